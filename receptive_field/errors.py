@@ -1,0 +1,58 @@
+"""The one base class of everything that this library raises on purpose.
+
+Every message says what is wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ReceptiveFieldError(ValueError):
+    """Base of all errors of this library; a ``ValueError``, as in the original."""
+
+
+class GraphError(ReceptiveFieldError):
+    """The file or the graph is malformed, or cannot be analysed as it is."""
+
+
+class NodeNotFoundError(ReceptiveFieldError):
+    """A node that the caller named is not in the graph."""
+
+
+class MisalignedError(ReceptiveFieldError):
+    """Two paths between input and output have different strides or centres."""
+
+
+class UnsupportedOpsError(ReceptiveFieldError):
+    """Ops without a rule lie between input and output.
+
+    Attributes:
+      nodes: op type -> names of the nodes of that type, in graph order.
+    """
+
+    def __init__(self, nodes: dict[str, list[str]]) -> None:
+        self.nodes = nodes
+        listed = "; ".join(f"{op} ({_some(names)})" for op, names in nodes.items())
+        super().__init__(
+            f"no rule for {len(nodes)} op type(s) between input and output: {listed}. "
+            "Add rules with receptive_field.ops.register (docs/design.md says how), or "
+            "keep the analysis away from these nodes with stop_propagation."
+        )
+
+
+def _some(names: list[str], limit: int = 3) -> str:
+    shown = ", ".join(names[:limit])
+    rest = len(names) - limit
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that suggests the known names nearest to a wrong one."""
+    names = list(known)
+    ending = [other for other in names if other.endswith("/" + name)]
+    close = ending[:3] or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return "Did you mean " + " or ".join(repr(other) for other in close) + "?"
+    return f"The graph has {len(names)} nodes, none with a similar name."

@@ -1,0 +1,48 @@
+"""Package metadata; pyproject.toml holds the build system and tool settings."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$',
+    (HERE / "receptive_field" / "__init__.py").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+TENSORFLOW = ["tensorflow>=2.16"]
+
+setup(
+    name="receptive_field",
+    version=VERSION.group(1),
+    description="Which part of the input a feature of a convolutional network sees",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=find_packages(include=["receptive_field", "receptive_field.*"]),
+    package_data={"receptive_field": ["py.typed", "data/*"]},
+    python_requires=">=3.10",
+    install_requires=["absl-py>=1.4", "numpy>=1.24", "protobuf>=4.21"],
+    extras_require={
+        "tensorflow": TENSORFLOW,
+        "test": [
+            *TENSORFLOW,
+            "hypothesis>=6.80",
+            "mypy>=1.10",
+            "pytest>=8",
+            "pytest-xdist>=3",
+            "ruff>=0.6",
+            "tf_keras>=2.16",
+            "tf_slim>=1.1",
+            "types-protobuf>=5",
+        ],
+    },
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
