@@ -1,0 +1,1006 @@
+"""The algebra: how one axis of a tensor depends on one axis of another.
+
+An `AxisMap` says, for every position u of an axis (an integer, negative ones and
+those past the end included), which interval ``first(u) .. last(u)`` of another
+axis it depends on, or that it depends on nothing there. Two operations are all
+that a network needs: `AxisMap.then` (one layer after another) and ``|`` (two paths
+that meet). This file knows no graph, no op and no name.
+
+A map is a set of *strands*, and its window at u is the hull of theirs:
+
+* `Periodic` is ``first(u + period) = first(u) + advance``, the same for ``last``.
+  A convolution (kernel k, stride s, padding p, dilation d) has period 1, advance s,
+  first ``-p`` and last ``-p + d * (k - 1)``; the paper's r, S and P are
+  ``last - first + 1``, ``advance`` and ``-first``. A transposed convolution, an
+  upsampling, a flip, a broadcast (advance 0) differ in the numbers only.
+* `Table` has one entry per position, for what no small period describes
+  (mirrored padding, a gather); outside its entries it depends on nothing.
+* `Floating` is a strand whose offset is unknown (SAME padding of an input whose
+  size is unknown): only its rate and its extent remain.
+
+Strands of different rates (advance / period) cannot merge into one; they stay side
+by side. ``-inf`` and ``inf`` are legitimate bounds: `GLOBAL` depends on everything,
+one-sided maps (cumulative sums) have one infinite end. `NONE` has no strand.
+
+Three facts travel along, so that no bound is ever passed off as the truth:
+
+* ``exact``: both ends of every window are positions that truly matter. False marks
+  an upper bound (or, for a floating strand, sizes that merged without knowing
+  whether the paths align); a window is never smaller than the truth.
+* ``gap``: the largest distance between two neighbouring positions that matter
+  inside one window (1: no holes; inf: not known). Dilation and stride make gaps,
+  and only over gaps can a composition lose exactness.
+* ``aligned``: whether every two paths merged so far have the same rate and the same
+  centre at every position (equations align_crit_1 and align_crit_2 of the paper);
+  None where an unknown offset hides it.
+
+All numbers are Python integers, except infinities: strides of deep graphs outgrow
+64 bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeGuard, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+INFINITY = math.inf
+
+Bound = int | float
+"""A position: an int, or ``-inf`` or ``inf``."""
+
+Window = tuple[Bound, Bound]
+"""An inclusive interval ``(first, last)``."""
+
+MaybeWindow = Window | None
+"""A window, or None where there is no dependency."""
+
+EVERYTHING: Window = (-INFINITY, INFINITY)
+
+
+class Periodic(NamedTuple):
+    """Windows of the positions ``0 .. period - 1``; a period later all have moved by
+    ``advance``."""
+
+    advance: int
+    windows: tuple[MaybeWindow, ...]
+    gap: Bound = 1
+    exact: bool = True
+
+    @property
+    def rate(self) -> Fraction:
+        """Input positions per output position: the effective stride."""
+        return Fraction(self.advance, len(self.windows))
+
+    def window(self, position: int) -> MaybeWindow:
+        """The window of one position."""
+        turns, phase = divmod(position, len(self.windows))
+        return _shifted(self.windows[phase], turns * self.advance)
+
+    def span(self, first: Bound, last: Bound) -> MaybeWindow:
+        """The hull of the windows of all positions ``first .. last``."""
+        period = len(self.windows)
+        if _is_finite(first, last) and last - first < 2 * period:
+            return _hull(self.window(u) for u in range(int(first), int(last) + 1))
+        # Further in than a period from both ends, no window can reach further out.
+        ends: list[MaybeWindow] = []
+        for end, direction in ((first, 1), (last, -1)):
+            start = int(end) if _is_finite(end) else 0
+            some = [self.window(start + direction * i) for i in range(period)]
+            if not _is_finite(end) and self.advance:
+                far = -INFINITY if (direction > 0) == (self.advance > 0) else INFINITY
+                some = [None if w is None else (far, far) for w in some]
+            ends += some
+        return _hull(ends)
+
+    def is_monotone(self) -> bool:
+        """Whether ends never move backwards (or never forwards) and none is empty."""
+        sequence = [*self.windows, self.window(len(self.windows))]
+        return _is_monotone(sequence)
+
+
+class Table(NamedTuple):
+    """One window per position from ``start`` on; nothing before and after."""
+
+    start: int
+    windows: tuple[MaybeWindow, ...]
+    gap: Bound = 1
+    exact: bool = True
+
+    def window(self, position: int) -> MaybeWindow:
+        """The window of one position."""
+        index = position - self.start
+        return self.windows[index] if 0 <= index < len(self.windows) else None
+
+    def span(self, first: Bound, last: Bound) -> MaybeWindow:
+        """The hull of the windows of all positions ``first .. last``."""
+        low = max(first - self.start, 0)
+        high = min(last - self.start, len(self.windows) - 1)
+        return _hull(self.windows[int(low) : int(high) + 1]) if low <= high else None
+
+
+Unknowns = frozenset[tuple[Hashable, int]]
+"""A sum of unknown integers, each with its factor."""
+
+
+class Floating(NamedTuple):
+    """A strand whose offset is unknown, but for what it has in common with others.
+
+    ``n`` neighbouring positions together depend on an interval of at most
+    ``floor((n - 1) * rate + reach)`` positions. That of position 0 begins at ``first``
+    plus the sum of the ``unknowns``: two strands with the same unknowns can be
+    compared.
+    """
+
+    rate: Fraction
+    first: int
+    reach: Fraction
+    unknowns: Unknowns
+    gap: Bound = 1
+    exact: bool = True
+
+    def extent(self, count: int) -> int:
+        """How many positions ``count`` neighbouring ones depend on together."""
+        return math.floor((count - 1) * abs(self.rate) + self.reach)
+
+    def is_linear(self) -> bool:
+        """Whether all positions have intervals of one size at an integer stride."""
+        return self.rate > 0 and self.rate.denominator == self.reach.denominator == 1
+
+
+Strand = Periodic | Table | Floating
+
+
+class AxisMap:
+    """For every position of one axis, the interval of another that it depends on.
+
+    Make one with the functions of this module (`convolution`, `shift`, ...), combine
+    them with `then` and ``|``. Instances are immutable and hashable.
+
+    >>> layer = convolution(kernel=3, stride=2, padding=1)
+    >>> layer.then(layer).window(5)   # positions of the input that feature 5 sees
+    (17, 23)
+    """
+
+    __slots__ = ("_hash", "aligned", "strands")
+
+    strands: tuple[Strand, ...]
+    aligned: bool | None
+
+    def __init__(
+        self, strands: tuple[Strand, ...], aligned: bool | None = True
+    ) -> None:
+        self.strands = strands
+        self.aligned = aligned
+        self._hash: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, AxisMap):
+            return NotImplemented
+        return self.aligned == other.aligned and self.strands == other.strands
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash((self.strands, self.aligned))
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"AxisMap({list(self.strands)}, aligned={self.aligned})"
+
+    @property
+    def exact(self) -> bool:
+        """Whether the ends of every window are known to matter."""
+        return all(strand.exact for strand in self.strands)
+
+    @property
+    def has_empty(self) -> bool:
+        """Whether there are positions that depend on nothing, or may be."""
+        return (
+            not self.strands
+            or any(
+                not isinstance(strand, Floating) and None in strand.windows
+                for strand in self.strands
+            )
+            or all(isinstance(strand, Table) for strand in self.strands)
+        )
+
+    @property
+    def is_split(self) -> bool:
+        """Whether it takes positions into a part of a merged axis."""
+        if len(self.strands) != 1:
+            return False
+        (strand,) = self.strands
+        return (
+            isinstance(strand, Periodic)
+            and len(strand.windows) > 1
+            and all(w is not None and w[0] == w[1] for w in strand.windows)
+        )
+
+    @property
+    def is_none(self) -> bool:
+        """Whether no position depends on anything."""
+        return not self.strands
+
+    @property
+    def is_global(self) -> bool:
+        """Whether every position depends on the whole axis."""
+        return any(
+            type(strand) is Periodic and strand.windows == (EVERYTHING,)
+            for strand in self.strands
+        )
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether an offset is unknown, so that no window can be told."""
+        return any(type(strand) is Floating for strand in self.strands)
+
+    @property
+    def rates(self) -> tuple[Fraction, ...]:
+        """The different advances per position, ascending; tables have none."""
+        return tuple(sorted({s.rate for s in self.strands if not isinstance(s, Table)}))
+
+    def then(self, other: AxisMap) -> AxisMap:
+        """The map of two steps: this one, then ``other`` from where it arrives."""
+        if other is IDENTITY or self is NONE:
+            return self
+        if self is IDENTITY or other is NONE:
+            return other
+        return _then(self, other)
+
+    def __or__(self, other: AxisMap) -> AxisMap:
+        """The map of two paths that meet: the hull of both windows."""
+        if self is other or not other.strands:
+            return self
+        if not self.strands:
+            return other
+        return _union(self, other)
+
+    def window(self, position: int) -> MaybeWindow:
+        """The window of one position, or None where it depends on nothing.
+
+        Raises:
+          ValueError: if an offset is unknown.
+        """
+        found = None
+        for strand in self.strands:
+            if isinstance(strand, Floating):
+                raise ValueError("the offset of this map is unknown")
+            found = _hull((found, strand.window(position)))
+        return found
+
+    def size(self, count: int | None = None) -> Bound:
+        """The largest window, over all positions or over ``0 .. count - 1``.
+
+        Where strands of different rates drift apart and ``count`` is not given, it
+        has no bound: infinite.
+        """
+        if not self.strands:
+            return 0
+        drifting = len(self.rates) > 1
+        if self.is_floating:
+            extents = [s.extent(1) for s in self.strands if isinstance(s, Floating)]
+            return INFINITY if drifting else max(extents)
+        if drifting and count is None:
+            return INFINITY
+        tables = [s for s in self.strands if isinstance(s, Table)]
+        if count is not None and (drifting or tables):
+            positions: Iterable[int] = range(count)
+        else:
+            period = math.lcm(
+                *(len(s.windows) for s in self.strands if isinstance(s, Periodic))
+            )
+            start = min((t.start for t in tables), default=0)
+            stop = max((t.start + len(t.windows) for t in tables), default=0)
+            positions = range(start, stop + period)
+        windows = [w for w in map(self.window, positions) if w is not None]
+        return max((last - first + 1 for first, last in windows), default=0)
+
+    def evaluate(self, positions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """First and last position for an integer array, empty windows as (inf, -inf).
+
+        Both arrays have the shape of ``positions`` and dtype object (Python integers
+        and infinities), or int64 where nothing is empty, infinite or too large.
+
+        Raises:
+          ValueError: if an offset is unknown.
+        """
+        fast = self._evaluate_classic(positions)
+        if fast is not None:
+            return fast
+        flat = [self.window(int(p)) or (INFINITY, -INFINITY) for p in positions.flat]
+        firsts, lasts = (np.empty(len(flat), dtype=object) for _ in range(2))
+        firsts[:] = [first for first, _ in flat]
+        lasts[:] = [last for _, last in flat]
+        return firsts.reshape(positions.shape), lasts.reshape(positions.shape)
+
+    def _evaluate_classic(
+        self, positions: NDArray[Any]
+    ) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """All finite periodic strands at once, if int64 can hold every number."""
+        ends: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        largest = int(np.abs(positions).max(initial=0)) + 1
+        for strand in self.strands:
+            if type(strand) is not Periodic or None in strand.windows:
+                return None
+            numbers = [end for w in strand.windows if w is not None for end in w]
+            if not _is_finite(*numbers):
+                return None
+            reach = max(map(abs, numbers)) + abs(strand.advance) * largest
+            if reach >= 2**62:
+                return None
+            turns, phases = np.divmod(positions, len(strand.windows))
+            table = np.array(strand.windows, dtype=np.int64)[phases]
+            moved = turns * strand.advance
+            ends.append((table[..., 0] + moved, table[..., 1] + moved))
+        if not ends:
+            return None
+        firsts, lasts = ends[0]
+        for more_firsts, more_lasts in ends[1:]:
+            firsts = np.minimum(firsts, more_firsts)
+            lasts = np.maximum(lasts, more_lasts)
+        return firsts, lasts
+
+    def interleave(self, inner: AxisMap, count: int) -> AxisMap:
+        """The map to ``outer * count + inner``, this map being the outer one.
+
+        Both maps start from the same axis; the target axis is the merge of two, the
+        inner one of ``count`` positions (einops: ``(outer inner)``).
+        """
+        merged = NONE
+        for outer_strand in self.strands:
+            for inner_strand in inner.strands:
+                merged |= _interleaved(outer_strand, inner_strand, count)
+        aligned = _all_aligned((merged.aligned, self.aligned, inner.aligned))
+        return merged if merged.is_none else AxisMap(merged.strands, aligned)
+
+    def with_border(self, border: AxisMap) -> AxisMap:
+        """This map with entries beside it for what a padding repeats from inside.
+
+        They are padding, as zeros would be, and do not count for the alignment.
+        """
+        return AxisMap((self | border).strands, self.aligned)
+
+    def with_unknown_offset(self, unknown: Hashable) -> AxisMap:
+        """The same map moved by an unknown number of positions.
+
+        Whatever is moved by an ``unknown`` of the same name, is moved as far.
+        """
+        whole = NONE
+        for strand in self.strands:
+            if isinstance(strand, Table) or (
+                isinstance(strand, Periodic) and not _has_finite_windows(strand)
+            ):
+                return constant(*EVERYTHING, exact=False)
+            unknowns = frozenset({(unknown, 1)})
+            whole |= AxisMap((_floated(strand)._replace(unknowns=unknowns),))
+        return AxisMap(whole.strands, self.aligned)
+
+    def as_bound(self) -> AxisMap:
+        """The same windows, marked as an upper bound."""
+        strands = tuple(strand._replace(exact=False) for strand in self.strands)
+        return AxisMap(strands, self.aligned)
+
+
+# --- The maps that layers are made of --------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def convolution(
+    kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> AxisMap:
+    """A convolution or pooling: taps at ``u * stride - padding + dilation * i``.
+
+    ``padding`` is what lies before the first position.
+
+    >>> convolution(kernel=3, stride=2, padding=1).window(0)
+    (-1, 1)
+    """
+    last = dilation * (kernel - 1)
+    gap = dilation if kernel > 1 else 1
+    return AxisMap((Periodic(stride, ((-padding, last - padding),), gap),))
+
+
+def transposed_convolution(
+    kernel: int, stride: int, padding: int = 0, dilation: int = 1
+) -> AxisMap:
+    """The transpose (gradient) of `convolution` with the same numbers.
+
+    Position u depends on every v that has a tap i with
+    ``v * stride - padding + dilation * i = u``.
+
+    >>> transposed_convolution(kernel=2, stride=2).window(5)
+    (2, 2)
+    """
+    windows: list[MaybeWindow] = []
+    gap: Bound = 1
+    for u in range(stride):
+        shifted = (u + padding - dilation * i for i in reversed(range(kernel)))
+        positions = [v // stride for v in shifted if v % stride == 0]
+        windows.append((positions[0], positions[-1]) if positions else None)
+        gap = max([gap, *(b - a for a, b in pairwise(positions))])
+    return _single(Periodic(1, tuple(windows), gap))
+
+
+def shift(offset: int) -> AxisMap:
+    """Position u depends on ``u + offset``: cropping, or zero padding if negative.
+
+    >>> shift(2).window(0)
+    (2, 2)
+    """
+    return convolution(1, 1, -offset)
+
+
+def sampling(start: int, step: int) -> AxisMap:
+    """Position u depends on ``start + u * step``: a strided slice, or a flip.
+
+    >>> sampling(start=9, step=-1).window(0)
+    (9, 9)
+    """
+    return AxisMap((Periodic(step, ((start, start),)),))
+
+
+def constant(first: Bound, last: Bound, exact: bool = True) -> AxisMap:
+    """Every position depends on the same interval.
+
+    >>> constant(0, 0).window(7)
+    (0, 0)
+    """
+    return AxisMap((Periodic(0, ((first, last),), 1, exact),))
+
+
+def periodic(
+    advance: int, windows: Iterable[MaybeWindow], gap: Bound = 1, exact: bool = True
+) -> AxisMap:
+    """A map from the windows of one period, in its smallest form.
+
+    >>> periodic(1, [(0, 0), (0, 0)]).window(5)   # nearest upsampling by two
+    (2, 2)
+    """
+    return _single(Periodic(advance, tuple(windows), gap, exact))
+
+
+def table(
+    windows: Iterable[MaybeWindow], start: int = 0, gap: Bound = 1, exact: bool = True
+) -> AxisMap:
+    """A map with one window per position from ``start`` on.
+
+    >>> table([(2, 2), (1, 1), (0, 0)]).window(0)
+    (2, 2)
+    """
+    return _single(Table(start, tuple(windows), gap, exact))
+
+
+def one_sided(first: Bound = -INFINITY, last: Bound = INFINITY) -> AxisMap:
+    """A map with an infinite end: ``one_sided(last=0)`` is a cumulative sum.
+
+    >>> one_sided(last=0).window(3)
+    (-inf, 3)
+    """
+    return AxisMap((Periodic(1, ((first, last),)),))
+
+
+@lru_cache(maxsize=256)
+def quotient(divisor: int) -> AxisMap:
+    """Position u depends on ``u // divisor``: the outer part of a merged axis."""
+    return periodic(1, [(0, 0)] * divisor)
+
+
+@lru_cache(maxsize=256)
+def remainder(divisor: int) -> AxisMap:
+    """Position u depends on ``u % divisor``: the inner part of a merged axis."""
+    return periodic(0, [(i, i) for i in range(divisor)])
+
+
+NONE = AxisMap(())
+"""No dependency: neutral for ``|``, and ``NONE.then(anything)`` is NONE."""
+
+IDENTITY = AxisMap((Periodic(1, ((0, 0),)),))
+"""Every position depends on itself."""
+
+GLOBAL = AxisMap((Periodic(0, (EVERYTHING,)),))
+"""Every position depends on the whole axis."""
+
+
+# --- Composition -----------------------------------------------------------------
+
+
+def _then(first: AxisMap, second: AxisMap) -> AxisMap:
+    if len(first.strands) == 1 and len(second.strands) == 1:
+        one, two = first.strands[0], second.strands[0]
+        strands = (
+            (_classic(one, two),)
+            if _is_classic(one) and _is_classic(two)
+            else _composed(one, two).strands
+        )
+        if not strands:
+            return NONE
+        return AxisMap(strands, _all_aligned((first.aligned, second.aligned)))
+    whole = NONE
+    for one in first.strands:
+        for two in second.strands:
+            whole |= _composed(one, two)
+    if whole.is_none or whole.is_global:
+        return whole
+    return AxisMap(whole.strands, _all_aligned((first.aligned, second.aligned)))
+
+
+def _is_classic(strand: Strand) -> TypeGuard[Periodic]:
+    """Period 1, a positive stride, finite: every layer of a classic convnet."""
+    if type(strand) is not Periodic or len(strand.windows) != 1:
+        return False
+    window = strand.windows[0]
+    return (
+        strand.advance > 0
+        and window is not None
+        and type(window[0]) is int
+        and type(window[1]) is int
+    )
+
+
+def _classic(one: Periodic, two: Periodic) -> Periodic:
+    """Equations (rf_loc_recurrence_u) and (rf_loc_recurrence_v) of the paper."""
+    first, last = cast("Window", one.windows[0])
+    low, high = cast("Window", two.windows[0])
+    advance, gap, exact = one.advance, one.gap, one.exact
+    stride, inner_gap, inner_exact = two.advance, two.gap, two.exact
+    if first == last:
+        gap = inner_gap
+    elif gap != INFINITY:
+        gap = max(inner_gap, gap * stride - (high - low))
+    return Periodic(
+        advance * stride,
+        ((first * stride + low, last * stride + high),),
+        gap,
+        exact and inner_exact,
+    )
+
+
+def _composed(one: Strand, two: Strand) -> AxisMap:
+    if isinstance(one, Floating):
+        return _floating_then(one, two)
+    if isinstance(two, Floating):
+        return _then_floating(one, two)
+    exact = one.exact and two.exact and _keeps_ends(one, two)
+    gap = _composed_gap(one, two)
+    if isinstance(one, Table):
+        windows = [None if w is None else two.span(*w) for w in one.windows]
+        return table(windows, one.start, gap, exact)
+    if isinstance(two, Table):
+        return _periodic_then_table(one, two, gap, exact)
+    # So many of its periods the first map needs until the second has come round.
+    turns = len(two.windows) // math.gcd(one.advance, len(two.windows))
+    spans = [
+        None if window is None else two.span(*window)
+        for window in map(one.window, range(len(one.windows) * turns))
+    ]
+    advance = one.advance * turns * two.advance // len(two.windows)
+    return periodic(advance, spans, gap, exact)
+
+
+def _periodic_then_table(one: Periodic, two: Table, gap: Bound, exact: bool) -> AxisMap:
+    if one.advance == 0:
+        spans = [None if w is None else two.span(*w) for w in one.windows]
+        return periodic(0, spans, gap, exact)
+    ends = [w for w in one.windows if w is not None]
+    if not all(_is_finite(*w) for w in ends):
+        # One-sided before a table: no period and no table describes it exactly.
+        whole = two.span(-INFINITY, INFINITY)
+        return NONE if whole is None else constant(*whole, exact=False)
+    # Every position whose window can meet the table, and one period to spare.
+    period, advance = len(one.windows), abs(one.advance)
+    low, high = min(w[0] for w in ends), max(w[1] for w in ends)
+    reach = [two.start - high, two.start + len(two.windows) - low]
+    if one.advance < 0:
+        reach = [-reach[1], -reach[0]]
+    start = (int(reach[0]) // advance - 1) * period
+    stop = (int(reach[1]) // advance + 2) * period
+    windows = map(one.window, range(start, stop))
+    return table(
+        [None if w is None else two.span(*w) for w in windows], start, gap, exact
+    )
+
+
+def _floating_then(one: Floating, two: Strand) -> AxisMap:
+    if isinstance(two, Floating):
+        return _float(one, two, two)
+    if isinstance(two, Periodic) and two.advance and _has_finite_windows(two):
+        return _float(one, _floated(two), two)
+    whole = two.span(-INFINITY, INFINITY)
+    if whole is None:
+        return NONE
+    same_for_all = isinstance(two, Periodic) and two.windows == (whole,)
+    return constant(*whole, exact=one.exact and two.exact and same_for_all)
+
+
+def _then_floating(one: Periodic | Table, two: Floating) -> AxisMap:
+    if isinstance(one, Periodic) and _has_finite_windows(one):
+        return _float(_floated(one), two, one)
+    return constant(*EVERYTHING, exact=False)  # As in `_keeps_ends`.
+
+
+def _has_finite_windows(strand: Periodic) -> bool:
+    return all(w is None or _is_finite(*w) for w in strand.windows)
+
+
+def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
+    """Both steps; ``through`` is what was floated, for the name of the unknown."""
+    reach = (one.reach - 1) * abs(two.rate) + two.reach
+    rate = one.rate * two.rate
+    exact = one.exact and two.exact
+    if not (one.is_linear() and two.is_linear()):
+        unknowns: Unknowns = frozenset({((one, two, through), 1)})
+        return AxisMap((Floating(rate, 0, reach, unknowns, INFINITY, exact),))
+    stride = two.rate.numerator
+    gap: Bound = two.gap
+    if one.reach > 1:
+        gap = INFINITY
+        if one.gap != INFINITY:
+            gap = max(two.gap, one.gap * stride - (two.reach.numerator - 1))
+    factors: dict[Hashable, int] = dict(two.unknowns)
+    for unknown, factor in one.unknowns:
+        factors[unknown] = factors.get(unknown, 0) + factor * stride
+    first = one.first * stride + two.first
+    unknowns = frozenset(factors.items())
+    return AxisMap((Floating(rate, first, reach, unknowns, gap, exact),))
+
+
+def _floated(strand: Strand) -> Floating:
+    """The strand as a floating one, with nothing unknown if its period is 1."""
+    if isinstance(strand, Floating):
+        return strand
+    assert isinstance(strand, Periodic)
+    period, rate = len(strand.windows), abs(strand.rate)
+    first, last = cast("Window", strand.windows[0]) if period == 1 else (0, 0)
+    reach = Fraction(last - first + 1)
+    for u in range(period if period > 1 else 0):
+        for step in range(period + 1):
+            span = strand.span(u, u + step)
+            if span is not None:
+                extent = Fraction(int(span[1]) - int(span[0]) + 1)
+                reach = max(reach, extent - step * rate)
+    unknowns: Unknowns = frozenset({(strand, 1)} if period > 1 else ())
+    exact = strand.exact and period == 1
+    return Floating(strand.rate, int(first), reach, unknowns, strand.gap, exact)
+
+
+def _keeps_ends(one: Periodic | Table, two: Periodic | Table) -> bool:
+    """Whether the outermost positions of a window decide the outermost ones below.
+
+    Of an infinite window not even these are known: it ends where its map does, and
+    what that map leaves out below (by a stride, a crop) is left out as well.
+    """
+    infinite = any(w is not None and not _is_finite(*w) for w in one.windows)
+    if infinite or two.windows == (EVERYTHING,):
+        return two.windows == (EVERYTHING,)
+    if one.gap == 1:
+        return True
+    if isinstance(two, Table):
+        return False
+    return two.is_monotone()
+
+
+def _composed_gap(one: Periodic | Table, two: Periodic | Table) -> Bound:
+    """The largest hole that windows of ``two``, ``one.gap`` apart, can leave."""
+    if all(w is None or w[0] == w[1] for w in one.windows):
+        return two.gap
+    if two.windows == (EVERYTHING,):
+        return 1
+    empty = two.windows.count(None)
+    if one.gap == INFINITY or (one.gap > 1 and empty):
+        return INFINITY
+    start = two.start if isinstance(two, Table) else 0
+    gap = two.gap
+    for u in range(start, start + len(two.windows)):
+        window = two.window(u)
+        for other in map(two.window, range(u + 1, u + int(one.gap) + empty + 1)):
+            if window is not None and other is not None:
+                gap = max(gap, other[0] - window[1], window[0] - other[1])
+                if one.gap == 1:
+                    break
+    return gap
+
+
+# --- Union -----------------------------------------------------------------------
+
+
+def _union(one: AxisMap, two: AxisMap) -> AxisMap:
+    if one.is_global or two.is_global:
+        exact = any(m.exact for m in (one, two) if m.is_global)
+        return GLOBAL if exact else constant(*EVERYTHING, exact=False)
+    aligned = _all_aligned((one.aligned, two.aligned, _is_aligned(one, two)))
+    if len(one.strands) == len(two.strands) == 1:
+        first, second = one.strands[0], two.strands[0]
+        if _is_classic(first) and _is_classic(second) and first[0] == second[0]:
+            return AxisMap((_merged(first, second),), aligned)
+    merged: dict[tuple[bool, Fraction], Strand] = {
+        _key(strand): strand for strand in one.strands
+    }
+    for strand in two.strands:
+        key = _key(strand)
+        if key in merged:
+            strand = _merged(merged[key], strand)
+        merged[key] = strand
+    strands = tuple(merged[key] for key in sorted(merged))
+    if len(strands) > 1 and _covers_everything(strands):
+        return constant(*EVERYTHING, exact=all(s.exact for s in strands))
+    return AxisMap(strands, aligned)
+
+
+def _key(strand: Strand) -> tuple[bool, Fraction]:
+    """Strands of one key can merge: those of one rate, and all tables."""
+    if isinstance(strand, Table):
+        return True, Fraction(0)
+    return False, strand.rate
+
+
+def _covers_everything(strands: tuple[Strand, ...]) -> bool:
+    periodic_ones = [s for s in strands if isinstance(s, Periodic)]
+    full = [s for s in periodic_ones if None not in s.windows]
+    left = any(all(w and w[0] == -INFINITY for w in s.windows) for s in full)
+    right = any(all(w and w[1] == INFINITY for w in s.windows) for s in full)
+    return left and right
+
+
+def _merged(one: Strand, two: Strand) -> Strand:
+    if isinstance(one, Table) and isinstance(two, Table):
+        start = min(one.start, two.start)
+        stop = max(one.start + len(one.windows), two.start + len(two.windows))
+        positions = range(start, stop)
+        windows, gap, exact = _merged_windows(one, two, positions)
+        return Table(start, windows, gap, exact)
+    if isinstance(one, Periodic) and isinstance(two, Periodic):
+        period = math.lcm(len(one.windows), len(two.windows))
+        advance = one.advance * (period // len(one.windows))
+        windows, gap, exact = _merged_windows(one, two, range(period))
+        return _smallest(Periodic(advance, windows, gap, exact))
+    return _floating_united(_floated(one), _floated(two))
+
+
+def _floating_united(one: Floating, two: Floating) -> Floating:
+    """Both, compared if they have the same unknowns, else the larger of them."""
+    if one.unknowns == two.unknowns and one.is_linear() and two.is_linear():
+        a, b = (
+            Periodic(0, ((f.first, f.first + f.reach.numerator - 1),), f.gap, f.exact)
+            for f in (one, two)
+        )
+        (window,), gap, exact = _merged_windows(a, b, range(1))
+        first, last = cast("Window", window)
+        reach = Fraction(int(last) - int(first) + 1)
+        return Floating(one.rate, int(first), reach, one.unknowns, gap, exact)
+    if one == two:
+        return one
+    either = frozenset[Any]().union(*map(_alternatives, (one, two)))
+    gap = max(one.gap, two.gap)
+    reach = max(one.reach, two.reach)
+    return Floating(one.rate, 0, reach, frozenset({(either, 1)}), gap, exact=False)
+
+
+def _alternatives(strand: Floating) -> frozenset[Any]:
+    """The unknown offsets between which it is open, or its own."""
+    if not strand.first and len(strand.unknowns) == 1:
+        ((unknown, factor),) = strand.unknowns
+        if factor == 1 and isinstance(unknown, frozenset):
+            return unknown
+    return frozenset({(strand.first, strand.unknowns)})
+
+
+def _merged_windows(
+    one: Periodic | Table, two: Periodic | Table, positions: range
+) -> tuple[tuple[MaybeWindow, ...], Bound, bool]:
+    """The hulls of both at ``positions``, with their gap and exactness."""
+    windows: list[MaybeWindow] = []
+    exact, hole = True, 0
+    one_inside = two_inside = True
+    for u in positions:
+        a, b = one.window(u), two.window(u)
+        hull = _hull((a, b))
+        windows.append(hull)
+        one_inside &= a is None or hull == b
+        two_inside &= b is None or hull == a
+        if a is None or b is None:
+            exact &= one.exact if b is None else two.exact
+            continue
+        hole = max(hole, a[0] - b[1], b[0] - a[1])  # type: ignore[assignment]
+        for end in (0, 1):
+            exact &= any(
+                s.exact
+                for s, w in ((one, a), (two, b))
+                if w[end] == hull[end]  # type: ignore[index]
+            )
+    if one_inside:
+        gap = two.gap
+    elif two_inside:
+        gap = one.gap
+    else:
+        gap = max(one.gap, two.gap, hole)
+    return tuple(windows), gap, exact
+
+
+# --- Alignment -------------------------------------------------------------------
+
+
+def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
+    """Whether two paths have one rate and one centre at every position.
+
+    Borders held in a table beside a periodic strand (mirrored padding) are padding,
+    as zeros would be, and do not count.
+    """
+    if one.is_floating or two.is_floating:
+        return _is_floating_aligned(one, two)
+    local = [_local_strand(m) for m in (one, two)]
+    first, second = local
+    if first is None or second is None:
+        return False
+    if isinstance(first, Periodic) and isinstance(second, Periodic):
+        if first.rate != second.rate:
+            return False
+        positions = range(math.lcm(len(first.windows), len(second.windows)))
+    else:
+        tables = [s for s in local if isinstance(s, Table)]
+        start = min(t.start for t in tables)
+        positions = range(start, max(t.start + len(t.windows) for t in tables))
+    return all(_same_centre(first.window(u), second.window(u)) for u in positions)
+
+
+def _is_floating_aligned(one: AxisMap, two: AxisMap) -> bool | None:
+    if one.rates != two.rates:
+        return False
+    if any(len(m.strands) > 1 or isinstance(m.strands[0], Table) for m in (one, two)):
+        return None
+    first, second = _floated(one.strands[0]), _floated(two.strands[0])
+    if first.unknowns != second.unknowns:
+        return None
+    if not (first.is_linear() and second.is_linear()):
+        return True if first == second else None
+    return 2 * first.first + first.reach == 2 * second.first + second.reach
+
+
+def _local_strand(axis_map: AxisMap) -> Periodic | Table | None:
+    """The strand that places the features, if it is one."""
+    strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
+    if len(strands) == 1:
+        return strands[0]
+    tables = [s for s in axis_map.strands if isinstance(s, Table)]
+    return tables[0] if not strands and tables else None
+
+
+def _same_centre(one: MaybeWindow, two: MaybeWindow) -> bool:
+    if one is None or two is None:
+        return True
+    if not _is_finite(*one, *two):
+        return True  # An infinite window has no centre.
+    return one[0] + one[1] == two[0] + two[1]
+
+
+def _all_aligned(flags: Iterable[bool | None]) -> bool | None:
+    """False if any is, else None if any is, else True."""
+    result: bool | None = True
+    for flag in flags:
+        if flag is False:
+            return False
+        if flag is None:
+            result = None
+    return result
+
+
+# --- Merged axes -----------------------------------------------------------------
+
+
+def _interleaved(outer: Strand, inner: Strand, count: int) -> AxisMap:
+    if isinstance(outer, Floating) or isinstance(inner, Floating):
+        return constant(*EVERYTHING, exact=False)
+    exact = outer.exact and inner.exact
+    sizes = [w[1] - w[0] + 1 for w in inner.windows if w is not None]
+    gap: Bound = inner.gap
+    if any(w is not None and w[0] != w[1] for w in outer.windows) and sizes:
+        gap = max(gap, count * outer.gap - (min(sizes) - 1))
+
+    def at(u: int) -> MaybeWindow:
+        a, b = outer.window(u), inner.window(u)
+        if a is None or b is None:
+            return None
+        return _merged_bound(a[0], b[0], count), _merged_bound(a[1], b[1], count)
+
+    tables = [s for s in (outer, inner) if isinstance(s, Table)]
+    if tables:
+        start = min(s.start for s in tables)
+        stop = max(s.start + len(s.windows) for s in tables)
+        return table(map(at, range(start, stop)), start, gap, exact)
+    assert isinstance(outer, Periodic)
+    assert isinstance(inner, Periodic)
+    period = math.lcm(len(outer.windows), len(inner.windows))
+    advance = outer.advance * (period // len(outer.windows)) * count
+    advance += inner.advance * (period // len(inner.windows))
+    return periodic(advance, map(at, range(period)), gap, exact)
+
+
+# --- Normal form -----------------------------------------------------------------
+
+
+def _single(strand: Periodic | Table) -> AxisMap:
+    """A map of one strand in normal form; NONE if it depends on nothing."""
+    if all(window is None for window in strand.windows):
+        return NONE
+    if isinstance(strand, Table):
+        filled = [i for i, w in enumerate(strand.windows) if w is not None]
+        start, stop = filled[0], filled[-1] + 1
+        windows = strand.windows[start:stop]
+        return AxisMap((strand._replace(start=strand.start + start, windows=windows),))
+    return AxisMap((_smallest(strand),))
+
+
+def _smallest(strand: Periodic) -> Periodic:
+    """The same strand with the smallest period."""
+    windows, advance = strand.windows, strand.advance
+    if all(window == EVERYTHING for window in windows):
+        return strand._replace(advance=0, windows=(EVERYTHING,), gap=1)
+    length = len(windows)
+    for prime in _prime_factors(length):
+        while length % prime == 0 and advance % prime == 0:
+            shorter, step = length // prime, advance // prime
+            if any(
+                _shifted(windows[i - shorter], step) != windows[i]
+                for i in range(shorter, length)
+            ):
+                break
+            windows, length, advance = windows[:shorter], shorter, step
+    return strand._replace(advance=advance, windows=windows)
+
+
+def _prime_factors(number: int) -> Iterator[int]:
+    factor = 2
+    while factor * factor <= number:
+        if number % factor == 0:
+            yield factor
+            while number % factor == 0:
+                number //= factor
+        factor += 1
+    if number > 1:
+        yield number
+
+
+# --- Windows ---------------------------------------------------------------------
+
+
+def _moved(bound: Bound, offset: int) -> Bound:
+    return bound + offset if isinstance(bound, int) else bound
+
+
+def _shifted(window: MaybeWindow, offset: int) -> MaybeWindow:
+    if window is None:
+        return None
+    return _moved(window[0], offset), _moved(window[1], offset)
+
+
+def _merged_bound(outer: Bound, inner: Bound, count: int) -> Bound:
+    return _moved(inner, outer * count) if isinstance(outer, int) else outer
+
+
+def _hull(windows: Iterable[MaybeWindow]) -> MaybeWindow:
+    some = [window for window in windows if window is not None]
+    if not some:
+        return None
+    return min(first for first, _ in some), max(last for _, last in some)
+
+
+def _is_finite(*bounds: Bound) -> bool:
+    # Not math.isfinite: an int may be too large for a float.
+    return not any(isinstance(bound, float) for bound in bounds)
+
+
+def _is_monotone(windows: Sequence[MaybeWindow]) -> bool:
+    some = [window for window in windows if window is not None]
+    if len(some) < len(windows):
+        return False
+    pairs = list(pairwise(some))
+    return all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairs) or all(
+        a[0] >= b[0] and a[1] >= b[1] for a, b in pairs
+    )

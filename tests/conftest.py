@@ -1,0 +1,5 @@
+"""What holds for every test."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
