@@ -1,0 +1,571 @@
+"""Relations between two tensors: which axis follows which, through what axis map.
+
+A `Relation` says where, in a lower tensor B, the things lie that a position of an
+upper tensor A depends on. Each axis of B is a merge of *factors*, outermost first,
+as einops writes ``(h w)``; each factor follows a *slot*, a part of an axis of A
+that is split in the same way, through an `AxisMap`. Reshapes only merge and split,
+so the batch axis that SpaceToBatch fills with positions, or the tokens of a vision
+transformer, are taken apart again without loss, and only an op that mixes across a
+factor boundary falls back to a bound.
+
+Relations are closed under composition (`through`) and union (`united`). The rules of
+ops make them; the passes combine them; nothing here knows an op or a graph.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from receptive_field.axis_map import (
+    EVERYTHING,
+    GLOBAL,
+    IDENTITY,
+    AxisMap,
+    constant,
+    quotient,
+    remainder,
+)
+from receptive_field.graph.sizes import Size, divides, product
+
+MOST_THREADS = 8
+"""Paths that reach one axis in so many different ways are replaced by a bound."""
+
+LARGEST_PERIOD = 1 << 16
+"""Merged axes are not written out as maps with longer periods than this."""
+
+
+class Slot(NamedTuple):
+    """The coordinate ``u // inner % size`` of a position u of an axis of A."""
+
+    axis: int
+    inner: Size = 1
+    size: Size | None = None
+    """None for the outermost slot, which takes all that is left."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the slot is the axis itself."""
+        return self.inner == 1 and self.size is None
+
+
+class Factor(NamedTuple):
+    """A part of an axis of B that follows one slot of A."""
+
+    size: Size | None
+    """How many positions it has; None if nobody needs to know (outermost only)."""
+    slot: Slot | None
+    """None if it depends on no position of A; then the map is constant."""
+    map: AxisMap
+    via: AxisMap = IDENTITY
+    """What comes before ``map``, kept apart where ``map`` splits an axis: the parts of
+    an interval go together, and are put together again before it is composed."""
+
+
+class Thread(NamedTuple):
+    """One way in which an axis of B follows A: ``tail`` of the merged factors."""
+
+    factors: tuple[Factor, ...]
+    tail: AxisMap = IDENTITY
+
+
+Axis = tuple[Thread, ...]
+"""How one axis of B follows A; several threads where paths disagree about it."""
+
+
+class Relation(NamedTuple):
+    """How every axis of B follows the axes of A."""
+
+    axes: tuple[Axis, ...]
+    any_rank: str = ""
+    """What it says of every axis, where the rank is not known or does not matter."""
+    parts: frozenset[int] = frozenset()
+    """The axes of A of which only some positions depend on B at all, as B is one of
+    several parts that are joined along them. The others are not told apart, so that
+    the relation is a bound unless A's features hold the whole axis (channels)."""
+
+
+SAME = Relation((), "same")
+"""Every axis follows itself, whatever the rank."""
+
+ALL = Relation((), "all")
+"""Everything matters, whatever the rank."""
+
+ALL_BOUND = Relation((), "all, as a bound")
+"""The same, because nothing better is known."""
+
+
+def follow(axis: int, axis_map: AxisMap = IDENTITY) -> Axis:
+    """An axis of B that follows one axis of A."""
+    return (Thread((Factor(None, Slot(axis), axis_map),)),)
+
+
+def merge(*factors: Factor) -> Axis:
+    """An axis of B that is the merge of factors, outermost first."""
+    return (Thread(factors),)
+
+
+def fixed(first: float, last: float, exact: bool = True) -> Axis:
+    """An axis of B of which every position of A needs the same interval."""
+    return (Thread((Factor(None, None, constant(first, last, exact)),)),)
+
+
+FULL = fixed(*EVERYTHING)
+"""The whole of an axis."""
+
+FULL_BOUND = fixed(*EVERYTHING, exact=False)
+"""The whole of an axis, because nothing better is known."""
+
+
+def local(maps: Iterable[AxisMap | None]) -> Relation:
+    """Axis i of B follows axis i of A through map i; None stands for all of it."""
+    return Relation(
+        tuple(FULL if m is None else follow(i, m) for i, m in enumerate(maps))
+    )
+
+
+def full(rank: int | None, exact: bool = True) -> Relation:
+    """Every position of A needs all of B; ``rank`` is B's, None if unknown."""
+    if rank is None:
+        return ALL if exact else ALL_BOUND
+    return Relation((FULL if exact else FULL_BOUND,) * rank)
+
+
+def ranked(relation: Relation, rank: int) -> Relation:
+    """The relation spelled out for a B of this rank."""
+    if relation is SAME:
+        return Relation(tuple(follow(axis) for axis in range(rank)))
+    if relation is ALL or relation is ALL_BOUND:
+        return full(rank, exact=relation is ALL)
+    return relation
+
+
+# --- Composition -----------------------------------------------------------------
+
+
+def through(upper: Relation, lower: Relation) -> Relation | None:
+    """From A over B to C: ``upper`` relates A to B, ``lower`` B to C.
+
+    None where nothing of C is needed.
+
+    Raises:
+      IndexError: if the ranks do not fit.
+    """
+    if upper is SAME:
+        return lower
+    if lower is SAME or lower is ALL or lower is ALL_BOUND:
+        return upper if lower is SAME else lower
+    if upper is ALL or upper is ALL_BOUND:
+        whole = FULL if upper is ALL else FULL_BOUND
+        return Relation(tuple(whole if followed_axes(a) else a for a in lower.axes))
+    axes = tuple(_axis_through(upper.axes, axis) for axis in lower.axes)
+    parts = upper.parts
+    if lower.parts:
+        parts |= {a for axis in lower.parts for a in followed_axes(upper.axes[axis])}
+    return Relation(axes, "", parts) if all(axes) else None
+
+
+def followed_axes(axis: Axis) -> set[int]:
+    """The axes of A that an axis of B follows."""
+    slots = (factor.slot for thread in axis for factor in thread.factors)
+    return {slot.axis for slot in slots if slot is not None}
+
+
+def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
+    if len(axis) == 1 and len(axis[0].factors) == 1:
+        ((_, slot, axis_map, via),) = axis[0].factors
+        if slot is None:
+            return axis
+        if slot.inner == 1 and slot.size is None and via is IDENTITY:
+            above = upper[slot.axis]
+            if axis_map is IDENTITY:
+                return above
+            return _distinct(_mapped(thread, axis_map) for thread in above)
+    return _distinct(
+        itertools.chain.from_iterable(_thread_through(upper, t) for t in axis)
+    )
+
+
+def _thread_through(upper: tuple[Axis, ...], thread: Thread) -> list[Thread]:
+    parts: list[list[Thread]] = []
+    for factor in thread.factors:
+        if factor.slot is None:
+            parts.append([Thread((factor,))])
+            continue
+        selected = (_selected(t, factor.slot) for t in upper[factor.slot.axis])
+        above = (_mapped(thread, factor.via) for thread in selected)
+        parts.append([_mapped(thread, factor.map) for thread in above])
+    sizes = [factor.size for factor in thread.factors]
+    joined = (_joined(combination, sizes) for combination in itertools.product(*parts))
+    return [_mapped(t, thread.tail) for t in joined if t.factors]
+
+
+def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
+    """The thread followed by a map; without factors if nothing is left of it."""
+    if axis_map is IDENTITY or not thread.factors:
+        return thread
+    if len(thread.factors) > 1:
+        thread = _fused(thread)
+    if len(thread.factors) > 1:
+        tail = thread.tail.then(axis_map)
+        return Thread(() if tail.is_none else thread.factors, tail)
+    (factor,) = thread.factors
+    if axis_map.is_split and factor.map is not IDENTITY and factor.via is IDENTITY:
+        return Thread((Factor(None, factor.slot, axis_map, factor.map),))
+    composed = factor.map.then(axis_map)
+    if composed.is_none:
+        return Thread(())
+    return _single(factor.slot, composed, factor.via)
+
+
+def _single(slot: Slot | None, axis_map: AxisMap, via: AxisMap = IDENTITY) -> Thread:
+    if axis_map.is_global:  # What needs the whole axis follows nothing.
+        return Thread((Factor(None, None, axis_map),))
+    return Thread((Factor(None, slot, axis_map, via),))
+
+
+def _distinct(threads: Iterable[Thread]) -> Axis:
+    united: Axis = ()
+    for thread in threads:
+        if thread.factors:
+            united = _axis_united(united, (thread,))
+    return united
+
+
+# --- Splitting and merging ---------------------------------------------------------
+
+
+def _selected(thread: Thread, slot: Slot) -> Thread:
+    """The thread of the coordinate ``// slot.inner % slot.size`` of its axis."""
+    if slot.is_whole or not thread.factors:
+        return thread
+    if len(thread.factors) == 1:
+        (factor,) = thread.factors
+        outer = _split(factor, slot.inner)[0]
+        part = outer if slot.size is None else _split(outer, slot.size)[1]
+        return Thread((part,)) if _composed(part).strands else Thread(())
+    if thread.tail is not IDENTITY:
+        return _unknown_part(slot.size)
+    left = list(thread.factors)
+    if _take(left, slot.inner) is None:
+        return _unknown_part(slot.size)
+    if slot.size is None:
+        return _simplified(tuple(left)) if left else Thread((_at_origin(1),))
+    taken = _take(left, slot.size)
+    return _unknown_part(slot.size) if taken is None else _simplified(taken)
+
+
+def _take(factors: list[Factor], size: Size) -> tuple[Factor, ...] | None:
+    """Removes and returns the innermost factors whose sizes make up ``size``."""
+    taken: list[Factor] = []
+    while size != 1:
+        if not factors:
+            return None
+        factor = factors.pop()
+        rest = None if factor.size is None else divides(factor.size, size)
+        if rest is not None:
+            size = rest
+        elif factor.size is None or divides(size, factor.size) is not None:
+            outer, factor = _split(factor, size)
+            factors.append(outer)
+            size = 1
+        else:
+            return None
+        taken.insert(0, factor)
+    return tuple(taken) or (_at_origin(1),)
+
+
+def _at_origin(size: Size | None) -> Factor:
+    return Factor(size, None, constant(0, 0))
+
+
+def _split(factor: Factor, inner: Size) -> tuple[Factor, Factor]:
+    """A factor as an outer one and an inner one of ``inner`` positions."""
+    size, slot, axis_map, via = factor
+    outer_size = None if size is None else divides(inner, size)
+    if inner == 1:
+        return factor, _at_origin(1)
+    if slot is not None and axis_map is IDENTITY and via is IDENTITY:
+        rest = None if slot.size is None else divides(inner, slot.size)
+        if slot.size is None or rest is not None:
+            outer = Slot(slot.axis, slot.inner * inner, rest)
+            low = Slot(slot.axis, slot.inner, inner)
+            return Factor(outer_size, outer, IDENTITY), Factor(inner, low, IDENTITY)
+    if axis_map.is_global:
+        return factor._replace(size=outer_size), factor._replace(size=inner)
+    if not isinstance(inner, int) or inner > LARGEST_PERIOD:
+        return Factor(outer_size, None, _bound()), Factor(inner, None, _bound())
+    whole = via.then(axis_map)
+    return (
+        Factor(outer_size, slot, quotient(inner), whole),
+        Factor(inner, slot, remainder(inner), whole),
+    )
+
+
+def _bound() -> AxisMap:
+    return constant(*EVERYTHING, exact=False)
+
+
+def _unknown_part(size: Size | None) -> Thread:
+    return Thread((Factor(size, None, _bound()),))
+
+
+def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
+    """One axis from the threads of its factors, outermost first."""
+    factors: list[Factor] = []
+    for index, (part, size) in enumerate(zip(parts, sizes, strict=True)):
+        if not part.factors:
+            return part
+        outermost, *inner = part.factors
+        if size is not None and part.tail is IDENTITY:
+            known = product(f.size for f in inner)
+            outermost = outermost._replace(size=divides(known, size))
+        if part.tail is not IDENTITY or (index and outermost.size is None):
+            outermost, inner = Factor(size, None, _bound()), []
+        factors += [outermost, *inner]
+    return _simplified(tuple(factors))
+
+
+def _simplified(factors: tuple[Factor, ...]) -> Thread:
+    """Neighbouring factors joined where that loses nothing."""
+    done: list[Factor] = []
+    for factor in [f for f in factors if f.size != 1] or factors[:1]:
+        joined = _contiguous(done[-1], factor) if done else None
+        if joined is None and done:
+            joined = _fused_pair(done[-1], factor)
+        if joined is None:
+            done.append(factor)
+        else:
+            done[-1] = joined
+    return Thread(tuple(done))
+
+
+def _contiguous(outer: Factor, inner: Factor) -> Factor | None:
+    """Two neighbouring slots of one axis, followed as they are, are one slot."""
+    one, two = outer.slot, inner.slot
+    if one is None or two is None or one.axis != two.axis or two.size is None:
+        return None
+    as_they_are = outer.map is inner.map is outer.via is inner.via is IDENTITY
+    if not as_they_are or one.inner != two.inner * two.size:
+        return None
+    size = None if one.size is None else one.size * two.size
+    total = (
+        None if outer.size is None or inner.size is None else outer.size * inner.size
+    )
+    return Factor(total, Slot(one.axis, two.inner, size), IDENTITY)
+
+
+def _fused_pair(outer: Factor, inner: Factor, always: bool = False) -> Factor | None:
+    """Two factors that follow one axis of A as a single map, if there is one.
+
+    Factors that are followed as they are, are better kept apart: a later op may
+    put them back into their places.
+    """
+    if outer.map is inner.map is outer.via is inner.via is IDENTITY and not always:
+        return None
+    axes = {f.slot.axis for f in (outer, inner) if f.slot is not None}
+    count = inner.size
+    if len(axes) > 1 or not isinstance(count, int):
+        return None
+    if inner.map.is_global:  # All of an inner part are as many as it has.
+        inner = Factor(count, None, constant(0, count - 1, inner.map.exact))
+    total = None if outer.size is None else outer.size * count
+    slot = Slot(axes.pop()) if axes else None
+    constant_inner = inner.slot is None
+    if outer.slot == inner.slot or constant_inner or outer.slot is None:
+        via = outer.via if constant_inner else inner.via
+        if constant_inner or outer.slot is None or outer.via == inner.via:
+            slot = inner.slot if outer.slot is None else outer.slot
+            merged = outer.map.interleave(inner.map, count)
+            return Factor(total, slot, via.then(merged))
+    one, two = _whole_map(outer), _whole_map(inner)
+    if one is None or two is None:
+        return None
+    merged = one.interleave(two, count)
+    if one.size() != 1 and two.size() != 1:
+        merged = merged.as_bound()  # Which of the one goes with which of the other?
+    return Factor(total, slot, merged)
+
+
+def _whole_map(factor: Factor) -> AxisMap | None:
+    """The factor as a map from the whole axis of A, not from a slot of it."""
+    slot, axis_map = factor.slot, _composed(factor)
+    if slot is None or slot.is_whole:
+        return axis_map
+    if slot.size is not None:
+        if not isinstance(slot.size, int) or slot.size > LARGEST_PERIOD:
+            return None
+        axis_map = remainder(slot.size).then(axis_map)
+    if slot.inner == 1:
+        return axis_map
+    if not isinstance(slot.inner, int) or slot.inner > LARGEST_PERIOD:
+        return None
+    return quotient(slot.inner).then(axis_map)
+
+
+def _composed(factor: Factor) -> AxisMap:
+    return factor.via.then(factor.map)
+
+
+def _fused(thread: Thread) -> Thread:
+    """The thread as a single factor, if all its factors follow the same axis."""
+    whole, *rest = thread.factors
+    for factor in rest:
+        joined = _fused_pair(whole, factor, always=True)
+        if joined is None:
+            return thread
+        whole = joined
+    return Thread((Factor(None, whole.slot, _composed(whole).then(thread.tail)),))
+
+
+def source(axis: Axis) -> tuple[int | None, AxisMap]:
+    """The axis of A that an axis of B follows, and how; a bound if it is not one.
+
+    The first is None where nothing of A is followed, and the map constant.
+    """
+    followed: set[int] = set()
+    whole: AxisMap | None = None
+    for thread in map(_fused, axis):
+        (factor, *rest) = thread.factors
+        axis_map = None if rest else _whole_map(factor)
+        if axis_map is None:
+            return None, _bound()
+        if factor.slot is not None:
+            followed.add(factor.slot.axis)
+        whole = axis_map if whole is None else whole | axis_map
+    if len(followed) > 1 or whole is None:
+        return None, _bound()
+    return (followed.pop() if followed else None), whole
+
+
+# --- Union -----------------------------------------------------------------------
+
+
+def united(one: Relation, two: Relation) -> Relation:
+    """The relation of two paths from A to B.
+
+    Raises:
+      IndexError: if the ranks do not fit.
+    """
+    if one is two:
+        return one
+    rank = max(len(one.axes), len(two.axes))
+    if not rank:
+        return next((r for r in (ALL, ALL_BOUND, SAME) if r in (one, two)), one)
+    one, two = ranked(one, rank), ranked(two, rank)
+    if len(one.axes) != len(two.axes):
+        raise IndexError(f"rank {len(one.axes)} meets rank {len(two.axes)}")
+    axes = tuple(map(_axis_united, one.axes, two.axes))
+    if one.axes != two.axes and (_has_empty(one) or _has_empty(two)):
+        # Where a path sees nothing on one axis, it sees nothing on the others.
+        axes = tuple(
+            whole if a == b else tuple(map(_as_bound, whole))
+            for a, b, whole in zip(one.axes, two.axes, axes, strict=True)
+        )
+    return Relation(axes, "", one.parts | two.parts)
+
+
+def _has_empty(relation: Relation) -> bool:
+    return any(
+        factor.map.has_empty
+        for axis in relation.axes
+        for thread in axis
+        for factor in thread.factors
+    )
+
+
+def _as_bound(thread: Thread) -> Thread:
+    factors = (f._replace(map=f.map.as_bound()) for f in thread.factors)
+    return Thread(tuple(factors), thread.tail)
+
+
+def _axis_united(one: Axis, two: Axis) -> Axis:
+    if one is two:
+        return one
+    threads = list(one)
+    for thread in two:
+        for index, other in enumerate(threads):
+            merged = _thread_united(other, thread)
+            if merged is not None:
+                threads[index] = merged
+                break
+        else:
+            threads.append(thread)
+    whole = [t for t in threads if _is_everything(t)]
+    if whole and len(threads) > 1:
+        return FULL if any(t.factors[0].map.exact for t in whole) else FULL_BOUND
+    return tuple(threads) if len(threads) <= MOST_THREADS else FULL_BOUND
+
+
+def _is_everything(thread: Thread) -> bool:
+    return len(thread.factors) == 1 and thread.factors[0].map.is_global
+
+
+def widened(before: Relation, after: Relation) -> Relation:
+    """``after``, with everything needed of each axis on which it differs."""
+    rank = max(len(before.axes), len(after.axes))
+    if not rank:
+        return ALL_BOUND
+    pairs = zip(ranked(before, rank).axes, ranked(after, rank).axes, strict=True)
+    return Relation(
+        tuple(
+            two if one == two or any(map(_is_everything, two)) else FULL_BOUND
+            for one, two in pairs
+        )
+    )
+
+
+def needs_everything(relation: Relation, axis: int) -> bool:
+    """Whether all of an axis of B is needed."""
+    if relation is SAME:
+        return False
+    if not relation.axes:
+        return relation is ALL or relation is ALL_BOUND
+    return any(map(_is_everything, relation.axes[axis]))
+
+
+def _thread_united(one: Thread, two: Thread) -> Thread | None:
+    """Both as one thread, if they split the axis alike and follow the same slots."""
+    if one == two:
+        return one
+    if len(one.factors) != len(two.factors) or one.tail != two.tail:
+        return None
+    if len(one.factors) == 1:
+        (a,), (b,) = one.factors, two.factors
+        if a.slot != b.slot and a.slot is not None and b.slot is not None:
+            return None
+        if a.via == b.via:
+            return _single(a.slot or b.slot, a.map | b.map, a.via)
+        return _single(a.slot or b.slot, _composed(a) | _composed(b))
+    pairs = list(zip(one.factors, two.factors, strict=True))
+    if any((a.slot, a.size, a.via) != (b.slot, b.size, b.via) for a, b in pairs):
+        return None
+    maps = [a.map | b.map for a, b in pairs]
+    if sum(a.map != b.map for a, b in pairs) > 1:
+        maps = [m.as_bound() for m in maps]
+    return Thread(
+        tuple(a._replace(map=m) for (a, _), m in zip(pairs, maps, strict=True)),
+        one.tail,
+    )
+
+
+__all__ = [
+    "FULL",
+    "FULL_BOUND",
+    "GLOBAL",
+    "SAME",
+    "Axis",
+    "Factor",
+    "Relation",
+    "Slot",
+    "Thread",
+    "fixed",
+    "follow",
+    "full",
+    "local",
+    "merge",
+    "source",
+    "through",
+    "united",
+]

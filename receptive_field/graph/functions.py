@@ -1,0 +1,156 @@
+"""Function calls, branches and loops, written out into one flat graph.
+
+Every call gets nodes of its own, named after the call, so that two calls of one
+function share nothing. A call node stays, and reads what the function returns; a
+branch reads what each of its functions returns, after the condition; a loop becomes a
+cycle through Merge and NextIteration, as TensorFlow 1 writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from receptive_field.errors import GraphError
+from receptive_field.graph.graph import Frame, Graph, Node
+
+CALLS = {"PartitionedCall": "f", "StatefulPartitionedCall": "f", "RemoteCall": "f"}
+"""Ops that call one function -> the attribute that holds it."""
+
+BRANCHES = {
+    "If": ("then_branch", "else_branch"),
+    "StatelessIf": ("then_branch", "else_branch"),
+    "Case": ("branches",),
+    "StatelessCase": ("branches",),
+}
+"""Ops that call one of several functions -> the attributes that hold them."""
+
+LOOPS = ("While", "StatelessWhile")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A node that no file holds, with the fields of a NodeDef."""
+
+    name: str
+    op: str
+    input: tuple[str, ...] = ()
+    attr: Mapping[str, Any] = field(default_factory=dict)
+
+
+def flattened(
+    definitions: Iterable[Any], functions: Iterable[Any] = (), name: str = "graph"
+) -> Graph:
+    """The graph of these nodes, with all function calls written out.
+
+    Raises:
+      GraphError: if a function is missing or calls itself.
+    """
+    graph = Graph(definitions, name)
+    library = {function.signature.name: function for function in functions}
+    if library:
+        _Writer(graph, library).write()
+    return graph
+
+
+class _Writer:
+    """Appends the bodies of functions to a graph."""
+
+    def __init__(self, graph: Graph, library: Mapping[str, Any]) -> None:
+        self.graph = graph
+        self.library = library
+
+    def write(self) -> None:
+        # Nodes that are appended on the way are visited in their turn.
+        for node in self.graph.nodes:
+            attributes = node.definition.attr
+            if node.op in CALLS:
+                self._call(node, attributes[CALLS[node.op]].func.name)
+            elif node.op in self.library:
+                self._call(node, node.op)
+            elif node.op in BRANCHES:
+                self._branch(node)
+            elif node.op in LOOPS:
+                self._loop(node)
+
+    def _call(self, node: Node, function: str) -> None:
+        node.op = "PartitionedCall"
+        node.replace_inputs(self._body(node, function, node.name, node.inputs))
+
+    def _branch(self, node: Node) -> None:
+        attributes = node.definition.attr
+        condition, *arguments = node.inputs
+        names = []
+        for attribute in BRANCHES[node.op]:
+            value = attributes[attribute]
+            functions = value.list.func if value.HasField("list") else [value.func]
+            names += [function.name for function in functions]
+        returned = [condition]
+        for number, function in enumerate(names):
+            scope = f"{node.name}/branch_{number}"
+            returned += self._body(node, function, scope, arguments)
+        node.op = "If"
+        node.replace_inputs(returned)
+
+    def _loop(self, node: Node) -> None:
+        attributes, graph = node.definition.attr, self.graph
+        variables = []
+        for number, start in enumerate(node.inputs):
+            variable = graph.append(
+                Definition(f"{node.name}/variable_{number}", "Merge"), node.frame
+            )
+            variable.replace_inputs([start])
+            variables.append(variable)
+        carried = [(variable.index, 0) for variable in variables]
+        body, condition = (
+            self._body(node, attributes[part].func.name, f"{node.name}/{part}", carried)
+            for part in ("body", "cond")
+        )
+        for variable, returned in zip(variables, body, strict=True):
+            again = graph.append(
+                Definition(f"{variable.name}/next", "NextIteration"), node.frame
+            )
+            again.replace_inputs([returned])
+            variable.replace_inputs([*variable.inputs, (again.index, 0)])
+        node.op = "While"
+        node.replace_inputs([*condition, *carried])
+
+    def _body(
+        self,
+        caller: Node,
+        name: str,
+        scope: str,
+        arguments: Iterable[tuple[int, int]],
+    ) -> list[tuple[int, int]]:
+        """Appends the nodes of a function; the tensors that it returns."""
+        function = self.library.get(name)
+        if function is None:
+            raise GraphError(
+                f"{caller.op} node {caller.name!r} calls the function {name!r}, which "
+                "is not in the graph's library."
+            )
+        above: Frame | None = caller.frame
+        while above is not None:
+            if above.function == name:
+                raise GraphError(
+                    f"the function {name!r} calls itself, by way of node "
+                    f"{caller.name!r}; recursion cannot be analysed."
+                )
+            above = above.caller
+        named = [argument.name for argument in function.signature.input_arg]
+        given = dict(zip(named, arguments, strict=False))
+        frame = Frame(name, scope + "/", given, {}, caller.frame)
+        for definition in function.node_def:
+            self.graph.append(definition, frame)
+        returned = [
+            self.graph.resolve(function.ret[output.name], frame)
+            for output in function.signature.output_arg
+        ]
+        for output, tensor in zip(function.signature.output_arg, returned, strict=True):
+            if tensor is None:
+                raise GraphError(
+                    f"the function {name!r} returns {function.ret[output.name]!r}, "
+                    "which it does not hold."
+                )
+        return [tensor for tensor in returned if tensor is not None]

@@ -1,0 +1,270 @@
+"""A graph of nodes, read lazily from a GraphDef-like message.
+
+A GraphDef message is anything with TensorFlow's fields: this library's own messages
+or those of a caller's TensorFlow. Only names are read up front; inputs and attributes
+of a node are decoded when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from receptive_field.errors import GraphError, NodeNotFoundError, nearest
+from receptive_field.graph.signatures import first_output
+
+Tensor = tuple[int, int]
+"""An output of a node: (index of the node in the graph, number of the output)."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """Where the names in the inputs of nodes are looked up: one call of a function."""
+
+    function: str = ""
+    scope: str = ""
+    """What stands before the names of the nodes."""
+    arguments: Mapping[str, Tensor] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    caller: Frame | None = None
+
+
+class Node:
+    """One operation of a graph."""
+
+    __slots__ = ("_inputs", "definition", "frame", "graph", "index", "name", "op")
+
+    def __init__(self, graph: Graph, index: int, definition: Any, frame: Frame) -> None:
+        self.graph = graph
+        self.index = index
+        self.definition = definition
+        self.frame = frame
+        self.name: str = frame.scope + definition.name
+        self.op: str = definition.op
+        self._inputs: tuple[Tensor, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"Node({self.name!r}, {self.op})"
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that this node reads; control inputs are left out.
+
+        Raises:
+          GraphError: if an input names a node that is not in the graph.
+        """
+        if self._inputs is None:
+            tensors = []
+            for text in self.definition.input:
+                if text.startswith("^"):
+                    continue
+                tensor = self.graph.resolve(text, self.frame)
+                if tensor is None:
+                    raise GraphError(
+                        f"node {self.name!r} reads {text!r}, which is not in the "
+                        "graph. The graph is incomplete: was it cut or truncated?"
+                    )
+                tensors.append(tensor)
+            self._inputs = tuple(tensors)
+        return self._inputs
+
+    def replace_inputs(self, inputs: Iterable[Tensor]) -> None:
+        """Makes the node read these tensors instead."""
+        self._inputs = tuple(inputs)
+
+
+class Graph:
+    """The nodes of a graph, in the order of the file, by index and by name.
+
+    Raises:
+      GraphError: if two nodes have one name.
+    """
+
+    def __init__(self, definitions: Iterable[Any], name: str = "graph") -> None:
+        self.name = name
+        root = Frame()
+        self.index_of = root.names
+        self.nodes = [Node(self, i, d, root) for i, d in enumerate(definitions)]
+        self.index_of.update({node.name: node.index for node in self.nodes})
+        if len(self.index_of) < len(self.nodes):
+            twice = [n.name for n in self.nodes if self.index_of[n.name] != n.index]
+            raise GraphError(
+                f"two nodes of the graph are named {twice[0]!r}; names must be unique."
+            )
+
+    def append(self, definition: Any, frame: Frame) -> Node:
+        """Adds a node whose inputs are looked up in a frame."""
+        node = Node(self, len(self.nodes), definition, frame)
+        self.nodes.append(node)
+        frame.names[definition.name] = node.index
+        self.index_of.setdefault(node.name, node.index)
+        return node
+
+    def resolve(self, text: str, frame: Frame) -> Tensor | None:
+        """The tensor that an input means; None if there is none.
+
+        It is ``name`` or ``name:number``, and inside of a function an argument, or
+        ``name:output_argument:number``.
+        """
+        name, *rest = text.split(":")
+        if name in frame.arguments:
+            return frame.arguments[name]
+        index = frame.names.get(name)
+        if index is None or not all(part.isdigit() for part in rest[-1:]):
+            return None
+        number = int(rest[-1]) if rest else 0
+        if len(rest) == 2:
+            number += first_output(self.nodes[index].op, rest[0])
+        return index, number
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def node(self, name: str) -> Node:
+        """The node of this name.
+
+        Raises:
+          NodeNotFoundError: if there is none; names the nearest.
+        """
+        if name not in self.index_of:
+            raise NodeNotFoundError(
+                f"there is no node {name!r} in the graph. "
+                + nearest(name, self.index_of)
+            )
+        return self.nodes[self.index_of[name]]
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor ``name``, ``name:k`` or ``^name`` stands for.
+
+        Raises:
+          NodeNotFoundError: if there is no such node; names the nearest.
+        """
+        plain, _, number = name.partition(":")
+        if number and not number.isdigit():
+            raise NodeNotFoundError(
+                f"{name!r} is not a tensor name: after the colon comes a number."
+            )
+        return self.node(plain).index, int(number or 0)
+
+    def name_of(self, tensor: Tensor) -> str:
+        """The name of a tensor: that of its node, with ``:k`` from the second on."""
+        index, number = tensor
+        name = self.nodes[index].name
+        return f"{name}:{number}" if number else name
+
+
+def topological_order(
+    graph: Graph,
+    outputs: Sequence[int],
+    inputs: Iterable[int] = (),
+    stop_propagation: Sequence[str] = (),
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """The ancestors of ``outputs``, every node after those that it reads.
+
+    ``inputs`` are visited but not looked behind; inputs whose name starts with one of
+    ``stop_propagation`` are not followed.
+
+    Returns:
+      The indices, and the edges (reader, read) that close a cycle.
+    """
+    nodes = graph.nodes
+    roots = set(inputs)
+    prefixes = tuple(stop_propagation)
+    order: list[int] = []
+    closing: list[tuple[int, int]] = []
+    state = bytearray(len(nodes))  # 0: not seen, 1: being visited, 2: done
+    for output in outputs:
+        if state[output]:
+            continue
+        stack = [output]
+        while stack:
+            index = stack[-1]
+            if state[index]:
+                stack.pop()
+                if state[index] == 1:
+                    state[index] = 2
+                    order.append(index)
+                continue
+            state[index] = 1
+            if index in roots:
+                continue
+            for read, _ in nodes[index].inputs:
+                if prefixes and nodes[read].name.startswith(prefixes):
+                    continue
+                if not state[read]:
+                    stack.append(read)
+                elif state[read] == 1:
+                    closing.append((index, read))
+    return order, closing
+
+
+def strongly_connected(
+    graph: Graph, order: Sequence[int], closing: Iterable[tuple[int, int]]
+) -> list[list[int]]:
+    """The nodes of a depth-first order with cycles, grouped by who depends on whom.
+
+    Every group comes after those that it reads; within a group the order is kept.
+
+    Args:
+      graph: the graph.
+      order: its nodes, each after those that it reads, but for
+      closing: the edges (reader, read) that close a cycle.
+    """
+    place = {index: i for i, index in enumerate(order)}
+    # A cycle is closed by an edge to a node that comes later. All that lies between
+    # is looked at as one stretch, and taken apart by Tarjan's algorithm.
+    groups: list[list[int]] = []
+    stop = -1
+    last = {i: i for i in range(len(order))}
+    for reader, read in closing:
+        if read in place:
+            last[place[reader]] = max(last[place[reader]], place[read])
+    start = 0
+    for i, index in enumerate(order):
+        stop = max(stop, last[i])
+        if i == stop:
+            stretch = order[start : i + 1]
+            groups += [[index]] if start == i else _components(graph, stretch)
+            start = i + 1
+    return groups
+
+
+def _components(graph: Graph, stretch: Sequence[int]) -> list[list[int]]:
+    """Tarjan's algorithm, without recursion."""
+    place = {index: i for i, index in enumerate(stretch)}
+    number: dict[int, int] = {}
+    low: dict[int, int] = {}
+    open_nodes: list[int] = []
+    is_open: set[int] = set()
+    groups: list[list[int]] = []
+    for root in stretch:
+        stack = [(root, iter(graph.nodes[root].inputs))] if root not in number else []
+        while stack:
+            index, inputs = stack[-1]
+            if index not in number:
+                number[index] = low[index] = len(number)
+                open_nodes.append(index)
+                is_open.add(index)
+            for read, _ in inputs:
+                if read not in place:
+                    continue
+                if read not in number:
+                    stack.append((read, iter(graph.nodes[read].inputs)))
+                    break
+                if read in is_open:
+                    low[index] = min(low[index], number[read])
+            else:
+                stack.pop()
+                if stack:
+                    above = stack[-1][0]
+                    low[above] = min(low[above], low[index])
+                if low[index] == number[index]:
+                    cut = open_nodes.index(index)
+                    group, open_nodes[cut:] = open_nodes[cut:], []
+                    is_open.difference_update(group)
+                    groups.append(sorted(group, key=place.__getitem__))
+    return groups

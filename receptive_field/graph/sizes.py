@@ -1,0 +1,303 @@
+"""Sizes of axes: integers, or expressions in sizes that are not known.
+
+A graph whose input has no fixed size still says much: this map is half as high as
+that one, this resize doubles it. A `Symbolic` size is a polynomial with rational
+coefficients over *atoms*: sizes that nothing is known about, and roundings of other
+sizes. Two sizes are equal if their expressions are, so that merges and splits of
+axes and the scale of a resize can be told without a number.
+
+This file knows no graph and no op.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+import weakref
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+
+class Atom:
+    """A size that is not taken apart: an unknown one, or a rounded one.
+
+    Atoms are interned (`_interned`): equal ones are the same object, so that deeply
+    nested sizes are compared and sorted at no cost.
+    """
+
+    __slots__ = ("__weakref__", "kind", "operands", "serial")
+
+    def __init__(self, kind: str, operands: tuple[Size, ...], serial: int) -> None:
+        self.kind = kind
+        """The name of an unknown size; "floor" or "quotient" of a rounded one."""
+        self.operands = operands
+        self.serial = serial
+
+    def __str__(self) -> str:
+        operands = ", ".join(map(str, self.operands))
+        return f"{self.kind}({operands})" if operands else self.kind
+
+
+_atoms: weakref.WeakValueDictionary[tuple[str, tuple[Size, ...]], Atom] = (
+    weakref.WeakValueDictionary()
+)
+_serials = itertools.count()
+
+
+def _interned(kind: str, *operands: Size) -> Atom:
+    key = (kind, operands)
+    atom = _atoms.get(key)
+    if atom is None:
+        atom = _atoms[key] = Atom(kind, operands, next(_serials))
+    return atom
+
+
+Monomial = tuple[Atom, ...]
+
+
+class Symbolic:
+    """A polynomial over atoms: ``terms`` maps a product of atoms to its factor.
+
+    >>> height = unknown("height")
+    >>> str((height * 2 + 4) // 2)
+    'height + 2'
+    """
+
+    __slots__ = ("_hash", "terms")
+
+    def __init__(self, terms: dict[Monomial, Fraction]) -> None:
+        self.terms = terms
+        self._hash = hash(frozenset(terms.items()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Symbolic) and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __str__(self) -> str:
+        def product(monomial: Monomial, factor: Fraction) -> str:
+            names = [str(atom) for atom in monomial]
+            return "*".join(names if factor == 1 and names else [str(factor), *names])
+
+        ordered = sorted(
+            self.terms.items(), key=lambda t: (not t[0], [a.serial for a in t[0]])
+        )
+        return " + ".join(product(*term) for term in ordered)
+
+    __repr__ = __str__
+
+    def __add__(self, other: Any) -> Size:
+        terms = dict(self.terms)
+        for monomial, factor in _terms(other).items():
+            terms[monomial] = terms.get(monomial, Fraction(0)) + factor
+        return _simplest(terms)
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Any) -> Size:
+        terms: dict[Monomial, Fraction] = {}
+        for one, factor in self.terms.items():
+            for two, times in _terms(other).items():
+                monomial = tuple(sorted(one + two, key=_SERIAL))
+                terms[monomial] = terms.get(monomial, Fraction(0)) + factor * times
+        return _simplest(terms)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Size:
+        return self * -1
+
+    def __sub__(self, other: Any) -> Size:
+        return self + _exact(other) * -1
+
+    def __rsub__(self, other: Any) -> Size:
+        return (-self) + _exact(other)
+
+    def __truediv__(self, other: Any) -> Size:
+        quotient = divide(self, _exact(other))
+        return _atom("quotient", self, other) if quotient is None else quotient
+
+    def __rtruediv__(self, other: Any) -> Size:
+        quotient = divide(_exact(other), self)
+        return _atom("quotient", other, self) if quotient is None else quotient
+
+    def __floordiv__(self, other: Any) -> Size:
+        return rounded_down(self / other)
+
+    def __rfloordiv__(self, other: Any) -> Size:
+        quotient: Size = self.__rtruediv__(other)
+        return rounded_down(quotient)
+
+    def __mod__(self, other: Any) -> Size:
+        whole: Size = (self // other) * _exact(other)
+        return self - whole
+
+    @property
+    def is_integral(self) -> bool:
+        """Whether the value is an integer whatever integers the atoms are."""
+        whole = all(factor.denominator == 1 for factor in self.terms.values())
+        return whole and not _has_quotient(self.terms)
+
+
+Size = int | Fraction | Symbolic
+"""The number of positions of an axis (fractions occur on the way to one only)."""
+
+
+def unknown(name: str) -> Symbolic:
+    """A size of which nothing is known but that it has this name."""
+    return Symbolic({(_interned(name),): Fraction(1)})
+
+
+def divide(size: Size, by: Size) -> Size | None:
+    """The exact quotient, or None where it cannot be told to be one.
+
+    >>> divide(unknown("n") * 12, unknown("n") * 4)
+    3
+    >>> divide(7, 2)
+    Fraction(7, 2)
+    """
+    if not isinstance(by, Symbolic):
+        if by == 0:
+            return None
+        if isinstance(size, Symbolic):
+            return size * (1 / Fraction(by))
+        return _plain(Fraction(size) / by)
+    if size == by:
+        return 1
+    if size == 0:
+        return 0
+    numerator = _terms(size)
+    if len(by.terms) == 1:
+        ((monomial, factor),) = by.terms.items()
+        terms = {}
+        for one, times in numerator.items():
+            rest = list(one)
+            for atom in monomial:
+                if atom not in rest:
+                    return None
+                rest.remove(atom)
+            terms[tuple(rest)] = times / factor
+        return _simplest(terms)
+    # One sum is a multiple of another if all their terms are.
+    ratios = {numerator.get(m, Fraction(0)) / f for m, f in by.terms.items()}
+    if len(ratios) == 1 and len(numerator) == len(by.terms):
+        return _plain(ratios.pop())
+    return None
+
+
+def divides(by: Size, size: Size) -> Size | None:
+    """``size / by`` if that is known to be an integer, else None."""
+    quotient = divide(size, by)
+    if isinstance(quotient, Symbolic):
+        return quotient if quotient.is_integral else None
+    return quotient if isinstance(quotient, int) else None
+
+
+def rounded_down(size: Size) -> Size:
+    """The largest integer that is not larger than ``size``.
+
+    >>> str(rounded_down(unknown("n") * 3 + Fraction(5, 2)))
+    '3*n + 2'
+    """
+    if not isinstance(size, Symbolic):
+        return math.floor(size)
+    if size.is_integral:
+        return size
+    whole = {m: f for m, f in size.terms.items() if f.denominator == 1 and m}
+    rest = {m: f for m, f in size.terms.items() if m not in whole}
+    constant = rest.pop((), Fraction(0))
+    if _has_quotient(whole):
+        return _atom("floor", size)
+    if not rest:
+        return _simplest({**whole, (): Fraction(math.floor(constant))})
+    rest[()] = constant - math.floor(constant)
+    rounded = _atom("floor", _simplest(rest))
+    return rounded + _simplest({**whole, (): Fraction(math.floor(constant))})
+
+
+def rounded_up(size: Size) -> Size:
+    """The smallest integer that is not smaller than ``size``."""
+    return -1 * rounded_down(size * -1)
+
+
+def ceiling_division(size: Size, by: int) -> Size:
+    """``ceil(size / by)``: the output size of a stride.
+
+    >>> ceiling_division(7, 2)
+    4
+    """
+    if isinstance(size, int):
+        return -(-size // by)
+    return size if by == 1 else rounded_up(size * Fraction(1, by))
+
+
+def residue(size: Size, modulus: int) -> int | None:
+    """``size mod modulus`` where it is known, else None.
+
+    >>> residue(unknown("n") * 4 + 3, 2)
+    1
+    """
+    if isinstance(size, int) or modulus == 1:
+        return size % modulus if isinstance(size, int) else 0
+    rest = _terms(size).copy()
+    constant = rest.pop((), Fraction(0))
+    multiple = _simplest({m: f / modulus for m, f in rest.items()})
+    if isinstance(multiple, Symbolic) and not multiple.is_integral:
+        return None
+    return int(constant) % modulus if constant.denominator == 1 else None
+
+
+def product(sizes: Any) -> Size:
+    """The product of sizes; 1 for none."""
+    result: Size = 1
+    for size in sizes:
+        result = result * size
+    return result
+
+
+def _terms(value: Any) -> dict[Monomial, Fraction]:
+    exact = _exact(value)
+    if isinstance(exact, Symbolic):
+        return exact.terms
+    return {(): Fraction(exact)}
+
+
+def _exact(value: Any) -> Size:
+    """NumPy numbers and floats as exact Python numbers."""
+    if isinstance(value, (Symbolic, int, Fraction)):
+        return value
+    if hasattr(value, "__index__"):
+        return operator.index(value)
+    return _plain(Fraction(float(value)))
+
+
+def _plain(value: Fraction) -> int | Fraction:
+    return value.numerator if value.denominator == 1 else value
+
+
+def _simplest(terms: dict[Monomial, Fraction]) -> Size:
+    terms = {monomial: factor for monomial, factor in terms.items() if factor}
+    if not terms:
+        return 0
+    if set(terms) == {()}:
+        return _plain(terms[()])
+    return Symbolic(terms)
+
+
+def _atom(kind: str, *sizes: Any) -> Symbolic:
+    return Symbolic({(_interned(kind, *map(_exact, sizes)),): Fraction(1)})
+
+
+def _has_quotient(terms: Iterable[Monomial]) -> bool:
+    """Whether an atom is a quotient that may not be an integer."""
+    return any(
+        atom.kind == "quotient" and atom.operands
+        for monomial in terms
+        for atom in monomial
+    )
+
+
+_SERIAL = operator.attrgetter("serial")

@@ -1,0 +1,233 @@
+"""Relations between tensors against index arithmetic done by NumPy."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from receptive_field.axis_map import IDENTITY, convolution, shift
+from receptive_field.graph import sizes
+from receptive_field.graph.axes import (
+    ALL,
+    FULL,
+    SAME,
+    Relation,
+    follow,
+    full,
+    local,
+    ranked,
+    source,
+    through,
+    united,
+)
+from receptive_field.ops.reshaping import reshape_relation
+
+
+def factorings(number, length):
+    """All shapes of this length and number of elements."""
+    if length == 1:
+        return [(number,)]
+    return [
+        (first, *rest)
+        for first in range(1, number + 1)
+        if number % first == 0
+        for rest in factorings(number // first, length - 1)
+    ]
+
+
+@st.composite
+def reshapes(draw, below=None):
+    """A shape below, and one above with as many elements."""
+    if below is None:
+        below = draw(st.lists(st.sampled_from([1, 2, 3, 4, 6]), min_size=1, max_size=4))
+    total = math.prod(below)
+    above = draw(st.sampled_from(factorings(total, draw(st.integers(1, 4)))))
+    return tuple(below), above
+
+
+def check(relation, below, index):
+    """``index`` holds, for every position above, the position below (flat)."""
+    assert len(relation.axes) == len(below)
+    coordinates = np.unravel_index(index, below)
+    for axis, positions in zip(relation.axes, coordinates, strict=True):
+        followed, axis_map = source(axis)
+        for place in np.ndindex(index.shape):
+            window = axis_map.window(0 if followed is None else place[followed])
+            assert window[0] <= positions[place] <= window[1]
+            if axis_map.exact and followed is not None:
+                # One position above reads one below: no window holds more, if the
+                # axis is told by a single axis above.
+                assert window == (positions[place],) * 2
+
+
+@given(reshapes())
+@settings(max_examples=300, deadline=None)
+def test_reshape(shapes):
+    below, above = shapes
+    index = np.arange(math.prod(below)).reshape(above)
+    check(reshape_relation(below, above), below, index)
+
+
+@given(st.data())
+@settings(max_examples=500, deadline=None)
+def test_chains_of_reshapes_and_transposes(data):
+    first = data.draw(reshapes())
+    below, above = first
+    relation = reshape_relation(below, above)
+    index = np.arange(math.prod(below)).reshape(above)
+    for _ in range(data.draw(st.integers(1, 3))):
+        order = data.draw(st.permutations(range(index.ndim)))
+        index = np.transpose(index, order)
+        transposed = Relation(
+            tuple(follow(order.index(axis)) for axis in range(len(order)))
+        )
+        relation = through(transposed, relation)
+        below_shape, above_shape = data.draw(reshapes(index.shape))
+        index = index.reshape(above_shape)
+        relation = through(reshape_relation(below_shape, above_shape), relation)
+    check(relation, below, index)
+
+
+@given(reshapes())
+@settings(max_examples=50, deadline=None)
+def test_a_reshape_that_is_undone_is_the_identity(shapes):
+    below, above = shapes
+    assume(1 not in below)
+    there = reshape_relation(below, above)
+    back = reshape_relation(above, below)
+    assume(all(source(axis)[1].exact for r in (there, back) for axis in r.axes))
+    for axis, found in enumerate(through(back, there).axes):
+        assert source(found) == (axis, IDENTITY)
+
+
+def test_tokens_keep_the_axes_of_an_image_apart():
+    image, tokens = (2, 5, 7, 3), (2, 35, 3)
+    merged = reshape_relation(image, tokens)
+    mixed_channels = Relation((follow(0), follow(1), FULL))
+    split = reshape_relation(tokens, image)
+    whole = through(through(split, mixed_channels), merged)
+    layer = local([IDENTITY, convolution(3, 1, 1), convolution(5, 2, 2), None])
+    assert through(whole, layer) == Relation(
+        (follow(0), *layer.axes[1:3], FULL),
+    )
+
+
+def test_what_mixes_across_factors_is_a_bound():
+    tokens = local([IDENTITY, convolution(3, 1, 1), IDENTITY])
+    split = reshape_relation((1, 35, 3), (1, 5, 7, 3))
+    merged = reshape_relation((1, 5, 7, 3), (1, 35, 3))
+    whole = through(through(split, tokens), merged)
+    assert not source(whole.axes[2])[1].exact
+
+
+def test_merged_axes_of_unknown_size_are_taken_apart_by_name():
+    height, width = sizes.unknown("h"), sizes.unknown("w")
+    image = (1, height, width, 3)
+    tokens = (1, height * width, 3)
+    there = reshape_relation(image, tokens)
+    back = reshape_relation(tokens, image)
+    for axis, found in enumerate(through(back, there).axes):
+        assert source(found) == (axis, IDENTITY)
+
+
+def test_relations_of_any_rank():
+    layer = local([IDENTITY, convolution(3, 2, 1), None])
+    assert through(SAME, layer) is layer
+    assert through(layer, SAME) is layer
+    assert through(ALL, layer) == full(3)
+    assert through(layer, ALL) is ALL
+    assert united(SAME, ranked(SAME, 3)) == ranked(SAME, 3)
+    assert united(layer, ALL) == full(3)
+    assert united(ALL, SAME) is ALL
+
+
+def test_paths_that_disagree_about_the_axis_are_a_bound():
+    swapped = Relation((follow(1), follow(0)))
+    followed, axis_map = source(united(ranked(SAME, 2), swapped).axes[0])
+    assert followed is None
+    assert axis_map.is_global
+    assert not axis_map.exact
+
+
+def test_ranks_that_do_not_fit():
+    with pytest.raises(IndexError):
+        united(full(3), full(4))
+    with pytest.raises(IndexError):
+        through(full(2), local([IDENTITY] * 4))
+
+
+def test_an_empty_path_is_empty_on_all_axes():
+    nothing = shift(0).then(shift(0))
+    assert through(Relation(((), follow(1))), local([nothing, IDENTITY])) is None
+
+
+numbers = st.integers(-5, 9)
+
+
+@st.composite
+def expressions(draw):
+    """A symbolic size, and the function that computes it for known sizes."""
+    a, b, c = draw(numbers), draw(numbers), draw(numbers)
+    divisor = draw(st.integers(1, 6))
+    kind = draw(st.sampled_from(["linear", "product", "floor", "ceil", "mod"]))
+    functions = {
+        "linear": lambda h, w: h * a + w * b + c,
+        "product": lambda h, w: h * w * a + c,
+        "floor": lambda h, w: (h * a + w * b + c) // divisor,
+        "ceil": lambda h, w: sizes.ceiling_division(h * a + w * b + c, divisor),
+        "mod": lambda h, w: (h * a + c) % divisor,
+    }
+    return functions[kind]
+
+
+def evaluate(size, h, w):
+    """A symbolic size at known sizes."""
+    if not isinstance(size, sizes.Symbolic):
+        return size
+    total = Fraction(0)
+    for monomial, factor in size.terms.items():
+        for atom in monomial:
+            if atom.operands:
+                (inner,) = atom.operands
+                factor *= math.floor(evaluate(inner, h, w))
+            else:
+                factor *= {"h": h, "w": w}[atom.kind]
+        total += factor
+    return total
+
+
+@given(expressions(), expressions(), st.integers(1, 30), st.integers(1, 30))
+@settings(max_examples=400, deadline=None)
+def test_symbolic_sizes_compute_what_numbers_do(one, two, h, w):
+    symbols = sizes.unknown("h"), sizes.unknown("w")
+    for function in (
+        one,
+        lambda h, w: one(h, w) + two(h, w),
+        lambda h, w: one(h, w) * two(h, w),
+        lambda h, w: one(h, w) - two(h, w) * 2,
+    ):
+        assert evaluate(function(*symbols), h, w) == function(h, w)
+
+
+@given(expressions(), st.integers(1, 6), st.integers(1, 30), st.integers(1, 30))
+@settings(max_examples=300, deadline=None)
+def test_residues_that_are_known_are_right(expression, modulus, h, w):
+    size = expression(sizes.unknown("h"), sizes.unknown("w"))
+    residue = sizes.residue(size, modulus)
+    if residue is not None:
+        assert expression(h, w) % modulus == residue
+
+
+def test_scales_are_known_where_sizes_are_not():
+    height = sizes.unknown("h")
+    half = sizes.ceiling_division(height, 2)
+    assert sizes.divide(half * 2, half) == 2
+    assert sizes.divide(half, half * 4) == Fraction(1, 4)
+    assert sizes.divides(half, half * height) == height
+    assert sizes.divides(2, height) is None
+    assert sizes.residue(half * 4, 2) == 0
+    assert sizes.residue(half, 2) is None
+    assert str(half) == "-1*floor(-1/2*h)"
