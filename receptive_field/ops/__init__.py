@@ -1,0 +1,31 @@
+"""One rule for each op type, in tables keyed by its name, a file per family."""
+
+from receptive_field.ops import (
+    control,
+    elementwise,
+    indexing,
+    padding,
+    reductions,
+    reshaping,
+    resizing,
+    sources,
+    windows,
+)
+from receptive_field.ops.registry import OPS, Call, Op, Window, register
+
+__all__ = [
+    "OPS",
+    "Call",
+    "Op",
+    "Window",
+    "control",
+    "elementwise",
+    "indexing",
+    "padding",
+    "reductions",
+    "register",
+    "reshaping",
+    "resizing",
+    "sources",
+    "windows",
+]

@@ -1,0 +1,247 @@
+"""Ops that look at one position at a time, and normalisations that do so.
+
+Inputs broadcast as in NumPy: an axis of size one is read at its only position.
+Batch normalisation counts as at inference, where it is a scale and an offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from receptive_field.graph.axes import SAME, Relation, fixed, follow
+from receptive_field.graph.sizes import Symbolic, rounded_down
+from receptive_field.ops.registry import (
+    Call,
+    Op,
+    Relations,
+    Shape,
+    Value,
+    first_shape,
+    register,
+    same,
+)
+
+
+def broadcast(call: Call, *shapes: Shape) -> Shape:
+    """The shape that these shapes broadcast to.
+
+    Of two sizes that may differ, the one that is not 1 counts; unknown sizes that
+    meet a known one are taken to be equal to it, as the op would otherwise fail.
+    """
+    known = [shape for shape in shapes if shape is not None]
+    if len(known) < len(shapes):
+        return None
+    rank = max(map(len, known))
+    sizes = []
+    for axis in range(-rank, 0):
+        candidates = [s[axis] for s in known if len(s) >= -axis and s[axis] != 1]
+        numbers = [size for size in candidates if not isinstance(size, Symbolic)]
+        if len(set(numbers)) > 1:
+            call.fail(f"has inputs of shapes {known} that do not broadcast")
+        sizes.append((numbers or candidates or [1])[0])
+    return tuple(sizes)
+
+
+def broadcast_relation(shape: Shape, output: Shape) -> Relation:
+    """How an input of ``shape`` is read when it is broadcast to ``output``."""
+    if shape is None or output is None or shape == output:
+        return SAME
+    offset = len(output) - len(shape)
+    return Relation(
+        tuple(
+            fixed(0, 0)
+            if size == 1 and output[axis + offset] != 1
+            else follow(axis + offset)
+            for axis, size in enumerate(shape)
+        )
+    )
+
+
+def _relations(call: Call, output: int) -> Relations:
+    shapes = [call.shape(i) for i in range(len(call))]
+    if all(shape == shapes[0] for shape in shapes):
+        return [SAME] * len(call)
+    whole = broadcast(call, *shapes)
+    return [broadcast_relation(shape, whole) for shape in shapes]
+
+
+def _shapes(call: Call) -> Sequence[Shape]:
+    return [broadcast(call, *(call.shape(i) for i in range(len(call))))]
+
+
+def _values(function: Callable[..., Any]) -> Callable[[Call], Sequence[Value]]:
+    def values(call: Call) -> Sequence[Value]:
+        operands = [call.value(i) for i in range(len(call))]
+        if any(operand is None for operand in operands):
+            return [None]
+        try:
+            with np.errstate(all="ignore"):
+                return [np.asarray(function(*operands))]
+        except (TypeError, ZeroDivisionError, OverflowError, ValueError):
+            return [None]  # Not a number that a size could be made from.
+
+    return values
+
+
+def _division(one: Any, two: Any) -> Any:
+    if one.dtype.kind in "iu" and two.dtype.kind in "iu":
+        return one // two
+    return one / two
+
+
+def _cast(call: Call) -> Sequence[Value]:
+    value = call.value(0)
+    if value is None:
+        return [None]
+    integral = call.attribute("DstT") not in _FLOATING
+    if value.dtype == object:
+        if not integral:
+            return [value]
+        return [np.vectorize(rounded_down, otypes=[object])(value)]
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
+        return [None]
+    return [value.astype(np.int64 if integral else np.float64)]
+
+
+# DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16
+_FLOATING = {1, 2, 19, 14}
+
+ELEMENTWISE = Op(_relations, _shapes)
+UNARY = Op(same, first_shape)
+
+register(
+    "Abs Acos Acosh Asin Asinh Atan Atanh BesselI0e BesselI1e Bitcast Ceil "
+    "CheckNumerics CheckNumericsV2 ComplexAbs Conj Cos Cosh DebugGradientIdentity "
+    "Digamma Elu Erf Erfc Erfinv Exp Expm1 Imag Inv Invert IsFinite IsInf IsNan "
+    "LeakyRelu Lgamma Log Log1p LogicalNot Ndtri Neg PopulationCount Real Reciprocal "
+    "Relu Relu6 Rint Round Rsqrt Selu Sigmoid Sign Sin Sinh Softplus Softsign Sqrt "
+    "Square Tan Tanh",
+    UNARY,
+)
+register(
+    "Add AddN AddV2 Atan2 BitwiseAnd BitwiseOr BitwiseXor ClipByValue Complex Div "
+    "DivNoNan Equal FloorDiv FloorMod Greater GreaterEqual Less LessEqual LogicalAnd "
+    "LogicalOr Maximum Minimum Mod Mul MulNoNan NotEqual Polygamma Pow RealDiv "
+    "SelectV2 SquaredDifference Sub TruncateDiv TruncateMod Xdivy Xlogy Zeta Igamma "
+    "Igammac ApproximateEqual NextAfter LeftShift RightShift",
+    ELEMENTWISE,
+)
+_BINARY: dict[str, Callable[..., Any]] = {
+    "Add AddV2": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "RealDiv": np.true_divide,
+    "Div": _division,
+    "FloorDiv": np.floor_divide,
+    "FloorMod": np.mod,
+    "Maximum": np.maximum,
+    "Minimum": np.minimum,
+    "Greater": np.greater,
+    "GreaterEqual": np.greater_equal,
+    "Less": np.less,
+    "LessEqual": np.less_equal,
+    "Equal": np.equal,
+    "NotEqual": np.not_equal,
+    "LogicalAnd": np.logical_and,
+    "LogicalOr": np.logical_or,
+    "SelectV2": np.where,
+    "AddN": lambda *terms: sum(terms),
+}
+for _names, _function in _BINARY.items():
+    register(_names, ELEMENTWISE._replace(values=_values(_function)))
+
+
+def _rounding(direction: int) -> Callable[[Any], Any]:
+    def rounded(value: Any) -> Any:
+        if value.dtype != object:
+            return direction * np.floor(direction * value)
+        return direction * np.vectorize(rounded_down, otypes=[object])(
+            direction * value
+        )
+
+    return rounded
+
+
+_UNARY: dict[str, Callable[..., Any]] = {
+    "Neg": np.negative,
+    "Floor": _rounding(1),
+    "Ceil": _rounding(-1),
+    "LogicalNot": np.logical_not,
+    "Square": np.square,
+    "Sqrt": np.sqrt,
+    "Abs": np.abs,
+}
+for _names, _function in _UNARY.items():
+    register(_names, UNARY._replace(values=_values(_function)))
+register("Cast", UNARY._replace(values=_cast))
+
+
+def _broadcast_args(call: Call) -> Sequence[Shape]:
+    shapes = [call.shape(0), call.shape(1)]
+    ranks = [s[0] for s in shapes if s and isinstance(s[0], int)]
+    return [(max(ranks),)] if len(ranks) == 2 else [None]
+
+
+def _broadcast_args_values(call: Call) -> Sequence[Value]:
+    one, two = call.integers(0), call.integers(1)
+    if one is None or two is None:
+        return [None]
+    shape = broadcast(call, tuple(one), tuple(two))
+    return [np.array(shape, dtype=object)]
+
+
+register(
+    "BroadcastArgs",
+    Op(
+        lambda call, output: [call.all_of(i) for i in range(len(call))],
+        _broadcast_args,
+        _broadcast_args_values,
+    ),
+)
+
+
+def _select(call: Call, output: int) -> Relations:
+    # The old Select takes a vector as condition for whole rows.
+    condition, data = call.shape(0), call.shape(1)
+    rows = condition is not None and data is not None and len(condition) < len(data)
+    if not rows:
+        return [SAME, SAME, SAME]
+    axes = tuple(follow(axis) for axis in range(len(condition or ())))
+    return [Relation(axes), SAME, SAME]
+
+
+register("Select", Op(_select, lambda call: [call.shape(1)]))
+
+
+def _first_follows(call: Call, output: int) -> Relations:
+    return [SAME, *(call.all_of(i) for i in range(1, len(call)))]
+
+
+FIRST = Op(_first_follows, first_shape)
+"""Elementwise in the first input; what else goes in, goes into every position."""
+
+register(
+    "BiasAdd BiasAddV1 LRN Dropout PRelu FakeQuantWithMinMaxArgs "
+    "FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel",
+    FIRST,
+)
+
+
+def _normalised(call: Call, output: int) -> Relations:
+    if output:
+        return [call.all_of(i) for i in range(len(call))]
+    return _first_follows(call, output)
+
+
+def _normalised_shapes(call: Call) -> Sequence[Shape]:
+    return [call.shape(0), *[call.shape(1)] * 5]
+
+
+register(
+    "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 _FusedBatchNormEx "
+    "BatchNormWithGlobalNormalization",
+    Op(_normalised, _normalised_shapes),
+)

@@ -1,0 +1,325 @@
+"""Gathering, splitting, repeating and reversing: ops that pick positions."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from receptive_field.axis_map import (
+    IDENTITY,
+    AxisMap,
+    remainder,
+    sampling,
+    shift,
+    table,
+)
+from receptive_field.graph.axes import (
+    FULL,
+    FULL_BOUND,
+    Axis,
+    Relation,
+    fixed,
+    follow,
+    local,
+)
+from receptive_field.graph.sizes import Size, divides
+from receptive_field.ops.elementwise import broadcast_relation
+from receptive_field.ops.registry import (
+    Call,
+    Op,
+    Relations,
+    Shape,
+    Value,
+    first_shape,
+    register,
+)
+
+LARGEST_TABLE = 1 << 16
+"""Longer lists of indices are not written out; their map is a bound."""
+
+
+def _normal(axis: int | None, rank: int) -> int | None:
+    return None if axis is None else axis % rank
+
+
+def _maps(rank: int, changed: dict[int, AxisMap | None]) -> Relation:
+    """Every axis follows itself, but for those that change; None for all of it."""
+    return local([changed.get(axis, IDENTITY) for axis in range(rank)])
+
+
+# --- Gather --------------------------------------------------------------------------
+
+
+def _gather_axis(call: Call) -> int | None:
+    shape = call.shape(0)
+    axis = call.integer(2) if len(call) > 2 else 0
+    return None if shape is None else _normal(axis, len(shape))
+
+
+def _gather_shape(call: Call) -> Sequence[Shape]:
+    shape, indices, axis = call.shape(0), call.shape(1), _gather_axis(call)
+    if shape is None or indices is None or axis is None:
+        return [None]
+    kept = indices[call.attribute("batch_dims", 0) :]
+    return [(*shape[:axis], *kept, *shape[axis + 1 :])]
+
+
+def _gather(call: Call, output: int) -> Relations:
+    shape, indices, axis = call.shape(0), call.shape(1), _gather_axis(call)
+    rest = [call.all_of(i) for i in range(1, len(call))]
+    if shape is None or indices is None or axis is None:
+        return [call.all_of(0, exact=False), *rest]
+    added = len(indices) - call.attribute("batch_dims", 0)
+    axes: list[Axis] = [follow(a) for a in range(axis)]
+    axes.append(_picked(call, axis, added, shape[axis]))
+    axes += [follow(a + added - 1) for a in range(axis + 1, len(shape))]
+    return [Relation(tuple(axes)), *rest]
+
+
+def _picked(call: Call, axis: int, added: int, size: Size) -> Axis:
+    """How the gathered axis follows the axis (or axes) of the indices."""
+    values = call.integers(1)
+    if values is None or not values or len(values) > LARGEST_TABLE:
+        return FULL_BOUND
+    positions = [size + v if isinstance(v, int) and v < 0 else v for v in values]
+    known = [position for position in positions if isinstance(position, int)]
+    if len(known) < len(positions):
+        return FULL_BOUND
+    if added == 1:
+        return follow(axis, positions_map(known))
+    return fixed(min(known), max(known), exact=len(known) == 1)
+
+
+def positions_map(positions: Sequence[int]) -> AxisMap:
+    """The map from a list of positions: an even one if they are evenly spaced."""
+    steps = set(np.diff(positions).tolist())
+    if len(steps) == 1:
+        return sampling(positions[0], steps.pop())
+    return table((p, p) for p in positions)
+
+
+def _gather_value(call: Call) -> Sequence[Value]:
+    value, indices, axis = call.value(0), call.value(1), _gather_axis(call)
+    if value is None or indices is None or axis is None:
+        return [None]
+    if indices.dtype == object or call.attribute("batch_dims", 0):
+        return [None]
+    try:
+        return [np.asarray(np.take(value, indices.astype(np.int64), axis))]
+    except IndexError:
+        call.fail(f"gathers positions outside of {call.name(0)}")
+
+
+register("Gather GatherV2 ResourceGather", Op(_gather, _gather_shape, _gather_value))
+
+
+# --- Split and unpack ----------------------------------------------------------------
+
+
+def _split_sizes(call: Call) -> tuple[int | None, list[Size] | None]:
+    """The axis, and the sizes of the pieces."""
+    first = call.node.op == "Split"  # Split has its axis first, SplitV last.
+    shape = call.shape(1 if first else 0)
+    axis = call.integer(0 if first else 2)
+    if shape is None or axis is None:
+        return None, None
+    axis %= len(shape)
+    count = call.attribute("num_split")
+    if first:
+        size = divides(count, shape[axis])
+        return axis, None if size is None else [size] * count
+    sizes = call.integers(1)
+    if sizes is not None and -1 in sizes:
+        rest = shape[axis] - sum(size for size in sizes if size != -1)
+        sizes = [rest if size == -1 else size for size in sizes]
+    return axis, sizes
+
+
+def _split_shapes(call: Call) -> Sequence[Shape]:
+    axis, sizes = _split_sizes(call)
+    shape = call.shape(1 if call.node.op == "Split" else 0)
+    count = call.attribute("num_split", 1)
+    if shape is None or axis is None:
+        return [None] * count
+    shapes: list[Shape] = []
+    for number in range(count):
+        size = call.unknown_size(axis, number) if sizes is None else sizes[number]
+        shapes.append((*shape[:axis], size, *shape[axis + 1 :]))
+    return shapes
+
+
+def _split(call: Call, output: int) -> Relations:
+    data = 1 if call.node.op == "Split" else 0
+    shape, (axis, sizes) = call.shape(data), _split_sizes(call)
+    relations: list[Relation | None] = [None] * len(call)
+    if shape is None or axis is None:
+        relations[data] = call.all_of(data, exact=False)
+    else:
+        offset = None if sizes is None else sum(sizes[:output], start=0)
+        unknown = IDENTITY.with_unknown_offset(call.unknown_offset(axis, output))
+        moved = shift(offset) if isinstance(offset, int) else unknown
+        relations[data] = _maps(len(shape), {axis: moved})
+    return relations
+
+
+register("Split SplitV", Op(_split, _split_shapes))
+
+
+def _unpack_axis(call: Call) -> int | None:
+    shape = call.shape(0)
+    return None if shape is None else call.attribute("axis", 0) % len(shape)
+
+
+def _unpack_shapes(call: Call) -> Sequence[Shape]:
+    shape, axis = call.shape(0), _unpack_axis(call)
+    count = call.attribute("num", 1)
+    if shape is None or axis is None:
+        return [None] * count
+    return [(*shape[:axis], *shape[axis + 1 :])] * count
+
+
+def _unpack(call: Call, output: int) -> Relations:
+    shape, axis = call.shape(0), _unpack_axis(call)
+    if shape is None or axis is None:
+        return [call.all_of(0, exact=False)]
+    axes = [follow(a - (a > axis)) for a in range(len(shape))]
+    axes[axis] = fixed(output, output)
+    return [Relation(tuple(axes))]
+
+
+def _unpack_values(call: Call) -> Sequence[Value]:
+    value, axis = call.value(0), _unpack_axis(call)
+    count = call.attribute("num", 1)
+    if value is None or axis is None:
+        return [None] * count
+    return [np.asarray(np.take(value, i, axis)) for i in range(count)]
+
+
+register("Unpack", Op(_unpack, _unpack_shapes, _unpack_values))
+
+
+# --- Tile and broadcast --------------------------------------------------------------
+
+
+def _tile_shape(call: Call) -> Sequence[Shape]:
+    shape, times = call.shape(0), call.integers(1)
+    if shape is None:
+        return [None]
+    if times is None:
+        return [tuple(call.unknown_size(axis) for axis in range(len(shape)))]
+    return [tuple(size * n for size, n in zip(shape, times, strict=True))]
+
+
+def _tile(call: Call, output: int) -> Relations:
+    shape, times = call.shape(0), call.integers(1)
+    if shape is None:
+        return [call.all_of(0, exact=False), None]
+    axes = []
+    for axis, size in enumerate(shape):
+        if times is not None and times[axis] == 1:
+            axes.append(follow(axis))
+        elif size == 1:
+            axes.append(fixed(0, 0))
+        elif isinstance(size, int) and size <= LARGEST_TABLE:
+            axes.append(follow(axis, remainder(size)))
+        else:
+            axes.append(FULL_BOUND)
+    return [Relation(tuple(axes)), None]
+
+
+def _tile_value(call: Call) -> Sequence[Value]:
+    value, times = call.value(0), call.integers(1)
+    if value is None or times is None or not all(isinstance(n, int) for n in times):
+        return [None]
+    tiled = np.tile(value, [int(n) for n in times])  # type: ignore[arg-type]
+    return [tiled if tiled.size <= LARGEST_TABLE else None]
+
+
+register("Tile", Op(_tile, _tile_shape, _tile_value))
+
+
+def _broadcast_shape(call: Call) -> Sequence[Shape]:
+    sizes = call.integers(1)
+    return [None if sizes is None else tuple(sizes)]
+
+
+def _broadcast_to(call: Call, output: int) -> Relations:
+    shape, whole = call.shape(0), call.output_shape()
+    if shape is None or whole is None:
+        return [call.all_of(0, exact=False), None]
+    return [broadcast_relation(shape, whole), None]
+
+
+def _broadcast_value(call: Call) -> Sequence[Value]:
+    value, sizes = call.value(0), call.integers(1)
+    if value is None or sizes is None or not all(isinstance(s, int) for s in sizes):
+        return [None]
+    shape = tuple(int(s) for s in sizes)  # type: ignore[arg-type]
+    return [np.broadcast_to(value, shape)]
+
+
+register("BroadcastTo", Op(_broadcast_to, _broadcast_shape, _broadcast_value))
+
+
+# --- Reverse and roll ----------------------------------------------------------------
+
+
+def _flip(size: Size, unknown: Hashable) -> AxisMap:
+    if isinstance(size, int):
+        return sampling(size - 1, -1)
+    return sampling(0, -1).with_unknown_offset(unknown)
+
+
+def _reverse(call: Call, output: int) -> Relations:
+    shape, axes = call.shape(0), call.integers(1)
+    if shape is None or axes is None:
+        return [call.all_of(0, exact=False), None]
+    flipped = {int(axis) % len(shape) for axis in axes}  # type: ignore[arg-type]
+    changed = {axis: _flip(shape[axis], call.unknown_offset(axis)) for axis in flipped}
+    return [_maps(len(shape), dict(changed)), None]
+
+
+register("ReverseV2", Op(_reverse, first_shape))
+
+
+def _roll(call: Call, output: int) -> Relations:
+    shape, shifts, axes = call.shape(0), call.integers(1), call.integers(2)
+    if shape is None or shifts is None or axes is None:
+        return [call.all_of(0, exact=False), None, None]
+    offsets: dict[int, Size] = {}
+    for offset, axis in zip(shifts, axes, strict=True):
+        place = int(axis) % len(shape)  # type: ignore[arg-type]
+        offsets[place] = offsets.get(place, 0) + offset
+    changed = {axis: _rolled(shape[axis], offset) for axis, offset in offsets.items()}
+    return [_maps(len(shape), changed), None, None]
+
+
+def _rolled(size: Size, offset: Size) -> AxisMap | None:
+    if not isinstance(size, int) or not isinstance(offset, int):
+        return AxisMap(FULL_BOUND[0].factors[0].map.strands)
+    positions = [(u - offset) % size for u in range(size)]
+    return positions_map(positions) if offset % size else IDENTITY
+
+
+register("Roll", Op(_roll, first_shape))
+
+
+# --- Along one axis ------------------------------------------------------------------
+
+
+def _top(call: Call, output: int) -> Relations:
+    shape = call.shape(0)
+    if shape is None:
+        return [call.all_of(0, exact=False), None]
+    return [Relation((*map(follow, range(len(shape) - 1)), FULL)), None]
+
+
+def _top_shapes(call: Call) -> Sequence[Shape]:
+    shape, count = call.shape(0), call.integer(1)
+    if shape is None:
+        return [None, None]
+    return [(*shape[:-1], call.unknown_size(-1) if count is None else count)] * 2
+
+
+register("TopKV2", Op(_top, _top_shapes))

@@ -1,0 +1,322 @@
+"""Padding and slicing: ops that move positions, drop some or add some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from receptive_field.axis_map import (
+    IDENTITY,
+    AxisMap,
+    sampling,
+    shift,
+    table,
+)
+from receptive_field.graph.axes import (
+    FULL_BOUND,
+    Axis,
+    Relation,
+    fixed,
+    follow,
+    local,
+)
+from receptive_field.graph.sizes import Size, ceiling_division
+from receptive_field.ops.registry import (
+    Call,
+    Op,
+    Relations,
+    Shape,
+    Value,
+    Window,
+    register,
+)
+
+
+def _paddings(call: Call) -> list[tuple[int, int]]:
+    """Padding before and after, per axis."""
+    values = call.integers(1)
+    if values is None or len(values) % 2:
+        call.fail(f"has paddings that cannot be known ({call.name(1)} is not constant)")
+    pairs = []
+    for before, after in zip(values[::2], values[1::2], strict=True):
+        if not isinstance(before, int):
+            call.fail(f"has a padding that cannot be known: {before}")
+        pairs.append((before, after))
+    return pairs  # type: ignore[return-value]
+
+
+def _padded_shape(call: Call) -> Sequence[Shape]:
+    pairs = _paddings(call)
+    shape = call.known_shape(0, len(pairs))
+    return [tuple(size + b + a for size, (b, a) in zip(shape, pairs, strict=True))]
+
+
+def _pad(call: Call, output: int) -> Relations:
+    maps = [shift(-before) if before else IDENTITY for before, _ in _paddings(call)]
+    return [local(maps), *(call.all_of(i) for i in range(1, len(call)))]
+
+
+def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
+    """Inside, a shift; the reflections stand beside it as a table.
+
+    A position in the padding counts as padding, as it does with zeros; that it also
+    shows a position from inside is what the table adds. ``edge`` is 1 if the border
+    itself is not repeated (REFLECT), 0 if it is (SYMMETRIC).
+    """
+    if not isinstance(size, int) or not isinstance(after, int):
+        return shift(-before).as_bound()
+    reflected = [before - 1 - u + edge for u in range(before)]
+    behind = [size - 1 - edge - i for i in range(after)]
+    positions = [*reflected, *[None] * size, *behind]
+    border = table(None if p is None else (p, p) for p in positions)
+    return shift(-before).with_border(border)
+
+
+def _mirror_pad(call: Call, output: int) -> Relations:
+    pairs = _paddings(call)
+    shape = call.known_shape(0, len(pairs))
+    edge = 1 if call.attribute("mode") == "REFLECT" else 0
+    maps = [
+        _mirrored(before, size, after, edge) if before or after else IDENTITY
+        for size, (before, after) in zip(shape, pairs, strict=True)
+    ]
+    return [local(maps), call.all_of(1)]
+
+
+def _pad_windows(call: Call) -> Sequence[Window]:
+    """Height and width, told from depth by which axes are padded."""
+    pairs = _paddings(call)
+    channels_first = len(pairs) == 4 and any(pairs[3]) and not any(pairs[1])
+    axes = range(2, 4) if channels_first else range(1, len(pairs) - 1)
+    padded = [pairs[axis] for axis in axes]
+    return [Window(1, 1, before, before + after) for before, after in padded]
+
+
+register("Pad PadV2", Op(_pad, _padded_shape, windows=_pad_windows))
+register("MirrorPad", Op(_mirror_pad, _padded_shape, windows=_pad_windows))
+
+
+# --- Slices ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a slice takes of one axis of its input."""
+
+    start: Size | None
+    """The first position taken; None if it is not known."""
+    step: int | None
+    count: Size | None
+    """How many positions are taken; None if that is not known."""
+    kept: bool = True
+    """Whether the output has this axis."""
+
+
+NEW_AXIS = Piece(None, None, 1)
+"""An axis of the output that the input does not have."""
+
+
+def _piece_axis(call: Call, piece: Piece, place: int, axis: int) -> Axis:
+    """How axis ``place`` of the input follows ``axis`` of the output."""
+    start, step = piece.start, piece.step
+    if not piece.kept:
+        return fixed(start, start) if isinstance(start, int) else FULL_BOUND
+    if step is None:
+        return FULL_BOUND
+    if isinstance(start, int):
+        # A crop at the end moves nothing, but it is not the identity.
+        whole = (start, step, piece.count) == (0, 1, call.known_shape(0)[place])
+        return follow(axis, IDENTITY if whole else sampling(start, step))
+    moved = sampling(0, step).with_unknown_offset(call.unknown_offset(place))
+    return follow(axis, moved)
+
+
+def _slice_relation(call: Call, pieces: list[Piece]) -> Relation:
+    axes: list[Axis] = []
+    position = 0
+    for piece in pieces:
+        if piece is not NEW_AXIS:
+            axes.append(_piece_axis(call, piece, len(axes), position))
+        position += piece.kept
+    return Relation(tuple(axes))
+
+
+def _slice_shape(call: Call, pieces: list[Piece]) -> Shape:
+    kept = [piece for piece in pieces if piece.kept]
+    return tuple(
+        call.unknown_size(axis) if piece.count is None else piece.count
+        for axis, piece in enumerate(kept)
+    )
+
+
+def _slice_pieces(call: Call) -> list[Piece] | None:
+    shape = call.shape(0)
+    begins, sizes = call.integers(1), call.integers(2)
+    if shape is None:
+        return None
+    unknown: list[Size | None] = [None] * len(shape)
+    starts = unknown if begins is None else list(begins)
+    counts = unknown if sizes is None else list(sizes)
+    if len(starts) != len(shape) or len(counts) != len(shape):
+        call.fail(f"slices {len(starts)} axes of an input of rank {len(shape)}")
+    pieces = []
+    for size, start, count in zip(shape, starts, counts, strict=True):
+        if count == -1:
+            count = None if start is None else size - start
+        elif count == size:
+            start = 0  # Only one start fits.
+        pieces.append(Piece(start, 1, count))
+    return pieces
+
+
+def _strided_pieces(call: Call) -> list[Piece] | None:
+    """The pieces of tf.strided_slice, whose masks are sets of bits over its specs."""
+    shape = call.shape(0)
+    if shape is None:
+        return None
+    masks = {
+        name: call.attribute(f"{name}_mask", 0)
+        for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    }
+    spec_shape = call.shape(1)
+    lists = [call.integers(i) for i in (1, 2, 3)]
+    if all(values is None for values in lists) and not spec_shape:
+        return None
+    known = next((len(v) for v in lists if v is not None), None)
+    length = known if known is not None else spec_shape[0] if spec_shape else 0
+    if not isinstance(length, int):
+        return None
+    begins, ends, steps = (v if v is not None else [None] * length for v in lists)
+
+    def bit(name: str, spec: int) -> bool:
+        return bool(masks[name] >> spec & 1)
+
+    new_axes = sum(bit("new_axis", i) and not bit("ellipsis", i) for i in range(length))
+    ellipsis = any(bit("ellipsis", i) for i in range(length))
+    missing = len(shape) - (length - new_axes - ellipsis)
+    if missing < 0:
+        call.fail(f"slices {length} axes of an input of rank {len(shape)}")
+    pieces: list[Piece] = []
+    axis = 0
+
+    def take_whole(count: int) -> None:
+        nonlocal axis
+        for _ in range(count):
+            pieces.append(Piece(0, 1, shape[axis]))
+            axis += 1
+
+    for spec in range(length):
+        if bit("ellipsis", spec):
+            take_whole(missing)
+        elif bit("new_axis", spec):
+            pieces.append(NEW_AXIS)
+        else:
+            begin = None if bit("begin", spec) else begins[spec]
+            end = None if bit("end", spec) else ends[spec]
+            open_begin, open_end = bit("begin", spec), bit("end", spec)
+            shrink = bit("shrink_axis", spec)
+            step = steps[spec]
+            pieces.append(
+                _strided_piece(
+                    call,
+                    shape[axis],
+                    (begin, open_begin),
+                    (end, open_end),
+                    step,
+                    shrink,
+                )
+            )
+            axis += 1
+    take_whole(len(shape) - axis)
+    return pieces
+
+
+def _strided_piece(
+    call: Call,
+    size: Size,
+    begin: tuple[Size | None, bool],
+    end: tuple[Size | None, bool],
+    step: Size | None,
+    shrink: bool,
+) -> Piece:
+    """One axis; ``begin`` and ``end`` come with whether they are left open."""
+    if shrink:
+        position = _wrapped(begin[0], size)
+        return Piece(position, None, 1, kept=False)
+    if not isinstance(step, int):
+        return Piece(None, None, None)
+    if step == 0:
+        call.fail("has a stride of zero")
+    first_open, last_open = (0, size) if step > 0 else (size - 1, -1)
+    start = first_open if begin[1] else _clamped(_wrapped(begin[0], size), size, step)
+    stop = last_open if end[1] else _clamped(_wrapped(end[0], size), size, step)
+    if start is None or stop is None:
+        return Piece(start, step, None)
+    count = (
+        ceiling_division(stop - start, step)
+        if step > 0
+        else ceiling_division(start - stop, -step)
+    )
+    return Piece(start, step, max(count, 0) if isinstance(count, int) else count)
+
+
+def _wrapped(position: Size | None, size: Size) -> Size | None:
+    """A position counted from the end if it is negative."""
+    if isinstance(position, int) and position < 0:
+        return size + position
+    return position
+
+
+def _clamped(position: Size | None, size: Size, step: int) -> Size | None:
+    if not isinstance(position, int) or not isinstance(size, int):
+        return position
+    low, high = (0, size) if step > 0 else (-1, size - 1)
+    return min(max(position, low), high)
+
+
+def _sliced_value(call: Call, pieces: list[Piece] | None) -> Sequence[Value]:
+    value = call.value(0)
+    if value is None or pieces is None:
+        return [None]
+    index: list[slice | int | None] = []
+    for piece in pieces:
+        if piece is NEW_AXIS:
+            index.append(None)
+        elif not isinstance(piece.start, int) or not isinstance(piece.count, int):
+            return [None]
+        elif not piece.kept:
+            index.append(piece.start)
+        else:
+            step = piece.step or 1
+            stop = piece.start + step * piece.count
+            index.append(slice(piece.start, stop if stop >= 0 else None, step))
+    try:
+        return [np.asarray(value[tuple(index)], dtype=value.dtype)]
+    except IndexError:
+        call.fail(f"takes a position outside of {call.name(0)}")
+
+
+def _slice_op(pieces_of: Callable[[Call], list[Piece] | None]) -> Op:
+    def relations(call: Call, output: int) -> Relations:
+        pieces = pieces_of(call)
+        data = (
+            call.all_of(0, exact=False)
+            if pieces is None
+            else _slice_relation(call, pieces)
+        )
+        return [data, *(call.all_of(i) for i in range(1, len(call)))]
+
+    def shapes(call: Call) -> Sequence[Shape]:
+        pieces = pieces_of(call)
+        return [None if pieces is None else _slice_shape(call, pieces)]
+
+    def values(call: Call) -> Sequence[Value]:
+        return _sliced_value(call, pieces_of(call))
+
+    return Op(relations, shapes, values)
+
+
+register("Slice", _slice_op(_slice_pieces))
+register("StridedSlice", _slice_op(_strided_pieces))

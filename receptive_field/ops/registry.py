@@ -1,0 +1,229 @@
+"""The table of rules, and what a rule gets to see.
+
+For each op type there is one `Op`: how its outputs relate to its inputs, the shapes
+and, where they can be told, the constant values of its outputs. Nothing outside of
+this package knows an op type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple, NoReturn, Protocol
+
+import numpy as np
+
+from receptive_field.errors import GraphError
+from receptive_field.graph.axes import SAME, Relation, full
+from receptive_field.graph.graph import Node, Tensor
+from receptive_field.graph.sizes import Size, Symbolic, unknown
+
+Shape = tuple[Size, ...] | None
+"""The sizes of a tensor; None if not even its rank is known."""
+
+Value = np.ndarray[Any, Any] | None
+"""A constant: numbers, or Python objects where some are symbolic sizes."""
+
+
+class Knowledge(Protocol):
+    """Where a rule's knowledge of other tensors comes from."""
+
+    def shape(self, tensor: Tensor) -> Shape:
+        """The shape of a tensor, as far as it is known."""
+
+    def value(self, tensor: Tensor) -> Value:
+        """The constant value of a tensor, if it is known."""
+
+
+class Call:
+    """One op as its rule sees it: attributes, and what is known of its inputs."""
+
+    __slots__ = ("_knowledge", "node")
+
+    def __init__(self, node: Node, knowledge: Knowledge) -> None:
+        self.node = node
+        self._knowledge = knowledge
+
+    def __len__(self) -> int:
+        """The number of data inputs."""
+        return len(self.node.inputs)
+
+    def shape(self, number: int) -> Shape:
+        """The shape of an input; None if its rank is unknown."""
+        if number >= len(self):
+            self.fail(f"has {len(self)} inputs, needs {number + 1}")
+        return self._knowledge.shape(self.node.inputs[number])
+
+    def output_shape(self, number: int = 0) -> Shape:
+        """The shape of an output."""
+        return self._knowledge.shape((self.node.index, number))
+
+    def known_shape(self, number: int, rank: int | None = None) -> tuple[Size, ...]:
+        """The shape of an input whose rank must be known, and be ``rank``.
+
+        Raises:
+          GraphError: if it is not.
+        """
+        shape = self.shape(number)
+        if shape is None:
+            if rank is None:
+                self.fail(
+                    f"cannot be analysed: the rank of {self.name(number)} unknown"
+                )
+            return tuple(
+                unknown(f"{self.name(number)}[{axis}]") for axis in range(rank)
+            )
+        if rank is not None and len(shape) != rank:
+            self.fail(
+                f"needs an input of rank {rank}, but {self.name(number)} has rank "
+                f"{len(shape)}"
+            )
+        return shape
+
+    def value(self, number: int) -> Value:
+        """The constant value of an input, or None if it is not known."""
+        if number >= len(self):
+            self.fail(f"has {len(self)} inputs, needs {number + 1}")
+        return self._knowledge.value(self.node.inputs[number])
+
+    def integers(self, number: int) -> list[Size] | None:
+        """The constant value of an input as a flat list, or None if not known."""
+        value = self.value(number)
+        return None if value is None else [exact(v) for v in np.ravel(value).tolist()]
+
+    def integer(self, number: int) -> int | None:
+        """The constant value of a scalar input, or None if not known."""
+        values = self.integers(number)
+        if values is None or len(values) != 1 or not isinstance(values[0], int):
+            return None
+        return values[0]
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute as a plain Python value; ``default`` if it is not there."""
+        attributes = self.node.definition.attr
+        return plain(attributes[name]) if name in attributes else default
+
+    def name(self, number: int) -> str:
+        """The name of an input tensor."""
+        return self.node.graph.name_of(self.node.inputs[number])
+
+    def unknown_size(self, axis: int, number: int = 0) -> Symbolic:
+        """A size of an output of which nothing is known."""
+        return unknown(f"{self.node.graph.name_of((self.node.index, number))}[{axis}]")
+
+    def unknown_offset(self, axis: int, number: int = 0) -> Hashable:
+        """The name of an unknown number of positions by which an axis is moved."""
+        return self.node.name, number, axis
+
+    def all_of(self, number: int, exact: bool = True) -> Relation:
+        """The relation to an input of which every element matters."""
+        shape = self.shape(number)
+        return full(len(shape) if shape is not None else None, exact)
+
+    def fail(self, reason: str) -> NoReturn:
+        """Raises the error of this node.
+
+        Raises:
+          GraphError: always.
+        """
+        raise GraphError(f"{self.node.op} node {self.node.name!r} {reason}.")
+
+
+def plain(attribute: Any) -> Any:
+    """An AttrValue message as a Python value; shapes as tuples with None."""
+    kind = attribute.WhichOneof("value")
+    if kind == "list":
+        fields = attribute.list.ListFields()
+        return [_plain(v) for v in fields[0][1]] if fields else []
+    return _plain(getattr(attribute, kind)) if kind else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if hasattr(value, "unknown_rank"):
+        if value.unknown_rank:
+            return None
+        return tuple(d.size if d.size >= 0 else None for d in value.dim)
+    return value
+
+
+def exact(number: Any) -> Any:
+    """A float that is an integer as one."""
+    if isinstance(number, float) and number.is_integer():
+        return int(number)
+    return number
+
+
+class Window(NamedTuple):
+    """What a convolution or pooling does on one axis."""
+
+    kernel: int
+    stride: int
+    padding: int | None
+    """Before the first position; None if it depends on an unknown size."""
+    total_padding: int | None
+    """Before the first and after the last position together."""
+    dilation: int = 1
+
+    @property
+    def extent(self) -> int:
+        """How many positions the dilated kernel spans."""
+        return self.dilation * (self.kernel - 1) + 1
+
+
+Relations = Sequence[Relation | None]
+"""One relation for each data input; None where it does not matter."""
+
+
+class Op(NamedTuple):
+    """The rules of one op type."""
+
+    relations: Callable[[Call, int], Relations]
+    """How an output (by its number) relates to each data input."""
+    shapes: Callable[[Call], Sequence[Shape]]
+    """The shapes of the outputs."""
+    values: Callable[[Call], Sequence[Value]] | None = None
+    """The constant values of the outputs, where they can be told."""
+    values_need_shapes: bool = False
+    """Whether `values` asks for the shapes of inputs, not for their values."""
+    layout: Callable[[Call], tuple[int, Sequence[int]]] | None = None
+    """An input and the axes of it that are spatial: (y, x) of an image."""
+    windows: Callable[[Call], Sequence[Window]] | None = None
+    """Kernel, stride and padding per spatial axis (y, x), for what has them."""
+    starts_over: bool = False
+    """Whether this is where a loop comes round to its beginning."""
+
+
+OPS: dict[str, Op] = {}
+"""Op type -> its rules."""
+
+
+def register(names: str, op: Op) -> None:
+    """Binds a rule to op types, given as one string with spaces between."""
+    for name in names.split():
+        OPS[name] = op
+
+
+def same(call: Call, output: int) -> Relations:
+    """Every position follows itself, in every input."""
+    return [SAME] * len(call)
+
+
+def no_dependency(call: Call, output: int) -> Relations:
+    """The values of the inputs do not matter."""
+    return [None] * len(call)
+
+
+def first_shape(call: Call) -> Sequence[Shape]:
+    """The output has the shape of the first input."""
+    return [call.shape(0)]
+
+
+def scalar(call: Call) -> Sequence[Shape]:
+    """The output has no axes."""
+    return [()]
+
+
+def unknown_shape(call: Call) -> Sequence[Shape]:
+    """Nothing is known of the output's shape."""
+    return [None]

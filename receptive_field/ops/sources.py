@@ -1,0 +1,217 @@
+"""Where values begin: constants, variables, placeholders, random numbers, shapes.
+
+Ops here depend on no input, or only on its shape; either way the dependency ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from receptive_field.graph.sizes import Size, Symbolic, product
+from receptive_field.ops.registry import (
+    Call,
+    Op,
+    Shape,
+    Value,
+    first_shape,
+    no_dependency,
+    register,
+    scalar,
+)
+
+LARGEST_VALUE = 1 << 16
+"""Constants with more elements than this are weights, not sizes: never decoded."""
+
+
+def named_shape(
+    call: Call, sizes: Sequence[int | None] | None, number: int = 0
+) -> Shape:
+    """A shape with a name for every size that is not known."""
+    if sizes is None:
+        return None
+    return tuple(
+        call.unknown_size(axis, number) if size is None else size
+        for axis, size in enumerate(sizes)
+    )
+
+
+def _declared(call: Call) -> Sequence[Shape]:
+    shape = call.attribute("shape")
+    return [named_shape(call, shape)]
+
+
+def _placeholder(call: Call) -> Sequence[Shape]:
+    # Graphs of the oldest versions write an unknown shape as one without axes.
+    shape = call.attribute("shape")
+    return [named_shape(call, shape) if shape else None]
+
+
+def _constant_shape(call: Call) -> Sequence[Shape]:
+    tensor = call.attribute("value")
+    if tensor is None:
+        call.fail("has no value")
+    return [tuple(dim.size for dim in tensor.tensor_shape.dim)]
+
+
+# DataType number -> (NumPy type of tensor_content, field of single values).
+_TYPES: dict[int, tuple[type[Any], str]] = {
+    1: (np.float32, "float_val"),
+    2: (np.float64, "double_val"),
+    3: (np.int32, "int_val"),
+    4: (np.uint8, "int_val"),
+    5: (np.int16, "int_val"),
+    6: (np.int8, "int_val"),
+    9: (np.int64, "int64_val"),
+    10: (np.bool_, "bool_val"),
+    17: (np.uint16, "int_val"),
+    22: (np.uint32, "uint32_val"),
+    23: (np.uint64, "uint64_val"),
+}
+
+
+def _constant_value(call: Call) -> Sequence[Value]:
+    tensor = call.attribute("value")
+    sizes = [dim.size for dim in tensor.tensor_shape.dim]
+    count = math.prod(sizes)
+    if tensor.dtype not in _TYPES or count > LARGEST_VALUE:
+        return [None]
+    dtype, field = _TYPES[tensor.dtype]
+    if tensor.tensor_content:
+        flat = np.frombuffer(
+            tensor.tensor_content, dtype=np.dtype(dtype).newbyteorder("<")
+        )
+    else:
+        flat = np.array(getattr(tensor, field), dtype=dtype)
+        if 0 < len(flat) < count:  # The last value stands for all that follow.
+            flat = np.concatenate([flat, np.repeat(flat[-1:], count - len(flat))])
+        elif not len(flat):
+            flat = np.zeros(count, dtype)
+    if len(flat) != count:
+        call.fail(f"is malformed: {len(flat)} values for the shape {sizes}")
+    return [flat.reshape(sizes)]
+
+
+register("Const HostConst", Op(no_dependency, _constant_shape, _constant_value))
+register("Placeholder", Op(no_dependency, _placeholder))
+register("PlaceholderV2 ImmutableConst", Op(no_dependency, _declared))
+# A handle counts as having the shape of the variable that it stands for.
+register(
+    "Variable VariableV2 VarHandleOp TemporaryVariable _VarHandlesOp",
+    Op(no_dependency, _declared),
+)
+
+
+def _shape_input(call: Call) -> Sequence[Shape]:
+    sizes = call.integers(0)
+    return [None if sizes is None else tuple(sizes)]
+
+
+register(
+    "RandomUniform RandomStandardNormal TruncatedNormal RandomUniformInt "
+    "ParameterizedTruncatedNormal StatelessRandomUniform StatelessRandomUniformV2 "
+    "StatelessRandomNormal StatelessRandomNormalV2 StatelessTruncatedNormal "
+    "StatelessTruncatedNormalV2 StatelessRandomUniformInt StatelessRandomUniformIntV2 "
+    "Empty",
+    Op(no_dependency, _shape_input),
+)
+register(
+    "RngReadAndSkip StatefulStandardNormalV2 StatefulUniform StatefulTruncatedNormal "
+    "StatelessRandomGetKeyCounter StatelessRandomGetAlg RandomShuffle Multinomial "
+    "StatelessMultinomial RandomGamma RandomPoissonV2 NoOp",
+    Op(no_dependency, lambda call: [None] * 3),
+)
+
+
+def _sizes(shape: Sequence[Size]) -> Value:
+    dtype = object if any(isinstance(s, Symbolic) for s in shape) else np.int64
+    return np.array(shape, dtype=dtype)
+
+
+def _shape_values(call: Call) -> Sequence[Value]:
+    shapes = [call.shape(i) for i in range(len(call))]
+    return [None if shape is None else _sizes(shape) for shape in shapes]
+
+
+def _shape_shapes(call: Call) -> Sequence[Shape]:
+    shapes = [call.shape(i) for i in range(len(call))]
+    return [None if shape is None else (len(shape),) for shape in shapes]
+
+
+register(
+    "Shape ShapeN",
+    Op(no_dependency, _shape_shapes, _shape_values, values_need_shapes=True),
+)
+
+
+def _rank_value(call: Call) -> Sequence[Value]:
+    shape = call.shape(0)
+    return [None if shape is None else np.array(len(shape))]
+
+
+def _size_value(call: Call) -> Sequence[Value]:
+    shape = call.shape(0)
+    if shape is None:
+        return [None]
+    size = product(shape)
+    return [np.array(size, dtype=object if isinstance(size, Symbolic) else np.int64)]
+
+
+register("Rank", Op(no_dependency, scalar, _rank_value, values_need_shapes=True))
+register("Size", Op(no_dependency, scalar, _size_value, values_need_shapes=True))
+
+
+def _like(number: int) -> Any:
+    def values(call: Call) -> Sequence[Value]:
+        shape = call.shape(0)
+        if shape is None or not all(isinstance(s, int) for s in shape):
+            return [None]
+        sizes = [int(s) for s in shape]  # type: ignore[arg-type]
+        return [None if math.prod(sizes) > LARGEST_VALUE else np.full(sizes, number)]
+
+    return values
+
+
+register("ZerosLike", Op(no_dependency, first_shape, _like(0), values_need_shapes=True))
+register("OnesLike", Op(no_dependency, first_shape, _like(1), values_need_shapes=True))
+
+
+def _range_value(call: Call) -> Sequence[Value]:
+    limits = [call.integers(i) for i in range(3)]
+    numbers = [v[0] for v in limits if v and isinstance(v[0], (int, float))]
+    if len(numbers) < 3 or numbers[2] == 0:
+        return [None]
+    length = abs((numbers[1] - numbers[0]) / numbers[2])
+    return [np.arange(*numbers) if length <= LARGEST_VALUE else None]
+
+
+def _range_shape(call: Call) -> Sequence[Shape]:
+    (value,) = _range_value(call)
+    return [(call.unknown_size(0) if value is None else len(value),)]
+
+
+register(
+    "Range",
+    Op(
+        lambda call, output: [call.all_of(i) for i in range(len(call))],
+        _range_shape,
+        _range_value,
+    ),
+)
+
+
+def _fill_value(call: Call) -> Sequence[Value]:
+    sizes, value = call.integers(0), call.value(1)
+    if sizes is None or value is None or not all(isinstance(s, int) for s in sizes):
+        return [None]
+    shape = [int(s) for s in sizes]  # type: ignore[arg-type]
+    return [None if math.prod(shape) > LARGEST_VALUE else np.full(shape, value)]
+
+
+register(
+    "Fill",
+    Op(lambda call, output: [None, call.all_of(1)], _shape_input, _fill_value),
+)

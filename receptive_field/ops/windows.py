@@ -1,0 +1,281 @@
+"""Convolution and pooling: ops that slide a window over the spatial axes.
+
+Padding is TensorFlow's (tf.nn.convolution, "Notes on padding"): SAME pads by
+``max(extent - stride, 0)`` in total where the size is a multiple of the stride, by
+``max(extent - size % stride, 0)`` elsewhere, the smaller half first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from receptive_field.axis_map import (
+    IDENTITY,
+    AxisMap,
+    convolution,
+    transposed_convolution,
+)
+from receptive_field.graph.axes import local
+from receptive_field.graph.sizes import Size, ceiling_division, residue
+from receptive_field.ops.registry import (
+    Call,
+    Op,
+    Relations,
+    Shape,
+    Window,
+    register,
+)
+
+
+def spatial_axes(data_format: str) -> list[int]:
+    """The axes of height and width (and depth first) in a layout such as NHWC."""
+    return [axis for axis, letter in enumerate(data_format) if letter in "DHW"]
+
+
+def same_padding(extent: int, stride: int, size: Size) -> tuple[int | None, int | None]:
+    """Padding before the first position and in total.
+
+    It depends on the size only through its residue; None where that is not known
+    and matters.
+    """
+    return _same_padding(extent, stride, residue(size, stride))
+
+
+@lru_cache(maxsize=1024)
+def _same_padding(
+    extent: int, stride: int, rest: int | None
+) -> tuple[int | None, int | None]:
+    residues = range(stride) if rest is None else (rest,)
+    totals = {max(extent - (r or stride), 0) for r in residues}
+    befores = {total // 2 for total in totals}
+    before, total = (s.pop() if len(s) == 1 else None for s in (befores, totals))
+    return before, total
+
+
+def window(
+    call: Call, kernel: Size, stride: int, dilation: int, size: Size, axis: int
+) -> Window:
+    """The window of one axis, checked."""
+    if not isinstance(kernel, int):
+        call.fail(f"has a kernel whose size cannot be known: {kernel}")
+    if min(kernel, stride, dilation) < 1:
+        call.fail(
+            f"has kernel size {kernel}, stride {stride} and dilation {dilation} on "
+            f"axis {axis}; each must be at least 1"
+        )
+    extent = dilation * (kernel - 1) + 1
+    padding = call.attribute("padding", "VALID")
+    if padding == "SAME":
+        before, total = same_padding(extent, stride, size)
+        return Window(kernel, stride, before, total, dilation)
+    before, after = 0, 0
+    if padding == "EXPLICIT":
+        pads = call.attribute("explicit_paddings", [])
+        if len(pads) < 2 * axis + 2:
+            call.fail("has EXPLICIT padding but no explicit_paddings for each axis")
+        before, after = pads[2 * axis], pads[2 * axis + 1]
+    elif padding != "VALID":
+        call.fail(f"has padding {padding!r}; SAME, VALID or EXPLICIT are known")
+    if isinstance(size, int) and size + before + after < extent:
+        call.fail(
+            f"makes the feature map vanish: its input has {size} positions on an axis, "
+            f"its kernel spans {extent}"
+        )
+    return Window(kernel, stride, before, before + after, dilation)
+
+
+def output_size(call: Call, size: Size, w: Window) -> Size:
+    """The size of a map after a window has slid over one of ``size``."""
+    if call.attribute("padding", "VALID") == "SAME":
+        return ceiling_division(size, w.stride)
+    assert w.total_padding is not None
+    return ceiling_division(size + w.total_padding - w.extent + 1, w.stride)
+
+
+def _per_axis(call: Call, name: str, axes: Sequence[int], rank: int) -> list[int]:
+    values = call.attribute(name) or [1] * rank
+    if len(values) != rank:
+        call.fail(f"has {len(values)} {name} for an input of rank {rank}")
+    return [int(values[axis]) for axis in axes]
+
+
+def _placed(
+    call: Call, axis: int, w: Window, make: Callable[[int, int, int, int], AxisMap]
+) -> AxisMap:
+    if w.padding is not None:
+        return make(w.kernel, w.stride, w.padding, w.dilation)
+    axis_map = make(w.kernel, w.stride, 0, w.dilation)
+    return axis_map.with_unknown_offset(call.unknown_offset(axis))
+
+
+class _Family:
+    """The rules of all ops whose windows are found in the same way."""
+
+    def __init__(self, rank: int, kernel: Callable[[Call, Sequence[int]], list[Size]]):
+        self.rank = rank
+        self.kernel = kernel
+
+    def axes(self, call: Call) -> list[int]:
+        default = {3: "NWC", 4: "NHWC", 5: "NDHWC"}[self.rank]
+        return spatial_axes(call.attribute("data_format", default) or default)
+
+    def input_shape(self, call: Call) -> tuple[Size, ...]:
+        vectorised = "VECT" in (call.attribute("data_format") or "")
+        return call.known_shape(0, self.rank + vectorised)
+
+    def windows(self, call: Call) -> list[Window]:
+        axes, shape = self.axes(call), self.input_shape(call)
+        kernel = self.kernel(call, axes)
+        strides = self.strides(call, axes, len(shape))
+        dilations = _per_axis(call, "dilations", axes, len(shape))
+        return [
+            window(call, kernel[i], strides[i], dilations[i], shape[axis], axis)
+            for i, axis in enumerate(axes)
+        ]
+
+    def strides(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
+        return _per_axis(call, "strides", axes, rank)
+
+    def relations(self, call: Call, output: int) -> Relations:
+        maps = {
+            axis: _placed(call, axis, w, convolution)
+            for axis, w in zip(self.axes(call), self.windows(call), strict=True)
+        }
+        rank = len(self.input_shape(call))
+        data = local([maps.get(a, None if a else IDENTITY) for a in range(rank)])
+        return [data, *(call.all_of(i) for i in range(1, len(call)))]
+
+    def shapes(self, call: Call) -> Sequence[Shape]:
+        shape = list(self.input_shape(call))
+        for axis, w in zip(self.axes(call), self.windows(call), strict=True):
+            shape[axis] = output_size(call, shape[axis], w)
+        channel = self.channels(call)
+        if channel is not None and len(shape) == self.rank:
+            first = (call.attribute("data_format") or "NHWC").startswith("NC")
+            shape[1 if first else -1] = channel
+        return [tuple(shape)]
+
+    def channels(self, call: Call) -> Size | None:
+        return None
+
+    def layout(self, call: Call) -> tuple[int, Sequence[int]]:
+        return 0, self.axes(call)
+
+    def op(self) -> Op:
+        return Op(self.relations, self.shapes, layout=self.layout, windows=self.windows)
+
+
+def _filter_shape(call: Call, number: int, rank: int) -> tuple[Size, ...]:
+    shape = call.shape(number)
+    if shape is None:
+        call.fail(
+            f"has a kernel whose shape cannot be known: {call.name(number)} says "
+            "nothing of it. Save the graph with shapes (as_graph_def(add_shapes=True)) "
+            "or frozen"
+        )
+    if len(shape) != rank:
+        call.fail(
+            f"needs a kernel of rank {rank}, {call.name(number)} has {len(shape)}"
+        )
+    return shape
+
+
+class _Convolution(_Family):
+    """The kernel's shape is that of the second input: spatial axes, in, out."""
+
+    def __init__(self, rank: int, depthwise: bool = False):
+        super().__init__(rank, self._kernel)
+        self.depthwise = depthwise
+
+    def _kernel(self, call: Call, axes: Sequence[int]) -> list[Size]:
+        return list(_filter_shape(call, 1, self.rank)[: len(axes)])
+
+    def channels(self, call: Call) -> Size:
+        *_, inner, outer = _filter_shape(call, 1, self.rank)
+        return inner * outer if self.depthwise else outer
+
+
+class _Pooling(_Family):
+    """Kernel and strides are attributes, or the second and third input."""
+
+    def __init__(self, rank: int):
+        super().__init__(rank, self._kernel)
+
+    def _kernel(self, call: Call, axes: Sequence[int]) -> list[Size]:
+        return self._sizes(call, "ksize", 1, axes)
+
+    def strides(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
+        return [int(v) for v in self._sizes(call, "strides", 2, axes)]  # type: ignore[arg-type]
+
+    def _sizes(
+        self, call: Call, name: str, number: int, axes: Sequence[int]
+    ) -> list[Size]:
+        values = call.attribute(name)
+        if values is None:
+            values = call.integers(number) if len(call) > number else None
+        if values is None or not all(isinstance(v, int) for v in values):
+            call.fail(f"has a {name} that cannot be known")
+        rank = len(self.input_shape(call))
+        if len(values) != rank:
+            call.fail(
+                f"has {len(values)} entries of {name} for an input of rank {rank}"
+            )
+        return [values[axis] for axis in axes]
+
+
+for _rank, _names in {
+    4: "Conv2D _FusedConv2D",
+    5: "Conv3D",
+}.items():
+    register(_names, _Convolution(_rank).op())
+register("DepthwiseConv2dNative", _Convolution(4, depthwise=True).op())
+register("MaxPool MaxPoolV2 AvgPool MaxPoolWithArgmax", _Pooling(4).op())
+register("MaxPool3D AvgPool3D", _Pooling(5).op())
+
+
+class _Transposed(_Convolution):
+    """The gradient of a convolution: output sizes, kernel and data are its inputs."""
+
+    def _output_shape(self, call: Call) -> tuple[Size, ...]:
+        data = call.known_shape(2, self.rank)
+        axes = self.axes(call)
+        *_, channels, _ = _filter_shape(call, 1, self.rank)
+        values = call.integers(0)
+        if values is not None and len(values) == len(axes):
+            shape = list(data)
+            for axis, size in zip(axes, values, strict=True):
+                shape[axis] = size
+        elif values is not None and len(values) == self.rank:
+            shape = values
+        else:
+            shape = [call.unknown_size(axis) for axis in range(self.rank)]
+            shape[0] = data[0]
+        first = (call.attribute("data_format") or "NHWC").startswith("NC")
+        shape[1 if first else -1] = channels
+        return tuple(shape)
+
+    def input_shape(self, call: Call) -> tuple[Size, ...]:
+        # The convolution whose gradient this is, reads a map of the output's size.
+        return self._output_shape(call)
+
+    def relations(self, call: Call, output: int) -> Relations:
+        maps = {
+            axis: _placed(call, axis, w, transposed_convolution)
+            for axis, w in zip(self.axes(call), self.windows(call), strict=True)
+        }
+        data = local([maps.get(a, None if a else IDENTITY) for a in range(self.rank)])
+        return [None, call.all_of(1), data]
+
+    def shapes(self, call: Call) -> Sequence[Shape]:
+        return [self._output_shape(call)]
+
+    def layout(self, call: Call) -> tuple[int, Sequence[int]]:
+        return 2, self.axes(call)
+
+    def op(self) -> Op:
+        return super().op()._replace(windows=None)
+
+
+register("Conv2DBackpropInput", _Transposed(4).op())
+register("Conv3DBackpropInputV2", _Transposed(5).op())
