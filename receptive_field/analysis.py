@@ -1,0 +1,425 @@
+"""The two passes over what lies between an input and an output.
+
+Both combine the relations of single ops, one visit per node and edge. Backward (the
+paper's algorithm) starts at one output and answers for every tensor below it;
+forward, its dual, starts at the input and answers for every tensor above it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+from receptive_field.axis_map import AxisMap
+from receptive_field.errors import GraphError, ReceptiveFieldError, UnsupportedOpsError
+from receptive_field.graph.axes import (
+    ALL_BOUND,
+    SAME,
+    Relation,
+    followed_axes,
+    needs_everything,
+    ranked,
+    source,
+    through,
+    united,
+    widened,
+)
+from receptive_field.graph.graph import (
+    Graph,
+    Node,
+    Tensor,
+    strongly_connected,
+    topological_order,
+)
+from receptive_field.inference import Inference
+from receptive_field.ops import OPS, Call
+from receptive_field.ops.registry import Relations, no_dependency
+
+State = dict[Tensor, Relation]
+"""For each tensor, how it depends on the input (forward), or how the output depends
+on it (backward). Tensors without dependency are not in it."""
+
+
+@dataclass(slots=True)
+class Scope:
+    """The nodes that carry something from the input to the outputs."""
+
+    graph: Graph
+    input: Tensor
+    order: list[int]
+    """In topological order, the input's own node left out."""
+    carries: bytearray
+    """For each node of the graph whether it is in `order`, or the input."""
+    stop_propagation: tuple[str, ...] = ()
+    loops: dict[int, int] = field(default_factory=dict)
+    """Where in `order` nodes that depend on each other start -> where they end."""
+    cycle: set[int] = field(default_factory=set)
+    """Nodes that depend on each other although they form no loop."""
+
+    def settle(
+        self, state: State, visit: Callable[[int], None], backward: bool = False
+    ) -> None:
+        """Visits all nodes in their order (or against it), loops until they settle.
+
+        What still grows in the second round of a loop would grow with every further
+        one; on that axis everything is needed, as a bound.
+        """
+        starts = {stop: start for start, stop in self.loops.items()}
+        ends = starts if backward else self.loops
+        step = -1 if backward else 1
+        position = len(self.order) if backward else 0
+        while position != (0 if backward else len(self.order)):
+            end = ends.get(position, position + step)
+            indices = self.order[min(position, end) : max(position, end)][::step]
+            for index in indices:
+                visit(index)
+            if position in ends:
+                members = set(indices)
+                before = {t: r for t, r in state.items() if t[0] in members}
+                while self._round(state, before, indices, visit):
+                    before = {t: r for t, r in state.items() if t[0] in members}
+            position = end
+
+    def _round(
+        self,
+        state: State,
+        before: State,
+        indices: Sequence[int],
+        visit: Callable[[int], None],
+    ) -> bool:
+        """Visits the nodes of a loop once more; whether that made a difference."""
+        members = set(indices)
+        for index in indices:
+            visit(index)
+        grown = [
+            tensor
+            for tensor, relation in state.items()
+            if tensor[0] in members and relation != before.get(tensor)
+        ]
+        for tensor in grown:
+            if tensor in before:
+                state[tensor] = widened(before[tensor], state[tensor])
+        return bool(grown)
+
+    def in_loop(self) -> set[int]:
+        """The nodes that may be visited more than once."""
+        slices = (self.order[start:stop] for start, stop in self.loops.items())
+        return set(itertools.chain.from_iterable(slices))
+
+    def edges(self, index: int) -> list[tuple[int, Tensor]]:
+        """The inputs of a node, by number, that carry something of the input."""
+        return [
+            (number, tensor)
+            for number, tensor in enumerate(self.graph.nodes[index].inputs)
+            if self.carries[tensor[0]] and not self._is_stopped(tensor)
+        ]
+
+    def _is_stopped(self, tensor: Tensor) -> bool:
+        if tensor[0] == self.input[0] and tensor != self.input:
+            return True
+        prefixes = self.stop_propagation
+        return bool(prefixes) and self.graph.nodes[tensor[0]].name.startswith(prefixes)
+
+
+def find_scope(
+    graph: Graph,
+    input_tensor: Tensor,
+    outputs: Sequence[int],
+    stop_propagation: Sequence[str] = (),
+) -> Scope:
+    """What lies between the input and the outputs."""
+    start = input_tensor[0]
+    order, closing = topological_order(graph, outputs, [start], stop_propagation)
+    scope = Scope(
+        graph, input_tensor, [], bytearray(len(graph)), tuple(stop_propagation)
+    )
+    scope.carries[start] = 1
+    groups: Iterable[list[int]] = ([index] for index in order)
+    if closing:
+        groups = strongly_connected(graph, order, closing)
+    for group in groups:
+        if start in group:
+            continue
+        active = [i for i in group if not _cuts(graph.nodes[i])]
+        if not any(scope.edges(index) for index in active):
+            continue
+        for index in active:
+            scope.carries[index] = 1
+        if len(group) > 1 or group[0] in map(itemgetter(0), closing):
+            scope.loops[len(scope.order)] = len(scope.order) + len(active)
+            if not any(_is_loop(graph.nodes[index]) for index in group):
+                scope.cycle.update(active)
+        scope.order += active
+    return scope
+
+
+def _cuts(node: Node) -> bool:
+    op = OPS.get(node.op)
+    return op is not None and op.relations is no_dependency
+
+
+def _is_loop(node: Node) -> bool:
+    """Whether a cycle through this node is a loop of TensorFlow's."""
+    op = OPS.get(node.op)
+    return op is not None and op.starts_over
+
+
+def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
+    """The relations of one tensor to the inputs of its node, by the node's rule."""
+    node = scope.graph.nodes[tensor[0]]
+    if tensor[0] in scope.cycle:
+        raise GraphError(
+            f"the graph has a cycle between input and output: {node.name!r} depends on "
+            "itself, and not through a loop of TensorFlow's."
+        )
+    if node.op not in OPS:
+        raise UnsupportedOpsError({node.op: [node.name]})
+    return OPS[node.op].relations(Call(node, inference), tensor[1])
+
+
+def _combined(node: Node, upper: Relation, lower: Relation) -> Relation | None:
+    try:
+        return through(upper, lower)
+    except IndexError:
+        raise _rank_error(node) from None
+
+
+def _merged(node: Node, one: Relation | None, two: Relation) -> Relation:
+    if one is None:
+        return two
+    try:
+        return united(one, two)
+    except IndexError:
+        raise _rank_error(node) from None
+
+
+def _rank_error(node: Node) -> GraphError:
+    return GraphError(
+        f"{node.op} node {node.name!r} does not fit the rank of what it reads, or of "
+        "what reads it."
+    )
+
+
+Arrival = Callable[[Tensor, Relation | None, Relation, Node], None]
+"""Told of a path that reaches a tensor: the tensor, what was known of it before, the
+relation of this path, and the node that the path came through."""
+
+
+Edge = tuple[Tensor, int]
+"""An output of a node, and the number of an input that it depends on."""
+
+
+def backward(
+    scope: Scope,
+    inference: Inference,
+    output: Tensor,
+    arrival: Arrival | None = None,
+    cut: Collection[Edge] = (),
+) -> State:
+    """How the output depends on every tensor below it, down to the input.
+
+    Edges that are ``cut`` are not followed.
+
+    Raises:
+      ReceptiveFieldError: if any op in the scope has no rule, or cannot be analysed.
+    """
+    nodes = scope.graph.nodes
+    state: State = {output: SAME}
+    missing: set[int] = set()
+    produced: dict[int, list[Tensor]] = {output[0]: [output]}
+
+    def visit(index: int) -> None:
+        for tensor in produced.get(index, ()):
+            if nodes[index].op not in OPS:
+                missing.add(index)  # What lies below may have no rule either.
+                rules: Relations = [ALL_BOUND] * len(nodes[index].inputs)
+            else:
+                rules = relations(scope, inference, tensor)
+            for number, below in scope.edges(index):
+                rule = rules[number]
+                if rule is None or (tensor, number) in cut:
+                    continue
+                found = _combined(nodes[index], state[tensor], rule)
+                if found is None:
+                    continue
+                before = state.get(below)
+                if before is None:
+                    produced.setdefault(below[0], []).append(below)
+                if arrival is not None:
+                    arrival(below, before, found, nodes[index])
+                state[below] = _merged(nodes[below[0]], before, found)
+
+    scope.settle(state, visit, backward=True)
+    if missing:
+        found: dict[str, list[str]] = {}
+        for node in (nodes[index] for index in sorted(missing)):
+            found.setdefault(node.op, []).append(node.name)
+        raise UnsupportedOpsError(found)
+    return state
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """What the forward pass finds."""
+
+    state: State
+    errors: dict[Tensor, ReceptiveFieldError]
+    """Why tensors could not be analysed."""
+    global_edges: dict[Edge, None]
+    """Where local paths come to depend on a whole axis of the input, in order."""
+
+
+def forward(
+    scope: Scope,
+    inference: Inference,
+    spatial: Sequence[int] = (),
+    exclude_global: bool = False,
+    asked: Iterable[Tensor] = (),
+) -> Forward:
+    """How every tensor of the scope depends on the input.
+
+    A node that cannot be analysed fails itself and all that depends on it, no more.
+
+    Args:
+      scope: what is analysed.
+      inference: shapes and values.
+      spatial: the axes of the input that count for global edges.
+      exclude_global: whether global edges are left out.
+      asked: tensors that are wanted although nothing reads them; the first output of
+        every node always is.
+    """
+    nodes = scope.graph.nodes
+    state: State = {scope.input: SAME}
+    errors: dict[Tensor, ReceptiveFieldError] = {}
+    global_edges: dict[Edge, None] = {}
+    wanted = _outputs_wanted(scope, asked)
+    looping = scope.in_loop()
+
+    def visit(index: int) -> None:
+        edges = scope.edges(index)
+        for tensor in wanted.get(index, [(index, 0)]):
+            try:
+                broken = next((errors[t] for _, t in edges if t in errors), None)
+                if broken is not None and nodes[index].op not in OPS:
+                    raise broken
+                rules = relations(scope, inference, tensor)
+                whole = state.get(tensor) if index in looping else None
+                for number, below in edges:
+                    rule = rules[number]
+                    if rule is not None and below in errors:
+                        raise errors[below]
+                    if rule is None or below not in state:
+                        continue
+                    found = _combined(nodes[index], rule, state[below])
+                    if found is None:
+                        continue
+                    if rule is not SAME and _becomes_global(
+                        state[below], found, spatial
+                    ):
+                        global_edges[tensor, number] = None
+                        if exclude_global:
+                            continue
+                    whole = _merged(nodes[index], whole, found)
+            except ReceptiveFieldError as error:
+                errors[tensor] = error
+                continue
+            if whole is not None:
+                state[tensor] = whole
+
+    scope.settle(state, visit)
+    return Forward(state, errors, global_edges)
+
+
+def upstream(scope: Scope, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
+    """For each node that depends on some of the edges, the names of their nodes."""
+    nodes = scope.graph.nodes
+    own: dict[int, tuple[str, ...]] = {
+        tensor[0]: (nodes[tensor[0]].name,) for tensor, _ in edges
+    }
+    found: dict[int, tuple[str, ...]] = {}
+    for index in scope.order:
+        above = [found[t[0]] for _, t in scope.edges(index) if t[0] in found]
+        lists = list(dict.fromkeys([*above, *filter(None, [own.get(index)])]))
+        if len(lists) == 1:
+            found[index] = lists[0]
+        elif lists:
+            found[index] = tuple(
+                dict.fromkeys(name for names in lists for name in names)
+            )
+    return found
+
+
+def _becomes_global(before: Relation, after: Relation, spatial: Sequence[int]) -> bool:
+    return any(
+        needs_everything(after, axis) and not needs_everything(before, axis)
+        for axis in spatial
+    )
+
+
+def _outputs_wanted(scope: Scope, asked: Iterable[Tensor]) -> dict[int, list[Tensor]]:
+    """For each node of which more than the first output is wanted: all that are."""
+    read: dict[int, set[int]] = {}
+    edges = (tensor for index in scope.order for _, tensor in scope.edges(index))
+    for below, number in itertools.chain(asked, edges):
+        if number:
+            read.setdefault(below, {0}).add(number)
+    return {index: [(index, k) for k in sorted(ks)] for index, ks in read.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Where two paths from a tensor to the output disagree."""
+
+    tensor: str
+    paths: tuple[str, str]
+    maps: tuple[AxisMap, AxisMap]
+
+
+def find_misalignment(
+    scope: Scope, inference: Inference, output: Tensor, axes: Sequence[int], rank: int
+) -> Meeting | None:
+    """The first tensor, from the output down, where two paths are misaligned.
+
+    ``axes`` are the axes of the input (of this rank) that count.
+    """
+    from_input = forward(scope, inference).state
+    came_through: dict[Tensor, str] = {}
+    meetings: list[Meeting] = []
+
+    def arrival(
+        tensor: Tensor, before: Relation | None, path: Relation, node: Node
+    ) -> None:
+        if before is not None and tensor in from_input and not meetings:
+            counted = _positions(ranked(from_input[tensor], rank), axes)
+            maps = _disagreement(before, path, counted)
+            if maps is not None:
+                names = (came_through[tensor], node.name)
+                meetings.append(Meeting(scope.graph.name_of(tensor), names, maps))
+        came_through[tensor] = node.name
+
+    backward(scope, inference, output, arrival)
+    return meetings[0] if meetings else None
+
+
+def _positions(relation: Relation, axes: Sequence[int]) -> set[int]:
+    """The axes of a tensor that hold positions of the input's axes."""
+    return set[int]().union(*(followed_axes(relation.axes[axis]) for axis in axes))
+
+
+def _disagreement(
+    one: Relation, two: Relation, axes: set[int]
+) -> tuple[AxisMap, AxisMap] | None:
+    rank = max(len(one.axes), len(two.axes), max(axes, default=-1) + 1)
+    for axis in sorted(axes):
+        (first, a), (second, b) = (
+            source(ranked(relation, rank).axes[axis]) for relation in (one, two)
+        )
+        if first is None or second is None:
+            continue
+        if a.aligned is False or b.aligned is False:
+            continue
+        if first != second or (a | b).aligned is False:
+            return a, b
+    return None

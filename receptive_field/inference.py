@@ -1,0 +1,133 @@
+"""Shapes and constant values of tensors, by the rule tables, on demand.
+
+Nothing is computed that no rule asks for, and nothing twice. The work is done with
+a stack of its own, so that no depth of graph touches the recursion limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.ops import OPS, Call, Op
+from receptive_field.ops.registry import Shape, Value, unknown_shape
+from receptive_field.ops.sources import named_shape
+
+T = TypeVar("T")
+
+_RESOURCE = 20  # DT_RESOURCE
+
+
+class Inference:
+    """What is known of the tensors of a graph.
+
+    Args:
+      graph: the graph.
+      shapes: shapes that are given, such as that of the input.
+      ignore_recorded: for which nodes (by index) shapes recorded in the graph are
+        not to be used, since they were made for another input.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        shapes: Mapping[Tensor, Shape] | None = None,
+        ignore_recorded: Sequence[int] | bytearray = (),
+    ) -> None:
+        self.graph = graph
+        self._given = dict(shapes or {})
+        self._ignored = ignore_recorded
+        self._shapes: dict[int, Sequence[Shape]] = {}
+        self._values: dict[int, Sequence[Value]] = {}
+
+    def shape(self, tensor: Tensor) -> Shape:
+        """The shape of a tensor; None if its rank is unknown."""
+        if tensor in self._given:
+            return self._given[tensor]
+        index, number = tensor
+        if index not in self._shapes:
+            self._fill(self._shapes, index, self._compute_shapes, self._shape_inputs)
+        shapes = self._shapes[index]
+        return shapes[number] if number < len(shapes) else None
+
+    def output_count(self, index: int) -> int | None:
+        """How many outputs a node has; None if its op has no rule."""
+        if self.graph.nodes[index].op not in OPS:
+            return None
+        self.shape((index, 0))
+        return len(self._shapes[index]) if index in self._shapes else None
+
+    def value(self, tensor: Tensor) -> Value:
+        """The constant value of a tensor, or None if it has none."""
+        index, number = tensor
+        if index not in self._values:
+            self._fill(self._values, index, self._compute_values, self._value_inputs)
+        values = self._values[index]
+        return values[number] if number < len(values) else None
+
+    def _fill(
+        self,
+        known: dict[int, Sequence[T]],
+        index: int,
+        compute: Callable[[int], Sequence[T]],
+        inputs_of: Callable[[int], Sequence[int]],
+    ) -> None:
+        """Computes for a node after all that it builds upon."""
+        stack, opened = [index], set[int]()
+        while stack:
+            current = stack[-1]
+            if current in known:
+                stack.pop()
+            elif current in opened:
+                known[current] = compute(current)
+                stack.pop()
+            else:
+                opened.add(current)
+                # What is open already is a cycle: nothing is known of it there.
+                waiting = [i for i in inputs_of(current) if i not in known]
+                known.update({i: () for i in waiting if i in opened})
+                stack += [i for i in waiting if i not in opened]
+
+    def _op(self, index: int) -> Op | None:
+        return OPS.get(self.graph.nodes[index].op)
+
+    def _shape_inputs(self, index: int) -> list[int]:
+        op = self._op(index)
+        if op is None or op.shapes is unknown_shape:
+            return []
+        inputs = self.graph.nodes[index].inputs
+        return [t[0] for t in inputs if t not in self._given]
+
+    def _compute_shapes(self, index: int) -> Sequence[Shape]:
+        node, op = self.graph.nodes[index], self._op(index)
+        shapes = op.shapes(Call(node, self)) if op is not None else [None]
+        if any(shape is None for shape in shapes):
+            shapes = self._with_recorded(index, shapes)
+        return shapes
+
+    def _with_recorded(self, index: int, shapes: Sequence[Shape]) -> Sequence[Shape]:
+        """What is missing, from the shapes that TensorFlow recorded in the node."""
+        if self._ignored and self._ignored[index]:
+            return shapes
+        call = Call(self.graph.nodes[index], self)
+        if call.attribute("dtype") == _RESOURCE:
+            return shapes  # That of the handle, not of the variable behind it.
+        recorded = call.attribute("_output_shapes") or []
+        found = [named_shape(call, sizes, k) for k, sizes in enumerate(recorded)]
+        return [
+            found[k] if shape is None and k < len(found) else shape
+            for k, shape in enumerate([*shapes, *[None] * (len(found) - len(shapes))])
+        ]
+
+    def _value_inputs(self, index: int) -> list[int]:
+        op = self._op(index)
+        if op is None or op.values is None or op.values_need_shapes:
+            return []
+        return [tensor[0] for tensor in self.graph.nodes[index].inputs]
+
+    def _compute_values(self, index: int) -> Sequence[Value]:
+        op = self._op(index)
+        if op is None or op.values is None:
+            return ()
+        return op.values(Call(self.graph.nodes[index], self))

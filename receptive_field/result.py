@@ -1,0 +1,326 @@
+"""The answer: the receptive field of a tensor, and what can be read off it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from receptive_field.axis_map import INFINITY, AxisMap, Periodic
+from receptive_field.errors import ReceptiveFieldError
+
+INT64 = np.iinfo(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class SpatialAxis:
+    """One spatial axis of the input, and how the output's features depend on it."""
+
+    map: AxisMap
+    input_axis: int
+    """The axis of the input tensor."""
+    output_axis: int | None
+    """The axis of the output tensor whose positions place the feature on this axis;
+    None if the feature sees the same whatever its position."""
+    input_size: int | None
+    output_size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveField:
+    """What the features of a tensor see of the input.
+
+    Every per-axis array lists x (horizontal, width) first, then y, then depth.
+    Unpacking gives all sizes, then all strides, then all paddings: for images
+    ``rf_x, rf_y, stride_x, stride_y, padding_x, padding_y``.
+
+    Attributes:
+      input: the name of the input tensor.
+      output: the name of the tensor whose features are described.
+      axes: the spatial axes of the input, x first.
+      hide_padding: whether paddings are None because one on the way is unknown.
+      global_nodes: the nodes by which a feature comes to see all of an axis.
+      local_paths: see `local`.
+    """
+
+    input: str
+    output: str
+    axes: tuple[SpatialAxis, ...]
+    hide_padding: bool = False
+    global_nodes: tuple[str, ...] = ()
+    local_paths: ReceptiveField | None = None
+
+    @property
+    def is_global(self) -> bool:
+        """Whether a feature sees all of an axis."""
+        return any(axis.map.is_global for axis in self.axes)
+
+    @property
+    def local(self) -> ReceptiveField | None:
+        """The receptive field without the paths that see all of an axis.
+
+        The same object where there is no such path, None where there is no other.
+        """
+        return self.local_paths if self.is_global else self
+
+    def __iter__(self) -> Iterator[Any]:
+        for values in (self.size, self.stride, self.padding):
+            yield from values.tolist()
+
+    def __str__(self) -> str:
+        def numbers(values: NDArray[Any]) -> str:
+            return " x ".join(map(str, values.tolist()))
+
+        aligned = {True: "aligned", False: "misaligned", None: "alignment unknown"}
+        return (
+            f"receptive field of {self.output} in {self.input}: "
+            f"size {numbers(self.size)}, stride {numbers(self.stride)}, "
+            f"padding {numbers(self.padding)} ({aligned[self.aligned]}"
+            f"{'' if self.exact else ', upper bound'})"
+        )
+
+    @property
+    def size(self) -> NDArray[Any]:
+        """Receptive field sizes, the paper's r0: the largest over all features.
+
+        Infinite where a feature sees a whole axis, or one side of it.
+        """
+        return _array(axis.map.size(axis.output_size) for axis in self.axes)
+
+    @property
+    def stride(self) -> NDArray[Any]:
+        """Effective strides, the paper's S0: how far the region moves per feature.
+
+        A ``Fraction`` where it is no integer; None where paths with different strides
+        meet, or where nothing moves.
+        """
+        return _array(_stride(axis.map) for axis in self.axes)
+
+    @property
+    def padding(self) -> NDArray[Any]:
+        """Effective paddings, the paper's P0: the first feature's region starts at -P.
+
+        None where no single number holds: the padding of a layer depends on an unknown
+        size, or the region does not move evenly.
+        """
+        if self.hide_padding:
+            return _array(None for _ in self.axes)
+        return _array(_padding(axis.map) for axis in self.axes)
+
+    @property
+    def aligned(self) -> bool | None:
+        """Whether all paths have the same stride and centre for every feature.
+
+        Paths that see a whole axis have no centre, and do not count. None if it
+        cannot be known, since a padding depends on an unknown size.
+        """
+        field = self.local_paths or self
+        flags = {axis.map.aligned for axis in field.axes}
+        return False if False in flags else None if None in flags else True
+
+    @property
+    def exact(self) -> bool:
+        """Whether sizes and regions are the truth, not an upper bound."""
+        return all(axis.map.exact for axis in self.axes)
+
+    def compute_input_region(self, y: ArrayLike) -> NDArray[np.int64]:
+        """The input region that each feature sees (equations for u0 and v0).
+
+        Args:
+          y: integer feature coordinates of shape ``(..., d)``, x first.
+
+        Returns:
+          int64 array of shape ``(..., d, 2)``: first and last position per axis,
+          inclusive. It may reach into the padding (negative, or past the end).
+          A feature that sees nothing has ``[0, -1]`` on every axis; ends that have
+          no bound are the limits of int64.
+
+        Raises:
+          ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
+
+        >>> field.compute_input_region([0, 2])    # doctest: +SKIP
+        array([[-1482,  1556],
+               [-1418,  1620]])
+        """
+        features = self._features(y)
+        if not np.issubdtype(features.dtype, np.integer):
+            raise ReceptiveFieldError(
+                "features are given by integer coordinates; these are "
+                f"{features.dtype}. Centres of fractional features can be had from "
+                "compute_input_center_coordinates."
+            )
+        regions = np.empty((*features.shape, 2), dtype=np.int64)
+        empty = np.zeros(features.shape[:-1], dtype=bool)
+        for i, axis in enumerate(self.axes):
+            self._check_known(axis)
+            firsts, lasts = axis.map.evaluate(features[..., i])
+            empty |= np.asarray(firsts > lasts, dtype=bool)
+            regions[..., i, 0] = _as_int64(firsts)
+            regions[..., i, 1] = _as_int64(lasts)
+        regions[empty] = (0, -1)
+        return regions
+
+    def compute_input_center_coordinates(
+        self, y: ArrayLike, axis: Iterable[int] | None = None
+    ) -> NDArray[np.float64]:
+        """The centres of the input regions of features (equation for c0).
+
+        Args:
+          y: feature coordinates of shape ``(..., len(axis))``, fractions allowed.
+          axis: which axes the coordinates are for, 0 being x; all if None.
+
+        Returns:
+          float64 array of the same shape: the centres in input coordinates.
+
+        Raises:
+          ReceptiveFieldError: if the coordinates do not fit, a padding is unknown, or
+            a region has no centre.
+        """
+        chosen = self._chosen(axis)
+        features = self._features(y, len(chosen)).astype(np.float64)
+        centres = [self._centres(a, features[..., i]) for i, a in enumerate(chosen)]
+        return np.stack(centres, axis=-1)
+
+    def compute_feature_coordinates(
+        self, x: ArrayLike, axis: Iterable[int] | None = None
+    ) -> NDArray[np.float64]:
+        """The (fractional) features whose regions are centred at input positions.
+
+        The inverse of `compute_input_center_coordinates`, with the same arguments.
+
+        Raises:
+          ReceptiveFieldError: if the coordinates do not fit, a padding is unknown, or
+            centres do not move evenly, so that there is no inverse.
+        """
+        chosen = self._chosen(axis)
+        positions = self._features(x, len(chosen)).astype(np.float64)
+        features = []
+        for i, spatial in enumerate(chosen):
+            origin, stride = self._line(spatial)
+            features.append((positions[..., i] - origin) / stride)
+        return np.stack(features, axis=-1)
+
+    def _chosen(self, axis: Iterable[int] | None) -> list[SpatialAxis]:
+        indices = range(len(self.axes)) if axis is None else list(axis)
+        try:
+            return [self.axes[i] for i in indices]
+        except (IndexError, TypeError):
+            raise ReceptiveFieldError(
+                f"axis must hold indices of the {len(self.axes)} spatial axes, 0 being "
+                f"x; it is {axis!r}."
+            ) from None
+
+    def _features(self, y: ArrayLike, count: int | None = None) -> NDArray[Any]:
+        wanted = len(self.axes) if count is None else count
+        coordinates = np.asarray(y)
+        if not coordinates.ndim or coordinates.shape[-1] != wanted:
+            raise ReceptiveFieldError(
+                f"coordinates must have {wanted} entries in their last axis, x first; "
+                f"the shape is {coordinates.shape}."
+            )
+        if not np.issubdtype(coordinates.dtype, np.number):
+            raise ReceptiveFieldError(
+                f"coordinates must be numbers; they are {coordinates.dtype}."
+            )
+        return coordinates
+
+    def _check_known(self, axis: SpatialAxis) -> None:
+        if axis.map.is_floating or self.hide_padding:
+            raise ReceptiveFieldError(
+                f"the padding of a layer between {self.input} and {self.output} "
+                "depends on the size of the input, which is not known. Give "
+                "input_resolution to place features."
+            )
+
+    def _centres(self, axis: SpatialAxis, features: NDArray[Any]) -> NDArray[Any]:
+        """Centres on one axis; in between integer features, on the line."""
+        self._check_known(axis)
+        if _padding(axis.map) is not None:
+            origin, stride = self._line(axis)
+            return origin + features * stride
+        below = np.floor(features).astype(np.int64)
+        ends = []
+        for whole in (below, below + 1):
+            firsts, lasts = axis.map.evaluate(whole)
+            centre = (firsts + lasts) / 2
+            ends.append(np.asarray(centre, dtype=np.float64))
+        weight = features - below
+        with np.errstate(invalid="ignore"):
+            centres = np.where(
+                weight == 0, ends[0], ends[0] + weight * (ends[1] - ends[0])
+            )
+        if not np.isfinite(centres).all():
+            raise ReceptiveFieldError(
+                f"a feature of {self.output} sees nothing, or without a bound: its "
+                "region has no centre."
+            )
+        return centres
+
+    def _line(self, axis: SpatialAxis) -> tuple[float, float]:
+        """The centre of feature 0, and the stride, where centres lie on a line."""
+        self._check_known(axis)
+        stride, padding = _stride(axis.map), _padding(axis.map)
+        if not stride or padding is None:
+            raise ReceptiveFieldError(
+                f"the centres of the features of {self.output} do not move evenly: "
+                "there is no stride and padding that would place them."
+            )
+        size = axis.map.size()
+        return float(-padding + (size - 1) / 2), float(stride)
+
+
+def _stride(axis_map: AxisMap) -> int | Fraction | None:
+    rates = axis_map.rates
+    if len(rates) != 1 or not rates[0]:
+        return None
+    (rate,) = rates
+    return rate.numerator if rate.denominator == 1 else rate
+
+
+def _padding(axis_map: AxisMap) -> int | None:
+    """Minus the first position of feature 0, if all others follow evenly."""
+    strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
+    floating = axis_map.is_floating or len(axis_map.rates) != 1
+    if floating or len(strands) != 1 or len(strands[0].windows) != 1:
+        return None
+    (window,) = strands[0].windows
+    if window is None or not all(map(_is_integer, window)):
+        return None
+    return -int(window[0])
+
+
+def _is_integer(bound: float) -> bool:
+    return isinstance(bound, int)
+
+
+def _array(values: Iterable[Any]) -> NDArray[Any]:
+    """int64 where every entry is an ordinary integer, else Python objects."""
+    entries = list(values)
+    if all(type(v) is int and INT64.min <= v <= INT64.max for v in entries):
+        return np.array(entries, dtype=np.int64)
+    array = np.empty(len(entries), dtype=object)
+    array[:] = entries
+    return array
+
+
+def _as_int64(bounds: NDArray[Any]) -> NDArray[np.int64]:
+    if bounds.dtype != object:
+        return bounds.astype(np.int64)
+    limited = [_limited(bound) for bound in bounds.flat]
+    return np.array(limited, dtype=np.int64).reshape(bounds.shape)
+
+
+def _limited(bound: float) -> int:
+    if bound == INFINITY or bound == -INFINITY:
+        return INT64.max if bound > 0 else INT64.min
+    if not INT64.min < bound < INT64.max:
+        raise ReceptiveFieldError(
+            "a region lies beyond the range of 64-bit integers; take size, stride and "
+            "padding, which have no such limit."
+        )
+    return math.floor(bound)
