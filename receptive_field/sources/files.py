@@ -1,0 +1,158 @@
+"""Graphs from files, through protobuf alone.
+
+Whether a file is gzip-compressed, binary or text is told by its content, never by
+its name.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf import message, text_format
+
+from receptive_field.errors import GraphError
+from receptive_field.sources import keras_models
+from receptive_field.sources.messages import GraphDef, MetaGraphDef, SavedModel
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZIP_MAGIC = b"PK\x03\x04"
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+# Bytes that no text holds and every binary graph does (the tag of a node's op).
+_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v")
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """A graph, and the names of the tensors that a signature of the file gives."""
+
+    graph_def: Any
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_file(
+    path: str | os.PathLike[str], signature: str | None = None
+) -> FileContent | Any:
+    """What a file or SavedModel folder holds; a Keras model for a file of one.
+
+    Args:
+      path: a GraphDef, MetaGraphDef or SavedModel, binary or text, compressed or not;
+        a folder with a SavedModel; a ``.keras`` or ``.h5`` file.
+      signature: which signature of a SavedModel is meant, if it has several.
+
+    Raises:
+      GraphError: if the file cannot be read or is no graph.
+    """
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        path = _saved_model_in(path)
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+        if content.startswith(_GZIP_MAGIC):
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise GraphError(f"cannot read {path!r}: {reason}.") from None
+    if content.startswith((_ZIP_MAGIC, _HDF5_MAGIC)):
+        return keras_models.read(path)
+    if not content.strip():
+        raise GraphError(f"{path!r} is empty; a GraphDef was expected.")
+    parse = _parse_text if _is_text(content) else _parse_binary
+    parsed = parse(content, path)
+    if isinstance(parsed, GraphDef):
+        return FileContent(parsed)
+    return _signature(parsed, path, signature)
+
+
+def read_graph_def(path: str | os.PathLike[str]) -> Any:
+    """The GraphDef message in a file; see `read_file`."""
+    return read_file(path).graph_def
+
+
+def _saved_model_in(folder: str) -> str:
+    for name in ("saved_model.pb", "saved_model.pbtxt"):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            return path
+    raise GraphError(f"the folder {folder!r} holds no SavedModel (saved_model.pb).")
+
+
+def _signature(parsed: Any, path: str, name: str | None) -> FileContent:
+    """The graph of a MetaGraphDef or SavedModel, with one of its signatures."""
+    metas = parsed.meta_graphs if isinstance(parsed, SavedModel) else [parsed]
+    serving = [m for m in metas if "serve" in m.meta_info_def.tags]
+    meta = (serving or list(metas))[0]
+    signatures = {
+        key: value
+        for key, value in meta.signature_def.items()
+        if not key.startswith("__saved_model")
+    }
+    if name is None and len(signatures) > 1:
+        default = [key for key in signatures if key == "serving_default"]
+        if not default:
+            raise GraphError(
+                f"{path!r} has several signatures: {', '.join(sorted(signatures))}. "
+                "Say which with signature=."
+            )
+        name = default[0]
+    if name is not None and name not in signatures:
+        known = ", ".join(sorted(signatures)) or "none"
+        raise GraphError(f"{path!r} has no signature {name!r}; it has: {known}.")
+    if not signatures:
+        return FileContent(meta.graph_def)
+    chosen = signatures[name] if name is not None else next(iter(signatures.values()))
+    inputs, outputs = (
+        {key: info.name for key, info in sorted(infos.items())}
+        for infos in (chosen.inputs, chosen.outputs)
+    )
+    return FileContent(meta.graph_def, inputs, outputs)
+
+
+def _is_text(content: bytes) -> bool:
+    return _CONTROL.isdisjoint(content[:4096])
+
+
+def _parse_text(content: bytes, path: str) -> Any:
+    try:
+        text = content.decode("utf-8")
+        for kind, holds_nodes in _KINDS.items():
+            parsed = text_format.Parse(text, kind(), allow_unknown_field=True)
+            if holds_nodes(parsed):
+                return parsed
+    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        raise GraphError(
+            f"{path!r} is text, but not the text of a GraphDef: {error}"
+        ) from None
+    raise GraphError(f"{path!r} holds no nodes; is it a GraphDef?")
+
+
+def _parse_binary(content: bytes, path: str) -> Any:
+    """The message, told by what it holds: all three kinds may parse as each other."""
+    for kind, holds_nodes in _KINDS.items():
+        try:
+            parsed = kind.FromString(content)
+        except message.DecodeError:
+            continue
+        if holds_nodes(parsed):
+            return parsed
+    raise GraphError(
+        f"{path!r} is not a GraphDef: its {len(content)} bytes are no text, and as "
+        "binary they are damaged or of another format."
+    )
+
+
+def _has_nodes(graph_def: Any) -> bool:
+    return bool(graph_def.node) and all(node.op for node in graph_def.node)
+
+
+_KINDS: dict[Any, Callable[[Any], bool]] = {
+    GraphDef: _has_nodes,
+    MetaGraphDef: lambda meta: _has_nodes(meta.graph_def),
+    SavedModel: lambda saved: any(_has_nodes(m.graph_def) for m in saved.meta_graphs),
+}

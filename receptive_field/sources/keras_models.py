@@ -1,0 +1,210 @@
+"""Keras models (Keras 3, and Keras 2 of the tf_keras package) as graphs.
+
+A model is traced once, as a `tf.function` with inputs of the model's own shapes, at
+inference. While it is traced, every call of a layer is written down with the tensors
+that it returns, nested and subclassed models included; so an entry per call needs
+neither a naming rule nor a second trace, and a layer that leaves no node (Dropout at
+inference) still has one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from receptive_field.errors import GraphError
+
+LAYER_MODULES = ("keras", "tf_keras")
+
+
+@dataclass(slots=True)
+class TracedModel:
+    """A model as a graph, and which tensors its layers return."""
+
+    graph: Any
+    """The `tf.Graph`."""
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    """Names of the model's inputs and outputs -> names of their tensors."""
+    layers: dict[str, str] = field(default_factory=dict)
+    """Name of a layer call -> name of the tensor that it returns."""
+    calls: dict[int, list[str]] = field(default_factory=dict)
+    """``id`` of a layer -> the names of its calls, in order."""
+
+    def name_of(self, thing: Any) -> str | None:
+        """The name of the call that a layer or KerasTensor stands for.
+
+        Raises:
+          GraphError: if a layer is called several times.
+        """
+        history = getattr(thing, "_keras_history", None)
+        if history is not None:
+            operation = getattr(history, "operation", None) or history.layer
+            if operation.name in self.inputs:
+                return str(operation.name)
+            names = self.calls.get(id(operation), [])
+            return names[min(history.node_index, len(names) - 1)] if names else None
+        names = self.calls.get(id(thing), [])
+        if len(names) > 1:
+            raise GraphError(
+                f"the layer {thing.name!r} is called {len(names)} times; say which "
+                f"call is meant: {', '.join(map(repr, names))}."
+            )
+        return names[0] if names else None
+
+
+def keras_of(thing: Any) -> Any | None:
+    """The Keras module (keras or tf_keras) that an object is a layer of."""
+    for name in LAYER_MODULES:
+        keras = sys.modules.get(name)
+        layers = getattr(keras, "layers", None)
+        if layers is not None and isinstance(thing, layers.Layer):
+            return keras
+    return None
+
+
+def trace(model: Any) -> TracedModel:
+    """Traces a Keras model.
+
+    Raises:
+      GraphError: if Keras runs on another backend, or the input's shape is unknown.
+    """
+    keras = keras_of(model)
+    if keras is None:
+        raise GraphError(f"{model!r} is not a Keras model.")
+    if hasattr(keras, "backend") and hasattr(keras.backend, "backend"):
+        backend = keras.backend.backend()
+        if backend != "tensorflow":
+            raise GraphError(
+                f"Keras runs on the {backend} backend, which has no graph to analyse. "
+                "Set KERAS_BACKEND=tensorflow in the environment before importing it."
+            )
+    tf = import_module("tensorflow")
+
+    structure = _input_structure(model, tf)
+    calls: list[tuple[Any, Any]] = []
+
+    def run(inputs: Any) -> Any:
+        with _recorded(keras.layers.Layer, calls):
+            return model(inputs)
+
+    concrete = tf.function(run, autograph=False).get_concrete_function(structure)
+    graph = concrete.graph
+    specs = tf.nest.flatten(structure)
+    traced = TracedModel(
+        graph,
+        {
+            _base_name(spec.name or tensor.name): tensor.name
+            for spec, tensor in zip(specs, graph.inputs, strict=False)
+        },
+        _output_names(model, tf.nest.flatten(graph.structured_outputs)),
+    )
+    for layer, outputs in calls:
+        tensors = [
+            tensor
+            for tensor in tf.nest.flatten(outputs)
+            if isinstance(tensor, tf.Tensor) and tensor.graph is graph
+        ]
+        if layer is not model and tensors:
+            name = _unique(layer.name, traced.layers)
+            traced.layers[name] = tensors[0].name
+            traced.calls.setdefault(id(layer), []).append(name)
+    return traced
+
+
+def _output_names(model: Any, tensors: list[Any]) -> dict[str, str]:
+    names = list(getattr(model, "output_names", None) or ())
+    if len(names) != len(tensors):
+        names = [_base_name(tensor.name) for tensor in tensors]
+    return {str(name): tensor.name for name, tensor in zip(names, tensors, strict=True)}
+
+
+def _input_name(tensor: Any) -> str:
+    """That of the input layer, where there is one."""
+    history = getattr(tensor, "_keras_history", None)
+    layer = getattr(history, "operation", None) or getattr(history, "layer", None)
+    return str(layer.name) if layer is not None else _base_name(tensor.name)
+
+
+def _base_name(name: str) -> str:
+    return name.partition(":")[0]
+
+
+def read(path: str) -> Any:
+    """The model in a ``.keras`` or ``.h5`` file; no code in it is executed.
+
+    Raises:
+      GraphError: if Keras is missing, or cannot or will not load the file.
+    """
+    try:
+        keras = import_module("keras")
+    except ImportError:
+        raise GraphError(
+            f"{path!r} is a Keras model, and Keras is not installed: "
+            "pip install receptive_field[tensorflow]"
+        ) from None
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise GraphError(
+            f"Keras cannot load {path!r}: {reason[:300]} Custom classes and lambdas "
+            "are never loaded from a file; load the model yourself and give the object."
+        ) from error
+
+
+def _input_structure(model: Any, tf: Any) -> Any:
+    """The model's inputs as TensorSpecs, in the structure that it is called with."""
+    inputs = getattr(model, "_inputs_struct", None)
+    if inputs is None:
+        inputs = getattr(model, "input", None) if _is_built(model) else None
+    if inputs is None:
+        shape = getattr(model, "_build_shapes_dict", None) or {}
+        if len(shape) == 1:
+            (sizes,) = shape.values()
+            if isinstance(sizes, (tuple, list)):
+                return tf.TensorSpec((None, *sizes[1:]), tf.float32)
+        raise GraphError(
+            f"the input shape of the model {model.name!r} is not known. Call it once "
+            "on data, build it with build(shape), or give it an Input layer."
+        )
+    return tf.nest.map_structure(
+        lambda tensor: tf.TensorSpec(
+            tensor.shape, tf.as_dtype(tensor.dtype), _input_name(tensor)
+        ),
+        inputs,
+    )
+
+
+def _is_built(model: Any) -> bool:
+    return bool(getattr(model, "inputs", None))
+
+
+@contextmanager
+def _recorded(layer_class: Any, calls: list[tuple[Any, Any]]) -> Iterator[None]:
+    """Writes down every call of a layer, for as long as it is open."""
+    original = layer_class.__call__
+
+    def recording(self: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = original(self, *args, **kwargs)
+        calls.append((self, outputs))
+        return outputs
+
+    layer_class.__call__ = recording
+    try:
+        yield
+    finally:
+        layer_class.__call__ = original
+
+
+def _unique(name: str, taken: Mapping[str, str]) -> str:
+    """The name, with a number behind it from the second time on."""
+    number, unique = 1, name
+    while unique in taken:
+        number += 1
+        unique = f"{name}:{number}"
+    return unique

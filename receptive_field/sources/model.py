@@ -1,0 +1,49 @@
+"""What every source hands over: a graph, and what its parts are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from receptive_field.errors import NodeNotFoundError, nearest
+from receptive_field.graph.graph import Graph, Tensor
+
+
+def _no_object(thing: Any) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A graph with its inputs, outputs and layers, as far as its source names them."""
+
+    graph: Graph
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    outputs: Mapping[str, Tensor] = field(default_factory=dict)
+    layers: Mapping[str, Tensor] = field(default_factory=dict)
+    """Name of a layer call -> the tensor that it returns."""
+    name_of: Callable[[Any], str | None] = _no_object
+    """The name that stands for an object of the caller's (a layer, a tensor)."""
+
+    def find(self, thing: Any) -> tuple[str, Tensor]:
+        """The name and tensor of an input, output, layer or node.
+
+        Raises:
+          NodeNotFoundError: if there is none; names the nearest.
+        """
+        name = thing if isinstance(thing, str) else self.name_of(thing)
+        if name is None:
+            raise NodeNotFoundError(
+                "an input or output is a name or a tensor of the graph, or a layer of "
+                f"the model, not {thing!r}."
+            )
+        for named in (self.layers, self.outputs, self.inputs):
+            if name in named:
+                return name, named[name]
+        if name.partition(":")[0] in self.graph.index_of or not self.layers:
+            tensor = self.graph.tensor(name)
+            return self.graph.name_of(tensor), tensor
+        raise NodeNotFoundError(
+            f"the model has no layer {name!r}. {nearest(name, self.layers)}"
+        )

@@ -1,0 +1,60 @@
+"""Graphs of objects of the caller's TensorFlow.
+
+TensorFlow is never imported here. An object of its own can only exist if the caller
+has imported it, so it is looked up in ``sys.modules``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from receptive_field.errors import GraphError
+
+
+def graph_of(thing: Any) -> Any | None:
+    """The ``tf.Graph`` that an object is, or is part of; None for anything else."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None:
+        return None
+    if isinstance(thing, tensorflow.Graph):
+        return thing
+    if not isinstance(thing, (tensorflow.Tensor, tensorflow.Operation)):
+        return None
+    try:
+        return thing.graph
+    except AttributeError:
+        raise GraphError(
+            "this tensor was computed eagerly and belongs to no graph; build it inside "
+            "a tf.Graph."
+        ) from None
+
+
+def concrete_function_of(thing: Any) -> Any | None:
+    """The ConcreteFunction that a function of TensorFlow is, or has.
+
+    Raises:
+      GraphError: if it is a tf.function that is not traced for exactly one signature.
+    """
+    if sys.modules.get("tensorflow") is None:
+        return None
+    if hasattr(thing, "structured_outputs") and hasattr(thing, "captured_inputs"):
+        return thing
+    if not hasattr(thing, "get_concrete_function"):
+        return None
+    if thing.input_signature is not None:
+        return thing.get_concrete_function()
+    known = thing._list_all_concrete_functions()
+    if len(known) != 1:
+        raise GraphError(
+            f"the tf.function {thing.__name__!r} has {len(known)} traced signatures; "
+            "give get_concrete_function(tf.TensorSpec(...)) of it."
+        )
+    return known[0]
+
+
+def arguments_of(function: Any) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The tensors that a ConcreteFunction takes and returns, captures left out."""
+    count = len(function.inputs) - len(function.captured_inputs)
+    return function.inputs[:count], function.outputs

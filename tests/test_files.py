@@ -1,0 +1,140 @@
+"""Graphs from files: formats told by content, and files that are no graphs."""
+
+import gzip
+import os
+import subprocess
+import sys
+
+import pytest
+from google.protobuf import text_format
+from graphs import conv, graph_def, placeholder
+
+import receptive_field as rf
+from receptive_field.sources.messages import GraphDef
+
+GRAPH = graph_def(placeholder(), conv("layer", "input", 5, 2))
+ANSWER = [5, 5, 2, 2, 0, 0]
+BINARY = GRAPH.SerializeToString()
+TEXT = text_format.MessageToString(GRAPH).encode()
+
+
+@pytest.mark.parametrize("name", ["graph.pb", "graph.pbtxt", "graph"])
+@pytest.mark.parametrize(
+    "content",
+    [BINARY, TEXT, gzip.compress(BINARY, mtime=0), gzip.compress(TEXT, mtime=0)],
+)
+def test_the_content_decides_the_format(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert list(rf.compute_receptive_field(path)) == ANSWER
+    assert list(rf.compute_receptive_field(str(path))) == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"  \n", "is empty"),
+        (gzip.compress(b"", mtime=0), "is empty"),
+        (BINARY[:-3], "not a GraphDef"),
+        (BINARY[: len(BINARY) // 2], "not a GraphDef"),
+        (b"\x01\x02\x03\xff\xfe" * 50, "not a GraphDef"),
+        (bytes(range(256)) * 9, "not a GraphDef"),
+        (TEXT[:-3], "not the text of a GraphDef: .*:"),
+        (b"just some words", "not the text of a GraphDef: 1:6"),
+        (b"node { name: 3 }", "not the text of a GraphDef: 1:14"),
+        ("n\u00f6de".encode("latin-1"), "not the text of a GraphDef"),
+        (b"versions { producer: 3 }", "holds no nodes"),
+        (gzip.compress(BINARY, mtime=0)[:-12], "cannot read"),
+        (gzip.compress(BINARY, mtime=0)[:12] + b"garbage" * 9, "cannot read"),
+        (b"node " + b"{ attr { value { func " * 3000, "not the text of a GraphDef"),
+    ],
+)
+def test_files_that_are_no_graphs(tmp_path, content, message):
+    path = tmp_path / "graph.pb"
+    path.write_bytes(content)
+    with pytest.raises(rf.ReceptiveFieldError, match=message) as error:
+        rf.compute_receptive_field(path)
+    assert "graph.pb" in str(error.value)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(rf.ReceptiveFieldError, match="No such file"):
+        rf.compute_receptive_field(tmp_path / "missing.pb")
+    with pytest.raises(rf.ReceptiveFieldError, match="holds no SavedModel"):
+        rf.compute_receptive_field(tmp_path)
+
+
+@pytest.mark.parametrize("model", [3, None, [], object()])
+def test_what_is_no_model(model):
+    with pytest.raises(rf.ReceptiveFieldError, match="cannot analyse a"):
+        rf.compute_receptive_field(model)
+
+
+def run(code):
+    """Runs Python code in a process of its own; its output."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    return done.stdout
+
+
+def test_neither_the_package_nor_a_file_imports_tensorflow():
+    code = (
+        "import sys, receptive_field as rf\n"
+        "rf.compute_receptive_field(rf.EXAMPLE_GRAPH)\n"
+        "rf.zoo.NETWORKS\n"
+        "print([m for m in sys.modules if m.split('.')[0] in "
+        "('tensorflow', 'keras', 'matplotlib', 'pandas')])"
+    )
+    assert run(code).strip() == "[]"
+
+
+@pytest.mark.parametrize("first", ["tensorflow", "receptive_field"])
+def test_messages_do_not_collide_with_those_of_tensorflow(first):
+    second = {"tensorflow": "receptive_field"}.get(first, "tensorflow")
+    code = (
+        f"import {first}, {second}\n"
+        "import receptive_field as rf, tensorflow as tf\n"
+        "graph = tf.Graph()\n"
+        "with graph.as_default():\n"
+        "  x = tf.compat.v1.placeholder(tf.float32, (1, None, None, 3), name='x')\n"
+        "  y = tf.nn.conv2d(x, tf.zeros((3, 3, 3, 2)), 2, 'VALID')\n"
+        "from google.protobuf import text_format\n"
+        "from receptive_field.sources.messages import GraphDef\n"
+        "theirs = graph.as_graph_def()\n"
+        "ours = GraphDef.FromString(theirs.SerializeToString())\n"
+        "assert text_format.Parse(str(theirs), GraphDef()) == ours\n"
+        "for model in (graph, theirs, ours, y):\n"
+        "  print(*rf.compute_receptive_field(model))\n"
+        "print(*rf.compute_receptive_field(graph, input=x, output=y))\n"
+        "print(*rf.compute_receptive_field(graph, input=x.op, output=y.op))\n"
+    )
+    assert run(code).splitlines() == ["3 3 2 2 0 0"] * 6
+
+
+def test_every_data_type_of_tensorflow_is_known():
+    code = (
+        "from tensorflow.core.framework import types_pb2\n"
+        "from receptive_field.sources.messages import GraphDef\n"
+        "known = GraphDef.DESCRIPTOR.file.pool.FindEnumTypeByName("
+        "'receptive_field.DataType').values_by_name\n"
+        "print([(n, v) for n, v in types_pb2.DataType.items()\n"
+        "       if n not in known or known[n].number != v])"
+    )
+    assert run(code).strip() == "[]"
+
+
+def test_fields_that_are_not_needed_are_skipped():
+    message = GraphDef()
+    text = (
+        'node { name: "a" op: "Placeholder" experimental_debug_info {} }'
+        'library { gradient { function_name: "f" } }'
+    )
+    text_format.Parse(text, message, allow_unknown_field=True)
+    assert message.node[0].name == "a"
