@@ -1,0 +1,49 @@
+"""A small zoo: well-known convolutional networks as data, and a builder of graphs.
+
+>>> from receptive_field import zoo
+>>> zoo.NETWORKS["vgg_16"].end_points[:3]
+('vgg_16/conv1/conv1_1', 'vgg_16/pool1', 'vgg_16/conv2/conv2_1')
+
+`build` turns one of them into a TensorFlow graph; nothing else here needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.zoo.builder import BuiltNetwork, build_network
+from receptive_field.zoo.layers import Network
+from receptive_field.zoo.networks import NETWORKS
+
+__all__ = ["NETWORKS", "BuiltNetwork", "Network", "build"]
+
+
+def build(
+    name: str,
+    input_resolution: Sequence[int] | None = None,
+    *,
+    resource_variables: bool = False,
+) -> BuiltNetwork:
+    """Builds the graph of a network of the zoo.
+
+    Args:
+      name: a key of `NETWORKS`.
+      input_resolution: ``[height, width]`` of the input, in pixels; None leaves both
+        unknown in the graph.
+      resource_variables: variables as in TensorFlow 2 (VarHandleOp), else those of
+        TensorFlow 1 (VariableV2).
+
+    Returns:
+      The graph, the name of its input and those of its end-points.
+
+    Raises:
+      ReceptiveFieldError: the network is unknown, the resolution is not one or too
+        small for the network, or TensorFlow is not installed.
+    """
+    if name not in NETWORKS:
+        known = ", ".join(NETWORKS)
+        raise ReceptiveFieldError(f"no network {name!r} in the zoo; known: {known}")
+    return build_network(
+        NETWORKS[name], input_resolution, resource_variables=resource_variables
+    )

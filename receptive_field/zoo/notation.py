@@ -1,0 +1,91 @@
+"""The notation in which the tables of the zoo write layers.
+
+| written | meaning |
+|---|---|
+| `64 3x3/2 V` | convolution, 64 filters, height x width / stride, VALID |
+| `64 3x3` | the same with stride 1 and SAME |
+| `max 3x3/2 V`, `avg 3x3` | pooling |
+| `a -> b` | one after the other |
+| `a | b` | branches `Branch_0`, `Branch_1`, ..., concatenated over channels |
+| `(a, b)` | side by side in the same branch, concatenated over channels |
+| `conv1: a` | the layer's name |
+| `Mixed_5b Mixed_5c: [a | b]` | two blocks of branches, one after the other |
+
+A row may go on in the next line before `|` and `[`.
+
+Layers of a branch that bear no name get the customary one: `Conv2d_0a_1x1` is the first
+one of a branch, `Conv2d_0b_3x3` the second, `Conv2d_1a_3x3` the first one with a
+stride, `MaxPool_1a_3x3` a pooling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from string import ascii_lowercase
+from typing import Literal, cast
+
+from receptive_field.zoo.layers import (
+    Block,
+    Concatenation,
+    Convolution,
+    Layer,
+    NamedLayer,
+    Padding,
+    Pool,
+)
+
+_LAYER = re.compile(r"(?:(\w+): )?(\w+) (\d+)x(\d+)(?:/(\d+))?( V)?")
+_CONTINUED = re.compile(r"\s+(?=[|\[])")
+_KINDS = {"max": "MaxPool", "avg": "AvgPool"}
+
+
+def rows(table: str) -> tuple[NamedLayer, ...]:
+    """The layers of a table with one row a line; every row has a name."""
+    lines = _CONTINUED.sub(" ", table).strip().splitlines()
+    return tuple(layer for line in lines for layer in _row(line.strip()))
+
+
+def branches(text: str) -> Concatenation:
+    """The concatenation of the branches ``a | b | c``."""
+    return Concatenation(
+        tuple(
+            Block(f"Branch_{index}", tuple(_branch(branch)))
+            for index, branch in enumerate(text.split(" | "))
+        )
+    )
+
+
+def _row(line: str) -> Iterator[NamedLayer]:
+    names, _, definition = line.partition(": ")
+    if definition.startswith("["):
+        parts = branches(definition.strip("[]"))
+        yield from (Block(name, (parts,)) for name in names.split())
+    else:
+        yield _layer(line, Counter())
+
+
+def _branch(text: str) -> Iterator[Layer]:
+    used: Counter[int] = Counter()
+    for step in text.split(" -> "):
+        parts = tuple(_layer(part, used) for part in step.strip("()").split(", "))
+        yield parts[0] if len(parts) == 1 else Concatenation(parts)
+
+
+def _layer(text: str, used: Counter[int]) -> Convolution | Pool:
+    """One layer; `used` counts how many strideless and strided ones came before."""
+    parsed = _LAYER.fullmatch(text)
+    if parsed is None:
+        raise ValueError(f"not a layer in the notation of the zoo: {text!r}")
+    name, what, height, width, strided, valid = parsed.groups()
+    kernel, stride = (int(height), int(width)), int(strided or 1)
+    padding: Padding = "VALID" if valid else "SAME"
+    group = int(stride > 1)
+    position = f"{group}{ascii_lowercase[used[group]]}"
+    used[group] += 1
+    name = name or f"{_KINDS.get(what, 'Conv2d')}_{position}_{height}x{width}"
+    if what in _KINDS:
+        kind = cast('Literal["max", "avg"]', what)
+        return Pool(name, kind, kernel, stride, padding)
+    return Convolution(name, int(what), kernel, stride, padding)
