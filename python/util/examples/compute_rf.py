@@ -1,0 +1,114 @@
+"""Prints the receptive field parameters of a graph file.
+
+Without any flags, those of the Inception-ResNet-v2 graph that comes with the package.
+
+Example:
+  python compute_rf.py --graph_path graph.pbtxt \
+    --input_node input_image --output_node InceptionResnetV2/Conv2d_7b_1x1/Relu
+"""
+
+import os
+import sys
+import tempfile
+
+from absl import app, flags
+
+import receptive_field as rf
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string(
+    "graph_path",
+    None,
+    "Path of the graph: a GraphDef, binary or text, gzip-compressed or not. The "
+    "Inception-ResNet-v2 graph of the package if not given.",
+)
+flags.DEFINE_string("output_path", None, "Path of a file to write the parameters to.")
+flags.DEFINE_string(
+    "input_node", None, "Name of the input node. Found if there is only one."
+)
+flags.DEFINE_string(
+    "output_node", None, "Name of the output node. Found if there is only one."
+)
+flags.DEFINE_list(
+    "input_resolution",
+    None,
+    "Height and width of the input, such as 224,224. Unknown if not given.",
+)
+
+
+def describe(field: rf.ReceptiveField) -> str:
+    """The six lines of the original library's README."""
+    if len(field.axes) != 2:
+        raise rf.ReceptiveFieldError(
+            f"the input {field.input!r} has {len(field.axes)} spatial axes; this "
+            "script prints those of images, which have two."
+        )
+    names = ("Receptive field size", "Effective stride", "Effective padding")
+    values = (field.size, field.stride, field.padding)
+    return "".join(
+        f"{name} ({direction}) = {value}\n"
+        for name, pair in zip(names, values, strict=True)
+        for direction, value in zip(("horizontal", "vertical"), pair, strict=True)
+    )
+
+
+def write(path: str, text: str) -> None:
+    """Writes a file whole or not at all."""
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=folder, encoding="utf-8", delete=False
+        ) as file:
+            file.write(text)
+        os.chmod(file.name, 0o666 & ~_umask())
+        os.replace(file.name, path)
+    except OSError as error:
+        raise rf.ReceptiveFieldError(
+            f"cannot write {path!r}: {error.strerror}."
+        ) from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def resolution() -> list[int] | None:
+    """The flag as ``[height, width]``."""
+    if FLAGS.input_resolution is None:
+        return None
+    try:
+        return [int(size) for size in FLAGS.input_resolution]
+    except ValueError:
+        given = ",".join(FLAGS.input_resolution)
+        raise rf.ReceptiveFieldError(
+            f"--input_resolution must be HEIGHT,WIDTH such as 224,224; it is {given!r}."
+        ) from None
+
+
+def main(arguments: list[str]) -> int:
+    """Analyses, prints and writes; returns the exit status."""
+    if len(arguments) > 1:
+        print(f"error: unexpected argument {arguments[1]!r}", file=sys.stderr)
+        return 1
+    try:
+        field = rf.compute_receptive_field_from_graph_def(
+            FLAGS.graph_path or rf.EXAMPLE_GRAPH,
+            FLAGS.input_node,
+            FLAGS.output_node,
+            input_resolution=resolution(),
+        )
+        text = describe(field)
+        if FLAGS.output_path:
+            write(FLAGS.output_path, text)
+    except rf.ReceptiveFieldError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(text, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,39 @@
+"""Which part of the input does a feature of a convolutional network see?"""
+
+from importlib import import_module
+from types import ModuleType
+
+from receptive_field.api import (
+    EXAMPLE_GRAPH,
+    ReceptiveFields,
+    compute_receptive_field,
+    compute_receptive_fields,
+)
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.original import (
+    compute_receptive_field_from_graph_def,
+    get_compute_order,
+    get_layer_params,
+)
+from receptive_field.result import ReceptiveField
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "EXAMPLE_GRAPH",
+    "ReceptiveField",
+    "ReceptiveFieldError",
+    "ReceptiveFields",
+    "compute_receptive_field",
+    "compute_receptive_field_from_graph_def",
+    "compute_receptive_fields",
+    "get_compute_order",
+    "get_layer_params",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    # The networks of the zoo are read when somebody asks for them.
+    if name == "zoo":
+        return import_module("receptive_field.zoo")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

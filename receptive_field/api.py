@@ -1,0 +1,537 @@
+"""The public functions: find the graph, analyse it, hand over the result."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from receptive_field.analysis import (
+    Forward,
+    Scope,
+    backward,
+    find_misalignment,
+    find_scope,
+    forward,
+    upstream,
+)
+from receptive_field.axis_map import INFINITY, AxisMap, constant
+from receptive_field.errors import (
+    GraphError,
+    MisalignedError,
+    NodeNotFoundError,
+    ReceptiveFieldError,
+)
+from receptive_field.graph.axes import SAME, Axis, Relation, ranked, source
+from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.sizes import Size, unknown
+from receptive_field.inference import Inference
+from receptive_field.ops import OPS, Call
+from receptive_field.result import ReceptiveField, SpatialAxis
+from receptive_field.sources import load
+from receptive_field.sources.model import Model
+
+EXAMPLE_GRAPH = str(Path(__file__).parent / "data" / "inception_resnet_v2.pbtxt.gz")
+"""The path of a graph to try things on: Inception-ResNet-v2, without weights."""
+
+Resolution = Sequence[int | None] | Literal["unknown"] | None
+StopPropagation = Sequence[str] | str | None
+
+
+def compute_receptive_field(
+    model: Any,
+    *,
+    output: Any = None,
+    input: Any = None,
+    input_resolution: Resolution = None,
+    stop_propagation: StopPropagation = None,
+    require_aligned: bool = False,
+    signature: str | None = None,
+) -> ReceptiveField:
+    """The receptive field of one tensor of a model.
+
+    Args:
+      model: a path to a graph file, a GraphDef, a ``tf.Graph``, or a ``tf.Tensor``
+        (which then is the output).
+      output: the tensor whose features are asked about: its name, or the tensor.
+        Found where only one candidate exists; if that has no spatial axes (the
+        scores of a classifier), the last feature map before it is taken.
+      input: the tensor that they see: likewise.
+      input_resolution: the size of the input's spatial axes, ``[height, width]`` for
+        images. None takes what the graph says, "unknown" ignores that.
+      stop_propagation: inputs whose name starts with one of these strings are not
+        followed.
+      require_aligned: whether a misaligned graph is an error.
+
+    Returns:
+      The receptive field. In a misaligned graph, regions are the hull of what the
+      paths see, and ``aligned`` is False.
+
+    Raises:
+      ReceptiveFieldError: if the model cannot be read or analysed; the message says
+        what is wrong, where, and what to do.
+
+    >>> import receptive_field as rf
+    >>> field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH)
+    >>> list(field)
+    [3039, 3039, 32, 32, 1482, 1482]
+    """
+    question = Question.ask(
+        load(model, signature), input, [output], input_resolution, stop_propagation
+    )
+    field = question.answer()
+    if output is None and field.local is None:
+        field = question.at_last_feature_map() or field
+    if require_aligned:
+        question.check_aligned(field)
+    return field
+
+
+def compute_receptive_fields(
+    model: Any,
+    *,
+    outputs: Sequence[Any] | None = None,
+    input: Any = None,
+    input_resolution: Resolution = None,
+    stop_propagation: StopPropagation = None,
+    require_aligned: bool = False,
+    signature: str | None = None,
+) -> ReceptiveFields:
+    """The receptive fields of all nodes that depend on the input, in one pass.
+
+    Args:
+      model, input, input_resolution, stop_propagation, require_aligned: as in
+        `compute_receptive_field`.
+      outputs: the tensors that are asked for; all that depend on the input if None.
+
+    Returns:
+      A mapping from the names of the tensors to their receptive fields, in
+      topological order. A node that cannot be analysed is in its ``errors`` instead,
+      with all that depend on it; the others are not affected.
+
+    Raises:
+      ReceptiveFieldError: if the model cannot be read, or an output that is asked for
+        cannot be analysed.
+
+    >>> import receptive_field as rf
+    >>> fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH)
+    >>> list(fields["InceptionResnetV2/MaxPool_3a_3x3/MaxPool"])
+    [15, 15, 4, 4, 2, 2]
+    """
+    question = Question.ask(
+        load(model, signature), input, outputs, input_resolution, stop_propagation
+    )
+    fields = question.answers(strict=outputs is not None)
+    if require_aligned:
+        for field in fields.values():
+            question.check_aligned(field)
+    return fields
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveFields(Mapping[str, ReceptiveField]):
+    """Receptive fields by tensor name, in topological order.
+
+    Attributes:
+      errors: name -> why this tensor could not be analysed. Asking for one of these
+        raises that error.
+    """
+
+    _fields: Mapping[str, ReceptiveField]
+    errors: Mapping[str, ReceptiveFieldError]
+
+    def __getitem__(self, name: str) -> ReceptiveField:
+        if name in self.errors:
+            raise self.errors[name]
+        return self._fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An input, outputs, and all that is needed to relate them."""
+
+    scope: Scope
+    inference: Inference
+    input: str
+    outputs: Mapping[str, Tensor] | None
+    """By name; None for everything that depends on the input."""
+    rank: int
+    spatial: tuple[int, ...]
+    """The spatial axes of the input, height before width."""
+    layers: Mapping[str, Tensor]
+
+    @classmethod
+    def ask(
+        cls,
+        model: Model,
+        input_thing: Any,
+        output_things: Sequence[Any] | None,
+        resolution: Resolution,
+        stop_propagation: StopPropagation,
+    ) -> Question:
+        """Finds what the caller named; without outputs, everything is asked about.
+
+        An output that is None is found, where there is only one candidate.
+        """
+        graph = model.graph
+        one = isinstance(stop_propagation, str)
+        stop = [str(stop_propagation)] if one else list(stop_propagation or ())
+        outputs: dict[str, Tensor] | None = None
+        if output_things is not None:
+            named = [thing for thing in output_things if thing is not None]
+            outputs = dict(map(model.find, named))
+            if len(named) < len(output_things):
+                outputs |= _only_of_model(model.outputs, "output")
+        elif model.layers:
+            outputs = dict(model.layers)
+        known = [tensor[0] for tensor in (outputs or {}).values()]
+        if input_thing is not None:
+            input_name, start = model.find(input_thing)
+        elif model.inputs:
+            ((input_name, start),) = _only_of_model(model.inputs, "input").items()
+        else:
+            start = _only_input(graph, known, stop)
+            input_name = graph.name_of(start)
+        if outputs is not None and not known:
+            end = _only_output(graph, start, stop), 0
+            outputs, known = {graph.name_of(end): end}, [end[0]]
+        reached = range(len(graph)) if outputs is None else known
+        scope = find_scope(graph, start, reached, stop)
+        inference = Inference(graph)
+        for name, (index, number) in (outputs or {}).items():
+            count = inference.output_count(index) if number else None
+            if count is not None and number >= count:
+                raise NodeNotFoundError(
+                    f"there is no output {name!r}: the node has {count} output(s)."
+                )
+        rank, spatial = _layout(scope, inference)
+        shape = _input_shape(scope, inference, rank, spatial, resolution)
+        if shape is not None:
+            inference = Inference(graph, {start: shape}, scope.carries)
+        return cls(scope, inference, input_name, outputs, rank, spatial, model.layers)
+
+    def answer(self) -> ReceptiveField:
+        """The receptive field of the only output, by the backward pass."""
+        ((name, output),) = (self.outputs or {}).items()
+        start = self.scope.input
+        state = backward(self.scope, self.inference, output)
+        if start not in state:
+            raise self._independent(name)
+        field = self._field(name, output, state[start])
+        if not field.is_global:
+            return field
+        found = forward(self.scope, self.inference, self.spatial, exclude_global=True)
+        edges = {edge for edge in found.global_edges if edge[0] in state}
+        without = backward(self.scope, self.inference, output, cut=edges)
+        names = upstream(self.scope, found.global_edges).get(output[0], ())
+        return self._with_local(field, without.get(start), output, names)
+
+    def at_last_feature_map(self) -> ReceptiveField | None:
+        """The field of the last tensor below the output that still has positions."""
+        order = {tensor: name for name, tensor in self.layers.items()}
+        tensors = list(order) or [(index, 0) for index in self.scope.order]
+        state = forward(
+            self.scope, self.inference, self.spatial, exclude_global=True
+        ).state
+        for tensor in reversed(tensors):
+            if tensor in state:
+                name = order.get(tensor) or self.scope.graph.name_of(tensor)
+                axes = self._field(name, tensor, state[tensor]).axes
+                if all(axis.output_axis is not None for axis in axes):
+                    return replace(self, outputs={name: tensor}).answer()
+        return None
+
+    def answers(self, strict: bool) -> ReceptiveFields:
+        """All receptive fields, by the forward pass.
+
+        If it is ``strict``, an output that cannot be analysed is an error.
+        """
+        asked = list((self.outputs or {}).values())
+
+        def passed(exclude_global: bool) -> Forward:
+            return forward(
+                self.scope, self.inference, self.spatial, exclude_global, asked
+            )
+
+        found = without = passed(exclude_global=True)
+        if found.global_edges:
+            found = passed(exclude_global=False)
+        state, errors = found.state, found.errors
+        names = upstream(self.scope, without.global_edges)
+        name_of = self.scope.graph.name_of
+        outputs = self.outputs
+        if outputs is None:
+            reached = (*state, *errors)
+            outputs = {name_of(t): t for t in reached if t != self.scope.input}
+        fields, failed = {}, {}
+        for name, tensor in outputs.items():
+            if tensor in errors:
+                failed[name] = errors[tensor]
+            elif tensor in state:
+                try:
+                    field = self._field(name, tensor, state[tensor])
+                except ReceptiveFieldError as error:  # Its shape makes no sense.
+                    failed[name] = error
+                    continue
+                if field.is_global:
+                    nodes = names.get(tensor[0], ())
+                    local = without.state.get(tensor)
+                    field = self._with_local(field, local, tensor, nodes)
+                fields[name] = field
+            if strict and name not in fields:
+                raise failed.get(name) or self._independent(name)
+        return ReceptiveFields(fields, failed)
+
+    def _with_local(
+        self,
+        field: ReceptiveField,
+        relation: Relation | None,
+        output: Tensor,
+        global_nodes: tuple[str, ...],
+    ) -> ReceptiveField:
+        """A field that sees a whole axis, beside what its other paths see."""
+        local = None
+        if relation is not None:
+            local = self._field(field.output, output, relation)
+        return replace(field, global_nodes=global_nodes, local_paths=local)
+
+    def check_aligned(self, field: ReceptiveField) -> None:
+        """Raises the error of a field that is known to be misaligned.
+
+        Raises:
+          MisalignedError: names the tensor where paths meet, and how they differ.
+        """
+        if field.aligned is False:
+            outputs = self.outputs or {}
+            tensor = outputs.get(field.output) or self.scope.graph.tensor(field.output)
+            raise self._misaligned(field.output, tensor)
+
+    def _independent(self, output: str) -> GraphError:
+        return GraphError(
+            f"the output {output!r} does not depend on the input {self.input!r}. Check "
+            "both names; does a stop_propagation cut the way?"
+        )
+
+    def _field(self, name: str, output: Tensor, relation: Relation) -> ReceptiveField:
+        relation = ranked(relation, self.rank)
+        axes = [self._axis(output, axis, relation.axes[axis]) for axis in self.spatial]
+        shape = self.inference.shape(output)
+        channels = set() if shape is None else {self._channel_axis(len(shape))}
+        if relation.parts - channels:
+            axes = [replace(axis, map=axis.map.as_bound()) for axis in axes]
+        return ReceptiveField(self.input, name, tuple(axes[::-1]))
+
+    def _axis(self, output: Tensor, input_axis: int, axis: Axis) -> SpatialAxis:
+        output_axis, axis_map = source(axis)
+        shape = self.inference.shape(output) if output_axis is not None else None
+        input_shape = self.inference.shape(self.scope.input) or ()
+        size = shape[output_axis] if shape and output_axis is not None else None
+        if shape and output_axis == self._channel_axis(len(shape)):
+            # A feature is one position with all its channels.
+            axis_map = _over_all(axis_map, size)
+            output_axis, size = None, None
+        return SpatialAxis(
+            axis_map,
+            input_axis,
+            output_axis,
+            _number(input_shape[input_axis]) if input_shape else None,
+            _number(size),
+        )
+
+    def _channel_axis(self, rank: int) -> int:
+        channels_first = self.rank > 2 and self.spatial == tuple(range(2, self.rank))
+        return 1 if channels_first else rank - 1
+
+    def _misaligned(self, name: str, output: Tensor) -> MisalignedError:
+        scope = self.scope
+        start = "the graph is not aligned: "
+        meeting = find_misalignment(
+            scope, self.inference, output, self.spatial, self.rank
+        )
+        if meeting is None:
+            return MisalignedError(
+                f"{start}paths from {self.input!r} to {name!r} disagree about which "
+                "axis they follow."
+            )
+        described = ", the other ".join(
+            f"through {node!r} with {_described(axis_map)}"
+            for node, axis_map in zip(meeting.paths, meeting.maps, strict=True)
+        )
+        return MisalignedError(
+            f"{start}two paths from {meeting.tensor!r} to {name!r} differ: one "
+            f"{described}. compute_receptive_field gives the hull of both."
+        )
+
+
+def _described(axis_map: AxisMap) -> str:
+    stride = " and ".join(map(str, axis_map.rates)) or "none"
+    window = None if axis_map.is_floating else axis_map.window(0)
+    if window is None or INFINITY in map(abs, window):
+        return f"stride {stride}"
+    return f"stride {stride} and the first centre at {sum(window) / 2:g}"
+
+
+def _over_all(axis_map: AxisMap, size: Size | None) -> AxisMap:
+    positions = range(size) if isinstance(size, int) else ()
+    windows = [w for w in map(axis_map.window, positions) if w is not None]
+    if not windows:
+        return constant(-INFINITY, INFINITY, exact=False)
+    first, last = min(w[0] for w in windows), max(w[1] for w in windows)
+    return constant(first, last, axis_map.exact)
+
+
+def _number(size: Size | None) -> int | None:
+    return size if isinstance(size, int) else None
+
+
+def _only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+    """The only input or output that a model states, if it states any."""
+    if len(named) > 1:
+        raise NodeNotFoundError(
+            f"the model has {len(named)} {what}s: {', '.join(map(repr, named))}. Say "
+            f"which with {what}=."
+        )
+    return dict(named)
+
+
+def _only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Tensor:
+    """The placeholder that the outputs depend on, if there is one that can be meant."""
+    inference = Inference(graph)
+    found = []
+    for node in graph:
+        if node.op in ("Placeholder", "PlaceholderV2"):
+            shape = inference.shape((node.index, 0))
+            if shape is None or len(shape) > 2:
+                scope = find_scope(graph, (node.index, 0), outputs, stop)
+                if scope.order or not outputs or node.index in outputs:
+                    found.append(node)
+    if len(found) != 1:
+        names = ", ".join(repr(node.name) for node in found[:10])
+        whose = " or ".join(repr(graph.nodes[index].name) for index in outputs)
+        raise NodeNotFoundError(
+            f"{len(found) or 'no'} placeholders could be the input"
+            + (f" of {whose}" if whose else "")
+            + (f" ({names}). Say which with input=." if found else ". Name it: input=.")
+        )
+    return found[0].index, 0
+
+
+def _only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
+    """The last node that depends on the input, if there is only one."""
+    scope = find_scope(graph, start, range(len(graph)), stop)
+    read = {tensor[0] for index in scope.order for _, tensor in scope.edges(index)}
+    ends = [index for index in scope.order if index not in read]
+    known = [index for index in ends if graph.nodes[index].op in OPS]
+    if len(known) != 1:
+        names = ", ".join(repr(graph.nodes[index].name) for index in known[:10])
+        raise NodeNotFoundError(
+            f"{len(known)} nodes could be the output: they depend on "
+            f"{graph.name_of(start)!r} and nothing reads them"
+            + (f" ({names})" if known else "")
+            + ". Say which with output=."
+        )
+    return known[0]
+
+
+Places = dict[int, int]
+"""For axes of a tensor, the axis of the input whose positions they hold."""
+
+
+def _layout(scope: Scope, inference: Inference) -> tuple[int, tuple[int, ...]]:
+    """The rank of the input and its spatial axes, height before width.
+
+    Told by the first op that has a layout; without one, all axes but the first (the
+    batch) and the last (the channels).
+    """
+    shape = inference.shape(scope.input)
+    rank = None if shape is None else len(shape)
+    places: dict[Tensor, Places] = {scope.input: {a: a for a in range(rank or 0)}}
+    for index in scope.order:
+        node = scope.graph.nodes[index]
+        op = OPS.get(node.op)
+        edges = [(n, t) for n, t in scope.edges(index) if t in places]
+        if op is None or not edges:
+            continue
+        number, tensor = edges[0]
+        call = Call(node, inference)
+        if op.layout is not None and op.layout(call)[0] == number:
+            axes = list(op.layout(call)[1])
+            if rank is None:
+                rank = len(op.shapes(call)[0] or ())
+                return rank, tuple(axes)
+            if all(axis in places[tensor] for axis in axes):
+                return rank, tuple(places[tensor][axis] for axis in axes)
+        try:
+            relation = op.relations(call, 0)[number]
+        except ReceptiveFieldError:
+            continue  # The pass itself will say so, if it gets there.
+        if relation is not None:
+            places[(index, 0)] = _moved(places[tensor], relation)
+    if rank is None:
+        raise GraphError(
+            f"the rank of the input {scope.graph.name_of(scope.input)!r} is not known, "
+            "and no op says what it must be."
+        )
+    return rank, tuple(range(1, rank - 1))
+
+
+def _moved(places: Places, relation: Relation) -> Places:
+    """Where the input's axes are after an op."""
+    moved = {}
+    for below, axis in places.items():
+        if relation is SAME:
+            moved[below] = axis
+        elif below < len(relation.axes):
+            above, _ = source(relation.axes[below])
+            if above is not None:
+                moved[above] = axis
+    return moved
+
+
+def _input_shape(
+    scope: Scope,
+    inference: Inference,
+    rank: int,
+    spatial: tuple[int, ...],
+    resolution: Resolution,
+) -> tuple[Size, ...] | None:
+    """The shape that the input is taken to have; None for what the graph says."""
+    shape = inference.shape(scope.input)
+    if resolution is None and shape is not None:
+        return None
+    name = scope.graph.name_of(scope.input)
+    sizes = list(shape or (unknown(f"{name}[{axis}]") for axis in range(rank)))
+    given = _sizes(resolution, len(spatial))
+    for axis, size in zip(spatial, given, strict=True):
+        sizes[axis] = unknown(f"{name}[{axis}] of any size") if size is None else size
+    return tuple(sizes)
+
+
+def _sizes(resolution: Resolution, count: int) -> list[int | None]:
+    if resolution is None or isinstance(resolution, str):
+        if resolution not in (None, "unknown"):
+            raise ReceptiveFieldError(
+                f"input_resolution is {resolution!r}; give a list of sizes such as "
+                "[224, 224], 'unknown', or None for what the graph says."
+            )
+        return [None] * count
+    try:
+        sizes = [None if s is None else operator.index(s) for s in resolution]
+    except TypeError:
+        raise ReceptiveFieldError(
+            f"input_resolution must hold integers; it is {resolution!r}."
+        ) from None
+    if len(sizes) != count or any(size is not None and size < 1 for size in sizes):
+        raise ReceptiveFieldError(
+            f"input_resolution must hold {count} sizes of at least 1, height before "
+            f"width; it is {list(resolution)}."
+        )
+    return sizes

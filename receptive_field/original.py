@@ -1,0 +1,228 @@
+"""The interface of the original library: same names, arguments, order and meaning.
+
+These functions take GraphDefs and speak of two axes, x (width) and y (height). A
+misaligned graph is an error here, and an unknown padding hides both effective
+paddings; `receptive_field.compute_receptive_field` is free of both limits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from receptive_field.api import Question, Resolution
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.graph.axes import SAME, follow, source
+from receptive_field.graph.graph import Graph, topological_order
+from receptive_field.graph.sizes import Size, unknown
+from receptive_field.inference import Inference
+from receptive_field.ops import OPS, Call, Window
+from receptive_field.ops.registry import Shape, no_dependency
+from receptive_field.result import ReceptiveField
+from receptive_field.sources import load
+from receptive_field.sources.model import Model
+
+
+def compute_receptive_field_from_graph_def(
+    graph_def: Any,
+    input_node: Any,
+    output_node: Any,
+    stop_propagation: Sequence[str] | str | None = None,
+    input_resolution: Sequence[int] | None = None,
+) -> ReceptiveField:
+    """The receptive field of a node of a GraphDef with respect to another.
+
+    Args:
+      graph_def: a GraphDef (or anything that `compute_receptive_field` takes).
+      input_node: name of the input node.
+      output_node: name of the output node.
+      stop_propagation: inputs whose name starts with one of these strings are not
+        followed.
+      input_resolution: ``[height, width]`` of the input; unknown if None, even where
+        the placeholder has a static shape.
+
+    Returns:
+      A receptive field that unpacks to ``rf_size_x, rf_size_y, effective_stride_x,
+      effective_stride_y, effective_padding_x, effective_padding_y``. Once the padding
+      of any layer on the way is unknown, both paddings are None, and alignment is not
+      checked.
+
+    Raises:
+      ReceptiveFieldError: a ValueError; if the graph is not aligned, or cannot be
+        analysed.
+
+    >>> import receptive_field as rf
+    >>> output = "InceptionResnetV2/Conv2d_7b_1x1/Relu"
+    >>> rf_x, rf_y, stride_x, stride_y, padding_x, padding_y = (
+    ...     rf.compute_receptive_field_from_graph_def(
+    ...         rf.EXAMPLE_GRAPH, "input_image", output))
+    >>> rf_x, stride_x, padding_x
+    (3039, 32, 1482)
+    """
+    resolution: Resolution = "unknown" if input_resolution is None else input_resolution
+    question = Question.ask(
+        load(graph_def), input_node, [output_node], resolution, stop_propagation
+    )
+    field = question.answer()
+    if any(axis.map.is_floating for axis in field.axes):
+        return dataclasses.replace(field, hide_padding=True)
+    question.check_aligned(field)
+    return field
+
+
+class NodeInfo(NamedTuple):
+    """What `get_compute_order` tells of a node."""
+
+    order: int
+    """Length of the longest data path from the roots; 0 for the input node."""
+    node: Any
+    """The NodeDef."""
+    input_size: list[int] | None
+    """``[height, width]`` of the first input, None if unknown."""
+    output_size: list[int] | None
+    """``[height, width]`` of the output, None if unknown."""
+
+
+def get_compute_order(
+    graph_def: Any,
+    input_node_name: str = "",
+    input_node_size: Sequence[int] | None = None,
+) -> tuple[dict[str, NodeInfo], dict[str, Any]]:
+    """The order in which the nodes of a graph are computed.
+
+    Args:
+      graph_def: a GraphDef.
+      input_node_name: name of the input node, whose order is 0.
+      input_node_size: ``[height, width]`` of the input, unknown if None.
+
+    Returns:
+      Two dictionaries by node name: a `NodeInfo`, and the NodeDef.
+
+    Raises:
+      ReceptiveFieldError: if there is no such input node.
+    """
+    model = load(graph_def)
+    graph = model.graph
+    names = {node.name: node.definition for node in graph}
+    start = graph.node(input_node_name).index if input_node_name else None
+    order, _ = topological_order(graph, range(len(graph)))
+    depth = dict.fromkeys(order, 0)
+    for index in order:
+        read = [depth[i] + 1 for i, _ in graph.nodes[index].inputs if i in depth]
+        depth[index] = 0 if index == start else max(read, default=0)
+    sizes = _spatial_sizes(model, input_node_name, input_node_size)
+    infos = {}
+    for index in sorted(order, key=depth.__getitem__):
+        node = graph.nodes[index]
+        first = sizes.get(node.inputs[0][0]) if node.inputs else None
+        infos[node.name] = NodeInfo(
+            depth[index], node.definition, first, sizes.get(index)
+        )
+    return infos, names
+
+
+def _spatial_sizes(
+    model: Model, input_name: str, resolution: Sequence[int] | None
+) -> dict[int, list[int]]:
+    """``[height, width]`` of the first output of every node, where it is known."""
+    if not input_name or resolution is None:
+        return {}
+    question = Question.ask(model, input_name, None, resolution, None)
+    sizes = {}
+    for index in (question.scope.input[0], *question.scope.order):
+        try:
+            shape = question.inference.shape((index, 0))
+        except ReceptiveFieldError:
+            continue  # The size of this node cannot be known.
+        if shape is not None and len(shape) == question.rank:
+            pair = [shape[axis] for axis in question.spatial]
+            if all(isinstance(size, int) for size in pair):
+                sizes[index] = [int(size) for size in pair]  # type: ignore[arg-type]
+    return sizes
+
+
+LayerParams = tuple[int | None, ...]
+"""Eight numbers, see `get_layer_params`."""
+
+
+def get_layer_params(
+    node: Any,
+    name_to_node: Mapping[str, Any],
+    input_resolution: Sequence[int] | None = None,
+    force: bool = False,
+) -> LayerParams:
+    """Kernel size, stride and padding of one layer.
+
+    Args:
+      node: the NodeDef of the layer.
+      name_to_node: NodeDefs by name, as from `get_compute_order`.
+      input_resolution: ``[height, width]`` of this layer's input, unknown if None.
+      force: whether an op that has no such parameters gives eight None instead of an
+        error.
+
+    Returns:
+      ``(kernel_x, kernel_y, stride_x, stride_y, padding_x, padding_y,
+      total_padding_x, total_padding_y)``. A dilated kernel has the size that it
+      spans; an elementwise op has 1, 1, 0, 0; a padding that depends on an unknown
+      size is None.
+
+    Raises:
+      ReceptiveFieldError: if the op is unknown or has no such parameters.
+    """
+    definitions = dict(name_to_node)
+    definitions[node.name] = node
+    graph = Graph(definitions.values())
+    op = OPS.get(node.op)
+    windows: Sequence[Window] | None = None
+    if op is not None:
+        layer = graph.node(node.name)
+        given = _layer_shape(graph, layer.index, input_resolution)
+        call = Call(layer, Inference(graph, given))
+        if op.windows is not None:
+            windows = op.windows(call)[-2:]
+        elif op.relations is no_dependency or _is_elementwise(call):
+            windows = [Window(1, 1, 0, 0)] * 2
+    if windows is None or len(windows) != 2:
+        if force:
+            return (None,) * 8
+        what = "unknown" if op is None else "without kernel, stride and padding"
+        raise ReceptiveFieldError(
+            f"the op {node.op} of node {node.name!r} is {what}. Give force=True for "
+            "None instead of this error."
+        )
+    y, x = windows
+    return (
+        *(x.extent, y.extent, x.stride, y.stride),
+        *(x.padding, y.padding, x.total_padding, y.total_padding),
+    )
+
+
+def _layer_shape(
+    graph: Graph, index: int, resolution: Sequence[int] | None
+) -> dict[tuple[int, int], Shape]:
+    """The layer's data input with the resolution that is given for it, or any."""
+    node = graph.nodes[index]
+    op = OPS[node.op]
+    if op.layout is None:
+        return {}
+    call = Call(node, Inference(graph))
+    number, axes = op.layout(call)
+    shape: list[Size] = list(
+        call.shape(number) or (unknown(f"axis {a}") for a in range(max(axes) + 2))
+    )
+    for axis, size in zip(axes, resolution or (None,) * len(axes), strict=False):
+        shape[axis] = unknown(f"axis {axis} of any size") if size is None else int(size)
+    return {node.inputs[number]: tuple(shape)}
+
+
+def _is_elementwise(call: Call) -> bool:
+    """Whether a data input is read position by position, height and width at least."""
+    for relation in OPS[call.node.op].relations(call, 0):
+        if relation is SAME:
+            return True
+        if relation is not None and len(relation.axes) == 4:
+            spatial = [source(axis) for axis in relation.axes[1:3]]
+            if spatial == [source(follow(1)), source(follow(2))]:
+                return True
+    return False

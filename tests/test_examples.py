@@ -1,0 +1,192 @@
+"""The scripts, run as a user would, and what the README says about them."""
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from graphs import add, conv, graph_def, node, placeholder
+
+import receptive_field as rf
+from receptive_field.sources.files import read_graph_def
+from receptive_field.sources.messages import GraphDef
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "python" / "util" / "examples"
+README = (ROOT / "README.md").read_text()
+SIX_LINES = """\
+Receptive field size (horizontal) = 3039
+Receptive field size (vertical) = 3039
+Effective stride (horizontal) = 32
+Effective stride (vertical) = 32
+Effective padding (horizontal) = 1482
+Effective padding (vertical) = 1482
+"""
+
+
+def run(script, *arguments, folder=None):
+    return subprocess.run(
+        [sys.executable, str(EXAMPLES / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    )
+
+
+def write_graph(path, *nodes):
+    path.write_text(text_format.MessageToString(graph_def(*nodes)))
+    return path
+
+
+def test_without_flags_the_graph_of_the_package_is_analysed(tmp_path):
+    done = run("compute_rf.py", folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, SIX_LINES, "")
+    assert SIX_LINES in README
+
+
+def test_all_flags(tmp_path):
+    graph = tmp_path / "graph.pbtxt"
+    graph.write_bytes(gzip.decompress(Path(rf.EXAMPLE_GRAPH).read_bytes()))
+    output = tmp_path / "rf_info.txt"
+    done = run(
+        "compute_rf.py",
+        *("--graph_path", graph, "--output_path", output),
+        *("--input_node", "input_image"),
+        *("--output_node", "InceptionResnetV2/Conv2d_7b_1x1/Relu"),
+    )
+    assert (done.returncode, done.stdout) == (0, SIX_LINES)
+    assert output.read_text() == SIX_LINES
+    assert sorted(os.listdir(tmp_path)) == ["graph.pbtxt", "rf_info.txt"]
+
+
+def test_the_resolution_makes_paddings_known(tmp_path):
+    graph = write_graph(
+        tmp_path / "g.pbtxt", placeholder(), conv("c", "input", 3, 2, "SAME")
+    )
+    unknown = run("compute_rf.py", "--graph_path", graph)
+    assert "Effective padding (vertical) = None" in unknown.stdout
+    known = run("compute_rf.py", "--graph_path", graph, "--input_resolution=7,8")
+    assert known.stdout.splitlines()[-2:] == [
+        "Effective padding (horizontal) = 0",
+        "Effective padding (vertical) = 1",
+    ]
+
+
+def test_a_binary_graph_is_analysed_without_tensorflow(tmp_path):
+    graph = tmp_path / "graph.pb"
+    message = graph_def(placeholder(), conv("c", "input"))
+    graph.write_bytes(message.SerializeToString())
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['compute_rf.py', '--graph_path', {str(graph)!r}]\n"
+        "try:\n"
+        f"  runpy.run_path({str(EXAMPLES / 'compute_rf.py')!r}, run_name='__main__')\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("Receptive field size (horizontal) = 3\n")
+    assert done.stdout.endswith("False\n")
+
+
+BAD_GRAPHS = {
+    "empty": [],
+    "misaligned": [
+        placeholder(),
+        conv("a", "input", 3),
+        conv("b", "input", 4),
+        add("c", "a", "b"),
+    ],
+    "unsupported": [placeholder(), node("odd", "Odd", ["input"])],
+    "one axis": [placeholder(sizes=(1, 9, 3)), node("relu", "Relu", ["input"])],
+}
+
+
+@pytest.mark.parametrize("name", BAD_GRAPHS)
+def test_bad_graphs_leave_the_output_file_alone(tmp_path, name):
+    graph = write_graph(tmp_path / "graph.pbtxt", *BAD_GRAPHS[name])
+    output = tmp_path / "rf_info.txt"
+    output.write_text("old")
+    done = run("compute_rf.py", "--graph_path", graph, "--output_path", output)
+    check_failure(done)
+    assert output.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--graph_path", "missing.pb"],
+        ["--input_node", "input_imgae"],
+        ["--output_node", "nobody"],
+        ["--input_resolution", "224"],
+        ["--input_resolution", "a,b"],
+        ["--output_path", "no/such/folder/rf.txt"],
+        ["stray"],
+    ],
+)
+def test_mistakes_of_the_user(tmp_path, arguments):
+    check_failure(run("compute_rf.py", *arguments, folder=tmp_path))
+    assert os.listdir(tmp_path) == []
+
+
+def check_failure(done):
+    """One clear sentence, status 1, no traceback."""
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_tells_what_the_script_does():
+    done = run("compute_rf.py", "--help")
+    assert "Prints the receptive field parameters of a graph file." in done.stdout
+    for flag in ("graph_path", "output_path", "input_node", "output_node"):
+        assert f"--{flag}" in done.stdout
+
+
+def structure(message):
+    """All that the analysis reads of a graph, by node name."""
+    return {node.name: (node.op, list(node.input), node.attr) for node in message.node}
+
+
+@pytest.mark.slow
+def test_the_graph_of_the_package_is_the_one_that_the_script_writes(tmp_path):
+    done = run(
+        "write_inception_resnet_v2_graph.py",
+        *("--graph_dir", tmp_path / "new", "--graph_filename", "graph.pbtxt"),
+    )
+    assert done.returncode == 0
+    written = read_graph_def(tmp_path / "new" / "graph.pbtxt")
+    assert structure(written) == structure(read_graph_def(rf.EXAMPLE_GRAPH))
+    assert type(written) is GraphDef
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run(
+        "write_inception_resnet_v2_graph.py",
+        *("--graph_dir", tmp_path / "file" / "folder"),
+    )
+    assert done.returncode == 1
+    assert "error: cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_code_of_the_readme_that_needs_no_model():
+    (code,) = (
+        block.split("```")[0]
+        for block in README.split("```python\n")[1:]
+        if "EXAMPLE_GRAPH" in block.split("```")[0]
+    )
+    names = {}
+    exec(code, names)
+    fields, field = names["fields"], names["field"]
+    assert fields["InceptionResnetV2/Mixed_5b/concat"].size.tolist() == [63, 63]
+    assert field.compute_input_center_coordinates([0, 2]).tolist() == [37, 101]

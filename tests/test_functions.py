@@ -1,0 +1,177 @@
+"""Calls, branches and loops, written out and analysed, built by TensorFlow."""
+
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+
+import receptive_field as rf
+from receptive_field.graph.signatures import OUTPUT_ARGUMENTS
+from receptive_field.ops import OPS
+from receptive_field.sources.messages import GraphDef
+
+IMAGE = tf.TensorSpec((1, None, None, 3), name="image")
+
+
+def conv(x, kernel, stride=1):
+    return tf.nn.conv2d(x, tf.ones((kernel, kernel, 3, 3)), stride, "VALID")
+
+
+def field(function, *specs, **options):
+    concrete = tf.function(function).get_concrete_function(IMAGE, *specs)
+    return rf.compute_receptive_field(concrete, input="image", **options)
+
+
+def test_two_calls_of_one_function_share_nothing():
+    inner = tf.function(lambda x: conv(x, 3, 2))
+    assert list(field(lambda x: inner(inner(x)))) == [7, 7, 4, 4, 0, 0]
+
+
+def test_calls_within_calls_from_any_source(tmp_path):
+    inner = tf.function(lambda x: conv(x, 3), autograph=False)
+    outer = tf.function(lambda x: inner(inner(x) + 1) * inner(x[:, 2:, 2:]))
+    concrete = outer.get_concrete_function(IMAGE)
+    message = concrete.graph.as_graph_def(add_shapes=True)
+    assert message.library.function
+    (tmp_path / "graph.pb").write_bytes(message.SerializeToString())
+    (tmp_path / "graph.pbtxt").write_text(str(message))
+    names = {"input": "image", "output": concrete.outputs[0].name}
+    for model in (outer, concrete, concrete.graph, message):
+        answer = rf.compute_receptive_field(model, **names)
+        assert answer.compute_input_region([[0, 0]]).tolist() == [[[0, 4]] * 2]
+    for file in ("graph.pb", "graph.pbtxt"):
+        answer = rf.compute_receptive_field(tmp_path / file, **names)
+        assert list(answer) == [5, 5, 1, 1, 0, 0]
+
+
+def test_a_function_of_several_traces_must_be_chosen():
+    function = tf.function(lambda x: conv(x, 3))
+    with pytest.raises(rf.ReceptiveFieldError, match="0 traced signatures"):
+        rf.compute_receptive_field(function)
+    function.get_concrete_function(IMAGE)
+    assert rf.compute_receptive_field(function).size.tolist() == [3, 3]
+    function.get_concrete_function(tf.TensorSpec((2, 9, 9, 3)))
+    with pytest.raises(rf.ReceptiveFieldError, match="2 traced signatures"):
+        rf.compute_receptive_field(function)
+
+
+def test_any_branch_may_be_taken():
+    flag, number = tf.TensorSpec((), tf.bool), tf.TensorSpec((), tf.int32)
+    branches = [lambda x: conv(x, 3), lambda x: conv(x, 7), lambda x: x[:, 1:-1, 1:-1]]
+
+    def chosen(x, flag):
+        return tf.cond(flag, lambda: branches[0](x), lambda: branches[1](x))
+
+    def switched(x, number):
+        return tf.switch_case(number, [lambda b=b: b(x) for b in branches])
+
+    assert field(chosen, flag).size.tolist() == [7, 7]
+    assert field(switched, number).size.tolist() == [7, 7]
+
+
+def test_a_condition_on_the_image_sees_all_of_it():
+    def chosen(x):
+        return tf.cond(tf.reduce_mean(x) > 0, lambda: conv(x, 3), lambda: conv(x, 3))
+
+    answer = field(chosen)
+    assert answer.size.tolist() == [float("inf")] * 2
+    assert list(answer.local) == [3, 3, 1, 1, 0, 0]
+    assert answer.aligned
+
+
+def loops(step):
+    """The same loop as a function, and with the control flow of TensorFlow 1."""
+
+    def function(x):
+        return tf.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, step(x)), (0, x))[
+            1
+        ]
+
+    return tf.function(function).get_concrete_function(IMAGE)
+
+
+def loop_of_version_1(step):
+    with tf.Graph().as_default() as graph:
+        tf.compat.v1.disable_control_flow_v2()
+        try:
+            image = tf.compat.v1.placeholder(tf.float32, IMAGE.shape, "image")
+            _, out = tf.compat.v1.while_loop(
+                lambda i, x: i < 3, lambda i, x: (i + 1, step(x)), (0, image)
+            )
+        finally:
+            tf.compat.v1.enable_control_flow_v2()
+        tf.identity(out, name="output")
+    assert any(node.op == "NextIteration" for node in graph.as_graph_def().node)
+    return graph
+
+
+@pytest.mark.parametrize("make", [loops, loop_of_version_1])
+def test_a_loop_that_stays_in_place_is_local(make):
+    answer = rf.compute_receptive_field(make(lambda x: tf.nn.relu(x) * 2 + 1))
+    assert list(answer) == [1, 1, 1, 1, 0, 0]
+    assert answer.exact
+
+
+@pytest.mark.parametrize("make", [loops, loop_of_version_1])
+def test_a_loop_that_moves_is_a_bound_on_that_axis(make):
+    kernel = tf.ones((1, 3, 3, 3)).numpy()
+    answer = rf.compute_receptive_field(
+        make(lambda x: tf.nn.conv2d(x, kernel, 1, "SAME"))
+    )
+    assert answer.size.tolist() == [float("inf"), 1]
+    assert not answer.exact
+
+
+def test_both_passes_agree_on_loops_and_branches():
+    @tf.function
+    def function(x):
+        y = tf.cond(tf.shape(x)[1] > 5, lambda: conv(x, 3), lambda: x[:, 2:, 2:])
+        return tf.while_loop(
+            lambda i, y: i < 3, lambda i, y: (i + 1, tf.nn.relu(y)), (0, y)
+        )[1]
+
+    concrete = function.get_concrete_function(IMAGE)
+    for name, one in rf.compute_receptive_fields(concrete, input="image").items():
+        other = rf.compute_receptive_field(concrete, input="image", output=name)
+        assert [axis.map for axis in one.axes] == [axis.map for axis in other.axes]
+
+
+CALL = """
+node { name: "image" op: "Placeholder" attr { key: "shape" value { shape {
+  dim { size: 1 } dim { size: 9 } dim { size: 9 } dim { size: 1 } } } } }
+node { name: "call" op: "PartitionedCall" input: "image"
+  attr { key: "f" value { func { name: "f" } } } }
+"""
+FUNCTION = """
+library { function {
+  signature { name: "f" input_arg { name: "x" } output_arg { name: "y" } }
+  node_def { name: "inner" op: "PartitionedCall" input: "x"
+    attr { key: "f" value { func { name: "%s" } } } }
+  ret { key: "y" value: "%s" }
+} }
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (CALL + FUNCTION % ("f", "inner:output:0"), "function 'f' calls itself"),
+        (CALL + FUNCTION % ("g", "inner:output:0"), "calls the function 'g', which"),
+        (CALL + FUNCTION % ("g", "lost:output:0"), "returns .lost:output:0., which it"),
+    ],
+)
+def test_functions_that_cannot_be_written_out(text, message):
+    graph = text_format.Parse(text, GraphDef())
+    with pytest.raises(rf.ReceptiveFieldError, match=message):
+        rf.compute_receptive_field(graph)
+
+
+def test_output_arguments_are_those_of_tensorflow():
+    from tensorflow.python.framework import op_def_registry
+
+    for name in OPS:
+        definition = op_def_registry.get(name)
+        if definition is None:
+            continue
+        arguments = tuple(argument.name for argument in definition.output_arg)
+        expected = arguments if len(arguments) > 1 else ()
+        assert OUTPUT_ARGUMENTS.get(name, ()) == expected, name
