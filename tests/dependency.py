@@ -1,0 +1,320 @@
+"""Which positions matter, found by experiment: the truth that rules are held against.
+
+A network is a function from a tensor to a tensor. It is run, one input position
+after another is disturbed, and every output position that changes depends on it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import receptive_field as rf
+from receptive_field.errors import ReceptiveFieldError
+
+tf = pytest.importorskip("tensorflow")
+
+Build = Callable[[Any], Any]
+
+EXPERIMENTS = ((1, 1e3), (1, -1e3), (2, 1e-2))
+"""Which random image is disturbed, and by how much: more than all else, to win every
+maximum; less than all else, to win every minimum; little, not to saturate anything."""
+
+
+class Trace(NamedTuple):
+    """A graph with the two tensors that the question is about."""
+
+    graph: Any
+    input: Any
+    output: Any
+
+
+def traced(build: Build, shape: Sequence[int | None], dtype: Any = "float64") -> Trace:
+    """The graph of a network on a placeholder of this shape."""
+    graph = tf.Graph()
+    with graph.as_default():
+        tensor = tf.compat.v1.placeholder(dtype, shape, name="input")
+        return Trace(graph, tensor, build(tensor))
+
+
+def positive(shape: Sequence[int], low: float = 0.5, high: float = 1.5) -> Any:
+    """Numbers without a zero, a sign, or a pattern: weights that hide nothing."""
+    return np.random.default_rng(math.prod(shape)).uniform(low, high, shape)
+
+
+def measured(
+    build: Build,
+    shape: Sequence[int],
+    axes: Sequence[int] = (1, 2),
+    channels: int = -1,
+    dtype: Any = "float64",
+    values: tuple[float, float] = (0.5, 1.5),
+) -> Any:
+    """Which input positions change which output positions.
+
+    Args:
+      build: the network.
+      shape: the shape of its input.
+      axes: the spatial axes of the input.
+      channels: the axis of the output that holds no positions.
+      dtype: the type of the input. Single precision may show what is not there, or
+        hide what is.
+      values: between which numbers the undisturbed inputs are.
+
+    Returns:
+      A boolean array: all axes of the output but its channels, then ``axes``.
+    """
+    trace = traced(build, shape, dtype)
+    run = _runner(trace)
+    sizes = [shape[axis] for axis in axes]
+    found = None
+    for seed, disturbance in EXPERIMENTS:
+        random = np.random.default_rng(seed)
+        image = random.uniform(*values, shape).astype(dtype)
+        undisturbed = run(image)
+        if found is None:
+            seen = _positions(undisturbed.shape, channels)
+            found = np.zeros((*seen, *sizes), dtype=bool)
+        for position in itertools.product(*map(range, sizes)):
+            index: list[Any] = [slice(None)] * len(shape)
+            for axis, coordinate in zip(axes, position, strict=True):
+                index[axis] = coordinate
+            disturbed = image.copy()
+            # Not by the same amount everywhere: a softmax would not notice.
+            by = random.uniform(0.5, 1.5, disturbed[tuple(index)].shape)
+            disturbed[tuple(index)] += disturbance * by
+            changed = _differ(run(disturbed), undisturbed)
+            found[(..., *position)] |= changed.any(axis=channels)
+    return found
+
+
+def _runner(trace: Trace) -> Callable[[Any], Any]:
+    # On one thread, every position is computed in the same way each time.
+    config = tf.compat.v1.ConfigProto(
+        intra_op_parallelism_threads=1, inter_op_parallelism_threads=1
+    )
+    session = tf.compat.v1.Session(graph=trace.graph, config=config)
+    return session.make_callable(trace.output, [trace.input])
+
+
+def _differ(one: Any, two: Any) -> Any:
+    if one.dtype.kind != "f":
+        return one != two
+    return (one != two) & ~(np.isnan(one) & np.isnan(two))
+
+
+def _positions(shape: Sequence[int], channels: int) -> tuple[int, ...]:
+    sizes = list(shape)
+    del sizes[channels]
+    return tuple(sizes)
+
+
+class Windows(NamedTuple):
+    """The windows of one axis for all features at once."""
+
+    axis: int
+    size: int
+    first: Any
+    """Cut to the input where they are infinite; above `last` where they are empty."""
+    last: Any
+    finite: Any
+    """Whether a window has two ends."""
+
+    @property
+    def inside(self) -> Any:
+        """Whether windows have two ends and hold no padding."""
+        within = (self.first >= 0) & (self.last < self.size)
+        return self.finite & within & (self.first <= self.last)
+
+
+def windows_of(
+    field: rf.ReceptiveField,
+    shape: Sequence[int],
+    output_shape: Sequence[int],
+    channels: int = -1,
+) -> list[Windows]:
+    """The windows of all features of an output of this shape, per axis, x first."""
+    followed = [
+        a for a in range(len(output_shape)) if a != channels % len(output_shape)
+    ]
+    result = []
+    for axis in field.axes:
+        size = shape[axis.input_axis]
+        where = [1] * len(followed)
+        if axis.output_axis is not None:
+            count = output_shape[axis.output_axis]
+            assert axis.output_size == count
+            where[followed.index(axis.output_axis)] = count
+        assert axis.input_size == size
+        found = [axis.map.window(u) for u in range(math.prod(where))]
+        columns = [(*_cut(w, size), not w or not np.isinf(w).any()) for w in found]
+        arrays = (np.array(c).reshape(where) for c in zip(*columns, strict=True))
+        result.append(Windows(axis.input_axis, size, *arrays))
+    return result
+
+
+def _cut(window: Any, size: int) -> tuple[int, int]:
+    first, last = window or (size, -1)
+    return (
+        0 if first == -math.inf else first,
+        size - 1 if last == math.inf else last,
+    )
+
+
+def check(
+    build: Build,
+    shape: Sequence[int],
+    axes: Sequence[int] = (1, 2),
+    channels: int = -1,
+    truth: Any = None,
+    spacing: Sequence[int] | None = None,
+    **experiment: Any,
+) -> rf.ReceptiveField:
+    """Holds the receptive field of a network against the experiment.
+
+    No feature may depend on anything outside of its window. Where the result claims
+    to be exact, and no padding is in sight on the way from feature to input, both ends
+    of the window must matter. (Without ends, nobody can see whether there is padding.)
+
+    Args:
+      build: the network.
+      shape: the shape of its input.
+      axes: the spatial axes of the input.
+      channels: the axis of the output that holds no positions.
+      truth: what would be `measured`, for what cannot be run.
+      spacing: says that the dependency is a grid: all positions of the window that
+        are in the input and so far apart, beginning at its first; per axis.
+      experiment: more arguments of `measured`.
+
+    Returns:
+      The receptive field.
+    """
+    if truth is None:
+        truth = measured(build, shape, axes, channels, **experiment)
+    trace = traced(build, shape, experiment.get("dtype", "float64"))
+    field = analysed(trace)
+    output_shape = trace.output.shape.as_list()
+    windows = windows_of(field, shape, output_shape, channels)
+    assert sorted(w.axis for w in windows) == sorted(axes)
+    _check_regions(field, windows, output_shape, channels)
+    positions = truth.ndim - len(axes)
+    inside = np.logical_and.reduce(
+        np.broadcast_arrays(
+            *(w.inside for w in windows),
+            *_insides_on_the_way(trace, output_shape, channels),
+        )
+    )
+    for place, w in enumerate(windows):
+        number = positions + list(axes).index(w.axis)
+        others = tuple(i for i in range(positions, truth.ndim) if i != number)
+        seen = truth.any(axis=others)
+        indices = np.arange(w.size)
+        outside = (indices < w.first[..., None]) | (indices > w.last[..., None])
+        _assert_nowhere((seen & outside).any(-1), seen, w, "sees more than")
+        some = seen.any(-1)
+        first = np.where(some, seen.argmax(-1), w.size)
+        last = np.where(some, w.size - 1 - seen[..., ::-1].argmax(-1), -1)
+        assert (last - first < field.size[place]).all()
+        if field.axes[place].map.exact and (field.exact or some.all()):
+            wrong = inside & ((first != w.first) | (last != w.last))
+            _assert_nowhere(wrong, seen, w, "does not see both ends of")
+    if spacing is not None:
+        assert field.exact
+        grid = np.ones_like(truth)
+        for w in windows:
+            indices = np.arange(w.size)
+            first, last = w.first[..., None], w.last[..., None]
+            on = (indices >= first) & (indices <= last)
+            on &= (indices - first) % spacing[list(axes).index(w.axis)] == 0
+            between = [1] * len(axes)
+            between[list(axes).index(w.axis)] = w.size
+            grid = grid & on.reshape(*on.shape[:-1], *between)
+        assert (grid == truth).all(), f"{np.argwhere(grid != truth)[0]} of {field}"
+    return field
+
+
+def analysed(trace: Trace, **options: Any) -> rf.ReceptiveField:
+    """What the library says of the graph."""
+    return rf.compute_receptive_field(
+        trace.graph.as_graph_def(),
+        input=trace.input.name,
+        output=trace.output.name,
+        **options,
+    )
+
+
+def _insides_on_the_way(
+    trace: Trace, output_shape: Sequence[int], channels: int
+) -> list[Any]:
+    """For every tensor in between: which features see no padding there.
+
+    What a tensor does not hold, such as a row that was cropped, is padding to all
+    that is above, though the input may hold something there.
+    """
+    definition = trace.graph.as_graph_def()
+    insides = []
+    for operation in trace.graph.get_operations():
+        if not operation.inputs or operation is trace.output.op:
+            continue
+        tensor = operation.outputs[0]
+        if tensor.shape.rank is None or tensor.shape.rank < 3:
+            continue
+        try:
+            field = rf.compute_receptive_field(
+                definition, input=tensor.name, output=trace.output.name
+            )
+        except ReceptiveFieldError:
+            continue  # It does not lie between input and output.
+        shape = tensor.shape.as_list()
+        windows = windows_of(field, shape, output_shape, channels)
+        insides += [w.inside for w in windows]
+    return insides
+
+
+def _check_regions(
+    field: rf.ReceptiveField,
+    windows: Sequence[Windows],
+    output_shape: Sequence[int],
+    channels: int,
+) -> None:
+    """`compute_input_region` tells the same windows."""
+    followed = [
+        a for a in range(len(output_shape)) if a != channels % len(output_shape)
+    ]
+    grid = np.indices(_positions(output_shape, channels))
+    features = np.stack(
+        [
+            np.zeros_like(grid[0])
+            if axis.output_axis is None
+            else grid[followed.index(axis.output_axis)]
+            for axis in field.axes
+        ],
+        axis=-1,
+    )
+    regions = field.compute_input_region(features)
+    empty = np.zeros(features.shape[:-1], dtype=bool)
+    for w in windows:
+        empty |= w.first > w.last
+    assert (regions[empty] == (0, -1)).all()
+    for i, (w, axis) in enumerate(zip(windows, field.axes, strict=True)):
+        limits = np.iinfo(np.int64)
+        first, last = regions[..., i, 0], regions[..., i, 1]
+        first = np.where(first == limits.min, 0, first)
+        last = np.where(last == limits.max, axis.input_size - 1, last)
+        assert (empty | ((first == w.first) & (last == w.last))).all()
+
+
+def _assert_nowhere(wrong: Any, seen: Any, w: Windows, what: str) -> None:
+    if not wrong.any():
+        return
+    feature = tuple(np.argwhere(wrong)[0].tolist())
+    first, last = (np.broadcast_to(e, wrong.shape)[feature] for e in (w.first, w.last))
+    raise AssertionError(
+        f"feature {feature} {what} its window [{first}, {last}] on axis {w.axis}: it "
+        f"sees {np.flatnonzero(seen[feature]).tolist()}"
+    )

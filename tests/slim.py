@@ -1,0 +1,128 @@
+"""The networks of the `tf_slim` package, made to work under today's TensorFlow."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import Any
+from unittest import mock
+
+import pytest
+
+Network = Callable[..., dict[str, Any]]
+"""A function of the input, and options; gives the end-points' tensors by name."""
+
+MODULES = ["alexnet", "vgg", "overfeat", "inception", "resnet_v1", "resnet_v2"]
+"""The modules of `tf_slim.nets`."""
+
+LAYERS = ["conv2d", "separable_conv2d", "max_pool2d", "avg_pool2d", "batch_norm"]
+"""The layers of the networks that take a data format."""
+
+
+@cache
+def import_slim() -> Any:
+    """`tf_slim`, whose Keras layers now live in the package `tf_keras`."""
+    layers = pytest.importorskip("tf_keras.src.legacy_tf_layers")
+    sys.modules.setdefault("tf_keras.legacy_tf_layers", layers)
+    for part in ("base", "convolutional", "core", "normalization", "pooling"):
+        module = importlib.import_module(f"{layers.__name__}.{part}")
+        sys.modules.setdefault(f"tf_keras.legacy_tf_layers.{part}", module)
+    return pytest.importorskip("tf_slim")
+
+
+@cache
+def networks() -> dict[str, Network]:
+    """The networks by name; options are those of `tf_slim`, and a data format.
+
+    ``inception_v*`` are the bases, with biases and without batch normalisation;
+    ``inception_v*_classifier`` have batch normalisation, dropout and logits.
+    """
+    slim = import_slim()
+    nets = {part: importlib.import_module(f"tf_slim.nets.{part}") for part in MODULES}
+
+    def network(module: str, function: str, scope: str = "", **options: Any) -> Network:
+        def call(
+            images: Any, data_format: str = "NHWC", **changes: Any
+        ) -> dict[str, Any]:
+            with ExitStack() as stack:
+                if scope:
+                    arguments = getattr(nets[module], scope)()
+                    stack.enter_context(slim.arg_scope(arguments))
+                if data_format == "NCHW":
+                    layers = [getattr(slim.layers, layer) for layer in LAYERS]
+                    formatted = slim.arg_scope(layers, data_format=data_format)
+                    stack.enter_context(formatted)
+                    stack.enter_context(_channels_first())
+                build = getattr(nets[module], function)
+                _, end_points = build(images, **{**options, **changes})
+            return dict(end_points)
+
+        return call
+
+    inference = {"is_training": False, "spatial_squeeze": False}
+    return {
+        **{
+            name: network(name.split("_")[0], name, f"{scope}_arg_scope", **inference)
+            for name, scope in {
+                "alexnet_v2": "alexnet_v2",
+                "vgg_a": "vgg",
+                "vgg_16": "vgg",
+                "vgg_19": "vgg",
+                "overfeat": "overfeat",
+            }.items()
+        },
+        **{
+            f"inception_v{version}": network("inception", f"inception_v{version}_base")
+            for version in (1, 2, 3)
+        },
+        **{
+            f"inception_v{version}_classifier": network(
+                "inception",
+                f"inception_v{version}",
+                f"inception_v{version}_arg_scope",
+                **inference,
+            )
+            for version in (1, 2, 3)
+        },
+        **{
+            f"resnet_v{version}_{depth}": network(
+                f"resnet_v{version}",
+                f"resnet_v{version}_{depth}",
+                "resnet_arg_scope",
+                is_training=False,
+            )
+            for version in (1, 2)
+            for depth in (50, 101, 152, 200)
+        },
+    }
+
+
+@contextmanager
+def _channels_first() -> Iterator[None]:
+    """Has `tf_slim` pad, concatenate and count channels as NCHW needs it.
+
+    It does so with the axes of NHWC whatever the data format is.
+    """
+    array_ops = importlib.import_module("tensorflow.python.ops.array_ops")
+    utils = importlib.import_module("tf_slim.layers.utils")
+    pad, concat = array_ops.pad, array_ops.concat
+
+    def pad_first(tensor: Any, paddings: Any, **options: Any) -> Any:
+        batch, height, width, channels = paddings
+        return pad(tensor, [batch, channels, height, width], **options)
+
+    def concat_first(values: Any, axis: int, **options: Any) -> Any:
+        return concat(values, 1 if axis == 3 else axis, **options)
+
+    def channels(shape: Any, min_rank: int) -> int:
+        return shape.as_list()[1]
+
+    with (
+        mock.patch.object(array_ops, "pad", pad_first),
+        mock.patch.object(array_ops, "concat", concat_first),
+        mock.patch.object(utils, "last_dimension", channels),
+    ):
+        yield
