@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_search import examples
 
 from receptive_field import axis_map
 from receptive_field.axis_map import (
@@ -162,7 +163,7 @@ def chain(layers):
 
 
 @given(st.lists(monotone, min_size=1, max_size=5).map(chain))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_chains_without_gaps_are_exact(layer):
     check(layer)
     stride_gaps = [strand.gap for strand in layer.map.strands]
@@ -171,7 +172,7 @@ def test_chains_without_gaps_are_exact(layer):
 
 
 @given(st.lists(monotone | others, min_size=1, max_size=5).map(chain))
-@settings(max_examples=600, deadline=None)
+@examples(600)
 def test_any_chain_is_never_smaller_than_the_truth(layer):
     check(layer)
 
@@ -187,13 +188,13 @@ networks = st.recursive(
 
 
 @given(networks)
-@settings(max_examples=600, deadline=None)
+@examples(600)
 def test_chains_and_merges_are_never_smaller_than_the_truth(layer):
     check(layer)
 
 
 @given(networks)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_evaluate_agrees_with_window(layer):
     firsts, lasts = layer.map.evaluate(np.array(FEATURES).reshape(1, -1))
     expected = [layer.map.window(u) or (INFINITY, -INFINITY) for u in FEATURES]
@@ -201,7 +202,7 @@ def test_evaluate_agrees_with_window(layer):
 
 
 @given(networks)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_size_is_the_largest_window(layer):
     count = 12
     windows = [layer.map.window(u) for u in range(count)]
@@ -215,7 +216,7 @@ def test_size_is_the_largest_window(layer):
 
 
 @given(networks, networks, networks)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_laws(a, b, c):
     def windows(m):
         return [m.window(u) for u in FEATURES]
@@ -241,7 +242,7 @@ def test_laws(a, b, c):
 
 
 @given(monotone, monotone, st.integers(1, 5))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_interleave_merges_two_axes(outer, inner, count):
     merged = Layer(
         outer.map.interleave(inner.map, count),
@@ -285,7 +286,7 @@ def test_an_unknown_padding_keeps_size_and_stride(layers, data):
     small,
     small,
 )
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_an_unknown_offset_never_hides_size(before, after, kernel, stride):
     unknown = chain([*before, Layer(floating(kernel, stride), None), *after]).map
     for padding in range(4):
@@ -314,7 +315,7 @@ def test_unknown_offsets_that_merge():
     small,
     small,
 )
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_paths_above_the_same_unknown_layer_are_compared(one, two, below, k, s):
     """Merged before the unknown layer or after it, they say the same."""
     layer = floating(k, s)
@@ -325,7 +326,7 @@ def test_paths_above_the_same_unknown_layer_are_compared(one, two, below, k, s):
 
 
 @given(convolutions, convolutions, convolutions)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_either_of_several_unknown_layers(a, b, c):
     unknown = [m.map.with_unknown_offset(name) for m, name in ((a, 1), (b, 2), (c, 3))]
     one, two, three = unknown

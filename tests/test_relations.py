@@ -5,8 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from random_search import examples
 
 from receptive_field.axis_map import IDENTITY, convolution, shift
 from receptive_field.graph import sizes
@@ -64,7 +65,7 @@ def check(relation, below, index):
 
 
 @given(reshapes())
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_reshape(shapes):
     below, above = shapes
     index = np.arange(math.prod(below)).reshape(above)
@@ -72,7 +73,7 @@ def test_reshape(shapes):
 
 
 @given(st.data())
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_chains_of_reshapes_and_transposes(data):
     first = data.draw(reshapes())
     below, above = first
@@ -92,7 +93,7 @@ def test_chains_of_reshapes_and_transposes(data):
 
 
 @given(reshapes())
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_a_reshape_that_is_undone_is_the_identity(shapes):
     below, above = shapes
     assume(1 not in below)
@@ -200,7 +201,7 @@ def evaluate(size, h, w):
 
 
 @given(expressions(), expressions(), st.integers(1, 30), st.integers(1, 30))
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_symbolic_sizes_compute_what_numbers_do(one, two, h, w):
     symbols = sizes.unknown("h"), sizes.unknown("w")
     for function in (
@@ -213,7 +214,7 @@ def test_symbolic_sizes_compute_what_numbers_do(one, two, h, w):
 
 
 @given(expressions(), st.integers(1, 6), st.integers(1, 30), st.integers(1, 30))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_residues_that_are_known_are_right(expression, modulus, h, w):
     size = expression(sizes.unknown("h"), sizes.unknown("w"))
     residue = sizes.residue(size, modulus)
