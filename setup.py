@@ -30,6 +30,7 @@ setup(
         "test": [
             *TENSORFLOW,
             "hypothesis>=6.80",
+            "scipy>=1.10",
             "mypy>=1.10",
             "pytest>=8",
             "pytest-xdist>=3",

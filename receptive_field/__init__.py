@@ -10,6 +10,10 @@ from receptive_field.api import (
     compute_receptive_fields,
 )
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.measurement import (
+    MeasuredReceptiveField,
+    measure_receptive_field,
+)
 from receptive_field.original import (
     compute_receptive_field_from_graph_def,
     get_compute_order,
@@ -21,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EXAMPLE_GRAPH",
+    "MeasuredReceptiveField",
     "ReceptiveField",
     "ReceptiveFieldError",
     "ReceptiveFields",
@@ -29,6 +34,7 @@ __all__ = [
     "compute_receptive_fields",
     "get_compute_order",
     "get_layer_params",
+    "measure_receptive_field",
 ]
 
 

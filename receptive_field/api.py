@@ -78,15 +78,28 @@ def compute_receptive_field(
     >>> list(field)
     [3039, 3039, 32, 32, 1482, 1482]
     """
-    question = Question.ask(
-        load(model, signature), input, [output], input_resolution, stop_propagation
+    question, field = ask(
+        load(model, signature), output, input, input_resolution, stop_propagation
     )
-    field = question.answer()
-    if output is None and field.local is None:
-        field = question.at_last_feature_map() or field
     if require_aligned:
         question.check_aligned(field)
     return field
+
+
+def ask(
+    model: Model,
+    output: Any,
+    input: Any,
+    input_resolution: Resolution,
+    stop_propagation: StopPropagation = None,
+) -> tuple[Question, ReceptiveField]:
+    """The question about one output, by default the last that has positions, and its
+    answer."""
+    question = Question.ask(model, input, [output], input_resolution, stop_propagation)
+    field = question.answer()
+    if output is None and field.local is None:
+        question, field = question.at_last_feature_map() or (question, field)
+    return question, field
 
 
 def compute_receptive_fields(
@@ -234,8 +247,9 @@ class Question:
         names = upstream(self.scope, found.global_edges).get(output[0], ())
         return self._with_local(field, without.get(start), output, names)
 
-    def at_last_feature_map(self) -> ReceptiveField | None:
-        """The field of the last tensor below the output that still has positions."""
+    def at_last_feature_map(self) -> tuple[Question, ReceptiveField] | None:
+        """The question about the last tensor below the output that still has positions,
+        and its answer."""
         order = {tensor: name for name, tensor in self.layers.items()}
         tensors = list(order) or [(index, 0) for index in self.scope.order]
         state = forward(
@@ -246,7 +260,8 @@ class Question:
                 name = order.get(tensor) or self.scope.graph.name_of(tensor)
                 axes = self._field(name, tensor, state[tensor]).axes
                 if all(axis.output_axis is not None for axis in axes):
-                    return replace(self, outputs={name: tensor}).answer()
+                    question = replace(self, outputs={name: tensor})
+                    return question, question.answer()
         return None
 
     def answers(self, strict: bool) -> ReceptiveFields:
@@ -449,7 +464,8 @@ def _layout(scope: Scope, inference: Inference) -> tuple[int, tuple[int, ...]]:
     """The rank of the input and its spatial axes, height before width.
 
     Told by the first op that has a layout; without one, all axes but the first (the
-    batch) and the last (the channels).
+    batch) and the last (the channels). What comes between the batch and the axes that
+    it names, such as the time of a video, is spatial too. Of two axes, the last is.
     """
     shape = inference.shape(scope.input)
     rank = None if shape is None else len(shape)
@@ -467,8 +483,12 @@ def _layout(scope: Scope, inference: Inference) -> tuple[int, tuple[int, ...]]:
             if rank is None:
                 rank = len(op.shapes(call)[0] or ())
                 return rank, tuple(axes)
-            if all(axis in places[tensor] for axis in axes):
-                return rank, tuple(places[tensor][axis] for axis in axes)
+            named = [places[tensor][axis] for axis in axes if axis in places[tensor]]
+            if named and (len(named) == len(axes) or rank == len(named) + 2):
+                outer = range(1, rank - 1 - len(named))
+                if set(named) != set(range(len(outer) + 1, rank - 1)):
+                    outer = range(0)
+                return rank, (*outer, *named)
         try:
             relation = op.relations(call, 0)[number]
         except ReceptiveFieldError:
@@ -480,7 +500,7 @@ def _layout(scope: Scope, inference: Inference) -> tuple[int, tuple[int, ...]]:
             f"the rank of the input {scope.graph.name_of(scope.input)!r} is not known, "
             "and no op says what it must be."
         )
-    return rank, tuple(range(1, rank - 1))
+    return rank, tuple(range(1, max(rank - 1, 2)))
 
 
 def _moved(places: Places, relation: Relation) -> Places:

@@ -175,11 +175,7 @@ def check(
     spacing: Sequence[int] | None = None,
     **experiment: Any,
 ) -> rf.ReceptiveField:
-    """Holds the receptive field of a network against the experiment.
-
-    No feature may depend on anything outside of its window. Where the result claims
-    to be exact, and no padding is in sight on the way from feature to input, both ends
-    of the window must matter. (Without ends, nobody can see whether there is padding.)
+    """Holds the receptive field of a network against the experiment; see `hold`.
 
     Args:
       build: the network.
@@ -187,16 +183,41 @@ def check(
       axes: the spatial axes of the input.
       channels: the axis of the output that holds no positions.
       truth: what would be `measured`, for what cannot be run.
-      spacing: says that the dependency is a grid: all positions of the window that
-        are in the input and so far apart, beginning at its first; per axis.
+      spacing: as in `hold`.
       experiment: more arguments of `measured`.
-
-    Returns:
-      The receptive field.
     """
     if truth is None:
         truth = measured(build, shape, axes, channels, **experiment)
     trace = traced(build, shape, experiment.get("dtype", "float64"))
+    return hold(trace, truth, axes, channels, spacing)
+
+
+def hold(
+    trace: Trace,
+    truth: Any,
+    axes: Sequence[int] = (1, 2),
+    channels: int = -1,
+    spacing: Sequence[int] | None = None,
+) -> rf.ReceptiveField:
+    """Holds the receptive field of a graph against what was seen in an experiment.
+
+    No feature may depend on anything outside of its window. Where the result claims
+    to be exact, and no padding is in sight on the way from feature to input, both ends
+    of the window must matter. (Without ends, nobody can see whether there is padding;
+    but where all features see all of an axis, they must.)
+
+    Args:
+      trace: the graph, with input and output.
+      truth: which output positions depend on which input positions: see `measured`.
+      axes: the spatial axes of the input.
+      channels: the axis of the output that holds no positions.
+      spacing: says that the dependency is a grid: all positions of the window that
+        are in the input and so far apart, beginning at its first; per axis.
+
+    Returns:
+      The receptive field.
+    """
+    shape = trace.input.shape.as_list()
     field = analysed(trace)
     output_shape = trace.output.shape.as_list()
     windows = windows_of(field, shape, output_shape, channels)
@@ -220,6 +241,8 @@ def check(
         first = np.where(some, seen.argmax(-1), w.size)
         last = np.where(some, w.size - 1 - seen[..., ::-1].argmax(-1), -1)
         assert (last - first < field.size[place]).all()
+        if field.axes[place].map.exact and field.axes[place].map.is_global:
+            _assert_nowhere(some & ~seen.all(-1), seen, w, "does not see all of")
         if field.axes[place].map.exact and (field.exact or some.all()):
             wrong = inside & ((first != w.first) | (last != w.last))
             _assert_nowhere(wrong, seen, w, "does not see both ends of")
@@ -241,7 +264,7 @@ def check(
 def analysed(trace: Trace, **options: Any) -> rf.ReceptiveField:
     """What the library says of the graph."""
     return rf.compute_receptive_field(
-        trace.graph.as_graph_def(),
+        trace.graph.as_graph_def(add_shapes=True),
         input=trace.input.name,
         output=trace.output.name,
         **options,
@@ -256,10 +279,11 @@ def _insides_on_the_way(
     What a tensor does not hold, such as a row that was cropped, is padding to all
     that is above, though the input may hold something there.
     """
-    definition = trace.graph.as_graph_def()
+    definition = trace.graph.as_graph_def(add_shapes=True)
     insides = []
     for operation in trace.graph.get_operations():
-        if not operation.inputs or operation is trace.output.op:
+        ends = not operation.inputs or not operation.outputs
+        if ends or operation is trace.output.op:
             continue
         tensor = operation.outputs[0]
         if tensor.shape.rank is None or tensor.shape.rank < 3:

@@ -508,12 +508,11 @@ def widened(before: Relation, after: Relation) -> Relation:
     if not rank:
         return ALL_BOUND
     pairs = zip(ranked(before, rank).axes, ranked(after, rank).axes, strict=True)
-    return Relation(
-        tuple(
-            two if one == two or any(map(_is_everything, two)) else FULL_BOUND
-            for one, two in pairs
-        )
+    axes = (
+        two if one == two or any(map(_is_everything, two)) else FULL_BOUND
+        for one, two in pairs
     )
+    return Relation(tuple(axes), "", after.parts)
 
 
 def needs_everything(relation: Relation, axis: int) -> bool:

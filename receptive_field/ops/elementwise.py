@@ -113,11 +113,13 @@ ELEMENTWISE = Op(_relations, _shapes)
 UNARY = Op(same, first_shape)
 
 register(
-    "Abs Acos Acosh Asin Asinh Atan Atanh BesselI0e BesselI1e Bitcast Ceil "
-    "CheckNumerics CheckNumericsV2 ComplexAbs Conj Cos Cosh DebugGradientIdentity "
-    "Digamma Elu Erf Erfc Erfinv Exp Expm1 Imag Inv Invert IsFinite IsInf IsNan "
-    "LeakyRelu Lgamma Log Log1p LogicalNot Ndtri Neg PopulationCount Real Reciprocal "
-    "Relu Relu6 Rint Round Rsqrt Selu Sigmoid Sign Sin Sinh Softplus Softsign Sqrt "
+    "Abs Acos Acosh Angle Asin Asinh Atan Atanh BesselI0 BesselI0e BesselI1 BesselI1e "
+    "BesselJ0 BesselJ1 BesselK0 BesselK0e BesselK1 BesselK1e BesselY0 BesselY1 Bitcast "
+    "Bucketize Ceil CheckNumerics CheckNumericsV2 ComplexAbs Conj Cos Cosh Dawsn "
+    "DebugGradientIdentity Digamma Elu Erf Erfc Erfinv Exp Expint Expm1 FresnelCos "
+    "FresnelSin Imag Inv Invert IsFinite IsInf IsNan LeakyRelu Lgamma Log Log1p "
+    "LogicalNot Ndtri Neg PopulationCount QuantizeAndDequantize Real Reciprocal Relu "
+    "Relu6 Rint Round Rsqrt Selu Sigmoid Sign Sin Sinh Softplus Softsign Spence Sqrt "
     "Square Tan Tanh",
     UNARY,
 )
@@ -125,8 +127,9 @@ register(
     "Add AddN AddV2 Atan2 BitwiseAnd BitwiseOr BitwiseXor ClipByValue Complex Div "
     "DivNoNan Equal FloorDiv FloorMod Greater GreaterEqual Less LessEqual LogicalAnd "
     "LogicalOr Maximum Minimum Mod Mul MulNoNan NotEqual Polygamma Pow RealDiv "
-    "SelectV2 SquaredDifference Sub TruncateDiv TruncateMod Xdivy Xlogy Zeta Igamma "
-    "Igammac ApproximateEqual NextAfter LeftShift RightShift",
+    "SelectV2 SquaredDifference Sub TruncateDiv TruncateMod Xdivy Xlog1py Xlogy Zeta "
+    "Igamma Igammac ApproximateEqual NextAfter LeftShift RightShift Betainc "
+    "AccumulateNV2",
     ELEMENTWISE,
 )
 _BINARY: dict[str, Callable[..., Any]] = {
@@ -225,9 +228,55 @@ FIRST = Op(_first_follows, first_shape)
 
 register(
     "BiasAdd BiasAddV1 LRN Dropout PRelu FakeQuantWithMinMaxArgs "
-    "FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel",
+    "FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel "
+    "QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4 "
+    "Dequantize UniformQuantize UniformDequantize UniformRequantize",
     FIRST,
 )
+
+
+def _second_follows(call: Call, output: int) -> Relations:
+    return [call.all_of(0), SAME, *(call.all_of(i) for i in range(2, len(call)))]
+
+
+# The table, what is looked up, and what stands for the rest.
+register(
+    "LookupTableFind LookupTableFindV2",
+    Op(_second_follows, lambda call: [call.shape(1)]),
+)
+
+
+def _ranged(call: Call, output: int) -> Relations:
+    """The range of the result is computed from those of the inputs."""
+    if output == 0:
+        return _first_follows(call, output)
+    return [None, *(call.all_of(i) for i in range(1, len(call)))]
+
+
+RANGED = Op(_ranged, lambda call: [call.shape(0), (), ()])
+"""Quantised, elementwise in the first input; then come ranges."""
+
+register(
+    "QuantizeV2 Requantize QuantizeDownAndShrinkRange QuantizedRelu QuantizedRelu6 "
+    "QuantizedReluX",
+    RANGED,
+)
+
+
+def _quantized_pair(call: Call, output: int) -> Relations:
+    ranges = [call.all_of(i) for i in range(2, len(call))]
+    pair: Relations = [None, None]
+    if output == 0:
+        whole = call.output_shape()
+        pair = [broadcast_relation(call.shape(i), whole) for i in (0, 1)]
+    return [*pair, *ranges]
+
+
+def _quantized_pair_shapes(call: Call) -> Sequence[Shape]:
+    return [broadcast(call, call.shape(0), call.shape(1)), (), ()]
+
+
+register("QuantizedAdd QuantizedMul", Op(_quantized_pair, _quantized_pair_shapes))
 
 
 def _normalised(call: Call, output: int) -> Relations:

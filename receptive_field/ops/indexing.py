@@ -17,6 +17,7 @@ from receptive_field.axis_map import (
 from receptive_field.graph.axes import (
     FULL,
     FULL_BOUND,
+    SAME,
     Axis,
     Relation,
     fixed,
@@ -33,6 +34,7 @@ from receptive_field.ops.registry import (
     Value,
     first_shape,
     register,
+    unknown_shape,
 )
 
 LARGEST_TABLE = 1 << 16
@@ -67,14 +69,16 @@ def _gather_shape(call: Call) -> Sequence[Shape]:
 
 def _gather(call: Call, output: int) -> Relations:
     shape, indices, axis = call.shape(0), call.shape(1), _gather_axis(call)
-    rest = [call.all_of(i) for i in range(1, len(call))]
+    rest = [None] * (len(call) - 2)
     if shape is None or indices is None or axis is None:
-        return [call.all_of(0, exact=False), *rest]
-    added = len(indices) - call.attribute("batch_dims", 0)
+        return [call.all_of(0, exact=False), call.all_of(1, exact=False), *rest]
+    batch = call.attribute("batch_dims", 0)
+    added = len(indices) - batch
     axes: list[Axis] = [follow(a) for a in range(axis)]
     axes.append(_picked(call, axis, added, shape[axis]))
     axes += [follow(a + added - 1) for a in range(axis + 1, len(shape))]
-    return [Relation(tuple(axes)), *rest]
+    places = [a if a < batch else axis + a - batch for a in range(len(indices))]
+    return [Relation(tuple(axes)), Relation(tuple(map(follow, places))), *rest]
 
 
 def _picked(call: Call, axis: int, added: int, size: Size) -> Axis:
@@ -323,3 +327,152 @@ def _top_shapes(call: Call) -> Sequence[Shape]:
 
 
 register("TopKV2", Op(_top, _top_shapes))
+
+
+# --- Positions that are computed -----------------------------------------------------
+
+
+def _one_hot(call: Call, output: int) -> Relations:
+    shape = call.shape(0)
+    rest = [call.all_of(i) for i in range(1, len(call))]
+    if shape is None:
+        return [call.all_of(0, exact=False), *rest]
+    added = call.attribute("axis", -1) % (len(shape) + 1)
+    axes = [follow(axis + (axis >= added)) for axis in range(len(shape))]
+    return [Relation(tuple(axes)), *rest]
+
+
+def _one_hot_shape(call: Call) -> Sequence[Shape]:
+    shape, depth = call.shape(0), call.integer(1)
+    if shape is None:
+        return [None]
+    added = call.attribute("axis", -1) % (len(shape) + 1)
+    size = call.unknown_size(added) if depth is None else depth
+    return [(*shape[:added], size, *shape[added:])]
+
+
+register("OneHot", Op(_one_hot, _one_hot_shape))
+
+
+def _gather_nd(call: Call, output: int) -> Relations:
+    """Slices from anywhere; what is not indexed follows itself."""
+    shape, indices = call.shape(0), call.shape(1)
+    batch = call.attribute("batch_dims", 0)
+    depth = indices[-1] if indices else None
+    if shape is None or indices is None or not isinstance(depth, int):
+        return [call.all_of(0, exact=False), call.all_of(1)]
+    picked = batch + depth
+    kept = len(indices) - 1 - picked
+    axes = [
+        follow(axis)
+        if axis < batch
+        else FULL_BOUND
+        if axis < picked
+        else follow(axis + kept)
+        for axis in range(len(shape))
+    ]
+    return [Relation(tuple(axes)), _by_rows(len(indices))]
+
+
+def _by_rows(rank: int) -> Relation:
+    """Every row of indices says where one slice goes, or comes from."""
+    return Relation((*map(follow, range(rank - 1)), FULL))
+
+
+def _gather_nd_shape(call: Call) -> Sequence[Shape]:
+    shape, indices = call.shape(0), call.shape(1)
+    depth = indices[-1] if indices else None
+    if shape is None or indices is None or not isinstance(depth, int):
+        return [None]
+    return [(*indices[:-1], *shape[call.attribute("batch_dims", 0) + depth :])]
+
+
+register("GatherNd", Op(_gather_nd, _gather_nd_shape))
+
+
+def _all_as_bound(call: Call, output: int) -> Relations:
+    return [call.all_of(i, exact=False) for i in range(len(call))]
+
+
+def _scattered_shape(call: Call) -> Sequence[Shape]:
+    sizes = call.integers(2)
+    return [None if sizes is None else tuple(sizes)]
+
+
+register("ScatterNd", Op(_all_as_bound, _scattered_shape))
+
+
+def _updated(call: Call, output: int) -> Relations:
+    return [SAME, *(call.all_of(i, exact=False) for i in range(1, len(call)))]
+
+
+register(
+    "TensorScatterUpdate TensorScatterAdd TensorScatterSub TensorScatterMax "
+    "TensorScatterMin",
+    Op(_updated, first_shape),
+)
+
+
+def _all_of_inputs(call: Call, output: int) -> Relations:
+    return [call.all_of(i) for i in range(len(call))]
+
+
+def _inverse_value(call: Call) -> Sequence[Value]:
+    values = call.integers(0)
+    if values is None or sorted(values) != list(range(len(values))):  # type: ignore[type-var]
+        return [None]
+    return [np.argsort(np.array(values, dtype=np.int64))]
+
+
+register("InvertPermutation", Op(_all_of_inputs, first_shape, _inverse_value))
+register(
+    "DynamicStitch ParallelDynamicStitch DynamicPartition SegmentSum SegmentMean "
+    "SegmentMax SegmentMin UnsortedSegmentSum UnsortedSegmentMean UnsortedSegmentMax "
+    "UnsortedSegmentMin",
+    Op(_all_as_bound, unknown_shape),
+)
+
+
+# --- Matrices ------------------------------------------------------------------------
+
+
+def _diagonal(call: Call, output: int) -> Relations:
+    """Rows of the matrix hold the positions of the vector."""
+    shape = call.shape(0)
+    if shape is None:
+        return [call.all_of(0, exact=False)]
+    return [Relation(tuple(map(follow, range(len(shape)))))]
+
+
+def _diagonal_shape(call: Call) -> Sequence[Shape]:
+    shape = call.shape(0)
+    return [None if shape is None else (*shape, shape[-1])]
+
+
+register("MatrixDiag", Op(_diagonal, _diagonal_shape))
+
+
+def _band(call: Call, output: int) -> Relations:
+    return [SAME, None, None]
+
+
+register("MatrixBandPart", Op(_band, first_shape))
+
+
+def _bincount_rows(call: Call, output: int) -> Relations:
+    """The counts of every row."""
+    rest = [call.all_of(i, exact=False) for i in range(1, len(call))]
+    shape = call.shape(0)
+    if shape is None or len(shape) != 2:
+        return [call.all_of(0), *rest]
+    return [Relation((follow(0), FULL)), *rest]
+
+
+def _bincount_shape(call: Call) -> Sequence[Shape]:
+    shape, count = call.shape(0), call.integer(1)
+    if shape is None:
+        return [None]
+    return [(*shape[:-1], call.unknown_size(-1) if count is None else count)]
+
+
+register("DenseBincount", Op(_bincount_rows, _bincount_shape))

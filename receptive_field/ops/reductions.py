@@ -1,4 +1,4 @@
-"""Ops that look along whole axes: reductions, matrix products, softmax."""
+"""Ops that look along axes: reductions, products, softmax, cumulative sums, spectra."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from receptive_field.graph.axes import FULL, Relation, follow
+from receptive_field.axis_map import IDENTITY, AxisMap, one_sided
+from receptive_field.graph.axes import FULL, Relation, fixed, follow, local
+from receptive_field.graph.sizes import Size, product
 from receptive_field.ops.registry import (
     Call,
     Op,
@@ -107,17 +109,161 @@ def _product_shape(call: Call) -> Sequence[Shape]:
     return [(*left[:-2], rows, right[-2 if swapped else -1])]
 
 
-register("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3", Op(_product, _product_shape))
+def _products(call: Call) -> Size:
+    left = call.known_shape(0)
+    rows = 1 if call.attribute("transpose_a") or call.attribute("adj_x") else 0
+    return left[-2 if rows else -1]
 
 
-def _along_last(call: Call, output: int) -> Relations:
-    shape = call.shape(0)
-    if shape is None:
-        return [call.all_of(0, exact=False)]
-    return [Relation((*map(follow, range(len(shape) - 1)), FULL))]
+register(
+    "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3",
+    Op(_product, _product_shape, products=_products),
+)
 
 
-register("Softmax LogSoftmax", Op(_along_last, first_shape))
+# --- Einsum --------------------------------------------------------------------------
+
+
+def _labels(call: Call) -> tuple[list[list[str]], list[str]]:
+    """The labels of the axes of every input, and of the output.
+
+    An ellipsis stands for labels of its own, counted from the last.
+    """
+    equation = call.attribute("equation", "").replace(" ", "")
+    left, arrow, right = equation.partition("->")
+    terms = left.split(",")
+    if not arrow or len(terms) != len(call):
+        call.fail(f"has {len(call)} inputs for the equation {equation!r}")
+    operands = []
+    for number, term in enumerate(terms):
+        rank = len(call.known_shape(number)) if "..." in term else 0
+        operands.append(_spelled(term, rank))
+    longest = max(
+        (
+            len(o) - len(t) + 3
+            for o, t in zip(operands, terms, strict=True)
+            if "..." in t
+        ),
+        default=0,
+    )
+    return operands, _spelled(right, longest + len(right.replace("...", "")))
+
+
+def _spelled(term: str, rank: int) -> list[str]:
+    before, dots, after = term.partition("...")
+    count = rank - len(before) - len(after) if dots else 0
+    return [*before, *(f"...{i}" for i in range(-count, 0)), *after]
+
+
+def _einsum(call: Call, output: int) -> Relations:
+    operands, result = _labels(call)
+    sizes = _label_sizes(call, operands)
+    relations = []
+    for number, labels in enumerate(operands):
+        shape = call.known_shape(number, len(labels))
+        axes = []
+        for label, size in zip(labels, shape, strict=True):
+            if label not in result:
+                axes.append(FULL)
+            elif size == 1 and sizes[label] != 1:
+                axes.append(fixed(0, 0))
+            else:
+                axes.append(follow(result.index(label)))
+        relations.append(Relation(tuple(axes)))
+    return relations
+
+
+def _label_sizes(call: Call, operands: Sequence[Sequence[str]]) -> dict[str, Size]:
+    sizes: dict[str, Size] = {}
+    for number, labels in enumerate(operands):
+        shape = call.known_shape(number, len(labels))
+        for label, size in zip(labels, shape, strict=True):
+            before = sizes.get(label, 1)
+            if before == 1 or (isinstance(size, int) and size != 1):
+                sizes[label] = size
+    return sizes
+
+
+def _einsum_shape(call: Call) -> Sequence[Shape]:
+    operands, result = _labels(call)
+    sizes = _label_sizes(call, operands)
+    return [tuple(sizes[label] for label in result)]
+
+
+def _einsum_products(call: Call) -> Size:
+    operands, result = _labels(call)
+    sizes = _label_sizes(call, operands)
+    return product(size for label, size in sizes.items() if label not in result)
+
+
+register("Einsum", Op(_einsum, _einsum_shape, products=_einsum_products))
+
+
+# --- Along the last axes -------------------------------------------------------------
+
+
+def _along_last(count: int) -> Callable[[Call, int], Relations]:
+    def relations(call: Call, output: int) -> Relations:
+        rest = [None] * (len(call) - 1)
+        shape = call.shape(0)
+        if shape is None:
+            return [call.all_of(0, exact=False), *rest]
+        if len(shape) < count:
+            call.fail(f"needs {count} axes, its input has {len(shape)}")
+        kept = map(follow, range(len(shape) - count))
+        return [Relation((*kept, *[FULL] * count)), *rest]
+
+    return relations
+
+
+register("Softmax LogSoftmax", Op(_along_last(1), first_shape))
+register("FFT IFFT", Op(_along_last(1), first_shape))
+register("FFT2D IFFT2D", Op(_along_last(2), first_shape))
+register("FFT3D IFFT3D", Op(_along_last(3), first_shape))
+register("Cholesky MatrixInverse MatrixExponential", Op(_along_last(2), first_shape))
+
+
+def _spectrum_shape(count: int, real: bool) -> Callable[[Call], Sequence[Shape]]:
+    """Of real numbers, only half of the spectrum is kept."""
+
+    def shapes(call: Call) -> Sequence[Shape]:
+        shape, lengths = call.shape(0), call.integers(1)
+        if shape is None:
+            return [None]
+        if lengths is None or len(lengths) != count:
+            lengths = [call.unknown_size(len(shape) - count + i) for i in range(count)]
+        if real and isinstance(lengths[-1], int):
+            lengths = [*lengths[:-1], lengths[-1] // 2 + 1]
+        elif real:
+            lengths = [*lengths[:-1], call.unknown_size(len(shape) - 1)]
+        return [(*shape[: len(shape) - count], *lengths)]
+
+    return shapes
+
+
+for _count, _suffix in enumerate(("", "2D", "3D"), start=1):
+    for _name, _real in {f"RFFT{_suffix}": True, f"IRFFT{_suffix}": False}.items():
+        register(_name, Op(_along_last(_count), _spectrum_shape(_count, _real)))
+
+
+# --- Cumulative ----------------------------------------------------------------------
+
+
+def _cumulative(call: Call, output: int) -> Relations:
+    """Each position depends on all before it, or with ``reverse`` on all behind it."""
+    shape, axis = call.shape(0), call.integer(1)
+    if shape is None or axis is None:
+        return [call.all_of(0, exact=False), None]
+    if not -len(shape) <= axis < len(shape):
+        call.fail(f"accumulates along axis {axis} of an input of rank {len(shape)}")
+    own = int(bool(call.attribute("exclusive", False)))
+    reverse = call.attribute("reverse", False)
+    maps: list[AxisMap | None] = [IDENTITY] * len(shape)
+    maps[axis] = one_sided(first=own) if reverse else one_sided(last=-own)
+    return [local(maps), None]
+
+
+register("Cumsum Cumprod CumulativeLogsumexp", Op(_cumulative, first_shape))
 
 
 def _l2_loss(call: Call, output: int) -> Relations:

@@ -190,6 +190,8 @@ class Op(NamedTuple):
     """An input and the axes of it that are spatial: (y, x) of an image."""
     windows: Callable[[Call], Sequence[Window]] | None = None
     """Kernel, stride and padding per spatial axis (y, x), for what has them."""
+    products: Callable[[Call], Size] | None = None
+    """How many products with a weight each element of the output is the sum of."""
     starts_over: bool = False
     """Whether this is where a loop comes round to its beginning."""
 

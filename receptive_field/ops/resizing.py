@@ -1,4 +1,4 @@
-"""Resizing images: nearest and bilinear, in the arithmetic of TensorFlow's kernels.
+"""Resizing images, in the arithmetic of TensorFlow's kernels.
 
 The kernels compute the source position of every output position in float32
 (tensorflow/core/util/image_resizer_state.h); where sizes are known so do we, for a
@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.axis_map import IDENTITY, AxisMap, constant, periodic, table
-from receptive_field.graph.axes import FULL_BOUND, Relation, follow
+from receptive_field.graph.axes import FULL_BOUND, LARGEST_PERIOD, Relation, follow
 from receptive_field.graph.sizes import Size, divide
 from receptive_field.ops.registry import Call, Op, Relations, Shape, register
 
@@ -36,6 +37,13 @@ def _nearest(position: float | Fraction) -> tuple[int, int]:
 def _nearest_corner(position: float | Fraction) -> tuple[int, int]:
     rounded = math.floor(position + Fraction(1, 2))  # roundf of what is not negative
     return rounded, rounded
+
+
+def _bicubic(position: float | Fraction) -> tuple[int, int]:
+    # The kernel takes its weights from a table of 1024 steps (resize_bicubic_op.cc).
+    below = math.floor(position)
+    step = np.rint(np.float32(position - below) * np.float32(1024))
+    return (below, below) if step == 0 else (below - 1, below + 2)
 
 
 def resize_map(
@@ -104,19 +112,19 @@ def _sizes(call: Call) -> list[Size]:
     return sizes
 
 
-def _resize_op(taps: Taps, recentre: bool = True) -> Op:
+Axes = Callable[[Call, int, Size, Size], AxisMap | None]
+"""From a node, a spatial axis (0 is y) and its sizes before and after, to its map."""
+
+
+def _resize_op(axis_map: Axes) -> Op:
     def relations(call: Call, output: int) -> Relations:
         shape = call.known_shape(0, 4)
-        corners = bool(call.attribute("align_corners", False))
-        half_pixel = bool(call.attribute("half_pixel_centers", False))
-        chosen = _nearest_corner if corners and taps is _nearest else taps
         axes = [follow(0)]
-        for axis, new_size in enumerate(_sizes(call), start=1):
-            axis_map = resize_map(
-                shape[axis], new_size, chosen, half_pixel, corners, recentre
-            )
-            axes.append(FULL_BOUND if axis_map is None else follow(axis, axis_map))
-        return [Relation((*axes, follow(3))), call.all_of(1)]
+        for axis, new_size in enumerate(_sizes(call)):
+            found = axis_map(call, axis, shape[axis + 1], new_size)
+            axes.append(FULL_BOUND if found is None else follow(axis + 1, found))
+        rest = [call.all_of(i) for i in range(1, len(call))]
+        return [Relation((*axes, follow(3))), *rest]
 
     def shapes(call: Call) -> Sequence[Shape]:
         shape = call.known_shape(0, 4)
@@ -125,5 +133,142 @@ def _resize_op(taps: Taps, recentre: bool = True) -> Op:
     return Op(relations, shapes, layout=lambda call: (0, (1, 2)))
 
 
-register("ResizeBilinear", _resize_op(_bilinear))
-register("ResizeNearestNeighbor", _resize_op(_nearest, recentre=False))
+def _with_taps(taps: Taps, recentre: bool = True) -> Axes:
+    def axis_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | None:
+        corners = bool(call.attribute("align_corners", False))
+        half_pixel = bool(call.attribute("half_pixel_centers", False))
+        chosen = _nearest_corner if corners and taps is _nearest else taps
+        return resize_map(size, new_size, chosen, half_pixel, corners, recentre)
+
+    return axis_map
+
+
+register("ResizeBilinear", _resize_op(_with_taps(_bilinear)))
+register("ResizeBicubic", _resize_op(_with_taps(_bicubic)))
+register("ResizeNearestNeighbor", _resize_op(_with_taps(_nearest, recentre=False)))
+
+# --- Areas (resize_area_op.cc) -------------------------------------------------------
+
+
+def _area_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | None:
+    """A position is the mean of all that it covers."""
+    if size == new_size:
+        return IDENTITY
+    if call.attribute("align_corners", False):
+        if not (isinstance(size, int) and isinstance(new_size, int)):
+            return None
+        if size > 1 < new_size:
+            scale = np.float32(size - 1) / np.float32(new_size - 1)
+            return table(_covered(new_size, scale))
+    ratio = divide(size, new_size)
+    if not isinstance(ratio, (int, Fraction)) or ratio <= 0:
+        return None
+    if not (isinstance(size, int) and isinstance(new_size, int)):
+        exact = Fraction(ratio)
+        ends = [u * exact for u in range(exact.denominator + 1)]
+        windows = [
+            (math.floor(first), math.ceil(last) - 1) for first, last in pairwise(ends)
+        ]
+        return periodic(exact.numerator, windows)
+    scale = np.float32(size) / np.float32(new_size)
+    return periodic(size, _covered(new_size, scale))
+
+
+def _covered(count: int, scale: np.float32) -> list[tuple[int, int]]:
+    starts = np.arange(count, dtype=np.float32)
+    ends = np.ceil((starts + np.float32(1)) * scale) - 1
+    return [
+        (int(first), int(last))
+        for first, last in zip(np.floor(starts * scale), ends, strict=True)
+    ]
+
+
+register("ResizeArea", _resize_op(_area_map))
+
+# --- Kernels of any shape (scale_and_translate_op.cc) ---------------------------------
+
+Kernel = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+_ONE = np.float32(1)
+
+
+def _lanczos(radius: int) -> Kernel:
+    def weights(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        pi = np.float32(math.pi)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            sinc = radius * np.sin(pi * x) * np.sin(pi * x / radius) / (pi * pi * x * x)
+        return np.where(x <= 1e-3, _ONE, np.where(x > radius, 0, sinc))
+
+    return weights
+
+
+def _keys_cubic(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    near = ((1.5 * x - 2.5) * x) * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x >= 2, 0, np.where(x >= 1, far, near))
+
+
+def _mitchell_cubic(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    near = ((7 * x - 12) * x * x + 16 / 3) / 6
+    far = (((-7 / 3 * x + 12) * x - 20) * x + 32 / 3) / 6
+    return np.where(x >= 2, 0, np.where(x >= 1, far, near))
+
+
+_KERNELS: dict[str, tuple[float, Kernel]] = {
+    "lanczos1": (1, _lanczos(1)),
+    "lanczos3": (3, _lanczos(3)),
+    "lanczos5": (5, _lanczos(5)),
+    "gaussian": (1.5, lambda x: np.where(x >= 1.5, 0, np.exp(-2 * x * x))),
+    "box": (1, lambda x: np.where(x < 0.5, 1, np.where(x == 0.5, 0.5, 0))),
+    "triangle": (1, lambda x: np.maximum(0, 1 - x)),
+    "keyscubic": (2, _keys_cubic),
+    "mitchellcubic": (2, _mitchell_cubic),
+}
+"""Kernel type -> its radius, and its weights by (positive) distance."""
+
+
+def _kernel_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | None:
+    """What a kernel covers that is as wide as a pixel of the coarser image."""
+    scales, offsets = call.value(2), call.value(3)
+    kind = call.attribute("kernel_type", "lanczos3")
+    if scales is None or offsets is None or kind not in _KERNELS:
+        return None
+    scale, offset = scales.flat[axis], offsets.flat[axis]
+    numbers = (int, float, Fraction, np.number)
+    if not isinstance(scale, numbers) or not isinstance(offset, numbers) or scale <= 0:
+        return None
+    inverse = np.float32(1) / np.float32(scale)
+    wide = max(inverse, _ONE) if call.attribute("antialias", True) else _ONE
+    if isinstance(size, int) and isinstance(new_size, int):
+        windows = _weighted(kind, new_size, inverse, np.float32(offset), wide)
+        even = offset == 0 and new_size * inverse == size
+        return periodic(size, windows) if even else table(windows)
+    exact = Fraction(float(scale)).limit_denominator(LARGEST_PERIOD)
+    if offset != 0:
+        return None
+    windows = _weighted(kind, exact.numerator, inverse, np.float32(0), wide)
+    return periodic(exact.denominator, windows)
+
+
+def _weighted(
+    kind: str, count: int, inverse: np.float32, offset: np.float32, wide: np.float32
+) -> list[tuple[int, int] | None]:
+    """The first and last position with a weight, in float32 as the kernel does it."""
+    radius, weights = _KERNELS[kind]
+    half = np.float32(0.5)
+    windows: list[tuple[int, int] | None] = []
+    for u in np.arange(count, dtype=np.float32):
+        position = (u + half) * inverse - offset * inverse
+        reach = np.float32(radius) * wide
+        first = int(np.ceil(position - reach - half))
+        last = int(np.floor(position + reach - half))
+        taps = np.arange(first, last + 1, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            found = weights(np.abs(taps + half - position) / wide)
+        matter = np.flatnonzero(found)
+        windows.append(
+            (first + int(matter[0]), first + int(matter[-1])) if len(matter) else None
+        )
+    return windows
+
+
+register("ScaleAndTranslate", _resize_op(_kernel_map))

@@ -8,16 +8,19 @@ Padding is TensorFlow's (tf.nn.convolution, "Notes on padding"): SAME pads by
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import lru_cache
+from math import floor
 
 from receptive_field.axis_map import (
     IDENTITY,
     AxisMap,
     convolution,
+    table,
     transposed_convolution,
 )
-from receptive_field.graph.axes import local
-from receptive_field.graph.sizes import Size, ceiling_division, residue
+from receptive_field.graph.axes import FULL_BOUND, Relation, follow, local
+from receptive_field.graph.sizes import Size, ceiling_division, product, residue
 from receptive_field.ops.registry import (
     Call,
     Op,
@@ -128,7 +131,7 @@ class _Family:
         axes, shape = self.axes(call), self.input_shape(call)
         kernel = self.kernel(call, axes)
         strides = self.strides(call, axes, len(shape))
-        dilations = _per_axis(call, "dilations", axes, len(shape))
+        dilations = self.dilations(call, axes, len(shape))
         return [
             window(call, kernel[i], strides[i], dilations[i], shape[axis], axis)
             for i, axis in enumerate(axes)
@@ -136,6 +139,9 @@ class _Family:
 
     def strides(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
         return _per_axis(call, "strides", axes, rank)
+
+    def dilations(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
+        return _per_axis(call, "dilations", axes, rank)
 
     def relations(self, call: Call, output: int) -> Relations:
         maps = {
@@ -195,6 +201,14 @@ class _Convolution(_Family):
         *_, inner, outer = _filter_shape(call, 1, self.rank)
         return inner * outer if self.depthwise else outer
 
+    def products(self, call: Call) -> Size:
+        """A kernel's positions, and its input channels unless it is depthwise."""
+        *positions, inner, _ = _filter_shape(call, 1, self.rank)
+        return product(positions if self.depthwise else [*positions, inner])
+
+    def op(self) -> Op:
+        return super().op()._replace(products=self.products)
+
 
 class _Pooling(_Family):
     """Kernel and strides are attributes, or the second and third input."""
@@ -226,12 +240,92 @@ class _Pooling(_Family):
 
 for _rank, _names in {
     4: "Conv2D _FusedConv2D",
-    5: "Conv3D",
+    5: "Conv3D _FusedConv3D",
 }.items():
     register(_names, _Convolution(_rank).op())
-register("DepthwiseConv2dNative", _Convolution(4, depthwise=True).op())
+register(
+    "DepthwiseConv2dNative _FusedDepthwiseConv2dNative",
+    _Convolution(4, depthwise=True).op(),
+)
 register("MaxPool MaxPoolV2 AvgPool MaxPoolWithArgmax", _Pooling(4).op())
 register("MaxPool3D AvgPool3D", _Pooling(5).op())
+
+
+class _Quantized(_Convolution):
+    """After the data and the kernel come the ranges that they stand for; after the
+    result, its own range, which is computed from those alone."""
+
+    def relations(self, call: Call, output: int) -> Relations:
+        data, *rest = super().relations(call, output)
+        return [None if output else data, *rest]
+
+    def shapes(self, call: Call) -> Sequence[Shape]:
+        return [*super().shapes(call), (), ()]
+
+
+class _QuantizedPooling(_Pooling):
+    """The same for poolings, which keep the range."""
+
+    def relations(self, call: Call, output: int) -> Relations:
+        data, *ranges = super().relations(call, output)
+        if output == 0:
+            return [data, *[None] * len(ranges)]
+        return [None, *(r if i == output - 1 else None for i, r in enumerate(ranges))]
+
+    def shapes(self, call: Call) -> Sequence[Shape]:
+        return [*super().shapes(call), (), ()]
+
+
+register(
+    "QuantizedConv2D QuantizedConv2DAndRequantize QuantizedConv2DWithBias "
+    "QuantizedConv2DWithBiasAndRequantize QuantizedConv2DWithBiasAndRelu "
+    "QuantizedConv2DWithBiasAndReluAndRequantize QuantizedConv2DAndRelu "
+    "QuantizedConv2DAndReluAndRequantize QuantizedConv2DPerChannel",
+    _Quantized(4).op(),
+)
+register(
+    "QuantizedDepthwiseConv2D QuantizedDepthwiseConv2DWithBias "
+    "QuantizedDepthwiseConv2DWithBiasAndRelu "
+    "QuantizedDepthwiseConv2DWithBiasAndReluAndRequantize",
+    _Quantized(4, depthwise=True).op(),
+)
+register("QuantizedMaxPool QuantizedAvgPool", _QuantizedPooling(4).op())
+
+
+class _Patches(_Family):
+    """Windows that are put into the channels, not summed."""
+
+    def __init__(self, rank: int):
+        super().__init__(rank, self._kernel)
+
+    def _kernel(self, call: Call, axes: Sequence[int]) -> list[Size]:
+        return list(_per_axis(call, "ksizes", axes, self.rank))
+
+    def dilations(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
+        return _per_axis(call, "rates", axes, rank)
+
+    def channels(self, call: Call) -> Size:
+        return self.input_shape(call)[-1] * product(self._kernel(call, self.axes(call)))
+
+
+register("ExtractImagePatches", _Patches(4).op())
+register("ExtractVolumePatches", _Patches(5).op())
+
+
+class _Dilation(_Family):
+    """Grey-scale dilation: the kernel is (height, width, channels)."""
+
+    def __init__(self) -> None:
+        super().__init__(4, self._kernel)
+
+    def _kernel(self, call: Call, axes: Sequence[int]) -> list[Size]:
+        return list(_filter_shape(call, 1, 3)[:2])
+
+    def dilations(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
+        return _per_axis(call, "rates", axes, rank)
+
+
+register("Dilation2D", _Dilation().op())
 
 
 class _Transposed(_Convolution):
@@ -279,3 +373,61 @@ class _Transposed(_Convolution):
 
 register("Conv2DBackpropInput", _Transposed(4).op())
 register("Conv3DBackpropInputV2", _Transposed(5).op())
+
+
+# --- Fractional pooling --------------------------------------------------------------
+
+
+def _fractional_sizes(call: Call) -> list[Size]:
+    """Sizes are divided by the ratios and rounded down."""
+    shape = call.known_shape(0, 4)
+    ratios = [Fraction(ratio) for ratio in call.attribute("pooling_ratio", [])]
+    if len(ratios) != 4 or min(ratios) < 1:
+        call.fail(f"has the pooling ratios {[float(r) for r in ratios]}")
+    return [
+        floor(size / ratio) if isinstance(size, int) else call.unknown_size(axis)
+        for axis, (size, ratio) in enumerate(zip(shape, ratios, strict=True))
+    ]
+
+
+def _fractional(call: Call, output: int) -> Relations:
+    """Pools of one or two positions in random order: where they begin is bounded.
+
+    A pool that begins at position p has had as many pools before it as lie between
+    all of size one and all of size two; so have the pools that come after.
+    """
+    if output:
+        return [None]
+    shape, sizes = call.known_shape(0, 4), _fractional_sizes(call)
+    if call.attribute("pooling_ratio")[0] != 1:
+        call.fail("pools over the batch")
+    overlap = int(bool(call.attribute("overlapping", False)))
+    axes = [follow(0)]
+    for size, count in zip(shape[1:3], sizes[1:3], strict=True):
+        axis = len(axes)
+        if size == count:
+            axes.append(follow(axis, convolution(1 + overlap)))
+        elif not isinstance(size, int) or not isinstance(count, int):
+            axes.append(FULL_BOUND)
+        else:
+            most = -(-size // count)
+            windows = [
+                (
+                    max(u, size - most * (count - u)),
+                    min(most * (u + 1), size - (count - u - 1)) - 1 + overlap,
+                )
+                for u in range(count)
+            ]
+            axes.append(follow(axis, table(windows, exact=False)))
+    return [Relation((*axes, follow(3)))]
+
+
+def _fractional_shapes(call: Call) -> Sequence[Shape]:
+    sizes = _fractional_sizes(call)
+    return [tuple(sizes), (sizes[1] + 1,), (sizes[2] + 1,)]
+
+
+register(
+    "FractionalMaxPool FractionalAvgPool",
+    Op(_fractional, _fractional_shapes, layout=lambda call: (0, (1, 2))),
+)

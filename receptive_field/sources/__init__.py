@@ -36,7 +36,7 @@ def load(model: Any, signature: str | None = None) -> Model:
             return _from_file(content, os.fspath(model))
         model = content
     if hasattr(model, "node") and hasattr(model, "library"):
-        return Model(_graph(model))
+        return Model(_graph(model), model)
     if keras_models.keras_of(model) is not None:
         return _from_keras(model)
     function = concrete_function_of(model)
@@ -50,10 +50,11 @@ def load(model: Any, signature: str | None = None) -> Model:
             "tf.Tensor of one, a tf.function, a ConcreteFunction or a Keras model."
         )
     outputs = {}
-    flat = _graph(graph.as_graph_def(add_shapes=True))
+    definition = graph.as_graph_def(add_shapes=True)
+    flat = _graph(definition)
     if graph is not model and hasattr(model, "op"):
         outputs = _named(flat, [model.name])
-    return Model(flat, outputs=outputs, name_of=_tensor_name)
+    return Model(flat, definition, outputs=outputs, name_of=_tensor_name)
 
 
 def _graph(graph_def: Any, name: str = "graph") -> Graph:
@@ -73,29 +74,33 @@ def _from_file(content: FileContent, path: str) -> Model:
     graph = _graph(content.graph_def, path)
     return Model(
         graph,
+        content.graph_def,
         {name: graph.tensor(tensor) for name, tensor in content.inputs.items()},
         {name: graph.tensor(tensor) for name, tensor in content.outputs.items()},
     )
 
 
 def _from_function(function: Any) -> Model:
-    graph = _graph(function.graph.as_graph_def(add_shapes=True))
+    definition = function.graph.as_graph_def(add_shapes=True)
+    graph = _graph(definition)
     inputs, outputs = (
         _named(graph, [tensor.name for tensor in tensors])
         for tensors in arguments_of(function)
     )
-    return Model(graph, inputs, outputs, name_of=_tensor_name)
+    return Model(graph, definition, inputs, outputs, name_of=_tensor_name)
 
 
 def _from_keras(model: Any) -> Model:
     traced = keras_models.trace(model)
-    graph = _graph(traced.graph.as_graph_def(add_shapes=True))
+    definition = traced.graph.as_graph_def(add_shapes=True)
+    graph = _graph(definition)
 
     def tensors(names: Mapping[str, str]) -> dict[str, Tensor]:
         return {name: graph.tensor(tensor) for name, tensor in names.items()}
 
     return Model(
         graph,
+        definition,
         tensors(traced.inputs),
         tensors(traced.outputs),
         tensors(traced.layers),

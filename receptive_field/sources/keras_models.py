@@ -90,7 +90,7 @@ def trace(model: Any) -> TracedModel:
 
     def run(inputs: Any) -> Any:
         with _recorded(keras.layers.Layer, calls):
-            return model(inputs)
+            return model(inputs, training=False)
 
     concrete = tf.function(run, autograph=False).get_concrete_function(structure)
     graph = concrete.graph

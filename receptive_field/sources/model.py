@@ -19,6 +19,8 @@ class Model:
     """A graph with its inputs, outputs and layers, as far as its source names them."""
 
     graph: Graph
+    definition: Any
+    """The GraphDef message that the graph was made of."""
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
     layers: Mapping[str, Tensor] = field(default_factory=dict)

@@ -1,0 +1,539 @@
+"""Receptive fields by experiment: the real network is run, its input disturbed.
+
+TensorFlow computes the network in double precision, with weights of this module's
+choice: so small, positive and untypical numbers that a dependency shows. Nothing here
+uses the rules by which receptive fields are computed, but to find the tensors that the
+question is about and the part that each weight plays.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from receptive_field.api import Question, Resolution, ask
+from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.graph.graph import Tensor
+from receptive_field.ops import OPS, Call
+from receptive_field.ops.elementwise import ELEMENTWISE, FIRST
+from receptive_field.sources import load
+from receptive_field.sources.model import Model
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredReceptiveField:
+    """The input positions that were seen to change a feature.
+
+    Attributes:
+      input: the name of the input tensor.
+      output: the name of the tensor of the feature.
+      feature: the coordinates of the feature, x first.
+      per_axis: for each axis, x first, which of its positions change the feature.
+      positions: which positions change it: a boolean array of the spatial shape of the
+        input, (height, width) of an image. None if only axes were measured.
+    """
+
+    input: str
+    output: str
+    feature: tuple[int, ...]
+    per_axis: tuple[Mask, ...]
+    positions: Mask | None
+
+    @property
+    def region(self) -> NDArray[np.int64]:
+        """First and last position per axis, x first; ``[0, -1]`` if there is none."""
+        ends = [np.flatnonzero(mask)[[0, -1]] for mask in self.per_axis if mask.any()]
+        if len(ends) < len(self.per_axis):
+            ends = [np.array([0, -1])] * len(self.per_axis)
+        return np.array(ends, dtype=np.int64)
+
+    @property
+    def size(self) -> NDArray[np.int64]:
+        """The extent of the region, x first."""
+        return self.region[:, 1] - self.region[:, 0] + 1
+
+
+def measure_receptive_field(
+    model: Any,
+    *,
+    feature: ArrayLike | None = None,
+    output: Any = None,
+    input: Any = None,
+    input_resolution: Resolution = None,
+    signature: str | None = None,
+    axes_only: bool = False,
+) -> MeasuredReceptiveField:
+    """The receptive field of one feature, found by running the network.
+
+    The network is run by TensorFlow in double precision on a few images. Each input
+    position in turn is disturbed, and the feature compared.
+
+    What it proves: a position that is reported does change the feature, so a computed
+    receptive field without it would be wrong. What it cannot prove: that a position
+    that is not reported never does. To make that unlikely, the weights are replaced by
+    random positive ones (so that nothing cancels) whose sums are near one (so that
+    nothing overflows or saturates), offsets by zero, and the images and disturbances
+    are chosen to pass every common nonlinearity: from zero upwards, where ReLUs and
+    gates are linear and the smallest contribution is not rounded away; on random
+    images by far more and far less than all else, to win every maximum and minimum;
+    and by little. A batch normalisation counts as at inference.
+
+    Args:
+      model, output, input, input_resolution, signature: as in
+        `compute_receptive_field`. All sizes but the batch must be known.
+      feature: the coordinates of the feature, x first; the one in the middle if None.
+      axes_only: only measure which rows and which columns change the feature. It takes
+        one run per row and column, not one per position of the region.
+
+    Raises:
+      ReceptiveFieldError: if TensorFlow is missing or cannot run the network, a size
+        is not known, or there is no such feature.
+
+    >>> import receptive_field as rf
+    >>> rf.measure_receptive_field(model, feature=[3, 3]).size    # doctest: +SKIP
+    array([43, 43])
+    """
+    source = load(model, signature)
+    question, field = ask(source, output, input, input_resolution)
+    tensor = next(iter((question.outputs or {}).values()))
+    experiment = Experiment(source, question, [tensor])
+    shape = experiment.output_shapes[0]
+    places = [
+        axis.output_axis
+        if axis.output_axis is not None
+        else axis.input_axis
+        if len(shape) == question.rank
+        else None
+        for axis in field.axes
+    ]
+    sizes = [1 if place is None else shape[place] for place in places]
+    chosen = _feature(feature, sizes)
+    where: list[Any] = [slice(None)] * len(shape)
+    for place, coordinate in zip(places, chosen, strict=True):
+        if place is not None:
+            where[place] = coordinate
+    index = tuple(where)
+
+    def seen(probe: Probe) -> bool:
+        return any(change[0][index].any() for change in experiment.changes(probe))
+
+    spatial = experiment.sizes
+    lines = []
+    for axis, size in enumerate(spatial):
+        probes = [(*[slice(None)] * axis, position) for position in range(size)]
+        lines.append(np.array([seen(probe) for probe in probes]))
+    positions = None
+    if not axes_only:
+        positions = np.zeros(spatial, dtype=bool)
+        for position in itertools.product(*map(np.flatnonzero, lines)):
+            positions[position] = seen(position)
+    return MeasuredReceptiveField(
+        question.input, field.output, chosen, tuple(lines[::-1]), positions
+    )
+
+
+def _feature(feature: ArrayLike | None, sizes: Sequence[int]) -> tuple[int, ...]:
+    if feature is None:
+        return tuple((size - 1) // 2 for size in sizes)
+    chosen = np.asarray(feature)
+    whole = np.issubdtype(chosen.dtype, np.integer) and chosen.shape == (len(sizes),)
+    if not whole or not ((chosen >= 0) & (chosen < sizes)).all():
+        raise ReceptiveFieldError(
+            f"there is no feature {chosen.tolist()}: features have {len(sizes)} "
+            f"coordinates, x first, below {list(sizes)}."
+        )
+    return tuple(chosen.tolist())
+
+
+# --- Images and disturbances ---------------------------------------------------------
+
+Probe = tuple[Any, ...]
+"""An index into the spatial axes of the input, (y, x) of an image."""
+
+
+class Trial(NamedTuple):
+    """An image, and how positions of it are disturbed."""
+
+    low: float
+    high: float
+    by: float
+
+
+TRIALS = (
+    Trial(0, 0, 1),
+    Trial(0.5, 1.5, 1e3),
+    Trial(0.5, 1.5, -1e3),
+    Trial(0.5, 1.5, 1e-2),
+)
+WHOLE_TRIALS = (Trial(1, 1, -1), Trial(0, 0, 1))
+"""For inputs of whole numbers, such as tokens."""
+
+
+class Experiment:
+    """A network with chosen weights, ready to be run.
+
+    Attributes:
+      sizes: the sizes of the input's spatial axes, (height, width) of an image.
+      output_shapes: the shapes of the outputs.
+    """
+
+    def __init__(
+        self, model: Model, question: Question, outputs: Sequence[Tensor]
+    ) -> None:
+        try:
+            self._tf = import_module("tensorflow")
+        except ImportError:
+            raise GraphError(
+                "a measurement runs the network, and TensorFlow is not installed: "
+                "pip install receptive_field[tensorflow]"
+            ) from None
+        self._spatial = question.spatial
+        graph = model.graph
+        name_of = graph.name_of
+        definition = self._tf.compat.v1.GraphDef.FromString(
+            model.definition.SerializeToString()
+        )
+        shape = list(question.inference.shape(question.scope.input) or ())
+        shape[0] = shape[0] if isinstance(shape[0], int) else 1
+        if not all(isinstance(size, int) for size in shape):
+            raise GraphError(
+                f"the input {question.input!r} has sizes that are not known, so that "
+                "the network cannot be run: give input_resolution, [height, width]."
+            )
+        self._shape = tuple(int(size) for size in shape)  # type: ignore[arg-type]
+        self.sizes = tuple(self._shape[axis] for axis in self._spatial)
+        weights = _weights(question)
+        start = _full_name(name_of(question.scope.input))
+        names = [_full_name(name_of(output)) for output in outputs]
+        try:
+            self._run, self._dtype = _runner(
+                self._tf, definition, weights, start, names, self._shape
+            )
+            self._undisturbed = [self._run(image) for _, image in self._images()]
+        except (self._tf.errors.OpError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())[:500]
+            raise GraphError(f"TensorFlow cannot run the network: {reason}") from error
+        self.output_shapes = [array.shape for array in self._undisturbed[0]]
+
+    def _images(self) -> Iterator[tuple[Trial, NDArray[Any]]]:
+        trials = TRIALS if self._dtype.kind in "fc" else WHOLE_TRIALS
+        for trial in trials:
+            random = np.random.default_rng(1)
+            image = random.uniform(trial.low, trial.high, self._shape)
+            yield trial, image.astype(self._dtype)
+
+    def changes(self, probe: Probe) -> Iterator[list[Mask]]:
+        """For each trial, where the outputs change if these positions are disturbed."""
+        index: list[Any] = [slice(None)] * len(self._shape)
+        for axis, part in zip(self._spatial, probe, strict=False):
+            index[axis] = part
+        where = tuple(index)
+        random = np.random.default_rng(2)
+        for (trial, image), undisturbed in zip(
+            self._images(), self._undisturbed, strict=True
+        ):
+            # Not by the same amount everywhere: a softmax would not notice.
+            by = random.uniform(0.5, 1.5, image[where].shape) * trial.by
+            image[where] += by if self._dtype.kind in "fc" else np.sign(by).astype(int)
+            found = self._run(image)
+            yield [_differ(a, b) for a, b in zip(found, undisturbed, strict=True)]
+
+
+def _differ(one: NDArray[Any], two: NDArray[Any]) -> Mask:
+    if one.dtype.kind not in "fc":
+        return np.asarray(one != two)
+    return np.asarray((one != two) & ~(np.isnan(one) & np.isnan(two)))
+
+
+def _full_name(name: str) -> str:
+    return name if ":" in name else f"{name}:0"
+
+
+# --- Weights -----------------------------------------------------------------------
+
+
+class Weight(NamedTuple):
+    """A variable or constant, and what it is set to."""
+
+    shape: tuple[int, ...]
+    dtype: int
+    """The number of its DataType; 0 for a constant, which says so itself."""
+    scale: float | None
+    """Values are random and positive, and this large on average. None for what keeps
+    its value, if it has one."""
+
+
+def _weights(question: Question) -> dict[str, Weight]:
+    """What the weights of the network are set to, by the names of their nodes.
+
+    A kernel sums up to one; what is added to the features is zero; everything else,
+    such as a factor, is near one.
+    """
+    inference, nodes = question.inference, question.scope.graph.nodes
+    scales = _scales(question)
+    shapes: dict[int, tuple[Any, int]] = {
+        index: (inference.shape((index, 0)), 0) for index in scales
+    }
+    for node in nodes:
+        if node.op in READING:
+            call, (index, _) = Call(node, inference), node.inputs[0]
+            while nodes[index].inputs:  # Into the calls and loops around it.
+                index = nodes[index].inputs[0][0]
+            shape = inference.shape((index, 0))
+            if shape is None and node.op == "ReadVariableOp":
+                shape = inference.shape((node.index, 0))
+            shapes[index] = shape, call.attribute("dtype")
+    return {
+        nodes[index].name: Weight(shape, dtype, scales.get(index))
+        for index, (shape, dtype) in shapes.items()
+        if shape is not None and all(isinstance(size, int) for size in shape)
+    }
+
+
+READING = frozenset({"ReadVariableOp", "ResourceGather"})
+"""Ops that read a variable by its handle."""
+
+
+def _scales(question: Question) -> dict[int, float | None]:
+    """For all that has no input and goes into the features, how large it should be."""
+    scope, inference = question.scope, question.inference
+    nodes = scope.graph.nodes
+    scales: dict[int, float | None] = {}
+    visited: set[tuple[Tensor, float | None]] = set()
+    for index in scope.order:
+        call = Call(nodes[index], inference)
+        for tensor in nodes[index].inputs:
+            if scope.carries[tensor[0]]:
+                continue
+            scale, stack = _scale(call), [tensor]
+            while stack:
+                current = stack.pop()
+                if (current, scale) in visited:
+                    continue
+                visited.add((current, scale))
+                stack += nodes[current[0]].inputs
+                if not nodes[current[0]].inputs:
+                    before = scales.get(current[0], scale)
+                    scales[current[0]] = min(before, scale, key=_weight_of_part)
+    return scales
+
+
+def _weight_of_part(scale: float | None) -> float:
+    """Of several parts that a weight plays, which counts: the kernel first.
+
+    The factor before the offset, as a mean is scaled before it is taken off.
+    """
+    return math.inf if scale is None else scale or 2.0
+
+
+ADDING = frozenset({"Add", "AddV2", "AddN", "Sub", "BiasAdd", "BiasAddV1"})
+
+
+def _scale(call: Call) -> float | None:
+    """How large a weight is that reaches the features through this node."""
+    op = OPS.get(call.node.op)
+    if op is not None and op.products is not None:
+        count = op.products(call)
+        return 1 / count if isinstance(count, int) and count else 1.0
+    if call.node.op in ADDING:
+        return 0.0
+    elementwise = (ELEMENTWISE.relations, FIRST.relations)
+    return 1.0 if op is not None and op.relations in elementwise else None
+
+
+# --- The network in double precision -------------------------------------------------
+
+SINGLE_PRECISION: dict[str, tuple[int, ...]] = {
+    "LRN": (0,),
+    "ResizeBilinear": (),
+    "ResizeBicubic": (),
+    "ResizeArea": (),
+    "ScaleAndTranslate": (2, 3),
+    "CropAndResize": (1,),
+    "MaxPool3D": (0,),
+    "AvgPool3D": (0,),
+    "FakeQuantWithMinMaxArgs": (0,),
+    "FakeQuantWithMinMaxVars": (0, 1, 2),
+    "FakeQuantWithMinMaxVarsPerChannel": (0, 1, 2),
+}
+"""Ops that give single precision -> their inputs that must have it."""
+
+
+def _runner(
+    tf: Any,
+    definition: Any,
+    weights: Mapping[str, Weight],
+    start: str,
+    outputs: Sequence[str],
+    shape: Sequence[int],
+) -> tuple[Any, np.dtype[Any]]:
+    """A function from an image to the outputs, and the type of the image."""
+    _keep_ancestors(definition, (start, *outputs))
+    values = _set_weights(tf, definition, weights)
+    _to_double(tf, definition)
+    for node in definition.node:
+        if node.name == start.partition(":")[0] and node.op == "Placeholder":
+            node.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(definition, name="")
+    image = graph.get_tensor_by_name(start)
+    fetched = [graph.get_tensor_by_name(name) for name in outputs]
+    config = tf.compat.v1.ConfigProto(
+        intra_op_parallelism_threads=1, inter_op_parallelism_threads=1
+    )
+    session = tf.compat.v1.Session(graph=graph, config=config)
+    with graph.as_default():
+        assignments, feeds = [], {}
+        for name, value in values.items():
+            handle = graph.get_tensor_by_name(f"{name}:0")
+            fed = tf.compat.v1.placeholder(value.dtype, value.shape)
+            feeds[fed] = value
+            assign = (
+                tf.raw_ops.AssignVariableOp(resource=handle, value=fed)
+                if handle.dtype == tf.resource
+                else tf.raw_ops.Assign(ref=handle, value=fed)
+            )
+            assignments.append(assign)
+    if assignments:
+        session.run(assignments, feeds)
+    return session.make_callable(fetched, [image]), np.dtype(image.dtype.as_numpy_dtype)
+
+
+def _keep_ancestors(definition: Any, tensors: Sequence[str]) -> None:
+    """Leaves out what the tensors do not need."""
+    nodes = {node.name: node for node in definition.node}
+    kept: set[str] = set()
+    stack = [name.partition(":")[0] for name in tensors]
+    while stack:
+        name = stack.pop()
+        if name not in kept:
+            kept.add(name)
+            stack += [t.lstrip("^").partition(":")[0] for t in nodes[name].input]
+    for number in reversed(range(len(definition.node))):
+        if definition.node[number].name not in kept:
+            del definition.node[number]
+
+
+def _set_weights(
+    tf: Any, definition: Any, weights: Mapping[str, Weight]
+) -> dict[str, NDArray[Any]]:
+    """Puts chosen numbers into constants, and gives those of the variables."""
+    values = {}
+    for number, node in enumerate(definition.node):
+        weight = weights.get(node.name)
+        if weight is None:
+            continue
+        scale = 1.0 if weight.scale is None else weight.scale
+        value = np.random.default_rng(number).uniform(0.5, 1.5, weight.shape) * scale
+        if node.op == "Const":
+            tensor = node.attr["value"].tensor
+            if tensor.dtype in _WIDE and value.size > 1 and weight.scale is not None:
+                tensor.CopyFrom(tf.make_tensor_proto(value))
+            continue
+        by_handle = node.op in ("VarHandleOp", "Placeholder")
+        if not by_handle and node.op not in ("VariableV2", "Variable"):
+            continue
+        dtype = weight.dtype or node.attr["dtype"].type
+        if dtype == tf.resource.as_datatype_enum:
+            continue
+        if by_handle:
+            node.op = "VarHandleOp"
+            node.attr.clear()
+            node.attr["shared_name"].s = node.name.encode()
+        node.attr["dtype"].type = _WIDE.get(dtype, dtype)
+        node.attr["shape"].shape.CopyFrom(tf.TensorShape(weight.shape).as_proto())
+        kind = tf.dtypes.as_dtype(_WIDE.get(dtype, dtype)).as_numpy_dtype
+        values[node.name] = (value if dtype in _WIDE else value * 0).astype(kind)
+    return values
+
+
+_WIDE = {1: 2, 2: 2, 19: 2, 14: 2, 101: 102, 8: 18}
+"""Data types of single and half precision -> that of double precision."""
+
+
+def _to_double(tf: Any, definition: Any) -> None:
+    """Makes all floating-point numbers of a graph and its functions double ones."""
+    _nodes_to_double(tf, definition.node, {})
+    for function in definition.library.function:
+        signature = function.signature
+        for argument in (*signature.input_arg, *signature.output_arg):
+            argument.type = _WIDE.get(argument.type, argument.type)
+        # Inside of a function an output is read as "node:argument:number".
+        read = (text for node in function.node_def for text in node.input)
+        texts = (*read, *function.ret.values())
+        outputs = {text.partition(":")[0]: text for text in texts if ":" in text}
+        cast = _nodes_to_double(tf, function.node_def, outputs)
+        for node in function.node_def:
+            if f"{node.name}:y:0" not in cast.values():
+                node.input[:] = [cast.get(text, text) for text in node.input]
+        for name, text in function.ret.items():
+            function.ret[name] = cast.get(text, text)
+
+
+def _nodes_to_double(tf: Any, nodes: Any, outputs: Mapping[str, str]) -> dict[str, str]:
+    """Ops that have single precision only are put between casts.
+
+    Args:
+      tf: TensorFlow.
+      nodes: what is changed.
+      outputs: how outputs are read, where that is not by the name of their node.
+
+    Returns:
+      What must be read instead, for outputs that are cast, where names do not tell.
+    """
+    instead = {}
+    for node in list(nodes):
+        single = SINGLE_PRECISION.get(node.op)
+        _node_to_double(tf, node)
+        if single is None:
+            continue
+        name, output = node.name, outputs.get(node.name, node.name)
+        inner = nodes.add()
+        inner.CopyFrom(node)
+        inner.name = f"{name}/single"
+        for number in single:
+            cast = nodes.add(name=f"{name}/single_{number}", op="Cast")
+            cast.input.append(node.input[number])
+            cast.attr["SrcT"].type, cast.attr["DstT"].type = 2, 1
+            inner.input[number] = f"{cast.name}:y:0" if ":" in output else cast.name
+        if 0 in single and "T" in inner.attr:
+            inner.attr["T"].type = 1
+        if ":" in output:
+            instead[output] = f"{name}:y:0"
+        node.Clear()
+        node.name, node.op = name, "Cast"
+        node.input.append(output.replace(name, inner.name, 1))
+        node.attr["SrcT"].type, node.attr["DstT"].type = 1, 2
+    return instead
+
+
+def _node_to_double(tf: Any, node: Any) -> None:
+    if node.op.startswith("FusedBatchNorm"):
+        # With weights of our choice it does nothing.
+        dtype = node.attr["T"].type
+        del node.input[1:]
+        node.op = "Identity"
+        node.attr.clear()
+        node.attr["T"].type = dtype
+    node.attr.pop("_output_shapes", None)
+    for attribute in node.attr.values():
+        kind = attribute.WhichOneof("value")
+        if kind == "type":
+            attribute.type = _WIDE.get(attribute.type, attribute.type)
+        elif kind == "list":
+            types = [_WIDE.get(dtype, dtype) for dtype in attribute.list.type]
+            attribute.list.type[:] = types
+        elif kind == "tensor" and attribute.tensor.dtype in _WIDE:
+            value = tf.make_ndarray(attribute.tensor)
+            wide = tf.dtypes.as_dtype(_WIDE[attribute.tensor.dtype])
+            attribute.tensor.CopyFrom(tf.make_tensor_proto(value, wide))

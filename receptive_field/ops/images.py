@@ -1,0 +1,87 @@
+"""Colours, warps and crops of images; boxes and detections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from receptive_field.graph.axes import FULL, FULL_BOUND, Axis, Relation, follow
+from receptive_field.ops.registry import (
+    Call,
+    Op,
+    Relations,
+    Shape,
+    first_shape,
+    register,
+    unknown_shape,
+)
+
+
+def _along(axes: Sequence[int], whole: Axis = FULL) -> Callable[[Call, int], Relations]:
+    """All of some axes of the first input, which otherwise follows itself."""
+
+    def relations(call: Call, output: int) -> Relations:
+        rest = [call.all_of(i) for i in range(1, len(call))]
+        shape = call.shape(0)
+        if shape is None:
+            return [call.all_of(0, exact=False), *rest]
+        kept = [follow(axis) for axis in range(len(shape))]
+        for axis in axes:
+            if not -len(shape) <= axis < len(shape):
+                call.fail(f"needs an axis {axis} of an input of rank {len(shape)}")
+            kept[axis] = whole
+        return [Relation(tuple(kept)), *rest]
+
+    return relations
+
+
+register("RGBToHSV HSVToRGB AdjustHue AdjustSaturation", Op(_along([-1]), first_shape))
+# The contrast is that to the mean of the image.
+register("AdjustContrastv2", Op(_along([-3, -2]), first_shape))
+
+
+def _warped_shape(call: Call) -> Sequence[Shape]:
+    shape = call.known_shape(0, 4)
+    sizes = call.integers(2) if len(call) > 2 else list(shape[1:3])
+    if sizes is None or len(sizes) != 2:
+        sizes = [call.unknown_size(1), call.unknown_size(2)]
+    return [(shape[0], *sizes, shape[3])]
+
+
+# A warp may take its pixels from anywhere.
+register(
+    "ImageProjectiveTransformV2 ImageProjectiveTransformV3",
+    Op(_along([1, 2], FULL_BOUND), _warped_shape),
+)
+
+
+def _cropped(call: Call, output: int) -> Relations:
+    """A crop may come from any image, and from anywhere in it."""
+    call.known_shape(0, 4)
+    image = Relation((FULL_BOUND, FULL_BOUND, FULL_BOUND, follow(3)))
+    return [image, *(call.all_of(i, exact=False) for i in range(1, len(call)))]
+
+
+def _cropped_shape(call: Call) -> Sequence[Shape]:
+    shape, boxes, sizes = call.known_shape(0, 4), call.shape(1), call.integers(3)
+    count = call.unknown_size(0) if not boxes else boxes[0]
+    if sizes is None or len(sizes) != 2:
+        sizes = [call.unknown_size(1), call.unknown_size(2)]
+    return [(count, *sizes, shape[3])]
+
+
+register(
+    "CropAndResize",
+    Op(_cropped, _cropped_shape, layout=lambda call: (0, (1, 2))),
+)
+
+
+def _everything(call: Call, output: int) -> Relations:
+    return [call.all_of(i) for i in range(len(call))]
+
+
+register(
+    "NonMaxSuppression NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 "
+    "NonMaxSuppressionV5 NonMaxSuppressionWithOverlaps CombinedNonMaxSuppression Where "
+    "Unique UniqueV2 UniqueWithCounts UniqueWithCountsV2 Bincount HistogramFixedWidth",
+    Op(_everything, unknown_shape),
+)

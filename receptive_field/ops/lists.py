@@ -1,0 +1,217 @@
+"""Lists of tensors, as recurrent layers build them step by step.
+
+A list is taken for a tensor whose first axis counts its items. Which item a step reads
+or writes is rarely known: then it may be any, which is a bound. TensorFlow 1's tensor
+arrays pass their content along as the *flow*, which is read here as such a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from receptive_field.graph.axes import (
+    FULL_BOUND,
+    SAME,
+    Axis,
+    Relation,
+    fixed,
+    follow,
+)
+from receptive_field.graph.sizes import Size
+from receptive_field.ops.registry import (
+    Call,
+    Op,
+    Relations,
+    Shape,
+    no_dependency,
+    register,
+    scalar,
+)
+
+
+def _only(call: Call, **numbered: Relation | None) -> Relations:
+    """Relations of the inputs that are given as ``input_<number>``; None for others."""
+    found: list[Relation | None] = [None] * len(call)
+    for name, relation in numbered.items():
+        found[int(name.removeprefix("input_"))] = relation
+    return found
+
+
+def _item(call: Call, rank: int | None, number: int | None) -> Relation | None:
+    """How a list is read by one of its items; ``rank`` is that of the list."""
+    if rank is None:
+        return call.all_of(0, exact=False)
+    axes: list[Axis] = [FULL_BOUND if number is None else fixed(number, number)]
+    return Relation((*axes, *map(follow, range(rank - 1))))
+
+
+def _written(call: Call, number: int) -> Relation:
+    """How an item is read by the list that it becomes a part of."""
+    shape = call.shape(number)
+    if shape is None:
+        return call.all_of(number, exact=False)
+    axes = tuple(follow(axis + 1) for axis in range(len(shape)))
+    return Relation(axes, "", frozenset({0}))
+
+
+def _list_of(count: Size, item: Shape) -> Shape:
+    return None if item is None else (count, *item)
+
+
+def _rank(shape: Shape) -> int | None:
+    return None if shape is None else len(shape)
+
+
+def _element_shape(call: Call, number: int) -> Shape:
+    sizes = call.integers(number)
+    if sizes is None or any(s == -1 for s in sizes):
+        return None
+    return tuple(sizes)
+
+
+def _first(call: Call, output: int) -> Relations:
+    return _only(call, input_0=SAME)
+
+
+def _first_shape(call: Call) -> Sequence[Shape]:
+    return [call.shape(0)]
+
+
+register("TensorListFromTensor TensorListStack", Op(_first, _first_shape))
+register("TensorListResize", Op(_first, lambda call: [None]))
+
+
+def _reserved(call: Call) -> Sequence[Shape]:
+    count = call.integer(1)
+    item = _element_shape(call, 0)
+    return [_list_of(call.unknown_size(0) if count is None else count, item)]
+
+
+register("TensorListReserve", Op(no_dependency, _reserved))
+register("EmptyTensorList", Op(no_dependency, lambda call: [None]))
+register("TensorListLength TensorListElementShape", Op(no_dependency, scalar))
+
+
+def _get(call: Call, output: int) -> Relations:
+    return _only(call, input_0=_item(call, _rank(call.shape(0)), call.integer(1)))
+
+
+def _get_shape(call: Call) -> Sequence[Shape]:
+    shape = call.shape(0)
+    return [_element_shape(call, 2) if shape is None else shape[1:]]
+
+
+register("TensorListGetItem", Op(_get, _get_shape))
+
+
+def _set(call: Call, output: int) -> Relations:
+    return _only(call, input_0=SAME, input_2=_written(call, 2))
+
+
+def _set_shape(call: Call) -> Sequence[Shape]:
+    shape = call.shape(0)
+    return [_list_of(call.unknown_size(0), call.shape(2)) if shape is None else shape]
+
+
+register("TensorListSetItem", Op(_set, _set_shape))
+
+
+def _push(call: Call, output: int) -> Relations:
+    return _only(call, input_0=SAME, input_1=_written(call, 1))
+
+
+def _push_shape(call: Call) -> Sequence[Shape]:
+    return [_list_of(call.unknown_size(0), call.shape(1))]
+
+
+register("TensorListPushBack", Op(_push, _push_shape))
+
+
+def _pop(call: Call, output: int) -> Relations:
+    if output == 0:
+        return _only(call, input_0=SAME)
+    return _only(call, input_0=_item(call, _rank(call.shape(0)), None))
+
+
+def _pop_shapes(call: Call) -> Sequence[Shape]:
+    shape = call.shape(0)
+    if shape is None:
+        return [None, None]
+    return [(call.unknown_size(0), *shape[1:]), shape[1:]]
+
+
+register("TensorListPopBack", Op(_pop, _pop_shapes))
+
+
+def _any_items(data: int) -> Callable[[Call, int], Relations]:
+    """Each item is any item of the other, in no known order."""
+
+    def relations(call: Call, output: int) -> Relations:
+        shape = call.shape(data)
+        found: list[Relation | None] = [None] * len(call)
+        if shape is None:
+            found[data] = call.all_of(data, exact=False)
+        else:
+            rest = map(follow, range(1, len(shape)))
+            found[data] = Relation((FULL_BOUND, *rest))
+        return found
+
+    return relations
+
+
+def _reordered(data: int) -> Callable[[Call], Sequence[Shape]]:
+    def shapes(call: Call) -> Sequence[Shape]:
+        shape = call.shape(data)
+        return [None if shape is None else (call.unknown_size(0), *shape[1:])]
+
+    return shapes
+
+
+register(
+    "TensorListGather TensorListScatter TensorListScatterV2 TensorListConcat "
+    "TensorListConcatV2",
+    Op(_any_items(0), _reordered(0)),
+)
+
+# --- TensorFlow 1: the flow is the list ----------------------------------------------
+
+
+def _array_shapes(call: Call) -> Sequence[Shape]:
+    return [(), None]
+
+
+register("TensorArrayV3", Op(no_dependency, _array_shapes))
+register("TensorArraySizeV3 TensorArrayCloseV3", Op(no_dependency, scalar))
+
+
+def _array_write(call: Call, output: int) -> Relations:
+    return _only(call, input_2=_written(call, 2), input_3=SAME)
+
+
+def _array_write_shape(call: Call) -> Sequence[Shape]:
+    flow = call.shape(3)
+    return [_list_of(call.unknown_size(0), call.shape(2)) if flow is None else flow]
+
+
+register("TensorArrayWriteV3", Op(_array_write, _array_write_shape))
+
+
+def _array_read(call: Call, output: int) -> Relations:
+    return _only(call, input_2=_item(call, _rank(call.shape(2)), call.integer(1)))
+
+
+def _array_read_shape(call: Call) -> Sequence[Shape]:
+    flow = call.shape(2)
+    return [None if flow is None else flow[1:]]
+
+
+register("TensorArrayReadV3", Op(_array_read, _array_read_shape))
+
+
+def _scattered(call: Call, output: int) -> Relations:
+    moved = _any_items(2)(call, output)
+    return [*moved[:3], SAME]
+
+
+register("TensorArrayScatterV3", Op(_scattered, _reordered(2)))
+register("TensorArrayGatherV3", Op(_any_items(2), _reordered(2)))
