@@ -8,12 +8,14 @@ from receptive_field.api import (
     ReceptiveFields,
     compute_receptive_field,
     compute_receptive_fields,
+    unsupported_ops,
 )
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.measurement import (
     MeasuredReceptiveField,
     measure_receptive_field,
 )
+from receptive_field.ops.custom import SlidingWindow, register_op
 from receptive_field.original import (
     compute_receptive_field_from_graph_def,
     get_compute_order,
@@ -29,12 +31,15 @@ __all__ = [
     "ReceptiveField",
     "ReceptiveFieldError",
     "ReceptiveFields",
+    "SlidingWindow",
     "compute_receptive_field",
     "compute_receptive_field_from_graph_def",
     "compute_receptive_fields",
     "get_compute_order",
     "get_layer_params",
     "measure_receptive_field",
+    "register_op",
+    "unsupported_ops",
 ]
 
 

@@ -34,7 +34,7 @@ from receptive_field.graph.graph import (
     topological_order,
 )
 from receptive_field.inference import Inference
-from receptive_field.ops import OPS, Call
+from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Relations, no_dependency
 
 State = dict[Tensor, Relation]
@@ -128,8 +128,12 @@ def find_scope(
     input_tensor: Tensor,
     outputs: Sequence[int],
     stop_propagation: Sequence[str] = (),
+    constant: Collection[int] = (),
 ) -> Scope:
-    """What lies between the input and the outputs."""
+    """What lies between the input and the outputs.
+
+    Nodes that are ``constant`` carry nothing.
+    """
     start = input_tensor[0]
     order, closing = topological_order(graph, outputs, [start], stop_propagation)
     scope = Scope(
@@ -142,7 +146,7 @@ def find_scope(
     for group in groups:
         if start in group:
             continue
-        active = [i for i in group if not _cuts(graph.nodes[i])]
+        active = [i for i in group if i not in constant and not _cuts(graph.nodes[i])]
         if not any(scope.edges(index) for index in active):
             continue
         for index in active:
@@ -156,13 +160,13 @@ def find_scope(
 
 
 def _cuts(node: Node) -> bool:
-    op = OPS.get(node.op)
+    op = rule_of(node)
     return op is not None and op.relations is no_dependency
 
 
 def _is_loop(node: Node) -> bool:
     """Whether a cycle through this node is a loop of TensorFlow's."""
-    op = OPS.get(node.op)
+    op = rule_of(node)
     return op is not None and op.starts_over
 
 
@@ -174,9 +178,10 @@ def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
             f"the graph has a cycle between input and output: {node.name!r} depends on "
             "itself, and not through a loop of TensorFlow's."
         )
-    if node.op not in OPS:
+    op = rule_of(node)
+    if op is None:
         raise UnsupportedOpsError({node.op: [node.name]})
-    return OPS[node.op].relations(Call(node, inference), tensor[1])
+    return op.relations(Call(node, inference), tensor[1])
 
 
 def _combined(node: Node, upper: Relation, lower: Relation) -> Relation | None:
@@ -232,7 +237,7 @@ def backward(
 
     def visit(index: int) -> None:
         for tensor in produced.get(index, ()):
-            if nodes[index].op not in OPS:
+            if rule_of(nodes[index]) is None:
                 missing.add(index)  # What lies below may have no rule either.
                 rules: Relations = [ALL_BOUND] * len(nodes[index].inputs)
             else:
@@ -302,7 +307,7 @@ def forward(
         for tensor in wanted.get(index, [(index, 0)]):
             try:
                 broken = next((errors[t] for _, t in edges if t in errors), None)
-                if broken is not None and nodes[index].op not in OPS:
+                if broken is not None and rule_of(nodes[index]) is None:
                     raise broken
                 rules = relations(scope, inference, tensor)
                 whole = state.get(tensor) if index in looping else None

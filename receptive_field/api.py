@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from receptive_field.analysis import (
     Forward,
@@ -27,8 +27,11 @@ from receptive_field.errors import (
 from receptive_field.graph.axes import SAME, Axis, Relation, ranked, source
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.sizes import Size, unknown
-from receptive_field.inference import Inference
-from receptive_field.ops import OPS, Call
+from receptive_field.inference import RESOURCE, Inference
+from receptive_field.ops import Call, rule_of
+from receptive_field.ops.custom import Rule
+from receptive_field.ops.moments import batch_moments
+from receptive_field.overrides import apply_overrides
 from receptive_field.result import ReceptiveField, SpatialAxis
 from receptive_field.sources import load
 from receptive_field.sources.model import Model
@@ -38,6 +41,8 @@ EXAMPLE_GRAPH = str(Path(__file__).parent / "data" / "inception_resnet_v2.pbtxt.
 
 Resolution = Sequence[int | None] | Literal["unknown"] | None
 StopPropagation = Sequence[str] | str | None
+GlobalContext = Literal["include", "exclude"]
+BatchNorm = Literal["inference", "graph"]
 
 
 def compute_receptive_field(
@@ -47,6 +52,9 @@ def compute_receptive_field(
     input: Any = None,
     input_resolution: Resolution = None,
     stop_propagation: StopPropagation = None,
+    global_context: GlobalContext = "include",
+    batch_norm: BatchNorm = "inference",
+    overrides: Mapping[Any, Rule] | None = None,
     require_aligned: bool = False,
     signature: str | None = None,
 ) -> ReceptiveField:
@@ -63,7 +71,14 @@ def compute_receptive_field(
         images. None takes what the graph says, "unknown" ignores that.
       stop_propagation: inputs whose name starts with one of these strings are not
         followed.
+      global_context: whether paths over a whole axis (global pooling, attention) count:
+        "include" or "exclude". `ReceptiveField.local` is the answer without them.
+      batch_norm: whether a batch normalisation counts as at "inference", or as it is in
+        the "graph": in training mode it depends on the whole batch.
+      overrides: node, scope or layer -> how its outputs depend on its inputs, whatever
+        the graph says; a rule as in `register_op`.
       require_aligned: whether a misaligned graph is an error.
+      signature: which signature of a SavedModel is meant, if it has several.
 
     Returns:
       The receptive field. In a misaligned graph, regions are the hull of what the
@@ -78,24 +93,52 @@ def compute_receptive_field(
     >>> list(field)
     [3039, 3039, 32, 32, 1482, 1482]
     """
-    question, field = ask(
-        load(model, signature), output, input, input_resolution, stop_propagation
-    )
+    options = Options(input_resolution, stop_propagation, batch_norm, overrides)
+    exclude = _excludes(global_context)
+    question, field = ask(load(model, signature), output, input, options)
     if require_aligned:
         question.check_aligned(field)
-    return field
+    return _only_local(field) if exclude else field
+
+
+def _excludes(global_context: str) -> bool:
+    if global_context not in ("include", "exclude"):
+        raise ReceptiveFieldError(
+            f"global_context is {global_context!r}; it is 'include' or 'exclude'."
+        )
+    return global_context == "exclude"
+
+
+def _only_local(field: ReceptiveField) -> ReceptiveField:
+    """The field without the paths over a whole axis.
+
+    Raises:
+      ReceptiveFieldError: if there are no others.
+    """
+    if field.local is None:
+        raise ReceptiveFieldError(
+            f"without global context {field.output!r} does not depend on "
+            f"{field.input!r}: all paths see a whole axis, by "
+            f"{', '.join(map(repr, field.global_nodes))}."
+        )
+    return replace(field.local, global_nodes=field.global_nodes)
+
+
+class Options(NamedTuple):
+    """How a question is meant; see `compute_receptive_field`."""
+
+    input_resolution: Resolution = None
+    stop_propagation: StopPropagation = None
+    batch_norm: str = "inference"
+    overrides: Mapping[Any, Rule] | None = None
 
 
 def ask(
-    model: Model,
-    output: Any,
-    input: Any,
-    input_resolution: Resolution,
-    stop_propagation: StopPropagation = None,
+    model: Model, output: Any, input: Any, options: Options
 ) -> tuple[Question, ReceptiveField]:
     """The question about one output, by default the last that has positions, and its
     answer."""
-    question = Question.ask(model, input, [output], input_resolution, stop_propagation)
+    question = Question.ask(model, input, [output], options)
     field = question.answer()
     if output is None and field.local is None:
         question, field = question.at_last_feature_map() or (question, field)
@@ -109,14 +152,17 @@ def compute_receptive_fields(
     input: Any = None,
     input_resolution: Resolution = None,
     stop_propagation: StopPropagation = None,
+    global_context: GlobalContext = "include",
+    batch_norm: BatchNorm = "inference",
+    overrides: Mapping[Any, Rule] | None = None,
     require_aligned: bool = False,
     signature: str | None = None,
 ) -> ReceptiveFields:
     """The receptive fields of all nodes that depend on the input, in one pass.
 
     Args:
-      model, input, input_resolution, stop_propagation, require_aligned: as in
-        `compute_receptive_field`.
+      model, input, input_resolution, stop_propagation, global_context, batch_norm,
+        overrides, require_aligned, signature: as in `compute_receptive_field`.
       outputs: the tensors that are asked for; all that depend on the input if None.
 
     Returns:
@@ -133,14 +179,51 @@ def compute_receptive_fields(
     >>> list(fields["InceptionResnetV2/MaxPool_3a_3x3/MaxPool"])
     [15, 15, 4, 4, 2, 2]
     """
-    question = Question.ask(
-        load(model, signature), input, outputs, input_resolution, stop_propagation
-    )
+    options = Options(input_resolution, stop_propagation, batch_norm, overrides)
+    exclude = _excludes(global_context)
+    question = Question.ask(load(model, signature), input, outputs, options)
     fields = question.answers(strict=outputs is not None)
     if require_aligned:
         for field in fields.values():
             question.check_aligned(field)
-    return fields
+    return fields.without_global_context() if exclude else fields
+
+
+def unsupported_ops(
+    model: Any,
+    *,
+    output: Any = None,
+    input: Any = None,
+    stop_propagation: StopPropagation = None,
+    overrides: Mapping[Any, Rule] | None = None,
+    signature: str | None = None,
+) -> dict[str, list[str]]:
+    """The ops without a rule on the way from the input to the output.
+
+    Args:
+      model, input, stop_propagation, overrides, signature: as in
+        `compute_receptive_field`.
+      output: the tensor that is asked about; all that depend on the input if None.
+
+    Returns:
+      Op type -> the names of its nodes. Empty if all can be analysed.
+
+    Raises:
+      ReceptiveFieldError: if the model cannot be read, or the input not be found.
+
+    >>> import receptive_field as rf
+    >>> rf.unsupported_ops(rf.EXAMPLE_GRAPH)
+    {}
+    """
+    options = Options(stop_propagation=stop_propagation, overrides=overrides)
+    outputs = None if output is None else [output]
+    question = Question.ask(load(model, signature), input, outputs, options)
+    scope = question.scope
+    found: dict[str, list[str]] = {}
+    for node in (scope.graph.nodes[index] for index in scope.order):
+        if rule_of(node) is None:
+            found.setdefault(node.op, []).append(node.name)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +242,16 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         if name in self.errors:
             raise self.errors[name]
         return self._fields[name]
+
+    def without_global_context(self) -> ReceptiveFields:
+        """The same without paths over a whole axis; what has no others is an error."""
+        fields, errors = {}, dict(self.errors)
+        for name, field in self._fields.items():
+            try:
+                fields[name] = _only_local(field)
+            except ReceptiveFieldError as error:
+                errors[name] = error
+        return ReceptiveFields(fields, errors)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
@@ -187,13 +280,19 @@ class Question:
         model: Model,
         input_thing: Any,
         output_things: Sequence[Any] | None,
-        resolution: Resolution,
-        stop_propagation: StopPropagation,
+        options: Options,
     ) -> Question:
         """Finds what the caller named; without outputs, everything is asked about.
 
         An output that is None is found, where there is only one candidate.
         """
+        resolution, stop_propagation, batch_norm, overrides = options
+        if batch_norm not in ("inference", "graph"):
+            raise ReceptiveFieldError(
+                f"batch_norm is {batch_norm!r}; it is 'inference' or 'graph'."
+            )
+        as_in_graph = batch_norm == "graph"
+        apply_overrides(model, overrides)
         graph = model.graph
         one = isinstance(stop_propagation, str)
         stop = [str(stop_propagation)] if one else list(stop_propagation or ())
@@ -217,8 +316,9 @@ class Question:
             end = _only_output(graph, start, stop), 0
             outputs, known = {graph.name_of(end): end}, [end[0]]
         reached = range(len(graph)) if outputs is None else known
-        scope = find_scope(graph, start, reached, stop)
-        inference = Inference(graph)
+        inference = Inference(graph, trains_batch_norm=as_in_graph)
+        moments = set() if as_in_graph else batch_moments(graph, inference)
+        scope = find_scope(graph, start, reached, stop, moments)
         for name, (index, number) in (outputs or {}).items():
             count = inference.output_count(index) if number else None
             if count is not None and number >= count:
@@ -228,7 +328,7 @@ class Question:
         rank, spatial = _layout(scope, inference)
         shape = _input_shape(scope, inference, rank, spatial, resolution)
         if shape is not None:
-            inference = Inference(graph, {start: shape}, scope.carries)
+            inference = Inference(graph, {start: shape}, scope.carries, as_in_graph)
         return cls(scope, inference, input_name, outputs, rank, spatial, model.layers)
 
     def answer(self) -> ReceptiveField:
@@ -422,7 +522,8 @@ def _only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Te
     inference = Inference(graph)
     found = []
     for node in graph:
-        if node.op in ("Placeholder", "PlaceholderV2"):
+        dtype = Call(node, inference).attribute("dtype")
+        if node.op in ("Placeholder", "PlaceholderV2") and dtype != RESOURCE:
             shape = inference.shape((node.index, 0))
             if shape is None or len(shape) > 2:
                 scope = find_scope(graph, (node.index, 0), outputs, stop)
@@ -444,7 +545,7 @@ def _only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
     scope = find_scope(graph, start, range(len(graph)), stop)
     read = {tensor[0] for index in scope.order for _, tensor in scope.edges(index)}
     ends = [index for index in scope.order if index not in read]
-    known = [index for index in ends if graph.nodes[index].op in OPS]
+    known = [index for index in ends if rule_of(graph.nodes[index])]
     if len(known) != 1:
         names = ", ".join(repr(graph.nodes[index].name) for index in known[:10])
         raise NodeNotFoundError(
@@ -472,7 +573,7 @@ def _layout(scope: Scope, inference: Inference) -> tuple[int, tuple[int, ...]]:
     places: dict[Tensor, Places] = {scope.input: {a: a for a in range(rank or 0)}}
     for index in scope.order:
         node = scope.graph.nodes[index]
-        op = OPS.get(node.op)
+        op = rule_of(node)
         edges = [(n, t) for n, t in scope.edges(index) if t in places]
         if op is None or not edges:
             continue

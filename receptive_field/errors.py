@@ -37,8 +37,9 @@ class UnsupportedOpsError(ReceptiveFieldError):
         listed = "; ".join(f"{op} ({_some(names)})" for op, names in nodes.items())
         super().__init__(
             f"no rule for {len(nodes)} op type(s) between input and output: {listed}. "
-            "Add rules with receptive_field.ops.register (docs/design.md says how), or "
-            "keep the analysis away from these nodes with stop_propagation."
+            "Add a rule with receptive_field.register_op(op_type, rule), state what "
+            "these nodes do with overrides={name: rule}, or keep the analysis away "
+            "from them with stop_propagation."
         )
 
 

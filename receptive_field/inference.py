@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from receptive_field.graph.graph import Graph, Tensor
-from receptive_field.ops import OPS, Call, Op
+from receptive_field.ops import Call, Op, rule_of
 from receptive_field.ops.registry import Shape, Value, unknown_shape
 from receptive_field.ops.sources import named_shape
 
 T = TypeVar("T")
 
-_RESOURCE = 20  # DT_RESOURCE
+RESOURCE = 20
+"""The DataType of handles, of variables for example."""
 
 
 class Inference:
@@ -27,6 +28,7 @@ class Inference:
       shapes: shapes that are given, such as that of the input.
       ignore_recorded: for which nodes (by index) shapes recorded in the graph are
         not to be used, since they were made for another input.
+      trains_batch_norm: see `Call.trains_batch_norm`.
     """
 
     def __init__(
@@ -34,8 +36,10 @@ class Inference:
         graph: Graph,
         shapes: Mapping[Tensor, Shape] | None = None,
         ignore_recorded: Sequence[int] | bytearray = (),
+        trains_batch_norm: bool = False,
     ) -> None:
         self.graph = graph
+        self.trains_batch_norm = trains_batch_norm
         self._given = dict(shapes or {})
         self._ignored = ignore_recorded
         self._shapes: dict[int, Sequence[Shape]] = {}
@@ -53,7 +57,7 @@ class Inference:
 
     def output_count(self, index: int) -> int | None:
         """How many outputs a node has; None if its op has no rule."""
-        if self.graph.nodes[index].op not in OPS:
+        if self._op(index) is None:
             return None
         self.shape((index, 0))
         return len(self._shapes[index]) if index in self._shapes else None
@@ -90,7 +94,7 @@ class Inference:
                 stack += [i for i in waiting if i not in opened]
 
     def _op(self, index: int) -> Op | None:
-        return OPS.get(self.graph.nodes[index].op)
+        return rule_of(self.graph.nodes[index])
 
     def _shape_inputs(self, index: int) -> list[int]:
         op = self._op(index)
@@ -111,7 +115,7 @@ class Inference:
         if self._ignored and self._ignored[index]:
             return shapes
         call = Call(self.graph.nodes[index], self)
-        if call.attribute("dtype") == _RESOURCE:
+        if call.attribute("dtype") == RESOURCE:
             return shapes  # That of the handle, not of the variable behind it.
         recorded = call.attribute("_output_shapes") or []
         found = [named_shape(call, sizes, k) for k, sizes in enumerate(recorded)]

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from receptive_field.api import Question, Resolution, ask
+from receptive_field.api import Options, Question, Resolution, ask
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
-from receptive_field.ops import OPS, Call
+from receptive_field.ops import Call, rule_of
 from receptive_field.ops.elementwise import ELEMENTWISE, FIRST
 from receptive_field.sources import load
 from receptive_field.sources.model import Model
@@ -103,7 +103,7 @@ def measure_receptive_field(
     array([43, 43])
     """
     source = load(model, signature)
-    question, field = ask(source, output, input, input_resolution)
+    question, field = ask(source, output, input, Options(input_resolution))
     tensor = next(iter((question.outputs or {}).values()))
     experiment = Experiment(source, question, [tensor])
     shape = experiment.output_shapes[0]
@@ -340,7 +340,7 @@ ADDING = frozenset({"Add", "AddV2", "AddN", "Sub", "BiasAdd", "BiasAddV1"})
 
 def _scale(call: Call) -> float | None:
     """How large a weight is that reaches the features through this node."""
-    op = OPS.get(call.node.op)
+    op = rule_of(call.node)
     if op is not None and op.products is not None:
         count = op.products(call)
         return 1 / count if isinstance(count, int) and count else 1.0

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from receptive_field.api import Question, Resolution
+from receptive_field.api import Options, Question, Resolution
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.axes import SAME, follow, source
 from receptive_field.graph.graph import Graph, topological_order
@@ -61,9 +61,8 @@ def compute_receptive_field_from_graph_def(
     (3039, 32, 1482)
     """
     resolution: Resolution = "unknown" if input_resolution is None else input_resolution
-    question = Question.ask(
-        load(graph_def), input_node, [output_node], resolution, stop_propagation
-    )
+    options = Options(resolution, stop_propagation)
+    question = Question.ask(load(graph_def), input_node, [output_node], options)
     field = question.answer()
     if any(axis.map.is_floating for axis in field.axes):
         return dataclasses.replace(field, hide_padding=True)
@@ -128,7 +127,7 @@ def _spatial_sizes(
     """``[height, width]`` of the first output of every node, where it is known."""
     if not input_name or resolution is None:
         return {}
-    question = Question.ask(model, input_name, None, resolution, None)
+    question = Question.ask(model, input_name, None, Options(resolution))
     sizes = {}
     for index in (question.scope.input[0], *question.scope.order):
         try:

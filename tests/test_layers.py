@@ -9,12 +9,12 @@ import pytest
 from dependency import Trace, hold
 
 import receptive_field as rf
-from receptive_field.api import Question
+from receptive_field.api import Options, Question
 from receptive_field.measurement import Experiment
 from receptive_field.sources import keras_models, load
 
 pytest.importorskip("tensorflow")
-import layer_catalogue as catalogue  # noqa: E402
+import layer_catalogue as catalogue
 
 SEEDS = range(4)
 
@@ -22,7 +22,7 @@ SEEDS = range(4)
 def measured(model, output=None):
     """All that the experiment sees: output positions, then input positions."""
     source = load(model)
-    question = Question.ask(source, None, [output], None, None)
+    question = Question.ask(source, None, [output], Options())
     (tensor,) = question.outputs.values()
     experiment = Experiment(source, question, [tensor])
     (shape,) = experiment.output_shapes

@@ -83,6 +83,8 @@ class Graph:
 
     def __init__(self, definitions: Iterable[Any], name: str = "graph") -> None:
         self.name = name
+        self.overrides: dict[int, Any] = {}
+        """Index of a node -> rules that were stated for it by hand."""
         root = Frame()
         self.index_of = root.names
         self.nodes = [Node(self, i, d, root) for i, d in enumerate(definitions)]

@@ -6,26 +6,56 @@ are plainly numbered. These are TensorFlow's op definitions; a test compares the
 
 from __future__ import annotations
 
-_BATCH_NORM = (
-    "y",
-    "batch_mean",
-    "batch_variance",
-    "reserve_space_1",
-    "reserve_space_2",
-)
+_OPS = {
+    "nmsed_boxes nmsed_scores nmsed_classes valid_detections": (
+        "CombinedNonMaxSuppression"
+    ),
+    "output row_pooling_sequence col_pooling_sequence": (
+        "FractionalAvgPool FractionalMaxPool"
+    ),
+    "y batch_mean batch_variance reserve_space_1 reserve_space_2": (
+        "FusedBatchNorm FusedBatchNormV2"
+    ),
+    "y batch_mean batch_variance reserve_space_1 reserve_space_2 reserve_space_3": (
+        "FusedBatchNormV3 _FusedBatchNormEx"
+    ),
+    "output argmax": ("MaxPoolWithArgmax"),
+    "output value_index": ("Merge RefMerge"),
+    "selected_indices valid_outputs": ("NonMaxSuppressionV4"),
+    "selected_indices selected_scores valid_outputs": ("NonMaxSuppressionV5"),
+    "output output_min output_max": (
+        "QuantizeDownAndShrinkRange QuantizeV2 Requantize"
+    ),
+    "z min_z max_z": ("QuantizedAdd QuantizedMul"),
+    "output min_output max_output": (
+        "QuantizedAvgPool QuantizedConv2D QuantizedConv2DAndRelu "
+        "QuantizedConv2DAndReluAndRequantize QuantizedConv2DAndRequantize "
+        "QuantizedConv2DPerChannel QuantizedConv2DWithBias "
+        "QuantizedConv2DWithBiasAndRelu "
+        "QuantizedConv2DWithBiasAndReluAndRequantize "
+        "QuantizedConv2DWithBiasAndRequantize QuantizedDepthwiseConv2D "
+        "QuantizedDepthwiseConv2DWithBias "
+        "QuantizedDepthwiseConv2DWithBiasAndRelu "
+        "QuantizedDepthwiseConv2DWithBiasAndReluAndRequantize QuantizedMaxPool"
+    ),
+    "activations min_activations max_activations": (
+        "QuantizedRelu QuantizedRelu6 QuantizedReluX"
+    ),
+    "output_false output_true": ("RefSwitch Switch"),
+    "key counter": ("StatelessRandomGetKeyCounter"),
+    "handle flow": ("TensorArrayV3"),
+    "tensor lengths": ("TensorListConcat TensorListConcatV2"),
+    "output_handle tensor": ("TensorListPopBack"),
+    "values indices": ("TopKV2"),
+    "y idx": ("Unique UniqueV2"),
+    "y idx count": ("UniqueWithCounts UniqueWithCountsV2"),
+}
+"""Output arguments -> the ops that have them."""
 
-OUTPUT_ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "FusedBatchNorm": _BATCH_NORM,
-    "FusedBatchNormV2": _BATCH_NORM,
-    "FusedBatchNormV3": (*_BATCH_NORM, "reserve_space_3"),
-    "_FusedBatchNormEx": (*_BATCH_NORM, "reserve_space_3"),
-    "MaxPoolWithArgmax": ("output", "argmax"),
-    "TopKV2": ("values", "indices"),
-    "Merge": ("output", "value_index"),
-    "RefMerge": ("output", "value_index"),
-    "RefSwitch": ("output_false", "output_true"),
-    "StatelessRandomGetKeyCounter": ("key", "counter"),
-    "Switch": ("output_false", "output_true"),
+OUTPUT_ARGUMENTS = {
+    op: tuple(arguments.split())
+    for arguments, ops in _OPS.items()
+    for op in ops.split()
 }
 
 

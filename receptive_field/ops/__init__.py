@@ -13,7 +13,7 @@ from receptive_field.ops import (
     sources,
     windows,
 )
-from receptive_field.ops.registry import OPS, Call, Op, Window, register
+from receptive_field.ops.registry import OPS, Call, Op, Window, register, rule_of
 
 __all__ = [
     "OPS",
@@ -30,6 +30,7 @@ __all__ = [
     "register",
     "reshaping",
     "resizing",
+    "rule_of",
     "sources",
     "windows",
 ]

@@ -30,7 +30,7 @@ PASS = Op(_first, first_shape, _same_value)
 register(
     "Identity StopGradient PreventGradient Snapshot PlaceholderWithDefault "
     "ReadVariableOp EnsureShape DebugIdentity DebugIdentityV2 RefIdentity "
-    "_ReadVariablesOp OptimizationBarrier XlaSharding Print PrintV2",
+    "_ReadVariablesOp XlaSharding Print PrintV2",
     PASS,
 )
 

@@ -1,7 +1,8 @@
 """Ops that look at one position at a time, and normalisations that do so.
 
 Inputs broadcast as in NumPy: an axis of size one is read at its only position.
-Batch normalisation counts as at inference, where it is a scale and an offset.
+Batch normalisation counts as at inference, where it is a scale and an offset, unless
+the caller wants it as the graph has it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from receptive_field.graph.axes import SAME, Relation, fixed, follow
+from receptive_field.axis_map import IDENTITY
+from receptive_field.graph.axes import SAME, Relation, fixed, follow, local
 from receptive_field.graph.sizes import Symbolic, rounded_down
 from receptive_field.ops.registry import (
     Call,
@@ -227,7 +229,7 @@ FIRST = Op(_first_follows, first_shape)
 """Elementwise in the first input; what else goes in, goes into every position."""
 
 register(
-    "BiasAdd BiasAddV1 LRN Dropout PRelu FakeQuantWithMinMaxArgs "
+    "BiasAdd BiasAddV1 LRN FakeQuantWithMinMaxArgs "
     "FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel "
     "QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4 "
     "Dequantize UniformQuantize UniformDequantize UniformRequantize",
@@ -282,7 +284,14 @@ register("QuantizedAdd QuantizedMul", Op(_quantized_pair, _quantized_pair_shapes
 def _normalised(call: Call, output: int) -> Relations:
     if output:
         return [call.all_of(i) for i in range(len(call))]
-    return _first_follows(call, output)
+    data, *rest = _first_follows(call, output)
+    if call.trains_batch_norm and call.attribute("is_training", True):
+        # Mean and variance are those of the batch.
+        rank = len(call.known_shape(0))
+        first = (call.attribute("data_format") or "NHWC").startswith("NC")
+        channels = 1 if first else rank - 1
+        data = local([IDENTITY if axis == channels else None for axis in range(rank)])
+    return [data, *rest]
 
 
 def _normalised_shapes(call: Call) -> Sequence[Shape]:

@@ -427,7 +427,7 @@ def _inverse_value(call: Call) -> Sequence[Value]:
 register("InvertPermutation", Op(_all_of_inputs, first_shape, _inverse_value))
 register(
     "DynamicStitch ParallelDynamicStitch DynamicPartition SegmentSum SegmentMean "
-    "SegmentMax SegmentMin UnsortedSegmentSum UnsortedSegmentMean UnsortedSegmentMax "
+    "SegmentMax SegmentMin UnsortedSegmentSum UnsortedSegmentMax "
     "UnsortedSegmentMin",
     Op(_all_as_bound, unknown_shape),
 )

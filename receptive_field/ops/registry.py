@@ -33,15 +33,22 @@ class Knowledge(Protocol):
     def value(self, tensor: Tensor) -> Value:
         """The constant value of a tensor, if it is known."""
 
+    def output_count(self, index: int) -> int | None:
+        """How many outputs a node has; None if its op has no rule."""
+
+    @property
+    def trains_batch_norm(self) -> bool:
+        """Whether a batch normalisation may look at the whole batch."""
+
 
 class Call:
     """One op as its rule sees it: attributes, and what is known of its inputs."""
 
-    __slots__ = ("_knowledge", "node")
+    __slots__ = ("knowledge", "node")
 
     def __init__(self, node: Node, knowledge: Knowledge) -> None:
         self.node = node
-        self._knowledge = knowledge
+        self.knowledge = knowledge
 
     def __len__(self) -> int:
         """The number of data inputs."""
@@ -51,11 +58,11 @@ class Call:
         """The shape of an input; None if its rank is unknown."""
         if number >= len(self):
             self.fail(f"has {len(self)} inputs, needs {number + 1}")
-        return self._knowledge.shape(self.node.inputs[number])
+        return self.knowledge.shape(self.node.inputs[number])
 
     def output_shape(self, number: int = 0) -> Shape:
         """The shape of an output."""
-        return self._knowledge.shape((self.node.index, number))
+        return self.knowledge.shape((self.node.index, number))
 
     def known_shape(self, number: int, rank: int | None = None) -> tuple[Size, ...]:
         """The shape of an input whose rank must be known, and be ``rank``.
@@ -83,7 +90,7 @@ class Call:
         """The constant value of an input, or None if it is not known."""
         if number >= len(self):
             self.fail(f"has {len(self)} inputs, needs {number + 1}")
-        return self._knowledge.value(self.node.inputs[number])
+        return self.knowledge.value(self.node.inputs[number])
 
     def integers(self, number: int) -> list[Size] | None:
         """The constant value of an input as a flat list, or None if not known."""
@@ -96,6 +103,11 @@ class Call:
         if values is None or len(values) != 1 or not isinstance(values[0], int):
             return None
         return values[0]
+
+    @property
+    def trains_batch_norm(self) -> bool:
+        """Whether a batch normalisation that is in training mode counts as such."""
+        return self.knowledge.trains_batch_norm
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """An attribute as a plain Python value; ``default`` if it is not there."""
@@ -198,6 +210,11 @@ class Op(NamedTuple):
 
 OPS: dict[str, Op] = {}
 """Op type -> its rules."""
+
+
+def rule_of(node: Node) -> Op | None:
+    """The rules of a node: those stated for it by hand, or those of its op type."""
+    return node.graph.overrides.get(node.index) or OPS.get(node.op)
 
 
 def register(names: str, op: Op) -> None:

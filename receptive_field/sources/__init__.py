@@ -104,5 +104,9 @@ def _from_keras(model: Any) -> Model:
         tensors(traced.inputs),
         tensors(traced.outputs),
         tensors(traced.layers),
+        {
+            name: [graph.tensor(tensor) for tensor in given]
+            for name, given in traced.layer_inputs.items()
+        },
         traced.name_of,
     )

@@ -32,6 +32,8 @@ class TracedModel:
     """Names of the model's inputs and outputs -> names of their tensors."""
     layers: dict[str, str] = field(default_factory=dict)
     """Name of a layer call -> name of the tensor that it returns."""
+    layer_inputs: dict[str, list[str]] = field(default_factory=dict)
+    """Name of a layer call -> names of the tensors that it is given."""
     calls: dict[int, list[str]] = field(default_factory=dict)
     """``id`` of a layer -> the names of its calls, in order."""
 
@@ -86,7 +88,7 @@ def trace(model: Any) -> TracedModel:
     tf = import_module("tensorflow")
 
     structure = _input_structure(model, tf)
-    calls: list[tuple[Any, Any]] = []
+    calls: list[tuple[Any, Any, Any]] = []
 
     def run(inputs: Any) -> Any:
         with _recorded(keras.layers.Layer, calls):
@@ -103,15 +105,20 @@ def trace(model: Any) -> TracedModel:
         },
         _output_names(model, tf.nest.flatten(graph.structured_outputs)),
     )
-    for layer, outputs in calls:
-        tensors = [
-            tensor
-            for tensor in tf.nest.flatten(outputs)
+
+    def names_of(structure: Any) -> list[str]:
+        return [
+            tensor.name
+            for tensor in tf.nest.flatten(structure)
             if isinstance(tensor, tf.Tensor) and tensor.graph is graph
         ]
+
+    for layer, given, outputs in calls:
+        tensors = names_of(outputs)
         if layer is not model and tensors:
             name = _unique(layer.name, traced.layers)
-            traced.layers[name] = tensors[0].name
+            traced.layers[name] = tensors[0]
+            traced.layer_inputs[name] = names_of(given)
             traced.calls.setdefault(id(layer), []).append(name)
     return traced
 
@@ -185,13 +192,13 @@ def _is_built(model: Any) -> bool:
 
 
 @contextmanager
-def _recorded(layer_class: Any, calls: list[tuple[Any, Any]]) -> Iterator[None]:
-    """Writes down every call of a layer, for as long as it is open."""
+def _recorded(layer_class: Any, calls: list[tuple[Any, Any, Any]]) -> Iterator[None]:
+    """Writes down what every layer is given and returns, for as long as it is open."""
     original = layer_class.__call__
 
     def recording(self: Any, *args: Any, **kwargs: Any) -> Any:
         outputs = original(self, *args, **kwargs)
-        calls.append((self, outputs))
+        calls.append((self, (args, kwargs), outputs))
         return outputs
 
     layer_class.__call__ = recording

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ class Model:
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
     layers: Mapping[str, Tensor] = field(default_factory=dict)
     """Name of a layer call -> the tensor that it returns."""
+    layer_inputs: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    """Name of a layer call -> the tensors that it is given."""
     name_of: Callable[[Any], str | None] = _no_object
     """The name that stands for an object of the caller's (a layer, a tensor)."""
 

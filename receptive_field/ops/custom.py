@@ -1,0 +1,191 @@
+"""Rules that a caller states: for op types of his own, or for parts of one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from receptive_field.axis_map import IDENTITY, AxisMap, convolution
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.graph.axes import SAME, local
+from receptive_field.graph.sizes import Size
+from receptive_field.ops.registry import (
+    OPS,
+    Call,
+    Op,
+    Relations,
+    Shape,
+    Window,
+    first_shape,
+    no_dependency,
+    unknown_shape,
+)
+from receptive_field.ops.windows import output_size, same_padding
+
+
+class SlidingWindow(NamedTuple):
+    """A rule: every output position sees a window of the input, as in a convolution.
+
+    Each number is for all spatial axes, or a sequence of one per axis, x first.
+
+    Args:
+      kernel_size: how many positions a window takes.
+      stride: how far the window moves.
+      padding: positions before the first, "same" or "valid", as in TensorFlow.
+      dilation: the distance between the positions that it takes.
+      channels_first: whether the channels are axis 1, not the last.
+
+    >>> SlidingWindow(kernel_size=3, stride=2, padding="same").stride
+    2
+    """
+
+    kernel_size: int | Sequence[int]
+    stride: int | Sequence[int] = 1
+    padding: int | str | Sequence[int] = 0
+    dilation: int | Sequence[int] = 1
+    channels_first: bool = False
+
+
+Rule = str | SlidingWindow | Op | Callable[[Call, int], Relations] | None
+"""What a caller may state: "elementwise", "global", "no_dependency" (or None), a
+`SlidingWindow`, an `Op`, or a function from a `Call` and the number of an output to one
+relation per input."""
+
+
+def _all(call: Call, output: int) -> Relations:
+    return [call.all_of(i) for i in range(len(call))]
+
+
+def _same(call: Call, output: int) -> Relations:
+    return [SAME] * len(call)
+
+
+_NAMED = {
+    "elementwise": Op(_same, first_shape),
+    "global": Op(_all, unknown_shape),
+    "no_dependency": Op(no_dependency, unknown_shape),
+}
+
+
+def op_of(rule: Rule) -> Op:
+    """The rules of an op type that a caller's rule stands for.
+
+    Raises:
+      ReceptiveFieldError: if it is no rule.
+    """
+    if rule is None:
+        rule = "no_dependency"
+    if isinstance(rule, Op):
+        return rule
+    if isinstance(rule, SlidingWindow):
+        return _window_op(rule)
+    if isinstance(rule, str) and rule in _NAMED:
+        return _NAMED[rule]
+    if callable(rule):
+        return Op(rule, unknown_shape)
+    raise ReceptiveFieldError(
+        f"{rule!r} is no rule. Give one of {', '.join(map(repr, _NAMED))}, a "
+        "SlidingWindow, an Op, or a function (docs/design.md says how)."
+    )
+
+
+def register_op(name: str, rule: Rule) -> None:
+    """Adds or replaces the rule of an op type, for all graphs from now on.
+
+    Args:
+      name: the op type, as in NodeDef.op.
+      rule: how its outputs depend on its inputs: "elementwise" (every position on
+        itself), "global" (on everything), "no_dependency", a `SlidingWindow`, or, for
+        anything else, an `Op` or a function, as docs/design.md describes.
+
+    Raises:
+      ReceptiveFieldError: if it is no rule.
+
+    >>> import receptive_field as rf
+    >>> rf.register_op("MyActivation", "elementwise")
+    >>> rf.register_op("MyFilter", rf.SlidingWindow(kernel_size=5, padding="same"))
+    """
+    if not isinstance(name, str) or not name:
+        raise ReceptiveFieldError(f"an op type is a name, not {name!r}.")
+    OPS[name] = op_of(rule)
+
+
+def _window_op(stated: SlidingWindow) -> Op:
+    for name, least in {"kernel_size": 1, "stride": 1, "dilation": 1}.items():
+        values = getattr(stated, name)
+        for value in values if isinstance(values, Sequence) else [values]:
+            if not isinstance(value, int) or value < least:
+                raise ReceptiveFieldError(
+                    f"the {name} of a SlidingWindow is {values!r}; it must be at least "
+                    f"{least} on every axis."
+                )
+    if isinstance(stated.padding, str) and stated.padding not in ("same", "valid"):
+        raise ReceptiveFieldError(
+            f"the padding of a SlidingWindow is {stated.padding!r}; give a number, "
+            "'same' or 'valid'."
+        )
+
+    def axes(call: Call) -> list[int]:
+        rank = len(call.known_shape(0))
+        return list(range(2, rank) if stated.channels_first else range(1, rank - 1))
+
+    def windows(call: Call) -> list[Window]:
+        shape, spatial = call.known_shape(0), axes(call)
+        count = len(spatial)
+        numbers = (
+            _per_axis(call, values, count)
+            for values in (stated.kernel_size, stated.stride, stated.dilation)
+        )
+        paddings: list[Any] = [stated.padding] * count
+        if not isinstance(stated.padding, str):
+            paddings = _per_axis(call, stated.padding, count)
+        return [
+            _window(shape[axis], *of_axis)
+            for axis, *of_axis in zip(spatial, *numbers, paddings, strict=True)
+        ]
+
+    def relations(call: Call, output: int) -> Relations:
+        maps: dict[int, AxisMap] = {}
+        for axis, w in zip(axes(call), windows(call), strict=True):
+            known = w.padding is not None
+            placed = convolution(w.kernel, w.stride, w.padding or 0, w.dilation)
+            unknown = call.unknown_offset(axis)
+            maps[axis] = placed if known else placed.with_unknown_offset(unknown)
+        rank = len(call.known_shape(0))
+        channels = 1 if stated.channels_first else rank - 1
+        data = [None if a == channels else maps.get(a, IDENTITY) for a in range(rank)]
+        return [local(data), *(call.all_of(i) for i in range(1, len(call)))]
+
+    def shapes(call: Call) -> Sequence[Shape]:
+        shape = list(call.known_shape(0))
+        for axis, w in zip(axes(call), windows(call), strict=True):
+            shape[axis] = (
+                call.unknown_size(axis)
+                if w.total_padding is None
+                else output_size(call, shape[axis], w)
+            )
+        return [tuple(shape)]
+
+    return Op(
+        relations, shapes, layout=lambda call: (0, tuple(axes(call))), windows=windows
+    )
+
+
+def _per_axis(call: Call, values: int | Sequence[int], count: int) -> list[int]:
+    """One number per spatial axis, in the order of the tensor: x, the last, first."""
+    if isinstance(values, int):
+        return [values] * count
+    if len(values) != count:
+        call.fail(f"has {count} spatial axes, its SlidingWindow {len(values)}")
+    return list(values)[::-1]
+
+
+def _window(
+    size: Size, kernel: int, stride: int, dilation: int, padding: int | str
+) -> Window:
+    extent = dilation * (kernel - 1) + 1
+    if padding == "same":
+        before, total = same_padding(extent, stride, size)
+        return Window(kernel, stride, before, total, dilation)
+    before = 0 if isinstance(padding, str) else padding
+    return Window(kernel, stride, before, 2 * before, dilation)

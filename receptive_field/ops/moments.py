@@ -1,0 +1,43 @@
+"""Batch normalisation in training mode, where it is written as mean and variance.
+
+Keras 3 and ``tf.nn.moments`` write ``Mean``, ``SquaredDifference`` from that mean, and
+``Mean`` again. Where the batch is among the axes, these are the moments of the batch,
+which are constants at inference.
+"""
+
+from __future__ import annotations
+
+from receptive_field.graph.graph import Graph, Node, Tensor
+from receptive_field.ops.registry import Call, Knowledge
+
+
+def batch_moments(graph: Graph, knowledge: Knowledge) -> set[int]:
+    """The nodes that compute the mean and variance of a batch, by index."""
+    found: set[int] = set()
+    squares: dict[Tensor, Node] = {}
+    for node in graph:
+        if node.op == "SquaredDifference":
+            mean = _mean_of(graph, node, knowledge)
+            if mean is not None:
+                found.add(mean.index)
+                squares[node.index, 0] = mean
+    for node in graph:
+        if squares and node.op == "Mean" and node.inputs[0] in squares:
+            found.add(node.index)
+    return found
+
+
+def _mean_of(graph: Graph, node: Node, knowledge: Knowledge) -> Node | None:
+    """The mean over the batch that this is the squared difference from."""
+    for number in (0, 1):
+        mean = graph.nodes[node.inputs[number][0]]
+        while mean.op in ("StopGradient", "Identity"):
+            mean = graph.nodes[mean.inputs[0][0]]
+        if mean.op == "Mean" and mean.inputs[0] == node.inputs[1 - number]:
+            call = Call(mean, knowledge)
+            shape, axes = call.shape(0), call.integers(1)
+            if shape is not None and axes is not None:
+                reduced = {int(a) % len(shape) for a in axes if isinstance(a, int)}
+                if 0 in reduced and len(reduced) == len(shape) - 1 > 1:
+                    return mean
+    return None
