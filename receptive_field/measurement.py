@@ -182,6 +182,7 @@ class Experiment:
     """A network with chosen weights, ready to be run.
 
     Attributes:
+      image_shape: the shape of the input.
       sizes: the sizes of the input's spatial axes, (height, width) of an image.
       output_shapes: the shapes of the outputs.
     """
@@ -209,14 +210,14 @@ class Experiment:
                 f"the input {question.input!r} has sizes that are not known, so that "
                 "the network cannot be run: give input_resolution, [height, width]."
             )
-        self._shape = tuple(int(size) for size in shape)  # type: ignore[arg-type]
-        self.sizes = tuple(self._shape[axis] for axis in self._spatial)
+        self.image_shape = tuple(int(size) for size in shape)  # type: ignore[arg-type]
+        self.sizes = tuple(self.image_shape[axis] for axis in self._spatial)
         weights = _weights(question)
         start = _full_name(name_of(question.scope.input))
         names = [_full_name(name_of(output)) for output in outputs]
         try:
             self._run, self._dtype = _runner(
-                self._tf, definition, weights, start, names, self._shape
+                self._tf, definition, weights, start, names, self.image_shape
             )
             self._undisturbed = [self._run(image) for _, image in self._images()]
         except (self._tf.errors.OpError, ValueError, KeyError) as error:
@@ -228,12 +229,12 @@ class Experiment:
         trials = TRIALS if self._dtype.kind in "fc" else WHOLE_TRIALS
         for trial in trials:
             random = np.random.default_rng(1)
-            image = random.uniform(trial.low, trial.high, self._shape)
+            image = random.uniform(trial.low, trial.high, self.image_shape)
             yield trial, image.astype(self._dtype)
 
     def changes(self, probe: Probe) -> Iterator[list[Mask]]:
         """For each trial, where the outputs change if these positions are disturbed."""
-        index: list[Any] = [slice(None)] * len(self._shape)
+        index: list[Any] = [slice(None)] * len(self.image_shape)
         for axis, part in zip(self._spatial, probe, strict=False):
             index[axis] = part
         where = tuple(index)

@@ -230,22 +230,12 @@ def hold(
             *_insides_on_the_way(trace, output_shape, channels),
         )
     )
-    for place, w in enumerate(windows):
+    lines = []
+    for w in windows:
         number = positions + list(axes).index(w.axis)
         others = tuple(i for i in range(positions, truth.ndim) if i != number)
-        seen = truth.any(axis=others)
-        indices = np.arange(w.size)
-        outside = (indices < w.first[..., None]) | (indices > w.last[..., None])
-        _assert_nowhere((seen & outside).any(-1), seen, w, "sees more than")
-        some = seen.any(-1)
-        first = np.where(some, seen.argmax(-1), w.size)
-        last = np.where(some, w.size - 1 - seen[..., ::-1].argmax(-1), -1)
-        assert (last - first < field.size[place]).all()
-        if field.axes[place].map.exact and field.axes[place].map.is_global:
-            _assert_nowhere(some & ~seen.all(-1), seen, w, "does not see all of")
-        if field.axes[place].map.exact and (field.exact or some.all()):
-            wrong = inside & ((first != w.first) | (last != w.last))
-            _assert_nowhere(wrong, seen, w, "does not see both ends of")
+        lines.append(truth.any(axis=others))
+    hold_lines(field, windows, lines, inside)
     if spacing is not None:
         assert field.exact
         grid = np.ones_like(truth)
@@ -259,6 +249,35 @@ def hold(
             grid = grid & on.reshape(*on.shape[:-1], *between)
         assert (grid == truth).all(), f"{np.argwhere(grid != truth)[0]} of {field}"
     return field
+
+
+def hold_lines(
+    field: rf.ReceptiveField,
+    windows: Sequence[Windows],
+    lines: Sequence[Any],
+    inside: Any,
+) -> None:
+    """Holds windows against which lines of the input were seen to matter.
+
+    Args:
+      field: the receptive field.
+      windows: the windows of its axes.
+      lines: for each of them, which output positions depend on which of its positions.
+      inside: which output positions see no padding.
+    """
+    for place, (w, seen) in enumerate(zip(windows, lines, strict=True)):
+        indices = np.arange(w.size)
+        outside = (indices < w.first[..., None]) | (indices > w.last[..., None])
+        _assert_nowhere((seen & outside).any(-1), seen, w, "sees more than")
+        some = seen.any(-1)
+        first = np.where(some, seen.argmax(-1), w.size)
+        last = np.where(some, w.size - 1 - seen[..., ::-1].argmax(-1), -1)
+        assert (last - first < field.size[place]).all()
+        if field.axes[place].map.exact and field.axes[place].map.is_global:
+            _assert_nowhere(some & ~seen.all(-1), seen, w, "does not see all of")
+        if field.axes[place].map.exact and (field.exact or some.all()):
+            wrong = inside & ((first != w.first) | (last != w.last))
+            _assert_nowhere(wrong, seen, w, "does not see both ends of")
 
 
 def analysed(trace: Trace, **options: Any) -> rf.ReceptiveField:

@@ -1,0 +1,80 @@
+"""Keras models held against measurement, at every layer."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from dependency import Trace, hold, hold_lines, windows_of
+
+import receptive_field as rf
+from receptive_field.api import Options, Question
+from receptive_field.measurement import Experiment
+from receptive_field.sources import keras_models, load
+
+
+def hold_output(model: Any) -> rf.ReceptiveField:
+    """Holds what the output sees against what each position of the input changes."""
+    source = load(model)
+    question = Question.ask(source, None, [None], Options())
+    experiment = Experiment(source, question, list((question.outputs or {}).values()))
+    (shape,) = experiment.output_shapes
+    truth = np.zeros((*shape[:-1], *experiment.sizes), dtype=bool)
+    for position in itertools.product(*map(range, experiment.sizes)):
+        for (change,) in experiment.changes(position):
+            truth[(..., *position)] |= change.any(-1)
+    trace = keras_models.trace(model)
+    names = *trace.inputs.values(), *trace.outputs.values()
+    tensors = map(trace.graph.get_tensor_by_name, names)
+    return hold(Trace(trace.graph, *tensors), truth, question.spatial)
+
+
+def hold_layers(
+    model: Any,
+    layers: Sequence[str] | None = None,
+    resolution: Sequence[int] | None = None,
+    **options: Any,
+) -> dict[str, rf.ReceptiveField]:
+    """Holds what layers see against what each line of the input changes.
+
+    Args:
+      model: a Keras model.
+      layers: names of layers; all that have features if None.
+      resolution: the input's size, if the model leaves it open.
+      options: more options of `compute_receptive_fields`.
+
+    Returns:
+      The receptive fields of the layers that were held.
+    """
+    fields = rf.compute_receptive_fields(model, input_resolution=resolution, **options)
+    assert not fields.errors
+    source = load(model)
+    names = list(fields) if layers is None else list(layers)
+    question = Question.ask(source, None, names, Options(resolution))
+    tensors = [(question.outputs or {})[name] for name in names]
+    experiment = Experiment(source, question, tensors)
+    image_shape = experiment.image_shape
+    lines = [
+        [np.zeros((*shape[:-1], size), dtype=bool) for size in experiment.sizes]
+        for shape in experiment.output_shapes
+    ]
+    for axis, size in enumerate(experiment.sizes):
+        for line in range(size):
+            probe = (*[slice(None)] * axis, line)
+            for changes in experiment.changes(probe):
+                for seen, change in zip(lines, changes, strict=True):
+                    seen[axis][..., line] |= change.any(-1)
+    held = {}
+    for name, seen, shape in zip(names, lines, experiment.output_shapes, strict=True):
+        assert all(line.any() for line in seen)
+        field = fields[name]
+        windows = windows_of(field, image_shape, shape)
+        inside = np.logical_and.reduce(
+            np.broadcast_arrays(*(w.inside for w in windows))
+        )
+        by_axis = dict(zip(question.spatial, seen, strict=True))
+        hold_lines(field, windows, [by_axis[w.axis] for w in windows], inside)
+        held[name] = field
+    return held
