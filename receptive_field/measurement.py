@@ -188,7 +188,11 @@ class Experiment:
     """
 
     def __init__(
-        self, model: Model, question: Question, outputs: Sequence[Tensor]
+        self,
+        model: Model,
+        question: Question,
+        outputs: Sequence[Tensor],
+        trials: Sequence[Trial] = TRIALS,
     ) -> None:
         try:
             self._tf = import_module("tensorflow")
@@ -198,6 +202,7 @@ class Experiment:
                 "pip install receptive_field[tensorflow]"
             ) from None
         self._spatial = question.spatial
+        self._trials = trials
         graph = model.graph
         name_of = graph.name_of
         definition = self._tf.compat.v1.GraphDef.FromString(
@@ -226,7 +231,7 @@ class Experiment:
         self.output_shapes = [array.shape for array in self._undisturbed[0]]
 
     def _images(self) -> Iterator[tuple[Trial, NDArray[Any]]]:
-        trials = TRIALS if self._dtype.kind in "fc" else WHOLE_TRIALS
+        trials = self._trials if self._dtype.kind in "fc" else WHOLE_TRIALS
         for trial in trials:
             random = np.random.default_rng(1)
             image = random.uniform(trial.low, trial.high, self.image_shape)

@@ -11,7 +11,7 @@ from dependency import Trace, hold, hold_lines, windows_of
 
 import receptive_field as rf
 from receptive_field.api import Options, Question
-from receptive_field.measurement import Experiment
+from receptive_field.measurement import TRIALS, Experiment, Trial
 from receptive_field.sources import keras_models, load
 
 
@@ -35,6 +35,7 @@ def hold_layers(
     model: Any,
     layers: Sequence[str] | None = None,
     resolution: Sequence[int] | None = None,
+    trials: Sequence[Trial] = TRIALS,
     **options: Any,
 ) -> dict[str, rf.ReceptiveField]:
     """Holds what layers see against what each line of the input changes.
@@ -43,18 +44,19 @@ def hold_layers(
       model: a Keras model.
       layers: names of layers; all that have features if None.
       resolution: the input's size, if the model leaves it open.
+      trials: how the input is disturbed.
       options: more options of `compute_receptive_fields`.
 
     Returns:
       The receptive fields of the layers that were held.
     """
     fields = rf.compute_receptive_fields(model, input_resolution=resolution, **options)
-    assert not fields.errors
     source = load(model)
     names = list(fields) if layers is None else list(layers)
+    assert layers or not fields.errors
     question = Question.ask(source, None, names, Options(resolution))
     tensors = [(question.outputs or {})[name] for name in names]
-    experiment = Experiment(source, question, tensors)
+    experiment = Experiment(source, question, tensors, trials)
     image_shape = experiment.image_shape
     lines = [
         [np.zeros((*shape[:-1], size), dtype=bool) for size in experiment.sizes]

@@ -169,6 +169,9 @@ def _input_structure(model: Any, tf: Any) -> Any:
     inputs = getattr(model, "_inputs_struct", None)
     if inputs is None:
         inputs = getattr(model, "input", None) if _is_built(model) else None
+    if inputs is None and hasattr(model, "save_spec"):  # Keras 2
+        spec = model.save_spec()
+        inputs = spec[0][0] if spec is not None else None
     if inputs is None:
         shape = getattr(model, "_build_shapes_dict", None) or {}
         if len(shape) == 1:

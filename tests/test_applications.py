@@ -1,0 +1,115 @@
+"""The forty models of ``keras.applications``."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from keras_experiments import hold_layers
+
+import receptive_field as rf
+from receptive_field.measurement import Trial
+
+pytestmark = pytest.mark.slow
+
+APPLICATIONS = [
+    name
+    for name, function in inspect.getmembers(keras.applications, inspect.isfunction)
+    if name[0].isupper()
+]
+
+# At an unknown size: worked out in the papers of these networks, or published.
+KNOWN_SIZES = {
+    "InceptionResNetV2": 3039,
+    "InceptionV3": 1311,
+    "MobileNet": 315,
+    "ResNet50": 483,
+    "ResNet101": 1027,
+    "ResNet152": 1507,
+    "VGG16": 212,
+}
+
+
+def test_there_are_forty_of_them():
+    assert len(APPLICATIONS) == 40
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_every_layer(name):
+    build = getattr(keras.applications, name)
+    model = build(weights=None, include_top=False, input_shape=(None, None, 3))
+    fields = rf.compute_receptive_fields(model)
+    assert not fields.errors
+    if name in KNOWN_SIZES:
+        last = fields[model.layers[-1].name]
+        assert last.size.tolist() == [KNOWN_SIZES[name]] * 2
+        assert last.stride.tolist() == [32, 32]
+    if "NASNet" in name:
+        return  # Built for any size, it adds maps that differ in size.
+    placed = rf.compute_receptive_fields(model, input_resolution=[299, 331])
+    assert not placed.errors
+    assert list(placed) == list(fields)
+    for field in placed.values():
+        assert field.aligned is not None
+        field.compute_input_region(np.zeros(2, int))
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_with_its_classifier(name):
+    model = getattr(keras.applications, name)(weights=None)
+    fields = rf.compute_receptive_fields(model)
+    assert not fields.errors
+    assert set(fields) >= {layer.name for layer in model.layers[1:]}
+    assert fields[model.layers[-1].name].is_global
+
+
+def test_xception_is_misaligned_at_its_default_size():
+    """Its shortcuts skip every other row; 3x3 convolutions and poolings do not."""
+    model = keras.applications.Xception(weights=None, include_top=False)
+    fields = rf.compute_receptive_fields(model, input_resolution=[299, 299])
+    assert fields["block14_sepconv2_act"].aligned is False
+    assert fields["block1_conv2_act"].aligned is True
+    with pytest.raises(rf.ReceptiveFieldError, match="not aligned"):
+        rf.compute_receptive_field(
+            model, input_resolution=[299, 299], require_aligned=True
+        )
+
+
+FROM_ZERO = (Trial(0, 0, 1),)
+"""Where everything is zero, a gate passes nothing on: only local paths show."""
+
+MEASURED = {
+    "ConvNeXtTiny": {"include_preprocessing": False},
+    "DenseNet121": {},
+    "EfficientNetB0": {},
+    "EfficientNetV2B0": {"include_preprocessing": False},
+    "InceptionResNetV2": {},
+    "InceptionV3": {},
+    "MobileNet": {},
+    "MobileNetV2": {},
+    "MobileNetV3Small": {"include_preprocessing": False},
+    "NASNetMobile": {},
+    "ResNet50": {},
+    "ResNet50V2": {},
+    "VGG16": {},
+    "Xception": {},
+}
+"""One of each family, and how it is built."""
+
+GATED = ("EfficientNet", "MobileNetV3")
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_against_measurement(name):
+    """Sizes, strides, paddings and regions of layers all along the first half."""
+    shape = (48, 67, 3) if name in ("ConvNeXtTiny", "VGG16") else (76, 107, 3)
+    build = getattr(keras.applications, name)
+    model = build(weights=None, include_top=False, input_shape=shape, **MEASURED[name])
+    fields = rf.compute_receptive_fields(model, global_context="exclude")
+    small = [n for n, f in fields.items() if 1 < max(f.size) <= shape[1]]
+    chosen = small[:: max(len(small) // 6, 1)]
+    assert len(chosen) >= 4
+    context = "exclude" if name.startswith(GATED) else "include"
+    trials = FROM_ZERO if context == "exclude" else (*FROM_ZERO, Trial(0.5, 1.5, 1e3))
+    held = hold_layers(model, chosen, trials=trials, global_context=context)
+    assert any(field.exact for field in held.values())
