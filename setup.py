@@ -30,11 +30,12 @@ setup(
         "test": [
             *TENSORFLOW,
             "hypothesis>=6.80",
-            "scipy>=1.10",
+            "jax>=0.4",  # Another backend of Keras.
             "mypy>=1.10",
             "pytest>=8",
             "pytest-xdist>=3",
             "ruff>=0.6",
+            "scipy>=1.10",  # Spectrograms of Keras.
             "tf_keras>=2.16",
             "tf_slim>=1.1",
             "types-protobuf>=5",

@@ -225,7 +225,7 @@ class Experiment:
                 self._tf, definition, weights, start, names, self.image_shape
             )
             self._undisturbed = [self._run(image) for _, image in self._images()]
-        except (self._tf.errors.OpError, ValueError, KeyError) as error:
+        except (self._tf.errors.OpError, ValueError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())[:500]
             raise GraphError(f"TensorFlow cannot run the network: {reason}") from error
         self.output_shapes = [array.shape for array in self._undisturbed[0]]

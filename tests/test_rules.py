@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from dependency import analysed, check, measured, positive, traced, windows_of
-from hypothesis import assume, given
+from dependency import analysed, check, measured, traced, windows_of
+from hypothesis import given
 from hypothesis import strategies as st
 from random_search import examples
+from raw_ops import (
+    chain,
+    check_possible,
+    merged,
+    op,
+    possible_trace,
+    sizes_of,
+    weights,
+    words,
+)
 
 import receptive_field as rf
 
@@ -21,58 +30,6 @@ raw = tf.raw_ops
 
 DENSE = (1, 1)
 """Every position of a window matters."""
-
-
-def op(name, *tensors, **attributes):
-    """A raw op, whose inputs have names that nobody knows."""
-    function = getattr(raw, name)
-    names = inspect.signature(function).parameters
-    return function(**dict(zip(names, tensors, strict=False)), **attributes)
-
-
-def words(text):
-    return text.split()
-
-
-def weights(tensor, *shape):
-    return tf.constant(positive(shape), tensor.dtype)
-
-
-def sizes_of(tensor, *axes):
-    """Sizes as numbers where the graph knows them, else as tensors."""
-    return [tensor.shape[axis] or tf.shape(tensor)[axis] for axis in axes]
-
-
-def chain(*layers):
-    """One layer after another."""
-    return lambda x: reduce(lambda tensor, layer: layer(tensor), layers, x)
-
-
-def merged(merge, *branches):
-    """Branches from one tensor that meet again."""
-    return lambda x: merge([branch(x) for branch in branches])
-
-
-def possible_trace(build, shape, largest=600):
-    """Rejects networks whose maps vanish or grow without bound."""
-    try:
-        trace = traced(build, shape)
-    except ValueError:
-        assume(False)
-    sizes = trace.output.shape
-    assume(None in shape or (None not in sizes and 0 < sizes.num_elements() <= largest))
-    return trace
-
-
-def check_possible(build, shape, largest=600, **options):
-    """The same as `check`, for networks that may be impossible or grow too large."""
-    possible_trace(build, shape, largest)
-    try:
-        truth = measured(build, shape)
-    except tf.errors.InvalidArgumentError:
-        assume(False)
-    assume(truth.any())
-    return check(build, shape, truth=truth, **options)
 
 
 # --- Layers ------------------------------------------------------------------------

@@ -1,0 +1,65 @@
+"""Networks of TensorFlow's raw ops, for tests of their rules."""
+
+from __future__ import annotations
+
+import inspect
+from functools import reduce
+
+import pytest
+from dependency import check, measured, positive, traced
+from hypothesis import assume
+
+tf = pytest.importorskip("tensorflow")
+raw = tf.raw_ops
+
+
+def op(name, *tensors, **attributes):
+    """A raw op, whose inputs have names that nobody knows."""
+    function = getattr(raw, name)
+    names = inspect.signature(function).parameters
+    return function(**dict(zip(names, tensors, strict=False)), **attributes)
+
+
+def words(text):
+    return text.split()
+
+
+def weights(tensor, *shape):
+    return tf.constant(positive(shape), tensor.dtype)
+
+
+def sizes_of(tensor, *axes):
+    """Sizes as numbers where the graph knows them, else as tensors."""
+    return [tensor.shape[axis] or tf.shape(tensor)[axis] for axis in axes]
+
+
+def chain(*layers):
+    """One layer after another."""
+    return lambda x: reduce(lambda tensor, layer: layer(tensor), layers, x)
+
+
+def merged(merge, *branches):
+    """Branches from one tensor that meet again."""
+    return lambda x: merge([branch(x) for branch in branches])
+
+
+def possible_trace(build, shape, largest=600):
+    """Rejects networks whose maps vanish or grow without bound."""
+    try:
+        trace = traced(build, shape)
+    except ValueError:
+        assume(False)
+    sizes = trace.output.shape
+    assume(None in shape or (None not in sizes and 0 < sizes.num_elements() <= largest))
+    return trace
+
+
+def check_possible(build, shape, largest=600, **options):
+    """The same as `check`, for networks that may be impossible or grow too large."""
+    possible_trace(build, shape, largest)
+    try:
+        truth = measured(build, shape)
+    except tf.errors.InvalidArgumentError:
+        assume(False)
+    assume(truth.any())
+    return check(build, shape, truth=truth, **options)

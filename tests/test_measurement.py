@@ -1,0 +1,164 @@
+"""Measuring a receptive field by running the network."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from graphs import graph_def, node, placeholder
+from keras import layers
+
+import receptive_field as rf
+
+
+def through(*stack, shape=(24, 28, 2)):
+    x = image = keras.Input(shape)
+    for layer in stack:
+        x = layer(x)
+    return keras.Model(image, x)
+
+
+def test_holes_are_seen():
+    model = through(layers.Conv2D(2, 3, dilation_rate=(2, 3), padding="same"))
+    measured = rf.measure_receptive_field(model, feature=[10, 12])
+    assert measured.feature == (10, 12)
+    assert np.flatnonzero(measured.positions.any(0)).tolist() == [7, 10, 13]
+    assert np.flatnonzero(measured.positions.any(1)).tolist() == [10, 12, 14]
+    assert measured.positions.sum() == 9
+    assert measured.region.tolist() == [[7, 13], [10, 14]]
+    assert measured.size.tolist() == [7, 5]
+
+
+@pytest.mark.parametrize(
+    "hiding",
+    [
+        layers.MaxPooling2D(3, 1, padding="same"),
+        layers.ReLU(6.0),
+        layers.Activation("hard_sigmoid"),
+        layers.Activation("tanh"),
+        layers.BatchNormalization(gamma_initializer="zeros"),
+    ],
+)
+def test_what_hides_a_dependency_from_gradients(hiding):
+    """Weights of zero, trained or not, saturation and maxima hide nothing."""
+    model = through(
+        layers.Conv2D(3, 3, kernel_initializer="zeros"),
+        hiding,
+        layers.Conv2D(3, 3),
+        hiding,
+        layers.Conv2D(3, 3),
+    )
+    field = rf.compute_receptive_field(model)
+    measured = rf.measure_receptive_field(model, feature=[8, 9])
+    assert measured.region.tolist() == field.compute_input_region([8, 9]).tolist()
+    assert measured.positions.sum() == np.prod(measured.size)
+
+
+def test_depth_does_not_hide_it():
+    """The corner of a deep network has a weight of 9 to the power of minus 40."""
+    deep = [layers.Conv2D(2, 3, padding="same", activation="relu") for _ in range(40)]
+    model = through(*deep, shape=(1, 100, 2))
+    measured = rf.measure_receptive_field(model, feature=[50, 0], axes_only=True)
+    assert measured.positions is None
+    assert measured.region[0].tolist() == [10, 90]
+
+
+def test_by_default_the_middle_is_measured():
+    model = through(layers.Conv2D(2, 3), shape=(7, 9, 1))
+    assert rf.measure_receptive_field(model).feature == (3, 2)
+
+
+def test_a_feature_that_sees_nothing():
+    model = through(layers.ZeroPadding2D(3), layers.Conv2D(2, 1))
+    measured = rf.measure_receptive_field(model, feature=[0, 5])
+    assert measured.region.tolist() == [[0, -1], [0, -1]]
+    assert measured.size.tolist() == [0, 0]
+
+
+def test_a_model_is_left_as_it_is():
+    model = through(layers.Conv2D(2, 3))
+    before = [weight.copy() for weight in model.get_weights()]
+    rf.measure_receptive_field(model)
+    for one, two in zip(before, model.get_weights(), strict=True):
+        assert (one == two).all()
+
+
+def test_saved_models_and_graphs_are_measured(tmp_path):
+    model = through(layers.Conv2D(2, 3, 2), layers.BatchNormalization())
+    model.export(tmp_path / "saved", verbose=False)
+    measured = rf.measure_receptive_field(tmp_path / "saved", feature=[2, 3])
+    assert measured.region.tolist() == [[4, 6], [6, 8]]
+    graph = tf.Graph()
+    with graph.as_default():
+        image = tf.compat.v1.placeholder(tf.float32, (1, None, None, 1), "image")
+        kernel = tf.compat.v1.get_variable("kernel", (3, 5, 1, 2), use_resource=False)
+        tf.nn.conv2d(image, kernel, 1, "VALID", name="conv")
+    measured = rf.measure_receptive_field(
+        graph, output="conv", feature=[2, 3], input_resolution=[9, 9]
+    )
+    assert measured.region.tolist() == [[2, 6], [3, 5]]
+
+
+def test_tokens_are_measured():
+    tokens = keras.Input((12,), dtype="int32")
+    x = layers.Conv1D(2, 3, padding="causal")(layers.Embedding(5, 4)(tokens))
+    measured = rf.measure_receptive_field(keras.Model(tokens, x), feature=[5])
+    assert measured.region.tolist() == [[3, 5]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"feature": [30, 0]}, r"no feature \[30, 0\].*below \[26, 22\]"),
+        ({"feature": [0]}, "2 coordinates"),
+        ({"feature": [0.5, 1]}, "no feature"),
+        ({"input_resolution": "unknown"}, "give input_resolution"),
+        ({"output": "nowhere"}, "no layer 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_measured(options, message):
+    model = through(layers.Conv2D(2, 3))
+    with pytest.raises(rf.ReceptiveFieldError, match=message):
+        rf.measure_receptive_field(model, **options)
+
+
+def test_a_network_that_does_not_run():
+    graph = graph_def(
+        placeholder("input", (1, 9, 9, 1)), node("own", "MyOp", ["input"])
+    )
+    with pytest.raises(rf.ReceptiveFieldError, match="MyOp"):
+        rf.measure_receptive_field(graph, output="own")
+
+
+def test_another_backend_of_keras():
+    program = (
+        "import keras, receptive_field as rf\n"
+        "model = keras.Sequential([keras.layers.Conv2D(2, 3)])\n"
+        "try: rf.compute_receptive_field(model)\n"
+        "except rf.ReceptiveFieldError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"KERAS_BACKEND": "jax", "HOME": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Set KERAS_BACKEND=tensorflow" in done.stdout
+
+
+def test_a_loop_that_cannot_be_bounded():
+    @tf.function(input_signature=[tf.TensorSpec((1, 8, 8, 1))])
+    def grow(image):
+        _, found = tf.while_loop(
+            lambda i, x: i < 3,
+            lambda i, x: (i + 1, tf.expand_dims(x, 0)),
+            (0, image),
+            (tf.TensorShape(()), tf.TensorShape(None)),
+        )
+        return found
+
+    with pytest.raises(rf.ReceptiveFieldError, match="does not fit the rank"):
+        rf.compute_receptive_field(grow)
