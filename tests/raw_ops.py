@@ -58,7 +58,8 @@ def check_possible(build, shape, largest=600, **options):
     """The same as `check`, for networks that may be impossible or grow too large."""
     possible_trace(build, shape, largest)
     try:
-        truth = measured(build, shape)
+        experiment = {k: v for k, v in options.items() if k != "spacing"}
+        truth = measured(build, shape, **experiment)
     except tf.errors.InvalidArgumentError:
         assume(False)
     assume(truth.any())

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dependency import analysed, check, measured, traced, windows_of
+from dependency import analysed, check, measured, positive, traced, windows_of
 from hypothesis import given
 from hypothesis import strategies as st
 from random_search import examples

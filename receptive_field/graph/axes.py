@@ -158,7 +158,10 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
         return upper if lower is SAME else lower
     if upper is ALL or upper is ALL_BOUND:
         whole = FULL if upper is ALL else FULL_BOUND
-        return Relation(tuple(whole if followed_axes(a) else a for a in lower.axes))
+        unmoved = tuple if upper is ALL else _bounds
+        return Relation(
+            tuple(whole if followed_axes(a) else unmoved(a) for a in lower.axes)
+        )
     axes = tuple(_axis_through(upper.axes, axis) for axis in lower.axes)
     parts = upper.parts
     if lower.parts:
@@ -176,7 +179,8 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
     if len(axis) == 1 and len(axis[0].factors) == 1:
         ((_, slot, axis_map, via),) = axis[0].factors
         if slot is None:
-            return axis
+            # Where the way to B is a bound, so is the dependency on this position.
+            return axis if axis_map.is_global or _is_exact(upper) else _bounds(axis)
         if slot.inner == 1 and slot.size is None and via is IDENTITY:
             above = upper[slot.axis]
             if axis_map is IDENTITY:
@@ -185,6 +189,19 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
     return _distinct(
         itertools.chain.from_iterable(_thread_through(upper, t) for t in axis)
     )
+
+
+def _is_exact(axes: Iterable[Axis]) -> bool:
+    return all(
+        factor.map.exact
+        for axis in axes
+        for thread in axis
+        for factor in thread.factors
+    )
+
+
+def _bounds(axis: Axis) -> Axis:
+    return tuple(map(_as_bound, axis))
 
 
 def _thread_through(upper: tuple[Axis, ...], thread: Thread) -> list[Thread]:
@@ -460,7 +477,7 @@ def united(one: Relation, two: Relation) -> Relation:
     if one.axes != two.axes and (_has_empty(one) or _has_empty(two)):
         # Where a path sees nothing on one axis, it sees nothing on the others.
         axes = tuple(
-            whole if a == b else tuple(map(_as_bound, whole))
+            whole if a == b else _bounds(whole)
             for a, b, whole in zip(one.axes, two.axes, axes, strict=True)
         )
     return Relation(axes, "", one.parts | two.parts)

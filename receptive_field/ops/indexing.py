@@ -453,7 +453,11 @@ register("MatrixDiag", Op(_diagonal, _diagonal_shape))
 
 
 def _band(call: Call, output: int) -> Relations:
-    return [SAME, None, None]
+    """Outside of the band there is nothing."""
+    shape = call.shape(0)
+    if shape is None:
+        return [call.all_of(0, exact=False), None, None]
+    return [local([IDENTITY.as_bound()] * len(shape)), None, None]
 
 
 register("MatrixBandPart", Op(_band, first_shape))

@@ -116,7 +116,7 @@ def _products(call: Call) -> Size:
 
 
 register(
-    "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3",
+    "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 _FusedMatMul",
     Op(_product, _product_shape, products=_products),
 )
 

@@ -208,8 +208,8 @@ def _keys_cubic(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _mitchell_cubic(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    near = ((7 * x - 12) * x * x + 16 / 3) / 6
-    far = (((-7 / 3 * x + 12) * x - 20) * x + 32 / 3) / 6
+    near = ((7 / 6 * x - 2) * x) * x + 8 / 9
+    far = ((-7 / 18 * x + 2) * x - 10 / 3) * x + 16 / 9
     return np.where(x >= 2, 0, np.where(x >= 1, far, near))
 
 

@@ -36,28 +36,39 @@ def spatial_axes(data_format: str) -> list[int]:
     return [axis for axis, letter in enumerate(data_format) if letter in "DHW"]
 
 
-def same_padding(extent: int, stride: int, size: Size) -> tuple[int | None, int | None]:
+def same_padding(
+    extent: int, stride: int, size: Size, least: int | None = 0
+) -> tuple[int | None, int | None]:
     """Padding before the first position and in total.
 
     It depends on the size only through its residue; None where that is not known
-    and matters.
+    and matters. Without a ``least`` total, positions in front are left out where the
+    stride is longer than the kernel.
     """
-    return _same_padding(extent, stride, residue(size, stride))
+    return _same_padding(extent, stride, residue(size, stride), least)
 
 
 @lru_cache(maxsize=1024)
 def _same_padding(
-    extent: int, stride: int, rest: int | None
+    extent: int, stride: int, rest: int | None, least: int | None
 ) -> tuple[int | None, int | None]:
     residues = range(stride) if rest is None else (rest,)
-    totals = {max(extent - (r or stride), 0) for r in residues}
-    befores = {total // 2 for total in totals}
+    totals = {extent - (r or stride) for r in residues}
+    if least is not None:
+        totals = {max(total, least) for total in totals}
+    befores = {int(total / 2) for total in totals}  # Half of -3 is -1.
     before, total = (s.pop() if len(s) == 1 else None for s in (befores, totals))
     return before, total
 
 
 def window(
-    call: Call, kernel: Size, stride: int, dilation: int, size: Size, axis: int
+    call: Call,
+    kernel: Size,
+    stride: int,
+    dilation: int,
+    size: Size,
+    axis: int,
+    least: int | None = 0,
 ) -> Window:
     """The window of one axis, checked."""
     if not isinstance(kernel, int):
@@ -70,7 +81,7 @@ def window(
     extent = dilation * (kernel - 1) + 1
     padding = call.attribute("padding", "VALID")
     if padding == "SAME":
-        before, total = same_padding(extent, stride, size)
+        before, total = same_padding(extent, stride, size, least)
         return Window(kernel, stride, before, total, dilation)
     before, after = 0, 0
     if padding == "EXPLICIT":
@@ -115,6 +126,8 @@ def _placed(
 class _Family:
     """The rules of all ops whose windows are found in the same way."""
 
+    least_padding: int | None = 0
+
     def __init__(self, rank: int, kernel: Callable[[Call, Sequence[int]], list[Size]]):
         self.rank = rank
         self.kernel = kernel
@@ -133,7 +146,15 @@ class _Family:
         strides = self.strides(call, axes, len(shape))
         dilations = self.dilations(call, axes, len(shape))
         return [
-            window(call, kernel[i], strides[i], dilations[i], shape[axis], axis)
+            window(
+                call,
+                kernel[i],
+                strides[i],
+                dilations[i],
+                shape[axis],
+                axis,
+                self.least_padding,
+            )
             for i, axis in enumerate(axes)
         ]
 
@@ -308,8 +329,14 @@ class _Patches(_Family):
         return self.input_shape(call)[-1] * product(self._kernel(call, self.axes(call)))
 
 
+class _VolumePatches(_Patches):
+    """Its kernel lets SAME padding be negative."""
+
+    least_padding = None
+
+
 register("ExtractImagePatches", _Patches(4).op())
-register("ExtractVolumePatches", _Patches(5).op())
+register("ExtractVolumePatches", _VolumePatches(5).op())
 
 
 class _Dilation(_Family):
