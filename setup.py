@@ -11,7 +11,7 @@ VERSION = re.search(
     (HERE / "receptive_field" / "__init__.py").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
-TENSORFLOW = ["tensorflow>=2.16"]
+TENSORFLOW = ["tensorflow>=2.16.2", "keras>=3.3.3"]
 
 setup(
     name="receptive_field",
@@ -24,7 +24,7 @@ setup(
     packages=find_packages(include=["receptive_field", "receptive_field.*"]),
     package_data={"receptive_field": ["py.typed", "data/*"]},
     python_requires=">=3.10",
-    install_requires=["absl-py>=1.4", "numpy>=1.24", "protobuf>=4.21"],
+    install_requires=["absl-py>=1.4", "numpy>=1.24", "protobuf>=4.22"],
     extras_require={
         "tensorflow": TENSORFLOW,
         "test": [

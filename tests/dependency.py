@@ -13,9 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import tables
 
 import receptive_field as rf
+from receptive_field.api import Options, Question
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.sources import load
 
 tf = pytest.importorskip("tensorflow")
 
@@ -220,6 +223,8 @@ def hold(
     """
     shape = trace.input.shape.as_list()
     field = analysed(trace)
+    if tables.RECORDING:
+        tables.measured_ops |= ops_of(trace)
     output_shape = trace.output.shape.as_list()
     windows = windows_of(field, shape, output_shape, channels)
     assert sorted(w.axis for w in windows) == sorted(axes)
@@ -279,6 +284,14 @@ def hold_lines(
         if field.axes[place].map.exact and (field.exact or some.all()):
             wrong = inside & ((first != w.first) | (last != w.last))
             _assert_nowhere(wrong, seen, w, "does not see both ends of")
+
+
+def ops_of(trace: Trace) -> set[str]:
+    """The op types that lie on the way from the input to the output."""
+    source = load(trace.graph.as_graph_def(add_shapes=True))
+    things = trace.input.name, [trace.output.name]
+    scope = Question.ask(source, *things, Options()).scope
+    return {scope.graph.nodes[index].definition.op for index in scope.order}
 
 
 def analysed(trace: Trace, **options: Any) -> rf.ReceptiveField:

@@ -250,7 +250,7 @@ def _time_distributed(random: Random) -> Example:
     return Example((3, random.one(5, 7), 2), layer)
 
 
-def _by_rank(name: str, make: Callable[[str, int], Make]) -> dict[str, Make]:
+def _by_rank(name: str, make: Callable[[str, int], Any]) -> dict[str, Any]:
     return {f"{name}{rank}D": make(f"{name}{rank}D", rank) for rank in (1, 2, 3)}
 
 
@@ -288,7 +288,7 @@ AUGMENTATIONS: dict[str, dict[str, Any]] = {
 }
 """What only does something in training."""
 
-EXAMPLES: dict[str, Make] = {
+_ALL: dict[str, Make] = {
     "Activation": _plain(2, lambda r: layers.Activation(r.of(*ACTIVATIONS))),
     "ActivityRegularization": _named("ActivityRegularization", l1=0.1),
     **_by_rank("AdaptiveAveragePooling", _adaptive),
@@ -413,7 +413,30 @@ EXAMPLES: dict[str, Make] = {
     "ZeroPadding2D": _plain(2, lambda r: layers.ZeroPadding2D(r.pairs(2))),
     "ZeroPadding3D": _plain(3, lambda r: layers.ZeroPadding3D(r.pairs(3, 0, 1))),
 }
-"""Class -> models of it that are analysed and measured."""
+EXAMPLES = {name: make for name, make in _ALL.items() if hasattr(layers, name)}
+"""Class -> models of it that are analysed and measured; older versions have fewer."""
+
+STEPS = "its steps are not told apart"
+PARTS = "what is joined, part by part, along a spatial axis is not told apart"
+
+BOUNDS: dict[str, str] = {
+    **_by_rank("AdaptiveAveragePooling", lambda name, rank: PARTS),
+    **_by_rank("AdaptiveMaxPooling", lambda name, rank: PARTS),
+    **dict.fromkeys(
+        words(
+            "Bidirectional GRU GRUCell LSTM LSTMCell RNN SimpleRNN SimpleRNNCell "
+            "StackedRNNCells"
+        ),
+        STEPS,
+    ),
+    "ContrastLimitedAdaptiveHistogramEqualization": "what is looked up in the "
+    "histograms of tiles depends on the pixels",
+    **{f"ConvLSTM{rank}D": STEPS for rank in (1, 2, 3)},
+    "Dot": "of an axis that is seen whole, what lies below may leave out an end",
+    "MelSpectrogram": PARTS,
+    "TimeDistributed": PARTS,
+}
+"""Class -> why its result may be larger than the truth."""
 
 REASONS = {
     "CategoryEncoding": "takes a batch of single values: nothing has a position",
