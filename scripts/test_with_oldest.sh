@@ -13,7 +13,7 @@ environment=$(mktemp -d)
 trap 'rm -rf "$environment"' EXIT
 "${PYTHON:-python3}" -m venv "$environment"
 "$environment/bin/pip" install --quiet \
-  "tensorflow==2.16.2" "keras==3.3.3" "tf_keras==2.16.0" "protobuf==4.22.*" \
+  "tensorflow==2.16.2" "keras==3.3.3" "tf_keras==2.16.0" "protobuf==4.25.*" \
   "numpy==1.24.*" -e ".[test]"
 "$environment/bin/pip" list | grep --ignore-case -E '^(tensorflow|keras|tf_keras|numpy|protobuf) '
 "$environment/bin/python" -m pytest -n 2 "$@"
