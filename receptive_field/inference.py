@@ -119,6 +119,9 @@ class Inference:
             return shapes  # That of the handle, not of the variable behind it.
         recorded = call.attribute("_output_shapes") or []
         found = [named_shape(call, sizes, k) for k, sizes in enumerate(recorded)]
+        op = self._op(index)
+        if op is not None and op.may_be_list:
+            found = [shape or None for shape in found]
         return [
             found[k] if shape is None and k < len(found) else shape
             for k, shape in enumerate([*shapes, *[None] * (len(found) - len(shapes))])

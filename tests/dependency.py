@@ -154,7 +154,7 @@ def windows_of(
             count = output_shape[axis.output_axis]
             assert axis.output_size == count
             where[followed.index(axis.output_axis)] = count
-        assert axis.input_size == size
+        assert axis.input_size in (None, size)
         found = [axis.map.window(u) for u in range(math.prod(where))]
         columns = [(*_cut(w, size), not w or not np.isinf(w).any()) for w in found]
         arrays = (np.array(c).reshape(where) for c in zip(*columns, strict=True))
@@ -319,7 +319,7 @@ def _insides_on_the_way(
         if ends or operation is trace.output.op:
             continue
         tensor = operation.outputs[0]
-        if tensor.shape.rank is None or tensor.shape.rank < 3:
+        if not tensor.shape.is_fully_defined() or tensor.shape.rank < 3:
             continue
         try:
             field = rf.compute_receptive_field(

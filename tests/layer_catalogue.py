@@ -432,7 +432,10 @@ BOUNDS: dict[str, str] = {
     "ContrastLimitedAdaptiveHistogramEqualization": "what is looked up in the "
     "histograms of tiles depends on the pixels",
     **{f"ConvLSTM{rank}D": STEPS for rank in (1, 2, 3)},
-    "Dot": "of an axis that is seen whole, what lies below may leave out an end",
+    **dict.fromkeys(
+        words("AdditiveAttention Attention Dot"),
+        "of an axis that is seen whole, what lies below may leave out an end",
+    ),
     "MelSpectrogram": PARTS,
     "TimeDistributed": PARTS,
 }

@@ -87,7 +87,7 @@ def test_a_model_is_left_as_it_is():
 
 def test_saved_models_and_graphs_are_measured(tmp_path):
     model = through(layers.Conv2D(2, 3, 2), layers.BatchNormalization())
-    model.export(tmp_path / "saved", verbose=False)
+    model.export(tmp_path / "saved")
     measured = rf.measure_receptive_field(tmp_path / "saved", feature=[2, 3])
     assert measured.region.tolist() == [[4, 6], [6, 8]]
     graph = tf.Graph()

@@ -36,7 +36,7 @@ LAST = [15, 15, 2, 2, 4, 4]
 def test_every_door_leads_to_one_answer(model, tmp_path):
     model.save(tmp_path / "model.keras")
     model.save(tmp_path / "model.h5")
-    model.export(tmp_path / "saved", verbose=False)
+    model.export(tmp_path / "saved")
     spec = tf.TensorSpec((None, 40, 36, 3))
     concrete = tf.function(model).get_concrete_function(spec)
     frozen = convert_variables_to_constants_v2(concrete).graph.as_graph_def()
@@ -180,7 +180,7 @@ def test_models_that_cannot_be_read(tmp_path):
 
 def test_saved_models_that_cannot_be_read(model, tmp_path):
     folder = tmp_path / "saved"
-    model.export(folder, verbose=False)
+    model.export(folder)
     with pytest.raises(rf.ReceptiveFieldError, match="no signature 'mine'; it has"):
         rf.compute_receptive_field(folder, signature="mine")
     assert rf.compute_receptive_field(folder, signature="serving_default").is_global

@@ -111,7 +111,7 @@ def test_batch_norm_in_training_mode(form):
 
 def test_layer_norm_is_no_batch_norm():
     model = keras.Sequential(
-        [keras.Input((16, 16, 3)), layers.LayerNormalization((1, 2))]
+        [keras.Input((16, 16, 3)), layers.LayerNormalization([1, 2])]
     )
     assert rf.compute_receptive_field(model).is_global
 

@@ -15,6 +15,7 @@ from receptive_field.ops.registry import (
     register,
     unknown_shape,
 )
+from receptive_field.ops.sources import named_shape
 
 
 def _same_value(call: Call) -> Sequence[Value]:
@@ -25,14 +26,27 @@ def _first(call: Call, output: int) -> Relations:
     return [SAME, *(call.all_of(i) for i in range(1, len(call)))]
 
 
-PASS = Op(_first, first_shape, _same_value)
+PASS = Op(_first, first_shape, _same_value, may_be_list=True)
 
 register(
     "Identity StopGradient PreventGradient Snapshot PlaceholderWithDefault "
-    "ReadVariableOp EnsureShape DebugIdentity DebugIdentityV2 RefIdentity "
+    "ReadVariableOp DebugIdentity DebugIdentityV2 RefIdentity "
     "_ReadVariablesOp XlaSharding Print PrintV2",
     PASS,
 )
+
+
+def _ensured_shape(call: Call) -> Sequence[Shape]:
+    """What is known of either, as the op fails if they differ."""
+    shape, stated = call.shape(0), call.attribute("shape")
+    if stated is None:
+        return [shape]
+    if shape is None or len(shape) != len(stated):
+        return [named_shape(call, stated)]
+    return [tuple(b if a is None else a for a, b in zip(stated, shape, strict=True))]
+
+
+register("EnsureShape", PASS._replace(shapes=_ensured_shape))
 
 
 def _each_shape(call: Call) -> Sequence[Shape]:
@@ -47,7 +61,7 @@ def _each_value(call: Call) -> Sequence[Value]:
     return [call.value(i) for i in range(len(call))]
 
 
-EACH = Op(_each, _each_shape, _each_value)
+EACH = Op(_each, _each_shape, _each_value, may_be_list=True)
 # A call that is written out reads what its function returns.
 register("IdentityN PartitionedCall", EACH)
 
@@ -72,7 +86,7 @@ def _branch_shapes(call: Call) -> Sequence[Shape]:
 
 
 # Branches that are written out: any of them may be taken.
-register("If", Op(_condition_first, _branch_shapes))
+register("If", Op(_condition_first, _branch_shapes, may_be_list=True))
 
 
 def _loop(call: Call, output: int) -> Relations:
@@ -81,17 +95,20 @@ def _loop(call: Call, output: int) -> Relations:
 
 
 # A loop that is written out: the condition, then the variables as they are at its end.
-register("While", Op(_loop, lambda call: list(_each_shape(call))[1:]))
+register("While", Op(_loop, lambda call: list(_each_shape(call))[1:], may_be_list=True))
 register("Enter RefEnter Exit RefExit LoopCond", PASS)
 # What comes round again is known only by what it was at first.
-register("NextIteration RefNextIteration", Op(_first, unknown_shape, starts_over=True))
+register(
+    "NextIteration RefNextIteration",
+    Op(_first, unknown_shape, may_be_list=True, starts_over=True),
+)
 
 
 def _switch_shape(call: Call) -> Sequence[Shape]:
     return [call.shape(0)] * 2
 
 
-register("Switch RefSwitch", Op(_first, _switch_shape))
+register("Switch RefSwitch", Op(_first, _switch_shape, may_be_list=True))
 
 
 def _merge(call: Call, output: int) -> Relations:
@@ -115,4 +132,4 @@ def _common(call: Call, shapes: Sequence[Shape], output: int) -> Shape:
     )
 
 
-register("Merge RefMerge", Op(_merge, _merge_shape))
+register("Merge RefMerge", Op(_merge, _merge_shape, may_be_list=True))

@@ -259,9 +259,15 @@ RANGED = Op(_ranged, lambda call: [call.shape(0), (), ()])
 """Quantised, elementwise in the first input; then come ranges."""
 
 register(
-    "QuantizeV2 Requantize QuantizeDownAndShrinkRange QuantizedRelu QuantizedRelu6 "
-    "QuantizedReluX",
+    "QuantizeV2 Requantize QuantizedRelu QuantizedRelu6 QuantizedReluX",
     RANGED,
+)
+# The range is shrunk to what the values really take.
+register(
+    "QuantizeDownAndShrinkRange",
+    RANGED._replace(
+        relations=lambda call, output: [call.all_of(i) for i in range(len(call))]
+    ),
 )
 
 

@@ -437,11 +437,11 @@ register(
 
 
 def _diagonal(call: Call, output: int) -> Relations:
-    """Rows of the matrix hold the positions of the vector."""
+    """Rows of the matrix hold the positions of the vector, in one column each."""
     shape = call.shape(0)
     if shape is None:
         return [call.all_of(0, exact=False)]
-    return [Relation(tuple(map(follow, range(len(shape)))))]
+    return [local([IDENTITY.as_bound()] * len(shape))]
 
 
 def _diagonal_shape(call: Call) -> Sequence[Shape]:

@@ -77,8 +77,18 @@ def _first_shape(call: Call) -> Sequence[Shape]:
     return [call.shape(0)]
 
 
-register("TensorListFromTensor TensorListStack", Op(_first, _first_shape))
-register("TensorListResize", Op(_first, lambda call: [None]))
+LIST = Op(_first, _first_shape, may_be_list=True)
+
+register("TensorListFromTensor TensorListStack", LIST)
+
+
+def _resized(call: Call) -> Sequence[Shape]:
+    shape, count = call.shape(0), call.integer(1)
+    size = call.unknown_size(0) if count is None else count
+    return [None if shape is None else (size, *shape[1:])]
+
+
+register("TensorListResize", LIST._replace(shapes=_resized))
 
 
 def _reserved(call: Call) -> Sequence[Shape]:
@@ -87,8 +97,11 @@ def _reserved(call: Call) -> Sequence[Shape]:
     return [_list_of(call.unknown_size(0) if count is None else count, item)]
 
 
-register("TensorListReserve", Op(no_dependency, _reserved))
-register("EmptyTensorList", Op(no_dependency, lambda call: [None]))
+register("TensorListReserve", Op(no_dependency, _reserved, may_be_list=True))
+register(
+    "EmptyTensorList",
+    Op(no_dependency, lambda call: [None], may_be_list=True),
+)
 register("TensorListLength TensorListElementShape", Op(no_dependency, scalar))
 
 
@@ -113,7 +126,7 @@ def _set_shape(call: Call) -> Sequence[Shape]:
     return [_list_of(call.unknown_size(0), call.shape(2)) if shape is None else shape]
 
 
-register("TensorListSetItem", Op(_set, _set_shape))
+register("TensorListSetItem", Op(_set, _set_shape, may_be_list=True))
 
 
 def _push(call: Call, output: int) -> Relations:
@@ -124,7 +137,7 @@ def _push_shape(call: Call) -> Sequence[Shape]:
     return [_list_of(call.unknown_size(0), call.shape(1))]
 
 
-register("TensorListPushBack", Op(_push, _push_shape))
+register("TensorListPushBack", Op(_push, _push_shape, may_be_list=True))
 
 
 def _pop(call: Call, output: int) -> Relations:
@@ -140,7 +153,7 @@ def _pop_shapes(call: Call) -> Sequence[Shape]:
     return [(call.unknown_size(0), *shape[1:]), shape[1:]]
 
 
-register("TensorListPopBack", Op(_pop, _pop_shapes))
+register("TensorListPopBack", Op(_pop, _pop_shapes, may_be_list=True))
 
 
 def _any_items(data: int) -> Callable[[Call, int], Relations]:
@@ -168,10 +181,26 @@ def _reordered(data: int) -> Callable[[Call], Sequence[Shape]]:
 
 
 register(
-    "TensorListGather TensorListScatter TensorListScatterV2 TensorListConcat "
-    "TensorListConcatV2",
-    Op(_any_items(0), _reordered(0)),
+    "TensorListGather TensorListScatter TensorListScatterV2",
+    Op(_any_items(0), _reordered(0), may_be_list=True),
 )
+
+
+def _joined(call: Call, output: int) -> Relations:
+    """Items one after another, along their first axis."""
+    shape = call.shape(0)
+    if shape is None:
+        return _only(call, input_0=call.all_of(0, exact=False))
+    rest = map(follow, range(1, len(shape) - 1))
+    return _only(call, input_0=Relation((FULL_BOUND, FULL_BOUND, *rest)))
+
+
+def _joined_shape(call: Call) -> Sequence[Shape]:
+    shape = call.shape(0)
+    return [None if shape is None else (call.unknown_size(0), *shape[2:]), None]
+
+
+register("TensorListConcat TensorListConcatV2", Op(_joined, _joined_shape))
 
 # --- TensorFlow 1: the flow is the list ----------------------------------------------
 
@@ -180,7 +209,7 @@ def _array_shapes(call: Call) -> Sequence[Shape]:
     return [(), None]
 
 
-register("TensorArrayV3", Op(no_dependency, _array_shapes))
+register("TensorArrayV3", Op(no_dependency, _array_shapes, may_be_list=True))
 register("TensorArraySizeV3 TensorArrayCloseV3", Op(no_dependency, scalar))
 
 
@@ -193,7 +222,7 @@ def _array_write_shape(call: Call) -> Sequence[Shape]:
     return [_list_of(call.unknown_size(0), call.shape(2)) if flow is None else flow]
 
 
-register("TensorArrayWriteV3", Op(_array_write, _array_write_shape))
+register("TensorArrayWriteV3", Op(_array_write, _array_write_shape, may_be_list=True))
 
 
 def _array_read(call: Call, output: int) -> Relations:
@@ -213,5 +242,5 @@ def _scattered(call: Call, output: int) -> Relations:
     return [*moved[:3], SAME]
 
 
-register("TensorArrayScatterV3", Op(_scattered, _reordered(2)))
+register("TensorArrayScatterV3", Op(_scattered, _reordered(2), may_be_list=True))
 register("TensorArrayGatherV3", Op(_any_items(2), _reordered(2)))

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from receptive_field.axis_map import IDENTITY, AxisMap, one_sided
-from receptive_field.graph.axes import FULL, Relation, fixed, follow, local
+from receptive_field.graph.axes import (
+    FULL,
+    FULL_BOUND,
+    Axis,
+    Relation,
+    fixed,
+    follow,
+    local,
+)
 from receptive_field.graph.sizes import Size, product
 from receptive_field.ops.registry import (
     Call,
@@ -202,7 +210,7 @@ register("Einsum", Op(_einsum, _einsum_shape, products=_einsum_products))
 # --- Along the last axes -------------------------------------------------------------
 
 
-def _along_last(count: int) -> Callable[[Call, int], Relations]:
+def _along_last(count: int, whole: Axis = FULL) -> Callable[[Call, int], Relations]:
     def relations(call: Call, output: int) -> Relations:
         rest = [None] * (len(call) - 1)
         shape = call.shape(0)
@@ -211,7 +219,7 @@ def _along_last(count: int) -> Callable[[Call, int], Relations]:
         if len(shape) < count:
             call.fail(f"needs {count} axes, its input has {len(shape)}")
         kept = map(follow, range(len(shape) - count))
-        return [Relation((*kept, *[FULL] * count)), *rest]
+        return [Relation((*kept, *[whole] * count)), *rest]
 
     return relations
 
@@ -220,7 +228,9 @@ register("Softmax LogSoftmax", Op(_along_last(1), first_shape))
 register("FFT IFFT", Op(_along_last(1), first_shape))
 register("FFT2D IFFT2D", Op(_along_last(2), first_shape))
 register("FFT3D IFFT3D", Op(_along_last(3), first_shape))
-register("Cholesky MatrixInverse MatrixExponential", Op(_along_last(2), first_shape))
+register("MatrixInverse MatrixExponential", Op(_along_last(2), first_shape))
+# Only a part of the matrix goes into each row.
+register("Cholesky", Op(_along_last(2, FULL_BOUND), first_shape))
 
 
 def _spectrum_shape(count: int, real: bool) -> Callable[[Call], Sequence[Shape]]:

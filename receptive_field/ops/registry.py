@@ -204,6 +204,9 @@ class Op(NamedTuple):
     """Kernel, stride and padding per spatial axis (y, x), for what has them."""
     products: Callable[[Call], Size] | None = None
     """How many products with a weight each element of the output is the sum of."""
+    may_be_list: bool = False
+    """Whether an output may be the handle of a list (`ops.lists`), so that a recorded
+    shape without axes says nothing of what is in it."""
     starts_over: bool = False
     """Whether this is where a loop comes round to its beginning."""
 

@@ -168,7 +168,8 @@ def _input_structure(model: Any, tf: Any) -> Any:
     """The model's inputs as TensorSpecs, in the structure that it is called with."""
     inputs = getattr(model, "_inputs_struct", None)
     if inputs is None:
-        inputs = getattr(model, "input", None) if _is_built(model) else None
+        listed = getattr(model, "inputs", None)
+        inputs = listed[0] if listed and len(listed) == 1 else listed or None
     if inputs is None and hasattr(model, "save_spec"):  # Keras 2
         spec = model.save_spec()
         inputs = spec[0][0] if spec is not None else None
@@ -188,10 +189,6 @@ def _input_structure(model: Any, tf: Any) -> Any:
         ),
         inputs,
     )
-
-
-def _is_built(model: Any) -> bool:
-    return bool(getattr(model, "inputs", None))
 
 
 @contextmanager
