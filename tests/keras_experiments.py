@@ -16,7 +16,10 @@ from receptive_field.sources import keras_models, load
 
 
 def hold_output(model: Any) -> rf.ReceptiveField:
-    """Holds what the output sees against what each position of the input changes."""
+    """Holds what the output sees against what each position of the input changes.
+
+    Both passes must give the same, but for bounds, of which one may be tighter.
+    """
     source = load(model)
     question = Question.ask(source, None, [None], Options())
     experiment = Experiment(source, question, list((question.outputs or {}).values()))
@@ -28,7 +31,11 @@ def hold_output(model: Any) -> rf.ReceptiveField:
     trace = keras_models.trace(model)
     names = *trace.inputs.values(), *trace.outputs.values()
     tensors = map(trace.graph.get_tensor_by_name, names)
-    return hold(Trace(trace.graph, *tensors), truth, question.spatial)
+    field = hold(Trace(trace.graph, *tensors), truth, question.spatial)
+    forward = list(rf.compute_receptive_fields(model).values())[-1]
+    assert forward.exact == field.exact
+    assert forward.axes == field.axes or not field.exact
+    return field
 
 
 def hold_layers(

@@ -413,7 +413,9 @@ _ALL: dict[str, Make] = {
     "ZeroPadding2D": _plain(2, lambda r: layers.ZeroPadding2D(r.pairs(2))),
     "ZeroPadding3D": _plain(3, lambda r: layers.ZeroPadding3D(r.pairs(3, 0, 1))),
 }
-EXAMPLES = {name: make for name, make in _ALL.items() if hasattr(layers, name)}
+_KNOWN = {thing.__name__ for thing in vars(layers).values() if isinstance(thing, type)}
+
+EXAMPLES = {name: make for name, make in _ALL.items() if name in _KNOWN}
 """Class -> models of it that are analysed and measured; older versions have fewer."""
 
 STEPS = "its steps are not told apart"

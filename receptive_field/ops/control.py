@@ -30,10 +30,10 @@ PASS = Op(_first, first_shape, _same_value, may_be_list=True)
 
 register(
     "Identity StopGradient PreventGradient Snapshot PlaceholderWithDefault "
-    "ReadVariableOp DebugIdentity DebugIdentityV2 RefIdentity "
-    "_ReadVariablesOp XlaSharding Print PrintV2",
+    "DebugIdentity DebugIdentityV2 RefIdentity XlaSharding Print PrintV2",
     PASS,
 )
+register("ReadVariableOp _ReadVariablesOp", PASS._replace(may_be_list=False))
 
 
 def _ensured_shape(call: Call) -> Sequence[Shape]:
