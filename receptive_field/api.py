@@ -64,8 +64,9 @@ def compute_receptive_field(
       model: a path to a graph file, a GraphDef, a ``tf.Graph``, or a ``tf.Tensor``
         (which then is the output).
       output: the tensor whose features are asked about: its name, or the tensor.
-        Found where only one candidate exists; if that has no spatial axes (the
-        scores of a classifier), the last feature map before it is taken.
+        Found where only one candidate exists; if that has no spatial axes with more
+        than one position (the scores of a classifier), the last feature map before it
+        is taken, and ``ReceptiveField.output`` names it.
       input: the tensor that they see: likewise.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
         images. None takes what the graph says, "unknown" ignores that.
@@ -140,7 +141,7 @@ def ask(
     answer."""
     question = Question.ask(model, input, [output], options)
     field = question.answer()
-    if output is None and field.local is None:
+    if output is None and not question.output_has_positions(field):
         question, field = question.at_last_feature_map() or (question, field)
     return question, field
 
@@ -346,6 +347,16 @@ class Question:
         without = backward(self.scope, self.inference, output, cut=edges)
         names = upstream(self.scope, found.global_edges).get(output[0], ())
         return self._with_local(field, without.get(start), output, names)
+
+    def output_has_positions(self, field: ReceptiveField) -> bool:
+        """Whether the only output has spatial axes with more than one position."""
+        ((_, output),) = (self.outputs or {}).items()
+        shape = self.inference.shape(output)
+        if shape is None:
+            return field.local is not None
+        sizes = list(shape)
+        del sizes[self._channel_axis(len(shape))]
+        return any(size != 1 for size in sizes[1:])
 
     def at_last_feature_map(self) -> tuple[Question, ReceptiveField] | None:
         """The question about the last tensor below the output that still has positions,

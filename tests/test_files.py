@@ -14,7 +14,7 @@ from receptive_field.sources.messages import GraphDef
 
 GRAPH = graph_def(placeholder(), conv("layer", "input", 5, 2))
 ANSWER = [5, 5, 2, 2, 0, 0]
-BINARY = GRAPH.SerializeToString()
+BINARY = GRAPH.SerializeToString(deterministic=True)
 TEXT = text_format.MessageToString(GRAPH).encode()
 
 
@@ -49,6 +49,7 @@ def test_the_content_decides_the_format(tmp_path, name, content):
         (gzip.compress(BINARY, mtime=0)[:12] + b"garbage" * 9, "cannot read"),
         (b"node " + b"{ attr { value { func " * 3000, "not the text of a GraphDef"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "bytes",
 )
 def test_files_that_are_no_graphs(tmp_path, content, message):
     path = tmp_path / "graph.pb"
@@ -108,7 +109,7 @@ def test_messages_do_not_collide_with_those_of_tensorflow(first):
         "from google.protobuf import text_format\n"
         "from receptive_field.sources.messages import GraphDef\n"
         "theirs = graph.as_graph_def()\n"
-        "ours = GraphDef.FromString(theirs.SerializeToString())\n"
+        "ours = GraphDef.FromString(theirs.SerializeToString(deterministic=True))\n"
         "assert text_format.Parse(str(theirs), GraphDef()) == ours\n"
         "for model in (graph, theirs, ours, y):\n"
         "  print(*rf.compute_receptive_field(model))\n"

@@ -101,6 +101,38 @@ def test_a_keras_2_model_with_a_subclass():
     assert list(rf.compute_receptive_field(own)) == [3, 3, 2, 2, 0, 0]
 
 
+def through_attention(image):
+    return layers.MultiHeadAttention(2, 4, attention_axes=(2,))(image, image)
+
+
+@pytest.mark.parametrize(
+    ("build", "size"),
+    [
+        (through_attention, [np.inf, 1]),
+        (
+            lambda x: layers.Reshape((8, 8, 2))(layers.Dense(128)(layers.Flatten()(x))),
+            2,
+        ),
+        (layers.UnitNormalization(axis=[1, 2]), 2),
+    ],
+)
+def test_an_output_with_positions_is_never_passed_over(build, size):
+    """Though every path to it sees a whole axis."""
+    image = keras.Input((8, 8, 2))
+    field = rf.compute_receptive_field(keras.Model(image, build(image)))
+    assert field.size.tolist() == ([np.inf] * size if isinstance(size, int) else size)
+
+
+def test_the_output_of_a_recurrent_layer():
+    steps = keras.Input((6, 2))
+    x = layers.MaxPooling1D(2)(steps)
+    model = keras.Model(steps, layers.GRU(3, return_sequences=True, name="gru")(x))
+    field = rf.compute_receptive_field(model)
+    assert field.output == "gru"
+    assert field.is_global
+    assert not field.exact
+
+
 def test_the_default_output_is_the_last_feature_map(model):
     assert rf.compute_receptive_field(model).output == "dropout"
     scores = rf.compute_receptive_field(model, output="scores")
