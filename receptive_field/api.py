@@ -69,7 +69,8 @@ def compute_receptive_field(
         is taken, and ``ReceptiveField.output`` names it.
       input: the tensor that they see: likewise.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
-        images. None takes what the graph says, "unknown" ignores that.
+        images; None for an axis of any size. None alone takes what the graph says,
+        "unknown" ignores that.
       stop_propagation: inputs whose name starts with one of these strings are not
         followed.
       global_context: whether paths over a whole axis (global pooling, attention) count:
@@ -659,7 +660,8 @@ def _sizes(resolution: Resolution, count: int) -> list[int | None]:
         sizes = [None if s is None else operator.index(s) for s in resolution]
     except TypeError:
         raise ReceptiveFieldError(
-            f"input_resolution must hold integers; it is {resolution!r}."
+            "input_resolution must be a list of integers such as [224, 224]; it is "
+            f"{resolution!r}."
         ) from None
     if len(sizes) != count or any(size is not None and size < 1 for size in sizes):
         raise ReceptiveFieldError(
