@@ -446,11 +446,14 @@ def _set_weights(
             if tensor.dtype in _WIDE and value.size > 1 and weight.scale is not None:
                 tensor.CopyFrom(tf.make_tensor_proto(value))
             continue
+        resource = tf.resource.as_datatype_enum
+        if node.op == "Placeholder" and node.attr["dtype"].type != resource:
+            continue  # An input of which the shape counts, no captured variable.
         by_handle = node.op in ("VarHandleOp", "Placeholder")
         if not by_handle and node.op not in ("VariableV2", "Variable"):
             continue
         dtype = weight.dtype or node.attr["dtype"].type
-        if dtype == tf.resource.as_datatype_enum:
+        if dtype == resource:
             continue
         if by_handle:
             node.op = "VarHandleOp"

@@ -108,6 +108,15 @@ def test_tokens_are_measured():
     assert measured.region.tolist() == [[3, 5]]
 
 
+def test_an_input_of_which_the_shape_counts_too():
+    @tf.function(input_signature=[tf.TensorSpec((1, 8, 8, 1))])
+    def network(image):
+        return tf.nn.max_pool2d(image * tf.ones_like(image), 3, 1, "VALID")
+
+    measured = rf.measure_receptive_field(network, feature=[2, 3])
+    assert measured.region.tolist() == [[2, 4], [3, 5]]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
