@@ -141,7 +141,7 @@ def test_a_network_that_does_not_run():
         rf.measure_receptive_field(graph, output="own")
 
 
-def test_another_backend_of_keras():
+def test_another_backend_of_keras(tmp_path):
     program = (
         "import keras, receptive_field as rf\n"
         "model = keras.Sequential([keras.layers.Conv2D(2, 3)])\n"
@@ -150,7 +150,7 @@ def test_another_backend_of_keras():
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={"KERAS_BACKEND": "jax", "HOME": "/nonexistent"},
+        env={"KERAS_BACKEND": "jax", "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,

@@ -13,9 +13,8 @@ from receptive_field.ops.registry import first_shape, same
 
 
 @pytest.fixture
-def own_ops(monkeypatch):
+def own_ops():
     """Rules that are registered in a test are gone afterwards."""
-    monkeypatch.setattr("receptive_field.ops.custom.OPS", OPS)
     before = dict(OPS)
     yield
     OPS.clear()
