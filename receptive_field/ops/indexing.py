@@ -9,6 +9,7 @@ import numpy as np
 from receptive_field.axis_map import (
     IDENTITY,
     AxisMap,
+    periodic,
     remainder,
     sampling,
     shift,
@@ -19,12 +20,15 @@ from receptive_field.graph.axes import (
     FULL_BOUND,
     SAME,
     Axis,
+    Factor,
     Relation,
+    Slot,
+    Thread,
     fixed,
     follow,
     local,
 )
-from receptive_field.graph.sizes import Size, divides
+from receptive_field.graph.sizes import Size, divides, product
 from receptive_field.ops.elementwise import broadcast_relation
 from receptive_field.ops.registry import (
     Call,
@@ -75,13 +79,13 @@ def _gather(call: Call, output: int) -> Relations:
     batch = call.attribute("batch_dims", 0)
     added = len(indices) - batch
     axes: list[Axis] = [follow(a) for a in range(axis)]
-    axes.append(_picked(call, axis, added, shape[axis]))
+    axes.append(_picked(call, axis, indices[batch:], shape[axis]))
     axes += [follow(a + added - 1) for a in range(axis + 1, len(shape))]
     places = [a if a < batch else axis + a - batch for a in range(len(indices))]
     return [Relation(tuple(axes)), Relation(tuple(map(follow, places))), *rest]
 
 
-def _picked(call: Call, axis: int, added: int, size: Size) -> Axis:
+def _picked(call: Call, axis: int, places: Sequence[Size], size: Size) -> Axis:
     """How the gathered axis follows the axis (or axes) of the indices."""
     values = call.integers(1)
     if values is None or not values or len(values) > LARGEST_TABLE:
@@ -90,16 +94,23 @@ def _picked(call: Call, axis: int, added: int, size: Size) -> Axis:
     known = [position for position in positions if isinstance(position, int)]
     if len(known) < len(positions):
         return FULL_BOUND
-    if added == 1:
-        return follow(axis, positions_map(known))
-    return fixed(min(known), max(known), exact=len(known) == 1)
+    if product(places) != len(known):  # Each item of a batch has its own.
+        return fixed(min(known), max(known), exact=False)
+    if not places:
+        return fixed(known[0], known[0])
+    row = len(known) // int(places[0])  # type: ignore[arg-type]
+    picked = positions_map(known, row)
+    if len(places) == 1:
+        return follow(axis, picked)
+    factors = [Factor(n, Slot(axis + i), IDENTITY) for i, n in enumerate(places)]
+    return (Thread((factors[0]._replace(size=None), *factors[1:]), picked),)
 
 
-def positions_map(positions: Sequence[int]) -> AxisMap:
-    """The map from a list of positions: an even one if they are evenly spaced."""
-    steps = set(np.diff(positions).tolist())
+def positions_map(positions: Sequence[int], row: int = 1) -> AxisMap:
+    """The map from a list of positions: an even one if rows are evenly spaced."""
+    steps = np.unique(np.subtract(positions[row:], positions[:-row])).tolist()
     if len(steps) == 1:
-        return sampling(positions[0], steps.pop())
+        return periodic(steps[0], [(p, p) for p in positions[:row]])
     return table((p, p) for p in positions)
 
 
