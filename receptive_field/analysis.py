@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import Any
 
 from receptive_field.axis_map import AxisMap
 from receptive_field.errors import GraphError, ReceptiveFieldError, UnsupportedOpsError
@@ -22,9 +23,6 @@ from receptive_field.graph.axes import (
     needs_everything,
     ranked,
     source,
-    through,
-    united,
-    widened,
 )
 from receptive_field.graph.graph import (
     Graph,
@@ -32,6 +30,14 @@ from receptive_field.graph.graph import (
     Tensor,
     strongly_connected,
     topological_order,
+)
+from receptive_field.graph.joins import (
+    Paths,
+    gathered,
+    settled,
+    through,
+    united,
+    widened,
 )
 from receptive_field.inference import Inference
 from receptive_field.ops import Call, rule_of
@@ -59,7 +65,10 @@ class Scope:
     """Nodes that depend on each other although they form no loop."""
 
     def settle(
-        self, state: State, visit: Callable[[int], None], backward: bool = False
+        self,
+        state: dict[Tensor, Any],
+        visit: Callable[[int], None],
+        backward: bool = False,
     ) -> None:
         """Visits all nodes in their order (or against it), loops until they settle.
 
@@ -84,8 +93,8 @@ class Scope:
 
     def _round(
         self,
-        state: State,
-        before: State,
+        state: dict[Tensor, Any],
+        before: dict[Tensor, Any],
         indices: Sequence[int],
         visit: Callable[[int], None],
     ) -> bool:
@@ -184,14 +193,14 @@ def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
     return op.relations(Call(node, inference), tensor[1])
 
 
-def _combined(node: Node, upper: Relation, lower: Relation) -> Relation | None:
+def _combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
     try:
         return through(upper, lower)
     except IndexError:
         raise _rank_error(node) from None
 
 
-def _merged(node: Node, one: Relation | None, two: Relation) -> Relation:
+def _merged(node: Node, one: Paths | None, two: Paths) -> Paths:
     if one is None:
         return two
     try:
@@ -207,7 +216,7 @@ def _rank_error(node: Node) -> GraphError:
     )
 
 
-Arrival = Callable[[Tensor, Relation | None, Relation, Node], None]
+Arrival = Callable[[Tensor, Paths | None, Paths, Node], None]
 """Told of a path that reaches a tensor: the tensor, what was known of it before, the
 relation of this path, and the node that the path came through."""
 
@@ -231,12 +240,16 @@ def backward(
       ReceptiveFieldError: if any op in the scope has no rule, or cannot be analysed.
     """
     nodes = scope.graph.nodes
-    state: State = {output: SAME}
+    state: dict[Tensor, Paths] = {output: SAME}
     missing: set[int] = set()
     produced: dict[int, list[Tensor]] = {output[0]: [output]}
 
     def visit(index: int) -> None:
         for tensor in produced.get(index, ()):
+            whole = gathered(state[tensor])
+            if whole is None:
+                continue
+            state[tensor] = whole
             if rule_of(nodes[index]) is None:
                 missing.add(index)  # What lies below may have no rule either.
                 rules: Relations = [ALL_BOUND] * len(nodes[index].inputs)
@@ -246,7 +259,7 @@ def backward(
                 rule = rules[number]
                 if rule is None or (tensor, number) in cut:
                     continue
-                found = _combined(nodes[index], state[tensor], rule)
+                found = _combined(nodes[index], whole, rule)
                 if found is None:
                     continue
                 before = state.get(below)
@@ -262,7 +275,8 @@ def backward(
         for node in (nodes[index] for index in sorted(missing)):
             found.setdefault(node.op, []).append(node.name)
         raise UnsupportedOpsError(found)
-    return state
+    closed = ((tensor, settled(paths)) for tensor, paths in state.items())
+    return {tensor: relation for tensor, relation in closed if relation is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +324,7 @@ def forward(
                 if broken is not None and rule_of(nodes[index]) is None:
                     raise broken
                 rules = relations(scope, inference, tensor)
-                whole = state.get(tensor) if index in looping else None
+                whole: Paths | None = state.get(tensor) if index in looping else None
                 for number, below in edges:
                     rule = rules[number]
                     if rule is not None and below in errors:
@@ -330,8 +344,9 @@ def forward(
             except ReceptiveFieldError as error:
                 errors[tensor] = error
                 continue
-            if whole is not None:
-                state[tensor] = whole
+            closed = None if whole is None else settled(whole)
+            if closed is not None:
+                state[tensor] = closed
 
     scope.settle(state, visit)
     return Forward(state, errors, global_edges)
@@ -356,9 +371,10 @@ def upstream(scope: Scope, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
     return found
 
 
-def _becomes_global(before: Relation, after: Relation, spatial: Sequence[int]) -> bool:
-    return any(
-        needs_everything(after, axis) and not needs_everything(before, axis)
+def _becomes_global(before: Relation, after: Paths, spatial: Sequence[int]) -> bool:
+    closed = settled(after)
+    return closed is not None and any(
+        needs_everything(closed, axis) and not needs_everything(before, axis)
         for axis in spatial
     )
 
@@ -393,12 +409,10 @@ def find_misalignment(
     came_through: dict[Tensor, str] = {}
     meetings: list[Meeting] = []
 
-    def arrival(
-        tensor: Tensor, before: Relation | None, path: Relation, node: Node
-    ) -> None:
+    def arrival(tensor: Tensor, before: Paths | None, path: Paths, node: Node) -> None:
         if before is not None and tensor in from_input and not meetings:
             counted = _positions(ranked(from_input[tensor], rank), axes)
-            maps = _disagreement(before, path, counted)
+            maps = _disagreement(settled(before), settled(path), counted)
             if maps is not None:
                 names = (came_through[tensor], node.name)
                 meetings.append(Meeting(scope.graph.name_of(tensor), names, maps))
@@ -414,8 +428,10 @@ def _positions(relation: Relation, axes: Sequence[int]) -> set[int]:
 
 
 def _disagreement(
-    one: Relation, two: Relation, axes: set[int]
+    one: Relation | None, two: Relation | None, axes: set[int]
 ) -> tuple[AxisMap, AxisMap] | None:
+    if one is None or two is None:
+        return None
     rank = max(len(one.axes), len(two.axes), max(axes, default=-1) + 1)
     for axis in sorted(axes):
         (first, a), (second, b) = (

@@ -451,9 +451,12 @@ class Question:
         relation = ranked(relation, self.rank)
         axes = [self._axis(output, axis, relation.axes[axis]) for axis in self.spatial]
         shape = self.inference.shape(output)
-        channels = set() if shape is None else {self._channel_axis(len(shape))}
-        if relation.parts - channels:
-            axes = [replace(axis, map=axis.map.as_bound()) for axis in axes]
+        channels = None if shape is None else self._channel_axis(len(shape))
+        bounds = {below for above, below in relation.parts if above != channels}
+        axes = [
+            replace(a, map=a.map.as_bound()) if a.input_axis in bounds else a
+            for a in axes
+        ]
         return ReceptiveField(self.input, name, tuple(axes[::-1]))
 
     def _axis(self, output: Tensor, input_axis: int, axis: Axis) -> SpatialAxis:

@@ -487,6 +487,61 @@ def one_sided(first: Bound = -INFINITY, last: Bound = INFINITY) -> AxisMap:
     return AxisMap((Periodic(1, ((first, last),)),))
 
 
+def piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
+    """Each map at its own positions, which do not overlap, out of ``total``.
+
+    Where all ``total`` positions go on evenly, so does the result beyond them.
+
+    >>> piecewise([(range(2), shift(5)), (range(2, 4), shift(5))], 4) == shift(5)
+    True
+
+    Raises:
+      ValueError: if an offset is unknown.
+    """
+    windows: list[MaybeWindow] = [None] * total
+    gap: Bound = 1
+    exact = True
+    flags: list[bool | None] = []
+    for positions, axis_map in pieces:
+        for u in positions:
+            windows[u] = axis_map.window(u)
+        gap = max([gap, *(strand.gap for strand in axis_map.strands)])
+        exact &= axis_map.exact
+        flags.append(axis_map.aligned)
+        if len(axis_map.strands) > 1:  # What lies between two is not known.
+            gap = INFINITY
+    even = _evenly(windows)
+    strand: Periodic | Table = Table(0, tuple(windows), gap, exact)
+    if even is not None:
+        strand = even._replace(gap=gap, exact=exact)
+    found = _single(strand)
+    return found if found.is_none else AxisMap(found.strands, _all_aligned(flags))
+
+
+LONGEST_PIECED_PERIOD = 64
+"""Longer periods are not looked for in the positions of joined pieces."""
+
+
+def _evenly(windows: Sequence[MaybeWindow]) -> Periodic | None:
+    """The shortest period that explains all windows, at least twice."""
+    total = len(windows)
+    if total == 1:
+        return Periodic(0, tuple(windows))
+    for period in range(1, min(total // 2, LONGEST_PIECED_PERIOD) + 1):
+        some = next((i for i in range(period) if windows[i] is not None), None)
+        if some is None:
+            continue
+        one, two = windows[some], windows[some + period]
+        if one is None or two is None:
+            continue
+        end = next((e for e in (0, 1) if _is_finite(one[e], two[e])), None)
+        advance = 0 if end is None else int(two[end]) - int(one[end])
+        moved = (_shifted(windows[i - period], advance) for i in range(period, total))
+        if all(a == b for a, b in zip(moved, windows[period:], strict=True)):
+            return Periodic(advance, tuple(windows[:period]))
+    return None
+
+
 @lru_cache(maxsize=256)
 def quotient(divisor: int) -> AxisMap:
     """Position u depends on ``u // divisor``: the outer part of a merged axis."""

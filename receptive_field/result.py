@@ -132,7 +132,9 @@ class ReceptiveField:
         """The input region that each feature sees (equations for u0 and v0).
 
         Args:
-          y: integer feature coordinates of shape ``(..., d)``, x first.
+          y: integer feature coordinates of shape ``(..., d)``, x first: one for each
+            spatial axis of the input, along the output axis that follows it
+            (``axes[i].output_axis``; in a transposed map that is another one).
 
         Returns:
           int64 array of shape ``(..., d, 2)``: first and last position per axis,

@@ -419,11 +419,9 @@ EXAMPLES = {name: make for name, make in _ALL.items() if name in _KNOWN}
 """Class -> models of it that are analysed and measured; older versions have fewer."""
 
 STEPS = "its steps are not told apart"
-PARTS = "what is joined, part by part, along a spatial axis is not told apart"
+WHOLE = "of an axis that is seen whole, what lies below may leave out an end"
 
 BOUNDS: dict[str, str] = {
-    **_by_rank("AdaptiveAveragePooling", lambda name, rank: PARTS),
-    **_by_rank("AdaptiveMaxPooling", lambda name, rank: PARTS),
     **dict.fromkeys(
         words(
             "Bidirectional GRU GRUCell LSTM LSTMCell RNN SimpleRNN SimpleRNNCell "
@@ -434,12 +432,7 @@ BOUNDS: dict[str, str] = {
     "ContrastLimitedAdaptiveHistogramEqualization": "what is looked up in the "
     "histograms of tiles depends on the pixels",
     **{f"ConvLSTM{rank}D": STEPS for rank in (1, 2, 3)},
-    **dict.fromkeys(
-        words("AdditiveAttention Attention Dot"),
-        "of an axis that is seen whole, what lies below may leave out an end",
-    ),
-    "MelSpectrogram": PARTS,
-    "TimeDistributed": PARTS,
+    **dict.fromkeys(words("AdditiveAttention Attention Dot MelSpectrogram"), WHOLE),
 }
 """Class -> why its result may be larger than the truth."""
 

@@ -74,16 +74,29 @@ Axis = tuple[Thread, ...]
 """How one axis of B follows A; several threads where paths disagree about it."""
 
 
+class Piece(NamedTuple):
+    """The positions ``first .. last`` of an axis of ``total`` positions."""
+
+    axis: int
+    first: int
+    last: int
+    total: int
+
+
 class Relation(NamedTuple):
     """How every axis of B follows the axes of A."""
 
     axes: tuple[Axis, ...]
     any_rank: str = ""
     """What it says of every axis, where the rank is not known or does not matter."""
-    parts: frozenset[int] = frozenset()
-    """The axes of A of which only some positions depend on B at all, as B is one of
-    several parts that are joined along them. The others are not told apart, so that
-    the relation is a bound unless A's features hold the whole axis (channels)."""
+    parts: frozenset[tuple[int, int]] = frozenset()
+    """Pairs of an axis of A and one of B: what is said of the latter holds for some
+    positions of the former only, as B is one of several parts that are joined along
+    it. Which, is not told, so that it is a bound unless A's features hold the whole
+    of their axis (channels)."""
+    piece: Piece | None = None
+    """Which positions those are, in the rule of an op that joins. What comes of them
+    further down is for `graph.joins`; here they count as ``parts``."""
 
 
 SAME = Relation((), "same")
@@ -125,6 +138,12 @@ def local(maps: Iterable[AxisMap | None]) -> Relation:
     )
 
 
+def part(relation: Relation, axis: int, piece: Piece | None = None) -> Relation:
+    """The relation to one of the parts that are joined along an axis of A."""
+    parts = frozenset((axis, below) for below in range(len(relation.axes)))
+    return relation._replace(parts=parts, piece=piece)
+
+
 def full(rank: int | None, exact: bool = True) -> Relation:
     """Every position of A needs all of B; ``rank`` is B's, None if unknown."""
     if rank is None:
@@ -163,10 +182,23 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
             tuple(whole if followed_axes(a) else unmoved(a) for a in lower.axes)
         )
     axes = tuple(_axis_through(upper.axes, axis) for axis in lower.axes)
-    parts = upper.parts
-    if lower.parts:
-        parts |= {a for axis in lower.parts for a in followed_axes(upper.axes[axis])}
-    return Relation(axes, "", parts) if all(axes) else None
+    if not all(axes):
+        return None
+    if not upper.parts and not lower.parts:
+        return Relation(axes)
+    parts = set()
+    for above, middle in upper.parts:
+        for axis, lower_axis in enumerate(lower.axes):
+            followed = followed_axes(lower_axis)
+            if not followed or middle in followed:
+                parts.add((above, axis))
+    for middle, axis in lower.parts:
+        followed = followed_axes(upper.axes[middle])
+        parts.update((above, axis) for above in followed)
+        if not followed and not _is_certain(upper.axes[middle]):
+            # It may be another part that is needed.
+            axes = tuple(_bounds(a) if i == axis else a for i, a in enumerate(axes))
+    return Relation(axes, "", frozenset(parts))
 
 
 def followed_axes(axis: Axis) -> set[int]:
@@ -175,12 +207,18 @@ def followed_axes(axis: Axis) -> set[int]:
     return {slot.axis for slot in slots if slot is not None}
 
 
+def _is_certain(axis: Axis) -> bool:
+    """Whether all of an axis of B is known to be needed."""
+    return any(_is_everything(t) and t.factors[0].map.exact for t in axis)
+
+
 def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
     if len(axis) == 1 and len(axis[0].factors) == 1:
         ((_, slot, axis_map, via),) = axis[0].factors
         if slot is None:
             # Where the way to B is a bound, so is the dependency on this position.
-            return axis if axis_map.is_global or _is_exact(upper) else _bounds(axis)
+            certain = axis_map.is_global or all(map(is_exact, upper))
+            return axis if certain else _bounds(axis)
         if slot.inner == 1 and slot.size is None and via is IDENTITY:
             above = upper[slot.axis]
             if axis_map is IDENTITY:
@@ -191,13 +229,9 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
     )
 
 
-def _is_exact(axes: Iterable[Axis]) -> bool:
-    return all(
-        factor.map.exact
-        for axis in axes
-        for thread in axis
-        for factor in thread.factors
-    )
+def is_exact(axis: Axis) -> bool:
+    """Whether all that an axis is said to see is known to matter."""
+    return all(factor.map.exact for thread in axis for factor in thread.factors)
 
 
 def _bounds(axis: Axis) -> Axis:
@@ -573,6 +607,7 @@ __all__ = [
     "SAME",
     "Axis",
     "Factor",
+    "Piece",
     "Relation",
     "Slot",
     "Thread",
@@ -581,6 +616,7 @@ __all__ = [
     "full",
     "local",
     "merge",
+    "part",
     "source",
     "through",
     "united",

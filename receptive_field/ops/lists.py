@@ -16,6 +16,7 @@ from receptive_field.graph.axes import (
     Relation,
     fixed,
     follow,
+    part,
 )
 from receptive_field.graph.sizes import Size
 from receptive_field.ops.registry import (
@@ -51,7 +52,7 @@ def _written(call: Call, number: int) -> Relation:
     if shape is None:
         return call.all_of(number, exact=False)
     axes = tuple(follow(axis + 1) for axis in range(len(shape)))
-    return Relation(axes, "", frozenset({0}))
+    return part(Relation(axes), 0)
 
 
 def _list_of(count: Size, item: Shape) -> Shape:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
-from receptive_field.errors import GraphError
+from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.axes import SAME, Relation, full
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.graph.sizes import Size, Symbolic, unknown
@@ -91,6 +91,26 @@ class Call:
         if number >= len(self):
             self.fail(f"has {len(self)} inputs, needs {number + 1}")
         return self.knowledge.value(self.node.inputs[number])
+
+    def is_constant(self, number: int) -> bool:
+        """Whether an input is known to depend on nothing, though perhaps not its value.
+
+        As zeros are, in the shape of a batch of unknown size.
+        """
+        if self.value(number) is not None:
+            return True
+        index, output = self.node.inputs[number]
+        below = Call(self.node.graph.nodes[index], self.knowledge)
+        op = rule_of(below.node)
+        if op is None or not len(below):
+            return False
+        try:
+            relations = op.relations(below, output)
+        except ReceptiveFieldError:
+            return False
+        return all(
+            r is None or below.value(i) is not None for i, r in enumerate(relations)
+        )
 
     def integers(self, number: int) -> list[Size] | None:
         """The constant value of an input as a flat list, or None if not known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from receptive_field.graph.axes import (
     FULL_BOUND,
     Axis,
     Factor,
+    Piece,
     Relation,
     Slot,
     Thread,
@@ -26,6 +28,7 @@ from receptive_field.graph.axes import (
     follow,
     local,
     merge,
+    part,
 )
 from receptive_field.graph.sizes import Size, divides, product
 from receptive_field.ops.registry import (
@@ -278,8 +281,10 @@ class _Join:
         axis = self.axis(call)
         relations: list[Relation | None] = []
         offset: Size | None = 0
-        parts = self.parts(call)
-        for number in parts:
+        # Beside nothing but constants, the only other part is padded by them.
+        varying = (n for n in self.parts(call) if not call.is_constant(n))
+        others = list(itertools.islice(varying, 2))
+        for number in self.parts(call):
             shape = call.shape(number)
             if axis is None or shape is None:
                 relations.append(call.all_of(number, exact=False))
@@ -288,8 +293,12 @@ class _Join:
             maps: list[AxisMap | None] = [IDENTITY] * len(shape)
             unknown = call.unknown_offset(axis, number)
             maps[axis] = _piece_of_whole(offset, unknown)
-            joined = frozenset({axis} if len(parts) > 1 else ())
-            relations.append(local(maps)._replace(parts=joined))
+            relation = local(maps)
+            if len(others) > 1:
+                total = (call.output_shape() or shape)[axis]
+                piece = _piece(axis, offset, shape[axis], total)
+                relation = part(relation, axis, piece)
+            relations.append(None if shape[axis] == 0 else relation)
             offset = None if offset is None else offset + shape[axis]
         relations.insert(self.axis_input % len(call), None)
         return relations
@@ -307,6 +316,12 @@ def _piece_of_whole(offset: Size | None, unknown: Hashable) -> AxisMap:
     if isinstance(offset, int):
         return shift(-offset) if offset else IDENTITY
     return IDENTITY.with_unknown_offset(unknown)
+
+
+def _piece(axis: int, offset: Size | None, size: Size, total: Size) -> Piece | None:
+    if isinstance(offset, int) and isinstance(size, int) and isinstance(total, int):
+        return Piece(axis, offset, offset + size - 1, total)
+    return None
 
 
 for _name, _number in {"ConcatV2": -1, "Concat": 0}.items():
@@ -338,8 +353,11 @@ def _pack(call: Call, output: int) -> Relations:
             relations.append(call.all_of(number, exact=False))
         else:
             axes = [a for a in range(len(shape) + 1) if a != axis]
-            parts = frozenset({axis} if len(call) > 1 else ())
-            relations.append(Relation(tuple(map(follow, axes)), "", parts))
+            relation = Relation(tuple(map(follow, axes)))
+            if len(call) > 1:
+                piece = Piece(axis, number, number, len(call))
+                relation = part(relation, axis, piece)
+            relations.append(relation)
     return relations
 
 
