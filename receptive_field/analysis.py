@@ -66,7 +66,7 @@ class Scope:
 
     def settle(
         self,
-        state: dict[Tensor, Any],
+        states: Sequence[dict[Tensor, Any]],
         visit: Callable[[int], None],
         backward: bool = False,
     ) -> None:
@@ -85,32 +85,29 @@ class Scope:
             for index in indices:
                 visit(index)
             if position in ends:
-                members = set(indices)
-                before = {t: r for t, r in state.items() if t[0] in members}
-                while self._round(state, before, indices, visit):
-                    before = {t: r for t, r in state.items() if t[0] in members}
+                while self._round(states, indices, visit):
+                    pass
             position = end
 
     def _round(
         self,
-        state: dict[Tensor, Any],
-        before: dict[Tensor, Any],
+        states: Sequence[dict[Tensor, Any]],
         indices: Sequence[int],
         visit: Callable[[int], None],
     ) -> bool:
         """Visits the nodes of a loop once more; whether that made a difference."""
         members = set(indices)
+        old = [{t: r for t, r in s.items() if t[0] in members} for s in states]
         for index in indices:
             visit(index)
-        grown = [
-            tensor
-            for tensor, relation in state.items()
-            if tensor[0] in members and relation != before.get(tensor)
-        ]
-        for tensor in grown:
-            if tensor in before:
-                state[tensor] = widened(before[tensor], state[tensor])
-        return bool(grown)
+        grown = False
+        for state, before in zip(states, old, strict=True):
+            for tensor, relation in state.items():
+                if tensor[0] in members and relation != before.get(tensor):
+                    grown = True
+                    if tensor in before:
+                        state[tensor] = widened(before[tensor], relation)
+        return grown
 
     def in_loop(self) -> set[int]:
         """The nodes that may be visited more than once."""
@@ -230,11 +227,8 @@ def backward(
     inference: Inference,
     output: Tensor,
     arrival: Arrival | None = None,
-    cut: Collection[Edge] = (),
 ) -> State:
     """How the output depends on every tensor below it, down to the input.
-
-    Edges that are ``cut`` are not followed.
 
     Raises:
       ReceptiveFieldError: if any op in the scope has no rule, or cannot be analysed.
@@ -257,7 +251,7 @@ def backward(
                 rules = relations(scope, inference, tensor)
             for number, below in scope.edges(index):
                 rule = rules[number]
-                if rule is None or (tensor, number) in cut:
+                if rule is None:
                     continue
                 found = _combined(nodes[index], whole, rule)
                 if found is None:
@@ -269,7 +263,7 @@ def backward(
                     arrival(below, before, found, nodes[index])
                 state[below] = _merged(nodes[below[0]], before, found)
 
-    scope.settle(state, visit, backward=True)
+    scope.settle([state], visit, backward=True)
     if missing:
         found: dict[str, list[str]] = {}
         for node in (nodes[index] for index in sorted(missing)):
@@ -288,13 +282,20 @@ class Forward:
     """Why tensors could not be analysed."""
     global_edges: dict[Edge, None]
     """Where local paths come to depend on a whole axis of the input, in order."""
+    local_state: State
+    """The state without the paths over these edges, where that differs."""
+    reached: set[Tensor]
+    """The tensors where it differs."""
+
+    def local(self, tensor: Tensor) -> Relation | None:
+        """How a tensor depends on the input without the paths over global edges."""
+        return (self.local_state if tensor in self.reached else self.state).get(tensor)
 
 
 def forward(
     scope: Scope,
     inference: Inference,
     spatial: Sequence[int] = (),
-    exclude_global: bool = False,
     asked: Iterable[Tensor] = (),
 ) -> Forward:
     """How every tensor of the scope depends on the input.
@@ -305,51 +306,62 @@ def forward(
       scope: what is analysed.
       inference: shapes and values.
       spatial: the axes of the input that count for global edges.
-      exclude_global: whether global edges are left out.
       asked: tensors that are wanted although nothing reads them; the first output of
         every node always is.
     """
     nodes = scope.graph.nodes
-    state: State = {scope.input: SAME}
-    errors: dict[Tensor, ReceptiveFieldError] = {}
-    global_edges: dict[Edge, None] = {}
+    found = Forward({scope.input: SAME}, {}, {}, {}, set())
+    state, errors = found.state, found.errors
     wanted = _outputs_wanted(scope, asked)
     looping = scope.in_loop()
 
     def visit(index: int) -> None:
-        edges = scope.edges(index)
         for tensor in wanted.get(index, [(index, 0)]):
             try:
-                broken = next((errors[t] for _, t in edges if t in errors), None)
-                if broken is not None and rule_of(nodes[index]) is None:
-                    raise broken
-                rules = relations(scope, inference, tensor)
-                whole: Paths | None = state.get(tensor) if index in looping else None
-                for number, below in edges:
-                    rule = rules[number]
-                    if rule is not None and below in errors:
-                        raise errors[below]
-                    if rule is None or below not in state:
-                        continue
-                    found = _combined(nodes[index], rule, state[below])
-                    if found is None:
-                        continue
-                    if rule is not SAME and _becomes_global(
-                        state[below], found, spatial
-                    ):
-                        global_edges[tensor, number] = None
-                        if exclude_global:
-                            continue
-                    whole = _merged(nodes[index], whole, found)
+                depends(tensor, scope.edges(index))
             except ReceptiveFieldError as error:
                 errors[tensor] = error
-                continue
-            closed = None if whole is None else settled(whole)
-            if closed is not None:
-                state[tensor] = closed
 
-    scope.settle(state, visit)
-    return Forward(state, errors, global_edges)
+    def depends(tensor: Tensor, edges: list[tuple[int, Tensor]]) -> None:
+        node = nodes[tensor[0]]
+        broken = next((errors[t] for _, t in edges if t in errors), None)
+        if broken is not None and rule_of(node) is None:
+            raise broken
+        rules = relations(scope, inference, tensor)
+        again = tensor[0] in looping
+        whole: Paths | None = state.get(tensor) if again else None
+        local: Paths | None = found.local_state.get(tensor) if again else None
+        for number, below in edges:
+            rule = rules[number]
+            if rule is not None and below in errors:
+                raise errors[below]
+            if rule is None or below not in state:
+                continue
+            path = _combined(node, rule, state[below])
+            apart = below in found.reached
+            local_below = found.local(below) if apart else state[below]
+            local_path = None
+            if local_below is not None:
+                local_path = _combined(node, rule, local_below) if apart else path
+                if rule is not SAME and _becomes_global(
+                    local_below, local_path, spatial
+                ):
+                    found.global_edges[tensor, number] = None
+                    local_path = None
+            if local_path is not path and tensor not in found.reached:
+                found.reached.add(tensor)
+                local = whole
+            if path is not None:
+                whole = _merged(node, whole, path)
+            if local_path is not None and tensor in found.reached:
+                local = _merged(node, local, local_path)
+        for paths, where in ((whole, state), (local, found.local_state)):
+            closed = None if paths is None else settled(paths)
+            if closed is not None:
+                where[tensor] = closed
+
+    scope.settle([state, found.local_state], visit)
+    return found
 
 
 def upstream(scope: Scope, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
@@ -371,8 +383,10 @@ def upstream(scope: Scope, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
     return found
 
 
-def _becomes_global(before: Relation, after: Paths, spatial: Sequence[int]) -> bool:
-    closed = settled(after)
+def _becomes_global(
+    before: Relation, after: Paths | None, spatial: Sequence[int]
+) -> bool:
+    closed = None if after is None else settled(after)
     return closed is not None and any(
         needs_everything(closed, axis) and not needs_everything(before, axis)
         for axis in spatial

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from receptive_field.analysis import (
-    Forward,
     Scope,
     backward,
     find_misalignment,
@@ -343,11 +342,9 @@ class Question:
         field = self._field(name, output, state[start])
         if not field.is_global:
             return field
-        found = forward(self.scope, self.inference, self.spatial, exclude_global=True)
-        edges = {edge for edge in found.global_edges if edge[0] in state}
-        without = backward(self.scope, self.inference, output, cut=edges)
+        found = forward(self.scope, self.inference, self.spatial, [output])
         names = upstream(self.scope, found.global_edges).get(output[0], ())
-        return self._with_local(field, without.get(start), output, names)
+        return self._with_local(field, found.local(output), output, names)
 
     def output_has_positions(self, field: ReceptiveField) -> bool:
         """Whether the only output has spatial axes with more than one position."""
@@ -364,13 +361,12 @@ class Question:
         and its answer."""
         order = {tensor: name for name, tensor in self.layers.items()}
         tensors = list(order) or [(index, 0) for index in self.scope.order]
-        state = forward(
-            self.scope, self.inference, self.spatial, exclude_global=True
-        ).state
+        found = forward(self.scope, self.inference, self.spatial, tensors)
         for tensor in reversed(tensors):
-            if tensor in state:
+            local = found.local(tensor)
+            if local is not None:
                 name = order.get(tensor) or self.scope.graph.name_of(tensor)
-                axes = self._field(name, tensor, state[tensor]).axes
+                axes = self._field(name, tensor, local).axes
                 if all(axis.output_axis is not None for axis in axes):
                     question = replace(self, outputs={name: tensor})
                     return question, question.answer()
@@ -382,17 +378,9 @@ class Question:
         If it is ``strict``, an output that cannot be analysed is an error.
         """
         asked = list((self.outputs or {}).values())
-
-        def passed(exclude_global: bool) -> Forward:
-            return forward(
-                self.scope, self.inference, self.spatial, exclude_global, asked
-            )
-
-        found = without = passed(exclude_global=True)
-        if found.global_edges:
-            found = passed(exclude_global=False)
+        found = forward(self.scope, self.inference, self.spatial, asked)
         state, errors = found.state, found.errors
-        names = upstream(self.scope, without.global_edges)
+        names = upstream(self.scope, found.global_edges)
         name_of = self.scope.graph.name_of
         outputs = self.outputs
         if outputs is None:
@@ -410,7 +398,7 @@ class Question:
                     continue
                 if field.is_global:
                     nodes = names.get(tensor[0], ())
-                    local = without.state.get(tensor)
+                    local = found.local(tensor)
                     field = self._with_local(field, local, tensor, nodes)
                 fields[name] = field
             if strict and name not in fields:

@@ -216,11 +216,15 @@ def _tokens(make_layer: Callable[[Random], Any]) -> Make:
     )
 
 
+KERAS_VERSION = tuple(map(int, keras.__version__.split(".")[:2]))
+INTERPOLATIONS = words("nearest bilinear bicubic lanczos3 lanczos5") + (
+    ["area"] if KERAS_VERSION >= (3, 13) else []
+)
+
+
 def _resizing(random: Random) -> Example:
     shape = random.shape(2)
-    interpolation = random.of(
-        "nearest", "bilinear", "bicubic", "area", "lanczos3", "lanczos5"
-    )
+    interpolation = random.of(*INTERPOLATIONS)
     new = random.one(3, 12), random.one(3, 12)
     return Example(shape, layers.Resizing(*new, interpolation=interpolation))
 
@@ -254,12 +258,14 @@ def _by_rank(name: str, make: Callable[[str, int], Any]) -> dict[str, Any]:
     return {f"{name}{rank}D": make(f"{name}{rank}D", rank) for rank in (1, 2, 3)}
 
 
-ACTIVATIONS = words(
+_ALL_ACTIVATIONS = words(
     "relu relu6 leaky_relu elu selu gelu silu sigmoid hard_sigmoid hard_silu tanh "
     "softplus softsign mish exponential linear celu glu hard_tanh hard_shrink "
     "log_sigmoid soft_shrink softmax sparse_plus squareplus tanh_shrink threshold "
     "sparse_sigmoid log_softmax"
 )
+ACTIVATIONS = [n for n in _ALL_ACTIVATIONS if hasattr(keras.activations, n)]
+"""Older versions have fewer."""
 
 AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "AugMix": {},
@@ -352,7 +358,7 @@ _ALL: dict[str, Make] = {
         ),
     ),
     "MultiHeadAttention": _multi_head("MultiHeadAttention", num_heads=2, key_dim=2),
-    "Normalization": _named("Normalization", mean=0.5, variance=2.0),
+    "Normalization": _named("Normalization", mean=[0.5, 1.0], variance=[2.0, 3.0]),
     "PReLU": _plain(2, lambda r: layers.PReLU(shared_axes=r.of(None, [1, 2]))),
     "Permute": _plain(2, lambda r: layers.Permute(r.of((2, 1, 3), (1, 2, 3)))),
     "Pipeline": _plain(2, lambda r: layers.Pipeline([layers.Rescaling(2.0)])),
