@@ -5,7 +5,6 @@ from types import ModuleType
 
 from receptive_field.api import (
     EXAMPLE_GRAPH,
-    ReceptiveFields,
     compute_receptive_field,
     compute_receptive_fields,
     unsupported_ops,
@@ -21,7 +20,7 @@ from receptive_field.original import (
     get_compute_order,
     get_layer_params,
 )
-from receptive_field.result import ReceptiveField
+from receptive_field.result import ReceptiveField, ReceptiveFields
 
 __version__ = "0.1.0"
 

@@ -11,14 +11,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from receptive_field.api import Options, Question, Resolution
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.axes import SAME, follow, source
 from receptive_field.graph.graph import Graph, topological_order
 from receptive_field.graph.sizes import Size, unknown
 from receptive_field.inference import Inference
+from receptive_field.layout import Resolution
 from receptive_field.ops import OPS, Call, Window
 from receptive_field.ops.registry import Shape, no_dependency
+from receptive_field.question import Options, Question
 from receptive_field.result import ReceptiveField
 from receptive_field.sources import load
 from receptive_field.sources.model import Model

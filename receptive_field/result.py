@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -67,6 +67,20 @@ class ReceptiveField:
         The same object where there is no such path, None where there is no other.
         """
         return self.local_paths if self.is_global else self
+
+    def without_global_context(self) -> ReceptiveField:
+        """The field without the paths over a whole axis, which stay named.
+
+        Raises:
+          ReceptiveFieldError: if there are no others.
+        """
+        if self.local is None:
+            raise ReceptiveFieldError(
+                f"without global context {self.output!r} does not depend on "
+                f"{self.input!r}: all paths see a whole axis, by "
+                f"{', '.join(map(repr, self.global_nodes))}."
+            )
+        return replace(self.local, global_nodes=self.global_nodes)
 
     def __iter__(self) -> Iterator[Any]:
         for values in (self.size, self.stride, self.padding):
@@ -274,6 +288,40 @@ class ReceptiveField:
             )
         size = axis.map.size()
         return float(-padding + (size - 1) / 2), float(stride)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveFields(Mapping[str, ReceptiveField]):
+    """Receptive fields by tensor name, in topological order.
+
+    Attributes:
+      errors: name -> why this tensor could not be analysed. Asking for one of these
+        raises that error.
+    """
+
+    _fields: Mapping[str, ReceptiveField]
+    errors: Mapping[str, ReceptiveFieldError]
+
+    def __getitem__(self, name: str) -> ReceptiveField:
+        if name in self.errors:
+            raise self.errors[name]
+        return self._fields[name]
+
+    def without_global_context(self) -> ReceptiveFields:
+        """The same without paths over a whole axis; what has no others is an error."""
+        fields, errors = {}, dict(self.errors)
+        for name, field in self._fields.items():
+            try:
+                fields[name] = field.without_global_context()
+            except ReceptiveFieldError as error:
+                errors[name] = error
+        return ReceptiveFields(fields, errors)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
 
 
 def _stride(axis_map: AxisMap) -> int | Fraction | None:

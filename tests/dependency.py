@@ -16,8 +16,8 @@ import pytest
 import tables
 
 import receptive_field as rf
-from receptive_field.api import Options, Question
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.question import Options, Question
 from receptive_field.sources import load
 
 tf = pytest.importorskip("tensorflow")

@@ -1,0 +1,356 @@
+"""A question about a model, found from what the caller names, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from receptive_field.analysis import (
+    Scope,
+    backward,
+    find_misalignment,
+    find_scope,
+    forward,
+    upstream,
+)
+from receptive_field.axis_map import INFINITY, AxisMap, constant
+from receptive_field.errors import (
+    GraphError,
+    MisalignedError,
+    NodeNotFoundError,
+    ReceptiveFieldError,
+)
+from receptive_field.graph.axes import Axis, Relation, ranked, source
+from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.sizes import Size
+from receptive_field.inference import RESOURCE, Inference
+from receptive_field.layout import Resolution, input_shape, spatial_layout
+from receptive_field.ops import Call, rule_of
+from receptive_field.ops.custom import Rule
+from receptive_field.ops.moments import batch_moments
+from receptive_field.overrides import apply_overrides
+from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
+from receptive_field.sources.model import Model
+
+StopPropagation = Sequence[str] | str | None
+
+
+class Options(NamedTuple):
+    """How a question is meant; see `compute_receptive_field`."""
+
+    input_resolution: Resolution = None
+    stop_propagation: StopPropagation = None
+    batch_norm: str = "inference"
+    overrides: Mapping[Any, Rule] | None = None
+
+
+def ask(
+    model: Model, output: Any, input: Any, options: Options
+) -> tuple[Question, ReceptiveField]:
+    """The question about one output, by default the last that has positions, and its
+    answer."""
+    question = Question.ask(model, input, [output], options)
+    field = question.answer()
+    if output is None and not question.output_has_positions(field):
+        question, field = question.at_last_feature_map() or (question, field)
+    return question, field
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An input, outputs, and all that is needed to relate them."""
+
+    scope: Scope
+    inference: Inference
+    input: str
+    outputs: Mapping[str, Tensor] | None
+    """By name; None for everything that depends on the input."""
+    rank: int
+    spatial: tuple[int, ...]
+    """The spatial axes of the input, height before width."""
+    layers: Mapping[str, Tensor]
+
+    @classmethod
+    def ask(
+        cls,
+        model: Model,
+        input_thing: Any,
+        output_things: Sequence[Any] | None,
+        options: Options,
+    ) -> Question:
+        """Finds what the caller named; without outputs, everything is asked about.
+
+        An output that is None is found, where there is only one candidate.
+        """
+        resolution, stop_propagation, batch_norm, overrides = options
+        if batch_norm not in ("inference", "graph"):
+            raise ReceptiveFieldError(
+                f"batch_norm is {batch_norm!r}; it is 'inference' or 'graph'."
+            )
+        as_in_graph = batch_norm == "graph"
+        apply_overrides(model, overrides)
+        graph = model.graph
+        one = isinstance(stop_propagation, str)
+        stop = [str(stop_propagation)] if one else list(stop_propagation or ())
+        outputs: dict[str, Tensor] | None = None
+        if output_things is not None:
+            named = [thing for thing in output_things if thing is not None]
+            outputs = dict(map(model.find, named))
+            if len(named) < len(output_things):
+                outputs |= _only_of_model(model.outputs, "output")
+        elif model.layers:
+            outputs = dict(model.layers)
+        known = [tensor[0] for tensor in (outputs or {}).values()]
+        if input_thing is not None:
+            input_name, start = model.find(input_thing)
+        elif model.inputs:
+            ((input_name, start),) = _only_of_model(model.inputs, "input").items()
+        else:
+            start = _only_input(graph, known, stop)
+            input_name = graph.name_of(start)
+        if outputs is not None and not known:
+            end = _only_output(graph, start, stop), 0
+            outputs, known = {graph.name_of(end): end}, [end[0]]
+        reached = range(len(graph)) if outputs is None else known
+        inference = Inference(graph, trains_batch_norm=as_in_graph)
+        moments = set() if as_in_graph else batch_moments(graph, inference)
+        scope = find_scope(graph, start, reached, stop, moments)
+        for name, (index, number) in (outputs or {}).items():
+            count = inference.output_count(index) if number else None
+            if count is not None and number >= count:
+                raise NodeNotFoundError(
+                    f"there is no output {name!r}: the node has {count} output(s)."
+                )
+        rank, spatial = spatial_layout(scope, inference)
+        shape = input_shape(scope, inference, rank, spatial, resolution)
+        if shape is not None:
+            inference = Inference(graph, {start: shape}, scope.carries, as_in_graph)
+        return cls(scope, inference, input_name, outputs, rank, spatial, model.layers)
+
+    def answer(self) -> ReceptiveField:
+        """The receptive field of the only output, by the backward pass."""
+        ((name, output),) = (self.outputs or {}).items()
+        start = self.scope.input
+        state = backward(self.scope, self.inference, output)
+        if start not in state:
+            raise self._independent(name)
+        field = self._field(name, output, state[start])
+        if not field.is_global:
+            return field
+        found = forward(self.scope, self.inference, self.spatial, [output])
+        names = upstream(self.scope, found.global_edges).get(output[0], ())
+        return self._with_local(field, found.local(output), output, names)
+
+    def output_has_positions(self, field: ReceptiveField) -> bool:
+        """Whether the only output has spatial axes with more than one position."""
+        ((_, output),) = (self.outputs or {}).items()
+        shape = self.inference.shape(output)
+        if shape is None:
+            return field.local is not None
+        sizes = list(shape)
+        del sizes[self._channel_axis(len(shape))]
+        return any(size != 1 for size in sizes[1:])
+
+    def at_last_feature_map(self) -> tuple[Question, ReceptiveField] | None:
+        """The question about the last tensor below the output that still has positions,
+        and its answer."""
+        order = {tensor: name for name, tensor in self.layers.items()}
+        tensors = list(order) or [(index, 0) for index in self.scope.order]
+        found = forward(self.scope, self.inference, self.spatial, tensors)
+        for tensor in reversed(tensors):
+            local = found.local(tensor)
+            if local is not None:
+                name = order.get(tensor) or self.scope.graph.name_of(tensor)
+                axes = self._field(name, tensor, local).axes
+                if all(axis.output_axis is not None for axis in axes):
+                    question = replace(self, outputs={name: tensor})
+                    return question, question.answer()
+        return None
+
+    def answers(self, strict: bool) -> ReceptiveFields:
+        """All receptive fields, by the forward pass.
+
+        If it is ``strict``, an output that cannot be analysed is an error.
+        """
+        asked = list((self.outputs or {}).values())
+        found = forward(self.scope, self.inference, self.spatial, asked)
+        state, errors = found.state, found.errors
+        names = upstream(self.scope, found.global_edges)
+        name_of = self.scope.graph.name_of
+        outputs = self.outputs
+        if outputs is None:
+            reached = (*state, *errors)
+            outputs = {name_of(t): t for t in reached if t != self.scope.input}
+        fields, failed = {}, {}
+        for name, tensor in outputs.items():
+            if tensor in errors:
+                failed[name] = errors[tensor]
+            elif tensor in state:
+                try:
+                    field = self._field(name, tensor, state[tensor])
+                except ReceptiveFieldError as error:  # Its shape makes no sense.
+                    failed[name] = error
+                    continue
+                if field.is_global:
+                    nodes = names.get(tensor[0], ())
+                    local = found.local(tensor)
+                    field = self._with_local(field, local, tensor, nodes)
+                fields[name] = field
+            if strict and name not in fields:
+                raise failed.get(name) or self._independent(name)
+        return ReceptiveFields(fields, failed)
+
+    def _with_local(
+        self,
+        field: ReceptiveField,
+        relation: Relation | None,
+        output: Tensor,
+        global_nodes: tuple[str, ...],
+    ) -> ReceptiveField:
+        """A field that sees a whole axis, beside what its other paths see."""
+        local = None
+        if relation is not None:
+            local = self._field(field.output, output, relation)
+        return replace(field, global_nodes=global_nodes, local_paths=local)
+
+    def check_aligned(self, field: ReceptiveField) -> None:
+        """Raises the error of a field that is known to be misaligned.
+
+        Raises:
+          MisalignedError: names the tensor where paths meet, and how they differ.
+        """
+        if field.aligned is False:
+            outputs = self.outputs or {}
+            tensor = outputs.get(field.output) or self.scope.graph.tensor(field.output)
+            raise self._misaligned(field.output, tensor)
+
+    def _independent(self, output: str) -> GraphError:
+        return GraphError(
+            f"the output {output!r} does not depend on the input {self.input!r}. Check "
+            "both names; does a stop_propagation cut the way?"
+        )
+
+    def _field(self, name: str, output: Tensor, relation: Relation) -> ReceptiveField:
+        relation = ranked(relation, self.rank)
+        axes = [self._axis(output, axis, relation.axes[axis]) for axis in self.spatial]
+        shape = self.inference.shape(output)
+        channels = None if shape is None else self._channel_axis(len(shape))
+        bounds = {below for above, below in relation.parts if above != channels}
+        axes = [
+            replace(a, map=a.map.as_bound()) if a.input_axis in bounds else a
+            for a in axes
+        ]
+        return ReceptiveField(self.input, name, tuple(axes[::-1]))
+
+    def _axis(self, output: Tensor, input_axis: int, axis: Axis) -> SpatialAxis:
+        output_axis, axis_map = source(axis)
+        shape = self.inference.shape(output) if output_axis is not None else None
+        input_shape = self.inference.shape(self.scope.input) or ()
+        size = shape[output_axis] if shape and output_axis is not None else None
+        if shape and output_axis == self._channel_axis(len(shape)):
+            # A feature is one position with all its channels.
+            axis_map = _over_all(axis_map, size)
+            output_axis, size = None, None
+        return SpatialAxis(
+            axis_map,
+            input_axis,
+            output_axis,
+            _number(input_shape[input_axis]) if input_shape else None,
+            _number(size),
+        )
+
+    def _channel_axis(self, rank: int) -> int:
+        channels_first = self.rank > 2 and self.spatial == tuple(range(2, self.rank))
+        return 1 if channels_first else rank - 1
+
+    def _misaligned(self, name: str, output: Tensor) -> MisalignedError:
+        scope = self.scope
+        start = "the graph is not aligned: "
+        meeting = find_misalignment(
+            scope, self.inference, output, self.spatial, self.rank
+        )
+        if meeting is None:
+            return MisalignedError(
+                f"{start}paths from {self.input!r} to {name!r} disagree about which "
+                "axis they follow."
+            )
+        described = ", the other ".join(
+            f"through {node!r} with {_described(axis_map)}"
+            for node, axis_map in zip(meeting.paths, meeting.maps, strict=True)
+        )
+        return MisalignedError(
+            f"{start}two paths from {meeting.tensor!r} to {name!r} differ: one "
+            f"{described}. compute_receptive_field gives the hull of both."
+        )
+
+
+def _described(axis_map: AxisMap) -> str:
+    stride = " and ".join(map(str, axis_map.rates)) or "none"
+    window = None if axis_map.is_floating else axis_map.window(0)
+    if window is None or INFINITY in map(abs, window):
+        return f"stride {stride}"
+    return f"stride {stride} and the first centre at {sum(window) / 2:g}"
+
+
+def _over_all(axis_map: AxisMap, size: Size | None) -> AxisMap:
+    positions = range(size) if isinstance(size, int) else ()
+    windows = [w for w in map(axis_map.window, positions) if w is not None]
+    if not windows:
+        return constant(-INFINITY, INFINITY, exact=False)
+    first, last = min(w[0] for w in windows), max(w[1] for w in windows)
+    return constant(first, last, axis_map.exact)
+
+
+def _number(size: Size | None) -> int | None:
+    return size if isinstance(size, int) else None
+
+
+def _only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+    """The only input or output that a model states, if it states any."""
+    if len(named) > 1:
+        raise NodeNotFoundError(
+            f"the model has {len(named)} {what}s: {', '.join(map(repr, named))}. Say "
+            f"which with {what}=."
+        )
+    return dict(named)
+
+
+def _only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Tensor:
+    """The placeholder that the outputs depend on, if there is one that can be meant."""
+    inference = Inference(graph)
+    found = []
+    for node in graph:
+        dtype = Call(node, inference).attribute("dtype")
+        if node.op in ("Placeholder", "PlaceholderV2") and dtype != RESOURCE:
+            shape = inference.shape((node.index, 0))
+            if shape is None or len(shape) > 2:
+                scope = find_scope(graph, (node.index, 0), outputs, stop)
+                if scope.order or not outputs or node.index in outputs:
+                    found.append(node)
+    if len(found) != 1:
+        names = ", ".join(repr(node.name) for node in found[:10])
+        whose = " or ".join(repr(graph.nodes[index].name) for index in outputs)
+        raise NodeNotFoundError(
+            f"{len(found) or 'no'} placeholders could be the input"
+            + (f" of {whose}" if whose else "")
+            + (f" ({names}). Say which with input=." if found else ". Name it: input=.")
+        )
+    return found[0].index, 0
+
+
+def _only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
+    """The last node that depends on the input, if there is only one."""
+    scope = find_scope(graph, start, range(len(graph)), stop)
+    read = {tensor[0] for index in scope.order for _, tensor in scope.edges(index)}
+    ends = [index for index in scope.order if index not in read]
+    known = [index for index in ends if rule_of(graph.nodes[index])]
+    if len(known) != 1:
+        names = ", ".join(repr(graph.nodes[index].name) for index in known[:10])
+        raise NodeNotFoundError(
+            f"{len(known)} nodes could be the output: they depend on "
+            f"{graph.name_of(start)!r} and nothing reads them"
+            + (f" ({names})" if known else "")
+            + ". Say which with output=."
+        )
+    return known[0]
