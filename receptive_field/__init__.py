@@ -9,6 +9,7 @@ from receptive_field.api import (
     compute_receptive_fields,
     unsupported_ops,
 )
+from receptive_field.costs import Cost, Costs, compute_costs
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.measurement import (
     MeasuredReceptiveField,
@@ -26,11 +27,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EXAMPLE_GRAPH",
+    "Cost",
+    "Costs",
     "MeasuredReceptiveField",
     "ReceptiveField",
     "ReceptiveFieldError",
     "ReceptiveFields",
     "SlidingWindow",
+    "compute_costs",
     "compute_receptive_field",
     "compute_receptive_field_from_graph_def",
     "compute_receptive_fields",

@@ -15,7 +15,7 @@ from receptive_field.ops.registry import (
     register,
     unknown_shape,
 )
-from receptive_field.ops.sources import named_shape
+from receptive_field.ops.sources import named_shape, own_weights
 
 
 def _same_value(call: Call) -> Sequence[Value]:
@@ -33,7 +33,10 @@ register(
     "DebugIdentity DebugIdentityV2 RefIdentity XlaSharding Print PrintV2",
     PASS,
 )
-register("ReadVariableOp _ReadVariablesOp", PASS._replace(may_be_list=False))
+register(
+    "ReadVariableOp _ReadVariablesOp",
+    PASS._replace(may_be_list=False, weights=own_weights),
+)
 
 
 def _ensured_shape(call: Call) -> Sequence[Shape]:

@@ -15,8 +15,16 @@ import numpy as np
 from receptive_field.axis_map import IDENTITY
 from receptive_field.graph.axes import SAME, Relation, fixed, follow, local
 from receptive_field.graph.sizes import Symbolic, rounded_down
+from receptive_field.ops.flops import (
+    count,
+    elements,
+    multiply_adds,
+    per_input,
+    per_output,
+)
 from receptive_field.ops.registry import (
     Call,
+    Flops,
     Op,
     Relations,
     Shape,
@@ -308,4 +316,44 @@ register(
     "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 _FusedBatchNormEx "
     "BatchNormWithGlobalNormalization",
     Op(_normalised, _normalised_shapes),
+)
+
+
+# --- Operations ----------------------------------------------------------------------
+
+count("Reciprocal Square Log Neg BiasAdd", per_input())
+count("Rsqrt", per_input(2))
+count(
+    "Add AddV2 Sub Mul RealDiv Maximum Minimum Pow GreaterEqual Greater LessEqual Less "
+    "Equal NotEqual",
+    per_output(),
+)
+count("Div DivNoNan FloorDiv Inv MulNoNan BiasAddV1", per_output(profiled=False))
+count("SquaredDifference", per_output(2))
+
+
+def _sum_flops(call: Call) -> Flops:
+    return Flops.alike(elements(call) * (len(call) - 1))
+
+
+def _response_flops(call: Call) -> Flops:
+    """Squares of neighbouring channels are added up and weighted."""
+    neighbours = 2 * call.attribute("depth_radius", 5) + 1
+    return multiply_adds(elements(call) * neighbours, profiled=False)
+
+
+def _normalised_flops(call: Call) -> Flops:
+    """One multiply-add; in training, mean and variance before."""
+    size = elements(call)
+    moments = 4 * size if call.attribute("is_training", False) else 0
+    return Flops(2 * size + moments, size)
+
+
+count("AddN", _sum_flops)
+count("AccumulateNV2", lambda call: _sum_flops(call)._replace(profiled=None))
+count("LRN", _response_flops)
+count(
+    "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 _FusedBatchNormEx "
+    "BatchNormWithGlobalNormalization",
+    _normalised_flops,
 )

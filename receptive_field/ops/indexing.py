@@ -126,7 +126,12 @@ def _gather_value(call: Call) -> Sequence[Value]:
         call.fail(f"gathers positions outside of {call.name(0)}")
 
 
-register("Gather GatherV2 ResourceGather", Op(_gather, _gather_shape, _gather_value))
+_GATHER = Op(_gather, _gather_shape, _gather_value)
+register("Gather GatherV2", _GATHER)
+register(
+    "ResourceGather",
+    _GATHER._replace(weights=lambda call: product(call.known_shape(0))),
+)
 
 
 # --- Split and unpack ----------------------------------------------------------------

@@ -18,8 +18,17 @@ from receptive_field.graph.axes import (
     local,
 )
 from receptive_field.graph.sizes import Size, product
+from receptive_field.ops.flops import (
+    count,
+    elements,
+    multiply_adds,
+    output_elements,
+    per_input,
+    reduction,
+)
 from receptive_field.ops.registry import (
     Call,
+    Flops,
     Op,
     Relations,
     Shape,
@@ -86,6 +95,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 for _name, _function in _FUNCTIONS.items():
     register(_name, REDUCTION._replace(values=_reduce_value(_function)))
 register("ArgMax ArgMin", REDUCTION)
+count("Mean", reduction(last=1))
+count("Sum ArgMax ArgMin", reduction())
+count("Prod Max Min", reduction(profiled=False))
+count("EuclideanNorm", lambda call: multiply_adds(elements(call), profiled=False))
 
 
 def _product(call: Call, output: int) -> Relations:
@@ -127,6 +140,25 @@ register(
     "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 _FusedMatMul",
     Op(_product, _product_shape, products=_products),
 )
+
+
+def _product_flops(call: Call) -> Flops:
+    """The profiler takes the inner size of BatchMatMul from where it is if nothing is
+    transposed: it knows another name of that attribute."""
+    flops = multiply_adds(_products(call) * output_elements(call))
+    if not call.attribute("adj_x"):
+        return flops
+    return flops._replace(profiled=2 * call.known_shape(0)[-1] * output_elements(call))
+
+
+def _fused_product_flops(call: Call) -> Flops:
+    number = _products(call) * output_elements(call)
+    added = max(len(call) - 2, 0) * output_elements(call)
+    return multiply_adds(number, profiled=False).plus(added)
+
+
+count("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3", _product_flops)
+count("_FusedMatMul", _fused_product_flops)
 
 
 # --- Einsum --------------------------------------------------------------------------
@@ -204,7 +236,18 @@ def _einsum_products(call: Call) -> Size:
     return product(size for label, size in sizes.items() if label not in result)
 
 
-register("Einsum", Op(_einsum, _einsum_shape, products=_einsum_products))
+def _einsum_flops(call: Call) -> Flops:
+    """With one operand there is nothing to multiply, only to add up."""
+    number = _einsum_products(call) * output_elements(call)
+    if len(call) == 1:
+        return Flops(number - output_elements(call))
+    return multiply_adds(number, profiled=False)
+
+
+register(
+    "Einsum",
+    Op(_einsum, _einsum_shape, products=_einsum_products, flops=_einsum_flops),
+)
 
 
 # --- Along the last axes -------------------------------------------------------------
@@ -225,6 +268,8 @@ def _along_last(count: int, whole: Axis = FULL) -> Callable[[Call, int], Relatio
 
 
 register("Softmax LogSoftmax", Op(_along_last(1), first_shape))
+count("Softmax", per_input(5))
+count("LogSoftmax", per_input(5, profiled=False))
 register("FFT IFFT", Op(_along_last(1), first_shape))
 register("FFT2D IFFT2D", Op(_along_last(2), first_shape))
 register("FFT3D IFFT3D", Op(_along_last(3), first_shape))
@@ -281,3 +326,5 @@ def _l2_loss(call: Call, output: int) -> Relations:
 
 
 register("L2Loss", Op(_l2_loss, lambda call: [()]))
+count("Cumsum Cumprod CumulativeLogsumexp", per_input(profiled=False))
+count("L2Loss", lambda call: Flops.alike(3 * elements(call) - 1))

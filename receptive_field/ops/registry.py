@@ -8,6 +8,7 @@ this package knows an op type.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
@@ -203,6 +204,25 @@ class Window(NamedTuple):
         return self.dilation * (self.kernel - 1) + 1
 
 
+class Flops(NamedTuple):
+    """The floating-point operations of a node; see `ops.flops`."""
+
+    total: Size
+    multiply_adds: Size = 0
+    """How many multiply-adds are among them, each of which counts as two."""
+    profiled: Size | Fraction | None = None
+    """What TensorFlow's profiler counts; None where it has no formula."""
+
+    @classmethod
+    def alike(cls, total: Size, profiled: bool = True) -> Flops:
+        """Operations that the profiler, if it knows the op, counts in the same way."""
+        return cls(total, 0, total if profiled else None)
+
+    def plus(self, operations: Size) -> Flops:
+        """With more operations that the profiler does not count."""
+        return self._replace(total=self.total + operations)
+
+
 Relations = Sequence[Relation | None]
 """One relation for each data input; None where it does not matter."""
 
@@ -224,6 +244,11 @@ class Op(NamedTuple):
     """Kernel, stride and padding per spatial axis (y, x), for what has them."""
     products: Callable[[Call], Size] | None = None
     """How many products with a weight each element of the output is the sum of."""
+    flops: Callable[[Call], Flops] | None = None
+    """The floating-point operations of all outputs together; None if it has none."""
+    weights: Callable[[Call], Size] | None = None
+    """How many trained numbers come in here: by a variable or, in a frozen graph, a
+    constant."""
     may_be_list: bool = False
     """Whether an output may be the handle of a list (`ops.lists`), so that a recorded
     shape without axes says nothing of what is in it."""

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from receptive_field.axis_map import IDENTITY, AxisMap, constant, periodic, table
 from receptive_field.graph.axes import FULL_BOUND, LARGEST_PERIOD, Relation, follow
 from receptive_field.graph.sizes import Size, divide
-from receptive_field.ops.registry import Call, Op, Relations, Shape, register
+from receptive_field.ops.flops import multiply_adds, output_elements
+from receptive_field.ops.registry import Call, Flops, Op, Relations, Shape, register
 
 Taps = Callable[[float | Fraction], tuple[int, int]]
 """From a source position to the first and last position read."""
@@ -130,7 +131,20 @@ def _resize_op(axis_map: Axes) -> Op:
         shape = call.known_shape(0, 4)
         return [(shape[0], *_sizes(call), shape[3])]
 
-    return Op(relations, shapes, layout=lambda call: (0, (1, 2)))
+    def flops(call: Call) -> Flops:
+        """A multiply-add for each position that is read; the nearest is only copied."""
+        shape = call.known_shape(0, 4)
+        taps = shape[0] * shape[3]
+        for axis, new_size in enumerate(_sizes(call)):
+            found = axis_map(call, axis, shape[axis + 1], new_size)
+            if found is None or found.is_floating or not isinstance(new_size, int):
+                call.fail("has sizes that cannot be known")
+            firsts, lasts = found.evaluate(np.arange(new_size))
+            taps = taps * int(sum(np.maximum(lasts - firsts + 1, 0)))
+        copied = taps == output_elements(call)
+        return Flops(0) if copied else multiply_adds(taps, profiled=False)
+
+    return Op(relations, shapes, layout=lambda call: (0, (1, 2)), flops=flops)
 
 
 def _with_taps(taps: Taps, recentre: bool = True) -> Axes:

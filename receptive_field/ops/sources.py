@@ -26,6 +26,9 @@ from receptive_field.ops.registry import (
 LARGEST_VALUE = 1 << 16
 """Constants with more elements than this are weights, not sizes: never decoded."""
 
+TRAINED_TYPES = frozenset({1, 2, 8, 11, 12, 13, 14, 15, 16, 18, 19})
+"""DataType numbers of floating-point, complex and quantised numbers."""
+
 
 def named_shape(
     call: Call, sizes: Sequence[int | None] | None, number: int = 0
@@ -95,13 +98,29 @@ def _constant_value(call: Call) -> Sequence[Value]:
     return [flat.reshape(sizes)]
 
 
-register("Const HostConst", Op(no_dependency, _constant_shape, _constant_value))
+def own_weights(call: Call) -> Size:
+    """How many elements the output has, if they may be trained: no integers."""
+    shape = call.output_shape()
+    trained = call.attribute("dtype", 1) in TRAINED_TYPES
+    return product(shape) if trained and shape is not None else 0
+
+
+def _constant_weights(call: Call) -> Size:
+    """Numbers with axes are weights; a scalar is a part of the computation."""
+    shape = call.output_shape()
+    return own_weights(call) if shape else 0
+
+
+register(
+    "Const HostConst",
+    Op(no_dependency, _constant_shape, _constant_value, weights=_constant_weights),
+)
 register("Placeholder", Op(no_dependency, _placeholder))
 register("PlaceholderV2 ImmutableConst", Op(no_dependency, _declared))
 # A handle counts as having the shape of the variable that it stands for.
 register(
     "Variable VariableV2 VarHandleOp TemporaryVariable _VarHandlesOp",
-    Op(no_dependency, _declared),
+    Op(no_dependency, _declared, weights=own_weights),
 )
 
 

@@ -20,9 +20,22 @@ from receptive_field.axis_map import (
     transposed_convolution,
 )
 from receptive_field.graph.axes import FULL_BOUND, Relation, follow, local
-from receptive_field.graph.sizes import Size, ceiling_division, product, residue
+from receptive_field.graph.sizes import (
+    Size,
+    ceiling_division,
+    divide,
+    product,
+    residue,
+)
+from receptive_field.ops.flops import (
+    count,
+    elements,
+    multiply_adds,
+    output_elements,
+)
 from receptive_field.ops.registry import (
     Call,
+    Flops,
     Op,
     Relations,
     Shape,
@@ -211,9 +224,10 @@ def _filter_shape(call: Call, number: int, rank: int) -> tuple[Size, ...]:
 class _Convolution(_Family):
     """The kernel's shape is that of the second input: spatial axes, in, out."""
 
-    def __init__(self, rank: int, depthwise: bool = False):
+    def __init__(self, rank: int, depthwise: bool = False, fused: bool = False):
         super().__init__(rank, self._kernel)
         self.depthwise = depthwise
+        self.fused = fused  # With what comes after it: a bias, an addition.
 
     def _kernel(self, call: Call, axes: Sequence[int]) -> list[Size]:
         return list(_filter_shape(call, 1, self.rank)[: len(axes)])
@@ -228,7 +242,15 @@ class _Convolution(_Family):
         return product(positions if self.depthwise else [*positions, inner])
 
     def op(self) -> Op:
-        return super().op()._replace(products=self.products)
+        return super().op()._replace(products=self.products, flops=self.flops)
+
+    def flops(self, call: Call) -> Flops:
+        """Every element of the output is a sum of products."""
+        number = self.products(call) * output_elements(call)
+        if not self.fused:
+            return multiply_adds(number)
+        added = max(len(call) - 2, 0) * output_elements(call)
+        return multiply_adds(number, profiled=False).plus(added)
 
 
 class _Pooling(_Family):
@@ -258,17 +280,26 @@ class _Pooling(_Family):
             )
         return [values[axis] for axis in axes]
 
+    def flops(self, call: Call) -> Flops:
+        """The profiler knows pools of images with the channels last."""
+        first = (call.attribute("data_format") or "NHWC").startswith("NC")
+        known = self.rank == 4 and "ksize" in call.node.definition.attr and not first
+        area = product(self._kernel(call, self.axes(call)))
+        return Flops.alike(area * output_elements(call), profiled=known)
 
-for _rank, _names in {
-    4: "Conv2D _FusedConv2D",
-    5: "Conv3D _FusedConv3D",
-}.items():
-    register(_names, _Convolution(_rank).op())
-register(
-    "DepthwiseConv2dNative _FusedDepthwiseConv2dNative",
-    _Convolution(4, depthwise=True).op(),
-)
+    def op(self) -> Op:
+        return super().op()._replace(flops=self.flops)
+
+
+for _fused, _prefix in enumerate(("", "_Fused")):
+    register(f"{_prefix}Conv2D", _Convolution(4, fused=bool(_fused)).op())
+    register(f"{_prefix}Conv3D", _Convolution(5, fused=bool(_fused)).op())
+    register(
+        f"{_prefix}DepthwiseConv2dNative",
+        _Convolution(4, depthwise=True, fused=bool(_fused)).op(),
+    )
 register("MaxPool MaxPoolV2 AvgPool MaxPoolWithArgmax", _Pooling(4).op())
+count("MaxPoolWithArgmax", lambda call: _Pooling(4).flops(call)._replace(profiled=None))
 register("MaxPool3D AvgPool3D", _Pooling(5).op())
 
 
@@ -283,6 +314,9 @@ class _Quantized(_Convolution):
     def shapes(self, call: Call) -> Sequence[Shape]:
         return [*super().shapes(call), (), ()]
 
+    def flops(self, call: Call) -> Flops:
+        return multiply_adds(self.products(call) * output_elements(call), False)
+
 
 class _QuantizedPooling(_Pooling):
     """The same for poolings, which keep the range."""
@@ -295,6 +329,9 @@ class _QuantizedPooling(_Pooling):
 
     def shapes(self, call: Call) -> Sequence[Shape]:
         return [*super().shapes(call), (), ()]
+
+    def flops(self, call: Call) -> Flops:
+        return super().flops(call)._replace(profiled=None)
 
 
 register(
@@ -351,6 +388,14 @@ class _Dilation(_Family):
     def dilations(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
         return _per_axis(call, "rates", axes, rank)
 
+    def flops(self, call: Call) -> Flops:
+        """An addition and a comparison for each position of the kernel."""
+        area = product(self._kernel(call, self.axes(call)))
+        return Flops.alike(2 * area * output_elements(call))
+
+    def op(self) -> Op:
+        return super().op()._replace(flops=self.flops)
+
 
 register("Dilation2D", _Dilation().op())
 
@@ -394,6 +439,22 @@ class _Transposed(_Convolution):
     def layout(self, call: Call) -> tuple[int, Sequence[int]]:
         return 2, self.axes(call)
 
+    def flops(self, call: Call) -> Flops:
+        """Every element of the input goes into as many as the kernel has positions.
+
+        The profiler divides the products of a convolution over the output by the
+        strides.
+        """
+        *area, channels, _ = _filter_shape(call, 1, self.rank)
+        flops = multiply_adds(elements(call, 2) * product([*area, channels]))
+        first = (call.attribute("data_format") or "NHWC").startswith("NC")
+        if self.rank != 4 or first:
+            return flops._replace(profiled=None)
+        strides = product(_per_axis(call, "strides", self.axes(call), self.rank))
+        products = output_elements(call) * elements(call, 1)
+        divided = divide(2 * products, channels * strides)
+        return flops._replace(profiled=divided)
+
     def op(self) -> Op:
         return super().op()._replace(windows=None)
 
@@ -430,20 +491,20 @@ def _fractional(call: Call, output: int) -> Relations:
         call.fail("pools over the batch")
     overlap = int(bool(call.attribute("overlapping", False)))
     axes = [follow(0)]
-    for size, count in zip(shape[1:3], sizes[1:3], strict=True):
+    for size, pools in zip(shape[1:3], sizes[1:3], strict=True):
         axis = len(axes)
-        if size == count:
+        if size == pools:
             axes.append(follow(axis, convolution(1 + overlap)))
-        elif not isinstance(size, int) or not isinstance(count, int):
+        elif not isinstance(size, int) or not isinstance(pools, int):
             axes.append(FULL_BOUND)
         else:
-            most = -(-size // count)
+            most = -(-size // pools)
             windows = [
                 (
-                    max(u, size - most * (count - u)),
-                    min(most * (u + 1), size - (count - u - 1)) - 1 + overlap,
+                    max(u, size - most * (pools - u)),
+                    min(most * (u + 1), size - (pools - u - 1)) - 1 + overlap,
                 )
-                for u in range(count)
+                for u in range(pools)
             ]
             axes.append(follow(axis, table(windows, exact=False)))
     return [Relation((*axes, follow(3)))]

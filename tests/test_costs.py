@@ -1,0 +1,293 @@
+"""FLOPs, multiply-adds and parameters, held against TensorFlow's profiler and Keras."""
+
+import keras
+import numpy as np
+import op_catalogue
+import pytest
+from dependency import traced
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from random_search import examples
+from raw_ops import op, weights
+
+import receptive_field as rf
+from receptive_field import zoo
+
+tf = pytest.importorskip("tensorflow")
+v1 = tf.compat.v1
+
+FLOPS = (
+    v1.profiler.ProfileOptionBuilder(v1.profiler.ProfileOptionBuilder.float_operation())
+    .with_empty_output()
+    .build()
+)
+
+
+def profiled(graph):
+    """What the profiler counts in a graph."""
+    found = v1.profiler.profile(graph, cmd="graph", options=FLOPS)
+    return found.total_float_ops
+
+
+def costs_of(trace):
+    return rf.compute_costs(trace.graph, input=trace.input, output=trace.output)
+
+
+def hold(build, shape=(1, 4, 5, 2), dtype="float64"):
+    """The costs of a network, which must be what the profiler counts."""
+    trace = traced(build, shape, dtype)
+    with trace.graph.as_default():
+        end = tf.identity(trace.output, name="end")
+    # Only what the output needs.
+    needed = v1.graph_util.extract_sub_graph(trace.graph.as_graph_def(), ["end"])
+    with tf.Graph().as_default() as graph:
+        v1.import_graph_def(needed, name="")
+    costs = rf.compute_costs(trace.graph, input=trace.input, output=end)
+    assert costs.total.profiler_flops == profiled(graph)
+    return costs
+
+
+REFUSED = {
+    "Cholesky": "MatrixDiagV3",
+    "MatrixInverse": "MatrixDiagV3",
+    **{f"NonMaxSuppression{v}": "unknown" for v in ("", "V2", "V3", "V4", "V5")},
+    "NonMaxSuppressionWithOverlaps": "unknown",
+    "Where": "unknown",
+    **{f"Unique{v}": "known" for v in ("", "V2", "WithCounts", "WithCountsV2")},
+}
+"""Networks in which the size of a tensor depends on the data, or an op has no rule."""
+
+
+@pytest.mark.parametrize("name", op_catalogue.NETWORKS)
+def test_every_op_type(name):
+    if name not in REFUSED:
+        hold(op_catalogue.NETWORKS[name])
+        return
+    with pytest.raises(rf.ReceptiveFieldError, match=REFUSED[name]):
+        hold(op_catalogue.NETWORKS[name])
+
+
+def sizes(low=1, high=3):
+    return st.integers(low, high)
+
+
+@st.composite
+def convolutions(draw):
+    """Shape of the input, and one op that slides a window, with random parameters."""
+    channels, filters = draw(sizes(1, 4)), draw(sizes(1, 4))
+    shape = (draw(sizes(1, 2)), draw(sizes(5, 9)), draw(sizes(5, 9)), channels)
+    kernel = draw(st.tuples(sizes(), sizes()))
+    stride = draw(sizes(1, 2))
+    padding = draw(st.sampled_from(["SAME", "VALID"]))
+    name = draw(
+        st.sampled_from(
+            ["Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool", "Dilation2D"]
+        )
+    )
+    strides = [1, stride, stride, 1]
+    if name.endswith("Pool"):
+        ksize = [1, *kernel, 1]
+        return shape, lambda x: op(
+            name, x, ksize=ksize, strides=strides, padding=padding
+        )
+    if name == "Dilation2D":
+        return shape, lambda x: op(
+            name,
+            x,
+            weights(x, *kernel, channels),
+            strides=strides,
+            rates=[1, 1, 1, 1],
+            padding=padding,
+        )
+    return shape, lambda x: op(
+        name,
+        x,
+        weights(x, *kernel, channels, filters),
+        strides=strides,
+        padding=padding,
+    )
+
+
+@given(convolutions())
+@examples(60)
+def test_windows(drawn):
+    shape, build = drawn
+    hold(build, shape)
+
+
+@given(st.data())
+@examples(40)
+def test_transposed_convolutions(data):
+    stride, kernel = data.draw(sizes()), data.draw(st.tuples(sizes(), sizes()))
+    shape = (1, data.draw(sizes(2, 5)), data.draw(sizes(2, 5)), data.draw(sizes()))
+    filters = data.draw(sizes())
+    new = [(n - 1) * stride + k for n, k in zip(shape[1:3], kernel, strict=True)]
+    assume(stride <= min(kernel))
+
+    def build(x):
+        return op(
+            "Conv2DBackpropInput",
+            tf.constant([1, *new, filters]),
+            weights(x, *kernel, filters, shape[-1]),
+            x,
+            strides=[1, stride, stride, 1],
+            padding="VALID",
+        )
+
+    costs = hold(build, shape)
+    # Every position of the input is multiplied with the whole kernel.
+    assert costs.total.macs == int(np.prod(shape)) * int(np.prod(kernel)) * filters
+
+
+@given(st.data())
+@examples(40)
+def test_products_of_matrices(data):
+    batch, rows, inner, columns = (data.draw(sizes(1, 5)) for _ in range(4))
+    one, two = data.draw(st.booleans()), data.draw(st.booleans())
+    left = (batch, inner, rows) if one else (batch, rows, inner)
+    right = (batch, columns, inner) if two else (batch, inner, columns)
+
+    def build(x):
+        return op("BatchMatMulV2", x, weights(x, *right), adj_x=one, adj_y=two)
+
+    costs = hold(build, left)
+    assert costs.total.macs == batch * rows * inner * columns
+
+
+BINARY = ["Add", "AddV2", "Sub", "Mul", "RealDiv", "Maximum", "SquaredDifference"]
+
+
+@given(st.data())
+@examples(40)
+def test_elementwise_ops_and_reductions(data):
+    shape = tuple(data.draw(st.lists(sizes(1, 4), min_size=2, max_size=4)))
+    name = data.draw(st.sampled_from(BINARY))
+    reduction = data.draw(st.sampled_from(["Mean", "Sum", "Max", "ArgMax"]))
+    broadcast = data.draw(st.booleans())
+
+    def build(x):
+        other = weights(x, *shape[1:]) if broadcast else x
+        y = op(name, other, x)
+        y = op("Rsqrt", op("Square", y))
+        return op(reduction, y, tf.constant(data.draw(sizes(0, len(shape) - 1))))
+
+    hold(build, shape)
+
+
+def test_what_the_profiler_does_not_count():
+    """Multiply-adds, counted by hand."""
+    shape = (1, 4, 5, 2)
+
+    def norm(x):
+        scale = weights(x, 2)
+        return tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=scale,
+            offset=scale,
+            mean=scale,
+            variance=scale,
+            is_training=False,
+        )[0]
+
+    found = hold(norm, shape, "float32")
+    assert found.total.macs == 40
+    assert found.total.profiler_flops == 0
+    assert found.unprofiled == {"FusedBatchNormV3": 80}
+    einsum = hold(lambda x: tf.einsum("bhwc,cd->bhwd", x, weights(x, 2, 3)), shape)
+    assert einsum.total.macs == 4 * 5 * 2 * 3
+    assert einsum.unprofiled == {"Einsum": 240}
+    resize = hold(
+        lambda x: tf.raw_ops.ResizeBilinear(
+            images=x, size=[8, 10], half_pixel_centers=True
+        ),
+        shape,
+    )
+    assert resize.total.macs == 8 * 10 * 2 * 4
+    nearest = hold(lambda x: tf.repeat(tf.repeat(x, 2, 1), 2, 2), shape)
+    assert nearest.total.macs == 0
+
+
+@pytest.mark.parametrize("name", ["ResNet50", "MobileNetV2", "DenseNet121", "VGG16"])
+def test_parameters_are_those_that_keras_counts(name):
+    model = getattr(keras.applications, name)(weights=None)
+    costs = rf.compute_costs(model)
+    assert costs.total.parameters == model.count_params()
+    for layer in model.layers[1:]:
+        assert costs[layer.name].parameters == layer.count_params(), layer.name
+    parts = sum(costs.values(), start=rf.Cost())
+    assert parts == costs.total
+
+
+def test_a_layer_that_is_called_twice_has_its_parameters_once():
+    inputs = keras.Input((8, 8, 3))
+    layer = keras.layers.Conv2D(3, 3, name="twice")
+    model = keras.Model(inputs, layer(layer(inputs)))
+    costs = rf.compute_costs(model)
+    assert costs.total.parameters == model.count_params()
+    one, two = (costs[name] for name in costs if name.startswith("twice"))
+    assert (one.parameters, two.parameters) == (model.count_params(), 0)
+    assert one.macs == 6 * 6 * 9 * 3 * 3
+    assert two.macs == 4 * 4 * 9 * 3 * 3
+
+
+def test_a_frozen_graph_has_the_same_parameters(tmp_path):
+    built = zoo.build("mobilenet_v1", [64, 64])
+    (*_, last) = built.end_points.values()
+    with built.graph.as_default(), v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        frozen = v1.graph_util.convert_variables_to_constants(
+            session, built.graph.as_graph_def(), [last]
+        )
+    one = rf.compute_costs(built.graph, output=last)
+    two = rf.compute_costs(frozen, output=last)
+    assert one.total == two.total
+    assert one.total.parameters == sum(
+        int(np.prod(v.shape)) for v in built.graph.get_collection("variables")
+    )
+
+
+def test_several_inputs_and_outputs_are_one_model():
+    one, two = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    sums = keras.layers.Add()([one, two])
+    model = keras.Model(
+        [one, two], [keras.layers.Conv2D(2, 3)(sums), keras.layers.Conv2D(4, 1)(one)]
+    )
+    costs = rf.compute_costs(model)
+    assert costs.total.macs == 6 * 6 * 9 * 3 * 2 + 8 * 8 * 3 * 4
+    assert costs.total.parameters == model.count_params()
+
+
+def test_up_to_an_end_point():
+    built = zoo.build("alexnet_v2", [227, 227])
+    first, *_, last = built.end_points.values()
+    costs = rf.compute_costs(built.graph, output=last)
+    assert costs.up_to(last) == costs.total
+    assert costs.up_to(first).parameters == 11 * 11 * 3 * 64 + 64
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "depends on a size that is not known. Give input_resolution"),
+        ({"input_resolution": [0, 3]}, "sizes of at least 1"),
+        ({"output": "nothing"}, "nothing"),
+    ],
+)
+def test_bad_input(options, message):
+    with pytest.raises(rf.ReceptiveFieldError, match=message):
+        rf.compute_costs(rf.EXAMPLE_GRAPH, **options)
+
+
+def test_the_rounds_of_a_loop_are_not_known():
+    model = keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(2)])
+    with pytest.raises(rf.ReceptiveFieldError, match="how many rounds"):
+        rf.compute_costs(model)
+
+
+def test_an_op_without_a_rule_has_no_known_cost():
+    graph = tf.Graph()
+    with graph.as_default():
+        x = v1.placeholder("float32", (1, 4, 4, 1), name="x")
+        tf.raw_ops.MatrixDeterminant(input=x[..., 0], name="y")
+    with pytest.raises(rf.ReceptiveFieldError, match="MatrixDeterminant"):
+        rf.compute_costs(graph, input="x", output="y")
