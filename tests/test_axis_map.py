@@ -447,3 +447,10 @@ def test_strides_outgrow_machine_integers():
 
 def test_examples_in_the_documentation():
     assert doctest.testmod(axis_map).failed == 0
+
+
+def test_a_table_is_no_periodic_map_of_the_same_numbers():
+    """As tuples, their strands are equal."""
+    one, other = shift(1), table([(1, 1)], start=1)
+    assert one.strands == other.strands
+    assert one != other

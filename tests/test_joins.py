@@ -237,3 +237,13 @@ def test_one_of_joined_parts():
     field = rf.compute_receptive_field(graph_def(*network.nodes))
     assert field.exact
     assert field.compute_input_region([1, 0]).tolist() == [[1, 3], [5, 5]]
+
+
+def test_an_axis_of_one_position_joined_with_itself():
+    x = placeholder("input", (1, 1, 3, 1))
+    index = constant("index", [0]) + constant("axis", [1], ())
+    again = node("again", "GatherV2", ["input", "index", "axis"])
+    joined = node("joined", "ConcatV2", ["input", "again", "axis"])
+    field = rf.compute_receptive_field(graph_def(x, index, again, joined))
+    regions = field.compute_input_region([[2, 0], [2, 1]])
+    assert regions.tolist() == [[[2, 2], [0, 0]]] * 2

@@ -16,6 +16,7 @@ from receptive_field.graph.axes import (
     FULL,
     SAME,
     Relation,
+    fixed,
     follow,
     full,
     local,
@@ -232,3 +233,17 @@ def test_scales_are_known_where_sizes_are_not():
     assert sizes.residue(half * 4, 2) == 0
     assert sizes.residue(half, 2) is None
     assert str(half) == "-1*floor(-1/2*h)"
+
+
+@pytest.mark.parametrize("position", range(10))
+def test_one_position_of_an_axis_that_was_folded(position):
+    """Which row it was in, and which column: neither is lost."""
+    below, above = (6, 5), (3, 10)
+    picked = Relation((follow(0), fixed(position, position)))
+    rows, columns = through(picked, reshape_relation(below, above)).axes
+    index = np.arange(30).reshape(above)[:, position]
+    followed, axis_map = source(rows)
+    assert followed == 0
+    assert [axis_map.window(u) for u in range(3)] == [(i // 5, i // 5) for i in index]
+    followed, axis_map = source(columns)
+    assert axis_map.window(0) == (position % 5, position % 5)

@@ -423,10 +423,15 @@ def _fused_pair(outer: Factor, inner: Factor, always: bool = False) -> Factor | 
         inner = Factor(count, None, constant(0, count - 1, inner.map.exact))
     total = None if outer.size is None else outer.size * count
     slot = Slot(axes.pop()) if axes else None
-    constant_inner = inner.slot is None
-    if outer.slot == inner.slot or constant_inner or outer.slot is None:
-        via = outer.via if constant_inner else inner.via
-        if constant_inner or outer.slot is None or outer.via == inner.via:
+    if outer.slot == inner.slot or inner.slot is None or outer.slot is None:
+        # What is constant starts from any position, also from one that ``via`` takes.
+        if outer[1::2] != inner[1::2]:  # Slot and via.
+            outer, inner = (
+                f._replace(map=_composed(f), via=IDENTITY) if f.slot is None else f
+                for f in (outer, inner)
+            )
+        via = outer.via if inner.slot is None else inner.via
+        if inner.slot is None or outer.slot is None or outer.via == inner.via:
             slot = inner.slot if outer.slot is None else outer.slot
             merged = outer.map.interleave(inner.map, count)
             return Factor(total, slot, via.then(merged))
