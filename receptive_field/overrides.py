@@ -22,6 +22,11 @@ def apply_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> None:
     Raises:
       ReceptiveFieldError: if a rule is none, or there is no such node or layer.
     """
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise ReceptiveFieldError(
+            "overrides are a dictionary, {node, scope or layer: rule}; they are "
+            f"{overrides!r}."
+        )
     for thing, rule in (overrides or {}).items():
         op = op_of(rule)
         name = thing if isinstance(thing, str) else model.name_of(thing)

@@ -91,8 +91,7 @@ class Question:
         as_in_graph = batch_norm == "graph"
         apply_overrides(model, overrides)
         graph = model.graph
-        one = isinstance(stop_propagation, str)
-        stop = [str(stop_propagation)] if one else list(stop_propagation or ())
+        stop = _prefixes(stop_propagation)
         outputs: dict[str, Tensor] | None = None
         if output_things is not None:
             named = [thing for thing in output_things if thing is not None]
@@ -283,6 +282,20 @@ class Question:
             f"{start}two paths from {meeting.tensor!r} to {name!r} differ: one "
             f"{described}. compute_receptive_field gives the hull of both."
         )
+
+
+def _prefixes(stop_propagation: StopPropagation) -> list[str]:
+    if isinstance(stop_propagation, str):
+        return [stop_propagation]
+    if stop_propagation is None:
+        return []
+    listed = isinstance(stop_propagation, Sequence)
+    if not listed or not all(isinstance(p, str) for p in stop_propagation):
+        raise ReceptiveFieldError(
+            "stop_propagation is the beginning of node names, a string or a list of "
+            f"them; it is {stop_propagation!r}."
+        )
+    return list(stop_propagation)
 
 
 def _described(axis_map: AxisMap) -> str:

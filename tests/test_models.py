@@ -235,3 +235,13 @@ def test_several_inputs_must_be_told_apart():
         rf.compute_receptive_field(model, output="conv_0")
     field = rf.compute_receptive_field(model, input="left", output="conv_0")
     assert list(field) == [3, 3, 1, 1, 0, 0]
+
+
+def test_a_model_that_tensorflow_cannot_run():
+    image = keras.Input((8, 8, 3))
+    around = [(0, 0), (1, 1), (1, 1), (0, 0)]
+    model = keras.Model(image, keras.ops.pad(image, around, mode="edge"))
+    with pytest.raises(
+        rf.ReceptiveFieldError, match="fails on inputs of its own shape"
+    ):
+        rf.compute_receptive_field(model)

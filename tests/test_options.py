@@ -142,6 +142,7 @@ def test_unsupported_ops_are_listed():
         (rf.SlidingWindow(kernel_size=3, padding="same"), 7),
         (rf.SlidingWindow(kernel_size=(5, 3), padding=1), (9, 7)),
         (rf.SlidingWindow(kernel_size=3, dilation=2, padding="valid"), 9),
+        (rf.SlidingWindow(kernel_size=np.int64(3), padding=np.int64(1)), 7),
         (Op(same, first_shape), 5),
         (same, 5),
         ("global", np.inf),
@@ -207,6 +208,11 @@ def test_a_layer_is_overridden(by_object):
         ({"dynamic": rf.SlidingWindow(0)}, "kernel_size"),
         ({"dynamic": rf.SlidingWindow(3, padding="full")}, "'full'"),
         ({"dynamic": rf.SlidingWindow((3, 3, 3))}, "spatial axes"),
+        ({"dynamic": rf.SlidingWindow(3, padding=1.5)}, "padding.*1.5"),
+        ({"dynamic": rf.SlidingWindow(3, padding=None)}, "padding.*None"),
+        ({"dynamic": lambda call, output: 5}, "returns 5"),
+        ({"dynamic": lambda call, output: []}, r"returns \[\]"),
+        ([("dynamic", "elementwise")], "dictionary"),
         ({7: "elementwise"}, "not 7"),
     ],
 )
@@ -256,3 +262,9 @@ def test_options_that_do_not_exist(options):
     shown = repr(3 if isinstance(value, dict) else value)
     with pytest.raises(rf.ReceptiveFieldError, match=shown):
         rf.compute_receptive_field(UNKNOWN, output="last", **options)
+
+
+@pytest.mark.parametrize("stop", [3, [None]])
+def test_wrong_prefixes(stop):
+    with pytest.raises(rf.ReceptiveFieldError, match="stop_propagation is"):
+        rf.compute_receptive_field(UNKNOWN, output="last", stop_propagation=stop)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from receptive_field.axis_map import IDENTITY, AxisMap, convolution
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.graph.axes import SAME, local
+from receptive_field.graph.axes import SAME, Relation, local
 from receptive_field.graph.sizes import Size
 from receptive_field.ops.registry import (
     OPS,
@@ -82,11 +84,29 @@ def op_of(rule: Rule) -> Op:
     if isinstance(rule, str) and rule in _NAMED:
         return _NAMED[rule]
     if callable(rule):
-        return Op(rule, unknown_shape)
+        return Op(_checked(rule), unknown_shape)
     raise ReceptiveFieldError(
         f"{rule!r} is no rule. Give one of {', '.join(map(repr, _NAMED))}, a "
         "SlidingWindow, an Op, or a function (docs/design.md says how)."
     )
+
+
+def _checked(
+    rule: Callable[[Call, int], Relations],
+) -> Callable[[Call, int], Relations]:
+    """A caller's function, whose result must be one relation or None per input."""
+
+    def relations(call: Call, output: int) -> Relations:
+        found = rule(call, output)
+        listed = isinstance(found, Sequence) and len(found) == len(call)
+        if not listed or not all(isinstance(r, Relation | None) for r in found):
+            call.fail(
+                f"has a rule that returns {found!r}; it must return one relation, or "
+                f"None, for each of its {len(call)} inputs"
+            )
+        return found
+
+    return relations
 
 
 def register_op(name: str, rule: Rule) -> None:
@@ -110,20 +130,39 @@ def register_op(name: str, rule: Rule) -> None:
     OPS[name] = op_of(rule)
 
 
-def _window_op(stated: SlidingWindow) -> Op:
-    for name, least in {"kernel_size": 1, "stride": 1, "dilation": 1}.items():
-        values = getattr(stated, name)
-        for value in values if isinstance(values, Sequence) else [values]:
-            if not isinstance(value, int) or value < least:
-                raise ReceptiveFieldError(
-                    f"the {name} of a SlidingWindow is {values!r}; it must be at least "
-                    f"{least} on every axis."
-                )
-    if isinstance(stated.padding, str) and stated.padding not in ("same", "valid"):
+def _whole(name: str, values: Any, least: float) -> int | list[int]:
+    """A number, or one per axis, as Python integers."""
+    try:
+        if isinstance(values, Iterable):
+            numbers = [operator.index(value) for value in values]
+        else:
+            numbers = [operator.index(values)]
+    except TypeError:
+        numbers = []
+    if not numbers or min(numbers) < least:
+        wanted = "an integer" if least < 1 else f"an integer of at least {least}"
         raise ReceptiveFieldError(
-            f"the padding of a SlidingWindow is {stated.padding!r}; give a number, "
-            "'same' or 'valid'."
+            f"the {name} of a SlidingWindow is {values!r}; it must be {wanted}, for "
+            "all axes or one for each."
         )
+    return numbers if isinstance(values, Iterable) else numbers[0]
+
+
+def _window_op(stated: SlidingWindow) -> Op:
+    stated = stated._replace(
+        kernel_size=_whole("kernel_size", stated.kernel_size, 1),
+        stride=_whole("stride", stated.stride, 1),
+        dilation=_whole("dilation", stated.dilation, 1),
+    )
+    if isinstance(stated.padding, str):
+        if stated.padding not in ("same", "valid"):
+            raise ReceptiveFieldError(
+                f"the padding of a SlidingWindow is {stated.padding!r}; give a number, "
+                "'same' or 'valid'."
+            )
+    else:
+        padding = _whole("padding", stated.padding, -math.inf)
+        stated = stated._replace(padding=padding)
 
     def axes(call: Call) -> list[int]:
         rank = len(call.known_shape(0))

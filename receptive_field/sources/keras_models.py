@@ -10,6 +10,7 @@ inference) still has one.
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,7 +74,8 @@ def trace(model: Any) -> TracedModel:
     """Traces a Keras model.
 
     Raises:
-      GraphError: if Keras runs on another backend, or the input's shape is unknown.
+      GraphError: if Keras runs on another backend, the input's shape is unknown, or
+        the model cannot be run on such inputs.
     """
     keras = keras_of(model)
     if keras is None:
@@ -94,7 +96,21 @@ def trace(model: Any) -> TracedModel:
         with _recorded(keras.layers.Layer, calls):
             return model(inputs, training=False)
 
-    concrete = tf.function(run, autograph=False).get_concrete_function(structure)
+    try:
+        concrete = tf.function(run, autograph=False).get_concrete_function(structure)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        tf.errors.OpError,
+    ) as error:
+        reason = textwrap.shorten(str(error), 300) or type(error).__name__
+        raise GraphError(
+            f"the model {model.name!r} fails on inputs of its own shape: {reason}"
+        ) from error
     graph = concrete.graph
     specs = tf.nest.flatten(structure)
     traced = TracedModel(
