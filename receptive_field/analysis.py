@@ -16,10 +16,12 @@ from typing import Any
 from receptive_field.axis_map import AxisMap
 from receptive_field.errors import GraphError, ReceptiveFieldError, UnsupportedOpsError
 from receptive_field.graph.axes import (
+    ALL,
     ALL_BOUND,
     SAME,
     Relation,
     followed_axes,
+    full,
     needs_everything,
     ranked,
     source,
@@ -116,10 +118,11 @@ class Scope:
 
     def edges(self, index: int) -> list[tuple[int, Tensor]]:
         """The inputs of a node, by number, that carry something of the input."""
+        carries = self.carries
         return [
             (number, tensor)
             for number, tensor in enumerate(self.graph.nodes[index].inputs)
-            if self.carries[tensor[0]] and not self._is_stopped(tensor)
+            if carries[tensor[0]] and not self._is_stopped(tensor)
         ]
 
     def _is_stopped(self, tensor: Tensor) -> bool:
@@ -152,12 +155,14 @@ def find_scope(
     for group in groups:
         if start in group:
             continue
+        if not any(scope.edges(index) for index in group):
+            continue
         active = [i for i in group if i not in constant and not _cuts(graph.nodes[i])]
         if not any(scope.edges(index) for index in active):
             continue
         for index in active:
             scope.carries[index] = 1
-        if len(group) > 1 or group[0] in map(itemgetter(0), closing):
+        if len(group) > 1 or (closing and group[0] in map(itemgetter(0), closing)):
             scope.loops[len(scope.order)] = len(scope.order) + len(active)
             if not any(_is_loop(graph.nodes[index]) for index in group):
                 scope.cycle.update(active)
@@ -188,6 +193,12 @@ def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
     if op is None:
         raise UnsupportedOpsError({node.op: [node.name]})
     return op.relations(Call(node, inference), tensor[1])
+
+
+def _spelled(rule: Relation, below: Tensor, inference: Inference) -> Relation:
+    """What says "all of it" of any rank, said of each axis where the rank is known."""
+    shape = inference.shape(below) if rule is ALL or rule is ALL_BOUND else None
+    return rule if shape is None else full(len(shape), exact=rule is ALL)
 
 
 def _combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
@@ -253,6 +264,7 @@ def backward(
                 rule = rules[number]
                 if rule is None:
                     continue
+                rule = _spelled(rule, below, inference)
                 found = _combined(nodes[index], whole, rule)
                 if found is None:
                     continue
@@ -337,6 +349,7 @@ def forward(
                 raise errors[below]
             if rule is None or below not in state:
                 continue
+            rule = _spelled(rule, below, inference)
             path = _combined(node, rule, state[below])
             apart = below in found.reached
             local_below = found.local(below) if apart else state[below]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from receptive_field.errors import GraphError, UnsupportedOpsError
-from receptive_field.graph.graph import Graph, Tensor, topological_order
-from receptive_field.graph.sizes import Size
+from receptive_field.graph.graph import Graph, Node, Tensor, topological_order
 from receptive_field.inference import Inference
 from receptive_field.layout import Resolution
 from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Flops
 from receptive_field.question import Options, Question
 from receptive_field.sources import load
 from receptive_field.sources.model import Model
@@ -42,6 +40,9 @@ class Cost:
             self.profiler_flops + other.profiler_flops,
             self.parameters + other.parameters,
         )
+
+
+FREE = Cost()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,9 @@ class Costs(Mapping[str, Cost]):
         Raises:
           ReceptiveFieldError: if there is none of this name.
         """
-        _, (index, _) = self._model.find(output)
-        order, _ = topological_order(self._model.graph, [index])
-        return _sum(self._by_node.get(i, Cost()) for i in order)
+        _, tensor = self._model.find(output)
+        (cost,) = totals(self._model.graph, self._by_node, [tensor])
+        return cost
 
 
 def compute_costs(
@@ -124,7 +125,27 @@ def compute_costs(
     """
     loaded = load(model, signature)
     outputs, inference = _prepared(loaded, output, input, input_resolution)
-    graph = loaded.graph
+    order, by_node = node_costs(loaded.graph, outputs, inference)
+    for index, size in _weights(loaded.graph, order, inference).items():
+        by_node[index] = replace(by_node.get(index, FREE), parameters=size)
+    unprofiled: dict[str, int] = {}
+    for index, cost in by_node.items():
+        node = loaded.graph.nodes[index]
+        if cost.flops and not cost.profiler_flops:
+            unprofiled[node.op] = unprofiled.get(node.op, 0) + cost.flops
+    if loaded.layers:
+        named = _by_layer(loaded, by_node, set(order))
+    else:
+        nodes = loaded.graph.nodes
+        named = {nodes[i].name: by_node[i] for i in order if i in by_node}
+    return Costs(named, loaded, by_node, _sum(by_node.values()), unprofiled)
+
+
+def node_costs(
+    graph: Graph, outputs: Sequence[Tensor], inference: Inference
+) -> tuple[list[int], dict[int, Cost]]:
+    """The nodes that outputs are computed from, in topological order, and what those
+    cost that compute something."""
     order, closing = topological_order(graph, [tensor[0] for tensor in outputs])
     if closing:
         raise GraphError(
@@ -132,87 +153,80 @@ def compute_costs(
             f"does not say: {graph.nodes[closing[0][0]].name!r}."
         )
     missing: dict[str, list[str]] = {}
-    for node in (graph.nodes[index] for index in order):
-        if rule_of(node) is None:
+    by_node: dict[int, Cost] = {}
+    for index in order:
+        node = graph.nodes[index]
+        op = rule_of(node)
+        if op is None:
             missing.setdefault(node.op, []).append(node.name)
+        elif op.flops is not None and not missing:
+            flops = op.flops(Call(node, inference))
+            if not all(isinstance(n, (int, Fraction)) or n is None for n in flops):
+                raise _unknown(node)
+            total, products, profiled = flops
+            by_node[index] = Cost(total, products, int(profiled or 0))  # type: ignore[arg-type]
     if missing:
         raise UnsupportedOpsError(missing)
-    flops = {index: _flops(graph, index, inference) for index in order}
-    weights = _weights(graph, order, inference)
-    by_node: dict[int, Cost] = {}
-    unprofiled: dict[str, int] = {}
-    for index in order:
-        counted, parameters = flops[index], weights.get(index, 0)
-        profiled = int(counted.profiled or 0)  # type: ignore[arg-type]
-        total, products = _number(counted.total), _number(counted.multiply_adds)
-        cost = Cost(total, products, profiled, parameters)
-        if counted.profiled is None and total:
-            op = graph.nodes[index].op
-            unprofiled[op] = unprofiled.get(op, 0) + total
-        if cost != Cost():
-            by_node[index] = cost
-    if loaded.layers:
-        named = _by_layer(loaded, by_node, set(order))
-    else:
-        named = {graph.nodes[index].name: cost for index, cost in by_node.items()}
-    return Costs(named, loaded, by_node, _sum(by_node.values()), unprofiled)
+    return order, by_node
+
+
+def totals(
+    graph: Graph, by_node: Mapping[int, Cost], outputs: Sequence[Tensor]
+) -> list[Cost]:
+    """For each output, the cost of all that it is computed from."""
+    order, _ = topological_order(graph, [tensor[0] for tensor in outputs])
+    needed_by = [0] * len(graph)  # Bit i: output i needs the node.
+    for bit, (index, _) in enumerate(outputs):
+        needed_by[index] |= 1 << bit
+    groups: dict[int, Cost] = {}
+    for index in reversed(order):
+        bits = needed_by[index]
+        for below, _ in graph.nodes[index].inputs:
+            needed_by[below] |= bits
+        if index in by_node:
+            groups[bits] = groups.get(bits, FREE) + by_node[index]
+    return [
+        _sum(cost for bits, cost in groups.items() if bits >> bit & 1)
+        for bit in range(len(outputs))
+    ]
 
 
 def _prepared(
     model: Model, output: Any, input: Any, resolution: Resolution
 ) -> tuple[list[Tensor], Inference]:
     """The outputs, and what is known of the graph with a batch of one."""
-    outputs = None if output is None else [model.find(output)[1]]
-    if input is None and resolution is None and model.inputs:
-        known, inputs = Inference(model.graph), list(model.inputs.values())
-        outputs = outputs or list(model.outputs.values())
-    else:
-        things = [output] if output is not None or not model.outputs else None
+    outputs = list(model.outputs.values())
+    if output is not None:
+        outputs = [model.find(output)[1]]
+    inputs: Mapping[str, Tensor] = model.inputs
+    if input is not None:
+        inputs = dict([model.find(input)])
+    known = Inference(model.graph)
+    if resolution is not None or not outputs or not inputs:
         options = Options(input_resolution=resolution)
-        question = Question.ask(model, input, things, options)
-        known, inputs = question.inference, [question.scope.input]
-        if outputs is None:
-            asked = model.outputs or question.outputs or {}
-            outputs = list(asked.values())
-    shapes = {tensor: known.shape(tensor) for tensor in inputs}
-    given = {
-        tensor: (shape[0] if isinstance(shape[0], int) else 1, *shape[1:])
-        for tensor, shape in shapes.items()
-        if shape
-    }
+        question = Question.ask(model, input, [output], options)
+        known, inputs = question.inference, {question.input: question.scope.input}
+        outputs = outputs or list((question.outputs or {}).values())
+    given = {}
+    for tensor in inputs.values():
+        shape = known.shape(tensor)
+        if shape:
+            batch = shape[0] if isinstance(shape[0], int) else 1
+            given[tensor] = (batch, *shape[1:])
     recorded = bytearray(len(model.graph))
-    for index in _descendants(model.graph, [tensor[0] for tensor in given]):
-        recorded[index] = 1
+    for tensor in given:
+        recorded[tensor[0]] = 1
+    for index in topological_order(model.graph, range(len(model.graph)))[0]:
+        if any(recorded[below] for below, _ in model.graph.nodes[index].inputs):
+            recorded[index] = 1
     return outputs, Inference(model.graph, given, recorded)
 
 
-def _descendants(graph: Graph, starts: Sequence[int]) -> set[int]:
-    """The nodes that read something of these, and these."""
-    order, _ = topological_order(graph, range(len(graph)))
-    found = set(starts)
-    for index in order:
-        if any(tensor[0] in found for tensor in graph.nodes[index].inputs):
-            found.add(index)
-    return found
-
-
-def _flops(graph: Graph, index: int, inference: Inference) -> Flops:
-    node = graph.nodes[index]
-    op = rule_of(node)
-    if op is None or op.flops is None:
-        return Flops(0)
-    flops = op.flops(Call(node, inference))
-    if not all(isinstance(n, (int, Fraction)) or n is None for n in flops):
-        raise GraphError(
-            f"the cost of {node.op} node {node.name!r} depends on a size that is not "
-            "known. Give input_resolution, or name the input whose sizes are known."
-        )
-    return flops
-
-
-def _number(size: Size) -> int:
-    assert isinstance(size, int)
-    return size
+def _unknown(node: Node) -> GraphError:
+    return GraphError(
+        f"the cost of {node.op} node {node.name!r} depends on a size that is not "
+        "known. Give input_resolution, or name the input whose sizes are known."
+    )
 
 
 def _weights(
@@ -256,20 +270,20 @@ def _by_layer(
     assigned = bytearray(len(graph))
     found = {}
     for name, (output, _) in model.layers.items():
-        cost = Cost()
+        cost = FREE
         stack = [output] if output in needed else []
         while stack:
             index = stack.pop()
             if not assigned[index]:
                 assigned[index] = 1
-                cost += by_node.get(index, Cost())
+                cost += by_node.get(index, FREE)
                 stack += [tensor[0] for tensor in graph.nodes[index].inputs]
         found[name] = cost
     return found
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:
-    return sum(costs, start=Cost())
+    return sum(costs, start=FREE)
 
 
 __all__ = ["Cost", "Costs", "compute_costs"]

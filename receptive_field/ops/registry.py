@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import numpy as np
 
 from receptive_field.errors import GraphError, ReceptiveFieldError
-from receptive_field.graph.axes import SAME, Relation, full
+from receptive_field.graph.axes import ALL, ALL_BOUND, SAME, Relation
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.graph.sizes import Size, Symbolic, unknown
 
@@ -148,9 +148,10 @@ class Call:
         return self.node.name, number, axis
 
     def all_of(self, number: int, exact: bool = True) -> Relation:
-        """The relation to an input of which every element matters."""
-        shape = self.shape(number)
-        return full(len(shape) if shape is not None else None, exact)
+        """The relation to an input of which every element matters, of any rank."""
+        if number >= len(self):
+            self.fail(f"has {len(self)} inputs, needs {number + 1}")
+        return ALL if exact else ALL_BOUND
 
     def fail(self, reason: str) -> NoReturn:
         """Raises the error of this node.
