@@ -24,7 +24,7 @@ setup(
     packages=find_packages(include=["receptive_field", "receptive_field.*"]),
     package_data={"receptive_field": ["py.typed", "data/*"]},
     python_requires=">=3.10",
-    install_requires=["absl-py>=1.4", "numpy>=1.24", "protobuf>=4.25"],
+    install_requires=["absl-py>=1.4", "numpy>=1.24", "protobuf>=4.25", "rich>=13"],
     extras_require={
         "tensorflow": TENSORFLOW,
         "test": [

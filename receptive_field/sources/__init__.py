@@ -24,12 +24,15 @@ def load(model: Any, signature: str | None = None) -> Model:
 
     Args:
       model: a path, a GraphDef message, a ``tf.Graph`` (or a tensor or operation of
-        one), a ``tf.function``, a ConcreteFunction or a Keras model.
+        one), a ``tf.function``, a ConcreteFunction or a Keras model; or what this
+        function has made of one.
       signature: which signature of a SavedModel is meant, if it has several.
 
     Raises:
       GraphError: if it is none of these, or malformed.
     """
+    if isinstance(model, Model):
+        return model
     if isinstance(model, (str, os.PathLike)):
         content = read_file(model, signature)
         if isinstance(content, FileContent):

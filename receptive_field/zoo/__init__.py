@@ -14,9 +14,20 @@ from collections.abc import Sequence
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.zoo.builder import BuiltNetwork, build_network
 from receptive_field.zoo.layers import Network
-from receptive_field.zoo.networks import NETWORKS
+from receptive_field.zoo.networks import NETWORKS, PUBLISHED
+from receptive_field.zoo.table import EndPoint, Table, network_table
 
-__all__ = ["NETWORKS", "BuiltNetwork", "Network", "build"]
+__all__ = [
+    "NETWORKS",
+    "PUBLISHED",
+    "BuiltNetwork",
+    "EndPoint",
+    "Network",
+    "Table",
+    "build",
+    "network",
+    "table",
+]
 
 
 def build(
@@ -41,9 +52,42 @@ def build(
       ReceptiveFieldError: the network is unknown, the resolution is not one or too
         small for the network, or TensorFlow is not installed.
     """
+    return build_network(
+        network(name), input_resolution, resource_variables=resource_variables
+    )
+
+
+def network(name: str) -> Network:
+    """The network of this name.
+
+    Raises:
+      ReceptiveFieldError: if there is none; lists the known ones.
+    """
     if name not in NETWORKS:
         known = ", ".join(NETWORKS)
         raise ReceptiveFieldError(f"no network {name!r} in the zoo; known: {known}")
-    return build_network(
-        NETWORKS[name], input_resolution, resource_variables=resource_variables
-    )
+    return NETWORKS[name]
+
+
+def table(
+    name: str,
+    input_resolution: Sequence[int] | None = None,
+    *,
+    end_points: Sequence[str] | None = None,
+) -> Table:
+    """What the end-points of a network see, and what they cost: the paper's table.
+
+    One graph is built, and analysed in one pass.
+
+    Args:
+      name: a key of `NETWORKS`.
+      input_resolution: ``[height, width]`` of the input, in pixels; None if unknown.
+      end_points: which of ``NETWORKS[name].end_points``; all if None.
+
+    Returns:
+      One row for each end-point, and the seconds that building and analysing took.
+
+    Raises:
+      ReceptiveFieldError: as `build`; or there is no such end-point.
+    """
+    return network_table(network(name), input_resolution, end_points)

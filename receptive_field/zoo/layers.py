@@ -150,3 +150,8 @@ class Network:
     end_points: tuple[str, ...]
     year: int | None
     paper: str
+
+    def end_point(self, name: str) -> str | None:
+        """The end-point that is meant, with or without the scope in front."""
+        meant = (name, f"{self.scope}/{name}")
+        return next((point for point in self.end_points if point in meant), None)

@@ -455,8 +455,8 @@ def _resnet_cifar_20() -> Network:
     return _network(name, name, layers, _RESNET_PAPER)
 
 
-def _networks() -> Iterator[Network]:
-    """Those of the published table, in its order, then the other ResNets."""
+def _published() -> Iterator[Network]:
+    """Those of the published table, in its order."""
     first = "Conv2d_1a_7x7"
     yield _alexnet_v2()
     yield _vgg("vgg_a", (1, 1, 2, 2, 2))
@@ -474,6 +474,10 @@ def _networks() -> Iterator[Network]:
     for version in (1, 2):
         for depth in _BOTTLENECK_UNITS:
             yield _slim_resnet(version, depth)
+
+
+def _classic() -> Iterator[Network]:
+    """The ResNets of the papers, in both placements of the stride."""
     for depth, units in _BASIC_UNITS.items():
         yield _resnet(f"resnet_{depth}", units, _basic)
     for depth in (50, 101, 152):
@@ -482,7 +486,10 @@ def _networks() -> Iterator[Network]:
     yield _resnet_cifar_20()
 
 
+PUBLISHED = tuple(network.name for network in _published())
+"""The networks of the published table."""
+
 NETWORKS: Mapping[str, Network] = MappingProxyType(
-    {network.name: network for network in _networks()}
+    {network.name: network for network in (*_published(), *_classic())}
 )
 """Every network of the zoo, by its name."""

@@ -1,0 +1,95 @@
+"""The table of the paper: what the end-points of a network see, and what they cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from receptive_field.costs import node_costs, totals
+from receptive_field.errors import NodeNotFoundError
+from receptive_field.question import Options, Question
+from receptive_field.result import ReceptiveField
+from receptive_field.sources import load
+from receptive_field.zoo.builder import build_network
+from receptive_field.zoo.layers import Network
+
+
+class EndPoint(NamedTuple):
+    """One row of the table.
+
+    Numbers that depend on the unknown size of the input are None.
+    """
+
+    network: str
+    input_resolution: tuple[int, ...] | None
+    """Height and width."""
+    name: str
+    flops: int | None
+    """As TensorFlow's profiler counts them, of all that the end-point needs."""
+    receptive_field: ReceptiveField
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of one network at one resolution, and how long they took.
+
+    Attributes:
+      rows: the end-points, from the input on.
+      building: seconds that TensorFlow needed to build the graph and write it out.
+      analysing: seconds that the receptive fields and FLOPs of all rows needed.
+    """
+
+    rows: Sequence[EndPoint] = field(default_factory=tuple)
+    building: float = 0.0
+    analysing: float = 0.0
+
+
+def end_points_of(network: Network, chosen: Sequence[str] | None) -> tuple[str, ...]:
+    """The end-points that are chosen, with or without scope; all if None.
+
+    Raises:
+      NodeNotFoundError: if there is none of a name; lists the known ones.
+    """
+    if chosen is None:
+        return network.end_points
+    wanted = set()
+    for name in chosen:
+        point = network.end_point(name)
+        if point is None:
+            raise NodeNotFoundError(
+                f"{network.name} has no end-point {name!r}; known: "
+                f"{', '.join(network.end_points)}."
+            )
+        wanted.add(point)
+    return tuple(point for point in network.end_points if point in wanted)
+
+
+def network_table(
+    network: Network,
+    input_resolution: Sequence[int] | None,
+    end_points: Sequence[str] | None,
+) -> Table:
+    """The rows of a network; see `receptive_field.zoo.table`."""
+    names = end_points_of(network, end_points)
+    started = time.perf_counter()
+    built = build_network(network, input_resolution, resource_variables=False)
+    definition = built.graph.as_graph_def()
+    built_at = time.perf_counter()
+    model = load(definition)
+    nodes = [built.end_points[name] for name in names]
+    question = Question.ask(model, built.input, nodes, Options())
+    fields = question.answers(strict=True)
+    flops: list[int | None] = [None] * len(nodes)
+    if input_resolution is not None:
+        outputs = [model.graph.tensor(node) for node in nodes]
+        _, by_node = node_costs(model.graph, outputs, question.inference)
+        found = totals(model.graph, by_node, outputs)
+        flops = [cost.profiler_flops for cost in found]
+    resolution = None if input_resolution is None else tuple(input_resolution)
+    rows = [
+        EndPoint(network.name, resolution, name, count, fields[node])
+        for name, node, count in zip(names, nodes, flops, strict=True)
+    ]
+    return Table(rows, built_at - started, time.perf_counter() - built_at)
