@@ -22,7 +22,6 @@ from receptive_field.graph.axes import (
     Relation,
     followed_axes,
     full,
-    needs_everything,
     ranked,
     source,
 )
@@ -36,6 +35,7 @@ from receptive_field.graph.graph import (
 from receptive_field.graph.joins import (
     Paths,
     gathered,
+    needs_everything,
     settled,
     through,
     united,
@@ -65,6 +65,7 @@ class Scope:
     """Where in `order` nodes that depend on each other start -> where they end."""
     cycle: set[int] = field(default_factory=set)
     """Nodes that depend on each other although they form no loop."""
+    _edges: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
 
     def settle(
         self,
@@ -118,6 +119,13 @@ class Scope:
 
     def edges(self, index: int) -> list[tuple[int, Tensor]]:
         """The inputs of a node, by number, that carry something of the input."""
+        found = self._edges.get(index)
+        if found is None:
+            found = self._edges[index] = self.edges_so_far(index)
+        return found
+
+    def edges_so_far(self, index: int) -> list[tuple[int, Tensor]]:
+        """The same while it is still being found out what carries something."""
         carries = self.carries
         return [
             (number, tensor)
@@ -155,10 +163,10 @@ def find_scope(
     for group in groups:
         if start in group:
             continue
-        if not any(scope.edges(index) for index in group):
+        if not any(scope.edges_so_far(index) for index in group):
             continue
         active = [i for i in group if i not in constant and not _cuts(graph.nodes[i])]
-        if not any(scope.edges(index) for index in active):
+        if not any(scope.edges_so_far(index) for index in active):
             continue
         for index in active:
             scope.carries[index] = 1
@@ -336,9 +344,9 @@ def forward(
 
     def depends(tensor: Tensor, edges: list[tuple[int, Tensor]]) -> None:
         node = nodes[tensor[0]]
-        broken = next((errors[t] for _, t in edges if t in errors), None)
-        if broken is not None and rule_of(node) is None:
-            raise broken
+        if errors and rule_of(node) is None:
+            for broken in (errors[t] for _, t in edges if t in errors):
+                raise broken
         rules = relations(scope, inference, tensor)
         again = tensor[0] in looping
         whole: Paths | None = state.get(tensor) if again else None
@@ -384,7 +392,7 @@ def upstream(scope: Scope, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
         tensor[0]: (nodes[tensor[0]].name,) for tensor, _ in edges
     }
     found: dict[int, tuple[str, ...]] = {}
-    for index in scope.order:
+    for index in scope.order if own else ():
         above = [found[t[0]] for _, t in scope.edges(index) if t[0] in found]
         lists = list(dict.fromkeys([*above, *filter(None, [own.get(index)])]))
         if len(lists) == 1:
@@ -399,9 +407,8 @@ def upstream(scope: Scope, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
 def _becomes_global(
     before: Relation, after: Paths | None, spatial: Sequence[int]
 ) -> bool:
-    closed = None if after is None else settled(after)
-    return closed is not None and any(
-        needs_everything(closed, axis) and not needs_everything(before, axis)
+    return after is not None and any(
+        needs_everything(after, axis) and not needs_everything(before, axis)
         for axis in spatial
     )
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.ops import Call, Op, rule_of
-from receptive_field.ops.registry import Shape, Value, unknown_shape
+from receptive_field.ops.registry import Shape, Value, first_shape, unknown_shape
 from receptive_field.ops.sources import named_shape
 
 T = TypeVar("T")
@@ -101,6 +101,8 @@ class Inference:
         if op is None or op.shapes is unknown_shape:
             return []
         inputs = self.graph.nodes[index].inputs
+        if op.shapes is first_shape or op.shapes_by_first:
+            inputs = inputs[:1]
         return [t[0] for t in inputs if t not in self._given]
 
     def _compute_shapes(self, index: int) -> Sequence[Shape]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from receptive_field.axis_map import (
@@ -109,6 +110,7 @@ ALL_BOUND = Relation((), "all, as a bound")
 """The same, because nothing better is known."""
 
 
+@lru_cache(maxsize=4096)
 def follow(axis: int, axis_map: AxisMap = IDENTITY) -> Axis:
     """An axis of B that follows one axis of A."""
     return (Thread((Factor(None, Slot(axis), axis_map),)),)
@@ -555,7 +557,8 @@ def _axis_united(one: Axis, two: Axis) -> Axis:
 
 
 def _is_everything(thread: Thread) -> bool:
-    return len(thread.factors) == 1 and thread.factors[0].map.is_global
+    factors = thread.factors
+    return len(factors) == 1 and factors[0].slot is None and factors[0].map.is_global
 
 
 def widened(before: Relation, after: Relation) -> Relation:

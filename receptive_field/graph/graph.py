@@ -33,7 +33,16 @@ class Frame:
 class Node:
     """One operation of a graph."""
 
-    __slots__ = ("_inputs", "definition", "frame", "graph", "index", "name", "op")
+    __slots__ = (
+        "_inputs",
+        "attributes",
+        "definition",
+        "frame",
+        "graph",
+        "index",
+        "name",
+        "op",
+    )
 
     def __init__(self, graph: Graph, index: int, definition: Any, frame: Frame) -> None:
         self.graph = graph
@@ -43,6 +52,8 @@ class Node:
         self.name: str = frame.scope + definition.name
         self.op: str = definition.op
         self._inputs: tuple[Tensor, ...] | None = None
+        self.attributes: dict[str, Any] | None = None
+        """What rules have read of the attributes, as plain values."""
 
     def __repr__(self) -> str:
         return f"Node({self.name!r}, {self.op})"

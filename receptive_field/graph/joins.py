@@ -26,7 +26,6 @@ from receptive_field.graph.axes import (
     Axis,
     Relation,
     follow,
-    needs_everything,
     ranked,
     source,
 )
@@ -91,7 +90,7 @@ def through(upper: Paths, lower: Relation) -> Paths | None:
         below = axes.through(_without_piece(upper), lower)
         return None if below is None else _joined(SAME, axis, first, last, total, below)
     axis, first, last, total = lower.piece
-    if upper is ALL or upper is ALL_BOUND or needs_everything(upper, axis):
+    if upper is ALL or upper is ALL_BOUND or axes.needs_everything(upper, axis):
         return axes.through(upper, lower)
     low, high = _needed(upper, axis, total)
     if last < low or high < first:
@@ -180,6 +179,15 @@ def settled(paths: Paths) -> Relation | None:
     return closed
 
 
+def needs_everything(paths: Paths, axis: int) -> bool:
+    """`axes.needs_everything`, of any part of what is joined."""
+    if isinstance(paths, Relation):
+        return axes.needs_everything(paths, axis)
+    parts = (part.relation for join in paths.joins for part in join.parts)
+    closed = () if paths.closed is None else (paths.closed,)
+    return any(needs_everything(p, axis) for p in (*closed, *parts))
+
+
 def widened(before: Paths, after: Paths) -> Paths:
     """`axes.widened`."""
     one, two = settled(before), settled(after)
@@ -253,4 +261,12 @@ def _pieced(column: Sequence[tuple[range, Axis]], join: Join) -> Axis | None:
     return follow(join.axis, piecewise(pieces, join.total))
 
 
-__all__ = ["Paths", "gathered", "settled", "through", "united", "widened"]
+__all__ = [
+    "Paths",
+    "gathered",
+    "needs_everything",
+    "settled",
+    "through",
+    "united",
+    "widened",
+]

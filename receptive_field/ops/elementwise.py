@@ -309,13 +309,17 @@ def _normalised(call: Call, output: int) -> Relations:
 
 
 def _normalised_shapes(call: Call) -> Sequence[Shape]:
-    return [call.shape(0), *[call.shape(1)] * 5]
+    shape = call.shape(0)
+    if shape is None:
+        return [None] * 6
+    first = (call.attribute("data_format") or "NHWC").startswith("NC")
+    return [shape, *[(shape[1 if first else -1],)] * 5]
 
 
 register(
     "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 _FusedBatchNormEx "
     "BatchNormWithGlobalNormalization",
-    Op(_normalised, _normalised_shapes),
+    Op(_normalised, _normalised_shapes, shapes_by_first=True),
 )
 
 

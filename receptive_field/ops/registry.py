@@ -25,6 +25,9 @@ Value = np.ndarray[Any, Any] | None
 """A constant: numbers, or Python objects where some are symbolic sizes."""
 
 
+_ABSENT = object()
+
+
 class Knowledge(Protocol):
     """Where a rule's knowledge of other tensors comes from."""
 
@@ -132,8 +135,14 @@ class Call:
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """An attribute as a plain Python value; ``default`` if it is not there."""
-        attributes = self.node.definition.attr
-        return plain(attributes[name]) if name in attributes else default
+        known = self.node.attributes
+        if known is None:
+            known = self.node.attributes = {}
+        if name not in known:
+            attributes = self.node.definition.attr
+            known[name] = plain(attributes[name]) if name in attributes else _ABSENT
+        value = known[name]
+        return default if value is _ABSENT else value
 
     def name(self, number: int) -> str:
         """The name of an input tensor."""
@@ -250,6 +259,8 @@ class Op(NamedTuple):
     weights: Callable[[Call], Size] | None = None
     """How many trained numbers come in here: by a variable or, in a frozen graph, a
     constant."""
+    shapes_by_first: bool = False
+    """Whether the first input alone decides the shapes."""
     may_be_list: bool = False
     """Whether an output may be the handle of a list (`ops.lists`), so that a recorded
     shape without axes says nothing of what is in it."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from receptive_field.costs import node_costs, totals
 from receptive_field.errors import NodeNotFoundError
 from receptive_field.question import Options, Question
 from receptive_field.result import ReceptiveField
 from receptive_field.sources import load
-from receptive_field.zoo.builder import build_network
+from receptive_field.zoo.builder import BuiltNetwork, build_network
 from receptive_field.zoo.layers import Network
 
 
@@ -77,6 +79,31 @@ def network_table(
     built = build_network(network, input_resolution, resource_variables=False)
     definition = built.graph.as_graph_def()
     built_at = time.perf_counter()
+    with _no_collection():
+        rows = _rows(network, built, definition, input_resolution, names)
+    return Table(rows, built_at - started, time.perf_counter() - built_at)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leaves the many objects of TensorFlow's graph to later collections of garbage,
+    each of which takes longer than the analysis."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _rows(
+    network: Network,
+    built: BuiltNetwork,
+    definition: Any,
+    input_resolution: Sequence[int] | None,
+    names: Sequence[str],
+) -> list[EndPoint]:
     model = load(definition)
     nodes = [built.end_points[name] for name in names]
     question = Question.ask(model, built.input, nodes, Options())
@@ -88,8 +115,7 @@ def network_table(
         found = totals(model.graph, by_node, outputs)
         flops = [cost.profiler_flops for cost in found]
     resolution = None if input_resolution is None else tuple(input_resolution)
-    rows = [
+    return [
         EndPoint(network.name, resolution, name, count, fields[node])
         for name, node, count in zip(names, nodes, flops, strict=True)
     ]
-    return Table(rows, built_at - started, time.perf_counter() - built_at)
