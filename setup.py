@@ -11,7 +11,9 @@ VERSION = re.search(
     (HERE / "receptive_field" / "__init__.py").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
+PLOT = ["matplotlib>=3.8"]
 TENSORFLOW = ["tensorflow>=2.16.2", "keras>=3.3.3"]
+BENCHMARK = [*TENSORFLOW, "rich>=13"]
 
 setup(
     name="receptive_field",
@@ -24,11 +26,14 @@ setup(
     packages=find_packages(include=["receptive_field", "receptive_field.*"]),
     package_data={"receptive_field": ["py.typed", "data/*"]},
     python_requires=">=3.10",
-    install_requires=["absl-py>=1.4", "numpy>=1.24", "protobuf>=4.25", "rich>=13"],
+    install_requires=["absl-py>=1.4", "numpy>=1.24", "protobuf>=4.25"],
     extras_require={
+        "benchmark": BENCHMARK,
+        "plot": PLOT,
         "tensorflow": TENSORFLOW,
         "test": [
-            *TENSORFLOW,
+            *BENCHMARK,
+            *PLOT,
             "hypothesis>=6.80",
             "jax>=0.4",  # Another backend of Keras.
             "mypy>=1.10",

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -190,3 +191,86 @@ def test_the_code_of_the_readme_that_needs_no_model():
     fields, field = names["fields"], names["field"]
     assert fields["InceptionResnetV2/Mixed_5b/concat"].size.tolist() == [63, 63]
     assert field.compute_input_center_coordinates([0, 2]).tolist() == [37, 101]
+
+
+def benchmark(folder, *flags):
+    return run("rf_benchmark.py", *flags, folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--networks", "resnet"], "no network 'resnet' in the zoo; known: alexnet_v2"),
+        (["--end_points", "block9"], "no network .* 'block9'; known: alexnet_v2/conv1"),
+        (["--resolutions", "224,12k"], "--resolutions has '12k'; known are"),
+        (["--resolutions", "0"], "--resolutions has '0'"),
+        (["--csv_path", "nowhere/table.csv"], "cannot write 'nowhere/table.csv'"),
+        (["more"], "unexpected argument 'more'"),
+    ],
+)
+def test_a_benchmark_that_cannot_be_run(flags, message, tmp_path):
+    done = benchmark(tmp_path, *flags)
+    assert done.returncode == 1
+    assert re.search(message, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert "unknown" not in done.stdout  # Not a row was computed.
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_benchmark_of_some_rows_as_markdown(tmp_path):
+    flags = ["--networks", "vgg_a,mobilenet_v1", "--end_points", "pool1,Conv2d_0"]
+    sizes = ["--resolutions", "unknown,64x96"]
+    done = benchmark(tmp_path, *flags, *sizes, "--csv_path", "table.csv")
+    assert done.returncode == 0
+    assert "vgg_a                             64x96  vgg_a/pool1" in done.stdout
+    assert re.search(r"analysed in [\d.]+ s \([\d.]+%\)", done.stdout)
+    lines = (tmp_path / "table.csv").read_text().splitlines()
+    assert lines[1:3] == [
+        "vgg_a,,vgg_a/pool1,,4,4,2,2,1,1",
+        f"vgg_a,64x96,vgg_a/pool1,{lines[2].split(',')[3]},4,4,2,2,1,1",
+    ]
+    # 64 filters of 3 x 3 x 3, a bias, a pooling of 2 x 2, on 64 x 96 positions.
+    flops = 64 * 96 * 64 * (2 * 27 + 1) + 32 * 48 * 64 * 4
+    assert float(lines[2].split(",")[3]) * 1e9 == pytest.approx(flops)
+    shown = run("csv_to_markdown_table.py", "--csv_path", "table.csv", folder=tmp_path)
+    assert shown.stdout.splitlines()[2] == (
+        "| vgg_a |  | vgg_a/pool1 |  | 4 | 4 | 2 | 2 | 1 | 1 |"
+    )
+
+
+def test_rows_are_kept_where_a_network_does_not_fit(tmp_path):
+    flags = ["--networks", "vgg_a,inception_v4", "--resolutions", "unknown,40"]
+    done = benchmark(tmp_path, *flags, "--csv_path", "table.csv")
+    assert done.returncode == 1
+    assert re.search(
+        "too small for inception_v4.*vanishes at InceptionV4/", done.stderr
+    )
+    lines = (tmp_path / "table.csv").read_text().splitlines()
+    assert len(lines) == 1 + 2 * 13 + 22
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read"),
+        (b"", "is empty"),
+        (b"a,b\n1\n", "row 2 of .* has 1 cells, the header 2"),
+        (b"\xff\xfe", "cannot read"),
+    ],
+    ids=["missing", "empty", "ragged", "binary"],
+)
+def test_tables_that_cannot_be_read(content, message, tmp_path):
+    if content is not None:
+        (tmp_path / "table.csv").write_bytes(content)
+    done = run("csv_to_markdown_table.py", "--csv_path", "table.csv", folder=tmp_path)
+    assert done.returncode == 1
+    assert re.search(message, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_markdown_in_cells_is_text(tmp_path):
+    (tmp_path / "table.csv").write_text('name,n\n"a|b",1\n"c\nd",\n')
+    flags = ["--csv_path", "table.csv", "--markdown_path", "table.md"]
+    assert run("csv_to_markdown_table.py", *flags, folder=tmp_path).returncode == 0
+    expected = "| name | n |\n| --- | ---: |\n| a\\|b | 1 |\n| c d |  |\n"
+    assert (tmp_path / "table.md").read_text() == expected

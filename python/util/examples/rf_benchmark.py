@@ -3,7 +3,8 @@
 For each network, input resolution and end-point: receptive field, effective stride,
 effective padding, and the floating-point operations up to there, as TensorFlow's
 profiler counts them. The same goes to a CSV file, row by row, so that a run that is
-interrupted keeps what it has. Needs TensorFlow, which builds the networks.
+interrupted keeps what it has. TensorFlow builds the networks:
+pip install receptive_field[benchmark].
 
 Example:
   python rf_benchmark.py --csv_path rf_benchmark_results.csv
@@ -18,10 +19,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from absl import app, flags
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import receptive_field as rf
+
+try:
+    from rich.console import Console
+    from rich.progress import (
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+except ImportError:
+    sys.exit("error: this script needs pip install receptive_field[benchmark]")
 
 FLAGS = flags.FLAGS
 

@@ -1,0 +1,118 @@
+"""The figure of the paper: accuracy on ImageNet against the receptive field."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from receptive_field.errors import ReceptiveFieldError
+
+ACCURACIES = Path(__file__).parent.parent / "data" / "accuracy.csv"
+"""Top-1 accuracies of the networks of the paper, from the TF-Slim model library."""
+
+AREA_PER_GFLOP = 40.0
+"""Square points of a dot."""
+
+
+class Dot(NamedTuple):
+    """A network in the figure."""
+
+    network: str
+    size: int
+    """Receptive field size, in pixels."""
+    flops: float
+    accuracy: float
+    """Top-1, between 0 and 1."""
+
+
+def accuracies() -> dict[str, float]:
+    """Network -> top-1 accuracy on ImageNet, as the paper gives them."""
+    with ACCURACIES.open(newline="", encoding="utf-8") as file:
+        return {r["model"]: float(r["imagenet_top1"]) for r in csv.DictReader(file)}
+
+
+def logarithmic_trend(dots: Iterable[Dot]) -> tuple[float, float]:
+    """The least-squares line ``accuracy = a + b log10(size)``: (a, b)."""
+    points = np.array([(math.log10(dot.size), dot.accuracy) for dot in dots])
+    b, a = np.polyfit(points[:, 0], points[:, 1], deg=1)
+    return float(a), float(b)
+
+
+def plot_accuracy(dots: Iterable[Dot], ax: Any = None) -> Any:
+    """Draws accuracy against receptive field, with FLOPs as the area of the dots.
+
+    Args:
+      dots: the networks.
+      ax: the Matplotlib axes to draw on; new ones if None.
+
+    Returns:
+      The axes.
+
+    Raises:
+      ReceptiveFieldError: if Matplotlib is not installed.
+    """
+    dots = list(dots)
+    if ax is None:
+        _, ax = _pyplot().subplots(figsize=(11.5, 6.5), layout="constrained")
+    a, b = logarithmic_trend(dots)
+    ends = np.array([min(dot.size for dot in dots), max(dot.size for dot in dots)])
+    ax.plot(
+        ends,
+        a + b * np.log10(ends),
+        color="0.5",
+        linestyle="--",
+        linewidth=1.5,
+        label=f"accuracy = {a:.2f} + {b:.2f} log10(receptive field)",
+        zorder=1,
+    )
+    ax.scatter(
+        [dot.size for dot in dots],
+        [dot.accuracy for dot in dots],
+        s=[dot.flops / 1e9 * AREA_PER_GFLOP for dot in dots],
+        color="#0072B2",
+        alpha=0.6,
+        linewidths=0,
+        label="area of a dot: floating-point operations",
+        zorder=2,
+    )
+    for dot in dots:
+        radius = math.sqrt(dot.flops / 1e9 * AREA_PER_GFLOP / math.pi)
+        # Away from the line, where there is room.
+        up = 1 if dot.accuracy > a + b * math.log10(dot.size) else -1
+        ax.annotate(
+            f"{dot.network}\n{dot.flops / 1e9:.1f} GFLOPs",
+            (dot.size, dot.accuracy),
+            xytext=(0, up * (radius + 3)),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if up > 0 else "top",
+            fontsize=8,
+        )
+    ax.set_xscale("log")
+    ticks = [200, 500, 1000, 2000, 3000]
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.minorticks_off()
+    ax.margins(x=0.1, y=0.16)
+    ax.set_xlabel("receptive field size (pixels, logarithmic)")
+    ax.set_ylabel("ImageNet top-1 accuracy")
+    ax.set_title("Accuracy on ImageNet grows with the logarithm of the receptive field")
+    ax.grid(alpha=0.3)
+    legend = ax.legend(loc="lower right", fontsize=9)
+    for handle in legend.legend_handles[1:]:
+        handle.set_sizes([60])
+    return ax
+
+
+def _pyplot() -> Any:
+    try:
+        return import_module("matplotlib.pyplot")
+    except ImportError:
+        raise ReceptiveFieldError(
+            "plots are drawn with Matplotlib: pip install receptive_field[plot]"
+        ) from None

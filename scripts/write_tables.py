@@ -1,0 +1,286 @@
+"""Writes the tables and the figure of the networks in ``docs/``. Needs TensorFlow.
+
+  python scripts/write_tables.py [--folder FOLDER]
+
+Nothing in these files is written by hand; a test regenerates and compares them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from receptive_field import zoo
+from receptive_field.report.accuracy import Dot, accuracies, plot_accuracy
+from receptive_field.zoo.layers import Network
+from receptive_field.zoo.notation import rows
+from receptive_field.zoo.table import network_table
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "python" / "util" / "examples"
+
+README_NETWORKS = (
+    *("alexnet_v2", "vgg_16", "mobilenet_v1", "mobilenet_v1_075", "resnet_v1_50"),
+    *("inception_v2", "resnet_v1_101", "inception_v3", "resnet_v1_152"),
+    *("resnet_v1_200", "inception_v4", "inception_resnet_v2"),
+)
+"""In the order of the paper: by receptive field."""
+
+ALEXNET = Network(
+    "AlexNet",
+    "alexnet",
+    rows(
+        """
+        conv1: 96 11x11/4 V
+        pool1: max 3x3/2 V
+        conv2: 256 5x5
+        pool2: max 3x3/2 V
+        conv3: 384 3x3
+        conv4: 384 3x3
+        conv5: 256 3x3
+        pool5: max 3x3/2 V
+        fc6: 4096 6x6 V
+        fc7: 4096 1x1
+        """
+    ),
+    (
+        *("conv1", "pool1", "conv2", "pool2", "conv3"),
+        *("conv4", "conv5", "pool5", "fc6", "fc7"),
+    ),
+    2012,
+    "Krizhevsky, Sutskever and Hinton (2012)",
+)
+"""AlexNet with its dense layers as convolutions, on an image of 227 pixels."""
+
+SMALL = Network(
+    "example",
+    "example",
+    rows("one: 1 3x3/2\ntwo: 1 3x3/2"),
+    ("one", "two"),
+    None,
+    "Dang Ha The Hien (2017), a guide to receptive field arithmetic",
+)
+"""Two layers with kernel 3, stride 2 and padding 1, on an image of 5 pixels."""
+
+HEAD = """# Networks
+
+Receptive fields, effective strides and paddings of well-known networks, and what they
+cost. Computed by this package (`python scripts/write_tables.py`), from networks that
+it holds itself (`rf.zoo`); the same numbers for any graph come from
+`rf.compute_receptive_fields` and `rf.compute_costs`.
+
+## The networks of the paper
+
+At the last feature map, for an image of 224 x 224 pixels. The receptive field and the
+stride are the same for any size; the padding is that of this one. GFLOPs are those that
+TensorFlow's profiler counts (a multiply-add is two operations).
+
+"""
+
+ALL = """
+All 561 rows, for 19 variants, three resolutions and every end-point:
+[end_points.md](end_points.md), or [end_points.csv](end_points.csv).
+
+![Accuracy against receptive field](accuracy.svg)
+
+Accuracy on ImageNet against the receptive field of the last feature map, and the
+logarithmic trend of the paper. The accuracies are those that the paper took from the
+TF-Slim model library.
+
+## Counted differently today
+
+The published FLOPs were counted when TensorFlow's profiler had no formula for `AddV2`,
+the op of a residual addition; today it has one. Without it, all published figures come
+out to three decimals. At the last end-point, 224 x 224:
+
+"""
+
+RESNETS = """
+## ResNet, in both placements of the stride
+
+A bottleneck unit that halves the size can do so in its first 1x1 convolution, as in the
+paper that proposed it, or in the 3x3 after it, as most implementations do today. With
+the stride in the 1x1, the 3x3 works on the coarser grid already, so that its two outer
+positions lie twice as far apart, in pixels, as with the stride in the 3x3 itself. That
+makes 8 pixels in the first unit of stage 2 (99 against 91 in ResNet-50), 16 more in
+stage 3 (291 against 267), and 32 more in stage 4 (483 against 427); the same in deeper
+ones. ResNet-18 and 34 have no bottleneck: the stride is in a 3x3 in any case.
+
+"""
+
+STAGES = """
+How far each stage has come down, at 224 x 224, in ResNet-50 (stride in the 3x3): after
+the first convolution and the pooling a quarter is left, after the last stage 1/32.
+
+"""
+
+GUIDE = """
+## AlexNet, layer by layer
+
+n features along an axis, j pixels from one to the next (jump), receptive field r, and
+the centre of the first feature (start), for an image of 227 pixels. Pixels are one unit
+wide here, so that the centre of the first one is 0.5: `start` is the centre as this
+package counts (the first pixel is 0) plus one half. Dense layers are convolutions.
+
+A layer with kernel k, stride s and padding p on both sides makes
+`n_out = floor((n_in + 2p - k) / s) + 1` features, `j_out = j_in * s`,
+`r_out = r_in + (k - 1) * j_in` and `start_out = start_in + ((k - 1) / 2 - p) * j_in`.
+
+"""
+
+EXAMPLE = """
+Two layers with k = 3, s = 2 and p = 1, on 5 x 5 pixels:
+
+"""
+
+
+def markdown(header: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+    """A table with numbers to the right of the first column."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    cells = [header, rule, *lines]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in cells)
+
+
+def run(script: str, *arguments: object) -> None:
+    """Runs one of the example scripts, as a user would."""
+    subprocess.run(
+        [sys.executable, str(EXAMPLES / script), *map(str, arguments)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def last_rows(path: Path) -> dict[str, Mapping[str, str]]:
+    """The last end-point of each network at 224 x 224."""
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = [
+            row for row in csv.DictReader(file) if row["input resolution"] == "224"
+        ]
+    return {row["CNN"]: row for row in lines}
+
+
+def paper_table(last: Mapping[str, Mapping[str, str]]) -> str:
+    """The table of the paper, with the FLOPs of the original's README."""
+    lines = []
+    for name in README_NETWORKS:
+        row = last[name]
+        numbers = [row[f"{what} hor"] for what in COLUMNS]
+        flops = f"{float(row['FLOPs (Billion)']):.2f}"
+        lines.append([name, *numbers, flops, zoo.NETWORKS[name].year])
+    header = ("network", "receptive field", "stride", "padding", "GFLOPs", "year")
+    return markdown(header, lines)
+
+
+COLUMNS = ("RF size", "effective stride", "effective padding")
+
+
+def additions_table(last: Mapping[str, Mapping[str, str]]) -> str:
+    """What AddV2 adds to the FLOPs of the networks that have it."""
+    from receptive_field import compute_costs
+
+    lines = []
+    for name in zoo.PUBLISHED:
+        built = zoo.build(name, [224, 224])
+        kinds = {op.name: op.type for op in built.graph.get_operations()}
+        end = list(built.end_points.values())[-1]
+        costs = compute_costs(built.graph, output=end)
+        added = sum(c.profiler_flops for n, c in costs.items() if kinds[n] == "AddV2")
+        total = float(last[name]["FLOPs (Billion)"])
+        if added:
+            numbers = (total, added / 1e9, total - added / 1e9)
+            lines.append([name, *(f"{number:.3f}" for number in numbers)])
+    header = ("network", "GFLOPs today", "of AddV2", "without, as published")
+    return markdown(header, lines)
+
+
+def resnet_table() -> str:
+    """Receptive fields of ResNets, by where bottlenecks have their stride."""
+    names = {
+        "18": "resnet_18",
+        "34": "resnet_34",
+        "50, 1x1": "resnet_50",
+        "50, 3x3": "resnet_50_b",
+        "101, 1x1": "resnet_101",
+        "101, 3x3": "resnet_101_b",
+        "152, 1x1": "resnet_152",
+        "152, 3x3": "resnet_152_b",
+    }
+    tables = [zoo.table(name) for name in names.values()]
+    columns = [[row.receptive_field.size[0] for row in t.rows] for t in tables]
+    stages = [p.name.rpartition("/")[2] for p in tables[0].rows]
+    return markdown(("layer", *names), zip(stages, *columns, strict=True))
+
+
+def stages_table() -> str:
+    """How the stages of ResNet-50 come down in size."""
+    lines = []
+    for row in zoo.table("resnet_50_b", [224, 224]).rows:
+        field = row.receptive_field
+        size = field.axes[0].output_size
+        stride = field.stride[0]
+        lines.append([row.name.rpartition("/")[2], size, f"1/{stride}", field.size[0]])
+    return markdown(("layer", "size", "of the image", "receptive field"), lines)
+
+
+def arithmetic_table(network: Network, size: int) -> str:
+    """A network layer by layer: features, jump, receptive field, first centre."""
+    lines = []
+    for row in network_table(network, [size, size], None).rows:
+        field = row.receptive_field
+        start = field.compute_input_center_coordinates([0, 0])[0] + 0.5
+        numbers = (field.axes[0].output_size, field.stride[0], field.size[0], start)
+        lines.append([row.name, *(f"{number:g}" for number in numbers)])
+    return markdown(("layer", "n", "j", "r", "start"), lines)
+
+
+def dots(last: Mapping[str, Mapping[str, str]]) -> list[Dot]:
+    """The networks of the figure."""
+    return [
+        Dot(
+            name,
+            int(last[name]["RF size hor"]),
+            float(last[name]["FLOPs (Billion)"]) * 1e9,
+            accuracy,
+        )
+        for name, accuracy in accuracies().items()
+    ]
+
+
+def draw(last: Mapping[str, Mapping[str, str]], path: Path) -> None:
+    """Draws the figure, the same in every run."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    mpl.rcParams["svg.hashsalt"] = "receptive_field"
+    plot_accuracy(dots(last)).figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Writes all files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=ROOT / "docs")
+    folder = parser.parse_args().folder
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    table = folder / "end_points.csv"
+    run("rf_benchmark.py", "--csv_path", table)
+    run(
+        "csv_to_markdown_table.py",
+        *("--csv_path", table, "--markdown_path", folder / "end_points.md"),
+    )
+    last = last_rows(table)
+    text = HEAD + paper_table(last) + ALL + additions_table(last)
+    text += RESNETS + resnet_table() + STAGES + stages_table()
+    text += GUIDE + arithmetic_table(ALEXNET, 227) + EXAMPLE
+    text += arithmetic_table(SMALL, 5)
+    (folder / "networks.md").write_text(text, encoding="utf-8")
+    draw(last, folder / "accuracy.svg")
+
+
+if __name__ == "__main__":
+    main()
