@@ -1,5 +1,7 @@
 """FLOPs, multiply-adds and parameters, held against TensorFlow's profiler and Keras."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import op_catalogue
@@ -291,3 +293,10 @@ def test_an_op_without_a_rule_has_no_known_cost():
         tf.raw_ops.MatrixDeterminant(input=x[..., 0], name="y")
     with pytest.raises(rf.ReceptiveFieldError, match="MatrixDeterminant"):
         rf.compute_costs(graph, input="x", output="y")
+
+
+def test_the_figures_of_the_readme():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    costs = rf.compute_costs(keras.applications.ResNet50(weights=None))
+    assert f"costs.total  # {costs.total}" in readme
+    assert f'costs["conv1_conv"].macs  # {costs["conv1_conv"].macs}' in readme
