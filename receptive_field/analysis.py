@@ -349,6 +349,11 @@ def forward(
                 raise broken
         rules = relations(scope, inference, tensor)
         again = tensor[0] in looping
+        if len(edges) == 1 and not again:
+            ((number, below),) = edges
+            if rules[number] is SAME and below in state and below not in found.reached:
+                state[tensor] = state[below]
+                return
         whole: Paths | None = state.get(tensor) if again else None
         local: Paths | None = found.local_state.get(tensor) if again else None
         for number, below in edges:

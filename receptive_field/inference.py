@@ -7,7 +7,7 @@ a stack of its own, so that no depth of graph touches the recursion limit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.ops import Call, Op, rule_of
@@ -40,6 +40,7 @@ class Inference:
     ) -> None:
         self.graph = graph
         self.trains_batch_norm = trains_batch_norm
+        self.worked_out: dict[int, Any] = {}
         self._given = dict(shapes or {})
         self._ignored = ignore_recorded
         self._shapes: dict[int, Sequence[Shape]] = {}

@@ -67,10 +67,15 @@ class Node:
         """
         if self._inputs is None:
             tensors = []
+            frame = self.frame
             for text in self.definition.input:
+                index = None if frame.arguments else frame.names.get(text)
+                if index is not None:
+                    tensors.append((index, 0))
+                    continue
                 if text.startswith("^"):
                     continue
-                tensor = self.graph.resolve(text, self.frame)
+                tensor = self.graph.resolve(text, frame)
                 if tensor is None:
                     raise GraphError(
                         f"node {self.name!r} reads {text!r}, which is not in the "

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from receptive_field.axis_map import IDENTITY
-from receptive_field.graph.axes import SAME, Relation, fixed, follow, local
+from receptive_field.graph.axes import ALL, SAME, Relation, fixed, follow, local
 from receptive_field.graph.sizes import Symbolic, rounded_down
 from receptive_field.ops.flops import (
     count,
@@ -230,7 +230,7 @@ register("Select", Op(_select, lambda call: [call.shape(1)]))
 
 
 def _first_follows(call: Call, output: int) -> Relations:
-    return [SAME, *(call.all_of(i) for i in range(1, len(call)))]
+    return [SAME, *[ALL] * (len(call) - 1)]
 
 
 FIRST = Op(_first_follows, first_shape)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ Value = np.ndarray[Any, Any] | None
 
 
 _ABSENT = object()
+T = TypeVar("T")
 
 
 class Knowledge(Protocol):
@@ -43,6 +44,10 @@ class Knowledge(Protocol):
     @property
     def trains_batch_norm(self) -> bool:
         """Whether a batch normalisation may look at the whole batch."""
+
+    @property
+    def worked_out(self) -> dict[int, Any]:
+        """What a rule keeps for the next question about the same node, by index."""
 
 
 class Call:
@@ -147,6 +152,14 @@ class Call:
     def name(self, number: int) -> str:
         """The name of an input tensor."""
         return self.node.graph.name_of(self.node.inputs[number])
+
+    def once(self, work: Callable[[], T]) -> T:
+        """What a rule works out for more than one question about its node."""
+        kept = self.knowledge.worked_out
+        if self.node.index not in kept:
+            kept[self.node.index] = work()
+        found: T = kept[self.node.index]
+        return found
 
     def unknown_size(self, axis: int, number: int = 0) -> Symbolic:
         """A size of an output of which nothing is known."""

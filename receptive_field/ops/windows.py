@@ -154,6 +154,9 @@ class _Family:
         return call.known_shape(0, self.rank + vectorised)
 
     def windows(self, call: Call) -> list[Window]:
+        return call.once(lambda: self._windows(call))
+
+    def _windows(self, call: Call) -> list[Window]:
         axes, shape = self.axes(call), self.input_shape(call)
         kernel = self.kernel(call, axes)
         strides = self.strides(call, axes, len(shape))
