@@ -155,16 +155,13 @@ def test_alexnet_is_that_of_the_guide():
 
 
 def test_the_figure_shows_the_networks_of_the_paper():
-    last = {key[0]: row for key, row in computed().items() if key[1] == "224"}
-    dots = [
-        Dot(
-            name,
-            int(last[name]["RF size hor"]),
-            float(last[name]["FLOPs (Billion)"]) * 1e9,
-            accuracy,
-        )
-        for name, accuracy in accuracies().items()
-    ]
+    last = {key[0]: row for key, row in published().items() if key[1] == "224"}
+
+    def dot(name, accuracy):
+        size, flops = int(last[name]["receptive_field"]), float(last[name]["gflops"])
+        return Dot(name, size, flops * 1e9, accuracy)
+
+    dots = [dot(name, accuracy) for name, accuracy in accuracies().items()]
     assert len(dots) == 10
     ax = plot_accuracy(dots)
     (points,) = ax.collections
