@@ -78,6 +78,10 @@ class Scope:
         What still grows in the second round of a loop would grow with every further
         one; on that axis everything is needed, as a bound.
         """
+        if not self.loops:
+            for index in reversed(self.order) if backward else self.order:
+                visit(index)
+            return
         starts = {stop: start for start, stop in self.loops.items()}
         ends = starts if backward else self.loops
         step = -1 if backward else 1

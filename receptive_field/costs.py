@@ -19,13 +19,15 @@ from receptive_field.sources.model import Model
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a part of a network costs, for one example.
+    """What a part of a network costs, for the batch that it states, or one example.
 
     Attributes:
       flops: floating-point operations; a multiply-add is two.
       macs: the multiply-adds among them (multiply-accumulates).
       profiler_flops: what TensorFlow's profiler counts, which leaves out some ops.
-      parameters: how many trained numbers are read, each counted once.
+      parameters: how many trained numbers are read, each counted once. In a graph
+        without variables, such as a frozen one, these are its constants of a floating
+        type that have axes: an upper bound, as some may not have been trained.
     """
 
     flops: int = 0
@@ -102,13 +104,14 @@ def compute_costs(
     Einsum, resizes, batch normalisation, three-dimensional pooling, fused ops.
 
     Everything that the output is computed from counts, all branches of a condition
-    included. A batch of unknown size counts as one example.
+    included, for the batch that the graph states; one of unknown size is one example.
 
     Args:
       model, input, signature: as in `compute_receptive_field`.
       output: the tensor that is computed; all outputs of the model if None.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
-        images; None for what the graph says.
+        images; None for what the graph says. If there are several inputs and none is
+        named, all have it.
 
     Returns:
       A mapping from the names of layers (Keras) or nodes to what they cost, with the
@@ -126,7 +129,8 @@ def compute_costs(
     loaded = load(model, signature)
     outputs, inference = _prepared(loaded, output, input, input_resolution)
     order, by_node = node_costs(loaded.graph, outputs, inference)
-    for index, size in _weights(loaded.graph, order, inference).items():
+    frozen = not loaded.layers  # A Keras model has all its weights in variables.
+    for index, size in _weights(loaded.graph, order, inference, frozen).items():
         by_node[index] = replace(by_node.get(index, FREE), parameters=size)
     unprofiled: dict[str, int] = {}
     for index, cost in by_node.items():
@@ -198,21 +202,24 @@ def _prepared(
     outputs = list(model.outputs.values())
     if output is not None:
         outputs = [model.find(output)[1]]
-    inputs: Mapping[str, Tensor] = model.inputs
-    if input is not None:
-        inputs = dict([model.find(input)])
     known = Inference(model.graph)
-    if resolution is not None or not outputs or not inputs:
+    shapes = {tensor: known.shape(tensor) for tensor in model.inputs.values()}
+    things = [input]
+    if resolution is not None and input is None and len(model.inputs) > 1:
+        things = list(model.inputs)  # Of this size are all.
+    if resolution is not None or not outputs or not shapes:
         options = Options(input_resolution=resolution)
-        question = Question.ask(model, input, [output], options)
-        known, inputs = question.inference, {question.input: question.scope.input}
-        outputs = outputs or list((question.outputs or {}).values())
-    given = {}
-    for tensor in inputs.values():
-        shape = known.shape(tensor)
-        if shape:
-            batch = shape[0] if isinstance(shape[0], int) else 1
-            given[tensor] = (batch, *shape[1:])
+        ends = [output] if output is not None or not model.outputs else None
+        for thing in things:
+            question = Question.ask(model, thing, ends, options)
+            start = question.scope.input
+            shapes[start] = question.inference.shape(start)
+            outputs = outputs or list((question.outputs or {}).values())
+    given = {
+        tensor: (shape[0] if isinstance(shape[0], int) else 1, *shape[1:])
+        for tensor, shape in shapes.items()
+        if shape
+    }
     recorded = bytearray(len(model.graph))
     for tensor in given:
         recorded[tensor[0]] = 1
@@ -225,15 +232,15 @@ def _prepared(
 def _unknown(node: Node) -> GraphError:
     return GraphError(
         f"the cost of {node.op} node {node.name!r} depends on a size that is not "
-        "known. Give input_resolution, or name the input whose sizes are known."
+        "known. Give all sizes of the input with input_resolution."
     )
 
 
 def _weights(
-    graph: Graph, order: Sequence[int], inference: Inference
+    graph: Graph, order: Sequence[int], inference: Inference, frozen: bool
 ) -> dict[int, int]:
     """How many parameters come in at which node: those of variables, if there are any,
-    else those of constants, as in a frozen graph."""
+    else those of constants, where the graph may be ``frozen``."""
     variables: dict[Tensor, tuple[int, int]] = {}
     constants: dict[Tensor, tuple[int, int]] = {}
     for index in sorted(order):  # The first reader, as the graph lists them.
@@ -249,9 +256,9 @@ def _weights(
             )
         source = _behind(graph, (index, 0))
         below = rule_of(graph.nodes[source[0]])
-        frozen = below is not None and below.values is not None
-        (constants if frozen else variables).setdefault(source, (index, size))
-    found = variables or constants
+        constant = below is not None and below.values is not None
+        (constants if constant else variables).setdefault(source, (index, size))
+    found = variables or (constants if frozen else {})
     return {index: size for index, size in found.values() if size}
 
 

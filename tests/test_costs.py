@@ -270,7 +270,8 @@ def test_up_to_an_end_point():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "depends on a size that is not known. Give input_resolution"),
+        ({}, "depends on a size that is not known. Give all sizes"),
+        ({"input_resolution": [299, None]}, "not known. Give all sizes"),
         ({"input_resolution": [0, 3]}, "sizes of at least 1"),
         ({"output": "nothing"}, "nothing"),
     ],
@@ -300,3 +301,23 @@ def test_the_figures_of_the_readme():
     costs = rf.compute_costs(keras.applications.ResNet50(weights=None))
     assert f"costs.total  # {costs.total}" in readme
     assert f'costs["conv1_conv"].macs  # {costs["conv1_conv"].macs}' in readme
+
+
+def test_several_inputs_of_one_size():
+    one, two = (keras.Input((None, None, 3), name=name) for name in ("a", "b"))
+    convolutions = [keras.layers.Conv2D(4, 3)(x) for x in (one, two)]
+    model = keras.Model([one, two], keras.layers.Add()(convolutions))
+    costs = rf.compute_costs(model, input_resolution=[16, 16])
+    assert costs.total.macs == 2 * 14 * 14 * 27 * 4
+
+
+def test_quantised_kernels_are_parameters():
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(16)])
+    model.quantize("int8")
+    assert rf.compute_costs(model).total.parameters == model.count_params()
+
+
+def test_constants_of_a_keras_model_are_no_parameters():
+    norm = keras.layers.Normalization(mean=[1.0, 2, 3], variance=[1.0, 2, 3])
+    model = keras.Sequential([keras.Input((8, 8, 3)), norm])
+    assert rf.compute_costs(model).total.parameters == 0

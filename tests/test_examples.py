@@ -205,6 +205,8 @@ def benchmark(folder, *flags):
         (["--resolutions", "224,12k"], "--resolutions has '12k'; known are"),
         (["--resolutions", "0"], "--resolutions has '0'"),
         (["--csv_path", "nowhere/table.csv"], "cannot write 'nowhere/table.csv'"),
+        (["--resolutions", "\u00b2"], "--resolutions has"),
+        (["--resolutions="], "--resolutions is empty"),
         (["more"], "unexpected argument 'more'"),
     ],
 )
@@ -238,8 +240,8 @@ def test_a_benchmark_of_some_rows_as_markdown(tmp_path):
     )
 
 
-def test_rows_are_kept_where_a_network_does_not_fit(tmp_path):
-    flags = ["--networks", "vgg_a,inception_v4", "--resolutions", "unknown,40"]
+def test_a_network_that_does_not_fit_leaves_the_others_alone(tmp_path):
+    flags = ["--networks", "inception_v4,vgg_a", "--resolutions", "40,unknown"]
     done = benchmark(tmp_path, *flags, "--csv_path", "table.csv")
     assert done.returncode == 1
     assert re.search(

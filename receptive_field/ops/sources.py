@@ -99,16 +99,16 @@ def _constant_value(call: Call) -> Sequence[Value]:
 
 
 def own_weights(call: Call) -> Size:
-    """How many elements the output has, if they may be trained: no integers."""
+    """How many elements the output has; quantised kernels are integers, too."""
     shape = call.output_shape()
-    trained = call.attribute("dtype", 1) in TRAINED_TYPES
-    return product(shape) if trained and shape is not None else 0
+    return 0 if shape is None else product(shape)
 
 
 def _constant_weights(call: Call) -> Size:
-    """Numbers with axes are weights; a scalar is a part of the computation."""
+    """What may be weights: a scalar, or an integer, is a part of the computation."""
     shape = call.output_shape()
-    return own_weights(call) if shape else 0
+    trained = call.attribute("dtype", 1) in TRAINED_TYPES
+    return own_weights(call) if shape and trained else 0
 
 
 register(

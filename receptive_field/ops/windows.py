@@ -44,9 +44,10 @@ from receptive_field.ops.registry import (
 )
 
 
-def spatial_axes(data_format: str) -> list[int]:
+@lru_cache(maxsize=32)
+def spatial_axes(data_format: str) -> tuple[int, ...]:
     """The axes of height and width (and depth first) in a layout such as NHWC."""
-    return [axis for axis, letter in enumerate(data_format) if letter in "DHW"]
+    return tuple(axis for axis, letter in enumerate(data_format) if letter in "DHW")
 
 
 def same_padding(
@@ -145,7 +146,7 @@ class _Family:
         self.rank = rank
         self.kernel = kernel
 
-    def axes(self, call: Call) -> list[int]:
+    def axes(self, call: Call) -> tuple[int, ...]:
         default = {3: "NWC", 4: "NHWC", 5: "NDHWC"}[self.rank]
         return spatial_axes(call.attribute("data_format", default) or default)
 

@@ -63,7 +63,7 @@ def network(name: str) -> Network:
     Raises:
       ReceptiveFieldError: if there is none; lists the known ones.
     """
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         known = ", ".join(NETWORKS)
         raise ReceptiveFieldError(f"no network {name!r} in the zoo; known: {known}")
     return NETWORKS[name]

@@ -33,6 +33,9 @@ from receptive_field.zoo.layers import (
 INPUT = "input_image"
 _EPSILON = 1e-5
 
+LARGEST_SIZE = 1 << 20
+"""TensorFlow cannot describe maps of much larger images."""
+
 
 @dataclass(frozen=True, slots=True)
 class BuiltNetwork:
@@ -101,10 +104,10 @@ def _checked_resolution(
         height, width = map(index, resolution)
     except (TypeError, ValueError):
         height = width = 0
-    if min(height, width) < 1:
+    if not 1 <= min(height, width) <= max(height, width) <= LARGEST_SIZE:
         raise ReceptiveFieldError(
-            "input_resolution has to be [height, width], two positive integers, or "
-            f"None; it is {resolution!r}"
+            "input_resolution has to be [height, width], two integers from 1 to "
+            f"{LARGEST_SIZE}, or None; it is {resolution!r}"
         )
     return height, width
 

@@ -56,6 +56,8 @@ def end_points_of(network: Network, chosen: Sequence[str] | None) -> tuple[str, 
     """
     if chosen is None:
         return network.end_points
+    if isinstance(chosen, str) or not isinstance(chosen, Sequence):
+        raise NodeNotFoundError(f"end_points is a list of names, not {chosen!r}.")
     wanted = set()
     for name in chosen:
         point = network.end_point(name)
@@ -114,7 +116,9 @@ def _rows(
         _, by_node = node_costs(model.graph, outputs, question.inference)
         found = totals(model.graph, by_node, outputs)
         flops = [cost.profiler_flops for cost in found]
-    resolution = None if input_resolution is None else tuple(input_resolution)
+    resolution = None
+    if input_resolution is not None:
+        resolution = tuple(int(size) for size in input_resolution)
     return [
         EndPoint(network.name, resolution, name, count, fields[node])
         for name, node, count in zip(names, nodes, flops, strict=True)

@@ -11,11 +11,10 @@ Example:
   python rf_benchmark.py --networks resnet_v1_50,vgg_16 --resolutions unknown,224
 """
 
-import contextlib
 import csv
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from absl import app, flags
@@ -57,12 +56,17 @@ COLUMNS = (
 )
 
 
+def is_size(text: str) -> bool:
+    """Whether it is a positive number."""
+    return text.isascii() and text.isdigit() and int(text) > 0
+
+
 def resolution(text: str) -> tuple[int, int] | None:
     """Height and width from a flag; None for an unknown one."""
     if text == "unknown":
         return None
     sizes = text.split("x")
-    if len(sizes) > 2 or not all(size.isdigit() and int(size) for size in sizes):
+    if len(sizes) > 2 or not all(map(is_size, sizes)):
         raise rf.ReceptiveFieldError(
             f"--resolutions has {text!r}; known are a number of pixels such as 224, "
             "HEIGHTxWIDTH such as 224x320, and unknown."
@@ -120,36 +124,46 @@ HEADER = WIDTHS.format(
 )
 
 
-@contextlib.contextmanager
-def csv_rows(path: str | None) -> Iterator[Any]:
-    """A function that writes one row to the file at once, if there is a file.
+class Rows:
+    """A CSV file that every row is written to at once, if there is a path.
 
     Raises:
       ReceptiveFieldError: if it cannot be written.
     """
-    try:
-        with contextlib.ExitStack() as stack:
-            write: Any = None
-            if path is not None:
-                file = stack.enter_context(open(path, "w", newline="", buffering=1))
-                write = csv.writer(file).writerow
-                write(COLUMNS)
-            yield write or (lambda row: None)
-    except OSError as error:
-        raise rf.ReceptiveFieldError(
-            f"cannot write {path!r}: {error.strerror or error}."
-        ) from None
+
+    def __init__(self, path: str | None) -> None:
+        self.path = path
+        self._add(COLUMNS, mode="w")
+
+    def write(self, row: rf.zoo.EndPoint) -> None:
+        """Adds a row to the file."""
+        self._add(cells(row), mode="a")
+
+    def _add(self, row: Sequence[Any], mode: str) -> None:
+        if self.path is None:
+            return
+        try:
+            with open(self.path, mode, newline="", encoding="utf-8") as file:
+                csv.writer(file).writerow(row)
+        except OSError as error:
+            raise rf.ReceptiveFieldError(
+                f"cannot write {self.path!r}: {error.strerror or error}."
+            ) from None
 
 
-def run() -> None:
-    """Prints and writes all rows.
+def run() -> bool:
+    """Prints and writes all rows; whether there were all that were asked for.
 
     Raises:
       ReceptiveFieldError: if a flag asks for what there is not.
     """
+    for name in ("networks", "resolutions", "end_points"):
+        if FLAGS[name].value == []:
+            raise rf.ReceptiveFieldError(f"--{name} is empty.")
     asked = wanted(FLAGS.networks or rf.zoo.PUBLISHED, FLAGS.end_points)
-    resolutions = [resolution(text) for text in FLAGS.resolutions]
-    console = Console(stderr=True)
+    resolutions = [resolution(text) for text in dict.fromkeys(FLAGS.resolutions)]
+    rows = Rows(FLAGS.csv_path)
+    console = Console(stderr=True, soft_wrap=True)
     progress = Progress(
         TextColumn("{task.description}"),
         MofNCompleteColumn(),
@@ -160,23 +174,30 @@ def run() -> None:
         transient=True,
     )
     building = analysing = 0.0
-    with csv_rows(FLAGS.csv_path) as write, progress:
+    complete = True
+    with progress:
         task = progress.add_task("", total=len(asked) * len(resolutions))
         print(HEADER)
         for name, end_points in asked.items():
             for size in resolutions:
                 progress.update(task, description=name)
-                table = rf.zoo.table(name, size, end_points=end_points)
+                try:
+                    table = rf.zoo.table(name, size, end_points=end_points)
+                except rf.ReceptiveFieldError as error:  # Too small for this one.
+                    print(f"error: {error}", file=sys.stderr)
+                    table, complete = rf.zoo.Table(), False
                 for row in table.rows:
+                    rows.write(row)
                     print(line(row), flush=True)
-                    write(cells(row))
                 building += table.building
                 analysing += table.analysing
                 progress.advance(task)
+    share = f" ({analysing / building:.1%})" if building else ""
     print(
         f"graphs built by TensorFlow in {building:.1f} s, analysed in "
-        f"{analysing:.2f} s ({analysing / building:.1%})"
+        f"{analysing:.2f} s{share}"
     )
+    return complete
 
 
 def main(arguments: list[str]) -> int:
@@ -186,14 +207,17 @@ def main(arguments: list[str]) -> int:
         print(f"error: unexpected argument {arguments[1]!r}", file=sys.stderr)
         return 1
     try:
-        run()
+        return 0 if run() else 1
     except rf.ReceptiveFieldError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the rows so far are written.", file=sys.stderr)
+        kept = "; the rows so far are written" if FLAGS.csv_path else ""
+        print(f"interrupted{kept}.", file=sys.stderr)
         return 130
-    return 0
+    except BrokenPipeError:  # Whoever read the rows has had enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":
