@@ -22,6 +22,7 @@ from receptive_field.graph import axes
 from receptive_field.graph.axes import (
     ALL,
     ALL_BOUND,
+    FULL,
     SAME,
     Axis,
     Relation,
@@ -90,7 +91,15 @@ def through(upper: Paths, lower: Relation) -> Paths | None:
         below = axes.through(_without_piece(upper), lower)
         return None if below is None else _joined(SAME, axis, first, last, total, below)
     axis, first, last, total = lower.piece
-    if upper is ALL or upper is ALL_BOUND or axes.needs_everything(upper, axis):
+    if upper is ALL or upper is ALL_BOUND:
+        return axes.through(upper, lower)
+    if axes.needs_everything(upper, axis):
+        if axes.is_exact(upper.axes[axis]):  # Of all, every part is needed whole.
+            lower = Relation(
+                tuple(
+                    FULL if axes.followed_axes(a) == {axis} else a for a in lower.axes
+                )
+            )
         return axes.through(upper, lower)
     low, high = _needed(upper, axis, total)
     if last < low or high < first:
