@@ -247,3 +247,21 @@ def test_an_axis_of_one_position_joined_with_itself():
     field = rf.compute_receptive_field(graph_def(x, index, again, joined))
     regions = field.compute_input_region([[2, 0], [2, 1]])
     assert regions.tolist() == [[[2, 2], [0, 0]]] * 2
+
+
+def test_joined_channels_that_are_joined_again():
+    """A convolution needs all channels, so each path below is needed for certain."""
+    last = constant("last", [3], ())
+    graph = graph_def(
+        placeholder("input", (1, *SIZES, 1)),
+        last,
+        conv("a", "input", 3, padding="SAME"),
+        conv("b", "input", (1, 3), padding="SAME"),
+        node("inner", "ConcatV2", ["a", "b", "last"]),
+        node("outer", "ConcatV2", ["a", "inner", "last"]),
+        conv("output", "outer", 3),
+    )
+    one = rf.compute_receptive_field(graph, output="output")
+    assert one.exact
+    assert one.axes == rf.compute_receptive_fields(graph)["output"].axes
+    assert list(one) == [5, 5, 1, 1, 1, 1]
