@@ -348,9 +348,9 @@ def forward(
 
     def depends(tensor: Tensor, edges: list[tuple[int, Tensor]]) -> None:
         node = nodes[tensor[0]]
-        if errors and rule_of(node) is None:
-            for broken in (errors[t] for _, t in edges if t in errors):
-                raise broken
+        broken = next((t for _, t in edges if t in errors), None) if errors else None
+        if broken is not None and rule_of(node) is None:
+            raise errors[broken]
         rules = relations(scope, inference, tensor)
         again = tensor[0] in looping
         if len(edges) == 1 and not again:

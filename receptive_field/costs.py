@@ -254,7 +254,7 @@ def _weights(
                 f"the shape of the variable at {node.op} node {node.name!r} is not "
                 "known. Save the graph with shapes (as_graph_def(add_shapes=True))."
             )
-        source = _behind(graph, (index, 0))
+        source = _behind(graph, node.inputs[0] if node.inputs else (index, 0))
         below = rule_of(graph.nodes[source[0]])
         constant = below is not None and below.values is not None
         (constants if constant else variables).setdefault(source, (index, size))

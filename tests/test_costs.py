@@ -321,3 +321,15 @@ def test_constants_of_a_keras_model_are_no_parameters():
     norm = keras.layers.Normalization(mean=[1.0, 2, 3], variance=[1.0, 2, 3])
     model = keras.Sequential([keras.Input((8, 8, 3)), norm])
     assert rf.compute_costs(model).total.parameters == 0
+
+
+def test_a_variable_that_rows_are_gathered_from_counts_once():
+    graph = tf.Graph()
+    with graph.as_default():
+        index = v1.placeholder("int32", (1, 6), name="index")
+        table = v1.get_variable("table", (20, 8), use_resource=True)
+        rows = tf.nn.embedding_lookup(table, index)
+        scores = tf.matmul(rows, tf.identity(table), transpose_b=True, name="scores")
+    assert "ResourceGather" in {op.type for op in graph.get_operations()}
+    costs = rf.compute_costs(graph, input=index, output=scores)
+    assert costs.total.parameters == 20 * 8
