@@ -101,7 +101,12 @@ def _constant_value(call: Call) -> Sequence[Value]:
 def own_weights(call: Call) -> Size:
     """How many elements the output has; quantised kernels are integers, too."""
     shape = call.output_shape()
-    return 0 if shape is None else product(shape)
+    if shape is None:
+        call.fail(
+            "has a shape that cannot be known, so its parameters cannot be counted. "
+            "Save the graph with shapes (as_graph_def(add_shapes=True))"
+        )
+    return product(shape)
 
 
 def _constant_weights(call: Call) -> Size:
