@@ -130,10 +130,15 @@ class Windows(NamedTuple):
     """Whether a window has two ends."""
 
     @property
+    def clear(self) -> Any:
+        """Whether windows hold something, and no padding as far as they have ends."""
+        within = (self.first >= 0) & (self.last < self.size)
+        return within & (self.first <= self.last)
+
+    @property
     def inside(self) -> Any:
         """Whether windows have two ends and hold no padding."""
-        within = (self.first >= 0) & (self.last < self.size)
-        return self.finite & within & (self.first <= self.last)
+        return self.finite & self.clear
 
 
 def windows_of(
@@ -230,18 +235,13 @@ def hold(
     assert sorted(w.axis for w in windows) == sorted(axes)
     _check_regions(field, windows, output_shape, channels)
     positions = truth.ndim - len(axes)
-    inside = np.logical_and.reduce(
-        np.broadcast_arrays(
-            *(w.inside for w in windows),
-            *_insides_on_the_way(trace, output_shape, channels),
-        )
-    )
+    on_the_way = [*windows, *_windows_on_the_way(trace, output_shape, channels)]
     lines = []
     for w in windows:
         number = positions + list(axes).index(w.axis)
         others = tuple(i for i in range(positions, truth.ndim) if i != number)
         lines.append(truth.any(axis=others))
-    hold_lines(field, windows, lines, inside)
+    hold_lines(field, windows, lines, on_the_way)
     if spacing is not None:
         assert field.exact
         grid = np.ones_like(truth)
@@ -261,7 +261,7 @@ def hold_lines(
     field: rf.ReceptiveField,
     windows: Sequence[Windows],
     lines: Sequence[Any],
-    inside: Any,
+    on_the_way: Sequence[Windows],
 ) -> None:
     """Holds windows against which lines of the input were seen to matter.
 
@@ -269,8 +269,12 @@ def hold_lines(
       field: the receptive field.
       windows: the windows of its axes.
       lines: for each of them, which output positions depend on which of its positions.
-      inside: which output positions see no padding.
+      on_the_way: these windows, and those on tensors in between.
     """
+    inside, clear = (
+        np.logical_and.reduce(np.broadcast_arrays(*flags))
+        for flags in zip(*((w.inside, w.clear) for w in on_the_way), strict=True)
+    )
     for place, (w, seen) in enumerate(zip(windows, lines, strict=True)):
         indices = np.arange(w.size)
         outside = (indices < w.first[..., None]) | (indices > w.last[..., None])
@@ -280,7 +284,8 @@ def hold_lines(
         last = np.where(some, w.size - 1 - seen[..., ::-1].argmax(-1), -1)
         assert (last - first < field.size[place]).all()
         if field.axes[place].map.exact and field.axes[place].map.is_global:
-            _assert_nowhere(some & ~seen.all(-1), seen, w, "does not see all of")
+            wrong = clear & some & ~seen.all(-1)
+            _assert_nowhere(wrong, seen, w, "does not see all of")
         if field.axes[place].map.exact and (field.exact or some.all()):
             wrong = inside & ((first != w.first) | (last != w.last))
             _assert_nowhere(wrong, seen, w, "does not see both ends of")
@@ -304,16 +309,16 @@ def analysed(trace: Trace, **options: Any) -> rf.ReceptiveField:
     )
 
 
-def _insides_on_the_way(
+def _windows_on_the_way(
     trace: Trace, output_shape: Sequence[int], channels: int
-) -> list[Any]:
-    """For every tensor in between: which features see no padding there.
+) -> list[Windows]:
+    """What the features see of every tensor in between.
 
     What a tensor does not hold, such as a row that was cropped, is padding to all
     that is above, though the input may hold something there.
     """
     definition = trace.graph.as_graph_def(add_shapes=True)
-    insides = []
+    found = []
     for operation in trace.graph.get_operations():
         ends = not operation.inputs or not operation.outputs
         if ends or operation is trace.output.op:
@@ -328,9 +333,8 @@ def _insides_on_the_way(
         except ReceptiveFieldError:
             continue  # It does not lie between input and output.
         shape = tensor.shape.as_list()
-        windows = windows_of(field, shape, output_shape, channels)
-        insides += [w.inside for w in windows]
-    return insides
+        found += windows_of(field, shape, output_shape, channels)
+    return found
 
 
 def _check_regions(

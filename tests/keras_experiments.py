@@ -80,10 +80,7 @@ def hold_layers(
         assert all(line.any() for line in seen)
         field = fields[name]
         windows = windows_of(field, image_shape, shape)
-        inside = np.logical_and.reduce(
-            np.broadcast_arrays(*(w.inside for w in windows))
-        )
         by_axis = dict(zip(question.spatial, seen, strict=True))
-        hold_lines(field, windows, [by_axis[w.axis] for w in windows], inside)
+        hold_lines(field, windows, [by_axis[w.axis] for w in windows], windows)
         held[name] = field
     return held

@@ -161,6 +161,16 @@ def test_ranks_that_do_not_fit():
         through(full(2), local([IDENTITY] * 4))
 
 
+@pytest.mark.parametrize("earlier", [IDENTITY, shift(0)], ids=["identity", "crop"])
+def test_a_crop_is_not_taken_for_the_identity(earlier):
+    """Whatever was asked before: of a whole axis, a crop leaves something out."""
+    follow(7, earlier)
+    for axis_map, exact in ((shift(0), False), (IDENTITY, True)):
+        relation = Relation((follow(7, axis_map),) * 8)
+        found = through(Relation((FULL,) * 8), relation)
+        assert [source(axis)[1].exact for axis in found.axes] == [exact] * 8
+
+
 def test_an_empty_path_is_empty_on_all_axes():
     nothing = shift(0).then(shift(0))
     assert through(Relation(((), follow(1))), local([nothing, IDENTITY])) is None

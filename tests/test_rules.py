@@ -1189,6 +1189,15 @@ class TestNetworks:
         network = merged(tf.add_n, branch, Upsample(factors=(1, 2)))
         check(network, (1, 6, 6, 2))
 
+    def test_padding_on_one_axis_under_a_whole_other_one(self):
+        """What reads padding on one axis sees nothing of the other, even all of it."""
+        padded = Reduce("Mean", (1,)), Pad(((0, 0), (0, 1)))
+        branches = (
+            Branch((), "ResizeNearestNeighbor", "legacy"),
+            Branch(padded, "ResizeNearestNeighbor", "align_corners"),
+        )
+        check(Merging((), branches, "add", ()), (1, 6, 6, 2))
+
     @pytest.mark.slow
     @given(chains, large_images)
     @examples(600)

@@ -110,9 +110,15 @@ ALL_BOUND = Relation((), "all, as a bound")
 """The same, because nothing better is known."""
 
 
-@lru_cache(maxsize=4096)
 def follow(axis: int, axis_map: AxisMap = IDENTITY) -> Axis:
     """An axis of B that follows one axis of A."""
+    return _followed(axis, axis_map, axis_map is IDENTITY)
+
+
+@lru_cache(maxsize=4096)
+def _followed(axis: int, axis_map: AxisMap, unchanged: bool) -> Axis:
+    # A crop behind the last position is a shift by 0: equal to the identity, but it
+    # leaves positions out. The two must not be taken for each other by the cache.
     return (Thread((Factor(None, Slot(axis), axis_map),)),)
 
 
