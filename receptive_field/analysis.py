@@ -125,23 +125,26 @@ class Scope:
         """The inputs of a node, by number, that carry something of the input."""
         found = self._edges.get(index)
         if found is None:
-            found = self._edges[index] = self.edges_so_far(index)
+            found = self._edges[index] = [
+                (number, tensor)
+                for number, tensor in enumerate(self.graph.nodes[index].inputs)
+                if self._carries(tensor)
+            ]
         return found
 
-    def edges_so_far(self, index: int) -> list[tuple[int, Tensor]]:
-        """The same while it is still being found out what carries something."""
-        carries = self.carries
-        return [
-            (number, tensor)
-            for number, tensor in enumerate(self.graph.nodes[index].inputs)
-            if carries[tensor[0]] and not self._is_stopped(tensor)
-        ]
+    def reaches(self, index: int) -> bool:
+        """Whether anything of the input is known, so far, to reach a node."""
+        for tensor in self.graph.nodes[index].inputs:
+            if self.carries[tensor[0]] and self._carries(tensor):
+                return True
+        return False
 
-    def _is_stopped(self, tensor: Tensor) -> bool:
-        if tensor[0] == self.input[0] and tensor != self.input:
-            return True
+    def _carries(self, tensor: Tensor) -> bool:
+        index = tensor[0]
+        if not self.carries[index] or (index == self.input[0] and tensor != self.input):
+            return False
         prefixes = self.stop_propagation
-        return bool(prefixes) and self.graph.nodes[tensor[0]].name.startswith(prefixes)
+        return not (prefixes and self.graph.nodes[index].name.startswith(prefixes))
 
 
 def find_scope(
@@ -167,10 +170,10 @@ def find_scope(
     for group in groups:
         if start in group:
             continue
-        if not any(scope.edges_so_far(index) for index in group):
+        if not any(scope.reaches(index) for index in group):
             continue
         active = [i for i in group if i not in constant and not _cuts(graph.nodes[i])]
-        if not any(scope.edges_so_far(index) for index in active):
+        if not any(scope.reaches(index) for index in active):
             continue
         for index in active:
             scope.carries[index] = 1

@@ -235,10 +235,10 @@ class AxisMap:
     @property
     def is_global(self) -> bool:
         """Whether every position depends on the whole axis."""
-        return any(
-            type(strand) is Periodic and strand.windows == (EVERYTHING,)
-            for strand in self.strands
-        )
+        for strand in self.strands:
+            if type(strand) is Periodic and strand.windows == (EVERYTHING,):
+                return True
+        return False
 
     @property
     def is_floating(self) -> bool:
@@ -573,11 +573,9 @@ GLOBAL = AxisMap((Periodic(0, (EVERYTHING,)),))
 def _then(first: AxisMap, second: AxisMap) -> AxisMap:
     if len(first.strands) == 1 and len(second.strands) == 1:
         one, two = first.strands[0], second.strands[0]
-        strands = (
-            (_classic(one, two),)
-            if _is_classic(one) and _is_classic(two)
-            else _composed(one, two).strands
-        )
+        if _is_classic(one) and _is_classic(two):
+            return _classic_then(first, second)
+        strands = _composed(one, two).strands
         if not strands:
             return NONE
         return AxisMap(strands, _all_aligned((first.aligned, second.aligned)))
@@ -601,6 +599,13 @@ def _is_classic(strand: Strand) -> TypeGuard[Periodic]:
         and type(window[0]) is int
         and type(window[1]) is int
     )
+
+
+@lru_cache(maxsize=4096)
+def _classic_then(first: AxisMap, second: AxisMap) -> AxisMap:
+    # The axes of an image mostly have the same maps.
+    one, two = cast("tuple[Periodic, Periodic]", (first.strands[0], second.strands[0]))
+    return AxisMap((_classic(one, two),), _all_aligned((first.aligned, second.aligned)))
 
 
 def _classic(one: Periodic, two: Periodic) -> Periodic:
@@ -773,11 +778,11 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
     if one.is_global or two.is_global:
         exact = any(m.exact for m in (one, two) if m.is_global)
         return GLOBAL if exact else constant(*EVERYTHING, exact=False)
-    aligned = _all_aligned((one.aligned, two.aligned, _is_aligned(one, two)))
     if len(one.strands) == len(two.strands) == 1:
         first, second = one.strands[0], two.strands[0]
         if _is_classic(first) and _is_classic(second) and first[0] == second[0]:
-            return AxisMap((_merged(first, second),), aligned)
+            return _classic_union(one, two)
+    aligned = _all_aligned((one.aligned, two.aligned, _is_aligned(one, two)))
     merged: dict[tuple[bool, Fraction], Strand] = {
         _key(strand): strand for strand in one.strands
     }
@@ -790,6 +795,13 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
     if len(strands) > 1 and _covers_everything(strands):
         return constant(*EVERYTHING, exact=all(s.exact for s in strands))
     return AxisMap(strands, aligned)
+
+
+@lru_cache(maxsize=4096)
+def _classic_union(one: AxisMap, two: AxisMap) -> AxisMap:
+    # The axes of an image mostly have the same maps, and blocks are repeated.
+    aligned = _all_aligned((one.aligned, two.aligned, _is_aligned(one, two)))
+    return AxisMap((_merged(one.strands[0], two.strands[0]),), aligned)
 
 
 def _key(strand: Strand) -> tuple[bool, Fraction]:

@@ -83,7 +83,9 @@ class Costs(Mapping[str, Cost]):
           ReceptiveFieldError: if there is none of this name.
         """
         _, tensor = self._model.find(output)
-        (cost,) = totals(self._model.graph, self._by_node, [tensor])
+        graph = self._model.graph
+        order, _ = topological_order(graph, [tensor[0]])
+        (cost,) = totals(graph, order, self._by_node, [tensor])
         return cost
 
 
@@ -175,10 +177,17 @@ def node_costs(
 
 
 def totals(
-    graph: Graph, by_node: Mapping[int, Cost], outputs: Sequence[Tensor]
+    graph: Graph,
+    order: Sequence[int],
+    by_node: Mapping[int, Cost],
+    outputs: Sequence[Tensor],
 ) -> list[Cost]:
-    """For each output, the cost of all that it is computed from."""
-    order, _ = topological_order(graph, [tensor[0] for tensor in outputs])
+    """For each output, the cost of all that it is computed from.
+
+    Args:
+      graph, order, by_node: as in and from `node_costs`.
+      outputs: some of the nodes in the order.
+    """
     needed_by = [0] * len(graph)  # Bit i: output i needs the node.
     for bit, (index, _) in enumerate(outputs):
         needed_by[index] |= 1 << bit

@@ -79,6 +79,9 @@ class Inference:
         inputs_of: Callable[[int], Sequence[int]],
     ) -> None:
         """Computes for a node after all that it builds upon."""
+        if all(i in known for i in inputs_of(index)):
+            known[index] = compute(index)
+            return
         stack, opened = [index], set[int]()
         while stack:
             current = stack[-1]
@@ -107,9 +110,10 @@ class Inference:
         return [t[0] for t in inputs if t not in self._given]
 
     def _compute_shapes(self, index: int) -> Sequence[Shape]:
-        node, op = self.graph.nodes[index], self._op(index)
+        node = self.graph.nodes[index]
+        op = rule_of(node)
         shapes = op.shapes(Call(node, self)) if op is not None else [None]
-        if any(shape is None for shape in shapes):
+        if None in shapes:
             shapes = self._with_recorded(index, shapes)
         return shapes
 

@@ -84,10 +84,10 @@ def _replace(graph: Graph, index: int, op: Any, inputs: Sequence[Tensor]) -> Non
     node = graph.nodes[index]
     before = graph.append(node.definition, node.frame)
     before.op = node.op
-    before.replace_inputs(node.inputs)
+    before.inputs = node.inputs
     _cut(before)
     node.frame.names[node.definition.name] = index
-    node.replace_inputs(inputs)
+    node.inputs = tuple(inputs)
 
     def shapes(call: Call) -> Sequence[Shape]:
         known = call.knowledge.shape((before.index, 0))

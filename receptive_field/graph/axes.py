@@ -149,7 +149,7 @@ def local(maps: Iterable[AxisMap | None]) -> Relation:
 def part(relation: Relation, axis: int, piece: Piece | None = None) -> Relation:
     """The relation to one of the parts that are joined along an axis of A."""
     parts = frozenset((axis, below) for below in range(len(relation.axes)))
-    return relation._replace(parts=parts, piece=piece)
+    return relation._replace(parts=relation.parts | parts, piece=piece)
 
 
 def full(rank: int | None, exact: bool = True) -> Relation:
@@ -189,7 +189,7 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
         return Relation(
             tuple(whole if followed_axes(a) else unmoved(a) for a in lower.axes)
         )
-    axes = tuple(_axis_through(upper.axes, axis) for axis in lower.axes)
+    axes = tuple([_axis_through(upper.axes, axis) for axis in lower.axes])
     if not all(axes):
         return None
     if not upper.parts and not lower.parts:

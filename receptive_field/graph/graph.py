@@ -34,15 +34,19 @@ class Node:
     """One operation of a graph."""
 
     __slots__ = (
-        "_inputs",
         "attributes",
         "definition",
         "frame",
         "graph",
         "index",
+        "inputs",
         "name",
         "op",
     )
+
+    inputs: tuple[Tensor, ...]
+    """The tensors that this node reads, looked up when somebody asks; control inputs
+    are left out. GraphError, if an input names a node that is not in the graph."""
 
     def __init__(self, graph: Graph, index: int, definition: Any, frame: Frame) -> None:
         self.graph = graph
@@ -51,43 +55,34 @@ class Node:
         self.frame = frame
         self.name: str = frame.scope + definition.name
         self.op: str = definition.op
-        self._inputs: tuple[Tensor, ...] | None = None
         self.attributes: dict[str, Any] | None = None
         """What rules have read of the attributes, as plain values."""
 
     def __repr__(self) -> str:
         return f"Node({self.name!r}, {self.op})"
 
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """The tensors that this node reads; control inputs are left out.
+    def __getattr__(self, name: str) -> Any:
+        # Python comes here for what is not set yet.
+        if name != "inputs":
+            raise AttributeError(name)
+        self.inputs = tuple(self._read())
+        return self.inputs
 
-        Raises:
-          GraphError: if an input names a node that is not in the graph.
-        """
-        if self._inputs is None:
-            tensors = []
-            frame = self.frame
-            for text in self.definition.input:
-                index = None if frame.arguments else frame.names.get(text)
-                if index is not None:
-                    tensors.append((index, 0))
-                    continue
-                if text.startswith("^"):
-                    continue
+    def _read(self) -> Iterator[Tensor]:
+        frame = self.frame
+        names = {} if frame.arguments else frame.names
+        for text in self.definition.input:
+            index = names.get(text)
+            if index is not None:
+                yield index, 0
+            elif not text.startswith("^"):
                 tensor = self.graph.resolve(text, frame)
                 if tensor is None:
                     raise GraphError(
                         f"node {self.name!r} reads {text!r}, which is not in the "
                         "graph. The graph is incomplete: was it cut or truncated?"
                     )
-                tensors.append(tensor)
-            self._inputs = tuple(tensors)
-        return self._inputs
-
-    def replace_inputs(self, inputs: Iterable[Tensor]) -> None:
-        """Makes the node read these tensors instead."""
-        self._inputs = tuple(inputs)
+                yield tensor
 
 
 class Graph:

@@ -89,7 +89,11 @@ def through(upper: Paths, lower: Relation) -> Paths | None:
     if lower.piece is None:
         axis, first, last, total = upper.piece  # type: ignore[misc]
         below = axes.through(_without_piece(upper), lower)
-        return None if below is None else _joined(SAME, axis, first, last, total, below)
+        if below is None:
+            return None
+        if below.axes and all(_is_elsewhere(a, axis) for a in below.axes):
+            return axes.part(below, axis)  # Nothing can be told apart, as of channels.
+        return _joined(SAME, axis, first, last, total, below)
     axis, first, last, total = lower.piece
     if upper is ALL or upper is ALL_BOUND:
         return axes.through(upper, lower)
@@ -120,6 +124,15 @@ def _needed(upper: Relation, axis: int, total: int) -> tuple[float, float]:
         if window is not None:
             return max(window[0], 0), min(window[1], total - 1)
     return 0, total - 1
+
+
+def _is_elsewhere(followed: Axis, axis: int) -> bool:
+    """Whether an axis follows other axes than this one, or is needed whole."""
+    return all(
+        factor.map.is_global if factor.slot is None else factor.slot.axis != axis
+        for thread in followed
+        for factor in thread.factors
+    )
 
 
 def _without_piece(relation: Relation) -> Relation:

@@ -188,6 +188,8 @@ def plain(attribute: Any) -> Any:
     """An AttrValue message as a Python value; shapes as tuples with None."""
     kind = attribute.WhichOneof("value")
     if kind == "list":
+        if attribute.list.i:
+            return list(attribute.list.i)
         fields = attribute.list.ListFields()
         return [_plain(v) for v in fields[0][1]] if fields else []
     return _plain(getattr(attribute, kind)) if kind else None
@@ -287,7 +289,8 @@ OPS: dict[str, Op] = {}
 
 def rule_of(node: Node) -> Op | None:
     """The rules of a node: those stated for it by hand, or those of its op type."""
-    return node.graph.overrides.get(node.index) or OPS.get(node.op)
+    overrides = node.graph.overrides
+    return (overrides.get(node.index) if overrides else None) or OPS.get(node.op)
 
 
 def register(names: str, op: Op) -> None:

@@ -19,7 +19,7 @@ from receptive_field.axis_map import (
     table,
     transposed_convolution,
 )
-from receptive_field.graph.axes import FULL_BOUND, Relation, follow, local
+from receptive_field.graph.axes import FULL_BOUND, Relation, follow, local, source
 from receptive_field.graph.sizes import (
     Size,
     ceiling_division,
@@ -87,30 +87,54 @@ def window(
     """The window of one axis, checked."""
     if not isinstance(kernel, int):
         call.fail(f"has a kernel whose size cannot be known: {kernel}")
-    if min(kernel, stride, dilation) < 1:
-        call.fail(
-            f"has kernel size {kernel}, stride {stride} and dilation {dilation} on "
-            f"axis {axis}; each must be at least 1"
-        )
-    extent = dilation * (kernel - 1) + 1
     padding = call.attribute("padding", "VALID")
-    if padding == "SAME":
-        before, total = same_padding(extent, stride, size, least)
-        return Window(kernel, stride, before, total, dilation)
-    before, after = 0, 0
+    pads = (0, 0)
     if padding == "EXPLICIT":
-        pads = call.attribute("explicit_paddings", [])
-        if len(pads) < 2 * axis + 2:
+        listed = call.attribute("explicit_paddings", [])
+        if len(listed) < 2 * axis + 2:
             call.fail("has EXPLICIT padding but no explicit_paddings for each axis")
-        before, after = pads[2 * axis], pads[2 * axis + 1]
-    elif padding != "VALID":
+        pads = listed[2 * axis], listed[2 * axis + 1]
+    elif padding not in ("SAME", "VALID"):
         call.fail(f"has padding {padding!r}; SAME, VALID or EXPLICIT are known")
-    if isinstance(size, int) and size + before + after < extent:
-        call.fail(
+    try:
+        if padding == "SAME":
+            rest = residue(size, stride) if stride > 0 else None
+            return _same_window(kernel, stride, dilation, rest, least)
+        known = size if isinstance(size, int) else None
+        return _padded_window(kernel, stride, dilation, known, pads)
+    except ValueError as error:
+        call.fail(f"{error} (axis {axis})")
+
+
+@lru_cache(maxsize=1024)
+def _same_window(
+    kernel: int, stride: int, dilation: int, rest: int | None, least: int | None
+) -> Window:
+    extent = _extent(kernel, stride, dilation)
+    before, total = _same_padding(extent, stride, rest, least)
+    return Window(kernel, stride, before, total, dilation)
+
+
+@lru_cache(maxsize=1024)
+def _padded_window(
+    kernel: int, stride: int, dilation: int, size: int | None, pads: tuple[int, int]
+) -> Window:
+    extent = _extent(kernel, stride, dilation)
+    if size is not None and size + sum(pads) < extent:
+        raise ValueError(
             f"makes the feature map vanish: its input has {size} positions on an axis, "
             f"its kernel spans {extent}"
         )
-    return Window(kernel, stride, before, before + after, dilation)
+    return Window(kernel, stride, pads[0], sum(pads), dilation)
+
+
+def _extent(kernel: int, stride: int, dilation: int) -> int:
+    if min(kernel, stride, dilation) < 1:
+        raise ValueError(
+            f"has kernel size {kernel}, stride {stride} and dilation {dilation}; each "
+            "must be at least 1"
+        )
+    return dilation * (kernel - 1) + 1
 
 
 def output_size(call: Call, size: Size, w: Window) -> Size:
@@ -128,13 +152,40 @@ def _per_axis(call: Call, name: str, axes: Sequence[int], rank: int) -> list[int
     return [int(values[axis]) for axis in axes]
 
 
+MakeMap = Callable[[int, int, int, int], AxisMap]
+"""`convolution` or its transpose, of kernel, stride, padding and dilation."""
+
+
+@lru_cache(maxsize=1024)
 def _placed(
-    call: Call, axis: int, w: Window, make: Callable[[int, int, int, int], AxisMap]
-) -> AxisMap:
-    if w.padding is not None:
-        return make(w.kernel, w.stride, w.padding, w.dilation)
-    axis_map = make(w.kernel, w.stride, 0, w.dilation)
-    return axis_map.with_unknown_offset(call.unknown_offset(axis))
+    rank: int, axes: tuple[int, ...], windows: tuple[Window, ...], make: MakeMap
+) -> Relation:
+    """The relation of windows on some axes; channels are needed whole."""
+    maps = {
+        axis: make(w.kernel, w.stride, w.padding or 0, w.dilation)
+        for axis, w in zip(axes, windows, strict=True)
+    }
+    return local([maps.get(a, None if a else IDENTITY) for a in range(rank)])
+
+
+def _sliding(
+    call: Call,
+    rank: int,
+    axes: tuple[int, ...],
+    windows: Sequence[Window],
+    make: MakeMap,
+) -> Relation:
+    """The same, with offsets that may be unknown."""
+    placed = _placed(rank, axes, tuple(windows), make)
+    if all(w.padding is not None for w in windows):
+        return placed
+    found = list(placed.axes)
+    for axis, w in zip(axes, windows, strict=True):
+        if w.padding is None:
+            _, axis_map = source(found[axis])
+            offset = call.unknown_offset(axis)
+            found[axis] = follow(axis, axis_map.with_unknown_offset(offset))
+    return Relation(tuple(found))
 
 
 class _Family:
@@ -182,12 +233,8 @@ class _Family:
         return _per_axis(call, "dilations", axes, rank)
 
     def relations(self, call: Call, output: int) -> Relations:
-        maps = {
-            axis: _placed(call, axis, w, convolution)
-            for axis, w in zip(self.axes(call), self.windows(call), strict=True)
-        }
         rank = len(self.input_shape(call))
-        data = local([maps.get(a, None if a else IDENTITY) for a in range(rank)])
+        data = _sliding(call, rank, self.axes(call), self.windows(call), convolution)
         return [data, *(call.all_of(i) for i in range(1, len(call)))]
 
     def shapes(self, call: Call) -> Sequence[Shape]:
@@ -430,11 +477,9 @@ class _Transposed(_Convolution):
         return self._output_shape(call)
 
     def relations(self, call: Call, output: int) -> Relations:
-        maps = {
-            axis: _placed(call, axis, w, transposed_convolution)
-            for axis, w in zip(self.axes(call), self.windows(call), strict=True)
-        }
-        data = local([maps.get(a, None if a else IDENTITY) for a in range(self.rank)])
+        data = _sliding(
+            call, self.rank, self.axes(call), self.windows(call), transposed_convolution
+        )
         return [None, call.all_of(1), data]
 
     def shapes(self, call: Call) -> Sequence[Shape]:

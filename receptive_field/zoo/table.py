@@ -113,8 +113,8 @@ def _rows(
     flops: list[int | None] = [None] * len(nodes)
     if input_resolution is not None:
         outputs = [model.graph.tensor(node) for node in nodes]
-        _, by_node = node_costs(model.graph, outputs, question.inference)
-        found = totals(model.graph, by_node, outputs)
+        order, by_node = node_costs(model.graph, outputs, question.inference)
+        found = totals(model.graph, order, by_node, outputs)
         flops = [cost.profiler_flops for cost in found]
     resolution = None
     if input_resolution is not None:
