@@ -127,7 +127,7 @@ class Inference:
         recorded = call.attribute("_output_shapes") or []
         found = [named_shape(call, sizes, k) for k, sizes in enumerate(recorded)]
         op = self._op(index)
-        if op is not None and op.may_be_list:
+        if op is not None and op.may_be_handle:
             found = [shape or None for shape in found]
         return [
             found[k] if shape is None and k < len(found) else shape

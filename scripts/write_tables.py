@@ -97,7 +97,8 @@ TF-Slim model library.
 
 The published FLOPs were counted when TensorFlow's profiler had no formula for `AddV2`,
 the op of a residual addition; today it has one. Without it, all published figures come
-out to three decimals. At the last end-point, 224 x 224:
+out to three decimals: [additions.csv](additions.csv) lists every end-point that it
+concerns, at both resolutions. At the last end-point, 224 x 224:
 
 """
 
@@ -180,23 +181,46 @@ def paper_table(last: Mapping[str, Mapping[str, str]]) -> str:
 COLUMNS = ("RF size", "effective stride", "effective padding")
 
 
-def additions_table(last: Mapping[str, Mapping[str, str]]) -> str:
-    """What AddV2 adds to the FLOPs of the networks that have it."""
-    from receptive_field import compute_costs
+def counted_additions(table: Path) -> list[dict[str, str]]:
+    """The rows in which today's profiler counts AddV2, with what that amounts to."""
+    from receptive_field.costs import node_costs, totals
+    from receptive_field.inference import Inference
+    from receptive_field.sources import load
 
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["FLOPs (Billion)"]]
+    by_graph: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in rows:
+        by_graph.setdefault((row["CNN"], row["input resolution"]), []).append(row)
     lines = []
-    for name in zoo.PUBLISHED:
-        built = zoo.build(name, [224, 224])
-        kinds = {op.name: op.type for op in built.graph.get_operations()}
-        end = list(built.end_points.values())[-1]
-        costs = compute_costs(built.graph, output=end)
-        added = sum(c.profiler_flops for n, c in costs.items() if kinds[n] == "AddV2")
-        total = float(last[name]["FLOPs (Billion)"])
-        if added:
-            numbers = (total, added / 1e9, total - added / 1e9)
-            lines.append([name, *(f"{number:.3f}" for number in numbers)])
+    for (name, resolution), some in by_graph.items():
+        built = zoo.build(name, [int(resolution)] * 2)
+        graph = load(built.graph).graph
+        outputs = [graph.tensor(built.end_points[row["end_point"]]) for row in some]
+        order, costs = node_costs(graph, outputs, Inference(graph))
+        added = {i: c for i, c in costs.items() if graph.nodes[i].op == "AddV2"}
+        both = (totals(graph, order, counted, outputs) for counted in (costs, added))
+        for row, today, additions in zip(some, *both, strict=True):
+            if additions.profiler_flops:
+                counts = today.profiler_flops, additions.profiler_flops
+                numbers = [f"{n / 1e9:.3f}" for n in (*counts, counts[0] - counts[1])]
+                place = (name, resolution, row["end_point"])
+                lines.append(dict(zip(ADDITIONS, (*place, *numbers), strict=True)))
+    return lines
+
+
+ADDITIONS = (
+    *("network", "input resolution", "end_point"),
+    *("GFLOPs today", "of AddV2", "without"),
+)
+
+
+def additions_table(lines: Iterable[Mapping[str, str]]) -> str:
+    """What AddV2 adds to the FLOPs of the networks that have it."""
+    last = {d["network"]: d for d in lines if d["input resolution"] == "224"}
+    rows = [(name, *list(line.values())[3:]) for name, line in last.items()]
     header = ("network", "GFLOPs today", "of AddV2", "without, as published")
-    return markdown(header, lines)
+    return markdown(header, rows)
 
 
 def resnet_table() -> str:
@@ -274,7 +298,12 @@ def main() -> None:
         *("--csv_path", table, "--markdown_path", folder / "end_points.md"),
     )
     last = last_rows(table)
-    text = HEAD + paper_table(last) + ALL + additions_table(last)
+    additions = counted_additions(table)
+    with (folder / "additions.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ADDITIONS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(additions)
+    text = HEAD + paper_table(last) + ALL + additions_table(additions)
     text += RESNETS + resnet_table() + STAGES + stages_table()
     text += GUIDE + arithmetic_table(ALEXNET, 227) + EXAMPLE
     text += arithmetic_table(SMALL, 5)

@@ -333,3 +333,15 @@ def test_a_variable_that_rows_are_gathered_from_counts_once():
     assert "ResourceGather" in {op.type for op in graph.get_operations()}
     costs = rf.compute_costs(graph, input=index, output=scores)
     assert costs.total.parameters == 20 * 8
+
+
+def test_a_variable_of_unknown_shape_is_refused():
+    with tf.Graph().as_default() as graph:
+        image = v1.placeholder(tf.float32, [1, 4, 4, 2], name="image")
+        handle = tf.raw_ops.VarHandleOp(
+            dtype=tf.float32, shape=tf.TensorShape(None), name="scale"
+        )
+        scale = tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32)
+        tf.raw_ops.BiasAdd(value=image, bias=scale, name="scaled")
+    with pytest.raises(rf.ReceptiveFieldError, match="shape that cannot be known"):
+        rf.compute_costs(graph, output="scaled")

@@ -270,6 +270,21 @@ def test_tables_that_cannot_be_read(content, message, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_table_that_cannot_be_printed(tmp_path):
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    script = EXAMPLES / "csv_to_markdown_table.py"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, script, "--csv_path", tmp_path / "table.csv"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cannot print the table: ")
+    assert "Traceback" not in done.stderr
+
+
 def test_markdown_in_cells_is_text(tmp_path):
     (tmp_path / "table.csv").write_text('name,n\n"a|b",1\n"c\nd",\n')
     flags = ["--csv_path", "table.csv", "--markdown_path", "table.md"]

@@ -26,7 +26,7 @@ def _first(call: Call, output: int) -> Relations:
     return [SAME, *(call.all_of(i) for i in range(1, len(call)))]
 
 
-PASS = Op(_first, first_shape, _same_value, may_be_list=True)
+PASS = Op(_first, first_shape, _same_value, may_be_handle=True)
 
 register(
     "Identity StopGradient PreventGradient Snapshot PlaceholderWithDefault "
@@ -35,7 +35,7 @@ register(
 )
 register(
     "ReadVariableOp _ReadVariablesOp",
-    PASS._replace(may_be_list=False, weights=own_weights),
+    PASS._replace(may_be_handle=False, weights=own_weights),
 )
 
 
@@ -64,7 +64,7 @@ def _each_value(call: Call) -> Sequence[Value]:
     return [call.value(i) for i in range(len(call))]
 
 
-EACH = Op(_each, _each_shape, _each_value, may_be_list=True)
+EACH = Op(_each, _each_shape, _each_value, may_be_handle=True)
 # A call that is written out reads what its function returns.
 register("IdentityN PartitionedCall", EACH)
 
@@ -89,7 +89,7 @@ def _branch_shapes(call: Call) -> Sequence[Shape]:
 
 
 # Branches that are written out: any of them may be taken.
-register("If", Op(_condition_first, _branch_shapes, may_be_list=True))
+register("If", Op(_condition_first, _branch_shapes, may_be_handle=True))
 
 
 def _loop(call: Call, output: int) -> Relations:
@@ -98,12 +98,14 @@ def _loop(call: Call, output: int) -> Relations:
 
 
 # A loop that is written out: the condition, then the variables as they are at its end.
-register("While", Op(_loop, lambda call: list(_each_shape(call))[1:], may_be_list=True))
+register(
+    "While", Op(_loop, lambda call: list(_each_shape(call))[1:], may_be_handle=True)
+)
 register("Enter RefEnter Exit RefExit LoopCond", PASS)
 # What comes round again is known only by what it was at first.
 register(
     "NextIteration RefNextIteration",
-    Op(_first, unknown_shape, may_be_list=True, starts_over=True),
+    Op(_first, unknown_shape, may_be_handle=True, starts_over=True),
 )
 
 
@@ -111,7 +113,7 @@ def _switch_shape(call: Call) -> Sequence[Shape]:
     return [call.shape(0)] * 2
 
 
-register("Switch RefSwitch", Op(_first, _switch_shape, may_be_list=True))
+register("Switch RefSwitch", Op(_first, _switch_shape, may_be_handle=True))
 
 
 def _merge(call: Call, output: int) -> Relations:
@@ -135,4 +137,4 @@ def _common(call: Call, shapes: Sequence[Shape], output: int) -> Shape:
     )
 
 
-register("Merge RefMerge", Op(_merge, _merge_shape, may_be_list=True))
+register("Merge RefMerge", Op(_merge, _merge_shape, may_be_handle=True))

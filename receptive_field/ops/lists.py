@@ -78,7 +78,7 @@ def _first_shape(call: Call) -> Sequence[Shape]:
     return [call.shape(0)]
 
 
-LIST = Op(_first, _first_shape, may_be_list=True)
+LIST = Op(_first, _first_shape, may_be_handle=True)
 
 register("TensorListFromTensor TensorListStack", LIST)
 
@@ -98,10 +98,10 @@ def _reserved(call: Call) -> Sequence[Shape]:
     return [_list_of(call.unknown_size(0) if count is None else count, item)]
 
 
-register("TensorListReserve", Op(no_dependency, _reserved, may_be_list=True))
+register("TensorListReserve", Op(no_dependency, _reserved, may_be_handle=True))
 register(
     "EmptyTensorList",
-    Op(no_dependency, lambda call: [None], may_be_list=True),
+    Op(no_dependency, lambda call: [None], may_be_handle=True),
 )
 register("TensorListLength TensorListElementShape", Op(no_dependency, scalar))
 
@@ -127,7 +127,7 @@ def _set_shape(call: Call) -> Sequence[Shape]:
     return [_list_of(call.unknown_size(0), call.shape(2)) if shape is None else shape]
 
 
-register("TensorListSetItem", Op(_set, _set_shape, may_be_list=True))
+register("TensorListSetItem", Op(_set, _set_shape, may_be_handle=True))
 
 
 def _push(call: Call, output: int) -> Relations:
@@ -138,7 +138,7 @@ def _push_shape(call: Call) -> Sequence[Shape]:
     return [_list_of(call.unknown_size(0), call.shape(1))]
 
 
-register("TensorListPushBack", Op(_push, _push_shape, may_be_list=True))
+register("TensorListPushBack", Op(_push, _push_shape, may_be_handle=True))
 
 
 def _pop(call: Call, output: int) -> Relations:
@@ -154,7 +154,7 @@ def _pop_shapes(call: Call) -> Sequence[Shape]:
     return [(call.unknown_size(0), *shape[1:]), shape[1:]]
 
 
-register("TensorListPopBack", Op(_pop, _pop_shapes, may_be_list=True))
+register("TensorListPopBack", Op(_pop, _pop_shapes, may_be_handle=True))
 
 
 def _any_items(data: int) -> Callable[[Call, int], Relations]:
@@ -183,7 +183,7 @@ def _reordered(data: int) -> Callable[[Call], Sequence[Shape]]:
 
 register(
     "TensorListGather TensorListScatter TensorListScatterV2",
-    Op(_any_items(0), _reordered(0), may_be_list=True),
+    Op(_any_items(0), _reordered(0), may_be_handle=True),
 )
 
 
@@ -210,7 +210,7 @@ def _array_shapes(call: Call) -> Sequence[Shape]:
     return [(), None]
 
 
-register("TensorArrayV3", Op(no_dependency, _array_shapes, may_be_list=True))
+register("TensorArrayV3", Op(no_dependency, _array_shapes, may_be_handle=True))
 register("TensorArraySizeV3 TensorArrayCloseV3", Op(no_dependency, scalar))
 
 
@@ -223,7 +223,7 @@ def _array_write_shape(call: Call) -> Sequence[Shape]:
     return [_list_of(call.unknown_size(0), call.shape(2)) if flow is None else flow]
 
 
-register("TensorArrayWriteV3", Op(_array_write, _array_write_shape, may_be_list=True))
+register("TensorArrayWriteV3", Op(_array_write, _array_write_shape, may_be_handle=True))
 
 
 def _array_read(call: Call, output: int) -> Relations:
@@ -243,5 +243,5 @@ def _scattered(call: Call, output: int) -> Relations:
     return [*moved[:3], SAME]
 
 
-register("TensorArrayScatterV3", Op(_scattered, _reordered(2), may_be_list=True))
+register("TensorArrayScatterV3", Op(_scattered, _reordered(2), may_be_handle=True))
 register("TensorArrayGatherV3", Op(_any_items(2), _reordered(2)))

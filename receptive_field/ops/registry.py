@@ -276,9 +276,9 @@ class Op(NamedTuple):
     constant."""
     shapes_by_first: bool = False
     """Whether the first input alone decides the shapes."""
-    may_be_list: bool = False
-    """Whether an output may be the handle of a list (`ops.lists`), so that a recorded
-    shape without axes says nothing of what is in it."""
+    may_be_handle: bool = False
+    """Whether an output may be the handle of a variable or a list, so that a recorded
+    shape without axes says nothing of what it stands for."""
     starts_over: bool = False
     """Whether this is where a loop comes round to its beginning."""
 

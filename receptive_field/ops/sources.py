@@ -125,7 +125,7 @@ register("PlaceholderV2 ImmutableConst", Op(no_dependency, _declared))
 # A handle counts as having the shape of the variable that it stands for.
 register(
     "Variable VariableV2 VarHandleOp TemporaryVariable _VarHandlesOp",
-    Op(no_dependency, _declared, weights=own_weights),
+    Op(no_dependency, _declared, weights=own_weights, may_be_handle=True),
 )
 
 

@@ -6,6 +6,7 @@ Example:
 """
 
 import csv
+import os
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -83,9 +84,13 @@ def main(arguments: list[str]) -> int:
         if FLAGS.markdown_path:
             write(FLAGS.markdown_path, text)
         else:
-            print(text, end="")
+            print(text, end="", flush=True)
     except rf.ReceptiveFieldError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (OSError, UnicodeError) as error:  # A full disk, an old terminal.
+        print(f"error: cannot print the table: {error}.", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 
