@@ -99,6 +99,32 @@ class Periodic(NamedTuple):
             ends += some
         return _hull(ends)
 
+    def readers(self, targets: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
+        """For each phase, the first and last position that reads each target; the first
+        comes after the last where none does."""
+        period, advance = len(self.windows), self.advance
+        for phase, window in enumerate(self.windows):
+            if window is None:
+                continue
+            (first, last), wanted, step = window, targets, advance
+            if advance < 0:  # Mirrored, it goes forwards.
+                first, last, wanted, step = -last, -first, -targets, -advance
+            if advance == 0:
+                reads = (first <= targets) & (targets <= last)
+                ends = np.where(reads, INFINITY, -INFINITY)
+                yield -ends, ends
+                continue
+            # Turns t with first + t * step <= wanted <= last + t * step.
+            low = high = None
+            if _is_finite(last):
+                low = phase - period * ((last - wanted) // step)
+            if _is_finite(first):
+                high = phase + period * ((wanted - first) // step)
+            yield (
+                np.full(targets.shape, -INFINITY) if low is None else low,
+                np.full(targets.shape, INFINITY) if high is None else high,
+            )
+
     def is_monotone(self) -> bool:
         """Whether ends never move backwards (or never forwards) and none is empty."""
         sequence = [*self.windows, self.window(len(self.windows))]
@@ -117,6 +143,14 @@ class Table(NamedTuple):
         """The window of one position."""
         index = position - self.start
         return self.windows[index] if 0 <= index < len(self.windows) else None
+
+    def readers(self, targets: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
+        """For each entry, its position where it reads a target; as for `Periodic`."""
+        for position, window in enumerate(self.windows, self.start):
+            if window is not None:
+                reads = (window[0] <= targets) & (targets <= window[1])
+                first, last = (np.where(reads, position, e) for e in EVERYTHING[::-1])
+                yield first, last
 
     def span(self, first: Bound, last: Bound) -> MaybeWindow:
         """The hull of the windows of all positions ``first .. last``."""
@@ -323,6 +357,26 @@ class AxisMap:
         firsts[:] = [first for first, _ in flat]
         lasts[:] = [last for _, last in flat]
         return firsts.reshape(positions.shape), lasts.reshape(positions.shape)
+
+    def inverse(self, targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """First and last position that depends on each target, as of `evaluate`.
+
+        A position depends on what lies in the window of one of its strands.
+
+        Raises:
+          ValueError: if an offset is unknown.
+        """
+        wanted = targets.astype(object)  # No number is too large.
+        firsts = np.full(targets.shape, INFINITY, dtype=object)
+        lasts = np.full(targets.shape, -INFINITY, dtype=object)
+        for strand in self.strands:
+            if isinstance(strand, Floating):
+                raise ValueError("the offset of this map is unknown")
+            for low, high in strand.readers(wanted):
+                some = low <= high
+                firsts = np.where(some, np.minimum(firsts, low), firsts)
+                lasts = np.where(some, np.maximum(lasts, high), lasts)
+        return firsts, lasts
 
     def _evaluate_classic(
         self, positions: NDArray[Any]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from numpy.typing import NDArray
+
 from receptive_field.analysis import (
+    Edge,
+    Forward,
     Scope,
     backward,
     find_misalignment,
@@ -30,8 +34,10 @@ from receptive_field.ops import Call, rule_of
 from receptive_field.ops.custom import Rule
 from receptive_field.ops.moments import batch_moments
 from receptive_field.overrides import apply_overrides
+from receptive_field.positions import find_support
 from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
 from receptive_field.sources.model import Model
+from receptive_field.support import Support
 
 StopPropagation = Sequence[str] | str | None
 
@@ -127,6 +133,19 @@ class Question:
             inference = Inference(graph, {start: shape}, scope.carries, as_in_graph)
         return cls(scope, inference, input_name, outputs, rank, spatial, model.layers)
 
+    def sized(self) -> Inference:
+        """What is known of the graph where a batch of unknown size is one example."""
+        start = self.scope.input
+        shape = self.inference.shape(start)
+        if shape is None or isinstance(shape[0], int) or 0 in self.spatial:
+            return self.inference
+        return Inference(
+            self.scope.graph,
+            {start: (1, *shape[1:])},
+            self.scope.carries,
+            self.inference.trains_batch_norm,
+        )
+
     def answer(self) -> ReceptiveField:
         """The receptive field of the only output, by the backward pass."""
         ((name, output),) = (self.outputs or {}).items()
@@ -139,7 +158,7 @@ class Question:
             return field
         found = forward(self.scope, self.inference, self.spatial, [output])
         names = upstream(self.scope, found.global_edges).get(output[0], ())
-        return self._with_local(field, found.local(output), output, names)
+        return self._with_local(field, found, output, names)
 
     def output_has_positions(self, field: ReceptiveField) -> bool:
         """Whether the only output has spatial axes with more than one position."""
@@ -148,7 +167,7 @@ class Question:
         if shape is None:
             return field.local is not None
         sizes = list(shape)
-        del sizes[self._channel_axis(len(shape))]
+        del sizes[self.channel_axis(len(shape))]
         return any(size != 1 for size in sizes[1:])
 
     def at_last_feature_map(self) -> tuple[Question, ReceptiveField] | None:
@@ -193,8 +212,7 @@ class Question:
                     continue
                 if field.is_global:
                     nodes = names.get(tensor[0], ())
-                    local = found.local(tensor)
-                    field = self._with_local(field, local, tensor, nodes)
+                    field = self._with_local(field, found, tensor, nodes)
                 fields[name] = field
             if strict and name not in fields:
                 raise failed.get(name) or self._independent(name)
@@ -203,14 +221,15 @@ class Question:
     def _with_local(
         self,
         field: ReceptiveField,
-        relation: Relation | None,
+        found: Forward,
         output: Tensor,
         global_nodes: tuple[str, ...],
     ) -> ReceptiveField:
         """A field that sees a whole axis, beside what its other paths see."""
-        local = None
+        local, relation = None, found.local(output)
         if relation is not None:
-            local = self._field(field.output, output, relation)
+            cut = frozenset(found.global_edges)
+            local = self._field(field.output, output, relation, cut)
         return replace(field, global_nodes=global_nodes, local_paths=local)
 
     def check_aligned(self, field: ReceptiveField) -> None:
@@ -230,24 +249,31 @@ class Question:
             "both names; does a stop_propagation cut the way?"
         )
 
-    def _field(self, name: str, output: Tensor, relation: Relation) -> ReceptiveField:
+    def _field(
+        self,
+        name: str,
+        output: Tensor,
+        relation: Relation,
+        cut: frozenset[Edge] = frozenset(),
+    ) -> ReceptiveField:
         relation = ranked(relation, self.rank)
         axes = [self._axis(output, axis, relation.axes[axis]) for axis in self.spatial]
         shape = self.inference.shape(output)
-        channels = None if shape is None else self._channel_axis(len(shape))
+        channels = None if shape is None else self.channel_axis(len(shape))
         bounds = {below for above, below in relation.parts if above != channels}
         axes = [
             replace(a, map=a.map.as_bound()) if a.input_axis in bounds else a
             for a in axes
         ]
-        return ReceptiveField(self.input, name, tuple(axes[::-1]))
+        asked = Asked(self, output, cut)
+        return ReceptiveField(self.input, name, tuple(axes[::-1]), origin=asked)
 
     def _axis(self, output: Tensor, input_axis: int, axis: Axis) -> SpatialAxis:
         output_axis, axis_map = source(axis)
         shape = self.inference.shape(output) if output_axis is not None else None
         input_shape = self.inference.shape(self.scope.input) or ()
         size = shape[output_axis] if shape and output_axis is not None else None
-        if shape and output_axis == self._channel_axis(len(shape)):
+        if shape and output_axis == self.channel_axis(len(shape)):
             # A feature is one position with all its channels.
             axis_map = _over_all(axis_map, size)
             output_axis, size = None, None
@@ -259,7 +285,8 @@ class Question:
             _number(size),
         )
 
-    def _channel_axis(self, rank: int) -> int:
+    def channel_axis(self, rank: int) -> int:
+        """The axis of a tensor of this rank that holds its channels."""
         channels_first = self.rank > 2 and self.spatial == tuple(range(2, self.rank))
         return 1 if channels_first else rank - 1
 
@@ -282,6 +309,40 @@ class Question:
             f"{start}two paths from {meeting.tensor!r} to {name!r} differ: one "
             f"{described}. compute_receptive_field gives the hull of both."
         )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The question that a receptive field answers, for what it does not hold itself."""
+
+    question: Question
+    output: Tensor
+    cut: frozenset[Edge]
+    """Edges over which a whole axis is seen, in the field without global context."""
+    kept: dict[str, Support] = field(default_factory=dict)
+
+    def support(
+        self, of: ReceptiveField, features: NDArray[Any] | None = None
+    ) -> Support:
+        """See `ReceptiveField.support`; of some features only, if they are given."""
+        if features is None and "support" in self.kept:
+            return self.kept["support"]
+        question = self.question
+        inference = question.sized()
+        shape = inference.shape(self.output) or ()
+        channels = question.channel_axis(len(shape))
+        found = find_support(
+            of,
+            question.scope,
+            inference,
+            self.output,
+            channels,
+            features,
+            self.cut,
+        )
+        if features is None:
+            self.kept["support"] = found
+        return found
 
 
 def _prefixes(stop_propagation: StopPropagation) -> list[str]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from receptive_field.axis_map import INFINITY, AxisMap, Periodic
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.support import Support
 
 INT64 = np.iinfo(np.int64)
+
+MOST_KEPT = 1 << 24
+"""Larger sets are made for the features that are asked about only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,15 @@ class SpatialAxis:
     None if the feature sees the same whatever its position."""
     input_size: int | None
     output_size: int | None
+
+
+class Origin(Protocol):
+    """The question that a receptive field answers, for what it does not hold itself."""
+
+    def support(
+        self, of: ReceptiveField, features: NDArray[Any] | None = None
+    ) -> Support:
+        """The support of all features, or of some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,7 @@ class ReceptiveField:
     hide_padding: bool = False
     global_nodes: tuple[str, ...] = ()
     local_paths: ReceptiveField | None = None
+    origin: Origin | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_global(self) -> bool:
@@ -67,6 +81,20 @@ class ReceptiveField:
         The same object where there is no such path, None where there is no other.
         """
         return self.local_paths if self.is_global else self
+
+    @property
+    def followed_axes(self) -> tuple[SpatialAxis | None, ...]:
+        """For each axis, the one that says where its features are, x first.
+
+        That is the one without global context, if such paths see all of the axis; None
+        where features see the same whatever their position.
+        """
+        local = self.local_paths or self
+        pairs = zip(self.axes, local.axes, strict=True)
+        chosen = (
+            whole if whole.output_axis is not None else part for whole, part in pairs
+        )
+        return tuple(None if axis.output_axis is None else axis for axis in chosen)
 
     def without_global_context(self) -> ReceptiveField:
         """The field without the paths over a whole axis, which stay named.
@@ -142,26 +170,42 @@ class ReceptiveField:
         """Whether sizes and regions are the truth, not an upper bound."""
         return all(axis.map.exact for axis in self.axes)
 
-    def compute_input_region(self, y: ArrayLike) -> NDArray[np.int64]:
+    def compute_input_region(
+        self, y: ArrayLike, clip: bool = False
+    ) -> NDArray[np.int64]:
         """The input region that each feature sees (equations for u0 and v0).
+
+        Without ``clip`` it is the paper's region, which may reach into the padding
+        (negative, or past the end). With ``clip``, it is the region of real input
+        positions that can change the feature: what is padding of any map in between
+        carries nothing, and what a dilated kernel skips does not count. That is the
+        truth where ``support().exact``, and never smaller.
 
         Args:
           y: integer feature coordinates of shape ``(..., d)``, x first: one for each
             spatial axis of the input, along the output axis that follows it
             (``axes[i].output_axis``; in a transposed map that is another one).
+          clip: whether only positions of the input count. Its size must be known, and
+            features lie inside of their map.
 
         Returns:
           int64 array of shape ``(..., d, 2)``: first and last position per axis,
-          inclusive. It may reach into the padding (negative, or past the end).
-          A feature that sees nothing has ``[0, -1]`` on every axis; ends that have
-          no bound are the limits of int64.
+          inclusive. A feature that sees nothing has ``[0, -1]`` on every axis; without
+          ``clip``, ends that have no bound are the limits of int64.
 
         Raises:
           ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
 
-        >>> field.compute_input_region([0, 2])    # doctest: +SKIP
-        array([[-1482,  1556],
-               [-1418,  1620]])
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH,
+        ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+        ...     input_resolution=[64, 64],
+        ... )
+        >>> field.compute_input_region([0, 1]).tolist()
+        [[-2, 12], [2, 16]]
+        >>> field.compute_input_region([0, 1], clip=True).tolist()
+        [[0, 12], [2, 16]]
         """
         features = self._features(y)
         if not np.issubdtype(features.dtype, np.integer):
@@ -170,6 +214,8 @@ class ReceptiveField:
                 f"{features.dtype}. Centres of fractional features can be had from "
                 "compute_input_center_coordinates."
             )
+        if clip:
+            return self._support_of(features).region(features)
         regions = np.empty((*features.shape, 2), dtype=np.int64)
         empty = np.zeros(features.shape[:-1], dtype=bool)
         for i, axis in enumerate(self.axes):
@@ -180,6 +226,89 @@ class ReceptiveField:
             regions[..., i, 1] = _as_int64(lasts)
         regions[empty] = (0, -1)
         return regions
+
+    def compute_feature_region(
+        self, x: ArrayLike, clip: bool = False
+    ) -> NDArray[np.int64]:
+        """The features that each input position can influence: the projective field.
+
+        Args:
+          x: integer input coordinates of shape ``(..., d)``, x first.
+          clip: whether only features of the map count, and only those that really see
+            the position, as in `compute_input_region`. If not, features are those whose
+            paths' windows hold it, in a map without borders.
+
+        Returns:
+          int64 array of shape ``(..., d, 2)``: first and last feature per axis,
+          inclusive; entry i is along the output axis that follows axis i of the input,
+          and 0 where there is none. A position that no feature sees has ``[0, -1]`` on
+          every axis; ends that have no bound are the limits of int64.
+
+        Raises:
+          ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH, output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
+        ... )
+        >>> field.compute_feature_region([100, 100]).tolist()   # 15 pixels, every 4th
+        [[22, 25], [22, 25]]
+        """
+        positions = self._features(x)
+        if not np.issubdtype(positions.dtype, np.integer):
+            raise ReceptiveFieldError(
+                "input positions are given by integer coordinates; these are "
+                f"{positions.dtype}."
+            )
+        if clip:
+            return self.support().feature_region(positions)
+        regions = np.zeros((*positions.shape, 2), dtype=np.int64)
+        empty = np.zeros(positions.shape[:-1], dtype=bool)
+        for i, axis in enumerate(self.axes):
+            self._check_known(axis)
+            firsts, lasts = axis.map.inverse(positions[..., i])
+            empty |= np.asarray(firsts > lasts, dtype=bool)
+            if axis.output_axis is not None:
+                regions[..., i, 0] = _as_int64(firsts)
+                regions[..., i, 1] = _as_int64(lasts)
+        regions[empty] = (0, -1)
+        return regions
+
+    def support(self) -> Support:
+        """The input positions that features really see, inside of their regions.
+
+        Dilated kernels leave holes, a stride longer than its kernel skips positions,
+        and two branches of 1x3 and 3x1 see a plus, not a square.
+
+        Returns:
+          The sets, per feature and per axis, with the share of the regions that they
+          cover, and the positions that no feature sees.
+
+        Raises:
+          ReceptiveFieldError: if the size of the input is not known, or the sets are
+            too large to hold.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH,
+        ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+        ...     input_resolution=[64, 64],
+        ... )
+        >>> field.support().coverage([3, 3])
+        1.0
+        """
+        if self.origin is None:
+            raise ReceptiveFieldError(
+                "this field does not know the graph that it is of."
+            )
+        return self.origin.support(self)
+
+    def _support_of(self, features: NDArray[Any]) -> Support:
+        """The support of all features or, if they are many, of those asked about."""
+        sizes = [(a.output_size or 1) * (a.input_size or 1) for a in self.axes]
+        if self.origin is None or max(sizes, default=1) <= MOST_KEPT:
+            return self.support()
+        return self.origin.support(self, features)
 
     def compute_input_center_coordinates(
         self, y: ArrayLike, axis: Iterable[int] | None = None
@@ -310,9 +439,9 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
     def without_global_context(self) -> ReceptiveFields:
         """The same without paths over a whole axis; what has no others is an error."""
         fields, errors = {}, dict(self.errors)
-        for name, field in self._fields.items():
+        for name, whole in self._fields.items():
             try:
-                fields[name] = field.without_global_context()
+                fields[name] = whole.without_global_context()
             except ReceptiveFieldError as error:
                 errors[name] = error
         return ReceptiveFields(fields, errors)

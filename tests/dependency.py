@@ -242,6 +242,8 @@ def hold(
         others = tuple(i for i in range(positions, truth.ndim) if i != number)
         lines.append(truth.any(axis=others))
     hold_lines(field, windows, lines, on_the_way)
+    if all(isinstance(axis.input_size, int) for axis in field.axes):
+        hold_support(field, truth, _features(field, output_shape, channels))
     if spacing is not None:
         assert field.exact
         grid = np.ones_like(truth)
@@ -337,6 +339,75 @@ def _windows_on_the_way(
     return found
 
 
+def _features(
+    field: rf.ReceptiveField, output_shape: Sequence[int], channels: int
+) -> Any:
+    """The coordinates of all features, in an array of their positions."""
+    followed = [
+        a for a in range(len(output_shape)) if a != channels % len(output_shape)
+    ]
+    grid = np.indices(_positions(output_shape, channels))
+    return np.stack(
+        [
+            np.zeros_like(grid[0])
+            if axis is None
+            else grid[followed.index(axis.output_axis)]
+            for axis in field.followed_axes
+        ],
+        axis=-1,
+    )
+
+
+class Tally(NamedTuple):
+    """How many features there were, and of how many the support was too large."""
+
+    features: int
+    larger: int
+
+
+def hold_support(field: rf.ReceptiveField, truth: Any, features: Any) -> Tally:
+    """Holds support, clipped regions and projective field against the experiment.
+
+    None may be smaller than what was seen, and where they claim to be exact, they must
+    be it: position by position, features that see nothing included.
+
+    Args:
+      field: the receptive field, with known sizes.
+      truth: which output positions depend on which input positions.
+      features: the coordinates of all output positions.
+    """
+    support = field.support()
+    positions = features.shape[:-1]
+    told = np.array([support.mask(y) for y in features.reshape(-1, features.shape[-1])])
+    told = told.reshape(truth.shape)
+    assert not (truth & ~told).any(), f"{np.argwhere(truth & ~told)[0]} of {field}"
+    larger = (told & ~truth).reshape(*positions, -1).any(-1)
+    assert not (support.exact and larger.any()), f"{np.argwhere(larger)[0]} of {field}"
+    regions = field.compute_input_region(features, clip=True)
+    assert (regions == _hulls(told, len(positions))).all()
+    back = np.moveaxis(told, range(len(positions)), range(-len(positions), 0))
+    axes = [axis and axis.output_axis for axis in field.followed_axes]
+    if None not in axes and len(set(axes)) == len(axes) == len(positions) - 1:
+        x = np.indices(back.shape[: len(axes)])[::-1]
+        found = field.compute_feature_region(np.stack(x, axis=-1), clip=True)
+        order = [len(axes) + sorted(axes).index(axis) for axis in axes[::-1]]
+        features_seen = back.any(len(axes)).transpose(*range(len(axes)), *order)
+        assert (found == _hulls(features_seen, len(axes))).all()
+    return Tally(larger.size, int(larger.sum()))
+
+
+def _hulls(sets: Any, outer: int) -> Any:
+    """First and last of sets over their last axes, of which x is the last."""
+    inner = range(outer, sets.ndim)
+    ends = []
+    for axis in reversed(inner):
+        along = sets.any(axis=tuple(a for a in inner if a != axis))
+        last = along.shape[-1] - 1 - along[..., ::-1].argmax(-1)
+        some = along.any(-1)
+        ends.append([np.where(some, along.argmax(-1), 0), np.where(some, last, -1)])
+    return np.moveaxis(np.array(ends), [0, 1], [-2, -1])
+
+
 def _check_regions(
     field: rf.ReceptiveField,
     windows: Sequence[Windows],
@@ -344,19 +415,7 @@ def _check_regions(
     channels: int,
 ) -> None:
     """`compute_input_region` tells the same windows."""
-    followed = [
-        a for a in range(len(output_shape)) if a != channels % len(output_shape)
-    ]
-    grid = np.indices(_positions(output_shape, channels))
-    features = np.stack(
-        [
-            np.zeros_like(grid[0])
-            if axis.output_axis is None
-            else grid[followed.index(axis.output_axis)]
-            for axis in field.axes
-        ],
-        axis=-1,
-    )
+    features = _features(field, output_shape, channels)
     regions = field.compute_input_region(features)
     empty = np.zeros(features.shape[:-1], dtype=bool)
     for w in windows:

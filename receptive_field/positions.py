@@ -1,0 +1,165 @@
+"""The backward pass on sets: which input positions features see, one by one.
+
+One visit per node and edge, as the pass of `analysis`, with `graph.boxes` in the place
+of windows. All sizes must be known. What cannot be followed position by position (a
+loop, a size that depends on data) is a bound: the windows of the algebra, cut to the
+input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from receptive_field.analysis import Edge, Scope, relations
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.graph import boxes
+from receptive_field.graph.boxes import Box, Group
+from receptive_field.graph.graph import Tensor
+from receptive_field.inference import Inference
+from receptive_field.result import ReceptiveField, SpatialAxis
+from receptive_field.support import Support
+
+Features = Mapping[int, NDArray[Any]]
+"""Axis of the output -> the positions on it that are asked about."""
+
+
+class UntoldError(Exception):
+    """That something on the way cannot be followed position by position."""
+
+
+def follow_positions(
+    scope: Scope,
+    inference: Inference,
+    output: Tensor,
+    channels: int,
+    features: Features,
+    cut: Collection[Edge] = (),
+) -> list[Box]:
+    """What features of the output need of the input, by each path.
+
+    Args:
+      scope: what lies between.
+      inference: shapes, all of known sizes.
+      output: the tensor.
+      channels: its axis of channels, all of which count.
+      features: the positions of it; of axes that are not told, all count one by one, but
+        of the batch only the first where it is that of the input.
+      cut: edges that are not followed.
+
+    Raises:
+      UntoldError: if a size on the way is not known, or there is a loop.
+    """
+    if scope.loops or scope.cycle:
+        raise UntoldError
+    shape = _sizes(inference, output)
+    batch = 0 if shape and shape[0] == _sizes(inference, scope.input)[0] else None
+    others = set(range(len(shape))) - {channels, batch}
+    every = {axis: np.arange(shape[axis]) for axis in others} | dict(features)
+    first = boxes.start(shape, every, None if 0 in features else batch)
+    state: dict[Tensor, list[Box]] = {output: [first]}
+    outputs: dict[int, list[Tensor]] = {output[0]: [output]}
+    for index in reversed(scope.order):
+        for tensor in outputs.pop(index, ()):
+            above = boxes.united(state.pop(tensor))
+            rules = relations(scope, inference, tensor)
+            for number, below in scope.edges(index):
+                rule = rules[number]
+                if rule is None or (tensor, number) in cut:
+                    continue
+                sizes = _sizes(inference, below)
+                found = [b for box in above for b in boxes.through(box, rule, sizes)]
+                if below not in state:
+                    state[below] = []
+                    outputs.setdefault(below[0], []).append(below)
+                state[below] += found
+    return boxes.united(state.get(scope.input, []))
+
+
+def _sizes(inference: Inference, tensor: Tensor) -> tuple[int, ...]:
+    shape = inference.shape(tensor)
+    if shape is None or not all(isinstance(size, int) for size in shape):
+        raise UntoldError
+    return shape  # type: ignore[return-value]
+
+
+def windows_as_boxes(axes: Sequence[SpatialAxis], features: Features) -> list[Box]:
+    """The windows of the algebra as one box, a bound; axes as they are listed."""
+    groups = []
+    for place, axis in enumerate(axes):
+        positions = np.zeros(1, dtype=np.int64)
+        if axis.output_axis is not None:
+            positions = features[axis.output_axis]
+        firsts, lasts = axis.map.evaluate(positions)
+        indices = np.arange(axis.input_size or 0)
+        seen = (indices >= firsts[:, None]) & (indices <= lasts[:, None])
+        outputs = () if axis.output_axis is None else (axis.output_axis,)
+        seen = seen.astype(bool)
+        groups.append(Group(outputs, (place,), seen if outputs else seen[0]))
+    return [Box(tuple(groups), tuple((i,) for i in range(len(axes))), exact=False)]
+
+
+def find_support(
+    field: ReceptiveField,
+    scope: Scope,
+    inference: Inference,
+    output: Tensor,
+    channels: int,
+    chosen: NDArray[Any] | None,
+    cut: Collection[Edge] = (),
+) -> Support:
+    """The support of a field.
+
+    Args:
+      field: the answer of the algebra, with known sizes.
+      scope, inference, output, channels, cut: as in `follow_positions`.
+      chosen: the features that are asked about, of shape ``(..., d)``; all if None.
+
+    Raises:
+      ReceptiveFieldError: if a size is not known, or the sets are too large to hold.
+    """
+    features: dict[int, NDArray[Any]] = {}
+    followed = field.followed_axes
+    for place, (axis, above) in enumerate(zip(field.axes, followed, strict=True)):
+        if axis.input_size is None or (above is not None and above.output_size is None):
+            raise ReceptiveFieldError(
+                f"which positions of {field.input!r} matter depends on its size, which "
+                "is not known. Give input_resolution."
+            )
+        if above is not None and above.output_axis not in features:
+            positions = np.arange(above.output_size or 0)
+            if chosen is not None:
+                positions = np.unique(chosen[..., place])
+            features[above.output_axis] = positions
+    axes = [axis.input_axis for axis in field.axes]
+    try:
+        found = follow_positions(scope, inference, output, channels, features, cut)
+        found = [boxes.of_axes(box, axes, features) for box in found]
+    except UntoldError:
+        found = windows_as_boxes(field.axes, features)
+    found = boxes.united(found)
+    return Support(
+        field.input,
+        field.output,
+        tuple(axis.input_size or 0 for axis in field.axes),
+        tuple(None if axis is None else axis.output_size for axis in followed),
+        all(box.exact for box in found),
+        tuple(None if axis is None else axis.output_axis for axis in followed),
+        features,
+        tuple(box.groups for box in found),
+    )
+
+
+def _check_memory(field: ReceptiveField, features: Features) -> None:
+    for axis in field.axes:
+        count = len(features.get(axis.output_axis, ())) if axis.output_axis else 1
+        size = count * (axis.input_size or 0)
+        if size > boxes.LARGEST_GROUP:
+            raise ReceptiveFieldError(
+                f"which of {axis.input_size} positions {count} features see, takes "
+                f"{size:,} bytes. Ask about fewer features, or take the hull: "
+                "compute_input_region without clip."
+            )
