@@ -46,8 +46,8 @@ def follow_positions(
       inference: shapes, all of known sizes.
       output: the tensor.
       channels: its axis of channels, all of which count.
-      features: the positions of it; of axes that are not told, all count one by one, but
-        of the batch only the first where it is that of the input.
+      features: the positions of it; of axes that are not told, all count one by one,
+        but of the batch only the first where it is that of the input.
       cut: edges that are not followed.
 
     Raises:
@@ -129,11 +129,13 @@ def find_support(
                 f"which positions of {field.input!r} matter depends on its size, which "
                 "is not known. Give input_resolution."
             )
-        if above is not None and above.output_axis not in features:
+        if above is not None and above.output_axis is not None:
             positions = np.arange(above.output_size or 0)
             if chosen is not None:
-                positions = np.unique(chosen[..., place])
-            features[above.output_axis] = positions
+                positions = chosen[..., place]
+            known = features.get(above.output_axis, positions)
+            features[above.output_axis] = np.union1d(known, positions)
+    _check_memory(field, features)
     axes = [axis.input_axis for axis in field.axes]
     try:
         found = follow_positions(scope, inference, output, channels, features, cut)
@@ -154,8 +156,9 @@ def find_support(
 
 
 def _check_memory(field: ReceptiveField, features: Features) -> None:
-    for axis in field.axes:
-        count = len(features.get(axis.output_axis, ())) if axis.output_axis else 1
+    for axis, above in zip(field.axes, field.followed_axes, strict=True):
+        axes = [] if above is None else [above.output_axis]
+        count = max((len(features[a]) for a in axes if a is not None), default=1)
         size = count * (axis.input_size or 0)
         if size > boxes.LARGEST_GROUP:
             raise ReceptiveFieldError(

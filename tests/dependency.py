@@ -207,6 +207,7 @@ def hold(
     axes: Sequence[int] = (1, 2),
     channels: int = -1,
     spacing: Sequence[int] | None = None,
+    tallies: list[Tally] | None = None,
 ) -> rf.ReceptiveField:
     """Holds the receptive field of a graph against what was seen in an experiment.
 
@@ -222,6 +223,7 @@ def hold(
       channels: the axis of the output that holds no positions.
       spacing: says that the dependency is a grid: all positions of the window that
         are in the input and so far apart, beginning at its first; per axis.
+      tallies: where to put what was found of the support.
 
     Returns:
       The receptive field.
@@ -243,7 +245,9 @@ def hold(
         lines.append(truth.any(axis=others))
     hold_lines(field, windows, lines, on_the_way)
     if all(isinstance(axis.input_size, int) for axis in field.axes):
-        hold_support(field, truth, _features(field, output_shape, channels))
+        tally = hold_support(field, truth, _features(field, output_shape, channels))
+        if tallies is not None:
+            tallies.append(tally)
     if spacing is not None:
         assert field.exact
         grid = np.ones_like(truth)

@@ -98,6 +98,8 @@ class Relation(NamedTuple):
     piece: Piece | None = None
     """Which positions those are, in the rule of an op that joins. What comes of them
     further down is for `graph.joins`; here they count as ``parts``."""
+    several: bool = False
+    """Whether it is the union of paths that differ, on more than one axis perhaps."""
 
 
 SAME = Relation((), "same")
@@ -192,8 +194,12 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
     axes = tuple([_axis_through(upper.axes, axis) for axis in lower.axes])
     if not all(axes):
         return None
+    if upper.several and _has_empty(lower):
+        # The paths that see nothing any more are not told apart from the others.
+        axes = tuple(map(_bounds, axes))
+    several = upper.several or lower.several
     if not upper.parts and not lower.parts:
-        return Relation(axes)
+        return Relation(axes, several=several)
     parts = set()
     for above, middle in upper.parts:
         for axis, lower_axis in enumerate(lower.axes):
@@ -206,7 +212,7 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
         if not followed and not _is_certain(upper.axes[middle]):
             # It may be another part that is needed.
             axes = tuple(_bounds(a) if i == axis else a for i, a in enumerate(axes))
-    return Relation(axes, "", frozenset(parts))
+    return Relation(axes, "", frozenset(parts), None, several)
 
 
 def followed_axes(axis: Axis) -> set[int]:
@@ -527,7 +533,10 @@ def united(one: Relation, two: Relation) -> Relation:
             whole if a == b else _bounds(whole)
             for a, b, whole in zip(one.axes, two.axes, axes, strict=True)
         )
-    return Relation(axes, "", one.parts | two.parts)
+    # Of paths of which one sees all that the other sees, that one tells all.
+    within = two if axes == two.axes else one
+    several = within.several or (axes not in (one.axes, two.axes))
+    return Relation(axes, "", one.parts | two.parts, None, several)
 
 
 def _has_empty(relation: Relation) -> bool:
@@ -577,7 +586,7 @@ def widened(before: Relation, after: Relation) -> Relation:
         two if one == two or any(map(_is_everything, two)) else FULL_BOUND
         for one, two in pairs
     )
-    return Relation(tuple(axes), "", after.parts)
+    return Relation(tuple(axes), "", after.parts, None, after.several)
 
 
 def needs_everything(relation: Relation, axis: int) -> bool:

@@ -20,14 +20,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from receptive_field.axis_map import EVERYTHING, IDENTITY, AxisMap, Floating, Periodic
+from receptive_field.axis_map import (
+    EVERYTHING,
+    IDENTITY,
+    AxisMap,
+    Floating,
+    Periodic,
+    Table,
+)
 from receptive_field.graph.axes import SAME, Factor, Relation, Slot, Thread
 
 MOST_BOXES = 64
@@ -327,16 +333,14 @@ class _Work:
         outputs, parts, seen = self.groups[index]
         if seen.size // max(self.size(part), 1) * math.prod(sizes) > LARGEST_GROUP:
             return None
-        axis = len(outputs) + parts.index(part)
-        seen = np.moveaxis(seen, axis, -1)
+        seen = np.moveaxis(seen, len(outputs) + parts.index(part), -1)
         if len(maps) == 1:
-            seen = image(seen, maps[0], sizes[0])
+            found = image(seen, maps[0], sizes[0])
         else:
-            matrix = np.ones((seen.shape[-1], 1), dtype=bool)
-            for axis_map, size in zip(maps, sizes, strict=True):
-                one = image(np.eye(seen.shape[-1], dtype=bool), axis_map, size)
-                matrix = (matrix[:, :, None] & one[:, None, :]).reshape(len(one), -1)
-            seen = _product(seen, matrix).reshape(*seen.shape[:-1], *sizes)
+            found = _joint_image(seen, maps, sizes)
+        if found is None:
+            return None
+        seen = found
         new = [self.new() for _ in maps]
         rest = tuple(p for p in parts if p != part)
         self.groups[index] = Group(outputs, (*rest, *new), seen)
@@ -377,11 +381,11 @@ def of_axes(box: Box, chosen: Sequence[int], outputs: Collection[int]) -> Box:
             box = box._replace(exact=False)
     exact, axes = box.exact, []
     for axis in chosen:
-        parts = work.axes[axis]
-        merged = work.merged(parts)
+        own = work.axes[axis]
+        merged = work.merged(own)
         if merged is None:
             exact = False
-            merged = work.constant(np.ones(math.prod(map(work.size, parts)), bool))[0]
+            merged = work.constant(np.ones(math.prod(map(work.size, own)), bool))[0]
         axes.append([merged])
     work.use([part for (part,) in axes])
     return work.box(axes, exact)
@@ -412,21 +416,46 @@ def joined_groups(groups: Sequence[Group]) -> Group | None:
 # --- Axis maps on sets ---------------------------------------------------------------
 
 
-def image(seen: Mask, axis_map: AxisMap, size: int) -> Mask:
+def image(seen: Mask, axis_map: AxisMap, size: int) -> Mask | None:
     """The positions, out of ``size``, that sets of positions in the last axis need.
 
     The maps are those of single layers, whose windows with ``gap`` g hold every g-th
-    position, from the first on.
+    position, from the first on. None if it would be too large to find out.
     """
     found = np.zeros((*seen.shape[:-1], size), dtype=bool)
     for strand in axis_map.strands:
         if isinstance(strand, Floating) or strand.windows == (EVERYTHING,):
             found |= seen.any(axis=-1, keepdims=True)
-        elif isinstance(strand, Periodic) and _is_sliding(strand):
-            _slide(seen, strand, found)
-        else:
-            found |= _product(seen, _matrix(strand, seen.shape[-1], size))
+        elif not _add_strand(seen, strand, found):
+            return None
     return found
+
+
+def _add_strand(seen: Mask, strand: Periodic | Table, found: Mask) -> bool:
+    """Marks what sets of positions need by a strand; whether that could be done."""
+    count, size = seen.shape[-1], found.shape[-1]
+    step = 1 if strand.gap == math.inf else int(strand.gap)
+    if isinstance(strand, Periodic) and _is_sliding(strand):
+        _slide(seen, strand, step, found)
+        return True
+    firsts, lasts = _ends(strand, count, size, step)
+    taps = int((lasts - firsts).max(initial=-1)) // step + 1
+    if taps <= MOST_TAPS:
+        for tap in range(taps):
+            positions = firsts + tap * step
+            _scatter(seen, positions, positions <= lasts, found)
+        return True
+    if count * size > LARGEST_GROUP:
+        return False
+    indices = np.arange(size)
+    apart = indices - firsts[:, None]
+    matrix = (apart >= 0) & (indices <= lasts[:, None]) & (apart % step == 0)
+    found |= _product(seen, matrix)
+    return True
+
+
+MOST_TAPS = 64
+"""Wider windows are not gone through tap by tap."""
 
 
 def _is_sliding(strand: Periodic) -> bool:
@@ -436,11 +465,10 @@ def _is_sliding(strand: Periodic) -> bool:
     return window is not None and not any(isinstance(end, float) for end in window)
 
 
-def _slide(seen: Mask, strand: Periodic, found: Mask) -> None:
+def _slide(seen: Mask, strand: Periodic, step: int, found: Mask) -> None:
     """Marks what sets of positions need, tap by tap."""
     first, last = strand.windows[0]  # type: ignore[misc]
     stride, count, size = strand.advance, seen.shape[-1], found.shape[-1]
-    step = int(strand.gap) if strand.gap != math.inf else 1
     for tap in range(int(first), int(last) + 1, step):
         # Position v reads v * stride + tap.
         low = max(-(tap // stride), 0)
@@ -451,26 +479,68 @@ def _slide(seen: Mask, strand: Periodic, found: Mask) -> None:
             found[..., begin:end:stride] |= seen[..., low : high + 1]
 
 
+def _ends(
+    strand: Periodic | Table, count: int, size: int, step: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """First and last of ``size`` positions that each of ``count`` reads; the first is
+    above the last where it reads none."""
+    windows = [strand.window(position) or (size, -1) for position in range(count)]
+    firsts, lasts = np.array(windows, dtype=float).reshape(count, 2).T
+    lasts = np.minimum(lasts, size - 1)
+    # A first tap in front moves to the first one that is not, if all is not infinite.
+    firsts = np.where(np.isinf(firsts), 0, firsts)
+    firsts = np.where(firsts < 0, firsts + np.ceil(-firsts / step) * step, firsts)
+    return firsts.astype(np.int64), lasts.astype(np.int64)
+
+
+def _scatter(seen: Mask, targets: NDArray[Any], valid: Mask, found: Mask) -> None:
+    """Marks for each position that is valid its target."""
+    some = np.flatnonzero(valid)
+    if len(some):
+        order = some[np.argsort(targets[some], kind="stable")]
+        unique, starts = np.unique(targets[order], return_index=True)
+        found[..., unique] |= np.logical_or.reduceat(seen[..., order], starts, axis=-1)
+
+
+def _joint_image(
+    seen: Mask, maps: Sequence[AxisMap], sizes: Sequence[int]
+) -> Mask | None:
+    """The positions of several axes that sets of positions need together."""
+    count = seen.shape[-1]
+    shape = (*seen.shape[:-1], *sizes)
+    single = [_single_targets(m, count, n) for m, n in zip(maps, sizes, strict=True)]
+    told = [targets for targets in single if targets is not None]
+    if len(told) == len(maps):
+        valid = np.logical_and.reduce([targets >= 0 for targets in told])
+        place = np.ravel_multi_index([np.maximum(t, 0) for t in told], list(sizes))
+        found = np.zeros((*seen.shape[:-1], math.prod(sizes)), dtype=bool)
+        _scatter(seen, place, valid, found)
+        return found.reshape(shape)
+    if count * max(count, math.prod(sizes)) > LARGEST_GROUP:
+        return None
+    matrix = np.ones((count, 1), dtype=bool)
+    for axis_map, size in zip(maps, sizes, strict=True):
+        one = image(np.eye(count, dtype=bool), axis_map, size)
+        if one is None:
+            return None
+        matrix = (matrix[:, :, None] & one[:, None, :]).reshape(count, -1)
+    return _product(seen, matrix).reshape(shape)
+
+
+def _single_targets(axis_map: AxisMap, count: int, size: int) -> NDArray[Any] | None:
+    """The only position that each position needs, -1 for none; None if some need
+    more."""
+    if len(axis_map.strands) != 1 or isinstance(axis_map.strands[0], Floating):
+        return None
+    firsts, lasts = _ends(axis_map.strands[0], count, size, 1)
+    if (lasts > firsts).any():
+        return None
+    return np.where(lasts == firsts, firsts, -1)
+
+
 def _product(seen: Mask, matrix: Mask) -> Mask:
     product: Mask = (seen.astype(np.float32) @ matrix.astype(np.float32)) > 0
     return product
-
-
-@lru_cache(maxsize=256)
-def _matrix(strand: Any, count: int, size: int) -> Mask:
-    """Which of ``size`` positions each of ``count`` positions needs."""
-    matrix = np.zeros((count, size), dtype=bool)
-    step = int(strand.gap) if strand.gap != math.inf else 1
-    for position in range(count):
-        window = strand.window(position)
-        if window is not None:
-            first, last = window
-            low = 0 if first == -math.inf else first
-            if low < 0:
-                low += -(low // step) * step
-            high = min(last, size - 1)
-            matrix[position, int(low) : int(high) + 1 : step] = high >= low
-    return matrix
 
 
 def _is_told(axis_map: AxisMap) -> bool:
@@ -479,7 +549,8 @@ def _is_told(axis_map: AxisMap) -> bool:
 
 
 def _constant(axis_map: AxisMap, size: int) -> Mask:
-    return image(np.ones(1, dtype=bool), axis_map, size)
+    found = image(np.ones(1, dtype=bool), axis_map, size)
+    return np.ones(size, dtype=bool) if found is None else found
 
 
 # --- Union ---------------------------------------------------------------------------

@@ -264,7 +264,9 @@ def _as_relation(join: Join) -> Relation | None:
         elif not same:
             lost.add(index)
     apart = frozenset((join.axis, index) for index in (lost if told else range(rank)))
-    lower = Relation(tuple(found), "", hull.parts | apart) if rank else hull
+    lower = hull
+    if rank:
+        lower = hull._replace(axes=tuple(found), parts=hull.parts | apart)
     return axes.through(join.upper, lower)
 
 

@@ -1,0 +1,234 @@
+"""Random networks, held against experiment: support, clipped regions, projective field.
+
+  python tests/random_networks.py --count 10000
+
+prints how many features were told larger than the truth, on networks with a single path
+and on networks whose paths merge. None may be smaller, or larger and called exact.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from dependency import Tally, Trace, hold, measured, traced
+from raw_ops import op, weights
+
+tf = pytest.importorskip("tensorflow")
+
+Layer = Callable[[Any], Any]
+
+LARGEST = 700
+"""Networks with more positions in their output are passed over."""
+
+
+class Network(NamedTuple):
+    """A network, the shape of its input, and whether paths merge in it."""
+
+    layers: list[Layer]
+    shape: tuple[int, ...]
+    merges: bool
+
+    def __call__(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class _Generator:
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.rank = self.random.choice([1, 1, 2, 2, 2, 2, 2, 3])
+
+    def network(self) -> Network:
+        largest = {1: 18, 2: 9, 3: 4}[self.rank]
+        sizes = [self.random.randint(1, largest) for _ in range(self.rank)]
+        layers = [self.layer() for _ in range(self.random.randint(1, 3))]
+        merges = self.random.random() < 0.5
+        if merges:
+            layers.append(self.merge())
+            layers += [self.layer() for _ in range(self.random.randint(0, 2))]
+        return Network(layers, (1, *sizes, 2), merges)
+
+    def sizes(self, low: int, high: int) -> list[int]:
+        """One number per axis; often the same."""
+        if self.random.random() < 0.5:
+            return [self.random.randint(low, high)] * self.rank
+        return [self.random.randint(low, high) for _ in range(self.rank)]
+
+    def layer(self) -> Layer:
+        makers = [self.convolution, self.convolution, self.pad, self.crop]
+        makers += [self.transposed, self.atrous, self.repeat, self.shifted]
+        if self.rank < 3:  # Poolings of volumes have no kernel in double precision.
+            makers += [self.pool, self.pool]
+        if self.rank == 2:
+            makers += [self.resize, self.resize]
+        return self.random.choice(makers)()
+
+    def merge(self) -> Layer:
+        branches = [
+            [self.layer() for _ in range(self.random.randint(0, 2))]
+            for _ in range(self.random.randint(2, 3))
+        ]
+        adds = self.random.random() < 0.5
+
+        def merged(x: Any) -> Any:
+            ends = [Network(layers, (), False)(x) for layers in branches]
+            least = np.min([end.shape.as_list()[1:-1] for end in ends], axis=0)
+            cut = [end[(slice(None), *map(slice, least))] for end in ends]
+            return tf.add_n(cut) if adds else tf.concat(cut, axis=-1)
+
+        return merged
+
+    def convolution(self) -> Layer:
+        kernel, padding = self.sizes(1, 3), self.random.choice(["SAME", "VALID"])
+        strides, dilations = self.sizes(1, 3), [1] * self.rank
+        if self.rank == 3:
+            # In double precision, on a CPU, a kernel shorter than its stride begins at
+            # another position than in single precision, or in fewer dimensions.
+            strides = [min(s, k) for s, k in zip(strides, kernel, strict=True)]
+        if self.random.random() < 0.4:
+            strides, dilations = [1] * self.rank, self.sizes(1, 3)
+
+        def layer(x: Any) -> Any:
+            taps = weights(x, *kernel, x.shape[-1], 2)
+            return tf.nn.convolution(x, taps, strides, padding, dilations=dilations)
+
+        return layer
+
+    def pool(self) -> Layer:
+        kernel, strides = self.sizes(1, 3), self.sizes(1, 3)
+        kind = self.random.choice(["MAX", "AVG"])
+        padding = self.random.choice(["SAME", "VALID"])
+        return lambda x: tf.nn.pool(x, kernel, kind, strides, padding)
+
+    def pad(self) -> Layer:
+        pairs = self.sizes(0, 2), self.sizes(0, 2)
+        pads = [[0, 0], *([a, b] for a, b in zip(*pairs, strict=True))]
+        mode = self.random.choice(["CONSTANT", "CONSTANT", "REFLECT", "SYMMETRIC"])
+        return lambda x: tf.pad(x, [*pads, [0, 0]], mode)
+
+    def crop(self) -> Layer:
+        starts, stops = self.sizes(0, 2), self.sizes(0, 2)
+        steps = self.sizes(1, 2)
+        cuts = [
+            slice(start, -stop or None, step)
+            for start, stop, step in zip(starts, stops, steps, strict=True)
+        ]
+        return lambda x: x[(slice(None), *cuts)]
+
+    def shifted(self) -> Layer:
+        """Cropped on one side and padded on the other."""
+        by = self.random.randint(1, 2)
+        pads = [[0, 0], [0, by], *[[0, 0]] * self.rank]
+        return lambda x: tf.pad(x[:, by:], pads)
+
+    def transposed(self) -> Layer:
+        kernel, strides = self.sizes(1, 3), self.sizes(1, 3)
+        padding = self.random.choice(["SAME", "VALID"])
+
+        def layer(x: Any) -> Any:
+            sizes = [
+                n * s + (max(k - s, 0) if padding == "VALID" else 0)
+                for n, k, s in zip(x.shape[1:-1], kernel, strides, strict=True)
+            ]
+            taps = weights(x, *kernel, 2, x.shape[-1])
+            return tf.nn.conv_transpose(x, taps, [1, *sizes, 2], strides, padding)
+
+        return layer
+
+    def atrous(self) -> Layer:
+        """A dilated convolution by way of the batch."""
+        rate, kernel = self.random.randint(2, 3), self.sizes(1, 3)
+
+        def layer(x: Any) -> Any:
+            sizes = x.shape.as_list()[1:-1]
+            pads = [[rate, rate + -(n + 2 * rate) % rate] for n in sizes]
+            blocks = [rate] * self.rank
+            batched = op("SpaceToBatchND", x, tf.constant(blocks), tf.constant(pads))
+            taps = weights(x, *kernel, x.shape[-1], 2)
+            done = tf.nn.convolution(batched, taps, padding="SAME")
+            return op("BatchToSpaceND", done, tf.constant(blocks), tf.constant(pads))
+
+        return layer
+
+    def repeat(self) -> Layer:
+        """Nearest upsampling as Keras writes it."""
+        factor, axis = self.random.randint(2, 3), self.random.randint(1, self.rank)
+        return lambda x: tf.repeat(x, factor, axis=axis)
+
+    def resize(self) -> Layer:
+        kind = self.random.choice(
+            ["ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea"]
+        )
+        sizes = [self.random.randint(1, 13) for _ in range(2)]
+        mode = self.random.choice(["align_corners", "half_pixel_centers", None])
+        if kind == "ResizeArea" and mode == "half_pixel_centers":
+            mode = None
+        attributes = {} if mode is None else {mode: True}
+
+        def layer(x: Any) -> Any:
+            resized = op(kind, x, tf.constant(sizes), **attributes)
+            return tf.cast(resized, x.dtype)
+
+        return layer
+
+
+def _is_possible(trace: Trace) -> bool:
+    """Whether no map vanishes, and the last is not too large."""
+    tensors = (t for o in trace.graph.get_operations() for t in o.outputs)
+    sizes = [tensor.shape.num_elements() for tensor in tensors]
+    return 0 not in sizes and trace.output.shape.num_elements() <= LARGEST
+
+
+def held(seed: int) -> tuple[bool, Tally]:
+    """Whether the paths of a random network merge, and what was found of it."""
+    while True:
+        network = _Generator(seed).network()
+        axes = range(1, len(network.shape) - 1)
+        seed += 1 << 40
+        try:
+            trace = traced(network, network.shape)
+            if not _is_possible(trace):
+                continue
+            truth = measured(network, network.shape, axes)
+            if not truth.any():
+                continue
+        except (ValueError, tf.errors.InvalidArgumentError):
+            continue  # A map vanishes, or is too small to be mirrored.
+        tallies: list[Tally] = []
+        hold(trace, truth, axes, tallies=tallies)
+        return network.merges, tallies[0]
+
+
+def main() -> None:
+    """Runs many, and prints what was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=10000)
+    parser.add_argument("--seed", type=int, default=0, help="of the first network")
+    options = parser.parse_args()
+    totals = {False: [0, 0], True: [0, 0]}
+    for done in range(options.count):
+        seed = options.seed + done
+        try:
+            merges, tally = held(seed)
+        except AssertionError as error:
+            sys.exit(f"seed {seed}: {error}")
+        totals[merges][0] += tally.features
+        totals[merges][1] += tally.larger
+        if done % 100 == 99 or done == options.count - 1:
+            found = "; ".join(
+                f"{larger} of {features} features larger "
+                f"{'where paths merge' if merging else 'on single paths'}"
+                for merging, (features, larger) in totals.items()
+            )
+            print(f"{done + 1} networks: {found}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

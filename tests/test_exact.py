@@ -1,0 +1,271 @@
+"""Support, clipped regions and projective fields: every feature, position by position.
+
+`dependency.hold` compares them with the experiment in every test that uses it. Here are
+the random networks of all kinds, what the paper and common sense say of small ones, and
+mistakes.
+"""
+
+import numpy as np
+import pytest
+from dependency import hold_support, measured, traced
+from hypothesis import given
+from hypothesis import strategies as st
+from random_networks import held
+from random_search import examples
+from raw_ops import chain, merged, weights
+
+import receptive_field as rf
+from receptive_field.axis_map import convolution, one_sided, periodic, table
+from receptive_field.graph import boxes
+
+tf = pytest.importorskip("tensorflow")
+
+
+def field_of(build, shape, **options):
+    trace = traced(build, shape)
+    graph = trace.graph.as_graph_def(add_shapes=True)
+    return rf.compute_receptive_field(
+        graph, input=trace.input.name, output=trace.output.name, **options
+    )
+
+
+def conv(*kernel, strides=1, dilations=1, padding="SAME"):
+    def layer(x):
+        taps = weights(x, *kernel, x.shape[-1], 1)
+        return tf.nn.convolution(x, taps, strides, padding, dilations=dilations)
+
+    return layer
+
+
+@pytest.mark.parametrize("first", range(0, 500, 25))
+def test_random_networks(first):
+    """None is smaller than the truth, none larger that claims to be exact."""
+    for seed in range(first, first + 25):
+        merges, tally = held(seed)
+        assert tally.larger <= tally.features / (200 if merges else 1000)
+
+
+class TestSupport:
+    def test_a_dilated_kernel_has_holes(self):
+        support = field_of(conv(3, 3, dilations=2), (1, 7, 9, 1)).support()
+        assert np.flatnonzero(support.projections([4, 3])[0]).tolist() == [2, 4, 6]
+        assert support.coverage([4, 3]) == pytest.approx(9 / 25)
+
+    def test_a_step_longer_than_its_kernel_leaves_positions_out(self):
+        """A 1x1 convolution with stride 2 never sees three quarters of its input."""
+        support = field_of(conv(1, 1, strides=2), (1, 8, 8, 1)).support()
+        assert support.exact
+        assert support.unseen().mean() == 0.75
+
+    def test_two_branches_see_a_plus(self):
+        network = merged(tf.add_n, conv(1, 3), conv(3, 1))
+        support = field_of(network, (1, 5, 5, 1)).support()
+        plus = np.zeros((5, 5), bool)
+        plus[2, 1:4] = plus[1:4, 2] = True
+        assert (support.mask([2, 2]) == plus).all()
+        assert support.coverage([2, 2]) == pytest.approx(5 / 9)
+
+    def test_gridding_of_an_atrous_stack(self):
+        """Of equal rates that do not mix, a feature sees one position out of each."""
+        layers = [conv(3, 3, dilations=4)] * 3
+        support = field_of(chain(*layers), (1, 31, 31, 1)).support()
+        seen = support.projections([15, 15])[0]
+        assert np.flatnonzero(seen).tolist() == list(range(3, 28, 4))
+        assert support.coverage([15, 15]) == pytest.approx((7 / 25) ** 2)
+
+    def test_one_axis(self):
+        support = field_of(conv(2, padding="VALID"), (1, 4, 1)).support()
+        assert support.mask([1]).tolist() == [False, True, True, False]
+        assert support.region([[0], [2]]).tolist() == [[[0, 1]], [[2, 3]]]
+
+    def test_pooling_over_space_leaves_the_other_paths_in_sight(self):
+        def network(x):
+            return conv(3, 3)(x) + tf.reduce_mean(x, [1, 2], keepdims=True)
+
+        field = field_of(network, (1, 6, 6, 1))
+        assert field.compute_input_region([0, 0], clip=True).tolist() == [[0, 5]] * 2
+        local = field.local.compute_input_region([[0, 0], [3, 3]], clip=True)
+        assert local.tolist() == [[[0, 1], [0, 1]], [[2, 4], [2, 4]]]
+
+
+class TestClippedRegions:
+    def test_what_is_cropped_in_between_is_not_seen(self):
+        """The composed windows reach a real position that was cropped."""
+
+        def network(x):
+            return conv(3, 3)(tf.pad(x[:, 2:], [[0, 0], [2, 0], [0, 0], [0, 0]]))
+
+        field = field_of(network, (1, 6, 6, 1))
+        assert field.compute_input_region([3, 2]).tolist() == [[2, 4], [1, 3]]
+        assert field.compute_input_region([3, 2], clip=True).tolist() == [
+            [2, 4],
+            [2, 3],
+        ]
+
+    def test_a_feature_in_the_padding_is_empty_on_both_axes(self):
+        pads = [[0, 0], [2, 0], [0, 0], [0, 0]]
+        field = field_of(lambda x: tf.pad(x, pads), (1, 3, 3, 1))
+        assert field.compute_input_region([1, 0], clip=True).tolist() == [[0, -1]] * 2
+
+    def test_taps_that_fall_outside(self):
+        """The region is smaller than the hull cut to the input."""
+        field = field_of(conv(3, 3, dilations=3), (1, 5, 5, 1))
+        assert field.compute_input_region([1, 1]).tolist() == [[-2, 4]] * 2
+        assert field.compute_input_region([1, 1], clip=True).tolist() == [[1, 4]] * 2
+
+    def test_a_million_features(self):
+        field = field_of(chain(conv(3, 3), conv(3, 3)), (1, 1000, 1000, 1))
+        grid = np.stack(np.meshgrid(np.arange(1000), np.arange(1000)), axis=-1)
+        clipped = field.compute_input_region(grid, clip=True)
+        assert (clipped == np.clip(field.compute_input_region(grid), 0, 999)).all()
+
+    def test_the_whole_input_of_a_network(self):
+        field = rf.compute_receptive_field(
+            rf.EXAMPLE_GRAPH, input_resolution=[299, 321]
+        )
+        assert field.support().exact
+        regions = field.compute_input_region([[0, 0], [7, 7]], clip=True)
+        assert (regions == [0, 298]).all()
+
+    def test_a_size_that_depends_on_data_is_a_bound(self):
+        """Where the rule of an op cannot say what it reads, every position may be."""
+
+        def network(x):
+            kept = tf.boolean_mask(x, tf.ones([4], bool), axis=1)
+            return conv(3, 3)(tf.reshape(kept, [1, 4, 4, 1]))
+
+        truth = measured(network, (1, 4, 4, 1))
+        field = field_of(network, (1, 4, 4, 1))
+        features = np.zeros((1, 4, 4, 2), int)
+        features[...] = np.stack(np.indices((4, 4))[::-1], axis=-1)
+        hold_support(field, truth, features)
+        assert not field.support().exact
+
+
+def test_a_table_is_not_taken_for_a_periodic_map_of_the_same_numbers():
+    windows = [(0, 0), (2, 2), None]
+    seen = np.eye(7, dtype=bool)
+    repeated = boxes.image(seen, periodic(1, windows), 9)
+    once = boxes.image(seen, table(windows, start=1), 9)
+    assert repeated.sum(-1).tolist() == [1, 1, 0, 1, 1, 0, 1]
+    assert once.sum(-1).tolist() == [0, 1, 1, 0, 0, 0, 0]
+
+
+class TestProjectiveField:
+    def test_of_a_classic_network(self):
+        """Equations (rf_loc_recurrence) the other way round."""
+        field = field_of(chain(conv(3, 3), conv(3, 3, strides=2)), (1, 16, 16, 1))
+        positions = np.stack(np.indices((16, 16))[::-1], axis=-1)
+        features = np.stack(np.indices((8, 8))[::-1], axis=-1)
+        regions = field.compute_input_region(features, clip=True)
+        found = field.compute_feature_region(positions, clip=True)
+        for position in np.ndindex(16, 16):
+            x = np.array(position)[::-1]
+            see = (regions[..., 0] <= x) & (x <= regions[..., 1])
+            y, x = np.nonzero(see.all(-1))
+            expected = [[x.min(), x.max()], [y.min(), y.max()]]
+            assert found[position].tolist() == expected
+
+    @pytest.mark.parametrize(
+        "axis_map",
+        [
+            convolution(3, 2, 1),
+            periodic(1, [(0, 0), (0, 1), None]),
+            periodic(-2, [(3, 4)]),
+            one_sided(last=2),
+            one_sided(first=-1),
+            convolution(3, 2) | convolution(1, 1),
+            table([(2, 3), None, (0, 5)], start=-1),
+            periodic(0, [(0, 4)]),
+            periodic(-1, [(-np.inf, 0)]),
+        ],
+        ids=str,
+    )
+    def test_the_inverse_of_a_map(self, axis_map):
+        positions = range(-40, 41)
+        targets = np.arange(-8, 9)
+        firsts, lasts = axis_map.inverse(targets)
+        for target, first, last in zip(targets, firsts, lasts, strict=True):
+            readers = [
+                u
+                for u in positions
+                if any(
+                    w is not None and w[0] <= target <= w[1]
+                    for w in (strand.window(u) for strand in axis_map.strands)
+                )
+            ]
+            assert bool(readers) == (first <= last)
+            if readers:
+                assert (min(readers), max(readers)) == (max(first, -40), min(last, 40))
+
+    @given(st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.integers(1, 3))
+    @examples(60)
+    def test_the_inverse_of_a_convolution_is_the_transposed_one(self, k, s, p, d):
+        """A position is read by the features that the gradient goes back to."""
+        targets = np.arange(0, 30)
+        firsts, lasts = convolution(k, s, p, d).inverse(targets)
+        for x, first, last in zip(targets, firsts, lasts, strict=True):
+            hull = [
+                u for u in range(-20, 60) if u * s - p <= x <= u * s - p + d * (k - 1)
+            ]
+            assert (first, last) == ((hull[0], hull[-1]) if hull else (np.inf, -np.inf))
+
+    def test_an_axis_that_nothing_follows(self):
+        field = field_of(lambda x: tf.reduce_mean(x, 1, keepdims=True), (1, 4, 5, 1))
+        assert field.compute_feature_region([2, 3]).tolist() == [[2, 2], [0, 0]]
+        assert field.compute_feature_region([2, 3], clip=True).tolist() == [
+            [2, 2],
+            [0, 0],
+        ]
+
+
+def test_between_any_two_tensors():
+    graph = rf.EXAMPLE_GRAPH
+    field = rf.compute_receptive_field(
+        graph,
+        input="InceptionResnetV2/Conv2d_1a_3x3/Relu",
+        output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+    )
+    # 3x3 and 3x3 SAME, then a pooling by 3x3 with stride 2.
+    assert list(field) == [7, 7, 2, 2, 1, 1]
+
+
+class TestMistakes:
+    FIELD = staticmethod(lambda: field_of(conv(3, 3), (1, 5, 7, 1)))
+
+    @pytest.mark.parametrize(
+        ("ask", "message"),
+        [
+            (lambda f: f.compute_input_region([7, 0], clip=True), "from 0 to 6"),
+            (lambda f: f.compute_input_region([0, -1], clip=True), "axis y .* 5, from"),
+            (lambda f: f.compute_input_region([1, 2, 3], clip=True), "2 entries"),
+            (lambda f: f.compute_input_region([0.5, 1], clip=True), "integer"),
+            (lambda f: f.compute_feature_region([0, 5], clip=True), "axis y .* input"),
+            (lambda f: f.compute_feature_region([0.5, 1]), "integer"),
+            (lambda f: f.support().mask([[0, 0]]), "one feature"),
+            (lambda f: f.support().projections([1.5, 0]), "integers"),
+            (lambda f: f.support().coverage([1]), "2 entries"),
+        ],
+    )
+    def test_features_that_do_not_fit(self, ask, message):
+        with pytest.raises(rf.ReceptiveFieldError, match=message):
+            ask(self.FIELD())
+
+    def test_an_unknown_size(self):
+        field = field_of(conv(3, 3), (1, None, None, 1))
+        for ask in (
+            lambda: field.support(),
+            lambda: field.compute_input_region([0, 0], clip=True),
+        ):
+            with pytest.raises(rf.ReceptiveFieldError, match="input_resolution"):
+                ask()
+
+    def test_too_large_to_hold(self):
+        """A sound of a million samples: the support of all is refused, of some told."""
+        field = field_of(conv(5, dilations=100), (1, 1_000_000, 1))
+        with pytest.raises(
+            rf.ReceptiveFieldError, match=r"1,000,000,000,000 bytes.*hull"
+        ):
+            field.support()
+        regions = field.compute_input_region([[0], [500_000]], clip=True)
+        assert regions.tolist() == [[[0, 200]], [[499_800, 500_200]]]
