@@ -121,7 +121,7 @@ class TestClippedRegions:
 
     def test_the_whole_input_of_a_network(self):
         field = rf.compute_receptive_field(
-            rf.EXAMPLE_GRAPH, input_resolution=[299, 321]
+            rf.EXAMPLE_GRAPH, input_resolution=[299, 299]
         )
         assert field.support().exact
         regions = field.compute_input_region([[0, 0], [7, 7]], clip=True)
