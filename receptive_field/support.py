@@ -96,32 +96,28 @@ class Support:
         shape = positions.shape
         firsts = np.full(shape, np.iinfo(np.int64).max)
         lasts = np.full(shape, -1, dtype=np.int64)
-        for groups in self._boxes:
+        rows = {place: positions[..., place] for place in range(shape[-1])}
+        for box in self._boxes:
             # Groups that depend on one axis of the output go together.
-            turned = [_turned(group, positions) for group in _by_outputs(groups)]
+            groups = [_turned(group) for group in _by_outputs(box)]
             some = np.ones(shape[:-1], dtype=bool)
             found: dict[int, tuple[Positions, Positions]] = {}
-            for group, seen in turned:
-                several = tuple(range(seen.ndim - len(group.outputs), seen.ndim))
-                some &= seen.any(axis=several)
-                for i, axis in enumerate(group.outputs):
-                    rest = tuple(a for a in several if a != several[i])
-                    along = np.asarray(seen.any(axis=rest))
+            for group in groups:
+                index = _index(group, rows)
+                alive, low, high = _ends(group)
+                some &= alive[index]
+                for i, axis in enumerate(group.parts):
                     values = self._features[axis]
-                    last = along.shape[-1] - 1 - along[..., ::-1].argmax(-1)
-                    found[axis] = values[along.argmax(-1)], values[last]
-            for place, followed in enumerate(self._axes):
+                    found[axis] = values[low[i][index]], values[high[i][index]]
+            for i, followed in enumerate(self._axes):
                 if followed is None:
-                    first = last = np.zeros(shape[:-1], dtype=np.int64)
-                elif followed in found:
-                    first, last = found[followed]
+                    first = last = np.zeros((), dtype=np.int64)
                 else:
                     values = self._features[followed]
-                    first = np.full(shape[:-1], values[0])
-                    last = np.full(shape[:-1], values[-1])
-                least, most = firsts[..., place], lasts[..., place]
-                firsts[..., place] = np.where(some, np.minimum(least, first), least)
-                lasts[..., place] = np.where(some, np.maximum(most, last), most)
+                    first, last = found.get(followed, (values[0], values[-1]))
+                least, most = firsts[..., i], lasts[..., i]
+                firsts[..., i] = np.where(some, np.minimum(least, first), least)
+                lasts[..., i] = np.where(some, np.maximum(most, last), most)
         regions = np.stack([firsts, lasts], axis=-1)
         regions[(lasts < 0).any(axis=-1)] = (0, -1)
         return regions
@@ -297,11 +293,11 @@ def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
         yield joined
 
 
-def _turned(group: Group, positions: Positions) -> tuple[Group, Mask]:
-    """The group at input positions: an array of these, then of its output axes."""
+def _turned(group: Group) -> Group:
+    """The other way round: from positions of the input to features."""
     outer, inner = len(group.outputs), len(group.parts)
-    seen = group.seen.transpose(*range(outer, outer + inner), *range(outer))
-    return group, np.asarray(seen[tuple(positions[..., part] for part in group.parts)])
+    turned = group.seen.transpose(*range(outer, outer + inner), *range(outer))
+    return Group(group.parts, group.outputs, turned)
 
 
 __all__ = ["Support"]
