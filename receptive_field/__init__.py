@@ -11,6 +11,7 @@ from receptive_field.api import (
 )
 from receptive_field.costs import Cost, Costs, compute_costs
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.explanation import Explanation
 from receptive_field.measurement import (
     MeasuredReceptiveField,
     measure_receptive_field,
@@ -22,6 +23,7 @@ from receptive_field.original import (
     get_layer_params,
 )
 from receptive_field.result import ReceptiveField, ReceptiveFields
+from receptive_field.support import Support
 
 __version__ = "0.1.0"
 
@@ -29,11 +31,13 @@ __all__ = [
     "EXAMPLE_GRAPH",
     "Cost",
     "Costs",
+    "Explanation",
     "MeasuredReceptiveField",
     "ReceptiveField",
     "ReceptiveFieldError",
     "ReceptiveFields",
     "SlidingWindow",
+    "Support",
     "compute_costs",
     "compute_receptive_field",
     "compute_receptive_field_from_graph_def",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -38,6 +38,9 @@ from receptive_field.positions import find_support
 from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
 from receptive_field.sources.model import Model
 from receptive_field.support import Support
+
+if TYPE_CHECKING:
+    from receptive_field.explanation import Explanation
 
 StopPropagation = Sequence[str] | str | None
 
@@ -307,7 +310,8 @@ class Question:
         )
         return MisalignedError(
             f"{start}two paths from {meeting.tensor!r} to {name!r} differ: one "
-            f"{described}. compute_receptive_field gives the hull of both."
+            f"{described}. compute_receptive_field gives the hull of both, and its "
+            "explain() what would align them."
         )
 
 
@@ -343,6 +347,13 @@ class Asked:
         if features is None:
             self.kept["support"] = found
         return found
+
+    def explain(self, of: ReceptiveField) -> Explanation:
+        """See `ReceptiveField.explain`."""
+        # That room is above this one.
+        from receptive_field.explanation import explain
+
+        return explain(self.question, of.output, self.output)
 
 
 def _prefixes(stop_propagation: StopPropagation) -> list[str]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from receptive_field.axis_map import INFINITY, AxisMap, Periodic
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.support import Support
+
+if TYPE_CHECKING:
+    from receptive_field.explanation import Explanation
 
 INT64 = np.iinfo(np.int64)
 
@@ -42,6 +45,9 @@ class Origin(Protocol):
         self, of: ReceptiveField, features: NDArray[Any] | None = None
     ) -> Support:
         """The support of all features, or of some."""
+
+    def explain(self, of: ReceptiveField) -> Explanation:
+        """Why the graph is misaligned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,12 +309,36 @@ class ReceptiveField:
             )
         return self.origin.support(self)
 
+    def explain(self) -> Explanation:
+        """Which two paths disagree, if the graph is misaligned, and what would help.
+
+        Returns:
+          Both paths, layer by layer with kernel, stride and padding, where and by how
+          much they differ, and the paddings that would align them: changes that have
+          been tried. ``print`` shows it in words.
+
+        Raises:
+          ReceptiveFieldError: if this field does not hold the graph that it is of.
+
+        >>> import receptive_field as rf
+        >>> rf.compute_receptive_field(rf.EXAMPLE_GRAPH).explain().aligned
+        True
+        """
+        return self._origin().explain(self)
+
+    def _origin(self) -> Origin:
+        if self.origin is None:
+            raise ReceptiveFieldError(
+                "this field does not hold the graph that it is of."
+            )
+        return self.origin
+
     def _support_of(self, features: NDArray[Any]) -> Support:
         """The support of all features or, if they are many, of those asked about."""
         sizes = [(a.output_size or 1) * (a.input_size or 1) for a in self.axes]
-        if self.origin is None or max(sizes, default=1) <= MOST_KEPT:
+        if max(sizes, default=1) <= MOST_KEPT:
             return self.support()
-        return self.origin.support(self, features)
+        return self._origin().support(self, features)
 
     def compute_input_center_coordinates(
         self, y: ArrayLike, axis: Iterable[int] | None = None
