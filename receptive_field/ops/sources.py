@@ -23,6 +23,9 @@ from receptive_field.ops.registry import (
     scalar,
 )
 
+LARGEST_NUMBERS = 1 << 10
+"""Constants of more floating-point numbers are weights, not sizes or scales."""
+
 LARGEST_VALUE = 1 << 16
 """Constants with more elements than this are weights, not sizes: never decoded."""
 
@@ -76,11 +79,17 @@ _TYPES: dict[int, tuple[type[Any], str]] = {
 }
 
 
+def most_values(dtype: int) -> int:
+    """Of how many elements a constant may be for its value to be asked for."""
+    integral = dtype in _TYPES and np.dtype(_TYPES[dtype][0]).kind in "iub"
+    return LARGEST_VALUE if integral else LARGEST_NUMBERS
+
+
 def _constant_value(call: Call) -> Sequence[Value]:
     tensor = call.attribute("value")
     sizes = [dim.size for dim in tensor.tensor_shape.dim]
     count = math.prod(sizes)
-    if tensor.dtype not in _TYPES or count > LARGEST_VALUE:
+    if tensor.dtype not in _TYPES or count > most_values(tensor.dtype):
         return [None]
     dtype, field = _TYPES[tensor.dtype]
     if tensor.tensor_content:

@@ -10,7 +10,7 @@ from receptive_field.errors import GraphError
 from receptive_field.graph.functions import flattened
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.sources import keras_models
-from receptive_field.sources.files import FileContent, read_file
+from receptive_field.sources.files import FileContent, WholeGraph, read_file
 from receptive_field.sources.model import Model
 from receptive_field.sources.tensorflow_objects import (
     arguments_of,
@@ -36,7 +36,7 @@ def load(model: Any, signature: str | None = None) -> Model:
     if isinstance(model, (str, os.PathLike)):
         content = read_file(model, signature)
         if isinstance(content, FileContent):
-            return _from_file(content, os.fspath(model))
+            return _from_file(content, os.fspath(model), signature)
         model = content
     if hasattr(model, "node") and hasattr(model, "library"):
         return Model(_graph(model), model)
@@ -73,11 +73,11 @@ def _tensor_name(thing: Any) -> str | None:
     return str(thing.name) if graph_of(thing) is not None else None
 
 
-def _from_file(content: FileContent, path: str) -> Model:
+def _from_file(content: FileContent, path: str, signature: str | None) -> Model:
     graph = _graph(content.graph_def, path)
     return Model(
         graph,
-        content.graph_def,
+        WholeGraph(path, signature),
         {name: graph.tensor(tensor) for name, tensor in content.inputs.items()},
         {name: graph.tensor(tensor) for name, tensor in content.outputs.items()},
     )

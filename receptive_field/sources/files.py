@@ -7,9 +7,11 @@ its name.
 from __future__ import annotations
 
 import gzip
+import mmap
 import os
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +20,8 @@ from google.protobuf import message, text_format
 from receptive_field.errors import GraphError
 from receptive_field.sources import keras_models
 from receptive_field.sources.messages import GraphDef, MetaGraphDef, SavedModel
+from receptive_field.sources.text import TextGraph, index
+from receptive_field.sources.wire import DamagedError, without_weights
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -36,7 +40,7 @@ class FileContent:
 
 
 def read_file(
-    path: str | os.PathLike[str], signature: str | None = None
+    path: str | os.PathLike[str], signature: str | None = None, whole: bool = False
 ) -> FileContent | Any:
     """What a file or SavedModel folder holds; a Keras model for a file of one.
 
@@ -44,6 +48,8 @@ def read_file(
       path: a GraphDef, MetaGraphDef or SavedModel, binary or text, compressed or not;
         a folder with a SavedModel; a ``.keras`` or ``.h5`` file.
       signature: which signature of a SavedModel is meant, if it has several.
+      whole: whether the graph is a message with everything in it; else attributes may
+        be parsed later, and large tensors have no values.
 
     Raises:
       GraphError: if the file cannot be read or is no graph.
@@ -52,27 +58,58 @@ def read_file(
     if os.path.isdir(path):
         path = _saved_model_in(path)
     try:
-        with open(path, "rb") as file:
-            content = file.read()
-        if content.startswith(_GZIP_MAGIC):
-            content = gzip.decompress(content)
+        with _content(path) as content:
+            head = content[:4096]
+            if head.startswith((_ZIP_MAGIC, _HDF5_MAGIC)):
+                return keras_models.read(path)
+            if not head.strip() and not content[:].strip():
+                raise GraphError(f"{path!r} is empty; a GraphDef was expected.")
+            parse = _parse_binary if _CONTROL & frozenset(head) else _parse_text
+            parsed = parse(content, path, whole)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise GraphError(f"cannot read {path!r}: {reason}.") from None
-    if content.startswith((_ZIP_MAGIC, _HDF5_MAGIC)):
-        return keras_models.read(path)
-    if not content.strip():
-        raise GraphError(f"{path!r} is empty; a GraphDef was expected.")
-    parse = _parse_text if _is_text(content) else _parse_binary
-    parsed = parse(content, path)
-    if isinstance(parsed, GraphDef):
+    if isinstance(parsed, (GraphDef, TextGraph)):
         return FileContent(parsed)
     return _signature(parsed, path, signature)
 
 
+@contextmanager
+def _content(path: str) -> Iterator[Any]:
+    """The bytes of a file, decompressed; large ones mapped into memory."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        compressed = file.read(2) == _GZIP_MAGIC
+        file.seek(0)
+        if compressed or size < LARGE_FILE:
+            content = file.read()
+            yield gzip.decompress(content) if compressed else content
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            yield mapped
+
+
+LARGE_FILE = 1 << 22
+"""Larger files are mapped into memory, and their weights passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeGraph:
+    """The graph of a file, read again with all that is in it when it is asked for."""
+
+    path: str
+    signature: str | None
+
+    def SerializeToString(self) -> bytes:  # noqa: N802
+        """As of a GraphDef message."""
+        graph_def = read_file(self.path, self.signature, whole=True).graph_def
+        serialized: bytes = graph_def.SerializeToString()
+        return serialized
+
+
 def read_graph_def(path: str | os.PathLike[str]) -> Any:
     """The GraphDef message in a file; see `read_file`."""
-    return read_file(path).graph_def
+    return read_file(path, whole=True).graph_def
 
 
 def _saved_model_in(folder: str) -> str:
@@ -114,13 +151,12 @@ def _signature(parsed: Any, path: str, name: str | None) -> FileContent:
     return FileContent(meta.graph_def, inputs, outputs)
 
 
-def _is_text(content: bytes) -> bool:
-    return _CONTROL.isdisjoint(content[:4096])
-
-
-def _parse_text(content: bytes, path: str) -> Any:
+def _parse_text(content: Any, path: str, whole: bool) -> Any:
     try:
-        text = content.decode("utf-8")
+        text = content[:].decode("utf-8")
+        indexed = None if whole else index(text)
+        if indexed is not None:
+            return indexed
         for kind, holds_nodes in _KINDS.items():
             parsed = text_format.Parse(text, kind(), allow_unknown_field=True)
             if holds_nodes(parsed):
@@ -132,18 +168,25 @@ def _parse_text(content: bytes, path: str) -> Any:
     raise GraphError(f"{path!r} holds no nodes; is it a GraphDef?")
 
 
-def _parse_binary(content: bytes, path: str) -> Any:
+def _parse_binary(content: Any, path: str, whole: bool) -> Any:
     """The message, told by what it holds: all three kinds may parse as each other."""
+    reason = ""
     for kind, holds_nodes in _KINDS.items():
         try:
-            parsed = kind.FromString(content)
+            if whole or len(content) < LARGE_FILE:
+                parsed = kind.FromString(content[:])
+            else:
+                parsed = kind.FromString(without_weights(content, kind.DESCRIPTOR.name))
+        except DamagedError as error:
+            reason = reason or f" ({error})"
         except message.DecodeError:
             continue
-        if holds_nodes(parsed):
-            return parsed
+        else:
+            if holds_nodes(parsed):
+                return parsed
     raise GraphError(
         f"{path!r} is not a GraphDef: its {len(content)} bytes are no text, and as "
-        "binary they are damaged or of another format."
+        f"binary they are damaged or of another format{reason}."
     )
 
 

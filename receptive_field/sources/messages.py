@@ -170,6 +170,9 @@ def _message_class(name: str) -> Any:
     )
 
 
+AttrValue: Any = _message_class("AttrValue")
+"""The message class of an attribute."""
+
 GraphDef: Any = _message_class("GraphDef")
 """The message class of a graph; everything else is reached through its fields."""
 
@@ -178,3 +181,6 @@ MetaGraphDef: Any = _message_class("MetaGraphDef")
 
 SavedModel: Any = _message_class("SavedModel")
 """The content of ``saved_model.pb``."""
+
+TensorProto: Any = _message_class("TensorProto")
+"""The message class of a constant's value."""
