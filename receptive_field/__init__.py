@@ -1,29 +1,31 @@
 """Which part of the input does a feature of a convolutional network see?"""
 
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from receptive_field.api import (
-    EXAMPLE_GRAPH,
-    compute_receptive_field,
-    compute_receptive_fields,
-    unsupported_ops,
-)
-from receptive_field.costs import Cost, Costs, compute_costs
-from receptive_field.errors import ReceptiveFieldError
-from receptive_field.explanation import Explanation
-from receptive_field.measurement import (
-    MeasuredReceptiveField,
-    measure_receptive_field,
-)
-from receptive_field.ops.custom import SlidingWindow, register_op
-from receptive_field.original import (
-    compute_receptive_field_from_graph_def,
-    get_compute_order,
-    get_layer_params,
-)
-from receptive_field.result import ReceptiveField, ReceptiveFields
-from receptive_field.support import Support
+if TYPE_CHECKING:
+    from receptive_field import zoo
+    from receptive_field.api import (
+        EXAMPLE_GRAPH,
+        compute_receptive_field,
+        compute_receptive_fields,
+        unsupported_ops,
+    )
+    from receptive_field.costs import Cost, Costs, compute_costs
+    from receptive_field.errors import ReceptiveFieldError
+    from receptive_field.explanation import Explanation
+    from receptive_field.measurement import (
+        MeasuredReceptiveField,
+        measure_receptive_field,
+    )
+    from receptive_field.ops.custom import SlidingWindow, register_op
+    from receptive_field.original import (
+        compute_receptive_field_from_graph_def,
+        get_compute_order,
+        get_layer_params,
+    )
+    from receptive_field.result import ReceptiveField, ReceptiveFields
+    from receptive_field.support import Support
 
 __version__ = "0.1.0"
 
@@ -47,11 +49,37 @@ __all__ = [
     "measure_receptive_field",
     "register_op",
     "unsupported_ops",
+    "zoo",
 ]
 
+_ROOMS = {
+    "api": (
+        "EXAMPLE_GRAPH compute_receptive_field compute_receptive_fields unsupported_ops"
+    ),
+    "costs": "Cost Costs compute_costs",
+    "errors": "ReceptiveFieldError",
+    "explanation": "Explanation",
+    "measurement": "MeasuredReceptiveField measure_receptive_field",
+    "ops.custom": "SlidingWindow register_op",
+    "original": (
+        "compute_receptive_field_from_graph_def get_compute_order get_layer_params"
+    ),
+    "result": "ReceptiveField ReceptiveFields",
+    "support": "Support",
+}
+"""Where the public names are. What is not asked for, is not imported."""
 
-def __getattr__(name: str) -> ModuleType:
-    # The networks of the zoo are read when somebody asks for them.
+
+def __getattr__(name: str) -> Any:
     if name == "zoo":
         return import_module("receptive_field.zoo")
+    for room, names in _ROOMS.items():
+        if name in names.split():
+            value = getattr(import_module(f"receptive_field.{room}"), name)
+            globals()[name] = value
+            return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from receptive_field.errors import ReceptiveFieldError
@@ -14,7 +14,9 @@ from receptive_field.question import Options, Question, StopPropagation, ask
 from receptive_field.result import ReceptiveField, ReceptiveFields
 from receptive_field.sources import load
 
-EXAMPLE_GRAPH = str(Path(__file__).parent / "data" / "inception_resnet_v2.pbtxt.gz")
+EXAMPLE_GRAPH = os.path.join(
+    os.path.dirname(__file__), "data", "inception_resnet_v2.pbtxt.gz"
+)
 """The path of a graph to try things on: Inception-ResNet-v2, without weights."""
 
 GlobalContext = Literal["include", "exclude"]

@@ -5,7 +5,6 @@ Every message says what is wrong, where, and what to do about it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -51,6 +50,8 @@ def _some(names: list[str], limit: int = 3) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that suggests the known names nearest to a wrong one."""
+    import difflib  # Only where something went wrong.
+
     names = list(known)
     ending = [other for other in names if other.endswith("/" + name)]
     close = ending[:3] or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
