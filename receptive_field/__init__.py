@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from receptive_field.costs import Cost, Costs, compute_costs
     from receptive_field.errors import ReceptiveFieldError
     from receptive_field.explanation import Explanation
+    from receptive_field.input_sizes import Resolutions, resolutions
     from receptive_field.measurement import (
         MeasuredReceptiveField,
         measure_receptive_field,
@@ -38,6 +39,7 @@ __all__ = [
     "ReceptiveField",
     "ReceptiveFieldError",
     "ReceptiveFields",
+    "Resolutions",
     "SlidingWindow",
     "Support",
     "compute_costs",
@@ -48,6 +50,7 @@ __all__ = [
     "get_layer_params",
     "measure_receptive_field",
     "register_op",
+    "resolutions",
     "unsupported_ops",
     "zoo",
 ]
@@ -64,6 +67,7 @@ _ROOMS = {
     "original": (
         "compute_receptive_field_from_graph_def get_compute_order get_layer_params"
     ),
+    "input_sizes": "Resolutions resolutions",
     "result": "ReceptiveField ReceptiveFields",
     "support": "Support",
 }

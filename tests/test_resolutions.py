@@ -1,0 +1,502 @@
+"""Answers for all input sizes are those of an analysis at each single size."""
+
+import random
+
+import pytest
+from graphs import (
+    add,
+    constant,
+    conv,
+    graph_def,
+    node,
+    pad,
+    placeholder,
+    pool,
+)
+
+from receptive_field import EXAMPLE_GRAPH, zoo
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.input_sizes import Obstacle, OutputSize, Placement, resolutions
+from receptive_field.question import Options, Question
+from receptive_field.sources import load
+
+LARGEST = 1024
+
+
+def at_one_size(model, found, height, width):
+    """Alignment, padding and output size by axis, x first; None if it cannot be run."""
+    sizes = Options(input_resolution=[height, width])
+    try:
+        question = Question.ask(model, found.input, [found.output], sizes)
+        field = question.answer()
+    except ReceptiveFieldError:
+        return None
+    field = field.local or field
+    paddings = field.padding.tolist()
+    if any(axis.output_size == 0 for axis in field.axes):
+        return None  # A slice took all that there was.
+    return [
+        (axis.map.aligned, padding, axis.output_size)
+        for axis, padding in zip(field.axes, paddings, strict=True)
+    ]
+
+
+def as_told(found, height, width):
+    """The same from the answer for all sizes."""
+    try:
+        placements = found.at([height, width])
+    except ReceptiveFieldError:
+        return None
+    return [
+        (*placement, axis.output_size(size))
+        for placement, axis, size in zip(
+            placements, found.axes, (width, height), strict=True
+        )
+    ]
+
+
+def hold(model, found, sizes, largest=LARGEST):
+    """Holds the answer for all sizes against an analysis at each of these.
+
+    Heights and widths differ, so that an axis that depends on the other shows.
+    """
+    model = load(model)
+    runs = 0
+    for size in sizes:
+        pairs = [(size, largest + 1 - size)]
+        if at_one_size(model, found, *pairs[0]) is None:
+            pairs.append((size, size))  # Which of the two is too small?
+        for height, width in pairs:
+            expected = at_one_size(model, found, height, width)
+            assert as_told(found, height, width) == expected, (height, width)
+            runs += expected is not None
+    assert runs
+
+
+# --- Small networks, at every size ---------------------------------------------------
+
+
+def doubled(name, below):
+    """Nearest upsampling to twice the size, as a graph computes it."""
+    return (
+        node(f"{name}/shape", "Shape", [below])
+        + constant(f"{name}/from", [1])
+        + constant(f"{name}/to", [3])
+        + constant(f"{name}/step", [1])
+        + node(
+            f"{name}/size",
+            "StridedSlice",
+            [f"{name}/{part}" for part in ("shape", "from", "to", "step")],
+        )
+        + constant(f"{name}/two", [2], [])
+        + node(f"{name}/doubled", "Mul", [f"{name}/size", f"{name}/two"])
+        + node(name, "ResizeNearestNeighbor", [below, f"{name}/doubled"])
+    )
+
+
+def resized_to(name, below, like, **attributes):
+    """Nearest resizing to the size of another tensor."""
+    return (
+        node(f"{name}/shape", "Shape", [like])
+        + constant(f"{name}/from", [1])
+        + constant(f"{name}/to", [3])
+        + constant(f"{name}/step", [1])
+        + node(
+            f"{name}/size",
+            "StridedSlice",
+            [f"{name}/{part}" for part in ("shape", "from", "to", "step")],
+        )
+        + node(name, "ResizeNearestNeighbor", [below, f"{name}/size"], **attributes)
+    )
+
+
+NETWORKS = {
+    "one SAME layer": [conv("out", "input", 3, 2, "SAME")],
+    "a stride longer than the kernel": [conv("out", "input", 2, 5, "SAME")],
+    "strides of three and two": [
+        conv("a", "input", 5, 3, "SAME"),
+        conv("b", "a", 4, 2, "SAME"),
+        pool("out", "b", 3, 2, "SAME"),
+    ],
+    "VALID layers that vanish": [
+        conv("a", "input", 7, 2),
+        pool("b", "a", 3, 2),
+        conv("out", "b", (5, 1), 3, "SAME"),
+    ],
+    "dilated": [
+        conv("a", "input", 3, 2, "SAME"),
+        conv("out", "a", 3, 1, "SAME", dilation=4),
+    ],
+    "misaligned at even sizes": [
+        conv("a", "input", 3, 2, "SAME"),
+        conv("b", "input", 1, 2, "SAME"),
+        add("out", "a", "b"),
+    ],
+    "never aligned": [
+        conv("a", "input", 2, 1, "SAME"),
+        conv("b", "input", 1, 1, "SAME"),
+        add("out", "a", "b"),
+    ],
+    "explicit padding": [pad("p", "input", 3, 3), conv("out", "p", 7, 4)],
+    "mirrored padding": [
+        pad("p", "input", 3, 3, "MirrorPad"),
+        conv("out", "p", 7, 2),
+    ],
+    "up again": [
+        conv("a", "input", 3, 2, "SAME"),
+        conv("b", "a", 3, 2, "SAME"),
+        doubled("u", "b"),
+        conv("out", "u", 3, 1, "SAME"),
+    ],
+    "up and added to what came down": [
+        conv("a", "input", 3, 2, "SAME"),
+        doubled("u", "a"),
+        add("out", "u", "input"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_small_network_at_every_size(name):
+    graph = graph_def(placeholder(), *NETWORKS[name])
+    # Mirrored positions are tables, which take their time.
+    largest = 130 if "mirrored" in name else LARGEST
+    hold(graph, resolutions(graph), range(1, largest + 1), largest)
+
+
+def random_network(seed):
+    """A chain of layers, some of them with a shortcut of one position beside them."""
+    choose = random.Random(seed)
+    nodes, below, total = [placeholder()], "input", 1
+    for number in range(choose.randint(2, 5)):
+        name = f"layer{number}"
+        stride = choose.choice([1, 1, 2, 2, 3])
+        total *= stride
+        if total > 36:
+            break
+        kernel = choose.randint(1, 5), choose.randint(1, 5)
+        padding = choose.choice(["SAME", "SAME", "VALID"])
+        if padding == "SAME" and choose.random() < 0.4:
+            nodes.append(conv(f"{name}/main", below, kernel, stride, "SAME"))
+            nodes.append(conv(f"{name}/short", below, 1, stride, "SAME"))
+            nodes.append(add(name, f"{name}/main", f"{name}/short"))
+        else:
+            nodes.append(conv(name, below, kernel, stride, padding))
+        below = name
+    return graph_def(*nodes)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_network_at_every_size(seed):
+    graph = random_network(seed)
+    largest = LARGEST if seed < 4 else 200
+    hold(graph, resolutions(graph), range(1, largest + 1), largest)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(24, 64))
+def test_more_random_networks(seed):
+    graph = random_network(seed)
+    hold(graph, resolutions(graph), range(1, 201), 200)
+
+
+# --- Known networks -------------------------------------------------------------------
+
+
+def of_zoo(name):
+    built = zoo.build(name)
+    output = built.end_points[zoo.NETWORKS[name].end_points[-1]]
+    graph = built.graph.as_graph_def()
+    return graph, resolutions(graph, output=output, input=built.input)
+
+
+SMALL = ["alexnet_v2", "vgg_a", "mobilenet_v1", "resnet_v1_50", "resnet_cifar_20"]
+
+
+def some_sizes(name):
+    """All small sizes, and a few of the larger ones."""
+    sample = random.Random(name).sample(range(65, LARGEST + 1), 16)
+    return [*range(1, 65), *sample]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.NETWORKS)
+def test_network_of_the_zoo(name):
+    pytest.importorskip("tensorflow")
+    graph, found = of_zoo(name)
+    sizes = range(1, LARGEST + 1) if name in SMALL else some_sizes(name)
+    hold(graph, found, sizes)
+
+
+APPLICATIONS = [
+    *("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0"),
+    *("InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV2"),
+    *("MobileNetV3Small", "ResNet50", "ResNet50V2", "VGG16", "Xception"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_keras_application(name):
+    applications = pytest.importorskip("keras").applications
+    build = getattr(applications, name)
+    model = build(weights=None, include_top=False, input_shape=(None, None, 3))
+    hold(model, resolutions(model), some_sizes(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "paddings"),
+    [("resnet_v1_50", (239, 241)), ("resnet_v2_50", (239, 241))],
+)
+def test_padding_of_slims_residual_networks(name, paddings):
+    pytest.importorskip("tensorflow")
+    _, found = of_zoo(name)
+    for axis in found.axes:
+        less, more = paddings
+        assert axis.period == 4
+        assert axis.placements == tuple(
+            Placement(True, padding) for padding in (less, more, more, less)
+        )
+        assert str(axis) == (
+            f"aligned at every size; padding {less} where size mod 4 is 0 or 3, else "
+            f"{more}"
+        )
+        assert str(axis.output_size) == "ceil(size / 32)"
+        assert axis.smallest == 1
+    assert found.largest_useful_size == (483, 483)
+
+
+@pytest.mark.parametrize("name", ["alexnet_v2", "vgg_a", "inception_v3"])
+def test_smallest_size_is_that_at_which_tensorflow_builds_it(name):
+    pytest.importorskip("tensorflow")
+    _, found = of_zoo(name)
+    for axis in found.axes:
+        zoo.build(name, [axis.smallest] * 2)
+        with pytest.raises(ReceptiveFieldError):
+            zoo.build(name, [axis.smallest - 1] * 2)
+
+
+def test_the_graph_of_the_package():
+    found = resolutions(EXAMPLE_GRAPH)
+    node = "InceptionResnetV2/Mixed_7a/Branch_3/MaxPool_1a_3x3/MaxPool"
+    assert str(found) == (
+        "InceptionResnetV2/Conv2d_7b_1x1/Relu in input_image, by input size\n"
+        "x, y: aligned at every size; padding 1482\n"
+        f"  smallest size 75 (below, the map vanishes at {node!r})\n"
+        "  output size floor((size - 43) / 32)\n"
+        "  no unproductive layer from size 80 on\n"
+        "  largest local receptive field 3039"
+    )
+    with pytest.raises(ReceptiveFieldError, match=r"at size 74: MaxPool node .*Mixed"):
+        found.at([299, 74])
+    assert found.at([299, 75]) == (Placement(True, 1482),) * 2
+
+
+# --- What stands in the way -----------------------------------------------------------
+
+
+def test_resize_to_a_constant_size_is_named():
+    nodes = [conv("a", "input", 3, 2, "SAME"), constant("size", [33, 65])]
+    resize = node("resized", "ResizeBilinear", ["a", "size"])
+    graph = graph_def(placeholder(), *nodes, resize, conv("out", "resized", 3))
+    found = resolutions(graph)
+    for axis, size in zip(found.axes, (65, 33), strict=True):
+        assert [obstacle.node for obstacle in axis.blocking] == ["resized"]
+        assert f"size ceil(size / 2), its output {size}" in axis.blocking[0].reason
+    with pytest.raises(ReceptiveFieldError, match=r"'resized'.*input_resolution"):
+        found.at(224)
+    assert "no answer at any size: ResizeBilinear node 'resized'" in str(found)
+
+
+def test_resize_with_aligned_corners_is_named():
+    corners = resized_to("up", "a", "input", align_corners="b: true")
+    graph = graph_def(placeholder(), conv("a", "input", 3, 2, "SAME"), corners)
+    found = resolutions(graph)
+    assert all([o.node for o in axis.blocking] == ["up"] for axis in found.axes)
+
+
+def test_resize_to_the_size_of_the_input_blocks_where_it_is_no_multiple():
+    down = conv("a", "input", 3, 2, "SAME")
+    graph = graph_def(
+        placeholder(), down, resized_to("up", "a", "input"), conv("out", "up", 3)
+    )
+    found = resolutions(graph)
+    for size in range(4, 130, 2):
+        assert as_told(found, size, size) == at_one_size(load(graph), found, size, size)
+    for axis in found.axes:
+        even, odd = axis.placements
+        assert even == Placement(True, None)  # Every position is there twice.
+        assert isinstance(odd, Obstacle)
+        assert odd.can_run
+        assert odd.node == "up"
+    # Two neighbours of the smaller map, three positions for each: five in all.
+    assert found.largest_useful_size == (5, 5)
+
+
+def test_sizes_at_which_two_maps_do_not_fit_cannot_be_run():
+    graph = graph_def(placeholder(), *NETWORKS["up and added to what came down"])
+    found = resolutions(graph)
+    for axis in found.axes:
+        even, odd = axis.placements
+        assert isinstance(even, Placement)
+        assert isinstance(odd, Obstacle)
+        assert not odd.can_run
+        assert odd.node == "out"
+        assert not axis.blocking
+        # The only position of the smaller map is broadcast, or copied.
+        assert set(axis.exceptions) == {1, 2}
+    with pytest.raises(ReceptiveFieldError, match="cannot be run at size 7"):
+        found.at([8, 7])
+
+
+def test_a_network_that_never_runs_is_an_error():
+    graph = graph_def(
+        placeholder(),
+        constant("size", [2, 2]),
+        node("small", "ResizeBilinear", ["input", "size"]),
+        conv("out", "small", 3),
+    )
+    with pytest.raises(ReceptiveFieldError, match="'out' makes the feature map vanish"):
+        resolutions(graph)
+    graph = graph_def(placeholder(), conv("out", "input", (1, 3000)))
+    with pytest.raises(ReceptiveFieldError, match=r"at any size up to 2048.*'out'"):
+        resolutions(graph)
+
+
+# --- Design guidance ------------------------------------------------------------------
+
+
+def wide_and_narrow(name, below, kernel):
+    """A layer beside a shortcut, added."""
+    return conv(f"{name}/main", below, kernel, 1, "SAME") + add(
+        name, below, f"{name}/main"
+    )
+
+
+def test_guidance_follows_the_smallest_and_the_largest_path():
+    graph = graph_def(
+        placeholder(),
+        conv("stem", "input", 3, 2, "SAME"),  # sees 3
+        wide_and_narrow("one", "stem", 5),  # 3 by the shortcut, 3 + 4 * 2 = 11
+        wide_and_narrow("two", "one", 3),  # 3; 11 + 2 * 2 = 15
+        conv("head", "two", 1),
+        conv("tail", "head", (1, 3), 1, "SAME"),  # on x only: 15 + 2 * 2 = 19
+    )
+    found = resolutions(graph)
+    assert [tuple(layer) for layer in found.layers] == [
+        ("stem", (1, 1), (1, 1)),
+        ("one/main", (3, 3), (3, 3)),
+        ("two/main", (3, 3), (11, 11)),
+        ("tail", (3, None), (15, None)),
+    ]
+    assert found.largest_useful_size == (19, 15)
+    assert found.smallest_productive_size == (4, 4)
+    assert found.unproductive_layers(3) == (
+        ("one/main", "two/main", "tail"),
+        ("one/main", "two/main"),
+    )
+    assert found.unproductive_layers(4) == ((), ())
+    assert found.critical_layers([15, 11]) == (("two/main", "tail"), ())
+    assert found.critical_layers([11, 16]) == ((), ("two/main",))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_reaches_are_those_of_all_paths(seed):
+    """Every path of a random graph is followed by itself."""
+    choose = random.Random(seed)
+    nodes = [placeholder()]
+    paths = {"input": [1]}
+    expected = {}
+    names = ["input"]
+    for number in range(7):
+        name = f"layer{number}"
+        if choose.random() < 0.5 and len(names) > 1:
+            one, two = choose.sample(names, 2)
+            nodes.append(add(name, one, two))
+            paths[name] = paths[one] + paths[two]
+        else:
+            below, kernel = choose.choice(names), choose.choice([1, 3, 5, 7])
+            dilation = choose.choice([1, 2])
+            nodes.append(conv(name, below, kernel, 1, "SAME", dilation))
+            paths[name] = [r + (kernel - 1) * dilation for r in paths[below]]
+            if kernel > 1:
+                expected[name] = min(paths[below]), max(paths[below])
+        names.append(name)
+    nodes += [add(f"all{i}", n, f"all{i - 1}" if i else n) for i, n in enumerate(names)]
+    found = resolutions(graph_def(*nodes))
+    assert {x.name: (x.smallest[0], x.largest[0]) for x in found.layers} == expected
+    assert found.largest_useful_size[0] == max(map(max, paths.values()))
+
+
+def test_layers_around_which_positions_move_to_the_batch():
+    """A dilated convolution is SpaceToBatch, a convolution, BatchToSpace."""
+    keras = pytest.importorskip("keras")
+    inputs = keras.Input((None, None, 1))
+    one = keras.layers.Conv2D(1, 3, name="one")(inputs)
+    two = keras.layers.DepthwiseConv2D(3, dilation_rate=2, name="two")(one)
+    three = keras.layers.Conv2D(1, 3, name="three")(two)
+    found = resolutions(keras.Model(inputs, three))
+    assert [tuple(layer) for layer in found.layers] == [
+        ("one", (1, 1), (1, 1)),
+        ("two", (3, 3), (3, 3)),
+        ("three", (7, 7), (7, 7)),
+    ]
+
+
+def test_what_comes_after_the_output_does_not_matter():
+    """Of a classifier, the last map with positions is asked about."""
+    keras = pytest.importorskip("keras")
+    inputs = keras.Input((64, 64, 1))
+    features = keras.layers.Conv2D(1, 3, 2, padding="same", name="map")(inputs)
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    model = keras.Model(inputs, keras.layers.Dense(3)(pooled))
+    found = resolutions(model)
+    assert found.output == "map"
+    hold(model, found, range(1, 40), 40)
+
+
+def test_layers_of_a_keras_model_have_their_names():
+    keras = pytest.importorskip("keras")
+    layers = keras.layers
+    inputs = keras.Input((None, None, 1))
+    one = layers.Conv2D(1, 3, strides=2, padding="same", name="one")(inputs)
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(one)
+    gated = layers.Multiply()([one, layers.Conv2D(1, 1)(gate)])
+    two = layers.SeparableConv2D(1, 3, padding="same", name="two")(gated)
+    found = resolutions(keras.Model(inputs, two))
+    assert [layer.name for layer in found.layers] == ["one", "two"]
+    assert found.layers[1].smallest == found.layers[1].largest == (3, 3)
+    assert found.largest_useful_size == (7, 7)  # Without what the gate sees.
+    assert found.axes[0].placements == (Placement(True, 2), Placement(True, 3))
+
+
+# --- Bad input, words -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(), (1, 2, 3), 0, 2.5, (-3, 4), ("a", 2), "ab", None])
+def test_a_resolution_that_is_none(size):
+    found = resolutions(graph_def(placeholder(), conv("out", "input")))
+    with pytest.raises(ReceptiveFieldError, match="height before width"):
+        found.at(size)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (OutputSize(1, (0,)), "size"),
+        (OutputSize(1, (-2,)), "size - 2"),
+        (OutputSize(2, (3,)), "2 * size + 3"),
+        (OutputSize(0, (33,)), "33"),
+        (OutputSize(1, (0, 1, 1)), "ceil(size / 3)"),
+        (OutputSize(1, (0, 0, 1)), "floor((size + 1) / 3)"),
+        (OutputSize(1, (-1, -1, 0)), "floor((size - 2) / 3)"),
+        (OutputSize(2, (0, 2)), "2 * floor(size / 2) + [0, 2][size mod 2]"),
+    ],
+)
+def test_words_for_sizes(function, words):
+    assert str(function) == words
+    given = {"floor": lambda x: x // 1, "ceil": lambda x: -(-x // 1)}
+    for size in range(1, 50):
+        # Written as a program, up to the word for the residue.
+        program = words.replace("size mod", "size %")
+        assert eval(program, given, {"size": size}) == function(size)
