@@ -12,6 +12,10 @@ if TYPE_CHECKING:
         unsupported_ops,
     )
     from receptive_field.costs import Cost, Costs, compute_costs
+    from receptive_field.effective import (
+        EffectiveReceptiveField,
+        measure_effective_receptive_field,
+    )
     from receptive_field.errors import ReceptiveFieldError
     from receptive_field.explanation import Explanation
     from receptive_field.input_sizes import Resolutions, resolutions
@@ -34,6 +38,7 @@ __all__ = [
     "EXAMPLE_GRAPH",
     "Cost",
     "Costs",
+    "EffectiveReceptiveField",
     "Explanation",
     "MeasuredReceptiveField",
     "ReceptiveField",
@@ -48,6 +53,7 @@ __all__ = [
     "compute_receptive_fields",
     "get_compute_order",
     "get_layer_params",
+    "measure_effective_receptive_field",
     "measure_receptive_field",
     "register_op",
     "resolutions",
@@ -60,6 +66,7 @@ _ROOMS = {
         "EXAMPLE_GRAPH compute_receptive_field compute_receptive_fields unsupported_ops"
     ),
     "costs": "Cost Costs compute_costs",
+    "effective": "EffectiveReceptiveField measure_effective_receptive_field",
     "errors": "ReceptiveFieldError",
     "explanation": "Explanation",
     "measurement": "MeasuredReceptiveField measure_receptive_field",

@@ -40,6 +40,7 @@ from receptive_field.sources.model import Model
 from receptive_field.support import Support
 
 if TYPE_CHECKING:
+    from receptive_field.effective import EffectiveReceptiveField
     from receptive_field.explanation import Explanation
 
 StopPropagation = Sequence[str] | str | None
@@ -348,9 +349,17 @@ class Asked:
             self.kept["support"] = found
         return found
 
+    def effective(
+        self, of: ReceptiveField, feature: Sequence[int] | None
+    ) -> EffectiveReceptiveField:
+        """See `ReceptiveField.effective_receptive_field`."""
+        # These rooms are above this one.
+        from receptive_field.effective import analytic
+
+        return analytic(self.question, self.output, feature, of)
+
     def explain(self, of: ReceptiveField) -> Explanation:
         """See `ReceptiveField.explain`."""
-        # That room is above this one.
         from receptive_field.explanation import explain
 
         return explain(self.question, of.output, self.output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +16,7 @@ from receptive_field.errors import ReceptiveFieldError
 from receptive_field.support import Support
 
 if TYPE_CHECKING:
+    from receptive_field.effective import EffectiveReceptiveField
     from receptive_field.explanation import Explanation
 
 INT64 = np.iinfo(np.int64)
@@ -45,6 +46,11 @@ class Origin(Protocol):
         self, of: ReceptiveField, features: NDArray[Any] | None = None
     ) -> Support:
         """The support of all features, or of some."""
+
+    def effective(
+        self, of: ReceptiveField, feature: Sequence[int] | None
+    ) -> EffectiveReceptiveField:
+        """How much each position of the input matters for a feature."""
 
     def explain(self, of: ReceptiveField) -> Explanation:
         """Why the graph is misaligned."""
@@ -308,6 +314,39 @@ class ReceptiveField:
                 "this field does not know the graph that it is of."
             )
         return self.origin.support(self)
+
+    def effective_receptive_field(
+        self, feature: Sequence[int] | None = None
+    ) -> EffectiveReceptiveField:
+        """How much each position of the input matters for one feature.
+
+        The expected squared gradient under independent weights of mean zero, as a share
+        of all; exact for linear networks. The module `receptive_field.effective` says
+        what is assumed of others; `rf.measure_effective_receptive_field` takes the
+        gradients of a Keras model with its own weights.
+
+        Args:
+          feature: its integer coordinates, x first; the one in the middle if None.
+
+        Returns:
+          The map in the order of an image, its profiles and their coordinates x first,
+          and how wide it is.
+
+        Raises:
+          ReceptiveFieldError: if the size of the input is not known, or the feature
+            lies outside of the map, or sees nothing.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH,
+        ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+        ...     input_resolution=[64, 64],
+        ... )
+        >>> effective = field.effective_receptive_field([7, 7])
+        >>> effective.map.shape, bool(effective.size[0] < field.size[0])
+        ((64, 64), True)
+        """
+        return self._origin().effective(self, feature)
 
     def explain(self) -> Explanation:
         """Which two paths disagree, if the graph is misaligned, and what would help.

@@ -215,7 +215,7 @@ NETWORKS: dict[str, Any] = {
         op("ApproximateEqual", x, 1 + 0 * x, tolerance=100.0)
     ),
     "Complex": lambda x: back(op("Complex", x, x, Tout=tf.complex128)),
-    "All": lambda x: back(op("All", x > 1, [1], keep_dims=True)),
+    "All": lambda x: back(op("All", x > 0, [1], keep_dims=True)),
     "BatchMatMul": lambda x: op("BatchMatMul", x, weights(x, 1, 4, 2, 3)),
     "BatchMatMulV3": lambda x: op(
         "BatchMatMulV3", x, weights(x, 2, 3), Tout=tf.float64

@@ -10,10 +10,12 @@ from receptive_field.ops.registry import (
     Op,
     Relations,
     Shape,
+    Taps,
     Value,
     first_shape,
     register,
     unknown_shape,
+    weigh,
 )
 from receptive_field.ops.sources import named_shape, own_weights
 
@@ -138,3 +140,10 @@ def _common(call: Call, shapes: Sequence[Shape], output: int) -> Shape:
 
 
 register("Merge RefMerge", Op(_merge, _merge_shape, may_be_handle=True))
+
+weigh(
+    "Identity StopGradient PreventGradient Snapshot PlaceholderWithDefault "
+    "DebugIdentity DebugIdentityV2 RefIdentity XlaSharding Print PrintV2 EnsureShape "
+    "IdentityN PartitionedCall If Switch RefSwitch Merge RefMerge",
+    Taps.COPY,
+)

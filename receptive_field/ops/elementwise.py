@@ -28,10 +28,12 @@ from receptive_field.ops.registry import (
     Op,
     Relations,
     Shape,
+    Taps,
     Value,
     first_shape,
     register,
     same,
+    weigh,
 )
 
 
@@ -119,8 +121,8 @@ def _cast(call: Call) -> Sequence[Value]:
 # DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16
 _FLOATING = {1, 2, 19, 14}
 
-ELEMENTWISE = Op(_relations, _shapes)
-UNARY = Op(same, first_shape)
+ELEMENTWISE = Op(_relations, _shapes, taps=Taps.FACTOR)
+UNARY = Op(same, first_shape, taps=Taps.ACTIVATION)
 
 register(
     "Abs Acos Acosh Angle Asin Asinh Atan Atanh BesselI0 BesselI0e BesselI1 BesselI1e "
@@ -233,7 +235,7 @@ def _first_follows(call: Call, output: int) -> Relations:
     return [SAME, *[ALL] * (len(call) - 1)]
 
 
-FIRST = Op(_first_follows, first_shape)
+FIRST = Op(_first_follows, first_shape, taps=Taps.COPY)
 """Elementwise in the first input; what else goes in, goes into every position."""
 
 register(
@@ -263,7 +265,7 @@ def _ranged(call: Call, output: int) -> Relations:
     return [None, *(call.all_of(i) for i in range(1, len(call)))]
 
 
-RANGED = Op(_ranged, lambda call: [call.shape(0), (), ()])
+RANGED = Op(_ranged, lambda call: [call.shape(0), (), ()], taps=Taps.COPY)
 """Quantised, elementwise in the first input; then come ranges."""
 
 register(
@@ -322,6 +324,23 @@ register(
     Op(_normalised, _normalised_shapes, shapes_by_first=True),
 )
 
+
+# --- What positions count ------------------------------------------------------------
+
+weigh("Add AddN AddV2 AccumulateNV2 QuantizedAdd", Taps.COPY)
+weigh("Sub", Taps.COPY, signs=(1, -1))
+weigh("Neg", Taps.COPY, signs=(-1,))
+weigh(
+    "Bitcast Cast CheckNumerics CheckNumericsV2 DebugGradientIdentity "
+    "QuantizeAndDequantize Real",
+    Taps.COPY,
+)
+weigh("Select QuantizedMul", Taps.FACTOR)
+weigh(
+    "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 _FusedBatchNormEx "
+    "BatchNormWithGlobalNormalization LookupTableFind LookupTableFindV2",
+    Taps.COPY,
+)
 
 # --- Operations ----------------------------------------------------------------------
 

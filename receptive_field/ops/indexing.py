@@ -35,10 +35,12 @@ from receptive_field.ops.registry import (
     Op,
     Relations,
     Shape,
+    Taps,
     Value,
     first_shape,
     register,
     unknown_shape,
+    weigh,
 )
 
 LARGEST_TABLE = 1 << 16
@@ -496,3 +498,5 @@ def _bincount_shape(call: Call) -> Sequence[Shape]:
 
 
 register("DenseBincount", Op(_bincount_rows, _bincount_shape))
+
+weigh("Gather GatherV2 Split SplitV Unpack Tile BroadcastTo ReverseV2 Roll", Taps.COPY)

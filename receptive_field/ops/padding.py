@@ -28,9 +28,11 @@ from receptive_field.ops.registry import (
     Op,
     Relations,
     Shape,
+    Taps,
     Value,
     Window,
     register,
+    weigh,
 )
 
 
@@ -320,3 +322,5 @@ def _slice_op(pieces_of: Callable[[Call], list[Piece] | None]) -> Op:
 
 register("Slice", _slice_op(_slice_pieces))
 register("StridedSlice", _slice_op(_strided_pieces))
+
+weigh("Pad PadV2 MirrorPad Slice StridedSlice", Taps.COPY)

@@ -32,9 +32,11 @@ from receptive_field.ops.registry import (
     Op,
     Relations,
     Shape,
+    Taps,
     Value,
     first_shape,
     register,
+    weigh,
 )
 
 
@@ -328,3 +330,9 @@ def _l2_loss(call: Call, output: int) -> Relations:
 register("L2Loss", Op(_l2_loss, lambda call: [()]))
 count("Cumsum Cumprod CumulativeLogsumexp", per_input(profiled=False))
 count("L2Loss", lambda call: Flops.alike(3 * elements(call) - 1))
+
+weigh("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 _FusedMatMul", Taps.WEIGHTS)
+weigh("Einsum", Taps.WEIGHTS)
+weigh("Mean", Taps.MEAN)
+weigh("Sum Cumsum", Taps.SUM)
+weigh("Max Min ArgMax ArgMin", Taps.WINNER)

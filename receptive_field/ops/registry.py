@@ -7,7 +7,8 @@ this package knows an op type.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from enum import Enum
 from fractions import Fraction
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
@@ -248,6 +249,29 @@ class Flops(NamedTuple):
         return self._replace(total=self.total + operations)
 
 
+class Taps(Enum):
+    """What the positions of a window count, for the effective receptive field."""
+
+    COPY = "copy"
+    """Each is handed on as it is: by moving, adding, or one at a time."""
+    FACTOR = "factor"
+    """The same, if no more than one input depends on the features."""
+    ACTIVATION = "activation"
+    """The same, but for a derivative of either sign and of about one."""
+    SUM = "sum"
+    """They are added up."""
+    MEAN = "mean"
+    """The mean is taken of those inside of the map."""
+    WEIGHTS = "weights"
+    """Each has weights of its own, the same for every window."""
+    WINNER = "winner"
+    """One of them is taken; which one, the values decide."""
+
+
+Coefficients = Mapping[int, np.ndarray[Any, np.dtype[np.float64]]]
+"""For axes of an input, what each position counts: an array [above, below]."""
+
+
 Relations = Sequence[Relation | None]
 """One relation for each data input; None where it does not matter."""
 
@@ -281,6 +305,12 @@ class Op(NamedTuple):
     shape without axes says nothing of what it stands for."""
     starts_over: bool = False
     """Whether this is where a loop comes round to its beginning."""
+    taps: Taps | None = None
+    """What the positions of a window count; None if there is no rule for it."""
+    coefficients: Callable[[Call], Coefficients] | None = None
+    """The same for the first input, where positions count differently."""
+    signs: Sequence[int] = ()
+    """The signs of the inputs that are added up, where not all are positive."""
 
 
 OPS: dict[str, Op] = {}
@@ -297,6 +327,12 @@ def register(names: str, op: Op) -> None:
     """Binds a rule to op types, given as one string with spaces between."""
     for name in names.split():
         OPS[name] = op
+
+
+def weigh(names: str, taps: Taps, **fields: Any) -> None:
+    """Says of op types what the positions of their windows count."""
+    for name in names.split():
+        OPS[name] = OPS[name]._replace(taps=taps, **fields)
 
 
 def same(call: Call, output: int) -> Relations:

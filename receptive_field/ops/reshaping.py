@@ -36,8 +36,10 @@ from receptive_field.ops.registry import (
     Op,
     Relations,
     Shape,
+    Taps,
     Value,
     register,
+    weigh,
 )
 
 # --- Reshape -----------------------------------------------------------------------
@@ -273,8 +275,12 @@ class _Join:
         whole[axis] = total if len(known) == len(shapes) else call.unknown_size(axis)
         for other, size in enumerate(whole):
             sizes = [shape[other] for shape in known]
-            if other != axis and not isinstance(size, int):
-                whole[other] = next((s for s in sizes if isinstance(s, int)), size)
+            if other == axis:
+                continue
+            numbers = {s for s in sizes if isinstance(s, int)}
+            if len(numbers) > 1:
+                call.fail(f"joins inputs of shapes {known} along axis {axis}")
+            whole[other] = min(numbers, default=size)
         return [tuple(whole)]
 
     def relations(self, call: Call, output: int) -> Relations:
@@ -531,3 +537,11 @@ def _depth_op(to_space: bool) -> Op:
 
 register("SpaceToDepth", _depth_op(to_space=False))
 register("DepthToSpace", _depth_op(to_space=True))
+
+weigh(
+    "Reshape Squeeze ExpandDims Transpose Concat ConcatV2 Pack SpaceToBatch "
+    "SpaceToBatchND BatchToSpace BatchToSpaceND",
+    Taps.COPY,
+)
+# Every position of a block has channels of its own.
+weigh("SpaceToDepth DepthToSpace", Taps.WEIGHTS)

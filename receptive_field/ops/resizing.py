@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,19 @@ from receptive_field.axis_map import IDENTITY, AxisMap, constant, periodic, tabl
 from receptive_field.graph.axes import FULL_BOUND, LARGEST_PERIOD, Relation, follow
 from receptive_field.graph.sizes import Size, divide
 from receptive_field.ops.flops import multiply_adds, output_elements
-from receptive_field.ops.registry import Call, Flops, Op, Relations, Shape, register
+from receptive_field.ops.registry import (
+    Call,
+    Coefficients,
+    Flops,
+    Op,
+    Relations,
+    Shape,
+    register,
+    weigh,
+)
+from receptive_field.ops.registry import (
+    Taps as TapKind,
+)
 
 Taps = Callable[[float | Fraction], tuple[int, int]]
 """From a source position to the first and last position read."""
@@ -253,7 +266,7 @@ def _kernel_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | 
     inverse = np.float32(1) / np.float32(scale)
     wide = max(inverse, _ONE) if call.attribute("antialias", True) else _ONE
     if isinstance(size, int) and isinstance(new_size, int):
-        windows = _weighted(kind, new_size, inverse, np.float32(offset), wide)
+        windows = _weighted(kind, new_size, inverse, np.float32(offset), wide, size)
         even = offset == 0 and new_size * inverse == size
         return periodic(size, windows) if even else table(windows)
     exact = Fraction(float(scale)).limit_denominator(LARGEST_PERIOD)
@@ -264,14 +277,25 @@ def _kernel_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | 
 
 
 def _weighted(
-    kind: str, count: int, inverse: np.float32, offset: np.float32, wide: np.float32
+    kind: str,
+    count: int,
+    inverse: np.float32,
+    offset: np.float32,
+    wide: np.float32,
+    size: float = math.inf,
 ) -> list[tuple[int, int] | None]:
-    """The first and last position with a weight, in float32 as the kernel does it."""
+    """The first and last position with a weight, in float32 as the kernel does it.
+
+    Where the centre lies outside of the image, nothing is read.
+    """
     radius, weights = _KERNELS[kind]
     half = np.float32(0.5)
     windows: list[tuple[int, int] | None] = []
     for u in np.arange(count, dtype=np.float32):
         position = (u + half) * inverse - offset * inverse
+        if position < 0 or position > size:
+            windows.append(None)
+            continue
         reach = np.float32(radius) * wide
         first = int(np.ceil(position - reach - half))
         last = int(np.floor(position + reach - half))
@@ -286,3 +310,137 @@ def _weighted(
 
 
 register("ScaleAndTranslate", _resize_op(_kernel_map))
+
+# --- What positions count ------------------------------------------------------------
+
+Weights = Callable[[NDArray[np.float32]], tuple[NDArray[Any], NDArray[Any]]]
+"""From source positions to the positions read and their weights, [output, tap]."""
+
+
+def _bilinear_weights(
+    sources: NDArray[np.float32],
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    below = np.floor(sources)
+    part = (sources - below).astype(np.float64)
+    positions = np.stack([below, np.ceil(sources)], axis=1)
+    return positions, np.stack([1 - part, part], axis=1)
+
+
+def _nearest_weights(
+    sources: NDArray[np.float32],
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    return np.floor(sources)[:, None], np.ones((len(sources), 1))
+
+
+def _corner_weights(sources: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+    return _nearest_weights(sources + np.float32(0.5))
+
+
+def _cubic_weights(slope: float) -> Weights:
+    """The cubic convolution kernel of this slope (Keys, 1981)."""
+
+    def weights(sources: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+        below = np.floor(sources)
+        part = np.rint((sources - below) * np.float32(1024)).astype(np.float64) / 1024
+        near = [1 - part, part]
+        inner = [((slope + 2) * x - (slope + 3)) * x * x + 1 for x in (part, near[0])]
+        outer = [
+            ((slope * x - 5 * slope) * x + 8 * slope) * x - 4 * slope
+            for x in (part + 1, near[0] + 1)
+        ]
+        positions = np.stack([below + i for i in (-1, 0, 1, 2)], axis=1)
+        return positions, np.stack([outer[0], *inner, outer[1]], axis=1)
+
+    return weights
+
+
+def _interpolated(
+    size: int, new_size: int, corners: bool, half_pixel: bool, weights: Weights
+) -> NDArray[np.float64]:
+    """What each position of an axis counts for each of the resized one.
+
+    Positions outside are clamped to the border, but by the cubic kernel with pixels
+    that have centres: there they do not count.
+    """
+    if size == new_size:
+        return np.eye(size)
+    whole = corners and new_size > 1
+    scale = np.float32(size - whole) / np.float32(new_size - whole)
+    recentre = weights not in (_nearest_weights, _corner_weights)
+    positions, found = weights(_float_positions(new_size, scale, half_pixel, recentre))
+    inside = np.clip(positions, 0, size - 1).astype(int)
+    if half_pixel and found.shape[1] == 4:
+        found = np.where(inside == positions, found, 0)
+        found = found / found.sum(axis=1, keepdims=True)
+    matrix = np.zeros((new_size, size))
+    np.add.at(matrix, (np.arange(new_size)[:, None], inside), found)
+    return matrix
+
+
+OnAxis = Callable[[Call, int, int, int], NDArray[np.float64]]
+"""From a node, a spatial axis (0 is y) and its sizes to what each position counts."""
+
+
+def _on_both_axes(on_axis: OnAxis) -> Callable[[Call], Coefficients]:
+    def coefficients(call: Call) -> Coefficients:
+        sizes = call.known_shape(0, 4)[1:3], (call.output_shape() or ())[1:3]
+        return {
+            axis + 1: on_axis(call, axis, size, new_size)
+            for axis, (size, new_size) in enumerate(zip(*sizes, strict=True))
+            if isinstance(size, int) and isinstance(new_size, int)
+        }
+
+    return coefficients
+
+
+def _by_weights(kind: str) -> OnAxis:
+    def on_axis(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64]:
+        corners = bool(call.attribute("align_corners", False))
+        half_pixel = bool(call.attribute("half_pixel_centers", False))
+        weights = {
+            "linear": _bilinear_weights,
+            "nearest": _corner_weights if corners else _nearest_weights,
+            "cubic": _cubic_weights(-0.5 if half_pixel else -0.75),
+        }[kind]
+        return _interpolated(size, new, corners, half_pixel, weights)
+
+    return on_axis
+
+
+def _by_area(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64]:
+    corners = bool(call.attribute("align_corners", False)) and new > 1 < size
+    scale = np.float32(size - corners) / np.float32(new - corners)
+    edges = np.arange(new + 1, dtype=np.float32) * scale
+    cells = np.arange(size + 1, dtype=np.float64)
+    cells[-1] = math.inf  # What lies behind the last is clamped to it.
+    lows, highs = edges[:-1, None], edges[1:, None]
+    inside = np.minimum(highs, cells[1:]) - np.maximum(lows, cells[:-1])
+    return np.asarray(np.maximum(inside, 0) / scale, dtype=np.float64)
+
+
+def _by_kernel(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64]:
+    scales, offsets = call.value(2), call.value(3)
+    kind = call.attribute("kernel_type", "lanczos3")
+    if scales is None or offsets is None or kind not in _KERNELS:
+        call.fail("has a scale or a kernel that cannot be known")
+    half, inverse = np.float32(0.5), _ONE / np.float32(scales.flat[axis])
+    wide = max(inverse, _ONE) if call.attribute("antialias", True) else _ONE
+    offset = np.float32(offsets.flat[axis]) * inverse
+    centres = (np.arange(new, dtype=np.float32) + half) * inverse - offset
+    taps = np.arange(size, dtype=np.float32) + half
+    distance = np.abs(taps - centres[:, None]) / wide
+    radius, weights = _KERNELS[kind]
+    with np.errstate(over="ignore"):
+        found = np.where(distance <= radius, weights(distance), 0).astype(np.float64)
+    total = found.sum(axis=1, keepdims=True)
+    return np.asarray(found / np.where(total == 0, 1, total))
+
+
+for _name, _on_axis in {
+    "ResizeBilinear": _by_weights("linear"),
+    "ResizeNearestNeighbor": _by_weights("nearest"),
+    "ResizeBicubic": _by_weights("cubic"),
+    "ResizeArea": _by_area,
+    "ScaleAndTranslate": _by_kernel,
+}.items():
+    weigh(_name, TapKind.COPY, coefficients=_on_both_axes(_on_axis))

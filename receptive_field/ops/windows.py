@@ -39,8 +39,10 @@ from receptive_field.ops.registry import (
     Op,
     Relations,
     Shape,
+    Taps,
     Window,
     register,
+    weigh,
 )
 
 
@@ -568,3 +570,26 @@ register(
     "FractionalMaxPool FractionalAvgPool",
     Op(_fractional, _fractional_shapes, layout=lambda call: (0, (1, 2))),
 )
+
+
+# --- What positions count ------------------------------------------------------------
+
+# Patches are put side by side into channels, which are read with weights of their own.
+weigh(
+    "Conv2D Conv3D DepthwiseConv2dNative _FusedConv2D _FusedConv3D "
+    "_FusedDepthwiseConv2dNative Conv2DBackpropInput Conv3DBackpropInputV2 "
+    "ExtractImagePatches ExtractVolumePatches "
+    "QuantizedConv2D QuantizedConv2DAndRequantize QuantizedConv2DWithBias "
+    "QuantizedConv2DWithBiasAndRequantize QuantizedConv2DWithBiasAndRelu "
+    "QuantizedConv2DWithBiasAndReluAndRequantize QuantizedConv2DAndRelu "
+    "QuantizedConv2DAndReluAndRequantize QuantizedConv2DPerChannel "
+    "QuantizedDepthwiseConv2D QuantizedDepthwiseConv2DWithBias "
+    "QuantizedDepthwiseConv2DWithBiasAndRelu "
+    "QuantizedDepthwiseConv2DWithBiasAndReluAndRequantize",
+    Taps.WEIGHTS,
+)
+weigh(
+    "MaxPool MaxPoolV2 MaxPoolWithArgmax MaxPool3D QuantizedMaxPool Dilation2D",
+    Taps.WINNER,
+)
+weigh("AvgPool AvgPool3D QuantizedAvgPool", Taps.MEAN)
