@@ -14,6 +14,7 @@ VERSION = re.search(
 PLOT = ["matplotlib>=3.8"]
 TENSORFLOW = ["tensorflow>=2.16.2", "keras>=3.3.3"]
 BENCHMARK = [*TENSORFLOW, "rich>=13"]
+MANY = ["dask[distributed]>=2024.1", "pyarrow>=14", "rich>=13"]
 
 setup(
     name="receptive_field",
@@ -29,14 +30,17 @@ setup(
     install_requires=["absl-py>=1.4", "numpy>=1.24", "protobuf>=4.25"],
     extras_require={
         "benchmark": BENCHMARK,
+        "many": MANY,
         "plot": PLOT,
         "tensorflow": TENSORFLOW,
         "test": [
             *BENCHMARK,
+            *MANY,
             *PLOT,
             "hypothesis>=6.80",
             "jax>=0.4",  # Another backend of Keras.
             "mypy>=1.10",
+            "pandas>=2",
             "pytest>=8",
             "pytest-xdist>=3",
             "ruff>=0.6",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from receptive_field.errors import ReceptiveFieldError
     from receptive_field.explanation import Explanation
     from receptive_field.input_sizes import Resolutions, resolutions
+    from receptive_field.many import Row, compute_many
     from receptive_field.measurement import (
         MeasuredReceptiveField,
         measure_receptive_field,
@@ -45,9 +46,11 @@ __all__ = [
     "ReceptiveFieldError",
     "ReceptiveFields",
     "Resolutions",
+    "Row",
     "SlidingWindow",
     "Support",
     "compute_costs",
+    "compute_many",
     "compute_receptive_field",
     "compute_receptive_field_from_graph_def",
     "compute_receptive_fields",
@@ -69,6 +72,7 @@ _ROOMS = {
     "effective": "EffectiveReceptiveField measure_effective_receptive_field",
     "errors": "ReceptiveFieldError",
     "explanation": "Explanation",
+    "many": "Row compute_many",
     "measurement": "MeasuredReceptiveField measure_receptive_field",
     "ops.custom": "SlidingWindow register_op",
     "original": (

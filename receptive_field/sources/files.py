@@ -7,7 +7,6 @@ its name.
 from __future__ import annotations
 
 import gzip
-import mmap
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,7 @@ from receptive_field.errors import GraphError
 from receptive_field.sources import keras_models
 from receptive_field.sources.messages import GraphDef, MetaGraphDef, SavedModel
 from receptive_field.sources.text import TextGraph, index
-from receptive_field.sources.wire import DamagedError, without_weights
+from receptive_field.sources.wire import DamagedError, FileBytes, without_weights
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -76,8 +75,8 @@ def read_file(
 
 @contextmanager
 def _content(path: str) -> Iterator[Any]:
-    """The bytes of a file, decompressed; large ones mapped into memory."""
-    with open(path, "rb") as file:
+    """The bytes of a file, decompressed; of large ones only what is asked for."""
+    with open(path, "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         compressed = file.read(2) == _GZIP_MAGIC
         file.seek(0)
@@ -85,12 +84,11 @@ def _content(path: str) -> Iterator[Any]:
             content = file.read()
             yield gzip.decompress(content) if compressed else content
             return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            yield mapped
+        yield FileBytes(file, size)
 
 
 LARGE_FILE = 1 << 22
-"""Larger files are mapped into memory, and their weights passed over."""
+"""Of larger files the weights are passed over."""
 
 
 @dataclass(frozen=True, slots=True)

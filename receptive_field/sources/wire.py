@@ -3,15 +3,16 @@
 A frozen graph is mostly the contents of its constants, of which only type and shape
 matter here. Its bytes are walked field by field (protobuf's wire format: tag, length,
 content), where a field is large enough to hide a tensor; of a tensor whose values no
-rule asks for, what follows type and shape is left out. A file of gigabytes may be
-mapped into memory: only what is kept is ever read.
+rule asks for, what follows type and shape is left out. Of a file of gigabytes only what
+is kept is ever read (`FileBytes`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from io import RawIOBase
+from typing import Any, overload
 
 from receptive_field.ops.sources import most_values
 from receptive_field.sources.messages import TensorProto
@@ -30,6 +31,48 @@ _INSIDE: Mapping[str, Mapping[int, str]] = {
     "AttrValue": {8: "TensorProto"},
 }
 """Message -> the fields of it in which tensors may be, and what these are."""
+
+
+class FileBytes:
+    """The bytes of an open file, read block by block where they are asked for.
+
+    (A file that is mapped into memory brings its neighbours: megabytes for each page.)
+    """
+
+    def __init__(self, file: RawIOBase, size: int) -> None:
+        self._file = file
+        self._size = size
+        self._start = 0
+        self._block = b""
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, key: int) -> int: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> bytes: ...
+
+    def __getitem__(self, key: int | slice) -> int | bytes:
+        if isinstance(key, slice):
+            start, stop, _ = key.indices(self._size)
+            return self._read(start, stop - start)
+        offset = key - self._start
+        if not 0 <= offset < len(self._block):
+            self._start, self._block = key, self._read(key, LARGE)
+            offset = 0
+        if not self._block:
+            raise DamagedError(f"the file has become shorter than {key} bytes")
+        return self._block[offset]
+
+    def _read(self, start: int, count: int) -> bytes:
+        self._file.seek(start)
+        parts = []
+        while count > 0 and (part := self._file.read(count)):
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
 
 
 class DamagedError(ValueError):

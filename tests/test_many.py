@@ -1,0 +1,546 @@
+"""Many files at once: every one of them has a row, whatever happens to the others."""
+
+import csv
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from graphs import constant, conv, graph_def, node, placeholder
+
+import receptive_field as rf
+from receptive_field import many
+from receptive_field.many import Row, compute_many, run_many
+
+KILLER = "killer.pb"
+
+
+def write(path, *nodes):
+    path.write_bytes(graph_def(*nodes).SerializeToString(deterministic=True))
+    return path
+
+
+def write_graphs(folder, count):
+    """Graph n has kernel size n + 1."""
+    return [
+        write(folder / f"{n}.pb", placeholder(), conv("layer", "input", n + 1))
+        for n in range(count)
+    ]
+
+
+def write_killer(folder):
+    return write(folder / KILLER, placeholder(), conv("layer", "input"))
+
+
+def sizes(rows):
+    return [row.rf_x for row in rows]
+
+
+def lines(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def die_of_the_killer():
+    """Makes a worker process die, for real, of one file."""
+    honest = many.compute_receptive_field
+
+    def compute(path, **options):
+        if path.endswith(KILLER):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return honest(path, **options)
+
+    many.compute_receptive_field = compute
+
+
+def start_deadly_worker(*_):
+    die_of_the_killer()
+
+
+class Recorder(Executor):
+    """Runs at once; keeps how many files each call is about."""
+
+    def __init__(self, fail=lambda paths: None):
+        self.chunks, self.fail = [], fail
+
+    def submit(self, work, /, *arguments):
+        self.chunks.append(len(arguments[0]))
+        future = Future()
+        error = self.fail(arguments[0])
+        if error is None:
+            future.set_result(work(*arguments))
+        else:
+            future.set_exception(error)
+        return future
+
+
+# Answers.
+
+
+def test_a_pool_of_processes_by_default(tmp_path):
+    paths = write_graphs(tmp_path, 20)
+    rows = compute_many(paths, workers=2)
+    assert sizes(rows) == list(range(1, 21))
+    assert [row.model for row in rows] == list(map(str, paths))
+    assert rows[2] == Row(
+        str(paths[2]),
+        **{"input": "input", "output": "layer", "aligned": True, "exact": True},
+        **{"rf_x": 3, "rf_y": 3, "stride_x": 1, "stride_y": 1},
+        **{"padding_x": 0, "padding_y": 0},
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_an_executor_of_the_caller_stays_open(tmp_path, count):
+    paths = write_graphs(tmp_path, count)
+    with ThreadPoolExecutor(2) as executor:
+        rows = compute_many(iter(paths), executor=executor)
+        assert executor.submit(int, "3").result() == 3
+    assert sizes(rows) == list(range(1, count + 1))
+
+
+def test_the_options_hold_for_all(tmp_path):
+    nodes = placeholder(), conv("a", "input"), conv("b", "a", 5, 2, "SAME")
+    path = write(tmp_path / "graph.pb", *nodes)
+    with ThreadPoolExecutor(1) as executor:
+
+        def ask(**options):
+            return compute_many([path], executor=executor, **options)[0]
+
+        assert ask().padding_x is None  # It depends on the size.
+        assert ask(input_resolution=[8, 9]).padding_x == 2
+        assert ask(input_resolution=[8, 9]).options == "input_resolution=[8, 9]"
+        assert ask(output="a").output == "a"
+        assert ask(global_context="exclude").options == "global_context='exclude'"
+
+
+def test_a_file_given_twice_has_two_rows_and_is_read_once(tmp_path):
+    (path,) = write_graphs(tmp_path, 1)
+    executor = Recorder()
+    assert len(compute_many([path, path], executor=executor)) == 2
+    assert executor.chunks == [1]
+
+
+def test_no_more_is_handed_out_than_workers_need(tmp_path):
+    paths = write_graphs(tmp_path, 60)
+    executor = Recorder()
+    assert sizes(compute_many(paths, executor=executor, workers=1))[-1] == 60
+    assert executor.chunks[0] == 1
+    assert max(executor.chunks) > 1
+    assert sum(executor.chunks) == 60
+
+
+def test_a_worker_hands_over_what_it_has_when_time_is_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(many, "CHUNK_SECONDS", 1e-9)
+    paths = list(map(str, write_graphs(tmp_path, 3)))
+    assert sizes(many._analyse({}, paths, "")[0]) == [1]
+    with ThreadPoolExecutor(2) as executor:
+        assert sizes(compute_many(paths, executor=executor)) == [1, 2, 3]
+
+
+def test_processes_import_no_tensorflow(tmp_path):
+    (path,) = write_graphs(tmp_path, 1)
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        compute_many([path], executor=executor)
+        loaded = executor.submit(eval, "list(__import__('sys').modules)").result()
+    assert not {"tensorflow", "keras", "pandas", "pyarrow", "rich"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"models": "graph.pb"}, "one path"),
+        ({"models": [3]}, "no int"),
+        ({"workers": 0}, "1 or more"),
+        ({"global_context": "no"}, "'include' or 'exclude'"),
+        ({"results": "rows.txt"}, r"\.csv or \.parquet"),
+        ({"results": "no such folder/rows.csv"}, "cannot write .*No such"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(rf.ReceptiveFieldError, match=message):
+        compute_many(**{"models": [], **options})
+
+
+@pytest.mark.parametrize("options", [{"progress": True}, {"results": "rows.parquet"}])
+def test_what_is_not_installed(monkeypatch, options):
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(many, "import_module", missing)
+    with pytest.raises(rf.ReceptiveFieldError, match=r"pip install .*\[many\]"):
+        compute_many([], **options)
+
+
+# Bad files.
+
+
+def test_bad_files_are_rows_with_an_error(tmp_path):
+    good = write_graphs(tmp_path, 2)
+    bad = tmp_path / "bad.pb"
+    bad.write_bytes(good[1].read_bytes()[:-3])
+    nodes = placeholder(), node("x", "Unheard", ["input"]), conv("layer", "x")
+    odd = write(tmp_path / "odd.pb", *nodes)
+    models = [good[0], bad, tmp_path / "none.pb", odd, "nul\0.pb", tmp_path, good[1]]
+    results = tmp_path / "rows.csv"
+    rows = compute_many(models, workers=2, results=results)
+    told = [row.error and row.error.split(":")[0] for row in rows]
+    assert told[0] is told[-1] is None
+    assert "is not a GraphDef" in rows[1].error
+    assert "No such file" in rows[2].error
+    assert "Unheard" in rows[3].error
+    assert "null byte" in rows[4].error
+    assert "holds no SavedModel" in rows[5].error
+    assert {line["error"] or None for line in lines(results)} == {
+        row.error for row in rows
+    }
+
+
+@pytest.mark.parametrize("change", ["vanishes", "grows"])
+def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, change):
+    paths = write_graphs(tmp_path, 3)
+    honest = many.compute_receptive_field
+
+    def compute(path, **options):
+        field = honest(path, **options)
+        if path == str(paths[1]):
+            if change == "vanishes":
+                os.remove(path)
+            else:
+                Path(path).write_bytes(Path(path).read_bytes() * 2)
+        return field
+
+    monkeypatch.setattr(many, "compute_receptive_field", compute)
+    with ThreadPoolExecutor(2) as executor:
+        rows = compute_many(paths, executor=executor)
+    assert sizes(rows) == [1, None, 3]
+    assert "changed while it was read" in rows[1].error
+
+
+def test_an_error_that_nobody_thought_of_is_that_of_one_file(tmp_path, monkeypatch):
+    paths = write_graphs(tmp_path, 30)
+    honest = many.compute_receptive_field
+
+    def compute(path, **options):
+        if path == str(paths[20]):
+            raise RecursionError("too deep\nfor us")
+        return honest(path, **options)
+
+    monkeypatch.setattr(many, "compute_receptive_field", compute)
+    with ThreadPoolExecutor(2) as executor:
+        rows = compute_many(paths, executor=executor)
+    assert [row.model for row in rows if row.error] == [str(paths[20])]
+    assert rows[20].error == r"RecursionError: too deep\nfor us"
+
+
+def test_a_worker_that_dies_takes_nobody_with_it(tmp_path):
+    paths = write_graphs(tmp_path, 12)
+    paths.insert(5, write_killer(tmp_path))
+    results = tmp_path / "rows.csv"
+    context = get_context("spawn")
+    with ProcessPoolExecutor(2, context, start_deadly_worker) as executor:
+        rows = compute_many(paths, executor=executor, workers=2, results=results)
+    # The pool of the caller is broken; what is left is done by one of our own, where
+    # nothing kills.
+    assert sizes(rows) == [1, 2, 3, 4, 5, 3, *range(6, 13)]
+    assert len(lines(results)) == 13
+
+
+def test_a_killer_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(many, "_start_worker", start_deadly_worker)
+    paths = write_graphs(tmp_path, 12)
+    paths.insert(5, write_killer(tmp_path))
+    rows = compute_many(paths, workers=2)
+    assert sizes(rows) == [1, 2, 3, 4, 5, None, *range(6, 13)]
+    assert [row.model for row in rows if row.error] == [str(tmp_path / KILLER)]
+    assert "worker died" in rows[5].error
+
+
+def test_workers_that_cannot_start(tmp_path):
+    (path,) = write_graphs(tmp_path, 1)
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from receptive_field.many import compute_many\n"
+        f"compute_many([{str(path)!r}], workers=1)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ReceptiveFieldError: no worker process can be started" in done.stderr
+    assert "__main__" in done.stderr.splitlines()[-1]
+
+
+def test_an_executor_that_takes_no_work(tmp_path):
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with pytest.raises(rf.ReceptiveFieldError, match="takes no more work"):
+        compute_many(write_graphs(tmp_path, 1), executor=executor)
+
+
+# Results.
+
+
+def test_csv_is_written_row_by_row(tmp_path):
+    paths, results = write_graphs(tmp_path, 5), tmp_path / "rows.csv"
+    there = []
+
+    def look(_):
+        there.append(len(lines(results)))
+
+    with ThreadPoolExecutor(1) as executor:
+        compute_many(paths[:2], executor=executor, results=results)
+        compute_many(paths, executor=Recorder(look), results=results, workers=1)
+    assert there[0] == 2  # While the third is under way, two are there.
+    assert [line["rf_x"] for line in lines(results)] == ["1", "2", "3", "4", "5"]
+
+
+BOTH = pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+
+
+def everything(folder):
+    """Graphs with whole, fractional, infinite, unknown and no numbers at all."""
+    doubled = constant("size", [16, 16]), "ResizeNearestNeighbor", ["input", "size"]
+    mean = node("mean", "Mean", ["input", "axes"], keep_dims="b: true")
+    return [
+        *write_graphs(folder, 1),
+        write(
+            folder / "half.pb",
+            placeholder(sizes=(1, 8, 8, 1)),
+            doubled[0] + node("up", *doubled[1:]),
+        ),
+        write(
+            folder / "all.pb",
+            placeholder(),
+            constant("axes", [1, 2]),
+            mean + node("scaled", "Mul", ["input", "mean"]),
+        ),
+        write(folder / "same.pb", placeholder(), conv("layer", "input", 3, 2, "SAME")),
+        folder / 'none, "of" these\n\udcff é.pb',
+    ]
+
+
+@BOTH
+def test_rows_are_read_back_as_they_were(tmp_path, suffix):
+    models, results = everything(tmp_path), tmp_path / f"rows{suffix}"
+    with ThreadPoolExecutor(2) as executor:
+        first = compute_many(models, executor=executor, results=results)
+    again = Recorder()
+    assert compute_many(models, executor=again, results=results) == first
+    assert sum(again.chunks) == 1  # What had an error is tried again.
+    assert [row.stride_x for row in first] == [1, 0.5, None, 2, None]
+    assert sizes(first)[2] == float("inf")
+    assert [row.padding_x is None for row in first][3:] == [True, True]
+    assert [type(value) for value in first[0][4:6]] == [int, int]
+
+
+def test_parquet_and_csv_hold_the_same_for_pandas(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    tables = []
+    for name, read in (("a.csv", pandas.read_csv), ("a.parquet", pandas.read_parquet)):
+        with ThreadPoolExecutor(2) as executor:
+            compute_many(
+                everything(tmp_path), executor=executor, results=tmp_path / name
+            )
+        table = read(tmp_path / name).set_index("model").sort_index()
+        tables.append(table.filter(regex="^(rf|stride|padding)_").astype(float))
+    assert tables[0].shape == (5, 9)
+    pandas.testing.assert_frame_equal(*tables)
+    assert not list(tmp_path.glob("*.tmp")) + list(tmp_path.glob("*.parquet.csv"))
+
+
+@BOTH
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, suffix):
+    paths, results = write_graphs(tmp_path, 9), tmp_path / f"rows{suffix}"
+
+    def interrupt(chunk):
+        if str(paths[4]) in chunk:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compute_many(paths, executor=Recorder(interrupt), workers=1, results=results)
+    done = many._read(str(results), many._pyarrow() if suffix == ".parquet" else None)
+    assert 0 < len(done) < 5
+    rest = Recorder()
+    rows = compute_many(paths, executor=rest, results=results)
+    assert sizes(rows) == list(range(1, 10))
+    assert sum(rest.chunks) == 9 - len(done)
+
+
+@BOTH
+def test_other_options_have_rows_of_their_own(tmp_path, suffix):
+    paths, results = write_graphs(tmp_path, 2), tmp_path / f"rows{suffix}"
+    for resolution in (None, [8, 8], None):
+        executor = Recorder()
+        options = {"input_resolution": resolution, "results": results}
+        compute_many(paths, executor=executor, **options)
+    assert executor.chunks == []
+    with pytest.raises(rf.ReceptiveFieldError, match="exists"):
+        compute_many(paths, results=results, resume=False)
+
+
+def test_half_a_row_is_done_again(tmp_path):
+    paths, results = write_graphs(tmp_path, 3), tmp_path / "rows.csv"
+    compute_many(paths, executor=Recorder(), results=results)
+    whole = results.read_bytes()
+    for cut in (1, 5, 30, len(whole.splitlines()[-1]), len(whole) - 7, len(whole)):
+        results.write_bytes(whole[:-cut])
+        assert sizes(compute_many(paths, executor=Recorder(), results=results)) == [
+            *(1, 2, 3)
+        ]
+        assert sorted(results.read_bytes().splitlines()) == sorted(whole.splitlines())
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"one line", b"\xff\n", b"\0"])
+@BOTH
+def test_files_of_others_are_left_alone(tmp_path, content, suffix):
+    results = tmp_path / f"rows{suffix}"
+    results.write_bytes(content)
+    with pytest.raises(rf.ReceptiveFieldError, match="does not hold rows"):
+        compute_many([], results=results)
+    assert results.read_bytes() == content
+
+
+def test_rows_with_missing_cells_are_not_ours(tmp_path):
+    results = tmp_path / "rows.csv"
+    compute_many(write_graphs(tmp_path, 1), executor=Recorder(), results=results)
+    results.write_bytes(results.read_bytes() + b"graph.pb,1\n")
+    with pytest.raises(rf.ReceptiveFieldError, match="does not hold rows"):
+        compute_many([], results=results)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_disk_that_is_full_from_the_start(tmp_path):
+    results = tmp_path / "rows.csv"
+    results.symlink_to("/dev/full")
+    with pytest.raises(rf.ReceptiveFieldError, match=r"rows\.csv.*No space left"):
+        compute_many(write_graphs(tmp_path, 1), results=results)
+
+
+@pytest.mark.parametrize(("suffix", "limit"), [(".csv", 1000), (".parquet", 4000)])
+def test_a_disk_that_fills_up_loses_nothing(tmp_path, suffix, limit):
+    paths, results = write_graphs(tmp_path, 15), tmp_path / f"rows{suffix}"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(rf.ReceptiveFieldError, match=r"rows.*File too large"):
+            compute_many(paths, executor=Recorder(), results=results)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log = results if suffix == ".csv" else tmp_path / "rows.parquet.csv"
+    assert log.read_bytes().endswith(b"\n")
+    kept = len(lines(log))
+    assert kept == 15 if suffix == ".parquet" else 0 < kept < 15
+    rest = Recorder()
+    rows = compute_many(paths, executor=rest, results=results)
+    assert sizes(rows) == list(range(1, 16))
+    assert sum(rest.chunks) == 15 - kept
+
+
+# As a command.
+
+
+SCRIPT = """
+import sys
+from receptive_field.many import run_many
+if __name__ == "__main__":
+    sys.exit(run_many(sys.argv[2:], sys.argv[1], workers=2))
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("group", [True, False], ids=["all", "parent"])
+def test_a_run_that_is_ended_from_outside(tmp_path, end, group):
+    paths = write_graphs(tmp_path, 20)
+    os.mkfifo(tmp_path / "endless.pb")  # Who reads it waits for ever.
+    script, results = tmp_path / "script.py", tmp_path / "rows.csv"
+    script.write_text(SCRIPT)
+    run = subprocess.Popen(
+        [sys.executable, script, results, *paths, tmp_path / "endless.pb"],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not results.exists() or results.read_bytes().count(b"\n") < 4:
+        assert run.poll() is None
+        time.sleep(0.01)
+    (os.killpg if group else os.kill)(run.pid, end)
+    _, told = run.communicate(timeout=30)  # Returns when no process is left.
+    if end == signal.SIGINT:
+        assert run.returncode == 130
+        assert told.endswith("interrupted; the rows so far are written.\n")
+    done = len(many._read(str(results), None))
+    assert 3 <= done <= 20
+    rest = Recorder()
+    assert sizes(compute_many(paths, executor=rest, results=results)) == [*range(1, 21)]
+    assert sum(rest.chunks) == 20 - done
+
+
+def test_the_command_tells_what_failed(tmp_path, capsys):
+    paths, results = write_graphs(tmp_path, 2), tmp_path / "rows.csv"
+    assert run_many(paths, results, executor=Recorder()) == 0
+    assert run_many([*paths, "no.pb"], results, executor=Recorder()) == 1
+    told = capsys.readouterr().err
+    assert "error: no.pb: cannot read" in told
+    assert told.endswith("3 files, 1 with an error.\n")
+    assert run_many(paths, "rows.txt") == 1
+    assert "error: results is 'rows.txt'" in capsys.readouterr().err
+
+
+def test_progress_on_demand(tmp_path, capsys):
+    pytest.importorskip("rich")
+    models = [*write_graphs(tmp_path, 2), "no.pb"]
+    compute_many(models, executor=Recorder(), progress=True)
+    assert "3/3 1 errors" in capsys.readouterr().err
+    compute_many(models, executor=Recorder())
+    assert capsys.readouterr().err == ""
+
+
+# A cluster.
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    import dask
+
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.LocalCluster(**options, processes=True) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.slow
+@BOTH
+def test_a_dask_cluster(cluster, tmp_path, suffix):
+    paths, results = write_graphs(tmp_path, 40), tmp_path / f"rows{suffix}"
+    executor = cluster.get_executor()
+    compute_many(paths[:9], executor=executor, results=results)
+    rows = compute_many([*paths, "no.pb"], executor=executor, results=results)
+    assert sizes(rows) == [*range(1, 41), None]
+    assert "No such file" in rows[-1].error
+    paths[0].write_bytes(paths[1].read_bytes())  # No answer of before is taken.
+    assert sizes(compute_many(paths[:1], executor=executor)) == [2]
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_cluster_that_dies(cluster, tmp_path):
+    from distributed import WorkerPlugin
+
+    class Deadly(WorkerPlugin):
+        def setup(self, worker):
+            die_of_the_killer()
+
+    cluster.register_plugin(Deadly())
+    paths = write_graphs(tmp_path, 12)
+    paths.insert(5, write_killer(tmp_path))
+    rows = compute_many(paths, executor=cluster.get_executor(), workers=2)
+    assert sizes(rows) == [1, 2, 3, 4, 5, None, *range(6, 13)]
+    assert "KilledWorker" in rows[5].error
