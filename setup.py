@@ -27,6 +27,9 @@ setup(
     packages=find_packages(include=["receptive_field", "receptive_field.*"]),
     package_data={"receptive_field": ["py.typed", "data/*"]},
     python_requires=">=3.10",
+    entry_points={
+        "console_scripts": ["receptive-field = receptive_field.cli:command_line"]
+    },
     install_requires=["absl-py>=1.4", "numpy>=1.24", "protobuf>=4.25"],
     extras_require={
         "benchmark": BENCHMARK,
