@@ -321,7 +321,7 @@ def measure_effective_receptive_field(
             f"gradients are measured of Keras models, not of {type(model).__name__!r}; "
             "analytic takes any graph."
         )
-    if draws < 2:
+    if not isinstance(draws, int) or draws < 2:
         raise ReceptiveFieldError(f"at least two draws are needed, not {draws!r}.")
     source = load(model)
     question, answer = ask(source, output, input, Options(input_resolution))

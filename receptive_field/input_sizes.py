@@ -409,6 +409,7 @@ class _AxisAnalysis:
             longer = self._period(of_all=True)
             whole = self._by_residue(longer) if longer > len(whole) else whole
         smallest, vanishing = self._smallest()
+        whole = self._as_it_fits(whole, smallest)
         exceptions, failed = self._held(whole, smallest)
         blocking: dict[Obstacle, None] = {}
         placements: list[Outcome] = []
@@ -535,6 +536,15 @@ class _AxisAnalysis:
             f"{vanishing and vanishing.reason} Is this the input that you mean?"
         )
 
+    def _as_it_fits(self, whole: list[_Outcome], smallest: int) -> list[_Outcome]:
+        """The same for more residues, if maps that meet fit at some of them only."""
+        cycle = math.lcm(self._period(of_all=True), len(whole))
+        if cycle > LONGEST_PERIOD:
+            return whole
+        large = _large(smallest, cycle)
+        fits = [self._obstacle(self._at(large + n)) is None for n in range(cycle)]
+        return whole if all(fits) else whole * (cycle // len(whole))
+
     def _held(
         self, whole: Sequence[_Outcome], smallest: int
     ) -> tuple[dict[int, _Outcome], dict[int, _Outcome]]:
@@ -545,7 +555,7 @@ class _AxisAnalysis:
           for each residue that never does, what is found instead.
         """
         period = len(whole)
-        large = max(4 * smallest, smallest + 4 * period, 64)
+        large = _large(smallest, period)
         failed: dict[int, _Outcome] = {}
         for size in range(large, large + period):
             # Small maps that do not fit may be broadcast; large ones tell.
@@ -659,6 +669,11 @@ def _followed(
     if relation is None:
         return None, NONE
     return source(ranked(relation, question.rank).axes[axis])
+
+
+def _large(smallest: int, period: int) -> int:
+    """A size at which no map is small."""
+    return max(4 * smallest, smallest + 4 * period, 64)
 
 
 def _agree(one: _Outcome, two: _Outcome) -> bool:
@@ -809,8 +824,15 @@ def _layers(question: Question, found: Forward) -> tuple[LayerReach, ...]:
         below = node.inputs[number]
         if rule is None or below not in found.state:
             continue
-        kernels = [source(rule.axes[place])[1].size() for place in places[::-1]]
-        kernels += [1] * (len(axes) - len(kernels))
+        lies: Sequence[int | None] = places[::-1]
+        if len(places) != len(axes):  # A sound, as an image of one row.
+            lies = [_followed(found.state[below], question, axis)[0] for axis in axes]
+        kernels = [
+            1
+            if place is None or place not in places
+            else source(rule.axes[place])[1].size()
+            for place in lies
+        ]
         if max(kernels) == 1:
             continue
         least, most = (

@@ -20,6 +20,8 @@ from receptive_field.graph import boxes
 from receptive_field.graph.boxes import Box, Group
 from receptive_field.graph.graph import Tensor
 from receptive_field.inference import Inference
+from receptive_field.ops import rule_of
+from receptive_field.ops.registry import Taps
 from receptive_field.result import ReceptiveField, SpatialAxis
 from receptive_field.support import Support
 
@@ -66,6 +68,8 @@ def follow_positions(
         for tensor in outputs.pop(index, ()):
             above = boxes.united(state.pop(tensor))
             rules = relations(scope, inference, tensor)
+            if not _is_certain(scope, inference, index):
+                above = [box._replace(exact=False) for box in above]
             for number, below in scope.edges(index):
                 rule = rules[number]
                 if rule is None or (tensor, number) in cut:
@@ -77,6 +81,27 @@ def follow_positions(
                     outputs.setdefault(below[0], []).append(below)
                 state[below] += found
     return boxes.united(state.get(scope.input, []))
+
+
+def _is_certain(scope: Scope, inference: Inference, index: int) -> bool:
+    """Whether nothing that an op reads is known to be multiplied by zero, or may be.
+
+    A constant may mask positions; so may one of two factors that depend on the input,
+    as the weights of attention do.
+    """
+    node = scope.graph.nodes[index]
+    op = rule_of(node)
+    if op is None or op.taps not in (Taps.WEIGHTS, Taps.FACTOR):
+        return True
+    carrying = {number for number, _ in scope.edges(index)}
+    if op.taps is Taps.WEIGHTS and len(carrying) > 1:
+        return False
+    values = (
+        inference.value(t) for i, t in enumerate(node.inputs) if i not in carrying
+    )
+    return not any(
+        v is not None and v.dtype.kind in "fb" and (v == 0).any() for v in values
+    )
 
 
 def _sizes(inference: Inference, tensor: Tensor) -> tuple[int, ...]:
@@ -163,6 +188,6 @@ def _check_memory(field: ReceptiveField, features: Features) -> None:
         if size > boxes.LARGEST_GROUP:
             raise ReceptiveFieldError(
                 f"which of {axis.input_size} positions {count} features see, takes "
-                f"{size:,} bytes. Ask about fewer features, or take the hull: "
-                "compute_input_region without clip."
+                f"{size:,} bytes. Ask about some features, support(features=...), or "
+                "take the hull: compute_input_region without clip."
             )

@@ -33,6 +33,7 @@ from receptive_field.layout import Resolution, input_shape, spatial_layout
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.custom import Rule
 from receptive_field.ops.moments import batch_moments
+from receptive_field.ops.registry import Shape
 from receptive_field.overrides import apply_overrides
 from receptive_field.positions import find_support
 from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
@@ -269,8 +270,26 @@ class Question:
             replace(a, map=a.map.as_bound()) if a.input_axis in bounds else a
             for a in axes
         ]
+        beside = tuple(self._beside(a, axes, shape, channels) for a in axes[::-1])
         asked = Asked(self, output, cut)
-        return ReceptiveField(self.input, name, tuple(axes[::-1]), origin=asked)
+        found = ReceptiveField(self.input, name, tuple(axes[::-1]), origin=asked)
+        return replace(found, beside=beside) if any(beside) else found
+
+    def _beside(
+        self,
+        axis: SpatialAxis,
+        axes: Sequence[SpatialAxis],
+        shape: Shape,
+        channels: int | None,
+    ) -> SpatialAxis | None:
+        """Where the output does not follow an axis: its own in the same place."""
+        place = axis.input_axis
+        taken = [0, channels, *(other.output_axis for other in axes)]
+        if axis.output_axis is not None or shape is None or len(shape) != self.rank:
+            return None
+        if place in taken:
+            return None
+        return replace(axis, output_axis=place, output_size=_number(shape[place]))
 
     def _axis(self, output: Tensor, input_axis: int, axis: Axis) -> SpatialAxis:
         output_axis, axis_map = source(axis)

@@ -71,6 +71,7 @@ class ReceptiveField:
       hide_padding: whether paddings are None because one on the way is unknown.
       global_nodes: the nodes by which a feature comes to see all of an axis.
       local_paths: see `local`.
+      beside: for axes that the output does not follow, its axis in the same place.
     """
 
     input: str
@@ -79,6 +80,7 @@ class ReceptiveField:
     hide_padding: bool = False
     global_nodes: tuple[str, ...] = ()
     local_paths: ReceptiveField | None = None
+    beside: tuple[SpatialAxis | None, ...] = ()
     origin: Origin | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -98,15 +100,15 @@ class ReceptiveField:
     def followed_axes(self) -> tuple[SpatialAxis | None, ...]:
         """For each axis, the one that says where its features are, x first.
 
-        That is the one without global context, if such paths see all of the axis; None
-        where features see the same whatever their position.
+        That is the one without global context, if such paths see all of the axis, or
+        the one in the same place, if nothing follows it; None where there is none.
         """
         local = self.local_paths or self
-        pairs = zip(self.axes, local.axes, strict=True)
-        chosen = (
-            whole if whole.output_axis is not None else part for whole, part in pairs
+        beside = self.beside or (None,) * len(self.axes)
+        return tuple(
+            next((a for a in axes if a is not None and a.output_axis is not None), None)
+            for axes in zip(self.axes, local.axes, beside, strict=True)
         )
-        return tuple(None if axis.output_axis is None else axis for axis in chosen)
 
     def without_global_context(self) -> ReceptiveField:
         """The field without the paths over a whole axis, which stay named.
@@ -252,9 +254,9 @@ class ReceptiveField:
 
         Returns:
           int64 array of shape ``(..., d, 2)``: first and last feature per axis,
-          inclusive; entry i is along the output axis that follows axis i of the input,
-          and 0 where there is none. A position that no feature sees has ``[0, -1]`` on
-          every axis; ends that have no bound are the limits of int64.
+          inclusive; entry i is along the output axis that follows axis i of the input
+          (`followed_axes`), and 0 where there is none. A position that no feature sees
+          has ``[0, -1]`` on every axis; ends without a bound are the limits of int64.
 
         Raises:
           ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
@@ -280,17 +282,21 @@ class ReceptiveField:
             self._check_known(axis)
             firsts, lasts = axis.map.inverse(positions[..., i])
             empty |= np.asarray(firsts > lasts, dtype=bool)
-            if axis.output_axis is not None:
+            if self.followed_axes[i] is not None:
                 regions[..., i, 0] = _as_int64(firsts)
                 regions[..., i, 1] = _as_int64(lasts)
         regions[empty] = (0, -1)
         return regions
 
-    def support(self) -> Support:
+    def support(self, features: ArrayLike | None = None) -> Support:
         """The input positions that features really see, inside of their regions.
 
         Dilated kernels leave holes, a stride longer than its kernel skips positions,
         and two branches of 1x3 and 3x1 see a plus, not a square.
+
+        Args:
+          features: the only features that are asked about, of shape ``(..., d)``, if
+            the sets of all would be too large.
 
         Returns:
           The sets, per feature and per axis, with the share of the regions that they
@@ -309,11 +315,9 @@ class ReceptiveField:
         >>> field.support().coverage([3, 3])
         1.0
         """
-        if self.origin is None:
-            raise ReceptiveFieldError(
-                "this field does not know the graph that it is of."
-            )
-        return self.origin.support(self)
+        if features is None:
+            return self._origin().support(self)
+        return self._origin().support(self, self._features(features))
 
     def effective_receptive_field(
         self, feature: Sequence[int] | None = None

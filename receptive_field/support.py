@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,11 +36,11 @@ class Support:
     input_size: tuple[int, ...]
     output_size: tuple[int | None, ...]
     exact: bool
-    _axes: tuple[int | None, ...]
+    _axes: tuple[int | None, ...] = field(repr=False)
     """The output axis that each axis of the input follows, x first."""
-    _features: Mapping[int, Positions]
+    _features: Mapping[int, Positions] = field(repr=False)
     """Output axis -> the positions on it that the sets are for, ascending."""
-    _boxes: tuple[tuple[Group, ...], ...]
+    _boxes: tuple[tuple[Group, ...], ...] = field(repr=False)
     """Of each path, groups over axes of the input (parts, x first) and the output."""
 
     def region(self, y: ArrayLike) -> Positions:

@@ -212,11 +212,50 @@ class TestProjectiveField:
 
     def test_an_axis_that_nothing_follows(self):
         field = field_of(lambda x: tf.reduce_mean(x, 1, keepdims=True), (1, 4, 5, 1))
-        assert field.compute_feature_region([2, 3]).tolist() == [[2, 2], [0, 0]]
+        limits = [np.iinfo(np.int64).min, np.iinfo(np.int64).max]
+        assert field.compute_feature_region([2, 3]).tolist() == [[2, 2], limits]
         assert field.compute_feature_region([2, 3], clip=True).tolist() == [
             [2, 2],
             [0, 0],
         ]
+
+    def test_of_paths_over_a_whole_axis(self):
+        """Gates, attention, recurrence: every feature may depend on every position."""
+
+        def gated(x):
+            return x * tf.reduce_mean(x, [1, 2], keepdims=True)
+
+        limits = [np.iinfo(np.int64).min, np.iinfo(np.int64).max]
+        field = field_of(gated, (1, 5, 6, 2))
+        assert field.compute_feature_region([3, 4]).tolist() == [limits] * 2
+        assert field.compute_feature_region([3, 4], clip=True).tolist() == [
+            [0, 5],
+            [0, 4],
+        ]
+        mixed = field_of(lambda x: tf.nn.softmax(x, axis=1), (1, 6, 2))
+        assert mixed.compute_feature_region([3], clip=True).tolist() == [[0, 5]]
+
+
+class TestMasks:
+    """What is multiplied by a constant that has zeros, or by weights that may be zero,
+    is never said to be exact."""
+
+    @pytest.mark.parametrize(
+        "network",
+        [
+            lambda x: x * tf.constant([[1.0], [0.0], [1.0], [1.0]], x.dtype),
+            lambda x: tf.constant(np.tril(np.ones((4, 4))), x.dtype) @ x,
+            lambda x: tf.where([[True], [False]] * 2, x, tf.reverse(x, [1])),
+            lambda x: tf.nn.softmax(x @ tf.transpose(x, [0, 2, 1])) @ x,
+        ],
+        ids=["factor", "matrix", "choice", "attention"],
+    )
+    def test_are_bounds(self, network):
+        shape = (1, 4, 3)
+        field = field_of(network, shape)
+        assert not field.support().exact
+        truth = measured(network, shape, [1])
+        hold_support(field, truth, np.arange(4).reshape(1, 4, 1))
 
 
 def test_between_any_two_tensors():
@@ -267,5 +306,6 @@ class TestMistakes:
             rf.ReceptiveFieldError, match=r"1,000,000,000,000 bytes.*hull"
         ):
             field.support()
+        assert field.support([[7]]).coverage([7]) == pytest.approx(3 / 201)
         regions = field.compute_input_region([[0], [500_000]], clip=True)
         assert regions.tolist() == [[[0, 200]], [[499_800, 500_200]]]

@@ -14,7 +14,7 @@ from graphs import (
     pool,
 )
 
-from receptive_field import EXAMPLE_GRAPH, zoo
+from receptive_field import EXAMPLE_GRAPH, compute_receptive_field, zoo
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.input_sizes import Obstacle, OutputSize, Placement, resolutions
 from receptive_field.question import Options, Question
@@ -500,3 +500,28 @@ def test_words_for_sizes(function, words):
         # Written as a program, up to the word for the residue.
         program = words.replace("size mod", "size %")
         assert eval(program, given, {"size": size}) == function(size)
+
+
+def test_a_network_of_one_axis():
+    keras = pytest.importorskip("keras")
+    image = keras.Input((None, 1))
+    layer = keras.layers.Conv1D(1, 5, strides=3, padding="same")
+    model = keras.Model(image, layer(image))
+    (axis,) = resolutions(model).axes
+    for size in range(1, 40):
+        field = compute_receptive_field(model, input_resolution=[size])
+        assert axis.at(size) == Placement(True, field.padding.item())
+
+
+def test_sizes_at_which_maps_do_not_meet():
+    """A U-Net of one level: half of an odd size, doubled, is not that size."""
+    keras = pytest.importorskip("keras")
+    image = keras.Input((None, None, 1))
+    low = keras.layers.MaxPool2D(2)(image)
+    high = keras.layers.Conv2DTranspose(1, 2, strides=2)(low)
+    found = resolutions(keras.Model(image, keras.layers.Add()([image, high])))
+    for axis in found.axes:
+        assert isinstance(axis.at(6), Placement)
+        for size in (5, 7, 101):
+            with pytest.raises(ReceptiveFieldError, match="cannot be run at size"):
+                axis.at(size)

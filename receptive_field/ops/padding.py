@@ -138,6 +138,8 @@ def _piece_axis(call: Call, piece: Piece, place: int, axis: int) -> Axis:
 def _slice_relation(call: Call, pieces: list[Piece]) -> Relation:
     axes: list[Axis] = []
     position = 0
+    if any(piece.count == 0 for piece in pieces):
+        call.fail("makes the feature map vanish: it takes no position of an axis")
     for piece in pieces:
         if piece is not NEW_AXIS:
             axes.append(_piece_axis(call, piece, len(axes), position))
