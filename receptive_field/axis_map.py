@@ -242,11 +242,16 @@ class AxisMap:
         """Whether there are positions that depend on nothing, or may be."""
         return (
             not self.strands
-            or any(
-                not isinstance(strand, Floating) and None in strand.windows
-                for strand in self.strands
-            )
+            or self.has_holes
             or all(isinstance(strand, Table) for strand in self.strands)
+        )
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether a strand has positions in between that depend on nothing."""
+        return any(
+            not isinstance(strand, Floating) and None in strand.windows
+            for strand in self.strands
         )
 
     @property

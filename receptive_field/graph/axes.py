@@ -194,7 +194,12 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
     axes = tuple([_axis_through(upper.axes, axis) for axis in lower.axes])
     if not all(axes):
         return None
-    if upper.several and _has_empty(lower):
+    if upper.several and any(
+        factor.map.has_holes
+        for axis in lower.axes
+        for thread in axis
+        for factor in thread.factors
+    ):
         # The paths that see nothing any more are not told apart from the others.
         axes = tuple(map(_bounds, axes))
     several = upper.several or lower.several

@@ -105,7 +105,7 @@ def window(
         known = size if isinstance(size, int) else None
         return _padded_window(kernel, stride, dilation, known, pads)
     except ValueError as error:
-        call.fail(f"{error} (axis {axis})")
+        call.fail(str(error))
 
 
 @lru_cache(maxsize=1024)
