@@ -70,6 +70,8 @@ def follow_positions(
             rules = relations(scope, inference, tensor)
             if not _is_certain(scope, inference, index):
                 above = [box._replace(exact=False) for box in above]
+            elif not _mixes_channels(scope, inference, index):
+                above = [_bound_if_partial(box) for box in above]
             for number, below in scope.edges(index):
                 rule = rules[number]
                 if rule is None or (tensor, number) in cut:
@@ -94,14 +96,37 @@ def _is_certain(scope: Scope, inference: Inference, index: int) -> bool:
     if op is None or op.taps not in (Taps.WEIGHTS, Taps.FACTOR):
         return True
     carrying = {number for number, _ in scope.edges(index)}
-    if op.taps is Taps.WEIGHTS and len(carrying) > 1:
-        return False
+    if op.taps is Taps.WEIGHTS and (len(carrying) > 1 or len(node.inputs) == 1):
+        return False  # (With one input: positions are put into channels, or back.)
     values = (
         inference.value(t) for i, t in enumerate(node.inputs) if i not in carrying
     )
     return not any(
         v is not None and v.dtype.kind in "fb" and (v == 0).any() for v in values
     )
+
+
+def _mixes_channels(scope: Scope, inference: Inference, index: int) -> bool:
+    """Whether each channel that comes out needs all that go in, if it has weights."""
+    node = scope.graph.nodes[index]
+    op = rule_of(node)
+    if op is None or op.products is None or len(node.inputs) < 2:
+        return True
+    kernel = inference.shape(node.inputs[1]) or ()
+    pairs = ((node.inputs[0], -2), ((index, 0), -1))
+    return len(kernel) > 2 and all(
+        kernel[place] in (inference.shape(tensor) or ())[1:] for tensor, place in pairs
+    )
+
+
+def _bound_if_partial(box: Box) -> Box:
+    """A box of which only some channels are needed, where they are not told apart."""
+    partial = any(
+        not group.seen.all()
+        for group in box.groups
+        if not group.outputs and not set(group.parts) & set(box.axes[0])
+    )
+    return box._replace(exact=False) if partial else box
 
 
 def _sizes(inference: Inference, tensor: Tensor) -> tuple[int, ...]:

@@ -236,6 +236,13 @@ class TestProjectiveField:
         assert mixed.compute_feature_region([3], clip=True).tolist() == [[0, 5]]
 
 
+def grouped(x):
+    """Two groups of channels, of which one sees more than the other."""
+    wide = tf.nn.convolution(x, weights(x, 3, 3, 2), padding="SAME")
+    narrow = tf.nn.convolution(x, weights(x, 1, 3, 2), padding="SAME")
+    return tf.nn.convolution(tf.concat([wide, narrow], -1), weights(x, 1, 2, 4))
+
+
 class TestMasks:
     """What is multiplied by a constant that has zeros, or by weights that may be zero,
     is never said to be exact."""
@@ -247,8 +254,9 @@ class TestMasks:
             lambda x: tf.constant(np.tril(np.ones((4, 4))), x.dtype) @ x,
             lambda x: tf.where([[True], [False]] * 2, x, tf.reverse(x, [1])),
             lambda x: tf.nn.softmax(x @ tf.transpose(x, [0, 2, 1])) @ x,
+            lambda x: grouped(x)[..., 2:],
         ],
-        ids=["factor", "matrix", "choice", "attention"],
+        ids=["factor", "matrix", "choice", "attention", "groups"],
     )
     def test_are_bounds(self, network):
         shape = (1, 4, 3)
