@@ -39,6 +39,9 @@ LONGEST_PERIOD = 1 << 12
 LARGEST_SMALLEST = 1 << 11
 """A network that cannot be run at any size up to this one is not waited for."""
 
+SIZES_TRIED = 16
+"""At so many small sizes the output's size is held against its function."""
+
 LONGEST_WORDS = 64
 """Sizes are put into words if they are functions of this period."""
 
@@ -356,7 +359,7 @@ def resolutions(
     ((name, tensor),) = (question.outputs or {}).items()
     found = forward(told.scope, told.inference, told.spatial, [tensor])
     axes = [
-        replace(axis, output_size=analysis.output_size(found.local(tensor)))
+        replace(axis, output_size=analysis.output_size(found.local(tensor), axis))
         for axis, analysis in zip(axes, analyses, strict=True)
     ]
     useful = [_reach(found.local(tensor), told, axis) for axis in spatial]
@@ -618,8 +621,14 @@ class _AxisAnalysis:
         reason = f"at {name!r} single sizes differ from what holds for their residue."
         return Obstacle(name, reason, can_run=True)
 
-    def output_size(self, relation: Relation | None) -> OutputSize | None:
-        """The size of the output, whose relation to the input is given."""
+    def output_size(
+        self, relation: Relation | None, found: AxisResolutions
+    ) -> OutputSize | None:
+        """The size of the output, whose relation to the input is given.
+
+        None if it is another one at small sizes: a slice whose ends are numbers takes
+        less of those.
+        """
         shape = self.question.inference.shape(self.output)
         place, axis_map = _followed(relation, self.question, self.axis)
         if shape is None or place is None:
@@ -627,7 +636,15 @@ class _AxisAnalysis:
         own = math.lcm(*(rate.numerator for rate in axis_map.rates if rate))
         of_all = math.lcm(own, self._period(of_all=True))
         known = self._as_function(shape[place], own)
-        return known or self._as_function(shape[place], of_all)
+        known = known or self._as_function(shape[place], of_all)
+        for size in range(found.smallest, found.smallest + SIZES_TRIED):
+            at_size = self._at(size)
+            if known is None or self._obstacle(at_size) is not None:
+                continue
+            real = (at_size.inference.shape(self.output) or ())[place]
+            if size not in found.exceptions and real != known(size):
+                return None
+        return known
 
     def _as_function(self, size: Size, period: int) -> OutputSize | None:
         """A size as a function of that of the input, if it is one of this period."""

@@ -525,3 +525,10 @@ def test_sizes_at_which_maps_do_not_meet():
         for size in (5, 7, 101):
             with pytest.raises(ReceptiveFieldError, match="cannot be run at size"):
                 axis.at(size)
+
+
+def test_a_slice_with_constant_ends_takes_less_of_small_images():
+    keras = pytest.importorskip("keras")
+    image = keras.Input((None, None, 1))
+    found = resolutions(keras.Model(image, image[:, :10, :10]))
+    assert [axis.output_size for axis in found.axes] == [None, None]
