@@ -20,7 +20,7 @@ from receptive_field.graph import boxes
 from receptive_field.graph.boxes import Box, Group
 from receptive_field.graph.graph import Tensor
 from receptive_field.inference import Inference
-from receptive_field.ops import rule_of
+from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Taps
 from receptive_field.result import ReceptiveField, SpatialAxis
 from receptive_field.support import Support
@@ -112,11 +112,17 @@ def _mixes_channels(scope: Scope, inference: Inference, index: int) -> bool:
     op = rule_of(node)
     if op is None or op.products is None or len(node.inputs) < 2:
         return True
+    if op.layout is None:
+        return False
+    number, spatial = op.layout(Call(node, inference))
     kernel = inference.shape(node.inputs[1]) or ()
-    pairs = ((node.inputs[0], -2), ((index, 0), -1))
-    return len(kernel) > 2 and all(
-        kernel[place] in (inference.shape(tensor) or ())[1:] for tensor, place in pairs
-    )
+    pairs = ((node.inputs[number], -2), ((index, 0), -1))
+    for tensor, place in pairs:
+        shape = inference.shape(tensor) or ()
+        channels = [n for axis, n in enumerate(shape) if axis and axis not in spatial]
+        if len(kernel) < 3 or channels != [kernel[place]]:
+            return False
+    return True
 
 
 def _bound_if_partial(box: Box) -> Box:
@@ -143,9 +149,11 @@ def windows_as_boxes(axes: Sequence[SpatialAxis], features: Features) -> list[Bo
         positions = np.zeros(1, dtype=np.int64)
         if axis.output_axis is not None:
             positions = features[axis.output_axis]
-        firsts, lasts = axis.map.evaluate(positions)
         indices = np.arange(axis.input_size or 0)
-        seen = (indices >= firsts[:, None]) & (indices <= lasts[:, None])
+        seen = np.ones((len(positions), len(indices)), dtype=bool)
+        if not axis.map.is_floating:  # Else nobody knows where the windows are.
+            firsts, lasts = axis.map.evaluate(positions)
+            seen = (indices >= firsts[:, None]) & (indices <= lasts[:, None])
         outputs = () if axis.output_axis is None else (axis.output_axis,)
         seen = seen.astype(bool)
         groups.append(Group(outputs, (place,), seen if outputs else seen[0]))
