@@ -134,8 +134,9 @@ class Scope:
 
     def reaches(self, index: int) -> bool:
         """Whether anything of the input is known, so far, to reach a node."""
+        carries = self.carries
         for tensor in self.graph.nodes[index].inputs:
-            if self.carries[tensor[0]] and self._carries(tensor):
+            if carries[tensor[0]] and self._carries(tensor):
                 return True
         return False
 
@@ -152,34 +153,43 @@ def find_scope(
     input_tensor: Tensor,
     outputs: Sequence[int],
     stop_propagation: Sequence[str] = (),
-    constant: Collection[int] = (),
+    constant: Callable[[Collection[int]], Collection[int]] | None = None,
 ) -> Scope:
     """What lies between the input and the outputs.
 
-    Nodes that are ``constant`` carry nothing.
+    Nodes that are ``constant``, of those that the outputs are computed from, carry
+    nothing.
     """
     start = input_tensor[0]
     order, closing = topological_order(graph, outputs, [start], stop_propagation)
     scope = Scope(
         graph, input_tensor, [], bytearray(len(graph)), tuple(stop_propagation)
     )
-    scope.carries[start] = 1
-    groups: Iterable[list[int]] = ([index] for index in order)
-    if closing:
-        groups = strongly_connected(graph, order, closing)
-    for group in groups:
+    carries = scope.carries
+    carries[start] = 1
+    fixed = constant(order) if constant is not None else ()
+    nodes = graph.nodes
+    if not closing:
+        for index in order:
+            if index == start or index in fixed or not scope.reaches(index):
+                continue
+            if not _cuts(nodes[index]):
+                carries[index] = 1
+                scope.order.append(index)
+        return scope
+    for group in strongly_connected(graph, order, closing):
         if start in group:
             continue
         if not any(scope.reaches(index) for index in group):
             continue
-        active = [i for i in group if i not in constant and not _cuts(graph.nodes[i])]
+        active = [i for i in group if i not in fixed and not _cuts(nodes[i])]
         if not any(scope.reaches(index) for index in active):
             continue
         for index in active:
-            scope.carries[index] = 1
-        if len(group) > 1 or (closing and group[0] in map(itemgetter(0), closing)):
+            carries[index] = 1
+        if len(group) > 1 or group[0] in map(itemgetter(0), closing):
             scope.loops[len(scope.order)] = len(scope.order) + len(active)
-            if not any(_is_loop(graph.nodes[index]) for index in group):
+            if not any(_is_loop(nodes[index]) for index in group):
                 scope.cycle.update(active)
         scope.order += active
     return scope

@@ -51,9 +51,10 @@ class Inference:
         if tensor in self._given:
             return self._given[tensor]
         index, number = tensor
-        if index not in self._shapes:
+        shapes = self._shapes.get(index)
+        if shapes is None:
             self._fill(self._shapes, index, self._compute_shapes, self._shape_inputs)
-        shapes = self._shapes[index]
+            shapes = self._shapes[index]
         return shapes[number] if number < len(shapes) else None
 
     def output_count(self, index: int) -> int | None:
@@ -79,23 +80,24 @@ class Inference:
         inputs_of: Callable[[int], Sequence[int]],
     ) -> None:
         """Computes for a node after all that it builds upon."""
-        if all(i in known for i in inputs_of(index)):
-            known[index] = compute(index)
-            return
         stack, opened = [index], set[int]()
         while stack:
             current = stack[-1]
             if current in known:
                 stack.pop()
-            elif current in opened:
-                known[current] = compute(current)
-                stack.pop()
-            else:
-                opened.add(current)
-                # What is open already is a cycle: nothing is known of it there.
+                continue
+            if current not in opened:
                 waiting = [i for i in inputs_of(current) if i not in known]
-                known.update({i: () for i in waiting if i in opened})
-                stack += [i for i in waiting if i not in opened]
+                if waiting:
+                    opened.add(current)
+                    for below in waiting:
+                        if below in opened:  # A cycle: nothing is known of it there.
+                            known[below] = ()
+                        else:
+                            stack.append(below)
+                    continue
+            known[current] = compute(current)
+            stack.pop()
 
     def _op(self, index: int) -> Op | None:
         return rule_of(self.graph.nodes[index])

@@ -285,12 +285,13 @@ def _weights(question: Question) -> dict[str, Weight]:
     A kernel sums up to one; what is added to the features is zero; everything else,
     such as a factor, is near one.
     """
-    inference, nodes = question.inference, question.scope.graph.nodes
+    inference, graph = question.inference, question.scope.graph
+    nodes = graph.nodes
     scales = _scales(question)
     shapes: dict[int, tuple[Any, int]] = {
         index: (inference.shape((index, 0)), 0) for index in scales
     }
-    for node in nodes:
+    for node in graph:
         if node.op in READING:
             call, (index, _) = Call(node, inference), node.inputs[0]
             while nodes[index].inputs:  # Into the calls and loops around it.

@@ -172,7 +172,7 @@ def get_layer_params(
     """
     definitions = dict(name_to_node)
     definitions[node.name] = node
-    graph = Graph(definitions.values())
+    graph = Graph([*definitions.values()])
     op = OPS.get(node.op)
     windows: Sequence[Window] | None = None
     if op is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -124,7 +125,7 @@ class Question:
             outputs, known = {graph.name_of(end): end}, [end[0]]
         reached = range(len(graph)) if outputs is None else known
         inference = Inference(graph, trains_batch_norm=as_in_graph)
-        moments = set() if as_in_graph else batch_moments(graph, inference)
+        moments = None if as_in_graph else partial(batch_moments, graph, inference)
         scope = find_scope(graph, start, reached, stop, moments)
         for name, (index, number) in (outputs or {}).items():
             count = inference.output_count(index) if number else None
@@ -433,9 +434,8 @@ def _only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Te
     """The placeholder that the outputs depend on, if there is one that can be meant."""
     inference = Inference(graph)
     found = []
-    for node in graph:
-        dtype = Call(node, inference).attribute("dtype")
-        if node.op in ("Placeholder", "PlaceholderV2") and dtype != RESOURCE:
+    for node in graph.of_ops("Placeholder", "PlaceholderV2"):
+        if Call(node, inference).attribute("dtype") != RESOURCE:
             shape = inference.shape((node.index, 0))
             if shape is None or len(shape) > 2:
                 scope = find_scope(graph, (node.index, 0), outputs, stop)

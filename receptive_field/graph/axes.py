@@ -242,6 +242,9 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
             above = upper[slot.axis]
             if axis_map is IDENTITY:
                 return above
+            if len(above) == 1:
+                thread = _mapped(above[0], axis_map)
+                return (thread,) if thread.factors else ()
             return _distinct(_mapped(thread, axis_map) for thread in above)
     return _distinct(
         itertools.chain.from_iterable(_thread_through(upper, t) for t in axis)

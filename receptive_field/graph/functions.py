@@ -8,7 +8,7 @@ cycle through Merge and NextIteration, as TensorFlow 1 writes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,7 @@ class Definition:
 
 
 def flattened(
-    definitions: Iterable[Any], functions: Iterable[Any] = (), name: str = "graph"
+    definitions: Sequence[Any], functions: Iterable[Any] = (), name: str = "graph"
 ) -> Graph:
     """The graph of these nodes, with all function calls written out.
 
@@ -63,7 +63,7 @@ class _Writer:
 
     def write(self) -> None:
         # Nodes that are appended on the way are visited in their turn.
-        for node in self.graph.nodes:
+        for node in self.graph:
             attributes = node.definition.attr
             if node.op in CALLS:
                 self._call(node, attributes[CALLS[node.op]].func.name)

@@ -1,12 +1,13 @@
 """A graph of nodes, read lazily from a GraphDef-like message.
 
 A GraphDef message is anything with TensorFlow's fields: this library's own messages
-or those of a caller's TensorFlow. Only names are read up front; inputs and attributes
-of a node are decoded when somebody asks.
+or those of a caller's TensorFlow. Only names are read up front; a node is made, and
+its inputs and attributes are decoded, when somebody asks.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,24 +66,22 @@ class Node:
         # Python comes here for what is not set yet.
         if name != "inputs":
             raise AttributeError(name)
-        self.inputs = tuple(self._read())
+        self.inputs = self.graph.inputs_of(self.definition, self.frame)
         return self.inputs
 
-    def _read(self) -> Iterator[Tensor]:
-        frame = self.frame
-        names = {} if frame.arguments else frame.names
-        for text in self.definition.input:
-            index = names.get(text)
-            if index is not None:
-                yield index, 0
-            elif not text.startswith("^"):
-                tensor = self.graph.resolve(text, frame)
-                if tensor is None:
-                    raise GraphError(
-                        f"node {self.name!r} reads {text!r}, which is not in the "
-                        "graph. The graph is incomplete: was it cut or truncated?"
-                    )
-                yield tensor
+
+class _Nodes(dict[int, Node]):
+    """Nodes by index, made when somebody asks."""
+
+    def __init__(self, graph: Graph, definitions: Sequence[Any], root: Frame) -> None:
+        self.graph = graph
+        self.definitions = definitions
+        self.root = root
+
+    def __missing__(self, index: int) -> Node:
+        node = Node(self.graph, index, self.definitions[index], self.root)
+        self[index] = node
+        return node
 
 
 class Graph:
@@ -92,27 +91,55 @@ class Graph:
       GraphError: if two nodes have one name.
     """
 
-    def __init__(self, definitions: Iterable[Any], name: str = "graph") -> None:
+    def __init__(self, definitions: Sequence[Any], name: str = "graph") -> None:
         self.name = name
         self.overrides: dict[int, Any] = {}
         """Index of a node -> rules that were stated for it by hand."""
         root = Frame()
         self.index_of = root.names
-        self.nodes = [Node(self, i, d, root) for i, d in enumerate(definitions)]
-        self.index_of.update({node.name: node.index for node in self.nodes})
-        if len(self.index_of) < len(self.nodes):
-            twice = [n.name for n in self.nodes if self.index_of[n.name] != n.index]
+        self.index_of.update({d.name: i for i, d in enumerate(definitions)})
+        self.nodes = _Nodes(self, definitions, root)
+        self._count = len(definitions)
+        if len(self.index_of) < self._count:
+            twice = next(
+                d.name for i, d in enumerate(definitions) if self.index_of[d.name] != i
+            )
             raise GraphError(
-                f"two nodes of the graph are named {twice[0]!r}; names must be unique."
+                f"two nodes of the graph are named {twice!r}; names must be unique."
             )
 
     def append(self, definition: Any, frame: Frame) -> Node:
         """Adds a node whose inputs are looked up in a frame."""
-        node = Node(self, len(self.nodes), definition, frame)
-        self.nodes.append(node)
+        node = Node(self, self._count, definition, frame)
+        self.nodes[self._count] = node
+        self._count += 1
         frame.names[definition.name] = node.index
         self.index_of.setdefault(node.name, node.index)
         return node
+
+    def inputs_of(self, definition: Any, frame: Frame) -> tuple[Tensor, ...]:
+        """The tensors that a node reads.
+
+        Raises:
+          GraphError: if one is not in the graph.
+        """
+        names = {} if frame.arguments else frame.names
+        try:  # Mostly, all are plain names.
+            return tuple([(names[text], 0) for text in definition.input])
+        except KeyError:
+            return tuple(self._resolved(definition, frame))
+
+    def _resolved(self, definition: Any, frame: Frame) -> Iterator[Tensor]:
+        for text in definition.input:
+            if not text.startswith("^"):
+                tensor = self.resolve(text, frame)
+                if tensor is None:
+                    raise GraphError(
+                        f"node {frame.scope + definition.name!r} reads {text!r}, which "
+                        "is not in the graph. The graph is incomplete: was it cut or "
+                        "truncated?"
+                    )
+                yield tensor
 
     def resolve(self, text: str, frame: Frame) -> Tensor | None:
         """The tensor that an input means; None if there is none.
@@ -132,10 +159,21 @@ class Graph:
         return index, number
 
     def __len__(self) -> int:
-        return len(self.nodes)
+        return self._count
 
     def __iter__(self) -> Iterator[Node]:
-        return iter(self.nodes)
+        for index in itertools.count():
+            if index >= self._count:  # Nodes may be appended on the way.
+                return
+            yield self.nodes[index]
+
+    def of_ops(self, *ops: str) -> Iterator[Node]:
+        """The nodes of some op types, in order."""
+        nodes, definitions = self.nodes, self.nodes.definitions
+        for index in range(self._count):
+            found = nodes[index] if index in nodes else definitions[index]
+            if found.op in ops:
+                yield nodes[index]
 
     def node(self, name: str) -> Node:
         """The node of this name.
@@ -189,7 +227,7 @@ def topological_order(
     prefixes = tuple(stop_propagation)
     order: list[int] = []
     closing: list[tuple[int, int]] = []
-    state = bytearray(len(nodes))  # 0: not seen, 1: being visited, 2: done
+    state = bytearray(len(graph))  # 0: not seen, 1: being visited, 2: done
     for output in outputs:
         if state[output]:
             continue

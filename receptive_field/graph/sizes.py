@@ -90,14 +90,19 @@ class Symbolic:
     __repr__ = __str__
 
     def __add__(self, other: Any) -> Size:
+        if isinstance(other, int) and not other:
+            return self
         terms = dict(self.terms)
         for monomial, factor in _terms(other).items():
-            terms[monomial] = terms.get(monomial, Fraction(0)) + factor
+            known = terms.get(monomial)
+            terms[monomial] = factor if known is None else known + factor
         return _simplest(terms)
 
     __radd__ = __add__
 
     def __mul__(self, other: Any) -> Size:
+        if isinstance(other, (int, Fraction)):
+            return _simplest({m: factor * other for m, factor in self.terms.items()})
         terms: dict[Monomial, Fraction] = {}
         for one, factor in self.terms.items():
             for two, times in _terms(other).items():

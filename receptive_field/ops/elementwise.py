@@ -81,7 +81,10 @@ def _relations(call: Call, output: int) -> Relations:
 
 
 def _shapes(call: Call) -> Sequence[Shape]:
-    return [broadcast(call, *(call.shape(i) for i in range(len(call))))]
+    shapes = [call.shape(i) for i in range(len(call))]
+    if all(shape == shapes[0] for shape in shapes):
+        return shapes[:1]
+    return [broadcast(call, *shapes)]
 
 
 def _values(function: Callable[..., Any]) -> Callable[[Call], Sequence[Value]]:

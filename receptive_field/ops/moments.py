@@ -7,23 +7,25 @@ which are constants at inference.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.ops.registry import Call, Knowledge
 
 
-def batch_moments(graph: Graph, knowledge: Knowledge) -> set[int]:
-    """The nodes that compute the mean and variance of a batch, by index."""
+def batch_moments(graph: Graph, knowledge: Knowledge, among: Iterable[int]) -> set[int]:
+    """Those of some nodes that compute the mean and variance of a batch, by index."""
+    means = [index for index in among if graph.nodes[index].op == "Mean"]
+    if not means:
+        return set()
     found: set[int] = set()
     squares: dict[Tensor, Node] = {}
-    for node in graph:
-        if node.op == "SquaredDifference":
-            mean = _mean_of(graph, node, knowledge)
-            if mean is not None:
-                found.add(mean.index)
-                squares[node.index, 0] = mean
-    for node in graph:
-        if squares and node.op == "Mean" and node.inputs[0] in squares:
-            found.add(node.index)
+    for node in graph.of_ops("SquaredDifference"):
+        mean = _mean_of(graph, node, knowledge)
+        if mean is not None:
+            found.add(mean.index)
+            squares[node.index, 0] = mean
+    found.update(i for i in means if graph.nodes[i].inputs[0] in squares)
     return found
 
 

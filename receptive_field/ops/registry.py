@@ -66,9 +66,7 @@ class Call:
 
     def shape(self, number: int) -> Shape:
         """The shape of an input; None if its rank is unknown."""
-        if number >= len(self):
-            self.fail(f"has {len(self)} inputs, needs {number + 1}")
-        return self.knowledge.shape(self.node.inputs[number])
+        return self.knowledge.shape(self._input(number))
 
     def output_shape(self, number: int = 0) -> Shape:
         """The shape of an output."""
@@ -98,9 +96,13 @@ class Call:
 
     def value(self, number: int) -> Value:
         """The constant value of an input, or None if it is not known."""
-        if number >= len(self):
+        return self.knowledge.value(self._input(number))
+
+    def _input(self, number: int) -> Tensor:
+        try:
+            return self.node.inputs[number]
+        except IndexError:
             self.fail(f"has {len(self)} inputs, needs {number + 1}")
-        return self.knowledge.value(self.node.inputs[number])
 
     def is_constant(self, number: int) -> bool:
         """Whether an input is known to depend on nothing, though perhaps not its value.
@@ -189,8 +191,9 @@ def plain(attribute: Any) -> Any:
     """An AttrValue message as a Python value; shapes as tuples with None."""
     kind = attribute.WhichOneof("value")
     if kind == "list":
-        if attribute.list.i:
-            return list(attribute.list.i)
+        integers = list(attribute.list.i)
+        if integers:
+            return integers
         fields = attribute.list.ListFields()
         return [_plain(v) for v in fields[0][1]] if fields else []
     return _plain(getattr(attribute, kind)) if kind else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -258,7 +259,10 @@ class _Join:
         return numbers
 
     def axis(self, call: Call) -> int | None:
-        shapes = [call.shape(number) for number in self.parts(call)]
+        return call.once(partial(self._axis, call))
+
+    def _axis(self, call: Call) -> int | None:
+        shapes = (call.shape(number) for number in self.parts(call))
         rank = next((len(shape) for shape in shapes if shape is not None), None)
         axis = call.integer(self.axis_input % len(call))
         return None if rank is None or axis is None else axis % rank
@@ -274,9 +278,9 @@ class _Join:
         whole = list(known[0])
         whole[axis] = total if len(known) == len(shapes) else call.unknown_size(axis)
         for other, size in enumerate(whole):
-            sizes = [shape[other] for shape in known]
             if other == axis:
                 continue
+            sizes = [shape[other] for shape in known]
             numbers = {s for s in sizes if isinstance(s, int)}
             if len(numbers) > 1:
                 call.fail(f"joins inputs of shapes {known} along axis {axis}")
@@ -289,21 +293,23 @@ class _Join:
         offset: Size | None = 0
         # Beside nothing but constants, the only other part is padded by them.
         varying = (n for n in self.parts(call) if not call.is_constant(n))
-        others = list(itertools.islice(varying, 2))
+        several = len(list(itertools.islice(varying, 2))) > 1
+        joined = call.output_shape() if several and axis is not None else None
         for number in self.parts(call):
             shape = call.shape(number)
             if axis is None or shape is None:
                 relations.append(call.all_of(number, exact=False))
                 offset = None
                 continue
-            maps: list[AxisMap | None] = [IDENTITY] * len(shape)
-            unknown = call.unknown_offset(axis, number)
-            maps[axis] = _piece_of_whole(offset, unknown)
-            relation = local(maps)
-            if len(others) > 1:
-                total = (call.output_shape() or shape)[axis]
+            whole = shift(-offset) if isinstance(offset, int) and offset else IDENTITY
+            if not isinstance(offset, int):
+                unknown = call.unknown_offset(axis, number)
+                whole = IDENTITY.with_unknown_offset(unknown)
+            piece = None
+            if several:
+                total = (joined or shape)[axis]
                 piece = _piece(axis, offset, shape[axis], total)
-                relation = part(relation, axis, piece)
+            relation = _part(len(shape), axis, whole, several, piece)
             relations.append(None if shape[axis] == 0 else relation)
             offset = None if offset is None else offset + shape[axis]
         relations.insert(self.axis_input % len(call), None)
@@ -317,11 +323,13 @@ class _Join:
         return [np.concatenate(known, axis)]
 
 
-def _piece_of_whole(offset: Size | None, unknown: Hashable) -> AxisMap:
-    """Where a part lies in the whole."""
-    if isinstance(offset, int):
-        return shift(-offset) if offset else IDENTITY
-    return IDENTITY.with_unknown_offset(unknown)
+@lru_cache(maxsize=1024)
+def _part(
+    rank: int, axis: int, place: AxisMap, varies: bool, piece: Piece | None
+) -> Relation:
+    """The relation to an input that lies at some place of the joined axis."""
+    relation = local(place if a == axis else IDENTITY for a in range(rank))
+    return part(relation, axis, piece) if varies else relation
 
 
 def _piece(axis: int, offset: Size | None, size: Size, total: Size) -> Piece | None:

@@ -39,6 +39,8 @@ def named_shape(
     """A shape with a name for every size that is not known."""
     if sizes is None:
         return None
+    if None not in sizes:
+        return tuple(sizes)  # type: ignore[arg-type]
     return tuple(
         call.unknown_size(axis, number) if size is None else size
         for axis, size in enumerate(sizes)

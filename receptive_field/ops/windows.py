@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import floor
+from typing import NamedTuple
 
 from receptive_field.axis_map import (
     IDENTITY,
@@ -141,6 +142,8 @@ def _extent(kernel: int, stride: int, dilation: int) -> int:
 
 def output_size(call: Call, size: Size, w: Window) -> Size:
     """The size of a map after a window has slid over one of ``size``."""
+    if w.stride == 1 and w.total_padding == w.extent - 1:
+        return size
     if call.attribute("padding", "VALID") == "SAME":
         return ceiling_division(size, w.stride)
     assert w.total_padding is not None
@@ -174,11 +177,11 @@ def _sliding(
     call: Call,
     rank: int,
     axes: tuple[int, ...],
-    windows: Sequence[Window],
+    windows: tuple[Window, ...],
     make: MakeMap,
 ) -> Relation:
     """The same, with offsets that may be unknown."""
-    placed = _placed(rank, axes, tuple(windows), make)
+    placed = _placed(rank, axes, windows, make)
     if all(w.padding is not None for w in windows):
         return placed
     found = list(placed.axes)
@@ -188,6 +191,15 @@ def _sliding(
             offset = call.unknown_offset(axis)
             found[axis] = follow(axis, axis_map.with_unknown_offset(offset))
     return Relation(tuple(found))
+
+
+class _Placed(NamedTuple):
+    """The windows of one op, and where they slide."""
+
+    shape: tuple[Size, ...]
+    """Of what they slide over."""
+    axes: tuple[int, ...]
+    windows: tuple[Window, ...]
 
 
 class _Family:
@@ -207,26 +219,32 @@ class _Family:
         vectorised = "VECT" in (call.attribute("data_format") or "")
         return call.known_shape(0, self.rank + vectorised)
 
-    def windows(self, call: Call) -> list[Window]:
-        return call.once(lambda: self._windows(call))
+    def windows(self, call: Call) -> tuple[Window, ...]:
+        return self.placed(call).windows
 
-    def _windows(self, call: Call) -> list[Window]:
+    def placed(self, call: Call) -> _Placed:
+        return call.once(partial(self._placed, call))
+
+    def _placed(self, call: Call) -> _Placed:
         axes, shape = self.axes(call), self.input_shape(call)
         kernel = self.kernel(call, axes)
         strides = self.strides(call, axes, len(shape))
         dilations = self.dilations(call, axes, len(shape))
-        return [
-            window(
-                call,
-                kernel[i],
-                strides[i],
-                dilations[i],
-                shape[axis],
-                axis,
-                self.least_padding,
-            )
-            for i, axis in enumerate(axes)
-        ]
+        windows = tuple(
+            [
+                window(
+                    call,
+                    kernel[i],
+                    strides[i],
+                    dilations[i],
+                    shape[axis],
+                    axis,
+                    self.least_padding,
+                )
+                for i, axis in enumerate(axes)
+            ]
+        )
+        return _Placed(shape, axes, windows)
 
     def strides(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
         return _per_axis(call, "strides", axes, rank)
@@ -235,13 +253,14 @@ class _Family:
         return _per_axis(call, "dilations", axes, rank)
 
     def relations(self, call: Call, output: int) -> Relations:
-        rank = len(self.input_shape(call))
-        data = _sliding(call, rank, self.axes(call), self.windows(call), convolution)
+        shape, axes, windows = self.placed(call)
+        data = _sliding(call, len(shape), axes, windows, convolution)
         return [data, *(call.all_of(i) for i in range(1, len(call)))]
 
     def shapes(self, call: Call) -> Sequence[Shape]:
-        shape = list(self.input_shape(call))
-        for axis, w in zip(self.axes(call), self.windows(call), strict=True):
+        below, axes, windows = self.placed(call)
+        shape = list(below)
+        for axis, w in zip(axes, windows, strict=True):
             shape[axis] = output_size(call, shape[axis], w)
         channel = self.channels(call)
         if channel is not None and len(shape) == self.rank:
@@ -479,9 +498,8 @@ class _Transposed(_Convolution):
         return self._output_shape(call)
 
     def relations(self, call: Call, output: int) -> Relations:
-        data = _sliding(
-            call, self.rank, self.axes(call), self.windows(call), transposed_convolution
-        )
+        _, axes, windows = self.placed(call)
+        data = _sliding(call, self.rank, axes, windows, transposed_convolution)
         return [None, call.all_of(1), data]
 
     def shapes(self, call: Call) -> Sequence[Shape]:
