@@ -57,7 +57,7 @@ from receptive_field.layout import Resolution
 from receptive_field.question import Options, Question, ask
 from receptive_field.result import ReceptiveField
 from receptive_field.sources import load
-from receptive_field.sources.keras_models import keras_of
+from receptive_field.sources.tensorflow_objects import keras_of
 
 Array = NDArray[np.float64]
 

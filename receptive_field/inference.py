@@ -80,6 +80,9 @@ class Inference:
         inputs_of: Callable[[int], Sequence[int]],
     ) -> None:
         """Computes for a node after all that it builds upon."""
+        if all(map(known.__contains__, inputs_of(index))):
+            known[index] = compute(index)
+            return
         stack, opened = [index], set[int]()
         while stack:
             current = stack[-1]

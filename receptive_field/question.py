@@ -36,14 +36,13 @@ from receptive_field.ops.custom import Rule
 from receptive_field.ops.moments import batch_moments
 from receptive_field.ops.registry import Shape
 from receptive_field.overrides import apply_overrides
-from receptive_field.positions import find_support
 from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
 from receptive_field.sources.model import Model
-from receptive_field.support import Support
 
 if TYPE_CHECKING:
     from receptive_field.effective import EffectiveReceptiveField
     from receptive_field.explanation import Explanation
+    from receptive_field.support import Support
 
 StopPropagation = Sequence[str] | str | None
 
@@ -350,6 +349,8 @@ class Asked:
         self, of: ReceptiveField, features: NDArray[Any] | None = None
     ) -> Support:
         """See `ReceptiveField.support`; of some features only, if they are given."""
+        from receptive_field.positions import find_support
+
         if features is None and "support" in self.kept:
             return self.kept["support"]
         question = self.question

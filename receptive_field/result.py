@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from receptive_field.axis_map import INFINITY, AxisMap, Periodic
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.support import Support
 
 if TYPE_CHECKING:
     from receptive_field.effective import EffectiveReceptiveField
     from receptive_field.explanation import Explanation
+    from receptive_field.support import Support
 
 INT64 = np.iinfo(np.int64)
 

@@ -323,7 +323,10 @@ OPS: dict[str, Op] = {}
 def rule_of(node: Node) -> Op | None:
     """The rules of a node: those stated for it by hand, or those of its op type."""
     overrides = node.graph.overrides
-    return (overrides.get(node.index) if overrides else None) or OPS.get(node.op)
+    if overrides and node.index in overrides:
+        stated: Op = overrides[node.index]
+        return stated
+    return OPS.get(node.op)
 
 
 def register(names: str, op: Op) -> None:

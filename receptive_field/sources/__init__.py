@@ -9,13 +9,13 @@ from typing import Any
 from receptive_field.errors import GraphError
 from receptive_field.graph.functions import flattened
 from receptive_field.graph.graph import Graph, Tensor
-from receptive_field.sources import keras_models
 from receptive_field.sources.files import FileContent, WholeGraph, read_file
 from receptive_field.sources.model import Model
 from receptive_field.sources.tensorflow_objects import (
     arguments_of,
     concrete_function_of,
     graph_of,
+    keras_of,
 )
 
 
@@ -40,7 +40,7 @@ def load(model: Any, signature: str | None = None) -> Model:
         model = content
     if hasattr(model, "node") and hasattr(model, "library"):
         return Model(_graph(model), model)
-    if keras_models.keras_of(model) is not None:
+    if keras_of(model) is not None:
         return _from_keras(model)
     function = concrete_function_of(model)
     if function is not None:
@@ -94,6 +94,8 @@ def _from_function(function: Any) -> Model:
 
 
 def _from_keras(model: Any) -> Model:
+    from receptive_field.sources import keras_models
+
     traced = keras_models.trace(model)
     definition = traced.graph.as_graph_def(add_shapes=True)
     graph = _graph(definition)

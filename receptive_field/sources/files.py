@@ -12,14 +12,13 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
-from google.protobuf import message, text_format
+from google.protobuf import message
 
 from receptive_field.errors import GraphError
-from receptive_field.sources import keras_models
 from receptive_field.sources.messages import GraphDef, MetaGraphDef, SavedModel
-from receptive_field.sources.text import TextGraph, index
 from receptive_field.sources.wire import DamagedError, FileBytes, without_weights
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -60,6 +59,8 @@ def read_file(
         with _content(path) as content:
             head = content[:4096]
             if head.startswith((_ZIP_MAGIC, _HDF5_MAGIC)):
+                from receptive_field.sources import keras_models
+
                 return keras_models.read(path)
             if not head.strip() and not content[:].strip():
                 raise GraphError(f"{path!r} is empty; a GraphDef was expected.")
@@ -68,9 +69,9 @@ def read_file(
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise GraphError(f"cannot read {path!r}: {reason}.") from None
-    if isinstance(parsed, (GraphDef, TextGraph)):
-        return FileContent(parsed)
-    return _signature(parsed, path, signature)
+    if isinstance(parsed, (MetaGraphDef, SavedModel)):
+        return _signature(parsed, path, signature)
+    return FileContent(parsed)
 
 
 @contextmanager
@@ -150,6 +151,11 @@ def _signature(parsed: Any, path: str, name: str | None) -> FileContent:
 
 
 def _parse_text(content: Any, path: str, whole: bool) -> Any:
+    # A binary graph needs none of this.
+    from google.protobuf import text_format
+
+    from receptive_field.sources.text import index
+
     try:
         text = content[:].decode("utf-8")
         indexed = None if whole else index(text)
@@ -189,7 +195,7 @@ def _parse_binary(content: Any, path: str, whole: bool) -> Any:
 
 
 def _has_nodes(graph_def: Any) -> bool:
-    return bool(graph_def.node) and all(node.op for node in graph_def.node)
+    return bool(graph_def.node) and all(map(attrgetter("op"), graph_def.node))
 
 
 _KINDS: dict[Any, Callable[[Any], bool]] = {

@@ -9,7 +9,6 @@ inference) still has one.
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,8 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from receptive_field.errors import GraphError
-
-LAYER_MODULES = ("keras", "tf_keras")
+from receptive_field.sources.tensorflow_objects import keras_of
 
 
 @dataclass(slots=True)
@@ -58,16 +56,6 @@ class TracedModel:
                 f"call is meant: {', '.join(map(repr, names))}."
             )
         return names[0] if names else None
-
-
-def keras_of(thing: Any) -> Any | None:
-    """The Keras module (keras or tf_keras) that an object is a layer of."""
-    for name in LAYER_MODULES:
-        keras = sys.modules.get(name)
-        layers = getattr(keras, "layers", None)
-        if layers is not None and isinstance(thing, layers.Layer):
-            return keras
-    return None
 
 
 def trace(model: Any) -> TracedModel:

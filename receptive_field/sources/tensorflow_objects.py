@@ -1,7 +1,7 @@
-"""Graphs of objects of the caller's TensorFlow.
+"""Graphs of objects of the caller's TensorFlow and Keras.
 
-TensorFlow is never imported here. An object of its own can only exist if the caller
-has imported it, so it is looked up in ``sys.modules``.
+Neither is ever imported here. An object of theirs can only exist if the caller has
+imported them, so they are looked up in ``sys.modules``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from receptive_field.errors import GraphError
+
+LAYER_MODULES = ("keras", "tf_keras")
 
 
 def graph_of(thing: Any) -> Any | None:
@@ -29,6 +31,16 @@ def graph_of(thing: Any) -> Any | None:
             "this tensor was computed eagerly and belongs to no graph; build it inside "
             "a tf.Graph."
         ) from None
+
+
+def keras_of(thing: Any) -> Any | None:
+    """The Keras module (keras or tf_keras) that an object is a layer of."""
+    for name in LAYER_MODULES:
+        keras = sys.modules.get(name)
+        layers = getattr(keras, "layers", None)
+        if layers is not None and isinstance(thing, layers.Layer):
+            return keras
+    return None
 
 
 def concrete_function_of(thing: Any) -> Any | None:
