@@ -11,6 +11,7 @@ import sys
 
 import pytest
 import shtab
+from graphs import add, conv, graph_def, placeholder
 
 import receptive_field as rf
 from receptive_field.cli.arguments import FILES
@@ -122,7 +123,10 @@ def test_measure(tmp_path):
     image = keras.Input((9, 9, 1))
     layer = keras.layers.Conv2D(1, 3, strides=2, name="layer")
     keras.Model(image, layer(image)).save(tmp_path / "model.keras")
-    done = run("measure", tmp_path / "model.keras", "--feature", "1,3")
+    question = ("measure", tmp_path / "model.keras", "--feature", "1,3")
+    told = json.loads(run(*question, "--format", "json").stdout)
+    assert (told["feature"], told["region"]) == ([1, 3], [[2, 4], [6, 8]])
+    done = run(*question)
     assert done.returncode == 0
     assert done.stdout.splitlines()[1:] == ["  x: 2 to 4 (3)", "  y: 6 to 8 (3)"]
 
@@ -372,6 +376,32 @@ def test_plot(arguments, head, tmp_path):
     assert answer("plot", kind, rf.EXAMPLE_GRAPH, *rest, *question) == ""
     (written,) = tmp_path.iterdir()
     assert written.read_bytes().startswith(head)
+
+
+@pytest.fixture
+def graph(tmp_path):
+    """A file with one convolution, whose padding depends on the size of its input."""
+    file = tmp_path / "graph.pbtxt"
+    one = conv("one", "input", 3, 2, "SAME")
+    file.write_text(str(graph_def(placeholder(), one, add("sum", "one", "input"))))
+    return file
+
+
+def test_messages_speak_of_options(graph):
+    file = graph.with_name("two.pbtxt")
+    ends = (conv("one", "input"), conv("two", "input"))
+    file.write_text(str(graph_def(placeholder(), *ends)))
+    done = run("compute", file)
+    assert done.stderr.endswith("('one', 'two'). Say which with --output.\n")
+    assert answer("compute", file, "--output", "one").splitlines()[3].endswith("3 x 3")
+
+
+def test_explanations_as_json(graph):
+    told = json.loads(answer("compute", graph, "--explain", "--format", "json"))
+    field = rf.compute_receptive_field(graph)
+    said = str(field.explain()).replace("rf.res", "receptive-field res")
+    assert told.pop("explanation") == said
+    assert told == field.to_dict()
 
 
 def test_a_plot_that_fails_leaves_the_old_one(tmp_path):

@@ -157,16 +157,12 @@ def _bounded_regions(field: ReceptiveField, features: Positions) -> Positions:
     regions = field.compute_input_region(features)
     if _unbounded(regions):
         by = ", ".join(map(repr, field.global_nodes[:3]))
+        others = 'global_context="exclude" leaves these paths out.'
         raise ReceptiveFieldError(
             f"the features of {field.output!r} see a whole axis of {field.input!r}"
             + (f", by {by}" if by else "")
-            + ". A region without a bound cannot be drawn; "
-            + (
-                "field.without_global_context() leaves these paths out "
-                '(--exclude-global, global_context="exclude").'
-                if field.local
-                else "and there are no other paths."
-            )
+            + ". A region without a bound cannot be drawn. "
+            + (others if field.local else "There are no other paths.")
         )
     nothing = (regions[..., 1] < regions[..., 0]).any(axis=-1)
     if nothing.any():
@@ -413,8 +409,9 @@ def plot_growth(fields: Mapping[str, ReceptiveField], *, ax: Any = None) -> Any:
     ax.set_ylabel("receptive field size (pixels)")
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_locator(imported("matplotlib.ticker").MaxNLocator(integer=True))
     ax.grid(alpha=0.3)
-    ax.legend(loc="upper left", fontsize="small")
+    ax.legend(loc="lower right", fontsize="small")
     ax.set_title("Growth of the receptive field", fontsize="medium")
     return ax
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import ReceptiveFieldError
@@ -67,6 +66,8 @@ def as_text(field: ReceptiveField) -> str:
 
 def as_html(field: ReceptiveField) -> str:
     """The lines as a table."""
+    from html import escape  # In notebooks only.
+
     rows = "".join(
         f'<tr><th style="text-align:left">{escape(label)}</th>'
         f'<td style="text-align:left">{escape(text)}</td></tr>'

@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +77,8 @@ def as_text(fields: ReceptiveFields) -> str:
 
 def as_html(fields: ReceptiveFields) -> str:
     """All layers as a table that scrolls."""
+    from html import escape  # In notebooks only.
+
     head = "".join(f"<th>{escape(column)}</th>" for column in WITHOUT_COSTS)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(_cell(v))}</td>" for v in row.values()) + "</tr>"
