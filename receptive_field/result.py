@@ -602,8 +602,8 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
 
         >>> import receptive_field as rf
         >>> table = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).to_dataframe()
-        >>> table.set_index("layer").rf_x["InceptionResnetV2/MaxPool_3a_3x3/MaxPool"]
-        15
+        >>> int(table.set_index("layer").rf_x["InceptionResnetV2/Mixed_5b/concat"])
+        63
         """
         from receptive_field.report.tables import as_dataframe
 

@@ -1,5 +1,6 @@
 """What results say of themselves: as text, HTML, plain data and a DataFrame."""
 
+import doctest
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from graphs import constant, conv, graph_def, node, placeholder, pool
 
 import receptive_field as rf
+from receptive_field import result
 
 SIZED = placeholder(sizes=(1, 20, 30, 1))
 MODEL = graph_def(SIZED, conv("conv", "input", (3, 5), 2, "SAME"), pool("pool", "conv"))
@@ -176,3 +178,9 @@ def test_without_pandas_and_without_need_of_it():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert 'pip install "receptive_field[pandas]"' in done.stdout
+
+
+def test_examples_in_docstrings():
+    results = doctest.testmod(result)
+    assert results.attempted
+    assert not results.failed

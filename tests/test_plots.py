@@ -1,6 +1,7 @@
 """That plots show what they must: the coordinates of what is drawn, not its pixels."""
 
 import csv
+import doctest
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from graphs import add, conv, graph_def, node, placeholder, pool
 
 import receptive_field as rf
+from receptive_field.report import plots
 from receptive_field.report.accuracy import Dot, networks_of_paper
 from receptive_field.report.figure import file_axes
 
@@ -281,3 +283,9 @@ def test_the_plots_of_the_documentation_can_be_drawn_again(tmp_path):
     for name in written:
         assert (tmp_path / name).read_bytes().startswith(b"<?xml")
         assert (ROOT / "docs" / "images" / name).exists()
+
+
+def test_examples_in_docstrings():
+    results = doctest.testmod(plots)
+    assert results.attempted
+    assert not results.failed

@@ -525,7 +525,7 @@ def plot_support(
     ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
     ...     input_resolution=[64, 64],
     ... )
-    >>> rf.plot_support(field, [3, 3]).images[0].get_array().max()
+    >>> int(rf.plot_support(field, [3, 3]).images[0].get_array().max())
     2
     """
     (chosen,) = _one(field, feature)
