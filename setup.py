@@ -11,9 +11,11 @@ VERSION = re.search(
     (HERE / "receptive_field" / "__init__.py").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
+PANDAS = ["pandas>=2"]
 PLOT = ["matplotlib>=3.8"]
 TENSORFLOW = ["tensorflow>=2.16.2", "keras>=3.3.3"]
 BENCHMARK = [*TENSORFLOW, "rich>=13"]
+TERMINAL = ["rich>=13", "shtab>=1.6"]
 MANY = ["dask[distributed]>=2024.1", "pyarrow>=14", "rich>=13"]
 
 setup(
@@ -34,16 +36,19 @@ setup(
     extras_require={
         "benchmark": BENCHMARK,
         "many": MANY,
+        "pandas": PANDAS,
         "plot": PLOT,
         "tensorflow": TENSORFLOW,
+        "terminal": TERMINAL,
         "test": [
             *BENCHMARK,
             *MANY,
+            *PANDAS,
             *PLOT,
+            *TERMINAL,
             "hypothesis>=6.80",
             "jax>=0.4",  # Another backend of Keras.
             "mypy>=1.10",
-            "pandas>=2",
             "pytest>=8",
             "pytest-xdist>=3",
             "ruff>=0.6",

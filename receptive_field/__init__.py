@@ -30,6 +30,13 @@ if TYPE_CHECKING:
         get_compute_order,
         get_layer_params,
     )
+    from receptive_field.report.accuracy import plot_accuracy
+    from receptive_field.report.plots import (
+        plot_effective,
+        plot_growth,
+        plot_regions,
+        plot_support,
+    )
     from receptive_field.result import ReceptiveField, ReceptiveFields
     from receptive_field.support import Support
 
@@ -58,6 +65,11 @@ __all__ = [
     "get_layer_params",
     "measure_effective_receptive_field",
     "measure_receptive_field",
+    "plot_accuracy",
+    "plot_effective",
+    "plot_growth",
+    "plot_regions",
+    "plot_support",
     "register_op",
     "resolutions",
     "unsupported_ops",
@@ -79,6 +91,8 @@ _ROOMS = {
         "compute_receptive_field_from_graph_def get_compute_order get_layer_params"
     ),
     "input_sizes": "Resolutions resolutions",
+    "report.accuracy": "plot_accuracy",
+    "report.plots": "plot_effective plot_growth plot_regions plot_support",
     "result": "ReceptiveField ReceptiveFields",
     "support": "Support",
 }

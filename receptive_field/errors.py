@@ -48,13 +48,18 @@ def _some(names: list[str], limit: int = 3) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], what: str = "name") -> str:
     """A sentence that suggests the known names nearest to a wrong one."""
     import difflib  # Only where something went wrong.
 
     names = list(known)
     ending = [other for other in names if other.endswith("/" + name)]
-    close = ending[:3] or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    parts = name.count("/") + 1  # Of a name that is given by its end.
+    tails = {"/".join(other.split("/")[-parts:]): other for other in reversed(names)}
+    close = ending[:3]
+    for known_as in (tails, dict(zip(names, names, strict=True))):
+        found = difflib.get_close_matches(name, known_as, n=3, cutoff=0.5)
+        close = close or [known_as[text] for text in found]
     if close:
         return "Did you mean " + " or ".join(repr(other) for other in close) + "?"
-    return f"The graph has {len(names)} nodes, none with a similar name."
+    return f"No {what} in the graph is similar."

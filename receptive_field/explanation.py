@@ -44,7 +44,7 @@ from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Window
 from receptive_field.ops.windows import same_padding
 from receptive_field.question import Question
-from receptive_field.result import ReceptiveField, SpatialAxis
+from receptive_field.result import ReceptiveField, SpatialAxis, one_line
 
 MOST_PROPOSALS = 4
 """So many ways to align two paths are enough."""
@@ -266,12 +266,12 @@ class Explanation:
 
     def __str__(self) -> str:
         if self.aligned is True:
-            return str(self.field)
+            return one_line(self.field)
         if self.aligned is None:
             return (
-                f"{self.field}: the padding of {_listed(self.unknown_paddings)} "
-                "depends on the size of the input. Give input_resolution, or see "
-                "rf.resolutions."
+                f"{one_line(self.field)}: the padding of "
+                f"{_listed(self.unknown_paddings)} depends on the size of the input. "
+                "Give input_resolution, or see rf.resolutions."
             )
         if self.parts is None:
             return f"misaligned: {' '.join(self.reasons)}"

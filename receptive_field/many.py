@@ -36,6 +36,7 @@ from receptive_field.api import GlobalContext, compute_receptive_field
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.layout import Resolution
 from receptive_field.question import StopPropagation
+from receptive_field.whole_files import replace_file
 
 Path = str | os.PathLike[str]
 Question = Mapping[str, Any]
@@ -457,7 +458,7 @@ class _Results:
                 del self.rows[key]
         with _writing(self.log):
             if self.log in files:  # Without half a row, and those to be redone.
-                _replace(self.log, _csv(Row._fields, *self.rows.values()))
+                replace_file(self.log, _csv(Row._fields, *self.rows.values()))
             self.file = open(self.log, "ab", buffering=0)  # noqa: SIM115
             if self.log not in files:
                 self._write(_csv(Row._fields))
@@ -471,7 +472,7 @@ class _Results:
         self.file.close()
         if self.pyarrow and not isinstance(error, ReceptiveFieldError):
             with _writing(self.path, f" The new rows are in {self.log!r}."):
-                _replace(self.path, _parquet(self.pyarrow, self.rows.values()))
+                replace_file(self.path, _parquet(self.pyarrow, self.rows.values()))
                 os.remove(self.log)
 
     def add(self, row: Row) -> None:
@@ -502,21 +503,6 @@ def _writing(path: str, kept: str = "") -> Iterator[None]:
             f"cannot write {path!r}: {error.strerror or error}.{kept} What was written "
             "stays; once this is mended, the same call goes on from there."
         ) from None
-
-
-def _replace(path: str, content: bytes) -> None:
-    """Puts a whole file in the place of another one, or leaves that as it is."""
-    path = os.path.realpath(path)
-    beside = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        with suppress(OSError):
-            os.remove(beside)
 
 
 def _csv(*rows: Iterable[Any]) -> bytes:

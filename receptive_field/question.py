@@ -27,7 +27,7 @@ from receptive_field.errors import (
     ReceptiveFieldError,
 )
 from receptive_field.graph.axes import Axis, Relation, ranked, source
-from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.sizes import Size
 from receptive_field.inference import RESOURCE, Inference
 from receptive_field.layout import Resolution, input_shape, spatial_layout
@@ -385,6 +385,34 @@ class Asked:
 
         return explain(self.question, of.output, self.output)
 
+    @property
+    def graph(self) -> Graph:
+        """See `Origin`."""
+        return self.question.scope.graph
+
+    @property
+    def op(self) -> str:
+        """See `Origin`."""
+        return self.question.scope.graph.nodes[self.output[0]].op
+
+    def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
+        """See `Origin`; the input itself is one of them."""
+        scope = self.question.scope
+        named: dict[int, list[str]] = {}
+        for name, one in among.items():
+            if isinstance(one.origin, Asked):
+                named.setdefault(one.origin.output[0], []).append(name)
+        below = {scope.input[0]: {self.question.input}}
+        found = []
+        for index in scope.order:
+            read = (below.get(tensor[0], set()) for _, tensor in scope.edges(index))
+            below.setdefault(index, set()).update(*read)
+            for name in named.get(index, ()):
+                found += [(other, name) for other in sorted(below[index])]
+            if index in named:
+                below[index] = set(named[index])
+        return found
+
 
 def _prefixes(stop_propagation: StopPropagation) -> list[str]:
     if isinstance(stop_propagation, str):
@@ -431,8 +459,28 @@ def _only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
     return dict(named)
 
 
-def _only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Tensor:
-    """The placeholder that the outputs depend on, if there is one that can be meant."""
+def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What can be meant by the input and the output of a model, by name.
+
+    That is what it states. If it states none, an input is a placeholder with axes of
+    space, and an output a tensor that depends on one and that nothing reads.
+    """
+    graph = model.graph
+    inputs, outputs = dict(model.inputs), dict(model.outputs)
+    if not inputs:
+        found = _possible_inputs(graph, (), ())
+        inputs = {node.name: (node.index, 0) for node in found}
+    if not outputs:
+        for start in inputs.values():
+            ends = _possible_outputs(graph, start, ())
+            outputs |= {graph.nodes[index].name: (index, 0) for index in ends}
+    return inputs, outputs
+
+
+def _possible_inputs(
+    graph: Graph, outputs: Sequence[int], stop: Sequence[str]
+) -> list[Node]:
+    """The placeholders that can be images, and that outputs, if given, depend on."""
     inference = Inference(graph)
     found = []
     for node in graph.of_ops("Placeholder", "PlaceholderV2"):
@@ -442,6 +490,12 @@ def _only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Te
                 scope = find_scope(graph, (node.index, 0), outputs, stop)
                 if scope.order or not outputs or node.index in outputs:
                     found.append(node)
+    return found
+
+
+def _only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Tensor:
+    """The placeholder that the outputs depend on, if there is one that can be meant."""
+    found = _possible_inputs(graph, outputs, stop)
     if len(found) != 1:
         names = ", ".join(repr(node.name) for node in found[:10])
         whose = " or ".join(repr(graph.nodes[index].name) for index in outputs)
@@ -453,12 +507,17 @@ def _only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Te
     return found[0].index, 0
 
 
-def _only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
-    """The last node that depends on the input, if there is only one."""
+def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[int]:
+    """The nodes that depend on the input, have a rule, and that nothing reads."""
     scope = find_scope(graph, start, range(len(graph)), stop)
     read = {tensor[0] for index in scope.order for _, tensor in scope.edges(index)}
     ends = [index for index in scope.order if index not in read]
-    known = [index for index in ends if rule_of(graph.nodes[index])]
+    return [index for index in ends if rule_of(graph.nodes[index])]
+
+
+def _only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
+    """The last node that depends on the input, if there is only one."""
+    known = _possible_outputs(graph, start, stop)
     if len(known) != 1:
         names = ", ".join(repr(graph.nodes[index].name) for index in known[:10])
         raise NodeNotFoundError(

@@ -17,6 +17,7 @@ from receptive_field.errors import ReceptiveFieldError
 if TYPE_CHECKING:
     from receptive_field.effective import EffectiveReceptiveField
     from receptive_field.explanation import Explanation
+    from receptive_field.graph.graph import Graph
     from receptive_field.support import Support
 
 INT64 = np.iinfo(np.int64)
@@ -54,6 +55,17 @@ class Origin(Protocol):
 
     def explain(self, of: ReceptiveField) -> Explanation:
         """Why the graph is misaligned."""
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that it is about."""
+
+    @property
+    def op(self) -> str:
+        """The op type of the output."""
+
+    def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
+        """Which tensors are computed from which, with none of the others in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +141,35 @@ class ReceptiveField:
             yield from values.tolist()
 
     def __str__(self) -> str:
-        def numbers(values: NDArray[Any]) -> str:
-            return " x ".join(map(str, values.tolist()))
+        # What is said of results is a room above this one.
+        from receptive_field.report.summary import as_text
 
-        aligned = {True: "aligned", False: "misaligned", None: "alignment unknown"}
-        return (
-            f"receptive field of {self.output} in {self.input}: "
-            f"size {numbers(self.size)}, stride {numbers(self.stride)}, "
-            f"padding {numbers(self.padding)} ({aligned[self.aligned]}"
-            f"{'' if self.exact else ', upper bound'})"
-        )
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from receptive_field.report.summary import as_html
+
+        return as_html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that is known, as plain data that JSON can hold.
+
+        Returns:
+          ``graph`` (its file, if there is one), ``input`` and ``output`` by name; lists
+          with one entry per axis, x first: ``input_size``, ``output_size``, ``size``,
+          ``stride``, ``padding`` and ``first_center``; ``aligned``, ``exact`` and
+          ``global_nodes``; and ``local``, the same numbers without paths over a whole
+          axis, where there are such paths and others. What is not known is None;
+          ``"inf"`` is a size without a bound, ``"1/2"`` a stride that is no integer.
+
+        >>> import receptive_field as rf
+        >>> rf.compute_receptive_field(rf.EXAMPLE_GRAPH).to_dict()["stride"]
+        [32, 32]
+        """
+        from receptive_field.report.summary import as_dict
+
+        return as_dict(self)
 
     @property
     def size(self) -> NDArray[Any]:
@@ -492,7 +523,7 @@ class ReceptiveField:
         return float(-padding + (size - 1) / 2), float(stride)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ReceptiveFields(Mapping[str, ReceptiveField]):
     """Receptive fields by tensor name, in topological order.
 
@@ -524,6 +555,74 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
 
     def __len__(self) -> int:
         return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"<ReceptiveFields: {len(self)} tensors, {len(self.errors)} errors>"
+
+    def __str__(self) -> str:
+        # What is said of results is a room above this one.
+        from receptive_field.report.tables import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from receptive_field.report.tables import as_html
+
+        return as_html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields and errors as plain data that JSON can hold.
+
+        Returns:
+          ``fields``: name -> `ReceptiveField.to_dict`, in topological order; and
+          ``errors``: name -> message.
+
+        >>> import receptive_field as rf
+        >>> found = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).to_dict()
+        >>> found["fields"]["InceptionResnetV2/MaxPool_3a_3x3/MaxPool"]["size"]
+        [15, 15]
+        """
+        return {
+            "fields": {name: field.to_dict() for name, field in self._fields.items()},
+            "errors": {name: str(error) for name, error in self.errors.items()},
+        }
+
+    def to_dataframe(self) -> Any:
+        """A pandas DataFrame with one row for each layer, in topological order.
+
+        Returns:
+          The columns ``layer``, ``op``, for each axis ``output_size_x``, ``rf_x``,
+          ``stride_x``, ``padding_x``, ``center_x`` (of the first feature; then y, z),
+          ``aligned``, ``exact`` and ``error``, which is why a layer has no numbers.
+          What is not known is missing (``pandas.NA``), a size without a bound infinite.
+
+        Raises:
+          ReceptiveFieldError: if pandas is not installed.
+
+        >>> import receptive_field as rf
+        >>> table = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).to_dataframe()
+        >>> int(table.set_index("layer").rf_x["InceptionResnetV2/Mixed_5b/concat"])
+        63
+        """
+        from receptive_field.report.tables import as_dataframe
+
+        return as_dataframe(self)
+
+
+def one_line(field: ReceptiveField) -> str:
+    """The numbers of a field, for a sentence."""
+
+    def numbers(values: NDArray[Any]) -> str:
+        return " x ".join(map(str, values.tolist()))
+
+    aligned = {True: "aligned", False: "misaligned", None: "alignment unknown"}
+    return (
+        f"receptive field of {field.output} in {field.input}: "
+        f"size {numbers(field.size)}, stride {numbers(field.stride)}, "
+        f"padding {numbers(field.padding)} ({aligned[field.aligned]}"
+        f"{'' if field.exact else ', upper bound'})"
+    )
 
 
 def _stride(axis_map: AxisMap) -> int | Fraction | None:

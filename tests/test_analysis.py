@@ -506,10 +506,17 @@ def test_coordinates_of_some_axes():
 
 def test_results_print_what_they_say():
     text = str(rf.compute_receptive_field(ALIGNED))
-    assert text == (
-        "receptive field of output in input: size 3 x 3, stride 4 x 4, "
-        "padding 1 x 1 (aligned)"
-    )
+    assert [line.split(maxsplit=1) for line in text.splitlines()[:2]] == [
+        ["input", "input"],
+        ["output", "output"],
+    ]
+    assert text.splitlines()[3:] == [
+        "receptive field    3 x 3",
+        "effective stride   4 x 4",
+        "effective padding  1 x 1",
+        "aligned            yes",
+        "exact              yes",
+    ]
 
 
 def test_a_hundred_thousand_layers_in_reverse_order():

@@ -3,13 +3,20 @@
 import csv
 import io
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
 
 import pytest
+import shtab
+from graphs import add, conv, graph_def, placeholder
 
 import receptive_field as rf
+from receptive_field.cli.arguments import FILES
 
+CONCAT = "InceptionResnetV2/Mixed_5b/concat"
 POOL = "InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
 
 
@@ -72,15 +79,35 @@ def test_layers_as_csv():
 def test_layers_in_other_forms():
     table, markdown = answer(*LAYERS), answer(*LAYERS, "--format", "markdown")
     assert table.splitlines()[0].split()[:2] == ["layer", "op"]
-    assert f"| {POOL} | MaxPool | 73 | 15 | 4 | 2 | 5 | - | - |" in markdown
-    rows = json.loads(answer(*LAYERS, "--format", "json"))
+    flops = 73 * 73 * 64 * 9
+    assert f"| {POOL} | MaxPool | 73 | 15 | 4 | 2 | 5 | {flops} | 0 |" in markdown
+    rows = json.loads(answer(*LAYERS[:4], "--format", "json"))
     assert rows[0]["receptive field"] == [15, 15]
-    assert rows[0]["FLOPs"] is None
+    assert rows[0]["FLOPs"] is None  # The input's size is not known.
+
+
+def test_columns_of_layers():
+    rows = answer(*LAYERS, "--columns", "stride,Layer,flops", "--format", "csv")
+    assert rows.splitlines()[:2] == ["stride,layer,FLOPs", f"4,{POOL},{73 * 73 * 576}"]
+    table = answer(*LAYERS, "--columns", "stride,layer").splitlines()
+    assert table[0].split() == ["stride", "layer"]
+    assert table[2].split() == ["4", POOL]
 
 
 def test_nodes():
     shown = answer("nodes", rf.EXAMPLE_GRAPH, "Conv2d_1a", "--op", "Conv*")
     assert shown.splitlines()[0] == "Conv2D  InceptionResnetV2/Conv2d_1a_3x3/Conv2D"
+
+
+def test_inputs_and_outputs():
+    assert answer("nodes", rf.EXAMPLE_GRAPH, "--inputs") == "Placeholder  input_image\n"
+    last = "InceptionResnetV2/Conv2d_7b_1x1/Relu"
+    shown = answer("nodes", rf.EXAMPLE_GRAPH, "--outputs", "--inputs")
+    assert [line.split() for line in shown.splitlines()] == [
+        ["Placeholder", "input_image"],
+        ["Relu", last],
+    ]
+    assert answer("nodes", rf.EXAMPLE_GRAPH, "*7b*/Relu").split() == ["Relu", last]
 
 
 def test_resolutions():
@@ -96,7 +123,10 @@ def test_measure(tmp_path):
     image = keras.Input((9, 9, 1))
     layer = keras.layers.Conv2D(1, 3, strides=2, name="layer")
     keras.Model(image, layer(image)).save(tmp_path / "model.keras")
-    done = run("measure", tmp_path / "model.keras", "--feature", "1,3")
+    question = ("measure", tmp_path / "model.keras", "--feature", "1,3")
+    told = json.loads(run(*question, "--format", "json").stdout)
+    assert (told["feature"], told["region"]) == ([1, 3], [[2, 4], [6, 8]])
+    done = run(*question)
     assert done.returncode == 0
     assert done.stdout.splitlines()[1:] == ["  x: 2 to 4 (3)", "  y: 6 to 8 (3)"]
 
@@ -115,11 +145,27 @@ def test_many(tmp_path):
     [
         (("compute", "nofile"), "cannot read 'nofile'"),
         (("compute", rf.EXAMPLE_GRAPH, "--output", "Rleu"), "there is no node 'Rleu'"),
+        (
+            ("compute", rf.EXAMPLE_GRAPH, "--output", "Mxd_5b/concat"),
+            f"mean {CONCAT!r}",
+        ),
+        (("compute", rf.EXAMPLE_GRAPH, "--input", "inptu"), "mean 'input_image'?"),
+        (("compute", rf.EXAMPLE_GRAPH, "--stop", "Incption"), "begins with 'Incption'"),
+        (("compute", os.devnull), "is empty"),
+        (("compute", "."), "the folder '.' holds no SavedModel"),
         (("compute", rf.EXAMPLE_GRAPH, "--output", "Relu"), "names end with 'Relu'"),
         (("compute", rf.EXAMPLE_GRAPH, "--resolution", "0x9"), "at least 1"),
         (("layers", rf.EXAMPLE_GRAPH, "--filter", "x*y"), "no name matches 'x*y'"),
+        (("layers", rf.EXAMPLE_GRAPH, "--filter", "*Maxpool"), "Did you mean"),
+        (("layers", rf.EXAMPLE_GRAPH, "--columns", "FLOPs"), "with --resolution"),
+        (("nodes", rf.EXAMPLE_GRAPH, "Mixd_5b"), "Did you mean 'Mixed_5b'"),
+        (("nodes", rf.EXAMPLE_GRAPH, "--op", "Rlu"), "Did you mean 'Relu'"),
+        (("plot", "growth", rf.EXAMPLE_GRAPH, "-o", "a.txt"), ".svg, .png, .pdf"),
+        (("plot", "growth", "nofile", "-o", "no/a.svg"), "there is no such folder"),
+        (("plot", "growth", "nofile", "-o", "a.svg"), "cannot read 'nofile'"),
+        (("plot", "regions", rf.EXAMPLE_GRAPH, "-o", "a.svg"), "give --resolution"),
         (("layers", rf.EXAMPLE_GRAPH, "--costs"), "size that is not known"),
-        (("nodes", rf.EXAMPLE_GRAPH, "nothing"), "no node matches"),
+        (("nodes", rf.EXAMPLE_GRAPH, "nothing"), "no name matches"),
     ],
 )
 def test_what_cannot_be_answered(arguments, message):
@@ -132,7 +178,17 @@ def test_what_cannot_be_answered(arguments, message):
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("compute",), ("draw",), ("compute", "graph.pb", "--resolution", "big")],
+    [
+        (),
+        ("compute",),
+        ("draw",),
+        ("compute", "graph.pb", "--resolution", "big"),
+        ("layers", "graph.pb", "--columns", "strid"),
+        ("plot", "growth", "-o", "a.svg"),
+        ("plot", "accuracy", "graph.pb", "-o", "a.svg"),
+        ("plot", "growth", "graph.pb"),
+        ("plot", "support", "g.pb", "-o", "a.svg", "--feature=1,1", "--feature=2,2"),
+    ],
 )
 def test_command_lines_that_make_no_sense(arguments):
     done = run(*arguments)
@@ -141,10 +197,15 @@ def test_command_lines_that_make_no_sense(arguments):
 
 
 @pytest.mark.parametrize(
-    "command", ["compute", "layers", "nodes", "resolutions", "measure", "many"]
+    "command", ["compute", "layers", "nodes", "resolutions", "measure", "many", "plot"]
 )
 def test_help_has_an_example(command):
     assert f"example: receptive-field {command} " in answer(command, "--help")
+    assert f"\n  receptive-field {command} " in answer("--help")
+
+
+def test_version():
+    assert answer("--version") == f"receptive-field {rf.__version__}\n"
 
 
 def test_a_full_device():
@@ -158,6 +219,210 @@ def test_a_full_device():
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot write")
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_had_enough():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "receptive_field.cli", "layers", rf.EXAMPLE_GRAPH],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline().startswith("layer ")
+    process.stdout.close()  # The table is longer than a pipe holds.
+    assert process.stderr.read() == ""
+    assert process.wait() == 1
+    process.stderr.close()
+
+
+def in_terminal(*arguments, **environment):
+    """What a command shows on a terminal, and its exit status."""
+    terminal, end = pty.openpty()
+    known = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "receptive_field.cli", *map(str, arguments)],
+        stdout=end,
+        stderr=end,
+        stdin=end,
+        env={**known, "TERM": "xterm-256color", **environment},
+    )
+    os.close(end)
+    shown = b""
+    while True:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # Linux says so where others say that nothing is left.
+            part = b""
+        if not part:
+            break
+        shown += part
+    os.close(terminal)
+    return process.wait(), shown.decode().replace("\r\n", "\n")
+
+
+ESCAPE = re.compile("\x1b\\[[0-9;]*m")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compute", rf.EXAMPLE_GRAPH),
+        LAYERS,
+        ("nodes", rf.EXAMPLE_GRAPH, "Mixed_5b/concat"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_colours_are_for_terminals(arguments):
+    plain = answer(*arguments)
+    assert "\x1b" not in plain
+    status, coloured = in_terminal(*arguments)
+    assert status == 0
+    assert ESCAPE.search(coloured)
+    assert ESCAPE.sub("", coloured) == plain
+    assert in_terminal(*arguments, NO_COLOR="1") == (0, plain)
+    assert in_terminal(*arguments, TERM="dumb") == (0, plain)
+
+
+def test_errors_are_red_on_a_terminal():
+    status, shown = in_terminal("compute", "nofile")
+    assert status == 1
+    assert shown.startswith("\x1b[1;31merror:\x1b[0m cannot read 'nofile'")
+
+
+def test_progress_is_for_terminals(tmp_path):
+    arguments = ("many", rf.EXAMPLE_GRAPH, "--workers", 1, "--results")
+    assert "1/1" in in_terminal(*arguments, tmp_path / "a.csv")[1]
+    assert run(*arguments, tmp_path / "b.csv").stderr == "1 files, 0 with an error.\n"
+
+
+def without(modules, *arguments):
+    """Runs a command as if some modules were not installed."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(sys.argv[1].split(',')))\n"
+        "from receptive_field.cli import main; sys.exit(main(sys.argv[2:]))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, modules, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("modules", "arguments", "extra"),
+    [
+        ("shtab", ("--print-completion", "bash"), "terminal"),
+        ("matplotlib", ("plot", "growth", rf.EXAMPLE_GRAPH, "-o", "{}/a.svg"), "plot"),
+        ("pyarrow", ("many", rf.EXAMPLE_GRAPH, "--results", "{}/a.parquet"), "many"),
+    ],
+)
+def test_what_is_not_installed(modules, arguments, extra, tmp_path):
+    done = without(modules, *(text.format(tmp_path) for text in arguments))
+    assert done.returncode == 1
+    assert re.fullmatch(f"error: .*receptive_field\\[{extra}\\].*\n", done.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_rich_a_terminal_shows_plain_text(tmp_path):
+    (tmp_path / "rich.py").write_text("raise ImportError('not installed')")
+    known = os.environ.get("PYTHONPATH", "")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [known])])
+    arguments = ("compute", rf.EXAMPLE_GRAPH)
+    assert in_terminal(*arguments, PYTHONPATH=path) == (0, answer(*arguments))
+
+
+def completions(*words):
+    """What bash offers in the place of the last word."""
+    script = answer("--print-completion", "bash") + (
+        f"COMP_WORDS=({' '.join(words)!s}); COMP_CWORD={len(words) - 1}\n"
+        "$(complete -p receptive-field | sed 's/.*-F \\([^ ]*\\).*/\\1/') "
+        f"receptive-field {words[-1]!r} {words[-2]!r}\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_completion():
+    assert completions("receptive-field", "m") == ["measure", "many"]
+    assert completions("receptive-field", "layers", "--fo") == ["--format"]
+    assert completions("receptive-field", "layers", "--format", "c") == ["csv"]
+    graph = rf.EXAMPLE_GRAPH
+    assert completions("receptive-field", "compute", graph[:-3]) == [graph]
+    assert answer("--print-completion", "zsh").startswith("#compdef receptive-field")
+
+
+def test_files_are_completed_as_shtab_does():
+    assert FILES.items() <= shtab.FILE.items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "head"),
+    [
+        (
+            ("regions", "--feature", "0,0", "--feature", "3,3", "-o", "{}/a.svg"),
+            b"<?xml",
+        ),
+        (("growth", "-o", "{}/a.pdf"), b"%PDF"),
+        (("support", "--feature", "3,3", "-o", "{}/a.png"), b"\x89PNG"),
+        (("effective", "--save", "{}/a.PNG"), b"\x89PNG"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_plot(arguments, head, tmp_path):
+    kind, *rest = (text.format(tmp_path) for text in arguments)
+    question = ("--output", POOL, "--resolution", "64x96")
+    assert answer("plot", kind, rf.EXAMPLE_GRAPH, *rest, *question) == ""
+    (written,) = tmp_path.iterdir()
+    assert written.read_bytes().startswith(head)
+
+
+@pytest.fixture
+def graph(tmp_path):
+    """A file with one convolution, whose padding depends on the size of its input."""
+    file = tmp_path / "graph.pbtxt"
+    one = conv("one", "input", 3, 2, "SAME")
+    file.write_text(str(graph_def(placeholder(), one, add("sum", "one", "input"))))
+    return file
+
+
+def test_messages_speak_of_options(graph):
+    file = graph.with_name("two.pbtxt")
+    ends = (conv("one", "input"), conv("two", "input"))
+    file.write_text(str(graph_def(placeholder(), *ends)))
+    done = run("compute", file)
+    assert done.stderr.endswith("('one', 'two'). Say which with --output.\n")
+    assert answer("compute", file, "--output", "one").splitlines()[3].endswith("3 x 3")
+
+
+def test_explanations_as_json(graph):
+    told = json.loads(answer("compute", graph, "--explain", "--format", "json"))
+    field = rf.compute_receptive_field(graph)
+    said = str(field.explain()).replace("rf.res", "receptive-field res")
+    assert told.pop("explanation") == said
+    assert told == field.to_dict()
+
+
+def test_a_plot_that_fails_leaves_the_old_one(tmp_path):
+    drawn = tmp_path / "a.svg"
+    drawn.write_text("old")
+    image = tmp_path / "image.png"
+    image.write_bytes(b"no image")
+    files = ("-o", drawn, "--image", image, "--resolution", "299x299")
+    done = run("plot", "regions", rf.EXAMPLE_GRAPH, *files)
+    assert done.returncode == 1
+    assert f"cannot read the image {str(image)!r}" in done.stderr
+    assert drawn.read_text() == "old"
+    assert sorted(tmp_path.iterdir()) == [drawn, image]
+
+
+def test_a_folder_is_no_place_for_a_plot(tmp_path):
+    folder = tmp_path / "a.svg"
+    folder.mkdir()
+    done = run("plot", "growth", "nofile", "-o", folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "it is a folder" in done.stderr
 
 
 def test_files_need_no_tensorflow():

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from receptive_field.errors import ReceptiveFieldError
+from receptive_field.report.figure import BLUE, axes
 
 ACCURACIES = Path(__file__).parent.parent / "data" / "accuracy.csv"
 """Top-1 accuracies of the networks of the paper, from the TF-Slim model library."""
@@ -44,11 +43,32 @@ def logarithmic_trend(dots: Iterable[Dot]) -> tuple[float, float]:
     return float(a), float(b)
 
 
-def plot_accuracy(dots: Iterable[Dot], ax: Any = None) -> Any:
+def networks_of_paper(resolution: int = 224) -> list[Dot]:
+    """The networks whose accuracies the paper gives, computed from the zoo.
+
+    Args:
+      resolution: height and width of the image that floating-point operations are
+        counted for.
+
+    Raises:
+      ReceptiveFieldError: if TensorFlow, which builds them, is not installed.
+    """
+    from receptive_field import zoo  # It is above this room.
+
+    dots = []
+    for network, accuracy in accuracies().items():
+        last = zoo.table(network, [resolution, resolution]).rows[-1]
+        size = int(last.receptive_field.size[0])
+        dots.append(Dot(network, size, float(last.flops or 0), accuracy))
+    return dots
+
+
+def plot_accuracy(dots: Iterable[Dot] | None = None, *, ax: Any = None) -> Any:
     """Draws accuracy against receptive field, with FLOPs as the area of the dots.
 
     Args:
-      dots: the networks.
+      dots: the networks: name, receptive field size, floating-point operations and
+        accuracy of each. Those of the paper if None; computing them needs TensorFlow.
       ax: the Matplotlib axes to draw on; new ones if None.
 
     Returns:
@@ -57,12 +77,11 @@ def plot_accuracy(dots: Iterable[Dot], ax: Any = None) -> Any:
     Raises:
       ReceptiveFieldError: if Matplotlib is not installed.
     """
-    dots = list(dots)
-    if ax is None:
-        _, ax = _pyplot().subplots(figsize=(11.5, 6.5), layout="constrained")
+    ax = axes(ax, 11.5, 6.5)
+    dots = networks_of_paper() if dots is None else [Dot(*dot) for dot in dots]
     a, b = logarithmic_trend(dots)
     ends = np.array([min(dot.size for dot in dots), max(dot.size for dot in dots)])
-    ax.plot(
+    (trend,) = ax.plot(
         ends,
         a + b * np.log10(ends),
         color="0.5",
@@ -71,11 +90,11 @@ def plot_accuracy(dots: Iterable[Dot], ax: Any = None) -> Any:
         label=f"accuracy = {a:.2f} + {b:.2f} log10(receptive field)",
         zorder=1,
     )
-    ax.scatter(
+    points = ax.scatter(
         [dot.size for dot in dots],
         [dot.accuracy for dot in dots],
         s=[dot.flops / 1e9 * AREA_PER_GFLOP for dot in dots],
-        color="#0072B2",
+        color=BLUE,
         alpha=0.6,
         linewidths=0,
         label="area of a dot: floating-point operations",
@@ -103,16 +122,6 @@ def plot_accuracy(dots: Iterable[Dot], ax: Any = None) -> Any:
     ax.set_ylabel("ImageNet top-1 accuracy")
     ax.set_title("Accuracy on ImageNet grows with the logarithm of the receptive field")
     ax.grid(alpha=0.3)
-    legend = ax.legend(loc="lower right", fontsize=9)
-    for handle in legend.legend_handles[1:]:
-        handle.set_sizes([60])
+    legend = ax.legend(handles=[trend, points], loc="lower right", fontsize=9)
+    legend.legend_handles[1].set_sizes([60])
     return ax
-
-
-def _pyplot() -> Any:
-    try:
-        return import_module("matplotlib.pyplot")
-    except ImportError:
-        raise ReceptiveFieldError(
-            "plots are drawn with Matplotlib: pip install receptive_field[plot]"
-        ) from None

@@ -7,11 +7,15 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from receptive_field.costs import Costs
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.result import ReceptiveField
+from receptive_field.report.summary import first_center
+
+if TYPE_CHECKING:
+    from receptive_field.costs import Costs
+    from receptive_field.result import ReceptiveField, ReceptiveFields
 
 FORMATS = ("table", "csv", "json", "markdown")
 
@@ -21,40 +25,118 @@ HEADER = (
 )
 
 
+NAMES = ("layer", "op")
+"""The columns that hold no numbers."""
+
+COSTS = ("FLOPs", "parameters")
+"""The columns that need costs."""
+
+
 def layer_rows(
-    fields: Mapping[str, ReceptiveField], ops: Mapping[str, str], costs: Costs | None
+    fields: Mapping[str, ReceptiveField],
+    costs: Costs | None = None,
+    columns: Sequence[str] = HEADER,
 ) -> list[dict[str, Any]]:
     """One row for each layer or node; numbers per axis are lists, x first.
 
     Args:
       fields: name -> receptive field.
-      ops: name -> op type.
       costs: what they cost, if it is known.
+      columns: some of `HEADER`, in any order.
     """
     rows = []
     for name, field in fields.items():
         sizes = [None if a is None else a.output_size for a in field.followed_axes]
         cost = None if costs is None else costs.get(name)
         values = (
-            *(name, ops[name], sizes, _plain(field.size), _plain(field.stride)),
-            *(_plain(field.padding), _centre(field)),
+            *(name, _op(field), sizes, _plain(field.size), _plain(field.stride)),
+            *(_plain(field.padding), first_center(field)),
             *((None, None) if cost is None else (cost.flops, cost.parameters)),
         )
-        rows.append(dict(zip(HEADER, values, strict=True)))
+        row = dict(zip(HEADER, values, strict=True))
+        rows.append({column: row[column] for column in columns})
     return rows
+
+
+def _op(field: ReceptiveField) -> str | None:
+    return None if field.origin is None else field.origin.op
 
 
 def _plain(values: Any) -> list[Any]:
     return [float(v) if isinstance(v, Fraction) else v for v in values.tolist()]
 
 
-def _centre(field: ReceptiveField) -> list[float] | None:
+WITHOUT_COSTS = tuple(column for column in HEADER if column not in COSTS)
+
+
+def as_text(fields: ReceptiveFields) -> str:
+    """All layers as a table, and how many could not be analysed."""
+    table = formatted(layer_rows(fields, None, WITHOUT_COSTS), "table")
+    return table + _failures(fields)
+
+
+def as_html(fields: ReceptiveFields) -> str:
+    """All layers as a table that scrolls."""
+    from html import escape  # In notebooks only.
+
+    head = "".join(f"<th>{escape(column)}</th>" for column in WITHOUT_COSTS)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(_cell(v))}</td>" for v in row.values()) + "</tr>"
+        for row in layer_rows(fields, None, WITHOUT_COSTS)
+    )
+    return (
+        '<div style="max-height:30em;overflow:auto"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"<p>{escape(_failures(fields))}</p></div>"
+    )
+
+
+def _failures(fields: ReceptiveFields) -> str:
+    if not fields.errors:
+        return ""
+    name, error = next(iter(fields.errors.items()))
+    return f"{len(fields.errors)} could not be analysed (.errors): {name}: {error}"
+
+
+def as_dataframe(fields: ReceptiveFields) -> Any:
+    """See `ReceptiveFields.to_dataframe`."""
     try:
-        origin = [0] * len(field.axes)
-        centre: list[float] = field.compute_input_center_coordinates(origin).tolist()
-    except ReceptiveFieldError:
-        return None  # It is not known, or there is none.
-    return centre
+        pandas = import_module("pandas")
+    except ImportError:
+        raise ReceptiveFieldError(
+            'a DataFrame needs pandas: pip install "receptive_field[pandas]".'
+        ) from None
+    rows = [_flat(name, field) for name, field in fields._fields.items()]
+    rows += [{"layer": n, "error": str(e)} for n, e in fields.errors.items()]
+    used = {column for row in rows for column in row}
+    columns = [column for column in FLAT if column in used or column in ALWAYS]
+    table = pandas.DataFrame(rows, columns=columns).convert_dtypes()
+    empty = [column for column in columns if table[column].isna().all()]
+    kinds = {c: "string" if c in ("op", "error") else "Int64" for c in empty}
+    return table.astype(kinds)
+
+
+NUMBERS = ("output_size", "rf", "stride", "padding", "center")
+ALWAYS = ("layer", "op", "aligned", "exact", "error")
+FLAT = (
+    *ALWAYS[:2],
+    *(f"{number}_{axis}" for axis in "xyz" for number in NUMBERS),
+    *ALWAYS[2:],
+)
+"""The columns of a DataFrame, as far as there are such axes."""
+
+
+def _flat(name: str, field: ReceptiveField) -> dict[str, Any]:
+    """A row with a column for each number and axis."""
+    (row,) = layer_rows({name: field})
+    parts = ("output size", "receptive field", "stride", "padding", "first centre")
+    numbers = {
+        f"{number}_{axis}": value
+        for number, part in zip(NUMBERS, parts, strict=True)
+        for axis, value in zip("xyz", row[part] or (), strict=False)
+    }
+    flags = {"aligned": field.aligned, "exact": field.exact}
+    return {"layer": name, "op": row["op"], **numbers, **flags, "error": None}
 
 
 def formatted(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
@@ -71,19 +153,20 @@ def formatted(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
         return text.getvalue()
     if kind == "markdown":
         escaped = [[cell.replace("|", "\\|") for cell in row] for row in cells]
-        rule = ["---", "---", *["---:"] * (len(header) - 2)]
-        lines = [header, rule[: len(header)], *escaped]
+        rule = ["---" if column in NAMES else "---:" for column in header]
+        lines = [header, rule, *escaped]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     lines = [header, ["-" * width for width in widths], *cells]
-    return "".join(_aligned(line, widths) for line in lines)
+    left = [column in NAMES for column in header]
+    return "".join(_aligned(line, widths, left) for line in lines)
 
 
-def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+def _aligned(line: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
     """Names to the left, numbers to the right."""
     cells = [
-        cell.ljust(width) if i < 2 else cell.rjust(width)
-        for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        cell.ljust(width) if is_name else cell.rjust(width)
+        for cell, width, is_name in zip(line, widths, left, strict=True)
     ]
     return "  ".join(cells).rstrip() + "\n"
 

@@ -1,0 +1,6 @@
+"""``python -m receptive_field.cli``: the same as ``receptive-field``."""
+
+from receptive_field.cli import command_line
+
+if __name__ == "__main__":
+    command_line()

@@ -1,0 +1,267 @@
+"""What each command does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from receptive_field.cli.terminal import show, show_json, with_options
+from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError, nearest
+
+if TYPE_CHECKING:
+    from receptive_field.costs import Costs
+    from receptive_field.result import ReceptiveField, ReceptiveFields
+    from receptive_field.sources.model import Model
+
+
+def compute(options: argparse.Namespace) -> int:
+    """See ``receptive-field compute --help``."""
+    model = _load(options)
+    field = _field(model, options, require_aligned=options.require_aligned)
+    explanation = with_options(str(field.explain())) if options.explain else None
+    if options.format == "json":
+        told = {} if explanation is None else {"explanation": explanation}
+        show_json(field.to_dict() | told)
+    else:
+        styles = {r"(?m)^\S.{17}": "cyan", r"(?m)(?<=^.{19})(no|unknown)\b.*": "yellow"}
+        show(str(field), styles)
+        if explanation is not None:
+            show(explanation)
+    return 0
+
+
+def layers(options: argparse.Namespace) -> int:
+    """See ``receptive-field layers --help``."""
+    from receptive_field.report.tables import HEADER, formatted, layer_rows
+
+    model = _load(options)
+    fields = _fields(model, options)
+    pattern = options.filter or "*"
+    chosen = {name: fields[name] for name in fields if fnmatchcase(name, pattern)}
+    if not chosen:
+        raise _no_match(pattern, fields)
+    columns = options.columns or HEADER
+    costs = _costs(model, options, chosen.values())
+    table = formatted(layer_rows(chosen, costs, columns), options.format)
+    show(table.rstrip("\n"), {r"\A.*": "bold"} if options.format == "table" else {})
+    for name, error in fields.errors.items():
+        print(f"warning: {name}: {error}", file=sys.stderr)
+    return 0
+
+
+def _costs(
+    model: Model, options: argparse.Namespace, fields: Iterable[ReceptiveField]
+) -> Costs | None:
+    """What layers cost, if it is asked for or can be told."""
+    from receptive_field.costs import compute_costs
+    from receptive_field.report.tables import COSTS
+
+    asked = options.costs or not set(COSTS).isdisjoint(options.columns or ())
+    sizes = [axis.input_size for field in fields for axis in field.axes]
+    if not asked and (options.columns or None in sizes):
+        return None
+    try:
+        return compute_costs(
+            model,
+            input=_full_name(model, options.input),
+            input_resolution=options.resolution,
+        )
+    except ReceptiveFieldError:
+        if asked:
+            raise
+        return None
+
+
+def nodes(options: argparse.Namespace) -> int:
+    """See ``receptive-field nodes --help``."""
+    model = _load(options)
+    graph = model.graph
+    ops = {node.name: node.op for node in graph}
+    if options.inputs or options.outputs:
+        from receptive_field.question import candidates
+
+        inputs, outputs = candidates(model)
+        ends = (inputs if options.inputs else {}) | (outputs if options.outputs else {})
+        ops = {name: graph.nodes[index].op for name, (index, _) in ends.items()}
+    pattern = options.pattern if _is_glob(options.pattern) else f"*{options.pattern}*"
+    named = {name: op for name, op in ops.items() if fnmatchcase(name, pattern)}
+    if not named:
+        raise _no_match(options.pattern, ops)
+    found = {n: op for n, op in named.items() if fnmatchcase(op, options.op or "*")}
+    if not found:
+        raise _no_match(options.op, dict.fromkeys(named.values()), "op type")
+    width = max(map(len, found.values()))
+    lines = [f"{op:{width}}  {name}" for name, op in found.items()]
+    show("\n".join(lines), {r"(?m)^\S+": "cyan"})
+    return 0
+
+
+def resolutions(options: argparse.Namespace) -> int:
+    """See ``receptive-field resolutions --help``."""
+    from receptive_field.input_sizes import resolutions
+
+    model = _load(options)
+    found = resolutions(
+        model,
+        output=_full_name(model, options.output),
+        input=_full_name(model, options.input),
+        stop_propagation=_stop(model, options),
+    )
+    show(str(found), {r"\A.*": "bold", "misaligned": "yellow"})
+    return 0
+
+
+def measure(options: argparse.Namespace) -> int:
+    """See ``receptive-field measure --help``."""
+    from receptive_field.measurement import measure_receptive_field
+
+    model = _load(options)
+    found = measure_receptive_field(
+        model,
+        feature=options.feature,
+        output=_full_name(model, options.output),
+        input=_full_name(model, options.input),
+        input_resolution=options.resolution,
+        axes_only=True,
+    )
+    region = found.region.tolist()
+    if options.format == "json":
+        names = {"input": found.input, "output": found.output}
+        feature = [int(u) for u in found.feature]
+        show_json({**names, "feature": feature, "region": region})
+        return 0
+    coordinates = ", ".join(map(str, found.feature))
+    lines = [f"feature ({coordinates}) of {found.output} in {found.input}, measured:"]
+    for axis, (first, last) in zip("xyz", region, strict=False):
+        lines.append(f"  {axis}: {first} to {last} ({last - first + 1})")
+    show("\n".join(lines), {r"\A.*": "bold"})
+    return 0
+
+
+def many(options: argparse.Namespace) -> int:
+    """See ``receptive-field many --help``."""
+    from receptive_field.many import run_many
+
+    return run_many(
+        options.models,
+        options.results,
+        output=options.output,
+        input=options.input,
+        input_resolution=options.resolution,
+        workers=options.workers,
+    )
+
+
+PLOTS = {
+    "regions": (8.5, 6),
+    "growth": (8.5, 5),
+    "support": (7.5, 5.5),
+    "effective": (7.5, 5),
+    "accuracy": (11.5, 6.5),
+}
+"""Kind of plot -> inches across and down."""
+
+
+def plot(options: argparse.Namespace) -> int:
+    """See ``receptive-field plot --help``."""
+    if (options.model is None) != (options.kind == "accuracy"):
+        options.fail("a MODEL is needed, but for accuracy.")
+    if len(options.feature or ()) > 1 and options.kind != "regions":
+        options.fail(f"{options.kind} shows one feature only.")
+    from receptive_field.report.figure import file_axes
+
+    with file_axes(options.file, *PLOTS[options.kind]) as ax:
+        _draw(options, ax)
+    return 0
+
+
+def _draw(options: argparse.Namespace, ax: Any) -> None:
+    from receptive_field.report import accuracy, plots
+
+    if options.kind == "accuracy":
+        accuracy.plot_accuracy(ax=ax)
+        return
+    model = _load(options)
+    if options.kind == "growth":
+        plots.plot_growth(_fields(model, options), ax=ax)
+        return
+    field = _field(model, options)
+    features = options.feature or plots.some_features(field)
+    if options.kind == "regions":
+        plots.plot_regions(field, features, image=options.image, ax=ax)
+    elif options.kind == "support":
+        plots.plot_support(field, features[len(features) // 2], ax=ax)
+    else:
+        plots.plot_effective(field, feature=features[len(features) // 2], ax=ax)
+
+
+# --- Models, names and numbers --------------------------------------------------------
+
+
+def _load(options: argparse.Namespace) -> Model:
+    from receptive_field.sources import load
+
+    return load(options.model, options.signature)
+
+
+def _field(model: Model, options: argparse.Namespace, **more: Any) -> ReceptiveField:
+    from receptive_field.api import compute_receptive_field
+
+    output = _full_name(model, options.output)
+    return compute_receptive_field(
+        model, output=output, **_shared(options, model), **more
+    )
+
+
+def _fields(model: Model, options: argparse.Namespace) -> ReceptiveFields:
+    from receptive_field.api import compute_receptive_fields
+
+    return compute_receptive_fields(model, **_shared(options, model))
+
+
+def _shared(options: argparse.Namespace, model: Model) -> dict[str, Any]:
+    return {
+        "input": _full_name(model, options.input),
+        "input_resolution": options.resolution,
+        "stop_propagation": _stop(model, options),
+        "global_context": "exclude" if options.exclude_global else "include",
+    }
+
+
+def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
+    """The prefixes, each of which must be that of some node."""
+    prefixes: list[str] | None = options.stop
+    names = model.graph.index_of
+    for prefix in prefixes or ():
+        if not any(name.startswith(prefix) for name in names):
+            raise NodeNotFoundError(
+                f"no name begins with {prefix!r}. {nearest(prefix, names)}"
+            )
+    return prefixes
+
+
+def _full_name(model: Model, name: str | None) -> str | None:
+    """The name itself, or the only one that ends with it."""
+    known = (*model.layers, *model.outputs, *model.inputs, *model.graph.index_of)
+    if name is None or name.partition(":")[0] in known:
+        return name
+    found = [n for n in dict.fromkeys(known) if n.endswith("/" + name)]
+    if len(found) > 1:
+        some = ", ".join(map(repr, found[:5]))
+        rest = " ..." if len(found) > 5 else "."
+        raise NodeNotFoundError(f"{len(found)} names end with {name!r}: {some}{rest}")
+    return found[0] if found else name
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(character in pattern for character in "*?[")
+
+
+def _no_match(pattern: str, names: Iterable[str], what: str = "name") -> Exception:
+    whole = list(names)
+    parts = dict.fromkeys(part for name in whole for part in name.split("/"))
+    similar = nearest(pattern.strip("*/"), [*whole, *parts], what)
+    return NodeNotFoundError(f"no {what} matches {pattern!r}. {similar}")

@@ -1,0 +1,62 @@
+"""What is shown, and how it looks on a terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+
+def show(
+    text: str, styles: Mapping[str, str] | None = None, file: TextIO | None = None
+) -> None:
+    """Prints a text; on a terminal what matches a pattern in its style, with Rich.
+
+    Without Rich, with NO_COLOR, and anywhere but on a terminal the text is plain.
+    """
+    out = file or sys.stdout
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if styles and out.isatty() and not plain:
+        try:
+            from rich.console import Console
+            from rich.text import Text
+        except ImportError:
+            pass
+        else:
+            shown = Text(text)
+            for pattern, style in styles.items():
+                shown.highlight_regex(pattern, style)
+            Console(file=out).print(shown, soft_wrap=True)
+            return
+    print(text, file=out)
+
+
+def show_json(value: Any) -> None:
+    """Prints plain data."""
+    import json
+
+    show(json.dumps(value, indent=2, allow_nan=False))
+
+
+def show_error(message: str) -> None:
+    """Tells on stderr what went wrong."""
+    show(f"error: {message}", {r"\Aerror:": "bold red"}, sys.stderr)
+
+
+OPTIONS = {
+    r"\binput_resolution\b": "--resolution",
+    r"\bstop_propagation\b": "--stop",
+    r"\b(input|output|signature)=": r"--\1",
+    r"\brf\.resolutions\b": "receptive-field resolutions",
+    r'\bglobal_context="exclude"': "--exclude-global",
+}
+"""What parameters of Python functions are called here."""
+
+
+def with_options(message: str) -> str:
+    """A message of the library in the words of the command line."""
+    for pattern, option in OPTIONS.items():
+        message = re.sub(rf"(?<![-'/]){pattern}", option, message)
+    return message

@@ -1,0 +1,711 @@
+"""Plots: what features see of an image, how that grows, holes, and what matters most.
+
+All draw on Matplotlib axes of the caller's, if they are given, and return the axes.
+Positions are pixels of the input; pixel i reaches from i - 0.5 to i + 0.5. An input of
+one axis is drawn as a strip.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from receptive_field.effective import EffectiveReceptiveField
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.report.figure import (
+    BLUE,
+    COLOURS,
+    ORANGE,
+    PADDING,
+    SKY,
+    VERMILION,
+    axes,
+    imported,
+)
+from receptive_field.result import INT64, ReceptiveField, ReceptiveFields
+
+Positions = NDArray[np.int64]
+Rectangle = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+TILE = 16
+"""Pixels, of the test pattern."""
+
+
+def plot_regions(
+    field: ReceptiveField,
+    features: ArrayLike,
+    *,
+    image: ArrayLike | str | os.PathLike[str] | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draws what features see, over an image.
+
+    What of a region lies in the padding, outside of the image, is hatched.
+
+    Args:
+      field: the receptive field; its paddings must be known, its size bounded.
+      features: integer coordinates of shape ``(..., d)``, x first.
+      image: an array of shape ``(height, width)`` or ``(height, width, channels)``, or
+        the path of a file, stretched to the size of the input if that is known; for an
+        input of one axis ``(length,)`` or ``(length, channels)``. A test pattern if
+        None.
+      ax: the Matplotlib axes to draw on; new ones if None.
+
+    Returns:
+      The axes. Each feature has two patches and a line, whose ``get_gid()`` is
+      "region", "inside" (what lies inside of the image) and "centre".
+
+    Raises:
+      ReceptiveFieldError: if the field or the image cannot be drawn, or there is no
+        such feature.
+
+    >>> import receptive_field as rf
+    >>> field = rf.compute_receptive_field(
+    ...     rf.EXAMPLE_GRAPH,
+    ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+    ...     input_resolution=[64, 64],
+    ... )
+    >>> ax = rf.plot_regions(field, [[0, 0], [7, 7]])
+    >>> ax.get_xlabel()
+    'x (pixels)'
+    """
+    chosen = _chosen(field, features)
+    regions = _bounded_regions(field, chosen)
+    centres = field.compute_input_center_coordinates(chosen)
+    pixels = _pixels(image, len(field.axes))
+    sizes = _sizes(field, pixels)
+    ax = axes(ax, 8.5, 6 if len(sizes) == 2 else 1.6 + 0.35 * len(chosen))
+    frame = _draw_image(ax, pixels, sizes)
+    seen = [frame]
+    for number, region in enumerate(regions):
+        row = None if len(sizes) == 2 else number + 1
+        place = _rectangle(region, row)
+        limits = frame if row is None else (frame[0], place[1], frame[2], place[3])
+        colour = COLOURS[number % len(COLOURS)]
+        label = f"feature ({', '.join(map(str, chosen[number]))})"
+        _draw_region(ax, place, _common(place, limits), colour, label, row is None)
+        centre = centres[number, 1] if row is None else row
+        ax.plot(
+            centres[number, 0],
+            centre,
+            "+",
+            color=colour,
+            ms=9,
+            mew=2,
+            zorder=5,
+            gid="centre",
+        )
+        seen.append(place)
+    _label_axes(ax, len(sizes))
+    _limit(ax, seen)
+    _add_padding_to_legend(ax)
+    ax.set_title(f"What features of {field.output} see", fontsize="medium")
+    return ax
+
+
+def some_features(field: ReceptiveField) -> list[list[int]]:
+    """The first feature, the one in the middle, and the last, x first.
+
+    Raises:
+      ReceptiveFieldError: if it is not known how many there are.
+    """
+    sizes = []
+    for axis in field.followed_axes:
+        size = 1 if axis is None else axis.output_size
+        if size is None:
+            raise ReceptiveFieldError(
+                f"how many features {field.output!r} has is not known: give "
+                "input_resolution, or the features to draw."
+            )
+        sizes.append(size)
+    ends = [[0] * len(sizes), [(n - 1) // 2 for n in sizes], [n - 1 for n in sizes]]
+    return [feature for i, feature in enumerate(ends) if feature not in ends[:i]]
+
+
+def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
+    """The features as rows of coordinates, all of them inside of the map."""
+    rank = len(field.axes)
+    if rank not in (1, 2):
+        raise ReceptiveFieldError(
+            f"plots show inputs with one or two axes; {field.input!r} has {rank}."
+        )
+    chosen = np.asarray(features)
+    if not chosen.size or chosen.shape[-1:] != (rank,) or chosen.dtype.kind not in "iu":
+        raise ReceptiveFieldError(
+            f"features are given by {rank} integer coordinates each, x first; not by "
+            f"{chosen.tolist()!r}."
+        )
+    rows = chosen.reshape(-1, rank)
+    sizes = [None if axis is None else axis.output_size for axis in field.followed_axes]
+    for row in rows.tolist():
+        if any(
+            n is not None and not 0 <= u < n for u, n in zip(row, sizes, strict=True)
+        ):
+            raise ReceptiveFieldError(
+                f"there is no feature {row}: {field.output!r} has "
+                f"{' x '.join(map(str, sizes))} of them, x first, counted from 0."
+            )
+    return rows
+
+
+def _bounded_regions(field: ReceptiveField, features: Positions) -> Positions:
+    regions = field.compute_input_region(features)
+    if _unbounded(regions):
+        by = ", ".join(map(repr, field.global_nodes[:3]))
+        others = 'global_context="exclude" leaves these paths out.'
+        raise ReceptiveFieldError(
+            f"the features of {field.output!r} see a whole axis of {field.input!r}"
+            + (f", by {by}" if by else "")
+            + ". A region without a bound cannot be drawn. "
+            + (others if field.local else "There are no other paths.")
+        )
+    nothing = (regions[..., 1] < regions[..., 0]).any(axis=-1)
+    if nothing.any():
+        raise ReceptiveFieldError(
+            f"the feature {features[nothing][0].tolist()} of {field.output!r} sees "
+            f"nothing of {field.input!r}; there is nothing to draw."
+        )
+    return regions
+
+
+def _unbounded(regions: Positions) -> bool:
+    return bool(((regions == INT64.min) | (regions == INT64.max)).any())
+
+
+def _sizes(field: ReceptiveField, pixels: NDArray[Any] | None) -> tuple[int, ...]:
+    """The size of the input, x first: what the graph says, else that of the image."""
+    known = [axis.input_size for axis in field.axes]
+    if pixels is not None:
+        shape = pixels.shape[: len(known)][::-1]
+        known = [k or n for k, n in zip(known, shape, strict=True)]
+    sizes = tuple(size for size in known if size is not None)
+    if len(sizes) < len(known):
+        raise ReceptiveFieldError(
+            f"the size of {field.input!r} is not known, so nobody can say where its "
+            "padding begins: give input_resolution, or an image."
+        )
+    return sizes
+
+
+def _pixels(
+    image: ArrayLike | str | os.PathLike[str] | None, rank: int
+) -> NDArray[Any] | None:
+    """An image as an array, its spatial axes first; None if there is none."""
+    if image is None:
+        return None
+    from_file = isinstance(image, (str, os.PathLike))
+    pixels = _read(image) if from_file else np.asarray(image)  # type: ignore[arg-type]
+    channels = pixels.shape[rank:]
+    if pixels.dtype.kind not in "buif" or 0 in pixels.shape or pixels.ndim < rank:
+        channels = (0,)
+    if channels not in ((), (1,), (3,), (4,)):
+        axes_of = ("length",) if rank == 1 else ("height", "width")
+        raise ReceptiveFieldError(
+            f"an image here has the axes {', '.join(axes_of)}, and 1, 3 or 4 channels "
+            f"or none; this is an array of {pixels.dtype} of shape {pixels.shape}."
+        )
+    return pixels[..., 0] if channels == (1,) else pixels
+
+
+def _read(path: str | os.PathLike[str]) -> NDArray[Any]:
+    pillow = imported("PIL.Image")
+    try:
+        with pillow.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or "it is no image that Pillow reads"
+        raise ReceptiveFieldError(
+            f"cannot read the image {os.fspath(path)!r}: {reason}."
+        ) from None
+
+
+def _pattern(sizes: Sequence[int]) -> NDArray[np.float64]:
+    """Light grey tiles, darker to the right and down, so that places can be told."""
+    places = np.meshgrid(*(np.arange(size) for size in sizes), indexing="xy")
+    tiles = sum(place // TILE for place in places) % 2
+    slopes = sum(p / max(n - 1, 1) for p, n in zip(places, sizes, strict=True))
+    return np.asarray(0.95 - 0.08 * tiles - 0.15 * slopes / len(sizes))
+
+
+def _draw_image(
+    ax: Any, pixels: NDArray[Any] | None, sizes: Sequence[int]
+) -> Rectangle:
+    """The image, with its border; of one axis as a strip in row 0."""
+    shown = _pattern(sizes) if pixels is None else pixels
+    grey = shown.ndim == len(sizes)
+    if len(sizes) == 1:
+        shown = shown[None]
+    frame = (-0.5, -0.5, sizes[0] - 0.5, sizes[1] - 0.5 if len(sizes) == 2 else 0.5)
+    if shown.dtype.kind == "f":
+        limits = (min(0.0, float(shown.min())), max(1.0, float(shown.max())))
+    else:
+        limits = (0, 1 if shown.dtype.kind == "b" else max(255, int(shown.max())))
+    if not grey:
+        shown = np.clip((shown - limits[0]) / (limits[1] - limits[0]), 0, 1)
+    ax.imshow(
+        shown,
+        extent=(frame[0], frame[2], frame[3], frame[1]),
+        aspect="equal" if len(sizes) == 2 else "auto",
+        interpolation="nearest",
+        zorder=2,
+        **({"cmap": "gray", "vmin": limits[0], "vmax": limits[1]} if grey else {}),
+    )
+    _draw_outline(ax, frame, color="black", linewidth=1.2, zorder=3, gid="input")
+    return frame
+
+
+def _draw_outline(ax: Any, place: Rectangle, **options: Any) -> Any:
+    left, top, right, bottom = place
+    patches = imported("matplotlib.patches")
+    patch = patches.Rectangle(
+        (left, top), right - left, bottom - top, **{"fill": False, **options}
+    )
+    return ax.add_patch(patch)
+
+
+def _draw_region(
+    ax: Any,
+    place: Rectangle,
+    inside: Rectangle | None,
+    colour: str,
+    label: str,
+    over_image: bool,
+) -> None:
+    """A region: what lies inside is covered, so that hatches show padding only."""
+    dashed = {"edgecolor": colour, "linestyle": "--", "linewidth": 1.5}
+    outer = _draw_outline(ax, place, hatch="////", zorder=1, gid="region", **dashed)
+    outer.set_label(f"{label}, in the padding only" if inside is None else None)
+    to_rgba = imported("matplotlib.colors").to_rgba
+    if inside is not None:
+        # Below an image, hatches are hidden; of one axis, the colour has to do it.
+        filled = to_rgba(colour, 0.3) if over_image else _lighter(to_rgba(colour))
+        solid = {"fill": True, "facecolor": filled, "edgecolor": colour}
+        _draw_outline(
+            ax, inside, zorder=4, gid="inside", label=label, linewidth=1.8, **solid
+        )
+
+
+def _lighter(colour: Sequence[float]) -> list[float]:
+    return [0.7 + 0.3 * part for part in colour[:3]]
+
+
+def _rectangle(region: Positions, row: int | None) -> Rectangle:
+    """The place of a region of pixels; of one axis, in a row of its own."""
+    (left, right), *rest = region.tolist()
+    if row is not None:
+        return left - 0.5, row - 0.35, right + 0.5, row + 0.35
+    ((top, bottom),) = rest
+    return left - 0.5, top - 0.5, right + 0.5, bottom + 0.5
+
+
+def _common(one: Rectangle, other: Rectangle) -> Rectangle | None:
+    """What two rectangles have in common, if they have."""
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right, bottom = min(one[2], other[2]), min(one[3], other[3])
+    return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def _label_axes(ax: Any, rank: int) -> None:
+    ax.set_xlabel("x (pixels)" if rank == 2 else "position (pixels)")
+    if rank == 2:
+        ax.set_ylabel("y (pixels)")
+    else:
+        ax.set_yticks([])
+
+
+def _limit(ax: Any, places: Sequence[Rectangle]) -> None:
+    """Shows all places, y downwards as in an image."""
+    ends = np.array(places)
+    left, top = ends[:, :2].min(axis=0)
+    right, bottom = ends[:, 2:].max(axis=0)
+    across, down = 0.03 * (right - left), 0.03 * (bottom - top)
+    ax.set_xlim(left - across, right + across)
+    ax.set_ylim(bottom + down, top - down)
+
+
+def _add_padding_to_legend(ax: Any) -> None:
+    patch = imported("matplotlib.patches").Patch
+    padding = patch(
+        facecolor="none",
+        edgecolor=PADDING,
+        hatch="////",
+        linestyle="--",
+        label="in the padding",
+    )
+    handles, _ = ax.get_legend_handles_labels()
+    _add_legend(ax, [*handles, padding])
+
+
+def _add_legend(ax: Any, handles: Sequence[Any]) -> None:
+    ax.legend(
+        handles=list(handles),
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1),
+        borderaxespad=0,
+        fontsize="small",
+        frameon=False,
+    )
+
+
+# --- Growth ---------------------------------------------------------------------------
+
+
+def plot_growth(fields: Mapping[str, ReceptiveField], *, ax: Any = None) -> Any:
+    """Draws how the receptive field grows through the layers, on all branches.
+
+    Every layer is a point: its depth, which is the number of layers on the longest way
+    from the input, and the size of its receptive field. Lines join each layer with what
+    it reads. Where features see a whole axis, it is their local receptive field, and a
+    triangle at the upper border.
+
+    Args:
+      fields: what `compute_receptive_fields` returns.
+      ax: the Matplotlib axes to draw on; new ones if None.
+
+    Returns:
+      The axes. The points of an axis are a line whose ``get_gid()`` is "x", "y", or
+      "z"; "x, y" where these see the same.
+
+    Raises:
+      ReceptiveFieldError: if there is nothing to draw.
+
+    >>> import receptive_field as rf
+    >>> ax = rf.plot_growth(rf.compute_receptive_fields(rf.EXAMPLE_GRAPH))
+    >>> ax.get_ylabel()
+    'receptive field size (pixels)'
+    """
+    if isinstance(fields, ReceptiveFields):
+        fields = {n: f for n, f in fields.items() if n not in fields.errors}
+    if not fields:
+        raise ReceptiveFieldError("there are no receptive fields to draw.")
+    links = _links(fields)
+    depths = _depths(fields, links)
+    local = {name: field.local for name, field in fields.items()}
+    sizes = {n: f.size.astype(float) for n, f in local.items() if f is not None}
+    ax = axes(ax, 8.5, 5)
+    for axis, label in _distinct_axes(fields, sizes):
+        colour = COLOURS[axis]
+        found = {n: float(s[axis]) for n, s in sizes.items() if np.isfinite(s[axis])}
+        _draw_links(ax, links, depths, found, colour)
+        ax.plot(
+            [depths[name] for name in found],
+            list(found.values()),
+            "os^"[axis % 3],
+            markersize=(7, 4, 3)[min(axis, 2)],
+            markerfacecolor="none" if axis == 0 else colour,
+            color=colour,
+            label=f"receptive field, {label}",
+            gid=label,
+            zorder=3,
+        )
+    _draw_whole(ax, [depths[name] for name, field in fields.items() if field.is_global])
+    _draw_input_sizes(ax, next(iter(fields.values())))
+    ax.set_xlabel("depth (layers on the longest way from the input)")
+    ax.set_ylabel("receptive field size (pixels)")
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_locator(imported("matplotlib.ticker").MaxNLocator(integer=True))
+    ax.grid(alpha=0.3)
+    ax.legend(loc="lower right", fontsize="small")
+    ax.set_title("Growth of the receptive field", fontsize="medium")
+    return ax
+
+
+def _links(fields: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
+    origin = next(iter(fields.values())).origin
+    if origin is None:
+        raise ReceptiveFieldError(
+            "these fields do not hold the graph that they are of."
+        )
+    return origin.links(fields)
+
+
+def _depths(
+    fields: Mapping[str, ReceptiveField], links: Sequence[tuple[str, str]]
+) -> dict[str, int]:
+    """The number of layers on the longest way from the input."""
+    below: dict[str, list[str]] = {}
+    for low, high in links:
+        below.setdefault(high, []).append(low)
+    depths = {next(iter(fields.values())).input: 0}
+    for name in fields:
+        depths[name] = 1 + max(
+            (depths.get(low, 0) for low in below.get(name, ())), default=0
+        )
+    return depths
+
+
+def _distinct_axes(
+    fields: Mapping[str, ReceptiveField], sizes: Mapping[str, NDArray[Any]]
+) -> list[tuple[int, str]]:
+    """The axes, and how they are called; one for all if they grow alike."""
+    rank = len(next(iter(fields.values())).axes)
+    names = list("xyz"[:rank]) if rank <= len("xyz") else list(map(str, range(rank)))
+    if all((size == size[0]).all() for size in sizes.values()):
+        return [(0, ", ".join(names))]
+    return list(enumerate(names))
+
+
+def _draw_links(
+    ax: Any,
+    links: Sequence[tuple[str, str]],
+    depths: Mapping[str, int],
+    sizes: Mapping[str, float],
+    colour: str,
+) -> None:
+    known = {next(iter(depths)): 1.0, **sizes}  # A pixel of the input sees itself.
+    segments = [
+        [(depths[low], known[low]), (depths[high], known[high])]
+        for low, high in links
+        if low in known and high in known
+    ]
+    lines = imported("matplotlib.collections").LineCollection
+    ax.add_collection(lines(segments, colors=colour, linewidths=1, alpha=0.5, zorder=2))
+
+
+def _draw_whole(ax: Any, depths: Sequence[int]) -> None:
+    if depths:
+        ax.plot(
+            depths,
+            [0.99] * len(depths),
+            "^",
+            transform=ax.get_xaxis_transform(),
+            color=VERMILION,
+            markersize=5,
+            label="sees a whole axis",
+            gid="whole",
+        )
+
+
+def _draw_input_sizes(ax: Any, field: ReceptiveField) -> None:
+    sizes: dict[int, list[str]] = {}
+    for axis, name in zip(field.axes, "xyz", strict=False):
+        if axis.input_size is not None:
+            sizes.setdefault(axis.input_size, []).append(name)
+    for size, names in sizes.items():
+        ax.axhline(
+            size,
+            color="black",
+            linestyle="--" if "x" in names else ":",
+            linewidth=1,
+            label=f"size of the input, {', '.join(names)}: {size}",
+            gid="input",
+        )
+
+
+# --- One feature ----------------------------------------------------------------------
+
+
+def plot_support(
+    field: ReceptiveField, feature: Sequence[int], *, ax: Any = None
+) -> Any:
+    """Draws which pixels a feature really sees, and the holes inside of its region.
+
+    Args:
+      field: the receptive field; the size of its input must be known.
+      feature: integer coordinates, x first.
+      ax: the Matplotlib axes to draw on; new ones if None.
+
+    Returns:
+      The axes. Their image holds 2 for pixels that are seen, 1 for holes (pixels of the
+      region that are not), 0 for others; the patch "region" also shows the padding.
+
+    Raises:
+      ReceptiveFieldError: if the input's size is not known, or there is no such
+        feature.
+
+    >>> import receptive_field as rf
+    >>> field = rf.compute_receptive_field(
+    ...     rf.EXAMPLE_GRAPH,
+    ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+    ...     input_resolution=[64, 64],
+    ... )
+    >>> int(rf.plot_support(field, [3, 3]).images[0].get_array().max())
+    2
+    """
+    (chosen,) = _one(field, feature)
+    support = field.support([chosen])
+    mask = support.mask(chosen)
+    hull = support.region(chosen)
+    region = hull if field.is_global else _bounded_regions(field, chosen[None])[0]
+    rank = len(field.axes)
+    states: NDArray[np.int64] = np.zeros(mask.shape, dtype=np.int64)
+    ends = np.maximum(region + np.array([0, 1]), 0)[::-1]
+    states[tuple(slice(first, end) for first, end in ends)] = 1
+    states[mask] = 2
+    ax = axes(ax, 7.5, 5.5 if rank == 2 else 1.8)
+    if rank == 1:
+        states = states[None]
+    height, width = states.shape[-2:]
+    frame = (-0.5, -0.5, width - 0.5, height - 0.5)
+    colours = ("white", ORANGE, BLUE)
+    ax.imshow(
+        states,
+        cmap=imported("matplotlib.colors").ListedColormap(colours),
+        vmin=0,
+        vmax=2,
+        extent=(frame[0], frame[2], frame[3], frame[1]),
+        aspect="equal" if rank == 2 else "auto",
+        interpolation="nearest",
+        zorder=2,
+    )
+    _draw_outline(ax, frame, color="black", linewidth=1.2, zorder=3, gid="input")
+    place = _rectangle(region, None if rank == 2 else 0)
+    if rank == 1:
+        place = (place[0], -0.5, place[2], 0.5)
+    dashed = {"edgecolor": PADDING, "linestyle": "--", "hatch": "////"}
+    _draw_outline(ax, place, zorder=1, gid="region", **dashed)
+    _label_axes(ax, rank)
+    _limit(ax, [place])
+    patch = imported("matplotlib.patches").Patch
+    handles = [patch(color=BLUE, label="seen")]
+    if (states == 1).any():
+        handles.append(patch(color=ORANGE, label="not seen: a hole"))
+    if _common(place, frame) != place:
+        handles.append(patch(facecolor="none", label="in the padding", **dashed))
+    _add_legend(ax, handles)
+    name = ", ".join(map(str, chosen.tolist()))
+    share = f"{support.coverage(chosen):.1%} of its region"
+    ax.set_title(f"Feature ({name}) of {field.output}: {share}", fontsize="medium")
+    return ax
+
+
+def _one(field: ReceptiveField, feature: ArrayLike) -> Positions:
+    if np.ndim(feature) != 1:
+        raise ReceptiveFieldError(
+            f"one feature is drawn here: {len(field.axes)} coordinates, x first; not "
+            f"{feature!r}."
+        )
+    return _chosen(field, feature)
+
+
+def plot_effective(
+    effective_or_field: EffectiveReceptiveField | ReceptiveField,
+    *,
+    feature: Sequence[int] | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draws how much each pixel matters for a feature, in the frame of its region.
+
+    An image is a heat map, an input of one axis a curve.
+
+    Args:
+      effective_or_field: an effective receptive field, computed or measured; or a
+        receptive field, of which it is computed.
+      feature: of a receptive field, the coordinates of the feature, x first; the one in
+        the middle if None.
+      ax: the Matplotlib axes to draw on; new ones if None.
+
+    Returns:
+      The axes, with a patch "region", and a patch "interval" in which, along each axis,
+      95.45 % lie. Of an effective receptive field alone, the region is where the share
+      is above zero.
+
+    Raises:
+      ReceptiveFieldError: if the input has more than two axes, or an unknown size.
+
+    >>> import receptive_field as rf
+    >>> field = rf.compute_receptive_field(
+    ...     rf.EXAMPLE_GRAPH,
+    ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+    ...     input_resolution=[64, 64],
+    ... )
+    >>> ax = rf.plot_effective(field)
+    >>> bool(ax.images[0].get_array().sum() > 0.999)
+    True
+    """
+    if isinstance(effective_or_field, ReceptiveField):
+        effective = effective_or_field.effective_receptive_field(feature)
+    elif feature is not None:
+        raise ReceptiveFieldError(
+            "an effective receptive field is of one feature already; feature is for a "
+            "receptive field."
+        )
+    else:
+        effective = effective_or_field
+    rank = effective.map.ndim
+    if rank not in (1, 2):
+        raise ReceptiveFieldError(
+            f"plots show inputs with one or two axes; {effective.input!r} has {rank}."
+        )
+    region = _region_of(effective_or_field, effective)
+    interval = effective.interval()
+    ax = axes(ax, 7.5, 5 if rank == 2 else 4)
+    if rank == 2:
+        _draw_heat(ax, effective, region, interval)
+    else:
+        _draw_curve(ax, effective, region, interval)
+    name = ", ".join(map(str, effective.feature))
+    ax.set_title(
+        f"Effective receptive field of feature ({name})\nof {effective.output}",
+        fontsize="medium",
+    )
+    return ax
+
+
+def _region_of(
+    drawn: EffectiveReceptiveField | ReceptiveField, effective: EffectiveReceptiveField
+) -> Positions:
+    if isinstance(drawn, ReceptiveField):
+        region = drawn.compute_input_region(effective.feature)
+        if not _unbounded(region):
+            return region
+    found = np.argwhere(effective.map > 0)[:, ::-1]
+    return np.stack([found.min(axis=0), found.max(axis=0)], axis=-1)
+
+
+def _draw_heat(
+    ax: Any, effective: EffectiveReceptiveField, region: Positions, interval: Any
+) -> None:
+    drawn = ax.imshow(effective.map, cmap="cividis", interpolation="nearest")
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.8)
+    bar.set_label("share of the squared gradient")
+    lines = {
+        "region": ("region", region, SKY, "-"),
+        "interval": ("95.45 % on each axis", interval, ORANGE, "--"),
+    }
+    height, width = effective.map.shape
+    frame = (-0.5, -0.5, width - 0.5, height - 0.5)
+    _draw_outline(ax, frame, color="black", linewidth=1.2, gid="input")
+    places: list[Rectangle] = []
+    for gid, (label, ends, colour, style) in lines.items():
+        place = _rectangle(ends, None)
+        _draw_outline(
+            ax, place, edgecolor=colour, linestyle=style, lw=2, label=label, gid=gid
+        )
+        places.append(place)
+    _label_axes(ax, 2)
+    _limit(ax, places)
+    ax.legend(loc="upper right", fontsize="small")
+
+
+def _draw_curve(
+    ax: Any, effective: EffectiveReceptiveField, region: Positions, interval: Any
+) -> None:
+    (positions,) = effective.coordinates
+    ax.fill_between(positions, effective.map, step="mid", color=BLUE, alpha=0.4)
+    ax.plot(positions, effective.map, drawstyle="steps-mid", color=BLUE, gid="share")
+    ((first, last),) = region.tolist()
+    ax.axvspan(
+        first - 0.5, last + 0.5, color=SKY, alpha=0.2, label="region", gid="region"
+    )
+    ((low, high),) = interval.tolist()
+    ax.axvspan(
+        low - 0.5,
+        high + 0.5,
+        fill=False,
+        edgecolor=VERMILION,
+        linestyle="--",
+        label="95.45 %",
+        gid="interval",
+    )
+    ax.set_xlim(min(first, 0) - 1, max(last, len(positions) - 1) + 1)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("position (pixels)")
+    ax.set_ylabel("share of the squared gradient")
+    ax.legend(loc="upper right", fontsize="small")

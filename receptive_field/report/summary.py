@@ -1,0 +1,125 @@
+"""A receptive field in a few lines: as text, as HTML, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from receptive_field.errors import ReceptiveFieldError
+
+if TYPE_CHECKING:
+    from receptive_field.result import ReceptiveField, SpatialAxis
+
+MOST_NAMED = 3
+"""So many nodes are named, of the others it is said how many they are."""
+
+
+def lines(field: ReceptiveField) -> list[tuple[str, str]]:
+    """What there is to say, line by line: a label and a text."""
+    aligned = {True: "yes", False: "no", None: "unknown: depends on the input size"}
+    graph = field.origin and field.origin.graph
+    found = [
+        ("input", field.input + _sized(field.axes, "input_size")),
+        ("output", field.output + _sized(field.followed_axes, "output_size")),
+        ("graph", f"{graph.name} ({len(graph)} nodes)" if graph else ""),
+        ("receptive field", numbers(field.size)),
+        ("effective stride", numbers(field.stride)),
+        ("effective padding", numbers(field.padding)),
+        ("aligned", aligned[field.aligned]),
+        ("exact", "yes" if field.exact else "no, an upper bound"),
+    ]
+    if field.global_nodes:
+        named = ", ".join(field.global_nodes[:MOST_NAMED])
+        rest = len(field.global_nodes) - MOST_NAMED
+        more = f" and {rest} more" if rest > 0 else ""
+        found.append(("whole input by", named + more))
+    local = field.local
+    if local is not None and local is not field:
+        found.append(
+            (
+                "without that",
+                f"receptive field {numbers(local.size)}, stride "
+                f"{numbers(local.stride)}, padding {numbers(local.padding)}",
+            )
+        )
+    return [(label, text) for label, text in found if text]
+
+
+def numbers(values: Iterable[Any]) -> str:
+    """One number per axis, x first; with the names of the axes where they differ."""
+    texts = [str(value) for value in values]
+    if len(set(texts)) > 1 and len(texts) <= len("xyz"):
+        return ", ".join(f"{axis}: {text}" for axis, text in zip("xyz", texts))  # noqa: B905
+    return " x ".join(texts)
+
+
+def _sized(axes: Sequence[SpatialAxis | None], name: str) -> str:
+    sizes = [None if axis is None else getattr(axis, name) for axis in axes]
+    known = [size for size in sizes if size is not None]
+    return f" ({numbers(known)})" if known and len(known) == len(sizes) else ""
+
+
+def as_text(field: ReceptiveField) -> str:
+    """The lines, with the texts below each other."""
+    return "\n".join(f"{label:18} {text}" for label, text in lines(field))
+
+
+def as_html(field: ReceptiveField) -> str:
+    """The lines as a table."""
+    from html import escape  # In notebooks only.
+
+    rows = "".join(
+        f'<tr><th style="text-align:left">{escape(label)}</th>'
+        f'<td style="text-align:left">{escape(text)}</td></tr>'
+        for label, text in lines(field)
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
+def as_dict(field: ReceptiveField) -> dict[str, Any]:
+    """See `ReceptiveField.to_dict`."""
+    local = field.local if field.is_global else None
+    return {
+        "graph": None if field.origin is None else field.origin.graph.name,
+        "input": field.input,
+        "output": field.output,
+        "input_size": [axis.input_size for axis in field.axes],
+        "output_size": [
+            None if axis is None else axis.output_size for axis in field.followed_axes
+        ],
+        **_numbers_of(field),
+        "global_nodes": list(field.global_nodes),
+        "local": None if local is None else _numbers_of(local),
+    }
+
+
+def _numbers_of(field: ReceptiveField) -> dict[str, Any]:
+    return {
+        "size": _plain(field.size),
+        "stride": _plain(field.stride),
+        "padding": _plain(field.padding),
+        "first_center": first_center(field),
+        "aligned": field.aligned,
+        "exact": field.exact,
+    }
+
+
+def _plain(values: Iterable[Any]) -> list[Any]:
+    """JSON has no infinity and no fractions: text stands for them."""
+    return [
+        None if value is None else int(value) if value % 1 == 0 else str(value)
+        for value in values
+    ]
+
+
+def first_center(field: ReceptiveField) -> list[float] | None:
+    """The centre of the region of feature 0, x first; None if it is not known, or there
+    is none."""
+    if field.is_global:
+        return None
+    try:
+        origin = [0] * len(field.axes)
+        center: list[float] = field.compute_input_center_coordinates(origin).tolist()
+    except ReceptiveFieldError:
+        return None
+    return center

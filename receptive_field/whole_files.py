@@ -1,0 +1,61 @@
+"""Files that are written as a whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from receptive_field.errors import ReceptiveFieldError
+
+Path = str | os.PathLike[str]
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Puts a whole file in the place of another one, or leaves that as it is.
+
+    Raises:
+      OSError: if it cannot be written.
+    """
+    path = os.path.realpath(path)
+    beside = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        with suppress(OSError):
+            os.remove(beside)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """`replace_file`, with an error for users.
+
+    Raises:
+      ReceptiveFieldError: if the file cannot be written.
+    """
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from None
+
+
+def check_writable(path: Path) -> None:
+    """Finds out, before any work, that a file cannot be written.
+
+    Raises:
+      ReceptiveFieldError: if so; says why.
+    """
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if os.path.isdir(target):
+        raise _unwritable(path, "it is a folder")
+    if not os.path.isdir(folder):
+        raise _unwritable(path, "there is no such folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unwritable(path, "the folder does not allow it")
+
+
+def _unwritable(path: Path, reason: str) -> ReceptiveFieldError:
+    return ReceptiveFieldError(f"cannot write {os.fspath(path)!r}: {reason}.")

@@ -1,0 +1,186 @@
+"""What results say of themselves: as text, HTML, plain data and a DataFrame."""
+
+import doctest
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas
+import pytest
+from graphs import constant, conv, graph_def, node, placeholder, pool
+
+import receptive_field as rf
+from receptive_field import result
+
+SIZED = placeholder(sizes=(1, 20, 30, 1))
+MODEL = graph_def(SIZED, conv("conv", "input", (3, 5), 2, "SAME"), pool("pool", "conv"))
+WHOLE = graph_def(SIZED, conv("<conv>", "input"), node("all", "Odd", ["<conv>"]))
+
+
+@pytest.fixture
+def field():
+    return rf.compute_receptive_field(MODEL)
+
+
+@pytest.fixture
+def whole():
+    """Features that see everything."""
+    rules = {"all": "global"}
+    return rf.compute_receptive_field(WHOLE, output="all", overrides=rules)
+
+
+def labelled(text):
+    return {line[:18].strip(): line[19:] for line in text.splitlines()}
+
+
+def test_a_field_as_text(field):
+    # x: 5 and 2 - 1 more steps of 2; padding of 30 by 5/2: total 3, 1 before.
+    # y: 3 and one more step of 2; padding of 20 by 3/2: total 1, 0 before.
+    assert labelled(str(field)) == {
+        "input": "input (x: 30, y: 20)",
+        "output": "pool (x: 7, y: 5)",
+        "graph": f"graph ({len(MODEL.node)} nodes)",
+        "receptive field": "x: 7, y: 5",
+        "effective stride": "4 x 4",
+        "effective padding": "x: 1, y: 0",
+        "aligned": "yes",
+        "exact": "yes",
+    }
+
+
+def test_what_sees_everything_names_why(whole):
+    told = labelled(str(whole))
+    assert told["receptive field"] == "inf x inf"
+    assert told["whole input by"] == "all"
+
+
+def test_unknown_alignment():
+    unknown = rf.compute_receptive_field(
+        graph_def(placeholder(), conv("conv", "input", 3, 2, "SAME"))
+    )
+    assert labelled(str(unknown))["effective padding"] == "None x None"
+    assert labelled(str(unknown))["input"] == "input"
+
+
+def test_a_field_as_html(whole):
+    shown = whole._repr_html_()
+    assert '<th style="text-align:left">receptive field</th>' in shown
+    hostile = rf.compute_receptive_field(WHOLE, output="<conv>")._repr_html_()
+    assert "&lt;conv&gt;" in hostile
+    assert "<conv>" not in hostile
+
+
+def test_a_field_as_data(field):
+    data = json.loads(json.dumps(field.to_dict(), allow_nan=False))
+    assert data == {
+        "graph": "graph",
+        "input": "input",
+        "output": "pool",
+        "input_size": [30, 20],
+        "output_size": [7, 5],
+        "size": field.size.tolist(),
+        "stride": field.stride.tolist(),
+        "padding": field.padding.tolist(),
+        "first_center": field.compute_input_center_coordinates([0, 0]).tolist(),
+        "aligned": True,
+        "exact": True,
+        "global_nodes": [],
+        "local": None,
+    }
+
+
+def test_data_of_what_has_no_number():
+    squeezed = graph_def(
+        SIZED,
+        conv("conv", "input"),
+        node("all", "Odd", ["conv"]),
+        node("sum", "AddV2", ["conv", "all"]),
+    )
+    whole = rf.compute_receptive_field(squeezed, overrides={"all": "global"})
+    data = json.loads(json.dumps(whole.to_dict(), allow_nan=False))
+    assert data["size"] == ["inf", "inf"]
+    assert (data["first_center"], data["global_nodes"]) == (None, ["all"])
+    assert (data["local"]["size"], data["local"]["padding"]) == ([3, 3], [0, 0])
+
+
+def test_a_stride_that_is_no_integer():
+    up = graph_def(
+        placeholder(sizes=(1, 4, 4, 1)),
+        constant("size", [8, 8]),
+        node("up", "ResizeNearestNeighbor", ["input", "size"]),
+    )
+    field = rf.compute_receptive_field(up)
+    assert field.to_dict()["stride"] == ["1/2", "1/2"]
+
+
+@pytest.fixture
+def fields():
+    broken = node("broken", "Odd", ["conv"])
+    graph = graph_def(SIZED, conv("conv", "input", (3, 5), 2, "SAME"), broken)
+    return rf.compute_receptive_fields(graph)
+
+
+def test_fields_as_text_and_html(fields):
+    head, rule, row, failure = str(fields).splitlines()
+    columns = "layer op output size receptive field stride padding first centre"
+    assert " ".join(head.split()) == columns
+    assert set(rule) == {"-", " "}
+    assert " ".join(row.split()) == "conv Conv2D 15 x 10 5 x 3 2 1 x 0 1"
+    assert failure.startswith("1 could not be analysed (.errors): broken: no rule")
+    assert repr(fields) == "<ReceptiveFields: 1 tensors, 1 errors>"
+    shown = fields._repr_html_()
+    assert shown.count("<tr>") == 2
+    assert "<td>15 x 10</td>" in shown
+    hostile = rf.compute_receptive_fields(WHOLE, overrides={"all": "global"})
+    assert "<conv>" not in hostile._repr_html_()
+
+
+def test_fields_as_data(fields):
+    data = json.loads(json.dumps(fields.to_dict(), allow_nan=False))
+    assert data["fields"] == {"conv": fields["conv"].to_dict()}
+    assert list(data["errors"]) == ["broken"]
+
+
+def test_fields_as_a_dataframe(fields):
+    table = fields.to_dataframe().set_index("layer")
+    assert list(table.index) == ["conv", "broken"]
+    row = table.loc["conv"]
+    assert (row.op, row.rf_x, row.rf_y) == ("Conv2D", 5, 3)
+    assert (row.output_size_x, row.output_size_y, row.stride_x) == (15, 10, 2)
+    assert (row.padding_x, row.center_x, row.aligned) == (1, 1, True)
+    assert table.rf_x.dtype == "Int64"
+    assert table.loc["broken"].rf_x is pandas.NA
+    assert "no rule" in table.loc["broken"].error
+    assert "rf_z" not in table
+
+
+def test_a_dataframe_of_what_is_infinite_or_unknown():
+    fields = rf.compute_receptive_fields(WHOLE, overrides={"all": "global"})
+    table = fields.to_dataframe().set_index("layer")
+    assert table.rf_x["all"] == np.inf
+    unknown = graph_def(placeholder(), conv("conv", "input", 3, 2, "SAME"))
+    table = rf.compute_receptive_fields(unknown).to_dataframe()
+    assert table.padding_x[0] is pandas.NA
+    assert (table.padding_x.dtype, table.output_size_x.dtype) == ("Int64", "Int64")
+    assert table.error.dtype == "string"
+
+
+def test_without_pandas_and_without_need_of_it():
+    code = (
+        "import sys; import receptive_field as rf\n"
+        "fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH)\n"
+        "str(fields), fields._repr_html_(), fields.to_dict()\n"
+        "assert not {'pandas', 'matplotlib', 'rich'} & set(sys.modules)\n"
+        "sys.modules['pandas'] = None\n"
+        "try: fields.to_dataframe()\n"
+        "except rf.ReceptiveFieldError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert 'pip install "receptive_field[pandas]"' in done.stdout
+
+
+def test_examples_in_docstrings():
+    results = doctest.testmod(result)
+    assert results.attempted
+    assert not results.failed

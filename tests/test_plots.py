@@ -1,0 +1,291 @@
+"""That plots show what they must: the coordinates of what is drawn, not its pixels."""
+
+import csv
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from graphs import add, conv, graph_def, node, placeholder, pool
+
+import receptive_field as rf
+from receptive_field.report import plots
+from receptive_field.report.accuracy import Dot, networks_of_paper
+from receptive_field.report.figure import file_axes
+
+mpl.use("agg")
+ROOT = Path(__file__).parent.parent
+
+DILATED = graph_def(
+    placeholder(), conv("one", "input", 3, 2, "SAME"), conv("two", "one", 3, dilation=2)
+)
+BRANCHES = graph_def(
+    placeholder(sizes=(1, 20, 30, 1)),
+    conv("left", "input", 3, 1, "SAME"),
+    conv("right", "input", (1, 7), 1, "SAME"),
+    node("relu", "Relu", ["right"]),
+    add("sum", "left", "relu"),
+    pool("pool", "sum"),
+)
+
+
+@pytest.fixture
+def field():
+    return rf.compute_receptive_field(DILATED, input_resolution=[16, 20])
+
+
+@pytest.fixture
+def line():
+    """One axis of ten positions; three of them are seen, in steps of two."""
+    signal = node("window", "Custom", ["signal"])
+    window = rf.SlidingWindow(kernel_size=3, stride=1, padding=2, dilation=2)
+    graph = graph_def(placeholder("signal", (1, 10, 1)), signal)
+    return rf.compute_receptive_field(graph, overrides={"window": window})
+
+
+def drawn(ax, gid):
+    """Where the patches with this mark are: left, top, width, height."""
+    return [
+        [*patch.get_xy(), patch.get_width(), patch.get_height()]
+        for patch in ax.patches
+        if patch.get_gid() == gid
+    ]
+
+
+def lines(ax, gid):
+    return [line.get_xydata().tolist() for line in ax.lines if line.get_gid() == gid]
+
+
+def places(regions):
+    """Rectangles around regions of pixels: pixel i is from i - 0.5 to i + 0.5."""
+    return [
+        [x0 - 0.5, y0 - 0.5, x1 - x0 + 1, y1 - y0 + 1]
+        for (x0, x1), (y0, y1) in np.asarray(regions).tolist()
+    ]
+
+
+def test_regions(field):
+    features = [[0, 0], [5, 3]]
+    ax = rf.plot_regions(field, features)
+    regions = field.compute_input_region(features)
+    assert drawn(ax, "region") == places(regions)
+    assert drawn(ax, "input") == [[-0.5, -0.5, 20, 16]]
+    centres = field.compute_input_center_coordinates(features)
+    assert lines(ax, "centre") == [[centre] for centre in centres.tolist()]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x (pixels)", "y (pixels)")
+    assert ax.get_xlim()[0] < ax.get_xlim()[1]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # Downwards, as in an image.
+
+
+def test_what_lies_in_the_padding_is_apart(field):
+    padded = rf.compute_receptive_field(
+        graph_def(placeholder(), conv("conv", "input", 5, 1, "SAME")),
+        input_resolution=[8, 8],
+    )
+    ax = rf.plot_regions(padded, [[0, 7]])
+    assert drawn(ax, "region") == [[-2.5, 4.5, 5, 5]]
+    assert drawn(ax, "inside") == [[-0.5, 4.5, 3, 3]]
+    (outer,) = [p for p in ax.patches if p.get_gid() == "region"]
+    assert outer.get_hatch()
+    (image,) = ax.images
+    assert outer.get_zorder() < image.get_zorder()  # It hides the hatches inside.
+
+
+def test_regions_in_one_axis(line):
+    ax = rf.plot_regions(line, [[0], [4]])
+    regions = line.compute_input_region([[0], [4]])[:, 0]
+    spans = [(left, width) for left, _, width, _ in drawn(ax, "region")]
+    assert spans == [(first - 0.5, last - first + 1) for first, last in regions]
+    assert ax.get_xlabel() == "position (pixels)"
+
+
+def test_an_image(field, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8)
+    mpl.image.imsave(tmp_path / "image.png", pixels)
+    for image in (pixels, tmp_path / "image.png", str(tmp_path / "image.png")):
+        (shown,) = rf.plot_regions(field, [1, 1], image=image).images
+        found = np.asarray(shown.get_array())
+        if found.dtype != np.uint8:
+            found = np.round(found * 255)
+        assert (found == pixels).all()
+        assert list(shown.get_extent()) == [-0.5, 19.5, 15.5, -0.5]
+
+
+def test_an_image_says_how_large_an_input_of_any_size_is():
+    valid = rf.compute_receptive_field(graph_def(placeholder(), conv("conv", "input")))
+    ax = rf.plot_regions(valid, [2, 3], image=np.zeros((12, 14)))
+    assert drawn(ax, "input") == [[-0.5, -0.5, 14, 12]]
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((1, 16, 20, 3)), r"shape \(1, 16, 20, 3\)"),
+        (np.zeros((16, 20, 2)), "1, 3 or 4 channels"),
+        (np.zeros((16, 0)), "height, width"),
+        (np.array([["a"]]), "height, width"),
+        ("nofile.png", "cannot read the image 'nofile.png': No such file"),
+        (__file__, "no image that Pillow reads"),
+        (".", "cannot read the image '.'"),
+    ],
+)
+def test_what_is_no_image(field, image, message):
+    with pytest.raises(rf.ReceptiveFieldError, match=message):
+        rf.plot_regions(field, [1, 1], image=image)
+
+
+GLOBAL = graph_def(
+    placeholder(sizes=(1, 8, 8, 1)), conv("conv", "input"), node("all", "Odd", ["conv"])
+)
+
+
+def test_what_cannot_be_drawn(field):
+    unknown = rf.compute_receptive_field(DILATED, input_resolution="unknown")
+    rules = {"all": "global"}
+    whole = rf.compute_receptive_field(GLOBAL, output="all", overrides=rules)
+    valid = rf.compute_receptive_field(graph_def(placeholder(), conv("conv", "input")))
+    for ask, message in {
+        lambda: rf.plot_regions(unknown, [0, 0]): "Give input_resolution",
+        lambda: rf.plot_regions(valid, [0, 0]): "or an image",
+        lambda: rf.plot_regions(whole, [0, 0]): "see a whole axis of 'input', by 'all'",
+        lambda: rf.plot_regions(field, [0.5, 0]): "integer coordinates",
+        lambda: rf.plot_regions(field, [0]): "2 integer coordinates each",
+        lambda: rf.plot_regions(field, [6, 0]): "there is no feature",
+        lambda: rf.plot_support(field, [[0, 0]]): "one feature is drawn here",
+        lambda: rf.plot_support(valid, [0, 0]): "size",
+        lambda: rf.plot_effective(valid): "give input_resolution",
+        lambda: rf.plot_growth({}): "no receptive fields",
+    }.items():
+        with pytest.raises(rf.ReceptiveFieldError, match=message):
+            ask()
+
+
+def test_the_axes_of_the_caller_are_used(field, line):
+    _, ax = mpl.pyplot.subplots()
+    fields = rf.compute_receptive_fields(BRANCHES)
+    assert rf.plot_regions(field, [1, 1], ax=ax) is ax
+    assert rf.plot_support(line, [4], ax=ax) is ax
+    assert rf.plot_effective(field, ax=ax) is ax
+    assert rf.plot_growth(fields, ax=ax) is ax
+    dots = [Dot("a", 10, 1e9, 0.5), Dot("b", 100, 1e9, 0.7)]
+    assert rf.plot_accuracy(dots, ax=ax) is ax
+    mpl.pyplot.close("all")
+
+
+def test_support_with_holes(field):
+    ax = rf.plot_support(field, [3, 2])
+    states = np.asarray(ax.images[0].get_array())
+    mask = field.support().mask([3, 2])
+    assert (states == 2).tolist() == mask.tolist()
+    (x0, x1), (y0, y1) = field.compute_input_region([3, 2]).tolist()
+    inside = np.zeros_like(mask)
+    inside[y0 : y1 + 1, x0 : x1 + 1] = True
+    assert (states == 1).tolist() == (inside & ~mask).tolist()
+    assert drawn(ax, "region") == places(field.compute_input_region([[3, 2]]))
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["seen", "not seen: a hole"]
+
+
+def test_support_in_one_axis(line):
+    ax = rf.plot_support(line, [4])
+    assert np.asarray(ax.images[0].get_array()).tolist() == [
+        [0, 0, 2, 1, 2, 1, 2, 0, 0, 0]
+    ]
+
+
+def test_effective(field):
+    ax = rf.plot_effective(field, feature=[2, 2])
+    effective = field.effective_receptive_field([2, 2])
+    assert np.asarray(ax.images[0].get_array()).tolist() == effective.map.tolist()
+    assert drawn(ax, "region") == places(field.compute_input_region([[2, 2]]))
+    (interval,) = drawn(ax, "interval")
+    assert np.allclose(interval, places([effective.interval()]))
+    alone = rf.plot_effective(effective)
+    seen = np.argwhere(effective.map)
+    ends = np.stack([seen.min(axis=0), seen.max(axis=0)], axis=-1)[::-1]
+    assert drawn(alone, "region") == places([ends])
+    with pytest.raises(rf.ReceptiveFieldError, match="of one feature already"):
+        rf.plot_effective(effective, feature=[1, 1])
+
+
+def test_effective_in_one_axis(line):
+    ax = rf.plot_effective(line, feature=[4])
+    effective = line.effective_receptive_field([4])
+    (share,) = lines(ax, "share")
+    assert share == [[i, value] for i, value in enumerate(effective.map.tolist())]
+
+
+def test_growth_with_branches():
+    fields = rf.compute_receptive_fields(BRANCHES)
+    ax = rf.plot_growth(fields)
+    # Depths by hand: input, then left and right, relu after right, sum, pool.
+    depths = {"left": 1, "right": 1, "relu": 2, "sum": 3, "pool": 4}
+    assert set(depths) == set(fields)
+    for axis, name in enumerate("xy"):
+        (points,) = lines(ax, name)
+        assert points == [[depths[n], fields[n].size[axis]] for n in fields]
+    widths = [f.size[0] for f in fields.values()]
+    assert max(widths) == 8  # 7, then a pooling of 2.
+    levels = [segment[0][1] for segment in lines(ax, "input")]
+    assert sorted(levels) == [20, 30]
+    (links, _) = ax.collections
+    assert len(links.get_segments()) == 6  # The edges of the graph.
+
+
+def test_growth_of_what_sees_a_whole_axis():
+    fields = rf.compute_receptive_fields(GLOBAL, overrides={"all": "global"})
+    ax = rf.plot_growth(fields)
+    assert [x for ((x, _),) in lines(ax, "whole")] == [2]
+    assert lines(ax, "x, y") == [[[1, 3]]]
+
+
+def test_files_are_the_same_each_time(field, tmp_path):
+    for name in ("a.svg", "b.svg"):
+        with file_axes(tmp_path / name, 4, 3) as ax:
+            rf.plot_regions(field, [1, 1], ax=ax)
+    one, other = ((tmp_path / name).read_bytes() for name in ("a.svg", "b.svg"))
+    assert one == other
+
+
+def test_without_matplotlib():
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "import receptive_field as rf\n"
+        "fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH)\n"
+        "try: rf.plot_growth(fields)\n"
+        "except rf.ReceptiveFieldError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert 'pip install "receptive_field[plot]"' in done.stdout
+
+
+@pytest.mark.slow
+def test_the_networks_of_the_paper():
+    """As in the table that is written by another script, and held against the paper."""
+    with (ROOT / "docs" / "end_points.csv").open() as file:
+        rows = [r for r in csv.DictReader(file) if r["input resolution"] == "224"]
+    last = {r["CNN"]: (r["RF size hor"], r["FLOPs (Billion)"]) for r in rows}
+    for dot in networks_of_paper():
+        size, billions = last[dot.network]
+        assert dot.size == int(size)
+        assert dot.flops / 1e9 == pytest.approx(float(billions))
+
+
+@pytest.mark.slow
+def test_the_plots_of_the_documentation_can_be_drawn_again(tmp_path):
+    script = ROOT / "scripts" / "write_plots.py"
+    subprocess.run([sys.executable, script, "--folder", tmp_path], check=True)
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert "regions.svg" in written
+    for name in written:
+        assert (tmp_path / name).read_bytes().startswith(b"<?xml")
+        assert (ROOT / "docs" / "images" / name).exists()
+
+
+def test_examples_in_docstrings():
+    results = doctest.testmod(plots)
+    assert results.attempted
+    assert not results.failed
