@@ -24,7 +24,7 @@ def blocks(page):
 
 def run_page(page, folder, names=None):
     """Runs its blocks; returns how many results were compared with what it states."""
-    names = {"__name__": "page"} if names is None else names
+    names = {"__name__": "__main__"} if names is None else names
     compared, printed = 0, None
     for language, code in blocks(page):
         if language == "python":
