@@ -1,7 +1,7 @@
 """Runs the code of a page of the documentation, as a reader would, from top to bottom.
 
-Python blocks share their names, shell blocks a folder; a block of text after either is
-what it prints (``...`` stands for anything).
+Python blocks share their names, shell blocks a folder; nothing is installed. A block of
+text after either is what it prints (``...`` stands for anything).
 """
 
 import ast
@@ -32,7 +32,7 @@ def run_page(page, folder, names=None):
                 exec(code, names)
             printed = caught.getvalue()
             compared += check_comments(code, names)
-        elif language == "sh" and code.startswith(("receptive-field ", "python ")):
+        elif language == "sh" and not code.startswith("pip "):
             printed = run_commands(code, folder)
         elif language == "text":
             check_output(code, printed)
