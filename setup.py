@@ -14,7 +14,13 @@ VERSION = re.search(
 PLOT = ["matplotlib>=3.8"]
 TENSORFLOW = ["tensorflow>=2.16.2", "keras>=3.3.3"]
 BENCHMARK = [*TENSORFLOW, "rich>=13"]
+DOCS = [
+    "latex2mathml>=3.77",
+    "mkdocs-material>=9.5",
+    "mkdocstrings[python]>=0.27",
+]
 MANY = ["dask[distributed]>=2024.1", "pyarrow>=14", "rich>=13"]
+NOTEBOOK = [*TENSORFLOW, *PLOT, "ipykernel>=6", "pandas>=2"]
 
 setup(
     name="receptive_field",
@@ -33,17 +39,21 @@ setup(
     install_requires=["absl-py>=1.4", "numpy>=1.24", "protobuf>=4.25"],
     extras_require={
         "benchmark": BENCHMARK,
+        "docs": DOCS,
         "many": MANY,
+        "notebook": NOTEBOOK,
         "plot": PLOT,
         "tensorflow": TENSORFLOW,
         "test": [
             *BENCHMARK,
+            *DOCS,
             *MANY,
+            *NOTEBOOK,
             *PLOT,
             "hypothesis>=6.80",
             "jax>=0.4",  # Another backend of Keras.
             "mypy>=1.10",
-            "pandas>=2",
+            "nbclient>=0.8",
             "pytest>=8",
             "pytest-xdist>=3",
             "ruff>=0.6",
