@@ -18,6 +18,7 @@ DOCS = [
     "latex2mathml>=3.77",
     "mkdocs-material>=9.5",
     "mkdocstrings[python]>=0.27",
+    "ruff>=0.6",  # Lays out signatures.
 ]
 MANY = ["dask[distributed]>=2024.1", "pyarrow>=14", "rich>=13"]
 NOTEBOOK = [*TENSORFLOW, *PLOT, "ipykernel>=6", "pandas>=2"]

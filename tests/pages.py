@@ -1,7 +1,8 @@
 """Runs the code of a page of the documentation, as a reader would, from top to bottom.
 
 Python blocks share their names, shell blocks a folder; nothing is installed. A block of
-text after either is what it prints (``...`` stands for anything).
+text after either is what it prints (``...`` stands for anything). Blocks of other
+languages, such as ``console``, are only shown.
 """
 
 import ast
