@@ -16,7 +16,14 @@ PLOT = ["matplotlib>=3.8"]
 TENSORFLOW = ["tensorflow>=2.16.2", "keras>=3.3.3"]
 BENCHMARK = [*TENSORFLOW, "rich>=13"]
 TERMINAL = ["rich>=13", "shtab>=1.6"]
+DOCS = [
+    "latex2mathml>=3.77",
+    "mkdocs-material>=9.5",
+    "mkdocstrings[python]>=0.27",
+    "ruff>=0.6",  # Lays out signatures.
+]
 MANY = ["dask[distributed]>=2024.1", "pyarrow>=14", "rich>=13"]
+NOTEBOOK = [*TENSORFLOW, *PLOT, "ipykernel>=6", "pandas>=2"]
 
 setup(
     name="receptive_field",
@@ -35,20 +42,25 @@ setup(
     install_requires=["absl-py>=1.4", "numpy>=1.24", "protobuf>=4.25"],
     extras_require={
         "benchmark": BENCHMARK,
+        "docs": DOCS,
         "many": MANY,
         "pandas": PANDAS,
+        "notebook": NOTEBOOK,
         "plot": PLOT,
         "tensorflow": TENSORFLOW,
         "terminal": TERMINAL,
         "test": [
             *BENCHMARK,
+            *DOCS,
             *MANY,
             *PANDAS,
+            *NOTEBOOK,
             *PLOT,
             *TERMINAL,
             "hypothesis>=6.80",
             "jax>=0.4",  # Another backend of Keras.
             "mypy>=1.10",
+            "nbclient>=0.8",
             "pytest>=8",
             "pytest-xdist>=3",
             "ruff>=0.6",

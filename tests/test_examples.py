@@ -1,6 +1,5 @@
 """The scripts, run as a user would, and what the README says about them."""
 
-import ast
 import gzip
 import os
 import re
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import text_format
 from graphs import add, conv, graph_def, node, placeholder
+from pages import blocks, check_comments
 
 import receptive_field as rf
 from receptive_field.sources.files import read_graph_def
@@ -181,31 +181,14 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def stated(comment):
-    """The value that a comment in the README begins with, if it does."""
-    for end in (len(comment), comment.find(":")):
-        try:
-            return ast.literal_eval(comment[:end])
-        except (SyntaxError, ValueError):
-            continue
-    return None
-
-
 def test_the_code_of_the_readme_that_needs_no_model():
     """It runs, and what its comments state is what comes out."""
-    blocks = [block.split("```")[0] for block in README.split("```python\n")[1:]]
     compared = 0
-    for code in (block for block in blocks if "EXAMPLE_GRAPH" in block):
-        names = {"rf": rf}
-        exec(code, names)
-        for line in code.splitlines():
-            expression, _, comment = line.partition("  # ")
-            value = stated(comment)
-            if value is not None:
-                found = eval(expression, names)
-                found = found.tolist() if hasattr(found, "tolist") else found
-                assert found == value, line
-                compared += 1
+    for language, code in blocks(README):
+        if language == "python" and "EXAMPLE_GRAPH" in code:
+            names = {"rf": rf}
+            exec(code, names)
+            compared += check_comments(code, names)
     assert compared >= 9
 
 

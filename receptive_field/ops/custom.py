@@ -30,7 +30,7 @@ class SlidingWindow(NamedTuple):
 
     Each number is for all spatial axes, or a sequence of one per axis, x first.
 
-    Args:
+    Attributes:
       kernel_size: how many positions a window takes.
       stride: how far the window moves.
       padding: positions before the first, "same" or "valid", as in TensorFlow.

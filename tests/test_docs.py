@@ -1,0 +1,107 @@
+"""The documentation: its code is run, its pages are built, no name is missing."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pages import run_page
+
+import receptive_field as rf
+from receptive_field import axis_map
+from receptive_field.graph import axes
+from receptive_field.ops import elementwise, registry
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = {
+    path.relative_to(DOCS).as_posix(): path.read_text()
+    for path in sorted(DOCS.rglob("*.md"))
+}
+WITH_CODE = [
+    name for name, page in PAGES.items() if re.search("^```(python|sh)$", page, re.M)
+]
+WITHOUT_IMPORTS = {
+    "design.md": {
+        **vars(axis_map),
+        **vars(axes),
+        **vars(elementwise),
+        **vars(registry),
+    }
+}
+"""A page for maintainers shows pieces of files; their names come from there."""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to work in, with what a copy of the repository holds."""
+    for name in ("python", "receptive_field"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def rules():
+    """What a page registers, is forgotten."""
+    kept = dict(registry.OPS)
+    yield
+    registry.OPS.clear()
+    registry.OPS.update(kept)
+
+
+@pytest.mark.usefixtures("rules")
+@pytest.mark.parametrize("name", WITH_CODE)
+def test_the_code_of_a_page_runs_and_shows_what_the_page_says(name, folder):
+    compared = run_page(PAGES[name], folder, WITHOUT_IMPORTS.get(name))
+    assert compared or name in WITHOUT_IMPORTS
+
+
+def test_what_a_page_states_is_compared(folder):
+    names = {"__name__": "__main__"}
+    assert run_page("```python\n1 + 1  # 2: two\nprint(3)\n```\n\n", folder, names) == 1
+    for page in (
+        "```python\n1 + 1  # 3\n```\n",
+        "```python\nprint(1)\n```\n\n```text\n2\n```\n",
+        "```sh\necho 1\n```\n\n```text\n2\n```\n",
+        "```sh\nexit 3\n```\n",
+        "```text\nout of nothing\n```\n",
+    ):
+        with pytest.raises(AssertionError):
+            run_page(page, folder)
+
+
+def test_the_reference_has_every_public_name():
+    listed = re.findall(r"^::: receptive_field\.(\w+)$", PAGES["reference.md"], re.M)
+    assert sorted(listed) == sorted(rf.__all__)
+
+
+def test_the_first_picture_is_the_one_that_the_script_writes(tmp_path):
+    script = ROOT / "scripts" / "write_first_picture.py"
+    path = tmp_path / "picture.svg"
+    subprocess.run([sys.executable, script, "--path", path], check=True)
+    assert path.read_text() == (DOCS / "first_page.svg").read_text()
+
+
+@pytest.mark.slow
+def test_the_pages_are_built_and_load_nothing_from_elsewhere(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
+        check=True,
+        cwd=ROOT,
+    )
+    built = {path: path.read_text() for path in tmp_path.rglob("*.html")}
+    assert {path.relative_to(tmp_path).with_suffix("").as_posix() for path in built} > {
+        name.removesuffix(".md") for name in PAGES
+    }
+    for path, page in built.items():
+        loaded = re.findall(r"<(?:script|img|link|iframe)\b[^>]*>", page)
+        assert not [
+            tag for tag in loaded if re.search(r"(src|href)=.?(https?:)?//", tag)
+        ]
+        assert "arithmatex" not in page, f"a formula of {path} was not converted"
+    assert "<math" in (tmp_path / "theory" / "equations.html").read_text()
+    reference = (tmp_path / "reference.html").read_text()
+    assert "&gt;&gt;&gt; " in reference
+    assert "<blockquote" not in reference, "a doctest is not shown as code"
