@@ -280,11 +280,11 @@ def backward(
             if whole is None:
                 continue
             state[tensor] = whole
-            if rule_of(nodes[index]) is None:
-                missing.add(index)  # What lies below may have no rule either.
-                rules: Relations = [ALL_BOUND] * len(nodes[index].inputs)
-            else:
+            try:
                 rules = relations(scope, inference, tensor)
+            except UnsupportedOpsError:
+                missing.add(index)  # What lies below may have no rule either.
+                rules = [ALL_BOUND] * len(nodes[index].inputs)
             for number, below in scope.edges(index):
                 rule = rules[number]
                 if rule is None:

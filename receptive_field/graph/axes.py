@@ -206,11 +206,13 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
     if not upper.parts and not lower.parts:
         return Relation(axes, several=several)
     parts = set()
-    for above, middle in upper.parts:
-        for axis, lower_axis in enumerate(lower.axes):
-            followed = followed_axes(lower_axis)
-            if not followed or middle in followed:
-                parts.add((above, axis))
+    for axis, lower_axis in enumerate(lower.axes if upper.parts else ()):
+        followed = followed_axes(lower_axis)
+        parts.update(
+            (above, axis)
+            for above, middle in upper.parts
+            if not followed or middle in followed
+        )
     for middle, axis in lower.parts:
         followed = followed_axes(upper.axes[middle])
         parts.update((above, axis) for above in followed)

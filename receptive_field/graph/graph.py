@@ -66,8 +66,19 @@ class Node:
         # Python comes here for what is not set yet.
         if name != "inputs":
             raise AttributeError(name)
-        self.inputs = self.graph.inputs_of(self.definition, self.frame)
+        self.inputs = tuple(self._read())
         return self.inputs
+
+    def _read(self) -> Iterator[Tensor]:
+        for text in self.definition.input:
+            if not text.startswith("^"):
+                tensor = self.graph.resolve(text, self.frame)
+                if tensor is None:
+                    raise GraphError(
+                        f"node {self.name!r} reads {text!r}, which is not in the "
+                        "graph. The graph is incomplete: was it cut or truncated?"
+                    )
+                yield tensor
 
 
 class _Nodes(dict[int, Node]):
@@ -79,8 +90,12 @@ class _Nodes(dict[int, Node]):
         self.root = root
 
     def __missing__(self, index: int) -> Node:
-        node = Node(self.graph, index, self.definitions[index], self.root)
-        self[index] = node
+        definition, names = self.definitions[index], self.root.names
+        node = self[index] = Node(self.graph, index, definition, self.root)
+        try:
+            node.inputs = tuple([(names[text], 0) for text in definition.input])
+        except KeyError:
+            return node  # Not all are plain names: they are looked up when asked for.
         return node
 
 
@@ -116,30 +131,6 @@ class Graph:
         frame.names[definition.name] = node.index
         self.index_of.setdefault(node.name, node.index)
         return node
-
-    def inputs_of(self, definition: Any, frame: Frame) -> tuple[Tensor, ...]:
-        """The tensors that a node reads.
-
-        Raises:
-          GraphError: if one is not in the graph.
-        """
-        names = {} if frame.arguments else frame.names
-        try:  # Mostly, all are plain names.
-            return tuple([(names[text], 0) for text in definition.input])
-        except KeyError:
-            return tuple(self._resolved(definition, frame))
-
-    def _resolved(self, definition: Any, frame: Frame) -> Iterator[Tensor]:
-        for text in definition.input:
-            if not text.startswith("^"):
-                tensor = self.resolve(text, frame)
-                if tensor is None:
-                    raise GraphError(
-                        f"node {frame.scope + definition.name!r} reads {text!r}, which "
-                        "is not in the graph. The graph is incomplete: was it cut or "
-                        "truncated?"
-                    )
-                yield tensor
 
     def resolve(self, text: str, frame: Frame) -> Tensor | None:
         """The tensor that an input means; None if there is none.

@@ -205,7 +205,8 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "unknown_rank"):
         if value.unknown_rank:
             return None
-        return tuple(d.size if d.size >= 0 else None for d in value.dim)
+        sizes = [dim.size for dim in value.dim]
+        return tuple([size if size >= 0 else None for size in sizes])
     return value
 
 
