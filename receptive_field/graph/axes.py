@@ -205,7 +205,7 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
     several = upper.several or lower.several
     if not upper.parts and not lower.parts:
         return Relation(axes, several=several)
-    parts = set()
+    parts: set[tuple[int, int]] = set()
     for axis, lower_axis in enumerate(lower.axes if upper.parts else ()):
         followed = followed_axes(lower_axis)
         parts.update(
