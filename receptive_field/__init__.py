@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         get_compute_order,
         get_layer_params,
     )
+    from receptive_field.report.explorer import explore
     from receptive_field.result import ReceptiveField, ReceptiveFields
     from receptive_field.support import Support
 
@@ -54,6 +55,7 @@ __all__ = [
     "compute_receptive_field",
     "compute_receptive_field_from_graph_def",
     "compute_receptive_fields",
+    "explore",
     "get_compute_order",
     "get_layer_params",
     "measure_effective_receptive_field",
@@ -79,6 +81,7 @@ _ROOMS = {
         "compute_receptive_field_from_graph_def get_compute_order get_layer_params"
     ),
     "input_sizes": "Resolutions resolutions",
+    "report.explorer": "explore",
     "result": "ReceptiveField ReceptiveFields",
     "support": "Support",
 }

@@ -1,0 +1,116 @@
+"use strict";
+/* What a feature sees of every tensor below it: sets of positions, one per axis, handed
+ * down from tensor to tensor and cut to each one's size. A set is a Uint8Array with a one
+ * for each position that is in it. */
+
+/** Marks in `into` what the positions in `seen` (null: position 0) need by a map.
+ *
+ * Of a window with a gap g, just every g-th position counts if it is said to be `even`;
+ * else, all may. Returns whether anything was marked. */
+function markImage(map, seen, even, into) {
+  if (map === null || isGlobal(map)) {
+    const some = into.length > 0 && (seen === null || seen.includes(1));
+    if (some) into.fill(1);
+    return some;
+  }
+  let marked = false;
+  const size = into.length;
+  const count = seen === null ? 1 : seen.length;
+  for (const strand of map) {
+    const step = even ? strand.gap : 1;
+    for (let u = 0; u < count; u++) {
+      if (seen !== null && !seen[u]) continue;
+      const window = strandWindow(strand, u);
+      if (window === null) continue;
+      let first = window[0] === -Infinity ? 0 : window[0];
+      if (first < 0) first += Math.ceil(-first / step) * step;
+      const last = Math.min(window[1], size - 1);
+      for (let position = first; position <= last; position += step) {
+        into[position] = 1;
+        marked = true;
+      }
+    }
+  }
+  return marked;
+}
+
+/** What an edge hands down of the sets of the upper tensor; null if nothing. */
+function handedDown(network, edge, seen, local) {
+  const [below, axes, even] = edge;
+  const sizes = network.nodes[below].size;
+  const found = [];
+  for (let axis = 0; axis < sizes.length; axis++) {
+    const follows = axes[axis];
+    if (follows === null || sizes[axis] === null) {
+      found.push(null);
+      continue;
+    }
+    const map = network.maps[follows[1]];
+    if (local && isGlobal(map)) return null;
+    const set = new Uint8Array(sizes[axis]);
+    const above = follows[0] < 0 ? null : seen[follows[0]];
+    if (!markImage(map, above, even, set)) return null;
+    found.push(set);
+  }
+  return found;
+}
+
+/** For each tensor up to the chosen one what the feature sees: a set per axis (null for
+ * an axis that the tensor has not), or undefined where it sees nothing.
+ *
+ * With `local`, paths over a whole axis are left out. */
+function follow(network, chosen, feature, local = false) {
+  const seen = new Array(chosen + 1);
+  seen[chosen] = network.nodes[chosen].size.map((size, axis) => {
+    if (size === null) return null;
+    const set = new Uint8Array(size);
+    set[feature[axis]] = 1;
+    return set;
+  });
+  for (let upper = chosen; upper > 0; upper--) {
+    if (seen[upper] === undefined) continue;
+    for (const edge of network.nodes[upper].from) {
+      const found = handedDown(network, edge, seen[upper], local);
+      if (found === null) continue;
+      const known = seen[edge[0]];
+      if (known === undefined) seen[edge[0]] = found;
+      else found.forEach((set, axis) => unite(known[axis], set));
+    }
+  }
+  return seen;
+}
+
+function unite(known, more) {
+  if (known === null || more === null) return;
+  for (let i = 0; i < known.length; i++) known[i] |= more[i];
+}
+
+/** The runs of a set: pairs [first, last], ascending. */
+function runsOf(set) {
+  const runs = [];
+  for (let i = set.indexOf(1); i >= 0; i = set.indexOf(1, i)) {
+    const end = set.indexOf(0, i);
+    const stop = end < 0 ? set.length : end;
+    runs.push([i, stop - 1]);
+    i = stop;
+  }
+  return runs;
+}
+
+/** First and last of a set. */
+function hullOf(set) {
+  return [set.indexOf(1), set.lastIndexOf(1)];
+}
+
+/** The network of a page: decoded maps, and nodes that know their readers and number. */
+function decodeNetwork(data) {
+  const maps = data.maps.map(decodeMap);
+  const nodes = data.nodes.map((node, index) => ({ ...node, index, readers: [] }));
+  for (const node of nodes) {
+    for (const [below] of node.from) nodes[below].readers.push(node.index);
+    for (const kind of ["map", "local"]) {
+      if (node[kind]) node[kind] = node[kind].map((number) => maps[number]);
+    }
+  }
+  return { ...data, maps, nodes };
+}
