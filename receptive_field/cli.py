@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from receptive_field.api import compute_receptive_field, compute_receptive_fields
@@ -141,6 +142,24 @@ def _measure(options: argparse.Namespace) -> int:
     print(f"feature ({feature}) of {found.output} in {found.input}, by experiment:")
     for axis, (first, last) in zip("xyz", found.region.tolist(), strict=False):
         print(f"  {axis}: {first} to {last} ({last - first + 1})")
+    return 0
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from receptive_field.report.explorer import check_writable, explore
+
+    check_writable(Path(options.page))
+    model = load(options.model, options.signature)
+    written = explore(
+        model,
+        options.page,
+        output=_full_name(model, options.output),
+        input=_full_name(model, options.input),
+        input_resolution=options.resolution,
+        stop_propagation=options.stop,
+        title=os.path.basename(os.path.normpath(options.model)),
+    )
+    print(written)
     return 0
 
 
@@ -300,6 +319,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_resolution(added)
     text = "the one in the middle if not given"
     added.add_argument("--feature", type=_integers, metavar="X,Y", help=text)
+
+    text = "a page to explore all layers with, in any browser"
+    added = command("explore", _explore, text, "model.keras -o page.html")
+    _add_model(added)
+    text = "the file to write, replacing what is there"
+    added.add_argument("-o", "--page", required=True, metavar="FILE", help=text)
+    _add_names(added, ("output", "input"))
+    _add_resolution(added)
+    _add_stop(added)
 
     text = "one row for each of many files, into a CSV or Parquet file"
     added = command("many", _many, text, "models/*.pb --results fields.csv")

@@ -72,6 +72,7 @@ def explore(
     stop_propagation: StopPropagation = None,
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
+    title: str | None = None,
 ) -> Path:
     """Writes a page on which the receptive fields of all layers can be explored.
 
@@ -86,6 +87,7 @@ def explore(
         None, all layers of a Keras model, or what leads to the only output of a graph.
       input_resolution: the size of the input's spatial axes, ``[height, width]``. Where
         neither it nor the model says a size, one is chosen, and the page says so.
+      title: what stands above the page; the model's name if None.
 
     Returns:
       The path of the page.
@@ -99,11 +101,11 @@ def explore(
     PosixPath('page.html')
     """
     target = Path(path)
-    _check_writable(target)
+    check_writable(target)
     options = Options(input_resolution, stop_propagation, overrides=overrides)
     loaded = load(model, signature)
     data = page_data(loaded, output, input, options)
-    data["title"] = _title(model)
+    data["title"] = _title(model) if title is None else title
     _write(target, page(data))
     return target
 
@@ -131,8 +133,8 @@ def page(data: Data) -> str:
 # --- Files ---------------------------------------------------------------------------
 
 
-def _check_writable(target: Path) -> None:
-    """Before the work, not after it."""
+def check_writable(target: Path) -> None:
+    """Raises, before any work is done, if no file can be written there."""
     folder = target.parent
     if target.is_dir():
         raise ReceptiveFieldError(
@@ -339,7 +341,9 @@ class _Export:
                     for step in self.steps.below(tensor)
                 ]
                 if len(node["from"]) == 1 and self.steps.hands_on(tensor):
-                    node["same"] = 1
+                    below = nodes[node["from"][0][0]]
+                    if "name" in below or "same" in below:
+                        node["same"] = 1
             last[tensor] = number
             nodes.append(node)
         self._add_weights(nodes)
@@ -371,10 +375,7 @@ class _Export:
         node: Data = {
             **{"name": name, "op": row["op"], "size": self._sizes(tensor, places)},
             "map": self._numbers(field.axes),
-            "rf": [_number(v) for v in row["receptive field"]],
-            "stride": [_number(v) for v in row["stride"]],
-            "padding": [_number(v) for v in row["padding"]],
-            "centre": row["first centre"],
+            **_row_numbers(row),
             "aligned": field.aligned,
             "exact": field.exact,
             "flops": row["FLOPs"],
@@ -387,6 +388,8 @@ class _Export:
             node["whole"] = list(field.global_nodes[:3])
             if field.local is not None:
                 node["local"] = self._numbers(field.local.axes)
+                (near,) = layer_rows({name: field.local}, {name: row["op"]}, None)
+                node["near"] = _row_numbers(near)
         return node
 
     def _sizes(self, tensor: Tensor, places: Iterable[int | None]) -> list[int | None]:
@@ -437,6 +440,13 @@ class _Export:
             found = _profiles(self.fields[node["name"]])
             if found is not None:
                 node["weights"] = found
+
+
+def _row_numbers(row: Mapping[str, Any]) -> Data:
+    """The numbers of a row of the table, of which infinity is no JSON."""
+    keys = ("receptive field", "rf"), ("stride",) * 2, ("padding",) * 2
+    found: Data = {key: [_number(v) for v in row[name]] for name, key in keys}
+    return found | {"centre": row["first centre"]}
 
 
 def _profiles(field: ReceptiveField) -> Data | None:
@@ -510,4 +520,4 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, Fraction) else value
 
 
-__all__ = ["explore", "page", "page_data"]
+__all__ = ["check_writable", "explore", "page", "page_data"]

@@ -38,14 +38,13 @@ class Between {
     const scale = 64 / Math.max(columns, rows);
     const [width, height] = [columns * scale, Math.max(rows * scale, 8)].map(Math.round);
     const canvas = el("canvas", { width: 2 * width, height: 2 * height, style: `width:${width}px;height:${height}px` });
-    const sizes = node.size.filter((size) => size !== null);
     const note = el("span", { class: "note" }, "");
     const element = el(
       "button",
       { class: "thumb", title: `${node.name} (${node.op})`, "data-node": node.index, onclick: () => this.app.select(node.index) },
       canvas,
-      el("span", { class: "name" }, node.name),
-      el("span", { class: "note" }, sizes.length ? shownAll(sizes) : "no positions"),
+      el("span", { class: "name" }, shortName(node.name)),
+      el("span", { class: "note" }, shownSize(node.size)),
       note,
     );
     this.thumbs.set(element, { node, canvas, note, element, columns, rows, centres: null });
@@ -69,7 +68,7 @@ class Between {
     }
     context.imageSmoothingEnabled = columns > width;
     context.globalAlpha = 1;
-    context.fillStyle = app.colour("text");
+    context.fillStyle = "#0a1018";
     context.fillRect(0, 0, width, height);
     context.globalAlpha = 0.28;
     context.drawImage(thumb.colours, 0, 0, width, height);
@@ -90,7 +89,7 @@ class Between {
     }
     const hulls = sets ? sets.filter((set) => set).map(hullOf) : [];
     thumb.element.dataset.seen = seen ? hulls.flat().join(",") : "";
-    thumb.note.textContent = seen ? hulls.map(([a, b]) => `${a}…${b}`).join(", ") : "unseen";
+    thumb.note.textContent = seen ? hulls.map(([a, b]) => (a === b ? `${a}` : `${a}…${b}`)).join(", ") : "unseen";
   }
 
   outline(context, patches, cellX, cellY) {

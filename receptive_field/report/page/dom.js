@@ -41,6 +41,17 @@ function shownAll(values) {
   return texts.every((text) => text === texts[0]) ? texts[0] : texts.join(" × ");
 }
 
+/** The size of a map: each axis that it has. */
+function shownSize(sizes) {
+  const known = sizes.filter((size) => size !== null);
+  return known.length ? known.join(" × ") : "no positions";
+}
+
+/** The end of a long name of scopes. */
+function shortName(name) {
+  return name.split("/").slice(-2).join("/");
+}
+
 /** A large number with a unit: 3.86 G. */
 function shownLarge(value) {
   if (value === null || value === undefined) return "–";

@@ -171,7 +171,9 @@ class Figure {
       ),
     );
     const more = el("button", { onclick: () => this.edit(() => network.blocks.push([[layer(3, 1, 1)]])) }, "+ layers after this");
-    this.editor.replaceChildren(el("label", { class: "size" }, "Input size ", size), ...blocks, more);
+    const key = Object.entries(FIELDS).map(([field, [label]]) => `${field} ${label}`);
+    const hint = el("p", { class: "hint" }, `${key.join(", ")}.`);
+    this.editor.replaceChildren(el("label", { class: "size" }, "Input size ", size), ...blocks, more, hint);
   }
 
   edit(change) {

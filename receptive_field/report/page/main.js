@@ -152,7 +152,7 @@ class App {
   readColours() {
     const probe = el("span", {});
     document.body.append(probe);
-    for (const name of ["a", "b", "text"]) {
+    for (const name of ["a", "b"]) {
       probe.style.color = `var(--${name})`;
       this.colours[name] = getComputedStyle(probe).color;
     }

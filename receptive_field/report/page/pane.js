@@ -29,13 +29,18 @@ class Pane {
     this.formula = el("p", { class: "formula" });
     this.slider = el("label", { class: "slice", hidden: true });
     this.profiles = el("div", { class: "profiles" });
+    this.further = el("p", { class: "hint" }, "The region goes on beyond what is drawn.");
     const mapName = el("h3", {}, "Its map of features");
     this.element = el(
       "article",
       { class: "pane", "data-pane": this.key, onpointerenter: () => this.app.focusPane(this), onfocusin: () => this.app.focusPane(this) },
       el("div", { class: "head" }, this.heading, this.pinButton, this.badges),
-      this.stage,
-      el("div", { class: "lower" }, el("div", {}, mapName, this.map, this.slider), el("div", {}, this.numbers, this.formula)),
+      el(
+        "div",
+        { class: this.app.sizes.length > 1 ? "body" : "body strip" },
+        el("div", {}, this.stage, this.further),
+        el("div", { class: "lower" }, el("div", {}, mapName, this.map, this.slider), el("div", { class: "told" }, this.numbers, this.formula)),
+      ),
       this.profiles,
     );
     this.buildStage();
@@ -96,6 +101,11 @@ class Pane {
     this.draw();
   }
 
+  /** The numbers that go with these maps. */
+  told() {
+    return this.app.local && this.node.local ? this.node.near : this.node;
+  }
+
   // --- Pointing ---------------------------------------------------------------------
 
   featureInMap(event) {
@@ -108,13 +118,9 @@ class Pane {
   }
 
   featureOnImage(event) {
-    const box = this.stage.getBoundingClientRect();
-    const [left, top, width, height] = this.view;
-    const place = [
-      left + ((event.clientX - box.left) / box.width) * width - 0.5,
-      top + ((event.clientY - box.top) / box.height) * height - 0.5,
-    ];
-    return this.nearest(place);
+    const onPage = new DOMPoint(event.clientX, event.clientY);
+    const { x, y } = onPage.matrixTransform(this.stage.getScreenCTM().inverse());
+    return this.nearest([x - 0.5, y - 0.5]);
   }
 
   /** The feature whose centre is nearest to a place of the input. */
@@ -151,7 +157,7 @@ class Pane {
       badges.push(badge("bad", "in between: at most", "On the way down, some sets are bounds."));
     }
     this.badges.replaceChildren(...badges);
-    const name = `${node.name}, ${shownAll(node.size.filter((size) => size !== null))} features`;
+    const name = `${node.name}, ${shownSize(node.size)} features`;
     this.map.setAttribute("aria-label", `Map of ${name}. Arrow keys move the feature, Enter pins it.`);
     this.stage.setAttribute("aria-label", `The input, with the region that a feature of ${name} sees.`);
   }
@@ -175,7 +181,8 @@ class Pane {
       if (!region) return;
       const [first, last] = region[axis];
       const size = last - first + 1;
-      rows.push([`sees on ${name}`, `${shown(first)} … ${shown(last)}`, `${shown(size)}`]);
+      const text = first === -Infinity && last === Infinity ? "all of it" : `${shown(first)} … ${shown(last)}`;
+      rows.push([`sees on ${name}`, text, Number.isFinite(size) ? `${size}` : null]);
       const clipped = this.clipped?.[axis];
       if (clipped && (clipped[0] !== first || clipped[1] !== last)) {
         rows.push(["· in the input", `${clipped[0]} … ${clipped[1]}`, `${clipped[1] - clipped[0] + 1}`]);
@@ -184,9 +191,9 @@ class Pane {
     if (!region) rows.push(["sees", node.map.includes(null) ? "not known: a padding is not" : "nothing of the input"]);
     else if (!this.clipped) rows.push(["· in the input", "nothing but padding"]);
     rows.push(
-      ["receptive field r", shownAll(node.rf)],
-      ["stride S", shownAll(node.stride)],
-      ["padding P", shownAll(node.padding)],
+      ["receptive field r", shownAll(this.told().rf)],
+      ["stride S", shownAll(this.told().stride)],
+      ["padding P", shownAll(this.told().padding)],
       ["centre", this.shownCentre()],
     );
     this.numbers.replaceChildren(
@@ -200,9 +207,9 @@ class Pane {
 
   shownFeature() {
     const own = this.feature.filter((_, axis) => this.node.size[axis] !== null);
-    const sizes = this.node.size.filter((size) => size !== null);
     if (!own.length) return "the only one";
-    return this.node.shared ? `${own[0]} of ${sizes[0]}` : `(${own.join(", ")}) of ${shownAll(sizes)}`;
+    const { shared, size } = this.node;
+    return shared ? `${own[0]} of ${size[0]}` : `(${own.join(", ")}) of ${shownSize(size)}`;
   }
 
   shownCentre() {
@@ -212,9 +219,8 @@ class Pane {
   }
 
   shownFormula() {
-    const { stride, padding, rf, centre } = this.node;
-    const known = [stride?.[0], padding?.[0], rf?.[0], centre?.[0]];
-    if (!this.region || !known.every(Number.isFinite) || (this.app.local && this.node.local)) return "";
+    const { stride, padding, rf } = this.told();
+    if (!this.region || ![stride[0], padding[0], rf[0]].every(Number.isFinite)) return "";
     const [first, last] = this.region[0];
     const u = this.feature[0];
     return `x:  u·S − P = ${u}·${stride[0]} − ${shown(padding[0])} = ${shown(first)},  + r − 1 = ${shown(last)}`;
@@ -277,9 +283,10 @@ class Pane {
     const scale = Math.ceil(window.devicePixelRatio || 1);
     const across = Math.min(230, this.columns * cell);
     this.map.width = this.columns * cell * scale;
-    this.map.height = this.rows * cell * scale;
+    this.map.height = (this.rows > 1 ? this.rows * cell : 26) * scale;
     this.map.style.width = `${Math.max(across, 24)}px`;
-    this.map.style.aspectRatio = `${this.columns} / ${this.rows}`;
+    this.map.style.aspectRatio = this.rows > 1 ? `${this.columns} / ${this.rows}` : "";
+    this.map.style.height = this.rows > 1 ? "" : "26px";
     this.makeSlider();
   }
 
@@ -314,6 +321,10 @@ class Pane {
       if (ends) place(rect, this.within(across(0, ends), 0), this.within(across(1, ends), 1));
     };
     drawn(parts.region, region);
+    this.further.hidden = !region || region.slice(0, 2).every(([a, b], axis) => {
+      const [start, length] = [this.view[axis], this.view[axis + 2]];
+      return (a >= start && b <= start + length - 1) || (a === -Infinity && b === Infinity);
+    });
     drawn(parts.clipped, this.clipped);
     const local = this.node.local && !this.app.local ? regionOf(this.node.local, feature) : null;
     drawn(parts.local, local);
@@ -345,23 +356,22 @@ class Pane {
   drawMap() {
     const { map, columns, rows } = this;
     const context = map.getContext("2d");
-    const cell = map.width / columns;
+    const [cell, tall] = [map.width / columns, map.height / rows];
     context.imageSmoothingEnabled = false;
     context.clearRect(0, 0, map.width, map.height);
     context.globalAlpha = 0.75;
     context.drawImage(this.colours, 0, 0, map.width, map.height);
     context.globalAlpha = 1;
-    if (cell >= 6) drawGrid(context, columns, rows, cell);
+    if (cell >= 6) drawGrid(context, columns, rows, cell, tall);
     const [u, v] = [this.feature[0], this.node.shared ? 0 : (this.feature[1] ?? 0)];
-    const least = Math.max(cell, 7);
-    const at = (value) => (value + 0.5) * cell - least / 2;
-    const accent = this.app.colour(this.key);
+    const [width, height] = [Math.max(cell, 7), Math.max(tall, 7)];
+    const box = [(u + 0.5) * cell - width / 2, (v + 0.5) * tall - height / 2, width, height];
     context.lineWidth = 5;
     context.strokeStyle = "#fff";
-    context.strokeRect(at(u), at(v), least, least);
+    context.strokeRect(...box);
     context.lineWidth = this.pinned ? 4 : 2.5;
-    context.strokeStyle = accent;
-    context.strokeRect(at(u), at(v), least, least);
+    context.strokeStyle = this.app.colour(this.key);
+    context.strokeRect(...box);
     map.dataset.feature = this.feature.join(",");
     if (this.slice) this.slice.value = this.feature[2];
   }
@@ -426,17 +436,17 @@ function patchesOf(seen, sizes) {
   return xs.flatMap((x) => ys.map((y) => [x, y]));
 }
 
-function drawGrid(context, columns, rows, cell) {
+function drawGrid(context, columns, rows, cell, tall) {
   context.strokeStyle = "#0003";
   context.lineWidth = 1;
   context.beginPath();
   for (let u = 1; u < columns; u++) {
     context.moveTo(u * cell, 0);
-    context.lineTo(u * cell, rows * cell);
+    context.lineTo(u * cell, rows * tall);
   }
   for (let v = 1; v < rows; v++) {
-    context.moveTo(0, v * cell);
-    context.lineTo(columns * cell, v * cell);
+    context.moveTo(0, v * tall);
+    context.lineTo(columns * cell, v * tall);
   }
   context.stroke();
 }

@@ -60,7 +60,7 @@ class Table {
     const open = () => this.app.open(node.index);
     const cells = COLUMNS.slice(1).map(([name, value]) => {
       const found = value(node);
-      const text = typeof found === "string" ? found : LARGE.includes(name) ? shownLarge(found) : shownAll(found);
+      const text = typeof found === "string" ? found : LARGE.includes(name) ? shownLarge(found) : name === "output" ? shownSize(found) : shownAll(found);
       const flag = text === "no" || text === "at most" ? "flag" : null;
       return el("td", { class: flag, title: LARGE.includes(name) ? found : null }, text);
     });

@@ -21,8 +21,9 @@ function namedSources(nodes) {
   return found;
 }
 
+/** The scopes of a name, or its words; a number at the end is no word of its own. */
 function nameParts(name) {
-  return name.includes("/") ? name.split("/") : name.split(/(?=_)/);
+  return name.includes("/") ? name.split("/") : name.split(/(?=_)(?!_\d+$)/);
 }
 
 /** Neighbours whose names begin alike, as groups in groups. */
@@ -42,16 +43,16 @@ function groupedByName(nodes, depth = 0, prefix = "") {
     const joint = nodes[i].name.includes("/") && depth ? "/" : "";
     const name = prefix + joint + parts[depth];
     if (members.length === 1) items.push({ node: nodes[i], prefix });
-    else items.push(groupOf(name, groupedByName(members, depth + 1, name)));
+    else items.push(groupOf(name, prefix, groupedByName(members, depth + 1, name)));
     i = end;
   }
   return items;
 }
 
 /** A group, or the only one that is in it. */
-function groupOf(name, items) {
-  if (items.length === 1 && items[0].items) return items[0];
-  return { name, items, open: false };
+function groupOf(name, prefix, items) {
+  if (items.length === 1 && items[0].items) return { ...items[0], prefix };
+  return { name, prefix, items, open: false };
 }
 
 /** What lies between two layers that everything has to pass, as groups. */
@@ -67,7 +68,7 @@ function groupedByFlow(nodes, sources) {
     block.push({ node, prefix: "" });
     if (open <= node.index) {
       const name = `${block[0].node.name} … ${node.name}`;
-      items.push(...(block.length < 3 ? block : [{ name, items: block, open: false }]));
+      items.push(...(block.length < 3 ? block : [{ name, prefix: "", items: block, open: false }]));
       block = [];
     }
     open = Math.max(open, furthest.get(node.index) ?? -1);
@@ -188,7 +189,7 @@ class Tree {
   drawnRow(entry, gutter) {
     const { item, depth } = entry;
     const { node } = item;
-    const label = node ? node.name.slice(item.prefix.length).replace(/^[/_]/, "") : item.name;
+    const label = (node ?? item).name.slice(item.prefix.length).replace(/^[/_]/, "");
     const style = `padding-left:${gutter + depth * 12}px`;
     const element = el(
       "div",
@@ -205,7 +206,7 @@ class Tree {
       },
       el("span", { class: "fold" }, node ? "" : item.open ? "▾" : "▸"),
       el("span", { class: "name" }, label),
-      el("span", { class: "note" }, node ? rowNote(node) : `${leavesOf(item).length}`),
+      el("span", { class: "note" }, node ? shownSize(node.size) : `${leavesOf(item).length} layers`),
     );
     return { ...entry, element };
   }
@@ -307,9 +308,4 @@ class Tree {
 
 function leavesOf(item) {
   return item.node ? [item.node] : item.items.flatMap(leavesOf);
-}
-
-function rowNote(node) {
-  const sizes = node.size.filter((size) => size !== null);
-  return sizes.length ? shownAll(sizes) : "1";
 }
