@@ -2,25 +2,26 @@
 
 Between two tensors that are looked at (*stops*) lie others: copies, and those whose
 axes hold positions in parts, as the phases of a SpaceToBatch do. What is between is
-composed by the relations of the backward pass, from each stop down to the next ones; so
-nothing is lost that an axis map of each axis can say.
+composed by the relations of the backward pass, from each stop down to the next ones.
+What an axis map of each axis cannot say, the pass on sets does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+import numpy as np
 
 from receptive_field.analysis import Forward, State, backward, relations
 from receptive_field.axis_map import (
     EVERYTHING,
     IDENTITY,
-    INFINITY,
     AxisMap,
-    Floating,
     constant,
 )
+from receptive_field.graph import boxes
 from receptive_field.graph.axes import (
     ALL_BOUND,
     SAME,
@@ -29,9 +30,15 @@ from receptive_field.graph.axes import (
     ranked,
     source,
 )
+from receptive_field.graph.boxes import Box, Mask
 from receptive_field.graph.graph import Tensor
+from receptive_field.graph.sizes import Size
+from receptive_field.positions import UntoldError, follow_positions
 from receptive_field.question import Question
 from receptive_field.result import ReceptiveField
+
+MOST_SEEN = 1 << 22
+"""Sets of more positions together, for all features, are not looked at."""
 
 Places = tuple[int | None, ...]
 """For each spatial axis of the input, x first, the axis of a tensor that holds its
@@ -44,6 +51,12 @@ class Follows(NamedTuple):
     axis: int | None
     """Which spatial axis above, 0 being x; None if the map is constant."""
     map: AxisMap
+    seen: Mask | None = None
+    """Where a map cannot say it: for each position above (for all, if it follows none)
+    which positions are seen."""
+
+
+Axes = tuple[Follows | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +69,13 @@ class Step:
         input whose positions it does not hold.
       even: whether just every ``gap``-th position of a window counts, as in a single
         layer. If not, any position of it may.
+      exact: whether that is the truth. If not, it may be more, never less.
     """
 
     below: Tensor
-    axes: tuple[Follows | None, ...]
+    axes: Axes
     even: bool
+    exact: bool
 
 
 class Steps:
@@ -88,6 +103,7 @@ class Steps:
         self._passing = {i for i in self._order if self._hands_on(i)}
         self.stops = self._find_stops(shown)
         """The input, what is shown, and where windows or branches are, in order."""
+        self._found_stops = set(self.stops)
 
     def order(self, tensor: Tensor) -> int:
         """Where a tensor comes in topological order; -1 for the input."""
@@ -106,10 +122,16 @@ class Steps:
         if tensor == self._question.scope.input:
             return []
         indices = self._segment(tensor)
+        single = self._is_single(tensor, indices)
         steps = []
         for below, relation in self._related(tensor, indices):
             axes = self._axes(tensor, below, relation)
-            steps.append(Step(below, axes, self._is_even(tensor, below, indices, axes)))
+            exact = all(follows is None or follows.map.exact for follows in axes)
+            even = True
+            if not single:
+                axes, exact = self._with_sets(tensor, below, indices, axes)
+                even = exact or any(f is not None and f.seen is not None for f in axes)
+            steps.append(Step(below, axes, even, exact))
         return steps
 
     def hands_on(self, tensor: Tensor) -> bool:
@@ -175,7 +197,7 @@ class Steps:
 
     def _segment(self, top: Tensor) -> set[int]:
         """The nodes from a tensor down to the next stops, which are left out."""
-        stops, scope = set(self.stops), self._question.scope
+        stops, scope = self._found_stops, self._question.scope
         found, waiting = {top[0]}, [top[0]]
         while waiting:
             for _, below in scope.edges(waiting.pop()):
@@ -187,7 +209,7 @@ class Steps:
     def _related(
         self, top: Tensor, indices: set[int]
     ) -> Iterator[tuple[Tensor, Relation]]:
-        question, stops = self._question, set(self.stops)
+        question, stops = self._question, self._found_stops
         state: State
         if indices & self._looping:
             edges = [below for i in indices for _, below in question.scope.edges(i)]
@@ -200,9 +222,7 @@ class Steps:
             if tensor in stops and tensor != top:
                 yield tensor, state[tensor]
 
-    def _axes(
-        self, top: Tensor, below: Tensor, relation: Relation
-    ) -> tuple[Follows | None, ...]:
+    def _axes(self, top: Tensor, below: Tensor, relation: Relation) -> Axes:
         inference = self._question.inference
         shape = inference.shape(below)
         above = self.places(top)
@@ -228,67 +248,107 @@ class Steps:
             axes.append(Follows(place, axis_map))
         return tuple(axes)
 
-    # --- Holes -----------------------------------------------------------------------
+    # --- Position by position --------------------------------------------------------
 
-    def _is_even(
-        self,
-        top: Tensor,
-        below: Tensor,
-        indices: set[int],
-        axes: tuple[Follows | None, ...],
-    ) -> bool:
-        """Whether the positions of every window are its ``gap`` apart.
-
-        They are where only one layer has windows, and its taps cover the whole of the
-        composed window at the largest distance that there is.
-        """
+    def _is_single(self, top: Tensor, indices: set[int]) -> bool:
+        """Whether no more than one layer lies between, whose taps the maps tell."""
         rest = indices - {top[0]}
-        if all(index in self._passing for index in rest):
-            return True
-        edges = [
-            edge for index in indices for edge in self._question.scope.edges(index)
-        ]
-        if len(edges) > len(indices) or self.places(top) != self.places(below):
-            return False
-        windowed = [rule for i in indices for rule in self._rules(i) if _windows(rule)]
-        if len(windowed) > 1:
-            return False
-        taps = _windows(windowed[0]) if windowed else {}
-        return all(
-            follows is None
-            or place is None
-            or _is_covered(follows.map, taps.get(place, 1))
-            for follows, place in zip(axes, self.places(below), strict=True)
-        )
+        plain = top in self._found_stops
+        return plain and all(index in self._passing for index in rest)
 
-    def _rules(self, index: int) -> list[Relation]:
-        """The relations of the first output of a node to what it reads."""
-        scope, inference = self._question.scope, self._question.inference
-        rules = relations(scope, inference, (index, 0))
-        read = (rules[number] for number, _ in scope.edges(index))
-        return [rule for rule in read if rule is not None]
+    def _with_sets(
+        self, top: Tensor, below: Tensor, indices: set[int], axes: Axes
+    ) -> tuple[Axes, bool]:
+        """What windows cannot tell of several layers together: the positions that are
+        seen, by the pass on sets; and whether that is exact."""
+        above = self.places(top)
+        held = [axis for axis in self.places(below) if axis is not None]
+        try:
+            found = self._boxes(top, below, indices, held)
+        except UntoldError:
+            return axes, False
+        exact = len(found) == 1 and found[0].exact
+        refined: list[Follows | None] = []
+        for follows, axis in zip(axes, self.places(below), strict=True):
+            if follows is None or axis is None:
+                refined.append(None)
+                continue
+            rows = [_rows(box, held.index(axis)) for box in found]
+            followed = {row.follows for row in rows}
+            if len(followed) != 1 or not followed <= {None, *above}:
+                return axes, False
+            (one,) = followed
+            place = None if one is None else above.index(one)
+            seen: Mask = np.logical_or.reduce([row.seen for row in rows])
+            refined.append(_told(follows, place, seen))
+            exact &= all(row.exact for row in rows)
+        return tuple(refined), exact
+
+    def _boxes(
+        self, top: Tensor, below: Tensor, indices: set[int], held: Sequence[int]
+    ) -> list[Box]:
+        """What all features of a tensor need of some axes of one below.
+
+        Raises:
+          UntoldError: if that is not known, or too much to look at.
+        """
+        inference = self._question.sized()
+        above, shape = inference.shape(top), inference.shape(below)
+        if above is None or shape is None or indices & self._looping:
+            raise UntoldError
+        features = {
+            axis: np.arange(_number(above[axis]))
+            for axis in self.places(top)
+            if axis is not None
+        }
+        count = sum(map(len, features.values()))
+        if count * sum(_number(shape[axis]) for axis in held) > MOST_SEEN:
+            raise UntoldError
+        order = sorted(indices, key=self._order.__getitem__)
+        scope = replace(self._question.scope, input=below, order=order, _edges={})
+        channels = self._question.channel_axis(len(above))
+        found = follow_positions(scope, inference, top, channels, features)
+        return [boxes.of_axes(box, held, features) for box in found]
 
 
-def _windows(rule: Relation) -> dict[int, int]:
-    """For the axes on which a layer has windows of several positions: how many."""
-    found = {}
-    for axis in range(len(rule.axes)):
-        followed, axis_map = source(rule.axes[axis])
-        if followed is not None and not axis_map.is_split:
-            gap = max((strand.gap for strand in axis_map.strands), default=1)
-            reach = axis_map.size(1) - 1
-            if reach > 0:
-                even = INFINITY not in (gap, reach) and reach % gap == 0
-                found[axis] = int(reach // gap) + 1 if even else 0
-    return found
+def _number(size: Size) -> int:
+    """A size that is known; no position of one that is not can be told."""
+    if not isinstance(size, int):
+        raise UntoldError
+    return size
 
 
-def _is_covered(axis_map: AxisMap, taps: int) -> bool:
-    """Whether all windows are as long as so many taps are at the map's gap."""
-    return len(axis_map.strands) == 1 and all(
-        not isinstance(strand, Floating)
-        and all(
-            w is None or w[1] - w[0] == strand.gap * (taps - 1) for w in strand.windows
-        )
-        for strand in axis_map.strands
-    )
+class _Rows(NamedTuple):
+    """What one axis needs of a box."""
+
+    follows: int | None
+    """The axis of the output that it follows."""
+    seen: Mask
+    """For each position of that: its set."""
+    exact: bool
+    """Whether nothing is lost by looking at it alone."""
+
+
+def _rows(box: Box, place: int) -> _Rows:
+    """What a box says of one of its axes."""
+    group = next(group for group in box.groups if place in group.parts)
+    own = len(group.outputs) + group.parts.index(place)
+    kept = {0, own} if group.outputs else {own}
+    others = tuple(axis for axis in range(group.seen.ndim) if axis not in kept)
+    seen: Mask = np.asarray(group.seen.any(axis=others))
+    follows, exact = (group.outputs or (None,))[0], not others
+    for other in box.groups:  # Whether a feature needs anything at all.
+        if not other.parts and other.outputs == (follows,):
+            seen = seen & other.seen[:, None]
+        elif not other.parts:
+            exact &= bool(other.seen.all())
+    return _Rows(follows, np.atleast_2d(seen), exact)
+
+
+def _told(follows: Follows, place: int | None, seen: Mask) -> Follows:
+    """The map alone, if its windows and their gap say the same."""
+    if place == follows.axis:
+        by_map = boxes.image(np.eye(len(seen), dtype=bool), follows.map, seen.shape[1])
+        if by_map is not None and (by_map == seen).all():
+            return follows
+    return Follows(place, follows.map, seen)

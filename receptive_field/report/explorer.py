@@ -12,12 +12,14 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from receptive_field.analysis import forward
 from receptive_field.axis_map import (
@@ -30,6 +32,7 @@ from receptive_field.axis_map import (
 )
 from receptive_field.costs import Costs, compute_costs
 from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveFieldError
+from receptive_field.graph.boxes import Mask
 from receptive_field.graph.graph import Tensor
 from receptive_field.layout import Resolution
 from receptive_field.ops import rule_of
@@ -40,7 +43,7 @@ from receptive_field.report.tables import layer_rows
 from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
 from receptive_field.sources import load
 from receptive_field.sources.model import Model
-from receptive_field.steps import Step, Steps
+from receptive_field.steps import Follows, Step, Steps
 
 SCRIPTS = (
     *("maps.js", "follow.js", "dom.js", "tree.js", "picture.js", "pane.js"),
@@ -314,7 +317,8 @@ class _Export:
         self.question = question
         self.steps = steps
         self.fields = fields
-        self.maps: dict[AxisMap, int] = {}
+        self.numbers: dict[Hashable, int] = {}
+        self.maps: list[Any] = []
         graph = question.scope.graph
         ops = {name: graph.nodes[tensor[0]].op for name, tensor in shown.items()}
         self.rows = {row["layer"]: row for row in layer_rows(fields, ops, costs)}
@@ -324,26 +328,32 @@ class _Export:
         start = (question.scope.input, "")
         listed = [start, *named, *(pair for pair in waypoints if pair != start)]
         self.listed = sorted(listed, key=lambda pair: steps.order(pair[0]))
+        stops = set(steps.stops)
+        self.bypassed = any(tensor not in stops for tensor in known)
+        """Whether something is shown that is not followed position by position."""
+        self.known = known | {question.scope.input}
         self.failed = {n: str(e) for n, e in fields.errors.items()}
 
     def data(self) -> Data:
         """The whole of it."""
         last: dict[Tensor, int] = {}
-        nodes = []
+        nodes: list[Data] = []
         for number, (tensor, name) in enumerate(self.listed):
             node = self._node(tensor, name)
             if tensor in last:  # A layer that returns what it is given.
-                node["from"] = [[last[tensor], self._same(tensor), 1]]
+                node["from"] = [[last[tensor], self._same(tensor), 1, 1]]
                 node["same"] = 1
             else:
                 node["from"] = [
-                    [last[step.below], self._step(step), int(step.even)]
-                    for step in self.steps.below(tensor)
+                    [last[s.below], self._step(s), int(s.even), int(s.exact)]
+                    for s in self.steps.below(tensor)
                 ]
                 if len(node["from"]) == 1 and self.steps.hands_on(tensor):
                     below = nodes[node["from"][0][0]]
                     if "name" in below or "same" in below:
                         node["same"] = 1
+            if self.bypassed and name and tensor not in last:
+                node["reads"] = sorted({last[t] for t in self._reads(tensor)})
             last[tensor] = number
             nodes.append(node)
         self._add_weights(nodes)
@@ -351,7 +361,7 @@ class _Export:
             "input": self.question.input,
             "sizes": _input_sizes(self.question)[::-1],
             "nodes": nodes,
-            "maps": [encoded_map(axis_map) for axis_map in self.maps],
+            "maps": self.maps,
             "failed": self.failed,
             "outputs": []
             if self.question.layers
@@ -392,6 +402,20 @@ class _Export:
                 node["near"] = _row_numbers(near)
         return node
 
+    def _reads(self, tensor: Tensor) -> set[Tensor]:
+        """What is shown just below a tensor, whether it can be followed or not."""
+        scope = self.question.scope
+        found: set[Tensor] = set()
+        seen, waiting = {tensor[0]}, [tensor[0]]
+        while waiting and tensor != scope.input:
+            for _, below in scope.edges(waiting.pop()):
+                if below in self.known:
+                    found.add(below)
+                elif below[0] not in seen:
+                    seen.add(below[0])
+                    waiting.append(below[0])
+        return found
+
     def _sizes(self, tensor: Tensor, places: Iterable[int | None]) -> list[int | None]:
         shape = self.question.inference.shape(tensor)
         sizes = [None if p is None or shape is None else shape[p] for p in places]
@@ -403,21 +427,26 @@ class _Export:
         return [None if p is None else [i, number] for i, p in enumerate(places)]
 
     def _step(self, step: Step) -> list[list[int] | None]:
-        return [
-            None
-            if follows is None
-            else [
-                -1 if follows.axis is None else follows.axis,
-                self._number(follows.map),
-            ]
-            for follows in step.axes
-        ]
+        return [None if axis is None else self._followed(axis) for axis in step.axes]
 
     def _numbers(self, axes: Sequence[SpatialAxis]) -> list[int]:
         return [self._number(axis.map) for axis in axes]
 
     def _number(self, axis_map: AxisMap) -> int:
-        return self.maps.setdefault(axis_map, len(self.maps))
+        if axis_map not in self.numbers:
+            self.numbers[axis_map] = len(self.maps)
+            self.maps.append(encoded_map(axis_map))
+        return self.numbers[axis_map]
+
+    def _followed(self, follows: Follows) -> list[int]:
+        axis = -1 if follows.axis is None else follows.axis
+        if follows.seen is None:
+            return [axis, self._number(follows.map)]
+        key = follows.seen.shape, follows.seen.tobytes()
+        if key not in self.numbers:
+            self.numbers[key] = len(self.maps)
+            self.maps.append(encoded_sets(follows.seen))
+        return [axis, self.numbers[key]]
 
     # --- Effective weights -----------------------------------------------------------
 
@@ -427,10 +456,12 @@ class _Export:
         What hands on the features of one layer below has that one's profiles.
         """
         positions = math.prod(size or 1 for size in nodes[0]["size"])
+        stops = set(self.steps.stops)
         own = [
             node
-            for node in nodes[1:]
+            for number, node in enumerate(nodes[1:], 1)
             if node.get("name") and not node.get("same") and None not in node["size"]
+            if self.listed[number][0] in stops
         ]
         count = min(len(own), MOST_WEIGHED // positions)
         chosen = [own[i * len(own) // count] for i in range(count)]
@@ -498,6 +529,19 @@ def encoded_map(axis_map: AxisMap) -> list[Data] | None:
             entry["b"] = 1
         strands.append(entry)
     return strands
+
+
+def encoded_sets(seen: Mask) -> list[Data]:
+    """Sets of positions as JSON values, in the place of a map: ``{"s": runs}``.
+
+    For each position above, the first and last positions of its runs in turn.
+    """
+    runs = []
+    for row in seen:
+        edges = np.diff(np.concatenate(([0], row.astype(np.int8), [0])))
+        starts, stops = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0) - 1
+        runs.append(np.stack((starts, stops), axis=1).ravel().tolist())
+    return [{"s": runs}]
 
 
 def _bound(end: Bound | None) -> int | str | None:

@@ -44,7 +44,7 @@ class Between {
       { class: "thumb", title: `${node.name} (${node.op})`, "data-node": node.index, onclick: () => this.app.select(node.index) },
       canvas,
       el("span", { class: "name" }, shortName(node.name)),
-      el("span", { class: "note" }, shownSize(node.size)),
+      el("span", { class: "note" }, shownSize(node)),
       note,
     );
     this.thumbs.set(element, { node, canvas, note, element, columns, rows, centres: null });
@@ -89,7 +89,8 @@ class Between {
     }
     const hulls = sets ? sets.filter((set) => set).map(hullOf) : [];
     thumb.element.dataset.seen = seen ? hulls.flat().join(",") : "";
-    thumb.note.textContent = seen ? hulls.map(([a, b]) => (a === b ? `${a}` : `${a}…${b}`)).join(", ") : "unseen";
+    const most = pane.seen.bounds.has(node.index) ? "at most " : "";
+    thumb.note.textContent = seen ? most + hulls.map(([a, b]) => (a === b ? `${a}` : `${a}…${b}`)).join(", ") : "unseen";
   }
 
   outline(context, patches, cellX, cellY) {

@@ -41,9 +41,9 @@ function shownAll(values) {
   return texts.every((text) => text === texts[0]) ? texts[0] : texts.join(" × ");
 }
 
-/** The size of a map: each axis that it has. */
-function shownSize(sizes) {
-  const known = sizes.filter((size) => size !== null);
+/** The size of a node's map: each axis that it has. */
+function shownSize(node) {
+  const known = node.size.filter((size) => size !== null).slice(0, node.shared ? 1 : 3);
   return known.length ? known.join(" × ") : "no positions";
 }
 

@@ -38,7 +38,7 @@ function figureNetwork({ size, blocks }) {
         const { k, s, p, q, d } = each;
         const out = Math.floor((nodes[below].size[0] + p + q - d * (k - 1) - 1) / s) + 1;
         number += 1;
-        const from = [[below, [[0, mapOf(each)]], 1]];
+        const from = [[below, [[0, mapOf(each)]], 1, 1]];
         return add({ label: `layer ${number}`, layer: each, size: [Math.max(out, 0)], from, path: i });
       }, tip),
     );
@@ -46,7 +46,7 @@ function figureNetwork({ size, blocks }) {
     if (ends.length > 1) {
       const same = mapOf(layer(1));
       const sizes = ends.map((end) => nodes[end].size[0]);
-      const from = ends.map((end) => [end, [[0, same]], 1]);
+      const from = ends.map((end) => [end, [[0, same]], 1, 1]);
       tip = add({ label: "add", size: [Math.min(...sizes)], from, sizes, path: 0 });
     }
   }

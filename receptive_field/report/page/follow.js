@@ -17,6 +17,10 @@ function markImage(map, seen, even, into) {
   const size = into.length;
   const count = seen === null ? 1 : seen.length;
   for (const strand of map) {
+    if (strand.sets) {
+      if (markSets(strand.sets, seen, into)) marked = true;
+      continue;
+    }
     const step = even ? strand.gap : 1;
     for (let u = 0; u < count; u++) {
       if (seen !== null && !seen[u]) continue;
@@ -31,6 +35,19 @@ function markImage(map, seen, even, into) {
       }
     }
   }
+  return marked;
+}
+
+/** The same, where what each position needs is listed: as runs. */
+function markSets(sets, seen, into) {
+  let marked = false;
+  sets.forEach((runs, u) => {
+    if (seen !== null && !seen[u]) return;
+    for (let i = 0; i < runs.length; i += 2) {
+      into.fill(1, runs[i], runs[i + 1] + 1);
+      marked = true;
+    }
+  });
   return marked;
 }
 
@@ -58,9 +75,12 @@ function handedDown(network, edge, seen, local) {
 /** For each tensor up to the chosen one what the feature sees: a set per axis (null for
  * an axis that the tensor has not), or undefined where it sees nothing.
  *
- * With `local`, paths over a whole axis are left out. */
+ * `bounds` of the result are the tensors whose sets may be more than the truth: a step is
+ * a bound, or paths meet whose sets together are no product of one set per axis. With
+ * `local`, paths over a whole axis are left out. */
 function follow(network, chosen, feature, local = false) {
   const seen = new Array(chosen + 1);
+  seen.bounds = new Set();
   seen[chosen] = network.nodes[chosen].size.map((size, axis) => {
     if (size === null) return null;
     const set = new Uint8Array(size);
@@ -70,19 +90,37 @@ function follow(network, chosen, feature, local = false) {
   for (let upper = chosen; upper > 0; upper--) {
     if (seen[upper] === undefined) continue;
     for (const edge of network.nodes[upper].from) {
+      const [below, , , exact] = edge;
       const found = handedDown(network, edge, seen[upper], local);
       if (found === null) continue;
-      const known = seen[edge[0]];
-      if (known === undefined) seen[edge[0]] = found;
-      else found.forEach((set, axis) => unite(known[axis], set));
+      if (!exact || seen.bounds.has(upper)) seen.bounds.add(below);
+      if (seen[below] === undefined) seen[below] = found;
+      else if (!unite(seen[below], found)) seen.bounds.add(below);
     }
   }
   return seen;
 }
 
+/** Adds sets to others; whether the products of both together are one product. */
 function unite(known, more) {
-  if (known === null || more === null) return;
-  for (let i = 0; i < known.length; i++) known[i] |= more[i];
+  let differing = 0;
+  let within = true;
+  let without = true;
+  known.forEach((set, axis) => {
+    if (set === null) return;
+    const other = more[axis];
+    let [missing, added] = [false, false];
+    for (let i = 0; i < set.length; i++) {
+      if (set[i] === other[i]) continue;
+      if (set[i]) missing = true;
+      else added = true;
+      set[i] = 1;
+    }
+    if (missing || added) differing += 1;
+    if (added) within = false;
+    if (missing) without = false;
+  });
+  return differing < 2 || within || without;
 }
 
 /** The runs of a set: pairs [first, last], ascending. */

@@ -8,6 +8,7 @@ function decodeMap(strands) {
   if (strands === null) return null;
   const bound = (end) => (end === "-" ? -Infinity : end === "+" ? Infinity : end);
   return strands.map((strand) => {
+    if (strand.s) return { sets: strand.s, windows: [] };
     const windows = [];
     for (let i = 0; i < strand.w.length; i += 2) {
       const first = bound(strand.w[i]);

@@ -153,24 +153,10 @@ class Pane {
       : ["bad", "upper bound", "Regions may be larger than the truth, never smaller."];
     const badges = [badge("op", node.op, "The op, or the last one of the layer"), badge(...aligned), badge(...exact)];
     if (node.whole) badges.push(badge("", "sees the whole input", `By ${node.whole.join(", ")}`));
-    if (this.hasBoundBelow()) {
-      badges.push(badge("bad", "in between: at most", "On the way down, some sets are bounds."));
-    }
     this.badges.replaceChildren(...badges);
-    const name = `${node.name}, ${shownSize(node.size)} features`;
+    const name = `${node.name}, ${shownSize(node)} features`;
     this.map.setAttribute("aria-label", `Map of ${name}. Arrow keys move the feature, Enter pins it.`);
     this.stage.setAttribute("aria-label", `The input, with the region that a feature of ${name} sees.`);
-  }
-
-  /** Whether what is followed in between may be more than the truth. */
-  hasBoundBelow() {
-    const { nodes, maps } = this.app.network;
-    const isBound = (number) => maps[number] === null || maps[number].some((s) => !s.exact);
-    return [...this.cone].some((index) =>
-      nodes[index].from.some(
-        ([, axes, even]) => !even || axes.some((follows) => follows !== null && isBound(follows[1])),
-      ),
-    );
   }
 
   drawNumbers() {
@@ -185,7 +171,8 @@ class Pane {
       rows.push([`sees on ${name}`, text, Number.isFinite(size) ? `${size}` : null]);
       const clipped = this.clipped?.[axis];
       if (clipped && (clipped[0] !== first || clipped[1] !== last)) {
-        rows.push(["· in the input", `${clipped[0]} … ${clipped[1]}`, `${clipped[1] - clipped[0] + 1}`]);
+        const most = this.seen.bounds.has(0) ? "at most " : "";
+        rows.push(["· in the input", `${most}${clipped[0]} … ${clipped[1]}`, `${clipped[1] - clipped[0] + 1}`]);
       }
     });
     if (!region) rows.push(["sees", node.map.includes(null) ? "not known: a padding is not" : "nothing of the input"]);
@@ -208,8 +195,8 @@ class Pane {
   shownFeature() {
     const own = this.feature.filter((_, axis) => this.node.size[axis] !== null);
     if (!own.length) return "the only one";
-    const { shared, size } = this.node;
-    return shared ? `${own[0]} of ${size[0]}` : `(${own.join(", ")}) of ${shownSize(size)}`;
+    const place = this.node.shared ? own[0] : `(${own.join(", ")})`;
+    return `${place} of ${shownSize(this.node)}`;
   }
 
   shownCentre() {

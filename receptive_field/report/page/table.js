@@ -1,20 +1,20 @@
 "use strict";
 /* All layers with their numbers, sortable. */
 
+/** Name, value to sort by, and what is shown if that is not the value. */
 const COLUMNS = [
   ["layer", (node) => node.name],
   ["op", (node) => node.op],
-  ["output", (node) => node.size],
+  ["output", (node) => node.size, shownSize],
   ["receptive field", (node) => node.rf],
   ["stride", (node) => node.stride],
   ["padding", (node) => node.padding],
   ["first centre", (node) => node.centre],
   ["aligned", (node) => ({ true: "yes", false: "no", null: "unknown" })[String(node.aligned)]],
   ["exact", (node) => (node.exact ? "yes" : "at most")],
-  ["FLOPs", (node) => node.flops],
-  ["parameters", (node) => node.parameters],
+  ["FLOPs", (node) => node.flops, (node) => shownLarge(node.flops)],
+  ["parameters", (node) => node.parameters, (node) => shownLarge(node.parameters)],
 ];
-const LARGE = ["FLOPs", "parameters"];
 
 class Table {
   constructor(app, root) {
@@ -58,11 +58,11 @@ class Table {
 
   row(node) {
     const open = () => this.app.open(node.index);
-    const cells = COLUMNS.slice(1).map(([name, value]) => {
+    const cells = COLUMNS.slice(1).map(([, value, textOf]) => {
       const found = value(node);
-      const text = typeof found === "string" ? found : LARGE.includes(name) ? shownLarge(found) : name === "output" ? shownSize(found) : shownAll(found);
+      const text = textOf ? textOf(node) : typeof found === "string" ? found : shownAll(found);
       const flag = text === "no" || text === "at most" ? "flag" : null;
-      return el("td", { class: flag, title: LARGE.includes(name) ? found : null }, text);
+      return el("td", { class: flag, title: typeof found === "number" ? found : null }, text);
     });
     const name = el("th", { scope: "row" }, el("button", { title: node.name }, node.name));
     return el("tr", { onclick: open, "data-node": node.index }, name, ...cells);

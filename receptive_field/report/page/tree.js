@@ -11,8 +11,8 @@ const MANY_GROUPS = 60;
 function namedSources(nodes) {
   const found = new Array(nodes.length);
   for (const node of nodes) {
-    const sources = new Set();
-    for (const [below] of node.from) {
+    const sources = new Set(node.reads);
+    for (const [below] of node.reads ? [] : node.from) {
       if (nodes[below].name !== undefined) sources.add(below);
       else found[below].forEach((source) => sources.add(source));
     }
@@ -206,7 +206,7 @@ class Tree {
       },
       el("span", { class: "fold" }, node ? "" : item.open ? "▾" : "▸"),
       el("span", { class: "name" }, label),
-      el("span", { class: "note" }, node ? shownSize(node.size) : `${leavesOf(item).length} layers`),
+      el("span", { class: "note" }, node ? shownSize(node) : `${leavesOf(item).length} layers`),
     );
     return { ...entry, element };
   }
