@@ -187,11 +187,10 @@ class Steps:
         known = below in self._fields or below == self._question.scope.input
         if not rule.axes or not known or places != self.places(below):
             return False
-        return None not in places and all(
-            source(rule.axes[axis]) == (axis, IDENTITY)
-            for axis in places
-            if axis is not None
-        )
+        # A crop at the end is no identity, though it is equal to it as a map.
+        followed = (source(rule.axes[axis]) for axis in places if axis is not None)
+        unmoved = (axis_map is IDENTITY for _, axis_map in followed)
+        return None not in places and all(unmoved)
 
     # --- From one stop to the next ---------------------------------------------------
 

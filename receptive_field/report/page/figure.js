@@ -221,11 +221,11 @@ class Figure {
   }
 
   /** For each node the positions that the feature needs, padding included. */
-  needed() {
+  needed(feature) {
     const { nodes, maps } = this.graph;
     const found = nodes.map(() => new Set());
     if (!nodes[this.top].size[0]) return found;
-    found[this.top].add(this.feature);
+    found[this.top].add(feature);
     for (let index = this.top; index > 0; index--) {
       for (const [below, [[, map]]] of nodes[index].from) {
         const [strand] = maps[map];
@@ -241,9 +241,9 @@ class Figure {
 
   draw() {
     const { nodes, maps } = this.graph;
-    const needed = this.needed();
+    const needed = this.needed(this.feature);
     const last = nodes.length - 1;
-    const [left, right] = this.reach(needed);
+    const [left, right] = this.reach();
     const [gap, rise, margin] = [34, 66, 150];
     const x = (index, u) => margin + (this.placeOf(index, u) - left) * gap;
     const y = (index) => 30 + (last - index) * rise;
@@ -273,7 +273,7 @@ class Figure {
         const dot = svg("circle", { cx: x(index, u), cy: y(index), r: 11, class: `dot path-${node.path % 3}${kind}`, "data-row": index, "data-position": u });
         if (index === this.top) {
           dot.classList.add("top");
-          dot.addEventListener("pointerenter", () => this.point(u));
+          dot.addEventListener("pointerenter", () => u === this.feature || this.point(u));
         }
         dots.push(dot);
         const text = svg("text", { x: x(index, u), y: y(index) + 4, class: "number" });
@@ -302,11 +302,14 @@ class Figure {
     return svg("g", {}, name, detail);
   }
 
-  reach(needed) {
+  /** From where to where anything is drawn, whichever feature is pointed at. */
+  reach() {
     const { nodes } = this.graph;
-    const places = nodes.flatMap((node, index) =>
-      [0, node.size[0] - 1, ...needed[index]].map((u) => this.placeOf(index, u)),
-    );
+    const outermost = [0, nodes[this.top].size[0] - 1].map((u) => this.needed(u));
+    const places = nodes.flatMap((node, index) => {
+      const needed = outermost.flatMap((found) => [...found[index]]);
+      return [0, node.size[0] - 1, ...needed].map((u) => this.placeOf(index, u));
+    });
     return [Math.min(...places), Math.max(...places)];
   }
 
