@@ -50,7 +50,7 @@ function figureNetwork({ size, blocks }) {
       tip = add({ label: "add", size: [Math.min(...sizes)], from, sizes, path: 0 });
     }
   }
-  return { nodes, maps };
+  return { nodes, maps, identical: new Set() };
 }
 
 /** All ways from the input to the output: lists of layers. */

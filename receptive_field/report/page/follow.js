@@ -64,6 +64,10 @@ function handedDown(network, edge, seen, local) {
     }
     const map = network.maps[follows[1]];
     if (local && isGlobal(map)) return null;
+    if (network.identical.has(map) && seen[follows[0]].length === sizes[axis]) {
+      found.push(seen[follows[0]]);
+      continue;
+    }
     const set = new Uint8Array(sizes[axis]);
     const above = follows[0] < 0 ? null : seen[follows[0]];
     if (!markImage(map, above, even, set)) return null;
@@ -94,8 +98,13 @@ function follow(network, chosen, feature, local = false) {
       const found = handedDown(network, edge, seen[upper], local);
       if (found === null) continue;
       if (!exact || seen.bounds.has(upper)) seen.bounds.add(below);
-      if (seen[below] === undefined) seen[below] = found;
-      else if (!unite(seen[below], found)) seen.bounds.add(below);
+      if (seen[below] === undefined) {
+        seen[below] = found;
+        continue;
+      }
+      const known = seen[below];
+      seen[below] = known.map((set) => set && set.slice()); // It may be shared.
+      if (!unite(seen[below], found)) seen.bounds.add(below);
     }
   }
   return seen;
@@ -150,5 +159,5 @@ function decodeNetwork(data) {
       if (node[kind]) node[kind] = node[kind].map((number) => maps[number]);
     }
   }
-  return { ...data, maps, nodes };
+  return { ...data, maps, nodes, identical: new Set(maps.filter(isIdentity)) };
 }

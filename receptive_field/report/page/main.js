@@ -252,8 +252,8 @@ class App {
 
   onSearchKey(event) {
     if (event.key === "Enter") {
-      const [found] = this.tree.matches();
-      if (found && this.tree.query) this.select(found.index);
+      const found = this.tree.best();
+      if (found) this.select(found.index);
     } else if (event.key === "Escape") {
       event.target.value = "";
       this.tree.search("");

@@ -66,6 +66,13 @@ function isGlobal(map) {
   );
 }
 
+/** Whether every position sees just itself. */
+function isIdentity(map) {
+  if (map === null || map.length !== 1) return false;
+  const [{ advance, windows }] = map;
+  return advance === 1 && windows.length === 1 && windows[0]?.join() === "0,0";
+}
+
 /** The region of a feature, unclipped: for each axis a window.
  *
  * Empty on one axis is empty on all: null. So is what cannot be placed. */

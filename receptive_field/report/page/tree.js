@@ -135,6 +135,13 @@ class Tree {
     });
   }
 
+  /** The layer of just that name, or the first that matches. */
+  best() {
+    if (!this.query) return undefined;
+    const found = this.matches();
+    return found.find((node) => node.name.toLowerCase() === this.query) ?? found[0];
+  }
+
   foldAll() {
     const anyOpen = this.items.some((item) => item.open);
     const set = (items) =>
