@@ -210,7 +210,7 @@ class Pane {
     if (!this.region || ![stride[0], padding[0], rf[0]].every(Number.isFinite)) return "";
     const [first, last] = this.region[0];
     const u = this.feature[0];
-    return `x:  u·S − P = ${u}·${stride[0]} − ${shown(padding[0])} = ${shown(first)},  + r − 1 = ${shown(last)}`;
+    return `x:  u·S − P = ${u}·${stride[0]} − ${shown(padding[0])} = ${shown(first)}\n   + r − 1 = ${shown(last)}`;
   }
 
   // --- Drawing ----------------------------------------------------------------------

@@ -196,7 +196,7 @@ class Tree {
   drawnRow(entry, gutter) {
     const { item, depth } = entry;
     const { node } = item;
-    const label = (node ?? item).name.slice(item.prefix.length).replace(/^[/_]/, "");
+    const label = labelOf((node ?? item).name, item.prefix);
     const style = `padding-left:${gutter + depth * 12}px`;
     const element = el(
       "div",
@@ -311,6 +311,12 @@ class Tree {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+/** What a name adds to that of its group; a bare number needs the word before it. */
+function labelOf(name, prefix) {
+  const rest = name.slice(prefix.length).replace(/^[/_]/, "");
+  return prefix && /^\d/.test(rest) ? `${prefix.split(/[/_]/).pop()}_${rest}` : rest;
 }
 
 function leavesOf(item) {
