@@ -141,7 +141,8 @@ def test_command_lines_that_make_no_sense(arguments):
 
 
 @pytest.mark.parametrize(
-    "command", ["compute", "layers", "nodes", "resolutions", "measure", "many"]
+    "command",
+    ["compute", "layers", "nodes", "resolutions", "measure", "explore", "many"],
 )
 def test_help_has_an_example(command):
     assert f"example: receptive-field {command} " in answer(command, "--help")

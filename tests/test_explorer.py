@@ -1003,3 +1003,24 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch, pages):
         rf.explore(model, path)
     assert path.read_text() == "what was there"
     assert os.listdir(tmp_path) == ["page.html"]
+
+
+def with_unknown_op():
+    text = graphs.placeholder(sizes=(1, 20, 20, 1)) + graphs.conv("known", "input")
+    text += graphs.node("strange", "NobodyKnows", ["known"])
+    ends = graphs.conv("one", "input", kernel=5) + graphs.conv("two", "input")
+    return graphs.graph_def(text + ends)
+
+
+def test_what_cannot_be_analysed_is_listed(tmp_path, open_page):
+    tab = open_page(rf.explore(with_unknown_op(), tmp_path / "page.html"))
+    tab.locator("#tab-table").click()
+    expect(tab.locator("#table li")).to_contain_text("strange: no rule for")
+    names = tab.locator("#table tbody th").all_text_contents()
+    assert sorted(names) == ["input", "known", "one", "two"]
+
+
+def test_an_output_that_cannot_be_analysed_is_an_error(tmp_path):
+    with pytest.raises(rf.ReceptiveFieldError, match="NobodyKnows"):
+        rf.explore(with_unknown_op(), tmp_path / "page.html", output="strange")
+    assert os.listdir(tmp_path) == []
