@@ -55,9 +55,9 @@ DEFAULT_SIZES = {1: (256, 8192), 2: (224, 512), 3: (64, 96)}
 """By the number of spatial axes: the smallest and largest size that is taken on an axis
 of unknown size."""
 
-MOST_WEIGHED = 1 << 22
-"""Effective receptive fields are computed of so many layers that their maps together
-have no more positions than this."""
+MOST_WEIGHED = 1 << 30
+"""Effective receptive fields are computed of so many layers that these positions of the
+input, times the tensors below each, are not exceeded: a few seconds."""
 
 LARGEST_NUMBER = 2**53
 """JavaScript counts exactly up to here."""
@@ -197,7 +197,8 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
     if output is not None:
         question.fields(found, strict=True)  # Raises why it cannot be shown.
     every = _fields(question, {name: t for t, name in tensors.items()}, found)
-    by_tensor = {t: every[name] for t, name in tensors.items() if name in every}
+    analysed = set(every)
+    by_tensor = {t: every[name] for t, name in tensors.items() if name in analysed}
     named = _fields(question, shown, found)
     steps = Steps(question, found, by_tensor, {shown[name] for name in named})
     if not any(any(p is not None for p in steps.places(shown[n])) for n in named):
@@ -324,7 +325,8 @@ class _Export:
         graph = question.scope.graph
         ops = {name: graph.nodes[tensor[0]].op for name, tensor in shown.items()}
         self.rows = {row["layer"]: row for row in layer_rows(fields, ops, costs)}
-        named = [(t, n) for n, t in shown.items() if n in fields]
+        analysed = set(fields)
+        named = [(t, n) for n, t in shown.items() if n in analysed]
         known = {tensor for tensor, _ in named}
         waypoints = [(t, "") for t in steps.stops if t not in known]
         start = (question.scope.input, "")
@@ -460,16 +462,15 @@ class _Export:
         positions = math.prod(size or 1 for size in nodes[0]["size"])
         stops = set(self.steps.stops)
         own = [
-            node
-            for number, node in enumerate(nodes[1:], 1)
-            if node.get("name") and not node.get("same") and None not in node["size"]
-            if self.listed[number][0] in stops
+            number
+            for number, node in enumerate(nodes)
+            if number and node.get("name") and not node.get("same")
+            if None not in node["size"] and self.listed[number][0] in stops
         ]
-        count = min(len(own), MOST_WEIGHED // positions)
-        chosen = [own[i * len(own) // count] for i in range(count)]
-        if own and count:
-            chosen[-1] = own[-1]
-        for node in chosen:
+        work = positions * sum(own)
+        count = len(own) if work <= MOST_WEIGHED else len(own) * MOST_WEIGHED // work
+        evenly = (own[-1 - i * len(own) // count] for i in range(count))
+        for node in (nodes[number] for number in evenly):
             found = _profiles(self.fields[node["name"]])
             if found is not None:
                 node["weights"] = found

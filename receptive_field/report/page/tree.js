@@ -6,6 +6,7 @@ const ROW = 26;
 const LANE = 13;
 const FEW_ROWS = 45;
 const MANY_GROUPS = 60;
+const LONGEST = 40;
 
 /** For each named node the named nodes that it reads, past those without a name. */
 function namedSources(nodes) {
@@ -67,13 +68,21 @@ function groupedByFlow(nodes, sources) {
   for (const node of nodes) {
     block.push({ node, prefix: "" });
     if (open <= node.index) {
-      const name = `${block[0].node.name} … ${node.name}`;
-      items.push(...(block.length < 3 ? block : [{ name, prefix: "", items: block, open: false }]));
+      items.push(...(block.length < 3 ? block : [stretch(block)]));
       block = [];
     }
     open = Math.max(open, furthest.get(node.index) ?? -1);
   }
   return items.concat(block);
+}
+
+/** A stretch of layers as a group; a long one in parts. */
+function stretch(items) {
+  const name = `${items[0].node.name} … ${items.at(-1).node.name}`;
+  const parts = [];
+  for (let i = 0; i < items.length; i += LONGEST) parts.push(items.slice(i, i + LONGEST));
+  const inside = parts.length > 1 ? parts.map(stretch) : items;
+  return { name, prefix: "", items: inside, open: false };
 }
 
 function groupedNodes(nodes, sources) {
