@@ -194,8 +194,8 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
     shown = _shown(question)
     tensors = {t: question.scope.graph.name_of(t) for t in _tensors(question, shown)}
     found = forward(question.scope, question.inference, question.spatial, tensors)
-    if output is not None:
-        question.fields(found, strict=True)  # Raises why it cannot be shown.
+    if output is not None or (question.outputs and not question.layers):
+        question.fields(found, strict=True)  # Raises why an output cannot be shown.
     every = _fields(question, {name: t for t, name in tensors.items()}, found)
     analysed = set(every)
     by_tensor = {t: every[name] for t, name in tensors.items() if name in analysed}
