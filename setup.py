@@ -34,7 +34,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["receptive_field", "receptive_field.*"]),
-    package_data={"receptive_field": ["py.typed", "data/*"]},
+    package_data={"receptive_field": ["py.typed", "data/*", "report/page/*"]},
     python_requires=">=3.10",
     entry_points={
         "console_scripts": ["receptive-field = receptive_field.cli:command_line"]
@@ -61,6 +61,7 @@ setup(
             "jax>=0.4",  # Another backend of Keras.
             "mypy>=1.10",
             "nbclient>=0.8",
+            "playwright>=1.40",  # The explorer's page; with a Chromium.
             "pytest>=8",
             "pytest-xdist>=3",
             "ruff>=0.6",

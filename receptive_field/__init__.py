@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         get_layer_params,
     )
     from receptive_field.report.accuracy import plot_accuracy
+    from receptive_field.report.explorer import explore
     from receptive_field.report.plots import (
         plot_effective,
         plot_growth,
@@ -61,6 +62,7 @@ __all__ = [
     "compute_receptive_field",
     "compute_receptive_field_from_graph_def",
     "compute_receptive_fields",
+    "explore",
     "get_compute_order",
     "get_layer_params",
     "measure_effective_receptive_field",
@@ -91,6 +93,7 @@ _ROOMS = {
         "compute_receptive_field_from_graph_def get_compute_order get_layer_params"
     ),
     "input_sizes": "Resolutions resolutions",
+    "report.explorer": "explore",
     "report.accuracy": "plot_accuracy",
     "report.plots": "plot_effective plot_growth plot_regions plot_support",
     "result": "ReceptiveField ReceptiveFields",

@@ -27,6 +27,7 @@ from receptive_field.graph.axes import (
     Axis,
     Factor,
     Relation,
+    Slot,
     follow,
     followed_axes,
     is_exact,
@@ -442,7 +443,8 @@ class Edge:
             return whole, list(keys)
         parts: list[tuple[int, int] | None] = []
         used: Size = 1
-        innermost_first = sorted(keys, key=lambda key: slots[key].inner)  # type: ignore[union-attr, arg-type, return-value]
+        # A slot of one position may begin where another does; it is the inner one.
+        innermost_first = sorted(keys, key=lambda key: _place(slots[key]))
         for number, key in enumerate(innermost_first):
             slot = slots[key]
             assert slot is not None
@@ -482,6 +484,12 @@ class Edge:
             return pairs.along(place, matrix, matrix, limit)
         counts = self._counts(axis_map, None, size)
         return pairs.along(place, matrix, counts, 0)
+
+
+def _place(slot: Slot | None) -> tuple[Any, bool]:
+    """What sorts the slots of an axis, the innermost first."""
+    assert slot is not None
+    return slot.inner, slot.size != 1
 
 
 def _map(factor: Factor) -> AxisMap:

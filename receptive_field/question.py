@@ -198,6 +198,10 @@ class Question:
         """
         asked = list((self.outputs or {}).values())
         found = forward(self.scope, self.inference, self.spatial, asked)
+        return self.fields(found, strict)
+
+    def fields(self, found: Forward, strict: bool = False) -> ReceptiveFields:
+        """The receptive fields of the outputs, as the forward pass has found them."""
         state, errors = found.state, found.errors
         names = upstream(self.scope, found.global_edges)
         name_of = self.scope.graph.name_of

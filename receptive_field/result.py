@@ -496,7 +496,8 @@ class ReceptiveField:
         ends = []
         for whole in (below, below + 1):
             firsts, lasts = axis.map.evaluate(whole)
-            centre = (firsts + lasts) / 2
+            with np.errstate(invalid="ignore"):  # Of all of an axis there is none.
+                centre = (firsts + lasts) / 2
             ends.append(np.asarray(centre, dtype=np.float64))
         weight = features - below
         with np.errstate(invalid="ignore"):

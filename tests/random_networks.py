@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -186,24 +186,38 @@ def _is_possible(trace: Trace) -> bool:
     return 0 not in sizes and trace.output.shape.num_elements() <= LARGEST
 
 
-def held(seed: int) -> tuple[bool, Tally]:
-    """Whether the paths of a random network merge, and what was found of it."""
+def networks(seed: int) -> Iterator[tuple[Network, Trace]]:
+    """Random networks from a seed, those left out that cannot be built or run."""
     while True:
         network = _Generator(seed).network()
-        axes = range(1, len(network.shape) - 1)
         seed += 1 << 40
         try:
             trace = traced(network, network.shape)
-            if not _is_possible(trace):
-                continue
-            truth = measured(network, network.shape, axes)
-            if not truth.any():
-                continue
         except (ValueError, tf.errors.InvalidArgumentError):
             continue  # A map vanishes, or is too small to be mirrored.
+        if _is_possible(trace):
+            yield network, trace
+
+
+def possible(seed: int) -> Trace:
+    """The first of them."""
+    return next(networks(seed))[1]
+
+
+def held(seed: int) -> tuple[bool, Tally]:
+    """Whether the paths of a random network merge, and what was found of it."""
+    for network, trace in networks(seed):
+        axes = range(1, len(network.shape) - 1)
+        try:
+            truth = measured(network, network.shape, axes)
+        except (ValueError, tf.errors.InvalidArgumentError):
+            continue
+        if not truth.any():
+            continue
         tallies: list[Tally] = []
         hold(trace, truth, axes, tallies=tallies)
         return network.merges, tallies[0]
+    raise AssertionError("networks are without end")
 
 
 def main() -> None:

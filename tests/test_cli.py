@@ -197,7 +197,19 @@ def test_command_lines_that_make_no_sense(arguments):
 
 
 @pytest.mark.parametrize(
-    "command", ["compute", "layers", "nodes", "resolutions", "measure", "many", "plot"]
+    "command",
+    [
+        *[
+            "compute",
+            "layers",
+            "nodes",
+            "resolutions",
+            "measure",
+            "explore",
+            "plot",
+            "many",
+        ]
+    ],
 )
 def test_help_has_an_example(command):
     assert f"example: receptive-field {command} " in answer(command, "--help")

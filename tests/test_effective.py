@@ -578,3 +578,12 @@ def test_errors():
     )
     with pytest.raises(rf.ReceptiveFieldError, match="sees nothing"):
         asked(far, feature=[0, 0])
+
+
+def test_dilation_along_an_axis_of_one_position():
+    """Its phases and what is left of the axis begin at the same place."""
+    image = keras.Input((7, 1, 2), batch_size=1)
+    layer = layers.Conv2D(2, (2, 1), dilation_rate=(2, 1), name="dilated")
+    field = rf.compute_receptive_field(keras.Model(image, layer(image)))
+    effective = field.effective_receptive_field([0, 1])
+    np.testing.assert_allclose(effective.profiles[1], [0, 0.5, 0, 0.5, 0, 0, 0])

@@ -21,6 +21,7 @@ EXAMPLES = {
     "nodes": "graph.pb Relu --op 'Conv*'",
     "resolutions": "graph.pb",
     "measure": "model.keras --feature 3,3",
+    "explore": "model.keras -o page.html",
     "many": "models/*.pb --results fields.csv",
     "plot": "regions graph.pb --resolution 299x299 --image cat.jpg -o regions.svg",
 }
@@ -84,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     _add_nodes(command)
     _add_resolutions(command)
     _add_measure(command)
+    _add_explore(command)
     _add_many(command)
     _add_plot(command)
     return whole
@@ -159,6 +161,20 @@ def _add_measure(command: Any) -> None:
     text = "the one in the middle if not given"
     added.add_argument("--feature", type=_integers, metavar="X,Y", help=text)
     added.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _add_explore(command: Any) -> None:
+    text = "a page to explore all layers with, in any browser"
+    more = "It is one file, which needs neither a network nor a server."
+    added = command("explore", commands.explore, text, more)
+    _add_model(added)
+    text = "the file to write, replacing what is there"
+    _add_file(
+        added, "-o", "--save", dest="file", required=True, metavar="FILE", help=text
+    )
+    _add_names(added, ("output", "input"))
+    _add_resolution(added)
+    _add_stop(added)
 
 
 def _add_many(command: Any) -> None:

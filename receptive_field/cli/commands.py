@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -138,6 +139,26 @@ def measure(options: argparse.Namespace) -> int:
     for axis, (first, last) in zip("xyz", region, strict=False):
         lines.append(f"  {axis}: {first} to {last} ({last - first + 1})")
     show("\n".join(lines), {r"\A.*": "bold"})
+    return 0
+
+
+def explore(options: argparse.Namespace) -> int:
+    """See ``receptive-field explore --help``."""
+    from receptive_field.report.explorer import explore
+    from receptive_field.whole_files import check_writable
+
+    check_writable(options.file)
+    model = _load(options)
+    written = explore(
+        model,
+        options.file,
+        output=_full_name(model, options.output),
+        input=_full_name(model, options.input),
+        input_resolution=options.resolution,
+        stop_propagation=_stop(model, options),
+        title=os.path.basename(os.path.normpath(options.model)),
+    )
+    show(str(written))
     return 0
 
 

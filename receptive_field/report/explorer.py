@@ -1,0 +1,525 @@
+"""A page to explore receptive fields with: one file, no server, no network.
+
+The page holds exact axis maps, and evaluates them itself (``page/maps.js``): for every
+tensor the map to the input, and for every pair of neighbouring tensors the map from one
+to the other. All else in it is names and numbers.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import os
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from receptive_field.analysis import forward
+from receptive_field.axis_map import (
+    IDENTITY,
+    INFINITY,
+    AxisMap,
+    Bound,
+    Floating,
+    Periodic,
+)
+from receptive_field.costs import Costs, compute_costs
+from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveFieldError
+from receptive_field.graph.boxes import Mask
+from receptive_field.graph.graph import Tensor
+from receptive_field.layout import Resolution
+from receptive_field.ops import rule_of
+from receptive_field.ops.custom import Rule
+from receptive_field.ops.registry import Taps
+from receptive_field.question import Options, Question, StopPropagation
+from receptive_field.report.tables import layer_rows
+from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
+from receptive_field.sources import load
+from receptive_field.sources.model import Model
+from receptive_field.steps import Follows, Step, Steps
+from receptive_field.whole_files import check_writable, write_whole
+
+SCRIPTS = (
+    *("maps.js", "follow.js", "dom.js", "tree.js", "picture.js", "pane.js"),
+    *("between.js", "table.js", "figure.js", "main.js"),
+)
+"""In the order in which the page runs them."""
+
+DEFAULT_SIZES = {1: (256, 8192), 2: (224, 512), 3: (64, 96)}
+"""By the number of spatial axes: the smallest and largest size that is taken on an axis
+of unknown size."""
+
+MOST_WEIGHED = 1 << 30
+"""Effective receptive fields are computed of so many layers that these positions of the
+input, times the tensors below each, are not exceeded: a few seconds."""
+
+LARGEST_NUMBER = 2**53
+"""JavaScript counts exactly up to here."""
+
+Data = dict[str, Any]
+
+
+def explore(
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    output: Any = None,
+    input: Any = None,
+    input_resolution: Resolution = None,
+    stop_propagation: StopPropagation = None,
+    overrides: Mapping[Any, Rule] | None = None,
+    signature: str | None = None,
+    title: str | None = None,
+) -> Path:
+    """Writes a page on which the receptive fields of all layers can be explored.
+
+    The page shows what each feature sees, of the input and of every layer in between.
+    It is one file without references to others, and works in any recent browser.
+
+    Args:
+      model, input, stop_propagation, overrides, signature: as in
+        `compute_receptive_field`.
+      path: where the page is written, replacing what is there.
+      output: a layer or node; only what lies between the input and it is shown. If
+        None, all layers of a Keras model, or what leads to the only output of a graph.
+      input_resolution: the size of the input's spatial axes, ``[height, width]``. Where
+        neither it nor the model says a size, one is chosen, and the page says so.
+      title: what stands above the page; the model's name if None.
+
+    Returns:
+      The path of the page.
+
+    Raises:
+      ReceptiveFieldError: if the model cannot be read or analysed, no layer has
+        features with positions, or the page cannot be written.
+
+    >>> import receptive_field as rf
+    >>> rf.explore(rf.EXAMPLE_GRAPH, "page.html")  # doctest: +SKIP
+    PosixPath('page.html')
+    """
+    target = Path(path)
+    check_writable(target)
+    options = Options(input_resolution, stop_propagation, overrides=overrides)
+    loaded = load(model, signature)
+    data = page_data(loaded, output, input, options)
+    data["title"] = _title(model) if title is None else title
+    write_whole(target, page(data).encode())
+    return target
+
+
+def page(data: Data) -> str:
+    """The page as text, with its style, scripts and data in it."""
+    folder = files("receptive_field.report") / "page"
+    template = (folder / "page.html").read_text(encoding="utf-8")
+    # In a script, "<" could end it; in strings of JSON it may be written so as well.
+    encoded = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    scripts = "\n".join(
+        f"<script>\n{(folder / name).read_text(encoding='utf-8')}</script>"
+        for name in SCRIPTS
+    )
+    parts = {
+        "TITLE": html.escape(str(data["title"])),
+        "STYLE": (folder / "style.css").read_text(encoding="utf-8"),
+        "DATA": encoded.replace("<", "\\u003c"),
+        "SCRIPTS": scripts,
+    }
+    pieces = template.split("%%")
+    return "".join(parts.get(piece, piece) for piece in pieces)
+
+
+# --- Files ---------------------------------------------------------------------------
+
+
+def _title(model: Any) -> str:
+    if isinstance(model, (str, os.PathLike)):
+        return Path(model).name
+    return str(getattr(model, "name", None) or "model")
+
+
+# --- What is shown -------------------------------------------------------------------
+
+
+def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
+    """All that the page is to know, as plain JSON values."""
+    question, note = _sized(model, output, input, options)
+    shown = _shown(question)
+    tensors = {t: question.scope.graph.name_of(t) for t in _tensors(question, shown)}
+    found = forward(question.scope, question.inference, question.spatial, tensors)
+    if output is not None or (question.outputs and not question.layers):
+        question.fields(found, strict=True)  # Raises why an output cannot be shown.
+    every = _fields(question, {name: t for t, name in tensors.items()}, found)
+    analysed = set(every)
+    by_tensor = {t: every[name] for t, name in tensors.items() if name in analysed}
+    named = _fields(question, shown, found)
+    steps = Steps(question, found, by_tensor, {shown[name] for name in named})
+    if not any(any(p is not None for p in steps.places(shown[n])) for n in named):
+        raise GraphError(
+            "no layer has features with positions: the model has no spatial axes to "
+            f"explore, or nothing depends on its input {question.input!r}."
+        )
+    export = _Export(question, steps, shown, named, _costs(model, question, options))
+    return export.data() | {"note": note}
+
+
+def _sized(
+    model: Model, output: Any, input: Any, options: Options
+) -> tuple[Question, str]:
+    """The question with all sizes known, and what had to be assumed for that."""
+    question = _asked(model, output, input, options)
+    sizes = _input_sizes(question)
+    if all(isinstance(size, int) for size in sizes):
+        return question, ""
+    smallest, largest = DEFAULT_SIZES.get(len(sizes), (32, 32))
+    wanted = max(smallest, _largest_field(question))
+    default = min(-(-wanted // 32) * 32, largest)
+    chosen = [size if isinstance(size, int) else default for size in sizes]
+    shown = " x ".join(map(str, chosen))
+    note = (
+        f"The model leaves the size of its input open; {shown} is assumed. "
+        "Give input_resolution (--resolution) for another."
+    )
+    sized = options._replace(input_resolution=chosen)
+    return _asked(model, output, input, sized), note
+
+
+def _asked(model: Model, output: Any, input: Any, options: Options) -> Question:
+    if output is not None:
+        return Question.ask(model, input, [output], options)
+    if model.layers:
+        return Question.ask(model, input, None, options)
+    try:
+        return Question.ask(model, input, [None], options)
+    except NodeNotFoundError:  # Several ends: all that depends on the input.
+        return Question.ask(model, input, None, options)
+
+
+def _input_sizes(question: Question) -> list[Any]:
+    """Of the spatial axes, height before width, as the model says them."""
+    shape = question.inference.shape(question.scope.input)
+    return [None if shape is None else shape[axis] for axis in question.spatial]
+
+
+def _largest_field(question: Question) -> int:
+    fields = replace(question, outputs=None).answers(strict=False)
+    local = (field.local for field in fields.values())
+    sizes = [size for f in local if f is not None for size in f.size.tolist()]
+    return max((size for size in sizes if size != INFINITY), default=0)
+
+
+def _shown(question: Question) -> dict[str, Tensor]:
+    """The tensors of the page by name: layers, or nodes of a graph without copies."""
+    scope = question.scope
+    named = dict(question.outputs or {})
+    if question.layers:
+        layers = question.layers.items()
+        return {n: t for n, t in layers if scope.carries[t[0]]} | named
+    name_of = scope.graph.name_of
+    chosen = {
+        name_of(t): t for t in _tensors(question, {}) if not _is_copy(question, t)
+    }
+    return chosen | named
+
+
+def _is_copy(question: Question, tensor: Tensor) -> bool:
+    """Whether a node only hands on what it reads."""
+    op = rule_of(question.scope.graph.nodes[tensor[0]])
+    inputs = question.scope.graph.nodes[tensor[0]].inputs
+    copies = op is not None and op.taps is Taps.COPY and len(inputs) == 1
+    return copies and op is not None and op.may_be_handle
+
+
+def _tensors(question: Question, shown: Mapping[str, Tensor]) -> list[Tensor]:
+    """All outputs of nodes that are read or shown, and the first of every node."""
+    scope = question.scope
+    read = (tensor for index in scope.order for _, tensor in scope.edges(index))
+    every = [*((index, 0) for index in scope.order), *read, *shown.values()]
+    return [t for t in dict.fromkeys(every) if t != scope.input]
+
+
+def _fields(
+    question: Question, outputs: Mapping[str, Tensor], found: Any
+) -> ReceptiveFields:
+    return replace(question, outputs=outputs).fields(found)
+
+
+def _costs(model: Model, question: Question, options: Options) -> Costs | None:
+    try:
+        return compute_costs(
+            model,
+            output=None if model.layers else next(iter(question.outputs or {}), None),
+            input=question.input,
+            input_resolution=options.input_resolution or _input_sizes(question),
+        )
+    except ReceptiveFieldError:
+        return None  # They are beside the point here; a dash stands for them.
+
+
+# --- As data -------------------------------------------------------------------------
+
+
+class _Export:
+    """Numbers the tensors and maps of the page, and writes them out."""
+
+    def __init__(
+        self,
+        question: Question,
+        steps: Steps,
+        shown: Mapping[str, Tensor],
+        fields: ReceptiveFields,
+        costs: Costs | None,
+    ) -> None:
+        self.question = question
+        self.steps = steps
+        self.fields = fields
+        self.numbers: dict[Hashable, int] = {}
+        self.maps: list[Any] = []
+        self.rows = {row["layer"]: row for row in layer_rows(fields, costs)}
+        analysed = set(fields)
+        named = [(t, n) for n, t in shown.items() if n in analysed]
+        known = {tensor for tensor, _ in named}
+        waypoints = [(t, "") for t in steps.stops if t not in known]
+        start = (question.scope.input, "")
+        listed = [start, *named, *(pair for pair in waypoints if pair != start)]
+        self.listed = sorted(listed, key=lambda pair: steps.order(pair[0]))
+        stops = set(steps.stops)
+        self.bypassed = any(tensor not in stops for tensor in known)
+        """Whether something is shown that is not followed position by position."""
+        self.known = known | {question.scope.input}
+        self.failed = {n: str(e) for n, e in fields.errors.items()}
+
+    def data(self) -> Data:
+        """The whole of it."""
+        last: dict[Tensor, int] = {}
+        nodes: list[Data] = []
+        for number, (tensor, name) in enumerate(self.listed):
+            node = self._node(tensor, name)
+            if tensor in last:  # A layer that returns what it is given.
+                node["from"] = [[last[tensor], self._same(tensor), 1, 1]]
+                node["same"] = 1
+            else:
+                node["from"] = [
+                    [last[s.below], self._step(s), int(s.even), int(s.exact)]
+                    for s in self.steps.below(tensor)
+                ]
+                if len(node["from"]) == 1 and self.steps.hands_on(tensor):
+                    below = nodes[node["from"][0][0]]
+                    if "name" in below or "same" in below:
+                        node["same"] = 1
+            if self.bypassed and name and tensor not in last:
+                node["reads"] = sorted({last[t] for t in self._reads(tensor)})
+            last[tensor] = number
+            nodes.append(node)
+        self._add_weights(nodes)
+        return {
+            "input": self.question.input,
+            "sizes": _input_sizes(self.question)[::-1],
+            "nodes": nodes,
+            "maps": self.maps,
+            "failed": self.failed,
+            "outputs": []
+            if self.question.layers
+            else list(self.question.outputs or {}),
+        }
+
+    def _node(self, tensor: Tensor, name: str) -> Data:
+        if tensor == self.question.scope.input and not name:
+            sizes = _input_sizes(self.question)[::-1]
+            number = self._number(IDENTITY)
+            return {"name": self.question.input, "op": "input", "size": sizes} | {
+                "map": [number] * len(sizes),
+                **{"rf": [1] * len(sizes), "stride": [1] * len(sizes)},
+                **{"padding": [0] * len(sizes), "centre": [0] * len(sizes)},
+                **{"aligned": True, "exact": True},
+            }
+        places = self.steps.places(tensor)
+        if not name:
+            return {"size": self._sizes(tensor, places)}
+        field, row = self.fields[name], self.rows[name]
+        node: Data = {
+            **{"name": name, "op": row["op"], "size": self._sizes(tensor, places)},
+            "map": self._numbers(field.axes),
+            **_row_numbers(row),
+            "aligned": field.aligned,
+            "exact": field.exact,
+            "flops": row["FLOPs"],
+            "parameters": row["parameters"],
+        }
+        held = [place for place in places if place is not None]
+        if len(set(held)) < len(held):
+            node["shared"] = 1  # Of tokens, x and y follow one axis.
+        if field.is_global:
+            node["whole"] = list(field.global_nodes[:3])
+            if field.local is not None:
+                node["local"] = self._numbers(field.local.axes)
+                (near,) = layer_rows({name: field.local})
+                node["near"] = _row_numbers(near)
+        return node
+
+    def _reads(self, tensor: Tensor) -> set[Tensor]:
+        """What is shown just below a tensor, whether it can be followed or not."""
+        scope = self.question.scope
+        found: set[Tensor] = set()
+        seen, waiting = {tensor[0]}, [tensor[0]]
+        while waiting and tensor != scope.input:
+            for _, below in scope.edges(waiting.pop()):
+                if below in self.known:
+                    found.add(below)
+                elif below[0] not in seen:
+                    seen.add(below[0])
+                    waiting.append(below[0])
+        return found
+
+    def _sizes(self, tensor: Tensor, places: Iterable[int | None]) -> list[int | None]:
+        shape = self.question.inference.shape(tensor)
+        sizes = [None if p is None or shape is None else shape[p] for p in places]
+        return [size if isinstance(size, int) else None for size in sizes]
+
+    def _same(self, tensor: Tensor) -> list[list[int] | None]:
+        number = self._number(IDENTITY)
+        places = self.steps.places(tensor)
+        return [None if p is None else [i, number] for i, p in enumerate(places)]
+
+    def _step(self, step: Step) -> list[list[int] | None]:
+        return [None if axis is None else self._followed(axis) for axis in step.axes]
+
+    def _numbers(self, axes: Sequence[SpatialAxis]) -> list[int]:
+        return [self._number(axis.map) for axis in axes]
+
+    def _number(self, axis_map: AxisMap) -> int:
+        if axis_map not in self.numbers:
+            self.numbers[axis_map] = len(self.maps)
+            self.maps.append(encoded_map(axis_map))
+        return self.numbers[axis_map]
+
+    def _followed(self, follows: Follows) -> list[int]:
+        axis = -1 if follows.axis is None else follows.axis
+        if follows.seen is None:
+            return [axis, self._number(follows.map)]
+        key = follows.seen.shape, follows.seen.tobytes()
+        if key not in self.numbers:
+            self.numbers[key] = len(self.maps)
+            self.maps.append(encoded_sets(follows.seen))
+        return [axis, self.numbers[key]]
+
+    # --- Effective weights -----------------------------------------------------------
+
+    def _add_weights(self, nodes: Sequence[Data]) -> None:
+        """Profiles of the middle feature, for as many layers as are cheap.
+
+        What hands on the features of one layer below has that one's profiles.
+        """
+        positions = math.prod(size or 1 for size in nodes[0]["size"])
+        stops = set(self.steps.stops)
+        own = [
+            number
+            for number, node in enumerate(nodes)
+            if number and node.get("name") and not node.get("same")
+            if None not in node["size"] and self.listed[number][0] in stops
+        ]
+        work = positions * sum(own)
+        count = len(own) if work <= MOST_WEIGHED else len(own) * MOST_WEIGHED // work
+        evenly = (own[-1 - i * len(own) // count] for i in range(count))
+        for node in (nodes[number] for number in evenly):
+            found = _profiles(self.fields[node["name"]])
+            if found is not None:
+                node["weights"] = found
+
+
+def _row_numbers(row: Mapping[str, Any]) -> Data:
+    """The numbers of a row of the table, of which infinity is no JSON."""
+    keys = ("receptive field", "rf"), ("stride",) * 2, ("padding",) * 2
+    found: Data = {key: [_number(v) for v in row[name]] for name, key in keys}
+    return found | {"centre": row["first centre"]}
+
+
+def _profiles(field: ReceptiveField) -> Data | None:
+    """Shares of the middle feature on each axis, as thousandths of the largest."""
+    try:
+        effective = field.effective_receptive_field()
+    except ReceptiveFieldError:
+        return None
+    axes = []
+    for profile in effective.profiles:
+        largest = profile.max()
+        if not largest > 0:
+            return None
+        rounded = [round(float(value / largest) * 999) for value in profile]
+        some = [i for i, value in enumerate(rounded) if value]
+        axes.append([some[0], *rounded[some[0] : some[-1] + 1]])
+    found: Data = {"at": list(effective.feature), "axes": axes}
+    found["wide"] = [round(float(size), 1) for size in effective.size]
+    found["assumed"] = int(not effective.exact)
+    if len(axes) > 1 and all(axis == axes[0] for axis in axes):
+        found["axes"] = axes[:1]
+    return found
+
+
+def encoded_map(axis_map: AxisMap) -> list[Data] | None:
+    """A map as JSON values: its strands, or None where an offset is unknown.
+
+    A periodic strand is ``{"a": advance, "w": windows, "g": gap}``, a table has its
+    start ``"t"`` in the place of the advance. Windows are flat, first and last in turn,
+    ``null, null`` where there is none; infinite ends are ``"-"`` and ``"+"``. A gap of
+    1 is left out, and one that is not known; ``"b": 1`` marks a bound.
+
+    Raises:
+      ReceptiveFieldError: if a number is too large for JavaScript.
+    """
+    strands = []
+    for strand in axis_map.strands:
+        if isinstance(strand, Floating):
+            return None
+        ends = (end for window in strand.windows for end in window or (None, None))
+        entry: Data = {"w": [_bound(end) for end in ends]}
+        if isinstance(strand, Periodic):
+            entry["a"] = _bound(strand.advance)
+        else:
+            entry["t"] = _bound(strand.start)
+        if 1 < strand.gap < INFINITY:
+            entry["g"] = strand.gap
+        if not strand.exact:
+            entry["b"] = 1
+        strands.append(entry)
+    return strands
+
+
+def encoded_sets(seen: Mask) -> list[Data]:
+    """Sets of positions as JSON values, in the place of a map: ``{"s": runs}``.
+
+    For each position above, the first and last positions of its runs in turn.
+    """
+    runs = []
+    for row in seen:
+        edges = np.diff(np.concatenate(([0], row.astype(np.int8), [0])))
+        starts, stops = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0) - 1
+        runs.append(np.stack((starts, stops), axis=1).ravel().tolist())
+    return [{"s": runs}]
+
+
+def _bound(end: Bound | None) -> int | str | None:
+    if end is None:
+        return None
+    if isinstance(end, float):
+        return "+" if end > 0 else "-"
+    if abs(end) > LARGEST_NUMBER:
+        raise ReceptiveFieldError(
+            "a region lies beyond 2**53, further than a page can count. Take the table "
+            "of all layers (receptive-field layers), or an output= nearer the input."
+        )
+    return end
+
+
+def _number(value: Any) -> Any:
+    """A number of the table; infinity, which JSON has not, as a string."""
+    if value == INFINITY:
+        return "inf"
+    return float(value) if isinstance(value, Fraction) else value
+
+
+__all__ = ["explore", "page", "page_data"]

@@ -1,0 +1,78 @@
+"use strict";
+/* Making elements. Names come from models: they are only ever set as text. */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function filled(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+function el(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+/** A number as text: a dash for what is not known. */
+function shown(value) {
+  if (value === null || value === undefined) return "–";
+  if (value === "inf" || value === Infinity) return "∞";
+  if (value === -Infinity) return "−∞";
+  const text = Number.isInteger(value) ? String(value) : String(+value.toFixed(3));
+  return text.replace("-", "−");
+}
+
+/** Numbers per axis as text, one of them where all are alike. */
+function shownAll(values) {
+  if (values === null || values === undefined) return "–";
+  const texts = values.map(shown);
+  return texts.every((text) => text === texts[0]) ? texts[0] : texts.join(" × ");
+}
+
+/** The size of a node's map: each axis that it has. */
+function shownSize(node) {
+  const known = node.size.filter((size) => size !== null).slice(0, node.shared ? 1 : 3);
+  return known.length ? known.join(" × ") : "no positions";
+}
+
+/** The end of a long name of scopes. */
+function shortName(name) {
+  return name.split("/").slice(-2).join("/");
+}
+
+/** A large number with a unit: 3.86 G. */
+function shownLarge(value) {
+  if (value === null || value === undefined) return "–";
+  const units = ["", " k", " M", " G", " T", " P"];
+  let unit = 0;
+  let rest = value;
+  for (; rest >= 1000 && unit < units.length - 1; unit++) rest /= 1000;
+  return `${+rest.toPrecision(3)}${units[unit]}`;
+}
+
+/** Calls a function once per frame at most, with the latest arguments. */
+function oncePerFrame(action) {
+  let waiting = null;
+  return (...given) => {
+    const scheduled = waiting !== null;
+    waiting = given;
+    if (scheduled) return;
+    requestAnimationFrame(() => {
+      const latest = waiting;
+      waiting = null;
+      action(...latest);
+    });
+  };
+}

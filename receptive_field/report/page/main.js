@@ -1,0 +1,337 @@
+"use strict";
+/* The page: what is chosen, and who hears of it. */
+
+const VIEWS = ["explore", "table", "figure"];
+
+class App {
+  constructor(data) {
+    this.network = decodeNetwork(data);
+    this.sizes = this.network.nodes[0].size;
+    const [width, height] = this.sizes;
+    this.picture = new Picture(width, height ?? Math.max(16, Math.round(width / 8)));
+    this.mode = "region";
+    this.local = false;
+    this.panes = [];
+    this.colours = {};
+    this.describe();
+    this.panes.push(new Pane(this, "a"));
+    this.pane = this.panes[0];
+    byId("panes").append(this.pane.element);
+    this.readColours();
+    this.pane.select(this.firstChoice());
+    this.tree = new Tree(this);
+    this.between = new Between(this);
+    this.refresh = oncePerFrame(() => this.pointed());
+    this.listen();
+    this.show("explore");
+    this.select(this.pane.node.index);
+  }
+
+  describe() {
+    const { title, input, nodes, note } = this.network;
+    byId("title").textContent = title;
+    const layers = nodes.filter((node) => node.name !== undefined).length - 1;
+    const about = `${layers} layers over ${input}, ${this.sizes.join(" × ")} positions`;
+    byId("about").textContent = note ? `${about}. ${note}` : about;
+    byId("local-label").hidden = !nodes.some((node) => node.local);
+  }
+
+  /** The output that was asked for, or the last layer with several positions. */
+  firstChoice() {
+    const { nodes, outputs } = this.network;
+    const asked = nodes.filter((node) => outputs.includes(node.name)).at(-1);
+    const many = nodes.filter((node) => node.name !== undefined && node.size.some((size) => size > 1));
+    return (asked ?? many.at(-1) ?? nodes[0]).index;
+  }
+
+  // --- What happens -----------------------------------------------------------------
+
+  select(index) {
+    this.pane.select(index);
+    this.tree.reveal(index);
+    this.between.list(this.pane);
+    this.tell();
+  }
+
+  open(index) {
+    this.show("explore");
+    this.select(index);
+  }
+
+  /** Points a pane at a feature: by hovering (unless it is pinned), or for good. */
+  point(pane, feature, how) {
+    if (how === "hover" && pane.pinned) return;
+    if (how === "pin") pane.pinned = true;
+    pane.point(feature);
+    this.moved = pane;
+    this.refresh();
+  }
+
+  /** After a feature has moved: the other pane goes along, and what shows it. */
+  pointed() {
+    const start = performance.now();
+    const other = this.panes.find((pane) => pane !== this.moved);
+    if (other && !other.pinned) other.point(other.nearest(this.moved.place()));
+    else if (other) other.drawStage();
+    if (other) this.moved.drawStage();
+    this.between.draw();
+    this.tell();
+    this.lastDraw = performance.now() - start;
+  }
+
+  togglePin(pane) {
+    pane.pinned = !pane.pinned;
+    pane.draw();
+  }
+
+  focusPane(pane) {
+    if (pane === this.pane) return;
+    this.pane = pane;
+    this.panes.forEach((each) => each.element.classList.toggle("current", each === pane));
+    this.tree.mark();
+    this.between.list(pane);
+  }
+
+  toggleCompare() {
+    if (this.panes.length > 1) {
+      const [first, second] = this.panes;
+      second.element.remove();
+      this.panes = [first];
+      this.pane = first;
+    } else {
+      const second = new Pane(this, "b");
+      this.panes.push(second);
+      byId("panes").append(second.element);
+      second.select(this.halfWay(this.pane));
+      this.point(this.pane, this.pane.feature, "move");
+    }
+    byId("compare").setAttribute("aria-pressed", String(this.panes.length > 1));
+    byId("panes").classList.toggle("two", this.panes.length > 1);
+    this.panes.forEach((each) => each.element.classList.toggle("current", each === this.pane));
+    this.select(this.pane.node.index);
+  }
+
+  /** A layer in the middle of those below a pane's. */
+  halfWay(pane) {
+    const { nodes } = this.network;
+    const named = [...pane.cone].filter((index) => nodes[index].name !== undefined).sort((a, b) => a - b);
+    return named[Math.floor(named.length / 2)];
+  }
+
+  setMode(mode) {
+    this.mode = mode;
+    byId("mode-region").setAttribute("aria-pressed", String(mode === "region"));
+    byId("mode-centres").setAttribute("aria-pressed", String(mode === "centres"));
+    this.panes.forEach((pane) => pane.drawDots());
+  }
+
+  setLocal(local) {
+    this.local = local;
+    this.panes.forEach((pane) => {
+      pane.fitStage();
+      pane.point(pane.feature);
+    });
+    this.between.draw();
+  }
+
+  /** Says in words what is shown, for those who do not see it. */
+  tell() {
+    const { node, region, feature } = this.pane;
+    const where = region ? region.map(([a, b], axis) => `${AXES[axis]} ${shown(a)} to ${shown(b)}`).join(", ") : "nothing";
+    byId("status").textContent = `Feature ${feature.join(", ")} of ${node.name} sees ${where}.`;
+  }
+
+  // --- Pictures and colours ---------------------------------------------------------
+
+  coloursOf(node, centres) {
+    const rows = node.shared ? 1 : (node.size[1] ?? 1);
+    return this.picture.colours(node.size[0] ?? 1, rows, centres, node.shared);
+  }
+
+  /** The page's colours as canvases take them. */
+  readColours() {
+    const probe = el("span", {});
+    document.body.append(probe);
+    for (const name of ["a", "b"]) {
+      probe.style.color = `var(--${name})`;
+      this.colours[name] = getComputedStyle(probe).color;
+    }
+    probe.remove();
+  }
+
+  colour(name) {
+    return this.colours[name];
+  }
+
+  async load(file) {
+    this.say("");
+    try {
+      await this.picture.load(file);
+    } catch (error) {
+      this.say(error.message);
+      return;
+    }
+    this.repaint();
+  }
+
+  repaint() {
+    byId("test-picture").hidden = !this.picture.own;
+    this.panes.forEach((pane) => {
+      pane.showImage();
+      pane.draw();
+    });
+    this.between.draw();
+  }
+
+  say(message) {
+    byId("message").textContent = message;
+    byId("message").hidden = !message;
+  }
+
+  toggleTheme() {
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
+    document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
+    this.recolour();
+  }
+
+  recolour() {
+    this.readColours();
+    this.panes.forEach((pane) => pane.draw());
+    this.between.draw();
+  }
+
+  // --- Who is listened to -----------------------------------------------------------
+
+  show(view) {
+    VIEWS.forEach((name) => {
+      byId(name).hidden = name !== view;
+      byId(`tab-${name}`).setAttribute("aria-selected", String(name === view));
+      byId(`tab-${name}`).tabIndex = name === view ? 0 : -1;
+    });
+    if (view === "table") this.table ??= new Table(this, byId("table"));
+    if (view === "figure") this.figure ??= new Figure(this, byId("figure"));
+    this.view = view;
+  }
+
+  listen() {
+    const onClick = (id, action) => byId(id).addEventListener("click", action);
+    VIEWS.forEach((name) => onClick(`tab-${name}`, () => this.show(name)));
+    onClick("theme", () => this.toggleTheme());
+    onClick("help-button", () => byId("help").showModal());
+    onClick("compare", () => this.toggleCompare());
+    onClick("mode-region", () => this.setMode("region"));
+    onClick("mode-centres", () => this.setMode("centres"));
+    onClick("fold", () => this.tree.foldAll());
+    onClick("choose-image", () => byId("file").click());
+    onClick("test-picture", () => {
+      this.picture.paint();
+      this.repaint();
+    });
+    byId("file").addEventListener("change", ({ target }) => {
+      if (target.files.length) this.load(target.files[0]);
+      target.value = "";
+    });
+    byId("local").addEventListener("change", ({ target }) => this.setLocal(target.checked));
+    const search = byId("search");
+    search.addEventListener("input", () => this.tree.search(search.value));
+    search.addEventListener("keydown", (event) => this.onSearchKey(event));
+    document.querySelector("nav").addEventListener("keydown", (event) => this.onTabKey(event));
+    document.addEventListener("keydown", (event) => this.onKey(event));
+    document.addEventListener("dragover", (event) => event.preventDefault());
+    document.addEventListener("drop", (event) => this.onDrop(event));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolour());
+  }
+
+  onDrop(event) {
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    if (file) this.load(file);
+    else this.say("What was dropped is no file. Drop an image file.");
+  }
+
+  onSearchKey(event) {
+    if (event.key === "Enter") {
+      const found = this.tree.best();
+      if (found) this.select(found.index);
+    } else if (event.key === "Escape") {
+      event.target.value = "";
+      this.tree.search("");
+      this.tree.reveal(this.pane.node.index);
+      this.pane.map.focus();
+    } else if (event.key === "ArrowDown") {
+      this.tree.rows[0]?.element.focus();
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  onTabKey(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = VIEWS[(VIEWS.indexOf(this.view) + step + VIEWS.length) % VIEWS.length];
+    this.show(next);
+    byId(`tab-${next}`).focus();
+  }
+
+  onKey(event) {
+    const typing = event.target.matches("input, select, textarea") || byId("help").open;
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const done = this.onCommonKey(event.key) || (this.view === "explore" && this.onExploreKey(event));
+    if (done) event.preventDefault();
+  }
+
+  onCommonKey(key) {
+    const actions = {
+      "?": () => byId("help").showModal(),
+      t: () => this.toggleTheme(),
+      "/": () => {
+        this.show("explore");
+        byId("search").focus();
+        byId("search").select();
+      },
+    };
+    actions[key]?.();
+    return key in actions;
+  }
+
+  onExploreKey(event) {
+    const { pane } = this;
+    const far = event.shiftKey ? 10 : 1;
+    const steps = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] };
+    const actions = {
+      c: () => this.toggleCompare(),
+      m: () => this.setMode(this.mode === "region" ? "centres" : "region"),
+      "[": () => this.selectNext(-1),
+      "]": () => this.selectNext(1),
+      Escape: () => {
+        pane.pinned = false;
+        pane.draw();
+      },
+    };
+    if (event.key in steps) {
+      const feature = pane.feature.map((u, axis) => u + (steps[event.key][axis] ?? 0));
+      this.point(pane, feature, "key");
+    } else if (event.key === "Enter" && [pane.map, pane.stage].includes(event.target)) {
+      this.togglePin(pane);
+    } else if (event.key in actions) {
+      actions[event.key]();
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  selectNext(step) {
+    const { nodes } = this.network;
+    let index = this.pane.node.index + step;
+    while (nodes[index] && nodes[index].name === undefined) index += step;
+    if (nodes[index]) this.select(index);
+  }
+}
+
+const app = new App(JSON.parse(byId("data").textContent));

@@ -1,0 +1,470 @@
+"use strict";
+/* One layer: its map of features, the region of one of them on the image, numbers. */
+
+const MOST_DOTS = 10000;
+const MOST_PATCHES = 4000;
+const AXES = ["x", "y", "z"];
+
+class Pane {
+  constructor(app, key) {
+    this.app = app;
+    this.key = key;
+    this.pinned = false;
+    this.build();
+  }
+
+  build() {
+    const move = (find) => (event) => this.app.point(this, find(event), "hover");
+    const pin = (find) => (event) => this.app.point(this, find(event), "pin");
+    const keys = { tabindex: 0, role: "application" };
+    const inMap = (event) => this.featureInMap(event);
+    const onImage = (event) => this.featureOnImage(event);
+    const pointing = (find) => ({ onpointermove: move(find), onpointerdown: pin(find) });
+    this.stage = svg("svg", { class: "stage", ...keys, ...pointing(onImage) });
+    this.map = el("canvas", { class: "map", ...keys, ...pointing(inMap) });
+    this.heading = el("h2", {});
+    this.badges = el("p", { class: "badges" });
+    this.pinButton = el("button", { class: "pin", "aria-pressed": "false", onclick: () => this.app.togglePin(this) }, "Pin");
+    this.numbers = el("dl", { class: "numbers" });
+    this.formula = el("p", { class: "formula" });
+    this.slider = el("label", { class: "slice", hidden: true });
+    this.profiles = el("div", { class: "profiles" });
+    this.further = el("p", { class: "hint" }, "The region goes on beyond what is drawn.");
+    const mapName = el("h3", {}, "Its map of features");
+    this.element = el(
+      "article",
+      { class: "pane", "data-pane": this.key, onpointerenter: () => this.app.focusPane(this), onfocusin: () => this.app.focusPane(this) },
+      el("div", { class: "head" }, this.heading, this.pinButton, this.badges),
+      el(
+        "div",
+        { class: this.app.sizes.length > 1 ? "body" : "body strip" },
+        el("div", {}, this.stage, this.further),
+        el("div", { class: "lower" }, el("div", {}, mapName, this.map, this.slider), el("div", { class: "told" }, this.numbers, this.formula)),
+      ),
+      this.profiles,
+    );
+    this.buildStage();
+  }
+
+  buildStage() {
+    const { width, height } = this.app.picture;
+    const parts = {
+      outside: svg("rect", { class: "outside" }),
+      image: svg("image", { x: 0, y: 0, width, height, preserveAspectRatio: "none" }),
+      shade: svg("path", { class: "shade", "fill-rule": "evenodd" }),
+      frame: svg("rect", { class: "frame", x: 0, y: 0, width, height }),
+      dots: svg("path", { class: "dots" }),
+      other: svg("rect", { class: "region other" }),
+      local: svg("rect", { class: "region local" }),
+      region: svg("rect", { class: "region" }),
+      clipped: svg("rect", { class: "clipped" }),
+      centre: svg("path", { class: "centre" }),
+    };
+    this.parts = parts;
+    this.stage.append(...Object.values(parts));
+  }
+
+  // --- What is chosen ---------------------------------------------------------------
+
+  select(index) {
+    const { network } = this.app;
+    this.node = network.nodes[index];
+    this.columns = this.node.size[0] ?? 1;
+    this.rows = this.node.shared ? 1 : (this.node.size[1] ?? 1);
+    this.pinned = false;
+    this.cone = coneOf(network, index);
+    this.centres = centresOf(this.app, this.node);
+    this.feature = this.node.size.map((size) => Math.floor(((size ?? 1) - 1) / 2));
+    this.describe();
+    this.fitStage();
+    this.point(this.feature);
+  }
+
+  /** The maps to the input: all of them, or those of local paths. */
+  maps() {
+    return this.app.local && this.node.local ? this.node.local : this.node.map;
+  }
+
+  /** Moves to a feature, kept inside of the map, and draws what it sees. */
+  point(feature) {
+    const { app, node } = this;
+    const kept = feature.map((value, axis) => {
+      const last = (node.size[axis] ?? 1) - 1;
+      return Math.max(0, Math.min(last, Math.round(value)));
+    });
+    if (node.shared) kept.fill(kept[0]);
+    this.feature = kept;
+    this.region = regionOf(this.maps(), kept);
+    this.seen = follow(app.network, node.index, kept, app.local);
+    const seen = this.seen[0];
+    this.clipped = seen === undefined ? null : seen.map(hullOf);
+    this.draw();
+  }
+
+  /** The numbers that go with these maps. */
+  told() {
+    return this.app.local && this.node.local ? this.node.near : this.node;
+  }
+
+  // --- Pointing ---------------------------------------------------------------------
+
+  featureInMap(event) {
+    const box = this.map.getBoundingClientRect();
+    const place = [
+      Math.floor(((event.clientX - box.left) / box.width) * this.columns),
+      Math.floor(((event.clientY - box.top) / box.height) * this.rows),
+    ];
+    return this.feature.map((value, axis) => (axis < 2 && this.node.size[axis] !== null ? place[axis] : value));
+  }
+
+  featureOnImage(event) {
+    const onPage = new DOMPoint(event.clientX, event.clientY);
+    const { x, y } = onPage.matrixTransform(this.stage.getScreenCTM().inverse());
+    return this.nearest([x - 0.5, y - 0.5]);
+  }
+
+  /** The feature whose centre is nearest to a place of the input. */
+  nearest(place) {
+    return this.feature.map((value, axis) => {
+      if (!(axis in place)) return value;
+      const apart = this.centres[axis].map((centre) => Math.abs(centre - place[axis]));
+      return apart.indexOf(apart.reduce((a, b) => Math.min(a, b), Infinity));
+    });
+  }
+
+  /** Where the feature is on the input. */
+  place() {
+    return this.feature.map((u, axis) => this.centres[axis][u]);
+  }
+
+  // --- Words and numbers ------------------------------------------------------------
+
+  describe() {
+    const { node } = this;
+    this.heading.textContent = node.name;
+    const badge = (kind, text, title) => el("span", { class: `badge ${kind}`, title }, text);
+    const aligned = {
+      true: ["good", "aligned", "All paths have the same stride and the same centres."],
+      false: ["bad", "misaligned", "Paths with different strides or centres meet."],
+      null: ["", "alignment unknown", "A padding on the way is not known."],
+    }[String(node.aligned)];
+    const exact = node.exact
+      ? ["good", "exact", "Both ends of every region matter."]
+      : ["bad", "upper bound", "Regions may be larger than the truth, never smaller."];
+    const badges = [badge("op", node.op, "The op, or the last one of the layer"), badge(...aligned), badge(...exact)];
+    if (node.whole) badges.push(badge("", "sees the whole input", `By ${node.whole.join(", ")}`));
+    this.badges.replaceChildren(...badges);
+    const name = `${node.name}, ${shownSize(node)} features`;
+    this.map.setAttribute("aria-label", `Map of ${name}. Arrow keys move the feature, Enter pins it.`);
+    this.stage.setAttribute("aria-label", `The input, with the region that a feature of ${name} sees.`);
+  }
+
+  drawNumbers() {
+    const { node, feature, region } = this;
+    const rows = [["feature", this.shownFeature()]];
+    feature.forEach((u, axis) => {
+      const name = AXES[axis];
+      if (!region) return;
+      const [first, last] = region[axis];
+      const size = last - first + 1;
+      const text = first === -Infinity && last === Infinity ? "all of it" : `${shown(first)} … ${shown(last)}`;
+      rows.push([`sees on ${name}`, text, Number.isFinite(size) ? `${size}` : null]);
+      const clipped = this.clipped?.[axis];
+      if (clipped && (clipped[0] !== first || clipped[1] !== last)) {
+        const most = this.seen.bounds.has(0) ? "at most " : "";
+        rows.push(["· in the input", `${most}${clipped[0]} … ${clipped[1]}`, `${clipped[1] - clipped[0] + 1}`]);
+      }
+    });
+    if (!region) rows.push(["sees", node.map.includes(null) ? "not known: a padding is not" : "nothing of the input"]);
+    else if (!this.clipped) rows.push(["· in the input", "nothing but padding"]);
+    rows.push(
+      ["receptive field r", shownAll(this.told().rf)],
+      ["stride S", shownAll(this.told().stride)],
+      ["padding P", shownAll(this.told().padding)],
+      ["centre", this.shownCentre()],
+    );
+    this.numbers.replaceChildren(
+      ...rows.flatMap(([name, text, size]) => [
+        el("dt", {}, name),
+        el("dd", {}, text, size ? el("small", {}, ` ${size} px`) : null),
+      ]),
+    );
+    this.formula.textContent = this.shownFormula();
+  }
+
+  shownFeature() {
+    const own = this.feature.filter((_, axis) => this.node.size[axis] !== null);
+    if (!own.length) return "the only one";
+    const place = this.node.shared ? own[0] : `(${own.join(", ")})`;
+    return `${place} of ${shownSize(this.node)}`;
+  }
+
+  shownCentre() {
+    if (!this.region) return "–";
+    const centres = this.region.map(([first, last]) => (first + last) / 2);
+    return centres.every(Number.isFinite) ? `(${centres.map(shown).join(", ")})` : "–";
+  }
+
+  shownFormula() {
+    const { stride, padding, rf } = this.told();
+    if (!this.region || ![stride[0], padding[0], rf[0]].every(Number.isFinite)) return "";
+    const [first, last] = this.region[0];
+    const u = this.feature[0];
+    return `x:  u·S − P = ${u}·${stride[0]} − ${shown(padding[0])} = ${shown(first)}\n   + r − 1 = ${shown(last)}`;
+  }
+
+  // --- Drawing ----------------------------------------------------------------------
+
+  /** How much is shown around the image: as far as regions reach, up to a half of it. */
+  fitStage() {
+    const { width, height } = this.app.picture;
+    const sizes = [width, height];
+    const margins = sizes.map((size, axis) => {
+      if (!(axis in this.app.sizes)) return 0;
+      const last = (this.node.size[axis] ?? 1) - 1;
+      const ends = [0, last].map((u) => this.maps()[axis] && windowOf(this.maps()[axis], u));
+      const reach = ends.flatMap((w) => (w ? [-w[0], w[1] - size + 1] : []));
+      const finite = reach.filter(Number.isFinite);
+      return Math.min(Math.max(0, ...finite), size / 2) + size * 0.03;
+    });
+    const margin = this.app.sizes.length > 1 ? Math.max(...margins) : null;
+    const [x, y] = margin === null ? [margins[0], height * 0.15] : [margin, margin];
+    this.view = [-x, -y, width + 2 * x, height + 2 * y];
+    this.stage.setAttribute("viewBox", this.view.join(" "));
+    this.stage.style.aspectRatio = `${this.view[2]} / ${this.view[3]}`;
+    const [left, top, w, h] = this.view;
+    place(this.parts.outside, [left, left + w - 1], [top, top + h - 1]);
+    this.showImage();
+    this.drawDots();
+    this.sizeMap();
+  }
+
+  showImage() {
+    this.parts.image.setAttribute("href", this.app.picture.url);
+    this.parts.image.classList.toggle("coarse", this.app.picture.width <= 160);
+    this.colours = this.app.coloursOf(this.node, this.centres);
+  }
+
+  drawDots() {
+    const { dots } = this.parts;
+    const on = this.app.mode === "centres";
+    dots.style.display = on ? "" : "none";
+    if (!on) return;
+    const every = Math.ceil(Math.sqrt((this.columns * this.rows) / MOST_DOTS));
+    const xs = this.centres[0].filter((_, u) => u % every === 0);
+    const ys = (this.node.shared ? this.centres[1] : this.centres[1]?.filter((_, v) => v % every === 0)) ?? [this.app.picture.height / 2 - 0.5];
+    let path = "";
+    xs.forEach((x, u) => {
+      const column = this.node.shared ? [ys[u]] : ys;
+      column.forEach((y) => (path += `M${x + 0.5} ${y + 0.5}h0`));
+    });
+    dots.setAttribute("d", path);
+    dots.dataset.count = (path.match(/M/g) ?? []).length;
+    dots.dataset.every = every;
+  }
+
+  sizeMap() {
+    const longest = Math.max(this.columns, this.rows);
+    const cell = Math.max(1, Math.min(28, Math.floor(230 / longest)));
+    this.cell = cell;
+    const scale = Math.ceil(window.devicePixelRatio || 1);
+    const across = Math.min(230, this.columns * cell);
+    this.map.width = this.columns * cell * scale;
+    this.map.height = (this.rows > 1 ? this.rows * cell : 26) * scale;
+    this.map.style.width = `${Math.max(across, 24)}px`;
+    this.map.style.aspectRatio = this.rows > 1 ? `${this.columns} / ${this.rows}` : "";
+    this.map.style.height = this.rows > 1 ? "" : "26px";
+    this.makeSlider();
+  }
+
+  /** A third axis is told by a slider. */
+  makeSlider() {
+    const depth = this.node.size[2];
+    this.slider.hidden = !depth || depth < 2;
+    if (this.slider.hidden) return;
+    const move = (event) => this.app.point(this, [...this.feature.slice(0, 2), +event.target.value], "pin");
+    this.slice = el("input", { type: "range", min: 0, max: depth - 1, value: this.feature[2], oninput: move });
+    this.slider.replaceChildren("z of the feature ", this.slice);
+  }
+
+  draw() {
+    this.drawStage();
+    this.drawMap();
+    this.drawNumbers();
+    this.drawProfiles();
+    this.pinButton.setAttribute("aria-pressed", String(this.pinned));
+    this.pinButton.textContent = this.pinned ? "Pinned" : "Pin";
+  }
+
+  drawStage() {
+    const { parts, region, stage, feature } = this;
+    stage.dataset.layer = this.node.name;
+    stage.dataset.feature = feature.join(",");
+    stage.dataset.region = region ? region.flat().join(",") : "";
+    stage.dataset.clipped = this.clipped ? this.clipped.flat().join(",") : "";
+    const across = (axis, ends) => (axis in this.app.sizes ? ends[axis] : [0, this.app.picture.height - 1]);
+    const drawn = (rect, ends) => {
+      rect.style.display = ends ? "" : "none";
+      if (ends) place(rect, this.within(across(0, ends), 0), this.within(across(1, ends), 1));
+    };
+    drawn(parts.region, region);
+    this.further.hidden = !region || region.slice(0, 2).every(([a, b], axis) => {
+      const [start, length] = [this.view[axis], this.view[axis + 2]];
+      return (a >= start && b <= start + length - 1) || (a === -Infinity && b === Infinity);
+    });
+    drawn(parts.clipped, this.clipped);
+    const local = this.node.local && !this.app.local ? regionOf(this.node.local, feature) : null;
+    drawn(parts.local, local);
+    const other = this.app.panes.find((pane) => pane !== this && pane.region);
+    drawn(parts.other, other ? other.region : null);
+    parts.shade.setAttribute("d", this.shadePath());
+    const centre = (axis) => (axis in this.app.sizes ? this.place()[axis] : this.app.picture.height / 2 - 0.5) + 0.5;
+    const arm = this.view[2] / 60;
+    parts.centre.setAttribute("d", `M${centre(0) - arm} ${centre(1)}h${2 * arm}m${-arm} ${-arm}v${2 * arm}`);
+  }
+
+  /** An interval cut where the stage ends, which no box can be drawn beyond. */
+  within([first, last], axis) {
+    const start = this.view[axis];
+    const length = this.view[axis + 2];
+    return [Math.max(first, start - length), Math.min(last, start + 2 * length)];
+  }
+
+  /** The image, but for what is seen of it. */
+  shadePath() {
+    const { width, height } = this.app.picture;
+    let path = `M0 0H${width}V${height}H0Z`;
+    patchesOf(this.seen[0], [width, height]).forEach(([x, y]) => {
+      path += `M${x[0]} ${y[0]}H${x[1] + 1}V${y[1] + 1}H${x[0]}Z`;
+    });
+    return path;
+  }
+
+  drawMap() {
+    const { map, columns, rows } = this;
+    const context = map.getContext("2d");
+    const [cell, tall] = [map.width / columns, map.height / rows];
+    context.imageSmoothingEnabled = false;
+    context.clearRect(0, 0, map.width, map.height);
+    context.globalAlpha = 0.75;
+    context.drawImage(this.colours, 0, 0, map.width, map.height);
+    context.globalAlpha = 1;
+    if (cell >= 6) drawGrid(context, columns, rows, cell, tall);
+    const [u, v] = [this.feature[0], this.node.shared ? 0 : (this.feature[1] ?? 0)];
+    const [width, height] = [Math.max(cell, 7), Math.max(tall, 7)];
+    const box = [(u + 0.5) * cell - width / 2, (v + 0.5) * tall - height / 2, width, height];
+    context.lineWidth = 5;
+    context.strokeStyle = "#fff";
+    context.strokeRect(...box);
+    context.lineWidth = this.pinned ? 4 : 2.5;
+    context.strokeStyle = this.app.colour(this.key);
+    context.strokeRect(...box);
+    map.dataset.feature = this.feature.join(",");
+    if (this.slice) this.slice.value = this.feature[2];
+  }
+
+  drawProfiles() {
+    const seen = this.seen[0];
+    const weights = weightsOf(this.app.network, this.node);
+    const drawn = this.app.sizes.map((size, axis) => this.profile(axis, size, seen?.[axis], weights));
+    this.profiles.replaceChildren(...drawn, this.weightsNote(weights));
+  }
+
+  profile(axis, size, set, weights) {
+    const runs = set ? runsOf(set) : [];
+    const bars = runs.map(([first, last]) => `M${first} 0H${last + 1}V40H${first}Z`).join("");
+    const count = runs.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+    const hull = set ? hullOf(set) : null;
+    const holes = hull ? hull[1] - hull[0] + 1 - count : 0;
+    const picture = svg(
+      "svg",
+      { viewBox: `0 0 ${size} 40`, preserveAspectRatio: "none", "data-runs": JSON.stringify(runs), role: "img", "aria-label": `Positions seen on ${AXES[axis]}: ${count} of ${size}` },
+      svg("path", { class: "bars", d: bars }),
+    );
+    const points = weights ? this.weightPoints(axis, size, weights) : "";
+    if (points) picture.append(svg("polyline", { class: "weights", points }));
+    const text = `${AXES[axis]}: ${count} of ${size}${holes ? `, ${holes} in holes` : ""}`;
+    return el("figure", {}, el("figcaption", {}, text), picture);
+  }
+
+  /** The profile of the middle feature, moved to this one. */
+  weightPoints(axis, size, weights) {
+    const [start, ...values] = weights.axes[axis] ?? weights.axes[0];
+    const here = this.centres[axis][this.feature[axis]];
+    const moved = Math.round(here - this.centres[axis][weights.at[axis]]);
+    const points = values.map((value, i) => [start + i + moved, value]);
+    const inside = points.filter(([x]) => x >= 0 && x < size);
+    return inside.map(([x, value]) => `${x + 0.5},${39 - (value / 999) * 37}`).join(" ");
+  }
+
+  weightsNote(weights) {
+    const text = weights
+      ? `Bars: positions seen. Curve: how much each matters (expected squared gradient under random weights${weights.assumed ? "; partly assumed" : ""}), worked out for feature (${weights.at.join(", ")}) and moved here without regard to the border; 95 % lie within ${shownAll(weights.wide)} px.`
+      : "Bars: positions seen. How much each matters was not worked out for this layer (field.effective_receptive_field() does).";
+    return el("p", { class: "hint" }, text);
+  }
+}
+
+/** Sets a rect to positions first … last of each axis: a position is a unit wide. */
+function place(rect, [left, right], [top, bottom]) {
+  rect.setAttribute("x", left);
+  rect.setAttribute("y", top);
+  rect.setAttribute("width", Math.max(0, right - left + 1));
+  rect.setAttribute("height", Math.max(0, bottom - top + 1));
+}
+
+/** The sets of x and y as rectangles: pairs of runs. Too many are put together. */
+function patchesOf(seen, sizes) {
+  if (seen === undefined) return [];
+  const runs = [0, 1].map((axis) => (seen[axis] ? runsOf(seen[axis]) : [[0, sizes[axis] - 1]]));
+  if (runs.some((list) => !list.length)) return [];
+  const hull = (list) => [[list[0][0], list[list.length - 1][1]]];
+  const [xs, ys] = runs[0].length * runs[1].length > MOST_PATCHES ? runs.map(hull) : runs;
+  return xs.flatMap((x) => ys.map((y) => [x, y]));
+}
+
+function drawGrid(context, columns, rows, cell, tall) {
+  context.strokeStyle = "#0003";
+  context.lineWidth = 1;
+  context.beginPath();
+  for (let u = 1; u < columns; u++) {
+    context.moveTo(u * cell, 0);
+    context.lineTo(u * cell, rows * tall);
+  }
+  for (let v = 1; v < rows; v++) {
+    context.moveTo(0, v * tall);
+    context.lineTo(columns * cell, v * tall);
+  }
+  context.stroke();
+}
+
+/** For each axis the centres of a node's features on the input. Where there are none, as
+ * the whole axis is seen, features are spread evenly. */
+function centresOf(app, node) {
+  const maps = node.local ?? node.map;
+  return node.size.map((size, axis) => {
+    const last = app.sizes[axis] - 1;
+    const spread = (u) => (size > 1 ? (u / (size - 1)) * last : last / 2);
+    return Float64Array.from({ length: size ?? 1 }, (_, u) => {
+      const window = maps[axis] === null ? null : windowOf(maps[axis], u);
+      const centre = window === null ? NaN : (window[0] + window[1]) / 2;
+      return Number.isFinite(centre) ? centre : spread(u);
+    });
+  });
+}
+
+/** A node and all that it is computed from. */
+function coneOf(network, index) {
+  const found = new Set([index]);
+  for (let upper = index; upper > 0; upper--) {
+    if (found.has(upper)) network.nodes[upper].from.forEach(([below]) => found.add(below));
+  }
+  return found;
+}
+
+/** The effective weights of a node, or of the one whose features it hands on. */
+function weightsOf(network, node) {
+  let current = node;
+  while (!current.weights && current.same) current = network.nodes[current.from[0][0]];
+  return current.weights ?? null;
+}

@@ -1,0 +1,1026 @@
+"""The explorer's page, in a real browser without a screen.
+
+What it shows is held against the analysis: regions, sets of positions, and the numbers
+of the editable figure.
+"""
+
+import itertools
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+
+import graphs
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from PIL import Image
+from playwright.sync_api import expect, sync_playwright
+from random_networks import possible
+
+import receptive_field as rf
+from receptive_field import axis_map as am
+from receptive_field.graph import boxes
+from receptive_field.question import Options
+from receptive_field.report import explorer
+from receptive_field.report.explorer import encoded_map, page_data
+from receptive_field.sources import load
+
+PAGE = files("receptive_field.report") / "page"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = shutil.which("chromium")
+    assert path, "these tests need chromium (apt-get install chromium)"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        )
+        yield started
+        started.close()
+
+
+# --- What the page works out itself --------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scripts(browser):
+    """An empty page with the scripts that know no document."""
+    tab = browser.new_page()
+    for name in ("maps.js", "follow.js"):
+        tab.add_script_tag(content=(PAGE / name).read_text())
+    yield tab
+    tab.close()
+
+
+def random_layer(rng):
+    kernel, stride, dilation = rng.randint(1, 5), rng.randint(1, 3), rng.randint(1, 3)
+    size = rng.randint(2, 9)
+    offset = rng.randint(-3, 3)
+    return rng.choice(
+        [
+            lambda: am.convolution(kernel, stride, rng.randint(0, 4), dilation),
+            lambda: am.transposed_convolution(kernel, stride, rng.randint(0, 2)),
+            lambda: am.shift(offset),
+            lambda: am.sampling(offset, rng.choice([-2, -1, 2])),
+            lambda: am.periodic(stride, [(0, 0), (0, 1), (offset, offset + 2)]),
+            lambda: am.periodic(2, [(0, 1), None, (1, 1)]),
+            lambda: am.table([(size - i, size) for i in range(size)], offset),
+            lambda: am.one_sided(last=offset),
+            lambda: am.constant(0, kernel),
+            lambda: am.GLOBAL,
+            lambda: am.quotient(stride + 1),
+            lambda: am.remainder(stride + 1),
+        ]
+    )()
+
+
+def random_map(rng):
+    """A chain of layers, or two that meet."""
+    found = random_layer(rng)
+    for _ in range(rng.randint(0, 3)):
+        found = found.then(random_layer(rng))
+    return found | random_map(rng) if rng.random() < 0.4 else found
+
+
+def as_numbers(window):
+    infinite = {am.INFINITY: "inf", -am.INFINITY: "-inf"}
+    return None if window is None else [infinite.get(end, end) for end in window]
+
+
+def test_maps_are_evaluated_as_in_python(scripts):
+    rng = random.Random(1)
+    maps = [random_map(rng) for _ in range(400)]
+    positions = [*range(-25, 40), 1000, -1000]
+    found = scripts.evaluate(
+        """([maps, positions]) => maps.map((strands) => {
+          const map = decodeMap(strands);
+          const plain = (end) => Number.isFinite(end) ? end : end > 0 ? "inf" : "-inf";
+          return positions.map((u) => {
+            const window = windowOf(map, u);
+            return window === null ? null : window.map(plain);
+          });
+        })""",
+        [[encoded_map(m) for m in maps], positions],
+    )
+    assert sum(len(m.strands) > 1 for m in maps) > 20
+    for axis_map, windows in zip(maps, found, strict=True):
+        expected = [as_numbers(axis_map.window(u)) for u in positions]
+        assert windows == expected, axis_map
+
+
+def test_global_maps_are_known_as_such(scripts):
+    rng = random.Random(2)
+    maps = [random_map(rng) for _ in range(200)]
+    found = scripts.evaluate(
+        "(maps) => maps.map((strands) => isGlobal(decodeMap(strands)))",
+        [encoded_map(m) for m in maps],
+    )
+    assert found == [m.is_global for m in maps]
+    assert {True, False} == set(found)
+
+
+def test_sets_are_followed_as_in_python(scripts):
+    """Layer by layer, with the holes of dilated kernels."""
+    rng = random.Random(3)
+    cases = []
+    for _ in range(400):
+        above, below = rng.randint(1, 12), rng.randint(1, 30)
+        seen = [rng.randint(0, 1) for _ in range(above)]
+        cases.append((random_layer(rng), seen, below))
+    found = scripts.evaluate(
+        """(cases) => cases.map(([strands, seen, size]) => {
+          const into = new Uint8Array(size);
+          const marked = markImage(decodeMap(strands), Uint8Array.from(seen), 1, into);
+          return [marked, Array.from(into)];
+        })""",
+        [[encoded_map(m), seen, size] for m, seen, size in cases],
+    )
+    for (axis_map, seen, size), (marked, positions) in zip(cases, found, strict=True):
+        expected = boxes.image(np.array([seen], dtype=bool), axis_map, size)[0]
+        assert positions == expected.astype(int).tolist(), (axis_map, seen)
+        assert marked == expected.any()
+
+
+def test_numbers_too_large_for_a_page_are_an_error():
+    with pytest.raises(rf.ReceptiveFieldError, match=r"2\*\*53"):
+        encoded_map(am.shift(2**60))
+
+
+@pytest.mark.parametrize("seed", range(0, 60, 10))
+def test_what_is_seen_is_followed_down_to_the_input(scripts, seed):
+    """On random networks: what is not said to be a bound is what clipped regions are,
+    and a bound is never smaller."""
+    told = 0
+    for number in range(seed, seed + 10):
+        trace = possible(number)
+        name = trace.output.op.name
+        data = page_data(load(trace.graph), name, None, Options())
+        (place,) = [i for i, n in enumerate(data["nodes"]) if n.get("name") == name]
+        features = list(itertools.product(*map(range, data["nodes"][place]["size"])))
+        field = rf.compute_receptive_field(trace.graph, output=name)
+        expected = field.compute_input_region(features, clip=True)
+        found = scripts.evaluate(
+            """([data, place, features]) => {
+              const network = decodeNetwork(data);
+              return features.map((feature) => {
+                const seen = follow(network, place, feature);
+                const regions = seen[0] === undefined ? null : seen[0].map(hullOf);
+                return [regions, seen.bounds.has(0)];
+              });
+            }""",
+            [data, place, features],
+        )
+        for (region, bound), truth in zip(found, expected.tolist(), strict=True):
+            region = region or [[0, -1]] * len(truth)
+            if not bound:
+                assert region == truth, number
+                told += 1
+            elif truth[0] != [0, -1]:
+                assert all(
+                    a <= first and last <= b
+                    for (a, b), (first, last) in zip(region, truth, strict=True)
+                )
+    assert told > 100
+
+
+# --- The page ------------------------------------------------------------------------
+
+
+def convolution(filters, kernel=3, **options):
+    return layers.Conv2D(filters, kernel, padding="same", **options)
+
+
+def u_net():
+    x = image = keras.Input((56, 64, 1))
+    skips = []
+    for filters in (2, 3):
+        x = convolution(filters)(x)
+        skips.append(x)
+        x = layers.MaxPooling2D()(x)
+    x = convolution(4, name="bottom")(x)
+    for number, skip in enumerate(skips[::-1]):
+        x = layers.Conv2DTranspose(2, 2, strides=2, name=f"up{number}")(x)
+        x = layers.Concatenate(name=f"join{number}")([skip, x])
+    output = layers.UpSampling2D(2, interpolation="bilinear", name="large")(x)
+    return keras.Model(image, output, name="u_net")
+
+
+def misaligned():
+    x = image = keras.Input((40, 48, 3), batch_size=1)
+    wide = convolution(2, 5, strides=2, name="wide")(x)
+    deep = layers.Conv2D(2, 3, strides=2, name="deep")(layers.ZeroPadding2D(2)(x))
+    deep = layers.Cropping2D(((0, 1), (0, 1)), name="crop")(deep)
+    both = layers.Add(name="both")([wide, deep])
+    output = convolution(2, dilation_rate=5, name="dilated")(both)
+    return keras.Model(image, output, name="misaligned")
+
+
+def with_context():
+    x = image = keras.Input((None, None, 3))
+    x = convolution(4, strides=2, name="stem")(x)
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
+    gate = layers.Conv2D(4, 1, activation="sigmoid", name="gate")(gate)
+    x = layers.Multiply(name="scaled")([x, gate])
+    x = layers.Dropout(0.2, name="dropped")(layers.Conv2D(4, 3, name="last")(x))
+    return keras.Model(image, x)
+
+
+MODELS = {"u_net": u_net, "misaligned": misaligned}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Writes the page of a model, once."""
+    folder = tmp_path_factory.mktemp("pages")
+    written = {}
+
+    def page_of(name):
+        if name not in written:
+            model = MODELS[name]()
+            written[name] = model, rf.explore(model, folder / f"{name}.html")
+        return written[name]
+
+    return page_of
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens a file; at the end, nothing was said on the console or asked for."""
+    tabs, said, asked = [], [], []
+
+    def opened(path, **options):
+        options = {"viewport": {"width": 1400, "height": 900}, **options}
+        tab = browser.new_page(**options)
+        tabs.append(tab)
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(path.as_uri())
+        return tab
+
+    yield opened
+    for tab in tabs:
+        tab.close()
+    assert said == []
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
+    assert sum(url.startswith("file:") for url in asked) == len(tabs)
+
+
+def choose(tab, layer):
+    tab.locator("#search").fill(layer)
+    tab.locator("#search").press("Enter")
+    tab.locator("#search").press("Escape")
+    expect(tab.locator(".pane h2").first).to_have_text(layer)
+
+
+def hover(tab, feature, sizes, pane=0, click=False):
+    """Points at the middle of a feature's cell on the map."""
+    tab.locator(".map").nth(pane).scroll_into_view_if_needed()
+    box = tab.locator(".map").nth(pane).bounding_box()
+    where = [
+        (box[corner] + (u + 0.5) / size * box[side])
+        for u, size, corner, side in zip(
+            feature, sizes, "xy", ("width", "height"), strict=False
+        )
+    ]
+    tab.mouse.move(*where)
+    if click:
+        tab.mouse.click(*where)
+
+
+def settle(tab):
+    """Waits until what has moved is drawn."""
+    tab.evaluate(
+        "() => new Promise((done) =>"
+        " requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+
+
+def drawn_box(tab, kind, pane=0):
+    """The positions that a rectangle on the image covers: [[x0, x1], [y0, y1]]."""
+    rect = tab.locator(f".stage .{kind}").nth(pane)
+    x, y, width, height = (
+        float(rect.get_attribute(name)) for name in ("x", "y", "width", "height")
+    )
+    return [[x, x + width - 1], [y, y + height - 1]]
+
+
+def told(tab, what, pane=0):
+    text = tab.locator(".stage").nth(pane).get_attribute(f"data-{what}")
+    numbers = [int(number) for number in text.split(",")] if text else []
+    return np.array(numbers).reshape(-1, 2).tolist()
+
+
+def some_features(sizes, count=4):
+    rng = random.Random(str(sizes))
+    corners = [[0] * len(sizes), [size - 1 for size in sizes]]
+    return corners + [[rng.randrange(n) for n in sizes] for _ in range(count)]
+
+
+def check_regions(tab, field, features):
+    """Every feature that is pointed at shows just what the analysis says."""
+    sizes = [axis.output_size for axis in field.followed_axes]
+    for feature in features:
+        hover(tab, feature, sizes)
+        stage = tab.locator(".stage")
+        expect(stage).to_have_attribute("data-feature", ",".join(map(str, feature)))
+        region = field.compute_input_region(feature).tolist()
+        assert told(tab, "region") == region
+        assert drawn_box(tab, "region:not(.other):not(.local)") == region
+        clipped = field.compute_input_region(feature, clip=True).tolist()
+        if clipped[0] == [0, -1]:  # It sees nothing but padding.
+            assert told(tab, "clipped") == []
+            expect(tab.locator(".stage .clipped")).to_be_hidden()
+        else:
+            assert told(tab, "clipped") == clipped
+            assert drawn_box(tab, "clipped") == clipped
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_pointing_shows_the_region(pages, open_page, name):
+    model, path = pages(name)
+    tab = open_page(path)
+    fields = rf.compute_receptive_fields(model)
+    for layer, field in fields.items():
+        choose(tab, layer)
+        sizes = [axis.output_size for axis in field.followed_axes]
+        check_regions(tab, field, some_features(sizes))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("application", "chosen"),
+    [
+        (
+            "ResNet50",
+            "conv1_conv pool1_pool conv2_block3_out conv4_block1_0_conv "
+            "conv5_block3_out",
+        ),
+        ("Xception", "block2_pool add block13_sepconv2_act block14_sepconv2"),
+    ],
+)
+def test_pointing_at_layers_of_large_networks(tmp_path, open_page, application, chosen):
+    model = getattr(keras.applications, application)(weights=None)
+    tab = open_page(rf.explore(model, tmp_path / "page.html"))
+    fields = rf.compute_receptive_fields(model)
+    for layer in chosen.split():
+        choose(tab, layer)
+        sizes = [axis.output_size for axis in fields[layer].followed_axes]
+        check_regions(tab, fields[layer], some_features(sizes))
+
+
+def test_pointing_at_the_image_finds_the_nearest_feature(pages, open_page):
+    model, path = pages("u_net")
+    tab = open_page(path)
+    choose(tab, "bottom")
+    field = rf.compute_receptive_field(model, output="bottom")
+    centre = field.compute_input_center_coordinates([9, 5])
+    where = tab.evaluate(
+        """([x, y]) => {
+          const stage = document.querySelector(".stage");
+          const point = new DOMPoint(x + 0.5, y + 0.5);
+          const { x: left, y: top } = point.matrixTransform(stage.getScreenCTM());
+          return [left, top];
+        }""",
+        (centre + np.array([1, -1])).tolist(),
+    )
+    tab.mouse.move(*where)
+    expect(tab.locator(".stage")).to_have_attribute("data-feature", "9,5")
+
+
+def test_what_is_seen_is_bright_and_the_rest_is_not(pages, open_page, tmp_path):
+    model, path = pages("misaligned")
+    tab = open_page(path)
+    choose(tab, "both")
+    Image.new("L", (50, 50), 200).save(tmp_path / "grey.png")
+    tab.locator("#file").set_input_files(tmp_path / "grey.png")
+    expect(tab.locator("#test-picture")).to_be_visible()
+    hover(tab, [6, 12], [24, 20])
+    tab.screenshot(path=tmp_path / "shot.png")
+    field = rf.compute_receptive_field(model, output="both")
+    region = field.compute_input_region([6, 12], clip=True)
+    pixels = np.asarray(Image.open(tmp_path / "shot.png").convert("L"), dtype=float)
+
+    def brightness(places):
+        """Of the middles of positions, as the page places them."""
+        on_screen = tab.evaluate(
+            """(places) => places.map(([x, y]) => {
+              const matrix = document.querySelector(".stage").getScreenCTM();
+              const { x: a, y: b } =
+                new DOMPoint(x + 0.5, y + 0.5).matrixTransform(matrix);
+              return [Math.round(a), Math.round(b)];
+            })""",
+            places,
+        )
+        return np.array([pixels[y, x] for x, y in on_screen])
+
+    (x0, x1), (y0, y1) = region.tolist()
+    inside = [[x0 + 1, y0 + 1], [x1 - 1, y0 + 1], [x0 + 1, y1 - 1]]
+    beside = [[x0 - 2, y0 + 1], [x1 + 2, y0 + 1], [x0 + 1, y1 + 2]]
+    assert (brightness(inside) > 150).all()
+    assert (brightness(beside) < 100).all()
+
+
+def test_regions_on_layers_in_between(pages, open_page):
+    """Each one as if that layer were the input."""
+    model, path = pages("misaligned")
+    tab = open_page(path)
+    choose(tab, "dilated")
+    hover(tab, [3, 7], [24, 20], click=True)
+    for layer in ("both", "wide", "deep", "crop", "zero_padding2d"):
+        names = [n for n in rf.compute_receptive_fields(model) if n.startswith(layer)]
+        field = rf.compute_receptive_field(model, output="dilated", input=names[0])
+        expected = field.compute_input_region([3, 7], clip=True)
+        thumb = tab.locator(f'.thumb[title^="{names[0]} "]')
+        thumb.scroll_into_view_if_needed()
+        seen = ",".join(map(str, expected.ravel()))
+        expect(thumb).to_have_attribute("data-seen", seen)
+
+
+def test_profiles_show_holes(pages, open_page):
+    model, path = pages("misaligned")
+    tab = open_page(path)
+    choose(tab, "dilated")
+    hover(tab, [10, 10], [24, 20])
+    field = rf.compute_receptive_field(model, output="dilated")
+    mask = field.support().mask([10, 10])
+    for axis, line in enumerate((mask.any(0), mask.any(1))):
+        runs = json.loads(
+            tab.locator(".profiles svg").nth(axis).get_attribute("data-runs")
+        )
+        seen = np.zeros(len(line), dtype=bool)
+        for first, last in runs:
+            seen[first : last + 1] = True
+        assert seen.tolist() == line.tolist()
+        assert len(runs) > 1
+    assert "in holes" in tab.locator(".profiles figcaption").first.text_content()
+
+
+def test_weights_are_those_of_the_middle_feature(pages, open_page):
+    model, path = pages("u_net")
+    tab = open_page(path)
+    choose(tab, "bottom")
+    effective = rf.compute_receptive_field(
+        model, output="bottom"
+    ).effective_receptive_field()
+    hover(tab, effective.feature, [16, 14])
+    for axis, profile in enumerate(effective.profiles):
+        points = tab.locator(".profiles polyline").nth(axis).get_attribute("points")
+        pairs = [tuple(map(float, pair.split(","))) for pair in points.split()]
+        shown = np.zeros(len(profile))
+        for x, height in pairs:
+            shown[int(x)] = (39 - height) / 37
+        np.testing.assert_allclose(shown, profile / profile.max(), atol=1e-3)
+
+
+def test_all_features_at_their_centres(pages, open_page):
+    model, path = pages("u_net")
+    tab = open_page(path)
+    choose(tab, "bottom")
+    tab.locator("#mode-centres").click()
+    dots = tab.locator(".stage .dots")
+    expect(dots).to_be_visible()
+    found = sorted(
+        tuple(float(number) - 0.5 for number in part.removesuffix("h0").split())
+        for part in dots.get_attribute("d").split("M")[1:]
+    )
+    field = rf.compute_receptive_field(model, output="bottom")
+    features = list(itertools.product(range(16), range(14)))
+    expected = field.compute_input_center_coordinates(features).tolist()
+    assert found == sorted(map(tuple, expected))
+    tab.keyboard.press("m")
+    expect(dots).to_be_hidden()
+
+
+# --- Choosing and moving -------------------------------------------------------------
+
+
+def test_searching(pages, open_page):
+    tab = open_page(pages("u_net")[1])
+    tab.keyboard.press("/")
+    expect(tab.locator("#search")).to_be_focused()
+    tab.keyboard.type("JOIN")
+    rows = tab.locator("#tree .row .name")
+    expect(rows).to_have_text(["join0", "join1"])
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("Enter")
+    expect(tab.locator(".pane h2")).to_have_text("join1")
+    tab.locator("#search").fill("no such layer")
+    expect(tab.locator("#tree")).to_contain_text("No layer matches")
+    tab.locator("#search").press("Escape")
+    expect(tab.locator("#tree [data-pane=a] .name")).to_have_text("join1")
+
+
+def test_pinning(pages, open_page):
+    tab = open_page(pages("u_net")[1])
+    choose(tab, "bottom")
+    stage = tab.locator(".stage")
+    hover(tab, [3, 4], [16, 14], click=True)
+    hover(tab, [9, 9], [16, 14])
+    expect(stage).to_have_attribute("data-feature", "3,4")
+    expect(tab.locator(".pin")).to_have_attribute("aria-pressed", "true")
+    tab.keyboard.press("Escape")
+    hover(tab, [10, 9], [16, 14])
+    expect(stage).to_have_attribute("data-feature", "10,9")
+
+
+def test_keys(pages, open_page):
+    tab = open_page(pages("u_net")[1])
+    choose(tab, "bottom")
+    hover(tab, [5, 6], [16, 14])
+    tab.locator(".map").focus()
+    stage = tab.locator(".stage")
+    for keys, feature in (
+        (["ArrowRight"], "6,6"),
+        (["ArrowDown", "ArrowDown"], "6,8"),
+        (["Shift+ArrowLeft"], "0,8"),
+        (["ArrowUp"], "0,7"),
+    ):
+        for key in keys:
+            tab.keyboard.press(key)
+        expect(stage).to_have_attribute("data-feature", feature)
+    assert "Feature 0, 7 of bottom sees x" in tab.locator("#status").text_content()
+    tab.keyboard.press("]")
+    expect(tab.locator(".pane h2")).to_have_text("up0")
+    tab.keyboard.press("[")
+    expect(tab.locator(".pane h2")).to_have_text("bottom")
+    tab.keyboard.press("?")
+    expect(tab.locator("#help")).to_be_visible()
+    tab.keyboard.press("Escape")
+    expect(tab.locator("#help")).to_be_hidden()
+
+
+def test_everything_is_reached_by_tab(pages, open_page):
+    tab = open_page(pages("u_net")[1])
+    reached = set()
+    for _ in range(60):
+        tab.keyboard.press("Tab")
+        reached.add(
+            tab.evaluate(
+                "document.activeElement.id || document.activeElement.className.baseVal"
+                " || document.activeElement.className"
+            )
+        )
+    wanted = {"tab-explore", "theme", "search", "choose-image", "compare"}
+    assert wanted | {"stage", "map", "pin", "thumb"} <= reached
+    outline = tab.evaluate(
+        """() => {
+          document.querySelector(".map").focus();
+          return getComputedStyle(document.querySelector(".map")).outlineWidth;
+        }"""
+    )
+    assert outline == "3px"
+
+
+def test_two_layers_side_by_side(pages, open_page):
+    model, path = pages("u_net")
+    tab = open_page(path)
+    choose(tab, "bottom")
+    tab.keyboard.press("c")
+    panes = tab.locator(".pane")
+    expect(panes).to_have_count(2)
+    left, right = (panes.nth(i).bounding_box() for i in range(2))
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] <= right["x"]
+    other = panes.nth(1).locator("h2").text_content()
+    hover(tab, [4, 8], [16, 14])
+    expect(tab.locator(".stage").first).to_have_attribute("data-feature", "4,8")
+    fields = rf.compute_receptive_fields(model)
+    centre = fields["bottom"].compute_input_center_coordinates([4, 8])
+    settle(tab)
+    text = tab.locator(".stage").nth(1).get_attribute("data-feature")
+    feature = list(map(int, text.split(",")))
+    there = fields[other].compute_input_center_coordinates(feature)
+    assert (np.abs(there - centre) <= fields[other].stride).all()
+    assert (
+        told(tab, "region", 1) == fields[other].compute_input_region(feature).tolist()
+    )
+    assert drawn_box(tab, "other", 1) == told(tab, "region", 0)
+    tab.keyboard.press("c")
+    expect(panes).to_have_count(1)
+
+
+def test_the_graph_folds(tmp_path, open_page):
+    path = rf.explore(
+        rf.EXAMPLE_GRAPH,
+        tmp_path / "page.html",
+        output="InceptionResnetV2/Mixed_5b/concat",
+        input_resolution=[96, 96],
+    )
+    tab = open_page(path)
+    expect(tab.locator(".pane h2")).to_have_text("InceptionResnetV2/Mixed_5b/concat")
+    group = tab.locator("#tree .row.group", has_text="Branch_1").first
+    before = tab.locator("#tree .row").count()
+    assert group.get_attribute("aria-expanded") == "true"
+    group.click()
+    expect(group).to_have_attribute("aria-expanded", "false")
+    assert tab.locator("#tree .row").count() < before
+    nodes = tab.evaluate("app.tree.nodes.map((node) => [node.name, node.op])")
+    ops = {op for _, op in nodes}
+    assert not ops & {"Const", "Identity", "VariableV2", "Pack"}
+    assert all(not name.startswith("InceptionResnetV2/Mixed_6a") for name, _ in nodes)
+
+
+def test_branches_are_drawn_as_the_graph_has_them(pages, open_page):
+    tab = open_page(pages("misaligned")[1])
+    sources = tab.evaluate(
+        """() => Object.fromEntries(app.tree.nodes.map((node) => [
+          node.name,
+          app.tree.sources[node.index].map((i) => app.network.nodes[i].name).sort(),
+        ]))"""
+    )
+    assert sources["both"] == ["crop", "wide"]
+    assert sources["dilated"] == ["both"]
+    assert len(sources["wide"]) == 1
+
+
+# --- Table, colours, size of the window ----------------------------------------------
+
+
+def test_the_table_sorts_and_opens_layers(pages, open_page):
+    model, path = pages("u_net")
+    tab = open_page(path)
+    tab.locator("#tab-table").click()
+    rows = tab.locator("#table tbody tr")
+    fields = rf.compute_receptive_fields(model)
+    assert rows.count() == len(fields) + 1
+    head = tab.locator("#table th", has_text="receptive field")
+    sizes = {name: field.size[0] for name, field in fields.items()}
+    for order, reverse in (("ascending", False), ("descending", True)):
+        head.locator("button").click()
+        expect(head).to_have_attribute("aria-sort", order)
+        names = tab.locator("#table tbody th").all_text_contents()
+        shown = [sizes.get(name, 1) for name in names]
+        assert shown == sorted(shown, reverse=reverse)
+    costs = rf.compute_costs(model)
+    row = tab.locator("#table tbody tr", has_text="bottom")
+    flops = row.locator("td").nth(8).get_attribute("title")
+    assert int(flops) == costs["bottom"].flops
+    row.click()
+    expect(tab.locator("#explore")).to_be_visible()
+    expect(tab.locator(".pane h2")).to_have_text("bottom")
+
+
+def brightness_of(tab):
+    return tab.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g)"
+        ".slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3"
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark(pages, open_page, scheme):
+    tab = open_page(pages("u_net")[1], color_scheme=scheme)
+    assert (brightness_of(tab) < 128) == (scheme == "dark")
+    tab.locator("#theme").click()
+    assert (brightness_of(tab) < 128) == (scheme == "light")
+    tab.keyboard.press("t")
+    assert (brightness_of(tab) < 128) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("view", ["explore", "table", "figure"])
+def test_a_small_screen_needs_no_sideways_scrolling(pages, open_page, view):
+    tab = open_page(pages("u_net")[1], viewport={"width": 375, "height": 700})
+    tab.locator(f"#tab-{view}").click()
+    expect(tab.locator(f"#{view}")).to_be_visible()
+    assert tab.evaluate("document.scrollingElement.scrollWidth") <= 375
+
+
+# --- Images --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def red_image(tmp_path):
+    path = tmp_path / "red.png"
+    Image.new("RGB", (90, 30), (250, 10, 20)).save(path)
+    return path
+
+
+def middle_pixel(tab):
+    return tab.evaluate(
+        "Array.from(app.picture.context.getImageData(30, 28, 1, 1).data)"
+    )
+
+
+def drop(tab, name, kind, content):
+    """Drops a file onto the page, as a mouse would."""
+    tab.evaluate(
+        """([name, type, bytes]) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+          const event = { dataTransfer, bubbles: true, cancelable: true };
+          document.body.dispatchEvent(new DragEvent("drop", event));
+        }""",
+        [name, kind, list(content)],
+    )
+
+
+def test_choosing_an_image(pages, open_page, red_image):
+    tab = open_page(pages("u_net")[1])
+    before = middle_pixel(tab)
+    with tab.expect_file_chooser() as chooser:
+        tab.locator("#choose-image").click()
+    chooser.value.set_files(red_image)
+    expect(tab.locator("#test-picture")).to_be_visible()
+    assert middle_pixel(tab) == [250, 10, 20, 255]
+    tab.locator("#test-picture").click()
+    assert middle_pixel(tab) == before
+
+
+def test_dropping_an_image(pages, open_page, red_image):
+    tab = open_page(pages("u_net")[1])
+    drop(tab, "red.png", "image/png", red_image.read_bytes())
+    expect(tab.locator("#test-picture")).to_be_visible()
+    assert middle_pixel(tab) == [250, 10, 20, 255]
+
+
+def test_a_file_that_is_no_image(pages, open_page):
+    tab = open_page(pages("u_net")[1])
+    before = middle_pixel(tab)
+    drop(tab, "broken.png", "image/png", b"this is no image")
+    expect(tab.locator("#message")).to_contain_text("broken.png")
+    expect(tab.locator("#message")).to_contain_text("no image that this browser")
+    assert middle_pixel(tab) == before
+
+
+# --- The editable figure -------------------------------------------------------------
+
+PATHS = {
+    "A plain chain": [[(3, 1, 1, 1), (3, 2, 1, 1), (3, 1, 1, 1)]],
+    "Two layers (paper)": [[(4, 2, 1, 1), (2, 1, 0, 1)]],
+    "Aligned paths (paper)": [[(1, 4, 0, 1)], [(3, 2, 1, 1), (1, 2, 0, 1)]],
+    "Misaligned paths (paper)": [[(5, 2, 2, 1)], [(3, 1, 0, 1), (3, 1, 0, 1)]],
+    "Dilated, with holes": [[(3, 1, 2, 2), (3, 1, 4, 4)]],
+}
+"""Kernel, stride, padding and dilation of each layer, from the input on."""
+
+
+def path_map(path):
+    whole = am.IDENTITY
+    for kernel, stride, padding, dilation in path[::-1]:
+        whole = whole.then(am.convolution(kernel, stride, padding, dilation))
+    return whole
+
+
+def check_figure(tab, paths):
+    maps = [path_map(path) for path in paths]
+    whole = am.NONE
+    for axis_map in maps:
+        whole |= axis_map
+    result = tab.locator("#figure .result")
+    numbers = json.loads(result.get_attribute("data-numbers"))
+    assert numbers["aligned"] == whole.aligned
+    if whole.aligned:
+        assert numbers["r"] == whole.size()
+        assert [numbers["S"]] == list(whole.rates)
+        assert -numbers["P"] == whole.window(0)[0]
+    rows = result.locator("tbody tr")
+    assert rows.count() > 1
+    for u in range(rows.count()):
+        first, last = whole.window(u)
+        assert rows.nth(u).get_attribute("data-region") == f"{first},{last}"
+
+
+@pytest.mark.parametrize("name", sorted(PATHS))
+def test_the_numbers_of_the_figure(pages, open_page, name):
+    tab = open_page(pages("u_net")[1])
+    tab.locator("#tab-figure").click()
+    tab.locator("#preset").select_option(name)
+    check_figure(tab, PATHS[name])
+
+
+def test_the_misaligned_figure_of_the_paper(pages, open_page):
+    """Six input samples for the second feature, five for the third."""
+    tab = open_page(pages("u_net")[1])
+    tab.locator("#tab-figure").click()
+    tops = tab.locator("#figure .dot.top")
+    for feature, count in ((1, 6), (2, 5)):
+        tops.nth(feature).hover()
+        inside = tab.locator("#figure .result").get_attribute("data-inside")
+        assert len(inside.split(",")) == count
+
+
+def test_dilation_leaves_holes_in_the_figure(pages, open_page):
+    tab = open_page(pages("u_net")[1])
+    tab.locator("#tab-figure").click()
+    tab.locator("#preset").select_option("Dilated, with holes")
+    tab.locator("#figure .dot.top").nth(8).hover()
+    inside = tab.locator("#figure .result").get_attribute("data-inside")
+    taps = {8 + a + b for a in (-4, 0, 4) for b in (-2, 0, 2)}
+    assert inside == ",".join(map(str, sorted(taps)))
+
+
+def test_editing_the_figure(pages, open_page):
+    tab = open_page(pages("u_net")[1])
+    tab.locator("#tab-figure").click()
+    tab.locator("#preset").select_option("A plain chain")
+    editor = tab.locator("#figure .editor")
+    editor.get_by_label("layer 2: kernel size").fill("5")
+    editor.get_by_label("layer 2: padding before").fill("2")
+    editor.get_by_label("layer 2: padding after").fill("2")
+    check_figure(tab, [[(3, 1, 1, 1), (5, 2, 2, 1), (3, 1, 1, 1)]])
+    editor.get_by_role("button", name="+ path beside").nth(1).click()
+    check_figure(
+        tab,
+        [
+            [(3, 1, 1, 1), (5, 2, 2, 1), (3, 1, 1, 1)],
+            [(3, 1, 1, 1), (1, 1, 0, 1), (3, 1, 1, 1)],
+        ],
+    )
+    expect(tab.locator("#figure .problem")).to_contain_text("The paths have")
+    editor.get_by_label("layer 3: stride").fill("2")
+    expect(tab.locator("#figure .problem")).to_have_count(0)
+    editor.get_by_role("button", name="Remove layer 4").click()
+    check_figure(tab, [[(3, 1, 1, 1), (5, 2, 2, 1)], [(3, 1, 1, 1), (1, 2, 0, 1)]])
+    editor.get_by_label("layer 1: kernel size").fill("99")
+    field = editor.get_by_label("layer 1: kernel size")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    check_figure(tab, [[(3, 1, 1, 1), (5, 2, 2, 1)], [(3, 1, 1, 1), (1, 2, 0, 1)]])
+
+
+# --- Other models --------------------------------------------------------------------
+
+
+def test_unknown_sizes_are_chosen_and_said(tmp_path, open_page):
+    model = with_context()
+    tab = open_page(rf.explore(model, tmp_path / "page.html"))
+    expect(tab.locator("#about")).to_contain_text("224 x 224 is assumed")
+    smaller = rf.explore(model, tmp_path / "page.html", input_resolution=[40, 60])
+    tab = open_page(smaller)
+    expect(tab.locator("#about")).to_contain_text("60 \u00d7 40 positions")
+    expect(tab.locator("#about")).not_to_contain_text("assumed")
+
+
+def test_with_and_without_global_context(tmp_path, open_page):
+    model = with_context()
+    resolution = [40, 60]
+    page = rf.explore(model, tmp_path / "page.html", input_resolution=resolution)
+    tab = open_page(page)
+    expect(tab.locator(".pane h2")).to_have_text("dropped")
+    field = rf.compute_receptive_field(
+        model, output="last", input_resolution=resolution
+    )
+    assert field.is_global
+    choose(tab, "last")
+    assert told(tab, "clipped") == [[0, 59], [0, 39]]
+    assert field.local is not None
+    hover(tab, [4, 5], [28, 18])
+    expect(tab.locator(".stage")).to_have_attribute("data-feature", "4,5")
+    assert drawn_box(tab, "local") == field.local.compute_input_region([4, 5]).tolist()
+    tab.locator("#local").check()
+    assert told(tab, "region") == field.local.compute_input_region([4, 5]).tolist()
+    clipped = field.local.compute_input_region([4, 5], clip=True)
+    assert told(tab, "clipped") == clipped.tolist()
+
+
+@pytest.mark.parametrize(
+    ("rank", "shape"), [(1, (96, 2)), (3, (8, 20, 24, 2))], ids=["1-D", "3-D"]
+)
+def test_inputs_with_other_numbers_of_axes(tmp_path, open_page, rank, shape):
+    layer = {1: layers.Conv1D, 3: layers.Conv3D}[rank]
+    x = image = keras.Input(shape)
+    x = layer(2, 3, strides=2, padding="same", name="one")(x)
+    model = keras.Model(image, layer(2, 3, padding="same", name="two")(x))
+    tab = open_page(rf.explore(model, tmp_path / "page.html"))
+    field = rf.compute_receptive_field(model, output="two")
+    if rank == 3:
+        tab.locator(".slice input").fill("3")
+        tab.keyboard.press("Escape")
+    sizes = [axis.output_size for axis in field.axes]
+    feature = [5, 4, 3][:rank]
+    hover(tab, (*feature, 0)[:2], (*sizes, 1)[:2])
+    text = ",".join(map(str, feature))
+    expect(tab.locator(".stage")).to_have_attribute("data-feature", text)
+    assert told(tab, "region") == field.compute_input_region(feature).tolist()
+    assert told(tab, "clipped") == field.compute_input_region(feature, True).tolist()
+    if rank == 3:
+        expect(tab.locator(".numbers")).to_contain_text("sees on z")
+
+
+HOSTILE = (
+    "</script><img src=x onerror=window.harmed=1>",
+    "a'b`c&amp;<b>",
+    "${window.harmed=1}\u2028\u2029--><!--",
+)
+
+
+def test_names_are_only_text(tmp_path, open_page):
+    below = "input"
+    text = graphs.placeholder(sizes=(1, 20, 20, 1))
+    for number in range(len(HOSTILE)):
+        text += graphs.conv(f"layer{number}", below)
+        below = f"layer{number}"
+    graph = graphs.graph_def(text)
+    for node in graph.node:
+        for number, name in enumerate(HOSTILE):
+            if node.name == f"layer{number}":
+                node.name = name
+            for i, read in enumerate(node.input):
+                if read == f"layer{number}":
+                    node.input[i] = name
+    tab = open_page(rf.explore(graph, tmp_path / "page.html", title=HOSTILE[0]))
+    assert tab.locator("#title").text_content() == HOSTILE[0]
+    assert tab.title().startswith(HOSTILE[0])
+    names = tab.evaluate("app.tree.nodes.map((node) => node.name)")
+    assert names == ["input", *HOSTILE]
+    for number, name in enumerate(HOSTILE, 1):
+        tab.evaluate("(number) => app.select(app.tree.nodes[number].index)", number)
+        assert tab.locator(".pane h2").text_content() == name
+    tab.locator("#tab-table").click()
+    assert tab.locator("img").count() == 0
+    assert tab.evaluate("window.harmed") is None
+
+
+# --- Errors, and the command ---------------------------------------------------------
+
+
+def run(*arguments, folder):
+    return subprocess.run(
+        [sys.executable, "-m", "receptive_field.cli", "explore", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    )
+
+
+SMALL = ("--output", "MaxPool_3a_3x3/MaxPool", "--resolution", "75x75")
+
+
+def test_the_command(tmp_path, open_page):
+    done = run(rf.EXAMPLE_GRAPH, "-o", "page.html", *SMALL, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "page.html\n"
+    tab = open_page(tmp_path / "page.html")
+    expect(tab.locator("#title")).to_have_text("inception_resnet_v2.pbtxt.gz")
+    name = "InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
+    expect(tab.locator(".pane h2")).to_have_text(name)
+    assert os.listdir(tmp_path) == ["page.html"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((rf.EXAMPLE_GRAPH, "-o", "none/page.html"), "there is no folder 'none'"),
+        ((rf.EXAMPLE_GRAPH, "-o", "."), "is a folder. Name a file"),
+        ((rf.EXAMPLE_GRAPH, "-o", "p.html", "--output", "x"), "there is no node 'x'"),
+        (("missing.pb", "-o", "p.html"), "cannot read 'missing.pb'"),
+        ((rf.EXAMPLE_GRAPH, "-o", "p.html", "--resolution", "9x9"), "vanish"),
+    ],
+)
+def test_what_cannot_be_done_is_said(tmp_path, arguments, message):
+    done = run(*arguments, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_model_without_positions(tmp_path):
+    model = keras.Sequential([keras.Input((10,)), layers.Dense(5), layers.Dense(3)])
+    with pytest.raises(rf.ReceptiveFieldError, match="no layer has features"):
+        rf.explore(model, tmp_path / "page.html")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch, pages):
+    model, _ = pages("u_net")
+    path = tmp_path / "page.html"
+    path.write_text("what was there")
+
+    def fails(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(explorer.os, "replace", fails)
+    with pytest.raises(rf.ReceptiveFieldError, match="No space left"):
+        rf.explore(model, path)
+    assert path.read_text() == "what was there"
+    assert os.listdir(tmp_path) == ["page.html"]
+
+
+def with_unknown_op():
+    text = graphs.placeholder(sizes=(1, 20, 20, 1)) + graphs.conv("known", "input")
+    text += graphs.node("strange", "NobodyKnows", ["known"])
+    ends = graphs.conv("one", "input", kernel=5) + graphs.conv("two", "input")
+    return graphs.graph_def(text + ends)
+
+
+def test_what_cannot_be_analysed_is_listed(tmp_path, open_page):
+    tab = open_page(rf.explore(with_unknown_op(), tmp_path / "page.html"))
+    tab.locator("#tab-table").click()
+    expect(tab.locator("#table li")).to_contain_text("strange: no rule for")
+    names = tab.locator("#table tbody th").all_text_contents()
+    assert sorted(names) == ["input", "known", "one", "two"]
+
+
+def test_an_output_that_cannot_be_analysed_is_an_error(tmp_path):
+    with pytest.raises(rf.ReceptiveFieldError, match="NobodyKnows"):
+        rf.explore(with_unknown_op(), tmp_path / "page.html", output="strange")
+    assert os.listdir(tmp_path) == []
