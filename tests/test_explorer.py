@@ -968,8 +968,8 @@ def test_the_command(tmp_path, open_page):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((rf.EXAMPLE_GRAPH, "-o", "none/page.html"), "there is no folder 'none'"),
-        ((rf.EXAMPLE_GRAPH, "-o", "."), "is a folder. Name a file"),
+        ((rf.EXAMPLE_GRAPH, "-o", "none/page.html"), "there is no such folder"),
+        ((rf.EXAMPLE_GRAPH, "-o", "."), "it is a folder"),
         ((rf.EXAMPLE_GRAPH, "-o", "p.html", "--output", "x"), "there is no node 'x'"),
         (("missing.pb", "-o", "p.html"), "cannot read 'missing.pb'"),
         ((rf.EXAMPLE_GRAPH, "-o", "p.html", "--resolution", "9x9"), "vanish"),
