@@ -41,6 +41,7 @@ All numbers are Python integers, except infinities: strides of deep graphs outgr
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -819,15 +820,36 @@ def _composed_gap(one: Periodic | Table, two: Periodic | Table) -> Bound:
     if one.gap == INFINITY or (one.gap > 1 and empty):
         return INFINITY
     start = two.start if isinstance(two, Table) else 0
+    stop = start + len(two.windows)
+    if one.gap > 1:
+        reach = int(one.gap)
+        windows = [two.window(u) or EVERYTHING for u in range(start, stop + reach)]
+        highest = _largest_ahead([first for first, _ in windows], reach)
+        lowest = _largest_ahead([-last for _, last in windows], reach)
+        ahead = zip(windows, highest, lowest, strict=False)
+        holes = (max(up - last, first + down) for (first, last), up, down in ahead)
+        return max(two.gap, *holes)
     gap = two.gap
-    for u in range(start, start + len(two.windows)):
+    for u in range(start, stop):
         window = two.window(u)
-        for other in map(two.window, range(u + 1, u + int(one.gap) + empty + 1)):
+        for other in map(two.window, range(u + 1, u + empty + 2)):
             if window is not None and other is not None:
                 gap = max(gap, other[0] - window[1], window[0] - other[1])
-                if one.gap == 1:
-                    break
+                break
     return gap
+
+
+def _largest_ahead(values: Sequence[Bound], reach: int) -> Iterator[Bound]:
+    """For each value, the largest of so many that come after it."""
+    best: deque[int] = deque()  # Places of values, each smaller than those before it.
+    for index, value in enumerate(values):
+        while best and values[best[-1]] <= value:
+            best.pop()
+        best.append(index)
+        if best[0] == index - reach:
+            best.popleft()
+        if index >= reach:
+            yield values[best[0]]
 
 
 # --- Union -----------------------------------------------------------------------

@@ -17,6 +17,7 @@ from receptive_field.axis_map import (
     IDENTITY,
     INFINITY,
     NONE,
+    _largest_ahead,
     constant,
     convolution,
     one_sided,
@@ -447,6 +448,14 @@ def test_strides_outgrow_machine_integers():
 
 def test_examples_in_the_documentation():
     assert doctest.testmod(axis_map).failed == 0
+
+
+@pytest.mark.parametrize("reach", [1, 2, 5, 9])
+def test_the_largest_of_those_ahead(reach):
+    values = np.random.default_rng(reach).integers(-9, 9, 200).tolist()
+    assert [*_largest_ahead(values, reach)] == [
+        max(values[i + 1 : i + 1 + reach]) for i in range(len(values) - reach)
+    ]
 
 
 def test_a_table_is_no_periodic_map_of_the_same_numbers():
