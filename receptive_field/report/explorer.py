@@ -8,8 +8,8 @@ to the other. All else in it is names and numbers.
 from __future__ import annotations
 
 import html
+import itertools
 import json
-import math
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -55,9 +55,9 @@ DEFAULT_SIZES = {1: (256, 8192), 2: (224, 512), 3: (64, 96)}
 """By the number of spatial axes: the smallest and largest size that is taken on an axis
 of unknown size."""
 
-MOST_WEIGHED = 1 << 30
-"""Effective receptive fields are computed of so many layers that these positions of the
-input, times the tensors below each, are not exceeded: a few seconds."""
+MOST_WEIGHED = 50_000_000
+"""Effective receptive fields are computed of so many layers that the work for them
+(`_work`) does not exceed this: a few seconds."""
 
 LARGEST_NUMBER = 2**53
 """JavaScript counts exactly up to here."""
@@ -414,7 +414,7 @@ class _Export:
 
         What hands on the features of one layer below has that one's profiles.
         """
-        positions = math.prod(size or 1 for size in nodes[0]["size"])
+        work = list(itertools.accumulate(_work(node) for node in nodes))
         stops = set(self.steps.stops)
         own = [
             number
@@ -422,13 +422,19 @@ class _Export:
             if number and node.get("name") and not node.get("same")
             if None not in node["size"] and self.listed[number][0] in stops
         ]
-        work = positions * sum(own)
-        count = len(own) if work <= MOST_WEIGHED else len(own) * MOST_WEIGHED // work
-        evenly = (own[-1 - i * len(own) // count] for i in range(count))
-        for node in (nodes[number] for number in evenly):
+        chosen = own[::-1]
+        while sum(work[number] for number in chosen) > MOST_WEIGHED:
+            count = len(chosen) * 2 // 3
+            chosen = [own[-1 - i * len(own) // count] for i in range(count)]
+        for node in (nodes[number] for number in chosen):
             found = _profiles(self.fields[node["name"]])
             if found is not None:
                 node["weights"] = found
+
+
+def _work(node: Data) -> int:
+    """What a layer adds to the work for the weights of all that come after it."""
+    return 2000 + sum((size or 1) ** 2 for size in node["size"])
 
 
 def _row_numbers(row: Mapping[str, Any]) -> Data:

@@ -21,6 +21,8 @@ const FIELDS = {
   d: ["dilation", 1, 8],
 };
 
+const MOST_WAYS = 64;
+
 /** The network in the form that `follow` takes, with what each node is called. */
 function figureNetwork({ size, blocks }) {
   const nodes = [{ label: "input", size: [size], from: [], path: 0 }];
@@ -166,7 +168,7 @@ class Figure {
             block.length > 1 ? el("button", { onclick: () => this.edit(() => block.splice(i, 1)) }, "remove path") : null,
           ),
         ),
-        el("button", { onclick: () => this.edit(() => block.push([layer(1)])), disabled: block.length > 2 }, "+ path beside"),
+        el("button", { onclick: () => this.edit(() => block.push([layer(1)])), disabled: this.isFull(block) }, "+ path beside"),
         network.blocks.length > 1 ? el("button", { onclick: () => this.edit(() => network.blocks.splice(b, 1)) }, "remove") : null,
       ),
     );
@@ -174,6 +176,12 @@ class Figure {
     const key = Object.entries(FIELDS).map(([field, [label]]) => `${field} ${label}`);
     const hint = el("p", { class: "hint" }, `${key.join(", ")}.`);
     this.editor.replaceChildren(el("label", { class: "size" }, "Input size ", size), ...blocks, more, hint);
+  }
+
+  /** Whether another path would be too many: each combination of paths is worked out. */
+  isFull(block) {
+    const ways = this.network.blocks.reduce((count, { length }) => count * length, 1);
+    return block.length > 2 || (ways / block.length) * (block.length + 1) > MOST_WAYS;
   }
 
   edit(change) {
