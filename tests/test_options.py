@@ -268,3 +268,13 @@ def test_options_that_do_not_exist(options):
 def test_wrong_prefixes(stop):
     with pytest.raises(rf.ReceptiveFieldError, match="stop_propagation is"):
         rf.compute_receptive_field(UNKNOWN, output="last", stop_propagation=stop)
+
+
+def test_a_transposed_convolution_that_was_built_for_another_size():
+    image = keras.Input((20, 20, 1))
+    halved = layers.Conv2D(4, 4, strides=2, padding="same")(image)
+    doubled = layers.Conv2DTranspose(4, 3, strides=2, padding="same")(halved)
+    model = keras.Model(image, doubled)
+    assert rf.compute_receptive_field(model).axes[0].output_size == 20
+    with pytest.raises(rf.ReceptiveFieldError, match="20 positions come from 10"):
+        rf.compute_receptive_field(model, input_resolution=[30, 30])

@@ -498,7 +498,18 @@ class _Transposed(_Convolution):
         return self._output_shape(call)
 
     def relations(self, call: Call, output: int) -> Relations:
-        _, axes, windows = self.placed(call)
+        shape, axes, windows = self.placed(call)
+        below = call.known_shape(2, self.rank)
+        for axis, w in zip(axes, windows, strict=True):
+            needed = output_size(call, shape[axis], w)
+            given = below[axis]
+            known = isinstance(needed, int) and isinstance(given, int)
+            if known and needed != given:
+                call.fail(
+                    f"does not fit: {shape[axis]} positions come from {needed}, its "
+                    f"input has {given}. Was the model built for another size? Build "
+                    "it with None sizes to ask about others"
+                )
         data = _sliding(call, self.rank, axes, windows, transposed_convolution)
         return [None, call.all_of(1), data]
 
