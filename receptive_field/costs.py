@@ -7,7 +7,12 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from receptive_field.errors import GraphError, UnsupportedOpsError
+from receptive_field.errors import (
+    GraphError,
+    NoSuchEntryError,
+    UnsupportedOpsError,
+    nearest,
+)
 from receptive_field.graph.graph import Graph, Node, Tensor, topological_order
 from receptive_field.inference import Inference
 from receptive_field.layout import Resolution
@@ -61,14 +66,21 @@ class Costs(Mapping[str, Cost]):
         it has no formula for them.
     """
 
-    _costs: Mapping[str, Cost]
-    _model: Model
-    _by_node: Mapping[int, Cost]
+    _costs: Mapping[str, Cost] = field(repr=False)
+    _model: Model = field(repr=False)
+    _by_node: Mapping[int, Cost] = field(repr=False)
     total: Cost
     unprofiled: Mapping[str, int] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Cost:
+        if name not in self._costs:
+            raise NoSuchEntryError(
+                f"there is no cost of {name!r}. {nearest(str(name), self._costs)}"
+            )
         return self._costs[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._costs
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._costs)

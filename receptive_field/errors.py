@@ -20,6 +20,13 @@ class NodeNotFoundError(ReceptiveFieldError):
     """A node that the caller named is not in the graph."""
 
 
+class NoSuchEntryError(NodeNotFoundError, KeyError):
+    """A name that a mapping of results does not have."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # A KeyError would quote it.
+
+
 class MisalignedError(ReceptiveFieldError):
     """Two paths between input and output have different strides or centres."""
 

@@ -397,7 +397,7 @@ def _bar(done: int, left: int, show: bool | None) -> Iterator[Callable[[Row], No
     except ImportError:
         if show:
             raise ReceptiveFieldError(
-                "progress=True needs pip install receptive_field[many]."
+                'progress=True needs pip install "receptive_field[many]".'
             ) from None
         rich = None
     if rich is None:
@@ -568,6 +568,6 @@ def _pyarrow() -> Any:
         import_module("pyarrow.parquet")
     except ImportError:
         raise ReceptiveFieldError(
-            "Parquet needs pip install receptive_field[many]; or give a .csv path."
+            'Parquet needs pip install "receptive_field[many]"; or give a .csv path.'
         ) from None
     return import_module("pyarrow")

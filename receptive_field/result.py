@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from receptive_field.axis_map import INFINITY, AxisMap, Periodic
-from receptive_field.errors import ReceptiveFieldError
+from receptive_field.errors import NoSuchEntryError, ReceptiveFieldError, nearest
 
 if TYPE_CHECKING:
     from receptive_field.effective import EffectiveReceptiveField
@@ -539,7 +539,15 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
     def __getitem__(self, name: str) -> ReceptiveField:
         if name in self.errors:
             raise self.errors[name]
+        if name not in self._fields:
+            raise NoSuchEntryError(
+                f"there is no {name!r} among the {len(self)} that depend on the input. "
+                + nearest(str(name), self._fields)
+            )
         return self._fields[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._fields
 
     def without_global_context(self) -> ReceptiveFields:
         """The same without paths over a whole axis; what has no others is an error."""

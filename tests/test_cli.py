@@ -14,6 +14,7 @@ import shtab
 from graphs import add, conv, graph_def, placeholder
 
 import receptive_field as rf
+from receptive_field.cli import main
 from receptive_field.cli.arguments import FILES
 
 CONCAT = "InceptionResnetV2/Mixed_5b/concat"
@@ -384,10 +385,40 @@ def test_files_are_completed_as_shtab_does():
 )
 def test_plot(arguments, head, tmp_path):
     kind, *rest = (text.format(tmp_path) for text in arguments)
-    question = ("--output", POOL, "--resolution", "64x96")
+    question = ("--resolution", "64x96")
+    if kind != "growth":
+        question += ("--output", POOL)
     assert answer("plot", kind, rf.EXAMPLE_GRAPH, *rest, *question) == ""
     (written,) = tmp_path.iterdir()
     assert written.read_bytes().startswith(head)
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [("growth", "output"), ("growth", "image"), ("support", "image")],
+)
+def test_what_makes_no_difference_is_no_option(kind, option, tmp_path, capsys):
+    saved = str(tmp_path / "a.svg")
+    arguments = ["plot", kind, rf.EXAMPLE_GRAPH, "-o", saved, f"--{option}", "some"]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert f"--{option} makes no difference to {kind}" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_end_of_a_name_may_have_an_output(tmp_path):
+    ends = POOL.split("/", 1)[1]
+    assert answer("compute", rf.EXAMPLE_GRAPH, "--output", f"{ends}:0") == answer(
+        "compute", rf.EXAMPLE_GRAPH, "--output", POOL
+    )
+
+
+def test_a_layer_that_cannot_be_analysed_is_not_said_to_be_missing(capsys):
+    name = "InceptionResnetV2/Mixed_5b/concat"
+    arguments = ["layers", rf.EXAMPLE_GRAPH, "--resolution", "10x10", "--filter", name]
+    assert main(arguments) == 1
+    assert "vanish" in capsys.readouterr().err
 
 
 @pytest.fixture

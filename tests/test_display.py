@@ -136,6 +136,24 @@ def test_fields_as_text_and_html(fields):
     assert "<conv>" not in hostile._repr_html_()
 
 
+def test_a_name_that_is_not_there(fields):
+    wrong = next(iter(fields))[:-1]
+    with pytest.raises(rf.ReceptiveFieldError, match=r"^there is no .* Did you mean"):
+        fields[wrong]
+    with pytest.raises(KeyError):
+        fields[wrong]
+    assert fields.get(wrong) is None
+    assert wrong not in fields
+
+
+def test_costs_as_text():
+    costs = rf.compute_costs(rf.EXAMPLE_GRAPH, input_resolution=[299, 299])
+    assert str(costs.total) in str(costs)
+    assert len(str(costs)) < 1000
+    with pytest.raises(rf.ReceptiveFieldError, match=r"^there is no cost of 'some'"):
+        costs["some"]
+
+
 def test_fields_as_data(fields):
     data = json.loads(json.dumps(fields.to_dict(), allow_nan=False))
     assert data["fields"] == {"conv": fields["conv"].to_dict()}

@@ -184,7 +184,7 @@ def _add_many(command: Any) -> None:
     _add_file(added, "models", nargs="+", metavar="MODEL", help=MODEL)
     text = ".csv or .parquet; a run that was interrupted goes on"
     _add_file(added, "--results", required=True, metavar="FILE", help=text)
-    _add_names(added, ("output", "input"))
+    _add_names(added, ("output", "input"), by_end=False)
     _add_resolution(added)
     text = "processes; one per CPU if not given"
     added.add_argument("--workers", type=int, help=text)
@@ -231,13 +231,15 @@ def _add_model(parser: argparse.ArgumentParser, **options: Any) -> None:
     parser.add_argument("--signature", help="which signature of a SavedModel")
 
 
-def _add_names(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+def _add_names(
+    parser: argparse.ArgumentParser, names: Sequence[str], by_end: bool = True
+) -> None:
+    end = ", or the end of its name after a slash" if by_end else ""
     for name in names:
         parser.add_argument(
             f"--{name}",
             metavar="NAME",
-            help=f"the {name}: a node, tensor or layer, or the end of its name after a "
-            "slash; found if there is only one",
+            help=f"the {name}: a node, tensor or layer{end}; found if only one",
         )
 
 

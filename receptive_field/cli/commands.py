@@ -42,8 +42,9 @@ def layers(options: argparse.Namespace) -> int:
     fields = _fields(model, options)
     pattern = options.filter or "*"
     chosen = {name: fields[name] for name in fields if fnmatchcase(name, pattern)}
+    failed = [e for name, e in fields.errors.items() if fnmatchcase(name, pattern)]
     if not chosen:
-        raise _no_match(pattern, fields)
+        raise failed[0] if failed else _no_match(pattern, fields)
     columns = options.columns or HEADER
     costs = _costs(model, options, chosen.values())
     table = formatted(layer_rows(chosen, costs, columns), options.format)
@@ -192,6 +193,12 @@ def plot(options: argparse.Namespace) -> int:
         options.fail("a MODEL is needed, but for accuracy.")
     if len(options.feature or ()) > 1 and options.kind != "regions":
         options.fail(f"{options.kind} shows one feature only.")
+    ignored = {"growth": ("output", "feature", "image")}.get(
+        options.kind, () if options.kind == "regions" else ("image",)
+    )
+    for name in ignored:
+        if getattr(options, name) is not None:
+            options.fail(f"--{name} makes no difference to {options.kind}.")
     from receptive_field.report.figure import file_axes
 
     with file_axes(options.file, *PLOTS[options.kind]) as ax:
@@ -267,14 +274,17 @@ def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
 def _full_name(model: Model, name: str | None) -> str | None:
     """The name itself, or the only one that ends with it."""
     known = (*model.layers, *model.outputs, *model.inputs, *model.graph.index_of)
-    if name is None or name.partition(":")[0] in known:
+    if name is None:
+        return None
+    plain, colon, number = name.partition(":")
+    if name in known or plain in known:
         return name
-    found = [n for n in dict.fromkeys(known) if n.endswith("/" + name)]
+    found = [n for n in dict.fromkeys(known) if n.endswith("/" + plain)]
     if len(found) > 1:
         some = ", ".join(map(repr, found[:5]))
         rest = " ..." if len(found) > 5 else "."
         raise NodeNotFoundError(f"{len(found)} names end with {name!r}: {some}{rest}")
-    return found[0] if found else name
+    return found[0] + colon + number if found else name
 
 
 def _is_glob(pattern: str) -> bool:

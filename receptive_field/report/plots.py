@@ -8,6 +8,7 @@ one axis is drawn as a strip.
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,7 +105,7 @@ def plot_regions(
     _label_axes(ax, len(sizes))
     _limit(ax, seen)
     _add_padding_to_legend(ax)
-    ax.set_title(f"What features of {field.output} see", fontsize="medium")
+    _set_title(ax, f"What features of {field.output} see")
     return ax
 
 
@@ -379,6 +380,11 @@ def plot_growth(fields: Mapping[str, ReceptiveField], *, ax: Any = None) -> Any:
     >>> ax.get_ylabel()
     'receptive field size (pixels)'
     """
+    if not isinstance(fields, Mapping):
+        raise ReceptiveFieldError(
+            "plot_growth draws what compute_receptive_fields returns, not a "
+            f"{type(fields).__qualname__}."
+        )
     if isinstance(fields, ReceptiveFields):
         fields = {n: f for n, f in fields.items() if n not in fields.errors}
     if not fields:
@@ -571,7 +577,7 @@ def plot_support(
     _add_legend(ax, handles)
     name = ", ".join(map(str, chosen.tolist()))
     share = f"{support.coverage(chosen):.1%} of its region"
-    ax.set_title(f"Feature ({name}) of {field.output}: {share}", fontsize="medium")
+    _set_title(ax, f"Feature ({name}) of {field.output}: {share}")
     return ax
 
 
@@ -641,11 +647,16 @@ def plot_effective(
     else:
         _draw_curve(ax, effective, region, interval)
     name = ", ".join(map(str, effective.feature))
-    ax.set_title(
-        f"Effective receptive field of feature ({name})\nof {effective.output}",
-        fontsize="medium",
+    _set_title(
+        ax, f"Effective receptive field of feature ({name})\nof {effective.output}"
     )
     return ax
+
+
+def _set_title(ax: Any, text: str) -> None:
+    """Names of layers may be longer than the plot is wide."""
+    lines = (part for line in text.split("\n") for part in textwrap.wrap(line, 60))
+    ax.set_title("\n".join(lines), fontsize="medium")
 
 
 def _region_of(

@@ -33,15 +33,16 @@ def load(model: Any, signature: str | None = None) -> Model:
     """
     if isinstance(model, Model):
         return model
+    name = None
     if isinstance(model, (str, os.PathLike)):
         content = read_file(model, signature)
         if isinstance(content, FileContent):
             return _from_file(content, os.fspath(model), signature)
-        model = content
+        name, model = os.fspath(model), content
     if hasattr(model, "node") and hasattr(model, "library"):
         return Model(_graph(model), model)
     if keras_of(model) is not None:
-        return _from_keras(model)
+        return _from_keras(model, name or model.name)
     function = concrete_function_of(model)
     if function is not None:
         return _from_function(function)
@@ -93,12 +94,12 @@ def _from_function(function: Any) -> Model:
     return Model(graph, definition, inputs, outputs, name_of=_tensor_name)
 
 
-def _from_keras(model: Any) -> Model:
+def _from_keras(model: Any, name: str) -> Model:
     from receptive_field.sources import keras_models
 
     traced = keras_models.trace(model)
     definition = traced.graph.as_graph_def(add_shapes=True)
-    graph = _graph(definition)
+    graph = _graph(definition, name)
 
     def tensors(names: Mapping[str, str]) -> dict[str, Tensor]:
         return {name: graph.tensor(tensor) for name, tensor in names.items()}
