@@ -35,6 +35,7 @@ RUNS = 7
 SCRIPT = Path(__file__).parent.parent / "python" / "util" / "examples" / "compute_rf.py"
 OUTPUT = "conv_7b_ac/Relu"
 FLAGS = ("--input_node", "input_1", "--output_node", OUTPUT, "--graph_path")
+COMMAND = ("-m", "receptive_field.cli", "compute", "--output", OUTPUT)
 FROZEN_FLAGS = ("--input_node", "image", "--output_node", "n63", "--graph_path")
 NUMPY_AND_PROTOBUF = "import numpy, google.protobuf.message"
 
@@ -280,9 +281,13 @@ def main() -> None:
         for line in (
             Line("import receptive_field", process("-c", "import receptive_field"),
                  against, base, 1.3),
-            Line("command line, .pb", process(SCRIPT, *FLAGS, binary),
+            Line("receptive-field compute, .pb", process(*COMMAND, binary),
                  against, base, 2),
-            Line("command line, .pbtxt", process(SCRIPT, *FLAGS, text_path),
+            Line("receptive-field compute, .pbtxt", process(*COMMAND, text_path),
+                 against, base, 3),
+            Line("compute_rf.py, .pb", process(SCRIPT, *FLAGS, binary),
+                 against, base, 2),
+            Line("compute_rf.py, .pbtxt", process(SCRIPT, *FLAGS, text_path),
                  against, base, 3),
             Line("import tensorflow", process("-c", "import tensorflow"),
                  against, base, float("inf")),
