@@ -272,6 +272,44 @@ class Resolutions:
         reaches = [[x.smallest[i] for x in self.layers] for i in range(len(self.axes))]
         return tuple(max([0, *filter(None, reach)]) + 1 for reach in reaches)
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain data that JSON can hold.
+
+        Returns:
+          ``input`` and ``output`` by name, and ``axes``, x first, each with its
+          ``period``, what holds (``placements``, by the residue of the size modulo the
+          period; ``exceptions``, by size): ``aligned`` and ``padding``, or the ``node``
+          and ``reason`` why there is no answer; ``smallest_size``; ``output_size`` with
+          its ``slope`` and ``offsets`` (see `OutputSize`), or None;
+          ``smallest_productive_size`` and ``largest_useful_size``, ``"inf"`` where
+          there is no bound.
+        """
+
+        def told(found: Outcome) -> dict[str, Any]:
+            if isinstance(found, Placement):
+                return {"aligned": found.aligned, "padding": found.padding}
+            return {"node": found.node, "reason": found.reason}
+
+        def number(bound: Bound) -> int | str:
+            return "inf" if bound == INFINITY else int(bound)
+
+        guidance = zip(
+            self.smallest_productive_size, self.largest_useful_size, strict=True
+        )
+        axes = [
+            {
+                "period": axis.period,
+                "placements": [told(found) for found in axis.placements],
+                "exceptions": {str(n): told(f) for n, f in axis.exceptions.items()},
+                "smallest_size": axis.smallest,
+                "output_size": axis.output_size and axis.output_size._asdict(),
+                "smallest_productive_size": number(productive),
+                "largest_useful_size": number(useful),
+            }
+            for axis, (productive, useful) in zip(self.axes, guidance, strict=True)
+        ]
+        return {"input": self.input, "output": self.output, "axes": axes}
+
     def __str__(self) -> str:
         lines: dict[tuple[str, ...], list[str]] = {}
         guidance = zip(
@@ -285,6 +323,7 @@ class Resolutions:
             if axis.output_size is not None:
                 text.append(f"output size {axis.output_size}")
             if productive != INFINITY:
+                productive = max(productive, axis.smallest)
                 text.append(f"no unproductive layer from size {productive} on")
             if useful != INFINITY:
                 text.append(f"largest local receptive field {useful}")

@@ -244,7 +244,7 @@ def test_a_reader_that_has_had_enough():
     assert process.stdout.readline().startswith("layer ")
     process.stdout.close()  # The table is longer than a pipe holds.
     assert process.stderr.read() == ""
-    assert process.wait() == 1
+    assert process.wait() == 0
     process.stderr.close()
 
 
@@ -428,6 +428,25 @@ def graph(tmp_path):
     one = conv("one", "input", 3, 2, "SAME")
     file.write_text(str(graph_def(placeholder(), one, add("sum", "one", "input"))))
     return file
+
+
+def test_resolutions_as_data():
+    told = json.loads(answer("resolutions", rf.EXAMPLE_GRAPH, "--format", "json"))
+    assert (told["input"], len(told["axes"])) == ("input_image", 2)
+    for index, axis in enumerate(told["axes"]):
+        placements, formula = axis["placements"], axis["output_size"]
+        for size in range(axis["smallest_size"], axis["smallest_size"] + 33, 8):
+            field = rf.compute_receptive_field(
+                rf.EXAMPLE_GRAPH, input_resolution=[size, size]
+            )
+            assert placements[size % axis["period"]] == {
+                "aligned": field.aligned,
+                "padding": field.padding[index],
+            }
+            turns, rest = divmod(size, len(formula["offsets"]))
+            found = turns * formula["slope"] + formula["offsets"][rest]
+            assert found == field.axes[index].output_size
+        assert axis["largest_useful_size"] == field.size[index]
 
 
 def test_messages_speak_of_options(graph):

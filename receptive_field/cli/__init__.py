@@ -34,9 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted.", file=sys.stderr)
         return 130
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # Else its reader has had enough.
-            show_error(f"cannot write: {error.strerror}.")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 0  # The reader has had enough.
+        show_error(f"cannot write: {error.strerror}.")
         return 1
     return status
 

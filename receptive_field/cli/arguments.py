@@ -150,6 +150,7 @@ def _add_resolutions(command: Any) -> None:
     _add_model(added)
     _add_names(added, ("output", "input"))
     _add_stop(added)
+    added.add_argument("--format", choices=("text", "json"), default="text")
 
 
 def _add_measure(command: Any) -> None:

@@ -112,7 +112,10 @@ def resolutions(options: argparse.Namespace) -> int:
         input=_full_name(model, options.input),
         stop_propagation=_stop(model, options),
     )
-    show(str(found), {r"\A.*": "bold", "misaligned": "yellow"})
+    if options.format == "json":
+        show_json(found.to_dict())
+    else:
+        show(str(found), {r"\A.*": "bold", "misaligned": "yellow"})
     return 0
 
 
