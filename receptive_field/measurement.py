@@ -200,12 +200,19 @@ class Experiment:
         except ImportError:
             raise GraphError(
                 "a measurement runs the network, and TensorFlow is not installed: "
-                "pip install receptive_field[tensorflow]"
+                'pip install "receptive_field[tensorflow]"'
             ) from None
         self._spatial = question.spatial
         self._trials = trials
         graph = model.graph
         name_of = graph.name_of
+        for output in outputs:
+            if graph.nodes[output[0]].frame.function:
+                raise GraphError(
+                    f"{name_of(output)!r} lies inside of a function that the graph "
+                    "calls, which TensorFlow does not hand over: measure an output of "
+                    "the model, the Keras model itself, or a frozen graph of it."
+                )
         definition = self._tf.compat.v1.GraphDef.FromString(
             model.definition.SerializeToString()
         )

@@ -171,3 +171,14 @@ def test_a_loop_that_cannot_be_bounded():
 
     with pytest.raises(rf.ReceptiveFieldError, match="does not fit the rank"):
         rf.compute_receptive_field(grow)
+
+
+def test_what_lies_inside_of_a_function_is_not_handed_over(tmp_path):
+    image = keras.Input((16, 16, 3))
+    x = layers.Conv2D(4, 3, activation="relu")(image)
+    scores = layers.Dense(2)(layers.GlobalAveragePooling2D()(x))
+    keras.Model(image, scores).export(tmp_path / "saved", verbose=False)
+    field = rf.compute_receptive_field(tmp_path / "saved")
+    assert field.size.tolist() == [3, 3]
+    with pytest.raises(rf.ReceptiveFieldError, match="inside of a function"):
+        rf.measure_receptive_field(tmp_path / "saved")

@@ -156,7 +156,7 @@ def read(path: str) -> Any:
     except ImportError:
         raise GraphError(
             f"{path!r} is a Keras model, and Keras is not installed: "
-            "pip install receptive_field[tensorflow]"
+            'pip install "receptive_field[tensorflow]"'
         ) from None
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)

@@ -91,7 +91,7 @@ def _tensorflow() -> Any:
     except ImportError as error:
         raise ReceptiveFieldError(
             "the networks of the zoo are built with TensorFlow, which cannot be "
-            f"imported ({error}): pip install receptive_field[tensorflow]"
+            f'imported ({error}): pip install "receptive_field[tensorflow]"'
         ) from error
 
 
