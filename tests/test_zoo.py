@@ -113,7 +113,7 @@ class TestDefinitions:
     ) -> None:
         monkeypatch.setitem(sys.modules, "tensorflow", None)
         with pytest.raises(
-            ReceptiveFieldError, match=r"pip install receptive_field\[tensorflow\]"
+            ReceptiveFieldError, match=r'pip install "receptive_field\[tensorflow\]"'
         ):
             zoo.build("alexnet_v2")
 
