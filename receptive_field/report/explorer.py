@@ -433,7 +433,10 @@ class _Export:
 
 
 def _work(node: Data) -> int:
-    """What a layer adds to the work for the weights of all that come after it."""
+    """What a layer adds to the work for the weights of all that come after it.
+
+    Pairs of positions on each axis, and what takes as long whatever the size.
+    """
     return 2000 + sum((size or 1) ** 2 for size in node["size"])
 
 
