@@ -46,10 +46,12 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
 
-import numpy as np
-from numpy.typing import NDArray
+from receptive_field.arrays import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 INFINITY = math.inf
 

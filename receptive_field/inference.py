@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.sizes import Size
 from receptive_field.ops import Call, Op, rule_of
-from receptive_field.ops.registry import Shape, Value, first_shape, unknown_shape
+from receptive_field.ops.registry import Shape, Value, exact, first_shape, unknown_shape
 from receptive_field.ops.sources import named_shape
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Inference:
         self._ignored = ignore_recorded
         self._shapes: dict[int, Sequence[Shape]] = {}
         self._values: dict[int, Sequence[Value]] = {}
+        self._integers: dict[Tensor, list[Size] | None] = {}
 
     def shape(self, tensor: Tensor) -> Shape:
         """The shape of a tensor; None if its rank is unknown."""
@@ -71,6 +73,22 @@ class Inference:
             self._fill(self._values, index, self._compute_values, self._value_inputs)
         values = self._values[index]
         return values[number] if number < len(values) else None
+
+    def integers(self, tensor: Tensor) -> list[Size] | None:
+        """The constant value of a tensor as a flat list, or None if it has none."""
+        if tensor not in self._integers:
+            index = tensor[0]
+            op = self._op(index)
+            numbers: Sequence[Any] | None
+            if op is not None and op.numbers is not None:
+                numbers = op.numbers(Call(self.graph.nodes[index], self))
+            else:
+                value = self.value(tensor)
+                numbers = None if value is None else value.ravel().tolist()
+            self._integers[tensor] = (
+                None if numbers is None else [exact(n) for n in numbers]
+            )
+        return self._integers[tensor]
 
     def _fill(
         self,

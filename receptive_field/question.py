@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from numpy.typing import NDArray
-
 from receptive_field.analysis import (
     Edge,
     Forward,
@@ -40,6 +38,8 @@ from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
 from receptive_field.sources.model import Model
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from receptive_field.effective import EffectiveReceptiveField
     from receptive_field.explanation import Explanation
     from receptive_field.support import Support

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
+from receptive_field.arrays import np
 from receptive_field.axis_map import INFINITY, AxisMap, Periodic
 from receptive_field.errors import NoSuchEntryError, ReceptiveFieldError, nearest
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
     from receptive_field.effective import EffectiveReceptiveField
     from receptive_field.explanation import Explanation
     from receptive_field.graph.graph import Graph
     from receptive_field.support import Support
 
-INT64 = np.iinfo(np.int64)
+LEAST_INT64, LARGEST_INT64 = -(1 << 63), (1 << 63) - 1
 
 MOST_KEPT = 1 << 24
 """Larger sets are made for the features that are asked about only."""
@@ -137,8 +137,8 @@ class ReceptiveField:
         return replace(self.local, global_nodes=self.global_nodes)
 
     def __iter__(self) -> Iterator[Any]:
-        for values in (self.size, self.stride, self.padding):
-            yield from values.tolist()
+        for values in (self._sizes, self._strides, self._paddings):
+            yield from values()
 
     def __str__(self) -> str:
         # What is said of results is a room above this one.
@@ -177,7 +177,7 @@ class ReceptiveField:
 
         Infinite where a feature sees a whole axis, or one side of it.
         """
-        return _array(axis.map.size(axis.output_size) for axis in self.axes)
+        return _array(self._sizes())
 
     @property
     def stride(self) -> NDArray[Any]:
@@ -186,7 +186,7 @@ class ReceptiveField:
         A ``Fraction`` where it is no integer; None where paths with different strides
         meet, or where nothing moves.
         """
-        return _array(_stride(axis.map) for axis in self.axes)
+        return _array(self._strides())
 
     @property
     def padding(self) -> NDArray[Any]:
@@ -195,9 +195,17 @@ class ReceptiveField:
         None where no single number holds: the padding of a layer depends on an unknown
         size, or the region does not move evenly.
         """
-        if self.hide_padding:
-            return _array(None for _ in self.axes)
-        return _array(_padding(axis.map) for axis in self.axes)
+        return _array(self._paddings())
+
+    def _sizes(self) -> list[int | float]:
+        return [axis.map.size(axis.output_size) for axis in self.axes]
+
+    def _strides(self) -> list[int | Fraction | None]:
+        return [_stride(axis.map) for axis in self.axes]
+
+    def _paddings(self) -> list[int | None]:
+        hidden = self.hide_padding
+        return [None if hidden else _padding(axis.map) for axis in self.axes]
 
     @property
     def aligned(self) -> bool | None:
@@ -661,7 +669,7 @@ def _is_integer(bound: float) -> bool:
 def _array(values: Iterable[Any]) -> NDArray[Any]:
     """int64 where every entry is an ordinary integer, else Python objects."""
     entries = list(values)
-    if all(type(v) is int and INT64.min <= v <= INT64.max for v in entries):
+    if all(type(v) is int and LEAST_INT64 <= v <= LARGEST_INT64 for v in entries):
         return np.array(entries, dtype=np.int64)
     array = np.empty(len(entries), dtype=object)
     array[:] = entries
@@ -677,8 +685,8 @@ def _as_int64(bounds: NDArray[Any]) -> NDArray[np.int64]:
 
 def _limited(bound: float) -> int:
     if bound == INFINITY or bound == -INFINITY:
-        return INT64.max if bound > 0 else INT64.min
-    if not INT64.min < bound < INT64.max:
+        return LARGEST_INT64 if bound > 0 else LEAST_INT64
+    if not LEAST_INT64 < bound < LARGEST_INT64:
         raise ReceptiveFieldError(
             "a region lies beyond the range of 64-bit integers; take size, stride and "
             "padding, which have no such limit."

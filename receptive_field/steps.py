@@ -12,9 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
 from receptive_field.analysis import Forward, State, backward, relations
+from receptive_field.arrays import np
 from receptive_field.axis_map import (
     EVERYTHING,
     IDENTITY,

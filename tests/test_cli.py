@@ -487,10 +487,11 @@ def test_a_folder_is_no_place_for_a_plot(tmp_path):
     assert "it is a folder" in done.stderr
 
 
-def test_files_need_no_tensorflow():
+def test_files_need_no_tensorflow_and_no_arrays():
     code = (
         "import sys; from receptive_field.cli import main; "
         f"main(['compute', {rf.EXAMPLE_GRAPH!r}]); "
-        "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras', 'matplotlib')))"
+        "sys.exit(not {'tensorflow', 'keras', 'matplotlib', 'numpy'}.isdisjoint("
+        "sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

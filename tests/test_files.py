@@ -91,7 +91,7 @@ def test_neither_the_package_nor_a_file_imports_tensorflow():
         "rf.compute_receptive_field(rf.EXAMPLE_GRAPH)\n"
         "rf.zoo.NETWORKS\n"
         "print([m for m in sys.modules if m.split('.')[0] in "
-        "('tensorflow', 'keras', 'matplotlib', 'pandas')])"
+        "('tensorflow', 'keras', 'matplotlib', 'pandas', 'numpy')])"
     )
     assert run(code).strip() == "[]"
 

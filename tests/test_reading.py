@@ -10,10 +10,12 @@ import pytest
 from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from random_search import examples
 
 import receptive_field as rf
-from receptive_field.sources import files, wire
+from receptive_field.inference import Inference
+from receptive_field.sources import files, load, wire
 from receptive_field.sources.messages import (
     AttrValue,
     GraphDef,
@@ -177,6 +179,52 @@ def frozen(floats, integers_of=4):
     small.tensor_shape.dim.add(size=integers_of)
     small.tensor_content = bytes(range(4)) * integers_of
     return graph
+
+
+def knowledge_of(tensor):
+    """What is inferred of a graph of this one constant."""
+    graph = GraphDef()
+    node = graph.node.add(name="constant", op="Const")
+    node.attr["value"].tensor.MergeFromString(tensor.SerializeToString())
+    return Inference(load(graph).graph)
+
+
+class TestConstants:
+    @pytest.mark.parametrize(
+        "dtype",
+        ["f4", "f8", "i4", "u1", "i2", "i1", "i8", "?", "u2", "u4", "u8"],
+        ids=lambda dtype: dtype,
+    )
+    @given(data=st.data())
+    @examples(20)
+    def test_are_what_tensorflow_reads(self, dtype, data):
+        import tensorflow as tf
+
+        sizes = tuple(data.draw(st.lists(st.integers(0, 3), max_size=3)))
+        values = data.draw(arrays(dtype, sizes, elements={"allow_nan": False}))
+        tensor = tf.make_tensor_proto(values)
+        if values.size and data.draw(st.booleans()):  # The last stands for the rest.
+            tensor = tf.make_tensor_proto(values.flat[0], shape=sizes)
+        truth = tf.make_ndarray(tensor)
+        known = knowledge_of(tensor)
+        found = known.value((0, 0))
+        assert (found.dtype, found.shape) == (truth.dtype, truth.shape)
+        assert found.tolist() == truth.tolist()
+        assert known.integers((0, 0)) == truth.ravel().tolist()
+
+    @pytest.mark.parametrize(
+        ("content", "values"), [(bytes(5), []), (bytes(4), []), (b"", [1, 2, 3])]
+    )
+    def test_that_do_not_fit_their_shape(self, content, values):
+        tensor = TensorProto(
+            dtype=3,
+            tensor_shape={"dim": [{"size": 2}]},
+            tensor_content=content,
+            int_val=values,
+        )
+        for ask in (Inference.value, Inference.integers):
+            with pytest.raises(rf.ReceptiveFieldError, match="is malformed"):
+                ask(knowledge_of(tensor), (0, 0))
 
 
 class TestWeights:

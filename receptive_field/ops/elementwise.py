@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
+from receptive_field.arrays import np
 from receptive_field.axis_map import IDENTITY
 from receptive_field.graph.axes import ALL, SAME, Relation, fixed, follow, local
 from receptive_field.graph.sizes import Symbolic, rounded_down
@@ -87,14 +86,19 @@ def _shapes(call: Call) -> Sequence[Shape]:
     return [broadcast(call, *shapes)]
 
 
-def _values(function: Callable[..., Any]) -> Callable[[Call], Sequence[Value]]:
+def _values(
+    function: str | Callable[..., Any],
+) -> Callable[[Call], Sequence[Value]]:
+    """The values by a function, or by that of NumPy with this name."""
+
     def values(call: Call) -> Sequence[Value]:
         operands = [call.value(i) for i in range(len(call))]
         if any(operand is None for operand in operands):
             return [None]
+        apply = getattr(np, function) if isinstance(function, str) else function
         try:
             with np.errstate(all="ignore"):
-                return [np.asarray(function(*operands))]
+                return [np.asarray(apply(*operands))]
         except (TypeError, ZeroDivisionError, OverflowError, ValueError):
             return [None]  # Not a number that a size could be made from.
 
@@ -147,25 +151,25 @@ register(
     "AccumulateNV2",
     ELEMENTWISE,
 )
-_BINARY: dict[str, Callable[..., Any]] = {
-    "Add AddV2": np.add,
-    "Sub": np.subtract,
-    "Mul": np.multiply,
-    "RealDiv": np.true_divide,
+_BINARY: dict[str, str | Callable[..., Any]] = {
+    "Add AddV2": "add",
+    "Sub": "subtract",
+    "Mul": "multiply",
+    "RealDiv": "true_divide",
     "Div": _division,
-    "FloorDiv": np.floor_divide,
-    "FloorMod": np.mod,
-    "Maximum": np.maximum,
-    "Minimum": np.minimum,
-    "Greater": np.greater,
-    "GreaterEqual": np.greater_equal,
-    "Less": np.less,
-    "LessEqual": np.less_equal,
-    "Equal": np.equal,
-    "NotEqual": np.not_equal,
-    "LogicalAnd": np.logical_and,
-    "LogicalOr": np.logical_or,
-    "SelectV2": np.where,
+    "FloorDiv": "floor_divide",
+    "FloorMod": "mod",
+    "Maximum": "maximum",
+    "Minimum": "minimum",
+    "Greater": "greater",
+    "GreaterEqual": "greater_equal",
+    "Less": "less",
+    "LessEqual": "less_equal",
+    "Equal": "equal",
+    "NotEqual": "not_equal",
+    "LogicalAnd": "logical_and",
+    "LogicalOr": "logical_or",
+    "SelectV2": "where",
     "AddN": lambda *terms: sum(terms),
 }
 for _names, _function in _BINARY.items():
@@ -183,14 +187,14 @@ def _rounding(direction: int) -> Callable[[Any], Any]:
     return rounded
 
 
-_UNARY: dict[str, Callable[..., Any]] = {
-    "Neg": np.negative,
+_UNARY: dict[str, str | Callable[..., Any]] = {
+    "Neg": "negative",
     "Floor": _rounding(1),
     "Ceil": _rounding(-1),
-    "LogicalNot": np.logical_not,
-    "Square": np.square,
-    "Sqrt": np.sqrt,
-    "Abs": np.abs,
+    "LogicalNot": "logical_not",
+    "Square": "square",
+    "Sqrt": "sqrt",
+    "Abs": "abs",
 }
 for _names, _function in _UNARY.items():
     register(_names, UNARY._replace(values=_values(_function)))

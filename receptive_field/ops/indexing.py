@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-import numpy as np
-
+from receptive_field.arrays import np
 from receptive_field.axis_map import (
     IDENTITY,
     AxisMap,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from receptive_field.arrays import np
 from receptive_field.axis_map import (
     IDENTITY,
     AxisMap,

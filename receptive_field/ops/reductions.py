@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import numpy as np
-
+from receptive_field.arrays import np
 from receptive_field.axis_map import IDENTITY, AxisMap, one_sided
 from receptive_field.graph.axes import (
     FULL,
@@ -74,25 +72,28 @@ def _reduce_shape(call: Call) -> Sequence[Shape]:
     return [tuple(kept)]
 
 
-def _reduce_value(function: Callable[..., Any]) -> Callable[[Call], Sequence[Value]]:
+def _reduce_value(function: str) -> Callable[[Call], Sequence[Value]]:
+    """The values by the function of NumPy with this name."""
+
     def values(call: Call) -> Sequence[Value]:
         value, gone = call.value(0), _reduced_axes(call)
         if value is None or gone is None or not value.size:
             return [None]
-        return [np.asarray(function(value, axis=tuple(gone), keepdims=_keeps(call)))]
+        reduce = getattr(np, function)
+        return [np.asarray(reduce(value, axis=tuple(gone), keepdims=_keeps(call)))]
 
     return values
 
 
 REDUCTION = Op(_reduce, _reduce_shape)
 register("Mean EuclideanNorm", REDUCTION)
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "Sum": np.sum,
-    "Prod": np.prod,
-    "Max": np.max,
-    "Min": np.min,
-    "All": np.all,
-    "Any": np.any,
+_FUNCTIONS = {
+    "Sum": "sum",
+    "Prod": "prod",
+    "Max": "max",
+    "Min": "min",
+    "All": "all",
+    "Any": "any",
 }
 for _name, _function in _FUNCTIONS.items():
     register(_name, REDUCTION._replace(values=_reduce_value(_function)))

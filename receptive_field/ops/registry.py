@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
 from fractions import Fraction
-from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
 
-import numpy as np
-
+from receptive_field.arrays import np
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.axes import ALL, ALL_BOUND, SAME, Relation
 from receptive_field.graph.graph import Node, Tensor
@@ -22,7 +21,7 @@ from receptive_field.graph.sizes import Size, Symbolic, unknown
 Shape = tuple[Size, ...] | None
 """The sizes of a tensor; None if not even its rank is known."""
 
-Value = np.ndarray[Any, Any] | None
+Value: TypeAlias = "np.ndarray[Any, Any] | None"
 """A constant: numbers, or Python objects where some are symbolic sizes."""
 
 
@@ -38,6 +37,9 @@ class Knowledge(Protocol):
 
     def value(self, tensor: Tensor) -> Value:
         """The constant value of a tensor, if it is known."""
+
+    def integers(self, tensor: Tensor) -> list[Size] | None:
+        """The constant value of a tensor as a flat list, if it is known."""
 
     def output_count(self, index: int) -> int | None:
         """How many outputs a node has; None if its op has no rule."""
@@ -126,8 +128,7 @@ class Call:
 
     def integers(self, number: int) -> list[Size] | None:
         """The constant value of an input as a flat list, or None if not known."""
-        value = self.value(number)
-        return None if value is None else [exact(v) for v in np.ravel(value).tolist()]
+        return self.knowledge.integers(self._input(number))
 
     def integer(self, number: int) -> int | None:
         """The constant value of a scalar input, or None if not known."""
@@ -272,7 +273,7 @@ class Taps(Enum):
     """One of them is taken; which one, the values decide."""
 
 
-Coefficients = Mapping[int, np.ndarray[Any, np.dtype[np.float64]]]
+Coefficients = Mapping[int, "np.ndarray[Any, np.dtype[np.float64]]"]
 """For axes of an input, what each position counts: an array [above, below]."""
 
 
@@ -289,6 +290,8 @@ class Op(NamedTuple):
     """The shapes of the outputs."""
     values: Callable[[Call], Sequence[Value]] | None = None
     """The constant values of the outputs, where they can be told."""
+    numbers: Callable[[Call], Sequence[Any] | None] | None = None
+    """The first of `values` as a flat list, where it is there without an array."""
     values_need_shapes: bool = False
     """Whether `values` asks for the shapes of inputs, not for their values."""
     layout: Callable[[Call], tuple[int, Sequence[int]]] | None = None

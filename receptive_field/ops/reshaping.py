@@ -6,8 +6,7 @@ import itertools
 from collections.abc import Sequence
 from functools import lru_cache, partial
 
-import numpy as np
-
+from receptive_field.arrays import np
 from receptive_field.axis_map import (
     IDENTITY,
     AxisMap,

@@ -12,11 +12,9 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from receptive_field.arrays import np
 from receptive_field.axis_map import IDENTITY, AxisMap, constant, periodic, table
 from receptive_field.graph.axes import FULL_BOUND, LARGEST_PERIOD, Relation, follow
 from receptive_field.graph.sizes import Size, divide
@@ -34,6 +32,9 @@ from receptive_field.ops.registry import (
 from receptive_field.ops.registry import (
     Taps as TapKind,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Taps = Callable[[float | Fraction], tuple[int, int]]
 """From a source position to the first and last position read."""
@@ -214,8 +215,7 @@ register("ResizeArea", _resize_op(_area_map))
 
 # --- Kernels of any shape (scale_and_translate_op.cc) ---------------------------------
 
-Kernel = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-_ONE = np.float32(1)
+Kernel = Callable[["NDArray[np.float32]"], "NDArray[np.float32]"]
 
 
 def _lanczos(radius: int) -> Kernel:
@@ -223,7 +223,7 @@ def _lanczos(radius: int) -> Kernel:
         pi = np.float32(math.pi)
         with np.errstate(invalid="ignore", divide="ignore"):
             sinc = radius * np.sin(pi * x) * np.sin(pi * x / radius) / (pi * pi * x * x)
-        return np.where(x <= 1e-3, _ONE, np.where(x > radius, 0, sinc))
+        return np.where(x <= 1e-3, np.float32(1), np.where(x > radius, 0, sinc))
 
     return weights
 
@@ -264,7 +264,8 @@ def _kernel_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | 
     if not isinstance(scale, numbers) or not isinstance(offset, numbers) or scale <= 0:
         return None
     inverse = np.float32(1) / np.float32(scale)
-    wide = max(inverse, _ONE) if call.attribute("antialias", True) else _ONE
+    one = np.float32(1)
+    wide = max(inverse, one) if call.attribute("antialias", True) else one
     if isinstance(size, int) and isinstance(new_size, int):
         windows = _weighted(kind, new_size, inverse, np.float32(offset), wide, size)
         even = offset == 0 and new_size * inverse == size
@@ -313,7 +314,7 @@ register("ScaleAndTranslate", _resize_op(_kernel_map))
 
 # --- What positions count ------------------------------------------------------------
 
-Weights = Callable[[NDArray[np.float32]], tuple[NDArray[Any], NDArray[Any]]]
+Weights = Callable[["NDArray[np.float32]"], "tuple[NDArray[Any], NDArray[Any]]"]
 """From source positions to the positions read and their weights, [output, tap]."""
 
 
@@ -377,7 +378,7 @@ def _interpolated(
     return matrix
 
 
-OnAxis = Callable[[Call, int, int, int], NDArray[np.float64]]
+OnAxis = Callable[[Call, int, int, int], "NDArray[np.float64]"]
 """From a node, a spatial axis (0 is y) and its sizes to what each position counts."""
 
 
@@ -423,8 +424,9 @@ def _by_kernel(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64
     kind = call.attribute("kernel_type", "lanczos3")
     if scales is None or offsets is None or kind not in _KERNELS:
         call.fail("has a scale or a kernel that cannot be known")
-    half, inverse = np.float32(0.5), _ONE / np.float32(scales.flat[axis])
-    wide = max(inverse, _ONE) if call.attribute("antialias", True) else _ONE
+    half, one = np.float32(0.5), np.float32(1)
+    inverse = one / np.float32(scales.flat[axis])
+    wide = max(inverse, one) if call.attribute("antialias", True) else one
     offset = np.float32(offsets.flat[axis]) * inverse
     centres = (np.arange(new, dtype=np.float32) + half) * inverse - offset
     taps = np.arange(size, dtype=np.float32) + half

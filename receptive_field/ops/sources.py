@@ -6,11 +6,11 @@ Ops here depend on no input, or only on its shape; either way the dependency end
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from receptive_field.arrays import np
 from receptive_field.graph.sizes import Size, Symbolic, product
 from receptive_field.ops.registry import (
     Call,
@@ -65,48 +65,54 @@ def _constant_shape(call: Call) -> Sequence[Shape]:
     return [tuple(dim.size for dim in tensor.tensor_shape.dim)]
 
 
-# DataType number -> (NumPy type of tensor_content, field of single values).
-_TYPES: dict[int, tuple[type[Any], str]] = {
-    1: (np.float32, "float_val"),
-    2: (np.float64, "double_val"),
-    3: (np.int32, "int_val"),
-    4: (np.uint8, "int_val"),
-    5: (np.int16, "int_val"),
-    6: (np.int8, "int_val"),
-    9: (np.int64, "int64_val"),
-    10: (np.bool_, "bool_val"),
-    17: (np.uint16, "int_val"),
-    22: (np.uint32, "uint32_val"),
-    23: (np.uint64, "uint64_val"),
+# DataType number -> (NumPy type, that of `struct`, field of single values).
+_TYPES: dict[int, tuple[str, str, str]] = {
+    1: ("float32", "f", "float_val"),
+    2: ("float64", "d", "double_val"),
+    3: ("int32", "i", "int_val"),
+    4: ("uint8", "B", "int_val"),
+    5: ("int16", "h", "int_val"),
+    6: ("int8", "b", "int_val"),
+    9: ("int64", "q", "int64_val"),
+    10: ("bool", "?", "bool_val"),
+    17: ("uint16", "H", "int_val"),
+    22: ("uint32", "I", "uint32_val"),
+    23: ("uint64", "Q", "uint64_val"),
 }
 
 
 def most_values(dtype: int) -> int:
     """Of how many elements a constant may be for its value to be asked for."""
-    integral = dtype in _TYPES and np.dtype(_TYPES[dtype][0]).kind in "iub"
+    integral = dtype in _TYPES and not _TYPES[dtype][0].startswith("float")
     return LARGEST_VALUE if integral else LARGEST_NUMBERS
 
 
-def _constant_value(call: Call) -> Sequence[Value]:
+def _constant_numbers(call: Call) -> Sequence[Any] | None:
     tensor = call.attribute("value")
     sizes = [dim.size for dim in tensor.tensor_shape.dim]
     count = math.prod(sizes)
     if tensor.dtype not in _TYPES or count > most_values(tensor.dtype):
-        return [None]
-    dtype, field = _TYPES[tensor.dtype]
+        return None
+    _, letter, field = _TYPES[tensor.dtype]
     if tensor.tensor_content:
-        flat = np.frombuffer(
-            tensor.tensor_content, dtype=np.dtype(dtype).newbyteorder("<")
-        )
-    else:
-        flat = np.array(getattr(tensor, field), dtype=dtype)
-        if 0 < len(flat) < count:  # The last value stands for all that follow.
-            flat = np.concatenate([flat, np.repeat(flat[-1:], count - len(flat))])
-        elif not len(flat):
-            flat = np.zeros(count, dtype)
+        try:
+            return struct.unpack(f"<{count}{letter}", tensor.tensor_content)
+        except struct.error as error:
+            call.fail(f"is malformed: for the shape {sizes}, {error}")
+    flat = list(getattr(tensor, field)) or [0] * count
+    flat += flat[-1:] * (count - len(flat))  # The last stands for all that follow.
     if len(flat) != count:
         call.fail(f"is malformed: {len(flat)} values for the shape {sizes}")
-    return [flat.reshape(sizes)]
+    return flat
+
+
+def _constant_value(call: Call) -> Sequence[Value]:
+    numbers = _constant_numbers(call)
+    if numbers is None:
+        return [None]
+    tensor = call.attribute("value")
+    sizes = [dim.size for dim in tensor.tensor_shape.dim]
+    return [np.array(numbers, dtype=_TYPES[tensor.dtype][0]).reshape(sizes)]
 
 
 def own_weights(call: Call) -> Size:
@@ -129,7 +135,13 @@ def _constant_weights(call: Call) -> Size:
 
 register(
     "Const HostConst",
-    Op(no_dependency, _constant_shape, _constant_value, weights=_constant_weights),
+    Op(
+        no_dependency,
+        _constant_shape,
+        _constant_value,
+        _constant_numbers,
+        weights=_constant_weights,
+    ),
 )
 register("Placeholder", Op(no_dependency, _placeholder))
 register("PlaceholderV2 ImmutableConst", Op(no_dependency, _declared))

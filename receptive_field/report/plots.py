@@ -27,7 +27,12 @@ from receptive_field.report.figure import (
     axes,
     imported,
 )
-from receptive_field.result import INT64, ReceptiveField, ReceptiveFields
+from receptive_field.result import (
+    LARGEST_INT64,
+    LEAST_INT64,
+    ReceptiveField,
+    ReceptiveFields,
+)
 
 Positions = NDArray[np.int64]
 Rectangle = tuple[float, float, float, float]
@@ -175,7 +180,7 @@ def _bounded_regions(field: ReceptiveField, features: Positions) -> Positions:
 
 
 def _unbounded(regions: Positions) -> bool:
-    return bool(((regions == INT64.min) | (regions == INT64.max)).any())
+    return bool(((regions == LEAST_INT64) | (regions == LARGEST_INT64)).any())
 
 
 def _sizes(field: ReceptiveField, pixels: NDArray[Any] | None) -> tuple[int, ...]:

@@ -18,13 +18,14 @@ def lines(field: ReceptiveField) -> list[tuple[str, str]]:
     """What there is to say, line by line: a label and a text."""
     aligned = {True: "yes", False: "no", None: "unknown: depends on the input size"}
     graph = field.origin and field.origin.graph
+    size, stride, padding = _sizes_strides_paddings(field)
     found = [
         ("input", field.input + _sized(field.axes, "input_size")),
         ("output", field.output + _sized(field.followed_axes, "output_size")),
         ("graph", f"{graph.name} ({len(graph)} nodes)" if graph else ""),
-        ("receptive field", numbers(field.size)),
-        ("effective stride", numbers(field.stride)),
-        ("effective padding", numbers(field.padding)),
+        ("receptive field", numbers(size)),
+        ("effective stride", numbers(stride)),
+        ("effective padding", numbers(padding)),
         ("aligned", aligned[field.aligned]),
         ("exact", "yes" if field.exact else "no, an upper bound"),
     ]
@@ -35,11 +36,12 @@ def lines(field: ReceptiveField) -> list[tuple[str, str]]:
         found.append(("whole input by", named + more))
     local = field.local
     if local is not None and local is not field:
+        size, stride, padding = _sizes_strides_paddings(local)
         found.append(
             (
                 "without that",
-                f"receptive field {numbers(local.size)}, stride "
-                f"{numbers(local.stride)}, padding {numbers(local.padding)}",
+                f"receptive field {numbers(size)}, stride {numbers(stride)}, "
+                f"padding {numbers(padding)}",
             )
         )
     return [(label, text) for label, text in found if text]
@@ -94,14 +96,22 @@ def as_dict(field: ReceptiveField) -> dict[str, Any]:
 
 
 def _numbers_of(field: ReceptiveField) -> dict[str, Any]:
+    size, stride, padding = _sizes_strides_paddings(field)
     return {
-        "size": _plain(field.size),
-        "stride": _plain(field.stride),
-        "padding": _plain(field.padding),
+        "size": _plain(size),
+        "stride": _plain(stride),
+        "padding": _plain(padding),
         "first_center": first_center(field),
         "aligned": field.aligned,
         "exact": field.exact,
     }
+
+
+def _sizes_strides_paddings(field: ReceptiveField) -> Iterable[list[Any]]:
+    """Each with one entry per axis, x first, without arrays."""
+    values = list(field)
+    count = len(values) // 3
+    return values[:count], values[count:-count], values[-count:]
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:

@@ -7,6 +7,7 @@ Example:
     --input_node input_image --output_node InceptionResnetV2/Conv2d_7b_1x1/Relu
 """
 
+import itertools
 import os
 import sys
 import tempfile
@@ -45,11 +46,10 @@ def describe(field: rf.ReceptiveField) -> str:
             "script prints those of images, which have two."
         )
     names = ("Receptive field size", "Effective stride", "Effective padding")
-    values = (field.size, field.stride, field.padding)
+    pairs = itertools.product(names, ("horizontal", "vertical"))
     return "".join(
         f"{name} ({direction}) = {value}\n"
-        for name, pair in zip(names, values, strict=True)
-        for direction, value in zip(("horizontal", "vertical"), pair, strict=True)
+        for (name, direction), value in zip(pairs, field, strict=True)
     )
 
 
