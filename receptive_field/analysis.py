@@ -127,7 +127,7 @@ class Scope:
         if found is None:
             found = self._edges[index] = [
                 (number, tensor)
-                for number, tensor in enumerate(self.graph.nodes[index].inputs)
+                for number, tensor in enumerate(self.graph.inputs[index])
                 if self._carries(tensor)
             ]
         return found
@@ -135,7 +135,7 @@ class Scope:
     def reaches(self, index: int) -> bool:
         """Whether anything of the input is known, so far, to reach a node."""
         carries = self.carries
-        for tensor in self.graph.nodes[index].inputs:
+        for tensor in self.graph.inputs[index]:
             if carries[tensor[0]] and self._carries(tensor):
                 return True
         return False
@@ -160,25 +160,47 @@ def find_scope(
     Nodes that are ``constant``, of those that the outputs are computed from, carry
     nothing.
     """
-    start = input_tensor[0]
-    order, closing = topological_order(graph, outputs, [start], stop_propagation)
-    scope = Scope(
-        graph, input_tensor, [], bytearray(len(graph)), tuple(stop_propagation)
+    order, closing = topological_order(
+        graph, outputs, [input_tensor[0]], stop_propagation
     )
-    carries = scope.carries
-    carries[start] = 1
-    fixed = constant(order) if constant is not None else ()
-    nodes = graph.nodes
-    if not closing:
-        for index in order:
-            if index == start or index in fixed or not scope.reaches(index):
-                continue
-            if not _cuts(nodes[index]):
-                carries[index] = 1
-                scope.order.append(index)
+    prefixes = tuple(stop_propagation)
+
+    def carriers(fixed: Collection[int]) -> Scope:
+        scope = Scope(graph, input_tensor, [], bytearray(len(graph)), prefixes)
+        scope.carries[input_tensor[0]] = 1
+        if closing:
+            _collect_with_loops(scope, order, closing, fixed)
+        else:
+            _collect(scope, order, fixed)
         return scope
-    for group in strongly_connected(graph, order, closing):
-        if start in group:
+
+    scope = carriers(())
+    fixed = constant(scope.order) if constant is not None else ()
+    return carriers(fixed) if fixed else scope
+
+
+def _collect(scope: Scope, order: Iterable[int], fixed: Collection[int]) -> None:
+    start, carries, nodes = scope.input[0], scope.carries, scope.graph.nodes
+    for index in order:
+        if (
+            index != start
+            and scope.reaches(index)
+            and index not in fixed
+            and not _cuts(nodes[index])
+        ):
+            carries[index] = 1
+            scope.order.append(index)
+
+
+def _collect_with_loops(
+    scope: Scope,
+    order: Sequence[int],
+    closing: Sequence[tuple[int, int]],
+    fixed: Collection[int],
+) -> None:
+    nodes = scope.graph.nodes
+    for group in strongly_connected(scope.graph, order, closing):
+        if scope.input[0] in group:
             continue
         if not any(scope.reaches(index) for index in group):
             continue
@@ -186,13 +208,12 @@ def find_scope(
         if not any(scope.reaches(index) for index in active):
             continue
         for index in active:
-            carries[index] = 1
+            scope.carries[index] = 1
         if len(group) > 1 or group[0] in map(itemgetter(0), closing):
             scope.loops[len(scope.order)] = len(scope.order) + len(active)
             if not any(_is_loop(nodes[index]) for index in group):
                 scope.cycle.update(active)
         scope.order += active
-    return scope
 
 
 def _cuts(node: Node) -> bool:

@@ -206,7 +206,7 @@ def totals(
     groups: dict[int, Cost] = {}
     for index in reversed(order):
         bits = needed_by[index]
-        for below, _ in graph.nodes[index].inputs:
+        for below, _ in graph.inputs[index]:
             needed_by[below] |= bits
         if index in by_node:
             groups[bits] = groups.get(bits, FREE) + by_node[index]
@@ -245,7 +245,7 @@ def _prepared(
     for tensor in given:
         recorded[tensor[0]] = 1
     for index in topological_order(model.graph, range(len(model.graph)))[0]:
-        if any(recorded[below] for below, _ in model.graph.nodes[index].inputs):
+        if any(recorded[below] for below, _ in model.graph.inputs[index]):
             recorded[index] = 1
     return outputs, Inference(model.graph, given, recorded)
 
@@ -285,8 +285,8 @@ def _weights(
 
 def _behind(graph: Graph, tensor: Tensor) -> Tensor:
     """The tensor that is read through ops that hand on a single input."""
-    while len(graph.nodes[tensor[0]].inputs) == 1:
-        tensor = graph.nodes[tensor[0]].inputs[0]
+    while len(graph.inputs[tensor[0]]) == 1:
+        tensor = graph.inputs[tensor[0]][0]
     return tensor
 
 
@@ -305,7 +305,7 @@ def _by_layer(
             if not assigned[index]:
                 assigned[index] = 1
                 cost += by_node.get(index, FREE)
-                stack += [tensor[0] for tensor in graph.nodes[index].inputs]
+                stack += [tensor[0] for tensor in graph.inputs[index]]
         found[name] = cost
     return found
 

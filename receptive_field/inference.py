@@ -127,7 +127,7 @@ class Inference:
         op = self._op(index)
         if op is None or op.shapes is unknown_shape:
             return []
-        inputs = self.graph.nodes[index].inputs
+        inputs = self.graph.inputs[index]
         if op.shapes is first_shape or op.shapes_by_first:
             inputs = inputs[:1]
         return [t[0] for t in inputs if t not in self._given]
@@ -161,7 +161,7 @@ class Inference:
         op = self._op(index)
         if op is None or op.values is None or op.values_need_shapes:
             return []
-        return [tensor[0] for tensor in self.graph.nodes[index].inputs]
+        return [tensor[0] for tensor in self.graph.inputs[index]]
 
     def _compute_values(self, index: int) -> Sequence[Value]:
         op = self._op(index)

@@ -34,20 +34,7 @@ class Frame:
 class Node:
     """One operation of a graph."""
 
-    __slots__ = (
-        "attributes",
-        "definition",
-        "frame",
-        "graph",
-        "index",
-        "inputs",
-        "name",
-        "op",
-    )
-
-    inputs: tuple[Tensor, ...]
-    """The tensors that this node reads, looked up when somebody asks; control inputs
-    are left out. GraphError, if an input names a node that is not in the graph."""
+    __slots__ = ("attributes", "definition", "frame", "graph", "index", "name", "op")
 
     def __init__(self, graph: Graph, index: int, definition: Any, frame: Frame) -> None:
         self.graph = graph
@@ -62,23 +49,14 @@ class Node:
     def __repr__(self) -> str:
         return f"Node({self.name!r}, {self.op})"
 
-    def __getattr__(self, name: str) -> Any:
-        # Python comes here for what is not set yet.
-        if name != "inputs":
-            raise AttributeError(name)
-        self.inputs = tuple(self._read())
-        return self.inputs
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that this node reads; see `Graph.inputs`."""
+        return self.graph.inputs[self.index]
 
-    def _read(self) -> Iterator[Tensor]:
-        for text in self.definition.input:
-            if not text.startswith("^"):
-                tensor = self.graph.resolve(text, self.frame)
-                if tensor is None:
-                    raise GraphError(
-                        f"node {self.name!r} reads {text!r}, which is not in the "
-                        "graph. The graph is incomplete: was it cut or truncated?"
-                    )
-                yield tensor
+    @inputs.setter
+    def inputs(self, inputs: tuple[Tensor, ...]) -> None:
+        self.graph.inputs[self.index] = inputs
 
 
 class _Nodes(dict[int, Node]):
@@ -90,13 +68,42 @@ class _Nodes(dict[int, Node]):
         self.root = root
 
     def __missing__(self, index: int) -> Node:
-        definition, names = self.definitions[index], self.root.names
-        node = self[index] = Node(self.graph, index, definition, self.root)
-        try:
-            node.inputs = tuple([(names[text], 0) for text in definition.input])
-        except KeyError:
-            return node  # Not all are plain names: they are looked up when asked for.
+        node = self[index] = Node(self.graph, index, self.definitions[index], self.root)
         return node
+
+
+class _Inputs(dict[int, tuple[Tensor, ...]]):
+    """The inputs of nodes by index, looked up when somebody asks."""
+
+    def __init__(self, nodes: _Nodes) -> None:
+        self.nodes = nodes
+
+    def __missing__(self, index: int) -> tuple[Tensor, ...]:
+        nodes = self.nodes
+        made = nodes.get(index)  # If not, it need not be made for this.
+        definition = nodes.definitions[index] if made is None else made.definition
+        frame = nodes.root if made is None else made.frame
+        texts, names = definition.input[:], frame.names
+        try:
+            if not frame.arguments:
+                self[index] = found = tuple([(names[text], 0) for text in texts])
+                return found
+        except KeyError:
+            pass  # Not all are plain names.
+        self[index] = found = tuple(_resolved(nodes[index], texts))
+        return found
+
+
+def _resolved(node: Node, texts: Iterable[str]) -> Iterator[Tensor]:
+    for text in texts:
+        if not text.startswith("^"):
+            tensor = node.graph.resolve(text, node.frame)
+            if tensor is None:
+                raise GraphError(
+                    f"node {node.name!r} reads {text!r}, which is not in the graph. "
+                    "The graph is incomplete: was it cut or truncated?"
+                )
+            yield tensor
 
 
 class Graph:
@@ -114,6 +121,9 @@ class Graph:
         self.index_of = root.names
         self.index_of.update({d.name: i for i, d in enumerate(definitions)})
         self.nodes = _Nodes(self, definitions, root)
+        self.inputs = _Inputs(self.nodes)
+        """Index of a node -> the tensors that it reads; control inputs are left out.
+        GraphError, if it names a node that is not in the graph."""
         self._count = len(definitions)
         if len(self.index_of) < self._count:
             twice = next(
@@ -213,7 +223,7 @@ def topological_order(
     Returns:
       The indices, and the edges (reader, read) that close a cycle.
     """
-    nodes = graph.nodes
+    nodes, inputs_of = graph.nodes, graph.inputs
     roots = set(inputs)
     prefixes = tuple(stop_propagation)
     order: list[int] = []
@@ -231,10 +241,12 @@ def topological_order(
                     state[index] = 2
                     order.append(index)
                 continue
-            state[index] = 1
-            if index in roots:
+            reads = () if index in roots else inputs_of[index]
+            state[index] = 1 if reads else 2
+            if not reads:
+                order.append(stack.pop())
                 continue
-            for read, _ in nodes[index].inputs:
+            for read, _ in reads:
                 if prefixes and nodes[read].name.startswith(prefixes):
                     continue
                 if not state[read]:
@@ -284,7 +296,7 @@ def _components(graph: Graph, stretch: Sequence[int]) -> list[list[int]]:
     is_open: set[int] = set()
     groups: list[list[int]] = []
     for root in stretch:
-        stack = [(root, iter(graph.nodes[root].inputs))] if root not in number else []
+        stack = [(root, iter(graph.inputs[root]))] if root not in number else []
         while stack:
             index, inputs = stack[-1]
             if index not in number:
@@ -295,7 +307,7 @@ def _components(graph: Graph, stretch: Sequence[int]) -> list[list[int]]:
                 if read not in place:
                     continue
                 if read not in number:
-                    stack.append((read, iter(graph.nodes[read].inputs)))
+                    stack.append((read, iter(graph.inputs[read])))
                     break
                 if read in is_open:
                     low[index] = min(low[index], number[read])

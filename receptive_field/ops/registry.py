@@ -148,8 +148,8 @@ class Call:
         if known is None:
             known = self.node.attributes = {}
         if name not in known:
-            attributes = self.node.definition.attr
-            known[name] = plain(attributes[name]) if name in attributes else _ABSENT
+            found = self.node.definition.attr.get(name)
+            known[name] = _ABSENT if found is None else plain(found)
         value = known[name]
         return default if value is _ABSENT else value
 
@@ -192,7 +192,7 @@ def plain(attribute: Any) -> Any:
     """An AttrValue message as a Python value; shapes as tuples with None."""
     kind = attribute.WhichOneof("value")
     if kind == "list":
-        integers = list(attribute.list.i)
+        integers: list[int] = attribute.list.i[:]
         if integers:
             return integers
         fields = attribute.list.ListFields()
@@ -206,7 +206,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "unknown_rank"):
         if value.unknown_rank:
             return None
-        sizes = [dim.size for dim in value.dim]
+        sizes = [dim.size for dim in value.dim[:]]
         return tuple([size if size >= 0 else None for size in sizes])
     return value
 
