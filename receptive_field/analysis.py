@@ -128,7 +128,7 @@ class Scope:
             found = self._edges[index] = [
                 (number, tensor)
                 for number, tensor in enumerate(self.graph.inputs[index])
-                if self._carries(tensor)
+                if self.carries[tensor[0]] and self.has(tensor)
             ]
         return found
 
@@ -136,13 +136,14 @@ class Scope:
         """Whether anything of the input is known, so far, to reach a node."""
         carries = self.carries
         for tensor in self.graph.inputs[index]:
-            if carries[tensor[0]] and self._carries(tensor):
+            if carries[tensor[0]] and self.has(tensor):
                 return True
         return False
 
-    def _carries(self, tensor: Tensor) -> bool:
+    def has(self, tensor: Tensor) -> bool:
+        """Whether this output carries something, of a node that does."""
         index = tensor[0]
-        if not self.carries[index] or (index == self.input[0] and tensor != self.input):
+        if index == self.input[0] and tensor != self.input:
             return False
         prefixes = self.stop_propagation
         return not (prefixes and self.graph.nodes[index].name.startswith(prefixes))
@@ -180,16 +181,15 @@ def find_scope(
 
 
 def _collect(scope: Scope, order: Iterable[int], fixed: Collection[int]) -> None:
-    start, carries, nodes = scope.input[0], scope.carries, scope.graph.nodes
+    start, carries, graph = scope.input[0], scope.carries, scope.graph
+    inputs, nodes = graph.inputs, graph.nodes
     for index in order:
-        if (
-            index != start
-            and scope.reaches(index)
-            and index not in fixed
-            and not _cuts(nodes[index])
-        ):
-            carries[index] = 1
-            scope.order.append(index)
+        for tensor in inputs[index] if index != start else ():
+            if carries[tensor[0]] and scope.has(tensor):
+                if index not in fixed and not _cuts(nodes[index]):
+                    carries[index] = 1
+                    scope.order.append(index)
+                break
 
 
 def _collect_with_loops(
@@ -248,6 +248,8 @@ def _spelled(rule: Relation, below: Tensor, inference: Inference) -> Relation:
 
 
 def _combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
+    if lower is SAME and isinstance(upper, Relation) and upper.piece is None:
+        return upper
     try:
         return through(upper, lower)
     except IndexError:
@@ -297,10 +299,12 @@ def backward(
 
     def visit(index: int) -> None:
         for tensor in produced.get(index, ()):
-            whole = gathered(state[tensor])
-            if whole is None:
-                continue
-            state[tensor] = whole
+            whole = state[tensor]
+            if not isinstance(whole, Relation):
+                gathered_paths = gathered(whole)
+                if gathered_paths is None:
+                    continue
+                whole = state[tensor] = gathered_paths
             try:
                 rules = relations(scope, inference, tensor)
             except UnsupportedOpsError:
@@ -310,16 +314,19 @@ def backward(
                 rule = rules[number]
                 if rule is None:
                     continue
-                rule = _spelled(rule, below, inference)
+                if rule is not SAME:
+                    rule = _spelled(rule, below, inference)
                 found = _combined(nodes[index], whole, rule)
                 if found is None:
                     continue
                 before = state.get(below)
-                if before is None:
-                    produced.setdefault(below[0], []).append(below)
                 if arrival is not None:
                     arrival(below, before, found, nodes[index])
-                state[below] = _merged(nodes[below[0]], before, found)
+                if before is None:
+                    produced.setdefault(below[0], []).append(below)
+                    state[below] = found
+                else:
+                    state[below] = _merged(nodes[below[0]], before, found)
 
     scope.settle([state], visit, backward=True)
     if missing:
@@ -327,8 +334,10 @@ def backward(
         for node in (nodes[index] for index in sorted(missing)):
             found.setdefault(node.op, []).append(node.name)
         raise UnsupportedOpsError(found)
-    closed = ((tensor, settled(paths)) for tensor, paths in state.items())
-    return {tensor: relation for tensor, relation in closed if relation is not None}
+    closed = {tensor: settled(paths) for tensor, paths in state.items()}
+    return {
+        tensor: relation for tensor, relation in closed.items() if relation is not None
+    }
 
 
 @dataclass(frozen=True, slots=True)

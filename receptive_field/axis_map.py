@@ -46,7 +46,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from receptive_field.arrays import np
 
@@ -194,6 +194,18 @@ class Floating(NamedTuple):
 Strand = Periodic | Table | Floating
 
 
+def _classic(strands: tuple[Strand, ...]) -> Periodic | None:
+    """Period 1, a positive stride, finite: every layer of a classic convnet."""
+    if len(strands) != 1:
+        return None
+    (strand,) = strands
+    if type(strand) is not Periodic or strand.advance <= 0 or len(strand.windows) != 1:
+        return None
+    (window,) = strand.windows
+    finite = window is not None and type(window[0]) is type(window[1]) is int
+    return strand if finite else None
+
+
 class AxisMap:
     """For every position of one axis, the interval of another that it depends on.
 
@@ -205,7 +217,7 @@ class AxisMap:
     (17, 23)
     """
 
-    __slots__ = ("_hash", "aligned", "strands")
+    __slots__ = ("_has_empty", "_hash", "aligned", "classic", "strands")
 
     strands: tuple[Strand, ...]
     aligned: bool | None
@@ -215,7 +227,10 @@ class AxisMap:
     ) -> None:
         self.strands = strands
         self.aligned = aligned
+        self.classic = _classic(strands)
+        """The only strand, if it is as in every layer of a classic network."""
         self._hash: int | None = None
+        self._has_empty: bool | None = None
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -243,11 +258,10 @@ class AxisMap:
     @property
     def has_empty(self) -> bool:
         """Whether there are positions that depend on nothing, or may be."""
-        return (
-            not self.strands
-            or self.has_holes
-            or all(isinstance(strand, Table) for strand in self.strands)
-        )
+        if self._has_empty is None:
+            tables = all(isinstance(strand, Table) for strand in self.strands)
+            self._has_empty = tables or self.has_holes
+        return self._has_empty
 
     @property
     def has_holes(self) -> bool:
@@ -298,6 +312,10 @@ class AxisMap:
             return self
         if self is IDENTITY or other is NONE:
             return other
+        if self.classic is not None and other.classic is not None:
+            return _classic_then(
+                self.classic, other.classic, self.aligned, other.aligned
+            )
         return _then(self, other)
 
     def __or__(self, other: AxisMap) -> AxisMap:
@@ -634,10 +652,7 @@ GLOBAL = AxisMap((Periodic(0, (EVERYTHING,)),))
 
 def _then(first: AxisMap, second: AxisMap) -> AxisMap:
     if len(first.strands) == 1 and len(second.strands) == 1:
-        one, two = first.strands[0], second.strands[0]
-        if _is_classic(one) and _is_classic(two):
-            return _classic_then(first, second)
-        strands = _composed(one, two).strands
+        strands = _composed(first.strands[0], second.strands[0]).strands
         if not strands:
             return NONE
         return AxisMap(strands, _all_aligned((first.aligned, second.aligned)))
@@ -650,27 +665,13 @@ def _then(first: AxisMap, second: AxisMap) -> AxisMap:
     return AxisMap(whole.strands, _all_aligned((first.aligned, second.aligned)))
 
 
-def _is_classic(strand: Strand) -> TypeGuard[Periodic]:
-    """Period 1, a positive stride, finite: every layer of a classic convnet."""
-    if type(strand) is not Periodic or len(strand.windows) != 1:
-        return False
-    window = strand.windows[0]
-    return (
-        strand.advance > 0
-        and window is not None
-        and type(window[0]) is int
-        and type(window[1]) is int
-    )
-
-
 @lru_cache(maxsize=4096)
-def _classic_then(first: AxisMap, second: AxisMap) -> AxisMap:
+def _classic_then(one: Periodic, two: Periodic, *aligned: bool | None) -> AxisMap:
     # The axes of an image mostly have the same maps.
-    one, two = cast("tuple[Periodic, Periodic]", (first.strands[0], second.strands[0]))
-    return AxisMap((_classic(one, two),), _all_aligned((first.aligned, second.aligned)))
+    return AxisMap((_classic_step(one, two),), _all_aligned(aligned))
 
 
-def _classic(one: Periodic, two: Periodic) -> Periodic:
+def _classic_step(one: Periodic, two: Periodic) -> Periodic:
     """Equations (rf_loc_recurrence_u) and (rf_loc_recurrence_v) of the paper."""
     first, last = cast("Window", one.windows[0])
     low, high = cast("Window", two.windows[0])
@@ -861,10 +862,9 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
     if one.is_global or two.is_global:
         exact = any(m.exact for m in (one, two) if m.is_global)
         return GLOBAL if exact else constant(*EVERYTHING, exact=False)
-    if len(one.strands) == len(two.strands) == 1:
-        first, second = one.strands[0], two.strands[0]
-        if _is_classic(first) and _is_classic(second) and first[0] == second[0]:
-            return _classic_union(one, two)
+    first, second = one.classic, two.classic
+    if first is not None and second is not None and first.advance == second.advance:
+        return _classic_union(first, second, one.aligned, two.aligned)
     aligned = _all_aligned((one.aligned, two.aligned, _is_aligned(one, two)))
     merged: dict[tuple[bool, Fraction], Strand] = {
         _key(strand): strand for strand in one.strands
@@ -881,10 +881,10 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
 
 
 @lru_cache(maxsize=4096)
-def _classic_union(one: AxisMap, two: AxisMap) -> AxisMap:
+def _classic_union(one: Periodic, two: Periodic, *aligned: bool | None) -> AxisMap:
     # The axes of an image mostly have the same maps, and blocks are repeated.
-    aligned = _all_aligned((one.aligned, two.aligned, _is_aligned(one, two)))
-    return AxisMap((_merged(one.strands[0], two.strands[0]),), aligned)
+    meet = _is_aligned(AxisMap((one,)), AxisMap((two,)))
+    return AxisMap((_merged(one, two),), _all_aligned((*aligned, meet)))
 
 
 def _key(strand: Strand) -> tuple[bool, Fraction]:

@@ -98,7 +98,7 @@ class Inference:
         inputs_of: Callable[[int], Sequence[int]],
     ) -> None:
         """Computes for a node after all that it builds upon."""
-        if all(map(known.__contains__, inputs_of(index))):
+        if not inputs_of(index):
             known[index] = compute(index)
             return
         stack, opened = [index], set[int]()
@@ -108,7 +108,7 @@ class Inference:
                 stack.pop()
                 continue
             if current not in opened:
-                waiting = [i for i in inputs_of(current) if i not in known]
+                waiting = inputs_of(current)
                 if waiting:
                     opened.add(current)
                     for below in waiting:
@@ -124,18 +124,28 @@ class Inference:
         return rule_of(self.graph.nodes[index])
 
     def _shape_inputs(self, index: int) -> list[int]:
-        op = self._op(index)
+        """The nodes whose shapes have to be known before."""
+        inputs = self.graph.inputs[index]
+        if not inputs:
+            return []
+        op = rule_of(self.graph.nodes[index])
         if op is None or op.shapes is unknown_shape:
             return []
-        inputs = self.graph.inputs[index]
         if op.shapes is first_shape or op.shapes_by_first:
             inputs = inputs[:1]
-        return [t[0] for t in inputs if t not in self._given]
+        known, given = self._shapes, self._given
+        return [t[0] for t in inputs if t[0] not in known and t not in given]
 
     def _compute_shapes(self, index: int) -> Sequence[Shape]:
         node = self.graph.nodes[index]
         op = rule_of(node)
-        shapes = op.shapes(Call(node, self)) if op is not None else [None]
+        shapes: Sequence[Shape]
+        if op is None:
+            shapes = [None]
+        elif op.shapes is first_shape and self.graph.inputs[index]:
+            shapes = [self.shape(self.graph.inputs[index][0])]
+        else:
+            shapes = op.shapes(Call(node, self))
         if None in shapes:
             shapes = self._with_recorded(index, shapes)
         return shapes
@@ -158,10 +168,12 @@ class Inference:
         ]
 
     def _value_inputs(self, index: int) -> list[int]:
+        """The nodes whose values have to be known before."""
         op = self._op(index)
         if op is None or op.values is None or op.values_need_shapes:
             return []
-        return [tensor[0] for tensor in self.graph.inputs[index]]
+        known = self._values
+        return [t[0] for t in self.graph.inputs[index] if t[0] not in known]
 
     def _compute_values(self, index: int) -> Sequence[Value]:
         op = self._op(index)

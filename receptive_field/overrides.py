@@ -76,7 +76,7 @@ def _replace_scope(model: Model, name: str, op: Any) -> None:
 def _cut(node: Node) -> None:
     """Makes a node carry nothing, whatever it reads."""
     op = rule_of(node) or op_of(None)
-    node.graph.overrides[node.index] = op._replace(relations=no_dependency)
+    node.stated = op._replace(relations=no_dependency)
 
 
 def _replace(graph: Graph, index: int, op: Any, inputs: Sequence[Tensor]) -> None:
@@ -84,10 +84,10 @@ def _replace(graph: Graph, index: int, op: Any, inputs: Sequence[Tensor]) -> Non
     node = graph.nodes[index]
     before = graph.append(node.definition, node.frame)
     before.op = node.op
-    before.inputs = node.inputs
+    before.read(node.inputs)
     _cut(before)
     node.frame.names[node.definition.name] = index
-    node.inputs = tuple(inputs)
+    node.read(inputs)
 
     def shapes(call: Call) -> Sequence[Shape]:
         known = call.knowledge.shape((before.index, 0))
@@ -97,4 +97,4 @@ def _replace(graph: Graph, index: int, op: Any, inputs: Sequence[Tensor]) -> Non
         found: Sequence[Shape] = op.shapes(call)
         return found
 
-    graph.overrides[index] = op._replace(shapes=shapes, values=None)
+    node.stated = op._replace(shapes=shapes, values=None)

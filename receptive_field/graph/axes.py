@@ -286,9 +286,11 @@ def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
         tail = thread.tail.then(axis_map)
         return Thread(() if tail.is_none else thread.factors, tail)
     (factor,) = thread.factors
-    if axis_map.is_split and factor.map is not IDENTITY and factor.via is IDENTITY:
+    if factor.map is not IDENTITY and factor.via is IDENTITY and axis_map.is_split:
         return Thread((Factor(None, factor.slot, axis_map, factor.map),))
     composed = factor.map.then(axis_map)
+    if composed.classic is not None:
+        return Thread((Factor(None, factor.slot, composed, factor.via),))
     if composed.is_none:
         return Thread(())
     return _single(factor.slot, composed, factor.via)
@@ -550,12 +552,12 @@ def united(one: Relation, two: Relation) -> Relation:
 
 
 def _has_empty(relation: Relation) -> bool:
-    return any(
-        factor.map.has_empty
-        for axis in relation.axes
-        for thread in axis
-        for factor in thread.factors
-    )
+    for axis in relation.axes:
+        for thread in axis:
+            for factor in thread.factors:
+                if factor.map.has_empty:
+                    return True
+    return False
 
 
 def _as_bound(thread: Thread) -> Thread:

@@ -76,7 +76,7 @@ class _Writer:
 
     def _call(self, node: Node, function: str) -> None:
         node.op = "PartitionedCall"
-        node.inputs = tuple(self._body(node, function, node.name, node.inputs))
+        node.read(self._body(node, function, node.name, node.inputs))
 
     def _branch(self, node: Node) -> None:
         attributes = node.definition.attr
@@ -91,7 +91,7 @@ class _Writer:
             scope = f"{node.name}/branch_{number}"
             returned += self._body(node, function, scope, arguments)
         node.op = "If"
-        node.inputs = tuple(returned)
+        node.read(returned)
 
     def _loop(self, node: Node) -> None:
         attributes, graph = node.definition.attr, self.graph
@@ -100,7 +100,7 @@ class _Writer:
             variable = graph.append(
                 Definition(f"{node.name}/variable_{number}", "Merge"), node.frame
             )
-            variable.inputs = (start,)
+            variable.read([start])
             variables.append(variable)
         carried = [(variable.index, 0) for variable in variables]
         body, condition = (
@@ -111,10 +111,10 @@ class _Writer:
             again = graph.append(
                 Definition(f"{variable.name}/next", "NextIteration"), node.frame
             )
-            again.inputs = (returned,)
-            variable.inputs = (*variable.inputs, (again.index, 0))
+            again.read([returned])
+            variable.read([*variable.inputs, (again.index, 0)])
         node.op = "While"
-        node.inputs = (*condition, *carried)
+        node.read([*condition, *carried])
 
     def _body(
         self,

@@ -34,7 +34,21 @@ class Frame:
 class Node:
     """One operation of a graph."""
 
-    __slots__ = ("attributes", "definition", "frame", "graph", "index", "name", "op")
+    __slots__ = (
+        "attributes",
+        "definition",
+        "frame",
+        "graph",
+        "index",
+        "inputs",
+        "name",
+        "op",
+        "stated",
+    )
+
+    inputs: tuple[Tensor, ...]
+    """The tensors that this node reads, looked up when somebody asks; control inputs
+    are left out. GraphError, if an input names a node that is not in the graph."""
 
     def __init__(self, graph: Graph, index: int, definition: Any, frame: Frame) -> None:
         self.graph = graph
@@ -43,20 +57,24 @@ class Node:
         self.frame = frame
         self.name: str = frame.scope + definition.name
         self.op: str = definition.op
-        self.attributes: dict[str, Any] | None = None
+        self.attributes: dict[str, Any] = {}
         """What rules have read of the attributes, as plain values."""
+        self.stated: Any = None
+        """The rules that were stated for it by hand."""
 
     def __repr__(self) -> str:
         return f"Node({self.name!r}, {self.op})"
 
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """The tensors that this node reads; see `Graph.inputs`."""
-        return self.graph.inputs[self.index]
+    def __getattr__(self, name: str) -> Any:
+        # Python comes here for what is not set yet.
+        if name != "inputs":
+            raise AttributeError(name)
+        self.inputs = self.graph.inputs[self.index]
+        return self.inputs
 
-    @inputs.setter
-    def inputs(self, inputs: tuple[Tensor, ...]) -> None:
-        self.graph.inputs[self.index] = inputs
+    def read(self, inputs: Iterable[Tensor]) -> None:
+        """Makes the node read other tensors than the graph says."""
+        self.inputs = self.graph.inputs[self.index] = tuple(inputs)
 
 
 class _Nodes(dict[int, Node]):
@@ -69,6 +87,9 @@ class _Nodes(dict[int, Node]):
 
     def __missing__(self, index: int) -> Node:
         node = self[index] = Node(self.graph, index, self.definitions[index], self.root)
+        inputs = self.graph.inputs.get(index)
+        if inputs is not None:
+            node.inputs = inputs
         return node
 
 
@@ -77,25 +98,26 @@ class _Inputs(dict[int, tuple[Tensor, ...]]):
 
     def __init__(self, nodes: _Nodes) -> None:
         self.nodes = nodes
+        self.definitions = nodes.definitions
+        self.index_of = nodes.root.names
 
     def __missing__(self, index: int) -> tuple[Tensor, ...]:
         nodes = self.nodes
-        made = nodes.get(index)  # If not, it need not be made for this.
-        definition = nodes.definitions[index] if made is None else made.definition
-        frame = nodes.root if made is None else made.frame
-        texts, names = definition.input[:], frame.names
-        try:
-            if not frame.arguments:
-                self[index] = found = tuple([(names[text], 0) for text in texts])
-                return found
-        except KeyError:
-            pass  # Not all are plain names.
-        self[index] = found = tuple(_resolved(nodes[index], texts))
+        if index in nodes and nodes[index].frame is not nodes.root:
+            found = _resolved(nodes[index])
+        else:  # The node need not be made for this.
+            texts, index_of = self.definitions[index].input[:], self.index_of
+            try:
+                found = tuple([(index_of[t], 0) for t in texts]) if texts else ()
+            except KeyError:  # Not all are plain names.
+                found = _resolved(nodes[index])
+        self[index] = found
         return found
 
 
-def _resolved(node: Node, texts: Iterable[str]) -> Iterator[Tensor]:
-    for text in texts:
+def _resolved(node: Node) -> tuple[Tensor, ...]:
+    found = []
+    for text in node.definition.input:
         if not text.startswith("^"):
             tensor = node.graph.resolve(text, node.frame)
             if tensor is None:
@@ -103,7 +125,8 @@ def _resolved(node: Node, texts: Iterable[str]) -> Iterator[Tensor]:
                     f"node {node.name!r} reads {text!r}, which is not in the graph. "
                     "The graph is incomplete: was it cut or truncated?"
                 )
-            yield tensor
+            found.append(tensor)
+    return tuple(found)
 
 
 class Graph:
@@ -115,15 +138,11 @@ class Graph:
 
     def __init__(self, definitions: Sequence[Any], name: str = "graph") -> None:
         self.name = name
-        self.overrides: dict[int, Any] = {}
-        """Index of a node -> rules that were stated for it by hand."""
-        root = Frame()
+        root = Frame(names={d.name: i for i, d in enumerate(definitions)})
         self.index_of = root.names
-        self.index_of.update({d.name: i for i, d in enumerate(definitions)})
         self.nodes = _Nodes(self, definitions, root)
         self.inputs = _Inputs(self.nodes)
-        """Index of a node -> the tensors that it reads; control inputs are left out.
-        GraphError, if it names a node that is not in the graph."""
+        """Index of a node -> what it reads; `Node.inputs`, without the node."""
         self._count = len(definitions)
         if len(self.index_of) < self._count:
             twice = next(

@@ -68,7 +68,11 @@ class Call:
 
     def shape(self, number: int) -> Shape:
         """The shape of an input; None if its rank is unknown."""
-        return self.knowledge.shape(self._input(number))
+        try:
+            tensor = self.node.inputs[number]
+        except IndexError:
+            self._fail_without(number)
+        return self.knowledge.shape(tensor)
 
     def output_shape(self, number: int = 0) -> Shape:
         """The shape of an output."""
@@ -104,7 +108,10 @@ class Call:
         try:
             return self.node.inputs[number]
         except IndexError:
-            self.fail(f"has {len(self)} inputs, needs {number + 1}")
+            self._fail_without(number)
+
+    def _fail_without(self, number: int) -> NoReturn:
+        self.fail(f"has {len(self)} inputs, needs {number + 1}")
 
     def is_constant(self, number: int) -> bool:
         """Whether an input is known to depend on nothing, though perhaps not its value.
@@ -145,12 +152,11 @@ class Call:
     def attribute(self, name: str, default: Any = None) -> Any:
         """An attribute as a plain Python value; ``default`` if it is not there."""
         known = self.node.attributes
-        if known is None:
-            known = self.node.attributes = {}
-        if name not in known:
+        if name in known:
+            value = known[name]
+        else:
             found = self.node.definition.attr.get(name)
-            known[name] = _ABSENT if found is None else plain(found)
-        value = known[name]
+            value = known[name] = _ABSENT if found is None else plain(found)
         return default if value is _ABSENT else value
 
     def name(self, number: int) -> str:
@@ -176,7 +182,7 @@ class Call:
     def all_of(self, number: int, exact: bool = True) -> Relation:
         """The relation to an input of which every element matters, of any rank."""
         if number >= len(self):
-            self.fail(f"has {len(self)} inputs, needs {number + 1}")
+            self._fail_without(number)
         return ALL if exact else ALL_BOUND
 
     def fail(self, reason: str) -> NoReturn:
@@ -196,14 +202,14 @@ def plain(attribute: Any) -> Any:
         if integers:
             return integers
         fields = attribute.list.ListFields()
-        return [_plain(v) for v in fields[0][1]] if fields else []
-    return _plain(getattr(attribute, kind)) if kind else None
+        return [_of_kind(f.name, v) for f, vs in fields[:1] for v in vs]
+    return _of_kind(kind, getattr(attribute, kind)) if kind else None
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
+def _of_kind(kind: str, value: Any) -> Any:
+    if kind == "s":
         return value.decode("utf-8", "replace")
-    if hasattr(value, "unknown_rank"):
+    if kind == "shape":
         if value.unknown_rank:
             return None
         sizes = [dim.size for dim in value.dim[:]]
@@ -326,11 +332,7 @@ OPS: dict[str, Op] = {}
 
 def rule_of(node: Node) -> Op | None:
     """The rules of a node: those stated for it by hand, or those of its op type."""
-    overrides = node.graph.overrides
-    if overrides and node.index in overrides:
-        stated: Op = overrides[node.index]
-        return stated
-    return OPS.get(node.op)
+    return node.stated or OPS.get(node.op)
 
 
 def register(names: str, op: Op) -> None:

@@ -20,7 +20,7 @@ from receptive_field.axis_map import (
     table,
     transposed_convolution,
 )
-from receptive_field.graph.axes import FULL_BOUND, Relation, follow, local, source
+from receptive_field.graph.axes import ALL, FULL_BOUND, Relation, follow, local, source
 from receptive_field.graph.sizes import (
     Size,
     ceiling_division,
@@ -78,57 +78,77 @@ def _same_padding(
     return before, total
 
 
-def window(
+def sliding_windows(
     call: Call,
-    kernel: Size,
-    stride: int,
-    dilation: int,
-    size: Size,
-    axis: int,
+    axes: Sequence[int],
+    sizes: Sequence[Size],
+    kernel: Sequence[Size],
+    strides: Sequence[int],
+    dilations: Sequence[int],
     least: int | None = 0,
-) -> Window:
-    """The window of one axis, checked."""
-    if not isinstance(kernel, int):
-        call.fail(f"has a kernel whose size cannot be known: {kernel}")
+) -> tuple[Window, ...]:
+    """The window on each of some axes, checked."""
+    for extent in kernel:
+        if not isinstance(extent, int):
+            call.fail(f"has a kernel whose size cannot be known: {extent}")
     padding = call.attribute("padding", "VALID")
-    pads = (0, 0)
-    if padding == "EXPLICIT":
-        listed = call.attribute("explicit_paddings", [])
-        if len(listed) < 2 * axis + 2:
-            call.fail("has EXPLICIT padding but no explicit_paddings for each axis")
-        pads = listed[2 * axis], listed[2 * axis + 1]
-    elif padding not in ("SAME", "VALID"):
-        call.fail(f"has padding {padding!r}; SAME, VALID or EXPLICIT are known")
+    steps = tuple(zip(kernel, strides, dilations, strict=True))
     try:
         if padding == "SAME":
-            rest = residue(size, stride) if stride > 0 else None
-            return _same_window(kernel, stride, dilation, rest, least)
-        known = size if isinstance(size, int) else None
-        return _padded_window(kernel, stride, dilation, known, pads)
+            rests = [
+                residue(size, stride) if stride > 1 else 0
+                for size, stride in zip(sizes, strides, strict=True)
+            ]
+            return _same_windows(steps, tuple(rests), least)
+        known = tuple([size if isinstance(size, int) else None for size in sizes])
+        return _padded_windows(steps, known, _explicit_paddings(call, padding, axes))
     except ValueError as error:
         call.fail(str(error))
 
 
-@lru_cache(maxsize=1024)
-def _same_window(
-    kernel: int, stride: int, dilation: int, rest: int | None, least: int | None
-) -> Window:
-    extent = _extent(kernel, stride, dilation)
-    before, total = _same_padding(extent, stride, rest, least)
-    return Window(kernel, stride, before, total, dilation)
+def _explicit_paddings(
+    call: Call, padding: str, axes: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    if padding == "EXPLICIT":
+        listed = call.attribute("explicit_paddings", [])
+        if len(listed) < 2 * max(axes) + 2:
+            call.fail("has EXPLICIT padding but no explicit_paddings for each axis")
+        return tuple((listed[2 * axis], listed[2 * axis + 1]) for axis in axes)
+    if padding != "VALID":
+        call.fail(f"has padding {padding!r}; SAME, VALID or EXPLICIT are known")
+    return ((0, 0),) * len(axes)
+
+
+_Steps = tuple[tuple[int, int, int], ...]
+"""Kernel, stride and dilation of each axis."""
 
 
 @lru_cache(maxsize=1024)
-def _padded_window(
-    kernel: int, stride: int, dilation: int, size: int | None, pads: tuple[int, int]
-) -> Window:
-    extent = _extent(kernel, stride, dilation)
-    if size is not None and size + sum(pads) < extent:
-        raise ValueError(
-            f"makes the feature map vanish: its input has {size} positions on an axis, "
-            f"its kernel spans {extent}"
-        )
-    return Window(kernel, stride, pads[0], sum(pads), dilation)
+def _same_windows(
+    steps: _Steps, rests: tuple[int | None, ...], least: int | None
+) -> tuple[Window, ...]:
+    found = []
+    for (kernel, stride, dilation), rest in zip(steps, rests, strict=True):
+        extent = _extent(kernel, stride, dilation)
+        before, total = _same_padding(extent, stride, rest, least)
+        found.append(Window(kernel, stride, before, total, dilation))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _padded_windows(
+    steps: _Steps, sizes: tuple[int | None, ...], pads: tuple[tuple[int, int], ...]
+) -> tuple[Window, ...]:
+    found = []
+    for (kernel, stride, dilation), size, pair in zip(steps, sizes, pads, strict=True):
+        extent = _extent(kernel, stride, dilation)
+        if size is not None and size + sum(pair) < extent:
+            raise ValueError(
+                f"makes the feature map vanish: its input has {size} positions on an "
+                f"axis, its kernel spans {extent}"
+            )
+        found.append(Window(kernel, stride, pair[0], sum(pair), dilation))
+    return tuple(found)
 
 
 def _extent(kernel: int, stride: int, dilation: int) -> int:
@@ -140,21 +160,24 @@ def _extent(kernel: int, stride: int, dilation: int) -> int:
     return dilation * (kernel - 1) + 1
 
 
+@lru_cache(maxsize=1024)
+def _keeps_size(w: Window) -> bool:
+    return w.stride == 1 and w.total_padding == w.extent - 1
+
+
 def output_size(call: Call, size: Size, w: Window) -> Size:
     """The size of a map after a window has slid over one of ``size``."""
-    if w.stride == 1 and w.total_padding == w.extent - 1:
-        return size
     if call.attribute("padding", "VALID") == "SAME":
         return ceiling_division(size, w.stride)
     assert w.total_padding is not None
-    return ceiling_division(size + w.total_padding - w.extent + 1, w.stride)
+    return ceiling_division(size + (w.total_padding - w.extent + 1), w.stride)
 
 
 def _per_axis(call: Call, name: str, axes: Sequence[int], rank: int) -> list[int]:
     values = call.attribute(name) or [1] * rank
     if len(values) != rank:
         call.fail(f"has {len(values)} {name} for an input of rank {rank}")
-    return [int(values[axis]) for axis in axes]
+    return list(map(values.__getitem__, axes))
 
 
 MakeMap = Callable[[int, int, int, int], AxisMap]
@@ -230,19 +253,9 @@ class _Family:
         kernel = self.kernel(call, axes)
         strides = self.strides(call, axes, len(shape))
         dilations = self.dilations(call, axes, len(shape))
-        windows = tuple(
-            [
-                window(
-                    call,
-                    kernel[i],
-                    strides[i],
-                    dilations[i],
-                    shape[axis],
-                    axis,
-                    self.least_padding,
-                )
-                for i, axis in enumerate(axes)
-            ]
+        sizes = [shape[axis] for axis in axes]
+        windows = sliding_windows(
+            call, axes, sizes, kernel, strides, dilations, self.least_padding
         )
         return _Placed(shape, axes, windows)
 
@@ -255,17 +268,17 @@ class _Family:
     def relations(self, call: Call, output: int) -> Relations:
         shape, axes, windows = self.placed(call)
         data = _sliding(call, len(shape), axes, windows, convolution)
-        return [data, *(call.all_of(i) for i in range(1, len(call)))]
+        return [data, *[ALL] * (len(call) - 1)]
 
     def shapes(self, call: Call) -> Sequence[Shape]:
         below, axes, windows = self.placed(call)
         shape = list(below)
         for axis, w in zip(axes, windows, strict=True):
-            shape[axis] = output_size(call, shape[axis], w)
+            if not _keeps_size(w):
+                shape[axis] = output_size(call, shape[axis], w)
         channel = self.channels(call)
         if channel is not None and len(shape) == self.rank:
-            first = (call.attribute("data_format") or "NHWC").startswith("NC")
-            shape[1 if first else -1] = channel
+            shape[-1 if axes[0] == 1 else 1] = channel
         return [tuple(shape)]
 
     def channels(self, call: Call) -> Size | None:
