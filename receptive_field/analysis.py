@@ -184,9 +184,10 @@ def _collect(scope: Scope, order: Iterable[int], fixed: Collection[int]) -> None
     start, carries, graph = scope.input[0], scope.carries, scope.graph
     inputs, nodes = graph.inputs, graph.nodes
     for index in order:
-        for tensor in inputs[index] if index != start else ():
-            if carries[tensor[0]] and scope.has(tensor):
-                if index not in fixed and not _cuts(nodes[index]):
+        for read, _ in inputs[index] if index != start else ():
+            if carries[read]:  # Of most nodes, weights, this is true of no input.
+                cut = index in fixed or _cuts(nodes[index])
+                if not cut and scope.edges(index):
                     carries[index] = 1
                     scope.order.append(index)
                 break
@@ -459,19 +460,25 @@ def upstream(scope: Scope, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
 def _becomes_global(
     before: Relation, after: Paths | None, spatial: Sequence[int]
 ) -> bool:
-    return after is not None and any(
-        needs_everything(after, axis) and not needs_everything(before, axis)
-        for axis in spatial
-    )
+    if after is None:
+        return False
+    for axis in spatial:
+        if needs_everything(after, axis) and not needs_everything(before, axis):
+            return True
+    return False
 
 
 def _outputs_wanted(scope: Scope, asked: Iterable[Tensor]) -> dict[int, list[Tensor]]:
     """For each node of which more than the first output is wanted: all that are."""
     read: dict[int, set[int]] = {}
-    edges = (tensor for index in scope.order for _, tensor in scope.edges(index))
-    for below, number in itertools.chain(asked, edges):
+    tensors = set(asked)
+    for index in scope.order:
+        for _, tensor in scope.edges(index):
+            if tensor[1]:
+                tensors.add(tensor)
+    for index, number in tensors:
         if number:
-            read.setdefault(below, {0}).add(number)
+            read.setdefault(index, {0}).add(number)
     return {index: [(index, k) for k in sorted(ks)] for index, ks in read.items()}
 
 

@@ -206,6 +206,10 @@ def _classic(strands: tuple[Strand, ...]) -> Periodic | None:
     return strand if finite else None
 
 
+def _has_everything(strands: tuple[Strand, ...]) -> bool:
+    return any(type(s) is Periodic and s.windows == (EVERYTHING,) for s in strands)
+
+
 class AxisMap:
     """For every position of one axis, the interval of another that it depends on.
 
@@ -217,7 +221,7 @@ class AxisMap:
     (17, 23)
     """
 
-    __slots__ = ("_has_empty", "_hash", "aligned", "classic", "strands")
+    __slots__ = ("_has_empty", "_hash", "aligned", "classic", "is_global", "strands")
 
     strands: tuple[Strand, ...]
     aligned: bool | None
@@ -229,6 +233,8 @@ class AxisMap:
         self.aligned = aligned
         self.classic = _classic(strands)
         """The only strand, if it is as in every layer of a classic network."""
+        self.is_global = self.classic is None and _has_everything(strands)
+        """Whether every position depends on the whole axis."""
         self._hash: int | None = None
         self._has_empty: bool | None = None
 
@@ -287,14 +293,6 @@ class AxisMap:
     def is_none(self) -> bool:
         """Whether no position depends on anything."""
         return not self.strands
-
-    @property
-    def is_global(self) -> bool:
-        """Whether every position depends on the whole axis."""
-        for strand in self.strands:
-            if type(strand) is Periodic and strand.windows == (EVERYTHING,):
-                return True
-        return False
 
     @property
     def is_floating(self) -> bool:

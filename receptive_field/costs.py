@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import Any
 
 from receptive_field.errors import (
@@ -14,6 +14,7 @@ from receptive_field.errors import (
     nearest,
 )
 from receptive_field.graph.graph import Graph, Node, Tensor, topological_order
+from receptive_field.graph.sizes import Symbolic
 from receptive_field.inference import Inference
 from receptive_field.layout import Resolution
 from receptive_field.ops import Call, rule_of
@@ -50,6 +51,7 @@ class Cost:
 
 
 FREE = Cost()
+_PARTS = [attrgetter(part.name) for part in fields(Cost)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ def node_costs(
             missing.setdefault(node.op, []).append(node.name)
         elif op.flops is not None and not missing:
             flops = op.flops(Call(node, inference))
-            if not all(isinstance(n, (int, Fraction)) or n is None for n in flops):
+            if Symbolic in map(type, flops):
                 raise _unknown(node)
             total, products, profiled = flops
             by_node[index] = Cost(total, products, int(profiled or 0))  # type: ignore[arg-type]
@@ -203,15 +205,16 @@ def totals(
     needed_by = [0] * len(graph)  # Bit i: output i needs the node.
     for bit, (index, _) in enumerate(outputs):
         needed_by[index] |= 1 << bit
-    groups: dict[int, Cost] = {}
+    groups: dict[int, list[Cost]] = {}
     for index in reversed(order):
         bits = needed_by[index]
         for below, _ in graph.inputs[index]:
             needed_by[below] |= bits
         if index in by_node:
-            groups[bits] = groups.get(bits, FREE) + by_node[index]
+            groups.setdefault(bits, []).append(by_node[index])
+    together = {bits: _sum(costs) for bits, costs in groups.items()}
     return [
-        _sum(cost for bits, cost in groups.items() if bits >> bit & 1)
+        _sum(cost for bits, cost in together.items() if bits >> bit & 1)
         for bit in range(len(outputs))
     ]
 
@@ -311,7 +314,8 @@ def _by_layer(
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:
-    return sum(costs, start=FREE)
+    added = list(costs)
+    return Cost(*(sum(map(part, added)) for part in _PARTS))
 
 
 __all__ = ["Cost", "Costs", "compute_costs"]

@@ -98,16 +98,10 @@ class Inference:
         inputs_of: Callable[[int], Sequence[int]],
     ) -> None:
         """Computes for a node after all that it builds upon."""
-        if not inputs_of(index):
-            known[index] = compute(index)
-            return
         stack, opened = [index], set[int]()
         while stack:
             current = stack[-1]
-            if current in known:
-                stack.pop()
-                continue
-            if current not in opened:
+            if current not in known and current not in opened:
                 waiting = inputs_of(current)
                 if waiting:
                     opened.add(current)
@@ -117,7 +111,8 @@ class Inference:
                         else:
                             stack.append(below)
                     continue
-            known[current] = compute(current)
+            if current not in known:
+                known[current] = compute(current)
             stack.pop()
 
     def _op(self, index: int) -> Op | None:

@@ -196,6 +196,11 @@ def _placed(
     return local([maps.get(a, None if a else IDENTITY) for a in range(rank)])
 
 
+@lru_cache(maxsize=1024)
+def _paddings_are_known(windows: tuple[Window, ...]) -> bool:
+    return all(w.padding is not None for w in windows)
+
+
 def _sliding(
     call: Call,
     rank: int,
@@ -205,7 +210,7 @@ def _sliding(
 ) -> Relation:
     """The same, with offsets that may be unknown."""
     placed = _placed(rank, axes, windows, make)
-    if all(w.padding is not None for w in windows):
+    if _paddings_are_known(windows):
         return placed
     found = list(placed.axes)
     for axis, w in zip(axes, windows, strict=True):
