@@ -61,6 +61,8 @@ class Scope:
     carries: bytearray
     """For each node of the graph whether it is in `order`, or the input."""
     stop_propagation: tuple[str, ...] = ()
+    needed: Sequence[int] = ()
+    """All that the outputs are computed from, behind the input nothing, in order."""
     loops: dict[int, int] = field(default_factory=dict)
     """Where in `order` nodes that depend on each other start -> where they end."""
     cycle: set[int] = field(default_factory=set)
@@ -167,7 +169,8 @@ def find_scope(
     prefixes = tuple(stop_propagation)
 
     def carriers(fixed: Collection[int]) -> Scope:
-        scope = Scope(graph, input_tensor, [], bytearray(len(graph)), prefixes)
+        carries = bytearray(len(graph))
+        scope = Scope(graph, input_tensor, [], carries, prefixes, order)
         scope.carries[input_tensor[0]] = 1
         if closing:
             _collect_with_loops(scope, order, closing, fixed)

@@ -144,7 +144,13 @@ def compute_costs(
     """
     loaded = load(model, signature)
     outputs, inference = _prepared(loaded, output, input, input_resolution)
-    order, by_node = node_costs(loaded.graph, outputs, inference)
+    order, closing = topological_order(loaded.graph, [t[0] for t in outputs])
+    if closing:
+        raise GraphError(
+            f"the cost of a loop depends on how many rounds it runs, which the graph "
+            f"does not say: {loaded.graph.nodes[closing[0][0]].name!r}."
+        )
+    by_node = node_costs(loaded.graph, order, inference)
     frozen = not loaded.layers  # A Keras model has all its weights in variables.
     for index, size in _weights(loaded.graph, order, inference, frozen).items():
         by_node[index] = replace(by_node.get(index, FREE), parameters=size)
@@ -162,16 +168,9 @@ def compute_costs(
 
 
 def node_costs(
-    graph: Graph, outputs: Sequence[Tensor], inference: Inference
-) -> tuple[list[int], dict[int, Cost]]:
-    """The nodes that outputs are computed from, in topological order, and what those
-    cost that compute something."""
-    order, closing = topological_order(graph, [tensor[0] for tensor in outputs])
-    if closing:
-        raise GraphError(
-            f"the cost of a loop depends on how many rounds it runs, which the graph "
-            f"does not say: {graph.nodes[closing[0][0]].name!r}."
-        )
+    graph: Graph, order: Iterable[int], inference: Inference
+) -> dict[int, Cost]:
+    """What those nodes of the order cost that compute something."""
     missing: dict[str, list[str]] = {}
     by_node: dict[int, Cost] = {}
     for index in order:
@@ -187,7 +186,7 @@ def node_costs(
             by_node[index] = Cost(total, products, int(profiled or 0))  # type: ignore[arg-type]
     if missing:
         raise UnsupportedOpsError(missing)
-    return order, by_node
+    return by_node
 
 
 def totals(
@@ -199,7 +198,8 @@ def totals(
     """For each output, the cost of all that it is computed from.
 
     Args:
-      graph, order, by_node: as in and from `node_costs`.
+      graph, by_node: as in and from `node_costs`.
+      order: all that the outputs are computed from, in topological order.
       outputs: some of the nodes in the order.
     """
     needed_by = [0] * len(graph)  # Bit i: output i needs the node.

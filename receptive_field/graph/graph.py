@@ -46,6 +46,7 @@ class Node:
         "stated",
     )
 
+    name: str
     inputs: tuple[Tensor, ...]
     """The tensors that this node reads, looked up when somebody asks; control inputs
     are left out. GraphError, if an input names a node that is not in the graph."""
@@ -55,7 +56,6 @@ class Node:
         self.index = index
         self.definition = definition
         self.frame = frame
-        self.name: str = frame.scope + definition.name
         self.op: str = definition.op
         self.attributes: dict[str, Any] = {}
         """What rules have read of the attributes, as plain values."""
@@ -67,10 +67,13 @@ class Node:
 
     def __getattr__(self, name: str) -> Any:
         # Python comes here for what is not set yet.
-        if name != "inputs":
+        if name == "inputs":
+            self.inputs = self.graph.inputs[self.index]
+        elif name == "name":
+            self.name = self.frame.scope + self.definition.name
+        else:
             raise AttributeError(name)
-        self.inputs = self.graph.inputs[self.index]
-        return self.inputs
+        return getattr(self, name)
 
     def read(self, inputs: Iterable[Tensor]) -> None:
         """Makes the node read other tensors than the graph says."""

@@ -156,8 +156,14 @@ class Call:
             value = known[name]
         else:
             found = self.node.definition.attr.get(name)
-            value = known[name] = _ABSENT if found is None else plain(found)
+            value = known[name] = _ABSENT if found is None else _plain_once(found)
         return default if value is _ABSENT else value
+
+    def tensor(self, name: str) -> Any:
+        """An attribute that is a tensor, as the message that holds it; None if it is
+        not there."""
+        found = self.node.definition.attr.get(name)
+        return found.tensor if found is not None and found.HasField("tensor") else None
 
     def name(self, number: int) -> str:
         """The name of an input tensor."""
@@ -192,6 +198,25 @@ class Call:
           GraphError: always.
         """
         raise GraphError(f"{self.node.op} node {self.node.name!r} {reason}.")
+
+
+_SEEN: dict[bytes, Any] = {}
+"""What attributes hold, by their bytes: those of most nodes are alike."""
+
+MOST_SEEN = 1 << 14
+_PLAIN = (str, int, float, tuple)
+
+
+def _plain_once(attribute: Any) -> Any:
+    content = attribute.SerializeToString()
+    if content in _SEEN:
+        return _SEEN[content]
+    value = plain(attribute)
+    parts = value if isinstance(value, list) else [value]
+    # Messages would keep their graph alive.
+    if len(_SEEN) < MOST_SEEN and all(isinstance(p, _PLAIN) for p in parts):
+        _SEEN[content] = value
+    return value
 
 
 def plain(attribute: Any) -> Any:

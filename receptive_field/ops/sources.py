@@ -59,7 +59,7 @@ def _placeholder(call: Call) -> Sequence[Shape]:
 
 
 def _constant_shape(call: Call) -> Sequence[Shape]:
-    tensor = call.attribute("value")
+    tensor = call.tensor("value")
     if tensor is None:
         call.fail("has no value")
     return [tuple(dim.size for dim in tensor.tensor_shape.dim)]
@@ -88,7 +88,7 @@ def most_values(dtype: int) -> int:
 
 
 def _constant_numbers(call: Call) -> Sequence[Any] | None:
-    tensor = call.attribute("value")
+    tensor = call.tensor("value")
     sizes = [dim.size for dim in tensor.tensor_shape.dim]
     count = math.prod(sizes)
     if tensor.dtype not in _TYPES or count > most_values(tensor.dtype):
@@ -110,7 +110,7 @@ def _constant_value(call: Call) -> Sequence[Value]:
     numbers = _constant_numbers(call)
     if numbers is None:
         return [None]
-    tensor = call.attribute("value")
+    tensor = call.tensor("value")
     sizes = [dim.size for dim in tensor.tensor_shape.dim]
     return [np.array(numbers, dtype=_TYPES[tensor.dtype][0]).reshape(sizes)]
 
