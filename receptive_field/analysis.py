@@ -171,7 +171,7 @@ def find_scope(
     def carriers(fixed: Collection[int]) -> Scope:
         carries = bytearray(len(graph))
         scope = Scope(graph, input_tensor, [], carries, prefixes, order)
-        scope.carries[input_tensor[0]] = 1
+        carries[input_tensor[0]] = 1
         if closing:
             _collect_with_loops(scope, order, closing, fixed)
         else:

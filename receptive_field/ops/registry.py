@@ -204,6 +204,7 @@ _SEEN: dict[bytes, Any] = {}
 """What attributes hold, by their bytes: those of most nodes are alike."""
 
 MOST_SEEN = 1 << 14
+LARGEST_SEEN = 256
 _PLAIN = (str, int, float, tuple)
 
 
@@ -212,10 +213,10 @@ def _plain_once(attribute: Any) -> Any:
     if content in _SEEN:
         return _SEEN[content]
     value = plain(attribute)
-    parts = value if isinstance(value, list) else [value]
-    # Messages would keep their graph alive.
-    if len(_SEEN) < MOST_SEEN and all(isinstance(p, _PLAIN) for p in parts):
-        _SEEN[content] = value
+    if len(_SEEN) < MOST_SEEN and len(content) <= LARGEST_SEEN:
+        parts = value if isinstance(value, list) else [value]
+        if all(isinstance(part, _PLAIN) for part in parts):  # No part of a graph.
+            _SEEN[content] = value
     return value
 
 
