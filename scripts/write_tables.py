@@ -184,6 +184,7 @@ COLUMNS = ("RF size", "effective stride", "effective padding")
 def counted_additions(table: Path) -> list[dict[str, str]]:
     """The rows in which today's profiler counts AddV2, with what that amounts to."""
     from receptive_field.costs import node_costs, totals
+    from receptive_field.graph.graph import topological_order
     from receptive_field.inference import Inference
     from receptive_field.sources import load
 
@@ -197,7 +198,8 @@ def counted_additions(table: Path) -> list[dict[str, str]]:
         built = zoo.build(name, [int(resolution)] * 2)
         graph = load(built.graph).graph
         outputs = [graph.tensor(built.end_points[row["end_point"]]) for row in some]
-        order, costs = node_costs(graph, outputs, Inference(graph))
+        order, _ = topological_order(graph, [tensor[0] for tensor in outputs])
+        costs = node_costs(graph, order, Inference(graph))
         added = {i: c for i, c in costs.items() if graph.nodes[i].op == "AddV2"}
         both = (totals(graph, order, counted, outputs) for counted in (costs, added))
         for row, today, additions in zip(some, *both, strict=True):
