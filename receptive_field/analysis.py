@@ -463,7 +463,7 @@ def upstream(scope: Scope, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
 def _becomes_global(
     before: Relation, after: Paths | None, spatial: Sequence[int]
 ) -> bool:
-    if after is None:
+    if after is None or after is before:
         return False
     for axis in spatial:
         if needs_everything(after, axis) and not needs_everything(before, axis):

@@ -175,20 +175,25 @@ class Floating(NamedTuple):
     compared.
     """
 
-    rate: Fraction
+    rate: Fraction | int
     first: int
-    reach: Fraction
+    reach: Fraction | int
     unknowns: Unknowns
     gap: Bound = 1
     exact: bool = True
 
     def extent(self, count: int) -> int:
         """How many positions ``count`` neighbouring ones depend on together."""
-        return math.floor((count - 1) * abs(self.rate) + self.reach)
+        rate = max(self.rate, -self.rate)
+        return math.floor((count - 1) * rate + self.reach)
 
-    def is_linear(self) -> bool:
-        """Whether all positions have intervals of one size at an integer stride."""
-        return self.rate > 0 and self.rate.denominator == self.reach.denominator == 1
+    def standing(self) -> Periodic | None:
+        """The strand where all unknowns are zero, if it is as in a classic network: all
+        positions have intervals of one size at an integer stride."""
+        if self.rate <= 0 or self.rate.denominator * self.reach.denominator > 1:
+            return None
+        last = self.first + int(self.reach) - 1
+        return Periodic(int(self.rate), ((self.first, last),), self.gap, self.exact)
 
 
 Strand = Periodic | Table | Floating
@@ -207,7 +212,10 @@ def _classic(strands: tuple[Strand, ...]) -> Periodic | None:
 
 
 def _has_everything(strands: tuple[Strand, ...]) -> bool:
-    return any(type(s) is Periodic and s.windows == (EVERYTHING,) for s in strands)
+    for strand in strands:
+        if type(strand) is Periodic and strand.windows == (EVERYTHING,):
+            return True
+    return False
 
 
 class AxisMap:
@@ -302,7 +310,8 @@ class AxisMap:
     @property
     def rates(self) -> tuple[Fraction, ...]:
         """The different advances per position, ascending; tables have none."""
-        return tuple(sorted({s.rate for s in self.strands if not isinstance(s, Table)}))
+        strands = (s for s in self.strands if not isinstance(s, Table))
+        return tuple(sorted({Fraction(s.rate) for s in strands}))
 
     def then(self, other: AxisMap) -> AxisMap:
         """The map of two steps: this one, then ``other`` from where it arrives."""
@@ -650,10 +659,12 @@ GLOBAL = AxisMap((Periodic(0, (EVERYTHING,)),))
 
 def _then(first: AxisMap, second: AxisMap) -> AxisMap:
     if len(first.strands) == 1 and len(second.strands) == 1:
-        strands = _composed(first.strands[0], second.strands[0]).strands
-        if not strands:
+        composed = _composed(first.strands[0], second.strands[0])
+        if not composed.strands:
             return NONE
-        return AxisMap(strands, _all_aligned((first.aligned, second.aligned)))
+        aligned = _all_aligned((first.aligned, second.aligned))
+        same = composed.aligned is aligned
+        return composed if same else AxisMap(composed.strands, aligned)
     whole = NONE
     for one in first.strands:
         for two in second.strands:
@@ -688,6 +699,10 @@ def _classic_step(one: Periodic, two: Periodic) -> Periodic:
 
 
 def _composed(one: Strand, two: Strand) -> AxisMap:
+    first, second = _standing(one), _standing(two)
+    if first is not None and second is not None:
+        unknowns = _sum(_unknowns(one), _unknowns(two), second.advance)
+        return _moved_by(_classic_then(first, second), unknowns)
     if isinstance(one, Floating):
         return _floating_then(one, two)
     if isinstance(two, Floating):
@@ -756,24 +771,39 @@ def _has_finite_windows(strand: Periodic) -> bool:
 
 def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
     """Both steps; ``through`` is what was floated, for the name of the unknown."""
-    reach = (one.reach - 1) * abs(two.rate) + two.reach
+    reach = (one.reach - 1) * max(two.rate, -two.rate) + two.reach
     rate = one.rate * two.rate
     exact = one.exact and two.exact
-    if not (one.is_linear() and two.is_linear()):
-        unknowns: Unknowns = frozenset({((one, two, through), 1)})
-        return AxisMap((Floating(rate, 0, reach, unknowns, INFINITY, exact),))
-    stride = two.rate.numerator
-    gap: Bound = two.gap
-    if one.reach > 1:
-        gap = INFINITY
-        if one.gap != INFINITY:
-            gap = max(two.gap, one.gap * stride - (two.reach.numerator - 1))
-    factors: dict[Hashable, int] = dict(two.unknowns)
-    for unknown, factor in one.unknowns:
+    unknowns: Unknowns = frozenset({((one, two, through), 1)})
+    return AxisMap((Floating(rate, 0, reach, unknowns, INFINITY, exact),))
+
+
+def _standing(strand: Strand) -> Periodic | None:
+    if type(strand) is Floating:
+        return strand.standing()
+    return _classic((strand,))
+
+
+def _unknowns(strand: Strand) -> Unknowns:
+    return strand.unknowns if type(strand) is Floating else frozenset()
+
+
+def _sum(one: Unknowns, two: Unknowns, stride: int) -> Unknowns:
+    """What is unknown of two steps, the second of which has this stride."""
+    if not one:
+        return two
+    factors: dict[Hashable, int] = dict(two)
+    for unknown, factor in one:
         factors[unknown] = factors.get(unknown, 0) + factor * stride
-    first = one.first * stride + two.first
-    unknowns = frozenset(factors.items())
-    return AxisMap((Floating(rate, first, reach, unknowns, gap, exact),))
+    return frozenset(factors.items())
+
+
+def _moved_by(classic: AxisMap, unknowns: Unknowns) -> AxisMap:
+    """A map as in a classic network, moved by what is unknown."""
+    if not unknowns:
+        return classic
+    (strand,) = classic.strands
+    return AxisMap((_floated(strand)._replace(unknowns=unknowns),), classic.aligned)
 
 
 def _floated(strand: Strand) -> Floating:
@@ -781,18 +811,21 @@ def _floated(strand: Strand) -> Floating:
     if isinstance(strand, Floating):
         return strand
     assert isinstance(strand, Periodic)
-    period, rate = len(strand.windows), abs(strand.rate)
-    first, last = cast("Window", strand.windows[0]) if period == 1 else (0, 0)
-    reach = Fraction(last - first + 1)
-    for u in range(period if period > 1 else 0):
+    advance, windows, gap, exact = strand
+    period = len(windows)
+    if period == 1:
+        first, last = cast("Window", windows[0])
+        reach = int(last) - int(first) + 1
+        return Floating(advance, int(first), reach, frozenset(), gap, exact)
+    spread: Fraction | int = 1
+    for u in range(period):
         for step in range(period + 1):
             span = strand.span(u, u + step)
             if span is not None:
-                extent = Fraction(int(span[1]) - int(span[0]) + 1)
-                reach = max(reach, extent - step * rate)
-    unknowns: Unknowns = frozenset({(strand, 1)} if period > 1 else ())
-    exact = strand.exact and period == 1
-    return Floating(strand.rate, int(first), reach, unknowns, strand.gap, exact)
+                extent = int(span[1]) - int(span[0]) + 1
+                spread = max(spread, extent - step * abs(strand.rate))
+    unknowns: Unknowns = frozenset({(strand, 1)})
+    return Floating(strand.rate, 0, spread, unknowns, gap, exact=False)
 
 
 def _keeps_ends(one: Periodic | Table, two: Periodic | Table) -> bool:
@@ -860,11 +893,19 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
     if one.is_global or two.is_global:
         exact = any(m.exact for m in (one, two) if m.is_global)
         return GLOBAL if exact else constant(*EVERYTHING, exact=False)
-    first, second = one.classic, two.classic
-    if first is not None and second is not None and first.advance == second.advance:
-        return _classic_union(first, second, one.aligned, two.aligned)
+    if len(one.strands) == len(two.strands) == 1:
+        first, second = _standing(one.strands[0]), _standing(two.strands[0])
+        unknowns = _unknowns(one.strands[0])
+        if (
+            first is not None
+            and second is not None
+            and first.advance == second.advance
+            and unknowns == _unknowns(two.strands[0])
+        ):
+            met = _classic_union(first, second, one.aligned, two.aligned)
+            return _moved_by(met, unknowns)
     aligned = _all_aligned((one.aligned, two.aligned, _is_aligned(one, two)))
-    merged: dict[tuple[bool, Fraction], Strand] = {
+    merged: dict[tuple[bool, Fraction | int], Strand] = {
         _key(strand): strand for strand in one.strands
     }
     for strand in two.strands:
@@ -885,10 +926,10 @@ def _classic_union(one: Periodic, two: Periodic, *aligned: bool | None) -> AxisM
     return AxisMap((_merged(one, two),), _all_aligned((*aligned, meet)))
 
 
-def _key(strand: Strand) -> tuple[bool, Fraction]:
+def _key(strand: Strand) -> tuple[bool, Fraction | int]:
     """Strands of one key can merge: those of one rate, and all tables."""
     if isinstance(strand, Table):
-        return True, Fraction(0)
+        return True, 0
     return False, strand.rate
 
 
@@ -917,21 +958,15 @@ def _merged(one: Strand, two: Strand) -> Strand:
 
 def _floating_united(one: Floating, two: Floating) -> Floating:
     """Both, compared if they have the same unknowns, else the larger of them."""
-    if one.unknowns == two.unknowns and one.is_linear() and two.is_linear():
-        a, b = (
-            Periodic(0, ((f.first, f.first + f.reach.numerator - 1),), f.gap, f.exact)
-            for f in (one, two)
-        )
-        (window,), gap, exact = _merged_windows(a, b, range(1))
-        first, last = cast("Window", window)
-        reach = Fraction(int(last) - int(first) + 1)
-        return Floating(one.rate, int(first), reach, one.unknowns, gap, exact)
+    a, b = one.standing(), two.standing()
+    if one.unknowns == two.unknowns and a is not None and b is not None:
+        return _floated(_merged(a, b))._replace(unknowns=one.unknowns)
     if one == two:
         return one
     either = frozenset[Any]().union(*map(_alternatives, (one, two)))
     gap = max(one.gap, two.gap)
-    reach = max(one.reach, two.reach)
-    return Floating(one.rate, 0, reach, frozenset({(either, 1)}), gap, exact=False)
+    widest = max(one.reach, two.reach)
+    return Floating(one.rate, 0, widest, frozenset({(either, 1)}), gap, exact=False)
 
 
 def _alternatives(strand: Floating) -> frozenset[Any]:
@@ -1002,16 +1037,17 @@ def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
 
 
 def _is_floating_aligned(one: AxisMap, two: AxisMap) -> bool | None:
-    if one.rates != two.rates:
-        return False
     if any(len(m.strands) > 1 or isinstance(m.strands[0], Table) for m in (one, two)):
-        return None
+        return None if one.rates == two.rates else False
     first, second = _floated(one.strands[0]), _floated(two.strands[0])
+    if first.rate != second.rate:
+        return False
     if first.unknowns != second.unknowns:
         return None
-    if not (first.is_linear() and second.is_linear()):
+    a, b = first.standing(), second.standing()
+    if a is None or b is None:
         return True if first == second else None
-    return 2 * first.first + first.reach == 2 * second.first + second.reach
+    return _same_centre(a.windows[0], b.windows[0])
 
 
 def _local_strand(axis_map: AxisMap) -> Periodic | Table | None:

@@ -17,7 +17,7 @@ from receptive_field.graph.graph import Graph, Node, Tensor, topological_order
 from receptive_field.graph.sizes import Symbolic
 from receptive_field.inference import Inference
 from receptive_field.layout import Resolution
-from receptive_field.ops import Call, rule_of
+from receptive_field.ops import Call, rule_at
 from receptive_field.question import Options, Question
 from receptive_field.sources import load
 from receptive_field.sources.model import Model
@@ -174,11 +174,12 @@ def node_costs(
     missing: dict[str, list[str]] = {}
     by_node: dict[int, Cost] = {}
     for index in order:
-        node = graph.nodes[index]
-        op = rule_of(node)
+        op = rule_at(graph, index)
         if op is None:
+            node = graph.nodes[index]
             missing.setdefault(node.op, []).append(node.name)
         elif op.flops is not None and not missing:
+            node = graph.nodes[index]
             flops = op.flops(Call(node, inference))
             if Symbolic in map(type, flops):
                 raise _unknown(node)
@@ -268,10 +269,10 @@ def _weights(
     variables: dict[Tensor, tuple[int, int]] = {}
     constants: dict[Tensor, tuple[int, int]] = {}
     for index in sorted(order):  # The first reader, as the graph lists them.
-        node = graph.nodes[index]
-        op = rule_of(node)
+        op = rule_at(graph, index)
         if op is None or op.weights is None:
             continue
+        node = graph.nodes[index]
         size = op.weights(Call(node, inference))
         if not isinstance(size, int):
             raise GraphError(
@@ -279,7 +280,7 @@ def _weights(
                 "known. Save the graph with shapes (as_graph_def(add_shapes=True))."
             )
         source = _behind(graph, node.inputs[0] if node.inputs else (index, 0))
-        below = rule_of(graph.nodes[source[0]])
+        below = rule_at(graph, source[0])
         constant = below is not None and below.values is not None
         (constants if constant else variables).setdefault(source, (index, size))
     found = variables or (constants if frozen else {})

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.sizes import Size
-from receptive_field.ops import Call, Op, rule_of
+from receptive_field.ops import Call, Op, rule_at
 from receptive_field.ops.registry import Shape, Value, exact, first_shape, unknown_shape
 from receptive_field.ops.sources import named_shape
 
@@ -61,7 +61,7 @@ class Inference:
 
     def output_count(self, index: int) -> int | None:
         """How many outputs a node has; None if its op has no rule."""
-        if self._op(index) is None:
+        if rule_at(self.graph, index) is None:
             return None
         self.shape((index, 0))
         return len(self._shapes[index]) if index in self._shapes else None
@@ -78,7 +78,7 @@ class Inference:
         """The constant value of a tensor as a flat list, or None if it has none."""
         if tensor not in self._integers:
             index = tensor[0]
-            op = self._op(index)
+            op = rule_at(self.graph, index)
             numbers: Sequence[Any] | None
             if op is not None and op.numbers is not None:
                 numbers = op.numbers(Call(self.graph.nodes[index], self))
@@ -94,15 +94,16 @@ class Inference:
         self,
         known: dict[int, Sequence[T]],
         index: int,
-        compute: Callable[[int], Sequence[T]],
-        inputs_of: Callable[[int], Sequence[int]],
+        compute: Callable[[int, Op | None], Sequence[T]],
+        inputs_of: Callable[[int, Op | None], Sequence[int]],
     ) -> None:
         """Computes for a node after all that it builds upon."""
         stack, opened = [index], set[int]()
         while stack:
             current = stack[-1]
+            op = rule_at(self.graph, current)
             if current not in known and current not in opened:
-                waiting = inputs_of(current)
+                waiting = inputs_of(current, op)
                 if waiting:
                     opened.add(current)
                     for below in waiting:
@@ -112,40 +113,34 @@ class Inference:
                             stack.append(below)
                     continue
             if current not in known:
-                known[current] = compute(current)
+                known[current] = compute(current, op)
             stack.pop()
 
-    def _op(self, index: int) -> Op | None:
-        return rule_of(self.graph.nodes[index])
-
-    def _shape_inputs(self, index: int) -> list[int]:
+    def _shape_inputs(self, index: int, op: Op | None) -> list[int]:
         """The nodes whose shapes have to be known before."""
         inputs = self.graph.inputs[index]
-        if not inputs:
-            return []
-        op = rule_of(self.graph.nodes[index])
-        if op is None or op.shapes is unknown_shape:
+        if not inputs or op is None or op.shapes is unknown_shape:
             return []
         if op.shapes is first_shape or op.shapes_by_first:
             inputs = inputs[:1]
         known, given = self._shapes, self._given
         return [t[0] for t in inputs if t[0] not in known and t not in given]
 
-    def _compute_shapes(self, index: int) -> Sequence[Shape]:
-        node = self.graph.nodes[index]
-        op = rule_of(node)
+    def _compute_shapes(self, index: int, op: Op | None) -> Sequence[Shape]:
         shapes: Sequence[Shape]
         if op is None:
             shapes = [None]
         elif op.shapes is first_shape and self.graph.inputs[index]:
             shapes = [self.shape(self.graph.inputs[index][0])]
         else:
-            shapes = op.shapes(Call(node, self))
+            shapes = op.shapes(Call(self.graph.nodes[index], self))
         if None in shapes:
-            shapes = self._with_recorded(index, shapes)
+            shapes = self._with_recorded(index, op, shapes)
         return shapes
 
-    def _with_recorded(self, index: int, shapes: Sequence[Shape]) -> Sequence[Shape]:
+    def _with_recorded(
+        self, index: int, op: Op | None, shapes: Sequence[Shape]
+    ) -> Sequence[Shape]:
         """What is missing, from the shapes that TensorFlow recorded in the node."""
         if self._ignored and self._ignored[index]:
             return shapes
@@ -154,7 +149,6 @@ class Inference:
             return shapes  # That of the handle, not of the variable behind it.
         recorded = call.attribute("_output_shapes") or []
         found = [named_shape(call, sizes, k) for k, sizes in enumerate(recorded)]
-        op = self._op(index)
         if op is not None and op.may_be_handle:
             found = [shape or None for shape in found]
         return [
@@ -162,16 +156,14 @@ class Inference:
             for k, shape in enumerate([*shapes, *[None] * (len(found) - len(shapes))])
         ]
 
-    def _value_inputs(self, index: int) -> list[int]:
+    def _value_inputs(self, index: int, op: Op | None) -> list[int]:
         """The nodes whose values have to be known before."""
-        op = self._op(index)
         if op is None or op.values is None or op.values_need_shapes:
             return []
         known = self._values
         return [t[0] for t in self.graph.inputs[index] if t[0] not in known]
 
-    def _compute_values(self, index: int) -> Sequence[Value]:
-        op = self._op(index)
+    def _compute_values(self, index: int, op: Op | None) -> Sequence[Value]:
         if op is None or op.values is None:
             return ()
         return op.values(Call(self.graph.nodes[index], self))

@@ -213,12 +213,13 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
             for above, middle in upper.parts
             if not followed or middle in followed
         )
-    for middle, axis in lower.parts:
-        followed = followed_axes(upper.axes[middle])
-        parts.update((above, axis) for above in followed)
-        if not followed and not _is_certain(upper.axes[middle]):
+    for joined in {middle for middle, _ in lower.parts}:
+        within = {axis for middle, axis in lower.parts if middle == joined}
+        followed = followed_axes(upper.axes[joined])
+        parts.update(itertools.product(followed, within))
+        if not followed and not _is_certain(upper.axes[joined]):
             # It may be another part that is needed.
-            axes = tuple(_bounds(a) if i == axis else a for i, a in enumerate(axes))
+            axes = tuple(_bounds(a) if i in within else a for i, a in enumerate(axes))
     return Relation(axes, "", frozenset(parts), None, several)
 
 
@@ -286,14 +287,16 @@ def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
         tail = thread.tail.then(axis_map)
         return Thread(() if tail.is_none else thread.factors, tail)
     (factor,) = thread.factors
-    if factor.map is not IDENTITY and factor.via is IDENTITY and axis_map.is_split:
-        return Thread((Factor(None, factor.slot, axis_map, factor.map),))
-    composed = factor.map.then(axis_map)
+    _, slot, above, via = factor
+    if axis_map.classic is None and axis_map.is_split:
+        if above is not IDENTITY and via is IDENTITY:
+            return Thread((Factor(None, slot, axis_map, above),))
+    composed = above.then(axis_map)
     if composed.classic is not None:
-        return Thread((Factor(None, factor.slot, composed, factor.via),))
+        return Thread((Factor(None, slot, composed, via),))
     if composed.is_none:
         return Thread(())
-    return _single(factor.slot, composed, factor.via)
+    return _single(slot, composed, via)
 
 
 def _single(slot: Slot | None, axis_map: AxisMap, via: AxisMap = IDENTITY) -> Thread:
@@ -607,7 +610,10 @@ def needs_everything(relation: Relation, axis: int) -> bool:
         return False
     if not relation.axes:
         return relation is ALL or relation is ALL_BOUND
-    return any(map(_is_everything, relation.axes[axis]))
+    for thread in relation.axes[axis]:
+        if _is_everything(thread):
+            return True
+    return False
 
 
 def _thread_united(one: Thread, two: Thread) -> Thread | None:

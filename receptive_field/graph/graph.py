@@ -141,7 +141,8 @@ class Graph:
 
     def __init__(self, definitions: Sequence[Any], name: str = "graph") -> None:
         self.name = name
-        root = Frame(names={d.name: i for i, d in enumerate(definitions)})
+        names = [definition.name for definition in definitions]
+        root = Frame(names=dict(zip(names, range(len(names)), strict=True)))
         self.index_of = root.names
         self.nodes = _Nodes(self, definitions, root)
         self.inputs = _Inputs(self.nodes)
@@ -190,13 +191,18 @@ class Graph:
                 return
             yield self.nodes[index]
 
+    def op(self, index: int) -> str:
+        """The op type of a node, without making the node."""
+        nodes = self.nodes
+        found = nodes[index] if index in nodes else nodes.definitions[index]
+        name: str = found.op
+        return name
+
     def of_ops(self, *ops: str) -> Iterator[Node]:
         """The nodes of some op types, in order."""
-        nodes, definitions = self.nodes, self.nodes.definitions
         for index in range(self._count):
-            found = nodes[index] if index in nodes else definitions[index]
-            if found.op in ops:
-                yield nodes[index]
+            if self.op(index) in ops:
+                yield self.nodes[index]
 
     def node(self, name: str) -> Node:
         """The node of this name.

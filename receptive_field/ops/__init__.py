@@ -13,7 +13,15 @@ from receptive_field.ops import (
     sources,
     windows,
 )
-from receptive_field.ops.registry import OPS, Call, Op, Window, register, rule_of
+from receptive_field.ops.registry import (
+    OPS,
+    Call,
+    Op,
+    Window,
+    register,
+    rule_at,
+    rule_of,
+)
 
 __all__ = [
     "OPS",
@@ -30,6 +38,7 @@ __all__ = [
     "register",
     "reshaping",
     "resizing",
+    "rule_at",
     "rule_of",
     "sources",
     "windows",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
 from receptive_field.arrays import np
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.axes import ALL, ALL_BOUND, SAME, Relation
-from receptive_field.graph.graph import Node, Tensor
+from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.sizes import Size, Symbolic, unknown
 
 Shape = tuple[Size, ...] | None
@@ -359,6 +359,12 @@ OPS: dict[str, Op] = {}
 def rule_of(node: Node) -> Op | None:
     """The rules of a node: those stated for it by hand, or those of its op type."""
     return node.stated or OPS.get(node.op)
+
+
+def rule_at(graph: Graph, index: int) -> Op | None:
+    """The rules of the node of this index, which need not be made for it."""
+    node = graph.nodes.get(index)  # A rule can only be stated for one that is made.
+    return OPS.get(graph.op(index)) if node is None else rule_of(node)
 
 
 def register(names: str, op: Op) -> None:
