@@ -288,7 +288,7 @@ class AxisMap:
     @property
     def is_split(self) -> bool:
         """Whether it takes positions into a part of a merged axis."""
-        if len(self.strands) != 1:
+        if self.classic is not None or len(self.strands) != 1:
             return False
         (strand,) = self.strands
         return (

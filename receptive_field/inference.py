@@ -98,22 +98,23 @@ class Inference:
         inputs_of: Callable[[int, Op | None], Sequence[int]],
     ) -> None:
         """Computes for a node after all that it builds upon."""
-        stack, opened = [index], set[int]()
+        stack = [index]
+        opened: dict[int, Op | None] = {}
         while stack:
             current = stack[-1]
-            op = rule_at(self.graph, current)
             if current not in known and current not in opened:
+                op = rule_at(self.graph, current)
                 waiting = inputs_of(current, op)
+                opened[current] = op
+                for below in waiting:
+                    if below in opened:  # A cycle: nothing is known of it there.
+                        known[below] = ()
+                    else:
+                        stack.append(below)
                 if waiting:
-                    opened.add(current)
-                    for below in waiting:
-                        if below in opened:  # A cycle: nothing is known of it there.
-                            known[below] = ()
-                        else:
-                            stack.append(below)
                     continue
             if current not in known:
-                known[current] = compute(current, op)
+                known[current] = compute(current, opened[current])
             stack.pop()
 
     def _shape_inputs(self, index: int, op: Op | None) -> list[int]:

@@ -288,9 +288,8 @@ def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
         return Thread(() if tail.is_none else thread.factors, tail)
     (factor,) = thread.factors
     _, slot, above, via = factor
-    if axis_map.classic is None and axis_map.is_split:
-        if above is not IDENTITY and via is IDENTITY:
-            return Thread((Factor(None, slot, axis_map, above),))
+    if above is not IDENTITY and via is IDENTITY and axis_map.is_split:
+        return Thread((Factor(None, slot, axis_map, above),))
     composed = above.then(axis_map)
     if composed.classic is not None:
         return Thread((Factor(None, slot, composed, via),))
@@ -610,10 +609,7 @@ def needs_everything(relation: Relation, axis: int) -> bool:
         return False
     if not relation.axes:
         return relation is ALL or relation is ALL_BOUND
-    for thread in relation.axes[axis]:
-        if _is_everything(thread):
-            return True
-    return False
+    return any(map(_is_everything, relation.axes[axis]))
 
 
 def _thread_united(one: Thread, two: Thread) -> Thread | None:

@@ -364,7 +364,9 @@ def rule_of(node: Node) -> Op | None:
 def rule_at(graph: Graph, index: int) -> Op | None:
     """The rules of the node of this index, which need not be made for it."""
     node = graph.nodes.get(index)  # A rule can only be stated for one that is made.
-    return OPS.get(graph.op(index)) if node is None else rule_of(node)
+    if node is None:
+        return OPS.get(graph.nodes.definitions[index].op)
+    return node.stated or OPS.get(node.op)
 
 
 def register(names: str, op: Op) -> None:
