@@ -242,7 +242,14 @@ def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
     op = rule_of(node)
     if op is None:
         raise UnsupportedOpsError({node.op: [node.name]})
-    return op.relations(Call(node, inference), tensor[1])
+    found = Call(node, inference).relations(op, tensor[1])
+    reads = scope.graph.inputs[tensor[0]]
+    if scope.input in reads:
+        shape = inference.shape(scope.input)
+        rule = found[reads.index(scope.input)]
+        if shape and rule is not None and len(rule.axes) not in (0, len(shape)):
+            raise _rank_error(node)
+    return found
 
 
 def _spelled(rule: Relation, below: Tensor, inference: Inference) -> Relation:

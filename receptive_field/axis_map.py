@@ -346,6 +346,19 @@ class AxisMap:
             found = _hull((found, strand.window(position)))
         return found
 
+    def span(self, last: int) -> MaybeWindow:
+        """What the positions ``0 .. last`` depend on together.
+
+        Raises:
+          ValueError: if an offset is unknown.
+        """
+        spans = []
+        for strand in self.strands:
+            if isinstance(strand, Floating):
+                raise ValueError("the offset of this map is unknown")
+            spans.append(strand.span(0, last))
+        return _hull(spans)
+
     def size(self, count: int | None = None) -> Bound:
         """The largest window, over all positions or over ``0 .. count - 1``.
 

@@ -859,7 +859,7 @@ class _Pair:
             window,
             axis_map,
             size if isinstance(size, int) else None,
-            has_kernel and call.attribute("padding") == "SAME",
+            has_kernel and call.text("padding") == "SAME",
             (window.padding or 0) <= 0 > (window.total_padding or 0),
             has_kernel,
             side,
@@ -882,7 +882,7 @@ class _Pair:
         for tensor, _ in (edge for edges in self.edges for edge in reversed(edges)):
             call = self.network.call(tensor)
             op = rule_of(call.node)
-            if op is None or op.windows is None or call.attribute("padding") != "SAME":
+            if op is None or op.windows is None or call.text("padding") != "SAME":
                 continue
             for w in op.windows(call):
                 if same_padding(w.extent, w.stride, unknown("size"))[0] is None:

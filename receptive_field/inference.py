@@ -148,7 +148,7 @@ class Inference:
         call = Call(self.graph.nodes[index], self)
         if call.attribute("dtype") == RESOURCE:
             return shapes  # That of the handle, not of the variable behind it.
-        recorded = call.attribute("_output_shapes") or []
+        recorded = call.recorded_shapes()
         found = [named_shape(call, sizes, k) for k, sizes in enumerate(recorded)]
         if op is not None and op.may_be_handle:
             found = [shape or None for shape in found]

@@ -50,7 +50,7 @@ def spatial_layout(scope: Scope, inference: Inference) -> tuple[int, tuple[int, 
                     outer = range(0)
                 return rank, (*outer, *named)
         try:
-            relation = op.relations(call, 0)[number]
+            relation = call.relations(op, 0)[number]
         except ReceptiveFieldError:
             continue  # The pass itself will say so, if it gets there.
         if relation is not None:

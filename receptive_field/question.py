@@ -299,7 +299,14 @@ class Question:
         output_axis, axis_map = source(axis)
         shape = self.inference.shape(output) if output_axis is not None else None
         input_shape = self.inference.shape(self.scope.input) or ()
-        size = shape[output_axis] if shape and output_axis is not None else None
+        size = None
+        if shape and output_axis is not None:
+            if output_axis >= len(shape):
+                raise GraphError(
+                    f"{self.scope.graph.name_of(output)!r} has the shape {shape}, but "
+                    "is computed from tensors that have more axes."
+                )
+            size = shape[output_axis]
         if shape and output_axis == self.channel_axis(len(shape)):
             # A feature is one position with all its channels.
             axis_map = _over_all(axis_map, size)
@@ -441,12 +448,11 @@ def _described(axis_map: AxisMap) -> str:
 
 
 def _over_all(axis_map: AxisMap, size: Size | None) -> AxisMap:
-    positions = range(size) if isinstance(size, int) else ()
-    windows = [w for w in map(axis_map.window, positions) if w is not None]
-    if not windows:
+    known = isinstance(size, int) and size > 0 and not axis_map.is_floating
+    seen = axis_map.span(int(size) - 1) if known else None  # type: ignore[arg-type]
+    if seen is None:
         return constant(-INFINITY, INFINITY, exact=False)
-    first, last = min(w[0] for w in windows), max(w[1] for w in windows)
-    return constant(first, last, axis_map.exact)
+    return constant(*seen, axis_map.exact)
 
 
 def _number(size: Size | None) -> int | None:

@@ -407,7 +407,7 @@ def test_mirrored_padding_counts_as_padding_and_shows_the_inside():
         ),
         (
             [INPUT, constant("axes", [7]), node("output", "Mean", ["input", "axes"])],
-            r"reduces axes \[7\] of an input of rank 4",
+            r"names axis 7 of a tensor of rank 4",
         ),
         (
             [placeholder(sizes=(1, 5, 5, 1)), conv("output", "input", 7)],

@@ -75,11 +75,15 @@ class _Writer:
                 self._loop(node)
 
     def _call(self, node: Node, function: str) -> None:
+        # A remote call reads the name of a device first.
+        arguments = node.inputs[1:] if node.op == "RemoteCall" else node.inputs
         node.op = "PartitionedCall"
-        node.read(self._body(node, function, node.name, node.inputs))
+        node.read(self._body(node, function, node.name, arguments))
 
     def _branch(self, node: Node) -> None:
         attributes = node.definition.attr
+        if not node.inputs:
+            raise GraphError(f"{node.op} node {node.name!r} has no condition.")
         condition, *arguments = node.inputs
         names = []
         for attribute in BRANCHES[node.op]:
@@ -107,6 +111,11 @@ class _Writer:
             self._body(node, attributes[part].func.name, f"{node.name}/{part}", carried)
             for part in ("body", "cond")
         )
+        if len(body) != len(variables):
+            raise GraphError(
+                f"{node.op} node {node.name!r} carries {len(variables)} values, but "
+                f"its body returns {len(body)}."
+            )
         for variable, returned in zip(variables, body, strict=True):
             again = graph.append(
                 Definition(f"{variable.name}/next", "NextIteration"), node.frame
@@ -139,7 +148,13 @@ class _Writer:
                 )
             above = above.caller
         named = [argument.name for argument in function.signature.input_arg]
-        given = dict(zip(named, arguments, strict=False))
+        arguments = list(arguments)
+        if len(arguments) != len(named):
+            raise GraphError(
+                f"{caller.op} node {caller.name!r} calls the function {name!r} with "
+                f"{len(arguments)} inputs; it takes {len(named)}."
+            )
+        given = dict(zip(named, arguments, strict=True))
         frame = Frame(name, scope + "/", given, {}, caller.frame)
         for definition in function.node_def:
             self.graph.append(definition, frame)

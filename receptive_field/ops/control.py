@@ -43,11 +43,13 @@ register(
 
 def _ensured_shape(call: Call) -> Sequence[Shape]:
     """What is known of either, as the op fails if they differ."""
-    shape, stated = call.shape(0), call.attribute("shape")
+    shape, stated = call.shape(0), call.stated_shape()
     if stated is None:
         return [shape]
-    if shape is None or len(shape) != len(stated):
+    if shape is None:
         return [named_shape(call, stated)]
+    if len(shape) != len(stated):
+        call.fail(f"states the shape {stated} of an input of rank {len(shape)}")
     return [tuple(b if a is None else a for a, b in zip(stated, shape, strict=True))]
 
 
@@ -81,7 +83,7 @@ def _condition_first(call: Call, output: int) -> Relations:
 
 
 def _outputs_of_branches(call: Call) -> int:
-    return max(len(call.attribute("Tout") or ()), 1)
+    return max(len(call.numbers("Tout") or ()), 1)
 
 
 def _branch_shapes(call: Call) -> Sequence[Shape]:

@@ -115,7 +115,7 @@ def _cast(call: Call) -> Sequence[Value]:
     value = call.value(0)
     if value is None:
         return [None]
-    integral = call.attribute("DstT") not in _FLOATING
+    integral = call.number("DstT", 0) not in _FLOATING
     if value.dtype == object:
         if not integral:
             return [value]
@@ -308,10 +308,10 @@ def _normalised(call: Call, output: int) -> Relations:
     if output:
         return [call.all_of(i) for i in range(len(call))]
     data, *rest = _first_follows(call, output)
-    if call.trains_batch_norm and call.attribute("is_training", True):
+    if call.trains_batch_norm and call.flag("is_training", True):
         # Mean and variance are those of the batch.
         rank = len(call.known_shape(0))
-        first = (call.attribute("data_format") or "NHWC").startswith("NC")
+        first = call.data_format().startswith("NC")
         channels = 1 if first else rank - 1
         data = local([IDENTITY if axis == channels else None for axis in range(rank)])
     return [data, *rest]
@@ -321,7 +321,7 @@ def _normalised_shapes(call: Call) -> Sequence[Shape]:
     shape = call.shape(0)
     if shape is None:
         return [None] * 6
-    first = (call.attribute("data_format") or "NHWC").startswith("NC")
+    first = call.data_format().startswith("NC")
     return [shape, *[(shape[1 if first else -1],)] * 5]
 
 
@@ -368,14 +368,14 @@ def _sum_flops(call: Call) -> Flops:
 
 def _response_flops(call: Call) -> Flops:
     """Squares of neighbouring channels are added up and weighted."""
-    neighbours = 2 * call.attribute("depth_radius", 5) + 1
+    neighbours = 2 * call.number("depth_radius", 5) + 1
     return multiply_adds(elements(call) * neighbours, profiled=False)
 
 
 def _normalised_flops(call: Call) -> Flops:
     """One multiply-add; in training, mean and variance before."""
     size = elements(call)
-    moments = 4 * size if call.attribute("is_training", False) else 0
+    moments = 4 * size if call.flag("is_training") else 0
     return Flops(2 * size + moments, size)
 
 

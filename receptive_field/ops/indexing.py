@@ -46,8 +46,8 @@ LARGEST_TABLE = 1 << 16
 """Longer lists of indices are not written out; their map is a bound."""
 
 
-def _normal(axis: int | None, rank: int) -> int | None:
-    return None if axis is None else axis % rank
+def _normal(call: Call, axis: int | None, rank: int) -> int | None:
+    return None if axis is None else call.axis(axis, rank)
 
 
 def _maps(rank: int, changed: dict[int, AxisMap | None]) -> Relation:
@@ -61,14 +61,14 @@ def _maps(rank: int, changed: dict[int, AxisMap | None]) -> Relation:
 def _gather_axis(call: Call) -> int | None:
     shape = call.shape(0)
     axis = call.integer(2) if len(call) > 2 else 0
-    return None if shape is None else _normal(axis, len(shape))
+    return None if shape is None else _normal(call, axis, len(shape))
 
 
 def _gather_shape(call: Call) -> Sequence[Shape]:
     shape, indices, axis = call.shape(0), call.shape(1), _gather_axis(call)
     if shape is None or indices is None or axis is None:
         return [None]
-    kept = indices[call.attribute("batch_dims", 0) :]
+    kept = indices[call.number("batch_dims", 0) :]
     return [(*shape[:axis], *kept, *shape[axis + 1 :])]
 
 
@@ -77,7 +77,7 @@ def _gather(call: Call, output: int) -> Relations:
     rest = [None] * (len(call) - 2)
     if shape is None or indices is None or axis is None:
         return [call.all_of(0, exact=False), call.all_of(1, exact=False), *rest]
-    batch = call.attribute("batch_dims", 0)
+    batch = call.number("batch_dims", 0)
     added = len(indices) - batch
     axes: list[Axis] = [follow(a) for a in range(axis)]
     axes.append(_picked(call, axis, indices[batch:], shape[axis]))
@@ -119,7 +119,7 @@ def _gather_value(call: Call) -> Sequence[Value]:
     value, indices, axis = call.value(0), call.value(1), _gather_axis(call)
     if value is None or indices is None or axis is None:
         return [None]
-    if indices.dtype == object or call.attribute("batch_dims", 0):
+    if indices.dtype == object or call.number("batch_dims", 0):
         return [None]
     try:
         return [np.asarray(np.take(value, indices.astype(np.int64), axis))]
@@ -138,6 +138,14 @@ register(
 # --- Split and unpack ----------------------------------------------------------------
 
 
+def _parts(call: Call, name: str) -> int:
+    """How many outputs there are."""
+    count = call.number(name)
+    if not 0 <= count <= LARGEST_TABLE:
+        call.fail(f"has the {name} {count}")
+    return count
+
+
 def _split_sizes(call: Call) -> tuple[int | None, list[Size] | None]:
     """The axis, and the sizes of the pieces."""
     first = call.node.op == "Split"  # Split has its axis first, SplitV last.
@@ -145,22 +153,26 @@ def _split_sizes(call: Call) -> tuple[int | None, list[Size] | None]:
     axis = call.integer(0 if first else 2)
     if shape is None or axis is None:
         return None, None
-    axis %= len(shape)
-    count = call.attribute("num_split")
+    axis = call.axis(axis, len(shape))
+    count = _parts(call, "num_split")
     if first:
         size = divides(count, shape[axis])
         return axis, None if size is None else [size] * count
     sizes = call.integers(1)
-    if sizes is not None and -1 in sizes:
+    if sizes is None:
+        return axis, None
+    if sizes.count(-1) == 1:
         rest = shape[axis] - sum(size for size in sizes if size != -1)
         sizes = [rest if size == -1 else size for size in sizes]
+    if len(sizes) != count or any(isinstance(s, int) and s < 0 for s in sizes):
+        call.fail(f"divides {shape[axis]} positions into {count} parts as {sizes}")
     return axis, sizes
 
 
 def _split_shapes(call: Call) -> Sequence[Shape]:
     axis, sizes = _split_sizes(call)
     shape = call.shape(1 if call.node.op == "Split" else 0)
-    count = call.attribute("num_split", 1)
+    count = _parts(call, "num_split")
     if shape is None or axis is None:
         return [None] * count
     shapes: list[Shape] = []
@@ -189,12 +201,12 @@ register("Split SplitV", Op(_split, _split_shapes))
 
 def _unpack_axis(call: Call) -> int | None:
     shape = call.shape(0)
-    return None if shape is None else call.attribute("axis", 0) % len(shape)
+    return None if shape is None else call.axis(call.number("axis", 0), len(shape))
 
 
 def _unpack_shapes(call: Call) -> Sequence[Shape]:
     shape, axis = call.shape(0), _unpack_axis(call)
-    count = call.attribute("num", 1)
+    count = _parts(call, "num")
     if shape is None or axis is None:
         return [None] * count
     return [(*shape[:axis], *shape[axis + 1 :])] * count
@@ -211,7 +223,7 @@ def _unpack(call: Call, output: int) -> Relations:
 
 def _unpack_values(call: Call) -> Sequence[Value]:
     value, axis = call.value(0), _unpack_axis(call)
-    count = call.attribute("num", 1)
+    count = _parts(call, "num")
     if value is None or axis is None:
         return [None] * count
     return [np.asarray(np.take(value, i, axis)) for i in range(count)]
@@ -223,8 +235,17 @@ register("Unpack", Op(_unpack, _unpack_shapes, _unpack_values))
 # --- Tile and broadcast --------------------------------------------------------------
 
 
+def _times(call: Call, shape: Sequence[Size] | None) -> list[Size] | None:
+    """How often each axis of a tensor of this shape is repeated."""
+    times = call.integers(1)
+    if shape is not None and times is not None and len(times) != len(shape):
+        call.fail(f"has {len(times)} multiples for an input of rank {len(shape)}")
+    return times
+
+
 def _tile_shape(call: Call) -> Sequence[Shape]:
-    shape, times = call.shape(0), call.integers(1)
+    shape = call.shape(0)
+    times = _times(call, shape)
     if shape is None:
         return [None]
     if times is None:
@@ -233,7 +254,8 @@ def _tile_shape(call: Call) -> Sequence[Shape]:
 
 
 def _tile(call: Call, output: int) -> Relations:
-    shape, times = call.shape(0), call.integers(1)
+    shape = call.shape(0)
+    times = _times(call, shape)
     if shape is None:
         return [call.all_of(0, exact=False), None]
     axes = []
@@ -250,7 +272,8 @@ def _tile(call: Call, output: int) -> Relations:
 
 
 def _tile_value(call: Call) -> Sequence[Value]:
-    value, times = call.value(0), call.integers(1)
+    value = call.value(0)
+    times = None if value is None else _times(call, value.shape)
     if value is None or times is None or not all(isinstance(n, int) for n in times):
         return [None]
     tiled = np.tile(value, [int(n) for n in times])  # type: ignore[arg-type]
@@ -269,6 +292,8 @@ def _broadcast_to(call: Call, output: int) -> Relations:
     shape, whole = call.shape(0), call.output_shape()
     if shape is None or whole is None:
         return [call.all_of(0, exact=False), None]
+    if len(shape) > len(whole):
+        call.fail(f"broadcasts rank {len(shape)} to rank {len(whole)}")
     return [broadcast_relation(shape, whole), None]
 
 
@@ -277,7 +302,10 @@ def _broadcast_value(call: Call) -> Sequence[Value]:
     if value is None or sizes is None or not all(isinstance(s, int) for s in sizes):
         return [None]
     shape = tuple(int(s) for s in sizes)  # type: ignore[arg-type]
-    return [np.broadcast_to(value, shape)]
+    try:
+        return [np.broadcast_to(value, shape)]
+    except ValueError as error:
+        call.fail(f"does not broadcast: {error}")
 
 
 register("BroadcastTo", Op(_broadcast_to, _broadcast_shape, _broadcast_value))
@@ -296,7 +324,7 @@ def _reverse(call: Call, output: int) -> Relations:
     shape, axes = call.shape(0), call.integers(1)
     if shape is None or axes is None:
         return [call.all_of(0, exact=False), None]
-    flipped = {int(axis) % len(shape) for axis in axes}  # type: ignore[arg-type]
+    flipped = {call.axis(axis, len(shape)) for axis in axes}
     changed = {axis: _flip(shape[axis], call.unknown_offset(axis)) for axis in flipped}
     return [_maps(len(shape), dict(changed)), None]
 
@@ -308,9 +336,11 @@ def _roll(call: Call, output: int) -> Relations:
     shape, shifts, axes = call.shape(0), call.integers(1), call.integers(2)
     if shape is None or shifts is None or axes is None:
         return [call.all_of(0, exact=False), None, None]
+    if len(shifts) != len(axes):
+        call.fail(f"rolls {len(axes)} axes by {len(shifts)} shifts")
     offsets: dict[int, Size] = {}
     for offset, axis in zip(shifts, axes, strict=True):
-        place = int(axis) % len(shape)  # type: ignore[arg-type]
+        place = call.axis(axis, len(shape))
         offsets[place] = offsets.get(place, 0) + offset
     changed = {axis: _rolled(shape[axis], offset) for axis, offset in offsets.items()}
     return [_maps(len(shape), changed), None, None]
@@ -354,7 +384,7 @@ def _one_hot(call: Call, output: int) -> Relations:
     rest = [call.all_of(i) for i in range(1, len(call))]
     if shape is None:
         return [call.all_of(0, exact=False), *rest]
-    added = call.attribute("axis", -1) % (len(shape) + 1)
+    added = call.axis(call.number("axis", -1), len(shape) + 1)
     axes = [follow(axis + (axis >= added)) for axis in range(len(shape))]
     return [Relation(tuple(axes)), *rest]
 
@@ -363,7 +393,7 @@ def _one_hot_shape(call: Call) -> Sequence[Shape]:
     shape, depth = call.shape(0), call.integer(1)
     if shape is None:
         return [None]
-    added = call.attribute("axis", -1) % (len(shape) + 1)
+    added = call.axis(call.number("axis", -1), len(shape) + 1)
     size = call.unknown_size(added) if depth is None else depth
     return [(*shape[:added], size, *shape[added:])]
 
@@ -374,7 +404,7 @@ register("OneHot", Op(_one_hot, _one_hot_shape))
 def _gather_nd(call: Call, output: int) -> Relations:
     """Slices from anywhere; what is not indexed follows itself."""
     shape, indices = call.shape(0), call.shape(1)
-    batch = call.attribute("batch_dims", 0)
+    batch = call.number("batch_dims", 0)
     depth = indices[-1] if indices else None
     if shape is None or indices is None or not isinstance(depth, int):
         return [call.all_of(0, exact=False), call.all_of(1)]
@@ -401,7 +431,7 @@ def _gather_nd_shape(call: Call) -> Sequence[Shape]:
     depth = indices[-1] if indices else None
     if shape is None or indices is None or not isinstance(depth, int):
         return [None]
-    return [(*indices[:-1], *shape[call.attribute("batch_dims", 0) + depth :])]
+    return [(*indices[:-1], *shape[call.number("batch_dims", 0) + depth :])]
 
 
 register("GatherNd", Op(_gather_nd, _gather_nd_shape))
@@ -463,6 +493,8 @@ def _diagonal(call: Call, output: int) -> Relations:
 
 def _diagonal_shape(call: Call) -> Sequence[Shape]:
     shape = call.shape(0)
+    if shape == ():
+        call.fail("needs an input with axes")
     return [None if shape is None else (*shape, shape[-1])]
 
 

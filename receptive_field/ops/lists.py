@@ -34,7 +34,9 @@ def _only(call: Call, **numbered: Relation | None) -> Relations:
     """Relations of the inputs that are given as ``input_<number>``; None for others."""
     found: list[Relation | None] = [None] * len(call)
     for name, relation in numbered.items():
-        found[int(name.removeprefix("input_"))] = relation
+        number = int(name.removeprefix("input_"))
+        call.input(number)  # Must be there.
+        found[number] = relation
     return found
 
 

@@ -44,6 +44,8 @@ def _paddings(call: Call) -> list[tuple[int, int]]:
     for before, after in zip(values[::2], values[1::2], strict=True):
         if not isinstance(before, int):
             call.fail(f"has a padding that cannot be known: {before}")
+        if before < 0 or (isinstance(after, int) and after < 0):
+            call.fail(f"has the paddings {before} and {after}; none may be negative")
         pairs.append((before, after))
     return pairs  # type: ignore[return-value]
 
@@ -78,7 +80,14 @@ def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
 def _mirror_pad(call: Call, output: int) -> Relations:
     pairs = _paddings(call)
     shape = call.known_shape(0, len(pairs))
-    edge = 1 if call.attribute("mode") == "REFLECT" else 0
+    mode = call.text("mode")
+    if mode not in ("REFLECT", "SYMMETRIC"):
+        call.fail(f"has the mode {mode!r}; REFLECT and SYMMETRIC are known")
+    edge = 1 if mode == "REFLECT" else 0
+    for size, pair in zip(shape, pairs, strict=True):
+        most = max(padding for padding in pair if isinstance(padding, int))
+        if isinstance(size, int) and most > max(size - edge, 0):
+            call.fail(f"mirrors {most} positions of an axis of {size}")
     maps = [
         _mirrored(before, size, after, edge) if before or after else IDENTITY
         for size, (before, after) in zip(shape, pairs, strict=True)
@@ -180,7 +189,7 @@ def _strided_pieces(call: Call) -> list[Piece] | None:
     if shape is None:
         return None
     masks = {
-        name: call.attribute(f"{name}_mask", 0)
+        name: call.number(f"{name}_mask", 0)
         for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
     }
     spec_shape = call.shape(1)
@@ -191,13 +200,17 @@ def _strided_pieces(call: Call) -> list[Piece] | None:
     length = known if known is not None else spec_shape[0] if spec_shape else 0
     if not isinstance(length, int):
         return None
+    if any(values is not None and len(values) != length for values in lists):
+        call.fail("has begins, ends and strides of different lengths")
     begins, ends, steps = (v if v is not None else [None] * length for v in lists)
 
     def bit(name: str, spec: int) -> bool:
         return bool(masks[name] >> spec & 1)
 
     new_axes = sum(bit("new_axis", i) and not bit("ellipsis", i) for i in range(length))
-    ellipsis = any(bit("ellipsis", i) for i in range(length))
+    ellipsis = sum(bit("ellipsis", i) for i in range(length))
+    if ellipsis > 1:
+        call.fail("has more than one ellipsis")
     missing = len(shape) - (length - new_axes - ellipsis)
     if missing < 0:
         call.fail(f"slices {length} axes of an input of rank {len(shape)}")

@@ -42,13 +42,11 @@ def _reduced_axes(call: Call) -> list[int] | None:
     shape, axes = call.shape(0), call.integers(1)
     if shape is None or axes is None:
         return None
-    if any(not -len(shape) <= axis < len(shape) for axis in axes):  # type: ignore[operator]
-        call.fail(f"reduces axes {axes} of an input of rank {len(shape)}")
-    return [int(axis) % len(shape) for axis in axes]  # type: ignore[arg-type]
+    return [call.axis(axis, len(shape)) for axis in axes]
 
 
 def _keeps(call: Call) -> bool:
-    return bool(call.attribute("keep_dims") or call.attribute("keepdims"))
+    return call.flag("keep_dims") or call.flag("keepdims")
 
 
 def _reduce(call: Call, output: int) -> Relations:
@@ -107,13 +105,13 @@ count("EuclideanNorm", lambda call: multiply_adds(elements(call), profiled=False
 def _product(call: Call, output: int) -> Relations:
     """Rows follow, what is summed over is needed whole."""
     left = call.shape(0)
-    rows = 1 if call.attribute("transpose_a") or call.attribute("adj_x") else 0
+    rows = 1 if call.flag("transpose_a") or call.flag("adj_x") else 0
     rank = 2 if left is None else len(left)
     batch = list(range(rank - 2))
     first = [follow(axis) for axis in batch]
     matrix = [FULL, FULL]
     matrix[rows] = follow(rank - 2)
-    columns = 0 if call.attribute("transpose_b") or call.attribute("adj_y") else 1
+    columns = 0 if call.flag("transpose_b") or call.flag("adj_y") else 1
     other = [FULL, FULL]
     other[columns] = follow(rank - 1)
     right_rank = len(call.shape(1) or ()) or 2
@@ -128,14 +126,14 @@ def _product_shape(call: Call) -> Sequence[Shape]:
         return [None]
     if min(len(left), len(right)) < 2:
         call.fail(f"multiplies shapes {left} and {right}; each needs two axes")
-    rows = left[-1 if call.attribute("transpose_a") or call.attribute("adj_x") else -2]
-    swapped = call.attribute("transpose_b") or call.attribute("adj_y")
+    rows = left[-1 if call.flag("transpose_a") or call.flag("adj_x") else -2]
+    swapped = call.flag("transpose_b") or call.flag("adj_y")
     return [(*left[:-2], rows, right[-2 if swapped else -1])]
 
 
 def _products(call: Call) -> Size:
     left = call.known_shape(0)
-    rows = 1 if call.attribute("transpose_a") or call.attribute("adj_x") else 0
+    rows = 1 if call.flag("transpose_a") or call.flag("adj_x") else 0
     return left[-2 if rows else -1]
 
 
@@ -149,7 +147,7 @@ def _product_flops(call: Call) -> Flops:
     """The profiler takes the inner size of BatchMatMul from where it is if nothing is
     transposed: it knows another name of that attribute."""
     flops = multiply_adds(_products(call) * output_elements(call))
-    if not call.attribute("adj_x"):
+    if not call.flag("adj_x"):
         return flops
     return flops._replace(profiled=2 * call.known_shape(0)[-1] * output_elements(call))
 
@@ -172,7 +170,7 @@ def _labels(call: Call) -> tuple[list[list[str]], list[str]]:
 
     An ellipsis stands for labels of its own, counted from the last.
     """
-    equation = call.attribute("equation", "").replace(" ", "")
+    equation = call.text("equation").replace(" ", "")
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
     if not arrow or len(terms) != len(call):
@@ -314,8 +312,8 @@ def _cumulative(call: Call, output: int) -> Relations:
         return [call.all_of(0, exact=False), None]
     if not -len(shape) <= axis < len(shape):
         call.fail(f"accumulates along axis {axis} of an input of rank {len(shape)}")
-    own = int(bool(call.attribute("exclusive", False)))
-    reverse = call.attribute("reverse", False)
+    own = int(call.flag("exclusive"))
+    reverse = call.flag("reverse")
     maps: list[AxisMap | None] = [IDENTITY] * len(shape)
     maps[axis] = one_sided(first=own) if reverse else one_sided(last=-own)
     return [local(maps), None]

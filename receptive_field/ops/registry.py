@@ -21,9 +21,14 @@ from receptive_field.graph.sizes import Size, Symbolic, unknown
 Shape = tuple[Size, ...] | None
 """The sizes of a tensor; None if not even its rank is known."""
 
+StatedShape = tuple[int | None, ...] | None
+"""A shape as the graph states it: None for sizes, or a rank, that are not known."""
+
 Value: TypeAlias = "np.ndarray[Any, Any] | None"
 """A constant: numbers, or Python objects where some are symbolic sizes."""
 
+
+DATA_FORMATS = ("NHWC", "NCHW", "NDHWC", "NCDHW", "NWC", "NCW", "NCHW_VECT_C")
 
 _ABSENT = object()
 T = TypeVar("T")
@@ -68,11 +73,7 @@ class Call:
 
     def shape(self, number: int) -> Shape:
         """The shape of an input; None if its rank is unknown."""
-        try:
-            tensor = self.node.inputs[number]
-        except IndexError:
-            self._fail_without(number)
-        return self.knowledge.shape(tensor)
+        return self.knowledge.shape(self.input(number))
 
     def output_shape(self, number: int = 0) -> Shape:
         """The shape of an output."""
@@ -102,16 +103,29 @@ class Call:
 
     def value(self, number: int) -> Value:
         """The constant value of an input, or None if it is not known."""
-        return self.knowledge.value(self._input(number))
+        return self.knowledge.value(self.input(number))
 
-    def _input(self, number: int) -> Tensor:
+    def input(self, number: int) -> Tensor:
+        """The tensor that is read as this input.
+
+        Raises:
+          GraphError: if there are fewer inputs.
+        """
         try:
             return self.node.inputs[number]
         except IndexError:
-            self._fail_without(number)
+            self.fail(f"has {len(self)} inputs, needs {number + 1}")
 
-    def _fail_without(self, number: int) -> NoReturn:
-        self.fail(f"has {len(self)} inputs, needs {number + 1}")
+    def relations(self, op: Op, output: int) -> Relations:
+        """The relations of an output to all inputs, by the node's rule.
+
+        Raises:
+          GraphError: if it is not analysed, or has more inputs than its rule knows.
+        """
+        found = op.relations(self, output)
+        if len(found) < len(self):
+            self.fail(f"has {len(self)} inputs; its rule knows {len(found)}")
+        return found
 
     def is_constant(self, number: int) -> bool:
         """Whether an input is known to depend on nothing, though perhaps not its value.
@@ -120,13 +134,13 @@ class Call:
         """
         if self.value(number) is not None:
             return True
-        index, output = self.node.inputs[number]
+        index, output = self.input(number)
         below = Call(self.node.graph.nodes[index], self.knowledge)
         op = rule_of(below.node)
         if op is None or not len(below):
             return False
         try:
-            relations = op.relations(below, output)
+            relations = below.relations(op, output)
         except ReceptiveFieldError:
             return False
         return all(
@@ -135,7 +149,7 @@ class Call:
 
     def integers(self, number: int) -> list[Size] | None:
         """The constant value of an input as a flat list, or None if not known."""
-        return self.knowledge.integers(self._input(number))
+        return self.knowledge.integers(self.input(number))
 
     def integer(self, number: int) -> int | None:
         """The constant value of a scalar input, or None if not known."""
@@ -159,6 +173,72 @@ class Call:
             value = known[name] = _ABSENT if found is None else _plain_once(found)
         return default if value is _ABSENT else value
 
+    def text(self, name: str, default: str = "") -> str:
+        """An attribute that is a text."""
+        return self._of_type(name, default, str, "a text")
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """An attribute that is true or false."""
+        return self._of_type(name, default, bool, "true or false")
+
+    def number(self, name: str, default: int | None = None) -> int:
+        """An attribute that is an integer, or a type by its number."""
+        return self._of_type(name, default, int, "an integer")
+
+    def numbers(self, name: str, default: list[int] | None = None) -> list[int] | None:
+        """An attribute that is a list of integers."""
+        value: list[int] | None = self.attribute(name, default)
+        if value is not None and (
+            type(value) is not list or (value and type(value[0]) is not int)
+        ):
+            self._malformed(name, "a list of integers")
+        return value
+
+    def stated_shape(self) -> StatedShape:
+        """The attribute ``shape``; None if it is not there or says nothing."""
+        value: StatedShape = self.attribute("shape")
+        if type(value) not in (tuple, type(None)):
+            self._malformed("shape", "a shape")
+        return value
+
+    def recorded_shapes(self) -> Sequence[StatedShape]:
+        """The shapes of the outputs that TensorFlow wrote down, if it did."""
+        values: Sequence[StatedShape] = self.attribute("_output_shapes") or []
+        known = {tuple, type(None)}
+        if type(values) is not list or not known.issuperset(map(type, values)):
+            self._malformed("_output_shapes", "a list of shapes")
+        return values
+
+    def _of_type(self, name: str, default: T | None, kind: type[T], what: str) -> T:
+        value = self.attribute(name, default)
+        if type(value) is not kind:
+            self._malformed(name, what)
+        return value
+
+    def _malformed(self, name: str, what: str) -> NoReturn:
+        if self.attribute(name) is None:
+            self.fail(f"has no {name}")
+        self.fail(f"is malformed: its {name} is {self.attribute(name)!r}, not {what}")
+
+    def data_format(self, default: str = "NHWC") -> str:
+        """What the axes are, a letter each."""
+        found = self.text("data_format", default) or default
+        if found not in DATA_FORMATS:
+            self.fail(
+                f"has the data_format {found!r}; {', '.join(DATA_FORMATS)} are known"
+            )
+        return found
+
+    def axis(self, axis: Size, rank: int) -> int:
+        """An axis of a tensor of this rank, counted from the front.
+
+        Raises:
+          GraphError: if the tensor has no such axis.
+        """
+        if not isinstance(axis, int) or not -rank <= axis < rank:
+            self.fail(f"names axis {axis} of a tensor of rank {rank}")
+        return axis % rank
+
     def tensor(self, name: str) -> Any:
         """An attribute that is a tensor, as the message that holds it; None if it is
         not there."""
@@ -167,7 +247,7 @@ class Call:
 
     def name(self, number: int) -> str:
         """The name of an input tensor."""
-        return self.node.graph.name_of(self.node.inputs[number])
+        return self.node.graph.name_of(self.input(number))
 
     def once(self, work: Callable[[], T]) -> T:
         """What a rule works out for more than one question about its node."""
@@ -187,8 +267,7 @@ class Call:
 
     def all_of(self, number: int, exact: bool = True) -> Relation:
         """The relation to an input of which every element matters, of any rank."""
-        if number >= len(self):
-            self._fail_without(number)
+        self.input(number)  # Must be there.
         return ALL if exact else ALL_BOUND
 
     def fail(self, reason: str) -> NoReturn:
@@ -205,14 +284,14 @@ _SEEN: dict[bytes, Any] = {}
 
 MOST_SEEN = 1 << 14
 LARGEST_SEEN = 256
-_PLAIN = (str, int, float, tuple)
+_PLAIN = (str, int, float, tuple, type(_ABSENT))
 
 
 def _plain_once(attribute: Any) -> Any:
     content = attribute.SerializeToString()
     if content in _SEEN:
         return _SEEN[content]
-    value = plain(attribute)
+    value = plain(attribute) if content else _ABSENT
     if len(_SEEN) < MOST_SEEN and len(content) <= LARGEST_SEEN:
         parts = value if isinstance(value, list) else [value]
         if all(isinstance(part, _PLAIN) for part in parts):  # No part of a graph.

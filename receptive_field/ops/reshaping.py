@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from functools import lru_cache, partial
+from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.axis_map import (
@@ -18,6 +19,7 @@ from receptive_field.axis_map import (
 from receptive_field.graph.axes import (
     FULL,
     FULL_BOUND,
+    LARGEST_PERIOD,
     Axis,
     Factor,
     Piece,
@@ -140,9 +142,9 @@ def _squeezed_axes(call: Call) -> list[int] | None:
     shape = call.shape(0)
     if shape is None:
         return None
-    axes = call.attribute("squeeze_dims") or call.attribute("axis") or []
+    axes = call.numbers("squeeze_dims") or call.numbers("axis") or []
     if axes:
-        return sorted(axis % len(shape) for axis in axes)
+        return sorted(call.axis(axis, len(shape)) for axis in axes)
     return [axis for axis, size in enumerate(shape) if size == 1]
 
 
@@ -176,9 +178,7 @@ def _new_axis(call: Call) -> tuple[int, int] | None:
     if shape is None or axis is None:
         return None
     rank = len(shape) + 1
-    if not -rank <= axis < rank:
-        call.fail(f"adds axis {axis} to an input of rank {rank - 1}")
-    return axis % rank, rank
+    return call.axis(axis, rank), rank
 
 
 def _expand_shape(call: Call) -> Sequence[Shape]:
@@ -207,26 +207,29 @@ register("ExpandDims", Op(_expand, _expand_shape, _expand_value))
 # --- Transpose -----------------------------------------------------------------------
 
 
-def _permutation(call: Call) -> list[int] | None:
+def _permutation(call: Call, shape: Sequence[Size] | None) -> list[int] | None:
+    """Which axis of a tensor of this shape becomes which."""
     values = call.integers(1)
-    return None if values is None else [int(v) for v in values]  # type: ignore[arg-type]
+    if values is None:
+        return None
+    rank = len(values) if shape is None else len(shape)
+    if set(values) != set(range(rank)) or len(values) != rank:
+        call.fail(f"has the permutation {values} for an input of rank {rank}")
+    return [int(v) for v in values]  # type: ignore[arg-type]
 
 
 def _transpose_shape(call: Call) -> Sequence[Shape]:
-    permutation, shape = _permutation(call), call.shape(0)
+    shape = call.shape(0)
+    permutation = _permutation(call, shape)
     if permutation is None:
         return [None]
     if shape is None:
         return [tuple(call.unknown_size(a) for a in range(len(permutation)))]
-    if sorted(permutation) != list(range(len(shape))):
-        call.fail(
-            f"has the permutation {permutation} for an input of rank {len(shape)}"
-        )
     return [tuple(shape[axis] for axis in permutation)]
 
 
 def _transpose(call: Call, output: int) -> Relations:
-    permutation = _permutation(call)
+    permutation = _permutation(call, call.shape(0))
     if permutation is None:
         return [call.all_of(0, exact=False), call.all_of(1)]
     axes = [follow(permutation.index(axis)) for axis in range(len(permutation))]
@@ -234,7 +237,8 @@ def _transpose(call: Call, output: int) -> Relations:
 
 
 def _transpose_value(call: Call) -> Sequence[Value]:
-    value, permutation = call.value(0), _permutation(call)
+    value = call.value(0)
+    permutation = None if value is None else _permutation(call, value.shape)
     if value is None or permutation is None:
         return [None]
     return [np.transpose(value, permutation)]
@@ -253,6 +257,8 @@ class _Join:
         self.axis_input = axis_input
 
     def parts(self, call: Call) -> list[int]:
+        if len(call) < 2:
+            call.fail("joins nothing")
         numbers = list(range(len(call)))
         del numbers[self.axis_input]
         return numbers
@@ -261,18 +267,18 @@ class _Join:
         return call.once(partial(self._axis, call))
 
     def _axis(self, call: Call) -> int | None:
-        shapes = (call.shape(number) for number in self.parts(call))
-        rank = next((len(shape) for shape in shapes if shape is not None), None)
+        shapes = [call.shape(number) for number in self.parts(call)]
+        known = [shape for shape in shapes if shape is not None]
+        if len(set(map(len, known))) > 1:
+            call.fail(f"joins inputs of different ranks: {known}")
         axis = call.integer(self.axis_input % len(call))
-        return None if rank is None or axis is None else axis % rank
+        return call.axis(axis, len(known[0])) if known and axis is not None else None
 
     def shapes(self, call: Call) -> Sequence[Shape]:
         axis, shapes = self.axis(call), [call.shape(n) for n in self.parts(call)]
         known = [shape for shape in shapes if shape is not None]
         if axis is None:
             return [None]
-        if len({len(shape) for shape in known}) > 1:
-            call.fail(f"joins inputs of different ranks: {known}")
         total = sum((shape[axis] for shape in known), start=0)
         whole = list(known[0])
         whole[axis] = total if len(known) == len(shapes) else call.unknown_size(axis)
@@ -345,8 +351,8 @@ for _name, _number in {"ConcatV2": -1, "Concat": 0}.items():
 def _pack_axis(call: Call) -> int | None:
     shapes = [call.shape(i) for i in range(len(call))]
     rank = next((len(shape) for shape in shapes if shape is not None), None)
-    axis: int = call.attribute("axis", 0)
-    return None if rank is None else axis % (rank + 1)
+    axis = call.number("axis", 0)
+    return None if rank is None else call.axis(axis, rank + 1)
 
 
 def _pack_shape(call: Call) -> Sequence[Shape]:
@@ -397,11 +403,18 @@ register("Pack", Op(_pack, _pack_shape, _pack_values))
 # --- Space to batch, to depth and back -----------------------------------------------
 
 
+def _checked_block(call: Call, size: int) -> int:
+    if not 0 < size <= LARGEST_PERIOD:
+        call.fail(f"has a block of {size} positions, not of 1 .. {LARGEST_PERIOD}")
+    return size
+
+
 def _blocks(call: Call) -> tuple[list[int], list[int]]:
     """Block sizes, and the padding or crop before the first position."""
     if "block_size" in call.node.definition.attr:
-        size = call.attribute("block_size")
-        blocks, offsets = [size, size], call.integers(1)
+        size = call.number("block_size")
+        blocks: list[Any] = [size, size]
+        offsets = call.integers(1)
     else:
         known = call.integers(1)
         if known is None:
@@ -409,7 +422,9 @@ def _blocks(call: Call) -> tuple[list[int], list[int]]:
         blocks, offsets = known, call.integers(2)
     if offsets is None or not all(isinstance(v, int) for v in (*blocks, *offsets[::2])):
         call.fail("has a block shape, paddings or crops that cannot be known")
-    if min(blocks) < 1 or len(offsets) != 2 * len(blocks):
+    for block in blocks:
+        _checked_block(call, block)
+    if len(offsets) != 2 * len(blocks):
         call.fail(f"has the block shape {blocks} with {len(offsets)} paddings")
     return blocks, [int(v) for v in offsets[::2]]  # type: ignore[arg-type]
 
@@ -511,15 +526,19 @@ register(
 
 
 def _depth_axes(call: Call) -> tuple[list[int], int]:
-    layout = call.attribute("data_format", "NHWC") or "NHWC"
+    layout = call.data_format()
     return ([2, 3], 1) if layout == "NCHW" else ([1, 2], 3)
+
+
+def _block_size(call: Call) -> int:
+    return _checked_block(call, call.number("block_size"))
 
 
 def _depth_op(to_space: bool) -> Op:
     """Blocks of positions as channels, or back. Channels are not told apart."""
 
     def relations(call: Call, output: int) -> Relations:
-        block = call.attribute("block_size")
+        block = _block_size(call)
         axes, channel = _depth_axes(call)
         step = quotient(block) if to_space else convolution(block, block)
         rank = len(call.known_shape(0, 4))
@@ -527,7 +546,7 @@ def _depth_op(to_space: bool) -> Op:
         return [Relation(tuple(axis_of.get(a, follow(a)) for a in range(rank)))]
 
     def shapes(call: Call) -> Sequence[Shape]:
-        block = call.attribute("block_size")
+        block = _block_size(call)
         axes, channel = _depth_axes(call)
         shape = list(call.known_shape(0, 4))
         for axis in (*axes, channel):

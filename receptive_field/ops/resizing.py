@@ -15,7 +15,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.arrays import np
-from receptive_field.axis_map import IDENTITY, AxisMap, constant, periodic, table
+from receptive_field.axis_map import (
+    IDENTITY,
+    INFINITY,
+    AxisMap,
+    constant,
+    periodic,
+    table,
+)
 from receptive_field.graph.axes import FULL_BOUND, LARGEST_PERIOD, Relation, follow
 from receptive_field.graph.sizes import Size, divide
 from receptive_field.ops.flops import multiply_adds, output_elements
@@ -124,8 +131,14 @@ def _sizes(call: Call) -> list[Size]:
     sizes = call.integers(1)
     if sizes is None or len(sizes) != 2:
         return [call.unknown_size(1), call.unknown_size(2)]
+    for size in sizes:
+        if isinstance(size, int) and not 0 < size <= MOST_POSITIONS:
+            call.fail(f"resizes to {size} positions, not to 1 .. {MOST_POSITIONS}")
     return sizes
 
+
+MOST_POSITIONS = 1 << 18
+"""Of each of which it is worked out, in TensorFlow's arithmetic, what it reads."""
 
 Axes = Callable[[Call, int, Size, Size], AxisMap | None]
 """From a node, a spatial axis (0 is y) and its sizes before and after, to its map."""
@@ -163,8 +176,8 @@ def _resize_op(axis_map: Axes) -> Op:
 
 def _with_taps(taps: Taps, recentre: bool = True) -> Axes:
     def axis_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | None:
-        corners = bool(call.attribute("align_corners", False))
-        half_pixel = bool(call.attribute("half_pixel_centers", False))
+        corners = call.flag("align_corners")
+        half_pixel = call.flag("half_pixel_centers")
         chosen = _nearest_corner if corners and taps is _nearest else taps
         return resize_map(size, new_size, chosen, half_pixel, corners, recentre)
 
@@ -182,7 +195,7 @@ def _area_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | No
     """A position is the mean of all that it covers."""
     if size == new_size:
         return IDENTITY
-    if call.attribute("align_corners", False):
+    if call.flag("align_corners"):
         if not (isinstance(size, int) and isinstance(new_size, int)):
             return None
         if size > 1 < new_size:
@@ -256,16 +269,20 @@ _KERNELS: dict[str, tuple[float, Kernel]] = {
 def _kernel_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | None:
     """What a kernel covers that is as wide as a pixel of the coarser image."""
     scales, offsets = call.value(2), call.value(3)
-    kind = call.attribute("kernel_type", "lanczos3")
+    kind = call.text("kernel_type", "lanczos3")
     if scales is None or offsets is None or kind not in _KERNELS:
         return None
+    if scales.size != 2 or offsets.size != 2:
+        call.fail("needs two scales and two translations")
     scale, offset = scales.flat[axis], offsets.flat[axis]
     numbers = (int, float, Fraction, np.number)
-    if not isinstance(scale, numbers) or not isinstance(offset, numbers) or scale <= 0:
+    if not isinstance(scale, numbers) or not isinstance(offset, numbers):
+        return None
+    if not 0 < scale < INFINITY or not -INFINITY < offset < INFINITY:
         return None
     inverse = np.float32(1) / np.float32(scale)
     one = np.float32(1)
-    wide = max(inverse, one) if call.attribute("antialias", True) else one
+    wide = max(inverse, one) if call.flag("antialias", True) else one
     if isinstance(size, int) and isinstance(new_size, int):
         windows = _weighted(kind, new_size, inverse, np.float32(offset), wide, size)
         even = offset == 0 and new_size * inverse == size
@@ -396,8 +413,8 @@ def _on_both_axes(on_axis: OnAxis) -> Callable[[Call], Coefficients]:
 
 def _by_weights(kind: str) -> OnAxis:
     def on_axis(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64]:
-        corners = bool(call.attribute("align_corners", False))
-        half_pixel = bool(call.attribute("half_pixel_centers", False))
+        corners = call.flag("align_corners")
+        half_pixel = call.flag("half_pixel_centers")
         weights = {
             "linear": _bilinear_weights,
             "nearest": _corner_weights if corners else _nearest_weights,
@@ -409,7 +426,7 @@ def _by_weights(kind: str) -> OnAxis:
 
 
 def _by_area(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64]:
-    corners = bool(call.attribute("align_corners", False)) and new > 1 < size
+    corners = call.flag("align_corners") and new > 1 < size
     scale = np.float32(size - corners) / np.float32(new - corners)
     edges = np.arange(new + 1, dtype=np.float32) * scale
     cells = np.arange(size + 1, dtype=np.float64)
@@ -421,12 +438,12 @@ def _by_area(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64]:
 
 def _by_kernel(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64]:
     scales, offsets = call.value(2), call.value(3)
-    kind = call.attribute("kernel_type", "lanczos3")
+    kind = call.text("kernel_type", "lanczos3")
     if scales is None or offsets is None or kind not in _KERNELS:
         call.fail("has a scale or a kernel that cannot be known")
     half, one = np.float32(0.5), np.float32(1)
     inverse = one / np.float32(scales.flat[axis])
-    wide = max(inverse, one) if call.attribute("antialias", True) else one
+    wide = max(inverse, one) if call.flag("antialias", True) else one
     offset = np.float32(offsets.flat[axis]) * inverse
     centres = (np.arange(new, dtype=np.float32) + half) * inverse - offset
     taps = np.arange(size, dtype=np.float32) + half

@@ -48,21 +48,26 @@ def named_shape(
 
 
 def _declared(call: Call) -> Sequence[Shape]:
-    shape = call.attribute("shape")
+    shape = call.stated_shape()
     return [named_shape(call, shape)]
 
 
 def _placeholder(call: Call) -> Sequence[Shape]:
     # Graphs of the oldest versions write an unknown shape as one without axes.
-    shape = call.attribute("shape")
+    shape = call.stated_shape()
     return [named_shape(call, shape) if shape else None]
 
 
 def _constant_shape(call: Call) -> Sequence[Shape]:
+    return [tuple(dim.size for dim in _constant(call).tensor_shape.dim)]
+
+
+def _constant(call: Call) -> Any:
+    """The message that holds a constant."""
     tensor = call.tensor("value")
     if tensor is None:
         call.fail("has no value")
-    return [tuple(dim.size for dim in tensor.tensor_shape.dim)]
+    return tensor
 
 
 # DataType number -> (NumPy type, that of `struct`, field of single values).
@@ -88,7 +93,7 @@ def most_values(dtype: int) -> int:
 
 
 def _constant_numbers(call: Call) -> Sequence[Any] | None:
-    tensor = call.tensor("value")
+    tensor = _constant(call)
     sizes = [dim.size for dim in tensor.tensor_shape.dim]
     count = math.prod(sizes)
     if tensor.dtype not in _TYPES or count > most_values(tensor.dtype):
@@ -110,7 +115,7 @@ def _constant_value(call: Call) -> Sequence[Value]:
     numbers = _constant_numbers(call)
     if numbers is None:
         return [None]
-    tensor = call.tensor("value")
+    tensor = _constant(call)
     sizes = [dim.size for dim in tensor.tensor_shape.dim]
     return [np.array(numbers, dtype=_TYPES[tensor.dtype][0]).reshape(sizes)]
 
@@ -129,7 +134,7 @@ def own_weights(call: Call) -> Size:
 def _constant_weights(call: Call) -> Size:
     """What may be weights: a scalar, or an integer, is a part of the computation."""
     shape = call.output_shape()
-    trained = call.attribute("dtype", 1) in TRAINED_TYPES
+    trained = call.number("dtype", 1) in TRAINED_TYPES
     return own_weights(call) if shape and trained else 0
 
 

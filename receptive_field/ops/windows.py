@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from receptive_field.axis_map import (
     IDENTITY,
+    INFINITY,
     AxisMap,
     convolution,
     table,
@@ -91,7 +92,7 @@ def sliding_windows(
     for extent in kernel:
         if not isinstance(extent, int):
             call.fail(f"has a kernel whose size cannot be known: {extent}")
-    padding = call.attribute("padding", "VALID")
+    padding = call.text("padding", "VALID")
     steps = tuple(zip(kernel, strides, dilations, strict=True))
     try:
         if padding == "SAME":
@@ -110,7 +111,7 @@ def _explicit_paddings(
     call: Call, padding: str, axes: Sequence[int]
 ) -> tuple[tuple[int, int], ...]:
     if padding == "EXPLICIT":
-        listed = call.attribute("explicit_paddings", [])
+        listed = call.numbers("explicit_paddings") or []
         if len(listed) < 2 * max(axes) + 2:
             call.fail("has EXPLICIT padding but no explicit_paddings for each axis")
         return tuple((listed[2 * axis], listed[2 * axis + 1]) for axis in axes)
@@ -167,14 +168,14 @@ def _keeps_size(w: Window) -> bool:
 
 def output_size(call: Call, size: Size, w: Window) -> Size:
     """The size of a map after a window has slid over one of ``size``."""
-    if call.attribute("padding", "VALID") == "SAME":
+    if call.text("padding", "VALID") == "SAME":
         return ceiling_division(size, w.stride)
     assert w.total_padding is not None
     return ceiling_division(size + (w.total_padding - w.extent + 1), w.stride)
 
 
 def _per_axis(call: Call, name: str, axes: Sequence[int], rank: int) -> list[int]:
-    values = call.attribute(name) or [1] * rank
+    values = call.numbers(name) or [1] * rank
     if len(values) != rank:
         call.fail(f"has {len(values)} {name} for an input of rank {rank}")
     return list(map(values.__getitem__, axes))
@@ -241,10 +242,14 @@ class _Family:
 
     def axes(self, call: Call) -> tuple[int, ...]:
         default = {3: "NWC", 4: "NHWC", 5: "NDHWC"}[self.rank]
-        return spatial_axes(call.attribute("data_format", default) or default)
+        layout = call.data_format(default)
+        axes = spatial_axes(layout)
+        if len(axes) != self.rank - 2:
+            call.fail(f"has the data_format {layout} for {self.rank - 2} axes of space")
+        return axes
 
     def input_shape(self, call: Call) -> tuple[Size, ...]:
-        vectorised = "VECT" in (call.attribute("data_format") or "")
+        vectorised = "VECT" in call.data_format()
         return call.known_shape(0, self.rank + vectorised)
 
     def windows(self, call: Call) -> tuple[Window, ...]:
@@ -358,7 +363,7 @@ class _Pooling(_Family):
     def _sizes(
         self, call: Call, name: str, number: int, axes: Sequence[int]
     ) -> list[Size]:
-        values = call.attribute(name)
+        values: Sequence[Size] | None = call.numbers(name)
         if values is None:
             values = call.integers(number) if len(call) > number else None
         if values is None or not all(isinstance(v, int) for v in values):
@@ -372,7 +377,7 @@ class _Pooling(_Family):
 
     def flops(self, call: Call) -> Flops:
         """The profiler knows pools of images with the channels last."""
-        first = (call.attribute("data_format") or "NHWC").startswith("NC")
+        first = call.data_format().startswith("NC")
         known = self.rank == 4 and "ksize" in call.node.definition.attr and not first
         area = product(self._kernel(call, self.axes(call)))
         return Flops.alike(area * output_elements(call), profiled=known)
@@ -507,7 +512,7 @@ class _Transposed(_Convolution):
         else:
             shape = [call.unknown_size(axis) for axis in range(self.rank)]
             shape[0] = data[0]
-        first = (call.attribute("data_format") or "NHWC").startswith("NC")
+        first = call.data_format().startswith("NC")
         shape[1 if first else -1] = channels
         return tuple(shape)
 
@@ -545,7 +550,7 @@ class _Transposed(_Convolution):
         """
         *area, channels, _ = _filter_shape(call, 1, self.rank)
         flops = multiply_adds(elements(call, 2) * product([*area, channels]))
-        first = (call.attribute("data_format") or "NHWC").startswith("NC")
+        first = call.data_format().startswith("NC")
         if self.rank != 4 or first:
             return flops._replace(profiled=None)
         strides = product(_per_axis(call, "strides", self.axes(call), self.rank))
@@ -564,16 +569,27 @@ register("Conv3DBackpropInputV2", _Transposed(5).op())
 # --- Fractional pooling --------------------------------------------------------------
 
 
+def _ratios(call: Call) -> list[Fraction]:
+    """How much smaller each axis becomes."""
+    ratios = call.attribute("pooling_ratio")
+    numbers = type(ratios) is list and {int, float}.issuperset(map(type, ratios))
+    if not numbers or not all(1 <= ratio < INFINITY for ratio in ratios):
+        call.fail(f"has the pooling_ratio {ratios}; it is at least 1 for each axis")
+    if len(ratios) != 4 or ratios[0] != 1:
+        call.fail(f"has the pooling_ratio {ratios}; the first of four is 1")
+    return list(map(Fraction, ratios))
+
+
 def _fractional_sizes(call: Call) -> list[Size]:
     """Sizes are divided by the ratios and rounded down."""
-    shape = call.known_shape(0, 4)
-    ratios = [Fraction(ratio) for ratio in call.attribute("pooling_ratio", [])]
-    if len(ratios) != 4 or min(ratios) < 1:
-        call.fail(f"has the pooling ratios {[float(r) for r in ratios]}")
-    return [
+    shape, ratios = call.known_shape(0, 4), _ratios(call)
+    sizes: list[Size] = [
         floor(size / ratio) if isinstance(size, int) else call.unknown_size(axis)
         for axis, (size, ratio) in enumerate(zip(shape, ratios, strict=True))
     ]
+    if 0 in sizes:
+        call.fail(f"makes the feature map vanish: {shape} becomes {tuple(sizes)}")
+    return sizes
 
 
 def _fractional(call: Call, output: int) -> Relations:
@@ -585,9 +601,7 @@ def _fractional(call: Call, output: int) -> Relations:
     if output:
         return [None]
     shape, sizes = call.known_shape(0, 4), _fractional_sizes(call)
-    if call.attribute("pooling_ratio")[0] != 1:
-        call.fail("pools over the batch")
-    overlap = int(bool(call.attribute("overlapping", False)))
+    overlap = int(call.flag("overlapping"))
     axes = [follow(0)]
     for size, pools in zip(shape[1:3], sizes[1:3], strict=True):
         axis = len(axes)

@@ -1,0 +1,203 @@
+"""Graphs in which something is wrong: refused with a reason, never a traceback.
+
+Some of them make sense all the same, and are analysed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from functools import cache
+from typing import Any
+
+import op_catalogue
+import pytest
+from dependency import traced
+from graphs import conv, graph_def, integers, node, placeholder, pool
+from hypothesis import given
+from hypothesis import strategies as st
+from random_search import examples
+
+import receptive_field as rf
+from receptive_field.sources.messages import GraphDef
+
+tf = pytest.importorskip("tensorflow")
+
+SHAPE = (1, 4, 5, 2)
+
+
+def kernel(*sizes: int) -> Any:
+    return tf.compat.v1.get_variable(f"kernel{len(sizes)}", sizes, tf.float64)
+
+
+def windows(x: Any) -> Any:
+    """Convolutions and poolings of two and three axes."""
+    y = tf.nn.conv2d(
+        x, kernel(3, 3, 2, 4), [1, 2, 1, 1], [[0, 0], [1, 0], [2, 1], [0, 0]]
+    )
+    y = tf.nn.avg_pool2d(tf.nn.bias_add(y, tf.ones(4, tf.float64)), 2, 1, "SAME")
+    z = tf.nn.conv3d(y[:, None], kernel(1, 2, 2, 4, 4), [1] * 5, "SAME")
+    return tf.nn.max_pool3d(tf.cast(z, tf.float32), [1, 1, 2], [1, 1, 2], "VALID")[:, 0]
+
+
+def upwards(x: Any) -> Any:
+    """Maps that become larger, and are padded."""
+    y = tf.nn.conv2d_transpose(x, kernel(3, 3, 4, 2), [1, 8, 10, 4], 2, "SAME")
+    y = tf.compat.v1.image.resize_bilinear(y, [7, 9], align_corners=True)
+    y = tf.pad(tf.cast(y, tf.float64), [[0, 0], [2, 1], [1, 1], [0, 0]], "REFLECT")
+    return tf.raw_ops.FractionalMaxPool(value=y, pooling_ratio=[1.0, 1.5, 1.5, 1.0])[0]
+
+
+def parts(x: Any) -> Any:
+    """Axes that are cut, joined and moved."""
+    first, second = tf.split(x, [1, 3], 1)
+    y = tf.concat([second, first, tf.zeros([1, 1, 5, 2], tf.float64)], 1)
+    y = tf.batch_to_space(
+        tf.space_to_batch(y, [2, 2], [[1, 0], [0, 1]]), [2, 2], [[0] * 2] * 2
+    )
+    y = tf.transpose(tf.gather(y, [2, 1, 0], axis=2), [0, 2, 1, 3])
+    return tf.stack(tf.unstack(y[:, ::-1, None, ..., 1:], axis=1), 1)
+
+
+def control(x: Any) -> Any:
+    """Functions: a condition and a loop."""
+    y = tf.cond(tf.reduce_sum(x) > 0, lambda: x * 2, lambda: tf.nn.relu(x))
+    loop = tf.while_loop(
+        lambda i, y: i < 3,
+        lambda i, y: (i + 1, tf.nn.max_pool2d(y, 3, 1, "SAME")),
+        [0, y],
+    )
+    return loop[1]
+
+
+NETWORKS = {
+    **op_catalogue.NETWORKS,
+    **{build.__name__: build for build in (windows, upwards, parts, control)},
+}
+
+
+@cache
+def definition(name: str) -> bytes:
+    found: bytes = (
+        traced(NETWORKS[name], SHAPE).graph.as_graph_def().SerializeToString()
+    )
+    return found
+
+
+WHOLE = st.sampled_from([0, 1, -1, 2, 3, 7, -7, 2**31 - 1, -(2**31), 2**40])
+
+
+@st.composite
+def attribute_values(draw: Any) -> dict[str, Any]:
+    """The fields of an AttrValue, of any kind."""
+    number = draw(WHOLE)
+    lists = [{"i": draw(st.lists(WHOLE, max_size=6))}, {"f": [1.5, 1.0]}, {"s": [b"a"]}]
+    kinds = [
+        {},
+        {"i": number},
+        {"f": float("nan")},
+        {"s": b"hello"},
+        {"b": draw(st.booleans())},
+        {"type": draw(st.sampled_from([1, 3, 20]))},
+        {"shape": {"dim": [{"size": number}]}},
+        {"tensor": {"dtype": 1}},
+        {"func": {"name": "f"}},
+        *({"list": entries} for entries in lists),
+        {"list": {"shape": [{"dim": [{"size": number}]}]}},
+    ]
+    return draw(st.sampled_from(kinds))
+
+
+def attribute_is_changed(draw: Any, whole: Any, found: Any) -> None:
+    name = draw(st.sampled_from(sorted(found.attr) or ["value"]))
+    value = type(found.attr[name])(**draw(attribute_values()))
+    found.attr[name].CopyFrom(value)
+
+
+def attribute_is_gone(draw: Any, whole: Any, found: Any) -> None:
+    found.attr.pop(draw(st.sampled_from(sorted(found.attr) or ["none"])), None)
+
+
+def inputs_are_changed(draw: Any, whole: Any, found: Any) -> None:
+    found.input[:] = (
+        draw(st.lists(st.sampled_from(found.input[:]), max_size=4))
+        if found.input
+        else []
+    )
+
+
+def constants_are_changed(draw: Any, whole: Any, found: Any) -> None:
+    for other in whole.node:
+        tensor = other.attr["value"].tensor if other.op == "Const" else None
+        if tensor is not None and tensor.dtype == 3 and draw(st.booleans()):
+            tensor.ClearField("tensor_content")
+            tensor.int_val[:] = draw(
+                st.lists(WHOLE.filter(lambda n: abs(n) < 2**32), max_size=4)
+            )
+
+
+CHANGES = [
+    attribute_is_changed,
+    attribute_is_gone,
+    inputs_are_changed,
+    constants_are_changed,
+]
+
+
+@examples(1500)
+@given(st.data())
+def test_one_thing_is_wrong(data):
+    name = data.draw(st.sampled_from(sorted(NETWORKS)))
+    whole = GraphDef.FromString(definition(name))
+    nodes = [n for n in whole.node if n.op == name] or list(whole.node)
+    found = data.draw(
+        st.sampled_from(nodes if data.draw(st.booleans()) else list(whole.node))
+    )
+    data.draw(st.sampled_from(CHANGES))(data.draw, whole, found)
+    for ask in (rf.compute_receptive_fields, rf.compute_costs):
+        with contextlib.suppress(rf.ReceptiveFieldError):
+            ask(whole)
+
+
+def network(**attributes: str) -> Any:
+    """A convolution with changed attributes, and a pooling."""
+    convolution = GraphDef()
+    convolution.CopyFrom(
+        graph_def(placeholder(sizes=(1, 32, 32, 1)), conv("conv", "input"))
+    )
+    changed = graph_def(node("conv", "Conv2D", **attributes)).node[0]
+    for name in attributes:
+        convolution.node[-1].attr[name].CopyFrom(changed.attr[name])
+    convolution.node.extend(graph_def(pool("pool", "conv")).node)
+    return convolution
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"strides": 'list { s: "1" }'}, r"malformed: its strides is \['1'\]"),
+        ({"strides": "list { f: 1 f: 2 f: 2 f: 1 }"}, "not a list of integers"),
+        ({"strides": "i: 2"}, "malformed: its strides is 2"),
+        ({"strides": integers([1, 0, 0, 1])}, "each must be at least 1"),
+        ({"padding": "i: 1"}, "malformed: its padding is 1, not a text"),
+        ({"data_format": 's: "hello"'}, "data_format 'hello'; NHWC, NCHW"),
+        ({"data_format": 's: "NDHWC"'}, "data_format NDHWC for 2 axes of space"),
+    ],
+)
+def test_message(attributes, message):
+    with pytest.raises(rf.ReceptiveFieldError, match=f"Conv2D node 'conv'.*{message}"):
+        rf.compute_receptive_field(network(**attributes), output="pool")
+
+
+def test_a_malformed_graph_leaves_no_trace():
+    strides = {"strides": "list { f: 1 f: 1 f: 1 f: 1 }"}
+    with pytest.raises(rf.ReceptiveFieldError):
+        rf.compute_receptive_field(network(**strides), output="pool")
+    field = rf.compute_receptive_field(network(), output="pool")
+    assert field.size.tolist() == [4, 4]
+
+
+def test_attributes_that_are_not_set_have_their_defaults():
+    field = rf.compute_receptive_field(
+        network(data_format="", dilations=""), output="pool"
+    )
+    assert field.size.tolist() == [4, 4]
