@@ -162,8 +162,24 @@ class Table(NamedTuple):
         return _hull(self.windows[int(low) : int(high) + 1]) if low <= high else None
 
 
-Unknowns = frozenset[tuple[Hashable, int]]
-"""A sum of unknown integers, each with its factor."""
+class Unknown(NamedTuple):
+    """An unknown number between ``least`` and ``most``."""
+
+    name: Hashable
+    least: Bound | Fraction = -INFINITY
+    most: Bound | Fraction = INFINITY
+
+
+class Either(NamedTuple):
+    """The name of the first position of the hull of several strands."""
+
+    strands: frozenset[tuple[int, Fraction | int, Unknowns]]
+    """First position, reach and unknowns of each."""
+    reach: Fraction | int
+
+
+Unknowns = frozenset[tuple[Unknown, int]]
+"""A sum of unknown numbers, each with its factor."""
 
 
 class Floating(NamedTuple):
@@ -471,8 +487,13 @@ class AxisMap:
         """
         return AxisMap((self | border).strands, self.aligned)
 
-    def with_unknown_offset(self, unknown: Hashable) -> AxisMap:
-        """The same map moved by an unknown number of positions.
+    def with_unknown_offset(
+        self,
+        unknown: Hashable,
+        least: Bound | Fraction = -INFINITY,
+        most: Bound | Fraction = INFINITY,
+    ) -> AxisMap:
+        """The same map moved by an unknown number of positions, ``least .. most``.
 
         Whatever is moved by an ``unknown`` of the same name, is moved as far.
         """
@@ -482,8 +503,12 @@ class AxisMap:
                 isinstance(strand, Periodic) and not _has_finite_windows(strand)
             ):
                 return constant(*EVERYTHING, exact=False)
-            unknowns = frozenset({(unknown, 1)})
-            whole |= AxisMap((_floated(strand)._replace(unknowns=unknowns),))
+            floated = _floated(strand)
+            low, high = _starts(floated._replace(first=0))
+            name = unknown if floated.standing() is not None else (unknown, strand)
+            named = Unknown(name, low + least, high + most)
+            unknowns = frozenset({(named, 1)})
+            whole |= AxisMap((floated._replace(unknowns=unknowns),))
         return AxisMap(whole.strands, self.aligned)
 
     def as_bound(self) -> AxisMap:
@@ -787,8 +812,27 @@ def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
     reach = (one.reach - 1) * max(two.rate, -two.rate) + two.reach
     rate = one.rate * two.rate
     exact = one.exact and two.exact
-    unknowns: Unknowns = frozenset({((one, two, through), 1)})
+    low, high = _starts(one)
+    ends = [low * two.rate, (high + one.reach - 1) * two.rate]
+    least, most = _starts(two)
+    unknown = Unknown((one, two, through), min(ends) + least, max(ends) + most)
+    unknowns: Unknowns = frozenset({(unknown, 1)})
     return AxisMap((Floating(rate, 0, reach, unknowns, INFINITY, exact),))
+
+
+def _starts(strand: Floating) -> tuple[Any, Any]:
+    """Between what the windows begin, beyond ``position * rate``."""
+    return _between(strand.first, strand.unknowns)
+
+
+def _between(number: int, unknowns: Iterable[tuple[Unknown, int]]) -> tuple[Any, Any]:
+    """Between what a number plus a sum of unknown ones lies."""
+    low: Any = number
+    high: Any = number
+    for unknown, factor in unknowns:
+        ends = [factor * unknown.least, factor * unknown.most]
+        low, high = low + min(ends), high + max(ends)
+    return low, high
 
 
 def _standing(strand: Strand) -> Periodic | None:
@@ -805,7 +849,7 @@ def _sum(one: Unknowns, two: Unknowns, stride: int) -> Unknowns:
     """What is unknown of two steps, the second of which has this stride."""
     if not one:
         return two
-    factors: dict[Hashable, int] = dict(two)
+    factors: dict[Unknown, int] = dict(two)
     for unknown, factor in one:
         factors[unknown] = factors.get(unknown, 0) + factor * stride
     return frozenset(factors.items())
@@ -831,14 +875,15 @@ def _floated(strand: Strand) -> Floating:
         reach = int(last) - int(first) + 1
         return Floating(advance, int(first), reach, frozenset(), gap, exact)
     spread: Fraction | int = 1
+    starts = [w[0] - u * strand.rate for u, w in enumerate(windows) if w is not None]
     for u in range(period):
         for step in range(period + 1):
             span = strand.span(u, u + step)
             if span is not None:
                 extent = int(span[1]) - int(span[0]) + 1
                 spread = max(spread, extent - step * abs(strand.rate))
-    unknowns: Unknowns = frozenset({(strand, 1)})
-    return Floating(strand.rate, 0, spread, unknowns, gap, exact=False)
+    unknown = Unknown(strand, min(starts), max(starts))
+    return Floating(strand.rate, 0, spread, frozenset({(unknown, 1)}), gap, exact=False)
 
 
 def _keeps_ends(one: Periodic | Table, two: Periodic | Table) -> bool:
@@ -927,6 +972,9 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
             strand = _merged(merged[key], strand)
         merged[key] = strand
     strands = tuple(merged[key] for key in sorted(merged))
+    for strand in strands:
+        if type(strand) is Periodic and strand.windows == (EVERYTHING,):
+            return AxisMap((strand,), aligned)
     if len(strands) > 1 and _covers_everything(strands):
         return constant(*EVERYTHING, exact=all(s.exact for s in strands))
     return AxisMap(strands, aligned)
@@ -969,26 +1017,48 @@ def _merged(one: Strand, two: Strand) -> Strand:
     return _floating_united(_floated(one), _floated(two))
 
 
-def _floating_united(one: Floating, two: Floating) -> Floating:
-    """Both, compared if they have the same unknowns, else the larger of them."""
+def _floating_united(one: Floating, two: Floating) -> Floating | Periodic:
+    """Both, compared if they have the same unknowns; else all that they may cover."""
     a, b = one.standing(), two.standing()
     if one.unknowns == two.unknowns and a is not None and b is not None:
         return _floated(_merged(a, b))._replace(unknowns=one.unknowns)
     if one == two:
         return one
-    either = frozenset[Any]().union(*map(_alternatives, (one, two)))
+    strands = _alternatives(one) | _alternatives(two)
+    reach: Any = max(_furthest(a, b) for a in strands for b in strands)
+    if reach == INFINITY:
+        return Periodic(0, (EVERYTHING,), 1, exact=False)
+    starts = [_between(first, unknowns) for first, _, unknowns in strands]
+    low, high = (min(ends) for ends in zip(*starts, strict=True))
+    unknown = Unknown(Either(strands, reach), low, high)
     gap = max(one.gap, two.gap)
-    widest = max(one.reach, two.reach)
-    return Floating(one.rate, 0, widest, frozenset({(either, 1)}), gap, exact=False)
+    return Floating(one.rate, 0, reach, frozenset({(unknown, 1)}), gap, exact=False)
 
 
-def _alternatives(strand: Floating) -> frozenset[Any]:
-    """The unknown offsets between which it is open, or its own."""
+def _alternatives(
+    strand: Floating,
+) -> frozenset[tuple[int, Fraction | int, Unknowns]]:
+    """The strands that it is the hull of, or itself."""
     if not strand.first and len(strand.unknowns) == 1:
         ((unknown, factor),) = strand.unknowns
-        if factor == 1 and isinstance(unknown, frozenset):
-            return unknown
-    return frozenset({(strand.first, strand.unknowns)})
+        name = unknown.name
+        if factor == 1 and isinstance(name, Either) and name.reach == strand.reach:
+            return name.strands
+    return frozenset({(strand.first, strand.reach, strand.unknowns)})
+
+
+def _furthest(
+    one: tuple[int, Fraction | int, Unknowns], two: tuple[int, Fraction | int, Unknowns]
+) -> Any:
+    """From where one begins to where the other ends, the most positions."""
+    first, _, below = one
+    last, reach, above = two
+    # What both are moved by, moves neither against the other.
+    difference: dict[Unknown, int] = dict(above)
+    for unknown, factor in below:
+        difference[unknown] = difference.get(unknown, 0) - factor
+    moved = [(unknown, factor) for unknown, factor in difference.items() if factor]
+    return _between(last - first, moved)[1] + reach
 
 
 def _merged_windows(

@@ -297,7 +297,7 @@ def test_an_unknown_offset_never_hides_size(before, after, kernel, stride):
 
 def test_unknown_offsets_that_merge():
     one = floating(3, 2)
-    assert (one | convolution(5, 2, 1)).size() == 5
+    assert (one | convolution(5, 2, 1)).size() == INFINITY
     assert (one | convolution(5, 2, 1)).aligned is None
     assert not (one | convolution(5, 2, 1)).exact
     assert (one | convolution(5, 1, 1)).aligned is False
@@ -326,11 +326,44 @@ def test_paths_above_the_same_unknown_layer_are_compared(one, two, below, k, s):
     assert before.strands == after.strands
 
 
+@st.composite
+def moved_convolutions(draw):
+    """A convolution of stride 2, and how far two unknowns may move it, by factors."""
+    size, padding = draw(st.integers(1, 5)), draw(st.integers(0, 3))
+    factors = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+    return size, padding, factors
+
+
+@given(st.lists(moved_convolutions(), min_size=2, max_size=4), st.integers(0, 2))
+@examples(200)
+def test_paths_with_unknown_paddings_have_the_size_of_the_worst_case(paths, most):
+    """Two unknowns, of which each path has multiples, as of layers below each other."""
+    step = convolution(1, 1, 0)
+    moves = [step.with_unknown_offset(name, -most, 0) for name in ("u", "v")]
+    whole = NONE
+    for size, padding, (u, v) in paths:
+        path = convolution(size, 2, padding)
+        for move in [moves[0]] * u + [moves[1]] * v:
+            path = path.then(move)
+        whole |= path
+    worst = max(
+        max(-p - u * a - v * b + k for k, p, (u, v) in paths)
+        - min(-p - u * a - v * b for _, p, (u, v) in paths)
+        for a in range(most + 1)
+        for b in range(most + 1)
+    )
+    assert whole.size() >= worst
+    if len(paths) == 2:
+        assert whole.size() == worst
+
+
 @given(convolutions, convolutions, convolutions)
 @examples(100)
 def test_either_of_several_unknown_layers(a, b, c):
-    unknown = [m.map.with_unknown_offset(name) for m, name in ((a, 1), (b, 2), (c, 3))]
-    one, two, three = unknown
+    one, two, three = (
+        layer.map.with_unknown_offset(name, -name, 1)
+        for layer, name in ((a, 1), (b, 2), (c, 3))
+    )
     assert ((one | two) | three) == (one | (two | three))
     assert (one | two).aligned is (None if one.rates == two.rates else False)
 

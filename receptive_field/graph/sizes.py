@@ -15,7 +15,7 @@ import itertools
 import math
 import operator
 import weakref
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -255,6 +255,22 @@ def residue(size: Size, modulus: int) -> int | None:
     if isinstance(multiple, Symbolic) and not multiple.is_integral:
         return None
     return int(constant) % modulus if constant.denominator == 1 else None
+
+
+def remainder_of(size: Symbolic, modulus: int) -> tuple[Hashable, int]:
+    """A name and a number: sizes of one name differ, modulo ``modulus``, by what
+    their numbers differ.
+
+    >>> n = unknown("n")
+    >>> remainder_of(n + 3, 2) == (remainder_of(n * 5, 2)[0], 1)
+    True
+    """
+    rest = size.terms.copy()
+    known = rest.pop((), Fraction(0))
+    terms = {m: f % modulus for m, f in rest.items() if f % modulus}
+    if known.denominator > 1 or any(f.denominator > 1 for f in terms.values()):
+        terms[()], known = known % modulus, Fraction(0)  # No integer without it.
+    return frozenset(terms.items()), int(known) % modulus
 
 
 def product(sizes: Any) -> Size:

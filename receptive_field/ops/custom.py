@@ -22,7 +22,7 @@ from receptive_field.ops.registry import (
     no_dependency,
     unknown_shape,
 )
-from receptive_field.ops.windows import output_size, same_padding
+from receptive_field.ops.windows import output_size, same_padding, unknown_padding
 
 
 class SlidingWindow(NamedTuple):
@@ -185,12 +185,14 @@ def _window_op(stated: SlidingWindow) -> Op:
 
     def relations(call: Call, output: int) -> Relations:
         maps: dict[int, AxisMap] = {}
+        shape = call.known_shape(0)
         for axis, w in zip(axes(call), windows(call), strict=True):
-            known = w.padding is not None
-            placed = convolution(w.kernel, w.stride, w.padding or 0, w.dilation)
-            unknown = call.unknown_offset(axis)
-            maps[axis] = placed if known else placed.with_unknown_offset(unknown)
-        rank = len(call.known_shape(0))
+            maps[axis] = (
+                unknown_padding(shape[axis], w, convolution, 0)
+                if w.padding is None
+                else convolution(w.kernel, w.stride, w.padding, w.dilation)
+            )
+        rank = len(shape)
         channels = 1 if stated.channels_first else rank - 1
         data = [None if a == channels else maps.get(a, IDENTITY) for a in range(rank)]
         return [local(data), *(call.all_of(i) for i in range(1, len(call)))]

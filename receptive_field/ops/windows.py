@@ -21,12 +21,13 @@ from receptive_field.axis_map import (
     table,
     transposed_convolution,
 )
-from receptive_field.graph.axes import ALL, FULL_BOUND, Relation, follow, local, source
+from receptive_field.graph.axes import ALL, FULL_BOUND, Relation, follow, local
 from receptive_field.graph.sizes import (
     Size,
     ceiling_division,
     divide,
     product,
+    remainder_of,
     residue,
 )
 from receptive_field.ops.flops import (
@@ -203,23 +204,43 @@ def _paddings_are_known(windows: tuple[Window, ...]) -> bool:
 
 
 def _sliding(
-    call: Call,
-    rank: int,
+    shape: Sequence[Size],
     axes: tuple[int, ...],
     windows: tuple[Window, ...],
     make: MakeMap,
+    least: int | None,
 ) -> Relation:
-    """The same, with offsets that may be unknown."""
-    placed = _placed(rank, axes, windows, make)
+    """The same, with paddings that may depend on sizes of ``shape``."""
+    placed = _placed(len(shape), axes, windows, make)
     if _paddings_are_known(windows):
         return placed
     found = list(placed.axes)
     for axis, w in zip(axes, windows, strict=True):
         if w.padding is None:
-            _, axis_map = source(found[axis])
-            offset = call.unknown_offset(axis)
-            found[axis] = follow(axis, axis_map.with_unknown_offset(offset))
+            found[axis] = follow(axis, unknown_padding(shape[axis], w, make, least))
     return Relation(tuple(found))
+
+
+def unknown_padding(size: Size, w: Window, make: MakeMap, least: int | None) -> AxisMap:
+    """The map of a window with SAME padding, of which only the least is known.
+
+    What is added to the least depends on the size, but only on what is left of it when
+    it is divided by the stride: kernels of 3 and 5 are moved alike.
+    """
+    name, number = remainder_of(size, w.stride)  # type: ignore[arg-type]
+    befores = [
+        int(_same_padding(w.extent, w.stride, rest, least)[0] or 0)
+        for rest in range(w.stride)
+    ]
+    padding = min(befores)
+    added = tuple(
+        befores[(rest + number) % w.stride] - padding for rest in range(w.stride)
+    )
+    placed = make(w.kernel, w.stride, padding, w.dilation)
+    if make is transposed_convolution:
+        most = Fraction(max(added), w.stride)
+        return placed.with_unknown_offset((name, added, True), 0, most)
+    return placed.with_unknown_offset((name, added, False), -max(added), 0)
 
 
 class _Placed(NamedTuple):
@@ -277,7 +298,7 @@ class _Family:
 
     def relations(self, call: Call, output: int) -> Relations:
         shape, axes, windows = self.placed(call)
-        data = _sliding(call, len(shape), axes, windows, convolution)
+        data = _sliding(shape, axes, windows, convolution, self.least_padding)
         return [data, *[ALL] * (len(call) - 1)]
 
     def shapes(self, call: Call) -> Sequence[Shape]:
@@ -533,7 +554,7 @@ class _Transposed(_Convolution):
                     f"input has {given}. Was the model built for another size? Build "
                     "it with None sizes to ask about others"
                 )
-        data = _sliding(call, self.rank, axes, windows, transposed_convolution)
+        data = _sliding(shape, axes, windows, transposed_convolution, 0)
         return [None, call.all_of(1), data]
 
     def shapes(self, call: Call) -> Sequence[Shape]:
