@@ -22,6 +22,7 @@ from receptive_field.graph.axes import (
     Relation,
     followed_axes,
     full,
+    has_phases,
     ranked,
     source,
 )
@@ -67,6 +68,9 @@ class Scope:
     """Where in `order` nodes that depend on each other start -> where they end."""
     cycle: set[int] = field(default_factory=set)
     """Nodes that depend on each other although they form no loop."""
+    has_phases: bool = False
+    """Whether the backward pass has met a map that is not the same for all positions,
+    such as an upsampling. Paths that are aligned above it may not be below."""
     _edges: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
 
     def settle(
@@ -307,6 +311,7 @@ def backward(
     state: dict[Tensor, Paths] = {output: SAME}
     missing: set[int] = set()
     produced: dict[int, list[Tensor]] = {output[0]: [output]}
+    looked_at: dict[int, Relation] = {}  # By identity: most layers share theirs.
 
     def visit(index: int) -> None:
         for tensor in produced.get(index, ()):
@@ -326,6 +331,9 @@ def backward(
                 if rule is None:
                     continue
                 if rule is not SAME:
+                    if id(rule) not in looked_at:
+                        looked_at[id(rule)] = rule
+                        scope.has_phases |= has_phases(rule)
                     rule = _spelled(rule, below, inference)
                 found = _combined(nodes[index], whole, rule)
                 if found is None:

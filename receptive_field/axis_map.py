@@ -302,6 +302,18 @@ class AxisMap:
         )
 
     @property
+    def has_phases(self) -> bool:
+        """Whether positions differ in where, next to their own place, they look."""
+        if self.classic is not None:
+            return False
+        return any(
+            strand.standing() is None
+            if isinstance(strand, Floating)
+            else isinstance(strand, Periodic) and len(strand.windows) > 1
+            for strand in self.strands
+        )
+
+    @property
     def is_split(self) -> bool:
         """Whether it takes positions into a part of a merged axis."""
         if self.classic is not None or len(self.strands) != 1:

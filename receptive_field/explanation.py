@@ -343,7 +343,14 @@ def _of_hulls(network: _Network, field: ReceptiveField) -> Explanation:
     """Of paths that agree where they meet, but not in what layers behind it see."""
     parting = network.parting(network.output)
     if parting is None:
-        return Explanation(field, reasons=("No two paths can be told apart.",))
+        if not network.question.scope.has_phases:
+            return Explanation(field, reasons=("No two paths can be told apart.",))
+        reason = (
+            "paths meet above an op that treats its positions differently, such as an "
+            "upsampling. They look at one place there, but below it not for every "
+            "feature."
+        )
+        return Explanation(field, reasons=(reason,))
     parts, *paths = parting
     differences = []
     for place, axis in enumerate(network.axes_of(parts)):

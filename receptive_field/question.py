@@ -159,9 +159,14 @@ class Question:
         if start not in state:
             raise self._independent(name)
         field = self._field(name, output, state[start])
-        if not field.is_global:
+        in_doubt = self.scope.has_phases and field.aligned is not False
+        if not field.is_global and not in_doubt:
             return field
         found = forward(self.scope, self.inference, self.spatial, [output])
+        if in_doubt and output in found.state:
+            field = _aligned_as(field, self._field(name, output, found.state[output]))
+        if not field.is_global:
+            return field
         names = upstream(self.scope, found.global_edges).get(output[0], ())
         return self._with_local(field, found, output, names)
 
@@ -330,6 +335,12 @@ class Question:
         meeting = find_misalignment(
             scope, self.inference, output, self.spatial, self.rank
         )
+        if meeting is None and scope.has_phases:
+            return MisalignedError(
+                f"{start}two paths from {self.input!r} to {name!r} meet above an op "
+                "that treats its positions differently, such as an upsampling, and "
+                "do not look at one place for every feature."
+            )
         if meeting is None:
             return MisalignedError(
                 f"{start}paths from {self.input!r} to {name!r} disagree about which "
@@ -445,6 +456,15 @@ def _described(axis_map: AxisMap) -> str:
     if window is None or INFINITY in map(abs, window):
         return f"stride {stride}"
     return f"stride {stride} and the first centre at {sum(window) / 2:g}"
+
+
+def _aligned_as(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
+    """The same field, with the alignment of another of the same tensors."""
+    axes = (
+        replace(one, map=AxisMap(one.map.strands, two.map.aligned))
+        for one, two in zip(field.axes, other.axes, strict=True)
+    )
+    return replace(field, axes=tuple(axes))
 
 
 def _over_all(axis_map: AxisMap, size: Size | None) -> AxisMap:

@@ -229,6 +229,16 @@ def followed_axes(axis: Axis) -> set[int]:
     return {slot.axis for slot in slots if slot is not None}
 
 
+def has_phases(relation: Relation) -> bool:
+    """Whether an axis is followed in a way that differs from position to position."""
+    return any(
+        factor.map.has_phases or not (factor.slot is None or factor.slot.is_whole)
+        for axis in relation.axes
+        for thread in axis
+        for factor in thread.factors
+    )
+
+
 def _is_certain(axis: Axis) -> bool:
     """Whether all of an axis of B is known to be needed."""
     return any(_is_everything(t) and t.factors[0].map.exact for t in axis)
