@@ -200,8 +200,17 @@ def networks(seed: int) -> Iterator[tuple[Network, Trace]]:
 
 
 def possible(seed: int) -> Trace:
-    """The first of them."""
-    return next(networks(seed))[1]
+    """The first of them that TensorFlow runs; it refuses some only then."""
+    return next(trace for _, trace in networks(seed) if _runs(trace))
+
+
+def _runs(trace: Trace) -> bool:
+    with tf.compat.v1.Session(graph=trace.graph) as session:
+        try:
+            session.run(trace.output, {trace.input: np.zeros(trace.input.shape)})
+        except tf.errors.InvalidArgumentError:
+            return False  # A map is too small to be mirrored.
+    return True
 
 
 def held(seed: int) -> tuple[bool, Tally]:
