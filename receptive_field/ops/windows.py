@@ -21,7 +21,14 @@ from receptive_field.axis_map import (
     table,
     transposed_convolution,
 )
-from receptive_field.graph.axes import ALL, FULL_BOUND, Relation, follow, local
+from receptive_field.graph.axes import (
+    ALL,
+    FULL_BOUND,
+    LARGEST_PERIOD,
+    Relation,
+    follow,
+    local,
+)
 from receptive_field.graph.sizes import (
     Size,
     ceiling_division,
@@ -158,6 +165,11 @@ def _extent(kernel: int, stride: int, dilation: int) -> int:
         raise ValueError(
             f"has kernel size {kernel}, stride {stride} and dilation {dilation}; each "
             "must be at least 1"
+        )
+    if max(stride, dilation) > LARGEST_PERIOD:
+        raise ValueError(
+            f"has stride {stride} and dilation {dilation}; neither may be more than "
+            f"{LARGEST_PERIOD}"
         )
     return dilation * (kernel - 1) + 1
 
@@ -628,7 +640,11 @@ def _fractional(call: Call, output: int) -> Relations:
         axis = len(axes)
         if size == pools:
             axes.append(follow(axis, convolution(1 + overlap)))
-        elif not isinstance(size, int) or not isinstance(pools, int):
+        elif (
+            not isinstance(size, int)
+            or not isinstance(pools, int)
+            or pools > LARGEST_PERIOD
+        ):
             axes.append(FULL_BOUND)
         else:
             most = -(-size // pools)
