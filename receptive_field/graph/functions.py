@@ -15,8 +15,13 @@ from typing import Any
 from receptive_field.errors import GraphError
 from receptive_field.graph.graph import Frame, Graph, Node
 
-CALLS = {"PartitionedCall": "f", "StatefulPartitionedCall": "f", "RemoteCall": "f"}
-"""Ops that call one function -> the attribute that holds it."""
+CALLS = {
+    "PartitionedCall": ("f", 0),
+    "StatefulPartitionedCall": ("f", 0),
+    "RemoteCall": ("f", 1),  # The name of a device.
+}
+"""Ops that call one function -> the attribute that holds it, and how many inputs come
+before its arguments."""
 
 BRANCHES = {
     "If": ("then_branch", "else_branch"),
@@ -66,7 +71,8 @@ class _Writer:
         for node in self.graph:
             attributes = node.definition.attr
             if node.op in CALLS:
-                self._call(node, attributes[CALLS[node.op]].func.name)
+                attribute, before = CALLS[node.op]
+                self._call(node, attributes[attribute].func.name, before)
             elif node.op in self.library:
                 self._call(node, node.op)
             elif node.op in BRANCHES:
@@ -74,11 +80,9 @@ class _Writer:
             elif node.op in LOOPS:
                 self._loop(node)
 
-    def _call(self, node: Node, function: str) -> None:
-        # A remote call reads the name of a device first.
-        arguments = node.inputs[1:] if node.op == "RemoteCall" else node.inputs
+    def _call(self, node: Node, function: str, before: int = 0) -> None:
         node.op = "PartitionedCall"
-        node.read(self._body(node, function, node.name, arguments))
+        node.read(self._body(node, function, node.name, node.inputs[before:]))
 
     def _branch(self, node: Node) -> None:
         attributes = node.definition.attr

@@ -1,0 +1,47 @@
+"""Both passes say the same of paths that meet above an upsampling, or pad alike."""
+
+import pytest
+
+import receptive_field as rf
+
+keras = pytest.importorskip("keras")
+layers = keras.layers
+
+
+def model(build):
+    image = keras.Input((None, 1))
+    return keras.Model(image, layers.Add(name="sum")(build(image)))
+
+
+def convolution(kernel, stride=1):
+    return layers.Conv1D(1, kernel, strides=stride, padding="same")
+
+
+def above_an_upsampling(image):
+    raised = layers.UpSampling1D(2)(image)
+    return [raised, convolution(3)(raised)]
+
+
+@pytest.mark.parametrize(
+    ("build", "aligned", "size"),
+    [
+        # Feature 0 sees position 0 by one path, -1 and 0 by the other.
+        (above_an_upsampling, False, 2),
+        # At every size, kernels of 3 and 5 have their centres in one place.
+        (lambda x: [convolution(3, 2)(x), convolution(5, 2)(x)], True, 5),
+        # At sizes of 17, 21, ... positions -1 to 3 are seen.
+        (
+            lambda x: [convolution(3, 4)(x), convolution(2, 2)(convolution(2, 2)(x))],
+            None,
+            5,
+        ),
+    ],
+)
+def test_of_any_size(build, aligned, size):
+    network = model(build)
+    for field in (
+        rf.compute_receptive_field(network),
+        rf.compute_receptive_fields(network)["sum"],
+    ):
+        assert field.aligned is aligned
+        assert field.size.tolist() == [size]
