@@ -2,28 +2,71 @@
 
 import os
 
+import pytest
+import random_search
 import tables
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Random networks may be impossible, and running them takes its time.
-common = settings(
+settings.register_profile(
+    "ours",
     deadline=None,
+    database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-settings.register_profile("repeatable", common, derandomize=True, database=None)
-settings.register_profile("search", common, max_examples=3000)
-settings.load_profile("repeatable")
+settings.load_profile("ours")
 
 
 def pytest_addoption(parser):
+    parser.addoption(
+        "--seed",
+        type=int,
+        help="the seed of random examples; made of the contents of the package's and "
+        "the tests' files if it is not given",
+    )
+    parser.addoption(
+        "--times", type=int, default=1, help="how many times as many random examples"
+    )
     parser.addoption(
         "--write-tables",
         action="store_true",
         help="write docs/layers.md and docs/ops.md from what was measured (all tests, "
         "one process)",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    if config.option.seed is None:
+        config.option.seed = random_search.seed_of_contents()
+    random_search.SEED = config.option.hypothesis_seed = config.option.seed
+    random_search.TIMES = config.option.times
+
+
+def repeat(config):
+    times = f" --times {config.option.times}" if config.option.times > 1 else ""
+    return f"--seed {config.option.seed}{times}"
+
+
+def pytest_report_header(config):
+    return f"random examples: {repeat(config)}"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.random)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    if report.failed and item.get_closest_marker("random"):
+        text = f"repeat with: pytest {repeat(item.config)} '{item.nodeid}'"
+        report.sections.append(("random examples", text))
+    return report
 
 
 def pytest_sessionstart(session):
