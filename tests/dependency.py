@@ -6,14 +6,12 @@ after another is disturbed, and every output position that changes depends on it
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import tables
 
 import receptive_field as rf
 from receptive_field.errors import ReceptiveFieldError
@@ -46,6 +44,12 @@ def traced(build: Build, shape: Sequence[int | None], dtype: Any = "float64") ->
         return Trace(graph, tensor, build(tensor))
 
 
+def vanishes(trace: Trace) -> bool:
+    """Whether some feature map on the way has no position."""
+    tensors = (t for o in trace.graph.get_operations() for t in o.outputs)
+    return any(t.shape.rank and t.shape.rank > 2 and 0 in t.shape for t in tensors)
+
+
 def positive(shape: Sequence[int], low: float = 0.5, high: float = 1.5) -> Any:
     """Numbers without a zero, a sign, or a pattern: weights that hide nothing."""
     return np.random.default_rng(math.prod(shape)).uniform(low, high, shape)
@@ -58,6 +62,7 @@ def measured(
     channels: int = -1,
     dtype: Any = "float64",
     values: tuple[float, float] = (0.5, 1.5),
+    trace: Trace | None = None,
 ) -> Any:
     """Which input positions change which output positions.
 
@@ -69,13 +74,15 @@ def measured(
       dtype: the type of the input. Single precision may show what is not there, or
         hide what is.
       values: between which numbers the undisturbed inputs are.
+      trace: the network's graph for this input, if it is there already.
 
     Returns:
       A boolean array: all axes of the output but its channels, then ``axes``.
     """
-    trace = traced(build, shape, dtype)
-    run = _runner(trace)
+    run = _runner(trace or traced(build, shape, dtype))
     sizes = [shape[axis] for axis in axes]
+    positions = list(np.ndindex(*sizes))
+    batch = None
     found = None
     for seed, scale, disturbance in EXPERIMENTS:
         random = np.random.default_rng(seed)
@@ -84,17 +91,88 @@ def measured(
         if found is None:
             seen = _positions(undisturbed.shape, channels)
             found = np.zeros((*seen, *sizes), dtype=bool)
-        for position in itertools.product(*map(range, sizes)):
+            if len(positions) >= FEWEST_IMAGES:
+                batch = _batch(build, image, undisturbed, len(positions))
+        images = np.repeat(image[np.newaxis], len(positions), axis=0)
+        for disturbed, position in zip(images, positions, strict=True):
             index: list[Any] = [slice(None)] * len(shape)
             for axis, coordinate in zip(axes, position, strict=True):
                 index[axis] = coordinate
-            disturbed = image.copy()
             # Not by the same amount everywhere: a softmax would not notice.
             by = random.uniform(0.5, 1.5, disturbed[tuple(index)].shape)
             disturbed[tuple(index)] += disturbance * by
-            changed = _differ(run(disturbed), undisturbed)
+        if batch is None:
+            changes = (_differ(run(disturbed), undisturbed) for disturbed in images)
+        else:
+            changes = batch.changes(images, image)
+        for position, changed in zip(positions, changes, strict=True):
             found[(..., *position)] |= changed.any(axis=channels)
     return found
+
+
+class Batch(NamedTuple):
+    """A network that takes many images at once, each of them apart from the others."""
+
+    run: Callable[[Any], Any]
+    count: int
+    """How many images it takes."""
+
+    def outputs(self, images: Any) -> Any:
+        """The outputs, one after another."""
+        found = self.run(images.reshape(-1, *images.shape[2:]))
+        return found.reshape(self.count, -1, *found.shape[1:])
+
+    def changes(self, images: Any, image: Any) -> Iterator[Any]:
+        """Where the outputs of images are not those of one image.
+
+        Both are computed at the same place of a batch, where nothing is rounded
+        differently.
+        """
+        still = np.repeat(image[np.newaxis], self.count, axis=0)
+        undisturbed = self.outputs(still)
+        for start in range(0, len(images), self.count):
+            some = images[start : start + self.count]
+            filled = np.concatenate([some, still[len(some) :]])
+            yield from _differ(self.outputs(filled), undisturbed)[: len(some)]
+
+
+FEWEST_IMAGES, MOST_IMAGES = 32, 256
+"""How many images are put into one batch; fewer are run as fast one by one."""
+
+
+def _batch(build: Build, image: Any, output: Any, count: int) -> Batch | None:
+    """The network on many images at once; None if it does not keep them apart.
+
+    That is found by experiment: all of every image of one half is disturbed, and
+    nothing of the other half may change; then the other way round.
+
+    Args:
+      build: the network.
+      image: what it is tried on.
+      output: what it makes of that.
+      count: how many images there are.
+    """
+    count = min(count, MOST_IMAGES)
+    shape = count * image.shape[0], *image.shape[1:]
+    try:
+        batch = Batch(_runner(traced(build, shape, image.dtype)), count)
+        images = np.repeat(image[np.newaxis], count, axis=0)
+        undisturbed = batch.outputs(images)
+        if undisturbed.shape[1:] != output.shape:
+            return None
+        if not np.allclose(undisturbed, output, rtol=1e-6, equal_nan=True):
+            return None  # What it computes depends on the number of images.
+        random = np.random.default_rng(count)
+        half = random.random(count) < 0.5
+        for one in (half, ~half):
+            disturbed = images.copy()
+            disturbed[one] *= random.choice([-3, 3], disturbed[one].shape)
+            changed = _differ(batch.outputs(disturbed), undisturbed)
+            if changed[~one].any():
+                return None
+    except (ValueError, tf.errors.InvalidArgumentError):
+        return None  # It is made for this number of images.
+    return batch
 
 
 def _runner(trace: Trace) -> Callable[[Any], Any]:
@@ -195,9 +273,9 @@ def check(
       spacing: as in `hold`.
       experiment: more arguments of `measured`.
     """
-    if truth is None:
-        truth = measured(build, shape, axes, channels, **experiment)
     trace = traced(build, shape, experiment.get("dtype", "float64"))
+    if truth is None:
+        truth = measured(build, shape, axes, channels, trace=trace, **experiment)
     return hold(trace, truth, axes, channels, spacing)
 
 
@@ -229,15 +307,14 @@ def hold(
       The receptive field.
     """
     shape = trace.input.shape.as_list()
-    field = analysed(trace)
-    if tables.RECORDING:
-        tables.measured_ops |= ops_of(trace)
+    model = load(trace.graph.as_graph_def(add_shapes=True))
+    field = answered(model, trace.input, trace.output)
     output_shape = trace.output.shape.as_list()
     windows = windows_of(field, shape, output_shape, channels)
     assert sorted(w.axis for w in windows) == sorted(axes)
     _check_regions(field, windows, output_shape, channels)
     positions = truth.ndim - len(axes)
-    on_the_way = [*windows, *_windows_on_the_way(trace, output_shape, channels)]
+    on_the_way = [*windows, *_windows_on_the_way(model, trace, output_shape, channels)]
     lines = []
     for w in windows:
         number = positions + list(axes).index(w.axis)
@@ -307,23 +384,25 @@ def ops_of(trace: Trace) -> set[str]:
 
 def analysed(trace: Trace, **options: Any) -> rf.ReceptiveField:
     """What the library says of the graph."""
+    definition = trace.graph.as_graph_def(add_shapes=True)
+    return answered(definition, trace.input, trace.output, **options)
+
+
+def answered(model: Any, start: Any, end: Any, **options: Any) -> rf.ReceptiveField:
+    """What the library says of one tensor in another."""
     return rf.compute_receptive_field(
-        trace.graph.as_graph_def(add_shapes=True),
-        input=trace.input.name,
-        output=trace.output.name,
-        **options,
+        model, input=start.name, output=end.name, **options
     )
 
 
 def _windows_on_the_way(
-    trace: Trace, output_shape: Sequence[int], channels: int
+    model: Any, trace: Trace, output_shape: Sequence[int], channels: int
 ) -> list[Windows]:
     """What the features see of every tensor in between.
 
     What a tensor does not hold, such as a row that was cropped, is padding to all
     that is above, though the input may hold something there.
     """
-    definition = trace.graph.as_graph_def(add_shapes=True)
     found = []
     for operation in trace.graph.get_operations():
         ends = not operation.inputs or not operation.outputs
@@ -333,9 +412,7 @@ def _windows_on_the_way(
         if not tensor.shape.is_fully_defined() or tensor.shape.rank < 3:
             continue
         try:
-            field = rf.compute_receptive_field(
-                definition, input=tensor.name, output=trace.output.name
-            )
+            field = answered(model, tensor, trace.output)
         except ReceptiveFieldError:
             continue  # It does not lie between input and output.
         shape = tensor.shape.as_list()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from dependency import Tally, Trace, hold, measured, traced
+from dependency import Tally, Trace, hold, measured, traced, vanishes
 from raw_ops import op, weights
 
 tf = pytest.importorskip("tensorflow")
@@ -181,9 +181,7 @@ class _Generator:
 
 def _is_possible(trace: Trace) -> bool:
     """Whether no map vanishes, and the last is not too large."""
-    tensors = (t for o in trace.graph.get_operations() for t in o.outputs)
-    sizes = [tensor.shape.num_elements() for tensor in tensors]
-    return 0 not in sizes and trace.output.shape.num_elements() <= LARGEST
+    return not vanishes(trace) and trace.output.shape.num_elements() <= LARGEST
 
 
 def networks(seed: int) -> Iterator[tuple[Network, Trace]]:
@@ -218,7 +216,7 @@ def held(seed: int) -> tuple[bool, Tally]:
     for network, trace in networks(seed):
         axes = range(1, len(network.shape) - 1)
         try:
-            truth = measured(network, network.shape, axes)
+            truth = measured(network, network.shape, axes, trace=trace)
         except (ValueError, tf.errors.InvalidArgumentError):
             continue
         if not truth.any():

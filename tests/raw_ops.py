@@ -6,7 +6,7 @@ import inspect
 from functools import reduce
 
 import pytest
-from dependency import check, measured, positive, traced
+from dependency import hold, measured, positive, traced, vanishes
 from hypothesis import assume
 
 tf = pytest.importorskip("tensorflow")
@@ -43,24 +43,26 @@ def merged(merge, *branches):
     return lambda x: merge([branch(x) for branch in branches])
 
 
-def possible_trace(build, shape, largest=600):
+def possible_trace(build, shape, largest=600, dtype="float64"):
     """Rejects networks whose maps vanish or grow without bound."""
     try:
-        trace = traced(build, shape)
+        trace = traced(build, shape, dtype)
     except ValueError:
         assume(False)
     sizes = trace.output.shape
+    assume(not vanishes(trace))
     assume(None in shape or (None not in sizes and 0 < sizes.num_elements() <= largest))
     return trace
 
 
-def check_possible(build, shape, largest=600, **options):
+def check_possible(
+    build, shape, largest=600, axes=(1, 2), spacing=None, dtype="float64"
+):
     """The same as `check`, for networks that may be impossible or grow too large."""
-    possible_trace(build, shape, largest)
+    trace = possible_trace(build, shape, largest, dtype)
     try:
-        experiment = {k: v for k, v in options.items() if k != "spacing"}
-        truth = measured(build, shape, **experiment)
+        truth = measured(build, shape, axes, dtype=dtype, trace=trace)
     except tf.errors.InvalidArgumentError:
         assume(False)
     assume(truth.any())
-    return check(build, shape, truth=truth, **options)
+    return hold(trace, truth, axes, spacing=spacing)

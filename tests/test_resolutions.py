@@ -3,6 +3,7 @@
 import random
 
 import pytest
+import random_search
 from graphs import (
     add,
     constant,
@@ -13,6 +14,7 @@ from graphs import (
     placeholder,
     pool,
 )
+from random_search import seeds
 
 from receptive_field import EXAMPLE_GRAPH, compute_receptive_field, zoo
 from receptive_field.errors import ReceptiveFieldError
@@ -53,6 +55,14 @@ def as_told(found, height, width):
             placements, found.axes, (width, height), strict=True
         )
     ]
+
+
+def some_sizes(found, seed):
+    """All small sizes, all of two periods above them, and some that are drawn."""
+    small = max(64, *(axis.smallest for axis in found.axes))
+    above = small + 2 * max(axis.period for axis in found.axes)
+    drawn = random.Random(seed).sample(range(above, above + LARGEST), 8)
+    return [*range(1, above), *drawn]
 
 
 def hold(model, found, sizes, largest=LARGEST):
@@ -186,18 +196,11 @@ def random_network(seed):
     return graph_def(*nodes)
 
 
-@pytest.mark.parametrize("seed", range(24))
-def test_random_network_at_every_size(seed):
+@pytest.mark.parametrize("seed", seeds("networks of all sizes", 24))
+def test_random_network(seed):
     graph = random_network(seed)
-    largest = LARGEST if seed < 4 else 200
-    hold(graph, resolutions(graph), range(1, largest + 1), largest)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(24, 64))
-def test_more_random_networks(seed):
-    graph = random_network(seed)
-    hold(graph, resolutions(graph), range(1, 201), 200)
+    found = resolutions(graph)
+    hold(graph, found, some_sizes(found, seed))
 
 
 # --- Known networks -------------------------------------------------------------------
@@ -210,21 +213,13 @@ def of_zoo(name):
     return graph, resolutions(graph, output=output, input=built.input)
 
 
-SMALL = ["alexnet_v2", "vgg_a", "mobilenet_v1", "resnet_v1_50", "resnet_cifar_20"]
-
-
-def some_sizes(name):
-    """All small sizes, and a few of the larger ones."""
-    sample = random.Random(name).sample(range(65, LARGEST + 1), 16)
-    return [*range(1, 65), *sample]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", zoo.NETWORKS)
 def test_network_of_the_zoo(name):
     pytest.importorskip("tensorflow")
     graph, found = of_zoo(name)
-    sizes = range(1, LARGEST + 1) if name in SMALL else some_sizes(name)
+    every = name in ("alexnet_v2", "resnet_cifar_20")
+    sizes = range(1, LARGEST + 1) if every else some_sizes(found, random_search.SEED)
     hold(graph, found, sizes)
 
 
@@ -241,7 +236,9 @@ def test_keras_application(name):
     applications = pytest.importorskip("keras").applications
     build = getattr(applications, name)
     model = build(weights=None, include_top=False, input_shape=(None, None, 3))
-    hold(model, resolutions(model), some_sizes(name))
+    model = load(model)
+    found = resolutions(model)
+    hold(model, found, some_sizes(found, random_search.SEED))
 
 
 @pytest.mark.parametrize(
