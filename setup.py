@@ -63,6 +63,7 @@ setup(
             "nbclient>=0.8",
             "playwright>=1.40",  # The explorer's page; with a Chromium.
             "pytest>=8",
+            "pytest-cov>=7",
             "pytest-xdist>=3",
             "ruff>=0.6",
             "scipy>=1.10",  # Spectrograms of Keras.

@@ -1,25 +1,20 @@
 """Random networks, held against experiment: support, clipped regions, projective field.
 
-  python tests/random_networks.py --count 10000
-
-prints how many features were told larger than the truth, on networks with a single path
-and on networks whose paths merge. None may be smaller, or larger and called exact.
+``python tests/search.py tests/test_exact.py`` tries new ones.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
 from dependency import Tally, Trace, hold, measured, traced, vanishes
+from needed import needed
 from raw_ops import op, weights
 
-tf = pytest.importorskip("tensorflow")
+tf = needed("tensorflow")
 
 Layer = Callable[[Any], Any]
 
@@ -225,31 +220,3 @@ def held(seed: int) -> tuple[bool, Tally]:
         hold(trace, truth, axes, tallies=tallies)
         return network.merges, tallies[0]
     raise AssertionError("networks are without end")
-
-
-def main() -> None:
-    """Runs many, and prints what was found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=10000)
-    parser.add_argument("--seed", type=int, default=0, help="of the first network")
-    options = parser.parse_args()
-    totals = {False: [0, 0], True: [0, 0]}
-    for done in range(options.count):
-        seed = options.seed + done
-        try:
-            merges, tally = held(seed)
-        except AssertionError as error:
-            sys.exit(f"seed {seed}: {error}")
-        totals[merges][0] += tally.features
-        totals[merges][1] += tally.larger
-        if done % 100 == 99 or done == options.count - 1:
-            found = "; ".join(
-                f"{larger} of {features} features larger "
-                f"{'where paths merge' if merging else 'on single paths'}"
-                for merging, (features, larger) in totals.items()
-            )
-            print(f"{done + 1} networks: {found}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
