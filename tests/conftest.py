@@ -2,10 +2,11 @@
 
 import os
 
+import needed
 import pytest
 import random_search
 import tables
-from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -14,6 +15,7 @@ settings.register_profile(
     "ours",
     deadline=None,
     database=None,
+    phases=[Phase.explicit, Phase.generate, Phase.target, Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 settings.load_profile("ours")
@@ -32,8 +34,11 @@ def pytest_addoption(parser):
     parser.addoption(
         "--write-tables",
         action="store_true",
-        help="write docs/layers.md and docs/ops.md from what was measured (all tests, "
-        "one process)",
+        help="write docs/ops.md and docs/layers.md from what tests/test_ops.py and "
+        "tests/test_layers.py measure in this run (one process)",
+    )
+    parser.addoption(
+        "--no-skips", action="store_true", help="a test that is skipped is a failure"
     )
 
 
@@ -43,6 +48,8 @@ def pytest_configure(config):
         config.option.seed = random_search.seed_of_contents()
     random_search.SEED = config.option.hypothesis_seed = config.option.seed
     random_search.TIMES = config.option.times
+    if config.option.no_skips:
+        config.pluginmanager.register(needed.NoSkips())
 
 
 def repeat(config):
@@ -69,10 +76,26 @@ def pytest_runtest_makereport(item):
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """A file that is skipped is named: xdist drops reports that are equal."""
+    report = yield
+    if report.skipped:
+        report.longrepr = (str(collector.path), None, report.longrepr[2])
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session):
-    tables.RECORDING = session.config.getoption("--write-tables")
+    shared = session.config.getoption("dist", "no") != "no"
+    if session.config.option.write_tables and shared:
+        raise pytest.UsageError("--write-tables takes one process: leave out -n.")
 
 
-def pytest_sessionfinish(session):
-    if session.config.getoption("--write-tables"):
-        tables.write()
+def pytest_sessionfinish(session, exitstatus):
+    if session.config.option.write_tables:
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        left_out = reporter.stats.keys() & {"deselected", "skipped"}
+        reporter.write("\n")
+        for line in tables.write(passed=not exitstatus and not left_out):
+            reporter.write_line(line)

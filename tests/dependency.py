@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytest
+from needed import needed
 
 import receptive_field as rf
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.question import Options, Question
 from receptive_field.sources import load
 
-tf = pytest.importorskip("tensorflow")
+tf = needed("tensorflow")
 
 Build = Callable[[Any], Any]
 

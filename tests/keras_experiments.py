@@ -20,19 +20,21 @@ def hold_output(model: Any) -> rf.ReceptiveField:
 
     Both passes must give the same, but for bounds, of which one may be tighter.
     """
-    source = load(model)
-    question = Question.ask(source, None, [None], Options())
+    traced = keras_models.trace(model)
+    source = load(traced.graph)
+    (start,), (end,) = traced.inputs.values(), traced.outputs.values()
+    question = Question.ask(source, start, [end], Options())
     experiment = Experiment(source, question, list((question.outputs or {}).values()))
     (shape,) = experiment.output_shapes
     truth = np.zeros((*shape[:-1], *experiment.sizes), dtype=bool)
     for position in itertools.product(*map(range, experiment.sizes)):
         for (change,) in experiment.changes(position):
             truth[(..., *position)] |= change.any(-1)
-    trace = keras_models.trace(model)
-    names = *trace.inputs.values(), *trace.outputs.values()
-    tensors = map(trace.graph.get_tensor_by_name, names)
-    field = hold(Trace(trace.graph, *tensors), truth, question.spatial)
-    forward = list(rf.compute_receptive_fields(model).values())[-1]
+    tensors = map(traced.graph.get_tensor_by_name, (start, end))
+    field = hold(Trace(traced.graph, *tensors), truth, question.spatial)
+    (forward,) = rf.compute_receptive_fields(
+        source, input=start, outputs=[end]
+    ).values()
     assert forward.exact == field.exact
     assert forward.axes == field.axes or not field.exact
     return field
@@ -57,8 +59,8 @@ def hold_layers(
     Returns:
       The receptive fields of the layers that were held.
     """
-    fields = rf.compute_receptive_fields(model, input_resolution=resolution, **options)
     source = load(model)
+    fields = rf.compute_receptive_fields(source, input_resolution=resolution, **options)
     names = list(fields) if layers is None else list(layers)
     assert layers or not fields.errors
     question = Question.ask(source, None, names, Options(resolution))

@@ -4,42 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-import tables
+import op_networks
+from needed import needed
+from op_networks import back, of, of_complex, of_single, whole
 from raw_ops import op, weights, words
 
 from receptive_field.ops import OPS
 from receptive_field.ops.registry import no_dependency
 
-tf = pytest.importorskip("tensorflow")
+tf = needed("tensorflow")
 
 REGISTERED = frozenset(OPS)
 """The op types of the library itself; tests may register more."""
 
 
-def whole(x: Any) -> Any:
-    """Whole numbers below 64, most of them different."""
-    return tf.cast(tf.abs(x) * 10, tf.int32) % 64
-
-
-def back(y: Any) -> Any:
-    """As numbers, whatever they are."""
-    if y.dtype.is_complex:
-        return tf.math.real(y) + tf.math.imag(y)
-    return tf.cast(y, tf.float64) if y.dtype != tf.float64 else y
-
-
-def of(name: str, *more: Any, **attributes: Any) -> Any:
-    """A network of one op on the image."""
-    return lambda x: back(op(name, x, *more, **attributes))
-
-
 def of_whole(name: str, *more: Any, **attributes: Any) -> Any:
     return lambda x: back(op(name, whole(x), *more, **attributes))
-
-
-def of_complex(name: str, **attributes: Any) -> Any:
-    return lambda x: back(op(name, tf.complex(x, x * x), **attributes))
 
 
 def of_two(name: str) -> Any:
@@ -48,16 +28,6 @@ def of_two(name: str) -> Any:
 
 def of_two_whole(name: str) -> Any:
     return lambda x: back(op(name, whole(x) + 1, whole(x) % 5 + 1))
-
-
-def of_matrix(name: str, **attributes: Any) -> Any:
-    """Rows and columns last, as matrices need them."""
-
-    def build(x: Any) -> Any:
-        y = tf.transpose(x[:, :4, :4], (0, 3, 1, 2))
-        return tf.transpose(back(op(name, y, **attributes)), (0, 2, 3, 1))
-
-    return build
 
 
 def definite(name: str) -> Any:
@@ -162,6 +132,12 @@ def stacked(made: Any, shape: Any, x: Any) -> Any:
     return tf.transpose(rows, (1, 0, 2, 3))
 
 
+def by_way_of_the_batch(x: Any) -> Any:
+    none = [[0, 0], [0, 0]]
+    y = op("SpaceToBatch", x[:, :, :4], none, block_size=2)
+    return op("BatchToSpace", y, none, block_size=2)
+
+
 def quantized(name: str) -> Any:
     def build(x: Any) -> Any:
         y, low, high = tf.quantization.quantize(
@@ -196,6 +172,7 @@ _BESSEL = words(
 )
 
 NETWORKS: dict[str, Any] = {
+    **op_networks.NETWORKS,
     **{name: of(name) for name in words("Dawsn Expint FresnelCos FresnelSin Spence")},
     **{name: of(name) for name in _BESSEL},
     "Angle": of_complex("Angle", Tout=tf.float64),
@@ -237,19 +214,10 @@ NETWORKS: dict[str, Any] = {
     "DynamicPartition": dynamic("DynamicPartition"),
     "DynamicStitch": dynamic("DynamicStitch"),
     "EnsureShape": of("EnsureShape", shape=(1, 4, 5, 2)),
-    "FakeQuantWithMinMaxArgs": lambda x: back(
-        op("FakeQuantWithMinMaxArgs", tf.cast(x, tf.float32))
-    ),
-    "FakeQuantWithMinMaxVars": lambda x: back(
-        op("FakeQuantWithMinMaxVars", tf.cast(x, tf.float32), 0.0, 2.0)
-    ),
-    "FakeQuantWithMinMaxVarsPerChannel": lambda x: back(
-        op(
-            "FakeQuantWithMinMaxVarsPerChannel",
-            tf.cast(x, tf.float32),
-            [0.0, 0.0],
-            [2.0, 2.0],
-        )
+    "FakeQuantWithMinMaxArgs": of_single("FakeQuantWithMinMaxArgs"),
+    "FakeQuantWithMinMaxVars": of_single("FakeQuantWithMinMaxVars", 0.0, 2.0),
+    "FakeQuantWithMinMaxVarsPerChannel": of_single(
+        "FakeQuantWithMinMaxVarsPerChannel", [0.0, 0.0], [2.0, 2.0]
     ),
     "Fill": lambda x: op("Fill", (1, 4, 5, 2), tf.reduce_sum(x)),
     "Gather": lambda x: op("Gather", x[0], [2, 0, 3])[None],
@@ -294,20 +262,18 @@ NETWORKS: dict[str, Any] = {
             "UnsortedSegmentMin UnsortedSegmentSum"
         )
     },
-    "SpaceToBatch": lambda x: op(
-        "BatchToSpace",
-        op("SpaceToBatch", x[:, :, :4], [[0, 0], [0, 0]], block_size=2),
-        [[0, 0], [0, 0]],
-        block_size=2,
-    ),
+    **dict.fromkeys(words("BatchToSpace SpaceToBatch"), by_way_of_the_batch),
     "SplitV": lambda x: op("SplitV", x, [1, 3], 1, num_split=2)[1],
-    "TensorArrayGatherV3": array(
-        2,
-        lambda handle, flow: tf.transpose(
-            op("TensorArrayGatherV3", handle, [3, 1], flow, dtype=tf.float64),
-            (1, 0, 2, 3),
-        ),
-    ),
+    **{
+        name: array(
+            2,
+            lambda handle, flow: tf.transpose(
+                op("TensorArrayGatherV3", handle, [3, 1], flow, dtype=tf.float64),
+                (1, 0, 2, 3),
+            ),
+        )
+        for name in words("TensorArrayGatherV3 TensorArrayScatterV3")
+    },
     "TensorArrayReadV3": array(
         1,
         lambda handle, flow: op("TensorArrayReadV3", handle, 2, flow, dtype=tf.float64)[
@@ -342,12 +308,19 @@ NETWORKS: dict[str, Any] = {
             element_dtype=x.dtype,
         ).tensor[None],
     ),
+    **dict.fromkeys(words("TensorListFromTensor TensorListStack"), items(4, stacked)),
     "TensorListGather": items(
         2,
         lambda made, shape, x: tf.transpose(
             op("TensorListGather", made, [2, 0], shape, element_dtype=x.dtype),
             (1, 0, 2, 3),
         ),
+    ),
+    "TensorListGetItem": items(
+        1,
+        lambda made, shape, x: op(
+            "TensorListGetItem", made, 2, shape, element_dtype=x.dtype
+        )[None],
     ),
     "TensorListPopBack": items(
         1,
@@ -365,6 +338,12 @@ NETWORKS: dict[str, Any] = {
         3,
         lambda made, shape, x: stacked(
             tf.raw_ops.TensorListResize(input_handle=made, size=3), shape, x
+        ),
+    ),
+    "TensorListSetItem": items(
+        4,
+        lambda made, shape, x: stacked(
+            op("TensorListSetItem", made, 3, x[:, 0]), shape, x
         ),
     ),
     **{
@@ -389,10 +368,7 @@ _CONTROL = "part of control flow, which tests/test_functions.py and test_slim.py
 
 REASONS: dict[str, str] = {
     **dict.fromkeys(
-        words(
-            "Enter Exit If LoopCond PartitionedCall RefEnter RefExit RefIdentity "
-            "RefMerge RefNextIteration RefSwitch Switch While"
-        ),
+        words("RefEnter RefExit RefIdentity RefMerge RefNextIteration RefSwitch"),
         _CONTROL,
     ),
     **dict.fromkeys(
@@ -441,10 +417,8 @@ REASONS: dict[str, str] = {
     "MatrixExponential": "removed from TensorFlow; as MatrixInverse",
     "QuantizeAndDequantize": "removed from TensorFlow; as QuantizeAndDequantizeV2",
     "QuantizedReluX": "has no kernel; as QuantizedRelu",
-    "BatchToSpace": "measured together with SpaceToBatch",
     "CombinedNonMaxSuppression": "as NonMaxSuppression",
     "ImageProjectiveTransformV2": "as ImageProjectiveTransformV3",
-    "TensorArrayScatterV3": "measured together with TensorArrayGatherV3",
     "TensorListConcat": "as TensorListConcatV2",
     "TensorListScatter": "as TensorListScatterV2",
     "TensorListScatterV2": "as TensorListGather",
@@ -456,7 +430,7 @@ REASONS: dict[str, str] = {
 
 def result(name: str) -> str:
     """What the table says of an op type."""
-    if name in tables.measured_ops:
+    if name in NETWORKS:
         return "measured"
     if OPS[name].relations is no_dependency:
         return "its values do not depend on those of its inputs"

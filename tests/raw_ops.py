@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 from functools import reduce
 
-import pytest
 from dependency import hold, measured, positive, traced, vanishes
 from hypothesis import assume
+from needed import needed
 
-tf = pytest.importorskip("tensorflow")
+tf = needed("tensorflow")
 raw = tf.raw_ops
 
 

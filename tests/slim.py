@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 from unittest import mock
 
-import pytest
+from needed import needed
 
 Network = Callable[..., dict[str, Any]]
 """A function of the input, and options; gives the end-points' tensors by name."""
@@ -25,12 +25,12 @@ LAYERS = ["conv2d", "separable_conv2d", "max_pool2d", "avg_pool2d", "batch_norm"
 @cache
 def import_slim() -> Any:
     """`tf_slim`, whose Keras layers now live in the package `tf_keras`."""
-    layers = pytest.importorskip("tf_keras.src.legacy_tf_layers")
+    layers = needed("tf_keras.src.legacy_tf_layers")
     sys.modules.setdefault("tf_keras.legacy_tf_layers", layers)
     for part in ("base", "convolutional", "core", "normalization", "pooling"):
         module = importlib.import_module(f"{layers.__name__}.{part}")
         sys.modules.setdefault(f"tf_keras.legacy_tf_layers.{part}", module)
-    return pytest.importorskip("tf_slim")
+    return needed("tf_slim")
 
 
 @cache
@@ -39,18 +39,22 @@ def networks() -> dict[str, Network]:
 
     ``inception_v*`` are the bases, with biases and without batch normalisation;
     ``inception_v*_classifier`` have batch normalisation, dropout and logits.
+    ``resnet_v*_small`` have two blocks of two units, and so all that the others have.
     """
     slim = import_slim()
     nets = {part: importlib.import_module(f"tf_slim.nets.{part}") for part in MODULES}
 
-    def network(module: str, function: str, scope: str = "", **options: Any) -> Network:
+    def network(
+        module: str, function: str, arguments: str = "", /, **options: Any
+    ) -> Network:
         def call(
             images: Any, data_format: str = "NHWC", **changes: Any
         ) -> dict[str, Any]:
             with ExitStack() as stack:
-                if scope:
-                    arguments = getattr(nets[module], scope)()
-                    stack.enter_context(slim.arg_scope(arguments))
+                stack.enter_context(_quick_hashes())
+                if arguments:
+                    shared = getattr(nets[module], arguments)()
+                    stack.enter_context(slim.arg_scope(shared))
                 if data_format == "NCHW":
                     layers = [getattr(slim.layers, layer) for layer in LAYERS]
                     formatted = slim.arg_scope(layers, data_format=data_format)
@@ -97,7 +101,33 @@ def networks() -> dict[str, Network]:
             for version in (1, 2)
             for depth in (50, 101, 152, 200)
         },
+        **{
+            f"resnet_v{version}_small": network(
+                f"resnet_v{version}",
+                f"resnet_v{version}",
+                "resnet_arg_scope",
+                blocks=[
+                    getattr(nets[f"resnet_v{version}"], f"resnet_v{version}_block")(
+                        f"block{number}", base_depth=16, num_units=2, stride=2
+                    )
+                    for number in (1, 2)
+                ],
+                scope=f"resnet_v{version}_small",
+                is_training=False,
+            )
+            for version in (1, 2)
+        },
     }
+
+
+def _quick_hashes() -> Any:
+    """Has a variable hashed as any object is, which is what TensorFlow comes to.
+
+    Each layer puts all variables into a set, and each hash first finds out whether
+    TensorFlow is eager: more than a third of the time that a deep network takes.
+    """
+    variables = importlib.import_module("tensorflow.python.ops.variables")
+    return mock.patch.object(variables.Variable, "__hash__", object.__hash__)
 
 
 @contextmanager

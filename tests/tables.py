@@ -1,7 +1,7 @@
 """The tables in ``docs/``: what was measured, and what cannot be.
 
-Written by the tests themselves (``pytest --write-tables``), and compared with what
-they find in every run.
+``pytest --write-tables tests/test_ops.py tests/test_layers.py`` writes them, each as a
+whole or not at all; in every other run both files compare them with what they find.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from receptive_field.whole_files import write_whole
+
 DOCS = Path(__file__).parent.parent / "docs"
-RECORDING = False
-"""Whether ops are recorded, which takes time."""
 
 measured_ops: set[str] = set()
 measured_layers: dict[str, str] = {}
@@ -23,7 +23,8 @@ LAYERS = """# Layers
 
 Every class of `keras.layers`, in models with random parameters, held against what
 `measure_receptive_field` sees. This table is written by the tests
-(`pytest --write-tables`) and compared with what they find in every run.
+(`pytest --write-tables tests/test_layers.py`) and compared with what they find in every
+run.
 
 An upper bound is never smaller than what was measured, and says so (`exact=False`).
 
@@ -34,8 +35,9 @@ An upper bound is never smaller than what was measured, and says so (`exact=Fals
 OPS = """# Ops
 
 Every op type that has a rule. This table is written by the tests
-(`pytest --write-tables`); *measured* are those that lie on the way from input to output
-in a network that was run and held against its receptive field.
+(`pytest --write-tables tests/test_ops.py`) and compared with what they find in every
+run; *measured* are those that lie on the way from input to output in a network that was
+run and held against its receptive field.
 
 | op type | how its rule is known to be right |
 |---|---|
@@ -48,21 +50,40 @@ def rows(name: str) -> dict[str, str]:
     return dict(re.findall(r"^\| `(\w+)`[^|]* \| (.*) \|$", text, re.MULTILINE))
 
 
-def write() -> None:
-    """Writes both tables from what this session has measured."""
+def write(passed: bool) -> list[str]:
+    """Writes those tables of which this run has measured every row.
+
+    Args:
+      passed: whether all tests of the run were run, and passed; else none is written.
+
+    Returns:
+      What to say of each of them.
+    """
     import layer_catalogue
     import op_catalogue
 
-    lines = []
+    layers = {}
     for name, also in layer_catalogue.classes().items():
         others = [other for other in also if other != name]
         known = f" ({', '.join(f'`{other}`' for other in others)})" if others else ""
         reason = layer_catalogue.REASONS.get(name)
-        found = reason or measured_layers.get(name, "not measured")
-        lines.append(f"| `{name}`{known} | {found} |\n")
-    (DOCS / "layers.md").write_text(LAYERS + "".join(lines), encoding="utf-8")
-    lines = [
-        f"| `{name}` | {op_catalogue.result(name)} |\n"
+        layers[f"`{name}`{known}"] = reason or measured_layers.get(name)
+    ops = {
+        f"`{name}`": op_catalogue.result(name)
+        if name in measured_ops or name not in op_catalogue.NETWORKS
+        else None
         for name in sorted(op_catalogue.REGISTERED)
-    ]
-    (DOCS / "ops.md").write_text(OPS + "".join(lines), encoding="utf-8")
+    }
+    said = []
+    for file, title, found in (("layers.md", LAYERS, layers), ("ops.md", OPS, ops)):
+        missing = list(found.values()).count(None)
+        if passed and not missing:
+            lines = (f"| {first} | {second} |\n" for first, second in found.items())
+            write_whole(DOCS / file, (title + "".join(lines)).encode())
+            said.append(f"docs/{file} is written")
+            continue
+        reason = f"this run did not measure {missing} of its rows"
+        if not passed:
+            reason = "a test failed, or was left out"
+        said.append(f"docs/{file} is left as it is: {reason}")
+    return said

@@ -1,10 +1,11 @@
 """Both passes say the same of paths that meet above an upsampling, or pad alike."""
 
 import pytest
+from needed import needed
 
 import receptive_field as rf
 
-keras = pytest.importorskip("keras")
+keras = needed("keras")
 layers = keras.layers
 
 

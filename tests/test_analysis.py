@@ -519,11 +519,11 @@ def test_results_print_what_they_say():
     ]
 
 
-def test_a_hundred_thousand_layers_in_reverse_order():
+def test_twenty_thousand_layers_in_reverse_order():
     layers = graph_def(node("relu", "Relu", ["input"]), conv("conv", "input"))
     relu, weights, convolution = layers.node
     graph = type(layers)()
-    for i in reversed(range(100_000)):
+    for i in reversed(range(20_000)):
         layer = graph.node.add()
         layer.CopyFrom(convolution if i % 2 else relu)
         layer.name = f"n{i}"
@@ -531,8 +531,8 @@ def test_a_hundred_thousand_layers_in_reverse_order():
     graph.node.add().CopyFrom(weights)
     graph.node.add().CopyFrom(graph_def(INPUT).node[0])
     field = rf.compute_receptive_field(graph)
-    assert list(field) == [100_001, 100_001, 1, 1, 0, 0]
-    assert list(rf.compute_receptive_fields(graph)["n99999"]) == list(field)
+    assert list(field) == [20_001, 20_001, 1, 1, 0, 0]
+    assert list(rf.compute_receptive_fields(graph)["n19999"]) == list(field)
 
 
 @pytest.mark.parametrize("module", [api, original])

@@ -1,14 +1,19 @@
 """The forty models of ``keras.applications``."""
 
 import inspect
+import re
 
-import keras
 import numpy as np
 import pytest
+import stored
 from keras_experiments import hold_layers
+from needed import needed
 
 import receptive_field as rf
 from receptive_field.measurement import Trial
+from receptive_field.sources import load
+
+keras = needed("keras")
 
 pytestmark = pytest.mark.slow
 
@@ -30,22 +35,48 @@ KNOWN_SIZES = {
 }
 
 
+SHAPE = (None, None, 3)
+
+
 def test_there_are_forty_of_them():
     assert len(APPLICATIONS) == 40
 
 
+@pytest.mark.parametrize("name", ["ResNet50", "EfficientNetB0", "ConvNeXtTiny"])
+def test_what_is_stored_is_what_is_loaded_of_the_real_one(name):
+    """EfficientNet computes with weights while it is built, ConvNeXt has functions."""
+    build = getattr(keras.applications, name)
+    real = load(build(weights=None, include_top=False, input_shape=SHAPE))
+    found = stored.application(name, include_top=False, input_shape=SHAPE)
+    assert [said(node) for node in found.graph] == [said(node) for node in real.graph]
+    for part in ("inputs", "outputs", "layers", "layer_inputs"):
+        assert numberless(getattr(found, part)) == numberless(getattr(real, part))
+
+
+def numberless(named):
+    """What is named, in order, without the numbers that Keras puts behind names."""
+    return [(re.sub(r"_\d+", "", name), thing) for name, thing in named.items()]
+
+
+def said(node):
+    """All of a node but names, which number weights and functions anew each time."""
+    attributes = dict(node.definition.attr)
+    numbered = {"_user_specified_name", "_gradient_op_type", "f", "handle_name"}
+    kept = {key: attributes[key] for key in attributes.keys() - numbered}
+    return node.op, node.inputs, kept
+
+
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_every_layer(name):
-    build = getattr(keras.applications, name)
-    model = build(weights=None, include_top=False, input_shape=(None, None, 3))
+    model = stored.application(name, include_top=False, input_shape=SHAPE)
     fields = rf.compute_receptive_fields(model)
     assert not fields.errors
     if name in KNOWN_SIZES:
-        last = fields[model.layers[-1].name]
+        last = fields[list(model.layers)[-1]]
         assert last.size.tolist() == [KNOWN_SIZES[name]] * 2
         assert last.stride.tolist() == [32, 32]
     if "NASNet" in name:  # Built for any size, it cannot be run at any: Keras's bug.
-        model = build(weights=None, include_top=False, input_shape=(299, 331, 3))
+        model = stored.application(name, include_top=False, input_shape=(299, 331, 3))
         fields = rf.compute_receptive_fields(model, input_resolution="unknown")
     placed = rf.compute_receptive_fields(model, input_resolution=[299, 331])
     assert not placed.errors
@@ -57,7 +88,7 @@ def test_every_layer(name):
 
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_with_its_classifier(name):
-    model = getattr(keras.applications, name)(weights=None)
+    model = stored.build(name)
     fields = rf.compute_receptive_fields(model)
     assert not fields.errors
     assert set(fields) >= {layer.name for layer in model.layers[1:]}
@@ -66,7 +97,7 @@ def test_with_its_classifier(name):
 
 def test_xception_is_misaligned_at_its_default_size():
     """Its shortcuts skip every other row; 3x3 convolutions and poolings do not."""
-    model = keras.applications.Xception(weights=None, include_top=False)
+    model = stored.application("Xception", include_top=False, input_shape=SHAPE)
     fields = rf.compute_receptive_fields(model, input_resolution=[299, 299])
     assert fields["block14_sepconv2_act"].aligned is False
     assert fields["block1_conv2_act"].aligned is True
@@ -104,8 +135,8 @@ GATED = ("EfficientNet", "MobileNetV3")
 def test_against_measurement(name):
     """Sizes, strides, paddings and regions of layers all along the first half."""
     shape = (48, 67, 3) if name in ("ConvNeXtTiny", "VGG16") else (76, 107, 3)
-    build = getattr(keras.applications, name)
-    model = build(weights=None, include_top=False, input_shape=shape, **MEASURED[name])
+    options = {"include_top": False, "input_shape": shape, **MEASURED[name]}
+    model = stored.application(name, **options)
     fields = rf.compute_receptive_fields(model, global_context="exclude")
     small = [n for n, f in fields.items() if 1 < max(f.size) <= shape[1]]
     chosen = small[:: max(len(small) // 6, 1)]

@@ -1,10 +1,12 @@
 """Whole architectures, built with Keras and held against measurement at every layer."""
 
-import keras
 import numpy as np
 import pytest
-from keras import layers, ops
 from keras_experiments import hold_layers
+from needed import needed
+
+keras = needed("keras")
+layers, ops = keras.layers, keras.ops
 
 pytestmark = pytest.mark.slow
 

@@ -10,12 +10,13 @@ import subprocess
 import sys
 
 import pytest
-import shtab
 from graphs import add, conv, graph_def, placeholder
+from needed import needed, needs
 
 import receptive_field as rf
 from receptive_field.cli import main
 from receptive_field.cli.arguments import FILES
+from receptive_field.sources.files import read_graph_def
 
 CONCAT = "InceptionResnetV2/Mixed_5b/concat"
 POOL = "InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
@@ -119,17 +120,17 @@ def test_resolutions():
 
 
 @pytest.mark.slow
-def test_measure(tmp_path):
-    keras = pytest.importorskip("keras")
+def test_measure(tmp_path, capsys):
+    keras = needed("keras")
     image = keras.Input((9, 9, 1))
     layer = keras.layers.Conv2D(1, 3, strides=2, name="layer")
     keras.Model(image, layer(image)).save(tmp_path / "model.keras")
     question = ("measure", tmp_path / "model.keras", "--feature", "1,3")
     told = json.loads(run(*question, "--format", "json").stdout)
     assert (told["feature"], told["region"]) == ([1, 3], [[2, 4], [6, 8]])
-    done = run(*question)
-    assert done.returncode == 0
-    assert done.stdout.splitlines()[1:] == ["  x: 2 to 4 (3)", "  y: 6 to 8 (3)"]
+    assert main(list(map(str, question))) == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[1:] == ["  x: 2 to 4 (3)", "  y: 6 to 8 (3)"]
 
 
 def test_many(tmp_path):
@@ -241,11 +242,14 @@ def test_a_reader_that_has_had_enough():
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline().startswith("layer ")
-    process.stdout.close()  # The table is longer than a pipe holds.
-    assert process.stderr.read() == ""
-    assert process.wait() == 0
-    process.stderr.close()
+    try:
+        assert process.stdout.readline().startswith("layer ")
+        process.stdout.close()  # The table is longer than a pipe holds.
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def in_terminal(*arguments, **environment):
@@ -261,21 +265,26 @@ def in_terminal(*arguments, **environment):
     )
     os.close(end)
     shown = b""
-    while True:
-        try:
-            part = os.read(terminal, 65536)
-        except OSError:  # Linux says so where others say that nothing is left.
-            part = b""
-        if not part:
-            break
-        shown += part
-    os.close(terminal)
-    return process.wait(), shown.decode().replace("\r\n", "\n")
+    try:
+        while True:
+            try:
+                part = os.read(terminal, 65536)
+            except OSError:  # Linux says so where others say that nothing is left.
+                part = b""
+            if not part:
+                break
+            shown += part
+        return process.wait(), shown.decode().replace("\r\n", "\n")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
 
 
 ESCAPE = re.compile("\x1b\\[[0-9;]*m")
 
 
+@needs("rich")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -296,12 +305,14 @@ def test_colours_are_for_terminals(arguments):
     assert in_terminal(*arguments, TERM="dumb") == (0, plain)
 
 
+@needs("rich")
 def test_errors_are_red_on_a_terminal():
     status, shown = in_terminal("compute", "nofile")
     assert status == 1
     assert shown.startswith("\x1b[1;31merror:\x1b[0m cannot read 'nofile'")
 
 
+@needs("rich")
 def test_progress_is_for_terminals(tmp_path):
     arguments = ("many", rf.EXAMPLE_GRAPH, "--workers", 1, "--results")
     assert "1/1" in in_terminal(*arguments, tmp_path / "a.csv")[1]
@@ -357,6 +368,7 @@ def completions(*words):
     return done.stdout.split()
 
 
+@needs("shtab")
 def test_completion():
     assert completions("receptive-field", "m") == ["measure", "many"]
     assert completions("receptive-field", "layers", "--fo") == ["--format"]
@@ -367,9 +379,10 @@ def test_completion():
 
 
 def test_files_are_completed_as_shtab_does():
-    assert FILES.items() <= shtab.FILE.items()
+    assert FILES.items() <= needed("shtab").FILE.items()
 
 
+@needs("matplotlib")
 @pytest.mark.parametrize(
     ("arguments", "head"),
     [
@@ -432,13 +445,12 @@ def graph(tmp_path):
 
 def test_resolutions_as_data():
     told = json.loads(answer("resolutions", rf.EXAMPLE_GRAPH, "--format", "json"))
+    model = read_graph_def(rf.EXAMPLE_GRAPH)
     assert (told["input"], len(told["axes"])) == ("input_image", 2)
     for index, axis in enumerate(told["axes"]):
         placements, formula = axis["placements"], axis["output_size"]
         for size in range(axis["smallest_size"], axis["smallest_size"] + 33, 8):
-            field = rf.compute_receptive_field(
-                rf.EXAMPLE_GRAPH, input_resolution=[size, size]
-            )
+            field = rf.compute_receptive_field(model, input_resolution=[size, size])
             assert placements[size % axis["period"]] == {
                 "aligned": field.aligned,
                 "padding": field.padding[index],
@@ -466,6 +478,7 @@ def test_explanations_as_json(graph):
     assert told == field.to_dict()
 
 
+@needs("matplotlib")
 def test_a_plot_that_fails_leaves_the_old_one(tmp_path):
     drawn = tmp_path / "a.svg"
     drawn.write_text("old")

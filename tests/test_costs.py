@@ -2,20 +2,21 @@
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import op_catalogue
 import pytest
 from dependency import traced
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from needed import needed
 from random_search import examples
 from raw_ops import op, weights
 
 import receptive_field as rf
 from receptive_field import zoo
 
-tf = pytest.importorskip("tensorflow")
+keras = needed("keras")
+tf = needed("tensorflow")
 v1 = tf.compat.v1
 
 FLOPS = (
@@ -56,8 +57,11 @@ REFUSED = {
     "NonMaxSuppressionWithOverlaps": "unknown",
     "Where": "unknown",
     **{f"Unique{v}": "known" for v in ("", "V2", "WithCounts", "WithCountsV2")},
+    **dict.fromkeys(
+        ("While", "Enter", "Exit", "NextIteration", "LoopCond"), "how many rounds"
+    ),
 }
-"""Networks in which the size of a tensor depends on the data, or an op has no rule."""
+"""Networks with a loop, or an op without a rule, or a size that depends on the data."""
 
 
 @pytest.mark.parametrize("name", op_catalogue.NETWORKS)

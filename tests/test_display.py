@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas
 import pytest
 from graphs import constant, conv, graph_def, node, placeholder, pool
+from needed import needed, needs
 
 import receptive_field as rf
 from receptive_field import result
@@ -161,6 +161,7 @@ def test_fields_as_data(fields):
 
 
 def test_fields_as_a_dataframe(fields):
+    missing = needed("pandas").NA
     table = fields.to_dataframe().set_index("layer")
     assert list(table.index) == ["conv", "broken"]
     row = table.loc["conv"]
@@ -168,18 +169,19 @@ def test_fields_as_a_dataframe(fields):
     assert (row.output_size_x, row.output_size_y, row.stride_x) == (15, 10, 2)
     assert (row.padding_x, row.center_x, row.aligned) == (1, 1, True)
     assert table.rf_x.dtype == "Int64"
-    assert table.loc["broken"].rf_x is pandas.NA
+    assert table.loc["broken"].rf_x is missing
     assert "no rule" in table.loc["broken"].error
     assert "rf_z" not in table
 
 
 def test_a_dataframe_of_what_is_infinite_or_unknown():
+    missing = needed("pandas").NA
     fields = rf.compute_receptive_fields(WHOLE, overrides={"all": "global"})
     table = fields.to_dataframe().set_index("layer")
     assert table.rf_x["all"] == np.inf
     unknown = graph_def(placeholder(), conv("conv", "input", 3, 2, "SAME"))
     table = rf.compute_receptive_fields(unknown).to_dataframe()
-    assert table.padding_x[0] is pandas.NA
+    assert table.padding_x[0] is missing
     assert (table.padding_x.dtype, table.output_size_x.dtype) == ("Int64", "Int64")
     assert table.error.dtype == "string"
 
@@ -198,6 +200,7 @@ def test_without_pandas_and_without_need_of_it():
     assert 'pip install "receptive_field[pandas]"' in done.stdout
 
 
+@needs("pandas")
 def test_examples_in_docstrings():
     results = doctest.testmod(result)
     assert results.attempted

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import time
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from keras import layers
+from needed import needed
 
 import receptive_field as rf
 from receptive_field import effective
 from receptive_field.question import Options, Question
 from receptive_field.sources import load
+
+keras = needed("keras")
+tf = needed("tensorflow")
+layers = keras.layers
 
 HEIGHT, WIDTH, CHANNELS = 19, 22, 3
 

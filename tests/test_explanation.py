@@ -20,6 +20,7 @@ from graphs import (
 )
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
+from needed import needed
 from random_search import examples
 
 import receptive_field as rf
@@ -611,7 +612,7 @@ def centres(path, sizes):
 
 def test_the_network_of_the_paper_in_tensorflow():
     """With one stride on both paths; what is proposed is what is then built."""
-    tf = pytest.importorskip("tensorflow")
+    tf = needed("tensorflow")
 
     def build(paddings):
         def layer(below, name, size, stride):
@@ -645,7 +646,7 @@ def test_the_network_of_the_paper_in_tensorflow():
 
 def u_net(paddings, sample_up):
     """Two steps down and up; ``paddings`` are those of the layers that go down."""
-    keras = pytest.importorskip("keras")
+    keras = needed("keras")
     layers = keras.layers
     image = x = keras.Input((None, None, 3))
     skips = []
@@ -711,7 +712,7 @@ def test_a_u_net_with_nearest_upsampling_cannot_be_aligned_by_padding():
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_any_number_of_axes(rank):
-    keras = pytest.importorskip("keras")
+    keras = needed("keras")
     layers = keras.layers
     of_rank = {n: getattr(layers, f"{n}{rank}D") for n in ("Conv", "ZeroPadding")}
 
@@ -740,7 +741,7 @@ def test_any_number_of_axes(rank):
 
 @pytest.mark.slow
 def test_xception_at_its_default_size():
-    keras = pytest.importorskip("keras")
+    keras = needed("keras")
 
     def build(**options):
         return keras.applications.Xception(weights=None, include_top=False, **options)

@@ -1,13 +1,15 @@
 """Calls, branches and loops, written out and analysed, built by TensorFlow."""
 
 import pytest
-import tensorflow as tf
 from google.protobuf import text_format
+from needed import needed
 
 import receptive_field as rf
 from receptive_field.graph.signatures import OUTPUT_ARGUMENTS
 from receptive_field.ops import OPS
 from receptive_field.sources.messages import GraphDef
+
+tf = needed("tensorflow")
 
 IMAGE = tf.TensorSpec((1, None, None, 3), name="image")
 

@@ -15,12 +15,13 @@ from dependency import traced
 from graphs import conv, graph_def, integers, node, placeholder, pool
 from hypothesis import given
 from hypothesis import strategies as st
+from needed import needed
 from random_search import examples
 
 import receptive_field as rf
 from receptive_field.sources.messages import GraphDef
 
-tf = pytest.importorskip("tensorflow")
+tf = needed("tensorflow")
 
 SHAPE = (1, 4, 5, 2)
 

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 from graphs import constant, conv, graph_def, node, placeholder
+from needed import needed, needs
 
 import receptive_field as rf
 from receptive_field import many
@@ -299,7 +301,8 @@ def test_csv_is_written_row_by_row(tmp_path):
     assert [line["rf_x"] for line in lines(results)] == ["1", "2", "3", "4", "5"]
 
 
-BOTH = pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+PARQUET = pytest.param(".parquet", marks=needs("pyarrow"))
+BOTH = pytest.mark.parametrize("suffix", [".csv", PARQUET])
 
 
 def everything(folder):
@@ -339,7 +342,7 @@ def test_rows_are_read_back_as_they_were(tmp_path, suffix):
 
 
 def test_parquet_and_csv_hold_the_same_for_pandas(tmp_path):
-    pandas = pytest.importorskip("pandas")
+    pandas, _ = needed("pandas"), needed("pyarrow")
     tables = []
     for name, read in (("a.csv", pandas.read_csv), ("a.parquet", pandas.read_parquet)):
         with ThreadPoolExecutor(2) as executor:
@@ -420,7 +423,10 @@ def test_a_disk_that_is_full_from_the_start(tmp_path):
         compute_many(write_graphs(tmp_path, 1), results=results)
 
 
-@pytest.mark.parametrize(("suffix", "limit"), [(".csv", 1000), (".parquet", 4000)])
+@pytest.mark.parametrize(
+    ("suffix", "limit"),
+    [(".csv", 1000), pytest.param(".parquet", 4000, marks=needs("pyarrow"))],
+)
 def test_a_disk_that_fills_up_loses_nothing(tmp_path, suffix, limit):
     paths, results = write_graphs(tmp_path, 15), tmp_path / f"rows{suffix}"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -444,26 +450,42 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path, suffix, limit):
 
 
 SCRIPT = """
-import sys
+import signal, sys
 from receptive_field.many import run_many
 if __name__ == "__main__":
+    # In the background of a script an interrupt is ignored, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.alarm(60)  # Ends this process even if nobody is left to do so.
     sys.exit(run_many(sys.argv[2:], sys.argv[1], workers=2))
 """
 
 
+@pytest.fixture
+def start():
+    """Starts a process and a group of its own, of which nothing outlives the test."""
+    runs = []
+
+    def started(*command):
+        options = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+        runs.append(subprocess.Popen(command, **options))
+        return runs[-1]
+
+    yield started
+    for run in runs:
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        run.stderr.close()
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("group", [True, False], ids=["all", "parent"])
-def test_a_run_that_is_ended_from_outside(tmp_path, end, group):
+def test_a_run_that_is_ended_from_outside(tmp_path, start, end, group):
     paths = write_graphs(tmp_path, 20)
     os.mkfifo(tmp_path / "endless.pb")  # Who reads it waits for ever.
     script, results = tmp_path / "script.py", tmp_path / "rows.csv"
     script.write_text(SCRIPT)
-    run = subprocess.Popen(
-        [sys.executable, script, results, *paths, tmp_path / "endless.pb"],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    run = start(sys.executable, script, results, *paths, tmp_path / "endless.pb")
     while not results.exists() or results.read_bytes().count(b"\n") < 4:
         assert run.poll() is None
         time.sleep(0.01)
@@ -491,7 +513,7 @@ def test_the_command_tells_what_failed(tmp_path, capsys):
 
 
 def test_progress_on_demand(tmp_path, capsys):
-    pytest.importorskip("rich")
+    needed("rich")
     models = [*write_graphs(tmp_path, 2), "no.pb"]
     compute_many(models, executor=Recorder(), progress=True)
     assert "3/3 1 errors" in capsys.readouterr().err
@@ -504,9 +526,7 @@ def test_progress_on_demand(tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def cluster():
-    distributed = pytest.importorskip("distributed")
-    import dask
-
+    dask, distributed = needed("dask"), needed("distributed")
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
@@ -531,9 +551,7 @@ def test_a_dask_cluster(cluster, tmp_path, suffix):
 
 @pytest.mark.slow
 def test_a_worker_of_a_cluster_that_dies(cluster, tmp_path):
-    from distributed import WorkerPlugin
-
-    class Deadly(WorkerPlugin):
+    class Deadly(needed("distributed").WorkerPlugin):
         def setup(self, worker):
             die_of_the_killer()
 

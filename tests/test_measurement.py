@@ -3,14 +3,16 @@
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from graphs import graph_def, node, placeholder
-from keras import layers
+from needed import needed
 
 import receptive_field as rf
+
+keras = needed("keras")
+tf = needed("tensorflow")
+layers = keras.layers
 
 
 def through(*stack, shape=(24, 28, 2)):

@@ -1,16 +1,16 @@
 """Keras models, through every door, and by every name that a layer has."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-import tf_keras
-from keras import layers
-from tensorflow.python.framework.convert_to_constants import (
-    convert_variables_to_constants_v2,
-)
+from needed import needed
 
 import receptive_field as rf
+
+keras = needed("keras")
+tf_keras = needed("tf_keras")
+tf = needed("tensorflow")
+layers = keras.layers
+constants = needed("tensorflow.python.framework.convert_to_constants")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_every_door_leads_to_one_answer(model, tmp_path):
     model.export(tmp_path / "saved")
     spec = tf.TensorSpec((None, 40, 36, 3))
     concrete = tf.function(model).get_concrete_function(spec)
-    frozen = convert_variables_to_constants_v2(concrete).graph.as_graph_def()
+    frozen = constants.convert_variables_to_constants_v2(concrete).graph.as_graph_def()
     (tmp_path / "frozen.pb").write_bytes(frozen.SerializeToString())
     doors = [
         model,

@@ -1,13 +1,14 @@
-"""The notebook, executed from top to bottom for other models than the one it shows."""
+"""The notebook, executed from top to bottom, and again for another model."""
 
+import copy
 import re
-from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+from needed import needed, needs
+from run_scripts import EXAMPLES
 
-EXAMPLES = Path(__file__).parent.parent / "python" / "util" / "examples"
+nbformat = needed("nbformat")
+
 NOTEBOOK = (EXAMPLES / "RF_Keras_Applications.ipynb").read_text()
 PICKED = 'NAME = "ResNet50"\n'
 
@@ -24,24 +25,39 @@ def test_it_is_kept_without_results():
     }
 
 
+def of_the_model(cells):
+    """The cells that depend on which model is picked."""
+    heads = [cell.source.partition("\n")[0] for cell in cells]
+    return cells[heads.index("## Pick a model") : heads.index("## Several models")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ResNet50", "MobileNetV3Small"])
-def test_it_runs_for_a_model(name, tmp_path, monkeypatch):
+@needs("tensorflow", "matplotlib", "pandas", "ipykernel")
+def test_it_runs_for_two_models(tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     notebook = nbformat.reads(NOTEBOOK, as_version=4)
-    for cell in notebook.cells:
-        cell.source = cell.source.replace(PICKED, f'NAME = "{name}"\n')
+    shown = len(notebook.cells)
+    again = copy.deepcopy(of_the_model(notebook.cells))
+    for cell in again:
+        cell.source = cell.source.replace(PICKED, 'NAME = "MobileNetV3Small"\n')
+    notebook.cells += again
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, resources=resources).execute()
-    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
-    text = "\n".join(
-        output.get("text") or output.get("data", {}).get("text/plain", "")
-        for output in outputs
+    client = needed("nbclient").NotebookClient
+    client(notebook, timeout=300, resources=resources).execute()
+    first, second = (
+        [output for cell in cells for output in cell.get("outputs", [])]
+        for cells in (notebook.cells[:shown], notebook.cells[shown:])
     )
+    text, other = ("\n".join(map(as_text, outputs)) for outputs in (first, second))
     assert "40 models: " in text
-    assert f" layers of {name} in " in text
+    assert " layers of ResNet50 in " in text
+    assert " layers of MobileNetV3Small in " in other
     assert re.search(r"VGG16 +block5_pool +212 +32 ", text)  # The published numbers.
     assert re.search(r"ResNet50 +conv5_block3_out +483 +32 ", text)
-    pictures = [o for o in outputs if "image/png" in o.get("data", {})]
-    assert len(pictures) == 3
+    pictures = ["image/png" in output.get("data", {}) for output in first + second]
+    assert sum(pictures) == 3 + 2  # Without that of several models.
     assert not list(tmp_path.iterdir())  # It writes nothing.
+
+
+def as_text(output):
+    return output.get("text") or output.get("data", {}).get("text/plain", "")

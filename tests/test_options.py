@@ -1,15 +1,17 @@
 """What a caller may say beyond the graph: context, batch norm, rules of his own."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from graphs import add, conv, graph_def, node, placeholder, variable
-from keras import layers
+from needed import needed
 
 import receptive_field as rf
 from receptive_field.ops import OPS, Op
 from receptive_field.ops.registry import first_shape, same
+
+keras = needed("keras")
+tf = needed("tensorflow")
+layers = keras.layers
 
 
 @pytest.fixture

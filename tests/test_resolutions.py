@@ -14,6 +14,7 @@ from graphs import (
     placeholder,
     pool,
 )
+from needed import needed
 from random_search import seeds
 
 from receptive_field import EXAMPLE_GRAPH, compute_receptive_field, zoo
@@ -21,6 +22,7 @@ from receptive_field.errors import ReceptiveFieldError
 from receptive_field.input_sizes import Obstacle, OutputSize, Placement, resolutions
 from receptive_field.question import Options, Question
 from receptive_field.sources import load
+from receptive_field.sources.messages import GraphDef
 
 LARGEST = 1024
 
@@ -57,12 +59,20 @@ def as_told(found, height, width):
     ]
 
 
-def some_sizes(found, seed):
-    """All small sizes, all of two periods above them, and some that are drawn."""
-    small = max(64, *(axis.smallest for axis in found.axes))
-    above = small + 2 * max(axis.period for axis in found.axes)
-    drawn = random.Random(seed).sample(range(above, above + LARGEST), 8)
-    return [*range(1, above), *drawn]
+def some_sizes(found, seed, small=None):
+    """Small sizes, all of two periods above them, and some that are drawn.
+
+    Args:
+      found: the answer for all sizes.
+      seed: of what is drawn.
+      small: how many of the small sizes are drawn; all of them if None.
+    """
+    choose = random.Random(seed)
+    end = max(64, *(axis.smallest for axis in found.axes))
+    above = end + 2 * max(axis.period for axis in found.axes)
+    small_ones = range(1, end) if small is None else choose.sample(range(1, end), small)
+    drawn = choose.sample(range(above, above + LARGEST), 8)
+    return [*small_ones, *range(end, above), *drawn]
 
 
 def hold(model, found, sizes, largest=LARGEST):
@@ -207,20 +217,23 @@ def test_random_network(seed):
 
 
 def of_zoo(name):
-    built = zoo.build(name)
-    output = built.end_points[zoo.NETWORKS[name].end_points[-1]]
-    graph = built.graph.as_graph_def()
-    return graph, resolutions(graph, output=output, input=built.input)
+    def make():
+        built = zoo.build(name)
+        output = built.end_points[zoo.NETWORKS[name].end_points[-1]]
+        return built.graph.as_graph_def().SerializeToString(), built.input, output
+
+    content, start, output = needed("stored").kept(f"zoo {name}", make)
+    model = load(GraphDef.FromString(content))
+    return model, resolutions(model, output=output, input=start)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", zoo.NETWORKS)
 def test_network_of_the_zoo(name):
-    pytest.importorskip("tensorflow")
-    graph, found = of_zoo(name)
+    model, found = of_zoo(name)
     every = name in ("alexnet_v2", "resnet_cifar_20")
     sizes = range(1, LARGEST + 1) if every else some_sizes(found, random_search.SEED)
-    hold(graph, found, sizes)
+    hold(model, found, sizes)
 
 
 APPLICATIONS = [
@@ -233,12 +246,10 @@ APPLICATIONS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_keras_application(name):
-    applications = pytest.importorskip("keras").applications
-    build = getattr(applications, name)
-    model = build(weights=None, include_top=False, input_shape=(None, None, 3))
-    model = load(model)
+    options = {"include_top": False, "input_shape": (None, None, 3)}
+    model = needed("stored").application(name, **options)
     found = resolutions(model)
-    hold(model, found, some_sizes(found, random_search.SEED))
+    hold(model, found, some_sizes(found, random_search.SEED, small=16))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +257,6 @@ def test_keras_application(name):
     [("resnet_v1_50", (239, 241)), ("resnet_v2_50", (239, 241))],
 )
 def test_padding_of_slims_residual_networks(name, paddings):
-    pytest.importorskip("tensorflow")
     _, found = of_zoo(name)
     for axis in found.axes:
         less, more = paddings
@@ -265,7 +275,6 @@ def test_padding_of_slims_residual_networks(name, paddings):
 
 @pytest.mark.parametrize("name", ["alexnet_v2", "vgg_a", "inception_v3"])
 def test_smallest_size_is_that_at_which_tensorflow_builds_it(name):
-    pytest.importorskip("tensorflow")
     _, found = of_zoo(name)
     for axis in found.axes:
         zoo.build(name, [axis.smallest] * 2)
@@ -427,7 +436,7 @@ def test_reaches_are_those_of_all_paths(seed):
 
 def test_layers_around_which_positions_move_to_the_batch():
     """A dilated convolution is SpaceToBatch, a convolution, BatchToSpace."""
-    keras = pytest.importorskip("keras")
+    keras = needed("keras")
     inputs = keras.Input((None, None, 1))
     one = keras.layers.Conv2D(1, 3, name="one")(inputs)
     two = keras.layers.DepthwiseConv2D(3, dilation_rate=2, name="two")(one)
@@ -442,7 +451,7 @@ def test_layers_around_which_positions_move_to_the_batch():
 
 def test_what_comes_after_the_output_does_not_matter():
     """Of a classifier, the last map with positions is asked about."""
-    keras = pytest.importorskip("keras")
+    keras = needed("keras")
     inputs = keras.Input((64, 64, 1))
     features = keras.layers.Conv2D(1, 3, 2, padding="same", name="map")(inputs)
     pooled = keras.layers.GlobalAveragePooling2D()(features)
@@ -453,7 +462,7 @@ def test_what_comes_after_the_output_does_not_matter():
 
 
 def test_layers_of_a_keras_model_have_their_names():
-    keras = pytest.importorskip("keras")
+    keras = needed("keras")
     layers = keras.layers
     inputs = keras.Input((None, None, 1))
     one = layers.Conv2D(1, 3, strides=2, padding="same", name="one")(inputs)
@@ -500,7 +509,7 @@ def test_words_for_sizes(function, words):
 
 
 def test_a_network_of_one_axis():
-    keras = pytest.importorskip("keras")
+    keras = needed("keras")
     image = keras.Input((None, 1))
     layer = keras.layers.Conv1D(1, 5, strides=3, padding="same")
     model = keras.Model(image, layer(image))
@@ -512,7 +521,7 @@ def test_a_network_of_one_axis():
 
 def test_sizes_at_which_maps_do_not_meet():
     """A U-Net of one level: half of an odd size, doubled, is not that size."""
-    keras = pytest.importorskip("keras")
+    keras = needed("keras")
     image = keras.Input((None, None, 1))
     low = keras.layers.MaxPool2D(2)(image)
     high = keras.layers.Conv2DTranspose(1, 2, strides=2)(low)
@@ -525,7 +534,7 @@ def test_sizes_at_which_maps_do_not_meet():
 
 
 def test_a_slice_with_constant_ends_takes_less_of_small_images():
-    keras = pytest.importorskip("keras")
+    keras = needed("keras")
     image = keras.Input((None, None, 1))
     found = resolutions(keras.Model(image, image[:, :10, :10]))
     assert [axis.output_size for axis in found.axes] == [None, None]

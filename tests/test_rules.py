@@ -11,6 +11,7 @@ import pytest
 from dependency import analysed, check, measured, positive, traced, windows_of
 from hypothesis import given
 from hypothesis import strategies as st
+from needed import needed
 from random_search import examples, seeds
 from raw_ops import (
     chain,
@@ -25,7 +26,7 @@ from raw_ops import (
 
 import receptive_field as rf
 
-tf = pytest.importorskip("tensorflow")
+tf = needed("tensorflow")
 raw = tf.raw_ops
 
 DENSE = (1, 1)

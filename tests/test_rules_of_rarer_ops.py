@@ -7,10 +7,11 @@ import pytest
 from dependency import analysed, check, positive, traced
 from hypothesis import given
 from hypothesis import strategies as st
+from needed import needed
 from random_search import examples
 from raw_ops import check_possible, op, weights, words
 
-tf = pytest.importorskip("tensorflow")
+tf = needed("tensorflow")
 
 small = st.integers(1, 3)
 images = st.tuples(st.just(1), st.integers(4, 9), st.integers(4, 9), st.just(2))

@@ -2,23 +2,30 @@
 what was published."""
 
 import csv
+import random
 import re
-import subprocess
+import shutil
 import sys
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from needed import needed, needs
+from random_search import seeds
+from run_scripts import DOCS, OURS, example, script
 
+from receptive_field import zoo
+from receptive_field.report import accuracy
 from receptive_field.report.accuracy import (
     AREA_PER_GFLOP,
     Dot,
     accuracies,
     logarithmic_trend,
+    networks_of_paper,
     plot_accuracy,
 )
 
-ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs"
 NETWORKS = (DOCS / "networks.md").read_text(encoding="utf-8")
 
 
@@ -45,10 +52,101 @@ def computed():
     return {(r["CNN"], r["input resolution"], r["end_point"]): r for r in rows}
 
 
+def at_size(definition, size):
+    """The graph of a network, with another size of its input."""
+    again = type(definition)()
+    again.CopyFrom(definition)
+    (image,) = (node for node in again.node if node.name == "input_image")
+    for axis in image.attr["shape"].shape.dim[1:3]:
+        axis.size = size
+    return again
+
+
+@pytest.fixture
+def built_once(monkeypatch):
+    """The zoo builds a network once in a test; the size of its input is set later."""
+    tf = needed("tensorflow")
+    build, known = zoo.build_network, {}
+
+    def build_network(network, resolution, *, resource_variables):
+        if network.name not in known:
+            first = build(network, None, resource_variables=resource_variables)
+            known[network.name] = first, first.graph.as_graph_def()
+        first, definition = known[network.name]
+        if resolution is None:
+            return first
+        size, _ = resolution
+        with tf.Graph().as_default() as graph:
+            tf.graph_util.import_graph_def(at_size(definition, size), name="")
+        return replace(first, graph=graph)
+
+    for module in ("receptive_field.zoo", "receptive_field.zoo.table"):
+        monkeypatch.setattr(import_module(module), "build_network", build_network)
+
+
 @pytest.mark.slow
-def test_the_script_writes_what_is_in_docs(tmp_path):
-    script = ROOT / "scripts" / "write_tables.py"
-    subprocess.run([sys.executable, script, "--folder", tmp_path], check=True)
+@pytest.mark.parametrize("seed", seeds("the size of a network", 1))
+def test_a_network_of_another_size_differs_in_its_input_only(seed):
+    needed("tensorflow")
+    rng = random.Random(seed)
+    name, size = rng.choice(zoo.PUBLISHED), rng.randint(180, 340)
+    built = [zoo.build(name, size).graph for size in (None, [size, size])]
+    one, other = (graph.as_graph_def() for graph in built)
+    assert at_size(one, size) == other
+
+
+def of_network(name, file):
+    with file.open(newline="", encoding="utf-8") as lines:
+        head, *rows = csv.reader(lines)
+    return [head, *(row for row in rows if row[0] == name)]
+
+
+@pytest.mark.slow
+@needs("tensorflow", "rich")
+@pytest.mark.usefixtures("built_once")
+@pytest.mark.parametrize("name", zoo.PUBLISHED)
+def test_the_rows_of_a_network_are_those_in_docs(name, tmp_path, monkeypatch):
+    """Those of all end-points, of what additions account for, and of the figure."""
+    table = tmp_path / "table.csv"
+    assert example("rf_benchmark.py", "--networks", name, "--csv_path", table) == 0
+    rows = of_network(name, table)
+    assert rows == of_network(name, DOCS / "end_points.csv")
+    tables = script(OURS / "write_tables.py")
+    additions = [list(row.values()) for row in tables.counted_additions(table)]
+    assert [list(tables.ADDITIONS), *additions] == of_network(
+        name, DOCS / "additions.csv"
+    )
+    some = {known: share for known, share in accuracies().items() if known == name}
+    monkeypatch.setattr(accuracy, "accuracies", lambda: some)
+    last = [row for row in rows if row[1] == "224"][-1]
+    for dot in networks_of_paper():
+        assert (dot.network, str(dot.size), dot.flops / 1e9) == (
+            name,
+            last[4],
+            float(last[3]),
+        )
+
+
+@pytest.mark.slow
+@needs("tensorflow", "matplotlib")
+@pytest.mark.usefixtures("built_once")
+def test_the_script_writes_what_is_in_docs(tmp_path, monkeypatch):
+    """From the rows of the networks, which another test holds one by one."""
+    tables = script(OURS / "write_tables.py")
+    run = tables.run
+
+    def run_or_copy(name, *arguments):
+        if name == "rf_benchmark.py":
+            shutil.copy(DOCS / "end_points.csv", arguments[-1])
+        else:
+            run(name, *arguments)
+
+    monkeypatch.setattr(tables, "run", run_or_copy)
+    monkeypatch.setattr(
+        tables, "counted_additions", lambda _: read(DOCS / "additions.csv")
+    )
+    monkeypatch.setattr(sys, "argv", ["write_tables.py", "--folder", str(tmp_path)])
+    tables.main()
     for name in ("networks.md", "end_points.md", "end_points.csv", "additions.csv"):
         assert (tmp_path / name).read_text() == (DOCS / name).read_text(), name
     assert (tmp_path / "accuracy.svg").read_text().startswith("<?xml")
@@ -157,6 +255,7 @@ def test_alexnet_is_that_of_the_guide():
     assert [row[:3] for row in small.values()] == [["3", "2", "3"], ["2", "4", "7"]]
 
 
+@needs("matplotlib")
 def test_the_figure_shows_the_networks_of_the_paper():
     last = {key[0]: row for key, row in published().items() if key[1] == "224"}
 

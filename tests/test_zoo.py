@@ -6,10 +6,12 @@ import importlib
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import pytest
-from slim import networks
+import stored
+from needed import needed
 
 from receptive_field import zoo
 from receptive_field.errors import ReceptiveFieldError
@@ -135,7 +137,7 @@ def large_ones_slow(names: Iterable[str]) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def tf() -> Any:
-    return pytest.importorskip("tensorflow")
+    return needed("tensorflow")
 
 
 def sizes(built: zoo.BuiltNetwork) -> dict[str, int | None]:
@@ -148,6 +150,12 @@ def sizes(built: zoo.BuiltNetwork) -> dict[str, int | None]:
         assert height == width
         found[end_point] = height
     return found
+
+
+@lru_cache(maxsize=2)
+def at_any_size(name: str) -> zoo.BuiltNetwork:
+    """Built once for tests that only read it."""
+    return zoo.build(name)
 
 
 class TestGraphs:
@@ -196,7 +204,7 @@ class TestGraphs:
     def test_nodes_of_end_points(
         self, tf: Any, network: str, end_point: str, node: str
     ) -> None:
-        assert zoo.build(network).end_points[end_point] == node
+        assert at_any_size(network).end_points[end_point] == node
 
     @pytest.mark.parametrize(
         "node",
@@ -208,7 +216,7 @@ class TestGraphs:
         ],
     )
     def test_nodes_inside(self, tf: Any, node: str) -> None:
-        graph = zoo.build("inception_resnet_v2").graph
+        graph = at_any_size("inception_resnet_v2").graph
         assert graph.get_operation_by_name(node)
 
     @pytest.mark.parametrize(
@@ -281,7 +289,7 @@ class TestGraphs:
         self, tf: Any, name: str
     ) -> None:
         """AddV2 apart, which TensorFlow did not count when the table was made."""
-        ops = pytest.importorskip("tensorflow.python.framework.ops")
+        ops = needed("tensorflow.python.framework.ops")
         importlib.import_module("tensorflow.python.profiler.internal.flops_registry")
         built = zoo.build(name, [224, 224])
         last = list(built.end_points.values())[-1]
@@ -314,29 +322,49 @@ FORWARD = (
     *("Placeholder", "Pad", "Conv2D", "DepthwiseConv2dNative", "BiasAdd", "Relu"),
     *("FusedBatchNormV3", "MaxPool", "AvgPool", "ConcatV2", "AddV2"),
 )
-ATTRIBUTES = ("strides", "padding", "ksize")
+ATTRIBUTES = (
+    *("strides", "padding", "ksize", "dilations", "explicit_paddings"),
+    *("data_format", "N"),
+)
+PARAMETERS = ("Pad", "Conv2D", "DepthwiseConv2dNative", "ConcatV2")
 
 
-def forward_pass(graph: Any, nodes: Iterable[str]) -> dict[str, tuple[object, ...]]:
-    """Name -> type, shape, attributes and data inputs, for what leads to the nodes."""
-    return {
-        operation.name: (
-            operation.type,
-            operation.outputs[0].shape.as_list(),
-            *(
-                operation.get_attr(name)
-                for name in ATTRIBUTES
-                if name in operation.node_def.attr
-            ),
-            [tensor.name for tensor in operation.inputs if tensor.op.type in FORWARD],
+def forward_pass(
+    tf: Any, definition: Any, outputs: Iterable[str]
+) -> dict[str, tuple[object, ...]]:
+    """Name -> type, attributes and data inputs, for what leads to the outputs.
+
+    With the shapes of kernels, the paddings and the axes of concatenations: all sizes
+    follow from these.
+    """
+    nodes = {node.name: node for node in definition.node}
+
+    def parameter(name: str) -> Any:
+        node = nodes[name]
+        if node.op == "Const":
+            return tf.make_ndarray(node.attr["value"].tensor).tolist()
+        if "shape" in node.attr:  # A variable.
+            return [dim.size for dim in node.attr["shape"].shape.dim]
+        return parameter(node.input[0])
+
+    found: dict[str, tuple[object, ...]] = {}
+    waiting = list(outputs)
+    while waiting:
+        node = nodes[waiting.pop()]
+        read = [name.partition(":")[0] for name in node.input]
+        data = [name for name in read if nodes[name].op in FORWARD]
+        others = [name for name in read if nodes[name].op not in FORWARD]
+        found[node.name] = (
+            node.op,
+            [node.attr[name] for name in ATTRIBUTES if name in node.attr],
+            data,
+            [parameter(n) for n in others] if node.op in PARAMETERS else None,
         )
-        for operation in ancestors(graph, nodes)
-        if operation.type in FORWARD
-    }
+        waiting += set(data) - found.keys()
+    return found
 
 
 @pytest.mark.filterwarnings("ignore:`layer.apply` is deprecated:UserWarning")
-@pytest.mark.parametrize("resolution", [224, 321])
 @pytest.mark.parametrize(
     "name",
     large_ones_slow(
@@ -346,14 +374,10 @@ def forward_pass(graph: Any, nodes: Iterable[str]) -> dict[str, tuple[object, ..
         ]
     ),
 )
-def test_same_operations_as_tf_slim(tf: Any, name: str, resolution: int) -> None:
-    """The same nodes: names, types, shapes, strides, paddings and connections."""
-    slim = tf.Graph()
-    with slim.as_default():
-        shape = (1, resolution, resolution, 3)
-        networks()[name](
-            tf.compat.v1.placeholder(tf.float32, shape, name="input_image")
-        )
-    built = zoo.build(name, [resolution, resolution])
+def test_same_operations_as_tf_slim(tf: Any, name: str) -> None:
+    """The same nodes: names, types, kernels, strides, paddings and connections."""
+    slim, _ = stored.slim_network(name)
+    built = zoo.build(name)
+    definition = built.graph.as_graph_def()
     nodes = built.end_points.values()
-    assert forward_pass(built.graph, nodes) == forward_pass(slim, nodes)
+    assert forward_pass(tf, definition, nodes) == forward_pass(tf, slim, nodes)

@@ -1,0 +1,120 @@
+"""Graphs of whole networks, made once in a run and kept for all its tests.
+
+What is asked of an application or of a network of `tf_slim` is told by its structure,
+and to build one takes far longer than to analyse it. So its graph is kept in a folder
+of this run, from which every worker reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, lru_cache
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+import slim
+from needed import needed
+
+from receptive_field.sources import load
+from receptive_field.sources.model import Model
+from receptive_field.whole_files import replace_file
+
+keras, tf = needed("keras"), needed("tensorflow")
+
+FOLDER: Path | None = None
+"""Where graphs are kept, shared by the workers of one run; `conftest.py` sets it."""
+
+
+@cache
+def _own_folder() -> TemporaryDirectory[str]:
+    """Of this process, for who has no run; it is removed when the process ends."""
+    return TemporaryDirectory()
+
+
+def kept(key: str, make: Callable[[], Any]) -> Any:
+    """What was made of a key before in this run; else it is made and kept."""
+    name = hashlib.sha256(key.encode()).hexdigest()
+    path = (FOLDER or Path(_own_folder().name)) / f"{name}.pickle"
+    with suppress(FileNotFoundError):
+        return pickle.loads(path.read_bytes())
+    made = make()
+    # Two workers may make it at the same time; what they make is the same.
+    replace_file(path, pickle.dumps(made))
+    return made
+
+
+# --- Keras applications --------------------------------------------------------------
+
+READ_AT_ONCE = ("mean", "variance", "count")
+"""Variables of Normalization, which computes with them while it is built."""
+
+
+def build(name: str, **options: Any) -> Any:
+    """A Keras application whose weights have shapes and no values.
+
+    Its structure is that of the real one; to fill the weights takes longer.
+    """
+    variable = import_module("keras.src.backend.tensorflow.core").Variable
+    variables = import_module("tensorflow.python.ops.resource_variable_ops")
+    initialise = variable._initialize_with_initializer
+
+    def leave_empty(self: Any, initializer: Any) -> None:
+        if self.name in READ_AT_ONCE:
+            initialise(self, initializer)
+            return
+        self._initialize(
+            variables.UninitializedVariable(
+                shape=self._shape,
+                dtype=self._dtype,
+                trainable=self.trainable,
+                name=self.name,
+            )
+        )
+
+    with mock.patch.object(variable, "_initialize_with_initializer", leave_empty):
+        return getattr(keras.applications, name)(weights=None, **options)
+
+
+@lru_cache(maxsize=4)
+def application(name: str, **options: Any) -> Model:
+    """What `load` makes of a Keras application; layers go by their names.
+
+    Args:
+      name: of its function in `keras.applications`.
+      options: more arguments of it.
+    """
+
+    def make() -> tuple[Any, ...]:
+        model = load(build(name, **options))
+        tensors = model.inputs, model.outputs, model.layers, model.layer_inputs
+        return model.definition.SerializeToString(), *tensors
+
+    content, *tensors = kept(f"application {name} {sorted(options.items())}", make)
+    definition = tf.compat.v1.GraphDef.FromString(content)
+    return Model(load(definition).graph, definition, *tensors)
+
+
+# --- Networks of tf_slim -------------------------------------------------------------
+
+SHAPES = {"NHWC": (1, None, None, 3), "NCHW": (1, 3, None, None)}
+
+
+def slim_network(name: str) -> tuple[Any, dict[str, str]]:
+    """The GraphDef of a network for inference, and the nodes of its end-points."""
+
+    def make() -> tuple[bytes, dict[str, str]]:
+        with tf.Graph().as_default() as graph:
+            shape = SHAPES["NHWC"]
+            images = tf.compat.v1.placeholder(tf.float32, shape, "input_image")
+            tensors = slim.networks()[name](images)
+        nodes = {end: tensor.op.name for end, tensor in tensors.items()}
+        return graph.as_graph_def().SerializeToString(), nodes
+
+    content, nodes = kept(f"slim {name}", make)
+    return tf.compat.v1.GraphDef.FromString(content), nodes
