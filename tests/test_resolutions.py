@@ -59,20 +59,23 @@ def as_told(found, height, width):
     ]
 
 
-def some_sizes(found, seed, small=None):
-    """Small sizes, all of two periods above them, and some that are drawn.
+def some_sizes(found, seed):
+    """All small sizes, all of two periods above them, and some that are drawn."""
+    above = max(64, *(axis.smallest for axis in found.axes))
+    end = above + 2 * max(axis.period for axis in found.axes)
+    return [*range(1, end), *random.Random(seed).sample(range(end, end + LARGEST), 8)]
 
-    Args:
-      found: the answer for all sizes.
-      seed: of what is drawn.
-      small: how many of the small sizes are drawn; all of them if None.
-    """
-    choose = random.Random(seed)
-    end = max(64, *(axis.smallest for axis in found.axes))
-    above = end + 2 * max(axis.period for axis in found.axes)
-    small_ones = range(1, end) if small is None else choose.sample(range(1, end), small)
-    drawn = choose.sample(range(above, above + LARGEST), 8)
-    return [*small_ones, *range(end, above), *drawn]
+
+def drawn_sizes(found, count):
+    """A period of sizes, and some that are drawn, half of them small: of networks whose
+    analysis takes long."""
+    choose = random.Random(random_search.SEED)
+    start = max(axis.smallest for axis in found.axes)
+    small = choose.sample(range(1, 64 + start), count // 2)
+    start = choose.randrange(64, LARGEST // 2)
+    period = max(axis.period for axis in found.axes)
+    large = choose.sample(range(64, LARGEST), count // 2)
+    return [*small, *range(start, start + period), *large]
 
 
 def hold(model, found, sizes, largest=LARGEST):
@@ -96,8 +99,8 @@ def hold(model, found, sizes, largest=LARGEST):
 # --- Small networks, at every size ---------------------------------------------------
 
 
-def doubled(name, below):
-    """Nearest upsampling to twice the size, as a graph computes it."""
+def raised(name, below, factor=2):
+    """Nearest upsampling to twice the size or more, as a graph computes it."""
     return (
         node(f"{name}/shape", "Shape", [below])
         + constant(f"{name}/from", [1])
@@ -108,9 +111,9 @@ def doubled(name, below):
             "StridedSlice",
             [f"{name}/{part}" for part in ("shape", "from", "to", "step")],
         )
-        + constant(f"{name}/two", [2], [])
-        + node(f"{name}/doubled", "Mul", [f"{name}/size", f"{name}/two"])
-        + node(name, "ResizeNearestNeighbor", [below, f"{name}/doubled"])
+        + constant(f"{name}/factor", [factor], [])
+        + node(f"{name}/raised", "Mul", [f"{name}/size", f"{name}/factor"])
+        + node(name, "ResizeNearestNeighbor", [below, f"{name}/raised"])
     )
 
 
@@ -165,13 +168,21 @@ NETWORKS = {
     "up again": [
         conv("a", "input", 3, 2, "SAME"),
         conv("b", "a", 3, 2, "SAME"),
-        doubled("u", "b"),
+        raised("u", "b"),
         conv("out", "u", 3, 1, "SAME"),
     ],
     "up and added to what came down": [
         conv("a", "input", 3, 2, "SAME"),
-        doubled("u", "a"),
+        raised("u", "a"),
         add("out", "u", "input"),
+    ],
+    "halves and thirds, up again and added": [
+        conv("a", "input", 2, 2, "SAME"),
+        raised("u", "a"),
+        conv("b", "input", 3, 3, "SAME"),
+        raised("v", "b", 3),
+        add("w", "u", "v"),
+        add("out", "w", "input"),
     ],
 }
 
@@ -227,13 +238,15 @@ def of_zoo(name):
     return model, resolutions(model, output=output, input=start)
 
 
+EVERY_SIZE = ["alexnet_v2", "resnet_cifar_20"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", zoo.NETWORKS)
 def test_network_of_the_zoo(name):
     model, found = of_zoo(name)
-    every = name in ("alexnet_v2", "resnet_cifar_20")
-    sizes = range(1, LARGEST + 1) if every else some_sizes(found, random_search.SEED)
-    hold(model, found, sizes)
+    sizes = range(1, LARGEST + 1)
+    hold(model, found, sizes if name in EVERY_SIZE else drawn_sizes(found, 24))
 
 
 APPLICATIONS = [
@@ -249,7 +262,7 @@ def test_keras_application(name):
     options = {"include_top": False, "input_shape": (None, None, 3)}
     model = needed("stored").application(name, **options)
     found = resolutions(model)
-    hold(model, found, some_sizes(found, random_search.SEED, small=16))
+    hold(model, found, drawn_sizes(found, 8))
 
 
 @pytest.mark.parametrize(
