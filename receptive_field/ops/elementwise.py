@@ -12,8 +12,16 @@ from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.axis_map import IDENTITY
-from receptive_field.graph.axes import ALL, SAME, Relation, fixed, follow, local
-from receptive_field.graph.sizes import Symbolic, rounded_down
+from receptive_field.graph.axes import (
+    ALL,
+    SAME,
+    Axis,
+    Relation,
+    fixed,
+    follow,
+    local,
+)
+from receptive_field.graph.sizes import Size, Symbolic, rounded_down
 from receptive_field.ops.flops import (
     count,
     elements,
@@ -60,14 +68,17 @@ def broadcast_relation(shape: Shape, output: Shape) -> Relation:
     """How an input of ``shape`` is read when it is broadcast to ``output``."""
     if shape is None or output is None or shape == output:
         return SAME
+    return Relation(broadcast_axes(shape, output))
+
+
+def broadcast_axes(shape: Sequence[Size], output: Sequence[Size]) -> tuple[Axis, ...]:
+    """The same, axis by axis."""
     offset = len(output) - len(shape)
-    return Relation(
-        tuple(
-            fixed(0, 0)
-            if size == 1 and output[axis + offset] != 1
-            else follow(axis + offset)
-            for axis, size in enumerate(shape)
-        )
+    return tuple(
+        fixed(0, 0)
+        if size == 1 and output[axis + offset] != 1
+        else follow(axis + offset)
+        for axis, size in enumerate(shape)
     )
 
 

@@ -16,6 +16,7 @@ from receptive_field.graph.axes import (
     local,
 )
 from receptive_field.graph.sizes import Size, product
+from receptive_field.ops.elementwise import broadcast, broadcast_axes
 from receptive_field.ops.flops import (
     count,
     elements,
@@ -103,32 +104,41 @@ count("EuclideanNorm", lambda call: multiply_adds(elements(call), profiled=False
 
 
 def _product(call: Call, output: int) -> Relations:
-    """Rows follow, what is summed over is needed whole."""
-    left = call.shape(0)
+    """Rows follow, what is summed over is needed whole; axes before these broadcast."""
+    operands = [_before_matrix(call, number) for number in range(2)]
+    batch = broadcast(call, *operands)
+    extra = [call.all_of(number) for number in range(2, len(call))]
+    if batch is None:
+        return [*(call.all_of(number, exact=False) for number in range(2)), *extra]
     rows = 1 if call.flag("transpose_a") or call.flag("adj_x") else 0
-    rank = 2 if left is None else len(left)
-    batch = list(range(rank - 2))
-    first = [follow(axis) for axis in batch]
-    matrix = [FULL, FULL]
-    matrix[rows] = follow(rank - 2)
     columns = 0 if call.flag("transpose_b") or call.flag("adj_y") else 1
-    other = [FULL, FULL]
-    other[columns] = follow(rank - 1)
-    right_rank = len(call.shape(1) or ()) or 2
-    second = [follow(rank - right_rank + axis) for axis in range(right_rank - 2)]
-    extra = [call.all_of(i) for i in range(2, len(call))]
-    return [Relation((*first, *matrix)), Relation((*second, *other)), *extra]
+    relations = []
+    for number, kept in enumerate((rows, columns)):
+        matrix = [FULL, FULL]
+        matrix[kept] = follow(len(batch) + number)
+        before = broadcast_axes(operands[number] or (), batch)
+        relations.append(Relation((*before, *matrix)))
+    return [*relations, *extra]
+
+
+def _before_matrix(call: Call, number: int) -> Shape:
+    """The sizes of an operand but for those of its matrix; None if not known."""
+    shape = call.shape(number)
+    if shape is None:
+        return None if "Batch" in call.node.op else ()
+    if len(shape) < 2:
+        call.fail(f"multiplies a tensor of shape {shape}; each needs two axes")
+    return shape[:-2]
 
 
 def _product_shape(call: Call) -> Sequence[Shape]:
     left, right = call.shape(0), call.shape(1)
-    if left is None or right is None:
+    batch = broadcast(call, *(_before_matrix(call, number) for number in range(2)))
+    if left is None or right is None or batch is None:
         return [None]
-    if min(len(left), len(right)) < 2:
-        call.fail(f"multiplies shapes {left} and {right}; each needs two axes")
     rows = left[-1 if call.flag("transpose_a") or call.flag("adj_x") else -2]
     swapped = call.flag("transpose_b") or call.flag("adj_y")
-    return [(*left[:-2], rows, right[-2 if swapped else -1])]
+    return [(*batch, rows, right[-2 if swapped else -1])]
 
 
 def _products(call: Call) -> Size:
@@ -279,6 +289,32 @@ register("MatrixInverse MatrixExponential", Op(_along_last(2), first_shape))
 register("Cholesky", Op(_along_last(2, FULL_BOUND), first_shape))
 
 
+def _spectrum(count: int, real: bool) -> Callable[[Call, int], Relations]:
+    """Of an axis, as many positions are read as the lengths say; what is missing is
+    zero, what is left over is cut off."""
+
+    def relations(call: Call, output: int) -> Relations:
+        shape, lengths = call.shape(0), call.integers(1)
+        (relation, *rest) = _along_last(count)(call, output)
+        if shape is None or not isinstance(relation, Relation):
+            return [relation, *rest]
+        whole = list(relation.axes)
+        for place in range(len(shape) - count, len(shape)):
+            read = None
+            if lengths is not None and len(lengths) == count:
+                read = lengths[place - len(shape)]
+            if not real and place == len(shape) - 1:
+                read = read // 2 + 1 if isinstance(read, int) else None
+            size = shape[place]
+            if isinstance(read, int) and isinstance(size, int):
+                whole[place] = FULL if read >= size else fixed(0, read - 1)
+            elif read != size:
+                whole[place] = FULL_BOUND
+        return [Relation(tuple(whole)), *rest]
+
+    return relations
+
+
 def _spectrum_shape(count: int, real: bool) -> Callable[[Call], Sequence[Shape]]:
     """Of real numbers, only half of the spectrum is kept."""
 
@@ -299,7 +335,7 @@ def _spectrum_shape(count: int, real: bool) -> Callable[[Call], Sequence[Shape]]
 
 for _count, _suffix in enumerate(("", "2D", "3D"), start=1):
     for _name, _real in {f"RFFT{_suffix}": True, f"IRFFT{_suffix}": False}.items():
-        register(_name, Op(_along_last(_count), _spectrum_shape(_count, _real)))
+        register(_name, Op(_spectrum(_count, _real), _spectrum_shape(_count, _real)))
 
 
 # --- Cumulative ----------------------------------------------------------------------
