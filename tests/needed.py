@@ -16,6 +16,7 @@ HOW = 'pip install -e ".[test]"'
 
 def needed(name: str) -> ModuleType:
     """The module; without it the test is skipped, or all tests of the file."""
+    __tracebackhide__ = True
     missing = name
     if find_spec(name.partition(".")[0]) is not None:
         try:
@@ -36,6 +37,7 @@ def needs(*names: str) -> pytest.MarkDecorator:
 
 def chromium() -> str:
     """The path of the browser; without it the test is skipped."""
+    __tracebackhide__ = True
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("chromium is not installed: apt-get install chromium (on Debian)")

@@ -3,25 +3,42 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from pages import run_page
+from needed import needs
+from pages import blocks, run_page
+from run_scripts import DOCS, OURS, ROOT
 
 import receptive_field as rf
 from receptive_field import axis_map
 from receptive_field.graph import axes
 from receptive_field.ops import elementwise, registry
 
-ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs"
 PAGES = {
     path.relative_to(DOCS).as_posix(): path.read_text()
     for path in sorted(DOCS.rglob("*.md"))
 }
-WITH_CODE = [
-    name for name, page in PAGES.items() if re.search("^```(python|sh)$", page, re.M)
-]
+MODULES = {
+    r"\bkeras\b|receptive-field measure": ("keras", "tensorflow"),
+    r"\btensorflow\b": ("tensorflow",),
+    r"rf\.plot|receptive-field plot": ("matplotlib",),
+    r"to_dataframe": ("pandas",),
+    r"dask": ("distributed",),
+}
+"""What code needs, by what is written in it."""
+
+
+def with_code():
+    """The pages that have code to run, marked with what it needs."""
+    for name, page in PAGES.items():
+        code = "".join(code for kind, code in blocks(page) if kind in ("python", "sh"))
+        found = [
+            m for text, some in MODULES.items() if re.search(text, code) for m in some
+        ]
+        if code:
+            yield pytest.param(name, marks=needs(*found), id=name)
+
+
 WITHOUT_IMPORTS = {
     "design.md": {
         **vars(axis_map),
@@ -52,7 +69,7 @@ def rules():
 
 
 @pytest.mark.usefixtures("rules")
-@pytest.mark.parametrize("name", WITH_CODE)
+@pytest.mark.parametrize("name", with_code())
 def test_the_code_of_a_page_runs_and_shows_what_the_page_says(name, folder):
     compared = run_page(PAGES[name], folder, WITHOUT_IMPORTS.get(name))
     assert compared or name in WITHOUT_IMPORTS
@@ -78,13 +95,14 @@ def test_the_reference_has_every_public_name():
 
 
 def test_the_first_picture_is_the_one_that_the_script_writes(tmp_path):
-    script = ROOT / "scripts" / "write_first_picture.py"
     path = tmp_path / "picture.svg"
+    script = OURS / "write_first_picture.py"
     subprocess.run([sys.executable, script, "--path", path], check=True)
     assert path.read_text() == (DOCS / "first_page.svg").read_text()
 
 
 @pytest.mark.slow
+@needs("mkdocs", "material", "mkdocstrings", "latex2mathml")
 def test_the_pages_are_built_and_load_nothing_from_elsewhere(tmp_path):
     subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],

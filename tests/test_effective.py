@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import time
 
 import numpy as np
 import pytest
+import stored
 from needed import needed
+from random_search import seeds
 
 import receptive_field as rf
 from receptive_field import effective
@@ -228,6 +230,11 @@ def random_network(seed):
 
     def build(net, x):
         random = np.random.default_rng(seed)
+        names = []  # Of the layers so far.
+
+        def is_resized():
+            """Twice is enough: what several resizes in a row see takes minutes."""
+            return sum(name in ("bilinear", "nearest") for name in names) > 1
 
         def layer(x):
             kernel, stride = int(random.integers(1, 6)), int(random.integers(1, 3))
@@ -251,14 +258,23 @@ def random_network(seed):
                 "pad": lambda: tf.pad(x, [[0, 0], [1, 2], [kernel, 0], [0, 0]]),
                 "crop": lambda: x[:, 1:, 1:-1],
             }
-            names = [n for n in kinds if n != "transposed" or max(x.shape[1:3]) < 20]
-            return kinds[str(random.choice(names))]()
+            if max(x.shape[1:3]) >= 20:
+                del kinds["transposed"]
+            if is_resized():
+                del kinds["bilinear"], kinds["nearest"]
+            names.append(str(random.choice(list(kinds))))
+            return kinds[names[-1]]()
 
         def like(x, other):
-            if x.shape[1:3] != other.shape[1:3]:
-                resize = net.bilinear if random.random() < 0.5 else net.nearest
-                x = resize(x, other.shape[1:3])
-            return x
+            height, width = other.shape[1:3]
+            if x.shape[1:3] == other.shape[1:3]:
+                return x
+            if is_resized():
+                x = x[:, :height, :width]
+                rows, columns = height - x.shape[1], width - x.shape[2]
+                return tf.pad(x, [[0, 0], [rows, 0], [0, columns], [0, 0]])
+            names.append(str(random.choice(["bilinear", "nearest"])))
+            return getattr(net, names[-1])(x, [height, width])
 
         for _ in range(3):
             x = layer(x)
@@ -294,15 +310,22 @@ def squared_gradients(build, feature, draws, shape=(1, HEIGHT, WIDTH, CHANNELS))
     Weights are plus or minus their standard deviation. The channels of the feature are
     added up with random signs, so that the square is expected to be the sum of squares;
     it is divided by their number.
+
+    Args:
+      draws: a range of numbers, each of which makes all weights of one draw.
     """
 
-    def signs(shape):
-        return 2.0 * tf.cast(tf.random.uniform(shape) < 0.5, tf.float32) - 1
+    def draw(number):
+        counted = itertools.count()
 
-    def weight(shape, products):
-        return signs(shape) / math.sqrt(products)
+        def signs(shape):
+            seed = tf.stack([number, next(counted)])
+            bits = tf.random.stateless_uniform(shape, seed, 0, 2, tf.int32)
+            return tf.cast(2 * bits - 1, tf.float32)
 
-    def draw(_):
+        def weight(shape, products):
+            return signs(shape) / math.sqrt(products)
+
         image = tf.zeros(shape)
         features = build(Net(weight), image)[0, feature[1], feature[0]]
         count = features.shape[-1]
@@ -311,53 +334,69 @@ def squared_gradients(build, feature, draws, shape=(1, HEIGHT, WIDTH, CHANNELS))
         return tf.reduce_sum(gradient[0] ** 2, -1)
 
     @tf.function
-    def run():
-        return tf.map_fn(draw, tf.range(draws), fn_output_signature=tf.float32)
+    def run(numbers):
+        return tf.map_fn(draw, numbers, fn_output_signature=tf.float32)
 
-    tf.random.set_seed(1)
-    return run().numpy().astype(np.float64)
+    return run(tf.range(draws.start, draws.stop)).numpy().astype(np.float64)
 
 
-def hold(build, draws, feature=None):
-    """Holds the computed map against the mean over draws, within five standard errors.
+def doubts(samples, expected, errors):
+    """Positions, and at the end the sum of all, whose mean over the draws is further
+    from what is expected than so many standard errors."""
+    found = np.append(
+        samples.reshape(len(samples), -1), samples.sum((1, 2))[:, None], 1
+    )
+    expected = np.append(expected, expected.sum())
+    error = found.std(0, ddof=1) / math.sqrt(len(found))
+    return np.abs(found.mean(0) - expected) > errors * error + 1e-6
 
-    The positions that matter must be the same, but for a few that hardly do.
+
+FIRST, SECOND = range(600), range(600, 3000)
+"""Draws of the two trials of `hold`."""
+
+
+def hold(build, feature=None):
+    """Holds the computed map against the mean over draws.
+
+    What is more than five standard errors away is in doubt; it fails if it is five
+    away in another trial, four times as long, that shares no draw with the first.
+
+    A single trial would be wrong too often. Squares of gradients are skewed, so the
+    mean of some hundreds is five errors away at about one of ten thousand positions:
+    of the 10,000 comparisons of a run, one is in doubt. That it is five errors away
+    again has a probability below 1e-5, so a run fails by chance less than once in ten
+    thousand. A wrong factor of two is found where a square deviates by less than twice
+    its mean, as nearly all do.
     """
     features = fixed_graph(build)
     found = asked(features, feature=feature, image="image")
     assert found.assumed == ()
     assert found.exact
     expected = found.map * found.total
-    samples = squared_gradients(build, found.feature, draws)
-    mean = samples.mean(0)
-    error = samples.std(0, ddof=1) / math.sqrt(draws)
-    assert ((mean > 1e-9) == (expected > 1e-9)).mean() > 0.98
-    assert (np.abs(mean - expected) <= 5 * error + 1e-6).all()
-    totals = samples.sum((1, 2))
-    error = totals.std(ddof=1) / math.sqrt(draws)
-    assert abs(totals.mean() - expected.sum()) <= 5 * error + 1e-6
+    samples = squared_gradients(build, found.feature, FIRST)
+    # The positions that matter are the same, but for a few that hardly do.
+    assert ((samples.mean(0) > 1e-9) == (expected > 1e-9)).mean() > 0.98
+    doubtful = doubts(samples, expected, 5)
+    if doubtful.any():
+        again = squared_gradients(build, found.feature, SECOND)
+        assert not (doubtful & doubts(again, expected, 5)).any()
     return found
 
 
 @pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
 def test_linear_networks(build):
-    hold(build, 1500)
+    hold(build)
 
 
 @pytest.mark.parametrize("feature", [(0, 0), (9, 0), (9, 8)])
 def test_features_at_the_border(feature):
-    hold(residual, 500, feature)
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_random_linear_networks(seed):
-    hold(random_network(seed), 500)
+    hold(residual, feature)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(8, 50))
-def test_more_random_linear_networks(seed):
-    hold(random_network(seed), 4000)
+@pytest.mark.parametrize("seed", seeds("linear networks", 8))
+def test_random_linear_networks(seed):
+    hold(random_network(seed))
 
 
 # --- Closed forms --------------------------------------------------------------------
@@ -482,11 +521,9 @@ def test_a_recurrent_layer_is_assumed_to_be_even():
 
 
 def test_resnet_sees_far_less_than_its_receptive_field():
-    model = keras.applications.ResNet50(weights=None)
+    model = stored.application("ResNet50")
     field = rf.compute_receptive_field(model, output="conv5_block3_out")
-    start = time.perf_counter()
     found = asked(model, "conv5_block3_out")
-    assert time.perf_counter() - start < 5
     assert found.assumed == ()
     assert found.map.shape == (224, 224)
     assert found.map.sum() == pytest.approx(1)

@@ -8,19 +8,16 @@ import itertools
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 from importlib.resources import files
 
 import graphs
-import keras
 import numpy as np
 import pytest
-from keras import layers
-from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from needed import chromium, needed
 from random_networks import possible
+from random_search import seeds
 
 import receptive_field as rf
 from receptive_field import axis_map as am
@@ -30,17 +27,19 @@ from receptive_field.report import explorer
 from receptive_field.report.explorer import encoded_map, page_data
 from receptive_field.sources import load
 
+keras, Image = needed("keras"), needed("PIL.Image")
+layers = keras.layers
+playwright = needed("playwright.sync_api")
+expect = playwright.expect
+
 PAGE = files("receptive_field.report") / "page"
 
 
 @pytest.fixture(scope="module")
 def browser():
-    path = shutil.which("chromium")
-    assert path, "these tests need chromium (apt-get install chromium)"
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox"]
-        )
+    path = chromium()
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield started
         started.close()
 
@@ -93,9 +92,10 @@ def as_numbers(window):
     return None if window is None else [infinite.get(end, end) for end in window]
 
 
-def test_maps_are_evaluated_as_in_python(scripts):
-    rng = random.Random(1)
-    maps = [random_map(rng) for _ in range(400)]
+@pytest.mark.parametrize("seed", seeds("maps of a page", 1))
+def test_maps_are_evaluated_as_in_python(scripts, seed):
+    rng = random.Random(seed)
+    maps = [random_map(rng) for _ in range(200)]
     positions = [*range(-25, 40), 1000, -1000]
     found = scripts.evaluate(
         """([maps, positions]) => maps.map((strands) => {
@@ -114,8 +114,9 @@ def test_maps_are_evaluated_as_in_python(scripts):
         assert windows == expected, axis_map
 
 
-def test_global_maps_are_known_as_such(scripts):
-    rng = random.Random(2)
+@pytest.mark.parametrize("seed", seeds("global maps of a page", 1))
+def test_global_maps_are_known_as_such(scripts, seed):
+    rng = random.Random(seed)
     maps = [random_map(rng) for _ in range(200)]
     found = scripts.evaluate(
         "(maps) => maps.map((strands) => isGlobal(decodeMap(strands)))",
@@ -125,9 +126,10 @@ def test_global_maps_are_known_as_such(scripts):
     assert {True, False} == set(found)
 
 
-def test_sets_are_followed_as_in_python(scripts):
+@pytest.mark.parametrize("seed", seeds("sets of a page", 1))
+def test_sets_are_followed_as_in_python(scripts, seed):
     """Layer by layer, with the holes of dilated kernels."""
-    rng = random.Random(3)
+    rng = random.Random(seed)
     cases = []
     for _ in range(400):
         above, below = rng.randint(1, 12), rng.randint(1, 30)
@@ -152,12 +154,12 @@ def test_numbers_too_large_for_a_page_are_an_error():
         encoded_map(am.shift(2**60))
 
 
-@pytest.mark.parametrize("seed", range(0, 60, 10))
+@pytest.mark.parametrize("seed", seeds("networks of a page", 3))
 def test_what_is_seen_is_followed_down_to_the_input(scripts, seed):
     """On random networks: what is not said to be a bound is what clipped regions are,
     and a bound is never smaller."""
     told = 0
-    for number in range(seed, seed + 10):
+    for number in range(seed, seed + 10):  # So many, as one may have bounds only.
         trace = possible(number)
         name = trace.output.op.name
         data = page_data(load(trace.graph), name, None, Options())
@@ -404,6 +406,7 @@ def test_what_is_seen_is_bright_and_the_rest_is_not(pages, open_page, tmp_path):
     tab.locator("#file").set_input_files(tmp_path / "grey.png")
     expect(tab.locator("#test-picture")).to_be_visible()
     hover(tab, [6, 12], [24, 20])
+    settle(tab)
     tab.screenshot(path=tmp_path / "shot.png")
     field = rf.compute_receptive_field(model, output="both")
     region = field.compute_input_region([6, 12], clip=True)
@@ -450,6 +453,7 @@ def test_profiles_show_holes(pages, open_page):
     tab = open_page(path)
     choose(tab, "dilated")
     hover(tab, [10, 10], [24, 20])
+    settle(tab)
     field = rf.compute_receptive_field(model, output="dilated")
     mask = field.support().mask([10, 10])
     for axis, line in enumerate((mask.any(0), mask.any(1))):
@@ -472,6 +476,7 @@ def test_weights_are_those_of_the_middle_feature(pages, open_page):
         model, output="bottom"
     ).effective_receptive_field()
     hover(tab, effective.feature, [16, 14])
+    settle(tab)
     for axis, profile in enumerate(effective.profiles):
         points = tab.locator(".profiles polyline").nth(axis).get_attribute("points")
         pairs = [tuple(map(float, pair.split(","))) for pair in points.split()]
@@ -548,7 +553,7 @@ def test_keys(pages, open_page):
         for key in keys:
             tab.keyboard.press(key)
         expect(stage).to_have_attribute("data-feature", feature)
-    assert "Feature 0, 7 of bottom sees x" in tab.locator("#status").text_content()
+    expect(tab.locator("#status")).to_contain_text("Feature 0, 7 of bottom sees x")
     tab.keyboard.press("]")
     expect(tab.locator(".pane h2")).to_have_text("up0")
     tab.keyboard.press("[")

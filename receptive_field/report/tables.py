@@ -47,7 +47,8 @@ def layer_rows(
     rows = []
     for name, field in fields.items():
         sizes = [None if a is None else a.output_size for a in field.followed_axes]
-        cost = None if costs is None else costs.get(name)
+        # `costs.get` would look for the nearest name each time.
+        cost = costs[name] if costs is not None and name in costs else None
         values = (
             *(name, _op(field), sizes, _plain(field.size), _plain(field.stride)),
             *(_plain(field.padding), first_center(field)),
