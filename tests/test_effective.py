@@ -348,7 +348,8 @@ def doubts(samples, expected, errors):
     )
     expected = np.append(expected, expected.sum())
     error = found.std(0, ddof=1) / math.sqrt(len(found))
-    return np.abs(found.mean(0) - expected) > errors * error + 1e-6
+    rounding = 1e-5 * expected + 1e-9
+    return np.abs(found.mean(0) - expected) > errors * error + rounding
 
 
 FIRST, SECOND = range(600), range(600, 3000)
