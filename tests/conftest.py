@@ -52,6 +52,15 @@ def pytest_configure(config):
         config.pluginmanager.register(needed.NoSkips())
 
 
+@pytest.fixture(scope="session", autouse=True)
+def graphs_of_this_run(tmp_path_factory):
+    """Where `stored.py` keeps graphs: in a folder that all workers of a run see."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ["STORED_GRAPHS"] = str(folder)
+
+
 def repeat(config):
     times = f" --times {config.option.times}" if config.option.times > 1 else ""
     return f"--seed {config.option.seed}{times}"

@@ -8,6 +8,7 @@ of this run, from which every worker reads it.
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,20 +28,24 @@ from receptive_field.whole_files import replace_file
 
 keras, tf = needed("keras"), needed("tensorflow")
 
-FOLDER: Path | None = None
-"""Where graphs are kept, shared by the workers of one run; `conftest.py` sets it."""
+
+@cache
+def _folder() -> Path:
+    """That of the run, which `conftest.py` tells; else one of this process, which is
+    removed when it ends."""
+    told = os.environ.get("STORED_GRAPHS")
+    return Path(told) if told else Path(_own_folder().name)
 
 
 @cache
 def _own_folder() -> TemporaryDirectory[str]:
-    """Of this process, for who has no run; it is removed when the process ends."""
     return TemporaryDirectory()
 
 
 def kept(key: str, make: Callable[[], Any]) -> Any:
     """What was made of a key before in this run; else it is made and kept."""
     name = hashlib.sha256(key.encode()).hexdigest()
-    path = (FOLDER or Path(_own_folder().name)) / f"{name}.pickle"
+    path = _folder() / f"{name}.pickle"
     with suppress(FileNotFoundError):
         return pickle.loads(path.read_bytes())
     made = make()

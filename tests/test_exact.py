@@ -7,7 +7,7 @@ mistakes.
 
 import numpy as np
 import pytest
-from dependency import hold_support, measured, traced
+from dependency import check, hold_support, measured, traced
 from hypothesis import given
 from hypothesis import strategies as st
 from needed import needed
@@ -147,6 +147,51 @@ class TestClippedRegions:
         features[...] = np.stack(np.indices((4, 4))[::-1], axis=-1)
         hold_support(field, truth, features)
         assert not field.support().exact
+
+
+class TestLongAndSparse:
+    @pytest.mark.parametrize("reverse", [False, True])
+    def test_windows_of_a_hundred_positions(self, reverse):
+        """The running sum sees all before it, its own position included."""
+
+        def network(x):
+            return tf.cumsum(x, 1, reverse=reverse)
+
+        field = check(network, (1, 100, 1), axes=(1,), spacing=(1,))
+        region = field.compute_input_region([80], clip=True)
+        assert region.tolist() == [[80, 99] if reverse else [0, 80]]
+
+    def test_an_area_of_many_positions(self):
+        def network(x):
+            return tf.raw_ops.ResizeArea(images=x, size=[3, 1])
+
+        check(network, (1, 200, 1, 1), spacing=(1, 1))
+
+    def test_a_plus_over_positions_that_see_nothing(self):
+        """A 1x3 beside a 3x1 over a map of which three quarters are empty: the hull of
+        the plus holds a position where no arm does."""
+
+        def network(x):
+            taps = weights(x, 1, 1, 1, 1)
+            spread = tf.nn.conv2d_transpose(x, taps, [1, 10, 10, 1], 2)
+            return conv(1, 3)(spread) + conv(3, 1)(spread)
+
+        field = check(network, (1, 5, 5, 1))
+        assert not field.exact
+
+    def test_channels_of_a_depthwise_convolution_stay_apart(self):
+        """The first one sees 1x1 and then 3x3, whatever the other one sees."""
+
+        def network(x):
+            joined = tf.concat([conv(1, 1)(x), conv(5, 5)(x)], -1)
+            kernel = weights(x, 3, 3, 2, 1)
+            apart = tf.nn.depthwise_conv2d(joined, kernel, [1, 1, 1, 1], "SAME")
+            return apart[..., :1]
+
+        field = field_of(network, (1, 13, 13, 1))
+        assert not field.support().exact
+        features = np.stack(np.indices((13, 13))[::-1], axis=-1)[np.newaxis]
+        hold_support(field, measured(network, (1, 13, 13, 1)), features)
 
 
 def test_a_table_is_not_taken_for_a_periodic_map_of_the_same_numbers():

@@ -52,7 +52,7 @@ def as_told(found, height, width):
     except ReceptiveFieldError:
         return None
     return [
-        (*placement, axis.output_size(size))
+        (*placement, axis.output_size and axis.output_size(size))
         for placement, axis, size in zip(
             placements, found.axes, (width, height), strict=True
         )
