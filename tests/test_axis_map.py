@@ -496,3 +496,30 @@ def test_a_table_is_no_periodic_map_of_the_same_numbers():
     one, other = shift(1), table([(1, 1)], start=1)
     assert one.strands == other.strands
     assert one != other
+
+
+windows_of_a_period = st.integers(1, 3).flatmap(
+    lambda count: st.tuples(
+        *[
+            st.lists(
+                st.tuples(st.integers(-2, 2), st.integers(0, 2)),
+                min_size=count,
+                max_size=count,
+            )
+        ]
+        * 2
+    )
+)
+
+
+@given(st.integers(1, 3), windows_of_a_period)
+@examples(150)
+def test_paths_are_aligned_if_all_their_centres_are_the_same(advance, both):
+    """Those of all positions of a period; the first may be the same by chance."""
+    both[1][0] = both[0][0]
+    one, two = (
+        periodic(advance, [(first, first + more) for first, more in windows])
+        for windows in both
+    )
+    same = all(sum(one.window(u)) == sum(two.window(u)) for u in FEATURES)
+    assert (one | two).aligned is same

@@ -177,3 +177,19 @@ def test_output_arguments_are_those_of_tensorflow():
         arguments = tuple(argument.name for argument in definition.output_arg)
         expected = arguments if len(arguments) > 1 else ()
         assert OUTPUT_ARGUMENTS.get(name, ()) == expected, name
+
+
+def test_a_size_that_branches_do_not_share_is_not_known():
+    """A map of 8 positions is not padded in front, one of 7 by one position."""
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, (1, 8, 8, 3), name="image")
+        takes_all = tf.compat.v1.placeholder(tf.bool, ())
+        cropped, whole = tf.raw_ops.Switch(data=image, pred=takes_all)
+        branches = [tf.identity(whole), cropped[:, :7, :7]]
+        merged = tf.raw_ops.Merge(inputs=branches).output
+        tf.nn.conv2d(merged, tf.ones((3, 3, 3, 3)), 2, "SAME", name="out")
+    found = rf.compute_receptive_field(
+        graph.as_graph_def(), input="image", output="out"
+    )
+    assert found.size.tolist() == [3, 3]
+    assert found.padding.tolist() == [None, None]
