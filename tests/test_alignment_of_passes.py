@@ -36,6 +36,12 @@ def above_an_upsampling(image):
             None,
             5,
         ),
+        # Of even sizes, the shorter map is padded by 1 in front, of odd ones the other.
+        (
+            lambda x: [convolution(3, 2)(x)[:, :8], convolution(3, 2)(x[:, 1:])[:, :8]],
+            None,
+            5,
+        ),
     ],
 )
 def test_of_any_size(build, aligned, size):
