@@ -150,6 +150,14 @@ def test_other_ways_to_write_a_graph(graph, mutation, place):
         assert_same(indexed, expected)
 
 
+def test_a_number_that_is_none_is_told_when_it_is_asked_for():
+    text = 'node {\n  name: "a"\n  op: "b"\n  attr {\n    key: "k"\n    value {\n'
+    text += "      i: 0x-1\n    }\n  }\n}\n"
+    (found,) = index(text).node
+    with pytest.raises(GraphError, match="attributes of node 'a' cannot be read"):
+        found.attr["k"]
+
+
 @given(graphs, st.data())
 @examples(150)
 def test_text_that_ends_early(graph, data):

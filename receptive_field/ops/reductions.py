@@ -295,24 +295,28 @@ def _spectrum(count: int, real: bool) -> Callable[[Call, int], Relations]:
 
     def relations(call: Call, output: int) -> Relations:
         shape, lengths = call.shape(0), call.integers(1)
-        (relation, *rest) = _along_last(count)(call, output)
-        if shape is None or not isinstance(relation, Relation):
-            return [relation, *rest]
-        whole = list(relation.axes)
-        for place in range(len(shape) - count, len(shape)):
-            read = None
-            if lengths is not None and len(lengths) == count:
-                read = lengths[place - len(shape)]
-            if not real and place == len(shape) - 1:
-                read = read // 2 + 1 if isinstance(read, int) else None
-            size = shape[place]
-            if isinstance(read, int) and isinstance(size, int):
-                whole[place] = FULL if read >= size else fixed(0, read - 1)
-            elif read != size:
-                whole[place] = FULL_BOUND
-        return [Relation(tuple(whole)), *rest]
+        whole, *rest = _along_last(count)(call, output)
+        if shape is None:
+            return [whole, *rest]
+        read: list[Size | None] = [None] * count
+        if lengths is not None and len(lengths) == count:
+            read = list(lengths)
+        if any(isinstance(length, int) and length < 1 for length in read):
+            call.fail(f"makes a spectrum of {read} positions")
+        if not real:
+            last = read[-1]
+            read[-1] = last // 2 + 1 if isinstance(last, int) else None
+        kept = map(follow, range(len(shape) - count))
+        return [Relation((*kept, *map(_start, shape[-count:], read))), *rest]
 
     return relations
+
+
+def _start(size: Size, read: Size | None) -> Axis:
+    """An axis of which so many positions are read, from the first one on."""
+    if isinstance(read, int) and isinstance(size, int):
+        return FULL if read >= size else fixed(0, read - 1)
+    return FULL if read == size else FULL_BOUND
 
 
 def _spectrum_shape(count: int, real: bool) -> Callable[[Call], Sequence[Shape]]:
