@@ -42,6 +42,9 @@ LARGEST_SMALLEST = 1 << 11
 SIZES_TRIED = 16
 """At so many small sizes the output's size is held against its function."""
 
+MOST_ASKED = 256
+"""Questions about so many sizes are kept at a time."""
+
 LONGEST_WORDS = 64
 """Sizes are put into words if they are functions of this period."""
 
@@ -434,6 +437,7 @@ class _AxisAnalysis:
         self.clearest: Size = shape[axis]
         """A size, for all turns of a period, at which as much as possible is known."""
         ((_, self.output),) = (question.outputs or {}).items()
+        self._asked: dict[Size, Question] = {}
         self.growing: list[tuple[int, list[int]]] = []
         """The nodes whose outputs have axes of unknown size, and these axes."""
         for index in question.scope.order:
@@ -482,7 +486,12 @@ class _AxisAnalysis:
         )
 
     def _at(self, size: Size) -> Question:
-        return _with_sizes(self.question, {self.axis: size})
+        """The question at one size; what it has inferred of shapes is kept a while."""
+        if size not in self._asked:
+            if len(self._asked) >= MOST_ASKED:
+                self._asked.clear()
+            self._asked[size] = _with_sizes(self.question, {self.axis: size})
+        return self._asked[size]
 
     def _outcome(self, size: Size) -> _Outcome:
         question = self._at(size)
@@ -628,10 +637,10 @@ class _AxisAnalysis:
         found = []
         for index in scope.order:
             try:
-                vague, known = (
-                    relations(scope, question.inference, (index, 0))
-                    for question in (for_all, for_one)
-                )
+                vague = relations(scope, for_all.inference, (index, 0))
+                if not any(map(_says_little, vague)):
+                    continue
+                known = relations(scope, for_one.inference, (index, 0))
             except ReceptiveFieldError:
                 continue
             for edge, below in scope.edges(index):
@@ -743,6 +752,13 @@ def _is_vague(found: _Outcome) -> bool:
 
 def _placement(found: _Outcome) -> Outcome:
     return found.placement if isinstance(found, _Seen) else found
+
+
+def _says_little(relation: Relation | None) -> bool:
+    """Whether more could be known of an axis: all of it is needed, or nobody knows
+    where."""
+    maps = (source(axis)[1] for axis in relation.axes) if relation else ()
+    return any(m.is_floating or (m.is_global and not m.exact) for m in maps)
 
 
 def _better_known(vague: Relation | None, known: Relation | None) -> int | None:
