@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         EffectiveReceptiveField,
         measure_effective_receptive_field,
     )
-    from receptive_field.errors import ReceptiveFieldError
+    from receptive_field.errors import OutsideMapWarning, ReceptiveFieldError
     from receptive_field.explanation import Explanation
     from receptive_field.input_sizes import Resolutions, resolutions
     from receptive_field.many import Row, compute_many
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         plot_regions,
         plot_support,
     )
-    from receptive_field.result import ReceptiveField, ReceptiveFields
+    from receptive_field.result import FeatureAxis, ReceptiveField, ReceptiveFields
     from receptive_field.support import Support
 
 __version__ = "0.1.0"
@@ -49,7 +49,9 @@ __all__ = [
     "Costs",
     "EffectiveReceptiveField",
     "Explanation",
+    "FeatureAxis",
     "MeasuredReceptiveField",
+    "OutsideMapWarning",
     "ReceptiveField",
     "ReceptiveFieldError",
     "ReceptiveFields",
@@ -84,7 +86,7 @@ _ROOMS = {
     ),
     "costs": "Cost Costs compute_costs",
     "effective": "EffectiveReceptiveField measure_effective_receptive_field",
-    "errors": "ReceptiveFieldError",
+    "errors": "OutsideMapWarning ReceptiveFieldError",
     "explanation": "Explanation",
     "many": "Row compute_many",
     "measurement": "MeasuredReceptiveField measure_receptive_field",
@@ -96,7 +98,7 @@ _ROOMS = {
     "report.explorer": "explore",
     "report.accuracy": "plot_accuracy",
     "report.plots": "plot_effective plot_growth plot_regions plot_support",
-    "result": "ReceptiveField ReceptiveFields",
+    "result": "FeatureAxis ReceptiveField ReceptiveFields",
     "support": "Support",
 }
 """Where the public names are. What is not asked for, is not imported."""

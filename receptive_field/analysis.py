@@ -300,9 +300,17 @@ def backward(
     scope: Scope,
     inference: Inference,
     output: Tensor,
+    wanted: Collection[Tensor],
     arrival: Arrival | None = None,
 ) -> State:
-    """How the output depends on every tensor below it, down to the input.
+    """How the output depends on tensors below it, down to the input.
+
+    Args:
+      scope: what is analysed.
+      inference: shapes and values.
+      output: where it starts.
+      wanted: the tensors that are asked about.
+      arrival: told of every path that reaches a tensor.
 
     Raises:
       ReceptiveFieldError: if any op in the scope has no rule, or cannot be analysed.
@@ -353,10 +361,8 @@ def backward(
         for node in (nodes[index] for index in sorted(missing)):
             found.setdefault(node.op, []).append(node.name)
         raise UnsupportedOpsError(found)
-    closed = {tensor: settled(paths) for tensor, paths in state.items()}
-    return {
-        tensor: relation for tensor, relation in closed.items() if relation is not None
-    }
+    closed = ((tensor, settled(state[tensor])) for tensor in wanted if tensor in state)
+    return {tensor: relation for tensor, relation in closed if relation is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -529,7 +535,7 @@ def find_misalignment(
                 meetings.append(Meeting(scope.graph.name_of(tensor), names, maps))
         came_through[tensor] = node.name
 
-    backward(scope, inference, output, arrival)
+    backward(scope, inference, output, (), arrival)
     return meetings[0] if meetings else None
 
 

@@ -936,8 +936,10 @@ def _composed_gap(one: Periodic | Table, two: Periodic | Table) -> Bound:
     gap = two.gap
     for u in range(start, stop):
         window = two.window(u)
+        if window is None:
+            continue
         for other in map(two.window, range(u + 1, u + empty + 2)):
-            if window is not None and other is not None:
+            if other is not None:
                 gap = max(gap, other[0] - window[1], window[0] - other[1])
                 break
     return gap

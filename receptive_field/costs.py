@@ -13,8 +13,15 @@ from receptive_field.errors import (
     UnsupportedOpsError,
     nearest,
 )
-from receptive_field.graph.graph import Graph, Node, Tensor, topological_order
-from receptive_field.graph.sizes import Symbolic
+from receptive_field.graph.graph import (
+    Frame,
+    Graph,
+    Node,
+    Tensor,
+    strongly_connected,
+    topological_order,
+)
+from receptive_field.graph.sizes import Size, Symbolic, product
 from receptive_field.inference import Inference
 from receptive_field.layout import Resolution
 from receptive_field.ops import Call, rule_at
@@ -48,6 +55,10 @@ class Cost:
             self.profiler_flops + other.profiler_flops,
             self.parameters + other.parameters,
         )
+
+    def in_a_loop(self, rounds: int) -> Cost:
+        """That of so many rounds, of which the profiler sees nothing."""
+        return Cost(self.flops * rounds, self.macs * rounds, 0, self.parameters)
 
 
 FREE = Cost()
@@ -121,6 +132,12 @@ def compute_costs(
 
     Everything that the output is computed from counts, all branches of a condition
     included, for the batch that the graph states; one of unknown size is one example.
+    A dilated convolution that is written as SpaceToBatch, a convolution and
+    BatchToSpace costs what the layer itself computes; the profiler counts what the
+    blocks are filled up with, too. Of a loop that is counted up to a known number, such
+    as a recurrent layer of known length, all rounds count, of which the profiler sees
+    none. Parameters are those of the layer, or the node on the way from the input, that
+    reads them first.
 
     Args:
       model, input, signature: as in `compute_receptive_field`.
@@ -145,15 +162,18 @@ def compute_costs(
     loaded = load(model, signature)
     outputs, inference = _prepared(loaded, output, input, input_resolution)
     order, closing = topological_order(loaded.graph, [t[0] for t in outputs])
-    if closing:
-        raise GraphError(
-            f"the cost of a loop depends on how many rounds it runs, which the graph "
-            f"does not say: {loaded.graph.nodes[closing[0][0]].name!r}."
-        )
     by_node = node_costs(loaded.graph, order, inference)
+    if closing:
+        for index, rounds in _rounds(loaded.graph, order, closing, inference).items():
+            if index in by_node:
+                by_node[index] = by_node[index].in_a_loop(rounds)
     frozen = not loaded.layers  # A Keras model has all its weights in variables.
-    for index, size in _weights(loaded.graph, order, inference, frozen).items():
-        by_node[index] = replace(by_node.get(index, FREE), parameters=size)
+    sizes = _weights(loaded.graph, order, inference, frozen)
+    users = _users(loaded.graph, order, loaded.inputs.values()) if frozen else {}
+    for index, size in sizes.items():
+        user = users.get(index, index)
+        cost = by_node.get(user, FREE)
+        by_node[user] = replace(cost, parameters=cost.parameters + size)
     unprofiled: dict[str, int] = {}
     for index, cost in by_node.items():
         node = loaded.graph.nodes[index]
@@ -185,9 +205,29 @@ def node_costs(
                 raise _unknown(node)
             total, products, profiled = flops
             by_node[index] = Cost(total, products, int(profiled or 0))  # type: ignore[arg-type]
+        if op is not None and op.folded is not None and not missing:
+            folded = op.folded(Call(graph.nodes[index], inference))
+            if folded is not None:
+                _unfold(*folded, inference, by_node)
     if missing:
         raise UnsupportedOpsError(missing)
     return by_node
+
+
+def _unfold(
+    node: Node, wanted: Size, inference: Inference, by_node: dict[int, Cost]
+) -> None:
+    """Takes off what a layer computes only as its positions are folded into blocks."""
+    computed = product(inference.shape((node.index, 0)) or ())
+    if node.index not in by_node:
+        return
+    if isinstance(wanted, int) and isinstance(computed, int) and computed:
+        cost = by_node[node.index]
+        by_node[node.index] = replace(
+            cost,
+            flops=cost.flops * wanted // computed,
+            macs=cost.macs * wanted // computed,
+        )
 
 
 def totals(
@@ -285,6 +325,70 @@ def _weights(
         (constants if constant else variables).setdefault(source, (index, size))
     found = variables or (constants if frozen else {})
     return {index: size for index, size in found.values() if size}
+
+
+def _rounds(
+    graph: Graph,
+    order: Sequence[int],
+    closing: Iterable[tuple[int, int]],
+    inference: Inference,
+) -> dict[int, int]:
+    """For each node in loops, how often it runs.
+
+    Raises:
+      GraphError: if the graph does not say.
+    """
+    times: dict[str, int] = {}  # By what stands before the names in a loop's functions.
+    variables: set[int] = set()
+    for index in order:
+        op = rule_at(graph, index)
+        if op is not None and op.rounds is not None:
+            node = graph.nodes[index]
+            rounds = op.rounds(Call(node, inference))
+            if rounds is None:
+                raise _endless(node)
+            times |= {f"{node.name}/body/": rounds, f"{node.name}/cond/": rounds + 1}
+            variables.update(below for below, _ in node.inputs[1:])
+    for group in strongly_connected(graph, order, closing):
+        if len(group) > 1 and not variables.intersection(group):
+            raise _endless(graph.nodes[group[0]])
+    found: dict[int, int] = {}
+    for index in order:
+        frame: Frame | None = graph.nodes[index].frame
+        while frame is not None:
+            if frame.scope in times:
+                found[index] = found.get(index, 1) * times[frame.scope]
+            frame = frame.caller
+    return found
+
+
+def _endless(node: Node) -> GraphError:
+    return GraphError(
+        "the cost of a loop depends on how many rounds it runs, which the graph does "
+        f"not say: {node.name!r}."
+    )
+
+
+def _users(
+    graph: Graph, order: Sequence[int], inputs: Iterable[Tensor]
+) -> dict[int, int]:
+    """For each node that depends on no input, the first one that does and reads it, at
+    once or by way of others."""
+    place = {index: i for i, index in enumerate(order)}
+    starts = {tensor[0] for tensor in inputs} or {
+        i for i in order if graph.op(i) == "Placeholder"
+    }
+    depends = set(starts)
+    for index in order:
+        if any(below in depends for below, _ in graph.inputs[index]):
+            depends.add(index)
+    users: dict[int, int] = {}
+    for index in reversed(order):
+        user = index if index in depends else users.get(index)
+        for below, _ in graph.inputs[index]:
+            if user is not None and below not in depends:
+                users[below] = min(user, users.get(below, user), key=place.__getitem__)
+    return users
 
 
 def _behind(graph: Graph, tensor: Tensor) -> Tensor:

@@ -220,8 +220,7 @@ def _with_one_image(question: Question) -> Inference:
         raise _unknown_sizes(question.input)
     if isinstance(shape[0], int) or 0 in question.spatial:
         return known
-    one = {scope.input: (1, *shape[1:])}
-    return Inference(scope.graph, one, scope.carries, known.trains_batch_norm)
+    return known.told({scope.input: (1, *shape[1:])}, scope.carries)
 
 
 def _unknown_sizes(name: str) -> GraphError:
@@ -242,15 +241,15 @@ def _place(
     Raises:
       ReceptiveFieldError: if there is no such feature, or a size is not known.
     """
-    places = [axis.output_axis for axis in field.axes]
-    if len(shape) == question.rank:
-        # What sees all of an axis still has a place on it, if that is known.
-        places = [
-            axis.input_axis
-            if place is None and isinstance(shape[axis.input_axis], int)
-            else place
-            for place, axis in zip(places, field.axes, strict=True)
-        ]
+    moving = {
+        place
+        for axis in field.axes
+        for place in axis.output_axes
+        if not axis.map.is_global or isinstance(shape[place], int)
+    }
+    # Where all features see everything, it is no matter how many there are.
+    held = [axis.output_axis for axis in field.feature_axes]
+    places = [place if place in moving else None for place in held]
     found = [1 if place is None else shape[place] for place in places]
     sizes = [size for size in found if isinstance(size, int)]
     if len(sizes) < len(found):

@@ -31,6 +31,10 @@ class MisalignedError(ReceptiveFieldError):
     """Two paths between input and output have different strides or centres."""
 
 
+class OutsideMapWarning(UserWarning):
+    """Features were asked about that lie outside of their map."""
+
+
 class UnsupportedOpsError(ReceptiveFieldError):
     """Ops without a rule lie between input and output.
 

@@ -44,7 +44,7 @@ from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Window
 from receptive_field.ops.windows import same_padding
 from receptive_field.question import Question
-from receptive_field.result import ReceptiveField, SpatialAxis, one_line
+from receptive_field.result import FeatureAxis, ReceptiveField, SpatialAxis, one_line
 
 MOST_PROPOSALS = 4
 """So many ways to align two paths are enough."""
@@ -818,8 +818,14 @@ class _Pair:
                 for shape, a in ((below, axis), (above, output_axis))
             ]
             known = [size if isinstance(size, int) else None for size in sizes]
-            axes.append(SpatialAxis(axis_map, axis or 0, output_axis, *known))
-        return ReceptiveField(name_of(self.parts), name_of(self.meets), tuple(axes))
+            outputs = () if output_axis is None else (output_axis,)
+            axes.append(SpatialAxis(axis_map, axis or 0, outputs, *known))
+        return ReceptiveField(
+            name_of(self.parts),
+            name_of(self.meets),
+            tuple(axes),
+            tuple(FeatureAxis(axis.output_axis, axis.output_size) for axis in axes),
+        )
 
     def _layer(
         self, tensor: Tensor, way: _Way, below: Relation | None, axis: int, side: int

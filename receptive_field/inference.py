@@ -48,6 +48,12 @@ class Inference:
         self._values: dict[int, Sequence[Value]] = {}
         self._integers: dict[Tensor, list[Size] | None] = {}
 
+    def told(
+        self, shapes: Mapping[Tensor, Shape], ignore_recorded: Sequence[int] | bytearray
+    ) -> Inference:
+        """What is known of the same graph if these shapes are given instead."""
+        return Inference(self.graph, shapes, ignore_recorded, self.trains_batch_norm)
+
     def shape(self, tensor: Tensor) -> Shape:
         """The shape of a tensor; None if its rank is unknown."""
         if tensor in self._given:
@@ -119,11 +125,13 @@ class Inference:
 
     def _shape_inputs(self, index: int, op: Op | None) -> list[int]:
         """The nodes whose shapes have to be known before."""
-        inputs = self.graph.inputs[index]
+        inputs: Sequence[Tensor] = self.graph.inputs[index]
         if not inputs or op is None or op.shapes is unknown_shape:
             return []
         if op.shapes is first_shape or op.shapes_by_first:
             inputs = inputs[:1]
+        elif op.reads is not None:
+            inputs = op.reads(Call(self.graph.nodes[index], self))
         known, given = self._shapes, self._given
         return [t[0] for t in inputs if t[0] not in known and t not in given]
 
@@ -162,7 +170,10 @@ class Inference:
         if op is None or op.values is None or op.values_need_shapes:
             return []
         known = self._values
-        return [t[0] for t in self.graph.inputs[index] if t[0] not in known]
+        inputs: Sequence[Tensor] = self.graph.inputs[index]
+        if op.reads is not None:
+            inputs = op.reads(Call(self.graph.nodes[index], self))
+        return [t[0] for t in inputs if t[0] not in known]
 
     def _compute_values(self, index: int, op: Op | None) -> Sequence[Value]:
         if op is None or op.values is None:

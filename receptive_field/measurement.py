@@ -108,14 +108,7 @@ def measure_receptive_field(
     tensor = next(iter((question.outputs or {}).values()))
     experiment = Experiment(source, question, [tensor])
     shape = experiment.output_shapes[0]
-    places = [
-        axis.output_axis
-        if axis.output_axis is not None
-        else axis.input_axis
-        if len(shape) == question.rank
-        else None
-        for axis in field.axes
-    ]
+    places = [axis.output_axis for axis in field.feature_axes]
     sizes = [1 if place is None else shape[place] for place in places]
     chosen = _feature(feature, sizes)
     where: list[Any] = [slice(None)] * len(shape)

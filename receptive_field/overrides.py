@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError, nearest
@@ -13,11 +14,12 @@ from receptive_field.ops.registry import Shape, no_dependency
 from receptive_field.sources.model import Model
 
 
-def apply_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> None:
-    """Puts the rules that are stated in the place of what the graph says.
+def with_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> Model:
+    """The model with the rules that are stated in the place of what the graph says.
 
     A node gets the rule itself. Where a layer or scope is named, its outputs are read
-    by that rule from its inputs, and what lies between does not matter.
+    by that rule from its inputs, and what lies between does not matter. The model that
+    is given stays what it was.
 
     Raises:
       ReceptiveFieldError: if a rule is none, or there is no such node or layer.
@@ -27,7 +29,10 @@ def apply_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> None:
             "overrides are a dictionary, {node, scope or layer: rule}; they are "
             f"{overrides!r}."
         )
-    for thing, rule in (overrides or {}).items():
+    if not overrides:
+        return model
+    model = replace(model, graph=model.graph.copy())
+    for thing, rule in overrides.items():
         op = op_of(rule)
         name = thing if isinstance(thing, str) else model.name_of(thing)
         if name is None:
@@ -47,6 +52,7 @@ def apply_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> None:
             _replace(model.graph, index, op, model.graph.nodes[index].inputs)
         else:
             _replace_scope(model, name, op)
+    return model
 
 
 def _replace_scope(model: Model, name: str, op: Any) -> None:

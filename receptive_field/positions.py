@@ -8,6 +8,7 @@ input.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,6 @@ def follow_positions(
     scope: Scope,
     inference: Inference,
     output: Tensor,
-    channels: int,
     features: Features,
     cut: Collection[Edge] = (),
 ) -> list[Box]:
@@ -47,9 +47,8 @@ def follow_positions(
       scope: what lies between.
       inference: shapes, all of known sizes.
       output: the tensor.
-      channels: its axis of channels, all of which count.
-      features: the positions of it; of axes that are not told, all count one by one,
-        but of the batch only the first where it is that of the input.
+      features: the positions of it; of axes that are not told, all count together, but
+        of the batch only the first where it is that of the input.
       cut: edges that are not followed.
 
     Raises:
@@ -59,9 +58,7 @@ def follow_positions(
         raise UntoldError
     shape = _sizes(inference, output)
     batch = 0 if shape and shape[0] == _sizes(inference, scope.input)[0] else None
-    others = set(range(len(shape))) - {channels, batch}
-    every = {axis: np.arange(shape[axis]) for axis in others} | dict(features)
-    first = boxes.start(shape, every, None if 0 in features else batch)
+    first = boxes.start(shape, features, None if 0 in features else batch)
     state: dict[Tensor, list[Box]] = {output: [first]}
     outputs: dict[int, list[Tensor]] = {output[0]: [output]}
     for index in reversed(scope.order):
@@ -146,15 +143,14 @@ def windows_as_boxes(axes: Sequence[SpatialAxis], features: Features) -> list[Bo
     """The windows of the algebra as one box, a bound; axes as they are listed."""
     groups = []
     for place, axis in enumerate(axes):
-        positions = np.zeros(1, dtype=np.int64)
-        if axis.output_axis is not None:
-            positions = features[axis.output_axis]
+        outputs = axis.output_axes if len(axis.output_axes) == 1 else ()
+        positions = features[outputs[0]] if outputs else np.zeros(1, dtype=np.int64)
         indices = np.arange(axis.input_size or 0)
         seen = np.ones((len(positions), len(indices)), dtype=bool)
-        if not axis.map.is_floating:  # Else nobody knows where the windows are.
+        # Else nobody knows where the windows are.
+        if not axis.map.is_floating and outputs == axis.output_axes:
             firsts, lasts = axis.map.evaluate(positions)
             seen = (indices >= firsts[:, None]) & (indices <= lasts[:, None])
-        outputs = () if axis.output_axis is None else (axis.output_axis,)
         seen = seen.astype(bool)
         groups.append(Group(outputs, (place,), seen if outputs else seen[0]))
     return [Box(tuple(groups), tuple((i,) for i in range(len(axes))), exact=False)]
@@ -165,7 +161,6 @@ def find_support(
     scope: Scope,
     inference: Inference,
     output: Tensor,
-    channels: int,
     chosen: NDArray[Any] | None,
     cut: Collection[Edge] = (),
 ) -> Support:
@@ -173,30 +168,29 @@ def find_support(
 
     Args:
       field: the answer of the algebra, with known sizes.
-      scope, inference, output, channels, cut: as in `follow_positions`.
+      scope, inference, output, cut: as in `follow_positions`.
       chosen: the features that are asked about, of shape ``(..., d)``; all if None.
 
     Raises:
       ReceptiveFieldError: if a size is not known, or the sets are too large to hold.
     """
+    sizes = [axis.input_size for axis in field.axes]
+    if None in [*sizes, *(axis.size for axis in field.feature_axes)]:
+        raise ReceptiveFieldError(
+            f"which positions of {field.input!r} matter depends on its size, which "
+            "is not known. Give input_resolution."
+        )
     features: dict[int, NDArray[Any]] = {}
-    followed = field.followed_axes
-    for place, (axis, above) in enumerate(zip(field.axes, followed, strict=True)):
-        if axis.input_size is None or (above is not None and above.output_size is None):
-            raise ReceptiveFieldError(
-                f"which positions of {field.input!r} matter depends on its size, which "
-                "is not known. Give input_resolution."
-            )
-        if above is not None and above.output_axis is not None:
-            positions = np.arange(above.output_size or 0)
+    for number, axis in enumerate(field.feature_axes):
+        if axis.output_axis is not None:
+            positions = np.arange(axis.size or 0)
             if chosen is not None:
-                positions = chosen[..., place]
-            known = features.get(above.output_axis, positions)
-            features[above.output_axis] = np.union1d(known, positions)
+                positions = np.unique(chosen[..., number])
+            features[axis.output_axis] = positions
     _check_memory(field, features)
     axes = [axis.input_axis for axis in field.axes]
     try:
-        found = follow_positions(scope, inference, output, channels, features, cut)
+        found = follow_positions(scope, inference, output, features, cut)
         found = [boxes.of_axes(box, axes, features) for box in found]
     except UntoldError:
         found = windows_as_boxes(field.axes, features)
@@ -204,19 +198,18 @@ def find_support(
     return Support(
         field.input,
         field.output,
-        tuple(axis.input_size or 0 for axis in field.axes),
-        tuple(None if axis is None else axis.output_size for axis in followed),
+        tuple(size or 0 for size in sizes),
+        tuple(None if a.output_axis is None else a.size for a in field.feature_axes),
         all(box.exact for box in found),
-        tuple(None if axis is None else axis.output_axis for axis in followed),
+        tuple(axis.output_axis for axis in field.feature_axes),
         features,
         tuple(box.groups for box in found),
     )
 
 
 def _check_memory(field: ReceptiveField, features: Features) -> None:
-    for axis, above in zip(field.axes, field.followed_axes, strict=True):
-        axes = [] if above is None else [above.output_axis]
-        count = max((len(features[a]) for a in axes if a is not None), default=1)
+    for axis in field.axes:
+        count = math.prod(len(features[place]) for place in axis.output_axes)
         size = count * (axis.input_size or 0)
         if size > boxes.LARGEST_GROUP:
             raise ReceptiveFieldError(

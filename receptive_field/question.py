@@ -17,23 +17,28 @@ from receptive_field.analysis import (
     forward,
     upstream,
 )
-from receptive_field.axis_map import INFINITY, AxisMap, constant
+from receptive_field.axis_map import INFINITY, AxisMap
 from receptive_field.errors import (
     GraphError,
     MisalignedError,
     NodeNotFoundError,
     ReceptiveFieldError,
 )
-from receptive_field.graph.axes import Axis, Relation, ranked, source
+from receptive_field.graph.axes import Relation, ranked
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.sizes import Size
 from receptive_field.inference import RESOURCE, Inference
-from receptive_field.layout import Resolution, input_shape, spatial_layout
+from receptive_field.layout import (
+    FeatureLayout,
+    Resolution,
+    feature_layout,
+    input_shape,
+    spatial_layout,
+)
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.custom import Rule
 from receptive_field.ops.moments import batch_moments
-from receptive_field.ops.registry import Shape
-from receptive_field.overrides import apply_overrides
+from receptive_field.overrides import with_overrides
 from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
 from receptive_field.sources.model import Model
 
@@ -100,7 +105,7 @@ class Question:
                 f"batch_norm is {batch_norm!r}; it is 'inference' or 'graph'."
             )
         as_in_graph = batch_norm == "graph"
-        apply_overrides(model, overrides)
+        model = with_overrides(model, overrides)
         graph = model.graph
         stop = _prefixes(stop_propagation)
         outputs: dict[str, Tensor] | None = None
@@ -135,7 +140,7 @@ class Question:
         rank, spatial = spatial_layout(scope, inference)
         shape = input_shape(scope, inference, rank, spatial, resolution)
         if shape is not None:
-            inference = Inference(graph, {start: shape}, scope.carries, as_in_graph)
+            inference = inference.told({start: shape}, scope.carries)
         return cls(scope, inference, input_name, outputs, rank, spatial, model.layers)
 
     def sized(self) -> Inference:
@@ -144,41 +149,43 @@ class Question:
         shape = self.inference.shape(start)
         if shape is None or isinstance(shape[0], int) or 0 in self.spatial:
             return self.inference
-        return Inference(
-            self.scope.graph,
-            {start: (1, *shape[1:])},
-            self.scope.carries,
-            self.inference.trains_batch_norm,
-        )
+        return self.inference.told({start: (1, *shape[1:])}, self.scope.carries)
 
     def answer(self) -> ReceptiveField:
         """The receptive field of the only output, by the backward pass."""
         ((name, output),) = (self.outputs or {}).items()
         start = self.scope.input
-        state = backward(self.scope, self.inference, output)
+        state = backward(self.scope, self.inference, output, [start])
         if start not in state:
             raise self._independent(name)
-        field = self._field(name, output, state[start])
+        relation = state[start]
+        field = self._field(name, output, relation)
         in_doubt = self.scope.has_phases and field.aligned is not False
         if not field.is_global and not in_doubt:
             return field
         found = forward(self.scope, self.inference, self.spatial, [output])
+        if field.is_global:
+            names = upstream(self.scope, found.global_edges).get(output[0], ())
+            field = self._with_local(name, output, relation, found, names)
         if in_doubt and output in found.state:
-            field = _aligned_as(field, self._field(name, output, found.state[output]))
-        if not field.is_global:
-            return field
-        names = upstream(self.scope, found.global_edges).get(output[0], ())
-        return self._with_local(field, found, output, names)
+            layout = self.layout(output, relation, found.local(output))
+            other = self._field(name, output, found.state[output], layout)
+            field = _aligned_as(field, other)
+        return field
 
     def output_has_positions(self, field: ReceptiveField) -> bool:
-        """Whether the only output has spatial axes with more than one position."""
-        ((_, output),) = (self.outputs or {}).items()
-        shape = self.inference.shape(output)
-        if shape is None:
-            return field.local is not None
-        sizes = list(shape)
-        del sizes[self.channel_axis(len(shape))]
-        return any(size != 1 for size in sizes[1:])
+        """Whether the only output has an axis with more than one position.
+
+        That of a flattened map, in which positions are mixed with channels, is none.
+        """
+        origin = field.origin
+        mixed = origin.layout.channels if isinstance(origin, Asked) else ()
+        return any(
+            axis.output_axis is not None
+            and axis.output_axis not in mixed
+            and axis.size != 1
+            for axis in field.feature_axes
+        )
 
     def at_last_feature_map(self) -> tuple[Question, ReceptiveField] | None:
         """The question about the last tensor below the output that still has positions,
@@ -190,8 +197,11 @@ class Question:
             local = found.local(tensor)
             if local is not None:
                 name = order.get(tensor) or self.scope.graph.name_of(tensor)
-                axes = self._field(name, tensor, local).axes
-                if all(axis.output_axis is not None for axis in axes):
+                layout = self.layout(tensor, local, None)
+                axes = self._field(name, tensor, local, layout).axes
+                held = [axis.output_axes for axis in axes if not axis.map.is_global]
+                mixed = layout.channels.intersection(*map(set, held))
+                if len(held) == len(axes) and all(held) and not mixed:
                     question = replace(self, outputs={name: tensor})
                     return question, question.answer()
         return None
@@ -226,7 +236,7 @@ class Question:
                     continue
                 if field.is_global:
                     nodes = names.get(tensor[0], ())
-                    field = self._with_local(field, found, tensor, nodes)
+                    field = self._with_local(name, tensor, state[tensor], found, nodes)
                 fields[name] = field
             if strict and name not in fields:
                 raise failed.get(name) or self._independent(name)
@@ -234,16 +244,19 @@ class Question:
 
     def _with_local(
         self,
-        field: ReceptiveField,
-        found: Forward,
+        name: str,
         output: Tensor,
+        relation: Relation,
+        found: Forward,
         global_nodes: tuple[str, ...],
     ) -> ReceptiveField:
         """A field that sees a whole axis, beside what its other paths see."""
-        local, relation = None, found.local(output)
-        if relation is not None:
+        local, local_relation = None, found.local(output)
+        layout = self.layout(output, relation, local_relation)
+        if local_relation is not None:
             cut = frozenset(found.global_edges)
-            local = self._field(field.output, output, relation, cut)
+            local = self._field(name, output, local_relation, layout, cut)
+        field = self._field(name, output, relation, layout)
         return replace(field, global_nodes=global_nodes, local_paths=local)
 
     def check_aligned(self, field: ReceptiveField) -> None:
@@ -263,71 +276,61 @@ class Question:
             "both names; does a stop_propagation cut the way?"
         )
 
+    def layout(
+        self, output: Tensor, relation: Relation, local: Relation | None
+    ) -> FeatureLayout:
+        """Where the features of an output lie, of which the relation to the input is
+        known, by all and by local paths.
+
+        Raises:
+          GraphError: if its shape has less axes than what it is computed from.
+        """
+        found = feature_layout(
+            ranked(relation, self.rank),
+            None if local is None else ranked(local, self.rank),
+            self.spatial,
+            self.inference.shape(output),
+        )
+        shape = found.shape
+        if shape is not None and max(found.axes, default=-1) >= len(shape):
+            raise GraphError(
+                f"{self.scope.graph.name_of(output)!r} has the shape {shape}, but is "
+                "computed from tensors that have more axes."
+            )
+        return found
+
     def _field(
         self,
         name: str,
         output: Tensor,
         relation: Relation,
+        layout: FeatureLayout | None = None,
         cut: frozenset[Edge] = frozenset(),
     ) -> ReceptiveField:
         relation = ranked(relation, self.rank)
-        axes = [self._axis(output, axis, relation.axes[axis]) for axis in self.spatial]
-        shape = self.inference.shape(output)
-        channels = None if shape is None else self.channel_axis(len(shape))
-        bounds = {below for above, below in relation.parts if above != channels}
-        axes = [
-            replace(a, map=a.map.as_bound()) if a.input_axis in bounds else a
-            for a in axes
-        ]
-        beside = tuple(self._beside(a, axes, shape, channels) for a in axes[::-1])
-        asked = Asked(self, output, cut)
-        found = ReceptiveField(self.input, name, tuple(axes[::-1]), origin=asked)
-        return replace(found, beside=beside) if any(beside) else found
-
-    def _beside(
-        self,
-        axis: SpatialAxis,
-        axes: Sequence[SpatialAxis],
-        shape: Shape,
-        channels: int | None,
-    ) -> SpatialAxis | None:
-        """Where the output does not follow an axis: its own in the same place."""
-        place = axis.input_axis
-        taken = [0, channels, *(other.output_axis for other in axes)]
-        if axis.output_axis is not None or shape is None or len(shape) != self.rank:
-            return None
-        if place in taken:
-            return None
-        return replace(axis, output_axis=place, output_size=_number(shape[place]))
-
-    def _axis(self, output: Tensor, input_axis: int, axis: Axis) -> SpatialAxis:
-        output_axis, axis_map = source(axis)
-        shape = self.inference.shape(output) if output_axis is not None else None
-        input_shape = self.inference.shape(self.scope.input) or ()
-        size = None
-        if shape and output_axis is not None:
-            if output_axis >= len(shape):
-                raise GraphError(
-                    f"{self.scope.graph.name_of(output)!r} has the shape {shape}, but "
-                    "is computed from tensors that have more axes."
+        layout = layout or self.layout(output, relation, None)
+        bounds = {
+            below
+            for above, below in relation.parts
+            if above == 0 or above in layout.axes
+        }
+        shape = self.inference.shape(self.scope.input)
+        axes = []
+        for axis in reversed(self.spatial):
+            axis_map = layout.map(axis, relation.axes[axis])
+            axes.append(
+                SpatialAxis(
+                    axis_map.as_bound() if axis in bounds else axis_map,
+                    axis,
+                    layout.followed[axis],
+                    None if shape is None else _number(shape[axis]),
+                    layout.places(axis),
                 )
-            size = shape[output_axis]
-        if shape and output_axis == self.channel_axis(len(shape)):
-            # A feature is one position with all its channels.
-            axis_map = _over_all(axis_map, size)
-            output_axis, size = None, None
-        return SpatialAxis(
-            axis_map,
-            input_axis,
-            output_axis,
-            _number(input_shape[input_axis]) if input_shape else None,
-            _number(size),
+            )
+        asked = Asked(self, output, layout, cut)
+        return ReceptiveField(
+            self.input, name, tuple(axes), layout.features, origin=asked
         )
-
-    def channel_axis(self, rank: int) -> int:
-        """The axis of a tensor of this rank that holds its channels."""
-        channels_first = self.rank > 2 and self.spatial == tuple(range(2, self.rank))
-        return 1 if channels_first else rank - 1
 
     def _misaligned(self, name: str, output: Tensor) -> MisalignedError:
         scope = self.scope
@@ -363,6 +366,7 @@ class Asked:
 
     question: Question
     output: Tensor
+    layout: FeatureLayout
     cut: frozenset[Edge]
     """Edges over which a whole axis is seen, in the field without global context."""
     kept: dict[str, Support] = field(default_factory=dict)
@@ -377,16 +381,8 @@ class Asked:
             return self.kept["support"]
         question = self.question
         inference = question.sized()
-        shape = inference.shape(self.output) or ()
-        channels = question.channel_axis(len(shape))
         found = find_support(
-            of,
-            question.scope,
-            inference,
-            self.output,
-            channels,
-            features,
-            self.cut,
+            of, question.scope, inference, self.output, features, self.cut
         )
         if features is None:
             self.kept["support"] = found
@@ -465,14 +461,6 @@ def _aligned_as(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
         for one, two in zip(field.axes, other.axes, strict=True)
     )
     return replace(field, axes=tuple(axes))
-
-
-def _over_all(axis_map: AxisMap, size: Size | None) -> AxisMap:
-    known = isinstance(size, int) and size > 0 and not axis_map.is_floating
-    seen = axis_map.span(int(size) - 1) if known else None  # type: ignore[arg-type]
-    if seen is None:
-        return constant(-INFINITY, INFINITY, exact=False)
-    return constant(*seen, axis_map.exact)
 
 
 def _number(size: Size | None) -> int | None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from receptive_field.arrays import np
 from receptive_field.axis_map import INFINITY, AxisMap, Periodic
-from receptive_field.errors import NoSuchEntryError, ReceptiveFieldError, nearest
+from receptive_field.errors import (
+    NoSuchEntryError,
+    OutsideMapWarning,
+    ReceptiveFieldError,
+    nearest,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -25,19 +32,48 @@ LEAST_INT64, LARGEST_INT64 = -(1 << 63), (1 << 63) - 1
 MOST_KEPT = 1 << 24
 """Larger sets are made for the features that are asked about only."""
 
+MOST_FOLDED = 1 << 20
+"""Where axes are folded, and there are more features, they are not gone through."""
+
+
+class FeatureAxis(NamedTuple):
+    """What one coordinate of a feature counts.
+
+    >>> import receptive_field as rf
+    >>> size = [299, 299]
+    >>> field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH, input_resolution=size)
+    >>> field.feature_axes[0]      # x runs along the last axis but one
+    FeatureAxis(output_axis=2, size=8)
+    """
+
+    output_axis: int | None
+    """The axis of the output along which it runs; None if there is none, and the
+    coordinate is 0."""
+    size: int | None
+    """How many positions there are; None if that is not known."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpatialAxis:
     """One spatial axis of the input, and how the output's features depend on it."""
 
     map: AxisMap
+    """From a feature's place on the ``output_axes`` to positions on this axis."""
     input_axis: int
     """The axis of the input tensor."""
-    output_axis: int | None
-    """The axis of the output tensor whose positions place the feature on this axis;
-    None if the feature sees the same whatever its position."""
+    output_axes: tuple[int, ...]
+    """The axes of the output tensor whose positions place a feature on this axis,
+    ascending; none if all features see the same. Of several axes, the place is counted
+    row by row, as in a reshape of them to one."""
     input_size: int | None
     output_size: int | None
+    """How many places there are on the ``output_axes``; None if that is not known, or
+    there are none."""
+
+    @property
+    def output_axis(self) -> int | None:
+        """The only one of the ``output_axes``; None if there is none, or several."""
+        return self.output_axes[0] if len(self.output_axes) == 1 else None
 
 
 class Origin(Protocol):
@@ -80,19 +116,23 @@ class ReceptiveField:
       input: the name of the input tensor.
       output: the name of the tensor whose features are described.
       axes: the spatial axes of the input, x first.
+      feature_axes: what the coordinates of a feature count. In most networks there is
+        one for each spatial axis of the input, x first, wherever the output has that
+        axis. Where several axes of the input are folded into one of the output (the
+        tokens of a vision transformer), or one into several, there is one for each
+        axis of the output that holds positions, the last one first.
       hide_padding: whether paddings are None because one on the way is unknown.
       global_nodes: the nodes by which a feature comes to see all of an axis.
       local_paths: see `local`.
-      beside: for axes that the output does not follow, its axis in the same place.
     """
 
     input: str
     output: str
     axes: tuple[SpatialAxis, ...]
+    feature_axes: tuple[FeatureAxis, ...]
     hide_padding: bool = False
     global_nodes: tuple[str, ...] = ()
     local_paths: ReceptiveField | None = None
-    beside: tuple[SpatialAxis | None, ...] = ()
     origin: Origin | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -109,18 +149,21 @@ class ReceptiveField:
         return self.local_paths if self.is_global else self
 
     @property
-    def followed_axes(self) -> tuple[SpatialAxis | None, ...]:
-        """For each axis, the one that says where its features are, x first.
+    def is_folded(self) -> bool:
+        """Whether a feature has no coordinate for each axis of the input.
 
-        That is the one without global context, if such paths see all of the axis, or
-        the one in the same place, if nothing follows it; None where there is none.
+        See ``feature_axes``. An axis that is folded, or that others are folded with,
+        has no stride and no padding.
         """
-        local = self.local_paths or self
-        beside = self.beside or (None,) * len(self.axes)
-        return tuple(
-            next((a for a in axes if a is not None and a.output_axis is not None), None)
-            for axes in zip(self.axes, local.axes, beside, strict=True)
+        return any(map(self._is_folded, self.axes))
+
+    def _is_folded(self, axis: SpatialAxis) -> bool:
+        shared = any(
+            set(axis.output_axes) & set(other.output_axes)
+            for other in self.axes
+            if other is not axis
         )
+        return shared or len(axis.output_axes) > 1
 
     def without_global_context(self) -> ReceptiveField:
         """The field without the paths over a whole axis, which stay named.
@@ -184,7 +227,7 @@ class ReceptiveField:
         """Effective strides, the paper's S0: how far the region moves per feature.
 
         A ``Fraction`` where it is no integer; None where paths with different strides
-        meet, or where nothing moves.
+        meet, where nothing moves, or where the axis is folded (`is_folded`).
         """
         return _array(self._strides())
 
@@ -193,7 +236,7 @@ class ReceptiveField:
         """Effective paddings, the paper's P0: the first feature's region starts at -P.
 
         None where no single number holds: the padding of a layer depends on an unknown
-        size, or the region does not move evenly.
+        size, or the region does not move evenly, as on an axis that is folded.
         """
         return _array(self._paddings())
 
@@ -201,11 +244,16 @@ class ReceptiveField:
         return [axis.map.size(axis.output_size) for axis in self.axes]
 
     def _strides(self) -> list[int | Fraction | None]:
-        return [_stride(axis.map) for axis in self.axes]
+        return [self._stride(axis) for axis in self.axes]
 
     def _paddings(self) -> list[int | None]:
-        hidden = self.hide_padding
-        return [None if hidden else _padding(axis.map) for axis in self.axes]
+        return [None if self.hide_padding else self._padding(a) for a in self.axes]
+
+    def _stride(self, axis: SpatialAxis) -> int | Fraction | None:
+        return None if self._is_folded(axis) else _stride(axis.map)
+
+    def _padding(self, axis: SpatialAxis) -> int | None:
+        return None if self._is_folded(axis) else _padding(axis.map)
 
     @property
     def aligned(self) -> bool | None:
@@ -235,19 +283,23 @@ class ReceptiveField:
         truth where ``support().exact``, and never smaller.
 
         Args:
-          y: integer feature coordinates of shape ``(..., d)``, x first: one for each
-            spatial axis of the input, along the output axis that follows it
-            (``axes[i].output_axis``; in a transposed map that is another one).
+          y: integer feature coordinates of shape ``(..., len(feature_axes))``: one for
+            each spatial axis of the input, x first, in most networks.
           clip: whether only positions of the input count. Its size must be known, and
             features lie inside of their map.
 
         Returns:
-          int64 array of shape ``(..., d, 2)``: first and last position per axis,
-          inclusive. A feature that sees nothing has ``[0, -1]`` on every axis; without
-          ``clip``, ends that have no bound are the limits of int64.
+          int64 array of shape ``(..., d, 2)``: first and last position for each of the
+          ``d`` spatial axes of the input, x first, inclusive. A feature that sees
+          nothing has ``[0, -1]`` on every axis; without ``clip``, ends that have no
+          bound are the limits of int64.
 
         Raises:
           ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
+
+        Warns:
+          OutsideMapWarning: if features lie outside of a map whose size is known
+            (without ``clip``, as that is an error with it).
 
         >>> import receptive_field as rf
         >>> field = rf.compute_receptive_field(
@@ -269,14 +321,18 @@ class ReceptiveField:
             )
         if clip:
             return self._support_of(features).region(features)
-        regions = np.empty((*features.shape, 2), dtype=np.int64)
+        self._warn_outside(features)
+        regions = np.empty((*features.shape[:-1], len(self.axes), 2), dtype=np.int64)
         empty = np.zeros(features.shape[:-1], dtype=bool)
         for i, axis in enumerate(self.axes):
             self._check_known(axis)
-            firsts, lasts = axis.map.evaluate(features[..., i])
+            firsts, lasts = axis.map.evaluate(self._places(axis, features))
             empty |= np.asarray(firsts > lasts, dtype=bool)
             regions[..., i, 0] = _as_int64(firsts)
             regions[..., i, 1] = _as_int64(lasts)
+            if self.is_folded and axis.input_size is not None:
+                # Beside a class token, say, no position of an axis has a place.
+                empty |= np.asarray((lasts < 0) | (firsts >= axis.input_size), bool)
         regions[empty] = (0, -1)
         return regions
 
@@ -292,10 +348,9 @@ class ReceptiveField:
             paths' windows hold it, in a map without borders.
 
         Returns:
-          int64 array of shape ``(..., d, 2)``: first and last feature per axis,
-          inclusive; entry i is along the output axis that follows axis i of the input
-          (`followed_axes`), and 0 where there is none. A position that no feature sees
-          has ``[0, -1]`` on every axis; ends without a bound are the limits of int64.
+          int64 array of shape ``(..., len(feature_axes), 2)``: first and last feature
+          for each of its coordinates, inclusive. A position that no feature sees has
+          ``[0, -1]`` everywhere; ends without a bound are the limits of int64.
 
         Raises:
           ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
@@ -307,7 +362,7 @@ class ReceptiveField:
         >>> field.compute_feature_region([100, 100]).tolist()   # 15 pixels, every 4th
         [[22, 25], [22, 25]]
         """
-        positions = self._features(x)
+        positions = _coordinates(x, len(self.axes), self._positions_described)
         if not np.issubdtype(positions.dtype, np.integer):
             raise ReceptiveFieldError(
                 "input positions are given by integer coordinates; these are "
@@ -315,17 +370,44 @@ class ReceptiveField:
             )
         if clip:
             return self.support().feature_region(positions)
+        if self.is_folded:
+            return self._folded_feature_region(positions)
         regions = np.zeros((*positions.shape, 2), dtype=np.int64)
         empty = np.zeros(positions.shape[:-1], dtype=bool)
         for i, axis in enumerate(self.axes):
             self._check_known(axis)
             firsts, lasts = axis.map.inverse(positions[..., i])
             empty |= np.asarray(firsts > lasts, dtype=bool)
-            if self.followed_axes[i] is not None:
+            if axis.output_axes:
                 regions[..., i, 0] = _as_int64(firsts)
                 regions[..., i, 1] = _as_int64(lasts)
         regions[empty] = (0, -1)
         return regions
+
+    def _folded_feature_region(self, positions: NDArray[Any]) -> NDArray[np.int64]:
+        """The hull of the features whose windows hold a position: all are tried."""
+        sizes = [axis.size for axis in self.feature_axes]
+        if None in sizes:
+            raise ReceptiveFieldError(
+                f"how many features {self.output!r} has is not known. Give "
+                "input_resolution to find those that see a position."
+            )
+        if math.prod(sizes) > MOST_FOLDED:  # type: ignore[arg-type]
+            raise ReceptiveFieldError(
+                f"{self.output!r} has {math.prod(sizes)} features, "  # type: ignore[arg-type]
+                "too many to go through: see compute_input_region."
+            )
+        grid = np.indices(sizes).reshape(len(sizes), -1).T  # type: ignore[arg-type]
+        windows = self.compute_input_region(grid)
+        found = np.zeros((*positions.shape[:-1], len(sizes), 2), dtype=np.int64)
+        for place in np.ndindex(positions.shape[:-1]):
+            inside = windows[..., 0] <= positions[place]
+            inside &= positions[place] <= windows[..., 1]
+            some = grid[inside.all(axis=-1)]
+            found[place] = (0, -1)
+            if len(some):
+                found[place] = np.stack([some.min(axis=0), some.max(axis=0)], axis=-1)
+        return found
 
     def support(self, features: ArrayLike | None = None) -> Support:
         """The input positions that features really see, inside of their regions.
@@ -334,8 +416,8 @@ class ReceptiveField:
         and two branches of 1x3 and 3x1 see a plus, not a square.
 
         Args:
-          features: the only features that are asked about, of shape ``(..., d)``, if
-            the sets of all would be too large.
+          features: the only features that are asked about, of shape
+            ``(..., len(feature_axes))``, if the sets of all would be too large.
 
         Returns:
           The sets, per feature and per axis, with the share of the regions that they
@@ -438,9 +520,23 @@ class ReceptiveField:
           ReceptiveFieldError: if the coordinates do not fit, a padding is unknown, or
             a region has no centre.
         """
+        if self.is_folded:
+            return self._folded_centres(self._features(y), axis)
         chosen = self._chosen(axis)
         features = self._features(y, len(chosen)).astype(np.float64)
         centres = [self._centres(a, features[..., i]) for i, a in enumerate(chosen)]
+        return np.stack(centres, axis=-1)
+
+    def _folded_centres(
+        self, features: NDArray[Any], axis: Iterable[int] | None
+    ) -> NDArray[np.float64]:
+        if not np.issubdtype(features.dtype, np.integer):
+            raise ReceptiveFieldError(
+                f"features of {self.output!r} are given by integer coordinates, as "
+                f"axes are folded; these are {features.dtype}."
+            )
+        places = [(a, self._places(a, features)) for a in self._chosen(axis)]
+        centres = [self._centres(a, place.astype(np.float64)) for a, place in places]
         return np.stack(centres, axis=-1)
 
     def compute_feature_coordinates(
@@ -455,7 +551,8 @@ class ReceptiveField:
             centres do not move evenly, so that there is no inverse.
         """
         chosen = self._chosen(axis)
-        positions = self._features(x, len(chosen)).astype(np.float64)
+        what = self._positions_described
+        positions = _coordinates(x, len(chosen), what).astype(np.float64)
         features = []
         for i, spatial in enumerate(chosen):
             origin, stride = self._line(spatial)
@@ -473,18 +570,66 @@ class ReceptiveField:
             ) from None
 
     def _features(self, y: ArrayLike, count: int | None = None) -> NDArray[Any]:
-        wanted = len(self.axes) if count is None else count
-        coordinates = np.asarray(y)
-        if not coordinates.ndim or coordinates.shape[-1] != wanted:
-            raise ReceptiveFieldError(
-                f"coordinates must have {wanted} entries in their last axis, x first; "
-                f"the shape is {coordinates.shape}."
+        wanted = len(self.feature_axes) if count is None else count
+        return _coordinates(y, wanted, self._features_described)
+
+    def _features_described(self) -> str:
+        """What coordinates of features are, for a sentence."""
+        names = axis_names(len(self.axes))
+        told = []
+        for name, axis in zip_longest(names, self.feature_axes):
+            if axis is None:
+                break
+            known = "" if axis.size is None else f" ({axis.size} positions)"
+            along = f"axis {axis.output_axis} of the output{known}"
+            if self.is_folded:
+                told.append(along)
+            elif axis.output_axis is None:
+                told.append(f"{name}, which is 0")
+            else:
+                told.append(f"{name} along {along}")
+        count = len(told)
+        return (
+            f"a feature of {self.output!r} has {count} "
+            f"coordinate{'' if count == 1 else 's'}: {', '.join(told)}"
+        )
+
+    def _positions_described(self) -> str:
+        names = axis_names(len(self.axes))
+        return f"a position of {self.input!r} has the coordinates {', '.join(names)}"
+
+    def _places(self, axis: SpatialAxis, features: NDArray[Any]) -> NDArray[Any]:
+        """The places of features on the output axes that an axis follows."""
+        found = np.zeros(features.shape[:-1], dtype=np.int64)
+        for output_axis in axis.output_axes:
+            number = next(
+                i
+                for i, f in enumerate(self.feature_axes)
+                if f.output_axis == output_axis
             )
-        if not np.issubdtype(coordinates.dtype, np.number):
-            raise ReceptiveFieldError(
-                f"coordinates must be numbers; they are {coordinates.dtype}."
+            size = self.feature_axes[number].size
+            if size is None and output_axis != axis.output_axes[0]:
+                raise ReceptiveFieldError(
+                    f"the size of {self.output!r} is not known. Give input_resolution "
+                    "to place its features."
+                )
+            found = found * (size or 1) + features[..., number]
+        return found
+
+    def _warn_outside(self, features: NDArray[Any]) -> None:
+        outside = np.zeros(features.shape[:-1], dtype=bool)
+        for number, axis in enumerate(self.feature_axes):
+            if axis.size is not None:
+                place = features[..., number]
+                outside |= np.asarray((place < 0) | (place >= axis.size), dtype=bool)
+        if outside.any():
+            first = features[outside][0].tolist()
+            warnings.warn(
+                f"there is no feature {first}: {self._features_described()}. What is "
+                "told is that of a map without borders.",
+                OutsideMapWarning,
+                stacklevel=3,
             )
-        return coordinates
 
     def _check_known(self, axis: SpatialAxis) -> None:
         if axis.map.is_floating or self.hide_padding:
@@ -497,7 +642,7 @@ class ReceptiveField:
     def _centres(self, axis: SpatialAxis, features: NDArray[Any]) -> NDArray[Any]:
         """Centres on one axis; in between integer features, on the line."""
         self._check_known(axis)
-        if _padding(axis.map) is not None:
+        if self._padding(axis) is not None:
             origin, stride = self._line(axis)
             return origin + features * stride
         below = np.floor(features).astype(np.int64)
@@ -522,7 +667,7 @@ class ReceptiveField:
     def _line(self, axis: SpatialAxis) -> tuple[float, float]:
         """The centre of feature 0, and the stride, where centres lie on a line."""
         self._check_known(axis)
-        stride, padding = _stride(axis.map), _padding(axis.map)
+        stride, padding = self._stride(axis), self._padding(axis)
         if not stride or padding is None:
             raise ReceptiveFieldError(
                 f"the centres of the features of {self.output} do not move evenly: "
@@ -625,6 +770,32 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         from receptive_field.report.tables import as_dataframe
 
         return as_dataframe(self)
+
+
+def axis_names(count: int) -> list[str]:
+    """The names of spatial axes, x first."""
+    return list("xyz"[:count]) + [f"axis {i}" for i in range(3, count)]
+
+
+def _coordinates(
+    given: ArrayLike, count: int, described: Callable[[], str]
+) -> NDArray[Any]:
+    """Coordinates as an array, checked.
+
+    Raises:
+      ReceptiveFieldError: if they are not so many numbers each; it says what they are.
+    """
+    coordinates = np.asarray(given)
+    if not coordinates.ndim or coordinates.shape[-1] != count:
+        raise ReceptiveFieldError(
+            f"coordinates must have {count} entries in their last axis, and the shape "
+            f"is {coordinates.shape}: {described()}."
+        )
+    if not np.issubdtype(coordinates.dtype, np.number):
+        raise ReceptiveFieldError(
+            f"coordinates must be numbers; they are {coordinates.dtype}."
+        )
+    return coordinates
 
 
 def one_line(field: ReceptiveField) -> str:

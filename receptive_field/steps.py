@@ -25,7 +25,6 @@ from receptive_field.graph.axes import (
     ALL_BOUND,
     SAME,
     Relation,
-    followed_axes,
     ranked,
     source,
 )
@@ -113,8 +112,7 @@ class Steps:
         question = self._question
         if tensor == question.scope.input:
             return question.spatial[::-1]
-        followed = self._fields[tensor].followed_axes
-        return tuple(None if axis is None else axis.output_axis for axis in followed)
+        return tuple(axis.output_axis for axis in self._fields[tensor].axes)
 
     def below(self, tensor: Tensor) -> list[Step]:
         """The steps down from a tensor to the next stops."""
@@ -157,20 +155,10 @@ class Steps:
         if tensor[0] in self._looping:
             return False
         question = self._question
-        shape = question.inference.shape(tensor)
-        if shape is None:
-            return False
-        channels = question.channel_axis(len(shape))
-        relation = self._found.local(tensor) or self._found.state[tensor]
-        relation = ranked(relation, question.rank)
-        held = [axis for axis in self.places(tensor) if axis is not None]
-        if len(set(held)) < len(held):
-            return False
-        for axis in question.spatial:
-            above = followed_axes(relation.axes[axis]) - {channels}
-            if above and source(relation.axes[axis])[0] is None:
-                return False
-        return True
+        return (
+            question.inference.shape(tensor) is not None
+            and not self._fields[tensor].is_folded
+        )
 
     def _hands_on(self, index: int) -> bool:
         """Whether a node has one input, and leaves positions where they are."""
@@ -215,7 +203,7 @@ class Steps:
         else:
             order = sorted(indices, key=self._order.__getitem__)
             scope = replace(question.scope, order=order, loops={})
-            state = backward(scope, question.inference, top)
+            state = backward(scope, question.inference, top, stops)
         for tensor in sorted(state, key=lambda t: (self.order(t), t[1])):
             if tensor in stops and tensor != top:
                 yield tensor, state[tensor]
@@ -227,9 +215,7 @@ class Steps:
         if shape is None:
             return (None,) * len(above)
         relation = ranked(relation, len(shape))
-        upper = inference.shape(top)
-        channels = None if upper is None else self._question.channel_axis(len(upper))
-        bounds = {low for high, low in relation.parts if high != channels}
+        bounds = {low for high, low in relation.parts if high == 0 or high in above}
         axes: list[Follows | None] = []
         for axis in self.places(below):
             if axis is None:
@@ -237,8 +223,7 @@ class Steps:
                 continue
             followed, axis_map = source(relation.axes[axis])
             if followed is not None and followed not in above:
-                # All channels are one feature; of other axes it is not told which.
-                axis_map = constant(*EVERYTHING, exact=followed == channels)
+                axis_map = constant(*EVERYTHING)  # All channels are one feature.
                 followed = None
             if axis in bounds:
                 axis_map = axis_map.as_bound()
@@ -304,8 +289,7 @@ class Steps:
             raise UntoldError
         order = sorted(indices, key=self._order.__getitem__)
         scope = replace(self._question.scope, input=below, order=order, _edges={})
-        channels = self._question.channel_axis(len(above))
-        found = follow_positions(scope, inference, top, channels, features)
+        found = follow_positions(scope, inference, top, features)
         return [boxes.of_axes(box, held, features) for box in found]
 
 

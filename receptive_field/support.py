@@ -25,8 +25,8 @@ class Support:
       input: the name of the input tensor.
       output: the name of the tensor whose features are described.
       input_size: positions on each axis of the input, x first.
-      output_size: features on each axis, x first; None on an axis of the input on which
-        all features see the same.
+      output_size: how many features there are for each of their coordinates (see
+        ``feature_axes`` of `ReceptiveField`); None for one that is always 0.
       exact: whether every position in the sets matters. If not, they may hold more than
         the truth, never less.
     """
@@ -37,7 +37,7 @@ class Support:
     output_size: tuple[int | None, ...]
     exact: bool
     _axes: tuple[int | None, ...] = field(repr=False)
-    """The output axis that each axis of the input follows, x first."""
+    """The output axis of each coordinate of a feature."""
     _features: Mapping[int, Positions] = field(repr=False)
     """Output axis -> the positions on it that the sets are for, ascending."""
     _boxes: tuple[tuple[Group, ...], ...] = field(repr=False)
@@ -47,17 +47,18 @@ class Support:
         """The hull of what each feature sees; see `compute_input_region`.
 
         Args:
-          y: integer feature coordinates of shape ``(..., d)``, x first.
+          y: integer feature coordinates, as for `compute_input_region`.
 
         Returns:
-          int64 array of shape ``(..., d, 2)``: first and last position per axis. A
-          feature that sees nothing has ``[0, -1]`` on every axis.
+          int64 array of shape ``(..., d, 2)``: first and last position per axis of the
+          input. A feature that sees nothing has ``[0, -1]`` on every axis.
 
         Raises:
           ReceptiveFieldError: if a feature is outside of the map.
         """
-        rows = self._rows(self.features(y))
-        shape = np.asarray(y).shape
+        features = self.features(y)
+        rows = self._rows(features)
+        shape = (*features.shape[:-1], len(self.input_size))
         firsts = np.full(shape, np.iinfo(np.int64).max)
         lasts = np.full(shape, -1, dtype=np.int64)
         for box in self._boxes:
@@ -83,9 +84,8 @@ class Support:
           x: integer input coordinates of shape ``(..., d)``, x first.
 
         Returns:
-          int64 array of shape ``(..., d, 2)``: first and last feature per axis, 0 on an
-          axis on which all features see the same. A position that no feature sees has
-          ``[0, -1]`` on every axis.
+          int64 array of shape ``(..., d, 2)``: first and last feature for each of their
+          coordinates. A position that no feature sees has ``[0, -1]`` everywhere.
 
         Raises:
           ReceptiveFieldError: if a position is outside of the input.
@@ -93,14 +93,14 @@ class Support:
         positions = _coordinates(x, len(self.input_size))
         for place, size in enumerate(self.input_size):
             _check_inside(positions[..., place], size, place, f"input {self.input!r}")
-        shape = positions.shape
+        shape = (*positions.shape[:-1], len(self._axes))
         firsts = np.full(shape, np.iinfo(np.int64).max)
         lasts = np.full(shape, -1, dtype=np.int64)
-        rows = {place: positions[..., place] for place in range(shape[-1])}
+        rows = {place: positions[..., place] for place in range(len(self.input_size))}
         for box in self._boxes:
             # Groups that depend on one axis of the output go together.
             groups = [_turned(group) for group in _by_outputs(box)]
-            some = np.ones(shape[:-1], dtype=bool)
+            some = np.ones(positions.shape[:-1], dtype=bool)
             found: dict[int, tuple[Positions, Positions]] = {}
             for group in groups:
                 index = _index(group, rows)
@@ -204,18 +204,17 @@ class Support:
         Raises:
           ReceptiveFieldError: if they do not fit, or are outside of the map.
         """
-        features = _coordinates(y, len(self.input_size))
+        features = _coordinates(y, len(self.output_size))
         for place, size in enumerate(self.output_size):
-            if size is not None:
-                what = f"map {self.output!r}"
-                _check_inside(features[..., place], size, place, what)
+            what = f"map {self.output!r}"
+            _check_inside(features[..., place], size or 1, place, what)
         return features
 
     def _feature(self, y: ArrayLike) -> Positions:
         if np.ndim(y) != 1:
             raise ReceptiveFieldError(
-                f"one feature is asked about here: {len(self.input_size)} coordinates, "
-                f"x first; the shape is {np.shape(y)}."
+                f"one feature is asked about here, by {len(self.output_size)} "
+                f"coordinates, x first; the shape is {np.shape(y)}."
             )
         return self.features(y)
 

@@ -13,9 +13,15 @@ Path = str | os.PathLike[str]
 def replace_file(path: Path, content: bytes) -> None:
     """Puts a whole file in the place of another one, or leaves that as it is.
 
+    What is no regular file, such as a device or a pipe, is written to instead.
+
     Raises:
       OSError: if it cannot be written.
     """
+    if _is_special(path):
+        with open(path, "wb") as file:
+            file.write(content)
+        return
     path = os.path.realpath(path)
     beside = f"{path}.{os.getpid()}.tmp"
     try:
@@ -51,10 +57,18 @@ def check_writable(path: Path) -> None:
     folder = os.path.dirname(target)
     if os.path.isdir(target):
         raise _unwritable(path, "it is a folder")
+    if _is_special(path):
+        if not os.access(path, os.W_OK):
+            raise _unwritable(path, "it does not allow it")
+        return
     if not os.path.isdir(folder):
         raise _unwritable(path, "there is no such folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _unwritable(path, "the folder does not allow it")
+
+
+def _is_special(path: Path) -> bool:
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _unwritable(path: Path, reason: str) -> ReceptiveFieldError:

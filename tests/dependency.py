@@ -22,6 +22,9 @@ tf = needed("tensorflow")
 
 Build = Callable[[Any], Any]
 
+Channels = Sequence[int]
+"""Axes of an output of which a feature is all."""
+
 EXPERIMENTS = ((1, 1, 1e3), (1, 1, -1e3), (2, 1, 1e-2), (1, 0, 1))
 """Which random image is disturbed, times what, and by how much: more than all else, to
 win every maximum; less than all else, to win every minimum; little, not to saturate
@@ -59,7 +62,7 @@ def measured(
     build: Build,
     shape: Sequence[int],
     axes: Sequence[int] = (1, 2),
-    channels: int = -1,
+    channels: Channels = (-1,),
     dtype: Any = "float64",
     values: tuple[float, float] = (0.5, 1.5),
     trace: Trace | None = None,
@@ -70,7 +73,7 @@ def measured(
       build: the network.
       shape: the shape of its input.
       axes: the spatial axes of the input.
-      channels: the axis of the output that holds no positions.
+      channels: the axes of the output that hold no positions, but for the batch.
       dtype: the type of the input. Single precision may show what is not there, or
         hide what is.
       values: between which numbers the undisturbed inputs are.
@@ -106,7 +109,7 @@ def measured(
         else:
             changes = batch.changes(images, image)
         for position, changed in zip(positions, changes, strict=True):
-            found[(..., *position)] |= changed.any(axis=channels)
+            found[(..., *position)] |= changed.any(axis=tuple(channels))
     return found
 
 
@@ -190,10 +193,13 @@ def _differ(one: Any, two: Any) -> Any:
     return (one != two) & ~(np.isnan(one) & np.isnan(two))
 
 
-def _positions(shape: Sequence[int], channels: int) -> tuple[int, ...]:
-    sizes = list(shape)
-    del sizes[channels]
-    return tuple(sizes)
+def _positions(shape: Sequence[int], channels: Channels) -> list[int]:
+    return [shape[axis] for axis in _places(shape, channels)]
+
+
+def _places(shape: Sequence[int], channels: Channels) -> list[int]:
+    gone = {axis % len(shape) for axis in channels}
+    return [axis for axis in range(len(shape)) if axis not in gone]
 
 
 class Windows(NamedTuple):
@@ -223,25 +229,28 @@ def windows_of(
     field: rf.ReceptiveField,
     shape: Sequence[int],
     output_shape: Sequence[int],
-    channels: int = -1,
+    channels: Channels = (-1,),
 ) -> list[Windows]:
-    """The windows of all features of an output of this shape, per axis, x first."""
-    followed = [
-        a for a in range(len(output_shape)) if a != channels % len(output_shape)
-    ]
+    """The windows of all features of an output of this shape, per axis, x first.
+
+    Of channels that a tensor in between holds where others have positions, all count.
+    """
+    gone = tuple(axis % len(output_shape) for axis in channels)
     result = []
     for axis in field.axes:
         size = shape[axis.input_axis]
-        where = [1] * len(followed)
-        if axis.output_axis is not None:
-            count = output_shape[axis.output_axis]
-            assert axis.output_size == count
-            where[followed.index(axis.output_axis)] = count
+        where = [1] * len(output_shape)
+        for output_axis in axis.output_axes:
+            where[output_axis] = output_shape[output_axis]
+        assert axis.output_size == (math.prod(where) if axis.output_axes else None)
         assert axis.input_size in (None, size)
         found = [axis.map.window(u) for u in range(math.prod(where))]
         columns = [(*_cut(w, size), not w or not np.isinf(w).any()) for w in found]
-        arrays = (np.array(c).reshape(where) for c in zip(*columns, strict=True))
-        result.append(Windows(axis.input_axis, size, *arrays))
+        first, last, finite = (
+            np.array(c).reshape(where) for c in zip(*columns, strict=True)
+        )
+        ends = first.min(gone), last.max(gone), finite.all(gone)
+        result.append(Windows(axis.input_axis, size, *ends))
     return result
 
 
@@ -257,7 +266,7 @@ def check(
     build: Build,
     shape: Sequence[int],
     axes: Sequence[int] = (1, 2),
-    channels: int = -1,
+    channels: Channels = (-1,),
     truth: Any = None,
     spacing: Sequence[int] | None = None,
     **experiment: Any,
@@ -268,7 +277,7 @@ def check(
       build: the network.
       shape: the shape of its input.
       axes: the spatial axes of the input.
-      channels: the axis of the output that holds no positions.
+      channels: the axes of the output that hold no positions, but for the batch.
       truth: what would be `measured`, for what cannot be run.
       spacing: as in `hold`.
       experiment: more arguments of `measured`.
@@ -283,7 +292,7 @@ def hold(
     trace: Trace,
     truth: Any,
     axes: Sequence[int] = (1, 2),
-    channels: int = -1,
+    channels: Channels = (-1,),
     spacing: Sequence[int] | None = None,
     tallies: list[Tally] | None = None,
 ) -> rf.ReceptiveField:
@@ -298,7 +307,7 @@ def hold(
       trace: the graph, with input and output.
       truth: which output positions depend on which input positions: see `measured`.
       axes: the spatial axes of the input.
-      channels: the axis of the output that holds no positions.
+      channels: the axes of the output that hold no positions, but for the batch.
       spacing: says that the dependency is a grid: all positions of the window that
         are in the input and so far apart, beginning at its first; per axis.
       tallies: where to put what was found of the support.
@@ -310,6 +319,7 @@ def hold(
     model = load(trace.graph.as_graph_def(add_shapes=True))
     field = answered(model, trace.input, trace.output)
     output_shape = trace.output.shape.as_list()
+    channels, truth = _without_free_axes(field, truth, trace, channels)
     windows = windows_of(field, shape, output_shape, channels)
     assert sorted(w.axis for w in windows) == sorted(axes)
     _check_regions(field, windows, output_shape, channels)
@@ -338,6 +348,32 @@ def hold(
             grid = grid & on.reshape(*on.shape[:-1], *between)
         assert (grid == truth).all(), f"{np.argwhere(grid != truth)[0]} of {field}"
     return field
+
+
+def _without_free_axes(
+    field: rf.ReceptiveField, truth: Any, trace: Trace, channels: Channels
+) -> tuple[Channels, Any]:
+    """A feature is all of an axis that nothing of the input follows.
+
+    That is one along which all features see the same, one that was repeated from an
+    axis of length one, or one of which nothing is known.
+
+    Returns:
+      All axes of which a feature is all, and the truth without them.
+    """
+    held = {axis.output_axis for axis in field.feature_axes}
+    output_shape = trace.output.shape.as_list()
+    places = _places(output_shape, channels)
+    free = [a for a in places if a and a not in held and output_shape[a] > 1]
+    if not free:
+        return channels, truth
+    tensors = (t for o in trace.graph.get_operations() for t in o.outputs)
+    numbers = tuple(map(places.index, free))
+    alike = (truth == truth.any(numbers, keepdims=True)).all()
+    unknown = all(a.map.is_global and not a.map.exact for a in field.axes)
+    repeated = any(t.shape.rank and 1 in t.shape[1:-1] for t in tensors)
+    assert alike or unknown or repeated
+    return (*channels, *free), truth.any(numbers)
 
 
 def hold_lines(
@@ -396,7 +432,7 @@ def answered(model: Any, start: Any, end: Any, **options: Any) -> rf.ReceptiveFi
 
 
 def _windows_on_the_way(
-    model: Any, trace: Trace, output_shape: Sequence[int], channels: int
+    model: Any, trace: Trace, output_shape: Sequence[int], channels: Channels
 ) -> list[Windows]:
     """What the features see of every tensor in between.
 
@@ -421,19 +457,17 @@ def _windows_on_the_way(
 
 
 def _features(
-    field: rf.ReceptiveField, output_shape: Sequence[int], channels: int
+    field: rf.ReceptiveField, output_shape: Sequence[int], channels: Channels
 ) -> Any:
     """The coordinates of all features, in an array of their positions."""
-    followed = [
-        a for a in range(len(output_shape)) if a != channels % len(output_shape)
-    ]
+    followed = _places(output_shape, channels)
     grid = np.indices(_positions(output_shape, channels))
     return np.stack(
         [
             np.zeros_like(grid[0])
-            if axis is None
+            if axis.output_axis is None
             else grid[followed.index(axis.output_axis)]
-            for axis in field.followed_axes
+            for axis in field.feature_axes
         ],
         axis=-1,
     )
@@ -467,13 +501,15 @@ def hold_support(field: rf.ReceptiveField, truth: Any, features: Any) -> Tally:
     regions = field.compute_input_region(features, clip=True)
     assert (regions == _hulls(told, len(positions))).all()
     back = np.moveaxis(told, range(len(positions)), range(-len(positions), 0))
-    axes = [axis and axis.output_axis for axis in field.followed_axes]
-    if None not in axes and len(set(axes)) == len(axes) == len(positions) - 1:
-        x = np.indices(back.shape[: len(axes)])[::-1]
+    axes = [axis.output_axis for axis in field.feature_axes]
+    if None not in axes and len(axes) == len(positions) - (0 not in axes):
+        outer = len(field.axes)
+        x = np.indices(back.shape[:outer])[::-1]
         found = field.compute_feature_region(np.stack(x, axis=-1), clip=True)
-        order = [len(axes) + sorted(axes).index(axis) for axis in axes[::-1]]
-        features_seen = back.any(len(axes)).transpose(*range(len(axes)), *order)
-        assert (found == _hulls(features_seen, len(axes))).all()
+        order = [outer + sorted(axes).index(axis) for axis in axes[::-1]]
+        seen = back if 0 in axes else back.any(outer)
+        seen = seen.transpose(*range(outer), *order)
+        assert (found == _hulls(seen, outer)).all()
     return Tally(larger.size, int(larger.sum()))
 
 
@@ -493,7 +529,7 @@ def _check_regions(
     field: rf.ReceptiveField,
     windows: Sequence[Windows],
     output_shape: Sequence[int],
-    channels: int,
+    channels: Channels,
 ) -> None:
     """`compute_input_region` tells the same windows."""
     features = _features(field, output_shape, channels)

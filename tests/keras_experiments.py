@@ -26,12 +26,15 @@ def hold_output(model: Any) -> rf.ReceptiveField:
     question = Question.ask(source, start, [end], Options())
     experiment = Experiment(source, question, list((question.outputs or {}).values()))
     (shape,) = experiment.output_shapes
-    truth = np.zeros((*shape[:-1], *experiment.sizes), dtype=bool)
+    # The last axis of what is flattened, say, holds positions, too.
+    held = [axis.output_axis for axis in question.answer().feature_axes]
+    channels = [] if len(shape) - 1 in held else [-1]
+    truth = np.zeros((*shape[: len(shape) - len(channels)], *experiment.sizes), bool)
     for position in itertools.product(*map(range, experiment.sizes)):
         for (change,) in experiment.changes(position):
-            truth[(..., *position)] |= change.any(-1)
-    tensors = map(traced.graph.get_tensor_by_name, (start, end))
-    field = hold(Trace(traced.graph, *tensors), truth, question.spatial)
+            truth[(..., *position)] |= change.any(tuple(channels))
+    trace = Trace(traced.graph, *map(traced.graph.get_tensor_by_name, (start, end)))
+    field = hold(trace, truth, question.spatial, channels)
     (forward,) = rf.compute_receptive_fields(
         source, input=start, outputs=[end]
     ).values()

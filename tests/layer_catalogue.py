@@ -444,7 +444,6 @@ BOUNDS: dict[str, str] = {
     "ContrastLimitedAdaptiveHistogramEqualization": "what is looked up in the "
     "histograms of tiles depends on the pixels",
     **{f"ConvLSTM{rank}D": STEPS for rank in (1, 2, 3)},
-    "Reshape": "rows that are cut and joined otherwise are not followed one by one",
     **dict.fromkeys(words("AdditiveAttention Attention Dot MelSpectrogram"), WHOLE),
 }
 """Class -> why its result may be larger than the truth."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from functools import reduce
 
+import numpy as np
 from dependency import hold, measured, positive, traced, vanishes
 from hypothesis import assume
 from needed import needed
@@ -51,8 +52,21 @@ def possible_trace(build, shape, largest=600, dtype="float64"):
         assume(False)
     sizes = trace.output.shape
     assume(not vanishes(trace))
+    assume(not any(map(_mirrors_too_much, trace.graph.get_operations())))
     assume(None in shape or (None not in sizes and 0 < sizes.num_elements() <= largest))
     return trace
+
+
+def _mirrors_too_much(operation):
+    """Whether it mirrors more than there is, which shows only when it is run."""
+    if (
+        operation.type != "MirrorPad"
+        or not operation.inputs[0].shape.is_fully_defined()
+    ):
+        return False
+    sizes = np.array(operation.inputs[0].shape.as_list())
+    least = sizes - (operation.get_attr("mode") == b"REFLECT")
+    return (tf.get_static_value(operation.inputs[1]).max(axis=1) > least).any()
 
 
 def check_possible(

@@ -57,9 +57,7 @@ REFUSED = {
     "NonMaxSuppressionWithOverlaps": "unknown",
     "Where": "unknown",
     **{f"Unique{v}": "known" for v in ("", "V2", "WithCounts", "WithCountsV2")},
-    **dict.fromkeys(
-        ("While", "Enter", "Exit", "NextIteration", "LoopCond"), "how many rounds"
-    ),
+    **dict.fromkeys(("Enter", "Exit", "NextIteration", "LoopCond"), "how many rounds"),
 }
 """Networks with a loop, or an op without a rule, or a size that depends on the data."""
 

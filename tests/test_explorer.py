@@ -327,7 +327,7 @@ def some_features(sizes, count=4):
 
 def check_regions(tab, field, features):
     """Every feature that is pointed at shows just what the analysis says."""
-    sizes = [axis.output_size for axis in field.followed_axes]
+    sizes = [axis.size for axis in field.feature_axes]
     for feature in features:
         hover(tab, feature, sizes)
         stage = tab.locator(".stage")
@@ -351,7 +351,7 @@ def test_pointing_shows_the_region(pages, open_page, name):
     fields = rf.compute_receptive_fields(model)
     for layer, field in fields.items():
         choose(tab, layer)
-        sizes = [axis.output_size for axis in field.followed_axes]
+        sizes = [axis.size for axis in field.feature_axes]
         check_regions(tab, field, some_features(sizes))
 
 
@@ -375,7 +375,7 @@ def test_pointing_at_layers_of_large_networks(tmp_path, open_page, application, 
     added = next(x.name for x in model.layers if isinstance(x, keras.layers.Add))
     for layer in chosen.format(add=added).split():
         choose(tab, layer)
-        sizes = [axis.output_size for axis in fields[layer].followed_axes]
+        sizes = [axis.size for axis in fields[layer].feature_axes]
         check_regions(tab, fields[layer], some_features(sizes))
 
 

@@ -57,7 +57,9 @@ class Factor(NamedTuple):
     size: Size | None
     """How many positions it has; None if nobody needs to know (outermost only)."""
     slot: Slot | None
-    """None if it depends on no position of A; then the map is constant."""
+    """None if it depends on no position of A; then the map is constant. What needs the
+    whole axis depends on none either, but keeps the slot if the axis of A stands for
+    this one all the same: each of its positions is a place that sees everything."""
     map: AxisMap
     via: AxisMap = IDENTITY
     """What comes before ``map``, kept apart where ``map`` splits an axis: the parts of
@@ -100,6 +102,8 @@ class Relation(NamedTuple):
     further down is for `graph.joins`; here they count as ``parts``."""
     several: bool = False
     """Whether it is the union of paths that differ, on more than one axis perhaps."""
+    channels: frozenset[int] = frozenset()
+    """Axes of A that hold channels which an op in between has made."""
 
 
 SAME = Relation((), "same")
@@ -139,6 +143,18 @@ FULL = fixed(*EVERYTHING)
 
 FULL_BOUND = fixed(*EVERYTHING, exact=False)
 """The whole of an axis, because nothing better is known."""
+
+
+def whole(axes: Iterable[int], exact: bool = True) -> Axis:
+    """The whole of an axis of B, for which axes of A stand nevertheless."""
+    return _whole(frozenset(axes), exact)
+
+
+@lru_cache(maxsize=256)
+def _whole(axes: frozenset[int], exact: bool) -> Axis:
+    everything = constant(*EVERYTHING, exact)
+    threads = (Thread((Factor(None, Slot(a), everything),)) for a in sorted(axes))
+    return tuple(threads) or (FULL if exact else FULL_BOUND)
 
 
 def local(maps: Iterable[AxisMap | None]) -> Relation:
@@ -186,10 +202,10 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
     if lower is SAME or lower is ALL or lower is ALL_BOUND:
         return upper if lower is SAME else lower
     if upper is ALL or upper is ALL_BOUND:
-        whole = FULL if upper is ALL else FULL_BOUND
+        everything = FULL if upper is ALL else FULL_BOUND
         unmoved = tuple if upper is ALL else _bounds
         return Relation(
-            tuple(whole if followed_axes(a) else unmoved(a) for a in lower.axes)
+            tuple(everything if followed_axes(a) else unmoved(a) for a in lower.axes)
         )
     axes = tuple([_axis_through(upper.axes, axis) for axis in lower.axes])
     if not all(axes):
@@ -203,8 +219,12 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
         # The paths that see nothing any more are not told apart from the others.
         axes = tuple(map(_bounds, axes))
     several = upper.several or lower.several
+    channels = upper.channels
+    for axis in lower.channels:
+        if upper.axes[axis] is not FULL:
+            channels |= standing_axes(upper.axes[axis])
     if not upper.parts and not lower.parts:
-        return Relation(axes, several=several)
+        return Relation(axes, "", _NO_PARTS, None, several, channels)
     parts: set[tuple[int, int]] = set()
     for axis, lower_axis in enumerate(lower.axes if upper.parts else ()):
         followed = followed_axes(lower_axis)
@@ -220,11 +240,20 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
         if not followed and not _is_certain(upper.axes[joined]):
             # It may be another part that is needed.
             axes = tuple(_bounds(a) if i in within else a for i, a in enumerate(axes))
-    return Relation(axes, "", frozenset(parts), None, several)
+    return Relation(axes, "", frozenset(parts), None, several, channels)
+
+
+_NO_PARTS: frozenset[tuple[int, int]] = frozenset()
 
 
 def followed_axes(axis: Axis) -> set[int]:
     """The axes of A that an axis of B follows."""
+    return set() if any(map(_is_everything, axis)) else standing_axes(axis)
+
+
+def standing_axes(axis: Axis) -> set[int]:
+    """The axes of A whose positions stand for those of an axis of B, also where each of
+    them sees all."""
     slots = (factor.slot for thread in axis for factor in thread.factors)
     return {slot.axis for slot in slots if slot is not None}
 
@@ -241,7 +270,7 @@ def has_phases(relation: Relation) -> bool:
 
 def _is_certain(axis: Axis) -> bool:
     """Whether all of an axis of B is known to be needed."""
-    return any(_is_everything(t) and t.factors[0].map.exact for t in axis)
+    return any(map(_is_everything, axis)) and is_exact(axis)
 
 
 def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
@@ -251,14 +280,19 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
             # Where the way to B is a bound, so is the dependency on this position.
             certain = axis_map.is_global or all(map(is_exact, upper))
             return axis if certain else _bounds(axis)
+        if axis_map.is_global:
+            return whole(standing_axes(upper[slot.axis]), axis_map.exact)
         if slot.inner == 1 and slot.size is None and via is IDENTITY:
             above = upper[slot.axis]
             if axis_map is IDENTITY:
                 return above
-            if len(above) == 1:
+            if len(above) == 1 and len(above[0].factors) == 1:
                 thread = _mapped(above[0], axis_map)
                 return (thread,) if thread.factors else ()
             return _distinct(_mapped(thread, axis_map) for thread in above)
+    elif any(map(_is_everything, axis)):
+        places = (standing_axes(upper[place]) for place in standing_axes(axis))
+        return whole(itertools.chain.from_iterable(places), is_exact(axis))
     return _distinct(
         itertools.chain.from_iterable(_thread_through(upper, t) for t in axis)
     )
@@ -266,7 +300,10 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
 
 def is_exact(axis: Axis) -> bool:
     """Whether all that an axis is said to see is known to matter."""
-    return all(factor.map.exact for thread in axis for factor in thread.factors)
+    return all(
+        thread.tail.exact and all(factor.map.exact for factor in thread.factors)
+        for thread in axis
+    )
 
 
 def _bounds(axis: Axis) -> Axis:
@@ -279,7 +316,8 @@ def _thread_through(upper: tuple[Axis, ...], thread: Thread) -> list[Thread]:
         if factor.slot is None:
             parts.append([Thread((factor,))])
             continue
-        selected = (_selected(t, factor.slot) for t in upper[factor.slot.axis])
+        slot = factor.slot
+        selected = (s for t in upper[slot.axis] for s in _selected(t, slot))
         above = (_mapped(thread, factor.via) for thread in selected)
         parts.append([_mapped(thread, factor.map) for thread in above])
     sizes = [factor.size for factor in thread.factors]
@@ -310,7 +348,7 @@ def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
 
 def _single(slot: Slot | None, axis_map: AxisMap, via: AxisMap = IDENTITY) -> Thread:
     if axis_map.is_global:  # What needs the whole axis follows nothing.
-        return Thread((Factor(None, None, axis_map),))
+        return Thread((Factor(None, slot and Slot(slot.axis), axis_map),))
     return Thread((Factor(None, slot, axis_map, via),))
 
 
@@ -325,24 +363,24 @@ def _distinct(threads: Iterable[Thread]) -> Axis:
 # --- Splitting and merging ---------------------------------------------------------
 
 
-def _selected(thread: Thread, slot: Slot) -> Thread:
-    """The thread of the coordinate ``// slot.inner % slot.size`` of its axis."""
+def _selected(thread: Thread, slot: Slot) -> list[Thread]:
+    """The threads of the coordinate ``// slot.inner % slot.size`` of its axis."""
     if slot.is_whole or not thread.factors:
-        return thread
+        return [thread]
     if len(thread.factors) == 1:
         (factor,) = thread.factors
         outer = _split(factor, slot.inner)[0]
         part = outer if slot.size is None else _split(outer, slot.size)[1]
-        return Thread((part,)) if _composed(part).strands else Thread(())
-    if thread.tail is not IDENTITY:
-        return _unknown_part(slot.size)
+        return [Thread((part,)) if _composed(part).strands else Thread(())]
     left = list(thread.factors)
-    if _take(left, slot.inner) is None:
-        return _unknown_part(slot.size)
+    if thread.tail is not IDENTITY or _take(left, slot.inner) is None:
+        return _unknown_part(slot.size, thread)
     if slot.size is None:
-        return _simplified(tuple(left)) if left else Thread((_at_origin(1),))
+        return [_simplified(tuple(left)) if left else Thread((_at_origin(1),))]
     taken = _take(left, slot.size)
-    return _unknown_part(slot.size) if taken is None else _simplified(taken)
+    if taken is None:
+        return _unknown_part(slot.size, thread)
+    return [_simplified(taken)]
 
 
 def _take(factors: list[Factor], size: Size) -> tuple[Factor, ...] | None:
@@ -384,11 +422,12 @@ def _split(factor: Factor, inner: Size) -> tuple[Factor, Factor]:
     if axis_map.is_global:
         return factor._replace(size=outer_size), factor._replace(size=inner)
     if not isinstance(inner, int) or inner > LARGEST_PERIOD:
-        return Factor(outer_size, None, _bound()), Factor(inner, None, _bound())
-    whole = via.then(axis_map)
+        place = slot and Slot(slot.axis)
+        return Factor(outer_size, place, _bound()), Factor(inner, place, _bound())
+    before = via.then(axis_map)
     return (
-        Factor(outer_size, slot, quotient(inner), whole),
-        Factor(inner, slot, remainder(inner), whole),
+        Factor(outer_size, slot, quotient(inner), before),
+        Factor(inner, slot, remainder(inner), before),
     )
 
 
@@ -396,8 +435,11 @@ def _bound() -> AxisMap:
     return constant(*EVERYTHING, exact=False)
 
 
-def _unknown_part(size: Size | None) -> Thread:
-    return Thread((Factor(size, None, _bound()),))
+def _unknown_part(size: Size | None, thread: Thread) -> list[Thread]:
+    """A part that cannot be told of an axis that follows so."""
+    places = map(Slot, sorted(standing_axes((thread,))))
+    found = [Thread((Factor(size, place, _bound()),)) for place in places]
+    return found or [Thread((Factor(size, None, _bound()),))]
 
 
 def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
@@ -411,7 +453,9 @@ def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
             known = product(f.size for f in inner)
             outermost = outermost._replace(size=divides(known, size))
         if part.tail is not IDENTITY or (index and outermost.size is None):
-            outermost, inner = Factor(size, None, _bound()), []
+            first = min(standing_axes((part,)), default=None)
+            place = None if first is None else Slot(first)
+            outermost, inner = Factor(size, place, _bound()), []
         factors += [outermost, *inner]
     return _simplified(tuple(factors))
 
@@ -519,18 +563,20 @@ def source(axis: Axis) -> tuple[int | None, AxisMap]:
     The first is None where nothing of A is followed, and the map constant.
     """
     followed: set[int] = set()
-    whole: AxisMap | None = None
+    found: AxisMap | None = None
     for thread in map(_fused, axis):
         (factor, *rest) = thread.factors
         axis_map = None if rest else _whole_map(factor)
         if axis_map is None:
             return None, _bound()
+        if axis_map.is_global:
+            return None, axis_map
         if factor.slot is not None:
             followed.add(factor.slot.axis)
-        whole = axis_map if whole is None else whole | axis_map
-    if len(followed) > 1 or whole is None:
+        found = axis_map if found is None else found | axis_map
+    if len(followed) > 1 or found is None:
         return None, _bound()
-    return (followed.pop() if followed else None), whole
+    return (followed.pop() if followed else None), found
 
 
 # --- Union -----------------------------------------------------------------------
@@ -554,13 +600,20 @@ def united(one: Relation, two: Relation) -> Relation:
     if one.axes != two.axes and (_has_empty(one) or _has_empty(two)):
         # Where a path sees nothing on one axis, it sees nothing on the others.
         axes = tuple(
-            whole if a == b else _bounds(whole)
-            for a, b, whole in zip(one.axes, two.axes, axes, strict=True)
+            both if _unmarked(a) == _unmarked(b) else _bounds(both)
+            for a, b, both in zip(one.axes, two.axes, axes, strict=True)
         )
     # Of paths of which one sees all that the other sees, that one tells all.
-    within = two if axes == two.axes else one
-    several = within.several or (axes not in (one.axes, two.axes))
-    return Relation(axes, "", one.parts | two.parts, None, several)
+    seen, *by_path = (tuple(map(_unmarked, a)) for a in (axes, one.axes, two.axes))
+    within = two if seen == by_path[1] else one
+    several = within.several or seen not in by_path
+    channels = one.channels | two.channels
+    return Relation(axes, "", one.parts | two.parts, None, several, channels)
+
+
+def _unmarked(axis: Axis) -> Axis:
+    """What is seen of an axis, whatever stands for it."""
+    return whole((), is_exact(axis)) if any(map(_is_everything, axis)) else axis
 
 
 def _has_empty(relation: Relation) -> bool:
@@ -589,15 +642,19 @@ def _axis_united(one: Axis, two: Axis) -> Axis:
                 break
         else:
             threads.append(thread)
-    whole = [t for t in threads if _is_everything(t)]
-    if whole and len(threads) > 1:
-        return FULL if any(t.factors[0].map.exact for t in whole) else FULL_BOUND
-    return tuple(threads) if len(threads) <= MOST_THREADS else FULL_BOUND
+    all_of_it = [t for t in threads if _is_everything(t)]
+    if all_of_it and (len(threads) > 1 or len(threads[0].factors) > 1):
+        exact = any(is_exact((thread,)) for thread in all_of_it)
+        return whole(standing_axes(tuple(threads)), exact)
+    if len(threads) > MOST_THREADS:
+        return whole(standing_axes(tuple(threads)), exact=False)
+    return tuple(threads)
 
 
 def _is_everything(thread: Thread) -> bool:
-    factors = thread.factors
-    return len(factors) == 1 and factors[0].slot is None and factors[0].map.is_global
+    if len(thread.factors) == 1 and thread.factors[0].map.is_global:
+        return True
+    return thread.tail.is_global
 
 
 def widened(before: Relation, after: Relation) -> Relation:
@@ -607,10 +664,12 @@ def widened(before: Relation, after: Relation) -> Relation:
         return ALL_BOUND
     pairs = zip(ranked(before, rank).axes, ranked(after, rank).axes, strict=True)
     axes = (
-        two if one == two or any(map(_is_everything, two)) else FULL_BOUND
+        two
+        if one == two or any(map(_is_everything, two))
+        else whole(standing_axes(two), exact=False)
         for one, two in pairs
     )
-    return Relation(tuple(axes), "", after.parts, None, after.several)
+    return Relation(tuple(axes), "", after.parts, None, after.several, after.channels)
 
 
 def needs_everything(relation: Relation, axis: int) -> bool:
@@ -665,6 +724,8 @@ __all__ = [
     "merge",
     "part",
     "source",
+    "standing_axes",
     "through",
     "united",
+    "whole",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from receptive_field.errors import GraphError, NodeNotFoundError, nearest
@@ -155,6 +155,27 @@ class Graph:
             raise GraphError(
                 f"two nodes of the graph are named {twice!r}; names must be unique."
             )
+
+    def copy(self) -> Graph:
+        """The same graph; what is changed in it changes nothing here."""
+        graph = Graph(self.nodes.definitions, self.name)
+        frames = {id(self.nodes.root): graph.nodes.root}
+
+        def copied(frame: Frame) -> Frame:
+            if id(frame) not in frames:
+                caller = None if frame.caller is None else copied(frame.caller)
+                names = dict(frame.names)
+                frames[id(frame)] = replace(frame, names=names, caller=caller)
+            return frames[id(frame)]
+
+        graph.index_of.update(self.index_of)
+        graph.inputs.update(self.inputs)
+        for index, node in self.nodes.items():
+            made = Node(graph, index, node.definition, copied(node.frame))
+            made.op, made.stated = node.op, node.stated
+            graph.nodes[index] = made
+        graph._count = self._count
+        return graph
 
     def append(self, definition: Any, frame: Frame) -> Node:
         """Adds a node whose inputs are looked up in a frame."""

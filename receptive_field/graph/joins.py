@@ -129,14 +129,14 @@ def _needed(upper: Relation, axis: int, total: int) -> tuple[float, float]:
 def _is_elsewhere(followed: Axis, axis: int) -> bool:
     """Whether an axis follows other axes than this one, or is needed whole."""
     return all(
-        factor.map.is_global if factor.slot is None else factor.slot.axis != axis
+        factor.map.is_global or (factor.slot is not None and factor.slot.axis != axis)
         for thread in followed
         for factor in thread.factors
     )
 
 
 def _without_piece(relation: Relation) -> Relation:
-    return Relation(relation.axes)
+    return Relation(relation.axes, channels=relation.channels)
 
 
 def _open_through(upper: Open, lower: Relation) -> Paths | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from receptive_field.graph.axes import SAME
+from receptive_field.graph.graph import Tensor
+from receptive_field.graph.sizes import Symbolic
 from receptive_field.ops.registry import (
     Call,
     Op,
@@ -75,9 +77,10 @@ register("IdentityN PartitionedCall", EACH)
 
 def _condition_first(call: Call, output: int) -> Relations:
     """The condition, then as many results per branch as there are outputs."""
-    count = _outputs_of_branches(call)
+    count, taken = _outputs_of_branches(call), _taken(call)
     results = [
-        SAME if number % count == output else None for number in range(len(call) - 1)
+        SAME if number % count == output and number // count in taken else None
+        for number in range(len(call) - 1)
     ]
     return [call.all_of(0), *results]
 
@@ -86,14 +89,53 @@ def _outputs_of_branches(call: Call) -> int:
     return max(len(call.numbers("Tout") or ()), 1)
 
 
+def _taken(call: Call) -> Sequence[int]:
+    """The branches that may be taken: one, if the condition is known.
+
+    A condition is false or true, or the number of a case, of which the last one stands
+    for all that there is not.
+    """
+    branches = (len(call) - 1) // _outputs_of_branches(call)
+    value = call.value(0)
+    if value is None or value.ndim or value.dtype.kind not in "biu":
+        return range(branches)
+    if call.node.definition.op.endswith("Case"):
+        return [int(value) if 0 <= value < branches else branches - 1]
+    return [0 if value else 1]
+
+
 def _branch_shapes(call: Call) -> Sequence[Shape]:
+    count, taken = _outputs_of_branches(call), _taken(call)
+    return [
+        _common(call, [call.shape(1 + b * count + k) for b in taken], k)
+        for k in range(count)
+    ]
+
+
+def _branch_values(call: Call) -> Sequence[Value]:
+    count, taken = _outputs_of_branches(call), _taken(call)
+    if len(taken) > 1:
+        return [None] * count
+    return [call.value(1 + taken[0] * count + k) for k in range(count)]
+
+
+def _of_branches(call: Call) -> Sequence[Tensor]:
     count = _outputs_of_branches(call)
-    shapes = [call.shape(number) for number in range(1, len(call))]
-    return [_common(call, shapes[k::count], k) for k in range(count)]
+    starts = (1 + branch * count for branch in _taken(call))
+    return [t for start in starts for t in call.node.inputs[start : start + count]]
 
 
-# Branches that are written out: any of them may be taken.
-register("If", Op(_condition_first, _branch_shapes, may_be_handle=True))
+# Branches that are written out: any of them may be taken, if it is not known which.
+register(
+    "If",
+    Op(
+        _condition_first,
+        _branch_shapes,
+        _branch_values,
+        may_be_handle=True,
+        reads=_of_branches,
+    ),
+)
 
 
 def _loop(call: Call, output: int) -> Relations:
@@ -101,9 +143,96 @@ def _loop(call: Call, output: int) -> Relations:
     return [call.all_of(0), *variables]
 
 
+def _loop_shapes(call: Call) -> Sequence[Shape]:
+    """Those of the variables at first or, where a size is not known then, after a
+    round, as of a list of results."""
+    graph = call.node.graph
+    shapes = []
+    for variable in call.node.inputs[1:]:
+        shape = call.knowledge.shape(variable)
+        if shape is None or any(isinstance(size, Symbolic) for size in shape):
+            again, _ = graph.inputs[variable[0]][-1]
+            later = call.knowledge.shape(graph.inputs[again][0])
+            if shape is None or later is None or len(later) != len(shape):
+                shape = shape or later
+            else:
+                pairs = zip(shape, later, strict=True)
+                shape = tuple(b if isinstance(a, Symbolic) else a for a, b in pairs)
+        shapes.append(shape)
+    return shapes
+
+
+def _rounds(call: Call) -> int | None:
+    """How often the body runs, if it is counted up to a number that is known."""
+    return _until(call, call.node.inputs[0])
+
+
+def _until(call: Call, condition: Tensor) -> int | None:
+    """After how many rounds a condition is false for the first time."""
+    node = call.node.graph.nodes[_handed_on(call, condition)[0]]
+    if node.op == "LogicalAnd":
+        parts = [_until(call, part) for part in node.inputs]
+        known = [part for part in parts if part is not None]
+        return min(known) if len(known) == len(parts) else None
+    if node.op not in ("Less", "LessEqual"):
+        return None
+    counted, limit = node.inputs
+    steps, end = _counted(call, counted), _fixed(call, limit)
+    if steps is None or end is None:
+        return None
+    start, step = steps
+    end += node.op == "LessEqual"
+    return max(-((start - end) // step), 0)
+
+
+def _counted(call: Call, tensor: Tensor) -> tuple[int, int] | None:
+    """Where a variable starts, and what is added to it in each round."""
+    variable = _handed_on(call, tensor)
+    after = _after_a_round(call, variable)
+    if after is None:
+        return None
+    start = _fixed(call, call.node.graph.inputs[variable[0]][0])
+    added = call.node.graph.nodes[after[0]]
+    if added.op not in ("Add", "AddV2"):
+        return None
+    operands = [_handed_on(call, operand) for operand in added.inputs]
+    others = [_fixed(call, operand) for operand in operands if operand != variable]
+    if start is None or len(others) != 1 or others[0] is None or others[0] < 1:
+        return None
+    return start, others[0]
+
+
+def _after_a_round(call: Call, tensor: Tensor) -> Tensor | None:
+    """What becomes of a variable of the loop in one round; None if it is none."""
+    graph = call.node.graph
+    if tensor not in call.node.inputs[1:]:
+        return None
+    again = graph.inputs[tensor[0]][-1]
+    return _handed_on(call, graph.inputs[again[0]][0])
+
+
+def _handed_on(call: Call, tensor: Tensor) -> Tensor:
+    """The tensor that this one is a copy of."""
+    graph = call.node.graph
+    while graph.op(tensor[0]) in ("Identity", "LoopCond"):
+        tensor = graph.inputs[tensor[0]][0]
+    return tensor
+
+
+def _fixed(call: Call, tensor: Tensor) -> int | None:
+    """A whole number that is the same in all rounds, if it is known."""
+    tensor = _handed_on(call, tensor)
+    if _after_a_round(call, tensor) == tensor:
+        tensor = call.node.graph.inputs[tensor[0]][0]
+    numbers = call.knowledge.integers(tensor)
+    known = numbers is not None and len(numbers) == 1 and isinstance(numbers[0], int)
+    return numbers[0] if known else None  # type: ignore[index,return-value]
+
+
 # A loop that is written out: the condition, then the variables as they are at its end.
 register(
-    "While", Op(_loop, lambda call: list(_each_shape(call))[1:], may_be_handle=True)
+    "While",
+    Op(_loop, _loop_shapes, may_be_handle=True, rounds=_rounds),
 )
 register("Enter RefEnter Exit RefExit LoopCond", PASS)
 # What comes round again is known only by what it was at first.

@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from receptive_field.arrays import np
-from receptive_field.axis_map import IDENTITY
+from receptive_field.axis_map import GLOBAL, IDENTITY, constant
 from receptive_field.graph.axes import (
     ALL,
     SAME,
     Axis,
     Relation,
-    fixed,
     follow,
     local,
 )
@@ -75,7 +74,7 @@ def broadcast_axes(shape: Sequence[Size], output: Sequence[Size]) -> tuple[Axis,
     """The same, axis by axis."""
     offset = len(output) - len(shape)
     return tuple(
-        fixed(0, 0)
+        follow(axis + offset, constant(0, 0))
         if size == 1 and output[axis + offset] != 1
         else follow(axis + offset)
         for axis, size in enumerate(shape)
@@ -324,7 +323,7 @@ def _normalised(call: Call, output: int) -> Relations:
         rank = len(call.known_shape(0))
         first = call.data_format().startswith("NC")
         channels = 1 if first else rank - 1
-        data = local([IDENTITY if axis == channels else None for axis in range(rank)])
+        data = local([IDENTITY if axis == channels else GLOBAL for axis in range(rank)])
     return [data, *rest]
 
 

@@ -6,8 +6,10 @@ from collections.abc import Hashable, Sequence
 
 from receptive_field.arrays import np
 from receptive_field.axis_map import (
+    EVERYTHING,
     IDENTITY,
     AxisMap,
+    constant,
     periodic,
     remainder,
     sampling,
@@ -16,7 +18,6 @@ from receptive_field.axis_map import (
 )
 from receptive_field.graph.axes import (
     FULL,
-    FULL_BOUND,
     SAME,
     Axis,
     Factor,
@@ -26,6 +27,7 @@ from receptive_field.graph.axes import (
     fixed,
     follow,
     local,
+    whole,
 )
 from receptive_field.graph.sizes import Size, divides, product
 from receptive_field.ops.elementwise import broadcast_relation
@@ -89,12 +91,13 @@ def _gather(call: Call, output: int) -> Relations:
 def _picked(call: Call, axis: int, places: Sequence[Size], size: Size) -> Axis:
     """How the gathered axis follows the axis (or axes) of the indices."""
     values = call.integers(1)
+    anywhere = whole(range(axis, axis + len(places)), exact=False)
     if values is None or not values or len(values) > LARGEST_TABLE:
-        return FULL_BOUND
+        return anywhere
     positions = [size + v if isinstance(v, int) and v < 0 else v for v in values]
     known = [position for position in positions if isinstance(position, int)]
     if len(known) < len(positions):
-        return FULL_BOUND
+        return anywhere
     if product(places) != len(known):  # Each item of a batch has its own.
         return fixed(min(known), max(known), exact=False)
     if not places:
@@ -263,11 +266,11 @@ def _tile(call: Call, output: int) -> Relations:
         if times is not None and times[axis] == 1:
             axes.append(follow(axis))
         elif size == 1:
-            axes.append(fixed(0, 0))
+            axes.append(follow(axis, constant(0, 0)))
         elif isinstance(size, int) and size <= LARGEST_TABLE:
             axes.append(follow(axis, remainder(size)))
         else:
-            axes.append(FULL_BOUND)
+            axes.append(whole([axis], exact=False))
     return [Relation(tuple(axes)), None]
 
 
@@ -348,9 +351,10 @@ def _roll(call: Call, output: int) -> Relations:
 
 def _rolled(size: Size, offset: Size) -> AxisMap | None:
     if not isinstance(size, int) or not isinstance(offset, int):
-        return AxisMap(FULL_BOUND[0].factors[0].map.strands)
-    positions = [(u - offset) % size for u in range(size)]
-    return positions_map(positions) if offset % size else IDENTITY
+        return constant(*EVERYTHING, exact=False)
+    if size == 0 or offset % size == 0:
+        return IDENTITY
+    return positions_map([(u - offset) % size for u in range(size)])
 
 
 register("Roll", Op(_roll, first_shape))
@@ -363,7 +367,8 @@ def _top(call: Call, output: int) -> Relations:
     shape = call.shape(0)
     if shape is None:
         return [call.all_of(0, exact=False), None]
-    return [Relation((*map(follow, range(len(shape) - 1)), FULL)), None]
+    last = len(shape) - 1
+    return [Relation((*map(follow, range(last)), whole([last]))), None]
 
 
 def _top_shapes(call: Call) -> Sequence[Shape]:
@@ -410,10 +415,11 @@ def _gather_nd(call: Call, output: int) -> Relations:
         return [call.all_of(0, exact=False), call.all_of(1)]
     picked = batch + depth
     kept = len(indices) - 1 - picked
+    anywhere = whole(range(batch, len(indices) - 1), exact=False)
     axes = [
         follow(axis)
         if axis < batch
-        else FULL_BOUND
+        else anywhere
         if axis < picked
         else follow(axis + kept)
         for axis in range(len(shape))

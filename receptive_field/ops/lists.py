@@ -66,10 +66,14 @@ def _rank(shape: Shape) -> int | None:
 
 
 def _element_shape(call: Call, number: int) -> Shape:
+    """The shape of an item, as it is stated; -1 alone says nothing."""
     sizes = call.integers(number)
-    if sizes is None or any(s == -1 for s in sizes):
+    if sizes is None or call.shape(number) != (len(sizes),):
         return None
-    return tuple(sizes)
+    return tuple(
+        call.unknown_size(axis) if size == -1 else size
+        for axis, size in enumerate(sizes, start=1)
+    )
 
 
 def _first(call: Call, output: int) -> Relations:
@@ -125,8 +129,9 @@ def _set(call: Call, output: int) -> Relations:
 
 
 def _set_shape(call: Call) -> Sequence[Shape]:
-    shape = call.shape(0)
-    return [_list_of(call.unknown_size(0), call.shape(2)) if shape is None else shape]
+    shape, item = call.shape(0), call.shape(2)
+    count = call.unknown_size(0) if shape is None else shape[0]
+    return [shape if item is None else _list_of(count, item)]
 
 
 register("TensorListSetItem", Op(_set, _set_shape, may_be_handle=True))

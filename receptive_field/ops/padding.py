@@ -20,6 +20,7 @@ from receptive_field.graph.axes import (
     fixed,
     follow,
     local,
+    whole,
 )
 from receptive_field.graph.sizes import Size, ceiling_division
 from receptive_field.ops.registry import (
@@ -134,11 +135,11 @@ def _piece_axis(call: Call, piece: Piece, place: int, axis: int) -> Axis:
     if not piece.kept:
         return fixed(start, start) if isinstance(start, int) else FULL_BOUND
     if step is None:
-        return FULL_BOUND
+        return whole([axis], exact=False)
     if isinstance(start, int):
         # A crop at the end moves nothing, but it is not the identity.
-        whole = (start, step, piece.count) == (0, 1, call.known_shape(0)[place])
-        return follow(axis, IDENTITY if whole else sampling(start, step))
+        is_all = (start, step, piece.count) == (0, 1, call.known_shape(0)[place])
+        return follow(axis, IDENTITY if is_all else sampling(start, step))
     moved = sampling(0, step).with_unknown_offset(call.unknown_offset(place))
     return follow(axis, moved)
 

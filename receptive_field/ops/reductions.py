@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from receptive_field.arrays import np
-from receptive_field.axis_map import IDENTITY, AxisMap, one_sided
-from receptive_field.graph.axes import (
-    FULL,
-    FULL_BOUND,
-    Axis,
-    Relation,
-    fixed,
-    follow,
-    local,
-)
+from receptive_field.axis_map import IDENTITY, AxisMap, constant, one_sided
+from receptive_field.graph.axes import FULL, Axis, Relation, follow, local, whole
 from receptive_field.graph.sizes import Size, product
 from receptive_field.ops.elementwise import broadcast, broadcast_axes
 from receptive_field.ops.flops import (
@@ -56,8 +48,10 @@ def _reduce(call: Call, output: int) -> Relations:
         return [call.all_of(0, exact=False), None]
     axes, position = [], 0
     for axis in range(len(shape)):
-        axes.append(FULL if axis in gone else follow(position))
-        position += axis not in gone or _keeps(call)
+        kept = axis not in gone or _keeps(call)
+        gone_with = whole([position] if kept else [])
+        axes.append(gone_with if axis in gone else follow(position))
+        position += kept
     return [Relation(tuple(axes)), *[None] * (len(call) - 1)]
 
 
@@ -117,7 +111,8 @@ def _product(call: Call, output: int) -> Relations:
         matrix = [FULL, FULL]
         matrix[kept] = follow(len(batch) + number)
         before = broadcast_axes(operands[number] or (), batch)
-        relations.append(Relation((*before, *matrix)))
+        made = frozenset() if batch else frozenset({1 - number})
+        relations.append(Relation((*before, *matrix), channels=made))
     return [*relations, *extra]
 
 
@@ -217,7 +212,7 @@ def _einsum(call: Call, output: int) -> Relations:
             if label not in result:
                 axes.append(FULL)
             elif size == 1 and sizes[label] != 1:
-                axes.append(fixed(0, 0))
+                axes.append(follow(result.index(label), constant(0, 0)))
             else:
                 axes.append(follow(result.index(label)))
         relations.append(Relation(tuple(axes)))
@@ -264,7 +259,7 @@ register(
 # --- Along the last axes -------------------------------------------------------------
 
 
-def _along_last(count: int, whole: Axis = FULL) -> Callable[[Call, int], Relations]:
+def _along_last(count: int, exact: bool = True) -> Callable[[Call, int], Relations]:
     def relations(call: Call, output: int) -> Relations:
         rest = [None] * (len(call) - 1)
         shape = call.shape(0)
@@ -272,8 +267,9 @@ def _along_last(count: int, whole: Axis = FULL) -> Callable[[Call, int], Relatio
             return [call.all_of(0, exact=False), *rest]
         if len(shape) < count:
             call.fail(f"needs {count} axes, its input has {len(shape)}")
-        kept = map(follow, range(len(shape) - count))
-        return [Relation((*kept, *[whole] * count)), *rest]
+        first = len(shape) - count
+        last = (whole([axis], exact) for axis in range(first, len(shape)))
+        return [Relation((*map(follow, range(first)), *last)), *rest]
 
     return relations
 
@@ -286,7 +282,7 @@ register("FFT2D IFFT2D", Op(_along_last(2), first_shape))
 register("FFT3D IFFT3D", Op(_along_last(3), first_shape))
 register("MatrixInverse MatrixExponential", Op(_along_last(2), first_shape))
 # Only a part of the matrix goes into each row.
-register("Cholesky", Op(_along_last(2, FULL_BOUND), first_shape))
+register("Cholesky", Op(_along_last(2, exact=False), first_shape))
 
 
 def _spectrum(count: int, real: bool) -> Callable[[Call, int], Relations]:
@@ -295,9 +291,9 @@ def _spectrum(count: int, real: bool) -> Callable[[Call, int], Relations]:
 
     def relations(call: Call, output: int) -> Relations:
         shape, lengths = call.shape(0), call.integers(1)
-        whole, *rest = _along_last(count)(call, output)
+        found, *rest = _along_last(count)(call, output)
         if shape is None:
-            return [whole, *rest]
+            return [found, *rest]
         read: list[Size | None] = [None] * count
         if lengths is not None and len(lengths) == count:
             read = list(lengths)
@@ -306,17 +302,18 @@ def _spectrum(count: int, real: bool) -> Callable[[Call, int], Relations]:
         if not real:
             last = read[-1]
             read[-1] = last // 2 + 1 if isinstance(last, int) else None
-        kept = map(follow, range(len(shape) - count))
-        return [Relation((*kept, *map(_start, shape[-count:], read))), *rest]
+        first = len(shape) - count
+        axes = map(_start, range(first, len(shape)), shape[-count:], read)
+        return [Relation((*map(follow, range(first)), *axes)), *rest]
 
     return relations
 
 
-def _start(size: Size, read: Size | None) -> Axis:
+def _start(axis: int, size: Size, read: Size | None) -> Axis:
     """An axis of which so many positions are read, from the first one on."""
     if isinstance(read, int) and isinstance(size, int):
-        return FULL if read >= size else fixed(0, read - 1)
-    return FULL if read == size else FULL_BOUND
+        return whole([axis]) if read >= size else follow(axis, constant(0, read - 1))
+    return whole([axis], exact=read == size)
 
 
 def _spectrum_shape(count: int, real: bool) -> Callable[[Call], Sequence[Shape]]:

@@ -413,9 +413,16 @@ class Op(NamedTuple):
     """How many products with a weight each element of the output is the sum of."""
     flops: Callable[[Call], Flops] | None = None
     """The floating-point operations of all outputs together; None if it has none."""
+    rounds: Callable[[Call], int | None] | None = None
+    """Of a loop that is written out: how many rounds it runs, if the graph says so."""
+    folded: Callable[[Call], tuple[Node, Size] | None] | None = None
+    """Of an op that unfolds what was folded into the batch: the layer in between, and
+    how many elements it has to compute without that."""
     weights: Callable[[Call], Size] | None = None
     """How many trained numbers come in here: by a variable or, in a frozen graph, a
     constant."""
+    reads: Callable[[Call], Sequence[Tensor]] | None = None
+    """Which inputs tell shapes and values, of an op that looks at no others."""
     shapes_by_first: bool = False
     """Whether the first input alone decides the shapes."""
     may_be_handle: bool = False

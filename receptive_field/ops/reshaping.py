@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -18,7 +18,6 @@ from receptive_field.axis_map import (
 )
 from receptive_field.graph.axes import (
     FULL,
-    FULL_BOUND,
     LARGEST_PERIOD,
     Axis,
     Factor,
@@ -31,7 +30,9 @@ from receptive_field.graph.axes import (
     local,
     merge,
     part,
+    whole,
 )
+from receptive_field.graph.graph import Node
 from receptive_field.graph.sizes import Size, divides, product
 from receptive_field.ops.registry import (
     Call,
@@ -41,6 +42,7 @@ from receptive_field.ops.registry import (
     Taps,
     Value,
     register,
+    rule_of,
     weigh,
 )
 
@@ -72,6 +74,7 @@ def _regrouped(
 ) -> list[Axis]:
     """The axes in the middle, taken apart into their common factors from the end."""
     axes: list[Axis] = []
+    unknown = [whole(range(start, start + len(above)), exact=False)] * len(below)
     position = len(above) - 1
     inner: Size = 1  # What is used up of the axis above.
     for size in reversed(below):
@@ -81,10 +84,10 @@ def _regrouped(
             while position >= 0 and above[position] == inner:
                 position, inner = position - 1, 1
             if position < 0:
-                return [FULL_BOUND] * len(below)
+                return unknown
             free = divides(inner, above[position])
             if free is None:
-                return [FULL_BOUND] * len(below)
+                return unknown
             slot = Slot(start + position, inner)
             if rest == free or divides(free, rest) is not None:
                 left = divides(free, rest)
@@ -95,7 +98,7 @@ def _regrouped(
                 factors.append(Factor(rest, slot._replace(size=rest), IDENTITY))
                 inner, rest = inner * rest, 1
             else:
-                return [FULL_BOUND] * len(below)
+                return unknown
         axes.append(merge(*reversed(factors)) if factors else fixed(0, 0))
     return axes[::-1]
 
@@ -481,6 +484,32 @@ def _space_to_batch_shape(call: Call) -> Sequence[Shape]:
     return [tuple(shape)]
 
 
+FOLDS = ("SpaceToBatch", "SpaceToBatchND")
+
+
+def _copied_from(node: Node) -> Iterator[Node]:
+    """The nodes below, down to the first that does more than to copy."""
+    while node.inputs:
+        node = node.graph.nodes[node.inputs[0][0]]
+        yield node
+        op = rule_of(node)
+        if op is None or op.taps is not Taps.COPY:
+            return
+
+
+def _folded(call: Call) -> tuple[Node, Size] | None:
+    """The layer between SpaceToBatch and this op, which works on what the last blocks
+    are filled up with, too."""
+    for node in _copied_from(call.node):
+        if node.op in FOLDS:
+            return None
+        op = rule_of(node)
+        if op is not None and op.products is not None:
+            folds = any(below.op in FOLDS for below in _copied_from(node))
+            return (node, product(call.output_shape() or ())) if folds else None
+    return None
+
+
 def _batch_to_space(call: Call, output: int) -> Relations:
     blocks, crops = _blocks(call)
     shape = _checked_shape(call, blocks)
@@ -521,7 +550,7 @@ register(
 )
 register(
     "BatchToSpaceND BatchToSpace",
-    Op(_batch_to_space, _batch_to_space_shape, layout=_block_layout),
+    Op(_batch_to_space, _batch_to_space_shape, layout=_block_layout, folded=_folded),
 )
 
 

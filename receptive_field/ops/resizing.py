@@ -23,7 +23,7 @@ from receptive_field.axis_map import (
     periodic,
     table,
 )
-from receptive_field.graph.axes import FULL_BOUND, LARGEST_PERIOD, Relation, follow
+from receptive_field.graph.axes import LARGEST_PERIOD, Relation, follow, whole
 from receptive_field.graph.sizes import Size, divide
 from receptive_field.ops.flops import multiply_adds, output_elements
 from receptive_field.ops.registry import (
@@ -150,7 +150,8 @@ def _resize_op(axis_map: Axes) -> Op:
         axes = [follow(0)]
         for axis, new_size in enumerate(_sizes(call)):
             found = axis_map(call, axis, shape[axis + 1], new_size)
-            axes.append(FULL_BOUND if found is None else follow(axis + 1, found))
+            anywhere = whole([axis + 1], exact=False)
+            axes.append(anywhere if found is None else follow(axis + 1, found))
         rest = [call.all_of(i) for i in range(1, len(call))]
         return [Relation((*axes, follow(3))), *rest]
 

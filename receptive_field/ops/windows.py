@@ -23,11 +23,11 @@ from receptive_field.axis_map import (
 )
 from receptive_field.graph.axes import (
     ALL,
-    FULL_BOUND,
     LARGEST_PERIOD,
     Relation,
     follow,
     local,
+    whole,
 )
 from receptive_field.graph.sizes import (
     Size,
@@ -207,7 +207,8 @@ def _placed(
         axis: make(w.kernel, w.stride, w.padding or 0, w.dilation)
         for axis, w in zip(axes, windows, strict=True)
     }
-    return local([maps.get(a, None if a else IDENTITY) for a in range(rank)])
+    found = local([maps.get(a, None if a else IDENTITY) for a in range(rank)])
+    return found._replace(channels=frozenset(range(1, rank)) - set(axes))
 
 
 @lru_cache(maxsize=1024)
@@ -645,7 +646,7 @@ def _fractional(call: Call, output: int) -> Relations:
             or not isinstance(pools, int)
             or pools > LARGEST_PERIOD
         ):
-            axes.append(FULL_BOUND)
+            axes.append(whole([axis], exact=False))
         else:
             most = -(-size // pools)
             windows = [

@@ -368,7 +368,8 @@ class _Export:
         seen, waiting = {tensor[0]}, [tensor[0]]
         while waiting and tensor != scope.input:
             for _, below in scope.edges(waiting.pop()):
-                if below in self.known:
+                comes_before = self.steps.order(below) < self.steps.order(tensor)
+                if below in self.known and comes_before:  # Not in a loop's last round.
                     found.add(below)
                 elif below[0] not in seen:
                     seen.add(below[0])

@@ -121,8 +121,8 @@ def some_features(field: ReceptiveField) -> list[list[int]]:
       ReceptiveFieldError: if it is not known how many there are.
     """
     sizes = []
-    for axis in field.followed_axes:
-        size = 1 if axis is None else axis.output_size
+    for axis in field.feature_axes:
+        size = axis.size
         if size is None:
             raise ReceptiveFieldError(
                 f"how many features {field.output!r} has is not known: give "
@@ -147,7 +147,7 @@ def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
             f"{chosen.tolist()!r}."
         )
     rows = chosen.reshape(-1, rank)
-    sizes = [None if axis is None else axis.output_size for axis in field.followed_axes]
+    sizes = [axis.size for axis in field.feature_axes]
     for row in rows.tolist():
         if any(
             n is not None and not 0 <= u < n for u, n in zip(row, sizes, strict=True)

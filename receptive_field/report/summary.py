@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from receptive_field.errors import ReceptiveFieldError
 
 if TYPE_CHECKING:
-    from receptive_field.result import ReceptiveField, SpatialAxis
+    from receptive_field.result import ReceptiveField
 
 MOST_NAMED = 3
 """So many nodes are named, of the others it is said how many they are."""
@@ -20,8 +20,8 @@ def lines(field: ReceptiveField) -> list[tuple[str, str]]:
     graph = field.origin and field.origin.graph
     size, stride, padding = _sizes_strides_paddings(field)
     found = [
-        ("input", field.input + _sized(field.axes, "input_size")),
-        ("output", field.output + _sized(field.followed_axes, "output_size")),
+        ("input", field.input + _sized([axis.input_size for axis in field.axes])),
+        ("output", field.output + _sized([a.size for a in field.feature_axes])),
         ("graph", f"{graph.name} ({len(graph)} nodes)" if graph else ""),
         ("receptive field", numbers(size)),
         ("effective stride", numbers(stride)),
@@ -55,8 +55,7 @@ def numbers(values: Iterable[Any]) -> str:
     return " x ".join(texts)
 
 
-def _sized(axes: Sequence[SpatialAxis | None], name: str) -> str:
-    sizes = [None if axis is None else getattr(axis, name) for axis in axes]
+def _sized(sizes: Sequence[int | None]) -> str:
     known = [size for size in sizes if size is not None]
     return f" ({numbers(known)})" if known and len(known) == len(sizes) else ""
 
@@ -86,9 +85,7 @@ def as_dict(field: ReceptiveField) -> dict[str, Any]:
         "input": field.input,
         "output": field.output,
         "input_size": [axis.input_size for axis in field.axes],
-        "output_size": [
-            None if axis is None else axis.output_size for axis in field.followed_axes
-        ],
+        "output_size": [axis.size for axis in field.feature_axes],
         **_numbers_of(field),
         "global_nodes": list(field.global_nodes),
         "local": None if local is None else _numbers_of(local),

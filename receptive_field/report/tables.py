@@ -46,7 +46,7 @@ def layer_rows(
     """
     rows = []
     for name, field in fields.items():
-        sizes = [None if a is None else a.output_size for a in field.followed_axes]
+        sizes = [axis.size for axis in field.feature_axes]
         # `costs.get` would look for the nearest name each time.
         cost = costs[name] if costs is not None and name in costs else None
         values = (

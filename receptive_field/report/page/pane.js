@@ -387,21 +387,35 @@ class Pane {
     return el("figure", {}, el("figcaption", {}, text), picture);
   }
 
-  /** The profile of the middle feature, moved to this one. */
+  /** How far the profile of the middle feature is to be moved on an axis to be that of
+   * this one; null if features differ in more than their place. */
+  movedBy(axis, weights) {
+    const steps = this.feature[axis] - weights.at[axis];
+    const { stride } = this.node.near ?? this.node;
+    const alike = this.node.aligned && Number.isInteger(stride[axis]);
+    return steps && !alike ? null : steps * (stride[axis] ?? 0);
+  }
+
   weightPoints(axis, size, weights) {
     const [start, ...values] = weights.axes[axis] ?? weights.axes[0];
-    const here = this.centres[axis][this.feature[axis]];
-    const moved = Math.round(here - this.centres[axis][weights.at[axis]]);
+    const moved = this.movedBy(axis, weights);
+    if (moved === null) return "";
     const points = values.map((value, i) => [start + i + moved, value]);
     const inside = points.filter(([x]) => x >= 0 && x < size);
     return inside.map(([x, value]) => `${x + 0.5},${39 - (value / 999) * 37}`).join(" ");
   }
 
   weightsNote(weights) {
-    const text = weights
-      ? `Bars: positions seen. Curve: how much each matters (expected squared gradient under random weights${weights.assumed ? "; partly assumed" : ""}), worked out for feature (${weights.at.join(", ")}) and moved here without regard to the border; 95 % lie within ${shownAll(weights.wide)} px.`
-      : "Bars: positions seen. How much each matters was not worked out for this layer (field.effective_receptive_field() does).";
-    return el("p", { class: "hint" }, text);
+    return el("p", { class: "hint" }, `Bars: positions seen. ${this.curveNote(weights)}`);
+  }
+
+  curveNote(weights) {
+    if (!weights) return "How much each matters was not worked out for this layer (field.effective_receptive_field() does).";
+    const at = `feature (${weights.at.join(", ")})`;
+    if (this.app.sizes.some((_, axis) => this.movedBy(axis, weights) === null))
+      return `How much each matters was worked out for ${at} only, from which others differ here in more than their place (field.effective_receptive_field() tells of each).`;
+    const what = `how much each matters (expected squared gradient under random weights${weights.assumed ? "; partly assumed" : ""})`;
+    return `Curve: ${what}, worked out for ${at} and moved here without regard to the border; 95 % lie within ${shownAll(weights.wide)} px.`;
   }
 }
 
