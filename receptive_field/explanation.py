@@ -34,6 +34,7 @@ from receptive_field.graph.axes import (
     Relation,
     follow,
     followed_axes,
+    is_exact,
     ranked,
     source,
 )
@@ -523,7 +524,10 @@ def _network(question: Question, output: Tensor) -> _Network:
         found = []
         for number, below in scope.edges(tensor[0]):
             rule = rules[number]
-            if rule is None or (tensor, number) in skipped:
+            if rule is None:
+                continue
+            # What is not known mixes nothing: paths go on beside it.
+            if (tensor, number) in skipped and all(map(is_exact, rule.axes)):
                 continue
             shape = inference.shape(below)
             if (rule is ALL or rule is ALL_BOUND) and shape is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -151,6 +152,18 @@ class Question:
             return self.inference
         return self.inference.told({start: (1, *shape[1:])}, self.scope.carries)
 
+    def of_one_image(self) -> Question | None:
+        """The same about a batch of one; None if it is about that, or has none.
+
+        Positions that are folded into the batch are placed as in a batch of one.
+        """
+        start = self.scope.input
+        shape = self.inference.shape(start)
+        if not shape or shape[0] == 1 or 0 in self.spatial:
+            return None
+        one = self.inference.told({start: (1, *shape[1:])}, self.scope.carries)
+        return replace(self, inference=one)
+
     def answer(self) -> ReceptiveField:
         """The receptive field of the only output, by the backward pass."""
         ((name, output),) = (self.outputs or {}).items()
@@ -160,6 +173,10 @@ class Question:
             raise self._independent(name)
         relation = state[start]
         field = self._field(name, output, relation)
+        one = self.of_one_image() if 0 in _places(field) else None
+        if one is not None:
+            with suppress(ReceptiveFieldError):  # If it is made for this batch only.
+                return one.answer()
         in_doubt = self.scope.has_phases and field.aligned is not False
         if not field.is_global and not in_doubt:
             return field
@@ -225,6 +242,7 @@ class Question:
             reached = (*state, *errors)
             outputs = {name_of(t): t for t in reached if t != self.scope.input}
         fields, failed = {}, {}
+        folded: dict[str, Tensor] = {}
         for name, tensor in outputs.items():
             if tensor in errors:
                 failed[name] = errors[tensor]
@@ -238,8 +256,13 @@ class Question:
                     nodes = names.get(tensor[0], ())
                     field = self._with_local(name, tensor, state[tensor], found, nodes)
                 fields[name] = field
+                if 0 in _places(field):
+                    folded[name] = tensor
             if strict and name not in fields:
                 raise failed.get(name) or self._independent(name)
+        one = self.of_one_image() if folded else None
+        if one is not None:
+            fields |= replace(one, outputs=folded).answers(strict=False)
         return ReceptiveFields(fields, failed)
 
     def _with_local(
@@ -430,6 +453,10 @@ class Asked:
             if index in named:
                 below[index] = set(named[index])
         return found
+
+
+def _places(field: ReceptiveField) -> list[int | None]:
+    return [axis.output_axis for axis in field.feature_axes]
 
 
 def _prefixes(stop_propagation: StopPropagation) -> list[str]:

@@ -122,6 +122,35 @@ class Support:
         regions[(lasts < 0).any(axis=-1)] = (0, -1)
         return regions
 
+    def features_that_see(self, x: ArrayLike) -> Mask:
+        """Which features see one input position.
+
+        Args:
+          x: its integer coordinates, of shape ``(d,)``, x first.
+
+        Returns:
+          A boolean array over the axes of the output that hold positions, in their
+          order: ``[height, width]`` for an image, ``[tokens]`` for tokens.
+
+        Raises:
+          ReceptiveFieldError: if the position is outside of the input.
+        """
+        position = _coordinates(x, len(self.input_size))
+        for place, size in enumerate(self.input_size):
+            _check_inside(position[..., place], size, place, f"input {self.input!r}")
+        axes = sorted(self._features)
+        found = np.zeros([len(self._features[axis]) for axis in axes], dtype=bool)
+        for box in self._boxes:
+            whole = np.ones_like(found)
+            for group in box:
+                seen = _turned(group).seen[tuple(position[p] for p in group.parts)]
+                shape = [1] * len(axes)
+                for axis, size in zip(group.outputs, seen.shape, strict=True):
+                    shape[axes.index(axis)] = size
+                whole &= seen.reshape(shape)
+            found |= whole
+        return found
+
     def mask(self, y: ArrayLike) -> Mask:
         """Which input positions one feature sees.
 

@@ -537,6 +537,8 @@ def _check_regions(
     empty = np.zeros(features.shape[:-1], dtype=bool)
     for w in windows:
         empty |= (w.first == w.size) & (w.last == -1)
+        if field.is_folded:  # Where there is no place on one axis, there is none.
+            empty |= (w.last < 0) | (w.first >= w.size)
     assert (regions[empty] == (0, -1)).all()
     for i, (w, axis) in enumerate(zip(windows, field.axes, strict=True)):
         limits = np.iinfo(np.int64)

@@ -183,11 +183,11 @@ def test_what_is_seen_is_followed_down_to_the_input(scripts, seed):
             if not bound:
                 assert region == truth, number
                 told += 1
-            elif truth[0] != [0, -1]:
+            elif truth[0] != [0, -1] and field.support().exact:
                 assert all(
                     a <= first and last <= b
                     for (a, b), (first, last) in zip(region, truth, strict=True)
-                )
+                ), (number, region, truth)
     assert told
 
 

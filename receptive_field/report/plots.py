@@ -55,7 +55,7 @@ def plot_regions(
 
     Args:
       field: the receptive field; its paddings must be known, its size bounded.
-      features: integer coordinates of shape ``(..., d)``, x first.
+      features: integer coordinates of shape ``(..., len(field.feature_axes))``.
       image: an array of shape ``(height, width)`` or ``(height, width, channels)``, or
         the path of a file, stretched to the size of the input if that is known; for an
         input of one axis ``(length,)`` or ``(length, channels)``. A test pattern if
@@ -141,12 +141,14 @@ def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
             f"plots show inputs with one or two axes; {field.input!r} has {rank}."
         )
     chosen = np.asarray(features)
-    if not chosen.size or chosen.shape[-1:] != (rank,) or chosen.dtype.kind not in "iu":
+    count = len(field.feature_axes)
+    fits = chosen.size and chosen.shape[-1:] == (count,)
+    if not fits or chosen.dtype.kind not in "iu":
         raise ReceptiveFieldError(
-            f"features are given by {rank} integer coordinates each, x first; not by "
+            f"features are given by {count} integer coordinates each, x first; not by "
             f"{chosen.tolist()!r}."
         )
-    rows = chosen.reshape(-1, rank)
+    rows = chosen.reshape(-1, count)
     sizes = [axis.size for axis in field.feature_axes]
     for row in rows.tolist():
         if any(
