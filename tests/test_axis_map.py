@@ -17,6 +17,7 @@ from receptive_field.axis_map import (
     IDENTITY,
     INFINITY,
     NONE,
+    Table,
     _largest_ahead,
     constant,
     convolution,
@@ -523,3 +524,23 @@ def test_paths_are_aligned_if_all_their_centres_are_the_same(advance, both):
     )
     same = all(sum(one.window(u)) == sum(two.window(u)) for u in FEATURES)
     assert (one | two).aligned is same
+
+
+def test_a_long_mirrored_axis_takes_linear_time(monkeypatch):
+    """Of a table with borders only, the positions in between are passed over once."""
+    counted = 0
+    original = Table.window
+
+    def window(self, position):
+        nonlocal counted
+        counted += 1
+        return original(self, position)
+
+    monkeypatch.setattr(Table, "window", window)
+    size, pad = 44_000, 128
+    border = [pad - u for u in range(pad)], [size - 2 - u for u in range(pad)]
+    windows = [*border[0], *[None] * size, *border[1]]
+    mirrored = table(None if p is None else (p, p) for p in windows)
+    found = convolution(256, 64).then(shift(-pad).with_border(mirrored))
+    assert found.window(0) == (-128, 128)
+    assert counted < 4 * len(windows)

@@ -347,3 +347,82 @@ def test_a_variable_of_unknown_shape_is_refused():
         tf.raw_ops.BiasAdd(value=image, bias=scale, name="scaled")
     with pytest.raises(rf.ReceptiveFieldError, match="shape that cannot be known"):
         rf.compute_costs(graph, output="scaled")
+
+
+@pytest.mark.parametrize("layer", ["LSTM", "GRU", "SimpleRNN"])
+def test_a_recurrent_layer_of_known_length(layer):
+    """As many multiply-adds and parameters as written out step by step."""
+    costs = []
+    for unroll in (False, True):
+        image = keras.Input((11, 3))
+        x = keras.layers.Conv1D(4, 2)(image)
+        x = getattr(keras.layers, layer)(5, unroll=unroll, name="recurrent")(x)
+        model = keras.Model(image, keras.layers.Dense(2, name="last")(x))
+        costs.append(rf.compute_costs(model))
+    loop, written_out = costs
+    assert loop.total.macs == written_out.total.macs
+    assert loop.total.parameters == written_out.total.parameters
+    assert loop["last"] == written_out["last"]
+    assert loop.total.profiler_flops < written_out.total.profiler_flops
+
+
+@pytest.mark.parametrize(
+    ("start", "step", "end", "rounds"), [(0, 1, 5, 5), (2, 3, 9, 3), (9, 1, 9, 0)]
+)
+def test_rounds_are_counted(start, step, end, rounds):
+    graph = tf.Graph()
+    with graph.as_default():
+        image = v1.placeholder(tf.float32, (1, 4, 6), "image")
+        _, found = tf.while_loop(
+            lambda i, x: i < end,
+            lambda i, x: (i + step, tf.matmul(x, tf.ones((6, 6)))),
+            (start, image),
+        )
+        tf.identity(found, "out")
+    assert rf.compute_costs(graph, output="out").total.macs == rounds * 4 * 6 * 6
+
+
+def test_a_loop_that_ends_by_what_it_computes():
+    graph = tf.Graph()
+    with graph.as_default():
+        image = v1.placeholder(tf.float32, (1, 4, 6), "image")
+        found = tf.while_loop(
+            lambda x: tf.reduce_sum(x) < 9.0, lambda x: (x * 2,), (image,)
+        )
+        tf.identity(found[0], "out")
+    with pytest.raises(rf.ReceptiveFieldError, match="how many rounds"):
+        rf.compute_costs(graph, output="out")
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_a_dilated_layer_costs_what_it_computes(padding, rank, depthwise):
+    """Not what its blocks are filled up with, which the profiler counts, too."""
+    kind = f"{'Depthwise' if depthwise else ''}Conv{rank}D"
+    options = {"dilation_rate": 4, "padding": padding, "use_bias": False}
+    filters = [] if depthwise else [5]
+    image = keras.Input((*(15, 18)[:rank], 3))
+    layer = getattr(keras.layers, kind)(*filters, 3, **options)
+    output = layer(image)
+    cost = rf.compute_costs(keras.Model(image, output)).total
+    positions = int(np.prod(output.shape[1:-1]))
+    assert cost.macs == positions * 3**rank * 3 * (1 if depthwise else 5)
+    assert cost.flops == 2 * cost.macs
+    assert cost.profiler_flops >= cost.flops
+
+
+def test_parameters_of_a_frozen_graph_are_those_of_its_layers():
+    """Each where it is used, not at the constant that holds it."""
+    built = zoo.build("mobilenet_v1", [64, 64])
+    (*_, last) = built.end_points.values()
+    with built.graph.as_default(), v1.Session() as session:
+        session.run(v1.global_variables_initializer())
+        frozen = v1.graph_util.convert_variables_to_constants(
+            session, built.graph.as_graph_def(), [last]
+        )
+    for graph in (built.graph, frozen):
+        costs = rf.compute_costs(graph, output=last)
+        first = next(n for n in costs if costs[n].macs)
+        assert costs[first].parameters == 3 * 3 * 3 * 32
+        assert all(cost.macs or not cost.parameters > 2048 for cost in costs.values())

@@ -2,8 +2,10 @@
 
 import gzip
 import os
+import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 from google.protobuf import text_format
@@ -12,6 +14,7 @@ from needed import needed, needs
 
 import receptive_field as rf
 from receptive_field.sources.messages import GraphDef
+from receptive_field.whole_files import check_writable, replace_file
 
 GRAPH = graph_def(placeholder(), conv("layer", "input", 5, 2))
 ANSWER = [5, 5, 2, 2, 0, 0]
@@ -138,3 +141,22 @@ def test_fields_that_are_not_needed_are_skipped():
     )
     text_format.Parse(text, message, allow_unknown_field=True)
     assert message.node[0].name == "a"
+
+
+@pytest.mark.parametrize("command", ["explore", "plot"])
+def test_what_is_no_regular_file_is_written_to(tmp_path, command):
+    """A pipe is still there, and had the whole of it; so has a device."""
+    pipe = tmp_path / ("out.html" if command == "explore" else "out.svg")
+    os.mkfifo(pipe)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    if command == "explore":
+        rf.explore(rf.EXAMPLE_GRAPH, pipe, input_resolution=[149, 149])
+    else:
+        replace_file(pipe, b"<svg/>" * 100_000)  # More than a pipe holds.
+    reader.join()
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode)
+    assert len(read[0]) > 100_000
+    assert list(tmp_path.iterdir()) == [pipe]
+    check_writable(pipe)

@@ -193,3 +193,57 @@ def test_a_size_that_branches_do_not_share_is_not_known():
     )
     assert found.size.tolist() == [3, 3]
     assert found.padding.tolist() == [None, None]
+
+
+class TestBranchesThatAreKnown:
+    """What cannot be taken is not looked at."""
+
+    @pytest.mark.parametrize("resolution", [None, [20, 28]])
+    def test_a_turn_by_ninety_degrees(self, resolution):
+        """Its number of turns is a constant, and asked about in branches."""
+        graph = tf.Graph()
+        with graph.as_default():
+            shape = (1, None, None, 3) if resolution else (1, 20, 28, 3)
+            image = tf.compat.v1.placeholder(tf.float32, shape, "image")
+            kernel = tf.ones((3, 5, 3, 1))
+            turned = tf.image.rot90(tf.nn.conv2d(image, kernel, 1, "VALID"))
+            tf.identity(turned, "out")
+        found = rf.compute_receptive_field(
+            graph, output="out", input_resolution=resolution
+        )
+        assert (found.size.tolist(), found.exact) == ([5, 3], True)
+        # The first row of the turned map is the last column.
+        assert found.compute_input_region([0, 0]).tolist() == [[23, 27], [0, 2]]
+        assert [axis.output_axis for axis in found.feature_axes] == [1, 2]
+
+    @pytest.mark.parametrize(
+        ("number", "size"), [(0, 1), (1, 3), (2, 5), (7, 5), (-1, 5)]
+    )
+    def test_a_case(self, number, size):
+        """The last one stands for all that there is not."""
+
+        def network(image):
+            cases = [lambda k=k: same(image, k) for k in (1, 3, 5)]
+            return tf.switch_case(tf.constant(number), cases)
+
+        def same(x, kernel):
+            return tf.nn.conv2d(x, tf.ones((kernel, kernel, 3, 3)), 1, "SAME")
+
+        assert field(network).size.tolist() == [size] * 2
+
+    def test_a_branch_that_would_fail_is_refused_only_if_it_may_be_taken(self):
+        keras = needed("keras")
+
+        class Scan(keras.layers.Layer):
+            def call(self, x):
+                return keras.ops.associative_scan(lambda a, b: a + b, x, axis=1)
+
+            def compute_output_shape(self, shape):
+                return shape
+
+        image = keras.Input((13, 2))
+        found = rf.compute_receptive_field(keras.Model(image, Scan()(image)))
+        # Sums of all before: what is seen begins at the first and ends at its own.
+        for last in range(13):
+            first, end = found.compute_input_region([last], clip=True)[0]
+            assert (first, end >= last) == (0, True)

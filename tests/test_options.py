@@ -8,6 +8,7 @@ from needed import needed
 import receptive_field as rf
 from receptive_field.ops import OPS, Op
 from receptive_field.ops.registry import first_shape, same
+from receptive_field.sources import load
 
 keras = needed("keras")
 tf = needed("tensorflow")
@@ -280,3 +281,25 @@ def test_a_transposed_convolution_that_was_built_for_another_size():
     assert rf.compute_receptive_field(model).axes[0].output_size == 20
     with pytest.raises(rf.ReceptiveFieldError, match="20 positions come from 10"):
         rf.compute_receptive_field(model, input_resolution=[30, 30])
+
+
+def test_a_question_leaves_its_model_as_it_is():
+    """Also one that is asked again with other overrides, or by `resolutions`."""
+    model = load(
+        graph_def(
+            placeholder(),
+            conv("block/a", "input", 3, 1, "SAME"),
+            conv("block/b", "block/a", 3, 2, "SAME"),
+            conv("out", "block/b", 3, 1, "SAME"),
+        )
+    )
+    before = rf.compute_receptive_field(model)
+    nodes = len(model.graph)
+    stated = {"block": rf.SlidingWindow(7, 2)}
+    told = rf.compute_receptive_field(model, overrides=stated)
+    assert told.size.tolist() == [11, 11]  # 7 + 2 * 2.
+    assert rf.resolutions(model, overrides=stated).largest_useful_size == (11, 11)
+    other = rf.compute_receptive_field(model, overrides={"block/b": None})
+    assert other.size.tolist() != told.size.tolist()
+    assert rf.compute_receptive_field(model) == before
+    assert (len(model.graph), rf.unsupported_ops(model)) == (nodes, {})

@@ -13,6 +13,8 @@ from needed import needed
 from random_search import examples
 from raw_ops import check_possible, op, weights, words
 
+import receptive_field as rf
+
 tf = needed("tensorflow")
 
 small = st.integers(1, 3)
@@ -535,3 +537,20 @@ def test_fused_matrix_product():
         return tf.reshape(y, (1, 4, 5, 3))
 
     assert list(check(build, (1, 4, 5, 2), **single)) == [1, 1, 1, 1, 0, 0]
+
+
+def test_what_is_left_of_nothing_is_not_rolled():
+    with pytest.raises(rf.ReceptiveFieldError, match="takes no position"):
+        check(lambda x: tf.roll(x[:, 5:5], 1, 1), (1, 9, 3))
+
+
+def test_an_input_of_one_axis():
+    """Which values are the first of their kind depends on all of them."""
+    trace = traced(lambda x: tf.unique(x)[0], (10,))
+    names = {"input": trace.input.name, "output": trace.output.name}
+    field = rf.compute_receptive_field(trace.graph, **names)
+    assert (field.size.tolist(), field.feature_axes[0].output_axis) == ([np.inf], None)
+    field = rf.compute_receptive_field(
+        traced(lambda x: x[2:5] + 1, (10,)).graph, input="input"
+    )
+    assert field.compute_input_region([1]).tolist() == [[3, 3]]
