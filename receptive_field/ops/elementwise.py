@@ -116,8 +116,9 @@ def _values(
 
 
 def _division(one: Any, two: Any) -> Any:
+    """Of whole numbers it is that of C, which rounds towards zero."""
     if one.dtype.kind in "iu" and two.dtype.kind in "iu":
-        return one // two
+        return np.sign(one) * np.sign(two) * (abs(one) // abs(two))
     return one / two
 
 

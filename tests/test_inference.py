@@ -1,0 +1,129 @@
+"""What is worked out of shapes and values, against what TensorFlow computes."""
+
+import numpy as np
+import op_catalogue
+import pytest
+from dependency import traced
+from needed import needed
+from raw_ops import op, words
+
+import receptive_field as rf
+from receptive_field.analysis import relations
+from receptive_field.inference import Inference
+from receptive_field.question import Options, Question
+from receptive_field.sources import load
+
+tf = needed("tensorflow")
+
+A = np.array([[4, -3, 7], [2, 9, -5]], np.int32)
+B = np.array([[3, 2, -2], [5, 4, 1]], np.int32)
+F = np.array([[1.5, -2.0, 0.25]], np.float32)
+T = np.array([True, False, True])
+
+VALUES = {
+    **{
+        name: (name, [A, B])
+        for name in words(
+            "Add AddV2 Sub Mul Maximum Minimum FloorDiv FloorMod Equal NotEqual Less "
+            "LessEqual Greater GreaterEqual"
+        )
+    },
+    **{name: (name, [A]) for name in words("Abs Neg Square Identity")},
+    **{name: (name, [F]) for name in words("Ceil Floor")},
+    **{name: (name, [T, T[::-1]]) for name in words("LogicalAnd LogicalOr")},
+    **{
+        f"{name} {axes}": (name, [A, axes], {"keep_dims": keep})
+        for name in words("Sum Prod Max Min")
+        for axes, keep in (([0], False), ([1], True), ([0, 1], False))
+    },
+    "All": ("All", [T, [0]]),
+    "Any": ("Any", [T, [0]]),
+    "LogicalNot": ("LogicalNot", [T]),
+    "Sqrt": ("Sqrt", [F * F]),
+    "RealDiv": ("RealDiv", [F, F + 4]),
+    "Div of whole numbers": ("Div", [A, B]),
+    "AddN": ("AddN", [[A, B, A]]),
+    "BroadcastArgs": ("BroadcastArgs", [[3, 1], [2, 1, 4]]),
+    "BroadcastTo": ("BroadcastTo", [A[:, :1], [2, 3]]),
+    "Cast": ("Cast", [F], {"DstT": tf.int32}),
+    "Concat": ("Concat", [1, [A, B]]),
+    "ConcatV2": ("ConcatV2", [[A, B], -1]),
+    "ExpandDims": ("ExpandDims", [A, -1]),
+    "Fill": ("Fill", [[2, 2], np.int32(7)]),
+    "Gather": ("Gather", [A, [1, 0, 1]]),
+    "GatherV2": ("GatherV2", [A, [2, 0], 1]),
+    "GatherV2 of a scalar": ("GatherV2", [A, 1, 0]),
+    "IdentityN": ("IdentityN", [[A, B]]),
+    "InvertPermutation": ("InvertPermutation", [[2, 0, 1]]),
+    "OnesLike": ("OnesLike", [A]),
+    "ZerosLike": ("ZerosLike", [A]),
+    "Pack": ("Pack", [[A, B]], {"axis": 1}),
+    "Range": ("Range", [1, 9, 3]),
+    "Rank": ("Rank", [A]),
+    "Reshape": ("Reshape", [A, [3, -1]]),
+    "SelectV2": ("SelectV2", [T, A, B]),
+    "Shape": ("Shape", [A]),
+    "ShapeN": ("ShapeN", [[A, A[0]]]),
+    "Size": ("Size", [A]),
+    "Slice": ("Slice", [A, [0, 1], [2, -1]]),
+    "Squeeze": ("Squeeze", [A[None, :, None]], {"axis": [0]}),
+    "StridedSlice": (
+        "StridedSlice",
+        [A, [0, 2], [2, 0], [1, -1]],
+        {"begin_mask": 1, "shrink_axis_mask": 0},
+    ),
+    "StridedSlice with new axes": (
+        "StridedSlice",
+        [A, [1, 0, 0], [2, 1, 3], [1, 1, 2]],
+        {"shrink_axis_mask": 1, "new_axis_mask": 2},
+    ),
+    "Tile": ("Tile", [A, [2, 1]]),
+    "Transpose": ("Transpose", [A, [1, 0]]),
+    "Unpack": ("Unpack", [A], {"num": 3, "axis": 1}),
+}
+"""Name -> op type, its inputs, which are constants, and its attributes."""
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_are_those_that_tensorflow_computes(name):
+    kind, inputs, *attributes = VALUES[name]
+    graph = tf.Graph()
+    with graph.as_default():
+        made = op(kind, *inputs, **(attributes[0] if attributes else {}))
+        made = list(made) if isinstance(made, (list, tuple)) else [made]
+    with tf.compat.v1.Session(graph=graph) as session:
+        expected = session.run(made)
+    loaded = load(graph.as_graph_def()).graph
+    for tensor, truth in zip(made, expected, strict=True):
+        # Types of more bits hold the same numbers.
+        place = loaded.tensor(tensor.name.removesuffix(":0"))
+        found = Inference(loaded).value(place)
+        assert found is not None
+        assert found.tolist() == truth.tolist()
+        assert Inference(loaded).shape(place) == truth.shape
+        flat = Inference(loaded).integers(place)
+        assert flat == truth.ravel().tolist()
+
+
+@pytest.mark.parametrize("name", op_catalogue.NETWORKS)
+def test_rules_of_tensors_of_unknown_rank(name):
+    """They know what a tensor depends on at all, or name the node and refuse."""
+    trace = traced(op_catalogue.NETWORKS[name], (1, 4, 5, 2))
+    model = load(trace.graph.as_graph_def())
+    question = Question.ask(model, trace.input.name, [trace.output.name], Options())
+    scope = question.scope
+    nothing = question.inference.told({scope.input: None}, scope.carries)
+    for index in scope.order:
+        tensor = index, 0
+        try:
+            found = relations(scope, nothing, tensor)
+            nothing.shape(tensor)
+        except rf.ReceptiveFieldError as error:
+            refused = str(error)
+            found = None
+        if found is None:
+            assert scope.graph.nodes[index].name in refused
+            continue
+        known = relations(scope, question.inference, tensor)
+        for number, _ in scope.edges(index):
+            assert (found[number] is None) == (known[number] is None)
