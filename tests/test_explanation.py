@@ -778,3 +778,22 @@ def test_examples_in_docstrings(module):
     results = doctest.testmod(module)
     assert results.attempted
     assert not results.failed
+
+
+@pytest.mark.parametrize("axes", [[1], [2], [1, 2]])
+def test_what_is_not_known_hides_no_pair(axes):
+    """A roll by an unknown share of an axis, above kernels of 2 and 3."""
+    graph = graph_def(
+        placeholder(),
+        conv("two", "input", 2, 1, "SAME"),
+        conv("three", "input", 3, 1, "SAME"),
+        add("sum", "two", "three"),
+        constant("by", [1] * len(axes)),
+        constant("along", axes),
+        node("out", "Roll", ["sum", "by", "along"]),
+    )
+    for sizes in (None, [6, 6]):
+        found = rf.compute_receptive_field(graph, input_resolution=sizes).explain()
+        if found.aligned is False:
+            assert "centres differ by 0.5" in str(found)
+    assert found.aligned is False

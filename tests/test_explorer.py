@@ -28,6 +28,7 @@ from receptive_field.report.explorer import encoded_map, page_data
 from receptive_field.sources import load
 
 keras, Image = needed("keras"), needed("PIL.Image")
+tf = needed("tensorflow")
 layers = keras.layers
 playwright = needed("playwright.sync_api")
 expect = playwright.expect
@@ -231,6 +232,14 @@ def with_context():
     x = layers.Multiply(name="scaled")([x, gate])
     x = layers.Dropout(0.2, name="dropped")(layers.Conv2D(4, 3, name="last")(x))
     return keras.Model(image, x)
+
+
+def drifting():
+    """Paths of strides 1 and 2, so that no two features are alike."""
+    image = keras.Input((40, 48, 3), batch_size=1)
+    near = layers.Cropping2D(((0, 20), (0, 24)))(convolution(2)(image))
+    far = convolution(2, strides=2)(image)
+    return keras.Model(image, layers.Add(name="both")([near, far]))
 
 
 MODELS = {"u_net": u_net, "misaligned": misaligned}
@@ -478,12 +487,49 @@ def test_weights_are_those_of_the_middle_feature(pages, open_page):
     hover(tab, effective.feature, [16, 14])
     settle(tab)
     for axis, profile in enumerate(effective.profiles):
-        points = tab.locator(".profiles polyline").nth(axis).get_attribute("points")
-        pairs = [tuple(map(float, pair.split(","))) for pair in points.split()]
-        shown = np.zeros(len(profile))
-        for x, height in pairs:
-            shown[int(x)] = (39 - height) / 37
+        shown = curve(tab, axis, len(profile))
         np.testing.assert_allclose(shown, profile / profile.max(), atol=1e-3)
+
+
+def curve(tab, axis, size):
+    """The curve that is shown, as shares of its highest point."""
+    points = tab.locator(".profiles polyline").nth(axis).get_attribute("points")
+    pairs = [tuple(map(float, pair.split(","))) for pair in points.split()]
+    shown = np.zeros(size)
+    for x, height in pairs:
+        shown[int(x)] = (39 - height) / 37
+    return shown
+
+
+def test_weights_of_a_misaligned_layer_are_moved_by_its_stride(pages, open_page):
+    model, path = pages("misaligned")
+    tab = open_page(path)
+    choose(tab, "both")
+    field = rf.compute_receptive_field(model, output="both")
+    assert not field.aligned
+    feature = [u + 3 for u in field.effective_receptive_field().feature]
+    hover(tab, feature, [axis.size for axis in field.feature_axes])
+    settle(tab)
+    own = field.effective_receptive_field(feature)
+    for axis, profile in enumerate(own.profiles):
+        shown = curve(tab, axis, len(profile))
+        np.testing.assert_allclose(shown, profile / profile.max(), atol=1e-3)
+
+
+def test_weights_are_not_moved_where_features_differ(open_page, tmp_path):
+    model = drifting()
+    tab = open_page(rf.explore(model, tmp_path / "page.html"))
+    choose(tab, "both")
+    field = rf.compute_receptive_field(model, output="both")
+    sizes = [axis.size for axis in field.feature_axes]
+    at = field.effective_receptive_field().feature
+    for feature, shown in ((at, True), ([0, 0], False)):
+        hover(tab, feature, sizes)
+        settle(tab)
+        assert bool(tab.locator(".profiles polyline").count()) is shown
+        note = tab.locator(".profiles .hint").text_content()
+        assert ("Curve: " in note) is shown
+        assert ("differ here in more than their place" in note) is not shown
 
 
 def test_all_features_at_their_centres(pages, open_page):
@@ -1031,3 +1077,27 @@ def test_an_output_that_cannot_be_analysed_is_an_error(tmp_path):
     with pytest.raises(rf.ReceptiveFieldError, match="NobodyKnows"):
         rf.explore(with_unknown_op(), tmp_path / "page.html", output="strange")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_graph_with_branches_and_loops_is_explored():
+    """A loop reads what comes later; the page shows what lies before it."""
+    graph = tf.Graph()
+    with graph.as_default():
+        image = tf.compat.v1.placeholder(tf.float32, (1, 16, 16, 1), "image")
+
+        def conv(x, size):
+            return tf.nn.conv2d(x, tf.ones((size, size, 1, 1)), 1, "SAME")
+
+        chosen = tf.cond(
+            tf.reduce_sum(image) > 0, lambda: conv(image, 3), lambda: conv(image, 5)
+        )
+        _, found = tf.while_loop(
+            lambda i, x: i < 3, lambda i, x: (i + 1, conv(x, 3)), (0, chosen)
+        )
+        tf.identity(found, "out")
+    data = page_data(load(graph), "out", None, Options())
+    names = [node.get("name") for node in data["nodes"]]
+    assert "cond/branch_0/Conv2D" in names
+    assert names[-1] == "out"
+    for number, described in enumerate(data["nodes"]):
+        assert all(below < number for below in described.get("reads", ()))

@@ -222,7 +222,7 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
     channels = upper.channels
     for axis in lower.channels:
         if upper.axes[axis] is not FULL:
-            channels |= standing_axes(upper.axes[axis])
+            channels = channels.union(standing_axes(upper.axes[axis]))
     if not upper.parts and not lower.parts:
         return Relation(axes, "", _NO_PARTS, None, several, channels)
     parts: set[tuple[int, int]] = set()
@@ -604,10 +604,15 @@ def united(one: Relation, two: Relation) -> Relation:
             for a, b, both in zip(one.axes, two.axes, axes, strict=True)
         )
     # Of paths of which one sees all that the other sees, that one tells all.
-    seen, *by_path = (tuple(map(_unmarked, a)) for a in (axes, one.axes, two.axes))
-    within = two if seen == by_path[1] else one
-    several = within.several or seen not in by_path
-    channels = one.channels | two.channels
+    within = next((r for r in (two, one) if axes == r.axes), None)
+    if within is None:
+        seen = tuple(map(_unmarked, axes))
+        paths = (r for r in (two, one) if seen == tuple(map(_unmarked, r.axes)))
+        within = next(paths, None)
+    several = within is None or within.several
+    channels = one.channels
+    if two.channels is not channels:
+        channels |= two.channels
     return Relation(axes, "", one.parts | two.parts, None, several, channels)
 
 

@@ -391,8 +391,8 @@ class Pane {
    * this one; null if features differ in more than their place. */
   movedBy(axis, weights) {
     const steps = this.feature[axis] - weights.at[axis];
-    const { stride } = this.node.near ?? this.node;
-    const alike = this.node.aligned && Number.isInteger(stride[axis]);
+    const { stride, padding } = this.node.near ?? this.node;
+    const alike = Number.isInteger(stride[axis]) && padding[axis] !== null;
     return steps && !alike ? null : steps * (stride[axis] ?? 0);
   }
 
