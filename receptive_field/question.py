@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -50,6 +51,12 @@ if TYPE_CHECKING:
     from receptive_field.explanation import Explanation
     from receptive_field.support import Support
 
+NEAR_SIZES = 33
+"""So many larger sizes are tried one by one, to find one that fits."""
+
+FAR_SIZES = (64, 128, 256, 512, 1024, 2048)
+"""So much is added to the size then."""
+
 StopPropagation = Sequence[str] | str | None
 
 
@@ -68,7 +75,15 @@ def ask(
     """The question about one output, by default the last that has positions, and its
     answer."""
     question = Question.ask(model, input, [output], options)
-    field = question.answer()
+    try:
+        field = question.answer()
+    except GraphError as error:
+        fitting = question.next_size()
+        if fitting is None:
+            raise
+        raise GraphError(
+            f"{error} The next size at which the network can be run is {fitting}."
+        ) from None
     if output is None and not question.output_has_positions(field):
         question, field = question.at_last_feature_map() or (question, field)
     return question, field
@@ -189,6 +204,39 @@ class Question:
             other = self._field(name, output, found.state[output], layout)
             field = _aligned_as(field, other)
         return field
+
+    def next_size(self) -> list[int] | None:
+        """The next larger size of the input, ``[height, width]``, at which shapes fit.
+
+        None if they fit at its own, if it has none, or if no such size is found.
+        """
+        ((_, output),) = (self.outputs or {}).items()
+        start = self.scope.input
+        shape = self.inference.shape(start) or ()
+        sizes = [shape[axis] for axis in self.spatial] if shape else []
+        known = [size for size in sizes if isinstance(size, int)]
+
+        def fits(more: int) -> bool:
+            larger = list(shape)
+            for axis, size in zip(self.spatial, known, strict=True):
+                larger[axis] = size + more
+            told = self.inference.told({start: tuple(larger)}, self.scope.carries)
+            try:
+                return told.shape(output) is not None
+            except ReceptiveFieldError:
+                return False
+
+        if not known or len(known) < len(sizes) or fits(0):
+            return None
+        # Maps that meet may fit at some sizes only, maps that vanish from one size on.
+        near = next((more for more in range(1, NEAR_SIZES) if fits(more)), None)
+        if near is None:
+            far = next((more for more in FAR_SIZES if fits(more)), None)
+            if far is None:
+                return None
+            candidates = range(far // 2, far + 1)
+            near = candidates[bisect_left(candidates, True, key=fits)]
+        return [size + near for size in known]
 
     def output_has_positions(self, field: ReceptiveField) -> bool:
         """Whether the only output has an axis with more than one position.

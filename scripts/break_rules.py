@@ -216,7 +216,9 @@ class Copies:
         temporary.mkdir(exist_ok=True)
         paths = os.pathsep.join(map(str, (copy, Path(__file__).parent)))
         reports = str(self.folder / "reports")
-        known = {k: v for k, v in os.environ.items() if k != "PYTEST_ADDOPTS"}
+        # What a copy covers is no coverage of the package.
+        left_out = ("PYTEST_ADDOPTS", "COVERAGE_PROCESS_CONFIG")
+        known = {k: v for k, v in os.environ.items() if k not in left_out}
         return {
             **known,
             "PYTHONPATH": paths,

@@ -604,3 +604,26 @@ def test_an_output_that_does_not_depend_on_the_input():
         rf.compute_receptive_field(
             trace.graph, input="input:0", output=trace.output.name
         )
+
+
+@pytest.mark.parametrize(
+    ("size", "next_one"), [([20, 20], "[75, 75]"), ([74, 90], "[75, 91]")]
+)
+def test_a_size_at_which_maps_vanish(size, next_one):
+    """Inception-ResNet-v2 needs 75 positions, as Keras says, too."""
+    with pytest.raises(rf.ReceptiveFieldError) as raised:
+        rf.compute_receptive_field(rf.EXAMPLE_GRAPH, input_resolution=size)
+    assert "MaxPool node" in str(raised.value)
+    assert str(raised.value).endswith(f"can be run is {next_one}.")
+
+
+def test_maps_that_do_not_fit():
+    """Halved and doubled, an odd size is another."""
+
+    def network(x):
+        low = tf.nn.max_pool2d(x, 2, 2, "VALID")
+        return x + tf.repeat(tf.repeat(low, 2, 1), 2, 2)
+
+    message = r"AddV2 .* shapes \[\(1, 9, 11, 1\), \(1, 8, 10, 1\)\].* is \[10, 12\]\."
+    with pytest.raises(rf.ReceptiveFieldError, match=message):
+        field_of(network, (1, None, None, 1), input_resolution=[9, 11])
