@@ -47,8 +47,7 @@ def follow_positions(
       scope: what lies between.
       inference: shapes, all of known sizes.
       output: the tensor.
-      features: the positions of it; of axes that are not told, all count together, but
-        of the batch only the first where it is that of the input.
+      features: the positions of it; of axes that are not told, all count together.
       cut: edges that are not followed.
 
     Raises:
@@ -57,8 +56,7 @@ def follow_positions(
     if scope.loops or scope.cycle:
         raise UntoldError
     shape = _sizes(inference, output)
-    batch = 0 if shape and shape[0] == _sizes(inference, scope.input)[0] else None
-    first = boxes.start(shape, features, None if 0 in features else batch)
+    first = boxes.start(shape, features)
     state: dict[Tensor, list[Box]] = {output: [first]}
     outputs: dict[int, list[Tensor]] = {output[0]: [output]}
     for index in reversed(scope.order):

@@ -165,7 +165,8 @@ def test_what_is_seen_is_followed_down_to_the_input(scripts, seed):
         name = trace.output.op.name
         data = page_data(load(trace.graph), name, None, Options())
         (place,) = [i for i, n in enumerate(data["nodes"]) if n.get("name") == name]
-        features = list(itertools.product(*map(range, data["nodes"][place]["size"])))
+        sizes = [size or 1 for size in data["nodes"][place]["size"]]
+        features = list(itertools.product(*map(range, sizes)))
         field = rf.compute_receptive_field(trace.graph, output=name)
         expected = field.compute_input_region(features, clip=True)
         found = scripts.evaluate(

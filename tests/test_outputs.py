@@ -244,6 +244,15 @@ def test_positions_in_the_batch():
         assert field.compute_input_region([2, 3, 1]).tolist() == [[4, 6], [5, 7]]
 
 
+def test_images_of_a_batch_that_are_computed_differently():
+    """A feature is all of its batch: what any of the images needs, counts."""
+    field = field_of(
+        lambda x: tf.concat([conv(x[:1], 3), conv(x[1:], 5)], 0), (2, 9, 9, 1)
+    )
+    assert field.compute_input_region([4, 4], clip=True).tolist() == [[2, 6], [2, 6]]
+    assert field.support().mask([4, 4]).sum() == 25
+
+
 # --- Tokens ---------------------------------------------------------------------------
 
 

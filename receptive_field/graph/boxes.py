@@ -65,16 +65,13 @@ class Box(NamedTuple):
     """Whether it is the truth, not a bound."""
 
 
-def start(
-    shape: Sequence[int], features: Mapping[int, NDArray[Any]], batch: int | None
-) -> Box:
+def start(shape: Sequence[int], features: Mapping[int, NDArray[Any]]) -> Box:
     """What features of the output need of the output: themselves.
 
     Args:
       shape: the shape of the output.
       features: axis -> the positions on it that are asked about; of axes that are not
         in it, everything counts.
-      batch: an axis of which only the first entry counts, if any.
     """
     groups = []
     for axis, size in enumerate(shape):
@@ -82,9 +79,7 @@ def start(
             seen = features[axis][:, None] == np.arange(size)
             groups.append(Group((axis,), (axis,), seen))
         else:
-            seen = np.ones(size, dtype=bool)
-            seen[1 if axis == batch else size :] = False
-            groups.append(Group((), (axis,), seen))
+            groups.append(Group((), (axis,), np.ones(size, dtype=bool)))
     return Box(tuple(groups), tuple((axis,) for axis in range(len(shape))))
 
 
