@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from receptive_field.analysis import Scope
@@ -36,13 +36,21 @@ Places = dict[int, int]
 """For axes of a tensor, the axis of the input whose positions they hold."""
 
 
-def spatial_layout(scope: Scope, inference: Inference) -> tuple[int, tuple[int, ...]]:
+def spatial_layout(
+    scope: Scope, inference: Inference, beyond: Callable[[], Scope]
+) -> tuple[int, tuple[int, ...]]:
     """The rank of the input and its spatial axes, ascending.
 
     Told by the first op that has a layout; without one, all axes but the first (the
     batch) and the last (the channels). What comes between the batch and the axes that
     it names, such as the time of a video, is spatial too. Of two axes, the last is, and
     of one, that one.
+
+    Args:
+      scope: what is asked about.
+      inference: shapes.
+      beyond: all that depends on the input, which tells where the scope does not: what
+        a padding is for shows in what reads it.
 
     Raises:
       GraphError: if there is no axis, or their number is not known.
@@ -57,6 +65,16 @@ def spatial_layout(scope: Scope, inference: Inference) -> tuple[int, tuple[int, 
             f"the input {scope.graph.name_of(scope.input)!r} is a single number: it "
             "has no positions. Is this the input that you mean?"
         )
+    told = _told_by_layout(scope, inference, rank)
+    told = told or _told_by_layout(beyond(), inference, rank)
+    default = tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
+    return rank, told or default
+
+
+def _told_by_layout(
+    scope: Scope, inference: Inference, rank: int
+) -> tuple[int, ...] | None:
+    """The spatial axes of an input of this rank, by the first op that has a layout."""
     places: dict[Tensor, Places] = {scope.input: {a: a for a in range(rank)}}
     for index in scope.order:
         node = scope.graph.nodes[index]
@@ -66,21 +84,22 @@ def spatial_layout(scope: Scope, inference: Inference) -> tuple[int, tuple[int, 
             continue
         number, tensor = edges[0]
         call = Call(node, inference)
-        if op.layout is not None and op.layout(call)[0] == number:
-            axes = op.layout(call)[1]
-            named = sorted(places[tensor][a] for a in axes if a in places[tensor])
-            if named and (len(named) == len(axes) or rank == len(named) + 2):
-                outer = range(1, rank - 1 - len(named))
-                if set(named) != set(range(len(outer) + 1, rank - 1)):
-                    outer = range(0)
-                return rank, (*outer, *named)
         try:
+            layout = None if op.layout is None else op.layout(call)
+            if layout is not None and layout[0] == number:
+                axes = layout[1]
+                named = sorted(places[tensor][a] for a in axes if a in places[tensor])
+                if named and (len(named) == len(axes) or rank == len(named) + 2):
+                    outer = range(1, rank - 1 - len(named))
+                    if set(named) != set(range(len(outer) + 1, rank - 1)):
+                        outer = range(0)
+                    return (*outer, *named)
             relation = call.relations(op, 0)[number]
         except ReceptiveFieldError:
             continue  # The pass itself will say so, if it gets there.
         if relation is not None:
             places[(index, 0)] = _moved(places[tensor], relation)
-    return rank, tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
+    return None
 
 
 def _with_rank(scope: Scope, inference: Inference) -> Inference:

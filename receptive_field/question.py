@@ -153,7 +153,9 @@ class Question:
                 raise NodeNotFoundError(
                     f"there is no output {name!r}: the node has {count} output(s)."
                 )
-        rank, spatial = spatial_layout(scope, inference)
+        every = range(len(graph))
+        beyond = partial(find_scope, graph, start, every, stop)
+        rank, spatial = spatial_layout(scope, inference, beyond)
         shape = input_shape(scope, inference, rank, spatial, resolution)
         if shape is not None:
             inference = inference.told({start: shape}, scope.carries)

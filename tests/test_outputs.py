@@ -636,3 +636,17 @@ def test_maps_that_do_not_fit():
     message = r"AddV2 .* shapes \[\(1, 9, 11, 1\), \(1, 8, 10, 1\)\].* is \[10, 12\]\."
     with pytest.raises(rf.ReceptiveFieldError, match=message):
         field_of(network, (1, None, None, 1), input_resolution=[9, 11])
+
+
+@pytest.mark.parametrize("reads", ["the padding", "nothing"])
+def test_what_a_padding_is_for_is_told_by_what_reads_it(reads):
+    """Alone, nothing says which of its axes are channels."""
+
+    def network(x):
+        padded = tf.pad(x, [[0, 0], [0, 0], [1, 2], [3, 0]])
+        if reads == "the padding":
+            conv(tf.transpose(padded, [0, 2, 3, 1]), 3)
+        return padded
+
+    field = field_of(network, (1, 2, 8, 9))
+    assert places(field) == ([3, 2] if reads == "the padding" else [2, 1])
