@@ -86,6 +86,10 @@ def _convolution(name: str, rank: int, **options: Any) -> Make:
         given = random.strided(rank, same_strides=depthwise)
         if rank == 1 and not depthwise:
             given["padding"] = random.of("same", "valid", "causal")
+        if rank == 3:
+            # In double precision, a kernel shorter than its stride begins elsewhere.
+            pairs = zip(given["kernel_size"], given["strides"], strict=True)
+            given["kernel_size"] = tuple(map(max, pairs))
         filters = {} if "Depthwise" in name else {"filters": 2}
         layer = getattr(layers, name)(**filters, **given, **options)
         return Example(random.shape(rank), layer)

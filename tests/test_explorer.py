@@ -168,6 +168,8 @@ def test_what_is_seen_is_followed_down_to_the_input(scripts, seed):
         sizes = [size or 1 for size in data["nodes"][place]["size"]]
         features = list(itertools.product(*map(range, sizes)))
         field = rf.compute_receptive_field(trace.graph, output=name)
+        if field.is_folded:
+            continue
         expected = field.compute_input_region(features, clip=True)
         found = scripts.evaluate(
             """([data, place, features]) => {
