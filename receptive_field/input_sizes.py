@@ -389,7 +389,16 @@ def resolutions(
     """
     options = Options("unknown", stop_propagation, batch_norm, overrides)
     loaded = load(model, signature)
-    _, field = ask(loaded, output, input, options)
+    question, field = ask(loaded, output, input, options)
+    if field.is_folded:
+        below = question.at_last_feature_map(folded=False)
+        if output is not None or below is None:
+            advice = f" Ask about {below[1].output!r}, before it." if below else ""
+            raise GraphError(
+                f"{field.output!r} has no axis for each of the input's, as tokens have "
+                f"not, so that there is no padding on an axis.{advice}"
+            )
+        field = below[1]
     # What comes after the output that was found does not matter.
     question = Question.ask(loaded, input, [field.output], options)
     found = forward(question.scope, question.inference, question.spatial)

@@ -254,9 +254,11 @@ class Question:
             for axis in field.feature_axes
         )
 
-    def at_last_feature_map(self) -> tuple[Question, ReceptiveField] | None:
+    def at_last_feature_map(
+        self, folded: bool = True
+    ) -> tuple[Question, ReceptiveField] | None:
         """The question about the last tensor below the output that still has positions,
-        and its answer."""
+        and its answer; if not ``folded``, with an axis for each of the input's."""
         order = {tensor: name for name, tensor in self.layers.items()}
         tensors = list(order) or [(index, 0) for index in self.scope.order]
         found = forward(self.scope, self.inference, self.spatial, tensors)
@@ -265,10 +267,12 @@ class Question:
             if local is not None:
                 name = order.get(tensor) or self.scope.graph.name_of(tensor)
                 layout = self.layout(tensor, local, None)
-                axes = self._field(name, tensor, local, layout).axes
+                found_field = self._field(name, tensor, local, layout)
+                axes = found_field.axes
                 held = [axis.output_axes for axis in axes if not axis.map.is_global]
                 mixed = layout.channels.intersection(*map(set, held))
-                if len(held) == len(axes) and all(held) and not mixed:
+                fits = folded or not found_field.is_folded
+                if len(held) == len(axes) and all(held) and not mixed and fits:
                     question = replace(self, outputs={name: tensor})
                     return question, question.answer()
         return None

@@ -519,6 +519,7 @@ def test_results_print_what_they_say():
     ]
 
 
+@pytest.mark.slow
 def test_twenty_thousand_layers_in_reverse_order():
     layers = graph_def(node("relu", "Relu", ["input"]), conv("conv", "input"))
     relu, weights, convolution = layers.node

@@ -19,6 +19,8 @@ sys.path.insert(0, str(SCRIPTS))
 import break_rules  # noqa: E402
 from breaks import BREAKS, Break  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = '''
 class ReceptiveFieldError(ValueError):
     """Raised on purpose."""

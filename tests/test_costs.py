@@ -62,6 +62,7 @@ REFUSED = {
 """Networks with a loop, or an op without a rule, or a size that depends on the data."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", op_catalogue.NETWORKS)
 def test_every_op_type(name):
     if name not in REFUSED:

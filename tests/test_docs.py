@@ -14,6 +14,8 @@ from receptive_field import axis_map
 from receptive_field.graph import axes
 from receptive_field.ops import elementwise, registry
 
+pytestmark = pytest.mark.slow
+
 PAGES = {
     path.relative_to(DOCS).as_posix(): path.read_text()
     for path in sorted(DOCS.rglob("*.md"))

@@ -18,6 +18,8 @@ import receptive_field as rf
 from receptive_field.sources.files import read_graph_def
 from receptive_field.sources.messages import GraphDef
 
+pytestmark = pytest.mark.slow
+
 README = (ROOT / "README.md").read_text()
 SIX_LINES = """\
 Receptive field size (horizontal) = 3039

@@ -531,6 +531,7 @@ def filled(one, two, size):
     return paths
 
 
+@pytest.mark.slow
 @given(two_chains(), st.integers(24, 40), st.booleans())
 @examples(200)
 def test_networks_at_random(paths, size, is_known):

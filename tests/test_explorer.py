@@ -27,6 +27,8 @@ from receptive_field.report import explorer
 from receptive_field.report.explorer import encoded_map, page_data
 from receptive_field.sources import load
 
+pytestmark = pytest.mark.slow
+
 keras, Image = needed("keras"), needed("PIL.Image")
 tf = needed("tensorflow")
 layers = keras.layers

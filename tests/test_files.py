@@ -100,6 +100,7 @@ def test_neither_the_package_nor_a_file_imports_tensorflow():
     assert run(code).strip() == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["tensorflow", "receptive_field"])
 @needs("tensorflow")
 def test_messages_do_not_collide_with_those_of_tensorflow(first):

@@ -5,6 +5,7 @@ NumPy finds by carrying the set of needed positions through the same slices.
 """
 
 import numpy as np
+import pytest
 from graphs import constant, conv, graph_def, node, placeholder
 from hypothesis import given
 from hypothesis import strategies as st
@@ -178,6 +179,7 @@ def networks(draw):
     return network
 
 
+@pytest.mark.slow
 @given(networks())
 @examples(150)
 def test_random_joins(network):

@@ -6,6 +6,8 @@ from needed import needed
 
 import receptive_field as rf
 
+pytestmark = pytest.mark.slow
+
 keras = needed("keras")
 tf_keras = needed("tf_keras")
 tf = needed("tensorflow")

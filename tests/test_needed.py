@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "test_file.py": 'needed("nowhere.at_all")\n\ndef test_it():\n    pass\n',
     "test_other.py": 'needed("nowhere")\n\ndef test_it():\n    pass\n',

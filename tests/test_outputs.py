@@ -650,3 +650,16 @@ def test_what_a_padding_is_for_is_told_by_what_reads_it(reads):
 
     field = field_of(network, (1, 2, 8, 9))
     assert places(field) == ([3, 2] if reads == "the padding" else [2, 1])
+
+
+def test_resolutions_of_tokens_are_those_of_their_map():
+    """By default; if they are asked about, the map is named."""
+    image = keras.Input((None, None, 3))
+    patches = layers.Conv2D(8, 16, strides=16, padding="same", name="patches")(image)
+    tokens = layers.Lambda(lambda x: tf.reshape(x, [1, -1, 8]), name="tokens")(patches)
+    model = keras.Model(image, tokens)
+    found = rf.resolutions(model)
+    assert found.output == "patches"
+    assert found.axes == rf.resolutions(model, output="patches").axes
+    with pytest.raises(rf.ReceptiveFieldError, match="Ask about 'patches'"):
+        rf.resolutions(model, output="tokens")

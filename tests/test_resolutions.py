@@ -285,6 +285,7 @@ def test_padding_of_slims_residual_networks(name, paddings):
     assert found.largest_useful_size == (483, 483)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["alexnet_v2", "vgg_a", "inception_v3"])
 def test_smallest_size_is_that_at_which_tensorflow_builds_it(name):
     _, found = of_zoo(name)
@@ -294,6 +295,7 @@ def test_smallest_size_is_that_at_which_tensorflow_builds_it(name):
             zoo.build(name, [axis.smallest - 1] * 2)
 
 
+@pytest.mark.slow
 def test_the_graph_of_the_package():
     found = resolutions(EXAMPLE_GRAPH)
     node = "InceptionResnetV2/Mixed_7a/Branch_3/MaxPool_1a_3x3/MaxPool"

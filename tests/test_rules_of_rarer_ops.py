@@ -150,6 +150,7 @@ def is_rounded_to_zero(size, count, scale, offset, antialias):
     return bool((abs(halves - halves.round()) < 1e-5).any())
 
 
+@pytest.mark.slow
 @given(
     images,
     new_sizes,
