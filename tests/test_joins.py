@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from random_search import examples
 
 import receptive_field as rf
+from receptive_field.graph import joins
 
 SIZES = 6, 5
 
@@ -267,3 +268,25 @@ def test_joined_channels_that_are_joined_again():
     assert one.exact
     assert one.axes == rf.compute_receptive_fields(graph)["output"].axes
     assert list(one) == [5, 5, 1, 1, 1, 1]
+
+
+def test_only_what_is_asked_about_is_closed(monkeypatch):
+    """Of blocks with branches that are joined, one after another, those of the last:
+    the joins of all others have met by then, or are not looked at."""
+    nodes, below = [placeholder()], "input"
+    for i in range(8):
+        nodes += [conv(f"a{i}", below, 1), conv(f"b{i}", below, 3, 1, "SAME")]
+        nodes += [constant(f"axis{i}", [3], [])]
+        nodes += [node(f"c{i}", "ConcatV2", [f"a{i}", f"b{i}", f"axis{i}"])]
+        below = f"c{i}"
+    closed = 0
+    original = joins._as_relation
+
+    def counted(join):
+        nonlocal closed
+        closed += 1
+        return original(join)
+
+    monkeypatch.setattr(joins, "_as_relation", counted)
+    assert rf.compute_receptive_field(graph_def(*nodes)).size.tolist() == [17, 17]
+    assert closed == 1
