@@ -245,7 +245,7 @@ EVERY_SIZE = ["alexnet_v2", "resnet_cifar_20"]
 def test_network_of_the_zoo(name):
     model, found = of_zoo(name)
     sizes = range(1, LARGEST + 1)
-    hold(model, found, sizes if name in EVERY_SIZE else drawn_sizes(found, 24))
+    hold(model, found, sizes if name in EVERY_SIZE else drawn_sizes(found, 8))
 
 
 APPLICATIONS = [
@@ -261,7 +261,7 @@ def test_keras_application(name):
     options = {"include_top": False, "input_shape": (None, None, 3)}
     model = needed("stored").application(name, **options)
     found = resolutions(model)
-    hold(model, found, drawn_sizes(found, 8))
+    hold(model, found, drawn_sizes(found, 6))
 
 
 @pytest.mark.parametrize(
