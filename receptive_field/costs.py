@@ -160,7 +160,7 @@ def compute_costs(
     54276192
     """
     loaded = load(model, signature)
-    outputs, inference = _prepared(loaded, output, input, input_resolution)
+    outputs, inference, starts = _prepared(loaded, output, input, input_resolution)
     order, closing = topological_order(loaded.graph, [t[0] for t in outputs])
     by_node = node_costs(loaded.graph, order, inference)
     if closing:
@@ -169,7 +169,7 @@ def compute_costs(
                 by_node[index] = by_node[index].in_a_loop(rounds)
     frozen = not loaded.layers  # A Keras model has all its weights in variables.
     sizes = _weights(loaded.graph, order, inference, frozen)
-    users = _users(loaded.graph, order, loaded.inputs.values()) if frozen else {}
+    users = _users(loaded.graph, order, starts) if frozen else {}
     for index, size in sizes.items():
         user = users.get(index, index)
         cost = by_node.get(user, FREE)
@@ -262,8 +262,8 @@ def totals(
 
 def _prepared(
     model: Model, output: Any, input: Any, resolution: Resolution
-) -> tuple[list[Tensor], Inference]:
-    """The outputs, and what is known of the graph with a batch of one."""
+) -> tuple[list[Tensor], Inference, Iterable[Tensor]]:
+    """The outputs, what is known of the graph with a batch of one, and the inputs."""
     outputs = list(model.outputs.values())
     if output is not None:
         outputs = [model.find(output)[1]]
@@ -291,7 +291,7 @@ def _prepared(
     for index in topological_order(model.graph, range(len(model.graph)))[0]:
         if any(recorded[below] for below, _ in model.graph.inputs[index]):
             recorded[index] = 1
-    return outputs, Inference(model.graph, given, recorded)
+    return outputs, Inference(model.graph, given, recorded), shapes
 
 
 def _unknown(node: Node) -> GraphError:
@@ -375,10 +375,7 @@ def _users(
     """For each node that depends on no input, the first one that does and reads it, at
     once or by way of others."""
     place = {index: i for i, index in enumerate(order)}
-    starts = {tensor[0] for tensor in inputs} or {
-        i for i in order if graph.op(i) == "Placeholder"
-    }
-    depends = set(starts)
+    depends = {tensor[0] for tensor in inputs}
     for index in order:
         if any(below in depends for below, _ in graph.inputs[index]):
             depends.add(index)

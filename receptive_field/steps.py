@@ -216,6 +216,8 @@ class Steps:
             return (None,) * len(above)
         relation = ranked(relation, len(shape))
         bounds = {low for high, low in relation.parts if high == 0 or high in above}
+        # Where axes are folded, it is not told here which positions a feature has.
+        certain = top not in self._fields or not self._fields[top].is_folded
         axes: list[Follows | None] = []
         for axis in self.places(below):
             if axis is None:
@@ -223,7 +225,8 @@ class Steps:
                 continue
             followed, axis_map = source(relation.axes[axis])
             if followed is not None and followed not in above:
-                axis_map = constant(*EVERYTHING)  # All channels are one feature.
+                # All of what holds no positions, such as channels, is one feature.
+                axis_map = constant(*EVERYTHING, exact=certain)
                 followed = None
             if axis in bounds:
                 axis_map = axis_map.as_bound()
