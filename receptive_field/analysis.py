@@ -36,7 +36,7 @@ from receptive_field.graph.graph import (
 from receptive_field.graph.joins import (
     Paths,
     gathered,
-    needs_everything,
+    mixes,
     settled,
     through,
     united,
@@ -116,10 +116,11 @@ class Scope:
         grown = False
         for state, before in zip(states, old, strict=True):
             for tensor, relation in state.items():
-                if tensor[0] in members and relation != before.get(tensor):
-                    grown = True
-                    if tensor in before:
-                        state[tensor] = widened(before[tensor], relation)
+                if tensor[0] not in members or relation == before.get(tensor):
+                    continue
+                if tensor in before:
+                    relation = state[tensor] = widened(before[tensor], relation)
+                grown |= relation != before.get(tensor)
         return grown
 
     def in_loop(self) -> set[int]:
@@ -486,10 +487,7 @@ def _becomes_global(
 ) -> bool:
     if after is None or after is before:
         return False
-    for axis in spatial:
-        if needs_everything(after, axis) and not needs_everything(before, axis):
-            return True
-    return False
+    return any(mixes(after, axis) and not mixes(before, axis) for axis in spatial)
 
 
 def _outputs_wanted(scope: Scope, asked: Iterable[Tensor]) -> dict[int, list[Tensor]]:

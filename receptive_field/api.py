@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.every_size import all_at_every_size, at_every_size
 from receptive_field.layout import Resolution
 from receptive_field.ops import rule_of
 from receptive_field.ops.custom import Rule
@@ -57,7 +58,8 @@ def compute_receptive_field(
         the "graph": in training mode it depends on the whole batch.
       overrides: node, scope or layer -> how its outputs depend on its inputs, whatever
         the graph says; a rule as in `register_op`.
-      require_aligned: whether a misaligned graph is an error.
+      require_aligned: whether a graph is an error that is misaligned, or of which that
+        depends on a size that is not known.
       signature: which signature of a SavedModel is meant, if it has several.
 
     Returns:
@@ -76,8 +78,9 @@ def compute_receptive_field(
     options = Options(input_resolution, stop_propagation, batch_norm, overrides)
     exclude = _excludes(global_context)
     question, field = ask(load(model, signature), output, input, options)
+    field = at_every_size(question, field)
     if require_aligned:
-        question.check_aligned(field)
+        question.require_aligned(field)
     return field.without_global_context() if exclude else field
 
 
@@ -127,9 +130,10 @@ def compute_receptive_fields(
     exclude = _excludes(global_context)
     question = Question.ask(load(model, signature), input, outputs, options)
     fields = question.answers(strict=outputs is not None)
+    fields = all_at_every_size(question, fields)
     if require_aligned:
         for field in fields.values():
-            question.check_aligned(field)
+            question.require_aligned(field)
     return fields.without_global_context() if exclude else fields
 
 

@@ -17,6 +17,9 @@ A map is a set of *strands*, and its window at u is the hull of theirs:
   (mirrored padding, a gather); outside its entries it depends on nothing.
 * `Floating` is a strand whose offset is unknown (SAME padding of an input whose
   size is unknown): only its rate and its extent remain.
+* `Anywhere` says that nothing is known: any position may matter. Strands beside it
+  place the features where it is known that they look (a roll of an axis of unknown
+  size), for the alignment.
 
 Strands of different rates (advance / period) cannot merge into one; they stay side
 by side. ``-inf`` and ``inf`` are legitimate bounds: `GLOBAL` depends on everything,
@@ -170,12 +173,82 @@ class Unknown(NamedTuple):
     most: Bound | Fraction = INFINITY
 
 
+LONGEST_EXTENTS = 16
+"""So many neighbouring positions are told apart where offsets are unknown."""
+
+
+class Extents(NamedTuple):
+    """How many positions some neighbouring ones depend on together, at most."""
+
+    one: int
+    """A single one."""
+    several: tuple[int, ...]
+    """One, two and so on; for each round of these, ``advance`` more. It holds for any
+    number, though ``one`` may be less than the first."""
+    advance: int
+
+    def __call__(self, count: int) -> int:
+        """What ``count`` neighbouring positions depend on."""
+        if count == 1:
+            return self.one
+        rounds, rest = divmod(count - 1, len(self.several))
+        return self.several[rest] + rounds * self.advance
+
+    def then(self, other: Extents) -> Extents:
+        """Those of two steps."""
+        length, step = len(self.several), len(other.several)
+        rounds = step // math.gcd(self.advance, step)
+        several = tuple(
+            other.at_most(self.at_most(n + 1)) for n in range(length * rounds)
+        )
+        advance = self.advance * rounds * other.advance // step
+        return Extents(other(self.one), tuple(several), advance).shortest()
+
+    def at_most(self, count: int) -> int:
+        """The same, by what holds for any number."""
+        rounds, rest = divmod(count - 1, len(self.several))
+        return self.several[rest] + rounds * self.advance
+
+    def shortest(self) -> Extents:
+        """The same with the fewest rounds written out."""
+        length = len(self.several)
+        for period in range(1, length):
+            step = self.advance * period // length
+            if length % period == 0 and self.advance * period % length == 0:
+                pairs = zip(self.several, self.several[period:], strict=False)
+                if all(b - a == step for a, b in pairs):
+                    return Extents(self.one, self.several[:period], step)
+        if length <= LONGEST_EXTENTS:
+            return self
+        rate = Fraction(self.advance, length)
+        more = max(math.ceil(n - i * rate) for i, n in enumerate(self.several))
+        several = (more + math.ceil(i * rate) for i in range(LONGEST_EXTENTS))
+        advance = math.ceil(rate * LONGEST_EXTENTS)
+        return Extents(self.one, tuple(several), advance)
+
+    def written_out(self, length: int) -> tuple[int, ...]:
+        """What holds for any number up to ``length``."""
+        return tuple(self.at_most(n + 1) for n in range(length))
+
+
+class Drift(NamedTuple):
+    """What is known of a map whose rate is not quite that of very large sizes."""
+
+    always: bool
+    """Whether it is another one at every size."""
+
+    least: Fraction | int
+    """At least so far from ``u * rate`` the window of position u begins."""
+    most: Fraction | int
+    extents: Extents
+
+
 class Either(NamedTuple):
     """The name of the first position of the hull of several strands."""
 
-    strands: frozenset[tuple[int, Fraction | int, Unknowns]]
-    """First position, reach and unknowns of each."""
-    reach: Fraction | int
+    strands: frozenset[tuple[int, Extents, Unknowns]]
+    """First position, extents and unknowns of each."""
+    extents: Extents
 
 
 Unknowns = frozenset[tuple[Unknown, int]]
@@ -185,34 +258,59 @@ Unknowns = frozenset[tuple[Unknown, int]]
 class Floating(NamedTuple):
     """A strand whose offset is unknown, but for what it has in common with others.
 
-    ``n`` neighbouring positions together depend on an interval of at most
-    ``floor((n - 1) * rate + reach)`` positions. That of position 0 begins at ``first``
-    plus the sum of the ``unknowns``: two strands with the same unknowns can be
-    compared.
+    The window of position u begins at ``first`` plus ``u * rate`` plus the sum of the
+    ``unknowns``: two strands with the same unknowns can be compared.
     """
 
-    rate: Fraction | int
+    rate: Fraction | int | None
+    """None if there is not one rate at every size."""
     first: int
-    reach: Fraction | int
+    extents: Extents
     unknowns: Unknowns
     gap: Bound = 1
     exact: bool = True
-
-    def extent(self, count: int) -> int:
-        """How many positions ``count`` neighbouring ones depend on together."""
-        rate = max(self.rate, -self.rate)
-        return math.floor((count - 1) * rate + self.reach)
+    drifts: bool | None = False
+    """True if the rate is that of very large sizes only, and at no size this one; None
+    if it is so at some sizes."""
 
     def standing(self) -> Periodic | None:
         """The strand where all unknowns are zero, if it is as in a classic network: all
         positions have intervals of one size at an integer stride."""
-        if self.rate <= 0 or self.rate.denominator * self.reach.denominator > 1:
+        if not isinstance(self.rate, int) or not self.rate or self.drifts is not False:
             return None
-        last = self.first + int(self.reach) - 1
-        return Periodic(int(self.rate), ((self.first, last),), self.gap, self.exact)
+        one, several, _ = self.extents
+        if several != (one,):
+            return None
+        window = self.first, self.first + one - 1
+        return Periodic(self.rate, (window,), self.gap, self.exact)
 
 
-Strand = Periodic | Table | Floating
+class Anywhere(NamedTuple):
+    """A strand of which nothing is known: any position may be seen."""
+
+    gap: Bound = 1
+    exact: bool = False
+
+    @property
+    def windows(self) -> tuple[MaybeWindow, ...]:
+        """Of every position."""
+        return (EVERYTHING,)
+
+    def window(self, position: int) -> MaybeWindow:
+        """All positions, as a bound."""
+        return EVERYTHING
+
+    def span(self, first: Bound, last: Bound) -> MaybeWindow:
+        """All positions, as a bound."""
+        return EVERYTHING
+
+    def readers(self, targets: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
+        """Any position may read each target."""
+        ends = np.full(targets.shape, INFINITY, dtype=object)
+        yield -ends, ends
+
+
+Strand = Periodic | Table | Floating | Anywhere
 
 
 def _classic(strands: tuple[Strand, ...]) -> Periodic | None:
@@ -258,7 +356,7 @@ class AxisMap:
         self.classic = _classic(strands)
         """The only strand, if it is as in every layer of a classic network."""
         self.is_global = self.classic is None and _has_everything(strands)
-        """Whether every position depends on the whole axis."""
+        """Whether every position depends on the whole axis: an op mixes all of it."""
         self._hash: int | None = None
         self._has_empty: bool | None = None
 
@@ -331,15 +429,49 @@ class AxisMap:
         return not self.strands
 
     @property
+    def is_unbounded(self) -> bool:
+        """Whether any position may be seen, as something is not known."""
+        return any(type(strand) is Anywhere for strand in self.strands)
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether all positions are alike and see all, or may see all."""
+        if self.classic is not None:
+            return False
+        return self.is_global or (len(self.strands) == 1 and self.is_unbounded)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all positions are alike, and see the same interval."""
+        if self.classic is not None or len(self.strands) != 1:
+            return False
+        (strand,) = self.strands
+        return (
+            isinstance(strand, Periodic)
+            and not strand.rate
+            and len(strand.windows) == 1
+        )
+
+    @property
     def is_floating(self) -> bool:
         """Whether an offset is unknown, so that no window can be told."""
-        return any(type(strand) is Floating for strand in self.strands)
+        floating = any(type(strand) is Floating for strand in self.strands)
+        return floating and not self.is_unbounded
+
+    @property
+    def drifts(self) -> bool:
+        """Whether there is not one rate at all sizes of the axis."""
+        return any(
+            isinstance(strand, Floating)
+            and (strand.drifts is not False or strand.rate is None)
+            for strand in self.strands
+        )
 
     @property
     def rates(self) -> tuple[Fraction, ...]:
         """The different advances per position, ascending; tables have none."""
-        strands = (s for s in self.strands if not isinstance(s, Table))
-        return tuple(sorted({Fraction(s.rate) for s in strands}))
+        strands = (s for s in self.strands if isinstance(s, (Periodic, Floating)))
+        return tuple(sorted({Fraction(s.rate) for s in strands if s.rate is not None}))
 
     def then(self, other: AxisMap) -> AxisMap:
         """The map of two steps: this one, then ``other`` from where it arrives."""
@@ -368,11 +500,18 @@ class AxisMap:
           ValueError: if an offset is unknown.
         """
         found = None
-        for strand in self.strands:
-            if isinstance(strand, Floating):
-                raise ValueError("the offset of this map is unknown")
+        for strand in self._placed():
             found = _hull((found, strand.window(position)))
         return found
+
+    def _placed(self) -> Sequence[Periodic | Table | Anywhere]:
+        """The strands, of which none may float beside nothing that sees all."""
+        for strand in self.strands:
+            if type(strand) is Anywhere:
+                return (strand,)
+        if self.is_floating:
+            raise ValueError("the offset of this map is unknown")
+        return cast("Sequence[Periodic | Table]", self.strands)
 
     def span(self, last: int) -> MaybeWindow:
         """What the positions ``0 .. last`` depend on together.
@@ -380,12 +519,7 @@ class AxisMap:
         Raises:
           ValueError: if an offset is unknown.
         """
-        spans = []
-        for strand in self.strands:
-            if isinstance(strand, Floating):
-                raise ValueError("the offset of this map is unknown")
-            spans.append(strand.span(0, last))
-        return _hull(spans)
+        return _hull(strand.span(0, last) for strand in self._placed())
 
     def size(self, count: int | None = None) -> Bound:
         """The largest window, over all positions or over ``0 .. count - 1``.
@@ -395,10 +529,14 @@ class AxisMap:
         """
         if not self.strands:
             return 0
+        if self.is_unbounded:
+            return INFINITY
         drifting = len(self.rates) > 1
         if self.is_floating:
-            extents = [s.extent(1) for s in self.strands if isinstance(s, Floating)]
-            return INFINITY if drifting else max(extents)
+            if drifting or len(self.strands) > 1:
+                return INFINITY
+            (strand,) = self.strands
+            return strand.extents.one  # type: ignore[union-attr]
         if drifting and count is None:
             return INFINITY
         tables = [s for s in self.strands if isinstance(s, Table)]
@@ -443,9 +581,7 @@ class AxisMap:
         wanted = targets.astype(object)  # No number is too large.
         firsts = np.full(targets.shape, INFINITY, dtype=object)
         lasts = np.full(targets.shape, -INFINITY, dtype=object)
-        for strand in self.strands:
-            if isinstance(strand, Floating):
-                raise ValueError("the offset of this map is unknown")
+        for strand in self._placed():
             for low, high in strand.readers(wanted):
                 some = low <= high
                 firsts = np.where(some, np.minimum(firsts, low), firsts)
@@ -504,8 +640,9 @@ class AxisMap:
         unknown: Hashable,
         least: Bound | Fraction = -INFINITY,
         most: Bound | Fraction = INFINITY,
+        factor: int = 1,
     ) -> AxisMap:
-        """The same map moved by an unknown number of positions, ``least .. most``.
+        """The same map moved by an unknown number, ``least .. most``, times a factor.
 
         Whatever is moved by an ``unknown`` of the same name, is moved as far.
         """
@@ -514,14 +651,40 @@ class AxisMap:
             if isinstance(strand, Table) or (
                 isinstance(strand, Periodic) and not _has_finite_windows(strand)
             ):
-                return constant(*EVERYTHING, exact=False)
+                return ANYWHERE
+            if isinstance(strand, Anywhere):
+                whole |= AxisMap((strand,), None)
+                continue
             floated = _floated(strand)
-            low, high = _starts(floated._replace(first=0))
-            name = unknown if floated.standing() is not None else (unknown, strand)
-            named = Unknown(name, low + least, high + most)
-            unknowns = frozenset({(named, 1)})
+            named = Unknown(unknown, least, most)
+            if floated.standing() is None:
+                low, high = _starts(floated._replace(first=0))
+                named = Unknown((unknown, strand), low + least, high + most)
+            unknowns = _sum(frozenset({(named, factor)}), floated.unknowns, 1)
             whole |= AxisMap((floated._replace(unknowns=unknowns),))
         return AxisMap(whole.strands, self.aligned)
+
+    def beside_anything(self) -> AxisMap:
+        """This map, where some positions may see what is not known."""
+        return AxisMap((*self.strands, Anywhere()), self.aligned)
+
+    def with_drift(self, unknown: Hashable, moved: Drift) -> AxisMap:
+        """The map of one periodic strand that is stretched a little at every size.
+
+        Args:
+          unknown: a name for how much.
+          moved: what is known of it.
+        """
+        (strand,) = self.strands
+        assert isinstance(strand, Periodic)
+        named = Unknown(unknown, moved.least, moved.most)
+        unknowns: Unknowns = frozenset({(named, 1)})
+        rate = _plain(strand.rate)
+        always = moved.always or None
+        floating = Floating(
+            rate, 0, moved.extents, unknowns, INFINITY, exact=False, drifts=always
+        )
+        return AxisMap((floating,), self.aligned)
 
     def as_bound(self) -> AxisMap:
         """The same windows, marked as an upper bound."""
@@ -703,6 +866,12 @@ IDENTITY = AxisMap((Periodic(1, ((0, 0),)),))
 GLOBAL = AxisMap((Periodic(0, (EVERYTHING,)),))
 """Every position depends on the whole axis."""
 
+GLOBAL_BOUND = AxisMap((Periodic(0, (EVERYTHING,), 1, False),))
+"""The same, though some of its positions may not matter."""
+
+ANYWHERE = AxisMap((Anywhere(),), None)
+"""Nothing is known: any position may matter."""
+
 
 # --- Composition -----------------------------------------------------------------
 
@@ -710,9 +879,9 @@ GLOBAL = AxisMap((Periodic(0, (EVERYTHING,)),))
 def _then(first: AxisMap, second: AxisMap) -> AxisMap:
     if len(first.strands) == 1 and len(second.strands) == 1:
         composed = _composed(first.strands[0], second.strands[0])
-        if not composed.strands:
-            return NONE
-        aligned = _all_aligned((first.aligned, second.aligned))
+        if not composed.strands or composed.is_global:
+            return composed
+        aligned = _all_aligned((first.aligned, second.aligned, composed.aligned))
         same = composed.aligned is aligned
         return composed if same else AxisMap(composed.strands, aligned)
     whole = NONE
@@ -721,7 +890,10 @@ def _then(first: AxisMap, second: AxisMap) -> AxisMap:
             whole |= _composed(one, two)
     if whole.is_none or whole.is_global:
         return whole
-    return AxisMap(whole.strands, _all_aligned((first.aligned, second.aligned)))
+    flags = [first.aligned, second.aligned]
+    if whole.is_unbounded and not _known_strands(whole.strands):
+        flags.append(None)
+    return AxisMap(whole.strands, _all_aligned(flags))
 
 
 @lru_cache(maxsize=4096)
@@ -734,12 +906,14 @@ def _classic_step(one: Periodic, two: Periodic) -> Periodic:
     """Equations (rf_loc_recurrence_u) and (rf_loc_recurrence_v) of the paper."""
     first, last = cast("Window", one.windows[0])
     low, high = cast("Window", two.windows[0])
+    if two.advance < 0:  # Mirrored, the last position comes first.
+        first, last = last, first
     advance, gap, exact = one.advance, one.gap, one.exact
     stride, inner_gap, inner_exact = two.advance, two.gap, two.exact
     if first == last:
         gap = inner_gap
     elif gap != INFINITY:
-        gap = max(inner_gap, gap * stride - (high - low))
+        gap = max(inner_gap, gap * abs(stride) - (high - low))
     return Periodic(
         advance * stride,
         ((first * stride + low, last * stride + high),),
@@ -749,6 +923,11 @@ def _classic_step(one: Periodic, two: Periodic) -> Periodic:
 
 
 def _composed(one: Strand, two: Strand) -> AxisMap:
+    if isinstance(one, Anywhere):
+        return _anywhere_then(two)
+    if isinstance(two, Anywhere):
+        everywhere = isinstance(one, Periodic) and one.windows == (EVERYTHING,)
+        return GLOBAL_BOUND if everywhere else ANYWHERE
     first, second = _standing(one), _standing(two)
     if first is not None and second is not None:
         unknowns = _sum(_unknowns(one), _unknowns(two), second.advance)
@@ -797,7 +976,26 @@ def _periodic_then_table(one: Periodic, two: Table, gap: Bound, exact: bool) -> 
     )
 
 
-def _floating_then(one: Floating, two: Strand) -> AxisMap:
+def _drifts(one: Floating, two: Floating) -> bool | None:
+    if one.drifts is False or two.drifts is False:
+        return two.drifts if one.drifts is False else one.drifts
+    return None  # Two may make up for each other at some size.
+
+
+def _anywhere_then(two: Strand) -> AxisMap:
+    if isinstance(two, (Anywhere, Floating)):
+        return ANYWHERE
+    if two.windows == (EVERYTHING,):
+        return GLOBAL_BOUND
+    whole = two.span(-INFINITY, INFINITY)
+    if whole is None or (isinstance(two, Periodic) and two.windows == (whole,)):
+        return NONE if whole is None else constant(*whole, exact=False)
+    if not _is_finite(*whole):
+        return ANYWHERE
+    return AxisMap((Periodic(0, (whole,), 1, False),), None)
+
+
+def _floating_then(one: Floating, two: Periodic | Table | Floating) -> AxisMap:
     if isinstance(two, Floating):
         return _float(one, two, two)
     if isinstance(two, Periodic) and two.advance and _has_finite_windows(two):
@@ -806,13 +1004,19 @@ def _floating_then(one: Floating, two: Strand) -> AxisMap:
     if whole is None:
         return NONE
     same_for_all = isinstance(two, Periodic) and two.windows == (whole,)
-    return constant(*whole, exact=one.exact and two.exact and same_for_all)
+    if same_for_all:
+        return constant(*whole, exact=one.exact and two.exact)
+    return _anywhere_then(two)
 
 
 def _then_floating(one: Periodic | Table, two: Floating) -> AxisMap:
     if isinstance(one, Periodic) and _has_finite_windows(one):
-        return _float(_floated(one), two, one)
-    return constant(*EVERYTHING, exact=False)  # As in `_keeps_ends`.
+        if one.advance:
+            return _float(_floated(one), two, one)
+        return ANYWHERE
+    if isinstance(one, Periodic) and one.windows == (EVERYTHING,):
+        return GLOBAL_BOUND  # As in `_keeps_ends`.
+    return ANYWHERE
 
 
 def _has_finite_windows(strand: Periodic) -> bool:
@@ -821,15 +1025,21 @@ def _has_finite_windows(strand: Periodic) -> bool:
 
 def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
     """Both steps; ``through`` is what was floated, for the name of the unknown."""
-    reach = (one.reach - 1) * max(two.rate, -two.rate) + two.reach
-    rate = one.rate * two.rate
+    if one.rate is None or two.rate is None:
+        return ANYWHERE
+    extents = one.extents.then(two.extents)
+    rate = _plain(Fraction(one.rate * two.rate))
     exact = one.exact and two.exact
     low, high = _starts(one)
-    ends = [low * two.rate, (high + one.reach - 1) * two.rate]
     least, most = _starts(two)
-    unknown = Unknown((one, two, through), min(ends) + least, max(ends) + most)
+    if two.rate < 0:  # What comes last, begins first.
+        low, high = high + one.extents.one - 1, low
+    unknown = Unknown(
+        (one, two, through), low * two.rate + least, high * two.rate + most
+    )
     unknowns: Unknowns = frozenset({(unknown, 1)})
-    return AxisMap((Floating(rate, 0, reach, unknowns, INFINITY, exact),))
+    drifts = _drifts(one, two)
+    return AxisMap((Floating(rate, 0, extents, unknowns, INFINITY, exact, drifts),))
 
 
 def _starts(strand: Floating) -> tuple[Any, Any]:
@@ -848,9 +1058,12 @@ def _between(number: int, unknowns: Iterable[tuple[Unknown, int]]) -> tuple[Any,
 
 
 def _standing(strand: Strand) -> Periodic | None:
+    """The strand, its unknowns taken for zero, if all windows are alike and move."""
     if type(strand) is Floating:
         return strand.standing()
-    return _classic((strand,))
+    if type(strand) is not Periodic or not strand.advance or len(strand.windows) > 1:
+        return None
+    return strand if _has_finite_windows(strand) else None
 
 
 def _unknowns(strand: Strand) -> Unknowns:
@@ -864,7 +1077,7 @@ def _sum(one: Unknowns, two: Unknowns, stride: int) -> Unknowns:
     factors: dict[Unknown, int] = dict(two)
     for unknown, factor in one:
         factors[unknown] = factors.get(unknown, 0) + factor * stride
-    return frozenset(factors.items())
+    return frozenset(item for item in factors.items() if item[1])
 
 
 def _moved_by(classic: AxisMap, unknowns: Unknowns) -> AxisMap:
@@ -872,30 +1085,48 @@ def _moved_by(classic: AxisMap, unknowns: Unknowns) -> AxisMap:
     if not unknowns:
         return classic
     (strand,) = classic.strands
-    return AxisMap((_floated(strand)._replace(unknowns=unknowns),), classic.aligned)
+    floated = _floated(cast("Periodic", strand))
+    return AxisMap((floated._replace(unknowns=unknowns),), classic.aligned)
 
 
-def _floated(strand: Strand) -> Floating:
+def _floated(strand: Periodic | Floating) -> Floating:
     """The strand as a floating one, with nothing unknown if its period is 1."""
     if isinstance(strand, Floating):
         return strand
-    assert isinstance(strand, Periodic)
     advance, windows, gap, exact = strand
     period = len(windows)
     if period == 1:
         first, last = cast("Window", windows[0])
         reach = int(last) - int(first) + 1
-        return Floating(advance, int(first), reach, frozenset(), gap, exact)
-    spread: Fraction | int = 1
-    starts = [w[0] - u * strand.rate for u, w in enumerate(windows) if w is not None]
-    for u in range(period):
-        for step in range(period + 1):
-            span = strand.span(u, u + step)
-            if span is not None:
-                extent = int(span[1]) - int(span[0]) + 1
-                spread = max(spread, extent - step * abs(strand.rate))
+        extents = Extents(reach, (reach,), abs(advance))
+        return Floating(advance, int(first), extents, frozenset(), gap, exact)
+    some = [(u, w) for u, w in enumerate(windows) if w is not None]
+    starts = [w[0] - u * strand.rate for u, w in some]
+    ends = [w[1] - u * strand.rate for u, w in some]
+    rate = abs(strand.rate)
+    wide = max(ends) - min(starts) + 1
+    one = max(int(w[1]) - int(w[0]) + 1 for _, w in some)
+    length = min(period, LONGEST_EXTENTS)
+    several = [math.floor(n * rate + wide) for n in range(length)]
+    if period <= LONGEST_EXTENTS:
+        # An end that lies further in than a period may reach further out.
+        for more in range(2 * period):
+            spans = (strand.span(u, u + more) or (0, -1) for u in range(period))
+            most = max(int(last) - int(first) + 1 for first, last in spans)
+            if more < period:
+                several[more] = most
+            else:
+                place = more - period
+                several[place] = max(several[place], most - abs(advance))
+    step = math.ceil(rate * length)
+    extents = Extents(one, tuple(several), step).shortest()
     unknown = Unknown(strand, min(starts), max(starts))
-    return Floating(strand.rate, 0, spread, frozenset({(unknown, 1)}), gap, exact=False)
+    unknowns: Unknowns = frozenset({(unknown, 1)})
+    return Floating(_plain(strand.rate), 0, extents, unknowns, gap, exact=False)
+
+
+def _plain(rate: Fraction) -> Fraction | int:
+    return rate.numerator if rate.denominator == 1 else rate
 
 
 def _keeps_ends(one: Periodic | Table, two: Periodic | Table) -> bool:
@@ -964,7 +1195,7 @@ def _largest_ahead(values: Sequence[Bound], reach: int) -> Iterator[Bound]:
 def _union(one: AxisMap, two: AxisMap) -> AxisMap:
     if one.is_global or two.is_global:
         exact = any(m.exact for m in (one, two) if m.is_global)
-        return GLOBAL if exact else constant(*EVERYTHING, exact=False)
+        return GLOBAL if exact else GLOBAL_BOUND
     if len(one.strands) == len(two.strands) == 1:
         first, second = _standing(one.strands[0]), _standing(two.strands[0])
         unknowns = _unknowns(one.strands[0])
@@ -977,7 +1208,7 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
             met = _classic_union(first, second, one.aligned, two.aligned)
             return _moved_by(met, unknowns)
     aligned = _all_aligned((one.aligned, two.aligned, _is_aligned(one, two)))
-    merged: dict[tuple[bool, Fraction | int], Strand] = {
+    merged: dict[tuple[int, Fraction | int], Strand] = {
         _key(strand): strand for strand in one.strands
     }
     for strand in two.strands:
@@ -986,12 +1217,21 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
             strand = _merged(merged[key], strand)
         merged[key] = strand
     strands = tuple(merged[key] for key in sorted(merged))
+    if any(isinstance(strand, Anywhere) for strand in strands):
+        return _with_anywhere(strands, aligned)
     for strand in strands:
         if type(strand) is Periodic and strand.windows == (EVERYTHING,):
             return AxisMap((strand,), aligned)
     if len(strands) > 1 and _covers_everything(strands):
-        return constant(*EVERYTHING, exact=all(s.exact for s in strands))
+        exact = all(s.exact for s in strands)
+        return GLOBAL if exact else GLOBAL_BOUND
     return AxisMap(strands, aligned)
+
+
+def _with_anywhere(strands: tuple[Strand, ...], aligned: bool | None) -> AxisMap:
+    """A map of which one strand is not known to see anything in particular."""
+    placed = tuple(s for s in strands if not isinstance(s, Anywhere))
+    return AxisMap((*placed, Anywhere()), aligned)
 
 
 @lru_cache(maxsize=4096)
@@ -1001,11 +1241,15 @@ def _classic_union(one: Periodic, two: Periodic, *aligned: bool | None) -> AxisM
     return AxisMap((_merged(one, two),), _all_aligned((*aligned, meet)))
 
 
-def _key(strand: Strand) -> tuple[bool, Fraction | int]:
+def _key(strand: Strand) -> tuple[int, Fraction | int]:
     """Strands of one key can merge: those of one rate, and all tables."""
     if isinstance(strand, Table):
-        return True, 0
-    return False, strand.rate
+        return 1, 0
+    if isinstance(strand, Anywhere):
+        return 2, 0
+    if strand.rate is None:
+        return 3, 0
+    return 0, strand.rate
 
 
 def _covers_everything(strands: tuple[Strand, ...]) -> bool:
@@ -1028,51 +1272,65 @@ def _merged(one: Strand, two: Strand) -> Strand:
         advance = one.advance * (period // len(one.windows))
         windows, gap, exact = _merged_windows(one, two, range(period))
         return _smallest(Periodic(advance, windows, gap, exact))
-    return _floating_united(_floated(one), _floated(two))
+    if isinstance(one, (Periodic, Floating)) and isinstance(two, (Periodic, Floating)):
+        return _floating_united(_floated(one), _floated(two))
+    return Anywhere()
 
 
-def _floating_united(one: Floating, two: Floating) -> Floating | Periodic:
+def _floating_united(one: Floating, two: Floating) -> Floating | Anywhere:
     """Both, compared if they have the same unknowns; else all that they may cover."""
     a, b = one.standing(), two.standing()
     if one.unknowns == two.unknowns and a is not None and b is not None:
-        return _floated(_merged(a, b))._replace(unknowns=one.unknowns)
+        both = _merged(a, b)
+        assert isinstance(both, Periodic)
+        return _floated(both)._replace(unknowns=one.unknowns)
     if one == two:
         return one
     strands = _alternatives(one) | _alternatives(two)
-    reach: Any = max(_furthest(a, b) for a in strands for b in strands)
-    if reach == INFINITY:
-        return Periodic(0, (EVERYTHING,), 1, exact=False)
+    length = math.lcm(*(len(extents.several) for _, extents, _ in strands))
+    ends = [(_furthest(a, b), b[1]) for a in strands for b in strands]
+    if any(moved == INFINITY for moved, _ in ends):
+        return Anywhere()
+    columns = zip(*(e.written_out(length) for _, e in ends), strict=True)
+    moves = [math.floor(moved) for moved, _ in ends]
+    several = tuple(
+        max(e + moved for e, moved in zip(column, moves, strict=True))
+        for column in columns
+    )
+    only = max(e.one + moved for (_, e), moved in zip(ends, moves, strict=True))
+    step = ends[0][1].advance * length // len(ends[0][1].several)
+    extents = Extents(only, several, step).shortest()
     starts = [_between(first, unknowns) for first, _, unknowns in strands]
     low, high = (min(ends) for ends in zip(*starts, strict=True))
-    unknown = Unknown(Either(strands, reach), low, high)
+    unknown = Unknown(Either(strands, extents), low, high)
     gap = max(one.gap, two.gap)
-    return Floating(one.rate, 0, reach, frozenset({(unknown, 1)}), gap, exact=False)
+    unknowns: Unknowns = frozenset({(unknown, 1)})
+    drifts = _drifts(one, two)
+    return Floating(one.rate, 0, extents, unknowns, gap, exact=False, drifts=drifts)
 
 
-def _alternatives(
-    strand: Floating,
-) -> frozenset[tuple[int, Fraction | int, Unknowns]]:
+def _alternatives(strand: Floating) -> frozenset[tuple[int, Extents, Unknowns]]:
     """The strands that it is the hull of, or itself."""
     if not strand.first and len(strand.unknowns) == 1:
         ((unknown, factor),) = strand.unknowns
         name = unknown.name
-        if factor == 1 and isinstance(name, Either) and name.reach == strand.reach:
+        if factor == 1 and isinstance(name, Either) and name.extents == strand.extents:
             return name.strands
-    return frozenset({(strand.first, strand.reach, strand.unknowns)})
+    return frozenset({(strand.first, strand.extents, strand.unknowns)})
 
 
 def _furthest(
-    one: tuple[int, Fraction | int, Unknowns], two: tuple[int, Fraction | int, Unknowns]
+    one: tuple[int, Extents, Unknowns], two: tuple[int, Extents, Unknowns]
 ) -> Any:
-    """From where one begins to where the other ends, the most positions."""
+    """From where one begins to where the other begins, the most positions."""
     first, _, below = one
-    last, reach, above = two
+    last, _, above = two
     # What both are moved by, moves neither against the other.
     difference: dict[Unknown, int] = dict(above)
     for unknown, factor in below:
         difference[unknown] = difference.get(unknown, 0) - factor
     moved = [(unknown, factor) for unknown, factor in difference.items() if factor]
-    return _between(last - first, moved)[1] + reach
+    return _between(last - first, moved)[1]
 
 
 def _merged_windows(
@@ -1116,6 +1374,12 @@ def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
     Borders held in a table beside a periodic strand (mirrored padding) are padding,
     as zeros would be, and do not count.
     """
+    if one.is_unbounded or two.is_unbounded:
+        some = (AxisMap(_known_strands(m.strands)) for m in (one, two))
+        first_known, second_known = some
+        if first_known.is_none or second_known.is_none:
+            return None
+        return False if _is_aligned(first_known, second_known) is False else None
     if one.is_floating or two.is_floating:
         return _is_floating_aligned(one, two)
     local = [_local_strand(m) for m in (one, two)]
@@ -1133,17 +1397,27 @@ def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
     return all(_same_centre(first.window(u), second.window(u)) for u in positions)
 
 
+def _known_strands(strands: tuple[Strand, ...]) -> tuple[Strand, ...]:
+    return tuple(strand for strand in strands if not isinstance(strand, Anywhere))
+
+
 def _is_floating_aligned(one: AxisMap, two: AxisMap) -> bool | None:
     if any(len(m.strands) > 1 or isinstance(m.strands[0], Table) for m in (one, two)):
         return None if one.rates == two.rates else False
-    first, second = _floated(one.strands[0]), _floated(two.strands[0])
+    first, second = (_floated(m.strands[0]) for m in (one, two))  # type: ignore[arg-type]
+    if first.rate is None or second.rate is None:
+        return None
     if first.rate != second.rate:
         return False
+    if first == second:
+        return True
+    if first.drifts is not False or second.drifts is not False:
+        return False if {first.drifts, second.drifts} == {True, False} else None
     if first.unknowns != second.unknowns:
         return None
     a, b = first.standing(), second.standing()
     if a is None or b is None:
-        return True if first == second else None
+        return None
     return _same_centre(a.windows[0], b.windows[0])
 
 
@@ -1179,8 +1453,9 @@ def _all_aligned(flags: Iterable[bool | None]) -> bool | None:
 
 
 def _interleaved(outer: Strand, inner: Strand, count: int) -> AxisMap:
-    if isinstance(outer, Floating) or isinstance(inner, Floating):
-        return constant(*EVERYTHING, exact=False)
+    unplaced = (Floating, Anywhere)
+    if isinstance(outer, unplaced) or isinstance(inner, unplaced):
+        return ANYWHERE
     exact = outer.exact and inner.exact
     sizes = [w[1] - w[0] + 1 for w in inner.windows if w is not None]
     gap: Bound = inner.gap

@@ -245,7 +245,7 @@ def _place(
         place
         for axis in field.axes
         for place in axis.output_axes
-        if not axis.map.is_global or isinstance(shape[place], int)
+        if not axis.map.is_everything or isinstance(shape[place], int)
     }
     # Where all features see everything, it is no matter how many there are.
     held = [axis.output_axis for axis in field.feature_axes]

@@ -42,6 +42,7 @@ class Inference:
         self.graph = graph
         self.trains_batch_norm = trains_batch_norm
         self.worked_out: dict[int, Any] = {}
+        self.disagreements: set[str] = set()
         self._given = dict(shapes or {})
         self._ignored = ignore_recorded
         self._shapes: dict[int, Sequence[Shape]] = {}

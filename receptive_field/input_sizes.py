@@ -25,7 +25,6 @@ from receptive_field.graph.axes import ALL_BOUND, SAME, Relation, ranked, source
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.joins import settled, through
 from receptive_field.graph.sizes import Atom, Size, Symbolic, rounded_down, unknown
-from receptive_field.inference import Inference
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.custom import Rule
 from receptive_field.question import Options, Question, StopPropagation, ask
@@ -406,7 +405,7 @@ def resolutions(
     analyses = [_AxisAnalysis(question, found, axis) for axis in spatial]
     axes = [analysis.result() for analysis in analyses]
     # Where a resize blocks at some sizes, more is known at others.
-    told = _with_sizes(question, {a.axis: a.clearest for a in analyses})
+    told = question.with_sizes({a.axis: a.clearest for a in analyses})
     ((name, tensor),) = (question.outputs or {}).items()
     found = forward(told.scope, told.inference, told.spatial, [tensor])
     axes = [
@@ -425,7 +424,7 @@ class _Seen(NamedTuple):
     """What the analysis finds at one size."""
 
     placement: Placement
-    rates: tuple[Fraction, ...]
+    stride: int | Fraction | None
     is_vague: bool
     """Whether any path is but a bound, or its offset unknown."""
 
@@ -474,7 +473,7 @@ class _AxisAnalysis:
                 placements.append(other)
             elif isinstance(seen, Obstacle):
                 placements.append(seen._replace(can_run=True))
-            elif residue in failed or seen.is_vague:
+            elif residue in failed or seen.placement.aligned is None:
                 nodes = self._blocking(residue, len(whole), smallest)
                 blocking.update(dict.fromkeys(nodes))
                 if residue in failed and not nodes:
@@ -499,7 +498,7 @@ class _AxisAnalysis:
         if size not in self._asked:
             if len(self._asked) >= MOST_ASKED:
                 self._asked.clear()
-            self._asked[size] = _with_sizes(self.question, {self.axis: size})
+            self._asked[size] = self.question.with_sizes({self.axis: size})
         return self._asked[size]
 
     def _outcome(self, size: Size) -> _Outcome:
@@ -516,7 +515,7 @@ class _AxisAnalysis:
         of_all, axis_map = whole.axes[place].map, local.axes[place].map
         placement = Placement(axis_map.aligned, local.padding.tolist()[place])
         is_vague = of_all.is_floating or not of_all.exact
-        return _Seen(placement, axis_map.rates, is_vague)
+        return _Seen(placement, local.stride.tolist()[place], is_vague)
 
     def _obstacle(self, question: Question) -> Obstacle | None:
         """The first node that cannot be run, or whose output has no position left."""
@@ -619,9 +618,14 @@ class _AxisAnalysis:
         failed: dict[int, _Outcome] = {}
         for size in range(large, large + period):
             # Small maps that do not fit may be broadcast; large ones tell.
+            residue = size % period
             obstacle = self._obstacle(self._at(size))
             if obstacle is not None:
-                failed[size % period] = obstacle
+                failed[residue] = obstacle
+            elif _is_vague(whole[residue]):  # It was not found for all sizes alike.
+                found = self._outcome(size)
+                if not _agree(found, whole[residue]):
+                    failed[residue] = found
         waiting = set(range(period)) - set(failed)
         exceptions: dict[int, _Outcome] = {}
         for size in range(smallest, large + period):
@@ -724,18 +728,6 @@ class _AxisAnalysis:
         return _shortest_size(slope, [offset for _, offset in linear])
 
 
-def _with_sizes(question: Question, sizes: Mapping[int, Size]) -> Question:
-    """The question for an input whose axes have these sizes."""
-    scope, inference = question.scope, question.inference
-    shape = list(inference.shape(scope.input) or ())
-    for axis, size in sizes.items():
-        shape[axis] = size
-    given = {scope.input: tuple(shape)}
-    trains = inference.trains_batch_norm
-    changed = Inference(scope.graph, given, scope.carries, trains)
-    return replace(question, inference=changed)
-
-
 def _followed(
     relation: Relation | None, question: Question, axis: int
 ) -> tuple[int | None, AxisMap]:
@@ -767,7 +759,7 @@ def _says_little(relation: Relation | None) -> bool:
     """Whether more could be known of an axis: all of it is needed, or nobody knows
     where."""
     maps = (source(axis)[1] for axis in relation.axes) if relation else ()
-    return any(m.is_floating or (m.is_global and not m.exact) for m in maps)
+    return any(m.is_floating or m.is_unbounded for m in maps)
 
 
 def _better_known(vague: Relation | None, known: Relation | None) -> int | None:
@@ -778,7 +770,7 @@ def _better_known(vague: Relation | None, known: Relation | None) -> int | None:
         (_, before), (_, after) = source(one), source(two)
         if before.is_floating and not after.is_floating:
             return axis
-        if before.is_global and not before.exact and not after.is_global:
+        if before.is_unbounded and not after.is_unbounded:
             return axis
     return None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from receptive_field.analysis import Scope
-from receptive_field.axis_map import EVERYTHING, IDENTITY, NONE, AxisMap, constant
+from receptive_field.axis_map import ANYWHERE, IDENTITY, NONE, AxisMap
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.axes import (
     FULL_BOUND,
@@ -226,7 +226,7 @@ class FeatureLayout(NamedTuple):
         if len(followed) < 2 and standing_axes(relation) <= set(followed):
             return source(relation)[1]
         if self.shape is None:
-            return constant(*EVERYTHING, exact=False)
+            return ANYWHERE
         above = list(map(_all_of, self.shape))
         inner: Size = 1
         for place in reversed(followed):

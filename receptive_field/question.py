@@ -181,6 +181,15 @@ class Question:
         one = self.inference.told({start: (1, *shape[1:])}, self.scope.carries)
         return replace(self, inference=one)
 
+    def with_sizes(self, sizes: Mapping[int, Size]) -> Question:
+        """The same about an input whose axes have these sizes."""
+        start = self.scope.input
+        shape = list(self.inference.shape(start) or ())
+        for axis, size in sizes.items():
+            shape[axis] = size
+        told = self.inference.told({start: tuple(shape)}, self.scope.carries)
+        return replace(self, inference=told)
+
     def answer(self) -> ReceptiveField:
         """The receptive field of the only output, by the backward pass."""
         ((name, output),) = (self.outputs or {}).items()
@@ -336,6 +345,26 @@ class Question:
         field = self._field(name, output, relation, layout)
         return replace(field, global_nodes=global_nodes, local_paths=local)
 
+    def require_aligned(self, field: ReceptiveField) -> None:
+        """Raises an error of a field that is not known to be aligned.
+
+        Raises:
+          MisalignedError: if it is known to be misaligned; see `check_aligned`.
+          GraphError: if it cannot be known.
+        """
+        self.check_aligned(field)
+        if field.aligned is None:
+            unknown = any(axis.input_size is None for axis in field.axes)
+            raise GraphError(
+                f"whether {field.output!r} is aligned "
+                + (
+                    f"depends on the size of {field.input!r}, which is not known. Give "
+                    "input_resolution, or see rf.resolutions for all sizes."
+                    if unknown
+                    else "cannot be known, as positions that an op reads are not."
+                )
+            )
+
     def check_aligned(self, field: ReceptiveField) -> None:
         """Raises the error of a field that is known to be misaligned.
 
@@ -420,6 +449,13 @@ class Question:
                 f"{start}two paths from {self.input!r} to {name!r} meet above an op "
                 "that treats its positions differently, such as an upsampling, and "
                 "do not look at one place for every feature."
+            )
+        shape = self.inference.shape(scope.input) or ()
+        if meeting is None and any(_number(shape[a]) is None for a in self.spatial):
+            return MisalignedError(
+                f"{start}two paths from {self.input!r} to {name!r} are placed by the "
+                "size of the input, and differ at every size. Give an input_resolution "
+                "to be told where they meet."
             )
         if meeting is None:
             return MisalignedError(

@@ -815,7 +815,7 @@ def one_line(field: ReceptiveField) -> str:
 
 def _stride(axis_map: AxisMap) -> int | Fraction | None:
     rates = axis_map.rates
-    if len(rates) != 1 or not rates[0]:
+    if len(rates) != 1 or not rates[0] or axis_map.drifts or axis_map.is_unbounded:
         return None
     (rate,) = rates
     return rate.numerator if rate.denominator == 1 else rate
@@ -824,8 +824,10 @@ def _stride(axis_map: AxisMap) -> int | Fraction | None:
 def _padding(axis_map: AxisMap) -> int | None:
     """Minus the first position of feature 0, if all others follow evenly."""
     strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
-    floating = axis_map.is_floating or len(axis_map.rates) != 1
-    if floating or len(strands) != 1 or len(strands[0].windows) != 1:
+    unplaced = axis_map.is_floating or axis_map.is_unbounded
+    if unplaced or len(axis_map.rates) != 1:
+        return None
+    if len(strands) != 1 or len(strands[0].windows) != 1:
         return None
     (window,) = strands[0].windows
     if window is None or not all(map(_is_integer, window)):

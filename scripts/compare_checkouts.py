@@ -43,7 +43,7 @@ def write_graphs(folder: Path, count: int) -> None:
         if not path.exists():
             graph, question = make()
             (folder / f"{name}.pb").write_bytes(graph)
-            _write(path, question)
+            write_whole(path, question)
 
 
 def _applications() -> Iterator[tuple[str, Any]]:
@@ -111,7 +111,7 @@ def answer(checkout: Path, folder: Path, into: Path) -> None:
         if not (into / asked.name).exists():
             question = json.loads(asked.read_text())
             found = dict(_answers(rf, asked.with_suffix(".pb"), question))
-            _write(into / asked.name, found)
+            write_whole(into / asked.name, found)
 
 
 def _answers(rf: Any, graph: Path, question: Any) -> Iterator[tuple[str, Any]]:
@@ -152,7 +152,7 @@ def _regions(field: Any) -> Any:
     return found
 
 
-def _write(path: Path, value: Any) -> None:
+def write_whole(path: Path, value: Any) -> None:
     """As a whole, or not at all."""
     half = path.with_suffix(".half")
     half.write_text(json.dumps(value))
@@ -185,7 +185,7 @@ def _print(found: list[tuple[str, str, str, Any, Any]], most: int) -> None:
     print(f"{len(found)} differences in {len(by_graph)} graphs: {dict(kinds)}")
 
 
-def _contents(checkout: Path) -> str:
+def contents(checkout: Path) -> str:
     """A name for the package of a checkout."""
     found = hashlib.sha256()
     for path in sorted((checkout / "receptive_field").rglob("*.py")):
@@ -210,7 +210,7 @@ def main() -> int:
     write_graphs(graphs, given.networks)
     answers = []
     for checkout in (given.before.resolve(), ROOT):
-        into = given.folder / _contents(checkout)
+        into = given.folder / contents(checkout)
         command = [sys.executable, __file__, str(checkout), "--answer", str(into)]
         command += ["--folder", str(given.folder)]
         subprocess.run(command, check=True)

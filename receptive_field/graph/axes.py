@@ -16,19 +16,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
 from receptive_field.axis_map import (
-    EVERYTHING,
+    ANYWHERE,
     GLOBAL,
+    GLOBAL_BOUND,
     IDENTITY,
     AxisMap,
     constant,
     quotient,
     remainder,
+    shift,
 )
-from receptive_field.graph.sizes import Size, divides, product
+from receptive_field.graph.sizes import Size, Symbolic, divides, product
 
 MOST_THREADS = 8
 """Paths that reach one axis in so many different ways are replaced by a bound."""
@@ -113,7 +116,7 @@ ALL = Relation((), "all")
 """Everything matters, whatever the rank."""
 
 ALL_BOUND = Relation((), "all, as a bound")
-"""The same, because nothing better is known."""
+"""Anything may matter, as nothing is known."""
 
 
 def follow(axis: int, axis_map: AxisMap = IDENTITY) -> Axis:
@@ -128,6 +131,23 @@ def _followed(axis: int, axis_map: AxisMap, unchanged: bool) -> Axis:
     return (Thread((Factor(None, Slot(axis), axis_map),)),)
 
 
+def moved(axis_map: AxisMap, offset: Size) -> AxisMap:
+    """The map to positions that lie ``offset`` further on.
+
+    Where that is a sum of unknown sizes, maps that are moved by the same ones can be
+    compared.
+    """
+    if isinstance(offset, int):
+        return axis_map.then(shift(offset)) if offset else axis_map
+    terms = dict(offset.terms) if isinstance(offset, Symbolic) else {}
+    known = terms.pop((), Fraction(0))
+    if not terms or any(f.denominator > 1 for f in (known, *terms.values())):
+        return axis_map.with_unknown_offset(offset)
+    for sizes, factor in terms.items():
+        axis_map = axis_map.with_unknown_offset(sizes, factor=int(factor))
+    return moved(axis_map, int(known))
+
+
 def merge(*factors: Factor) -> Axis:
     """An axis of B that is the merge of factors, outermost first."""
     return (Thread(factors),)
@@ -138,23 +158,31 @@ def fixed(first: float, last: float, exact: bool = True) -> Axis:
     return (Thread((Factor(None, None, constant(first, last, exact)),)),)
 
 
-FULL = fixed(*EVERYTHING)
+def _of_all(axis_map: AxisMap) -> Axis:
+    return (Thread((Factor(None, None, axis_map),)),)
+
+
+FULL = _of_all(GLOBAL)
 """The whole of an axis."""
 
-FULL_BOUND = fixed(*EVERYTHING, exact=False)
-"""The whole of an axis, because nothing better is known."""
+FULL_BOUND = _of_all(ANYWHERE)
+"""What of an axis is needed is not known: the whole, as a bound."""
 
 
-def whole(axes: Iterable[int], exact: bool = True) -> Axis:
-    """The whole of an axis of B, for which axes of A stand nevertheless."""
-    return _whole(frozenset(axes), exact)
+def whole(axes: Iterable[int], axis_map: AxisMap = GLOBAL) -> Axis:
+    """The whole of an axis of B, for which axes of A stand nevertheless.
+
+    Args:
+      axes: the axes of A.
+      axis_map: a map to everything: known to be needed, or because nothing is known.
+    """
+    return _whole(frozenset(axes), axis_map)
 
 
 @lru_cache(maxsize=256)
-def _whole(axes: frozenset[int], exact: bool) -> Axis:
-    everything = constant(*EVERYTHING, exact)
-    threads = (Thread((Factor(None, Slot(a), everything),)) for a in sorted(axes))
-    return tuple(threads) or (FULL if exact else FULL_BOUND)
+def _whole(axes: frozenset[int], axis_map: AxisMap) -> Axis:
+    threads = (Thread((Factor(None, Slot(a), axis_map),)) for a in sorted(axes))
+    return tuple(threads) or (FULL if axis_map == GLOBAL else _of_all(axis_map))
 
 
 def local(maps: Iterable[AxisMap | None]) -> Relation:
@@ -278,10 +306,10 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
         ((_, slot, axis_map, via),) = axis[0].factors
         if slot is None:
             # Where the way to B is a bound, so is the dependency on this position.
-            certain = axis_map.is_global or all(map(is_exact, upper))
+            certain = axis_map.is_everything or all(map(is_exact, upper))
             return axis if certain else _bounds(axis)
-        if axis_map.is_global:
-            return whole(standing_axes(upper[slot.axis]), axis_map.exact)
+        if axis_map.is_everything:
+            return _whole_through(upper, axis)
         if slot.inner == 1 and slot.size is None and via is IDENTITY:
             above = upper[slot.axis]
             if axis_map is IDENTITY:
@@ -291,11 +319,34 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
                 return (thread,) if thread.factors else ()
             return _distinct(_mapped(thread, axis_map) for thread in above)
     elif any(map(_is_everything, axis)):
-        places = (standing_axes(upper[place]) for place in standing_axes(axis))
-        return whole(itertools.chain.from_iterable(places), is_exact(axis))
+        return _whole_through(upper, axis)
     return _distinct(
         itertools.chain.from_iterable(_thread_through(upper, t) for t in axis)
     )
+
+
+def _whole_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
+    """The same of an axis of which all is needed, or may be."""
+    places = standing_axes(axis)
+    standing = itertools.chain.from_iterable(standing_axes(upper[p]) for p in places)
+    seen = _everything(axis)
+    if not seen.is_global and any(_mixes(upper[place]) for place in places):
+        seen = GLOBAL_BOUND
+    return whole(standing, seen)
+
+
+def _everything(axis: Axis) -> AxisMap:
+    """Of several ways to see all, or perhaps all, the one that is known best."""
+    threads = list(filter(_is_everything, axis))
+    maps = [factor.map for thread in threads for factor in thread.factors]
+    mixed = [m for m in (*maps, *(t.tail for t in threads)) if m.is_global]
+    if not mixed:
+        return ANYWHERE
+    return GLOBAL if any(axis_map.exact for axis_map in mixed) else GLOBAL_BOUND
+
+
+def _mixes(axis: Axis) -> bool:
+    return _everything(axis).is_global
 
 
 def is_exact(axis: Axis) -> bool:
@@ -347,7 +398,7 @@ def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
 
 
 def _single(slot: Slot | None, axis_map: AxisMap, via: AxisMap = IDENTITY) -> Thread:
-    if axis_map.is_global:  # What needs the whole axis follows nothing.
+    if axis_map.is_everything:  # What needs the whole axis follows nothing.
         return Thread((Factor(None, slot and Slot(slot.axis), axis_map),))
     return Thread((Factor(None, slot, axis_map, via),))
 
@@ -419,11 +470,11 @@ def _split(factor: Factor, inner: Size) -> tuple[Factor, Factor]:
             outer = Slot(slot.axis, slot.inner * inner, rest)
             low = Slot(slot.axis, slot.inner, inner)
             return Factor(outer_size, outer, IDENTITY), Factor(inner, low, IDENTITY)
-    if axis_map.is_global:
+    if axis_map.is_everything:
         return factor._replace(size=outer_size), factor._replace(size=inner)
     if not isinstance(inner, int) or inner > LARGEST_PERIOD:
         place = slot and Slot(slot.axis)
-        return Factor(outer_size, place, _bound()), Factor(inner, place, _bound())
+        return Factor(outer_size, place, ANYWHERE), Factor(inner, place, ANYWHERE)
     before = via.then(axis_map)
     return (
         Factor(outer_size, slot, quotient(inner), before),
@@ -431,15 +482,11 @@ def _split(factor: Factor, inner: Size) -> tuple[Factor, Factor]:
     )
 
 
-def _bound() -> AxisMap:
-    return constant(*EVERYTHING, exact=False)
-
-
 def _unknown_part(size: Size | None, thread: Thread) -> list[Thread]:
     """A part that cannot be told of an axis that follows so."""
     places = map(Slot, sorted(standing_axes((thread,))))
-    found = [Thread((Factor(size, place, _bound()),)) for place in places]
-    return found or [Thread((Factor(size, None, _bound()),))]
+    found = [Thread((Factor(size, place, ANYWHERE),)) for place in places]
+    return found or [Thread((Factor(size, None, ANYWHERE),))]
 
 
 def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
@@ -455,7 +502,7 @@ def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
         if part.tail is not IDENTITY or (index and outermost.size is None):
             first = min(standing_axes((part,)), default=None)
             place = None if first is None else Slot(first)
-            outermost, inner = Factor(size, place, _bound()), []
+            outermost, inner = Factor(size, place, ANYWHERE), []
         factors += [outermost, *inner]
     return _simplified(tuple(factors))
 
@@ -501,7 +548,7 @@ def _fused_pair(outer: Factor, inner: Factor, always: bool = False) -> Factor | 
     count = inner.size
     if len(axes) > 1 or not isinstance(count, int):
         return None
-    if inner.map.is_global:  # All of an inner part are as many as it has.
+    if inner.map.is_everything:  # All of an inner part are as many as it has.
         inner = Factor(count, None, constant(0, count - 1, inner.map.exact))
     total = None if outer.size is None else outer.size * count
     slot = Slot(axes.pop()) if axes else None
@@ -568,14 +615,14 @@ def source(axis: Axis) -> tuple[int | None, AxisMap]:
         (factor, *rest) = thread.factors
         axis_map = None if rest else _whole_map(factor)
         if axis_map is None:
-            return None, _bound()
-        if axis_map.is_global:
+            return None, ANYWHERE
+        if axis_map.is_everything:
             return None, axis_map
         if factor.slot is not None:
             followed.add(factor.slot.axis)
         found = axis_map if found is None else found | axis_map
     if len(followed) > 1 or found is None:
-        return None, _bound()
+        return None, ANYWHERE
     return (followed.pop() if followed else None), found
 
 
@@ -618,7 +665,7 @@ def united(one: Relation, two: Relation) -> Relation:
 
 def _unmarked(axis: Axis) -> Axis:
     """What is seen of an axis, whatever stands for it."""
-    return whole((), is_exact(axis)) if any(map(_is_everything, axis)) else axis
+    return whole((), _everything(axis)) if any(map(_is_everything, axis)) else axis
 
 
 def _has_empty(relation: Relation) -> bool:
@@ -649,17 +696,16 @@ def _axis_united(one: Axis, two: Axis) -> Axis:
             threads.append(thread)
     all_of_it = [t for t in threads if _is_everything(t)]
     if all_of_it and (len(threads) > 1 or len(threads[0].factors) > 1):
-        exact = any(is_exact((thread,)) for thread in all_of_it)
-        return whole(standing_axes(tuple(threads)), exact)
+        return whole(standing_axes(tuple(threads)), _everything(tuple(all_of_it)))
     if len(threads) > MOST_THREADS:
-        return whole(standing_axes(tuple(threads)), exact=False)
+        return whole(standing_axes(tuple(threads)), ANYWHERE)
     return tuple(threads)
 
 
 def _is_everything(thread: Thread) -> bool:
-    if len(thread.factors) == 1 and thread.factors[0].map.is_global:
+    if len(thread.factors) == 1 and thread.factors[0].map.is_everything:
         return True
-    return thread.tail.is_global
+    return thread.tail.is_everything
 
 
 def widened(before: Relation, after: Relation) -> Relation:
@@ -668,22 +714,28 @@ def widened(before: Relation, after: Relation) -> Relation:
     if not rank:
         return ALL_BOUND
     pairs = zip(ranked(before, rank).axes, ranked(after, rank).axes, strict=True)
-    axes = (
-        two
-        if one == two or any(map(_is_everything, two))
-        else whole(standing_axes(two), exact=False)
-        for one, two in pairs
-    )
+    axes = (_widened(one, two) for one, two in pairs)
     return Relation(tuple(axes), "", after.parts, None, after.several, after.channels)
 
 
+def _widened(before: Axis, after: Axis) -> Axis:
+    if before == after or (_mixes(after) and not _mixes(before)):
+        return after
+    if any(map(_is_everything, before)):
+        return before
+    return whole(standing_axes(after), ANYWHERE)
+
+
 def needs_everything(relation: Relation, axis: int) -> bool:
-    """Whether all of an axis of B is needed."""
-    if relation is SAME:
-        return False
+    """Whether all of an axis of B is needed, or may be."""
     if not relation.axes:
         return relation is ALL or relation is ALL_BOUND
     return any(map(_is_everything, relation.axes[axis]))
+
+
+def mixes(relation: Relation, axis: int) -> bool:
+    """Whether all of an axis of B is known to be needed, though perhaps not exactly."""
+    return _mixes(relation.axes[axis]) if relation.axes else relation is ALL
 
 
 def _thread_united(one: Thread, two: Thread) -> Thread | None:
@@ -727,6 +779,7 @@ __all__ = [
     "full",
     "local",
     "merge",
+    "moved",
     "part",
     "source",
     "standing_axes",

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from receptive_field.axis_map import (
     EVERYTHING,
     IDENTITY,
+    Anywhere,
     AxisMap,
     Floating,
     Periodic,
@@ -419,7 +420,7 @@ def image(seen: Mask, axis_map: AxisMap, size: int) -> Mask | None:
     """
     found = np.zeros((*seen.shape[:-1], size), dtype=bool)
     for strand in axis_map.strands:
-        if isinstance(strand, Floating) or strand.windows == (EVERYTHING,):
+        if isinstance(strand, (Anywhere, Floating)) or strand.windows == (EVERYTHING,):
             found |= seen.any(axis=-1, keepdims=True)
         elif not _add_strand(seen, strand, found):
             return None
@@ -525,9 +526,10 @@ def _joint_image(
 def _single_targets(axis_map: AxisMap, count: int, size: int) -> NDArray[Any] | None:
     """The only position that each position needs, -1 for none; None if some need
     more."""
-    if len(axis_map.strands) != 1 or isinstance(axis_map.strands[0], Floating):
+    (strand, *more) = axis_map.strands
+    if more or isinstance(strand, (Anywhere, Floating)):
         return None
-    firsts, lasts = _ends(axis_map.strands[0], count, size, 1)
+    firsts, lasts = _ends(strand, count, size, 1)
     if (lasts > firsts).any():
         return None
     return np.where(lasts == firsts, firsts, -1)

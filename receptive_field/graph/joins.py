@@ -17,7 +17,7 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from receptive_field.axis_map import piecewise
+from receptive_field.axis_map import EVERYTHING, piecewise
 from receptive_field.graph import axes
 from receptive_field.graph.axes import (
     ALL,
@@ -26,6 +26,7 @@ from receptive_field.graph.axes import (
     SAME,
     Axis,
     Relation,
+    fixed,
     follow,
     ranked,
     source,
@@ -129,7 +130,8 @@ def _needed(upper: Relation, axis: int, total: int) -> tuple[float, float]:
 def _is_elsewhere(followed: Axis, axis: int) -> bool:
     """Whether an axis follows other axes than this one, or is needed whole."""
     return all(
-        factor.map.is_global or (factor.slot is not None and factor.slot.axis != axis)
+        factor.map.is_everything
+        or (factor.slot is not None and factor.slot.axis != axis)
         for thread in followed
         for factor in thread.factors
     )
@@ -201,13 +203,13 @@ def settled(paths: Paths) -> Relation | None:
     return closed
 
 
-def needs_everything(paths: Paths, axis: int) -> bool:
-    """`axes.needs_everything`, of any part of what is joined."""
+def mixes(paths: Paths, axis: int) -> bool:
+    """`axes.mixes`, of any part of what is joined."""
     if isinstance(paths, Relation):
-        return axes.needs_everything(paths, axis)
+        return axes.mixes(paths, axis)
     parts = (part.relation for join in paths.joins for part in join.parts)
     closed = () if paths.closed is None else (paths.closed,)
-    return any(needs_everything(p, axis) for p in (*closed, *parts))
+    return any(mixes(p, axis) for p in (*closed, *parts))
 
 
 def widened(before: Paths, after: Paths) -> Paths:
@@ -279,16 +281,20 @@ def _pieced(column: Sequence[tuple[range, Axis]], join: Join) -> Axis | None:
     pieces = []
     for place, axis in column:
         followed, axis_map = source(axis)
-        if followed not in (None, join.axis) or axis_map.is_floating:
+        unplaced = axis_map.is_floating or axis_map.is_unbounded
+        if followed not in (None, join.axis) or unplaced:
             return None
         pieces.append((place, axis_map))
-    return follow(join.axis, piecewise(pieces, join.total))
+    found = piecewise(pieces, join.total)
+    if found.is_constant and not any(source(axis)[0] is not None for _, axis in column):
+        return fixed(*found.window(0) or EVERYTHING, exact=found.exact)
+    return follow(join.axis, found)
 
 
 __all__ = [
     "Paths",
     "gathered",
-    "needs_everything",
+    "mixes",
     "settled",
     "through",
     "united",

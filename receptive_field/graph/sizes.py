@@ -273,6 +273,140 @@ def remainder_of(size: Symbolic, modulus: int) -> tuple[Hashable, int]:
     return frozenset(terms.items()), int(known) % modulus
 
 
+def bounds(size: Size) -> tuple[Fraction, Fraction] | None:
+    """Between what a size lies whatever the unknown ones are; None if without bounds.
+
+    >>> n = unknown("n")
+    >>> bounds(n - rounded_down(n * Fraction(1, 2)) * 2)
+    (Fraction(0, 1), Fraction(1, 1))
+    """
+    low, high, rest = _unrounded(size)
+    return None if rest else (low, high)
+
+
+def can_agree(one: Size, two: Size) -> bool | None:
+    """Whether two sizes are equal: at all sizes, at none (but perhaps a few), or, None,
+    at some of them, as far as can be told.
+
+    >>> n = unknown("n")
+    >>> can_agree(n, rounded_down(n * Fraction(1, 2)) * 2) is None
+    True
+    >>> can_agree(ceiling_division(n, 4), ceiling_division(n, 8))
+    False
+    """
+    if one == two:
+        return True
+    low, high, rest = _unrounded(one - two)
+    if not rest:
+        return None if low <= 0 <= high and low < high else low == high == 0
+    if len(rest) == 1 and all(len(monomial) == 1 for monomial in rest):
+        return False
+    return None
+
+
+def in_words(size: Size) -> str:
+    """A size as a function of the only unknown one, n.
+
+    >>> in_words(ceiling_division(ceiling_division(unknown("x[1]"), 2), 2))
+    'ceil(n / 4)'
+    """
+    if not isinstance(size, Symbolic) or "quotient" in str(size):
+        return str(size)
+    length, slope = _period_and_slope(size)
+    parts = slope.denominator
+    at_zero = _at(size, 0)
+    for shift in range(parts * at_zero, parts * (at_zero + 1)):
+        if all(
+            (n * slope.numerator + shift) // parts == _at(size, n)
+            for n in range(length)
+        ):
+            times = "n" if slope.numerator == 1 else f"{slope.numerator} * n"
+            if shift == parts - 1 > 0:
+                return f"ceil({times} / {parts})"
+            moved = (
+                f"{times} {'+' if shift > 0 else '-'} {abs(shift)}" if shift else times
+            )
+            return f"floor(({moved}) / {parts})" if parts > 1 else moved
+    return str(size)
+
+
+def _at(size: Size, number: int) -> int:
+    """A size where all unknown ones are this number."""
+    whole = Fraction(0)
+    for monomial, factor in _terms(size).items():
+        for atom in monomial:
+            inner = atom.operands
+            factor *= _at(inner[0], number) if inner else number
+        whole += factor
+    return math.floor(whole)
+
+
+def period(size: Size) -> int:
+    """By how much unknown sizes have to grow so that this one grows evenly.
+
+    >>> period(ceiling_division(ceiling_division(unknown("n"), 2), 3))
+    6
+    """
+    return _period_and_slope(size)[0] if isinstance(size, Symbolic) else 1
+
+
+def _period_and_slope(size: Size) -> tuple[int, Fraction]:
+    """The period, and the slope for all unknown sizes together."""
+    whole, slope = 1, Fraction(0)
+    for monomial, factor in _terms(size).items():
+        if len(monomial) != 1:
+            continue
+        (atom,) = monomial
+        if atom.kind == "floor" and atom.operands:
+            inner, steep = _period_and_slope(atom.operands[0])
+            inner *= (steep * inner).denominator
+        else:
+            inner, steep = 1, Fraction(not atom.operands)
+        whole, slope = math.lcm(whole, inner), slope + factor * steep
+    return whole, slope
+
+
+def limit_of_ratio(size: Size, by: Size) -> Fraction | None:
+    """What ``size / by`` comes to for large sizes; None if it is not one number.
+
+    >>> n = unknown("n")
+    >>> limit_of_ratio(ceiling_division(n, 4), ceiling_division(n, 2))
+    Fraction(1, 2)
+    """
+    _, _, one = _unrounded(size)
+    _, _, two = _unrounded(by)
+    ratios = {factor / two[m] for m, factor in one.items() if m in two}
+    return ratios.pop() if one.keys() == two.keys() and len(ratios) == 1 else None
+
+
+def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]]:
+    """A size as between two numbers, and a sum of unknown sizes that are not rounded.
+
+    What was rounded last is undone first, so that it cancels with what it was made of.
+    """
+    low = high = Fraction(0)
+    terms = dict(_terms(size))
+    while True:
+        rounded = [m for m in terms if len(m) == 1 and m[0].kind == "floor"]
+        if not rounded:
+            break
+        monomial = max(rounded, key=lambda m: m[0].serial)
+        factor = terms.pop(monomial)
+        operand = _terms(monomial[0].operands[0])
+        # Of an integer divided by d, at most (d - 1) / d is cut off.
+        parts = math.lcm(*(f.denominator for f in operand.values()))
+        cut = factor * Fraction(parts - 1, parts)
+        if cut > 0:
+            low -= cut
+        else:
+            high -= cut
+        for one, times in operand.items():
+            terms[one] = terms.get(one, Fraction(0)) + factor * times
+        terms = {m: f for m, f in terms.items() if f}
+    known = terms.pop((), Fraction(0))
+    return low + known, high + known, terms
+
+
 def product(sizes: Any) -> Size:
     """The product of sizes; 1 for none."""
     result: Size = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from receptive_field.axis_map import ANYWHERE, GLOBAL, AxisMap
 from receptive_field.graph.axes import FULL_BOUND, Relation, follow, whole
 from receptive_field.ops.registry import (
     Call,
@@ -16,7 +17,9 @@ from receptive_field.ops.registry import (
 )
 
 
-def _along(axes: Sequence[int], exact: bool = True) -> Callable[[Call, int], Relations]:
+def _along(
+    axes: Sequence[int], seen: AxisMap = GLOBAL
+) -> Callable[[Call, int], Relations]:
     """All of some axes of the first input, which otherwise follows itself."""
 
     def relations(call: Call, output: int) -> Relations:
@@ -29,7 +32,7 @@ def _along(axes: Sequence[int], exact: bool = True) -> Callable[[Call, int], Rel
             if not -len(shape) <= axis < len(shape):
                 call.fail(f"needs an axis {axis} of an input of rank {len(shape)}")
             place = axis % len(shape)
-            kept[place] = whole([place], exact)
+            kept[place] = whole([place], seen)
         return [Relation(tuple(kept)), *rest]
 
     return relations
@@ -51,14 +54,14 @@ def _warped_shape(call: Call) -> Sequence[Shape]:
 # A warp may take its pixels from anywhere.
 register(
     "ImageProjectiveTransformV2 ImageProjectiveTransformV3",
-    Op(_along([1, 2], exact=False), _warped_shape),
+    Op(_along([1, 2], ANYWHERE), _warped_shape),
 )
 
 
 def _cropped(call: Call, output: int) -> Relations:
     """A crop may come from any image, and from anywhere in it."""
     call.known_shape(0, 4)
-    sides = (whole([axis], exact=False) for axis in (1, 2))
+    sides = (whole([axis], ANYWHERE) for axis in (1, 2))
     image = Relation((FULL_BOUND, *sides, follow(3)))
     return [image, *(call.all_of(i, exact=False) for i in range(1, len(call)))]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 from receptive_field.arrays import np
 from receptive_field.axis_map import (
-    EVERYTHING,
+    ANYWHERE,
     IDENTITY,
     AxisMap,
     constant,
@@ -27,6 +27,7 @@ from receptive_field.graph.axes import (
     fixed,
     follow,
     local,
+    moved,
     whole,
 )
 from receptive_field.graph.sizes import Size, divides, product
@@ -91,7 +92,7 @@ def _gather(call: Call, output: int) -> Relations:
 def _picked(call: Call, axis: int, places: Sequence[Size], size: Size) -> Axis:
     """How the gathered axis follows the axis (or axes) of the indices."""
     values = call.integers(1)
-    anywhere = whole(range(axis, axis + len(places)), exact=False)
+    anywhere = whole(range(axis, axis + len(places)), ANYWHERE)
     if values is None or not values or len(values) > LARGEST_TABLE:
         return anywhere
     positions = [size + v if isinstance(v, int) and v < 0 else v for v in values]
@@ -193,9 +194,15 @@ def _split(call: Call, output: int) -> Relations:
         relations[data] = call.all_of(data, exact=False)
     else:
         offset = None if sizes is None else sum(sizes[:output], start=0)
-        unknown = IDENTITY.with_unknown_offset(call.unknown_offset(axis, output))
-        moved = shift(offset) if isinstance(offset, int) else unknown
-        relations[data] = _maps(len(shape), {axis: moved})
+        if offset is None:
+            place = call.unknown_offset(axis, output)
+            relations[data] = _maps(
+                len(shape), {axis: IDENTITY.with_unknown_offset(place)}
+            )
+        else:
+            begun = shift(offset) if isinstance(offset, int) else None
+            begun = begun or moved(IDENTITY, offset)
+            relations[data] = _maps(len(shape), {axis: begun})
     return relations
 
 
@@ -270,7 +277,7 @@ def _tile(call: Call, output: int) -> Relations:
         elif isinstance(size, int) and size <= LARGEST_TABLE:
             axes.append(follow(axis, remainder(size)))
         else:
-            axes.append(whole([axis], exact=False))
+            axes.append(whole([axis], ANYWHERE))
     return [Relation(tuple(axes)), None]
 
 
@@ -317,18 +324,12 @@ register("BroadcastTo", Op(_broadcast_to, _broadcast_shape, _broadcast_value))
 # --- Reverse and roll ----------------------------------------------------------------
 
 
-def _flip(size: Size, unknown: Hashable) -> AxisMap:
-    if isinstance(size, int):
-        return sampling(size - 1, -1)
-    return sampling(0, -1).with_unknown_offset(unknown)
-
-
 def _reverse(call: Call, output: int) -> Relations:
     shape, axes = call.shape(0), call.integers(1)
     if shape is None or axes is None:
         return [call.all_of(0, exact=False), None]
     flipped = {call.axis(axis, len(shape)) for axis in axes}
-    changed = {axis: _flip(shape[axis], call.unknown_offset(axis)) for axis in flipped}
+    changed = {axis: moved(sampling(-1, -1), shape[axis]) for axis in flipped}
     return [_maps(len(shape), dict(changed)), None]
 
 
@@ -350,8 +351,10 @@ def _roll(call: Call, output: int) -> Relations:
 
 
 def _rolled(size: Size, offset: Size) -> AxisMap | None:
-    if not isinstance(size, int) or not isinstance(offset, int):
-        return constant(*EVERYTHING, exact=False)
+    if not isinstance(offset, int):
+        return ANYWHERE
+    if not isinstance(size, int):  # Some positions see the other end.
+        return shift(-offset).beside_anything()
     if size == 0 or offset % size == 0:
         return IDENTITY
     return positions_map([(u - offset) % size for u in range(size)])
@@ -415,7 +418,7 @@ def _gather_nd(call: Call, output: int) -> Relations:
         return [call.all_of(0, exact=False), call.all_of(1)]
     picked = batch + depth
     kept = len(indices) - 1 - picked
-    anywhere = whole(range(batch, len(indices) - 1), exact=False)
+    anywhere = whole(range(batch, len(indices) - 1), ANYWHERE)
     axes = [
         follow(axis)
         if axis < batch

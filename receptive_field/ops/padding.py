@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from receptive_field.arrays import np
 from receptive_field.axis_map import (
+    ANYWHERE,
     IDENTITY,
     AxisMap,
     sampling,
@@ -20,6 +21,7 @@ from receptive_field.graph.axes import (
     fixed,
     follow,
     local,
+    moved,
     whole,
 )
 from receptive_field.graph.sizes import Size, ceiling_division
@@ -135,13 +137,15 @@ def _piece_axis(call: Call, piece: Piece, place: int, axis: int) -> Axis:
     if not piece.kept:
         return fixed(start, start) if isinstance(start, int) else FULL_BOUND
     if step is None:
-        return whole([axis], exact=False)
+        return whole([axis], ANYWHERE)
     if isinstance(start, int):
         # A crop at the end moves nothing, but it is not the identity.
         is_all = (start, step, piece.count) == (0, 1, call.known_shape(0)[place])
         return follow(axis, IDENTITY if is_all else sampling(start, step))
-    moved = sampling(0, step).with_unknown_offset(call.unknown_offset(place))
-    return follow(axis, moved)
+    if start is None:
+        unknown = sampling(0, step).with_unknown_offset(call.unknown_offset(place))
+        return follow(axis, unknown)
+    return follow(axis, moved(sampling(0, step), start))
 
 
 def _slice_relation(call: Call, pieces: list[Piece]) -> Relation:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from receptive_field.arrays import np
-from receptive_field.axis_map import IDENTITY, AxisMap, constant, one_sided
+from receptive_field.axis_map import (
+    GLOBAL,
+    GLOBAL_BOUND,
+    IDENTITY,
+    AxisMap,
+    constant,
+    one_sided,
+)
 from receptive_field.graph.axes import FULL, Axis, Relation, follow, local, whole
 from receptive_field.graph.sizes import Size, product
 from receptive_field.ops.elementwise import broadcast, broadcast_axes
@@ -259,7 +266,7 @@ register(
 # --- Along the last axes -------------------------------------------------------------
 
 
-def _along_last(count: int, exact: bool = True) -> Callable[[Call, int], Relations]:
+def _along_last(count: int, seen: AxisMap = GLOBAL) -> Callable[[Call, int], Relations]:
     def relations(call: Call, output: int) -> Relations:
         rest = [None] * (len(call) - 1)
         shape = call.shape(0)
@@ -268,7 +275,7 @@ def _along_last(count: int, exact: bool = True) -> Callable[[Call, int], Relatio
         if len(shape) < count:
             call.fail(f"needs {count} axes, its input has {len(shape)}")
         first = len(shape) - count
-        last = (whole([axis], exact) for axis in range(first, len(shape)))
+        last = (whole([axis], seen) for axis in range(first, len(shape)))
         return [Relation((*map(follow, range(first)), *last)), *rest]
 
     return relations
@@ -282,7 +289,7 @@ register("FFT2D IFFT2D", Op(_along_last(2), first_shape))
 register("FFT3D IFFT3D", Op(_along_last(3), first_shape))
 register("MatrixInverse MatrixExponential", Op(_along_last(2), first_shape))
 # Only a part of the matrix goes into each row.
-register("Cholesky", Op(_along_last(2, exact=False), first_shape))
+register("Cholesky", Op(_along_last(2, GLOBAL_BOUND), first_shape))
 
 
 def _spectrum(count: int, real: bool) -> Callable[[Call, int], Relations]:
@@ -313,7 +320,7 @@ def _start(axis: int, size: Size, read: Size | None) -> Axis:
     """An axis of which so many positions are read, from the first one on."""
     if isinstance(read, int) and isinstance(size, int):
         return whole([axis]) if read >= size else follow(axis, constant(0, read - 1))
-    return whole([axis], exact=read == size)
+    return whole([axis], GLOBAL if read == size else GLOBAL_BOUND)
 
 
 def _spectrum_shape(count: int, real: bool) -> Callable[[Call], Sequence[Shape]]:

@@ -16,7 +16,7 @@ from receptive_field.arrays import np
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.axes import ALL, ALL_BOUND, SAME, Relation
 from receptive_field.graph.graph import Graph, Node, Tensor
-from receptive_field.graph.sizes import Size, Symbolic, unknown
+from receptive_field.graph.sizes import Size, Symbolic, can_agree, in_words, unknown
 
 Shape = tuple[Size, ...] | None
 """The sizes of a tensor; None if not even its rank is known."""
@@ -56,6 +56,10 @@ class Knowledge(Protocol):
     @property
     def worked_out(self) -> dict[int, Any]:
         """What a rule keeps for the next question about the same node, by index."""
+
+    @property
+    def disagreements(self) -> set[str]:
+        """Names of nodes where sizes meet that are equal at some sizes only."""
 
 
 class Call:
@@ -256,6 +260,23 @@ class Call:
             kept[self.node.index] = work()
         found: T = kept[self.node.index]
         return found
+
+    def meet(self, sizes: Sequence[Size]) -> None:
+        """Takes note of sizes that must be equal.
+
+        Raises:
+          GraphError: if they are not, but perhaps for a few sizes of the input.
+        """
+        for size in sizes[1:]:
+            agree = can_agree(sizes[0], size)
+            if agree is None:
+                self.knowledge.disagreements.add(self.node.name)
+            elif not agree:
+                one, two = map(in_words, (sizes[0], size))
+                self.fail(
+                    f"does not fit: of an input of n positions, maps of {one} and of "
+                    f"{two} positions meet, which are not equal at any large n"
+                )
 
     def unknown_size(self, axis: int, number: int = 0) -> Symbolic:
         """A size of an output of which nothing is known."""

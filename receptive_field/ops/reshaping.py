@@ -9,6 +9,7 @@ from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.axis_map import (
+    ANYWHERE,
     IDENTITY,
     AxisMap,
     convolution,
@@ -29,6 +30,7 @@ from receptive_field.graph.axes import (
     follow,
     local,
     merge,
+    moved,
     part,
     whole,
 )
@@ -74,7 +76,7 @@ def _regrouped(
 ) -> list[Axis]:
     """The axes in the middle, taken apart into their common factors from the end."""
     axes: list[Axis] = []
-    unknown = [whole(range(start, start + len(above)), exact=False)] * len(below)
+    unknown = [whole(range(start, start + len(above)), ANYWHERE)] * len(below)
     position = len(above) - 1
     inner: Size = 1  # What is used up of the axis above.
     for size in reversed(below):
@@ -310,9 +312,11 @@ class _Join:
                 offset = None
                 continue
             whole = shift(-offset) if isinstance(offset, int) and offset else IDENTITY
-            if not isinstance(offset, int):
+            if offset is None:
                 unknown = call.unknown_offset(axis, number)
                 whole = IDENTITY.with_unknown_offset(unknown)
+            elif not isinstance(offset, int):
+                whole = moved(IDENTITY, -1 * offset)
             piece = None
             if several:
                 total = (joined or shape)[axis]

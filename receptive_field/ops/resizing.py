@@ -16,15 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from receptive_field.arrays import np
 from receptive_field.axis_map import (
+    ANYWHERE,
     IDENTITY,
     INFINITY,
     AxisMap,
+    Drift,
+    Extents,
     constant,
     periodic,
     table,
 )
 from receptive_field.graph.axes import LARGEST_PERIOD, Relation, follow, whole
-from receptive_field.graph.sizes import Size, divide
+from receptive_field.graph.sizes import Size, bounds, divide, limit_of_ratio
 from receptive_field.ops.flops import multiply_adds, output_elements
 from receptive_field.ops.registry import (
     Call,
@@ -84,15 +87,16 @@ def resize_map(
     """
     if size == new_size:
         return IDENTITY
-    if size == 1:
+    if size == 1 and (align_corners or not isinstance(new_size, int)):
         return constant(0, 0)
-    if align_corners and not (isinstance(size, int) and isinstance(new_size, int)):
-        return None  # The scale itself depends on the sizes.
     period, advance = new_size, size
     if align_corners and period != 1:
         period, advance = period - 1, advance - 1
     ratio = divide(advance, period)
-    if not isinstance(ratio, (int, Fraction)) or ratio <= 0:
+    if not isinstance(ratio, (int, Fraction)):
+        modes = half_pixel, align_corners, recentre
+        return _drifting(advance, period, taps, *modes)
+    if ratio <= 0:
         return None
     if not isinstance(period, int) or not isinstance(advance, int):
         exact = Fraction(ratio)
@@ -104,6 +108,52 @@ def resize_map(
     if align_corners and windows[-1] != tuple(w + advance for w in windows[0]):
         return table(windows)
     return periodic(advance, windows[:-1])
+
+
+LEAST = Fraction(1, 1 << 32)
+"""What lies as much below a bound that is not reached, lies below it for all taps."""
+
+
+def _drifting(
+    size: Size,
+    new_size: Size,
+    taps: Taps,
+    half_pixel: bool,
+    align_corners: bool,
+    recentre: bool,
+) -> AxisMap | None:
+    """The map where the scale is nearly the same at all sizes, as to that of a skip.
+
+    Positions are those of the scale at very large sizes, and moved by a part of what
+    the size is more than that.
+    """
+    limit = limit_of_ratio(size, new_size)
+    if limit is None or limit <= 0:
+        return None
+    ends = bounds(size - limit * new_size)
+    if ends is None:
+        return None
+    low, high = min(ends[0], Fraction(0)), max(ends[1], Fraction(0))
+    top = high - LEAST if high and not align_corners else high
+    sources = _positions(range(limit.denominator), limit, half_pixel, recentre)
+    places = list(enumerate(sources))
+    least = min(taps(source + low)[0] - place * limit for place, source in places)
+    most = max(taps(source + top)[0] - place * limit for place, source in places)
+    wide = max(last - first + 1 for first, last in map(taps, _between(sources)))
+    several = tuple(
+        math.ceil(more * limit + high) + wide for more in range(limit.denominator)
+    )
+    extents = Extents(wide, several, limit.numerator)
+    scaled = periodic(limit.numerator, [taps(source) for source in sources])
+    always = not ends[0] <= 0 <= ends[1]
+    drift = Drift(always, least, most, extents)
+    name = size, new_size, taps, half_pixel, align_corners
+    return scaled.with_drift(name, drift)
+
+
+def _between(sources: Sequence[Fraction]) -> list[Fraction]:
+    """Positions next to some that are not whole."""
+    return [source + Fraction(k, 7) for source in sources for k in range(7)]
 
 
 def _positions(
@@ -150,7 +200,7 @@ def _resize_op(axis_map: Axes) -> Op:
         axes = [follow(0)]
         for axis, new_size in enumerate(_sizes(call)):
             found = axis_map(call, axis, shape[axis + 1], new_size)
-            anywhere = whole([axis + 1], exact=False)
+            anywhere = whole([axis + 1], ANYWHERE)
             axes.append(anywhere if found is None else follow(axis + 1, found))
         rest = [call.all_of(i) for i in range(1, len(call))]
         return [Relation((*axes, follow(3))), *rest]

@@ -14,6 +14,7 @@ from math import floor
 from typing import NamedTuple
 
 from receptive_field.axis_map import (
+    ANYWHERE,
     IDENTITY,
     INFINITY,
     AxisMap,
@@ -646,7 +647,7 @@ def _fractional(call: Call, output: int) -> Relations:
             or not isinstance(pools, int)
             or pools > LARGEST_PERIOD
         ):
-            axes.append(whole([axis], exact=False))
+            axes.append(whole([axis], ANYWHERE))
         else:
             most = -(-size // pools)
             windows = [

@@ -24,6 +24,7 @@ from receptive_field.analysis import forward
 from receptive_field.axis_map import (
     IDENTITY,
     INFINITY,
+    Anywhere,
     AxisMap,
     Bound,
     Floating,
@@ -487,7 +488,9 @@ def encoded_map(axis_map: AxisMap) -> list[Data] | None:
             return None
         ends = (end for window in strand.windows for end in window or (None, None))
         entry: Data = {"w": [_bound(end) for end in ends]}
-        if isinstance(strand, Periodic):
+        if isinstance(strand, Anywhere):
+            entry["a"] = 0
+        elif isinstance(strand, Periodic):
             entry["a"] = _bound(strand.advance)
         else:
             entry["t"] = _bound(strand.start)

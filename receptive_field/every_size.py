@@ -1,0 +1,273 @@
+"""What holds at every size, where an axis of the input has a size that is not known.
+
+One pass says what can be said of all sizes alike. Where that leaves a doubt (paths
+whose paddings depend on the size differently, a resize to the size of a skip, maps that
+meet at some sizes only), the same is asked for each case: sizes ``period * q + r`` with
+a symbol q for every residue r, where no rounding is left that is not known, and small
+sizes one by one, until every residue has been seen to do as its case says. The answer
+is what all cases have in common.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from receptive_field.axis_map import (
+    ANYWHERE,
+    INFINITY,
+    AxisMap,
+    Bound,
+    Extents,
+    Floating,
+    Unknown,
+)
+from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.graph.sizes import Size, Symbolic, period, unknown
+from receptive_field.question import Question
+from receptive_field.result import ReceptiveField, ReceptiveFields
+
+LONGEST_PERIOD = 64
+"""Networks that repeat only after more sizes are left with what one pass says."""
+
+MOST_VISITS = 16_000
+"""Nor are those of which so many nodes would have to be looked at for all residues."""
+
+NOTHING = (None, None, None)
+"""Neither alignment nor stride nor padding."""
+
+LARGEST_TRIED = 32
+"""Up to so many more sizes than there are cases are tried one by one."""
+
+
+class Case(NamedTuple):
+    """What is found at one size, or at all of one residue."""
+
+    fields: Mapping[str, ReceptiveField]
+    size: int | None
+    """None for all of a residue."""
+
+
+def at_every_size(question: Question, field: ReceptiveField) -> ReceptiveField:
+    """The receptive field of the only output, as it is at every size.
+
+    Raises:
+      GraphError: if the network can be run at no size.
+    """
+    (name,) = question.outputs or (field.output,)
+    return _settled(question, {name: field}).get(name, field)
+
+
+def all_at_every_size(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
+    """The same for several outputs.
+
+    Raises:
+      GraphError: if the network can be run at no size.
+    """
+    found = _settled(question, fields)
+    kept = {name: found.get(name, field) for name, field in fields.items()}
+    return ReceptiveFields(kept, fields.errors)
+
+
+def _settled(
+    question: Question, fields: Mapping[str, ReceptiveField]
+) -> dict[str, ReceptiveField]:
+    """The fields that are in doubt, settled."""
+    found: dict[str, ReceptiveField] = {}
+    for axis in question.spatial:
+        doubtful = [
+            name for name, f in fields.items() if _is_in_doubt(question, f, axis)
+        ]
+        if not doubtful:
+            continue
+        cases = list(_cases(question, doubtful, axis))
+        for name in doubtful:
+            own = [
+                case._replace(fields={name: case.fields[name]})
+                for case in cases
+                if name in case.fields
+            ]
+            if any(case.size is None for case in own):
+                field = found.get(name, fields[name])
+                found[name] = _with_cases(field, name, own, axis)
+    return found
+
+
+def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
+    """Whether the size of an axis may decide something of a field."""
+    of_axis = [a for a in field.axes if a.input_axis == axis and a.input_size is None]
+    if not of_axis:
+        return False
+    if question.inference.disagreements:
+        return True
+    local = field.local or field
+    maps = [a.map for f in (field, local) for a in f.axes if a.input_axis == axis]
+    return any(
+        m.aligned is None or m.is_unbounded or (m.is_floating and not m.exact)
+        for m in maps
+    )
+
+
+# --- Cases ---------------------------------------------------------------------------
+
+
+def _cases(question: Question, names: Sequence[str], axis: int) -> Iterator[Case]:
+    """What is found for each residue of the size of an axis, and at small sizes."""
+    count = _period(question, axis)
+    if (
+        count > LONGEST_PERIOD
+        or count * (len(question.scope.order) + len(names)) > MOST_VISITS
+    ):
+        return
+    outputs = question.outputs
+    asked = replace(
+        question,
+        outputs=None if outputs is None else {name: outputs[name] for name in names},
+    )
+    waiting: dict[int, Mapping[str, ReceptiveField]] = {}
+    turns = unknown("turns")
+    reason: ReceptiveFieldError | None = None
+    for rest in range(count):
+        try:
+            fields = _fields(asked.with_sizes({axis: turns * count + rest}))
+        except GraphError as error:
+            reason = error
+            continue
+        waiting[rest] = fields
+        yield Case(fields, None)
+    if reason is not None and not waiting:
+        raise reason
+    for size in range(1, count + LARGEST_TRIED):
+        if not waiting:
+            break
+        try:
+            fields = _fields(asked.with_sizes({axis: size}))
+        except ReceptiveFieldError:
+            continue
+        yield Case(fields, size)
+        rest = size % count
+        if rest in waiting and _agree(fields, waiting[rest], axis):
+            del waiting[rest]
+
+
+def _period(question: Question, axis: int) -> int:
+    """After how many sizes of an axis all sizes in the network repeat themselves."""
+    scope, inference = question.scope, question.inference
+    shape = inference.shape(scope.input) or ()
+    given = shape[axis] if axis < len(shape) else 1
+    if not isinstance(given, Symbolic):
+        return 1
+    found = 1
+    for index in scope.order:
+        for size in inference.shape((index, 0)) or ():
+            found = math.lcm(found, period(size))
+            if found > LONGEST_PERIOD:
+                return found
+    return found
+
+
+def _fields(question: Question) -> Mapping[str, ReceptiveField]:
+    if question.outputs is not None and len(question.outputs) == 1:
+        (name,) = question.outputs
+        return {name: question.answer()}
+    return question.answers(strict=False)
+
+
+def _agree(
+    one: Mapping[str, ReceptiveField], two: Mapping[str, ReceptiveField], axis: int
+) -> bool:
+    """Whether a single size is as was said of its residue, if anything was."""
+    for name, field in two.items():
+        said = _numbers(field, axis)
+        if said != NOTHING and (name not in one or said != _numbers(one[name], axis)):
+            return False
+    return True
+
+
+def _numbers(field: ReceptiveField, axis: int) -> tuple[object, ...]:
+    local = field.local or field
+    place = _place(field, axis)
+    strides, paddings = local.stride.tolist(), local.padding.tolist()
+    return local.axes[place].map.aligned, strides[place], paddings[place]
+
+
+def _place(field: ReceptiveField, axis: int) -> int:
+    return [a.input_axis for a in field.axes].index(axis)
+
+
+# --- What they have in common --------------------------------------------------------
+
+
+def _with_cases(
+    field: ReceptiveField, name: str, cases: Sequence[Case], axis: int
+) -> ReceptiveField:
+    """The field with what all cases have in common on one axis."""
+    place = _place(field, axis)
+    found = [(case.fields[name], case.size) for case in cases]
+    whole = _on_axis(field, place, found)
+    some = next(f for f, _ in found if f.is_global == found[0][0].is_global)
+    if not whole.is_global:
+        return replace(whole, global_nodes=(), local_paths=None)
+    locals_ = [(f.local, size) for f, size in found if f.local is not None]
+    before = field.local if field.is_global else None
+    local = None
+    if locals_:
+        base = before if before is not None else locals_[0][0]
+        local = _on_axis(replace(base, output=field.output), place, locals_)
+    nodes = field.global_nodes or some.global_nodes
+    return replace(whole, global_nodes=nodes, local_paths=local)
+
+
+def _on_axis(
+    field: ReceptiveField,
+    place: int,
+    cases: Sequence[tuple[ReceptiveField, int | None]],
+) -> ReceptiveField:
+    axes = list(field.axes)
+    axes[place] = replace(axes[place], map=_common(place, cases))
+    return replace(field, axes=tuple(axes))
+
+
+def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> AxisMap:
+    """What the maps of all cases to one axis have in common."""
+    every = [f.axes[place] for f, size in cases if size is None]
+    single = [f.axes[place] for f, size in cases if size is not None]
+    maps = [axis.map for axis in every]
+    flags = {axis.map.aligned for axis in (*every, *single)}
+    several = [
+        a.map.aligned for a in single if a.output_size is None or a.output_size > 1
+    ]
+    aligned: bool | None = None
+    if flags == {True}:
+        aligned = True
+    elif {m.aligned for m in maps} == {False} and set(several) <= {False}:
+        aligned = False
+    if all(m.is_global for m in maps):
+        return maps[0]
+    if any(m.is_everything or m.is_unbounded for m in maps):
+        return AxisMap(ANYWHERE.strands, aligned)
+    alike = all(m.strands == maps[0].strands for m in maps)
+    numbers = [(f.stride.tolist()[place], f.padding.tolist()[place]) for f, _ in cases]
+    sizes: list[Bound] = [f.size.tolist()[place] for f, _ in cases]
+    several_positions = [
+        pair
+        for pair, (f, size) in zip(numbers, cases, strict=True)
+        if size is None or (f.axes[place].output_size or 2) > 1
+    ]
+    strides = {stride for stride, _ in several_positions}
+    if alike and len(set(several_positions)) == 1 and max(sizes) == sizes[0]:
+        return AxisMap(maps[0].strands, aligned)
+    size = max(sizes)
+    if size == INFINITY:
+        return AxisMap(ANYWHERE.strands, aligned)
+    rate = strides.pop() if len(strides) == 1 else None
+    extents = Extents(int(size), (int(size),), 0)
+    exact = all(m.exact for m in maps)
+    unknowns = frozenset({(Unknown("what the size decides"), 1)})
+    strand = Floating(rate, 0, extents, unknowns, INFINITY, exact)
+    return AxisMap((strand,), aligned)
+
+
+__all__ = ["Case", "Size", "all_at_every_size", "at_every_size"]

@@ -1,0 +1,177 @@
+"""What is said where the size is not known, held against every single size."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+import random_search
+import unknown_sizes
+from needed import needed
+
+import receptive_field as rf
+from receptive_field.errors import GraphError, MisalignedError
+
+tf = needed("tensorflow")
+v1 = tf.compat.v1
+
+
+def graph_of(network, shape=(1, None, None, 1)):
+    with v1.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, shape, name="x")
+        tf.identity(network(x), name="y")
+    return graph.as_graph_def()
+
+
+def ask(network, resolution=None, **options):
+    """By both passes, which must agree."""
+    graph = graph_of(network)
+    given = {"input": "x", "input_resolution": resolution, **options}
+    field = rf.compute_receptive_field(graph, output="y", **given)
+    other = rf.compute_receptive_fields(graph, outputs=["y"], **given)["y"]
+    assert list(field) == list(other)
+    assert field.aligned is other.aligned
+    assert field.exact is other.exact
+    return field
+
+
+def conv(x, kernel=3, stride=1, padding="SAME"):
+    taps = tf.ones([kernel, kernel, x.shape[-1], 1])
+    return tf.nn.conv2d(x, taps, stride, padding)
+
+
+def pyramid(kind):
+    def network(x):
+        fine = conv(x, 3, 2)
+        coarse = conv(fine, 3, 2)
+        return fine + tf.image.resize(coarse, tf.shape(fine)[1:3], kind)
+
+    return network
+
+
+# --- The rows of wrong answers -------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "size"), [("nearest", 7), ("bilinear", 11)])
+def test_resize_to_the_size_of_a_skip(kind, size):
+    """A coarse position spans 7, and by bilinear weights two are read: 7 + 4."""
+    field = ask(pyramid(kind))
+    assert list(field) == [size, size, None, None, None, None]
+    assert field.aligned is False
+    assert field.local is field
+    assert not field.global_nodes
+    excluded = ask(pyramid(kind), global_context="exclude")
+    assert excluded.size.tolist() == [size, size]
+    for n in range(5, 48):
+        single = ask(pyramid(kind), [n, n])
+        assert single.size.tolist() == [size, size]
+        assert single.aligned is False
+        assert single.stride.tolist() == [2 if n % 4 in (0, 3) else None] * 2
+
+
+def test_resize_to_the_size_of_a_skip_where_one_size_is_known():
+    field = ask(pyramid("nearest"), [32, None])
+    assert list(field) == [7, 7, None, 2, None, None]
+    assert field.aligned is False
+
+
+def test_resolutions_of_a_resize_to_the_size_of_a_skip():
+    """Misaligned at every size, and no padding."""
+    found = rf.resolutions(graph_of(pyramid("nearest")), input="x", output="y")
+    for n in range(8, 40):
+        assert found.at(n) == ((False, None), (False, None))
+
+
+@pytest.mark.parametrize("kernels", itertools.permutations((2, 3, 3)))
+def test_order_of_branches_means_nothing(kernels):
+    """A kernel of 2 pads nothing in front, one of 3 one or nothing: centres differ by
+    half a position at even sizes, and at odd ones."""
+
+    def network(x):
+        mirrored = tf.reverse(x, [1, 2])
+        return tf.add_n([conv(mirrored, kernel, 2) for kernel in kernels])
+
+    field = ask(network)
+    assert field.aligned is False
+    assert list(field)[:4] == [3, 3, -2, -2]
+    assert {ask(network, [n, n]).aligned for n in range(3, 20)} == {False}
+
+
+@pytest.mark.parametrize("join", [tf.add, lambda a, b: tf.concat([a, b], 3)])
+def test_rolled_copies_are_misaligned(join):
+    field = ask(lambda x: join(x, tf.roll(x, [1, 1], [1, 2])))
+    assert field.aligned is False
+    assert field.size.tolist() == [float("inf")] * 2
+    assert not field.exact
+    assert field.local is field  # Nothing mixes the whole axis.
+
+
+@pytest.mark.parametrize(("more", "size"), [(0, 31), (1, 59), (6, 199)])
+def test_maps_that_fit_at_some_sizes_only(more, size):
+    """A decoder whose levels have twice the size at some residues: the answer is about
+    those. The size is the largest of all single ones."""
+
+    def up(x):
+        height, width = tf.shape(x)[1], tf.shape(x)[2]
+        shape = tf.stack([1, 2 * height, 2 * width, 1])
+        return tf.nn.conv2d_transpose(x, tf.ones([4, 4, 1, 1]), shape, 2, "SAME")
+
+    def network(x):
+        levels = []
+        for _ in range(3):
+            x = conv(x, 3, 2)
+            for _ in range(more):
+                x = conv(x)
+            levels.append(x)
+        return up(up(levels[2]) + levels[1])
+
+    field = ask(network)
+    assert field.size.tolist() == [size, size]
+    assert field.aligned is False
+    largest = 0
+    for n in range(40, 72):
+        try:
+            single = ask(network, [n, n])
+        except GraphError:
+            continue
+        largest = max(largest, single.size[0])
+        assert single.aligned is False
+    assert largest == size
+
+
+def test_maps_that_never_fit():
+    def network(x):
+        half = conv(conv(x, 3, 2), 3, 2)
+        return half + conv(half, 3, 2)
+
+    with pytest.raises(GraphError, match="'add' does not fit") as error:
+        ask(network)
+    assert "ceil(n / 4)" in str(error.value)
+    assert "ceil(n / 8)" in str(error.value)
+
+
+def test_required_alignment_that_depends_on_the_size():
+    def network(x):
+        return conv(x, 3, 2) + x[:, ::2, ::2]  # Aligned at odd sizes.
+
+    assert ask(network).aligned is None
+    with pytest.raises(GraphError, match="Give input_resolution"):
+        ask(network, require_aligned=True)
+
+
+def test_alignment_that_no_size_has_is_an_error_with_words():
+    def network(x):
+        return conv(x, 3, 2) + conv(x, 2, 2)
+
+    with pytest.raises(MisalignedError, match="differ at every size"):
+        ask(network, require_aligned=True)
+
+
+# --- Random networks ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", random_search.seeds("unknown sizes", 40))
+def test_what_is_said_holds_at_every_size(seed):
+    answers = unknown_sizes.said(rf, unknown_sizes.network(seed))
+    assert list(unknown_sizes.wrong(answers)) == [], json.dumps(answers["unknown"])
