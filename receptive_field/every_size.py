@@ -131,7 +131,9 @@ def _cases(question: Question, names: Sequence[str], axis: int) -> Iterator[Case
     reason: ReceptiveFieldError | None = None
     for rest in range(count):
         try:
-            fields = _fields(asked.with_sizes({axis: turns * count + rest}))
+            case = asked.with_sizes({axis: turns * count + rest})
+            case.inference.is_strict = True
+            fields = _fields(case)
         except GraphError as error:
             reason = error
             continue

@@ -274,6 +274,12 @@ class Explanation:
                 f"{_listed(self.unknown_paddings)} depends on the size of the input. "
                 "Give input_resolution, or see rf.resolutions."
             )
+        if self.unknown_paddings:
+            return (
+                f"{one_line(self.field)}: two paths differ at every size of the input. "
+                "Where, depends on it, by the padding of "
+                f"{_listed(self.unknown_paddings)}. Give input_resolution to be told."
+            )
         if self.parts is None:
             return f"misaligned: {' '.join(self.reasons)}"
         lines = [f"misaligned: two paths from {self.parts!r} to {self.meets!r} differ."]
@@ -299,7 +305,12 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(question: Question, name: str, output: Tensor) -> Explanation:
+def explain(
+    question: Question,
+    name: str,
+    output: Tensor,
+    known: ReceptiveField | None = None,
+) -> Explanation:
     """Why the features of a tensor are aligned or not, and what would align them.
 
     Of several pairs of misaligned paths, the one is told whose paths part nearest to
@@ -309,6 +320,7 @@ def explain(question: Question, name: str, output: Tensor) -> Explanation:
       question: the model, with its input, and what is known of sizes.
       name: the name of the tensor.
       output: the tensor.
+      known: its receptive field, if more is known of it than by one pass.
 
     Returns:
       What is known; every array and tuple per axis lists x first. All distances are
@@ -327,10 +339,13 @@ def explain(question: Question, name: str, output: Tensor) -> Explanation:
     True
     """
     field = replace(question, outputs={name: output}).answer()
+    unknown = field.aligned is None
+    if unknown and known is not None:
+        field = known
     if field.aligned is True:
         return Explanation(field)
     network = _network(question, output)
-    if field.aligned is None:
+    if unknown:
         return Explanation(field, tuple(dict.fromkeys(network.unknown_paddings())))
     if network.has_loops:
         return Explanation(field, reasons=("The paths run through a loop.",))

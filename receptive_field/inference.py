@@ -43,6 +43,7 @@ class Inference:
         self.trains_batch_norm = trains_batch_norm
         self.worked_out: dict[int, Any] = {}
         self.disagreements: set[str] = set()
+        self.is_strict = False
         self._given = dict(shapes or {})
         self._ignored = ignore_recorded
         self._shapes: dict[int, Sequence[Shape]] = {}

@@ -514,7 +514,7 @@ class Asked:
         """See `ReceptiveField.explain`."""
         from receptive_field.explanation import explain
 
-        return explain(self.question, of.output, self.output)
+        return explain(self.question, of.output, self.output, of)
 
     @property
     def graph(self) -> Graph:

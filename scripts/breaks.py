@@ -132,7 +132,7 @@ BREAKS = (
     Break(
         "a stride below a window opens no gaps in it",
         "receptive_field/axis_map.py",
-        "gap = max(inner_gap, gap * stride - (high - low))",
+        "gap = max(inner_gap, gap * abs(stride) - (high - low))",
         "gap = max(inner_gap, gap)",
         ("test_axis_map.py", "test_rules.py"),
     ),

@@ -370,7 +370,7 @@ def _without_free_axes(
     tensors = (t for o in trace.graph.get_operations() for t in o.outputs)
     numbers = tuple(map(places.index, free))
     alike = (truth == truth.any(numbers, keepdims=True)).all()
-    unknown = all(a.map.is_global and not a.map.exact for a in field.axes)
+    unknown = all(a.map.is_everything and not a.map.exact for a in field.axes)
     repeated = any(t.shape.rank and 1 in t.shape[1:-1] for t in tensors)
     assert alike or unknown or repeated
     return (*channels, *free), truth.any(numbers)

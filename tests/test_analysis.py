@@ -174,9 +174,11 @@ def test_paths_whose_alignment_is_unknown():
         conv("right", "input", 1, 2, "SAME"),
         add("output", "left", "right"),
     )
-    field = rf.compute_receptive_field(graph, require_aligned=True)
+    field = rf.compute_receptive_field(graph)
     assert list(field) == [3, 3, 2, 2, None, None]
     assert field.aligned is None
+    with pytest.raises(rf.ReceptiveFieldError, match="Give input_resolution"):
+        rf.compute_receptive_field(graph, require_aligned=True)
     even, odd = ([n, n] for n in (8, 7))
     assert rf.compute_receptive_field(graph, input_resolution=even).aligned is False
     assert rf.compute_receptive_field(graph, input_resolution=odd).aligned is True

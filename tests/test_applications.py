@@ -70,12 +70,16 @@ def said(node):
 def test_every_layer(name):
     model = stored.application(name, include_top=False, input_shape=SHAPE)
     fields = rf.compute_receptive_fields(model)
-    assert not fields.errors
+    if "NASNet" in name:  # Built for any size, it cannot be run at any: Keras's bug.
+        assert all("Add' does not fit" in str(e) for e in fields.errors.values())
+        assert fields.errors
+    else:
+        assert not fields.errors
     if name in KNOWN_SIZES:
         last = fields[list(model.layers)[-1]]
         assert last.size.tolist() == [KNOWN_SIZES[name]] * 2
         assert last.stride.tolist() == [32, 32]
-    if "NASNet" in name:  # Built for any size, it cannot be run at any: Keras's bug.
+    if "NASNet" in name:
         model = stored.application(name, include_top=False, input_shape=(299, 331, 3))
         fields = rf.compute_receptive_fields(model, input_resolution="unknown")
     placed = rf.compute_receptive_fields(model, input_resolution=[299, 331])

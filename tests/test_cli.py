@@ -436,10 +436,10 @@ def test_a_layer_that_cannot_be_analysed_is_not_said_to_be_missing(capsys):
 
 @pytest.fixture
 def graph(tmp_path):
-    """A file with one convolution, whose padding depends on the size of its input."""
+    """A file with a convolution whose padding depends on the size of its input."""
     file = tmp_path / "graph.pbtxt"
-    one = conv("one", "input", 3, 2, "SAME")
-    file.write_text(str(graph_def(placeholder(), one, add("sum", "one", "input"))))
+    paths = conv("one", "input", 3, 2, "SAME"), conv("two", "input", 1, 2, "SAME")
+    file.write_text(str(graph_def(placeholder(), *paths, add("sum", "one", "two"))))
     return file
 
 
@@ -474,6 +474,7 @@ def test_explanations_as_json(graph):
     told = json.loads(answer("compute", graph, "--explain", "--format", "json"))
     field = rf.compute_receptive_field(graph)
     said = str(field.explain()).replace("rf.res", "receptive-field res")
+    said = said.replace("input_resolution", "--resolution")
     assert told.pop("explanation") == said
     assert told == field.to_dict()
 

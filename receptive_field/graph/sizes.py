@@ -284,9 +284,13 @@ def bounds(size: Size) -> tuple[Fraction, Fraction] | None:
     return None if rest else (low, high)
 
 
+LARGEST_AGREEING = 1 << 10
+"""Sizes that differ more and more are not compared further than this."""
+
+
 def can_agree(one: Size, two: Size) -> bool | None:
-    """Whether two sizes are equal: at all sizes, at none (but perhaps a few), or, None,
-    at some of them, as far as can be told.
+    """Whether two sizes are equal: always, never but where both are 1, or, None, for
+    some values of what is unknown, as far as can be told.
 
     >>> n = unknown("n")
     >>> can_agree(n, rounded_down(n * Fraction(1, 2)) * 2) is None
@@ -299,9 +303,12 @@ def can_agree(one: Size, two: Size) -> bool | None:
     low, high, rest = _unrounded(one - two)
     if not rest:
         return None if low <= 0 <= high and low < high else low == high == 0
-    if len(rest) == 1 and all(len(monomial) == 1 for monomial in rest):
-        return False
-    return None
+    if len(rest) > 1 or any(len(monomial) > 1 for monomial in rest):
+        return None
+    (slope,) = rest.values()
+    last = min(math.ceil(max(-low / slope, -high / slope)), LARGEST_AGREEING)
+    meet = (_at(one, n) for n in range(1, last + 1) if _at(one, n) == _at(two, n))
+    return None if any(size > 1 for size in meet) else False
 
 
 def in_words(size: Size) -> str:
@@ -326,7 +333,13 @@ def in_words(size: Size) -> str:
             moved = (
                 f"{times} {'+' if shift > 0 else '-'} {abs(shift)}" if shift else times
             )
-            return f"floor(({moved}) / {parts})" if parts > 1 else moved
+            if parts == 1:
+                return moved
+            return (
+                f"floor({moved} / {parts})"
+                if not shift
+                else f"floor(({moved}) / {parts})"
+            )
     return str(size)
 
 
@@ -335,10 +348,18 @@ def _at(size: Size, number: int) -> int:
     whole = Fraction(0)
     for monomial, factor in _terms(size).items():
         for atom in monomial:
-            inner = atom.operands
-            factor *= _at(inner[0], number) if inner else number
+            factor *= _atom_at(atom, number)
         whole += factor
     return math.floor(whole)
+
+
+def _atom_at(atom: Atom, number: int) -> Fraction | int:
+    if not atom.operands:
+        return number
+    if atom.kind == "floor":
+        return _at(atom.operands[0], number)
+    one, two = (_at(operand, number) for operand in atom.operands)
+    return Fraction(one, two or 1)
 
 
 def period(size: Size) -> int:

@@ -16,7 +16,14 @@ from receptive_field.arrays import np
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.axes import ALL, ALL_BOUND, SAME, Relation
 from receptive_field.graph.graph import Graph, Node, Tensor
-from receptive_field.graph.sizes import Size, Symbolic, can_agree, in_words, unknown
+from receptive_field.graph.sizes import (
+    Size,
+    Symbolic,
+    bounds,
+    can_agree,
+    in_words,
+    unknown,
+)
 
 Shape = tuple[Size, ...] | None
 """The sizes of a tensor; None if not even its rank is known."""
@@ -60,6 +67,10 @@ class Knowledge(Protocol):
     @property
     def disagreements(self) -> set[str]:
         """Names of nodes where sizes meet that are equal at some sizes only."""
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether sizes that differ by a known number are an error where they meet."""
 
 
 class Call:
@@ -264,14 +275,18 @@ class Call:
     def meet(self, sizes: Sequence[Size]) -> None:
         """Takes note of sizes that must be equal.
 
+        Those that differ by a known number at every size are left to who asks at one
+        size, so that a padding can be found that mends it.
+
         Raises:
-          GraphError: if they are not, but perhaps for a few sizes of the input.
+          GraphError: if one grows faster, and they are equal at no size but 1.
         """
         for size in sizes[1:]:
             agree = can_agree(sizes[0], size)
+            near = bounds(sizes[0] - size) is not None and not self.knowledge.is_strict
             if agree is None:
                 self.knowledge.disagreements.add(self.node.name)
-            elif not agree:
+            elif not agree and not near:
                 one, two = map(in_words, (sizes[0], size))
                 self.fail(
                     f"does not fit: of an input of n positions, maps of {one} and of "
