@@ -141,8 +141,16 @@ def _cases(question: Question, names: Sequence[str], axis: int) -> Iterator[Case
         yield Case(fields, None)
     if reason is not None and not waiting:
         raise reason
+    # A roll that goes round is none: of what is not bounded, more sizes are tried.
+    unbounded = any(
+        a.map.is_unbounded
+        for fs in waiting.values()
+        for f in fs.values()
+        for a in f.axes
+    )
+    least = 2 * count + 4 if unbounded else 0
     for size in range(1, count + LARGEST_TRIED):
-        if not waiting:
+        if not waiting and size > least:
             break
         try:
             fields = _fields(asked.with_sizes({axis: size}))

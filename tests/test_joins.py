@@ -290,3 +290,16 @@ def test_only_what_is_asked_about_is_closed(monkeypatch):
     monkeypatch.setattr(joins, "_as_relation", counted)
     assert rf.compute_receptive_field(graph_def(*nodes)).size.tolist() == [17, 17]
     assert closed == 1
+
+
+def test_where_all_parts_see_one_row_it_has_its_own_coordinate():
+    """The joined axis is that of x; y is the same for all, and its coordinate 0."""
+    network = Network()
+    image = network.tensors[0]
+    network.pack([network.step(image, 0, 0)], 0)
+    network.join([network.tensors[1], network.tensors[1]], 1)
+    network.check()
+    graph = graph_def(*network.nodes)
+    fields = rf.compute_receptive_fields(graph, input="input")
+    last = list(fields.values())[-1]
+    assert [axis.output_axis for axis in last.feature_axes] == [2, None]
