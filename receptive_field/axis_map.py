@@ -468,6 +468,23 @@ class AxisMap:
         )
 
     @property
+    def reach(self) -> Bound:
+        """At most so far from ``u * rate`` lies what the window of position u holds of
+        the strands that place the features."""
+        most: Bound = 0
+        for strand in self.strands:
+            if isinstance(strand, Floating):
+                low, high = _starts(strand)
+                ends = [low, high + strand.extents.one]
+            elif isinstance(strand, Periodic):
+                turn = abs(strand.advance)
+                ends = [e + turn for w in strand.windows for e in map(abs, w or ())]
+            else:
+                continue
+            most = max(most, *map(abs, ends))
+        return most
+
+    @property
     def rates(self) -> tuple[Fraction, ...]:
         """The different advances per position, ascending; tables have none."""
         strands = (s for s in self.strands if isinstance(s, (Periodic, Floating)))

@@ -11,7 +11,7 @@ is what all cases have in common.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -24,8 +24,13 @@ from receptive_field.axis_map import (
     Floating,
     Unknown,
 )
-from receptive_field.errors import GraphError, ReceptiveFieldError
-from receptive_field.graph.sizes import Size, Symbolic, period, unknown
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.graph.sizes import (
+    Symbolic,
+    last_not_above,
+    period,
+    unknown,
+)
 from receptive_field.question import Question
 from receptive_field.result import ReceptiveField, ReceptiveFields
 
@@ -41,11 +46,14 @@ NOTHING = (None, None, None)
 LARGEST_TRIED = 32
 """Up to so many more sizes than there are cases are tried one by one."""
 
+MOST_ROLLED = 1 << 10
+"""No larger sizes are looked at for rolls."""
+
 
 class Case(NamedTuple):
     """What is found at one size, or at all of one residue."""
 
-    fields: Mapping[str, ReceptiveField]
+    fields: ReceptiveFields
     size: int | None
     """None for all of a residue."""
 
@@ -57,42 +65,40 @@ def at_every_size(question: Question, field: ReceptiveField) -> ReceptiveField:
       GraphError: if the network can be run at no size.
     """
     (name,) = question.outputs or (field.output,)
-    return _settled(question, {name: field}).get(name, field)
+    settled = _settled(question, ReceptiveFields({name: field}, {}))
+    return settled[name]
 
 
 def all_at_every_size(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
-    """The same for several outputs.
-
-    Raises:
-      GraphError: if the network can be run at no size.
-    """
-    found = _settled(question, fields)
-    kept = {name: found.get(name, field) for name, field in fields.items()}
-    return ReceptiveFields(kept, fields.errors)
+    """The same for several outputs; what can be run at no size is among the errors."""
+    return _settled(question, fields)
 
 
-def _settled(
-    question: Question, fields: Mapping[str, ReceptiveField]
-) -> dict[str, ReceptiveField]:
-    """The fields that are in doubt, settled."""
-    found: dict[str, ReceptiveField] = {}
+def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
+    """The fields, those that are in doubt settled."""
+    found = dict(fields)
+    failed = dict(fields.errors)
     for axis in question.spatial:
         doubtful = [
-            name for name, f in fields.items() if _is_in_doubt(question, f, axis)
+            name for name, f in found.items() if _is_in_doubt(question, f, axis)
         ]
         if not doubtful:
             continue
-        cases = list(_cases(question, doubtful, axis))
+        unplaced = last_unplaced(question, [fields[name] for name in doubtful])
+        cases = list(_cases(question, doubtful, axis, unplaced))
+        tried = max((case.size or 0 for case in cases), default=0)
         for name in doubtful:
-            own = [
-                case._replace(fields={name: case.fields[name]})
-                for case in cases
-                if name in case.fields
-            ]
+            own = [case for case in cases if name in case.fields]
             if any(case.size is None for case in own):
-                field = found.get(name, fields[name])
-                found[name] = _with_cases(field, name, own, axis)
-    return found
+                found[name] = _with_cases(found[name], name, own, axis)
+            elif cases:
+                found.pop(name)
+                error = cases[0].fields.errors.get(name)
+                if error is not None:
+                    failed[name] = error
+        if unplaced > tried:
+            found |= {n: _left_open(found[n], axis) for n in doubtful if n in found}
+    return ReceptiveFields(found, failed)
 
 
 def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
@@ -113,8 +119,11 @@ def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
 # --- Cases ---------------------------------------------------------------------------
 
 
-def _cases(question: Question, names: Sequence[str], axis: int) -> Iterator[Case]:
-    """What is found for each residue of the size of an axis, and at small sizes."""
+def _cases(
+    question: Question, names: Sequence[str], axis: int, least: int
+) -> Iterator[Case]:
+    """What is found for each residue of the size of an axis, and at small sizes, up to
+    ``least`` in any case."""
     count = _period(question, axis)
     if (
         count > LONGEST_PERIOD
@@ -126,36 +135,16 @@ def _cases(question: Question, names: Sequence[str], axis: int) -> Iterator[Case
         question,
         outputs=None if outputs is None else {name: outputs[name] for name in names},
     )
-    waiting: dict[int, Mapping[str, ReceptiveField]] = {}
+    waiting: dict[int, ReceptiveFields] = {}
     turns = unknown("turns")
-    reason: ReceptiveFieldError | None = None
     for rest in range(count):
-        try:
-            case = asked.with_sizes({axis: turns * count + rest})
-            case.inference.is_strict = True
-            fields = _fields(case)
-        except GraphError as error:
-            reason = error
-            continue
-        waiting[rest] = fields
-        yield Case(fields, None)
-    if reason is not None and not waiting:
-        raise reason
-    # A roll that goes round is none: of what is not bounded, more sizes are tried.
-    unbounded = any(
-        a.map.is_unbounded
-        for fs in waiting.values()
-        for f in fs.values()
-        for a in f.axes
-    )
-    least = 2 * count + 4 if unbounded else 0
+        size = turns * count + rest
+        waiting[rest] = _fields(asked.with_sizes({axis: size}, is_strict=True))
+        yield Case(waiting[rest], None)
     for size in range(1, count + LARGEST_TRIED):
         if not waiting and size > least:
             break
-        try:
-            fields = _fields(asked.with_sizes({axis: size}))
-        except ReceptiveFieldError:
-            continue
+        fields = _fields(asked.with_sizes({axis: size}))
         yield Case(fields, size)
         rest = size % count
         if rest in waiting and _agree(fields, waiting[rest], axis):
@@ -178,22 +167,48 @@ def _period(question: Question, axis: int) -> int:
     return found
 
 
-def _fields(question: Question) -> Mapping[str, ReceptiveField]:
-    if question.outputs is not None and len(question.outputs) == 1:
-        (name,) = question.outputs
-        return {name: question.answer()}
-    return question.answers(strict=False)
+def _fields(question: Question) -> ReceptiveFields:
+    if question.outputs is None or len(question.outputs) > 1:
+        return question.answers(strict=False)
+    (name,) = question.outputs
+    try:
+        return ReceptiveFields({name: question.answer()}, {})
+    except ReceptiveFieldError as error:
+        return ReceptiveFields({}, {name: error})
 
 
-def _agree(
-    one: Mapping[str, ReceptiveField], two: Mapping[str, ReceptiveField], axis: int
-) -> bool:
+def _agree(one: ReceptiveFields, two: ReceptiveFields, axis: int) -> bool:
     """Whether a single size is as was said of its residue, if anything was."""
     for name, field in two.items():
         said = _numbers(field, axis)
         if said != NOTHING and (name not in one or said != _numbers(one[name], axis)):
             return False
     return True
+
+
+def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
+    """The last size at which all features may see the other end of a roll.
+
+    What is known of the others, then says nothing of these: whether paths are aligned,
+    is told by the sizes one by one.
+    """
+    maps = [axis.map for f in fields for axis in (f.local or f).axes]
+    reaches = [m.reach for m in maps if m.is_unbounded]
+    rolled = question.inference.exceeded
+    if not reaches or not rolled:
+        return 0
+    turned = sum(last_not_above(size, by, MOST_ROLLED) for size, by in rolled.items())
+    return int(min(turned + 2 * max(reaches), MOST_ROLLED))
+
+
+def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
+    """A field of which small sizes are not known: whether it is aligned at these."""
+    axes = list(field.axes)
+    place = _place(field, axis)
+    if axes[place].map.is_unbounded:
+        axes[place] = replace(axes[place], map=AxisMap(axes[place].map.strands, None))
+    local = field.local_paths and _left_open(field.local_paths, axis)
+    return replace(field, axes=tuple(axes), local_paths=local)
 
 
 def _numbers(field: ReceptiveField, axis: int) -> tuple[object, ...]:
@@ -278,6 +293,3 @@ def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> A
     unknowns = frozenset({(Unknown("what the size decides"), 1)})
     strand = Floating(rate, 0, extents, unknowns, INFINITY, exact)
     return AxisMap((strand,), aligned)
-
-
-__all__ = ["Case", "Size", "all_at_every_size", "at_every_size"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from receptive_field.graph.graph import Graph, Tensor
-from receptive_field.graph.sizes import Size
+from receptive_field.graph.sizes import Size, Symbolic
 from receptive_field.ops import Call, Op, rule_at
 from receptive_field.ops.registry import Shape, Value, exact, first_shape, unknown_shape
 from receptive_field.ops.sources import named_shape
@@ -30,6 +30,7 @@ class Inference:
       ignore_recorded: for which nodes (by index) shapes recorded in the graph are
         not to be used, since they were made for another input.
       trains_batch_norm: see `Call.trains_batch_norm`.
+      is_strict: see `Call.meet`.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class Inference:
         shapes: Mapping[Tensor, Shape] | None = None,
         ignore_recorded: Sequence[int] | bytearray = (),
         trains_batch_norm: bool = False,
+        is_strict: bool = False,
     ) -> None:
         self.graph = graph
         self.trains_batch_norm = trains_batch_norm
+        self.is_strict = is_strict
         self.worked_out: dict[int, Any] = {}
         self.disagreements: set[str] = set()
-        self.is_strict = False
+        self.exceeded: dict[Symbolic, int] = {}
         self._given = dict(shapes or {})
         self._ignored = ignore_recorded
         self._shapes: dict[int, Sequence[Shape]] = {}
@@ -51,10 +54,15 @@ class Inference:
         self._integers: dict[Tensor, list[Size] | None] = {}
 
     def told(
-        self, shapes: Mapping[Tensor, Shape], ignore_recorded: Sequence[int] | bytearray
+        self,
+        shapes: Mapping[Tensor, Shape],
+        ignore_recorded: Sequence[int] | bytearray,
+        is_strict: bool | None = None,
     ) -> Inference:
         """What is known of the same graph if these shapes are given instead."""
-        return Inference(self.graph, shapes, ignore_recorded, self.trains_batch_norm)
+        strict = self.is_strict if is_strict is None else is_strict
+        batch_norm = self.trains_batch_norm
+        return Inference(self.graph, shapes, ignore_recorded, batch_norm, strict)
 
     def shape(self, tensor: Tensor) -> Shape:
         """The shape of a tensor; None if its rank is unknown."""

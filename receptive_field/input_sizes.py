@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 from receptive_field.analysis import Forward, forward, relations
 from receptive_field.axis_map import INFINITY, NONE, AxisMap, Bound
 from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.every_size import last_unplaced
 from receptive_field.graph.axes import ALL_BOUND, SAME, Relation, ranked, source
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.joins import settled, through
@@ -28,6 +29,7 @@ from receptive_field.graph.sizes import Atom, Size, Symbolic, rounded_down, unkn
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.custom import Rule
 from receptive_field.question import Options, Question, StopPropagation, ask
+from receptive_field.result import ReceptiveField
 from receptive_field.sources import load
 
 T = TypeVar("T")
@@ -402,7 +404,7 @@ def resolutions(
     question = Question.ask(loaded, input, [field.output], options)
     found = forward(question.scope, question.inference, question.spatial)
     spatial = question.spatial[::-1]
-    analyses = [_AxisAnalysis(question, found, axis) for axis in spatial]
+    analyses = [_AxisAnalysis(question, field, found, axis) for axis in spatial]
     axes = [analysis.result() for analysis in analyses]
     # Where a resize blocks at some sizes, more is known at others.
     told = question.with_sizes({a.axis: a.clearest for a in analyses})
@@ -436,7 +438,9 @@ _Outcome = _Seen | Obstacle
 class _AxisAnalysis:
     """A question about one axis, at sizes of its choice; the others are unknown."""
 
-    def __init__(self, question: Question, found: Forward, axis: int) -> None:
+    def __init__(
+        self, question: Question, field: ReceptiveField, found: Forward, axis: int
+    ) -> None:
         self.question = question
         self.found = found
         self.axis = axis
@@ -445,6 +449,8 @@ class _AxisAnalysis:
         self.clearest: Size = shape[axis]
         """A size, for all turns of a period, at which as much as possible is known."""
         ((_, self.output),) = (question.outputs or {}).items()
+        self.unplaced = last_unplaced(question, [field])
+        """The last size that has to be looked at by itself."""
         self._asked: dict[Size, Question] = {}
         self.growing: list[tuple[int, list[int]]] = []
         """The nodes whose outputs have axes of unknown size, and these axes."""
@@ -628,8 +634,9 @@ class _AxisAnalysis:
                     failed[residue] = found
         waiting = set(range(period)) - set(failed)
         exceptions: dict[int, _Outcome] = {}
+        least = max(smallest + period, self.unplaced + 1)
         for size in range(smallest, large + period):
-            if not waiting and size >= smallest + period:
+            if not waiting and size >= least:
                 break
             residue, found = size % period, self._outcome(size)
             if _agree(found, whole[residue]) and residue not in failed:

@@ -181,13 +181,15 @@ class Question:
         one = self.inference.told({start: (1, *shape[1:])}, self.scope.carries)
         return replace(self, inference=one)
 
-    def with_sizes(self, sizes: Mapping[int, Size]) -> Question:
+    def with_sizes(
+        self, sizes: Mapping[int, Size], is_strict: bool | None = None
+    ) -> Question:
         """The same about an input whose axes have these sizes."""
         start = self.scope.input
         shape = list(self.inference.shape(start) or ())
         for axis, size in sizes.items():
             shape[axis] = size
-        told = self.inference.told({start: tuple(shape)}, self.scope.carries)
+        told = self.inference.told({start: tuple(shape)}, self.scope.carries, is_strict)
         return replace(self, inference=told)
 
     def answer(self) -> ReceptiveField:

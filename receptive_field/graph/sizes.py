@@ -311,6 +311,17 @@ def can_agree(one: Size, two: Size) -> bool | None:
     return None if any(size > 1 for size in meet) else False
 
 
+def last_not_above(size: Size, number: int, limit: int) -> int:
+    """The last value up to a limit of all that is unknown at which a size is not larger
+    than a number; 0 if it always is.
+
+    >>> last_not_above(ceiling_division(unknown("n"), 2), 3, 100)
+    6
+    """
+    values = range(limit, 0, -1)
+    return next((n for n in values if _at(size, n) <= number), 0)
+
+
 def in_words(size: Size) -> str:
     """A size as a function of the only unknown one, n.
 
@@ -416,7 +427,7 @@ def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]
         operand = _terms(monomial[0].operands[0])
         # Of an integer divided by d, at most (d - 1) / d is cut off.
         parts = math.lcm(*(f.denominator for f in operand.values()))
-        cut = factor * Fraction(parts - 1, parts)
+        cut = factor * (1 if _has_quotient(operand) else Fraction(parts - 1, parts))
         if cut > 0:
             low -= cut
         else:

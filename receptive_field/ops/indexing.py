@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from receptive_field.arrays import np
 from receptive_field.axis_map import (
@@ -30,7 +31,7 @@ from receptive_field.graph.axes import (
     moved,
     whole,
 )
-from receptive_field.graph.sizes import Size, divides, product
+from receptive_field.graph.sizes import Size, Symbolic, divides, product
 from receptive_field.ops.elementwise import broadcast_relation
 from receptive_field.ops.registry import (
     Call,
@@ -346,14 +347,15 @@ def _roll(call: Call, output: int) -> Relations:
     for offset, axis in zip(shifts, axes, strict=True):
         place = call.axis(axis, len(shape))
         offsets[place] = offsets.get(place, 0) + offset
-    changed = {axis: _rolled(shape[axis], offset) for axis, offset in offsets.items()}
+    changed = {a: _rolled(call, shape[a], offset) for a, offset in offsets.items()}
     return [_maps(len(shape), changed), None, None]
 
 
-def _rolled(size: Size, offset: Size) -> AxisMap | None:
-    if not isinstance(offset, int):
+def _rolled(call: Call, size: Size, offset: Size) -> AxisMap | None:
+    if not isinstance(offset, int) or isinstance(size, Fraction):
         return ANYWHERE
-    if not isinstance(size, int):  # Some positions see the other end.
+    if isinstance(size, Symbolic):  # Some positions see the other end.
+        call.exceeds(size, abs(offset))
         return shift(-offset).beside_anything()
     if size == 0 or offset % size == 0:
         return IDENTITY

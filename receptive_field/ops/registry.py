@@ -69,6 +69,10 @@ class Knowledge(Protocol):
         """Names of nodes where sizes meet that are equal at some sizes only."""
 
     @property
+    def exceeded(self) -> dict[Symbolic, int]:
+        """Unknown sizes that rules take to be larger than a number."""
+
+    @property
     def is_strict(self) -> bool:
         """Whether sizes that differ by a known number are an error where they meet."""
 
@@ -292,6 +296,11 @@ class Call:
                     f"does not fit: of an input of n positions, maps of {one} and of "
                     f"{two} positions meet, which are not equal at any large n"
                 )
+
+    def exceeds(self, size: Symbolic, number: int) -> None:
+        """Takes note that what is said of an unknown size holds if it is larger."""
+        known = self.knowledge.exceeded
+        known[size] = max(known.get(size, 0), number)
 
     def unknown_size(self, axis: int, number: int = 0) -> Symbolic:
         """A size of an output of which nothing is known."""
