@@ -84,20 +84,21 @@ def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
         ]
         if not doubtful:
             continue
-        unplaced = last_unplaced(question, [fields[name] for name in doubtful])
-        cases = list(_cases(question, doubtful, axis, unplaced))
+        cases = list(_cases(question, doubtful, axis))
         tried = max((case.size or 0 for case in cases), default=0)
         for name in doubtful:
             own = [case for case in cases if name in case.fields]
-            if any(case.size is None for case in own):
+            of_residues = [case.fields[name] for case in own if case.size is None]
+            unplaced = last_unplaced(question, of_residues or [found[name]])
+            if of_residues:
                 found[name] = _with_cases(found[name], name, own, axis)
             elif cases:
                 found.pop(name)
                 error = cases[0].fields.errors.get(name)
                 if error is not None:
                     failed[name] = error
-        if unplaced > tried:
-            found |= {n: _left_open(found[n], axis) for n in doubtful if n in found}
+            if unplaced > tried and name in found:
+                found[name] = _left_open(found[name], axis)
     return ReceptiveFields(found, failed)
 
 
@@ -119,11 +120,8 @@ def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
 # --- Cases ---------------------------------------------------------------------------
 
 
-def _cases(
-    question: Question, names: Sequence[str], axis: int, least: int
-) -> Iterator[Case]:
-    """What is found for each residue of the size of an axis, and at small sizes, up to
-    ``least`` in any case."""
+def _cases(question: Question, names: Sequence[str], axis: int) -> Iterator[Case]:
+    """What is found for each residue of the size of an axis, and at small sizes."""
     count = _period(question, axis)
     if (
         count > LONGEST_PERIOD
@@ -141,6 +139,7 @@ def _cases(
         size = turns * count + rest
         waiting[rest] = _fields(asked.with_sizes({axis: size}, is_strict=True))
         yield Case(waiting[rest], None)
+    least = last_unplaced(question, [f for fs in waiting.values() for f in fs.values()])
     for size in range(1, count + LARGEST_TRIED):
         if not waiting and size > least:
             break

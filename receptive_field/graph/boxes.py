@@ -526,8 +526,10 @@ def _joint_image(
 def _single_targets(axis_map: AxisMap, count: int, size: int) -> NDArray[Any] | None:
     """The only position that each position needs, -1 for none; None if some need
     more."""
-    (strand, *more) = axis_map.strands
-    if more or isinstance(strand, (Anywhere, Floating)):
+    if len(axis_map.strands) != 1:
+        return None
+    (strand,) = axis_map.strands
+    if isinstance(strand, (Anywhere, Floating)):
         return None
     firsts, lasts = _ends(strand, count, size, 1)
     if (lasts > firsts).any():
