@@ -14,7 +14,8 @@ A map is a set of *strands*, and its window at u is the hull of theirs:
   ``last - first + 1``, ``advance`` and ``-first``. A transposed convolution, an
   upsampling, a flip, a broadcast (advance 0) differ in the numbers only.
 * `Table` has one entry per position, for what no small period describes
-  (mirrored padding, a gather); outside its entries it depends on nothing.
+  (a gather, the inside of a mirrored padding); outside its entries it depends on
+  nothing.
 * `Floating` is a strand whose offset is unknown (SAME padding of an input whose
   size is unknown): only its rate and its extent remain.
 * `Anywhere` says that nothing is known: any position may matter. Strands beside it
@@ -25,7 +26,7 @@ Strands of different rates (advance / period) cannot merge into one; they stay s
 by side. ``-inf`` and ``inf`` are legitimate bounds: `GLOBAL` depends on everything,
 one-sided maps (cumulative sums) have one infinite end. `NONE` has no strand.
 
-Three facts travel along, so that no bound is ever passed off as the truth:
+Four facts travel along, so that no bound is ever passed off as the truth:
 
 * ``exact``: both ends of every window are positions that truly matter. False marks
   an upper bound (or, for a floating strand, sizes that merged without knowing
@@ -33,6 +34,10 @@ Three facts travel along, so that no bound is ever passed off as the truth:
 * ``gap``: the largest distance between two neighbouring positions that matter
   inside one window (1: no holes; inf: not known). Dilation and stride make gaps,
   and only over gaps can a composition lose exactness.
+* ``seen``: another map, where padding shows positions from inside (mirrored padding).
+  The strands then count these as padding, as they would zeros, and give size, stride
+  and padding; ``seen`` holds what is seen. A window is that of the strands if it holds
+  what is seen, else what is seen.
 * ``aligned``: whether every two paths merged so far have the same rate and the same
   centre at every position (equations align_crit_1 and align_crit_2 of the paper);
   None where an unknown offset hides it.
@@ -343,17 +348,30 @@ class AxisMap:
     (17, 23)
     """
 
-    __slots__ = ("_has_empty", "_hash", "aligned", "classic", "is_global", "strands")
+    __slots__ = (
+        "_has_empty",
+        "_hash",
+        "aligned",
+        "classic",
+        "is_global",
+        "seen",
+        "strands",
+    )
 
     strands: tuple[Strand, ...]
     aligned: bool | None
+    seen: AxisMap | None
 
     def __init__(
-        self, strands: tuple[Strand, ...], aligned: bool | None = True
+        self,
+        strands: tuple[Strand, ...],
+        aligned: bool | None = True,
+        seen: AxisMap | None = None,
     ) -> None:
         self.strands = strands
         self.aligned = aligned
-        self.classic = _classic(strands)
+        self.seen = seen
+        self.classic = _classic(strands) if seen is None else None
         """The only strand, if it is as in every layer of a classic network."""
         self.is_global = self.classic is None and _has_everything(strands)
         """Whether every position depends on the whole axis: an op mixes all of it."""
@@ -367,21 +385,25 @@ class AxisMap:
             return NotImplemented
         if self.aligned != other.aligned or self.strands != other.strands:
             return False
+        if self.seen != other.seen:
+            return False
         # As tuples, a table may equal a periodic strand.
         return [*map(type, self.strands)] == [*map(type, other.strands)]
 
     def __hash__(self) -> int:
         if self._hash is None:
-            self._hash = hash((self.strands, self.aligned))
+            self._hash = hash((self.strands, self.aligned, self.seen))
         return self._hash
 
     def __repr__(self) -> str:
-        return f"AxisMap({list(self.strands)}, aligned={self.aligned})"
+        seen = "" if self.seen is None else f", seen={self.seen}"
+        return f"AxisMap({list(self.strands)}, aligned={self.aligned}{seen})"
 
     @property
     def exact(self) -> bool:
         """Whether the ends of every window are known to matter."""
-        return all(strand.exact for strand in self.strands)
+        told = self.seen is None or self.seen.exact
+        return told and all(strand.exact for strand in self.strands)
 
     @property
     def has_empty(self) -> bool:
@@ -500,7 +522,10 @@ class AxisMap:
             return _classic_then(
                 self.classic, other.classic, self.aligned, other.aligned
             )
-        return _then(self, other)
+        found = _then(self, other)
+        if self.seen is other.seen is None:
+            return found
+        return found.showing(self.all_seen.then(other.all_seen))
 
     def __or__(self, other: AxisMap) -> AxisMap:
         """The map of two paths that meet: the hull of both windows."""
@@ -508,7 +533,32 @@ class AxisMap:
             return self
         if not self.strands:
             return other
-        return _union(self, other)
+        found = _union(self, other)
+        if self.seen is other.seen is None:
+            return found
+        return found.showing(self.all_seen | other.all_seen)
+
+    @property
+    def all_seen(self) -> AxisMap:
+        """The map of what is seen: ``seen``, or where there is none, this map."""
+        return self if self.seen is None else self.seen
+
+    @property
+    def placed(self) -> AxisMap:
+        """This map without ``seen``, by which no feature is placed."""
+        return AxisMap(self.strands, self.aligned)
+
+    def showing(self, seen: AxisMap) -> AxisMap:
+        """This map, where ``seen`` tells what is seen."""
+        if not self.strands or not seen.strands:
+            return seen
+        if self.is_global or self.is_unbounded:
+            return self
+        return AxisMap(self.strands, self.aligned, seen)
+
+    def with_alignment(self, aligned: bool | None) -> AxisMap:
+        """The same map, with this said of its alignment."""
+        return AxisMap(self.strands, aligned, self.seen)
 
     def window(self, position: int) -> MaybeWindow:
         """The window of one position, or None where it depends on nothing.
@@ -519,6 +569,9 @@ class AxisMap:
         found = None
         for strand in self._placed():
             found = _hull((found, strand.window(position)))
+        if self.seen is not None:
+            shown = self.seen.window(position)
+            return found if _hull((found, shown)) == found else shown
         return found
 
     def _placed(self) -> Sequence[Periodic | Table | Anywhere]:
@@ -536,7 +589,8 @@ class AxisMap:
         Raises:
           ValueError: if an offset is unknown.
         """
-        return _hull(strand.span(0, last) for strand in self._placed())
+        found = _hull(strand.span(0, last) for strand in self._placed())
+        return found if self.seen is None else _hull((found, self.seen.span(last)))
 
     def size(self, count: int | None = None) -> Bound:
         """The largest window, over all positions or over ``0 .. count - 1``.
@@ -566,7 +620,7 @@ class AxisMap:
             start = min((t.start for t in tables), default=0)
             stop = max((t.start + len(t.windows) for t in tables), default=0)
             positions = range(start, stop + period)
-        windows = [w for w in map(self.window, positions) if w is not None]
+        windows = [w for w in map(self.placed.window, positions) if w is not None]
         return max((last - first + 1 for first, last in windows), default=0)
 
     def evaluate(self, positions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -578,7 +632,7 @@ class AxisMap:
         Raises:
           ValueError: if an offset is unknown.
         """
-        fast = self._evaluate_classic(positions)
+        fast = self._evaluate_classic(positions) if self.seen is None else None
         if fast is not None:
             return fast
         flat = [self.window(int(p)) or (INFINITY, -INFINITY) for p in positions.flat]
@@ -603,6 +657,9 @@ class AxisMap:
                 some = low <= high
                 firsts = np.where(some, np.minimum(firsts, low), firsts)
                 lasts = np.where(some, np.maximum(lasts, high), lasts)
+        if self.seen is not None:
+            low, high = self.seen.inverse(targets)
+            firsts, lasts = np.minimum(firsts, low), np.maximum(lasts, high)
         return firsts, lasts
 
     def _evaluate_classic(
@@ -643,14 +700,10 @@ class AxisMap:
             for inner_strand in inner.strands:
                 merged |= _interleaved(outer_strand, inner_strand, count)
         aligned = _all_aligned((merged.aligned, self.aligned, inner.aligned))
-        return merged if merged.is_none else AxisMap(merged.strands, aligned)
-
-    def with_border(self, border: AxisMap) -> AxisMap:
-        """This map with entries beside it for what a padding repeats from inside.
-
-        They are padding, as zeros would be, and do not count for the alignment.
-        """
-        return AxisMap((self | border).strands, self.aligned)
+        found = merged if merged.is_none else AxisMap(merged.strands, aligned)
+        if self.seen is inner.seen is None:
+            return found
+        return found.showing(self.all_seen.interleave(inner.all_seen, count))
 
     def with_unknown_offset(
         self,
@@ -706,7 +759,8 @@ class AxisMap:
     def as_bound(self) -> AxisMap:
         """The same windows, marked as an upper bound."""
         strands = tuple(strand._replace(exact=False) for strand in self.strands)
-        return AxisMap(strands, self.aligned)
+        seen = None if self.seen is None else self.seen.as_bound()
+        return AxisMap(strands, self.aligned, seen)
 
 
 # --- The maps that layers are made of --------------------------------------------
@@ -818,6 +872,14 @@ def piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
     Raises:
       ValueError: if an offset is unknown.
     """
+    pieces = list(pieces)
+    found = _piecewise([(us, m.placed) for us, m in pieces], total)
+    if all(m.seen is None for _, m in pieces):
+        return found
+    return found.showing(_piecewise([(us, m.all_seen) for us, m in pieces], total))
+
+
+def _piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
     windows: list[MaybeWindow] = [None] * total
     gap: Bound = 1
     exact = True
@@ -1386,11 +1448,7 @@ def _merged_windows(
 
 
 def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
-    """Whether two paths have one rate and one centre at every position.
-
-    Borders held in a table beside a periodic strand (mirrored padding) are padding,
-    as zeros would be, and do not count.
-    """
+    """Whether two paths have one rate and one centre at every position."""
     if one.is_unbounded or two.is_unbounded:
         some = (AxisMap(_known_strands(m.strands)) for m in (one, two))
         first_known, second_known = some

@@ -11,8 +11,10 @@ is what all cases have in common.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import NamedTuple
 
 from receptive_field.axis_map import (
@@ -32,7 +34,7 @@ from receptive_field.graph.sizes import (
     unknown,
 )
 from receptive_field.question import Question
-from receptive_field.result import ReceptiveField, ReceptiveFields
+from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
 
 LONGEST_PERIOD = 64
 """Networks that repeat only after more sizes are left with what one pass says."""
@@ -205,7 +207,7 @@ def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
     axes = list(field.axes)
     place = _place(field, axis)
     if axes[place].map.is_unbounded:
-        axes[place] = replace(axes[place], map=AxisMap(axes[place].map.strands, None))
+        axes[place] = replace(axes[place], map=axes[place].map.with_alignment(None))
     local = field.local_paths and _left_open(field.local_paths, axis)
     return replace(field, axes=tuple(axes), local_paths=local)
 
@@ -254,15 +256,18 @@ def _on_axis(
     return replace(field, axes=tuple(axes))
 
 
+def _has_several(axis: SpatialAxis) -> bool:
+    """Whether there may be more than one feature along an axis."""
+    return bool(axis.output_axes) and axis.output_size != 1
+
+
 def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> AxisMap:
     """What the maps of all cases to one axis have in common."""
     every = [f.axes[place] for f, size in cases if size is None]
     single = [f.axes[place] for f, size in cases if size is not None]
     maps = [axis.map for axis in every]
     flags = {axis.map.aligned for axis in (*every, *single)}
-    several = [
-        a.map.aligned for a in single if a.output_size is None or a.output_size > 1
-    ]
+    several = [a.map.aligned for a in single if _has_several(a)]
     aligned: bool | None = None
     if flags == {True}:
         aligned = True
@@ -278,11 +283,12 @@ def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> A
     several_positions = [
         pair
         for pair, (f, size) in zip(numbers, cases, strict=True)
-        if size is None or (f.axes[place].output_size or 2) > 1
+        if size is None or _has_several(f.axes[place])
     ]
     strides = {stride for stride, _ in several_positions}
     if alike and len(set(several_positions)) == 1 and max(sizes) == sizes[0]:
-        return AxisMap(maps[0].strands, aligned)
+        seen = reduce(operator.or_, (m.all_seen for m in maps), maps[0].all_seen)
+        return AxisMap(maps[0].strands, aligned, None if seen is maps[0] else seen)
     size = max(sizes)
     if size == INFINITY:
         return AxisMap(ANYWHERE.strands, aligned)

@@ -28,6 +28,7 @@ from receptive_field.graph.axes import (
     Factor,
     Relation,
     Slot,
+    all_seen,
     follow,
     followed_axes,
     is_exact,
@@ -739,7 +740,7 @@ class Descent:
         above, shape = self.inference.shape(tensor), self.inference.shape(below)
         if above is None or shape is None or rule is ALL or rule is ALL_BOUND:
             return ALL_BOUND
-        relation = ranked(rule, len(shape))
+        relation = ranked(all_seen(rule), len(shape))
         fits = len(relation.axes) == len(shape) and all(
             len(axis) == 1 and max(followed_axes(axis), default=-1) < len(above)
             for axis in relation.axes

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from receptive_field.analysis import Edge, Scope, relations
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph import boxes
+from receptive_field.graph.axes import all_seen
 from receptive_field.graph.boxes import Box, Group
 from receptive_field.graph.graph import Tensor
 from receptive_field.inference import Inference
@@ -72,7 +73,11 @@ def follow_positions(
                 if rule is None or (tensor, number) in cut:
                     continue
                 sizes = _sizes(inference, below)
-                found = [b for box in above for b in boxes.through(box, rule, sizes)]
+                found = [
+                    b
+                    for box in above
+                    for b in boxes.through(box, all_seen(rule), sizes)
+                ]
                 if below not in state:
                     state[below] = []
                     outputs.setdefault(below[0], []).append(below)

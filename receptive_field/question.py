@@ -17,6 +17,7 @@ from receptive_field.analysis import (
     find_misalignment,
     find_scope,
     forward,
+    relations,
     upstream,
 )
 from receptive_field.axis_map import INFINITY, AxisMap
@@ -26,7 +27,7 @@ from receptive_field.errors import (
     NodeNotFoundError,
     ReceptiveFieldError,
 )
-from receptive_field.graph.axes import Relation, ranked
+from receptive_field.graph.axes import Relation, all_seen, ranked
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.sizes import Size
 from receptive_field.inference import RESOURCE, Inference
@@ -528,6 +529,19 @@ class Asked:
         """See `Origin`."""
         return self.question.scope.graph.nodes[self.output[0]].op
 
+    @property
+    def mirroring_nodes(self) -> tuple[str, ...]:
+        """See `Origin`."""
+        scope, inference = self.question.scope, self.question.inference
+        edges = []
+        for index in scope.order:
+            tensor = (index, 0)
+            with suppress(ReceptiveFieldError):  # Of other outputs.
+                rules = relations(scope, inference, tensor)
+                shows = (rule and all_seen(rule) is not rule for rule in rules)
+                edges += [(tensor, n) for n, shown in enumerate(shows) if shown]
+        return upstream(scope, edges).get(self.output[0], ())
+
     def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
         """See `Origin`; the input itself is one of them."""
         scope = self.question.scope
@@ -567,7 +581,7 @@ def _prefixes(stop_propagation: StopPropagation) -> list[str]:
 
 def _described(axis_map: AxisMap) -> str:
     stride = " and ".join(map(str, axis_map.rates)) or "none"
-    window = None if axis_map.is_floating else axis_map.window(0)
+    window = None if axis_map.is_floating else axis_map.placed.window(0)
     if window is None or INFINITY in map(abs, window):
         return f"stride {stride}"
     return f"stride {stride} and the first centre at {sum(window) / 2:g}"
@@ -576,7 +590,7 @@ def _described(axis_map: AxisMap) -> str:
 def _aligned_as(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
     """The same field, with the alignment of another of the same tensors."""
     axes = (
-        replace(one, map=AxisMap(one.map.strands, two.map.aligned))
+        replace(one, map=one.map.with_alignment(two.map.aligned))
         for one, two in zip(field.axes, other.axes, strict=True)
     )
     return replace(field, axes=tuple(axes))

@@ -100,6 +100,10 @@ class Origin(Protocol):
     def op(self) -> str:
         """The op type of the output."""
 
+    @property
+    def mirroring_nodes(self) -> tuple[str, ...]:
+        """The nodes that mirror the border of a map."""
+
     def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
         """Which tensors are computed from which, with none of the others in between."""
 
@@ -139,6 +143,18 @@ class ReceptiveField:
     def is_global(self) -> bool:
         """Whether a feature sees all of an axis."""
         return any(axis.map.is_global for axis in self.axes)
+
+    @property
+    def mirroring_nodes(self) -> tuple[str, ...]:
+        """The nodes whose padding mirrors what is inside, if features see that.
+
+        `size`, `stride` and `padding` are those of features that reach no mirrored
+        position. A region is the usual one if it holds all that is seen, else what is
+        seen. Of an unknown size it is not known where the other end is mirrored:
+        regions are bounds then.
+        """
+        shown = any(axis.map.seen is not None for axis in self.axes)
+        return self.origin.mirroring_nodes if shown and self.origin else ()
 
     @property
     def local(self) -> ReceptiveField | None:
@@ -201,10 +217,11 @@ class ReceptiveField:
         Returns:
           ``graph`` (its file, if there is one), ``input`` and ``output`` by name; lists
           with one entry per axis, x first: ``input_size``, ``output_size``, ``size``,
-          ``stride``, ``padding`` and ``first_center``; ``aligned``, ``exact`` and
-          ``global_nodes``; and ``local``, the same numbers without paths over a whole
-          axis, where there are such paths and others. What is not known is None;
-          ``"inf"`` is a size without a bound, ``"1/2"`` a stride that is no integer.
+          ``stride``, ``padding`` and ``first_center``; ``aligned``, ``exact``,
+          ``global_nodes`` and ``mirroring_nodes``; and ``local``, the same numbers
+          without paths over a whole axis, where there are such paths and others. What
+          is not known is None; ``"inf"`` is a size without a bound, ``"1/2"`` a stride
+          that is no integer.
 
         >>> import receptive_field as rf
         >>> rf.compute_receptive_field(rf.EXAMPLE_GRAPH).to_dict()["stride"]
@@ -277,10 +294,11 @@ class ReceptiveField:
         """The input region that each feature sees (equations for u0 and v0).
 
         Without ``clip`` it is the paper's region, which may reach into the padding
-        (negative, or past the end). With ``clip``, it is the region of real input
-        positions that can change the feature: what is padding of any map in between
-        carries nothing, and what a dilated kernel skips does not count. That is the
-        truth where ``support().exact``, and never smaller.
+        (negative, or past the end); where padding shows positions from inside that this
+        does not hold, it is what is seen (`mirroring_nodes`). With ``clip``, it is the
+        region of real input positions that can change the feature: what is padding of
+        any map in between carries nothing, and what a dilated kernel skips does not
+        count. That is the truth where ``support().exact``, and never smaller.
 
         Args:
           y: integer feature coordinates of shape ``(..., len(feature_axes))``: one for
@@ -648,7 +666,7 @@ class ReceptiveField:
         below = np.floor(features).astype(np.int64)
         ends = []
         for whole in (below, below + 1):
-            firsts, lasts = axis.map.evaluate(whole)
+            firsts, lasts = axis.map.placed.evaluate(whole)
             with np.errstate(invalid="ignore"):  # Of all of an axis there is none.
                 centre = (firsts + lasts) / 2
             ends.append(np.asarray(centre, dtype=np.float64))

@@ -228,6 +228,7 @@ class Steps:
                 # All of what holds no positions, such as channels, is one feature.
                 axis_map = constant(*EVERYTHING, exact=certain)
                 followed = None
+            axis_map = axis_map.all_seen
             if axis in bounds:
                 axis_map = axis_map.as_bound()
             place = None if followed is None else above.index(followed)

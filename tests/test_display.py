@@ -86,6 +86,7 @@ def test_a_field_as_data(field):
         "aligned": True,
         "exact": True,
         "global_nodes": [],
+        "mirroring_nodes": [],
         "local": None,
     }
 

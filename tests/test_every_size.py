@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 
+import numpy as np
 import pytest
 import random_search
 import unknown_sizes
@@ -166,6 +167,73 @@ def test_alignment_that_no_size_has_is_an_error_with_words():
 
     with pytest.raises(MisalignedError, match="differ at every size"):
         ask(network, require_aligned=True)
+
+
+# --- Mirrored padding ----------------------------------------------------------------
+
+
+def mirrored_conv(pad, kernel, stride, mode):
+    def network(x):
+        around = [[0, 0], [pad, pad], [pad, pad], [0, 0]]
+        return conv(tf.pad(x, around, mode), kernel, stride, "VALID")
+
+    return network
+
+
+def seen_by(pad, kernel, stride, mode, n):
+    """What each feature sees of n positions: those that NumPy mirrors there."""
+    positions = np.pad(np.arange(n), pad, mode.lower())
+    windows = np.lib.stride_tricks.sliding_window_view(positions, kernel)[::stride]
+    lows, highs = windows.min(axis=1).tolist(), windows.max(axis=1).tolist()
+    return list(zip(lows, highs, strict=True))
+
+
+@pytest.mark.parametrize("mode", ["REFLECT", "SYMMETRIC"])
+@pytest.mark.parametrize(("pad", "kernel", "stride"), [(8, 3, 1), (4, 5, 4), (1, 3, 1)])
+def test_mirrored_padding(pad, kernel, stride, mode):
+    """Numbers of features that see no mirrored position; regions of all."""
+    network = mirrored_conv(pad, kernel, stride, mode)
+    usual = [kernel] * 2 + [stride] * 2 + [pad] * 2
+    unknown = ask(network)
+    assert list(unknown) == usual
+    assert unknown.aligned is True
+    assert unknown.exact is False
+    assert unknown.mirroring_nodes == ("MirrorPad",)
+    for n in range(pad + 1, 30):
+        field = ask(network, [n, n])
+        assert list(field) == usual
+        assert field.exact is True
+        seen = seen_by(pad, kernel, stride, mode, n)
+        features = [[u, u] for u in range(len(seen))]
+        clipped = field.compute_input_region(features, clip=True)[:, 0].tolist()
+        regions = field.compute_input_region(features)[:, 0].tolist()
+        bounds = unknown.compute_input_region(features)[:, 0].tolist()
+        for u, (low, high) in enumerate(seen):
+            first = u * stride - pad
+            last = first + kernel - 1
+            holds = first <= low and high <= last
+            assert clipped[u] == [low, high]
+            assert regions[u] == ([first, last] if holds else [low, high])
+            assert bounds[u][0] <= low
+            assert high <= bounds[u][1]
+
+
+def test_mirrored_padding_of_two_layers_beside_zeros():
+    """As in networks that transfer styles; the plain path sees less."""
+
+    def network(x):
+        around = [[0, 0], [1, 1], [1, 1], [0, 0]]
+        y = conv(tf.pad(x, around, "REFLECT"), 3, 1, "VALID")
+        y = conv(tf.pad(y, around, "REFLECT"), 3, 1, "VALID")
+        return y + conv(x, 3)
+
+    for resolution in (None, [9, 9]):
+        field = ask(network, resolution)
+        assert list(field) == [5, 5, 1, 1, 2, 2]
+        assert field.aligned is True
+        assert field.exact is (resolution is not None)
+    assert field.compute_input_region([0, 8]).tolist() == [[-2, 2], [6, 10]]
+    assert field.compute_input_region([0, 8], clip=True).tolist() == [[0, 2], [6, 8]]
 
 
 # --- Random networks ------------------------------------------------------------------

@@ -677,6 +677,22 @@ def _has_empty(relation: Relation) -> bool:
     return False
 
 
+def all_seen(relation: Relation) -> Relation:
+    """The relation to all that is seen, where padding shows what is inside; the same
+    object where none does."""
+    threads = (thread for axis in relation.axes for thread in axis)
+    factors = (factor for thread in threads for factor in thread.factors)
+    if all(factor.map.seen is None for factor in factors):
+        return relation
+    axes = tuple(tuple(map(_all_seen, axis)) for axis in relation.axes)
+    return relation._replace(axes=axes)
+
+
+def _all_seen(thread: Thread) -> Thread:
+    factors = tuple(f._replace(map=f.map.all_seen) for f in thread.factors)
+    return Thread(factors, thread.tail)
+
+
 def _as_bound(thread: Thread) -> Thread:
     factors = (f._replace(map=f.map.as_bound()) for f in thread.factors)
     return Thread(tuple(factors), thread.tail)

@@ -10,6 +10,7 @@ from receptive_field.axis_map import (
     ANYWHERE,
     IDENTITY,
     AxisMap,
+    convolution,
     sampling,
     shift,
     table,
@@ -65,19 +66,21 @@ def _pad(call: Call, output: int) -> Relations:
 
 
 def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
-    """Inside, a shift; the reflections stand beside it as a table.
+    """A shift, as with zeros, that shows positions from inside.
 
-    A position in the padding counts as padding, as it does with zeros; that it also
-    shows a position from inside is what the table adds. ``edge`` is 1 if the border
-    itself is not repeated (REFLECT), 0 if it is (SYMMETRIC).
+    ``edge`` is 1 if the border itself is not repeated (REFLECT), 0 if it is
+    (SYMMETRIC). Where an unknown size begins to be mirrored, is not known: a position
+    behind the end is at most twice the padding away from the one that it shows.
     """
-    if not isinstance(size, int) or not isinstance(after, int):
-        return shift(-before).as_bound()
-    reflected = [before - 1 - u + edge for u in range(before)]
-    behind = [size - 1 - edge - i for i in range(after)]
-    positions = [*reflected, *[None] * size, *behind]
-    border = table(None if p is None else (p, p) for p in positions)
-    return shift(-before).with_border(border)
+    if isinstance(size, int) and isinstance(after, int):
+        reflected = [before - 1 - u + edge for u in range(before)]
+        behind = [size - 1 - edge - i for i in range(after)]
+        positions = [*reflected, *range(size), *behind]
+        return shift(-before).showing(table((p, p) for p in positions))
+    if not isinstance(after, int):
+        return shift(-before).showing(ANYWHERE)
+    near = convolution(1 + 2 * (before + after), padding=before + 2 * after)
+    return shift(-before).showing(near.as_bound())
 
 
 def _mirror_pad(call: Call, output: int) -> Relations:

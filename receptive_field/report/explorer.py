@@ -29,6 +29,7 @@ from receptive_field.axis_map import (
     Bound,
     Floating,
     Periodic,
+    table,
 )
 from receptive_field.costs import Costs, compute_costs
 from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveFieldError
@@ -391,7 +392,7 @@ class _Export:
         return [None if axis is None else self._followed(axis) for axis in step.axes]
 
     def _numbers(self, axes: Sequence[SpatialAxis]) -> list[int]:
-        return [self._number(axis.map) for axis in axes]
+        return [self._number(_told(axis)) for axis in axes]
 
     def _number(self, axis_map: AxisMap) -> int:
         if axis_map not in self.numbers:
@@ -440,6 +441,14 @@ def _work(node: Data) -> int:
     Pairs of positions on each axis, and what takes as long whatever the size.
     """
     return 2000 + sum((size or 1) ** 2 for size in node["size"])
+
+
+def _told(axis: SpatialAxis) -> AxisMap:
+    """The windows of the features of an axis, without mirrored borders apart."""
+    axis_map, count = axis.map, axis.output_size
+    if axis_map.seen is None or axis_map.is_floating or count is None:
+        return axis_map.all_seen
+    return table(map(axis_map.window, range(count)), exact=axis_map.exact)
 
 
 def _row_numbers(row: Mapping[str, Any]) -> Data:

@@ -30,10 +30,9 @@ def lines(field: ReceptiveField) -> list[tuple[str, str]]:
         ("exact", "yes" if field.exact else "no, an upper bound"),
     ]
     if field.global_nodes:
-        named = ", ".join(field.global_nodes[:MOST_NAMED])
-        rest = len(field.global_nodes) - MOST_NAMED
-        more = f" and {rest} more" if rest > 0 else ""
-        found.append(("whole input by", named + more))
+        found.append(("whole input by", _named(field.global_nodes)))
+    if field.mirroring_nodes:
+        found.append(("mirrored border by", _named(field.mirroring_nodes)))
     local = field.local
     if local is not None and local is not field:
         size, stride, padding = _sizes_strides_paddings(local)
@@ -41,10 +40,16 @@ def lines(field: ReceptiveField) -> list[tuple[str, str]]:
             (
                 "without that",
                 f"receptive field {numbers(size)}, stride {numbers(stride)}, "
-                f"padding {numbers(padding)}",
+                f"padding {numbers(padding)}, "
+                + ("exact" if local.exact else "an upper bound"),
             )
         )
     return [(label, text) for label, text in found if text]
+
+
+def _named(nodes: Sequence[str]) -> str:
+    rest = len(nodes) - MOST_NAMED
+    return ", ".join(nodes[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def numbers(values: Iterable[Any]) -> str:
@@ -88,6 +93,7 @@ def as_dict(field: ReceptiveField) -> dict[str, Any]:
         "output_size": [axis.size for axis in field.feature_axes],
         **_numbers_of(field),
         "global_nodes": list(field.global_nodes),
+        "mirroring_nodes": list(field.mirroring_nodes),
         "local": None if local is None else _numbers_of(local),
     }
 
