@@ -56,6 +56,7 @@ class Case(NamedTuple):
     """What is found at one size, or at all of one residue."""
 
     fields: ReceptiveFields
+    residue: int
     size: int | None
     """None for all of a residue."""
 
@@ -89,10 +90,12 @@ def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
         cases = list(_cases(question, doubtful, axis))
         tried = max((case.size or 0 for case in cases), default=0)
         for name in doubtful:
-            own = [case for case in cases if name in case.fields]
-            of_residues = [case.fields[name] for case in own if case.size is None]
+            # At sizes of other residues, maps of length 1 may be broadcast.
+            fits = {c.residue for c in cases if c.size is None and name in c.fields}
+            own = [c for c in cases if c.residue in fits and name in c.fields]
+            of_residues = [c.fields[name] for c in own if c.size is None]
             unplaced = last_unplaced(question, of_residues or [found[name]])
-            if of_residues:
+            if fits:
                 found[name] = _with_cases(found[name], name, own, axis)
             elif cases:
                 found.pop(name)
@@ -140,14 +143,13 @@ def _cases(question: Question, names: Sequence[str], axis: int) -> Iterator[Case
     for rest in range(count):
         size = turns * count + rest
         waiting[rest] = _fields(asked.with_sizes({axis: size}, is_strict=True))
-        yield Case(waiting[rest], None)
+        yield Case(waiting[rest], rest, None)
     least = last_unplaced(question, [f for fs in waiting.values() for f in fs.values()])
     for size in range(1, count + LARGEST_TRIED):
         if not waiting and size > least:
             break
-        fields = _fields(asked.with_sizes({axis: size}))
-        yield Case(fields, size)
-        rest = size % count
+        fields, rest = _fields(asked.with_sizes({axis: size})), size % count
+        yield Case(fields, rest, size)
         if rest in waiting and _agree(fields, waiting[rest], axis):
             del waiting[rest]
 

@@ -141,15 +141,48 @@ def test_maps_that_fit_at_some_sizes_only(more, size):
     assert largest == size
 
 
-def test_maps_that_never_fit():
+MEETINGS = {
+    "add": lambda one, two: one + two,
+    "concat": lambda one, two: tf.concat([one, two], 3),
+    "stack": lambda one, two: tf.stack([one, two], 3),
+}
+
+
+@pytest.mark.parametrize("name", MEETINGS)
+def test_maps_that_never_fit(name):
     def network(x):
         half = conv(conv(x, 3, 2), 3, 2)
-        return half + conv(half, 3, 2)
+        return MEETINGS[name](half, conv(half, 3, 2))
 
-    with pytest.raises(GraphError, match="'add' does not fit") as error:
+    with pytest.raises(GraphError, match=f"'{name}' does not fit") as error:
         ask(network)
     assert "ceil(n / 4)" in str(error.value)
     assert "ceil(n / 8)" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["add", "concat"])
+def test_maps_that_fit_at_even_sizes_only(name):
+    """A stride and its undoing come back to the next even size."""
+
+    def network(x):
+        coarse = conv(x, 2, 2)
+        _, height, width, _ = tf.unstack(tf.shape(coarse))
+        shape = tf.stack([1, 2 * height, 2 * width, 1])
+        back = tf.nn.conv2d_transpose(coarse, tf.ones([2, 2, 1, 1]), shape, 2)
+        return MEETINGS[name](x, back)
+
+    field = ask(network)
+    assert list(field) == [2, 2, 1, 1, None, None]
+    assert field.aligned is False
+    found = rf.resolutions(graph_of(network), input="x", output="y")
+    for n in range(2, 30, 2):
+        single = rf.compute_receptive_field(
+            graph_of(network), input="x", output="y", input_resolution=[n, n]
+        )
+        assert found.at(n)[0] == (single.aligned, None)
+        assert list(single) == list(field)
+    with pytest.raises(GraphError, match="cannot be run at size 7: .*'" + name):
+        found.at(7)
 
 
 def test_required_alignment_that_depends_on_the_size():

@@ -15,6 +15,8 @@ from typing import Any
 
 from needed import needed
 
+from receptive_field.input_sizes import Obstacle
+
 tf = needed("tensorflow")
 v1 = tf.compat.v1
 
@@ -232,6 +234,9 @@ def said(rf: Any, definition: bytes) -> dict[str, Any]:
         return found
     found["resolutions"] = {}
     for size in SIZES:
+        fits = resolutions.placements[size % resolutions.period]
+        if isinstance(fits, Obstacle) and not fits.can_run:
+            found["sizes"].pop(str(size), None)  # A map of length 1 is broadcast.
         try:
             placement = resolutions.at(size)
             found["resolutions"][str(size)] = [placement.aligned, placement.padding]

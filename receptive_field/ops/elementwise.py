@@ -59,8 +59,7 @@ def broadcast(call: Call, *shapes: Shape) -> Shape:
         numbers = [size for size in candidates if not isinstance(size, Symbolic)]
         if len(set(numbers)) > 1:
             call.fail(f"has inputs of shapes {known} that do not broadcast")
-        if len(candidates) > 1 and len(numbers) < len(candidates):
-            call.meet(candidates)
+        call.meet(candidates)
         sizes.append((numbers or candidates or [1])[0])
     return tuple(sizes)
 

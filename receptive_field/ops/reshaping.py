@@ -294,6 +294,7 @@ class _Join:
             numbers = {s for s in sizes if isinstance(s, int)}
             if len(numbers) > 1:
                 call.fail(f"joins inputs of shapes {known} along axis {axis}")
+            call.meet(sizes)
             whole[other] = min(numbers, default=size)
         return [tuple(whole)]
 
@@ -364,10 +365,16 @@ def _pack_axis(call: Call) -> int | None:
 
 def _pack_shape(call: Call) -> Sequence[Shape]:
     axis = _pack_axis(call)
-    shape = next((s for s in map(call.shape, range(len(call))) if s is not None), None)
-    if axis is None or shape is None:
+    shapes = [s for s in map(call.shape, range(len(call))) if s is not None]
+    if axis is None or not shapes:
         return [None]
-    return [(*shape[:axis], len(call), *shape[axis:])]
+    if len(set(map(len, shapes))) > 1:
+        call.fail(f"packs inputs of different ranks: {shapes}")
+    for sizes in zip(*shapes, strict=True):
+        if len({size for size in sizes if isinstance(size, int)}) > 1:
+            call.fail(f"packs inputs of different shapes: {shapes}")
+        call.meet(sizes)
+    return [(*shapes[0][:axis], len(call), *shapes[0][axis:])]
 
 
 def _pack(call: Call, output: int) -> Relations:

@@ -561,6 +561,7 @@ class _Transposed(_Convolution):
         for axis, w in zip(axes, windows, strict=True):
             needed = output_size(call, shape[axis], w)
             given = below[axis]
+            call.meet([needed, given])
             known = isinstance(needed, int) and isinstance(given, int)
             if known and needed != given:
                 call.fail(
