@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -242,6 +243,25 @@ register("ResizeNearestNeighbor", _resize_op(_with_taps(_nearest, recentre=False
 # --- Areas (resize_area_op.cc) -------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Cells:
+    """The positions that an interval of some length covers, at most."""
+
+    length: Fraction
+
+    def __call__(self, start: Fraction | float) -> tuple[int, int]:
+        return math.floor(start), math.ceil(start + self.length) - 1
+
+
+def _drifting_area(size: Size, new_size: Size) -> AxisMap | None:
+    limit = limit_of_ratio(size, new_size)
+    ends = None if limit is None else bounds(size - limit * new_size)
+    if limit is None or ends is None:
+        return None
+    cells = _Cells(limit + max(ends[1], Fraction(0)))
+    return _drifting(size, new_size, cells, False, False, False)
+
+
 def _area_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | None:
     """A position is the mean of all that it covers."""
     if size == new_size:
@@ -253,7 +273,9 @@ def _area_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | No
             scale = np.float32(size - 1) / np.float32(new_size - 1)
             return table(_covered(new_size, scale))
     ratio = divide(size, new_size)
-    if not isinstance(ratio, (int, Fraction)) or ratio <= 0:
+    if not isinstance(ratio, (int, Fraction)):
+        return _drifting_area(size, new_size)
+    if ratio <= 0:
         return None
     if not (isinstance(size, int) and isinstance(new_size, int)):
         exact = Fraction(ratio)
