@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from receptive_field.analysis import Edge, Scope, relations
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph import boxes
-from receptive_field.graph.axes import all_seen
-from receptive_field.graph.boxes import Box, Group
+from receptive_field.graph.axes import Relation, all_seen
+from receptive_field.graph.boxes import Box, Group, Mask
 from receptive_field.graph.graph import Tensor
 from receptive_field.inference import Inference
 from receptive_field.ops import Call, rule_of
@@ -72,11 +72,10 @@ def follow_positions(
                 rule = rules[number]
                 if rule is None or (tensor, number) in cut:
                     continue
-                sizes = _sizes(inference, below)
+                rule, sizes = all_seen(rule), _sizes(inference, below)
+                taps = _taps(scope, inference, index, rule) if number == 0 else None
                 found = [
-                    b
-                    for box in above
-                    for b in boxes.through(box, all_seen(rule), sizes)
+                    b for box in above for b in boxes.through(box, rule, sizes, taps)
                 ]
                 if below not in state:
                     state[below] = []
@@ -104,6 +103,24 @@ def _is_certain(scope: Scope, inference: Inference, index: int) -> bool:
     return not any(
         v is not None and v.dtype.kind in "fb" and (v == 0).any() for v in values
     )
+
+
+def _taps(
+    scope: Scope, inference: Inference, index: int, rule: Relation
+) -> dict[int, Mask]:
+    """Which positions of the first input count, where the gaps of windows differ."""
+    node = scope.graph.nodes[index]
+    op = rule_of(node)
+    if op is None or op.coefficients is None or rule.any_rank:
+        return {}
+    uneven = [
+        any(s.gap == math.inf for t in axis for f in t.factors for s in f.map.strands)
+        for axis in rule.axes
+    ]
+    if not any(uneven):
+        return {}
+    coefficients = op.coefficients(Call(node, inference))
+    return {a: matrix != 0 for a, matrix in coefficients.items() if uneven[a]}
 
 
 def _mixes_channels(scope: Scope, inference: Inference, index: int) -> bool:

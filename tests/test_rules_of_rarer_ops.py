@@ -6,12 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from dependency import analysed, check, positive, traced
+from dependency import analysed, check, hold, measured, positive, traced
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from needed import needed
 from random_search import examples
-from raw_ops import check_possible, op, weights, words
+from raw_ops import check_possible, op, possible_trace, weights, words
 
 import receptive_field as rf
 
@@ -138,16 +138,39 @@ KERNELS = words(
 )
 
 
-def is_rounded_to_zero(size, count, scale, offset, antialias):
-    """Whether some weight is zero but for rounding, of which compilers make other
-    numbers: kernels cross zero where a distance is whole, or end at a half."""
-    inverse = 1 / np.float32(scale)
-    if Fraction(float(inverse)) * Fraction(float(np.float32(scale))) == 1:
-        return False  # Nothing is rounded.
-    positions = (np.arange(count) + 0.5 - offset) / scale
-    distances = np.arange(size)[:, None] + 0.5 - positions
-    halves = 2 * distances / (max(1 / scale, 1) if antialias else 1)
-    return bool((abs(halves - halves.round()) < 1e-5).any())
+LEAST_WEIGHT = 2e-6
+"""What is less, single precision has made of a weight that is zero."""
+
+
+def by_kernel(size, scales, offset, kernel, antialias):
+    return lambda x: op(
+        "ScaleAndTranslate",
+        x,
+        tf.constant(size),
+        tf.constant(scales, tf.float32),
+        tf.constant(offset, tf.float32),
+        kernel_type=kernel,
+        antialias=antialias,
+    )
+
+
+def with_zeros(size, scales, offset, kernel, antialias):
+    """The same by the weights of the real op, with zeros where they are rounded."""
+
+    def weights_of(axis, count):
+        unit = np.eye(count, dtype=np.float32)[np.newaxis, :, np.newaxis]
+        of_one = by_kernel(
+            [size[axis], 1], [scales[axis], 1], [offset[axis], 0], kernel, antialias
+        )
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            found = session.run(of_one(tf.constant(unit)))[0, :, 0]
+        return np.where(abs(found) < LEAST_WEIGHT, 0, found).astype(np.float64)
+
+    def build(x):
+        rows, columns = (weights_of(axis, x.shape[axis + 1]) for axis in (0, 1))
+        return tf.einsum("ph,qw,bhwc->bpqc", rows, columns, x)
+
+    return build
 
 
 @pytest.mark.slow
@@ -162,21 +185,42 @@ def is_rounded_to_zero(size, count, scale, offset, antialias):
 @examples(120)
 def test_scale_and_translate(shape, size, kernel, antialias, offset, scale):
     scales = scale or (size[0] / shape[1], size[1] / shape[2])
-    axes = zip(shape[1:3], size, scales, offset, strict=True)
-    assume(not any(is_rounded_to_zero(*axis, antialias) for axis in axes))
-    check_possible(
-        lambda x: op(
-            "ScaleAndTranslate",
-            x,
-            tf.constant(size),
-            tf.constant(scales, tf.float32),
-            tf.constant(offset, tf.float32),
-            kernel_type=kernel,
-            antialias=antialias,
-        ),
-        shape,
-        **single,
-    )
+    numbers = size, scales, offset, kernel, antialias
+    trace = possible_trace(by_kernel(*numbers), shape, dtype="float32")
+    truth = measured(with_zeros(*numbers), shape)
+    assume(truth.any())
+    hold(trace, truth)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    ("kernel", "antialias", "scale", "region", "seen"),
+    [
+        # Three pixels apart, all others lie at whole distances.
+        ("lanczos3", False, "1/3", (1, 1), [1]),
+        ("keyscubic", False, "1/3", (1, 1), [1]),
+        ("mitchellcubic", False, "1/3", (0, 2), [0, 1, 2]),
+        # Three times as wide: zero at 3, 6 and 9 pixels.
+        ("lanczos1", True, "1/3", (-1, 3), [0, 1, 2, 3]),
+        ("lanczos3", True, "1/3", (-7, 9), [0, 1, 2, 3, 5, 6, 8, 9]),
+        ("triangle", True, "1/3", (-1, 3), [0, 1, 2, 3]),
+        # A pixel and a half is 8/7 of 21/16, as wide as this one is.
+        ("mitchellcubic", True, "16/21", (-2, 2), [0, 1, 2]),
+    ],
+)
+def test_zeros_of_kernels(kernel, antialias, scale, region, seen, known):
+    """By arithmetic: where sin(pi x) is zero, and where a cubic is."""
+    ratio = Fraction(scale)
+    count = ratio.denominator if known else None
+
+    size = 4 * ratio.numerator, 1
+    build = by_kernel(size, (float(ratio), 1.0), (0.0, 0.0), kernel, antialias)
+    field = analysed(traced(build, (1, count and 4 * count, 1, 1), "float32"))
+    assert field.compute_input_region([0, 0])[1].tolist() == list(region)
+    assert field.exact
+    if known:
+        assert field.support().exact
+        assert np.flatnonzero(field.support().mask([0, 0])).tolist() == seen
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,21 @@ def start(shape: Sequence[int], features: Mapping[int, NDArray[Any]]) -> Box:
     return Box(tuple(groups), tuple((axis,) for axis in range(len(shape))))
 
 
-def through(box: Box, relation: Relation, shape: Sequence[int]) -> list[Box]:
-    """What is needed of a tensor of this shape, which an op makes the box's from."""
+def through(
+    box: Box,
+    relation: Relation,
+    shape: Sequence[int],
+    taps: Mapping[int, Mask] | None = None,
+) -> list[Box]:
+    """What is needed of a tensor of this shape, which an op makes the box's from.
+
+    Args:
+      box: what is needed of the tensor that the op makes.
+      relation: how the one follows the other.
+      shape: that of the tensor that is read.
+      taps: of axes that each follow one axis alone, which positions matter, [above,
+        below], where windows and their gaps do not tell.
+    """
     if relation is SAME:
         return [box]
     if not relation.axes:
@@ -113,14 +126,17 @@ def through(box: Box, relation: Relation, shape: Sequence[int]) -> list[Box]:
     branching = sum(len(threads) > 1 for threads in relation.axes)
     found = []
     for threads in choices:
-        below = _through_threads(box, threads, shape)
+        below = _through_threads(box, threads, shape, taps or {})
         if below is not None:
             found.append(below._replace(exact=below.exact and branching < 2))
     return found
 
 
 def _through_threads(
-    box: Box, threads: Sequence[Thread], shape: Sequence[int]
+    box: Box,
+    threads: Sequence[Thread],
+    shape: Sequence[int],
+    taps: Mapping[int, Mask],
 ) -> Box | None:
     work = _Work(box)
     # First where each factor comes from: that may split parts that others use too.
@@ -140,7 +156,8 @@ def _through_threads(
     for parts, places in uses.items():
         factors = [threads[place].factors[number] for place, number in places]
         maps = [f.via.then(f.map) for f in factors]
-        exact &= all(map(_is_told, maps))
+        matrix = taps.get(places[0][0]) if len(places) == 1 else None
+        exact &= matrix is not None or all(map(_is_told, maps))
         clash = any(set(parts) & set(other) for other in uses if other != parts)
         if len(maps) == 1 and maps[0] is IDENTITY and not clash:
             results[places[0]] = list(parts)
@@ -152,7 +169,8 @@ def _through_threads(
         merged = None if clash or None in sizes else work.merged(parts)
         new = None
         if merged is not None:
-            new = work.mapped(merged, maps, [s for s in sizes if s is not None])
+            known = [s for s in sizes if s is not None]
+            new = work.mapped(merged, maps, known, matrix)
         for index, user in enumerate(places):
             results[user] = None if new is None else [new[index]]
     axes: list[list[int]] = []
@@ -322,15 +340,25 @@ class _Work:
         self.groups[index] = Group(outputs, parts, seen & positions.reshape(along))
 
     def mapped(
-        self, part: int, maps: Sequence[AxisMap], sizes: Sequence[int]
+        self,
+        part: int,
+        maps: Sequence[AxisMap],
+        sizes: Sequence[int],
+        matrix: Mask | None = None,
     ) -> list[int] | None:
-        """What the positions of a part need by maps, together: a new part for each."""
+        """What the positions of a part need by maps, together: a new part for each.
+
+        Or by a matrix, which says more than the only map.
+        """
         index = self.find(part)
         outputs, parts, seen = self.groups[index]
         if seen.size // max(self.size(part), 1) * math.prod(sizes) > LARGEST_GROUP:
             return None
         seen = np.moveaxis(seen, len(outputs) + parts.index(part), -1)
-        if len(maps) == 1:
+        found: Mask | None
+        if matrix is not None:
+            found = _product(seen, matrix)
+        elif len(maps) == 1:
             found = image(seen, maps[0], sizes[0])
         else:
             found = _joint_image(seen, maps, sizes)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from receptive_field.arrays import np
 from receptive_field.axis_map import (
@@ -301,10 +301,10 @@ register("ResizeArea", _resize_op(_area_map))
 
 # --- Kernels of any shape (scale_and_translate_op.cc) ---------------------------------
 
-Kernel = Callable[["NDArray[np.float32]"], "NDArray[np.float32]"]
+Weighing = Callable[["NDArray[np.float32]"], "NDArray[np.float32]"]
 
 
-def _lanczos(radius: int) -> Kernel:
+def _lanczos(radius: int) -> Weighing:
     def weights(x: NDArray[np.float32]) -> NDArray[np.float32]:
         pi = np.float32(math.pi)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -326,21 +326,125 @@ def _mitchell_cubic(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(x >= 2, 0, np.where(x >= 1, far, near))
 
 
-_KERNELS: dict[str, tuple[float, Kernel]] = {
-    "lanczos1": (1, _lanczos(1)),
-    "lanczos3": (3, _lanczos(3)),
-    "lanczos5": (5, _lanczos(5)),
-    "gaussian": (1.5, lambda x: np.where(x >= 1.5, 0, np.exp(-2 * x * x))),
-    "box": (1, lambda x: np.where(x < 0.5, 1, np.where(x == 0.5, 0.5, 0))),
-    "triangle": (1, lambda x: np.maximum(0, 1 - x)),
-    "keyscubic": (2, _keys_cubic),
-    "mitchellcubic": (2, _mitchell_cubic),
+class Kernel(NamedTuple):
+    """The weights of positions by their distance, and where these are zero."""
+
+    weights: Weighing
+    end: Fraction
+    """The distance from which on there is no weight."""
+    zeros: tuple[Fraction, ...] = ()
+    """Lesser distances of weight zero."""
+    jumps: bool = False
+    """Whether the weight does not become small before it ends."""
+
+
+_WHOLE = tuple(map(Fraction, range(1, 5)))
+
+_KERNELS: dict[str, Kernel] = {
+    "lanczos1": Kernel(_lanczos(1), Fraction(1)),
+    "lanczos3": Kernel(_lanczos(3), Fraction(3), _WHOLE[:2]),
+    "lanczos5": Kernel(_lanczos(5), Fraction(5), _WHOLE[:4]),
+    "gaussian": Kernel(
+        lambda x: np.where(x >= 1.5, 0, np.exp(-2 * x * x)), Fraction(3, 2), jumps=True
+    ),
+    "box": Kernel(
+        lambda x: np.where(x < 0.5, 1, np.where(x == 0.5, 0.5, 0)),
+        Fraction(1, 2),
+        jumps=True,
+    ),
+    "triangle": Kernel(lambda x: np.maximum(0, 1 - x), Fraction(1)),
+    "keyscubic": Kernel(_keys_cubic, Fraction(2), _WHOLE[:1]),
+    "mitchellcubic": Kernel(_mitchell_cubic, Fraction(2), (Fraction(8, 7),)),
 }
-"""Kernel type -> its radius, and its weights by (positive) distance."""
+"""By kernel type. Distances are in pixels of the coarser image, or of the input."""
 
 
-def _kernel_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | None:
-    """What a kernel covers that is as wide as a pixel of the coarser image."""
+class Covered(NamedTuple):
+    """What a kernel weighs for one position."""
+
+    first: int
+    last: int
+    holes: tuple[int, ...]
+    """Positions between these that have weight zero."""
+    exact: bool = True
+
+
+class Lens(NamedTuple):
+    """A kernel laid over an axis.
+
+    Where a weight is zero is told in exact arithmetic. The kernels compute in float32,
+    which makes up to 1e-6 of a weight that is zero; it counts as zero. Only where
+    float32 decides about more than that, whether a jump of the kernel is passed and
+    whether the centre lies inside of the image, the kernels' arithmetic is followed.
+    """
+
+    kernel: Kernel
+    scale: Fraction
+    offset: Fraction
+    antialias: bool
+
+    @property
+    def inverse(self) -> np.float32:
+        """The scale as the kernels divide by it."""
+        found: np.float32 = np.float32(1) / np.float32(self.scale)
+        return found
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether float32 cannot hold the numbers."""
+        return Fraction(float(self.inverse)) * self.scale != 1
+
+    def centre(self, u: Any) -> Any:
+        """The place that is read for a position (or an array), as float32."""
+        offset = np.float32(self.offset) * self.inverse
+        return (
+            np.asarray(u, dtype=np.float32) + np.float32(0.5)
+        ) * self.inverse - offset
+
+    def weights(self, positions: Any, centres: Any) -> NDArray[np.float32]:
+        """What positions count for centres, as the kernels compute it."""
+        one, half = np.float32(1), np.float32(0.5)
+        wide = max(self.inverse, one) if self.antialias else one
+        apart = np.asarray(positions, dtype=np.float32) + half - centres
+        with np.errstate(over="ignore"):
+            return self.kernel.weights(np.abs(apart) * (one / wide))
+
+    def covered(self, u: int, size: int | None) -> Covered | None:
+        """What has a weight for a position; nothing if the image ends before."""
+        centre = self.centre(u)
+        if size is not None and not 0 <= centre <= size:
+            return None
+        half = Fraction(1, 2)
+        middle = (u + half - self.offset) / self.scale - half
+        wide = max(1 / self.scale, Fraction(1)) if self.antialias else Fraction(1)
+        ends = [middle + sign * self.kernel.end * wide for sign in (-1, 1)]
+        first, last = math.floor(ends[0]) + 1, math.ceil(ends[1]) - 1
+        exact = True
+        if self.kernel.jumps:
+            exact = size is not None or not self.is_rounded
+            low, high = (
+                end.denominator == 1
+                and (not exact or bool(self.weights(int(end), centre)))
+                for end in ends
+            )
+            exact |= ends[0].denominator > 1 < ends[1].denominator
+            first, last = first - low, last + high
+        places = (
+            middle + sign * z * wide for z in self.kernel.zeros for sign in (-1, 1)
+        )
+        zeros = {int(place) for place in places if place.denominator == 1}
+        while first in zeros:
+            first += 1
+        while last in zeros:
+            last -= 1
+        if first > last:
+            return None
+        holes = tuple(sorted(place for place in zeros if first < place < last))
+        return Covered(first, last, holes, exact)
+
+
+def _lens(call: Call, axis: int, size: Size, new_size: Size) -> Lens | None:
+    """The kernel of a node on one axis; None if its scale or place is not known."""
     scales, offsets = call.value(2), call.value(3)
     kind = call.text("kernel_type", "lanczos3")
     if scales is None or offsets is None or kind not in _KERNELS:
@@ -353,51 +457,44 @@ def _kernel_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | 
         return None
     if not 0 < scale < INFINITY or not -INFINITY < offset < INFINITY:
         return None
-    inverse = np.float32(1) / np.float32(scale)
-    one = np.float32(1)
-    wide = max(inverse, one) if call.flag("antialias", True) else one
-    if isinstance(size, int) and isinstance(new_size, int):
-        windows = _weighted(kind, new_size, inverse, np.float32(offset), wide, size)
-        even = offset == 0 and new_size * inverse == size
-        return periodic(size, windows) if even else table(windows)
-    exact = Fraction(float(scale)).limit_denominator(LARGEST_PERIOD)
-    if offset != 0:
+    whole = np.float32(scale), np.float32(offset)
+    if not 0 < whole[0] < INFINITY or not np.isfinite(whole).all():
         return None
-    windows = _weighted(kind, exact.numerator, inverse, np.float32(0), wide)
-    return periodic(exact.denominator, windows)
+    known = isinstance(size, int) and isinstance(new_size, int) and size > 0
+    ratio = Fraction(new_size, size) if known else Fraction(0)  # type: ignore[arg-type]
+    exact = ratio if np.float32(ratio) == whole[0] else _simplest(whole[0])
+    antialias = call.flag("antialias", True)
+    return Lens(_KERNELS[kind], exact, _simplest(whole[1]), antialias)
 
 
-def _weighted(
-    kind: str,
-    count: int,
-    inverse: np.float32,
-    offset: np.float32,
-    wide: np.float32,
-    size: float = math.inf,
-) -> list[tuple[int, int] | None]:
-    """The first and last position with a weight, in float32 as the kernel does it.
+def _simplest(number: np.float32) -> Fraction:
+    """A fraction of small numbers that is rounded to this one, if there is one."""
+    whole = Fraction(float(number))
+    limits = (1 << power for power in range(LARGEST_PERIOD.bit_length()))
+    found = (whole.limit_denominator(limit) for limit in limits)
+    return next((f for f in found if np.float32(f) == number), whole)
 
-    Where the centre lies outside of the image, nothing is read.
-    """
-    radius, weights = _KERNELS[kind]
-    half = np.float32(0.5)
-    windows: list[tuple[int, int] | None] = []
-    for u in np.arange(count, dtype=np.float32):
-        position = (u + half) * inverse - offset * inverse
-        if position < 0 or position > size:
-            windows.append(None)
-            continue
-        reach = np.float32(radius) * wide
-        first = int(np.ceil(position - reach - half))
-        last = int(np.floor(position + reach - half))
-        taps = np.arange(first, last + 1, dtype=np.float32)
-        with np.errstate(over="ignore"):
-            found = weights(np.abs(taps + half - position) / wide)
-        matter = np.flatnonzero(found)
-        windows.append(
-            (first + int(matter[0]), first + int(matter[-1])) if len(matter) else None
-        )
-    return windows
+
+def _kernel_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | None:
+    """What a kernel covers that is as wide as a pixel of the coarser image."""
+    lens = _lens(call, axis, size, new_size)
+    if lens is None:
+        return None
+    count, advance = lens.scale.numerator, lens.scale.denominator
+    even, limit = lens.offset == 0, None
+    if isinstance(size, int) and isinstance(new_size, int):
+        even, limit = even and new_size == size * lens.scale, size
+        if not even or (lens.kernel.jumps and lens.is_rounded):
+            count, advance = new_size, size
+    elif not even or count > LARGEST_PERIOD:
+        return None
+    covered = [lens.covered(u, limit) for u in range(count)]
+    windows = [None if c is None else (c.first, c.last) for c in covered]
+    gap = INFINITY if any(c is not None and c.holes for c in covered) else 1
+    exact = all(c is None or c.exact for c in covered)
+    if not even:
+        return table(windows, gap=gap, exact=exact)
+    return periodic(advance, windows, gap, exact)
 
 
 register("ScaleAndTranslate", _resize_op(_kernel_map))
@@ -510,22 +607,18 @@ def _by_area(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64]:
 
 
 def _by_kernel(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64]:
-    scales, offsets = call.value(2), call.value(3)
-    kind = call.text("kernel_type", "lanczos3")
-    if scales is None or offsets is None or kind not in _KERNELS:
+    lens = _lens(call, axis, size, new)
+    if lens is None:
         call.fail("has a scale or a kernel that cannot be known")
-    half, one = np.float32(0.5), np.float32(1)
-    inverse = one / np.float32(scales.flat[axis])
-    wide = max(inverse, one) if call.flag("antialias", True) else one
-    offset = np.float32(offsets.flat[axis]) * inverse
-    centres = (np.arange(new, dtype=np.float32) + half) * inverse - offset
-    taps = np.arange(size, dtype=np.float32) + half
-    distance = np.abs(taps - centres[:, None]) / wide
-    radius, weights = _KERNELS[kind]
-    with np.errstate(over="ignore"):
-        found = np.where(distance <= radius, weights(distance), 0).astype(np.float64)
-    total = found.sum(axis=1, keepdims=True)
-    return np.asarray(found / np.where(total == 0, 1, total))
+    matrix = np.zeros((new, size))
+    for u in range(new):
+        covered = lens.covered(u, size)
+        if covered is not None:
+            places = np.arange(max(covered.first, 0), min(covered.last + 1, size))
+            places = places[~np.isin(places, covered.holes)]
+            matrix[u, places] = lens.weights(places, lens.centre(u))
+    total = matrix.sum(axis=1, keepdims=True)
+    return np.asarray(matrix / np.where(total == 0, 1, total))
 
 
 for _name, _on_axis in {
