@@ -86,7 +86,8 @@ def measure_receptive_field(
     are chosen to pass every common nonlinearity: from zero upwards, where ReLUs and
     gates are linear and the smallest contribution is not rounded away; on random
     images by far more and far less than all else, to win every maximum and minimum;
-    and by little. A batch normalisation counts as at inference.
+    and by little. A batch normalisation counts as at inference. A weight of a resize by
+    a kernel (Lanczos) that is zero but for rounding is zero.
 
     Args:
       model, output, input, input_resolution, signature: as in
@@ -386,6 +387,7 @@ def _runner(
 ) -> tuple[Any, np.dtype[Any]]:
     """A function from an image to the outputs, and the type of the image."""
     _keep_ancestors(definition, (start, *outputs))
+    without_rounded_zeros(tf, definition)
     values = _set_weights(tf, definition, weights)
     _to_double(tf, definition)
     for node in definition.node:
@@ -415,6 +417,74 @@ def _runner(
     if assignments:
         session.run(assignments, feeds)
     return session.make_callable(fetched, [image]), np.dtype(image.dtype.as_numpy_dtype)
+
+
+LEAST_WEIGHT = 2e-6
+"""What counts less in `ScaleAndTranslate`, single precision has made of a zero."""
+
+
+def without_rounded_zeros(tf: Any, definition: Any) -> None:
+    """Makes weights of resizes zero that are zero but for rounding.
+
+    A kernel such as Lanczos' is zero at whole distances, of which TensorFlow's single
+    precision makes up to a millionth. The op is replaced by a function that asks it for
+    its weights, and multiplies by those that are more.
+    """
+    functions = (function.node_def for function in definition.library.function)
+    made: set[str] = set()
+    for node in [n for nodes in (definition.node, *functions) for n in nodes]:
+        if node.op != "ScaleAndTranslate":
+            continue
+        attributes = node.attr
+        kernel = attributes["kernel_type"].s.decode() or "lanczos3"
+        given = "antialias" in attributes
+        antialias = attributes["antialias"].b if given else True
+        dtype = tf.dtypes.as_dtype(attributes["T"].type)
+        name = f"scaled_by_{kernel}_{antialias}_{dtype.name}"
+        if name not in made:
+            made.add(name)
+            function = _resize_by_weights(tf, kernel, antialias, dtype)
+            function.signature.name = name
+            definition.library.function.append(function)
+        node.op = name
+        node.attr.clear()
+
+
+def _resize_by_weights(tf: Any, kernel: str, antialias: bool, dtype: Any) -> Any:
+    """A function like the op, as a FunctionDef."""
+
+    def weights(axis: int, count: Any, size: Any, scale: Any, offset: Any) -> Any:
+        unit = tf.eye(count)[tf.newaxis, :, tf.newaxis]
+        found = tf.raw_ops.ScaleAndTranslate(
+            images=unit,
+            size=tf.stack([size[axis], 1]),
+            scale=tf.stack([scale[axis], 1.0]),
+            translation=tf.stack([offset[axis], 0.0]),
+            kernel_type=kernel,
+            antialias=antialias,
+        )[0, :, 0]
+        return tf.where(tf.abs(found) < LEAST_WEIGHT, tf.zeros_like(found), found)
+
+    def resized(images: Any, size: Any, scale: Any, offset: Any) -> Any:
+        numbers = size, scale, offset
+        counts = tf.shape(images)
+        rows, columns = (weights(a, counts[a + 1], *numbers) for a in (0, 1))
+        tall = tf.einsum("ph,bhwc->bpwc", rows, tf.cast(images, rows.dtype))
+        return tf.einsum("qw,bpwc->bpqc", columns, tall)
+
+    pair = [2]
+    function = tf.function(resized, autograph=False).get_concrete_function(
+        tf.TensorSpec([None] * 4, dtype),
+        tf.TensorSpec(pair, tf.int32),
+        tf.TensorSpec(pair, tf.float32),
+        tf.TensorSpec(pair, tf.float32),
+    )
+    definition = type(function.function_def)()
+    definition.CopyFrom(function.function_def)
+    (output,) = definition.signature.output_arg
+    definition.ret["resized_images"] = definition.ret.pop(output.name)
+    output.name = "resized_images"
+    return definition
 
 
 def _keep_ancestors(definition: Any, tensors: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from needed import needed
 
 import receptive_field as rf
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.measurement import without_rounded_zeros
 from receptive_field.question import Options, Question
 from receptive_field.sources import load
 
@@ -179,12 +180,24 @@ def _batch(build: Build, image: Any, output: Any, count: int) -> Batch | None:
 
 
 def _runner(trace: Trace) -> Callable[[Any], Any]:
+    if "ScaleAndTranslate" in str(trace.graph.as_graph_def()):
+        trace = _without_rounded_zeros(trace)
     # On one thread, every position is computed in the same way each time.
     config = tf.compat.v1.ConfigProto(
         intra_op_parallelism_threads=1, inter_op_parallelism_threads=1
     )
     session = tf.compat.v1.Session(graph=trace.graph, config=config)
     return session.make_callable(trace.output, [trace.input])
+
+
+def _without_rounded_zeros(trace: Trace) -> Trace:
+    """The same network with weights of zero where the real ones are rounded."""
+    definition = trace.graph.as_graph_def()
+    without_rounded_zeros(tf, definition)
+    with tf.Graph().as_default() as graph:
+        names = [trace.input.name, trace.output.name]
+        start, end = tf.import_graph_def(definition, name="", return_elements=names)
+        return Trace(graph, start, end)
 
 
 def _differ(one: Any, two: Any) -> Any:
