@@ -40,6 +40,7 @@ from receptive_field.inference import Inference
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Taps
 from receptive_field.pairs import Array, Pairs, TooManyPairsError, farthest
+from receptive_field.zeros import ZeroPass
 
 MOST_TERMS = 16
 """More weightless paths side by side are added up as if they were independent."""
@@ -593,6 +594,7 @@ class Descent:
         self.spatial = spatial
         self.inference = inference
         self.output = output
+        self.zeros = ZeroPass(scope, inference)
         self.assumed: dict[str, None] = {}
         self.roots: dict[int, Pairs] = {}
         self._numbers = itertools.count()
@@ -711,8 +713,28 @@ class Descent:
             coefficients = {}
             if op.coefficients is not None and number == 0:
                 coefficients = dict(op.coefficients(Call(node, self.inference)))
+            if product:
+                coefficients |= self._zeros_beside(tensor, number, relation, below)
             apart = product or taps is Taps.ACTIVATION
             found.append(Step(below, relation, taps, sign, coefficients, apart))
+        return found
+
+    def _zeros_beside(
+        self, tensor: Tensor, number: int, relation: Relation, below: Tensor
+    ) -> dict[int, Array]:
+        """For axes of a factor, where it is multiplied by what is not zero."""
+        live = self.zeros.beside(tensor, number)
+        found: dict[int, Array] = {}
+        if live is None or relation.any_rank:
+            return found
+        for axis, (thread,) in enumerate(relation.axes):
+            factor, size = thread.factors[0], self._shape(below)[axis]
+            simple = len(thread.factors) == 1 and thread.tail is IDENTITY
+            if not simple or factor.slot is None or not factor.slot.is_whole:
+                continue
+            along = live.axes[factor.slot.axis]
+            if isinstance(size, int) and not along.all():
+                found[axis] = _taps(_map(factor), len(along), size) * along[:, None]
         return found
 
     def _is_activation(self, factors: Sequence[tuple[int, Tensor, Relation]]) -> bool:

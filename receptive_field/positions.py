@@ -26,6 +26,7 @@ from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Taps
 from receptive_field.result import ReceptiveField, SpatialAxis
 from receptive_field.support import Support
+from receptive_field.zeros import ZeroPass
 
 Features = Mapping[int, NDArray[Any]]
 """Axis of the output -> the positions on it that are asked about."""
@@ -41,6 +42,7 @@ def follow_positions(
     output: Tensor,
     features: Features,
     cut: Collection[Edge] = (),
+    zeros: ZeroPass | None = None,
 ) -> list[Box]:
     """What features of the output need of the input, by each path.
 
@@ -50,12 +52,15 @@ def follow_positions(
       output: the tensor.
       features: the positions of it; of axes that are not told, all count together.
       cut: edges that are not followed.
+      zeros: where tensors are zero; found out if None.
 
     Raises:
       UntoldError: if a size on the way is not known, or there is a loop.
     """
     if scope.loops or scope.cycle:
         raise UntoldError
+    if zeros is None:
+        zeros = _settled_zeros(scope, inference, output)
     shape = _sizes(inference, output)
     first = boxes.start(shape, features)
     state: dict[Tensor, list[Box]] = {output: [first]}
@@ -72,16 +77,67 @@ def follow_positions(
                 rule = rules[number]
                 if rule is None or (tensor, number) in cut:
                     continue
+                needed = [_without_zeros(box, zeros, tensor, number) for box in above]
                 rule, sizes = all_seen(rule), _sizes(inference, below)
                 taps = _taps(scope, inference, index, rule) if number == 0 else None
                 found = [
-                    b for box in above for b in boxes.through(box, rule, sizes, taps)
+                    b for box in needed for b in boxes.through(box, rule, sizes, taps)
                 ]
                 if below not in state:
                     state[below] = []
                     outputs.setdefault(below[0], []).append(below)
                 state[below] += found
     return boxes.united(state.get(scope.input, []))
+
+
+def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> Box:
+    """What is needed of a tensor, where an input is not multiplied by a zero."""
+    live = zeros.beside(tensor, number)
+    if live is None:
+        return box
+    found = boxes.restricted(box, live.axes)
+    return found if live.certain else found._replace(exact=False)
+
+
+def _settled_zeros(scope: Scope, inference: Inference, output: Tensor) -> ZeroPass:
+    """Where the factors of products are zero, on the way to the output.
+
+    Where that is not told op by op, a factor that everywhere depends on the input is
+    zero nowhere.
+    """
+    zeros = ZeroPass(scope, inference)
+    above, stack = {output[0]}, [output[0]]
+    while stack:
+        for _, below in scope.edges(stack.pop()):
+            if below[0] not in above:
+                above.add(below[0])
+                stack.append(below[0])
+    for index in scope.order:
+        for _, factor in zeros.factors(index) if index in above else ():
+            live = zeros.live(factor)
+            if live is not None and not live.certain:
+                told = _depends_everywhere(scope, inference, factor, zeros)
+                zeros.settle(factor, told)
+    return zeros
+
+
+def _depends_everywhere(
+    scope: Scope, inference: Inference, tensor: Tensor, zeros: ZeroPass
+) -> bool:
+    """Whether every position of a tensor is known to see something of the input."""
+    if tensor == scope.input:
+        return True
+    sizes = _sizes(inference, tensor)
+    features = {axis: np.arange(size) for axis, size in enumerate(sizes) if axis}
+    found = follow_positions(scope, inference, tensor, features, zeros=zeros)
+    return any(box.exact and _is_never_empty(box) for box in found)
+
+
+def _is_never_empty(box: Box) -> bool:
+    return all(
+        bool(seen.any(axis=tuple(range(len(outputs), seen.ndim))).all())
+        for outputs, _, seen in box.groups
+    )
 
 
 def _is_certain(scope: Scope, inference: Inference, index: int) -> bool:

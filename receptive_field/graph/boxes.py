@@ -157,7 +157,7 @@ def _through_threads(
         factors = [threads[place].factors[number] for place, number in places]
         maps = [f.via.then(f.map) for f in factors]
         matrix = taps.get(places[0][0]) if len(places) == 1 else None
-        exact &= matrix is not None or all(map(_is_told, maps))
+        exact &= matrix is not None or all(map(is_told, maps))
         clash = any(set(parts) & set(other) for other in uses if other != parts)
         if len(maps) == 1 and maps[0] is IDENTITY and not clash:
             results[places[0]] = list(parts)
@@ -180,7 +180,7 @@ def _through_threads(
             found = results.get((place, number))
             if factor.slot is None:
                 count = _size(factor, thread, number, size)
-                exact &= _is_told(factor.map)
+                exact &= is_told(factor.map)
                 found = None
                 if count is not None:
                     found = work.constant(_constant(factor.map, count))
@@ -190,7 +190,7 @@ def _through_threads(
                 parts_below += found
         if parts_below is not None:
             parts_below = work.fitted(parts_below, thread.tail, size)
-            exact &= _is_told(thread.tail)
+            exact &= is_told(thread.tail)
         if parts_below is None:
             exact = False
             parts_below = work.constant(np.ones(size, dtype=bool))
@@ -437,6 +437,22 @@ def joined_groups(groups: Sequence[Group]) -> Group | None:
     return Group(tuple(outputs), tuple(parts), np.asarray(seen))
 
 
+def restricted(box: Box, live: Sequence[Mask]) -> Box:
+    """The box with only these positions of each axis."""
+    work = _Work(box)
+    axes, exact = [list(parts) for parts in work.axes], box.exact
+    for place, positions in enumerate(live):
+        if positions.all():
+            continue
+        merged = work.merged(work.axes[place])
+        if merged is None or work.size(merged) != len(positions):
+            exact = False
+        else:
+            work.restrict(merged, positions)
+            axes[place] = [merged]
+    return work.box(axes, exact)
+
+
 # --- Axis maps on sets ---------------------------------------------------------------
 
 
@@ -503,13 +519,46 @@ def _slide(seen: Mask, strand: Periodic, step: int, found: Mask) -> None:
             found[..., begin:end:stride] |= seen[..., low : high + 1]
 
 
+def reached(live: Mask, axis_map: AxisMap, count: int) -> Mask | None:
+    """Which of ``count`` positions read one of the live ones.
+
+    None if it would take too long to find out.
+    """
+    size, found = len(live), np.zeros(count, dtype=bool)
+    for strand in axis_map.strands:
+        if isinstance(strand, (Anywhere, Floating)) or strand.windows == (EVERYTHING,):
+            found |= live.any()
+            continue
+        step = 1 if strand.gap == math.inf else int(strand.gap)
+        firsts, lasts = _ends(strand, count, size, step)
+        taps = int((lasts - firsts).max(initial=-1)) // step + 1
+        if live.all():
+            found |= firsts <= lasts
+        elif step == 1:
+            before = np.concatenate([[0], np.cumsum(live)])
+            some = firsts <= lasts
+            found[some] |= before[lasts[some] + 1] > before[firsts[some]]
+        elif taps <= MOST_TAPS:
+            for tap in range(taps):
+                positions = firsts + tap * step
+                inside = positions <= lasts
+                found[inside] |= live[positions[inside]]
+        else:
+            return None
+    return found
+
+
 def _ends(
     strand: Periodic | Table, count: int, size: int, step: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """First and last of ``size`` positions that each of ``count`` reads; the first is
     above the last where it reads none."""
-    windows = [strand.window(position) or (size, -1) for position in range(count)]
-    firsts, lasts = np.array(windows, dtype=float).reshape(count, 2).T
+    if isinstance(strand, Periodic) and _is_sliding(strand):
+        starts = np.arange(count, dtype=float) * strand.advance
+        firsts, lasts = (starts + end for end in strand.windows[0] or ())
+    else:
+        windows = [strand.window(position) or (size, -1) for position in range(count)]
+        firsts, lasts = np.array(windows, dtype=float).reshape(count, 2).T
     lasts = np.minimum(lasts, size - 1)
     # A first tap in front moves to the first one that is not, if all is not infinite.
     firsts = np.where(np.isinf(firsts), 0, firsts)
@@ -570,7 +619,7 @@ def _product(seen: Mask, matrix: Mask) -> Mask:
     return product
 
 
-def _is_told(axis_map: AxisMap) -> bool:
+def is_told(axis_map: AxisMap) -> bool:
     """Whether it says of every position whether it matters."""
     return axis_map.exact and all(s.gap != math.inf for s in axis_map.strands)
 
@@ -634,8 +683,11 @@ __all__ = [
     "Box",
     "Group",
     "image",
+    "is_told",
     "joined_groups",
     "of_axes",
+    "reached",
+    "restricted",
     "start",
     "through",
     "united",

@@ -14,8 +14,10 @@ from receptive_field.ops.registry import (
     Shape,
     Taps,
     Value,
+    Zeros,
     first_shape,
     register,
+    treat_zeros,
     unknown_shape,
     weigh,
 )
@@ -277,4 +279,9 @@ weigh(
     "DebugIdentity DebugIdentityV2 RefIdentity XlaSharding Print PrintV2 EnsureShape "
     "IdentityN PartitionedCall If Switch RefSwitch Merge RefMerge",
     Taps.COPY,
+)
+treat_zeros(
+    "Identity StopGradient PreventGradient Snapshot PlaceholderWithDefault "
+    "DebugIdentity DebugIdentityV2 RefIdentity XlaSharding Print PrintV2 EnsureShape",
+    Zeros.KEPT,
 )

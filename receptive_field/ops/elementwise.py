@@ -36,9 +36,11 @@ from receptive_field.ops.registry import (
     Shape,
     Taps,
     Value,
+    Zeros,
     first_shape,
     register,
     same,
+    treat_zeros,
     weigh,
 )
 
@@ -360,6 +362,25 @@ weigh(
     "BatchNormWithGlobalNormalization LookupTableFind LookupTableFindV2",
     Taps.COPY,
 )
+
+# --- Zeros ---------------------------------------------------------------------------
+
+treat_zeros(
+    "Abs Asin Asinh Atan Atanh Bitcast Cast Ceil CheckNumerics CheckNumericsV2 "
+    "ComplexAbs Conj Dawsn DebugGradientIdentity Elu Erf Erfinv Expm1 Floor FresnelSin "
+    "Imag LRN LeakyRelu Log1p Neg Real Relu Relu6 Rint Round Selu Sign Sin Sinh "
+    "Softsign Sqrt Square Tan Tanh",
+    Zeros.KEPT,
+)
+treat_zeros(
+    "Acos BatchNormWithGlobalNormalization BesselI0 BesselI0e BesselJ0 BiasAdd "
+    "BiasAddV1 Cos Cosh Erfc Exp FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 "
+    "LogicalNot Sigmoid Softplus _FusedBatchNormEx",
+    Zeros.FILLED,
+)
+treat_zeros("Add AddN AddV2 AccumulateNV2 Sub", Zeros.SUM)
+treat_zeros("DivNoNan LogicalAnd Mul MulNoNan", Zeros.KEPT, absorbing=(0, 1))
+treat_zeros("Div FloorDiv RealDiv Xdivy Xlog1py Xlogy", Zeros.KEPT, absorbing=(0,))
 
 # --- Operations ----------------------------------------------------------------------
 

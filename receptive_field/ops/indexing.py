@@ -40,8 +40,10 @@ from receptive_field.ops.registry import (
     Shape,
     Taps,
     Value,
+    Zeros,
     first_shape,
     register,
+    treat_zeros,
     unknown_shape,
     weigh,
 )
@@ -542,3 +544,6 @@ def _bincount_shape(call: Call) -> Sequence[Shape]:
 register("DenseBincount", Op(_bincount_rows, _bincount_shape))
 
 weigh("Gather GatherV2 Split SplitV Unpack Tile BroadcastTo ReverseV2 Roll", Taps.COPY)
+treat_zeros(
+    "BroadcastTo Gather GatherV2 ReverseV2 Roll Split SplitV Tile Unpack", Zeros.KEPT
+)

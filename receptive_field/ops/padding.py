@@ -34,7 +34,9 @@ from receptive_field.ops.registry import (
     Taps,
     Value,
     Window,
+    Zeros,
     register,
+    treat_zeros,
     weigh,
 )
 
@@ -346,3 +348,14 @@ register("Slice", _slice_op(_slice_pieces))
 register("StridedSlice", _slice_op(_strided_pieces))
 
 weigh("Pad PadV2 MirrorPad Slice StridedSlice", Taps.COPY)
+
+
+def _zeros_of_padding(call: Call) -> Zeros | None:
+    """What pads may be another number, which counts as not zero if it is not known."""
+    value = call.value(2) if len(call) > 2 else None
+    known = len(call) < 3 or (value is not None and not value.any())
+    return Zeros.KEPT if known else Zeros.BESIDE
+
+
+treat_zeros("Pad PadV2", _zeros_of_padding)
+treat_zeros("MirrorPad Slice StridedSlice", Zeros.KEPT)

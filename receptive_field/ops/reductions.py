@@ -32,8 +32,10 @@ from receptive_field.ops.registry import (
     Shape,
     Taps,
     Value,
+    Zeros,
     first_shape,
     register,
+    treat_zeros,
     weigh,
 )
 
@@ -379,3 +381,4 @@ weigh("Einsum", Taps.WEIGHTS)
 weigh("Mean", Taps.MEAN)
 weigh("Sum Cumsum", Taps.SUM)
 weigh("Max Min ArgMax ArgMin", Taps.WINNER)
+treat_zeros("Cumsum Max Mean Min Sum", Zeros.KEPT)

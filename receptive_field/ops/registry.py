@@ -431,6 +431,19 @@ class Taps(Enum):
     """One of them is taken; which one, the values decide."""
 
 
+class Zeros(Enum):
+    """What an op makes of zeros."""
+
+    KEPT = "kept"
+    """Its output is zero where all that it reads is."""
+    SUM = "sum"
+    """The same, but constants are added, which are not zero."""
+    BESIDE = "beside"
+    """What is not read from its inputs is not zero."""
+    FILLED = "filled"
+    """Its output is zero nowhere."""
+
+
 Coefficients = Mapping[int, "np.ndarray[Any, np.dtype[np.float64]]"]
 """For axes of an input, what each position counts: an array [above, below]."""
 
@@ -481,6 +494,10 @@ class Op(NamedTuple):
     """What the positions of a window count; None if there is no rule for it."""
     coefficients: Callable[[Call], Coefficients] | None = None
     """The same for the first input, where positions count differently."""
+    zeros: Zeros | Callable[[Call], Zeros | None] | None = None
+    """What becomes of zeros; None if it is not known."""
+    absorbing: Sequence[int] = ()
+    """Which inputs make the output zero where they are, whatever the others are."""
     signs: Sequence[int] = ()
     """The signs of the inputs that are added up, where not all are positive."""
 
@@ -512,6 +529,14 @@ def weigh(names: str, taps: Taps, **fields: Any) -> None:
     """Says of op types what the positions of their windows count."""
     for name in names.split():
         OPS[name] = OPS[name]._replace(taps=taps, **fields)
+
+
+def treat_zeros(
+    names: str, zeros: Zeros | Callable[[Call], Zeros | None], **fields: Any
+) -> None:
+    """Says of op types what they make of zeros."""
+    for name in names.split():
+        OPS[name] = OPS[name]._replace(zeros=zeros, **fields)
 
 
 def same(call: Call, output: int) -> Relations:

@@ -43,8 +43,10 @@ from receptive_field.ops.registry import (
     Shape,
     Taps,
     Value,
+    Zeros,
     register,
     rule_of,
+    treat_zeros,
     weigh,
 )
 
@@ -611,3 +613,10 @@ weigh(
 )
 # Every position of a block has channels of its own.
 weigh("SpaceToDepth DepthToSpace", Taps.WEIGHTS)
+
+treat_zeros(
+    "Reshape Squeeze ExpandDims Transpose SpaceToBatch SpaceToBatchND BatchToSpace "
+    "BatchToSpaceND SpaceToDepth DepthToSpace",
+    Zeros.KEPT,
+)
+treat_zeros("Concat ConcatV2 Pack", Zeros.BESIDE)

@@ -37,7 +37,9 @@ from receptive_field.ops.registry import (
     Op,
     Relations,
     Shape,
+    Zeros,
     register,
+    treat_zeros,
     weigh,
 )
 from receptive_field.ops.registry import (
@@ -629,3 +631,8 @@ for _name, _on_axis in {
     "ScaleAndTranslate": _by_kernel,
 }.items():
     weigh(_name, TapKind.COPY, coefficients=_on_both_axes(_on_axis))
+
+treat_zeros(
+    "ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor ScaleAndTranslate",
+    Zeros.KEPT,
+)

@@ -52,7 +52,9 @@ from receptive_field.ops.registry import (
     Shape,
     Taps,
     Window,
+    Zeros,
     register,
+    treat_zeros,
     weigh,
 )
 
@@ -694,3 +696,12 @@ weigh(
     Taps.WINNER,
 )
 weigh("AvgPool AvgPool3D QuantizedAvgPool", Taps.MEAN)
+
+# --- Zeros ---------------------------------------------------------------------------
+
+treat_zeros(
+    "Conv2D Conv3D DepthwiseConv2dNative Conv2DBackpropInput Conv3DBackpropInputV2 "
+    "ExtractImagePatches ExtractVolumePatches MaxPool MaxPoolV2 MaxPool3D AvgPool "
+    "AvgPool3D",
+    Zeros.KEPT,
+)
