@@ -77,7 +77,11 @@ def follow_positions(
                 rule = rules[number]
                 if rule is None or (tensor, number) in cut:
                     continue
-                needed = [_without_zeros(box, zeros, tensor, number) for box in above]
+                needed = [
+                    part
+                    for box in above
+                    for part in _without_zeros(box, zeros, tensor, number)
+                ]
                 rule, sizes = all_seen(rule), _sizes(inference, below)
                 taps = _taps(scope, inference, index, rule) if number == 0 else None
                 found = [
@@ -90,20 +94,25 @@ def follow_positions(
     return boxes.united(state.get(scope.input, []))
 
 
-def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> Box:
-    """What is needed of a tensor, where an input is not multiplied by a zero."""
+def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> list[Box]:
+    """What is needed of a tensor, where an input is not multiplied by a zero.
+
+    Where that is not certain, what is sure is kept beside what may be.
+    """
     live = zeros.beside(tensor, number)
     if live is None:
-        return box
+        return [box]
     found = boxes.restricted(box, live.axes)
-    return found if live.certain else found._replace(exact=False)
+    if live.certain:
+        return [found]
+    sure = [] if live.sure is None else [boxes.restricted(box, live.sure)]
+    return [*sure, found._replace(exact=False)]
 
 
 def _settled_zeros(scope: Scope, inference: Inference, output: Tensor) -> ZeroPass:
     """Where the factors of products are zero, on the way to the output.
 
-    Where that is not told op by op, a factor that everywhere depends on the input is
-    zero nowhere.
+    Where that is not told op by op, a factor is not zero where it depends on the input.
     """
     zeros = ZeroPass(scope, inference)
     above, stack = {output[0]}, [output[0]]
@@ -116,28 +125,35 @@ def _settled_zeros(scope: Scope, inference: Inference, output: Tensor) -> ZeroPa
         for _, factor in zeros.factors(index) if index in above else ():
             live = zeros.live(factor)
             if live is not None and not live.certain:
-                told = _depends_everywhere(scope, inference, factor, zeros)
-                zeros.settle(factor, told)
+                sure = _dependent(scope, inference, factor, zeros)
+                if sure is not None:
+                    zeros.settle(factor, sure)
     return zeros
 
 
-def _depends_everywhere(
+def _dependent(
     scope: Scope, inference: Inference, tensor: Tensor, zeros: ZeroPass
-) -> bool:
-    """Whether every position of a tensor is known to see something of the input."""
-    if tensor == scope.input:
-        return True
+) -> tuple[Mask, ...] | None:
+    """Positions of each axis in whose product a tensor is known to see the input.
+
+    None if none are known.
+    """
     sizes = _sizes(inference, tensor)
     features = {axis: np.arange(size) for axis, size in enumerate(sizes) if axis}
-    found = follow_positions(scope, inference, tensor, features, zeros=zeros)
-    return any(box.exact and _is_never_empty(box) for box in found)
+    found = []
+    for box in follow_positions(scope, inference, tensor, features, zeros=zeros):
+        if not box.exact or any(len(group.outputs) > 1 for group in box.groups):
+            continue
+        axes = [np.ones(size, dtype=bool) for size in sizes]
+        for outputs, _, seen in box.groups:
+            alive = np.asarray(seen.any(axis=tuple(range(len(outputs), seen.ndim))))
+            axes[outputs[0] if outputs else 0] &= alive
+        found.append(tuple(axes))
+    return max(found, key=_volume, default=None)
 
 
-def _is_never_empty(box: Box) -> bool:
-    return all(
-        bool(seen.any(axis=tuple(range(len(outputs), seen.ndim))).all())
-        for outputs, _, seen in box.groups
-    )
+def _volume(axes: Sequence[Mask]) -> int:
+    return math.prod(int(axis.sum()) for axis in axes)
 
 
 def _is_certain(scope: Scope, inference: Inference, index: int) -> bool:

@@ -30,6 +30,8 @@ class Live(NamedTuple):
     """The live positions of each axis."""
     certain: bool
     """Whether all of their product is, so far as no weight is zero."""
+    sure: tuple[Mask, ...] | None = None
+    """If that is not certain: of each axis, of what product it is."""
 
     @property
     def is_all(self) -> bool:
@@ -67,12 +69,12 @@ class ZeroPass:
                 self._found[below] = self._look_at(below)
         return self._found[tensor]
 
-    def settle(self, tensor: Tensor, is_nowhere_zero: bool) -> None:
-        """Takes note of what was found out otherwise."""
+    def settle(self, tensor: Tensor, sure: tuple[Mask, ...]) -> None:
+        """Takes note of positions that were found not to be zero."""
         live = self.live(tensor)
-        if live is not None and is_nowhere_zero:
-            whole = tuple(np.ones_like(axis) for axis in live.axes)
-            self._found[tensor] = Live(whole, True)
+        if live is not None:
+            certain = all(bool(axis.all()) for axis in sure)
+            self._found[tensor] = Live(live.axes, certain, sure)
 
     def beside(self, tensor: Tensor, number: int) -> Live | None:
         """Where an input of a product matters: where the other factors are not zero.
@@ -186,11 +188,19 @@ def _has_zero(call: Call, number: int) -> bool:
 
 def _in_all(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
     """Where all are live."""
-    axes = tuple(
-        np.logical_and.reduce([np.ones(size, dtype=bool), *(p.axes[i] for p in parts)])
-        for i, size in enumerate(sizes)
-    )
-    return Live(axes, all(part.certain for part in parts))
+
+    whole = tuple(np.ones(size, dtype=bool) for size in sizes)
+
+    def common(products: Sequence[tuple[Mask, ...]]) -> tuple[Mask, ...]:
+        along = zip(whole, *products, strict=True)
+        return tuple(np.logical_and.reduce(axes) for axes in along)
+
+    axes = common([part.axes for part in parts])
+    if all(part.certain for part in parts):
+        return Live(axes, True)
+    sure = [part.axes if part.certain else part.sure for part in parts]
+    told = [one for one in sure if one is not None]
+    return Live(axes, False, common(told) if len(told) == len(sure) else None)
 
 
 def _in_any(parts: Sequence[Live], sizes: Sequence[int]) -> Live:

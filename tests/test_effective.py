@@ -511,6 +511,27 @@ def test_an_activation_of_a_product_is_none_of_features():
     assert found.map[3, 3] > 1 / 18
 
 
+def test_a_factor_is_not_seen_where_the_other_is_padding():
+    """The real gradient vanishes at the same pixels."""
+    image = keras.Input((8, 9, 1))
+    inner = layers.ZeroPadding2D(((2, 1), (0, 3)))(layers.Conv2D(4, (4, 4))(image))
+    outer = layers.Conv2D(4, 1)(image)
+    product = layers.Multiply()([inner, outer])
+    model = keras.Model(image, layers.Conv2D(4, 5, name="last")(product))
+    for feature in ([0, 0], [4, 3], [2, 1]):
+        found = asked(model, "last", feature=feature)
+        measured = rf.measure_effective_receptive_field(
+            model, output="last", feature=feature, draws=4
+        )
+        assert ((found.map > 0) == (measured.map > 0)).all()
+        seen = rf.compute_receptive_field(model, output="last").support().mask(feature)
+        assert ((found.map > 0) == seen).all()
+    beside = asked(keras.Model(image, product), feature=[1, 3])
+    assert beside.map.sum() == pytest.approx(1)
+    with pytest.raises(rf.ReceptiveFieldError, match="sees nothing"):
+        asked(keras.Model(image, product), feature=[1, 1])
+
+
 def test_attention_shares_out_evenly_but_for_the_query():
     """Of the products with the values and of queries with keys, each has a half."""
     image = keras.Input((4, 4, 6))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from needed import needed
 from random_networks import held
 from random_search import examples, seeds
-from raw_ops import chain, merged, weights
+from raw_ops import chain, merged, weights, words
 
 import receptive_field as rf
 from receptive_field.axis_map import convolution, one_sided, periodic, table
@@ -319,6 +319,137 @@ class TestMasks:
         if field.feature_axes[0].output_axis is None:
             features *= 0  # Rows of a product are no positions: a feature is all.
         hold_support(field, truth, features)
+
+
+def pad(*pairs, **options):
+    """On the first spatial axes, the rest as it is."""
+
+    def layer(x):
+        rest = [[0, 0]] * (x.shape.rank - 1 - len(pairs))
+        return tf.pad(x, [[0, 0], *pairs, *rest], **options)
+
+    return layer
+
+
+def times(factor):
+    """Multiplied by an enlarged input that has no zeros."""
+
+    def network(x):
+        product = factor(x)
+        other = x
+        for axis in range(1, x.shape.rank - 1):
+            other = tf.repeat(other, 4, axis)
+        other = tf.slice(other, [0] * x.shape.rank, [*product.shape[:-1], 1])
+        return product * other
+
+    return network
+
+
+def biased(x):
+    return x + weights(x, 1)
+
+
+class TestZerosOfPaddings:
+    """Where one factor is zero, the other one does not matter."""
+
+    @pytest.mark.parametrize(
+        "factor",
+        [
+            pad([1, 2], [2, 0]),
+            chain(pad([0, 0], [1, 1]), tf.nn.relu, tf.tanh),
+            chain(pad([4, 4], [0, 3]), conv(3, 3)),
+            chain(pad([4, 4], [0, 3]), conv(3, 3), biased),
+            chain(pad([2, 2]), tf.exp),
+            chain(pad([1, 2], [2, 0]), lambda x: tf.reverse(x, [1])),
+            chain(pad([3, 5], [4, 4]), lambda x: tf.nn.max_pool(x, 3, 2, "SAME")),
+            pad([1, 2], [2, 0], constant_values=0.5),
+            lambda x: tf.nn.conv2d_transpose(
+                x, weights(x, 1, 1, 1, 1), [1, 10, 8, 1], 2
+            ),
+            lambda x: pad([1, 2], [2, 0])(x) * pad([2, 1], [0, 2])(x),
+            lambda x: pad([1, 2])(x) + pad([2, 1])(x),
+            lambda x: pad([1, 2])(x) / biased(tf.repeat(x, 4, 1)[:, :8]),
+        ],
+        ids=words(
+            "padding elementwise convolution bias exp flip pooling other_number "
+            "transposed product sum quotient"
+        ),
+    )
+    def test_as_an_experiment_finds(self, factor):
+        field = check(times(factor), (1, 5, 4, 1))
+        assert field.support().exact
+
+    @pytest.mark.parametrize(
+        "factor",
+        [
+            lambda x: pad([1, 2], [2, 0])(x) + pad([2, 1], [0, 2])(x),
+            lambda x: tf.concat([tf.zeros([1, 5, 2, 1], x.dtype), x], 2),
+            chain(pad([1, 1]), pad([0, 0], [2, 0], constant_values=0.5)),
+        ],
+        ids=words("plus parts numbers_around_zeros"),
+    )
+    def test_what_is_no_product_of_axes_is_a_bound(self, factor):
+        field = check(times(factor), (1, 5, 4, 1))
+        assert not field.support().exact
+
+    @pytest.mark.parametrize("shape", [(1, 5, 1), (1, 3, 4, 2, 1)])
+    def test_of_any_rank(self, shape):
+        axes = range(1, len(shape) - 1)
+        field = check(times(pad([1, 2])), shape, axes)
+        assert field.support().exact
+
+    def test_channels_first(self):
+        def network(x):
+            last = conv(3, 3)(tf.transpose(x, [0, 2, 3, 1]))
+            first = tf.transpose(last, [0, 3, 1, 2])
+            factor = tf.pad(first, [[0, 0], [0, 0], [1, 0], [0, 2]])
+            return factor * tf.pad(x, [[0, 0], [0, 0], [0, 1], [2, 0]], "SYMMETRIC")
+
+        field = check(network, (1, 1, 4, 5), (2, 3), (1,))
+        assert field.support().exact
+
+    def test_dilated_layers_that_are_written_with_blocks(self):
+        """Whether what lies between is zero is not told op by op, but by the sets."""
+
+        def network(x):
+            return conv(3, 3, dilations=2)(pad([2, 2])(x)) * pad([2, 2])(biased(x))
+
+        assert check(network, (1, 6, 5, 1)).support().exact
+
+    def test_a_gate_that_all_positions_share(self):
+        """Nothing is seen in the padding, though the gate sees everything."""
+
+        def network(x):
+            return pad([0, 1])(x) * tf.reduce_mean(x, [1, 2], keepdims=True)
+
+        field = check(network, (1, 3, 4, 1))
+        clipped = field.compute_input_region([[2, 3], [2, 2]], clip=True)
+        assert clipped.tolist() == [[[0, -1]] * 2, [[0, 3], [0, 2]]]
+        assert field.compute_feature_region([0, 0], clip=True).tolist() == [
+            [0, 3],
+            [0, 2],
+        ]
+
+    @pytest.mark.parametrize("source", ["model", "function", "SavedModel"])
+    def test_of_a_layer(self, source, tmp_path):
+        keras = needed("keras")
+        image = keras.Input((6, 6, 1), batch_size=1)
+        inner = keras.layers.Conv2D(1, 3, name="inner")(image)
+        product = keras.layers.Multiply()([keras.layers.ZeroPadding2D()(inner), image])
+        model = keras.Model(image, product)
+        if source == "function":
+            given = tf.function(model, input_signature=[tf.TensorSpec([1, 6, 6, 1])])
+        elif source == "SavedModel":
+            given = str(tmp_path / "saved")
+            model.export(given, verbose=False)
+        else:
+            given = model
+        support = rf.compute_receptive_field(given).support()
+        assert support.exact
+        assert support.region([[0, 3], [1, 3]]).tolist() == [
+            [[0, -1], [0, -1]],
+            [[0, 2], [2, 4]],
+        ]
 
 
 def test_between_any_two_tensors():

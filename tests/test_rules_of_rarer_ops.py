@@ -195,6 +195,8 @@ def test_zeros_of_kernels(kernel, antialias, scale, region, seen, known):
     if known:
         assert field.support().exact
         assert np.flatnonzero(field.support().mask([0, 0])).tolist() == seen
+        counts = field.effective_receptive_field([0, 0]).map
+        assert np.flatnonzero(counts).tolist() == seen
 
 
 @pytest.mark.parametrize(
