@@ -285,7 +285,17 @@ class ReceptiveField:
 
     @property
     def exact(self) -> bool:
-        """Whether sizes and regions are the truth, not an upper bound."""
+        """Whether sizes and regions are the truth, not an upper bound.
+
+        Numbers that the graph multiplies by (weights, constants, the Hann window of a
+        spectrogram, which begins with a zero) count as not zero, whatever they are. What
+        an op by its own definition multiplies by zero does not count, such as pixels at
+        whole distances from the centre of a Lanczos kernel, though TensorFlow's single
+        precision may make a millionth of such a zero.
+
+        It is said of regions without ``clip``, where the padding of any layer counts as
+        positions.
+        """
         return all(axis.map.exact for axis in self.axes)
 
     def compute_input_region(
@@ -293,12 +303,18 @@ class ReceptiveField:
     ) -> NDArray[np.int64]:
         """The input region that each feature sees (equations for u0 and v0).
 
-        Without ``clip`` it is the paper's region, which may reach into the padding
-        (negative, or past the end); where padding shows positions from inside that this
-        does not hold, it is what is seen (`mirroring_nodes`). With ``clip``, it is the
-        region of real input positions that can change the feature: what is padding of
-        any map in between carries nothing, and what a dilated kernel skips does not
-        count. That is the truth where ``support().exact``, and never smaller.
+        Without ``clip`` it is the paper's region, from ``u * stride - padding`` to
+        ``u * stride - padding + size - 1``. It may reach into the padding (negative, or
+        past the end). The padding of any layer counts as positions, and these may fall
+        on real positions of the input that the feature does not see. Where a padding
+        mirrors positions that this region does not hold, it is what the feature sees
+        (`mirroring_nodes`).
+
+        With ``clip``, it is the region of real input positions that can change the
+        feature: what is padding of any map in between carries nothing, nor does what is
+        multiplied by a padding with zeros, and what a dilated kernel skips does not
+        count. That is the truth where ``support().exact``, and never smaller. Weights
+        and constants count as not zero; see `exact`.
 
         Args:
           y: integer feature coordinates of shape ``(..., len(feature_axes))``: one for

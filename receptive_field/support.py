@@ -27,8 +27,10 @@ class Support:
       input_size: positions on each axis of the input, x first.
       output_size: how many features there are for each of their coordinates (see
         ``feature_axes`` of `ReceptiveField`); None for one that is always 0.
-      exact: whether every position in the sets matters. If not, they may hold more than
-        the truth, never less.
+      exact: whether every position in the sets matters, if no weight is zero. If not,
+        they may hold more than the truth, never less. It is False where features are
+        multiplied by a constant that is known to hold a zero, and where it cannot be
+        told whether a factor is zero.
     """
 
     input: str
