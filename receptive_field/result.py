@@ -288,10 +288,10 @@ class ReceptiveField:
         """Whether sizes and regions are the truth, not an upper bound.
 
         Numbers that the graph multiplies by (weights, constants, the Hann window of a
-        spectrogram, which begins with a zero) count as not zero, whatever they are. What
-        an op by its own definition multiplies by zero does not count, such as pixels at
-        whole distances from the centre of a Lanczos kernel, though TensorFlow's single
-        precision may make a millionth of such a zero.
+        spectrogram, which begins with a zero) count as not zero, whatever they are.
+        What an op by its own definition multiplies by zero does not count, such as
+        pixels at whole distances from the centre of a Lanczos kernel, though
+        TensorFlow's single precision may make a millionth of such a zero.
 
         It is said of regions without ``clip``, where the padding of any layer counts as
         positions.

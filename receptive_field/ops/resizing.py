@@ -411,38 +411,62 @@ class Lens(NamedTuple):
         with np.errstate(over="ignore"):
             return self.kernel.weights(np.abs(apart) * (one / wide))
 
-    def covered(self, u: int, size: int | None) -> Covered | None:
-        """What has a weight for a position; nothing if the image ends before."""
-        centre = self.centre(u)
-        if size is not None and not 0 <= centre <= size:
-            return None
+    def covered(self, count: int, size: int | None) -> list[Covered | None]:
+        """What has a weight for each position; nothing if the image ends before."""
         half = Fraction(1, 2)
-        middle = (u + half - self.offset) / self.scale - half
         wide = max(1 / self.scale, Fraction(1)) if self.antialias else Fraction(1)
-        ends = [middle + sign * self.kernel.end * wide for sign in (-1, 1)]
-        first, last = math.floor(ends[0]) + 1, math.ceil(ends[1]) - 1
-        exact = True
-        if self.kernel.jumps:
-            exact = size is not None or not self.is_rounded
-            low, high = (
-                end.denominator == 1
-                and (not exact or bool(self.weights(int(end), centre)))
-                for end in ends
+        start, step = (half - self.offset) / self.scale - half, 1 / self.scale
+        distances = [z * wide for z in (self.kernel.end, *self.kernel.zeros)]
+        # Everything in units of which all is a whole number.
+        unit = math.lcm(*(n.denominator for n in (start, step, *distances)))
+        first, stride, *whole = (int(n * unit) for n in (start, step, *distances))
+        centres = self.centre(np.arange(count))
+        inside = (centres >= 0) & (centres <= (math.inf if size is None else size))
+        return [
+            self._around(first + u * stride, unit, whole, centres[u], size is None)
+            if inside[u]
+            else None
+            for u in range(count)
+        ]
+
+    def _around(
+        self,
+        middle: int,
+        unit: int,
+        distances: Sequence[int],
+        centre: np.float32,
+        anywhere: bool,
+    ) -> Covered | None:
+        """What has a weight around a place.
+
+        Args:
+          middle: the place, in parts of a position.
+          unit: how many parts a position has.
+          distances: from where on there is no weight, and where else, in parts.
+          centre: the same place in float32, from the border of the image on.
+          anywhere: whether this stands for other places, too.
+        """
+        end, *zeros = distances
+        low, high = middle - end, middle + end
+        first, last, exact = low // unit + 1, -(-high // unit) - 1, True
+        if self.kernel.jumps and not (low % unit and high % unit):
+            exact = not (anywhere and self.is_rounded)
+            ends = [(place // unit, place % unit) for place in (low, high)]
+            before, behind = (
+                not rest and (not exact or bool(self.weights(place, centre)))
+                for place, rest in ends
             )
-            exact |= ends[0].denominator > 1 < ends[1].denominator
-            first, last = first - low, last + high
-        places = (
-            middle + sign * z * wide for z in self.kernel.zeros for sign in (-1, 1)
-        )
-        zeros = {int(place) for place in places if place.denominator == 1}
-        while first in zeros:
+            first, last = first - before, last + behind
+        places = [middle + sign * zero for zero in zeros for sign in (-1, 1)]
+        holes = {place // unit for place in places if not place % unit}
+        while first in holes:
             first += 1
-        while last in zeros:
+        while last in holes:
             last -= 1
         if first > last:
             return None
-        holes = tuple(sorted(place for place in zeros if first < place < last))
-        return Covered(first, last, holes, exact)
+        inner = tuple(sorted(hole for hole in holes if first < hole < last))
+        return Covered(first, last, inner, exact)
 
 
 def _lens(call: Call, axis: int, size: Size, new_size: Size) -> Lens | None:
@@ -490,7 +514,7 @@ def _kernel_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | 
             count, advance = new_size, size
     elif not even or count > LARGEST_PERIOD:
         return None
-    covered = [lens.covered(u, limit) for u in range(count)]
+    covered = lens.covered(count, limit)
     windows = [None if c is None else (c.first, c.last) for c in covered]
     gap = INFINITY if any(c is not None and c.holes for c in covered) else 1
     exact = all(c is None or c.exact for c in covered)
@@ -613,8 +637,7 @@ def _by_kernel(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64
     if lens is None:
         call.fail("has a scale or a kernel that cannot be known")
     matrix = np.zeros((new, size))
-    for u in range(new):
-        covered = lens.covered(u, size)
+    for u, covered in enumerate(lens.covered(new, size)):
         if covered is not None:
             places = np.arange(max(covered.first, 0), min(covered.last + 1, size))
             places = places[~np.isin(places, covered.holes)]
