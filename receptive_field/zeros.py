@@ -15,7 +15,7 @@ import numpy as np
 
 from receptive_field.analysis import Scope, relations
 from receptive_field.axis_map import IDENTITY
-from receptive_field.graph.axes import SAME, Relation
+from receptive_field.graph.axes import SAME, Relation, all_seen
 from receptive_field.graph.boxes import Mask, is_told, reached
 from receptive_field.graph.graph import Tensor
 from receptive_field.inference import Inference
@@ -151,7 +151,7 @@ class ZeroPass:
         if not rule.axes:
             return Live(whole, live.certain and rule.any_rank == "all")
         axes, certain = list(whole), live.certain and not rule.parts
-        for axis, threads in zip(live.axes, rule.axes, strict=True):
+        for axis, threads in zip(live.axes, all_seen(rule).axes, strict=True):
             factors = [factor for thread in threads for factor in thread.factors]
             maps = [factor.via.then(factor.map) for factor in factors]
             simple = len(factors) == 1 and threads[0].tail is IDENTITY
