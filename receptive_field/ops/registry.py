@@ -286,7 +286,8 @@ class Call:
           GraphError: if one grows faster, and they are equal at no size but 1.
         """
         for size in sizes[1:]:
-            if not any(isinstance(s, Symbolic) for s in (sizes[0], size)):
+            pair = sizes[0], size
+            if 1 in pair or not any(isinstance(s, Symbolic) for s in pair):
                 continue
             agree = can_agree(sizes[0], size)
             near = bounds(sizes[0] - size) is not None and not self.knowledge.is_strict
