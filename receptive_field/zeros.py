@@ -122,11 +122,12 @@ class ZeroPass:
         if kind is Zeros.FILLED:
             return Live(whole, True)
         rules = relations(self._scope, self._inference, tensor)
-        edges = self._scope.edges(tensor[0])
+        matters = [n for n, rule in enumerate(rules[: len(call)]) if rule is not None]
+        edges = [e for e in self._scope.edges(tensor[0]) if e[0] in matters]
         parts = {number: self._handed(t, rules[number], sizes) for number, t in edges}
         if op.absorbing:
             return _in_all([p for n, p in parts.items() if n in op.absorbing], sizes)
-        constants = [number for number in range(len(call)) if number not in parts]
+        constants = [number for number in matters if number not in parts]
         if kind is Zeros.SUM and constants:
             return Live(whole, not any(_has_zero(call, n) for n in constants))
         if kind is Zeros.BESIDE:

@@ -282,6 +282,7 @@ weigh(
 )
 treat_zeros(
     "Identity StopGradient PreventGradient Snapshot PlaceholderWithDefault "
-    "DebugIdentity DebugIdentityV2 RefIdentity XlaSharding Print PrintV2 EnsureShape",
+    "DebugIdentity DebugIdentityV2 RefIdentity XlaSharding Print PrintV2 EnsureShape "
+    "IdentityN PartitionedCall",
     Zeros.KEPT,
 )
