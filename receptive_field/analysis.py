@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from receptive_field.axis_map import AxisMap
 from receptive_field.errors import GraphError, ReceptiveFieldError, UnsupportedOpsError
@@ -22,6 +22,7 @@ from receptive_field.graph.axes import (
     Relation,
     followed_axes,
     full,
+    has_parts,
     has_phases,
     ranked,
     source,
@@ -43,8 +44,8 @@ from receptive_field.graph.joins import (
     widened,
 )
 from receptive_field.inference import Inference
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Relations, no_dependency
+from receptive_field.ops import Call, rule_at, rule_of
+from receptive_field.ops.registry import Relations, Taps, no_dependency
 
 State = dict[Tensor, Relation]
 """For each tensor, how it depends on the input (forward), or how the output depends
@@ -71,7 +72,12 @@ class Scope:
     has_phases: bool = False
     """Whether the backward pass has met a map that is not the same for all positions,
     such as an upsampling. Paths that are aligned above it may not be below."""
+    has_parts: bool = False
+    """Whether it has met what holds at some positions only, such as a part of what is
+    joined. Where windows end there, paths that are aligned above it may seem not to
+    be."""
     _edges: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
+    _places: dict[int, int] = field(default_factory=dict)
 
     def settle(
         self,
@@ -138,6 +144,12 @@ class Scope:
                 if self.carries[tensor[0]] and self.has(tensor)
             ]
         return found
+
+    def place(self, index: int) -> int:
+        """Where a node is in the order of all that the outputs are computed from."""
+        if not self._places:
+            self._places.update((node, i) for i, node in enumerate(self.needed))
+        return self._places.get(index, -1)
 
     def reaches(self, index: int) -> bool:
         """Whether anything of the input is known, so far, to reach a node."""
@@ -236,6 +248,73 @@ def _is_loop(node: Node) -> bool:
     return op is not None and op.starts_over
 
 
+class _Sight(NamedTuple):
+    """What rules see of a scope."""
+
+    scope: Scope
+    inference: Inference
+
+    def carries(self, tensor: Tensor) -> bool:
+        """Whether it depends on the input."""
+        return bool(self.scope.carries[tensor[0]]) and self.scope.has(tensor)
+
+    def is_alike(self, one: Tensor, two: Tensor) -> bool:
+        """Whether two tensors see the same of the tensor where all their paths meet.
+
+        False where that is not known.
+        """
+        if self.scope.loops or self.scope.cycle:
+            return False
+        try:
+            self._choose_below(max(one[0], two[0], key=self.scope.place))
+            meeting = self._met({one: SAME}, {two: SAME})
+        except ReceptiveFieldError:
+            return False  # The pass itself will say so.
+        if meeting is None:
+            return False
+        tensor, *paths = meeting
+        rank = len(self.inference.shape(tensor) or ())
+        found = [None if p is None else ranked(p, rank) for p in map(settled, paths)]
+        return None not in found and found[0] == found[1]
+
+    def _met(self, *states: dict[Tensor, Paths]) -> tuple[Tensor, Paths, Paths] | None:
+        """Where all paths down from two tensors come together, and the two ways."""
+        one, two = states
+        while one and two:
+            tensor = max({*one, *two}, key=lambda t: self.scope.place(t[0]))
+            if len(one) == len(two) == 1 and one.keys() == two.keys():
+                return tensor, one[tensor], two[tensor]
+            for state in states:
+                paths = state.pop(tensor, None)
+                if paths is not None:
+                    self._descend(tensor, paths, state)
+        return None
+
+    def _descend(
+        self, tensor: Tensor, paths: Paths, state: dict[Tensor, Paths]
+    ) -> None:
+        """Adds what a tensor sees of those that it is computed from."""
+        node = self.scope.graph.nodes[tensor[0]]
+        rules = relations(self.scope, self.inference, tensor)
+        for number, below in self.scope.edges(tensor[0]):
+            rule = rules[number]
+            if rule is not None:
+                rule = _spelled(rule, below, self.inference)
+                found = _combined(node, paths, rule)
+                if found is not None:
+                    state[below] = _merged(node, state.get(below), found)
+
+    def _choose_below(self, index: int) -> None:
+        """Has the rules of choices further down worked out, the lowest first, so that
+        none has to ask for many others at once."""
+        scope = self.scope
+        for below in scope.needed[: scope.place(index) + 1]:
+            if scope.carries[below] and below not in self.inference.worked_out:
+                op = rule_at(scope.graph, below)
+                if op is not None and op.taps is Taps.CHOICE:
+                    relations(scope, self.inference, (below, 0))
+
+
 def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
     """The relations of one tensor to the inputs of its node, by the node's rule."""
     node = scope.graph.nodes[tensor[0]]
@@ -247,7 +326,7 @@ def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
     op = rule_of(node)
     if op is None:
         raise UnsupportedOpsError({node.op: [node.name]})
-    found = Call(node, inference).relations(op, tensor[1])
+    found = Call(node, inference, _Sight(scope, inference)).relations(op, tensor[1])
     reads = scope.graph.inputs[tensor[0]]
     if scope.input in reads:
         shape = inference.shape(scope.input)
@@ -343,6 +422,7 @@ def backward(
                     if id(rule) not in looked_at:
                         looked_at[id(rule)] = rule
                         scope.has_phases |= has_phases(rule)
+                        scope.has_parts |= has_parts(rule)
                     rule = _spelled(rule, below, inference)
                 found = _combined(nodes[index], whole, rule)
                 if found is None:

@@ -852,6 +852,17 @@ def table(
     return _single(Table(start, tuple(windows), gap, exact))
 
 
+def selection(chosen: Iterable[bool]) -> AxisMap:
+    """A position depends on itself where it is chosen, elsewhere on nothing.
+
+    >>> selection([True, False]).window(0), selection([True, False]).window(1)
+    ((0, 0), None)
+    """
+    # Entries at the ends are kept, so that they count as holes.
+    windows = ((u, u) if flag else None for u, flag in enumerate(chosen))
+    return AxisMap((Table(0, tuple(windows)),))
+
+
 def one_sided(first: Bound = -INFINITY, last: Bound = INFINITY) -> AxisMap:
     """A map with an infinite end: ``one_sided(last=0)`` is a cumulative sum.
 
@@ -1017,6 +1028,8 @@ def _composed(one: Strand, two: Strand) -> AxisMap:
         return _then_floating(one, two)
     exact = one.exact and two.exact and _keeps_ends(one, two)
     gap = _composed_gap(one, two)
+    if isinstance(two, Table) and one.windows == (EVERYTHING,):
+        return GLOBAL_BOUND  # It is global, whatever lies below.
     if isinstance(one, Table):
         windows = [None if w is None else two.span(*w) for w in one.windows]
         return table(windows, one.start, gap, exact)
@@ -1276,6 +1289,10 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
         exact = any(m.exact for m in (one, two) if m.is_global)
         return GLOBAL if exact else GLOBAL_BOUND
     if len(one.strands) == len(two.strands) == 1:
+        for whole, entries in ((one, two), (two, one)):
+            if _holds(whole.strands[0], entries.strands[0]):
+                meet = one.aligned, two.aligned, _is_aligned(one, two)
+                return AxisMap(whole.strands, _all_aligned(meet))
         first, second = _standing(one.strands[0]), _standing(two.strands[0])
         unknowns = _unknowns(one.strands[0])
         if (
@@ -1305,6 +1322,15 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
         exact = all(s.exact for s in strands)
         return GLOBAL if exact else GLOBAL_BOUND
     return AxisMap(strands, aligned)
+
+
+def _holds(whole: Strand, entries: Strand) -> bool:
+    """Whether all that a table sees lies within what a periodic strand sees."""
+    if not isinstance(whole, Periodic) or not isinstance(entries, Table):
+        return False
+    places = enumerate(entries.windows, entries.start)
+    pairs = ((whole.window(u), w) for u, w in places)
+    return all(_hull((one, two)) == one for one, two in pairs)
 
 
 def _with_anywhere(strands: tuple[Strand, ...], aligned: bool | None) -> AxisMap:

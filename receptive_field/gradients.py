@@ -88,7 +88,7 @@ def _mean_taps(axis_map: AxisMap, counts: Array) -> float:
     return float(counts.sum(axis=1).max(initial=1))
 
 
-MOVING = (Taps.COPY, Taps.FACTOR, Taps.ACTIVATION)
+MOVING = (Taps.COPY, Taps.FACTOR, Taps.CHOICE, Taps.ACTIVATION)
 """Where each position is handed on as it is."""
 
 COHERENT = (*MOVING, Taps.SUM, Taps.MEAN)
@@ -369,9 +369,10 @@ class Edge:
         if piece is None or piece.axis != axis:
             return pairs
         if pairs.even[place]:
-            return pairs.times((piece.last + 1 - piece.first) / piece.total)
+            return pairs.times(sum(map(len, piece.ranges)) / piece.total)
         own = np.zeros((piece.total, 1))
-        own[piece.first : piece.last + 1] = 1
+        for positions in piece.ranges:
+            own[positions.start : positions.stop] = 1
         return pairs.along(place, own, own, 0)
 
     def _is_whole(self, key: tuple[int, int]) -> bool:
@@ -691,8 +692,9 @@ class Descent:
             for number, below in self.scope.edges(tensor[0])
             if (rule := rules[number]) is not None
         ]
-        several = len(carrying) > 1
-        product = several and op.taps in (Taps.FACTOR, Taps.WEIGHTS)
+        # What is chosen at some positions is not what others are multiplied with.
+        several = sum(rule.piece is None for _, _, rule in carrying) > 1
+        product = several and op.taps in (Taps.FACTOR, Taps.CHOICE, Taps.WEIGHTS)
         if product and not self._is_activation(carrying):
             self.assumed[node.name] = None
         found = []

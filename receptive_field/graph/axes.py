@@ -15,9 +15,10 @@ ops make them; the passes combine them; nothing here knows an op or a graph.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from receptive_field.axis_map import (
@@ -81,11 +82,10 @@ Axis = tuple[Thread, ...]
 
 
 class Piece(NamedTuple):
-    """The positions ``first .. last`` of an axis of ``total`` positions."""
+    """Some positions of an axis of ``total`` positions, in ranges without a step."""
 
     axis: int
-    first: int
-    last: int
+    ranges: tuple[range, ...]
     total: int
 
 
@@ -238,22 +238,22 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
     axes = tuple([_axis_through(upper.axes, axis) for axis in lower.axes])
     if not all(axes):
         return None
-    if upper.several and any(
-        factor.map.has_holes
-        for axis in lower.axes
-        for thread in axis
-        for factor in thread.factors
-    ):
+    lost: frozenset[tuple[int, int]] = _NO_PARTS
+    if upper.several:
         # The paths that see nothing any more are not told apart from the others.
-        axes = tuple(map(_bounds, axes))
+        for middle in _places_of(lower, attrgetter("has_holes")):
+            followed = followed_axes(upper.axes[middle])
+            lost |= _lost(followed, axes)
+            if not followed and not _is_certain(upper.axes[middle]):
+                axes = tuple(map(_bounds, axes))
     several = upper.several or lower.several
     channels = upper.channels
     for axis in lower.channels:
         if upper.axes[axis] is not FULL:
             channels = channels.union(standing_axes(upper.axes[axis]))
     if not upper.parts and not lower.parts:
-        return Relation(axes, "", _NO_PARTS, None, several, channels)
-    parts: set[tuple[int, int]] = set()
+        return Relation(axes, "", lost, None, several, channels)
+    parts = set(lost)
     for axis, lower_axis in enumerate(lower.axes if upper.parts else ()):
         followed = followed_axes(lower_axis)
         parts.update(
@@ -294,6 +294,13 @@ def has_phases(relation: Relation) -> bool:
         for thread in axis
         for factor in thread.factors
     )
+
+
+def has_parts(relation: Relation) -> bool:
+    """Whether it holds for some positions only."""
+    if relation.piece is not None:
+        return True
+    return bool(_places_of(relation, attrgetter("has_holes")))
 
 
 def _is_certain(axis: Axis) -> bool:
@@ -644,23 +651,26 @@ def united(one: Relation, two: Relation) -> Relation:
     if len(one.axes) != len(two.axes):
         raise IndexError(f"rank {len(one.axes)} meets rank {len(two.axes)}")
     axes = tuple(map(_axis_united, one.axes, two.axes))
-    if one.axes != two.axes and (_has_empty(one) or _has_empty(two)):
-        # Where a path sees nothing on one axis, it sees nothing on the others.
-        axes = tuple(
-            both if _unmarked(a) == _unmarked(b) else _bounds(both)
-            for a, b, both in zip(one.axes, two.axes, axes, strict=True)
-        )
     # Of paths of which one sees all that the other sees, that one tells all.
     within = next((r for r in (two, one) if axes == r.axes), None)
     if within is None:
         seen = tuple(map(_unmarked, axes))
         paths = (r for r in (two, one) if seen == tuple(map(_unmarked, r.axes)))
         within = next(paths, None)
+    lost: frozenset[tuple[int, int]] = _NO_PARTS
+    if within is None:
+        # Where a path sees nothing on one axis, it sees nothing on the others.
+        pairs = enumerate(zip(one.axes, two.axes, strict=True))
+        differ = {i for i, (a, b) in pairs if _unmarked(a) != _unmarked(b)}
+        has = attrgetter("has_empty")
+        places = _places_of(one, has) | _places_of(two, has)
+        lost = frozenset(pair for pair in _lost(places, axes) if pair[1] in differ)
     several = within is None or within.several
     channels = one.channels
     if two.channels is not channels:
         channels |= two.channels
-    return Relation(axes, "", one.parts | two.parts, None, several, channels)
+    parts = one.parts | two.parts | lost
+    return Relation(axes, "", parts, None, several, channels)
 
 
 def _unmarked(axis: Axis) -> Axis:
@@ -668,13 +678,25 @@ def _unmarked(axis: Axis) -> Axis:
     return whole((), _everything(axis)) if any(map(_is_everything, axis)) else axis
 
 
-def _has_empty(relation: Relation) -> bool:
-    for axis in relation.axes:
-        for thread in axis:
-            for factor in thread.factors:
-                if factor.map.has_empty:
-                    return True
-    return False
+def _places_of(relation: Relation, has: Callable[[AxisMap], bool]) -> set[int]:
+    """The axes of A that are followed through a map of which something holds."""
+    return {
+        place
+        for axis in relation.axes
+        if any(has(factor.map) for thread in axis for factor in thread.factors)
+        for place in followed_axes(axis)
+    }
+
+
+def _lost(places: Collection[int], axes: Sequence[Axis]) -> frozenset[tuple[int, int]]:
+    """What is not told any more where paths that are united see nothing at some
+    positions of axes of A: on other axes, which of the paths is seen."""
+    return frozenset(
+        (place, below)
+        for place in places
+        for below, axis in enumerate(axes)
+        if followed_axes(axis) != {place}
+    )
 
 
 def all_seen(relation: Relation) -> Relation:

@@ -109,10 +109,11 @@ def through(
     if relation.parts and relation.piece is None:
         box = box._replace(exact=False)
     if relation.piece is not None:
-        axis, first, last, total = relation.piece
+        axis, ranges, total = relation.piece
         work = _Work(box)
         positions = np.zeros(total, dtype=bool)
-        positions[max(first, 0) : last + 1] = True
+        for part in ranges:
+            positions[part.start : part.stop] = True
         merged = work.merged(box.axes[axis])
         if merged is None or work.size(merged) != total:
             box = box._replace(exact=False)

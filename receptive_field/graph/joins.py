@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from receptive_field.axis_map import EVERYTHING, piecewise
+from receptive_field.axis_map import EVERYTHING, AxisMap, piecewise
 from receptive_field.graph import axes
 from receptive_field.graph.axes import (
     ALL,
@@ -40,10 +41,9 @@ LONGEST_JOINED_AXIS = 1 << 16
 
 
 class Part(NamedTuple):
-    """The positions ``first .. last`` of the joined axis."""
+    """Some positions of the joined axis."""
 
-    first: int
-    last: int
+    ranges: tuple[range, ...]
     relation: Paths
     """How B follows J there."""
 
@@ -88,14 +88,14 @@ def through(upper: Paths, lower: Relation) -> Paths | None:
     if upper.piece is None and lower.piece is None:
         return axes.through(upper, lower)
     if lower.piece is None:
-        axis, first, last, total = upper.piece  # type: ignore[misc]
+        axis, ranges, total = upper.piece  # type: ignore[misc]
         below = axes.through(_without_piece(upper), lower)
         if below is None:
             return None
         if below.axes and all(_is_elsewhere(a, axis) for a in below.axes):
             return axes.part(below, axis)  # Nothing can be told apart, as of channels.
-        return _joined(SAME, axis, first, last, total, below)
-    axis, first, last, total = lower.piece
+        return _joined(SAME, axis, ranges, total, below)
+    axis, ranges, total = lower.piece
     if upper is ALL or upper is ALL_BOUND:
         return axes.through(upper, lower)
     if axes.needs_everything(upper, axis):
@@ -107,15 +107,19 @@ def through(upper: Paths, lower: Relation) -> Paths | None:
             )
         return axes.through(upper, lower)
     low, high = _needed(upper, axis, total)
-    if last < low or high < first:
+    if all(r.stop <= low or high < r.start for r in ranges):
         return None
-    return _joined(upper, axis, first, last, total, _without_piece(lower))
+    return _joined(upper, axis, ranges, total, _without_piece(lower))
 
 
 def _joined(
-    upper: Relation, axis: int, first: int, last: int, total: int, below: Relation
+    upper: Relation,
+    axis: int,
+    ranges: tuple[range, ...],
+    total: int,
+    below: Relation,
 ) -> Open:
-    return Open(None, (Join(upper, axis, total, (Part(first, last, below),)),))
+    return Open(None, (Join(upper, axis, total, (Part(ranges, below),)),))
 
 
 def _needed(upper: Relation, axis: int, total: int) -> tuple[float, float]:
@@ -145,8 +149,8 @@ def _open_through(upper: Open, lower: Relation) -> Paths | None:
     whole = None if upper.closed is None else through(upper.closed, lower)
     joins = []
     for join in upper.joins:
-        below = ((p.first, p.last, through(p.relation, lower)) for p in join.parts)
-        parts = [Part(first, last, r) for first, last, r in below if r is not None]
+        below = ((p.ranges, through(p.relation, lower)) for p in join.parts)
+        parts = [Part(ranges, r) for ranges, r in below if r is not None]
         if parts:
             joins.append(join._replace(parts=tuple(parts)))
     if not joins:
@@ -176,11 +180,11 @@ def united(one: Paths, two: Paths) -> Paths:
 
 def _met(one: tuple[Part, ...], two: tuple[Part, ...]) -> tuple[Part, ...]:
     """All parts of both; those at the same positions united."""
-    parts = {(part.first, part.last): part for part in one}
+    parts = {part.ranges: part for part in one}
     for part in two:
-        place = part.first, part.last
+        place = part.ranges
         if place in parts:
-            part = Part(*place, united(parts[place].relation, part.relation))
+            part = Part(place, united(parts[place].relation, part.relation))
         parts[place] = part
     return tuple(parts.values())
 
@@ -225,8 +229,8 @@ def _closed(paths: Open, always: bool) -> Paths | None:
         if always or _is_complete(join):
             found = _as_relation(join)
         else:
-            parts = ((p.first, p.last, gathered(p.relation)) for p in join.parts)
-            kept = [Part(first, last, r) for first, last, r in parts if r is not None]
+            parts = ((p.ranges, gathered(p.relation)) for p in join.parts)
+            kept = [Part(ranges, r) for ranges, r in parts if r is not None]
             found = Open(None, (join._replace(parts=tuple(kept)),))
         if found is not None:
             whole = found if whole is None else united(whole, found)
@@ -236,17 +240,22 @@ def _closed(paths: Open, always: bool) -> Paths | None:
 def _is_complete(join: Join) -> bool:
     """Whether every position of the joined axis that is needed is in some part."""
     covered, last = join.needed
-    for part in sorted(join.parts, key=lambda part: part.first):
-        if part.first > covered:
+    for start, stop in sorted(_ends(part.ranges for part in join.parts)):
+        if start > covered:
             return False
-        covered = max(covered, part.last + 1)
+        covered = max(covered, stop)
     return covered > last
+
+
+def _ends(places: Iterable[tuple[range, ...]]) -> Iterator[tuple[int, int]]:
+    """Where the ranges of all places start and stop."""
+    return ((r.start, r.stop) for r in itertools.chain.from_iterable(places))
 
 
 def _as_relation(join: Join) -> Relation | None:
     """From A to B, by all parts."""
-    below = ((p.first, p.last, settled(p.relation)) for p in join.parts)
-    parts = [(range(a, b + 1), r) for a, b, r in below if r is not None]
+    below = ((p.ranges, settled(p.relation)) for p in join.parts)
+    parts = [(ranges, r) for ranges, r in below if r is not None]
     if not parts:
         return None
     hull = functools.reduce(axes.united, (relation for _, relation in parts))
@@ -272,11 +281,11 @@ def _as_relation(join: Join) -> Relation | None:
     return axes.through(join.upper, lower)
 
 
-def _pieced(column: Sequence[tuple[range, Axis]], join: Join) -> Axis | None:
+def _pieced(
+    column: Sequence[tuple[tuple[range, ...], Axis]], join: Join
+) -> Axis | None:
     """An axis that follows the joined one in each part; None if it cannot be said."""
-    places = sorted((place.start, place.stop) for place, _ in column)
-    overlap = any(b[0] < a[1] for a, b in itertools.pairwise(places))
-    if overlap or join.total > LONGEST_JOINED_AXIS:
+    if join.total > LONGEST_JOINED_AXIS:
         return None
     pieces = []
     for place, axis in column:
@@ -284,11 +293,27 @@ def _pieced(column: Sequence[tuple[range, Axis]], join: Join) -> Axis | None:
         unplaced = axis_map.is_floating or axis_map.is_unbounded
         if followed not in (None, join.axis) or unplaced:
             return None
-        pieces.append((place, axis_map))
-    found = piecewise(pieces, join.total)
+        pieces += [(positions, axis_map) for positions in place]
+    found = piecewise(_apart(pieces), join.total)
     if found.is_constant and not any(source(axis)[0] is not None for _, axis in column):
         return fixed(*found.window(0) or EVERYTHING, exact=found.exact)
     return follow(join.axis, found)
+
+
+def _apart(
+    pieces: Sequence[tuple[range, AxisMap]],
+) -> Iterator[tuple[range, AxisMap]]:
+    """The same without overlaps: where several maps hold, their union."""
+    cuts = sorted({end for place, _ in pieces for end in (place.start, place.stop)})
+    waiting = sorted(pieces, key=lambda piece: piece[0].start)[::-1]
+    here: list[tuple[range, AxisMap]] = []
+    for start, stop in itertools.pairwise(cuts):
+        here = [piece for piece in here if piece[0].stop > start]
+        while waiting and waiting[-1][0].start <= start:
+            here.append(waiting.pop())
+        if here:
+            maps = (axis_map for _, axis_map in here)
+            yield range(start, stop), functools.reduce(operator.or_, maps)
 
 
 __all__ = [

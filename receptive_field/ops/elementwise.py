@@ -84,7 +84,8 @@ def broadcast_axes(shape: Sequence[Size], output: Sequence[Size]) -> tuple[Axis,
     )
 
 
-def _relations(call: Call, output: int) -> Relations:
+def broadcast_relations(call: Call, output: int) -> list[Relation]:
+    """How each input is read when all are broadcast to one shape."""
     shapes = [call.shape(i) for i in range(len(call))]
     if all(shape == shapes[0] for shape in shapes):
         return [SAME] * len(call)
@@ -92,14 +93,15 @@ def _relations(call: Call, output: int) -> Relations:
     return [broadcast_relation(shape, whole) for shape in shapes]
 
 
-def _shapes(call: Call) -> Sequence[Shape]:
+def broadcast_shapes(call: Call) -> Sequence[Shape]:
+    """The shape that all inputs broadcast to."""
     shapes = [call.shape(i) for i in range(len(call))]
     if all(shape == shapes[0] for shape in shapes):
         return shapes[:1]
     return [broadcast(call, *shapes)]
 
 
-def _values(
+def computed(
     function: str | Callable[..., Any],
 ) -> Callable[[Call], Sequence[Value]]:
     """The values by a function, or by that of NumPy with this name."""
@@ -134,15 +136,19 @@ def _cast(call: Call) -> Sequence[Value]:
         if not integral:
             return [value]
         return [np.vectorize(rounded_down, otypes=[object])(value)]
+    if call.number("DstT", 0) == _BOOLEAN:
+        return [value != 0]
     if value.dtype.kind == "f" and not np.isfinite(value).all():
         return [None]
     return [value.astype(np.int64 if integral else np.float64)]
 
 
+_BOOLEAN = 10
+
 # DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16
 _FLOATING = {1, 2, 19, 14}
 
-ELEMENTWISE = Op(_relations, _shapes, taps=Taps.FACTOR)
+ELEMENTWISE = Op(broadcast_relations, broadcast_shapes, taps=Taps.FACTOR)
 UNARY = Op(same, first_shape, taps=Taps.ACTIVATION)
 
 register(
@@ -160,7 +166,7 @@ register(
     "Add AddN AddV2 Atan2 BitwiseAnd BitwiseOr BitwiseXor ClipByValue Complex Div "
     "DivNoNan Equal FloorDiv FloorMod Greater GreaterEqual Less LessEqual LogicalAnd "
     "LogicalOr Maximum Minimum Mod Mul MulNoNan NotEqual Polygamma Pow RealDiv "
-    "SelectV2 SquaredDifference Sub TruncateDiv TruncateMod Xdivy Xlog1py Xlogy Zeta "
+    "SquaredDifference Sub TruncateDiv TruncateMod Xdivy Xlog1py Xlogy Zeta "
     "Igamma Igammac ApproximateEqual NextAfter LeftShift RightShift Betainc "
     "AccumulateNV2",
     ELEMENTWISE,
@@ -183,11 +189,10 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
     "NotEqual": "not_equal",
     "LogicalAnd": "logical_and",
     "LogicalOr": "logical_or",
-    "SelectV2": "where",
     "AddN": lambda *terms: sum(terms),
 }
 for _names, _function in _BINARY.items():
-    register(_names, ELEMENTWISE._replace(values=_values(_function)))
+    register(_names, ELEMENTWISE._replace(values=computed(_function)))
 
 
 def _rounding(direction: int) -> Callable[[Any], Any]:
@@ -211,7 +216,7 @@ _UNARY: dict[str, str | Callable[..., Any]] = {
     "Abs": "abs",
 }
 for _names, _function in _UNARY.items():
-    register(_names, UNARY._replace(values=_values(_function)))
+    register(_names, UNARY._replace(values=computed(_function)))
 register("Cast", UNARY._replace(values=_cast))
 
 
@@ -237,19 +242,6 @@ register(
         _broadcast_args_values,
     ),
 )
-
-
-def _select(call: Call, output: int) -> Relations:
-    # The old Select takes a vector as condition for whole rows.
-    condition, data = call.shape(0), call.shape(1)
-    rows = condition is not None and data is not None and len(condition) < len(data)
-    if not rows:
-        return [SAME, SAME, SAME]
-    axes = tuple(follow(axis) for axis in range(len(condition or ())))
-    return [Relation(axes), SAME, SAME]
-
-
-register("Select", Op(_select, lambda call: [call.shape(1)]))
 
 
 def _first_follows(call: Call, output: int) -> Relations:
@@ -356,7 +348,7 @@ weigh(
     "QuantizeAndDequantize Real",
     Taps.COPY,
 )
-weigh("Select QuantizedMul", Taps.FACTOR)
+weigh("QuantizedMul", Taps.FACTOR)
 weigh(
     "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 _FusedBatchNormEx "
     "BatchNormWithGlobalNormalization LookupTableFind LookupTableFindV2",

@@ -77,14 +77,28 @@ class Knowledge(Protocol):
         """Whether sizes that differ by a known number are an error where they meet."""
 
 
+class Sight(Protocol):
+    """Which tensors depend on the input of the question, and how."""
+
+    def carries(self, tensor: Tensor) -> bool:
+        """Whether it depends on the input."""
+
+    def is_alike(self, one: Tensor, two: Tensor) -> bool:
+        """Whether two tensors see the same of the tensor where all their paths meet."""
+
+
 class Call:
     """One op as its rule sees it: attributes, and what is known of its inputs."""
 
-    __slots__ = ("knowledge", "node")
+    __slots__ = ("knowledge", "node", "sight")
 
-    def __init__(self, node: Node, knowledge: Knowledge) -> None:
+    def __init__(
+        self, node: Node, knowledge: Knowledge, sight: Sight | None = None
+    ) -> None:
         self.node = node
         self.knowledge = knowledge
+        self.sight = sight
+        """None where it does not matter what the input of the question is."""
 
     def __len__(self) -> int:
         """The number of data inputs."""
@@ -165,6 +179,29 @@ class Call:
         return all(
             r is None or below.value(i) is not None for i, r in enumerate(relations)
         )
+
+    def carries(self, number: int) -> bool:
+        """Whether an input depends on the input of the question, or may."""
+        return self.sight is None or self.sight.carries(self.input(number))
+
+    def is_alike(self, one: int, two: int) -> bool:
+        """Whether two inputs are known to see the same of one tensor below."""
+        sight, tensors = self.sight, (self.input(one), self.input(two))
+        return sight is None or self.once(lambda: sight.is_alike(*tensors))
+
+    def is_drawn(self, number: int) -> bool:
+        """Whether an input is computed from random numbers."""
+        graph = self.node.graph
+        seen, waiting = set[int](), [self.input(number)[0]]
+        while waiting:
+            index = waiting.pop()
+            op = rule_at(graph, index)
+            if op is not None and op.is_random:
+                return True
+            if index not in seen and (op is None or op.relations is not no_dependency):
+                waiting += [read for read, _ in graph.inputs[index]]
+            seen.add(index)
+        return False
 
     def integers(self, number: int) -> list[Size] | None:
         """The constant value of an input as a flat list, or None if not known."""
@@ -420,6 +457,8 @@ class Taps(Enum):
     """Each is handed on as it is: by moving, adding, or one at a time."""
     FACTOR = "factor"
     """The same, if no more than one input depends on the features."""
+    CHOICE = "choice"
+    """One of several inputs is handed on as it is, another one at each position."""
     ACTIVATION = "activation"
     """The same, but for a derivative of either sign and of about one."""
     SUM = "sum"
@@ -489,6 +528,8 @@ class Op(NamedTuple):
     may_be_handle: bool = False
     """Whether an output may be the handle of a variable or a list, so that a recorded
     shape without axes says nothing of what it stands for."""
+    is_random: bool = False
+    """Whether the values are drawn at random."""
     starts_over: bool = False
     """Whether this is where a loop comes round to its beginning."""
     taps: Taps | None = None

@@ -349,7 +349,7 @@ def _part(
 
 def _piece(axis: int, offset: Size | None, size: Size, total: Size) -> Piece | None:
     if isinstance(offset, int) and isinstance(size, int) and isinstance(total, int):
-        return Piece(axis, offset, offset + size - 1, total)
+        return Piece(axis, (range(offset, offset + size),), total)
     return None
 
 
@@ -390,7 +390,7 @@ def _pack(call: Call, output: int) -> Relations:
             axes = [a for a in range(len(shape) + 1) if a != axis]
             relation = Relation(tuple(map(follow, axes)))
             if len(call) > 1:
-                piece = Piece(axis, number, number, len(call))
+                piece = Piece(axis, (range(number, number + 1),), len(call))
                 relation = part(relation, axis, piece)
             relations.append(relation)
     return relations

@@ -166,16 +166,17 @@ register(
     "RandomUniform RandomStandardNormal TruncatedNormal RandomUniformInt "
     "ParameterizedTruncatedNormal StatelessRandomUniform StatelessRandomUniformV2 "
     "StatelessRandomNormal StatelessRandomNormalV2 StatelessTruncatedNormal "
-    "StatelessTruncatedNormalV2 StatelessRandomUniformInt StatelessRandomUniformIntV2 "
-    "Empty",
-    Op(no_dependency, _shape_input),
+    "StatelessTruncatedNormalV2 StatelessRandomUniformInt StatelessRandomUniformIntV2",
+    Op(no_dependency, _shape_input, is_random=True),
 )
+register("Empty", Op(no_dependency, _shape_input))
 register(
     "RngReadAndSkip StatefulStandardNormalV2 StatefulUniform StatefulTruncatedNormal "
     "StatelessRandomGetKeyCounter StatelessRandomGetAlg RandomShuffle Multinomial "
-    "StatelessMultinomial RandomGamma RandomPoissonV2 NoOp",
-    Op(no_dependency, lambda call: [None] * 3),
+    "StatelessMultinomial RandomGamma RandomPoissonV2",
+    Op(no_dependency, lambda call: [None] * 3, is_random=True),
 )
+register("NoOp", Op(no_dependency, lambda call: [None] * 3))
 
 
 def _sizes(shape: Sequence[Size]) -> Value:
