@@ -22,7 +22,7 @@ from receptive_field.graph.axes import (
     Relation,
     followed_axes,
     full,
-    has_parts,
+    has_holes,
     has_phases,
     ranked,
     source,
@@ -74,8 +74,8 @@ class Scope:
     such as an upsampling. Paths that are aligned above it may not be below."""
     has_parts: bool = False
     """Whether it has met what holds at some positions only, such as a part of what is
-    joined. Where windows end there, paths that are aligned above it may seem not to
-    be."""
+    joined along an axis with positions. Windows end there, so that paths that are
+    aligned above it may not be below, or the other way round."""
     _edges: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
     _places: dict[int, int] = field(default_factory=dict)
 
@@ -422,11 +422,12 @@ def backward(
                     if id(rule) not in looked_at:
                         looked_at[id(rule)] = rule
                         scope.has_phases |= has_phases(rule)
-                        scope.has_parts |= has_parts(rule)
+                        scope.has_parts |= has_holes(rule)
                     rule = _spelled(rule, below, inference)
                 found = _combined(nodes[index], whole, rule)
                 if found is None:
                     continue
+                scope.has_parts |= not isinstance(found, Relation)
                 before = state.get(below)
                 if arrival is not None:
                     arrival(below, before, found, nodes[index])

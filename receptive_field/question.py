@@ -206,8 +206,8 @@ class Question:
         if one is not None:
             with suppress(ReceptiveFieldError):  # If it is made for this batch only.
                 return one.answer()
-        misaligned = field.aligned is False
-        in_doubt = self.scope.has_parts if misaligned else self.scope.has_phases
+        in_doubt = self.scope.has_phases and field.aligned is not False
+        in_doubt |= self.scope.has_parts
         if not field.is_global and not in_doubt:
             return field
         found = forward(self.scope, self.inference, self.spatial, [output])

@@ -296,10 +296,8 @@ def has_phases(relation: Relation) -> bool:
     )
 
 
-def has_parts(relation: Relation) -> bool:
-    """Whether it holds for some positions only."""
-    if relation.piece is not None:
-        return True
+def has_holes(relation: Relation) -> bool:
+    """Whether there are positions in between that depend on nothing."""
     return bool(_places_of(relation, attrgetter("has_holes")))
 
 

@@ -244,11 +244,19 @@ register(
 )
 
 
+def _switch(call: Call, output: int) -> Relations:
+    """What it hands on by the side that a known condition does not take, is nothing."""
+    value = call.value(1)
+    if value is not None and not value.ndim and bool(value) != bool(output):
+        return [None] * len(call)
+    return _first(call, output)
+
+
 def _switch_shape(call: Call) -> Sequence[Shape]:
     return [call.shape(0)] * 2
 
 
-register("Switch RefSwitch", Op(_first, _switch_shape, may_be_handle=True))
+register("Switch RefSwitch", Op(_switch, _switch_shape, may_be_handle=True))
 
 
 def _merge(call: Call, output: int) -> Relations:

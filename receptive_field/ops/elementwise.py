@@ -120,6 +120,16 @@ def computed(
     return values
 
 
+def _equal(one: Any, two: Any) -> Any:
+    """Of sizes it may be true of some inputs only, and then is no value."""
+    if one.dtype != object and two.dtype != object:
+        return one == two
+    differences = np.asarray(one - two, dtype=object)
+    if any(isinstance(number, Symbolic) for number in differences.flat):
+        raise TypeError("depends on a size")
+    return differences == 0
+
+
 def _division(one: Any, two: Any) -> Any:
     """Of whole numbers it is that of C, which rounds towards zero."""
     if one.dtype.kind in "iu" and two.dtype.kind in "iu":
@@ -185,8 +195,8 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
     "GreaterEqual": "greater_equal",
     "Less": "less",
     "LessEqual": "less_equal",
-    "Equal": "equal",
-    "NotEqual": "not_equal",
+    "Equal": _equal,
+    "NotEqual": lambda one, two: ~np.asarray(_equal(one, two)),
     "LogicalAnd": "logical_and",
     "LogicalOr": "logical_or",
     "AddN": lambda *terms: sum(terms),

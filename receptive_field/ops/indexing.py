@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -33,6 +34,7 @@ from receptive_field.graph.axes import (
 )
 from receptive_field.graph.sizes import Size, Symbolic, divides, product
 from receptive_field.ops.elementwise import broadcast_relation
+from receptive_field.ops.masks import Flags, chosen
 from receptive_field.ops.registry import (
     Call,
     Op,
@@ -466,9 +468,36 @@ def _updated(call: Call, output: int) -> Relations:
     return [SAME, *(call.all_of(i, exact=False) for i in range(1, len(call)))]
 
 
+def _overwritten(call: Call, output: int) -> Relations:
+    """What is written over is not seen any more."""
+    (_, *rest), shape, kept = _updated(call, output), call.shape(0), _kept(call)
+    if shape is None:
+        return [call.all_of(0, exact=False), *rest]
+    if kept is not None and not kept.any():
+        return [None, *rest]
+    return [chosen(SAME, len(shape), kept), *rest]
+
+
+def _kept(call: Call) -> Flags | None:
+    """Where nothing is written, if that is known."""
+    shape, indices = call.shape(0), call.value(1)
+    if shape is None or indices is None or not indices.ndim:
+        return None
+    depth = indices.shape[-1]
+    sizes = [size for size in shape[:depth] if isinstance(size, int)]
+    if len(sizes) < depth or math.prod(sizes) > LARGEST_TABLE:
+        return None
+    kept = np.ones(sizes, dtype=bool)
+    try:
+        kept[tuple(indices.reshape(-1, depth).T)] = False
+    except IndexError:
+        return None  # Depending on the device, it fails or writes nothing.
+    return kept.reshape(*sizes, *[1] * (len(shape) - depth))
+
+
+register("TensorScatterUpdate", Op(_overwritten, first_shape))
 register(
-    "TensorScatterUpdate TensorScatterAdd TensorScatterSub TensorScatterMax "
-    "TensorScatterMin",
+    "TensorScatterAdd TensorScatterSub TensorScatterMax TensorScatterMin",
     Op(_updated, first_shape),
 )
 

@@ -70,10 +70,10 @@ def _sides(call: Call, one: Relation, two: Relation, mask: Flags | None) -> Rela
     varying = () if mask is None else _varying(mask)
     if both and shape is not None and mask is not None and len(varying) == 1:
         (axis,) = varying
-        chosen = np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1)[:, 0]
+        flags = np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1)[:, 0]
         return [
-            _piece(side, len(shape), axis, flags)
-            for side, flags in ((one, chosen), (two, ~chosen))
+            _piece(side, len(shape), axis, places)
+            for side, places in ((one, flags), (two, ~flags))
         ]
     if both and call.is_alike(1, 2):
         return [one, two]
@@ -81,7 +81,7 @@ def _sides(call: Call, one: Relation, two: Relation, mask: Flags | None) -> Rela
         return [call.all_of(number, exact=False) for number in (1, 2)]
     masks = (None, None) if mask is None else (mask, ~mask)
     return [
-        _chosen(side, len(shape), flags)
+        chosen(side, len(shape), flags)
         for side, flags in zip((one, two), masks, strict=True)
     ]
 
@@ -99,7 +99,7 @@ def _piece(side: Relation, rank: int, axis: int, chosen: Flags) -> Relation:
     return part(ranked(side, rank), axis, Piece(axis, ranges, len(chosen)))
 
 
-def _chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
+def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
     """What is chosen where a mask holds: on each axis, where it does so anywhere.
 
     That is a bound, unless it does so wherever it does on every axis.
