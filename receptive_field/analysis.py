@@ -8,9 +8,10 @@ forward, its dual, starts at the input and answers for every tensor above it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from receptive_field.axis_map import AxisMap
@@ -24,8 +25,11 @@ from receptive_field.graph.axes import (
     full,
     has_holes,
     has_phases,
+    permutes,
     ranked,
+    repeats,
     source,
+    with_bounds,
 )
 from receptive_field.graph.graph import (
     Graph,
@@ -46,6 +50,7 @@ from receptive_field.graph.joins import (
 from receptive_field.inference import Inference
 from receptive_field.ops import Call, rule_at, rule_of
 from receptive_field.ops.registry import Relations, Taps, no_dependency
+from receptive_field.outside import overstated_axes
 
 State = dict[Tensor, Relation]
 """For each tensor, how it depends on the input (forward), or how the output depends
@@ -76,6 +81,9 @@ class Scope:
     """Whether it has met what holds at some positions only, such as a part of what is
     joined along an axis with positions. Windows end there, so that paths that are
     aligned above it may not be below, or the other way round."""
+    looks_outside: bool = False
+    """Whether it has met an op of which only the forward pass tells whether what it
+    reads outside of its input is in sight: see `outside`."""
     _edges: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
     _places: dict[int, int] = field(default_factory=dict)
 
@@ -242,6 +250,11 @@ def _cuts(node: Node) -> bool:
     return op is not None and op.relations is no_dependency
 
 
+def _clamps(node: Node) -> bool:
+    op = rule_of(node)
+    return op is not None and op.clamps
+
+
 def _is_loop(node: Node) -> bool:
     """Whether a cycle through this node is a loop of TensorFlow's."""
     op = rule_of(node)
@@ -382,6 +395,7 @@ def backward(
     output: Tensor,
     wanted: Collection[Tensor],
     arrival: Arrival | None = None,
+    overstated: Mapping[Edge, Collection[int]] = MappingProxyType({}),
 ) -> State:
     """How the output depends on tensors below it, down to the input.
 
@@ -391,6 +405,7 @@ def backward(
       output: where it starts.
       wanted: the tensors that are asked about.
       arrival: told of every path that reaches a tensor.
+      overstated: axes on which rules are bounds, as the forward pass finds them.
 
     Raises:
       ReceptiveFieldError: if any op in the scope has no rule, or cannot be analysed.
@@ -409,6 +424,7 @@ def backward(
                 if gathered_paths is None:
                     continue
                 whole = state[tensor] = gathered_paths
+                scope.looks_outside |= _repeats(whole)
             try:
                 rules = relations(scope, inference, tensor)
             except UnsupportedOpsError:
@@ -423,7 +439,10 @@ def backward(
                         looked_at[id(rule)] = rule
                         scope.has_phases |= has_phases(rule)
                         scope.has_parts |= has_holes(rule)
+                        scope.looks_outside |= _clamps(nodes[index])
+                        scope.looks_outside |= any(map(permutes, rule.axes))
                     rule = _spelled(rule, below, inference)
+                    rule = with_bounds(rule, overstated.get((tensor, number), ()))
                 found = _combined(nodes[index], whole, rule)
                 if found is None:
                     continue
@@ -443,8 +462,19 @@ def backward(
         for node in (nodes[index] for index in sorted(missing)):
             found.setdefault(node.op, []).append(node.name)
         raise UnsupportedOpsError(found)
-    closed = ((tensor, settled(state[tensor])) for tensor in wanted if tensor in state)
-    return {tensor: relation for tensor, relation in closed if relation is not None}
+    closed: State = {}
+    for tensor in wanted:
+        paths = state.get(tensor)
+        relation = None if paths is None else settled(paths)
+        if relation is not None:
+            closed[tensor] = relation
+            scope.looks_outside |= relation is not paths and _repeats(relation)
+    return closed
+
+
+def _repeats(joined: Paths) -> bool:
+    """Whether parts have been joined to a tensor that holds the same again."""
+    return isinstance(joined, Relation) and any(map(repeats, joined.axes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,6 +490,9 @@ class Forward:
     """The state without the paths over these edges, where that differs."""
     reached: set[Tensor]
     """The tensors where it differs."""
+    overstated: dict[Edge, set[int]]
+    """Where positions outside of what is read fall on the input, the axes of that:
+    see `outside`."""
 
     def local(self, tensor: Tensor) -> Relation | None:
         """How a tensor depends on the input without the paths over global edges."""
@@ -484,7 +517,7 @@ def forward(
         every node always is.
     """
     nodes = scope.graph.nodes
-    found = Forward({scope.input: SAME}, {}, {}, {}, set())
+    found = Forward({scope.input: SAME}, {}, {}, {}, set(), {})
     state, errors = found.state, found.errors
     wanted = _outputs_wanted(scope, asked)
     looping = scope.in_loop()
@@ -495,6 +528,16 @@ def forward(
                 depends(tensor, scope.edges(index))
             except ReceptiveFieldError as error:
                 errors[tensor] = error
+
+    def over(
+        tensor: Tensor, rule: Relation, below: Tensor, relation: Relation
+    ) -> tuple[Paths | None, set[int]]:
+        """A tensor's way over one that its node reads, and where it is overstated."""
+        node, tensors = nodes[tensor[0]], (tensor, below, scope.input)
+        seeming = overstated_axes(
+            rule, relation, _clamps(node), lambda: [*map(inference.shape, tensors)]
+        )
+        return _combined(node, with_bounds(rule, seeming), relation), seeming
 
     def depends(tensor: Tensor, edges: list[tuple[int, Tensor]]) -> None:
         node = nodes[tensor[0]]
@@ -517,12 +560,16 @@ def forward(
             if rule is None or below not in state:
                 continue
             rule = _spelled(rule, below, inference)
-            path = _combined(node, rule, state[below])
+            path, seeming = over(tensor, rule, below, state[below])
+            if seeming:
+                found.overstated[tensor, number] = seeming
             apart = below in found.reached
             local_below = found.local(below) if apart else state[below]
             local_path = None
             if local_below is not None:
-                local_path = _combined(node, rule, local_below) if apart else path
+                local_path = path
+                if apart:
+                    local_path, _ = over(tensor, rule, below, local_below)
                 if rule is not SAME and _becomes_global(
                     local_below, local_path, spatial
                 ):

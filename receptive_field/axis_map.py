@@ -141,6 +141,22 @@ class Periodic(NamedTuple):
         sequence = [*self.windows, self.window(len(self.windows))]
         return _is_monotone(sequence)
 
+    def moves_back(self) -> bool:
+        """Whether a window begins and ends before an earlier one does, as one goes in
+        the direction in which all of them move."""
+        front: list[Window] = []  # Of windows within others, both may be the furthest.
+        for window in map(self.window, range(2 * len(self.windows))):
+            if window is None:
+                continue
+            first, last = window
+            if self.advance < 0:
+                first, last = -last, -first
+            if any(first < low and last < high for low, high in front):
+                return True
+            front = [end for end in front if end[0] > first or end[1] > last]
+            front.append((first, last))
+        return False
+
 
 class Table(NamedTuple):
     """One window per position from ``start`` on; nothing before and after."""
@@ -289,6 +305,10 @@ class Floating(NamedTuple):
         window = self.first, self.first + one - 1
         return Periodic(self.rate, (window,), self.gap, self.exact)
 
+    def starts(self) -> tuple[Any, Any]:
+        """Between what the windows begin, beyond ``position * rate``."""
+        return _between(self.first, self.unknowns)
+
 
 class Anywhere(NamedTuple):
     """A strand of which nothing is known: any position may be seen."""
@@ -351,6 +371,7 @@ class AxisMap:
     __slots__ = (
         "_has_empty",
         "_hash",
+        "_moves_back",
         "aligned",
         "classic",
         "is_global",
@@ -377,6 +398,7 @@ class AxisMap:
         """Whether every position depends on the whole axis: an op mixes all of it."""
         self._hash: int | None = None
         self._has_empty: bool | None = None
+        self._moves_back: bool | None = None
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -420,6 +442,17 @@ class AxisMap:
             not isinstance(strand, Floating) and None in strand.windows
             for strand in self.strands
         )
+
+    @property
+    def moves_back(self) -> bool:
+        """Whether windows move backwards here and forwards there, as those of permuted
+        positions do: what would follow the last one then lies anywhere."""
+        if self.classic is not None:
+            return False
+        if self._moves_back is None:
+            periodic_ones = (s for s in self.strands if isinstance(s, Periodic))
+            self._moves_back = any(s.moves_back() for s in periodic_ones)
+        return self._moves_back
 
     @property
     def has_phases(self) -> bool:
@@ -496,7 +529,7 @@ class AxisMap:
         most: Bound = 0
         for strand in self.strands:
             if isinstance(strand, Floating):
-                low, high = _starts(strand)
+                low, high = strand.starts()
                 ends = [low, high + strand.extents.one]
             elif isinstance(strand, Periodic):
                 turn = abs(strand.advance)
@@ -583,14 +616,16 @@ class AxisMap:
             raise ValueError("the offset of this map is unknown")
         return cast("Sequence[Periodic | Table]", self.strands)
 
-    def span(self, last: int) -> MaybeWindow:
-        """What the positions ``0 .. last`` depend on together.
+    def span(self, first: Bound, last: Bound) -> MaybeWindow:
+        """What the positions ``first .. last`` depend on together.
 
         Raises:
           ValueError: if an offset is unknown.
         """
-        found = _hull(strand.span(0, last) for strand in self._placed())
-        return found if self.seen is None else _hull((found, self.seen.span(last)))
+        found = _hull(strand.span(first, last) for strand in self._placed())
+        if self.seen is None:
+            return found
+        return _hull((found, self.seen.span(first, last)))
 
     def size(self, count: int | None = None) -> Bound:
         """The largest window, over all positions or over ``0 .. count - 1``.
@@ -728,7 +763,7 @@ class AxisMap:
             floated = _floated(strand)
             named = Unknown(unknown, least, most)
             if floated.standing() is None:
-                low, high = _starts(floated._replace(first=0))
+                low, high = floated._replace(first=0).starts()
                 named = Unknown((unknown, strand), low + least, high + most)
             unknowns = _sum(frozenset({(named, factor)}), floated.unknowns, 1)
             whole |= AxisMap((floated._replace(unknowns=unknowns),))
@@ -1122,8 +1157,8 @@ def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
     extents = one.extents.then(two.extents)
     rate = _plain(Fraction(one.rate * two.rate))
     exact = one.exact and two.exact
-    low, high = _starts(one)
-    least, most = _starts(two)
+    low, high = one.starts()
+    least, most = two.starts()
     if two.rate < 0:  # What comes last, begins first.
         low, high = high + one.extents.one - 1, low
     unknown = Unknown(
@@ -1132,11 +1167,6 @@ def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
     unknowns: Unknowns = frozenset({(unknown, 1)})
     drifts = _drifts(one, two)
     return AxisMap((Floating(rate, 0, extents, unknowns, INFINITY, exact, drifts),))
-
-
-def _starts(strand: Floating) -> tuple[Any, Any]:
-    """Between what the windows begin, beyond ``position * rate``."""
-    return _between(strand.first, strand.unknowns)
 
 
 def _between(number: int, unknowns: Iterable[tuple[Unknown, int]]) -> tuple[Any, Any]:

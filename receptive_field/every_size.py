@@ -279,6 +279,9 @@ def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> A
         return maps[0]
     if any(m.is_everything or m.is_unbounded for m in maps):
         return AxisMap(ANYWHERE.strands, aligned)
+    exact = all(m.exact for m in maps)
+    if not exact:
+        maps = [m.as_bound() for m in maps]
     alike = all(m.strands == maps[0].strands for m in maps)
     numbers = [(f.stride.tolist()[place], f.padding.tolist()[place]) for f, _ in cases]
     sizes: list[Bound] = [f.size.tolist()[place] for f, _ in cases]
@@ -296,7 +299,6 @@ def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> A
         return AxisMap(ANYWHERE.strands, aligned)
     rate = strides.pop() if len(strides) == 1 else None
     extents = Extents(int(size), (int(size),), 0)
-    exact = all(m.exact for m in maps)
     unknowns = frozenset({(Unknown("what the size decides"), 1)})
     strand = Floating(rate, 0, extents, unknowns, INFINITY, exact)
     return AxisMap((strand,), aligned)

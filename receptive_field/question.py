@@ -208,9 +208,16 @@ class Question:
                 return one.answer()
         in_doubt = self.scope.has_phases and field.aligned is not False
         in_doubt |= self.scope.has_parts
-        if not field.is_global and not in_doubt:
+        exact = any(axis.map.exact for axis in field.axes)
+        overstates = self.scope.looks_outside and exact
+        if not field.is_global and not in_doubt and not overstates:
             return field
         found = forward(self.scope, self.inference, self.spatial, [output])
+        if found.overstated:
+            bounds = found.overstated
+            state = backward(self.scope, self.inference, output, [start], None, bounds)
+            relation = state[start]
+            field = self._field(name, output, relation)
         if field.is_global:
             names = upstream(self.scope, found.global_edges).get(output[0], ())
             field = self._with_local(name, output, relation, found, names)

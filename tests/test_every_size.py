@@ -269,6 +269,60 @@ def test_mirrored_padding_of_two_layers_beside_zeros():
     assert field.compute_input_region([0, 8], clip=True).tolist() == [[0, 2], [6, 8]]
 
 
+# --- Resizes that read past the ends of what is left ----------------------------------
+
+
+def up(x, kind="bilinear"):
+    return tf.image.resize(x, 2 * tf.shape(x)[1:3], kind)
+
+
+def u_net(kind, down):
+    def network(x):
+        skips = []
+        for _ in range(2):
+            skips.append(conv(x))
+            x = down(skips[-1])
+        x = conv(x)
+        for skip in skips[::-1]:
+            x = conv(tf.concat([up(x, kind), skip], -1))
+        return x
+
+    return network
+
+
+def halved(padding):
+    return lambda x: tf.nn.max_pool2d(x, 2, 2, padding)
+
+
+def met_at_half_of_the_sizes(x):
+    """Maps fit if a division by 4 leaves 0 or 1. At 1, the last pixel is left out."""
+    fine = halved("VALID")(x)
+    return up(fine + up(halved("VALID")(fine)))
+
+
+@pytest.mark.parametrize(
+    ("network", "exact"),
+    [
+        *(
+            (u_net(kind, halved("VALID")), True)
+            for kind in ("nearest", "bilinear", "bicubic", "lanczos3")
+        ),
+        (u_net("bilinear", lambda x: conv(x, 3, 2)), True),
+        (lambda x: up(conv(conv(x, 3, 2), 5, 2)), True),
+        (lambda x: up(halved("SAME")(x)), True),
+        # At odd sizes, the last pixel is left out, but the resize seems to see it.
+        (lambda x: up(halved("VALID")(x)), False),
+        (lambda x: up(conv(x, 3, 2, "VALID")), False),
+        (met_at_half_of_the_sizes, False),
+        (lambda x: up(x[:, 1:, 1:]), False),
+        (lambda x: up(x[:, 1:, 1:], "nearest"), True),
+        (lambda x: up(conv(x[:, 1:, 1:])), True),  # It reads zeros where 0 was.
+    ],
+)
+def test_resizes_are_exact_where_all_of_the_image_lies_below(network, exact):
+    assert ask(network).exact is exact
+
+
 # --- Random networks ------------------------------------------------------------------
 
 

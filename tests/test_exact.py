@@ -5,21 +5,24 @@ the random networks of all kinds, what the paper and common sense say of small o
 mistakes.
 """
 
+import random
+
 import numpy as np
 import pytest
-from dependency import check, hold_support, measured, traced
+from dependency import check, hold_support, measured, traced, vanishes
 from hypothesis import given
 from hypothesis import strategies as st
 from needed import needed
 from random_networks import held
 from random_search import examples, seeds
-from raw_ops import chain, merged, weights, words
+from raw_ops import chain, merged, op, weights, words
 
 import receptive_field as rf
 from receptive_field.axis_map import convolution, one_sided, periodic, table
 from receptive_field.graph import boxes
 
 tf = needed("tensorflow")
+keras = needed("keras")
 
 
 def field_of(build, shape, **options):
@@ -201,6 +204,238 @@ def test_a_table_is_not_taken_for_a_periodic_map_of_the_same_numbers():
     once = boxes.image(seen, table(windows, start=1), 9)
     assert repeated.sum(-1).tolist() == [1, 1, 0, 1, 1, 0, 1]
     assert once.sum(-1).tolist() == [0, 1, 1, 0, 0, 0, 0]
+
+
+def resize(kind, size, **modes):
+    """Of the height, on images of any rank."""
+
+    def layer(x):
+        wide = tf.reshape(x, [1, x.shape[1], -1, x.shape[-1]])
+        sizes = tf.constant([size, wide.shape[2]])
+        resized = tf.cast(op(kind, wide, sizes, **modes), x.dtype)
+        return tf.reshape(resized, [1, size, *x.shape[2:]])
+
+    return layer
+
+
+def bilinear(size):
+    return resize("ResizeBilinear", size, half_pixel_centers=True)
+
+
+def bicubic(size):
+    return resize("ResizeBicubic", size, half_pixel_centers=True)
+
+
+def lanczos(size):
+    def layer(x):
+        resized = tf.image.resize(x, [size, x.shape[2]], "lanczos3", antialias=True)
+        return tf.cast(resized, x.dtype)
+
+    return layer
+
+
+def tall(kernel, strides=1, padding="VALID"):
+    """A convolution along the height."""
+
+    def layer(x):
+        ones = [1] * (x.shape.rank - 3)
+        taps = weights(x, kernel, *ones, x.shape[-1], 1)
+        return tf.nn.convolution(x, taps, [strides, *ones], padding)
+
+    return layer
+
+
+def rows(start=None, stop=None, step=None):
+    return lambda x: x[:, start:stop:step]
+
+
+def twice(x):
+    return tf.tile(x, [1, 2] + [1] * (x.shape.rank - 2))
+
+
+def shuffled(x):
+    """Every third row, from the first on, from the second on, from the third on."""
+    apart = tf.reshape(x, [1, -1, 3, *x.shape[2:]])
+    others = range(3, x.shape.rank + 1)
+    return tf.reshape(tf.transpose(apart, [0, 2, 1, *others]), x.shape)
+
+
+def in_parts(layer):
+    """Each half of the height as an image of its own."""
+
+    def layers(x):
+        parts = layer(tf.reshape(x, [2, -1, *x.shape[2:]]))
+        return tf.reshape(parts, [1, -1, *x.shape[2:]])
+
+    return layers
+
+
+def halves(x):
+    sizes = tf.constant([2 * x.shape[1], x.shape[2]])
+    return tf.cast(op("ResizeBilinear", x, sizes, half_pixel_centers=True), x.dtype)
+
+
+def transposed(network, order):
+    """A network between a transpose and its inverse."""
+    back = np.argsort(order)
+    return lambda x: tf.transpose(network(tf.transpose(x, order)), back)
+
+
+def hold_regions(network, shape, axis=1, channel=-1):
+    """Holds unclipped regions, of both passes, against what features see of an axis.
+
+    Returns:
+      The map of the axis by the backward pass. Where it is exact, its windows within
+      the image are what features see.
+    """
+    trace = traced(network, shape)
+    graph = trace.graph.as_graph_def(add_shapes=True)
+    start, end = trace.input.name, trace.output.name
+    seen = measured(network, shape, (axis,), (channel,), trace=trace)
+    others = {*range(seen.ndim - 1)} - {axis - (0 < channel < axis)}
+    found = []
+    for field in (
+        rf.compute_receptive_field(graph, input=start, output=end),
+        *rf.compute_receptive_fields(graph, input=start, outputs=[end]).values(),
+    ):
+        (axis_map,) = (a.map for a in field.axes if a.input_axis == axis)
+        for u, row in enumerate(seen.any(tuple(others))):
+            first, last = axis_map.window(u) or (0, -1)
+            told = max(first, 0), min(last, shape[axis] - 1)
+            hull = np.flatnonzero(row)[[0, -1]] if row.any() else (0, -1)
+            assert told[0] <= hull[0]
+            assert hull[1] <= told[1]
+            assert not axis_map.exact or told == tuple(hull), f"feature {u} of {field}"
+        found.append(axis_map)
+    return found[0]
+
+
+def random_chain(seed):
+    """A network along the height without any padding, and the shape of its input."""
+    while True:
+        choose = random.Random(seed)
+        seed += 1 << 40
+        layers = []
+        for _ in range(choose.randint(2, 5)):
+            size, step = choose.randint(1, 16), choose.randint(1, 3)
+            kernel, modes = choose.randint(1, 4), choose.choice(MODES)
+            kind = choose.choice(["ResizeBilinear", "ResizeBicubic"])
+            layers.append(
+                choose.choice(
+                    [
+                        rows(1),
+                        rows(choose.randint(0, 1), -1),
+                        rows(None, None, step),
+                        rows(None, None, -1),
+                        tall(kernel, step),
+                        tall(kernel),
+                        twice,
+                        shuffled,
+                        lambda x: tf.roll(x, 2, 1),
+                        lambda x: tf.repeat(x, 2, axis=1),
+                        lambda x: tf.concat([x, x], 1),
+                        resize(kind, size, **modes),
+                        bilinear(size),
+                        resize("ResizeArea", size),
+                    ]
+                )
+            )
+        others = choose.choice([(), (2,), (2, 1)])
+        network, shape = chain(*layers), (1, choose.randint(4, 12), *others, 1)
+        try:
+            trace = traced(network, shape)
+        except (ValueError, TypeError):
+            continue  # A map vanishes, or cannot be divided.
+        if not vanishes(trace):
+            return network, shape
+
+
+MODES = ({"half_pixel_centers": True}, {"align_corners": True}, {})
+
+
+class TestOutsideOfATensor:
+    """What an op reads outside of its input may fall on pixels that nobody sees."""
+
+    @pytest.mark.parametrize(
+        ("network", "exact"),
+        [
+            # A resize reads the first and the last position in its place.
+            (chain(rows(1), bilinear(22)), False),
+            (chain(rows(0, -1), bilinear(22)), False),
+            (chain(rows(0, -1), rows(None, None, -1), bilinear(22)), False),
+            (chain(tall(2, 2), tall(3, 2), bilinear(4)), False),
+            (chain(rows(2), lanczos(5)), False),
+            (chain(rows(2), bicubic(5)), False),
+            (in_parts(halves), False),
+            # What would come after the last of shuffled or repeated rows is among them.
+            (chain(shuffled, tall(3, padding="SAME")), False),
+            (chain(twice, tall(3, 2, "SAME")), False),
+            (chain(twice, tall(2), tall(3, padding="SAME")), False),
+            (chain(lambda x: tf.concat([x, x], 1), tall(3, 2, "SAME")), False),
+            (chain(lambda x: tf.concat([x, x], 1), tall(13, padding="SAME")), False),
+            (chain(twice, bilinear(48)), False),
+            # Nothing is left out below, or nothing is read outside.
+            (chain(tall(2, 2), bilinear(12)), True),
+            (chain(rows(None, None, -1), bilinear(24)), True),
+            (chain(rows(1), resize("ResizeNearestNeighbor", 22)), True),
+            (chain(rows(1), bilinear(11)), True),
+            (chain(shuffled, tall(3)), True),
+            (chain(twice, tall(3, 2)), True),
+            (chain(twice, tall(2, 2, "SAME")), True),
+            (chain(twice, tall(25, padding="SAME")), True),
+            (chain(lambda x: tf.roll(x, 5, 1), bilinear(24)), True),
+            (chain(lambda x: tf.roll(x, 5, 1), tall(3, padding="SAME")), True),
+        ],
+    )
+    def test_exact_is_what_features_see(self, network, exact):
+        assert hold_regions(network, (1, 12, 2, 1)).exact is exact
+
+    def test_zeros_count_as_positions_wherever_they_fall(self):
+        """By the paper's formula, feature 2 begins at 2 * 2 - 2 and spans 7."""
+        network = chain(tall(3, 2), tall(3, padding="SAME"))
+        field = field_of(network, (1, 8, 2, 1))
+        assert field.exact
+        assert field.compute_input_region([0, 2]).tolist() == [[0, 0], [2, 8]]
+
+    @pytest.mark.parametrize(("size", "exact"), [(7, True), (8, False)])
+    @pytest.mark.parametrize(
+        ("variant", "shape", "axis", "channel"),
+        [
+            (lambda network: tf.function(network), (1, None, 2, 1), 1, -1),
+            (lambda network: network, (1, None, 1), 1, -1),
+            (lambda network: network, (1, None, 2, 1, 1), 1, -1),
+            (lambda network: transposed(network, [0, 2, 1, 3]), (1, 2, None, 1), 2, -1),
+            (lambda network: transposed(network, [0, 2, 3, 1]), (1, 1, None, 2), 2, 1),
+        ],
+        ids=["function", "sequence", "volume", "width", "channels first"],
+    )
+    def test_wherever_it_stands(self, variant, shape, axis, channel, size, exact):
+        """Of 8 rows, three windows of 3 with a stride of 2 leave out the last."""
+        network = variant(chain(tall(3, 2), bilinear(6)))
+        whole = tuple(size if n is None else n for n in shape)
+        assert hold_regions(network, whole, axis, channel).exact is exact
+
+    @pytest.mark.parametrize(
+        "layer",
+        [
+            lambda: keras.layers.UpSampling2D(2, interpolation="bilinear"),
+            lambda: keras.layers.Resizing(22, 24, "bicubic"),
+        ],
+        ids=["UpSampling2D", "Resizing"],
+    )
+    def test_keras_layers(self, layer, tmp_path):
+        """Rows are cropped, columns are not."""
+        image = keras.Input((12, 12, 1))
+        cropped = keras.layers.Cropping2D(((1, 0), (0, 0)))(image)
+        model = keras.Model(image, layer()(cropped))
+        model.export(tmp_path / "saved")
+        for source in (model, tmp_path / "saved"):
+            x, y = rf.compute_receptive_field(source).axes
+            assert (x.map.exact, y.map.exact) == (True, False)
+
+    @pytest.mark.parametrize("seed", seeds("regions without padding", 40))
+    def test_regions_without_padding(self, seed):
+        hold_regions(*random_chain(seed))
 
 
 class TestProjectiveField:

@@ -301,6 +301,34 @@ def has_holes(relation: Relation) -> bool:
     return bool(_places_of(relation, attrgetter("has_holes")))
 
 
+def permutes(axis: Axis) -> bool:
+    """Whether positions of an axis of A may look to and fro along an axis of B."""
+    return any(
+        factor.map.moves_back
+        or factor.via.moves_back
+        or not (factor.slot is None or factor.slot.is_whole)
+        for thread in axis
+        for factor in thread.factors
+    )
+
+
+def repeats(axis: Axis) -> bool:
+    """Whether positions of an axis of A may look at the same of an axis of B again."""
+    return permutes(axis) or any(
+        factor.slot is not None and factor.map.is_constant
+        for thread in axis
+        for factor in thread.factors
+    )
+
+
+def with_bounds(relation: Relation, bounds: Collection[int]) -> Relation:
+    """The relation where what is seen of some axes of B is a bound."""
+    if not bounds:
+        return relation
+    axes = (_bounds(a) if i in bounds else a for i, a in enumerate(relation.axes))
+    return relation._replace(axes=tuple(axes))
+
+
 def _is_certain(axis: Axis) -> bool:
     """Whether all of an axis of B is known to be needed."""
     return any(map(_is_everything, axis)) and is_exact(axis)
@@ -496,6 +524,8 @@ def _unknown_part(size: Size | None, thread: Thread) -> list[Thread]:
 
 def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
     """One axis from the threads of its factors, outermost first."""
+    if len(parts) == 1 and parts[0].tail is not IDENTITY:
+        return parts[0]
     factors: list[Factor] = []
     for index, (part, size) in enumerate(zip(parts, sizes, strict=True)):
         if not part.factors:

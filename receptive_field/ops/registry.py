@@ -532,6 +532,9 @@ class Op(NamedTuple):
     """Whether the values are drawn at random."""
     starts_over: bool = False
     """Whether this is where a loop comes round to its beginning."""
+    clamps: bool = False
+    """Whether it reads the first or the last position of its first input in the place
+    of what lies outside."""
     taps: Taps | None = None
     """What the positions of a window count; None if there is no rule for it."""
     coefficients: Callable[[Call], Coefficients] | None = None

@@ -225,7 +225,13 @@ def _resize_op(axis_map: Axes) -> Op:
         copied = taps == output_elements(call)
         return Flops(0) if copied else multiply_adds(taps, profiled=False)
 
-    return Op(relations, shapes, layout=lambda call: (0, (1, 2)), flops=flops)
+    return Op(
+        relations,
+        shapes,
+        layout=lambda call: (0, (1, 2)),
+        flops=flops,
+        clamps=True,
+    )
 
 
 def _with_taps(taps: Taps, recentre: bool = True) -> Axes:
