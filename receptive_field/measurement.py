@@ -87,7 +87,7 @@ def measure_receptive_field(
     gates are linear and the smallest contribution is not rounded away; on random
     images by far more and far less than all else, to win every maximum and minimum;
     and by little. A batch normalisation counts as at inference. A weight of a resize by
-    a kernel (Lanczos) that is zero but for rounding is zero.
+    a kernel (bicubic, Lanczos) that is zero but for rounding is zero.
 
     Args:
       model, output, input, input_resolution, signature: as in
@@ -419,16 +419,18 @@ def _runner(
     return session.make_callable(fetched, [image]), np.dtype(image.dtype.as_numpy_dtype)
 
 
+LEAST_WEIGHTS = {"lanczos": 1e-12}
 LEAST_WEIGHT = 2e-6
-"""What counts less in `ScaleAndTranslate`, single precision has made of a zero."""
+"""Smaller weights of `ScaleAndTranslate` are rounding errors of zeros, by kernel."""
 
 
 def without_rounded_zeros(tf: Any, definition: Any) -> None:
     """Makes weights of resizes zero that are zero but for rounding.
 
-    A kernel such as Lanczos' is zero at whole distances, of which TensorFlow's single
-    precision makes up to a millionth. The op is replaced by a function that asks it for
-    its weights, and multiplies by those that are more.
+    Single precision turns a root of a cubic kernel into a weight of up to a millionth,
+    and the end of a Lanczos kernel into one of 1e-16. The op is replaced by a function
+    that asks it for its weights and multiplies by the larger ones. (Inside of a Lanczos
+    kernel, weights of 1e-8 are what the op reads by, and stay.)
     """
     functions = (function.node_def for function in definition.library.function)
     made: set[str] = set()
@@ -453,6 +455,8 @@ def without_rounded_zeros(tf: Any, definition: Any) -> None:
 def _resize_by_weights(tf: Any, kernel: str, antialias: bool, dtype: Any) -> Any:
     """A function like the op, as a FunctionDef."""
 
+    least = LEAST_WEIGHTS.get(kernel.rstrip("135"), LEAST_WEIGHT)
+
     def weights(axis: int, count: Any, size: Any, scale: Any, offset: Any) -> Any:
         unit = tf.eye(count)[tf.newaxis, :, tf.newaxis]
         found = tf.raw_ops.ScaleAndTranslate(
@@ -463,7 +467,7 @@ def _resize_by_weights(tf: Any, kernel: str, antialias: bool, dtype: Any) -> Any
             kernel_type=kernel,
             antialias=antialias,
         )[0, :, 0]
-        return tf.where(tf.abs(found) < LEAST_WEIGHT, tf.zeros_like(found), found)
+        return tf.where(tf.abs(found) < least, tf.zeros_like(found), found)
 
     def resized(images: Any, size: Any, scale: Any, offset: Any) -> Any:
         numbers = size, scale, offset

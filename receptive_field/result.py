@@ -289,9 +289,9 @@ class ReceptiveField:
 
         Numbers that the graph multiplies by (weights, constants, the Hann window of a
         spectrogram, which begins with a zero) count as not zero, whatever they are.
-        What an op by its own definition multiplies by zero does not count, such as
-        pixels at whole distances from the centre of a Lanczos kernel, though
-        TensorFlow's single precision may make a millionth of such a zero.
+        Pixels that an op multiplies by zero by its own definition do not count, such as
+        those at the end of the kernel of a resize, although rounding in TensorFlow may
+        give them a weight of up to a millionth.
 
         It is said of regions without ``clip``, where the padding of any layer counts as
         positions.

@@ -166,24 +166,34 @@ def test_scale_and_translate(shape, size, kernel, antialias, offset, scale):
     check_possible(build, shape, **single)
 
 
+def test_a_lanczos_kernel_of_radius_three_reads_five_pixels():
+    """From 7 to 3: the middle one is centred on pixel 3, and 0 and 6 lie at the end."""
+    field = analysed(
+        traced(
+            lambda x: tf.image.resize(x, (3, 1), "lanczos3"), (1, 7, 1, 1), "float32"
+        )
+    )
+    assert field.compute_input_region([0, 1])[1].tolist() == [1, 5]
+
+
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize(
     ("kernel", "antialias", "scale", "region", "seen"),
     [
-        # Three pixels apart, all others lie at whole distances.
-        ("lanczos3", False, "1/3", (1, 1), [1]),
+        # Three pixels apart, all others lie at whole distances, the third at the end.
+        ("lanczos3", False, "1/3", (-1, 3), [0, 1, 2, 3]),
         ("keyscubic", False, "1/3", (1, 1), [1]),
         ("mitchellcubic", False, "1/3", (0, 2), [0, 1, 2]),
         # Three times as wide: zero at 3, 6 and 9 pixels.
         ("lanczos1", True, "1/3", (-1, 3), [0, 1, 2, 3]),
-        ("lanczos3", True, "1/3", (-7, 9), [0, 1, 2, 3, 5, 6, 8, 9]),
+        ("lanczos3", True, "1/3", (-7, 9), list(range(10))),
         ("triangle", True, "1/3", (-1, 3), [0, 1, 2, 3]),
         # A pixel and a half is 8/7 of 21/16, as wide as this one is.
         ("mitchellcubic", True, "16/21", (-2, 2), [0, 1, 2]),
     ],
 )
 def test_zeros_of_kernels(kernel, antialias, scale, region, seen, known):
-    """By arithmetic: where sin(pi x) is zero, and where a cubic is."""
+    """By arithmetic: where a kernel ends, and where a cubic is zero."""
     ratio = Fraction(scale)
     count = ratio.denominator if known else None
 

@@ -346,12 +346,10 @@ class Kernel(NamedTuple):
     """Whether the weight does not become small before it ends."""
 
 
-_WHOLE = tuple(map(Fraction, range(1, 5)))
-
 _KERNELS: dict[str, Kernel] = {
     "lanczos1": Kernel(_lanczos(1), Fraction(1)),
-    "lanczos3": Kernel(_lanczos(3), Fraction(3), _WHOLE[:2]),
-    "lanczos5": Kernel(_lanczos(5), Fraction(5), _WHOLE[:4]),
+    "lanczos3": Kernel(_lanczos(3), Fraction(3)),
+    "lanczos5": Kernel(_lanczos(5), Fraction(5)),
     "gaussian": Kernel(
         lambda x: np.where(x >= 1.5, 0, np.exp(-2 * x * x)), Fraction(3, 2), jumps=True
     ),
@@ -361,10 +359,14 @@ _KERNELS: dict[str, Kernel] = {
         jumps=True,
     ),
     "triangle": Kernel(lambda x: np.maximum(0, 1 - x), Fraction(1)),
-    "keyscubic": Kernel(_keys_cubic, Fraction(2), _WHOLE[:1]),
+    "keyscubic": Kernel(_keys_cubic, Fraction(2), (Fraction(1),)),
     "mitchellcubic": Kernel(_mitchell_cubic, Fraction(2), (Fraction(8, 7),)),
 }
-"""By kernel type. Distances are in pixels of the coarser image, or of the input."""
+"""By kernel type. Distances are in pixels of the coarser image, or of the input.
+
+Lanczos kernels have no zeros before their end: at whole distances the op computes the
+sine of a rounded multiple of pi, and reads these pixels with a weight of about 1e-8.
+"""
 
 
 class Covered(NamedTuple):
@@ -380,9 +382,9 @@ class Covered(NamedTuple):
 class Lens(NamedTuple):
     """A kernel laid over an axis.
 
-    Where a weight is zero is told in exact arithmetic. The kernels compute in float32,
-    which makes up to 1e-6 of a weight that is zero; it counts as zero. Only where
-    float32 decides about more than that, whether a jump of the kernel is passed and
+    Exact arithmetic decides where a weight is zero. The op computes in float32, which
+    turns a root of a polynomial into a weight of up to 1e-6; that counts as zero. Only
+    where float32 decides about more than that, whether a jump of the kernel is passed and
     whether the centre lies inside of the image, the kernels' arithmetic is followed.
     """
 
