@@ -231,6 +231,17 @@ class TestBranchesThatAreKnown:
 
         assert field(network).size.tolist() == [size] * 2
 
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_a_switch(self, whole):
+        with tf.Graph().as_default() as graph:
+            image = tf.compat.v1.placeholder(tf.float32, (1, 8, 8, 3), name="image")
+            known = tf.identity(tf.constant(whole))
+            wide, narrow = tf.raw_ops.Switch(data=image, pred=known)
+            branches = [tf.nn.conv2d(wide, tf.ones((3, 3, 3, 3)), 1, "SAME"), narrow]
+            tf.identity(tf.raw_ops.Merge(inputs=branches).output, name="out")
+        found = rf.compute_receptive_field(graph, input="image", output="out")
+        assert (found.size.tolist(), found.exact) == ([1 if whole else 3] * 2, True)
+
     def test_a_branch_that_would_fail_is_refused_only_if_it_may_be_taken(self):
         keras = needed("keras")
 

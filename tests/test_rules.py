@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dependency import analysed, check, measured, positive, traced, windows_of
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from needed import needed
 from random_search import examples, seeds
@@ -867,6 +867,190 @@ class TestElementwise:
     @pytest.mark.parametrize("axis", [1, 2])
     def test_softmax_over_space(self, axis):
         check(lambda x: tf.nn.softmax(x, axis), self.SHAPE, spacing=DENSE)
+
+
+# --- Masks -------------------------------------------------------------------------
+
+
+def mirrored(x, axis=2):
+    return tf.reverse(x, [axis])
+
+
+def not_folded(mask):
+    """A mask whose values are not known: it is cut from a constant that is too large to
+    be read."""
+    large = np.zeros(1 << 17, dtype=bool)
+    large[: mask.size] = mask.ravel()
+    return tf.reshape(tf.constant(large)[: mask.size], mask.shape)
+
+
+@st.composite
+def masks(draw, shape):
+    """Any that broadcasts to a shape: the same, or not, along each axis."""
+    sizes = [draw(st.sampled_from([1, size])) for size in shape]
+    random = np.random.default_rng(draw(st.integers(0, 99)))
+    if draw(st.booleans()):
+        return random.random(sizes) < 0.5
+    box = np.ones(sizes, dtype=bool)
+    for axis in range(len(sizes)):
+        box &= random.random([n if a == axis else 1 for a, n in enumerate(sizes)]) < 0.7
+    return box ^ draw(st.booleans())
+
+
+class TestMasks:
+    SHAPE = (1, 4, 5, 2)
+    SIDES = (
+        lambda x: x,
+        lambda x: 3 * tf.nn.relu(x),
+        mirrored,
+        Conv((1, 3)),
+        Conv((3, 1)),
+        lambda x: x[:, :, 1:2],
+        lambda x: x[0, 2],
+        lambda x: tf.constant(1, x.dtype),
+    )
+
+    @given(
+        masks(SHAPE),
+        st.sampled_from(SIDES[:-3]),
+        st.sampled_from(SIDES),
+        st.sampled_from([tf.identity, Conv((2, 3)), Conv((1, 3), dilations=(1, 2))]),
+        st.booleans(),
+    )
+    @examples(60)
+    def test_random(self, mask, one, two, above, skips):
+        def network(x):
+            chosen = tf.where(mask, one(x), two(x))
+            return above(chosen + x if skips else chosen)
+
+        assume(mask.any())
+        check(network, self.SHAPE)
+
+    @pytest.mark.parametrize(
+        ("shape", "axis"),
+        [
+            ((1, 5, 7, 2), 2),
+            ((1, 5, 7, 2), 1),
+            ((1, 7, 2), 1),
+            ((1, 3, 2, 7, 2), 3),
+            ((1, 7, 2, 3, 2), 1),
+        ],
+        ids=str,
+    )
+    def test_each_position_sees_the_side_that_is_chosen(self, shape, axis):
+        size = shape[axis]
+        mask = np.reshape(np.arange(size) < 3, [size] + [1] * (len(shape) - 1 - axis))
+        axes = range(1, len(shape) - 1)
+        network = lambda x: tf.where(mask, x, mirrored(x, axis))  # noqa: E731
+        field = check(network, shape, axes, spacing=[1] * len(axes))
+        (seen,) = (a.map for a in field.axes if a.input_axis == axis)
+        places = [*range(3), *range(size - 1 - 3, -1, -1)]
+        assert [seen.window(u) for u in range(size)] == [(p, p) for p in places]
+        assert (field.size.tolist(), field.aligned) == ([1] * len(axes), True)
+
+    def test_channels_first(self):
+        def network(x):
+            x = tf.transpose(x, [0, 3, 1, 2])
+            x = tf.where(np.arange(5) < 2, x, mirrored(x, 3))
+            return tf.transpose(x, [0, 2, 3, 1])
+
+        field = check(network, self.SHAPE, spacing=DENSE)
+        assert field.size.tolist() == [1, 1]
+
+    @pytest.mark.parametrize("mask", [True, False, [[True], [True]], [False]], ids=str)
+    def test_one_side_alone(self, mask):
+        field = check(lambda x: tf.where(mask, x, mirrored(x)), (1, 3, 2, 2))
+        assert field.stride.tolist() == [1 if np.all(mask) else -1, 1]
+        assert field.exact
+
+    def test_channels_are_told_together(self):
+        shape = (1, 3, 5, 2)
+        network = partial(tf.where, [True, False])
+        field = check(lambda x: network(Conv((1, 3))(x), mirrored(x)), shape)
+        assert (field.size.tolist(), field.exact) == ([6, 1], True)
+        field = check(lambda x: Conv((1, 1))(network(Conv((1, 3))(x), 0) + x), shape)
+        assert (list(field), field.exact) == ([3, 1, 1, 1, 1, 0], True)
+
+    def test_rows_of_the_old_select(self):
+        def network(x):
+            rows = tf.constant([False, True, False, True])
+            return op("Select", rows, x[0], mirrored(x[0], 0))[tf.newaxis]
+
+        field = check(network, self.SHAPE, spacing=DENSE)
+        assert field.size.tolist() == [1, 1]
+
+    @pytest.mark.parametrize("mask", [(5, 1), (1, 1), (4, 5, 2)], ids=str)
+    def test_what_is_not_known(self, mask):
+        mask = np.arange(np.prod(mask)).reshape(mask) % 3 == 0
+        kernels = [Conv((1, 3)), tf.nn.relu]
+        for other in (mirrored, kernels[0], lambda x: tf.zeros_like(x)):
+            network = lambda x, f=other: tf.where(not_folded(mask), x, f(x))  # noqa: E731
+            field = check(network, self.SHAPE)
+            assert not field.exact
+            assert not field.support().exact
+
+    @pytest.mark.parametrize(
+        ("one", "two"),
+        [
+            (tf.nn.relu, lambda x: x / 5),
+            (tf.nn.swish, lambda x: x),
+            (lambda x: x + Conv((1, 3))(x), lambda x: Conv((1, 3))(x) - x),
+            (lambda x: tf.where(not_folded(np.eye(5) > 0)[0, :, None], x, -x), tf.exp),
+        ],
+        ids=["relu", "swish", "residual", "again"],
+    )
+    def test_what_is_not_known_of_sides_that_see_the_same(self, one, two):
+        mask = np.indices(self.SHAPE).sum(0) % 3 == 0
+        for known in (tf.constant, not_folded):
+            network = lambda x, f=known: tf.where(f(mask), one(x), two(x))  # noqa: E731
+            field = check(network, self.SHAPE)
+            assert field.exact
+            assert field.support().exact
+            assert field.stride.tolist() == [1, 1]
+
+    def test_what_depends_on_the_input_or_is_drawn_lets_both_through(self):
+        shape = (1, 1, 7, 2)
+        field = check(lambda x: tf.where(x > 1, x, mirrored(x)), shape)
+        assert (field.size.tolist(), field.exact) == ([7, 1], True)
+        field = analysed(traced(lambda x: tf.nn.dropout(x, 0.5), shape))
+        assert (list(field), field.exact) == ([1, 1, 1, 1, 0, 0], True)
+        assert field.support().exact
+
+    def test_skipped_by_a_path_that_sees_more(self):
+        """In every row the path around it sees the same or more: nothing is lost."""
+        mask = np.indices((4, 5)).max(0)[..., None] < 3
+        field = check(lambda x: tf.where(mask, x, 0) + x, self.SHAPE, spacing=DENSE)
+        assert list(field) == [1, 1, 1, 1, 0, 0]
+
+    @pytest.mark.parametrize("size", [3, 4, 5, 6])
+    def test_sizes_that_are_not_known(self, size):
+        """What is said of any size holds at this one."""
+
+        def network(x):
+            width = tf.shape(x)[2]
+            few = tf.where(tf.range(width)[:, tf.newaxis] < 2, x, mirrored(x))
+            four = tf.where(tf.equal(width, 4), few, mirrored(few))
+            return tf.where([[[True]], [[False]]], four, x)
+
+        shape = (1, 2, size, 2)
+        unknown = analysed(traced(network, (1, 2, None, 2)))
+        field = check(network, shape)
+        truth = field.compute_input_region([[u, 0] for u in range(size)])[:, 0]
+        told = unknown.compute_input_region([[u, 0] for u in range(size)])[:, 0]
+        assert (told[:, 0] <= truth[:, 0]).all()
+        assert (told[:, 1] >= truth[:, 1]).all()
+        assert not unknown.exact
+
+    @pytest.mark.parametrize("indices", [[[0, 2]], [[0, 0], [0, 3]], [[0]]], ids=str)
+    def test_what_is_written_over(self, indices):
+        depth = len(indices[0])
+
+        def network(x):
+            rest = x.shape[depth:].as_list()
+            zeros = tf.zeros((len(indices), *rest), x.dtype)
+            return x[0, :1, 1:3, :1] + op("TensorScatterUpdate", x, indices, zeros)
+
+        check(network, (1, 4, 2, 2))
 
 
 # --- Joining, reshaping, reducing --------------------------------------------------
