@@ -383,9 +383,9 @@ class Lens(NamedTuple):
     """A kernel laid over an axis.
 
     Exact arithmetic decides where a weight is zero. The op computes in float32, which
-    turns a root of a polynomial into a weight of up to 1e-6; that counts as zero. Only
-    where float32 decides about more than that, whether a jump of the kernel is passed and
-    whether the centre lies inside of the image, the kernels' arithmetic is followed.
+    turns a root of a polynomial into a weight of up to 1e-6; that counts as zero. The
+    op's own arithmetic is followed only where float32 decides about more than that:
+    on which side of a jump a pixel lies, and whether the centre is inside the image.
     """
 
     kernel: Kernel
