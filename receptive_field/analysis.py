@@ -534,9 +534,12 @@ def forward(
     ) -> tuple[Paths | None, set[int]]:
         """A tensor's way over one that its node reads, and where it is overstated."""
         node, tensors = nodes[tensor[0]], (tensor, below, scope.input)
-        seeming = overstated_axes(
-            rule, relation, _clamps(node), lambda: [*map(inference.shape, tensors)]
-        )
+        try:
+            seeming = overstated_axes(
+                rule, relation, _clamps(node), lambda: [*map(inference.shape, tensors)]
+            )
+        except IndexError:
+            raise _rank_error(node) from None
         return _combined(node, with_bounds(rule, seeming), relation), seeming
 
     def depends(tensor: Tensor, edges: list[tuple[int, Tensor]]) -> None:

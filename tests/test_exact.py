@@ -390,6 +390,23 @@ class TestOutsideOfATensor:
     def test_exact_is_what_features_see(self, network, exact):
         assert hold_regions(network, (1, 12, 2, 1)).exact is exact
 
+    def test_halves_of_an_upsampling_in_turns(self):
+        """Two rows show one feature, which sees three; both passes tell it."""
+
+        def in_turns(x):
+            halves = tf.reshape(x, [1, 2, x.shape[1] // 2, *x.shape[2:]])
+            return tf.reshape(tf.transpose(halves, [0, 2, 1, 3, 4]), x.shape)
+
+        network = chain(tall(3), lambda x: tf.repeat(x, 2, axis=1), in_turns)
+        trace = traced(network, (1, 12, 2, 1))
+        graph = trace.graph.as_graph_def(add_shapes=True)
+        fields = rf.compute_receptive_fields(graph, outputs=[trace.output.name])
+        for field in (field_of(network, (1, 12, 2, 1)), *fields.values()):
+            assert field.exact
+            assert field.aligned
+            assert field.size.tolist() == [1, 3]
+        hold_regions(network, (1, 12, 2, 1))
+
     def test_zeros_count_as_positions_wherever_they_fall(self):
         """By the paper's formula, feature 2 begins at 2 * 2 - 2 and spans 7."""
         network = chain(tall(3, 2), tall(3, padding="SAME"))
