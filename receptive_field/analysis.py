@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -49,7 +49,7 @@ from receptive_field.graph.joins import (
 )
 from receptive_field.inference import Inference
 from receptive_field.ops import Call, rule_at, rule_of
-from receptive_field.ops.registry import Relations, Taps, no_dependency
+from receptive_field.ops.registry import Relations, Shape, Taps, no_dependency
 from receptive_field.outside import overstated_axes
 
 State = dict[Tensor, Relation]
@@ -86,6 +86,47 @@ class Scope:
     reads outside of its input is in sight: see `outside`."""
     _edges: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
     _places: dict[int, int] = field(default_factory=dict)
+    _decided: bytearray | None = None
+
+    def told(
+        self, inference: Inference, shape: Shape, is_strict: bool | None = None
+    ) -> Inference:
+        """What is known of the graph if the input has this shape instead."""
+        if self._decided is None:
+            self._decided = self._found_decided()
+        return inference.told(
+            {self.input: shape}, self.carries, self._decided, is_strict
+        )
+
+    def _found_decided(self) -> bytearray:
+        """For each node whether the input's shape may decide what is known of it.
+
+        Other than in `carries`, it is handed on by what reads nothing but a shape.
+        """
+        start, inputs = self.input[0], self.graph.inputs
+        decided = bytearray(b"\1") * len(self.graph)
+        for index in self.needed:
+            decided[index] = index == start
+        grown = True
+        while grown:  # Loops take more than one turn.
+            grown = False
+            for index in self.needed:
+                if not decided[index]:
+                    for read, _ in inputs[index]:
+                        if decided[read]:
+                            decided[index] = grown = True
+                            break
+        return decided
+
+    def below(self, outputs: Iterable[Tensor]) -> Scope:
+        """The same without the nodes that none of the outputs depends on."""
+        if self.loops:
+            return self
+        needed = {index for index, _ in outputs}
+        for index in reversed(self.order):
+            if index in needed:
+                needed.update(tensor[0] for _, tensor in self.edges(index))
+        return replace(self, order=[i for i in self.order if i in needed])
 
     def settle(
         self,
@@ -330,6 +371,9 @@ class _Sight(NamedTuple):
 
 def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
     """The relations of one tensor to the inputs of its node, by the node's rule."""
+    known = inference.relations.get(tensor)
+    if known is not None:
+        return known
     node = scope.graph.nodes[tensor[0]]
     if tensor[0] in scope.cycle:
         raise GraphError(
@@ -346,6 +390,7 @@ def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
         rule = found[reads.index(scope.input)]
         if shape and rule is not None and len(rule.axes) not in (0, len(shape)):
             raise _rank_error(node)
+    inference.relations[tensor] = found
     return found
 
 

@@ -220,7 +220,7 @@ def _with_one_image(question: Question) -> Inference:
         raise _unknown_sizes(question.input)
     if isinstance(shape[0], int) or 0 in question.spatial:
         return known
-    return known.told({scope.input: (1, *shape[1:])}, scope.carries)
+    return scope.told(known, (1, *shape[1:]))
 
 
 def _unknown_sizes(name: str) -> GraphError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import NamedTuple
@@ -33,7 +33,7 @@ from receptive_field.graph.sizes import (
     period,
     unknown,
 )
-from receptive_field.question import Question
+from receptive_field.question import Asked, Question
 from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
 
 LONGEST_PERIOD = 64
@@ -82,9 +82,9 @@ def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
     found = dict(fields)
     failed = dict(fields.errors)
     for axis in question.spatial:
-        doubtful = [
-            name for name, f in found.items() if _is_in_doubt(question, f, axis)
-        ]
+        doubtful = {
+            name: f for name, f in found.items() if _is_in_doubt(question, f, axis)
+        }
         if not doubtful:
             continue
         cases = list(_cases(question, doubtful, axis))
@@ -125,30 +125,35 @@ def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
 # --- Cases ---------------------------------------------------------------------------
 
 
-def _cases(question: Question, names: Sequence[str], axis: int) -> Iterator[Case]:
+def _cases(
+    question: Question, doubtful: Mapping[str, ReceptiveField], axis: int
+) -> Iterator[Case]:
     """What is found for each residue of the size of an axis, and at small sizes."""
     count = _period(question, axis)
     if (
         count > LONGEST_PERIOD
-        or count * (len(question.scope.order) + len(names)) > MOST_VISITS
+        or count * (len(question.scope.order) + len(doubtful)) > MOST_VISITS
     ):
         return
-    outputs = question.outputs
-    asked = replace(
-        question,
-        outputs=None if outputs is None else {name: outputs[name] for name in names},
-    )
+    outputs = {
+        name: field.origin.output
+        for name, field in doubtful.items()
+        if isinstance(field.origin, Asked)
+    }
+    scope = question.scope.below(outputs.values())
+    asked = replace(question, scope=scope, outputs=outputs)
+    by_one = question.outputs is not None and len(outputs) == 1
     waiting: dict[int, ReceptiveFields] = {}
     turns = unknown("turns")
     for rest in range(count):
-        size = turns * count + rest
-        waiting[rest] = _fields(asked.with_sizes({axis: size}, is_strict=True))
+        case = asked.with_sizes({axis: turns * count + rest}, is_strict=True)
+        waiting[rest] = _fields(case, by_one)
         yield Case(waiting[rest], rest, None)
     least = last_unplaced(question, [f for fs in waiting.values() for f in fs.values()])
     for size in range(1, count + LARGEST_TRIED):
         if not waiting and size > least:
             break
-        fields, rest = _fields(asked.with_sizes({axis: size})), size % count
+        fields, rest = _fields(asked.with_sizes({axis: size}), by_one), size % count
         yield Case(fields, rest, size)
         if rest in waiting and _agree(fields, waiting[rest], axis):
             del waiting[rest]
@@ -170,10 +175,11 @@ def _period(question: Question, axis: int) -> int:
     return found
 
 
-def _fields(question: Question) -> ReceptiveFields:
-    if question.outputs is None or len(question.outputs) > 1:
+def _fields(question: Question, by_one: bool) -> ReceptiveFields:
+    """The fields by the pass that was asked: backward from one output, or forward."""
+    if not by_one:
         return question.answers(strict=False)
-    (name,) = question.outputs
+    ((name, _),) = (question.outputs or {}).items()
     try:
         return ReceptiveFields({name: question.answer()}, {})
     except ReceptiveFieldError as error:

@@ -12,7 +12,14 @@ from typing import Any, TypeVar
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.sizes import Size, Symbolic
 from receptive_field.ops import Call, Op, rule_at
-from receptive_field.ops.registry import Shape, Value, exact, first_shape, unknown_shape
+from receptive_field.ops.registry import (
+    Relations,
+    Shape,
+    Value,
+    exact,
+    first_shape,
+    unknown_shape,
+)
 from receptive_field.ops.sources import named_shape
 
 T = TypeVar("T")
@@ -45,10 +52,13 @@ class Inference:
         self.trains_batch_norm = trains_batch_norm
         self.is_strict = is_strict
         self.worked_out: dict[int, Any] = {}
+        self.relations: dict[Tensor, Relations] = {}
         self.disagreements: set[str] = set()
         self.exceeded: dict[Symbolic, int] = {}
         self._given = dict(shapes or {})
         self._ignored = ignore_recorded
+        self._untold = self
+        self._decided: bytearray | None = None
         self._shapes: dict[int, Sequence[Shape]] = {}
         self._values: dict[int, Sequence[Value]] = {}
         self._integers: dict[Tensor, list[Size] | None] = {}
@@ -56,13 +66,20 @@ class Inference:
     def told(
         self,
         shapes: Mapping[Tensor, Shape],
-        ignore_recorded: Sequence[int] | bytearray,
+        ignore_recorded: bytearray,
+        decided: bytearray,
         is_strict: bool | None = None,
     ) -> Inference:
-        """What is known of the same graph if these shapes are given instead."""
+        """What is known of the same graph if these shapes are given instead.
+
+        They matter to no node but those that are ``decided`` by them; what is known of
+        the others is worked out once, however often shapes are given.
+        """
         strict = self.is_strict if is_strict is None else is_strict
         batch_norm = self.trains_batch_norm
-        return Inference(self.graph, shapes, ignore_recorded, batch_norm, strict)
+        made = Inference(self.graph, shapes, ignore_recorded, batch_norm, strict)
+        made._untold, made._decided = self._untold, decided
+        return made
 
     def shape(self, tensor: Tensor) -> Shape:
         """The shape of a tensor; None if its rank is unknown."""
@@ -71,8 +88,7 @@ class Inference:
         index, number = tensor
         shapes = self._shapes.get(index)
         if shapes is None:
-            self._fill(self._shapes, index, self._compute_shapes, self._shape_inputs)
-            shapes = self._shapes[index]
+            shapes = self._shapes_of(index)
         return shapes[number] if number < len(shapes) else None
 
     def output_count(self, index: int) -> int | None:
@@ -85,15 +101,17 @@ class Inference:
     def value(self, tensor: Tensor) -> Value:
         """The constant value of a tensor, or None if it has none."""
         index, number = tensor
-        if index not in self._values:
-            self._fill(self._values, index, self._compute_values, self._value_inputs)
-        values = self._values[index]
+        values = self._values.get(index)
+        if values is None:
+            values = self._values_of(index)
         return values[number] if number < len(values) else None
 
     def integers(self, tensor: Tensor) -> list[Size] | None:
         """The constant value of a tensor as a flat list, or None if it has none."""
         if tensor not in self._integers:
             index = tensor[0]
+            if self._is_undecided(index):
+                return self._untold.integers(tensor)
             op = rule_at(self.graph, index)
             numbers: Sequence[Any] | None
             if op is not None and op.numbers is not None:
@@ -105,6 +123,28 @@ class Inference:
                 None if numbers is None else [exact(n) for n in numbers]
             )
         return self._integers[tensor]
+
+    def _is_undecided(self, index: int) -> bool:
+        """Whether what is known of a node is the same whatever shapes are given."""
+        return self._decided is not None and not self._decided[index]
+
+    def _shapes_of(self, index: int) -> Sequence[Shape]:
+        if index not in self._shapes:
+            if self._is_undecided(index):
+                self._shapes[index] = self._untold._shapes_of(index)
+            else:
+                compute, inputs_of = self._compute_shapes, self._shape_inputs
+                self._fill(self._shapes, index, compute, inputs_of)
+        return self._shapes[index]
+
+    def _values_of(self, index: int) -> Sequence[Value]:
+        if index not in self._values:
+            if self._is_undecided(index):
+                self._values[index] = self._untold._values_of(index)
+            else:
+                compute, inputs_of = self._compute_values, self._value_inputs
+                self._fill(self._values, index, compute, inputs_of)
+        return self._values[index]
 
     def _fill(
         self,
@@ -143,7 +183,11 @@ class Inference:
         elif op.reads is not None:
             inputs = op.reads(Call(self.graph.nodes[index], self))
         known, given = self._shapes, self._given
-        return [t[0] for t in inputs if t[0] not in known and t not in given]
+        return [
+            t[0]
+            for t in inputs
+            if t[0] not in known and t not in given and not self._is_undecided(t[0])
+        ]
 
     def _compute_shapes(self, index: int, op: Op | None) -> Sequence[Shape]:
         shapes: Sequence[Shape]
@@ -183,7 +227,9 @@ class Inference:
         inputs: Sequence[Tensor] = self.graph.inputs[index]
         if op.reads is not None:
             inputs = op.reads(Call(self.graph.nodes[index], self))
-        return [t[0] for t in inputs if t[0] not in known]
+        return [
+            t[0] for t in inputs if t[0] not in known and not self._is_undecided(t[0])
+        ]
 
     def _compute_values(self, index: int, op: Op | None) -> Sequence[Value]:
         if op is None or op.values is None:

@@ -121,7 +121,7 @@ def _with_rank(scope: Scope, inference: Inference) -> Inference:
         read = dict(scope.edges(index)).get(number)
         for rank in sorted(range(1, needed + 3), key=lambda r: abs(r - needed)):
             shape = tuple(unknown(f"{name}[{axis}]") for axis in range(rank))
-            told = inference.told({scope.input: shape}, scope.carries)
+            told = scope.told(inference, shape)
             try:
                 if read is not None and len(told.shape(read) or ()) == needed:
                     return told

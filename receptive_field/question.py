@@ -159,7 +159,7 @@ class Question:
         rank, spatial = spatial_layout(scope, inference, beyond)
         shape = input_shape(scope, inference, rank, spatial, resolution)
         if shape is not None:
-            inference = inference.told({start: shape}, scope.carries)
+            inference = scope.told(inference, shape)
         return cls(scope, inference, input_name, outputs, rank, spatial, model.layers)
 
     def sized(self) -> Inference:
@@ -168,7 +168,7 @@ class Question:
         shape = self.inference.shape(start)
         if shape is None or isinstance(shape[0], int) or 0 in self.spatial:
             return self.inference
-        return self.inference.told({start: (1, *shape[1:])}, self.scope.carries)
+        return self.scope.told(self.inference, (1, *shape[1:]))
 
     def of_one_image(self) -> Question | None:
         """The same about a batch of one; None if it is about that, or has none.
@@ -179,18 +179,17 @@ class Question:
         shape = self.inference.shape(start)
         if not shape or shape[0] == 1 or 0 in self.spatial:
             return None
-        one = self.inference.told({start: (1, *shape[1:])}, self.scope.carries)
+        one = self.scope.told(self.inference, (1, *shape[1:]))
         return replace(self, inference=one)
 
     def with_sizes(
         self, sizes: Mapping[int, Size], is_strict: bool | None = None
     ) -> Question:
         """The same about an input whose axes have these sizes."""
-        start = self.scope.input
-        shape = list(self.inference.shape(start) or ())
+        shape = list(self.inference.shape(self.scope.input) or ())
         for axis, size in sizes.items():
             shape[axis] = size
-        told = self.inference.told({start: tuple(shape)}, self.scope.carries, is_strict)
+        told = self.scope.told(self.inference, tuple(shape), is_strict)
         return replace(self, inference=told)
 
     def answer(self) -> ReceptiveField:
@@ -242,7 +241,7 @@ class Question:
             larger = list(shape)
             for axis, size in zip(self.spatial, known, strict=True):
                 larger[axis] = size + more
-            told = self.inference.told({start: tuple(larger)}, self.scope.carries)
+            told = self.scope.told(self.inference, tuple(larger))
             try:
                 return told.shape(output) is not None
             except ReceptiveFieldError:

@@ -112,7 +112,7 @@ def test_rules_of_tensors_of_unknown_rank(name):
     model = load(trace.graph.as_graph_def())
     question = Question.ask(model, trace.input.name, [trace.output.name], Options())
     scope = question.scope
-    nothing = question.inference.told({scope.input: None}, scope.carries)
+    nothing = scope.told(question.inference, None)
     for index in scope.order:
         tensor = index, 0
         try:

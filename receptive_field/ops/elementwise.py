@@ -54,7 +54,10 @@ def broadcast(call: Call, *shapes: Shape) -> Shape:
     known = [shape for shape in shapes if shape is not None]
     if len(known) < len(shapes):
         return None
-    rank = max(map(len, known))
+    longest = max(known, key=len)
+    rank = len(longest)
+    if all(_is_within(shape, longest) for shape in known):
+        return longest
     sizes = []
     for axis in range(-rank, 0):
         candidates = [s[axis] for s in known if len(s) >= -axis and s[axis] != 1]
@@ -64,6 +67,13 @@ def broadcast(call: Call, *shapes: Shape) -> Shape:
         call.meet(candidates)
         sizes.append((numbers or candidates or [1])[0])
     return tuple(sizes)
+
+
+def _is_within(shape: Sequence[Size], longest: Sequence[Size]) -> bool:
+    """Whether broadcasting to the longest shape leaves that as it is."""
+    above = longest[len(longest) - len(shape) :]
+    pairs = zip(shape, above, strict=True)
+    return all(one is two or one == 1 or one == two for one, two in pairs)
 
 
 def broadcast_relation(shape: Shape, output: Shape) -> Relation:
