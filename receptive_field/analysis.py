@@ -371,9 +371,6 @@ class _Sight(NamedTuple):
 
 def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
     """The relations of one tensor to the inputs of its node, by the node's rule."""
-    known = inference.relations.get(tensor)
-    if known is not None:
-        return known
     node = scope.graph.nodes[tensor[0]]
     if tensor[0] in scope.cycle:
         raise GraphError(
@@ -390,7 +387,6 @@ def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
         rule = found[reads.index(scope.input)]
         if shape and rule is not None and len(rule.axes) not in (0, len(shape)):
             raise _rank_error(node)
-    inference.relations[tensor] = found
     return found
 
 

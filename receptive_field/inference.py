@@ -13,7 +13,6 @@ from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.sizes import Size, Symbolic
 from receptive_field.ops import Call, Op, rule_at
 from receptive_field.ops.registry import (
-    Relations,
     Shape,
     Value,
     exact,
@@ -52,7 +51,6 @@ class Inference:
         self.trains_batch_norm = trains_batch_norm
         self.is_strict = is_strict
         self.worked_out: dict[int, Any] = {}
-        self.relations: dict[Tensor, Relations] = {}
         self.disagreements: set[str] = set()
         self.exceeded: dict[Symbolic, int] = {}
         self._given = dict(shapes or {})
