@@ -1523,6 +1523,8 @@ def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
         positions = range(math.lcm(len(first.windows), len(second.windows)))
     else:
         tables = [s for s in local if isinstance(s, Table)]
+        if not all(t.exact for t in tables):
+            return None  # The centre of a bound is not that of what is seen.
         start = min(t.start for t in tables)
         positions = range(start, max(t.start + len(t.windows) for t in tables))
     return all(_same_centre(first.window(u), second.window(u)) for u in positions)

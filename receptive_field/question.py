@@ -206,10 +206,11 @@ class Question:
             with suppress(ReceptiveFieldError):  # If it is made for this batch only.
                 return one.answer()
         in_doubt = self.scope.has_phases and field.aligned is not False
-        in_doubt |= self.scope.has_parts
+        in_doubt |= self.scope.has_parts or field.aligned is None
         exact = any(axis.map.exact for axis in field.axes)
         overstates = self.scope.looks_outside and exact
-        if not field.is_global and not in_doubt and not overstates:
+        is_loose = any(map(_is_loose, field.axes))
+        if not (field.is_global or in_doubt or overstates or is_loose):
             return field
         found = forward(self.scope, self.inference, self.spatial, [output])
         if found.overstated:
@@ -220,10 +221,10 @@ class Question:
         if field.is_global:
             names = upstream(self.scope, found.global_edges).get(output[0], ())
             field = self._with_local(name, output, relation, found, names)
-        if in_doubt and output in found.state:
+        if (in_doubt or is_loose) and output in found.state:
             layout = self.layout(output, relation, found.local(output))
             other = self._field(name, output, found.state[output], layout)
-            field = _aligned_as(field, other)
+            field = _aligned_as(_sharpened(field, other), other)
         return field
 
     def next_size(self) -> list[int] | None:
@@ -592,6 +593,24 @@ def _described(axis_map: AxisMap) -> str:
     if window is None or INFINITY in map(abs, window):
         return f"stride {stride}"
     return f"stride {stride} and the first centre at {sum(window) / 2:g}"
+
+
+def _is_loose(axis: SpatialAxis) -> bool:
+    """Whether windows are bounds although all offsets are known."""
+    unplaced = axis.map.is_floating or axis.map.is_unbounded
+    return not (axis.map.exact or unplaced)
+
+
+def _sharpened(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
+    """The field with the maps of another of the same tensors where those are exact or
+    smaller: the two passes compose maps in a different order."""
+
+    def sharper(one: SpatialAxis, two: SpatialAxis) -> SpatialAxis:
+        sizes = one.map.size(one.output_size), two.map.size(two.output_size)
+        is_better = two.map.exact or sizes[1] < sizes[0]
+        return two if _is_loose(one) and is_better else one
+
+    return replace(field, axes=tuple(map(sharper, field.axes, other.axes)))
 
 
 def _aligned_as(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
