@@ -19,6 +19,7 @@ from fractions import Fraction
 from typing import Any
 
 from receptive_field.axis_map import (
+    IDENTITY,
     INFINITY,
     AxisMap,
     Floating,
@@ -47,9 +48,16 @@ def overstated_axes(
       shapes: asked where sizes matter.
     """
     found: set[int] = set()
-    if not rule.axes or rule.parts:  # A part ends where the next one begins.
-        return found
+    if not rule.axes or rule.parts or rule.piece:
+        return found  # A part ends where the next one begins.
+    looking = {
+        number: (above, upper)
+        for number, (above, upper) in enumerate(map(source, rule.axes))
+        if above is not None and _may_look_outside(upper)
+    }
     for axis, followed in enumerate(below.axes):
+        if not looking.keys() & followed_axes(followed):
+            continue
         if not clamps and not permutes(followed):
             continue
         place, lower = source(followed)
@@ -58,15 +66,18 @@ def overstated_axes(
             places = {place} if doubtful else set()
         else:  # Several axes hold the positions, or none does.
             places = followed_axes(followed) if clamps else set()
-        for number in places:
-            above, upper = source(rule.axes[number])
-            if above is None or not upper.exact:
-                continue
+        for number in places & looking.keys():
+            above, upper = looking[number]
             of_all = zip(shapes(), (above, number, axis), strict=True)
             sizes = [unknown("a size") if s is None else s[a] for s, a in of_all]
             if _overstates(upper, lower, *sizes):
                 found.add(number)
     return found
+
+
+def _may_look_outside(axis_map: AxisMap) -> bool:
+    """Whether exact windows along an axis may hold positions outside of it."""
+    return axis_map.exact and not (axis_map is IDENTITY or axis_map.is_split)
 
 
 def _overstates(

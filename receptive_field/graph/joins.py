@@ -264,6 +264,8 @@ def _as_relation(join: Join) -> Relation | None:
     found: list[Axis] = list(hull.axes)
     certain = join.upper is SAME or axes.is_exact(join.upper.axes[join.axis])
     told, lost = complete and certain, set()
+    kept = set(hull.parts)
+    own = {pair for _, relation in parts for pair in relation.parts}
     for index in range(rank):
         column = [(place, ranked(r, rank).axes[index]) for place, r in parts]
         same = all(axis == column[0][1] for _, axis in column)
@@ -272,12 +274,14 @@ def _as_relation(join: Join) -> Relation | None:
         pieced = _pieced(column, join)
         if pieced is not None:
             told, found[index] = certain, pieced
+            # Each position follows its own part; the hull mixes them.
+            kept = {pair for pair in kept if pair[1] != index or pair in own}
         elif not same:
             lost.add(index)
     apart = frozenset((join.axis, index) for index in (lost if told else range(rank)))
     lower = hull
     if rank:
-        lower = hull._replace(axes=tuple(found), parts=hull.parts | apart)
+        lower = hull._replace(axes=tuple(found), parts=apart.union(kept))
     return axes.through(join.upper, lower)
 
 
