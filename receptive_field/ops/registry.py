@@ -204,8 +204,12 @@ class Call:
         return False
 
     def integers(self, number: int) -> list[Size] | None:
-        """The constant value of an input as a flat list, or None if not known."""
-        return self.knowledge.integers(self.input(number))
+        """The constant value of an input as a flat list, or None if not known.
+
+        The list is the caller's own.
+        """
+        found = self.knowledge.integers(self.input(number))
+        return None if found is None else list(found)
 
     def integer(self, number: int) -> int | None:
         """The constant value of a scalar input, or None if not known."""
