@@ -315,7 +315,7 @@ def random_chain(seed):
     while True:
         choose = random.Random(seed)
         seed += 1 << 40
-        layers = []
+        layers = [tall(1)]  # It says which axis is the height.
         for _ in range(choose.randint(2, 5)):
             size, step = choose.randint(1, 16), choose.randint(1, 3)
             kernel, modes = choose.randint(1, 4), choose.choice(MODES)
