@@ -255,7 +255,7 @@ def _collect(scope: Scope, order: Iterable[int], fixed: Collection[int]) -> None
     for index in order:
         for read, _ in inputs[index] if index != start else ():
             if carries[read]:  # Of most nodes, weights, this is true of no input.
-                cut = index in fixed or _cuts(nodes[index])
+                cut = index in fixed or cuts(nodes[index])
                 if not cut and scope.edges(index):
                     carries[index] = 1
                     scope.order.append(index)
@@ -274,7 +274,7 @@ def _collect_with_loops(
             continue
         if not any(scope.reaches(index) for index in group):
             continue
-        active = [i for i in group if i not in fixed and not _cuts(nodes[i])]
+        active = [i for i in group if i not in fixed and not cuts(nodes[i])]
         if not any(scope.reaches(index) for index in active):
             continue
         for index in active:
@@ -286,7 +286,8 @@ def _collect_with_loops(
         scope.order += active
 
 
-def _cuts(node: Node) -> bool:
+def cuts(node: Node) -> bool:
+    """Whether the values of a node's inputs do not matter, by its rule."""
     op = rule_of(node)
     return op is not None and op.relations is no_dependency
 
@@ -560,7 +561,7 @@ def forward(
     nodes = scope.graph.nodes
     found = Forward({scope.input: SAME}, {}, {}, {}, set(), {})
     state, errors = found.state, found.errors
-    wanted = _outputs_wanted(scope, asked)
+    wanted = outputs_wanted(scope, asked)
     looping = scope.in_loop()
 
     def visit(index: int) -> None:
@@ -662,7 +663,7 @@ def _becomes_global(
     return any(mixes(after, axis) and not mixes(before, axis) for axis in spatial)
 
 
-def _outputs_wanted(scope: Scope, asked: Iterable[Tensor]) -> dict[int, list[Tensor]]:
+def outputs_wanted(scope: Scope, asked: Iterable[Tensor]) -> dict[int, list[Tensor]]:
     """For each node of which more than the first output is wanted: all that are."""
     read: dict[int, set[int]] = {}
     tensors = set(asked)

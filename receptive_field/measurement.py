@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -107,7 +107,7 @@ def measure_receptive_field(
     source = load(model, signature)
     question, field = ask(source, output, input, Options(input_resolution))
     tensor = next(iter((question.outputs or {}).values()))
-    experiment = Experiment(source, question, [tensor])
+    experiment = NetworkExperiment(source, question, [tensor])
     shape = experiment.output_shapes[0]
     places = [axis.output_axis for axis in field.feature_axes]
     sizes = [1 if place is None else shape[place] for place in places]
@@ -174,12 +174,88 @@ WHOLE_TRIALS = (Trial(1, 1, -1), Trial(0, 0, 1))
 
 
 class Experiment:
-    """A network with chosen weights, ready to be run.
+    """A computation that is run on images, and on the same images disturbed.
 
     Attributes:
-      image_shape: the shape of the input.
+      image_shape: the shape of its input.
+      dtype: the data type of its input.
+      output_shapes: the shapes of its outputs.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Any], Sequence[NDArray[Any]]],
+        dtype: np.dtype[Any],
+        image_shape: Sequence[int],
+        axes: Sequence[int],
+        trials: Sequence[Trial] = TRIALS,
+    ) -> None:
+        """Runs it on the images.
+
+        Args:
+          run: computes the outputs of an image.
+          dtype: the type of the image.
+          image_shape: its shape.
+          axes: the axes that a probe is an index into.
+          trials: the images and disturbances, for an input of real numbers.
+        """
+        self._run, self.dtype = run, dtype
+        self.image_shape = tuple(image_shape)
+        self._axes = axes
+        self._trials = trials if dtype.kind in "fc" else WHOLE_TRIALS
+        self._undisturbed = [run(image) for _, image in self._images()]
+        self.output_shapes = [array.shape for array in self._undisturbed[0]]
+
+    def _images(self) -> Iterator[tuple[Trial, NDArray[Any]]]:
+        for trial in self._trials:
+            random = np.random.default_rng(1)
+            image = self._numbers(random, trial.low, trial.high, self.image_shape)
+            yield trial, np.asarray(image, self.dtype)
+
+    def _numbers(
+        self, random: np.random.Generator, low: float, high: float, shape: Any
+    ) -> NDArray[Any]:
+        """Random numbers; of complex ones, both parts."""
+        found = random.uniform(low, high, shape)
+        if self.dtype.kind == "c":
+            found = found + 1j * random.uniform(low, high, shape)
+        return np.asarray(found)
+
+    def changes(self, probe: Probe) -> Iterator[list[Mask]]:
+        """For each trial, where the outputs change if these positions are disturbed."""
+        index: list[Any] = [slice(None)] * len(self.image_shape)
+        for axis, part in zip(self._axes, probe, strict=False):
+            index[axis] = part
+        where = tuple(index)
+        random = np.random.default_rng(2)
+        for (trial, image), undisturbed in zip(
+            self._images(), self._undisturbed, strict=True
+        ):
+            # Not by the same amount everywhere: a softmax would not notice.
+            by = self._numbers(random, 0.5, 1.5, image[where].shape) * trial.by
+            if self.dtype.kind == "b":
+                image[where] ^= True
+            else:
+                by = by if self.dtype.kind in "fc" else np.sign(by)
+                image[where] += by.astype(self.dtype)
+            found = self._run(image)
+            yield [_differ(a, b) for a, b in zip(found, undisturbed, strict=True)]
+
+    def is_repeatable(self) -> bool:
+        """Whether it gives the same outputs when it is run again."""
+        again = [self._run(image) for _, image in self._images()]
+        return not any(
+            _differ(a, b).any()
+            for one, two in zip(again, self._undisturbed, strict=True)
+            for a, b in zip(one, two, strict=True)
+        )
+
+
+class NetworkExperiment(Experiment):
+    """A network with chosen weights.
+
+    Attributes:
       sizes: the sizes of the input's spatial axes, (height, width) of an image.
-      output_shapes: the shapes of the outputs.
     """
 
     def __init__(
@@ -189,15 +265,7 @@ class Experiment:
         outputs: Sequence[Tensor],
         trials: Sequence[Trial] = TRIALS,
     ) -> None:
-        try:
-            self._tf = import_module("tensorflow")
-        except ImportError:
-            raise GraphError(
-                "a measurement runs the network, and TensorFlow is not installed: "
-                'pip install "receptive_field[tensorflow]"'
-            ) from None
-        self._spatial = question.spatial
-        self._trials = trials
+        tf = import_tensorflow()
         graph = model.graph
         name_of = graph.name_of
         for output in outputs:
@@ -207,7 +275,7 @@ class Experiment:
                     "calls, which TensorFlow does not hand over: measure an output of "
                     "the model, the Keras model itself, or a frozen graph of it."
                 )
-        definition = self._tf.compat.v1.GraphDef.FromString(
+        definition = tf.compat.v1.GraphDef.FromString(
             model.definition.SerializeToString()
         )
         shape = list(question.inference.shape(question.scope.input) or ())
@@ -217,43 +285,42 @@ class Experiment:
                 f"the input {question.input!r} has sizes that are not known, so that "
                 "the network cannot be run: give input_resolution, [height, width]."
             )
-        self.image_shape = tuple(int(size) for size in shape)  # type: ignore[arg-type]
-        self.sizes = tuple(self.image_shape[axis] for axis in self._spatial)
+        image_shape = tuple(int(size) for size in shape)  # type: ignore[arg-type]
+        self.sizes = tuple(image_shape[axis] for axis in question.spatial)
         weights = _weights(question)
         start = _full_name(name_of(question.scope.input))
         names = [_full_name(name_of(output)) for output in outputs]
         try:
-            self._run, self._dtype = _runner(
-                self._tf, definition, weights, start, names, self.image_shape
-            )
-            self._undisturbed = [self._run(image) for _, image in self._images()]
-        except (self._tf.errors.OpError, ValueError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:500]
+            run, dtype = runner(tf, definition, weights, start, names, image_shape)
+            super().__init__(run, dtype, image_shape, question.spatial, trials)
+        except cannot_run(tf) as error:
+            reason = in_one_line(error)
             raise GraphError(f"TensorFlow cannot run the network: {reason}") from error
-        self.output_shapes = [array.shape for array in self._undisturbed[0]]
 
-    def _images(self) -> Iterator[tuple[Trial, NDArray[Any]]]:
-        trials = self._trials if self._dtype.kind in "fc" else WHOLE_TRIALS
-        for trial in trials:
-            random = np.random.default_rng(1)
-            image = random.uniform(trial.low, trial.high, self.image_shape)
-            yield trial, image.astype(self._dtype)
 
-    def changes(self, probe: Probe) -> Iterator[list[Mask]]:
-        """For each trial, where the outputs change if these positions are disturbed."""
-        index: list[Any] = [slice(None)] * len(self.image_shape)
-        for axis, part in zip(self._spatial, probe, strict=False):
-            index[axis] = part
-        where = tuple(index)
-        random = np.random.default_rng(2)
-        for (trial, image), undisturbed in zip(
-            self._images(), self._undisturbed, strict=True
-        ):
-            # Not by the same amount everywhere: a softmax would not notice.
-            by = random.uniform(0.5, 1.5, image[where].shape) * trial.by
-            image[where] += by if self._dtype.kind in "fc" else np.sign(by).astype(int)
-            found = self._run(image)
-            yield [_differ(a, b) for a, b in zip(found, undisturbed, strict=True)]
+def import_tensorflow() -> Any:
+    """TensorFlow, which runs networks.
+
+    Raises:
+      GraphError: if it is not installed.
+    """
+    try:
+        return import_module("tensorflow")
+    except ImportError:
+        raise GraphError(
+            "a measurement runs the network, and TensorFlow is not installed: "
+            'pip install "receptive_field[tensorflow]"'
+        ) from None
+
+
+def cannot_run(tf: Any) -> tuple[type[Exception], ...]:
+    """The errors that TensorFlow raises of a graph that it cannot run."""
+    return tf.errors.OpError, ValueError, KeyError, TypeError
+
+
+def in_one_line(error: Exception) -> str:
+    """The beginning of an error's message."""
+    return " ".join(str(error).split())[:500]
 
 
 def _differ(one: NDArray[Any], two: NDArray[Any]) -> Mask:
@@ -323,7 +390,7 @@ def _scales(question: Question) -> dict[int, float | None]:
         for tensor in nodes[index].inputs:
             if scope.carries[tensor[0]]:
                 continue
-            scale, stack = _scale(call), [tensor]
+            scale, stack = weight_scale(call), [tensor]
             while stack:
                 current = stack.pop()
                 if (current, scale) in visited:
@@ -347,7 +414,7 @@ def _weight_of_part(scale: float | None) -> float:
 ADDING = frozenset({"Add", "AddV2", "AddN", "Sub", "BiasAdd", "BiasAddV1"})
 
 
-def _scale(call: Call) -> float | None:
+def weight_scale(call: Call) -> float | None:
     """How large a weight is that reaches the features through this node."""
     op = rule_of(call.node)
     if op is not None and op.products is not None:
@@ -377,19 +444,31 @@ SINGLE_PRECISION: dict[str, tuple[int, ...]] = {
 """Ops that give single precision -> their inputs that must have it."""
 
 
-def _runner(
+def runner(
     tf: Any,
     definition: Any,
     weights: Mapping[str, Weight],
     start: str,
     outputs: Sequence[str],
     shape: Sequence[int],
+    double: bool = True,
 ) -> tuple[Any, np.dtype[Any]]:
-    """A function from an image to the outputs, and the type of the image."""
+    """A function from an image to the outputs, and the type of the image.
+
+    Args:
+      tf: TensorFlow.
+      definition: the graph, which is changed.
+      weights: what weights are set to, by the names of their nodes.
+      start: the name of the input.
+      outputs: the names of the outputs.
+      shape: the shape of the image.
+      double: whether all is computed in double precision.
+    """
     _keep_ancestors(definition, (start, *outputs))
     without_rounded_zeros(tf, definition)
     values = _set_weights(tf, definition, weights)
-    _to_double(tf, definition)
+    if double:
+        _to_double(tf, definition)
     for node in definition.node:
         if node.name == start.partition(":")[0] and node.op == "Placeholder":
             node.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
@@ -602,8 +681,13 @@ def _nodes_to_double(tf: Any, nodes: Any, outputs: Mapping[str, str]) -> dict[st
     return instead
 
 
+def is_batch_norm(op: str) -> bool:
+    """Whether an op is run as an identity of its first input."""
+    return op.startswith("FusedBatchNorm")
+
+
 def _node_to_double(tf: Any, node: Any) -> None:
-    if node.op.startswith("FusedBatchNorm"):
+    if is_batch_norm(node.op):
         # With weights of our choice it does nothing.
         dtype = node.attr["T"].type
         del node.input[1:]

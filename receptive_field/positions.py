@@ -9,7 +9,7 @@ input.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,30 +68,56 @@ def follow_positions(
     for index in reversed(scope.order):
         for tensor in outputs.pop(index, ()):
             above = boxes.united(state.pop(tensor))
-            rules = relations(scope, inference, tensor)
-            if not _is_certain(scope, inference, index):
-                above = [box._replace(exact=False) for box in above]
-            elif not _mixes_channels(scope, inference, index):
-                above = [_bound_if_partial(box) for box in above]
-            for number, below in scope.edges(index):
-                rule = rules[number]
-                if rule is None or (tensor, number) in cut:
-                    continue
-                needed = [
-                    part
-                    for box in above
-                    for part in _without_zeros(box, zeros, tensor, number)
-                ]
-                rule, sizes = all_seen(rule), _sizes(inference, below)
-                taps = _taps(scope, inference, index, rule) if number == 0 else None
-                found = [
-                    b for box in needed for b in boxes.through(box, rule, sizes, taps)
-                ]
+            reads = needed_below(scope, inference, tensor, above, zeros, cut)
+            for _, below, found in reads:
                 if below not in state:
                     state[below] = []
                     outputs.setdefault(below[0], []).append(below)
                 state[below] += found
     return boxes.united(state.get(scope.input, []))
+
+
+def needed_below(
+    scope: Scope,
+    inference: Inference,
+    tensor: Tensor,
+    above: Sequence[Box],
+    zeros: ZeroPass | None = None,
+    cut: Collection[Edge] = (),
+) -> Iterator[tuple[int, Tensor, list[Box]]]:
+    """What is needed of the inputs of a node, where boxes of an output are needed.
+
+    Args:
+      scope, inference: as in `follow_positions`.
+      tensor: the output.
+      above: what is needed of it.
+      zeros: where tensors are zero; nowhere if None.
+      cut: edges that are not followed.
+
+    Yields:
+      The number of an input, the tensor that is read, and what is needed of it.
+    """
+    index = tensor[0]
+    rules = relations(scope, inference, tensor)
+    if not _is_certain(scope, inference, index):
+        above = [box._replace(exact=False) for box in above]
+    elif not _mixes_channels(scope, inference, index):
+        above = [_bound_if_partial(box) for box in above]
+    for number, below in scope.edges(index):
+        rule = rules[number]
+        if rule is None or (tensor, number) in cut:
+            continue
+        needed = above
+        if zeros is not None:
+            needed = [
+                part
+                for box in above
+                for part in _without_zeros(box, zeros, tensor, number)
+            ]
+        rule, sizes = all_seen(rule), _sizes(inference, below)
+        taps = _taps(scope, inference, index, rule) if number == 0 else None
+        found = [b for box in needed for b in boxes.through(box, rule, sizes, taps)]
+        yield number, below, found
 
 
 def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> list[Box]:

@@ -10,7 +10,7 @@ import numpy as np
 from dependency import Trace, hold, hold_lines, windows_of
 
 import receptive_field as rf
-from receptive_field.measurement import TRIALS, Experiment, Trial
+from receptive_field.measurement import TRIALS, NetworkExperiment, Trial
 from receptive_field.question import Options, Question
 from receptive_field.sources import keras_models, load
 
@@ -24,7 +24,7 @@ def hold_output(model: Any) -> rf.ReceptiveField:
     source = load(traced.graph)
     (start,), (end,) = traced.inputs.values(), traced.outputs.values()
     question = Question.ask(source, start, [end], Options())
-    experiment = Experiment(source, question, list((question.outputs or {}).values()))
+    experiment = NetworkExperiment(source, question, list((question.outputs or {}).values()))
     (shape,) = experiment.output_shapes
     # The last axis of what is flattened, say, holds positions, too.
     held = [axis.output_axis for axis in question.answer().feature_axes]
@@ -68,7 +68,7 @@ def hold_layers(
     assert layers or not fields.errors
     question = Question.ask(source, None, names, Options(resolution))
     tensors = [(question.outputs or {})[name] for name in names]
-    experiment = Experiment(source, question, tensors, trials)
+    experiment = NetworkExperiment(source, question, tensors, trials)
     image_shape = experiment.image_shape
     lines = [
         [np.zeros((*shape[:-1], size), dtype=bool) for size in experiment.sizes]

@@ -207,6 +207,7 @@ def test_command_lines_that_make_no_sense(arguments):
             "nodes",
             "resolutions",
             "measure",
+            "bisect",
             "explore",
             "plot",
             "many",

@@ -21,6 +21,7 @@ EXAMPLES = {
     "nodes": "graph.pb Relu --op 'Conv*'",
     "resolutions": "graph.pb",
     "measure": "model.keras --feature 3,3",
+    "bisect": "model.keras --resolution 64x64",
     "explore": "model.keras -o page.html",
     "many": "models/*.pb --results fields.csv",
     "plot": "regions graph.pb --resolution 299x299 --image cat.jpg -o regions.svg",
@@ -85,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     _add_nodes(command)
     _add_resolutions(command)
     _add_measure(command)
+    _add_bisect(command)
     _add_explore(command)
     _add_many(command)
     _add_plot(command)
@@ -162,6 +164,19 @@ def _add_measure(command: Any) -> None:
     text = "the one in the middle if not given"
     added.add_argument("--feature", type=_integers, metavar="X,Y", help=text)
     added.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _add_bisect(command: Any) -> None:
+    text = "the first op whose rule is wrong, by running each op"
+    more = (
+        "Run it where a number is wrong. Every op between input and output is run by "
+        "itself and compared with its rule. The exit status is 1 if a rule is wrong. A "
+        "small input takes less time. Needs TensorFlow."
+    )
+    added = command("bisect", commands.bisect, text, more)
+    _add_model(added)
+    _add_names(added, ("output", "input"))
+    _add_resolution(added)
 
 
 def _add_explore(command: Any) -> None:

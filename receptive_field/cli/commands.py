@@ -146,6 +146,21 @@ def measure(options: argparse.Namespace) -> int:
     return 0
 
 
+def bisect(options: argparse.Namespace) -> int:
+    """See ``receptive-field bisect --help``."""
+    from receptive_field.bisection import bisect
+
+    model = _load(options)
+    found = bisect(
+        model,
+        output=_full_name(model, options.output),
+        input=_full_name(model, options.input),
+        input_resolution=options.resolution,
+    )
+    show(str(found), {r"(?m)^(wrong|suspected)\b": "bold red", r"\Ano wrong": "green"})
+    return 0 if found.wrong is None else 1
+
+
 def explore(options: argparse.Namespace) -> int:
     """See ``receptive-field explore --help``."""
     from receptive_field.report.explorer import explore

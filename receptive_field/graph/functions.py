@@ -59,6 +59,13 @@ def flattened(
     return graph
 
 
+def is_written_out(node: Node) -> bool:
+    """Whether a node stands for a call, a branch or a loop, or was added by one."""
+    definition = node.definition
+    added = isinstance(definition, Definition)
+    return added or node.op != definition.op or node.op in (*CALLS, *BRANCHES, *LOOPS)
+
+
 class _Writer:
     """Appends the bodies of functions to a graph."""
 
