@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,9 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.analysis import Forward, cuts, forward, outputs_wanted, relations
-from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.errors import (
+    GraphError,
+    ReceptiveFieldError,
+    UnsupportedOpsError,
+    some_names,
+)
 from receptive_field.graph import boxes
-from receptive_field.graph.axes import all_seen
+from receptive_field.graph.axes import Relation, all_seen
 from receptive_field.graph.boxes import Box, Mask
 from receptive_field.graph.functions import is_written_out
 from receptive_field.graph.graph import Node, Tensor
@@ -105,14 +111,18 @@ class Bisection:
     def __str__(self) -> str:
         if self.wrong is not None:
             return str(self.wrong)
-        count = len(self.unchecked)
         lines = [
             *map(str, self.suspected),
-            f"no wrong relation: the rules of {len(self.checked)} nodes between "
-            f"{self.input!r} and {self.output!r} agree with their ops"
-            + (f"; {count} could not be checked:" if count else ""),
+            f"no wrong relation between {self.input!r} and {self.output!r}; nodes that "
+            f"agree with their rules: {len(self.checked)}",
         ]
-        lines += [f"  {name}: {reason}" for name, reason in self.unchecked.items()]
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.unchecked.items():
+            by_reason.setdefault(reason, []).append(name)
+        lines += [
+            f"not checked ({len(names)}): {some_names(names)}: {reason}"
+            for reason, names in by_reason.items()
+        ]
         return "\n".join(lines)
 
 
@@ -134,8 +144,8 @@ def bisect(
     some of the positions that it reads by the rule, but not with all.
 
     Of long axes, both ends and the middle are tried. A node that TensorFlow cannot run
-    by itself is not checked. A number may still be wrong if all relations hold: then
-    it is their composition that is wrong.
+    by itself is not checked. If all relations hold and a number is wrong nevertheless,
+    their composition is at fault.
 
     Args:
       model, output, input, input_resolution, signature: as in
@@ -155,22 +165,19 @@ def bisect(
     checked: list[str] = []
     unchecked: dict[str, str] = {}
     for node in check.nodes():
-        try:
-            found = list(check.wrong_relations(node))
-        except _UncheckedError as reason:
-            unchecked[node.name] = str(reason)
-            continue
+        found, reason = check.wrong_relations(node)
         wrong = next((one for one in found if one.proved), None)
         if wrong is not None:
             break
         suspected += found
-        if not found:
+        if reason is not None:
+            unchecked[node.name] = reason
+        elif not found:
             checked.append(node.name)
     if wrong is None and not suspected and not checked:
-        reasons = [f" {node}: {reason}" for node, reason in unchecked.items()]
+        first = next((f" {node}: {why}" for node, why in unchecked.items()), "")
         raise GraphError(
-            f"no op between {question.input!r} and {name!r} can be checked."
-            + "".join(reasons[:1])
+            f"no op between {question.input!r} and {name!r} can be checked.{first}"
         )
     return Bisection(question.input, name, wrong, suspected, checked, unchecked)
 
@@ -205,7 +212,7 @@ def _reading(alternatives: Sequence[Box], probe: Probe, rank: int) -> Mask:
     """Which positions of an output read some that are disturbed."""
     found = np.zeros([1] * rank, dtype=bool)
     for box in alternatives:
-        sizes = {p: n for g in box.groups for p, n in _part_sizes(g).items()}
+        sizes = _part_sizes(box)
         fixed: dict[int, int] = {}
         for parts, position in zip(box.axes, probe, strict=False):
             if not isinstance(position, slice):
@@ -225,9 +232,17 @@ def _reading(alternatives: Sequence[Box], probe: Probe, rank: int) -> Mask:
     return found
 
 
-def _part_sizes(group: boxes.Group) -> dict[int, int]:
-    sizes = group.seen.shape[len(group.outputs) :]
-    return dict(zip(group.parts, sizes, strict=True))
+def _shape_of(box: Box) -> tuple[int, ...]:
+    sizes = _part_sizes(box)
+    return tuple(math.prod(sizes[part] for part in parts) for parts in box.axes)
+
+
+def _part_sizes(box: Box) -> dict[int, int]:
+    return {
+        part: size
+        for outputs, parts, seen in box.groups
+        for part, size in zip(parts, seen.shape[len(outputs) :], strict=True)
+    }
 
 
 class _Check:
@@ -264,22 +279,28 @@ class _Check:
             if reads and known and not is_written_out(node):
                 yield node
 
-    def wrong_relations(self, node: Node) -> Iterator[WrongRelation]:
+    def wrong_relations(self, node: Node) -> tuple[list[WrongRelation], str | None]:
         """The edges of a node whose relations do not hold.
 
-        Raises:
-          _UncheckedError: if that cannot be found out.
+        Returns:
+          These edges, and why one of the others cannot be checked.
         """
+        wrong: list[WrongRelation] = []
+        unchecked: str | None = None
         for tensor in self.wanted.get(node.index, [(node.index, 0)]):
             for number, below in self.scope.edges(node.index):
                 try:
                     found = self._wrong(node, tensor, number, below)
-                except ReceptiveFieldError as error:
-                    raise _UncheckedError(str(error)) from None
-                if found is not None:
-                    proved, text = found
-                    edge = node.name, node.op, number, self._name(below)
-                    yield WrongRelation(*edge, text, proved)
+                except UnsupportedOpsError:
+                    unchecked = f"there is no rule for {node.op}"
+                except (ReceptiveFieldError, _UncheckedError) as error:
+                    unchecked = str(error)
+                else:
+                    if found is not None:
+                        proved, text = found
+                        edge = node.name, node.op, number, self._name(below)
+                        wrong.append(WrongRelation(*edge, text, proved))
+        return wrong, unchecked
 
     def _wrong(
         self, node: Node, tensor: Tensor, number: int, below: Tensor
@@ -291,7 +312,7 @@ class _Check:
         if number and is_batch_norm(node.op):
             raise _UncheckedError("it counts as at inference, and reads its image only")
         rule = relations(self.scope, self.inference, tensor)[number]
-        definition, start = self._alone(node, tensor, number)
+        definition, start = self._alone(node, number)
         shape = self._sizes(below)
         places = self._places(tensor), self._places(below)
         content = definition.SerializeToString(deterministic=True)
@@ -300,9 +321,9 @@ class _Check:
             return None
         experiment = self._experiment(definition, start, tensor[1], shape)
         (output_shape,) = experiment.output_shapes
+        says: _Says | None
         if rule is None:
-            rows = _rows(output_shape)
-            says = _Says([[]], [], rows)
+            says = _Says([[]], [], _rows(output_shape))
         else:
             stated = self._sizes(tensor)
             if stated != output_shape:
@@ -310,7 +331,12 @@ class _Check:
                     f"  {self._name(tensor)} has the shape {list(stated)} by the rule, "
                     f"and {list(output_shape)} in the experiment."
                 )
-            says = self._says(tensor, number, stated)
+            says = self._says(tensor, number, rule)
+            if says is None:
+                return True, (
+                    f"  The rule is not one for the shapes {list(shape)} of the input "
+                    f"and {list(stated)} of the output."
+                )
         names = self._name(tensor), self._name(below)
         found = _compared(experiment, says, places, names)
         if found is None:
@@ -320,18 +346,27 @@ class _Check:
     def _name(self, tensor: Tensor) -> str:
         return self.scope.graph.name_of(tensor)
 
-    def _says(self, tensor: Tensor, number: int, shape: Sequence[int]) -> _Says:
-        """What the rule of a node says of an edge that it follows."""
+    def _says(self, tensor: Tensor, number: int, rule: Relation) -> _Says | None:
+        """What the rule of a node says of an edge.
+
+        None if it is no rule for tensors of these shapes.
+        """
+        scope, inference = self.scope, self.inference
+        shape = self._sizes(tensor)
+        below = self._sizes(scope.graph.inputs[tensor[0]][number])
+        if rule.axes and len(rule.axes) != len(below):
+            return None
         rows = _rows(shape)
         start = [boxes.start(shape, dict(enumerate(rows)))]
-        edges = self.scope.edges(tensor[0])
-        others = {(tensor, n) for n, _ in edges if n != number}
-        reads = needed_below(self.scope, self.inference, tensor, start, None, others)
-        ((_, below, told),) = reads
-        rule = relations(self.scope, self.inference, tensor)[number]
-        assert rule is not None
-        # Windows and sets are different parts of a rule; both must hold.
-        windows = boxes.through(start[0], all_seen(rule), self._sizes(below))
+        others = {(tensor, n) for n, _ in scope.edges(tensor[0]) if n != number}
+        try:
+            ((*_, told),) = needed_below(scope, inference, tensor, start, None, others)
+            # Windows and sets are different parts of a rule; both must hold.
+            windows = boxes.through(start[0], all_seen(rule), below)
+        except IndexError:  # It follows an axis that is not there.
+            return None
+        if any(_shape_of(box) != below for box in (*told, *windows)):
+            return None
         return _Says([told, windows], [box for box in told if box.exact], rows)
 
     def _places(self, tensor: Tensor) -> tuple[int, ...]:
@@ -372,13 +407,13 @@ class _Check:
                     raise _UncheckedError("it reads no numbers")
                 found = Experiment(run, dtype, shape, range(len(shape)), TRIALS)
                 if not found.is_repeatable():
-                    raise _UncheckedError("its values are random")
+                    raise _UncheckedError("its values differ from run to run")
                 return found
             except cannot_run(self.tf) as error:
                 failure = in_one_line(error)
         raise _UncheckedError(f"TensorFlow cannot run it: {failure}")
 
-    def _alone(self, node: Node, tensor: Tensor, fed: int) -> tuple[Any, str]:
+    def _alone(self, node: Node, fed: int) -> tuple[Any, str]:
         """A graph of one node, one of whose inputs is a placeholder, and its name."""
         tf = self.tf
         definition = tf.compat.v1.GraphDef()
@@ -424,6 +459,8 @@ class _Check:
             else:
                 dtype = value(one).type if one else argument.type
                 found += [dtype] * (value(count).i if count else 1)
+        if 0 in found:
+            raise _UncheckedError("the data types of its inputs are not stated")
         if len(found) != len(node.inputs):
             raise _UncheckedError(
                 f"it has {len(node.inputs)} inputs, and the op {len(found)}"
@@ -442,13 +479,11 @@ class _Check:
         if known and value is not None and not (real and value.size > 1 and scale):
             return value
         random = np.random.default_rng(number).uniform(0.5, 1.5, self._sizes(read))
-        if real:
-            return random * (scale or 1.0)
-        if self.scope.carries[read[0]] and dtype.is_bool:
-            return random < 1
-        if self.scope.carries[read[0]] and dtype.is_integer:
-            return np.ones_like(random)
-        raise _UncheckedError(f"the value of {self._name(read)!r} is not known")
+        whole = dtype.is_integer or dtype.is_bool
+        if not real and not (whole and self.scope.carries[read[0]]):
+            raise _UncheckedError(f"the value of {self._name(read)!r} is not known")
+        found = np.ones_like(random) if whole else random * (scale or 1.0)
+        return found.astype(dtype.as_numpy_dtype)
 
 
 # --- What is disturbed, and what is looked at ----------------------------------------

@@ -44,7 +44,7 @@ class UnsupportedOpsError(ReceptiveFieldError):
 
     def __init__(self, nodes: dict[str, list[str]]) -> None:
         self.nodes = nodes
-        listed = "; ".join(f"{op} ({_some(names)})" for op, names in nodes.items())
+        listed = "; ".join(f"{op} ({some_names(names)})" for op, names in nodes.items())
         super().__init__(
             f"no rule for {len(nodes)} op type(s) between input and output: {listed}. "
             "Add a rule with receptive_field.register_op(op_type, rule), state what "
@@ -53,7 +53,8 @@ class UnsupportedOpsError(ReceptiveFieldError):
         )
 
 
-def _some(names: list[str], limit: int = 3) -> str:
+def some_names(names: list[str], limit: int = 3) -> str:
+    """The first of some names, and how many more there are."""
     shown = ", ".join(names[:limit])
     rest = len(names) - limit
     return f"{shown} and {rest} more" if rest > 0 else shown

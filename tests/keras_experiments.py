@@ -24,7 +24,9 @@ def hold_output(model: Any) -> rf.ReceptiveField:
     source = load(traced.graph)
     (start,), (end,) = traced.inputs.values(), traced.outputs.values()
     question = Question.ask(source, start, [end], Options())
-    experiment = NetworkExperiment(source, question, list((question.outputs or {}).values()))
+    experiment = NetworkExperiment(
+        source, question, list((question.outputs or {}).values())
+    )
     (shape,) = experiment.output_shapes
     # The last axis of what is flattened, say, holds positions, too.
     held = [axis.output_axis for axis in question.answer().feature_axes]

@@ -21,7 +21,7 @@ PAGES = {
     for path in sorted(DOCS.rglob("*.md"))
 }
 MODULES = {
-    r"\bkeras\b|receptive-field measure": ("keras", "tensorflow"),
+    r"\bkeras\b|receptive-field (measure|bisect)": ("keras", "tensorflow"),
     r"\btensorflow\b": ("tensorflow",),
     r"rf\.plot|receptive-field plot": ("matplotlib",),
     r"to_dataframe": ("pandas",),
