@@ -36,7 +36,7 @@ from receptive_field.graph.sizes import (
 from receptive_field.question import Asked, Question
 from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
 
-LONGEST_PERIOD = 64
+LONGEST_PERIOD = 256
 """Networks that repeat only after more sizes are left with what one pass says."""
 
 MOST_VISITS = 16_000
@@ -48,8 +48,8 @@ NOTHING = (None, None, None)
 LARGEST_TRIED = 32
 """Up to so many more sizes than there are cases are tried one by one."""
 
-MOST_ROLLED = 1 << 10
-"""No larger sizes are looked at for rolls."""
+LARGEST_SMALL = 1 << 10
+"""Nor are larger ones, if something may be otherwise at small sizes."""
 
 
 class Case(NamedTuple):
@@ -112,7 +112,7 @@ def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
     of_axis = [a for a in field.axes if a.input_axis == axis and a.input_size is None]
     if not of_axis:
         return False
-    if question.inference.disagreements:
+    if question.inference.disagreements or last_unplaced(question, [field]):
         return True
     local = field.local or field
     maps = [a.map for f in (field, local) for a in f.axes if a.input_axis == axis]
@@ -150,7 +150,9 @@ def _cases(
         waiting[rest] = _fields(case, by_one)
         yield Case(waiting[rest], rest, None)
     least = last_unplaced(question, [f for fs in waiting.values() for f in fs.values()])
-    for size in range(1, count + LARGEST_TRIED):
+    can_all_be_seen = least * len(scope.order) <= MOST_VISITS
+    last = count + LARGEST_TRIED
+    for size in range(1, max(last, least + 1) if can_all_be_seen else last):
         if not waiting and size > least:
             break
         fields, rest = _fields(asked.with_sizes({axis: size}), by_one), size % count
@@ -196,26 +198,27 @@ def _agree(one: ReceptiveFields, two: ReceptiveFields, axis: int) -> bool:
 
 
 def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
-    """The last size at which all features may see the other end of a roll.
+    """The last size at which something may be otherwise than it is at all larger ones.
 
-    What is known of the others, then says nothing of these: whether paths are aligned,
-    is told by the sizes one by one.
+    Slices are shorter there, or all features may see the other end of a roll, so that
+    what is known of the others says nothing of these: the sizes are told one by one.
     """
-    maps = [axis.map for f in fields for axis in (f.local or f).axes]
-    reaches = [m.reach for m in maps if m.is_unbounded]
-    rolled = question.inference.exceeded
-    if not reaches or not rolled:
+    exceeded = question.inference.exceeded
+    if not exceeded:
         return 0
-    turned = sum(last_not_above(size, by, MOST_ROLLED) for size, by in rolled.items())
-    return int(min(turned + 2 * max(reaches), MOST_ROLLED))
+    maps = [axis.map for f in fields for axis in (f.local or f).axes]
+    reach = max((m.reach for m in maps if m.is_unbounded), default=0)
+    turned = sum(last_not_above(size, n, LARGEST_SMALL) for size, n in exceeded.items())
+    return int(min(turned + 2 * reach, LARGEST_SMALL))
 
 
 def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
-    """A field of which small sizes are not known: whether it is aligned at these."""
+    """A field of which it is not known how it is at small sizes."""
     axes = list(field.axes)
     place = _place(field, axis)
-    if axes[place].map.is_unbounded:
-        axes[place] = replace(axes[place], map=axes[place].map.with_alignment(None))
+    found = axes[place].map
+    unknown_there = AxisMap(found.strands if found.is_unbounded else ANYWHERE.strands)
+    axes[place] = replace(axes[place], map=unknown_there.with_alignment(None))
     local = field.local_paths and _left_open(field.local_paths, axis)
     return replace(field, axes=tuple(axes), local_paths=local)
 
@@ -259,14 +262,38 @@ def _on_axis(
     place: int,
     cases: Sequence[tuple[ReceptiveField, int | None]],
 ) -> ReceptiveField:
+    """The field with what all cases have in common, sizes of its output included."""
+    found = [field, *(f for f, _ in cases)]
     axes = list(field.axes)
-    axes[place] = replace(axes[place], map=_common(place, cases))
-    return replace(field, axes=tuple(axes))
+    size = _only({f.axes[place].output_size for f in found})
+    axes[place] = replace(axes[place], map=_common(place, cases), output_size=size)
+    counted = tuple(
+        axis._replace(size=_only({f.feature_axes[k].size for f in found}))
+        for k, axis in enumerate(field.feature_axes)
+    )
+    return replace(field, axes=tuple(axes), feature_axes=counted)
+
+
+def _only(sizes: set[int | None]) -> int | None:
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def _has_several(axis: SpatialAxis) -> bool:
     """Whether there may be more than one feature along an axis."""
     return bool(axis.output_axes) and axis.output_size != 1
+
+
+def _holds_all(axis_map: AxisMap, single: SpatialAxis) -> bool:
+    """Whether windows hold all that features see at a single size."""
+    if axis_map.is_floating or single.map.strands == axis_map.strands:
+        return True
+    count, last = single.output_size, (single.input_size or 1) - 1
+    for u in range(last + 1 if count is None else count):
+        seen, window = single.map.window(u), axis_map.window(u)
+        first, end = max(seen[0], 0) if seen else 0, min(seen[1], last) if seen else -1
+        if first <= end and not (window and window[0] <= first and end <= window[1]):
+            return False
+    return True
 
 
 def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> AxisMap:
@@ -297,7 +324,8 @@ def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> A
         if size is None or _has_several(f.axes[place])
     ]
     strides = {stride for stride, _ in several_positions}
-    if alike and len(set(several_positions)) == 1 and max(sizes) == sizes[0]:
+    alike &= len(set(several_positions)) == 1 and max(sizes) == sizes[0]
+    if alike and all(_holds_all(maps[0], axis) for axis in single):
         seen = reduce(operator.or_, (m.all_seen for m in maps), maps[0].all_seen)
         return AxisMap(maps[0].strands, aligned, None if seen is maps[0] else seen)
     size = max(sizes)

@@ -620,7 +620,7 @@ class _AxisAnalysis:
           for each residue that never does, what is found instead.
         """
         period = len(whole)
-        large = _large(smallest, period)
+        large = max(_large(smallest, period), self.unplaced + 1)
         failed: dict[int, _Outcome] = {}
         for size in range(large, large + period):
             # Small maps that do not fit may be broadcast; large ones tell.

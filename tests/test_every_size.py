@@ -202,6 +202,64 @@ def test_alignment_that_no_size_has_is_an_error_with_words():
         ask(network, require_aligned=True)
 
 
+# --- Slices of small maps ------------------------------------------------------------
+
+
+SLICES = {
+    "first": slice(4),
+    "last": slice(-5, None),
+    "back": slice(4, None, -2),
+    "from last": slice(None, -4, -1),
+    "many": slice(100),
+}
+
+
+@pytest.mark.parametrize("taken", SLICES.values(), ids=SLICES)
+@pytest.mark.parametrize("axis", [1, 2])
+def test_slices_take_less_of_small_maps(taken, axis):
+    """NumPy's slices tell what there is, and the flip puts the last position first."""
+    index = [slice(None)] * 4
+    index[axis] = taken
+
+    def network(x):
+        return tf.reverse(x[tuple(index)], [axis])
+
+    unknown = ask(network)
+    assert (unknown.size[2 - axis], unknown.aligned, unknown.exact) == (1, True, True)
+    assert unknown.padding[2 - axis] is None
+    assert unknown.feature_axes[2 - axis].size is None
+    found = rf.resolutions(graph_of(network), input="x", output="y").axes[2 - axis]
+    for n in (*range(1, 8), 99, 100, 101):
+        positions = np.arange(n)[taken][::-1]
+        field = ask(network, [n, n])
+        features = np.zeros([len(positions), 2], int)
+        features[:, 2 - axis] = range(len(positions))
+        seen = field.compute_input_region(features)[:, 2 - axis]
+        assert seen[:, 0].tolist() == seen[:, 1].tolist() == positions.tolist()
+        if taken.start is None and taken.step is None:
+            assert found.at(n) == (True, -positions[0])
+
+
+def test_slices_that_stay_where_they_are():
+    """What is sliced off at the end moves nothing, however small the map is."""
+    field = ask(lambda x: conv(x[:, 1:4, 1:4]))
+    assert list(field) == [3, 3, 1, 1, 0, 0]
+    assert field.aligned
+    assert field.exact
+
+
+def test_slices_that_stop_behind_the_end():
+    """TensorFlow takes what there is."""
+    field = ask(lambda x: x[:, : tf.shape(x)[1] + 2] + x)
+    assert list(field) == [1, 1, 1, 1, 0, 0]
+
+
+def test_one_position_of_small_maps():
+    """Position 1, and of one position that one."""
+    field = ask(lambda x: x[:, 1::-2])
+    assert (field.size[1], field.aligned, field.padding[1]) == (1, True, None)
+
+
 # --- Mirrored padding ----------------------------------------------------------------
 
 

@@ -318,8 +318,26 @@ def last_not_above(size: Size, number: int, limit: int) -> int:
     >>> last_not_above(ceiling_division(unknown("n"), 2), 3, 100)
     6
     """
+    low, _, rest = _unrounded(size)
+    if len(rest) == 1 and all(len(m) == 1 and f > 0 for m, f in rest.items()):
+        (slope,) = rest.values()
+        limit = min(limit, math.ceil((number - low) / slope))
     values = range(limit, 0, -1)
     return next((n for n in values if _at(size, n) <= number), 0)
+
+
+def smaller(one: Size, two: Size) -> Size | None:
+    """Which of two sizes is the smaller one, where what is unknown is large; None if
+    that is not known.
+
+    >>> str(smaller(unknown("n"), unknown("n") * 2 - 3))
+    'n'
+    """
+    low, high, rest = _unrounded(one - two)
+    grows = {factor > 0 for factor in rest.values()}
+    if grows:
+        return None if len(grows) > 1 else two if grows.pop() else one
+    return one if high <= 0 else two if low >= 0 else None
 
 
 def in_words(size: Size) -> str:

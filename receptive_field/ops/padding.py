@@ -25,7 +25,7 @@ from receptive_field.graph.axes import (
     moved,
     whole,
 )
-from receptive_field.graph.sizes import Size, ceiling_division
+from receptive_field.graph.sizes import Size, Symbolic, ceiling_division, smaller
 from receptive_field.ops.registry import (
     Call,
     Op,
@@ -276,8 +276,9 @@ def _strided_piece(
     if step == 0:
         call.fail("has a stride of zero")
     first_open, last_open = (0, size) if step > 0 else (size - 1, -1)
-    start = first_open if begin[1] else _clamped(_wrapped(begin[0], size), size, step)
-    stop = last_open if end[1] else _clamped(_wrapped(end[0], size), size, step)
+    first, last = (_wrapped(position, size) for position, _ in (begin, end))
+    start = first_open if begin[1] else _clamped(call, first, size, step, True)
+    stop = last_open if end[1] else _clamped(call, last, size, step, False)
     if start is None or stop is None:
         return Piece(start, step, None)
     count = (
@@ -295,11 +296,27 @@ def _wrapped(position: Size | None, size: Size) -> Size | None:
     return position
 
 
-def _clamped(position: Size | None, size: Size, step: int) -> Size | None:
-    if not isinstance(position, int) or not isinstance(size, int):
-        return position
+def _clamped(
+    call: Call, position: Size | None, size: Size, step: int, is_start: bool
+) -> Size | None:
+    """Where a slice really starts or stops, as no axis goes on behind its ends.
+
+    Of an axis of unknown size that is told as at large ones. Of a small one a slice may
+    take less; where it would begin behind its own end, nothing is left.
+    """
+    if position is None:
+        return None
     low, high = (0, size) if step > 0 else (-1, size - 1)
-    return min(max(position, low), high)
+    above = smaller(low, position)
+    clamped = smaller(high, position if above == low else low)
+    if above is None or clamped is None:
+        return None
+    is_low = (step > 0) == is_start
+    room = position - low if is_low else high - position
+    room = room if clamped == position else -room
+    if isinstance(room, Symbolic):
+        call.exceeds(room, -1)
+    return clamped
 
 
 def _sliced_value(call: Call, pieces: list[Piece] | None) -> Sequence[Value]:
