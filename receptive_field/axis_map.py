@@ -92,13 +92,19 @@ class Periodic(NamedTuple):
     def window(self, position: int) -> MaybeWindow:
         """The window of one position."""
         turns, phase = divmod(position, len(self.windows))
-        return _shifted(self.windows[phase], turns * self.advance)
+        window = self.windows[phase]
+        return _shifted(window, turns * self.advance) if turns else window
 
     def span(self, first: Bound, last: Bound) -> MaybeWindow:
         """The hull of the windows of all positions ``first .. last``."""
         period = len(self.windows)
-        if _is_finite(first, last) and last - first < 2 * period:
-            return _hull(self.window(u) for u in range(int(first), int(last) + 1))
+        if isinstance(first, int) and isinstance(last, int):
+            window = self.windows[0]
+            if period == 1 and window is not None and first <= last:
+                moved = first * self.advance, last * self.advance
+                return _moved(window[0], min(moved)), _moved(window[1], max(moved))
+            if last - first < 2 * period:
+                return _hull(map(self.window, range(first, last + 1)))
         # Further in than a period from both ends, no window can reach further out.
         ends: list[MaybeWindow] = []
         for end, direction in ((first, 1), (last, -1)):

@@ -384,7 +384,7 @@ def test_resizes_are_exact_where_all_of_the_image_lies_below(network, exact):
 # --- Random networks ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", random_search.seeds("unknown sizes", 40))
+@pytest.mark.parametrize("seed", random_search.seeds("unknown sizes", 30))
 def test_what_is_said_holds_at_every_size(seed):
     answers = unknown_sizes.said(rf, unknown_sizes.network(seed))
     assert list(unknown_sizes.wrong(answers)) == [], json.dumps(answers["unknown"])
