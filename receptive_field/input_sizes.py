@@ -208,8 +208,9 @@ class Resolutions:
       output: the name of the tensor whose features are described.
       axes: one answer for each spatial axis of the input.
       layers: convolutions and poolings whose kernel has more than one position.
-      largest_useful_size: for each axis the largest local receptive field. In a larger
-        image, a feature sees no more, but by paths over a whole axis.
+      largest_useful_size: for each axis the largest local receptive field (a bound,
+        where a resize has another scale at every size). In a larger image, a feature
+        sees no more, but by paths over a whole axis.
     """
 
     input: str
@@ -414,7 +415,10 @@ def resolutions(
         replace(axis, output_size=analysis.output_size(found.local(tensor), axis))
         for axis, analysis in zip(axes, analyses, strict=True)
     ]
-    useful = [_reach(found.local(tensor), told, axis) for axis in spatial]
+    useful = [
+        max(_reach(found.local(tensor), told, analysis.axis), analysis.largest)
+        for analysis in analyses
+    ]
     layers = _layers(told, found)
     return Resolutions(question.input, name, tuple(axes), layers, tuple(useful))
 
@@ -429,6 +433,8 @@ class _Seen(NamedTuple):
     stride: int | Fraction | None
     is_vague: bool
     """Whether any path is but a bound, or its offset unknown."""
+    size: Bound
+    """The local receptive field, or a bound of it."""
 
 
 _Outcome = _Seen | Obstacle
@@ -451,6 +457,8 @@ class _AxisAnalysis:
         ((_, self.output),) = (question.outputs or {}).items()
         self.unplaced = last_unplaced(question, [field])
         """The last size that has to be looked at by itself."""
+        self.largest: Bound = 0
+        """The largest local receptive field of all residues."""
         self._asked: dict[Size, Question] = {}
         self.growing: list[tuple[int, list[int]]] = []
         """The nodes whose outputs have axes of unknown size, and these axes."""
@@ -470,6 +478,7 @@ class _AxisAnalysis:
             whole = self._by_residue(longer) if longer > len(whole) else whole
         smallest, vanishing = self._smallest()
         whole = self._as_it_fits(whole, smallest)
+        self.largest = max((o.size for o in whole if isinstance(o, _Seen)), default=0)
         exceptions, failed = self._held(whole, smallest)
         blocking: dict[Obstacle, None] = {}
         placements: list[Outcome] = []
@@ -521,7 +530,8 @@ class _AxisAnalysis:
         of_all, axis_map = whole.axes[place].map, local.axes[place].map
         placement = Placement(axis_map.aligned, local.padding.tolist()[place])
         is_vague = of_all.is_floating or not of_all.exact
-        return _Seen(placement, local.stride.tolist()[place], is_vague)
+        stride, size = local.stride.tolist()[place], local.size.tolist()[place]
+        return _Seen(placement, stride, is_vague, size)
 
     def _obstacle(self, question: Question) -> Obstacle | None:
         """The first node that cannot be run, or whose output has no position left."""

@@ -349,8 +349,9 @@ def test_resize_to_the_size_of_the_input_blocks_where_it_is_no_multiple():
         assert isinstance(odd, Obstacle)
         assert odd.can_run
         assert odd.node == "up"
-    # Two neighbours of the smaller map, three positions for each: five in all.
-    assert found.largest_useful_size == (5, 5)
+    # Two neighbours of the smaller map, three positions for each: five in all. At odd
+    # sizes the scale is another one at each, and three neighbours are the bound: seven.
+    assert found.largest_useful_size == (7, 7)
 
 
 def test_sizes_at_which_two_maps_do_not_fit_cannot_be_run():
