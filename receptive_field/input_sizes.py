@@ -530,8 +530,9 @@ class _AxisAnalysis:
         of_all, axis_map = whole.axes[place].map, local.axes[place].map
         placement = Placement(axis_map.aligned, local.padding.tolist()[place])
         is_vague = of_all.is_floating or not of_all.exact
-        stride, size = local.stride.tolist()[place], local.size.tolist()[place]
-        return _Seen(placement, stride, is_vague, size)
+        stride = local.stride.tolist()[place]
+        reach: Bound = local.size.tolist()[place]
+        return _Seen(placement, stride, is_vague, reach)
 
     def _obstacle(self, question: Question) -> Obstacle | None:
         """The first node that cannot be run, or whose output has no position left."""
