@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from google.protobuf import text_format
 
 import receptive_field as rf
-from receptive_field.question import Options, Question
+from receptive_field.questions.question import Options, Question
 from receptive_field.sources import load
 from receptive_field.sources.files import read_graph_def
 from receptive_field.sources.messages import GraphDef

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 import receptive_field as rf
-from receptive_field.question import Options, Question
+from receptive_field.questions.question import Options, Question
 from receptive_field.sources import keras_models, load
 
 RUNS = 5

@@ -11,25 +11,18 @@ if TYPE_CHECKING:
         compute_receptive_fields,
         unsupported_ops,
     )
-    from receptive_field.costs import Cost, Costs, compute_costs
-    from receptive_field.effective import (
-        EffectiveReceptiveField,
-        measure_effective_receptive_field,
-    )
     from receptive_field.errors import OutsideMapWarning, ReceptiveFieldError
-    from receptive_field.explanation import Explanation
-    from receptive_field.input_sizes import Resolutions, resolutions
     from receptive_field.many import Row, compute_many
-    from receptive_field.measurement import (
-        MeasuredReceptiveField,
-        measure_receptive_field,
-    )
     from receptive_field.ops.custom import SlidingWindow, register_op
     from receptive_field.original import (
         compute_receptive_field_from_graph_def,
         get_compute_order,
         get_layer_params,
     )
+    from receptive_field.questions.costs import compute_costs
+    from receptive_field.questions.effective import measure_effective_receptive_field
+    from receptive_field.questions.measure import measure_receptive_field
+    from receptive_field.questions.resolutions import resolutions
     from receptive_field.report.accuracy import plot_accuracy
     from receptive_field.report.explorer import explore
     from receptive_field.report.plots import (
@@ -38,8 +31,14 @@ if TYPE_CHECKING:
         plot_regions,
         plot_support,
     )
-    from receptive_field.result import FeatureAxis, ReceptiveField, ReceptiveFields
-    from receptive_field.support import Support
+    from receptive_field.results.axes import FeatureAxis
+    from receptive_field.results.costs import Cost, Costs
+    from receptive_field.results.effective import EffectiveReceptiveField
+    from receptive_field.results.explanation import Explanation
+    from receptive_field.results.field import ReceptiveField, ReceptiveFields
+    from receptive_field.results.measured import MeasuredReceptiveField
+    from receptive_field.results.resolutions import Resolutions
+    from receptive_field.results.support import Support
 
 __version__ = "0.1.0"
 
@@ -84,22 +83,26 @@ _ROOMS = {
     "api": (
         "EXAMPLE_GRAPH compute_receptive_field compute_receptive_fields unsupported_ops"
     ),
-    "costs": "Cost Costs compute_costs",
-    "effective": "EffectiveReceptiveField measure_effective_receptive_field",
     "errors": "OutsideMapWarning ReceptiveFieldError",
-    "explanation": "Explanation",
     "many": "Row compute_many",
-    "measurement": "MeasuredReceptiveField measure_receptive_field",
     "ops.custom": "SlidingWindow register_op",
     "original": (
         "compute_receptive_field_from_graph_def get_compute_order get_layer_params"
     ),
-    "input_sizes": "Resolutions resolutions",
+    "questions.costs": "compute_costs",
+    "questions.effective": "measure_effective_receptive_field",
+    "questions.measure": "measure_receptive_field",
+    "questions.resolutions": "resolutions",
     "report.explorer": "explore",
     "report.accuracy": "plot_accuracy",
     "report.plots": "plot_effective plot_growth plot_regions plot_support",
-    "result": "FeatureAxis ReceptiveField ReceptiveFields",
-    "support": "Support",
+    "results.costs": "Cost Costs",
+    "results.effective": "EffectiveReceptiveField",
+    "results.explanation": "Explanation",
+    "results.field": "FeatureAxis ReceptiveField ReceptiveFields",
+    "results.measured": "MeasuredReceptiveField",
+    "results.resolutions": "Resolutions",
+    "results.support": "Support",
 }
 """Where the public names are. What is not asked for, is not imported."""
 

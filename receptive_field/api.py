@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.every_size import all_at_every_size, at_every_size
-from receptive_field.layout import Resolution
+from receptive_field.network.layout import Resolution
 from receptive_field.ops import rule_of
 from receptive_field.ops.custom import Rule
-from receptive_field.question import Options, Question, StopPropagation, ask
-from receptive_field.result import ReceptiveField, ReceptiveFields
+from receptive_field.questions.every_size import all_at_every_size, at_every_size
+from receptive_field.questions.later import LATER
+from receptive_field.questions.question import Options, Question, StopPropagation, ask
+from receptive_field.results.field import ReceptiveField, ReceptiveFields
 from receptive_field.sources import load
 
 EXAMPLE_GRAPH = os.path.join(
@@ -77,7 +78,7 @@ def compute_receptive_field(
     """
     options = Options(input_resolution, stop_propagation, batch_norm, overrides)
     exclude = _excludes(global_context)
-    question, field = ask(load(model, signature), output, input, options)
+    question, field = ask(load(model, signature), output, input, options, LATER)
     field = at_every_size(question, field)
     if require_aligned:
         question.require_aligned(field)
@@ -128,7 +129,7 @@ def compute_receptive_fields(
     """
     options = Options(input_resolution, stop_propagation, batch_norm, overrides)
     exclude = _excludes(global_context)
-    question = Question.ask(load(model, signature), input, outputs, options)
+    question = Question.ask(load(model, signature), input, outputs, options, LATER)
     fields = question.answers(strict=outputs is not None)
     fields = all_at_every_size(question, fields)
     if require_aligned:
@@ -165,7 +166,7 @@ def unsupported_ops(
     """
     options = Options(stop_propagation=stop_propagation, overrides=overrides)
     outputs = None if output is None else [output]
-    question = Question.ask(load(model, signature), input, outputs, options)
+    question = Question.ask(load(model, signature), input, outputs, options, LATER)
     scope = question.scope
     found: dict[str, list[str]] = {}
     for node in (scope.graph.nodes[index] for index in scope.order):

@@ -34,8 +34,8 @@ from typing import Any, NamedTuple
 
 from receptive_field.api import GlobalContext, compute_receptive_field
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.layout import Resolution
-from receptive_field.question import StopPropagation
+from receptive_field.network.layout import Resolution
+from receptive_field.questions.question import StopPropagation
 from receptive_field.whole_files import replace_file
 
 Path = str | os.PathLike[str]

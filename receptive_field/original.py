@@ -11,18 +11,19 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from receptive_field.algebra.sizes import Size, unknown
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.graph.axes import SAME, follow, source
 from receptive_field.graph.graph import Graph, topological_order
-from receptive_field.graph.sizes import Size, unknown
-from receptive_field.inference import Inference
-from receptive_field.layout import Resolution
+from receptive_field.graph.model import Model
+from receptive_field.network.inference import Inference
+from receptive_field.network.layout import Resolution
 from receptive_field.ops import OPS, Call, Window
 from receptive_field.ops.registry import Shape, no_dependency
-from receptive_field.question import Options, Question
-from receptive_field.result import ReceptiveField
+from receptive_field.questions.later import LATER
+from receptive_field.questions.question import Options, Question
+from receptive_field.relations.relation import SAME, follow, source
+from receptive_field.results.field import ReceptiveField
 from receptive_field.sources import load
-from receptive_field.sources.model import Model
 
 
 def compute_receptive_field_from_graph_def(
@@ -63,7 +64,7 @@ def compute_receptive_field_from_graph_def(
     """
     resolution: Resolution = "unknown" if input_resolution is None else input_resolution
     options = Options(resolution, stop_propagation)
-    question = Question.ask(load(graph_def), input_node, [output_node], options)
+    question = Question.ask(load(graph_def), input_node, [output_node], options, LATER)
     field = question.answer()
     if any(axis.map.is_floating for axis in field.axes):
         return dataclasses.replace(field, hide_padding=True)

@@ -22,7 +22,7 @@ class Break(NamedTuple):
 BREAKS = (
     Break(
         "an endless window keeps its endless side when a map below is flipped",
-        "receptive_field/axis_map.py",
+        "receptive_field/algebra/axis_map.py",
         "far = -INFINITY if (direction > 0) == (self.advance > 0) else INFINITY",
         "far = -INFINITY if direction > 0 else INFINITY",
         ("test_axis_map.py", "test_rules_of_rarer_ops.py", "test_exact.py"),
@@ -30,7 +30,7 @@ BREAKS = (
     ),
     Break(
         "paths that differ on several axes are forgotten once they have met",
-        "receptive_field/graph/axes.py",
+        "receptive_field/relations/relation.py",
         "several = within is None or within.several",
         "several = one.several or two.several",
         ("test_relations.py", "test_rules.py", "test_exact.py"),
@@ -38,7 +38,7 @@ BREAKS = (
     ),
     Break(
         "windows wider than 64 positions lose their last position in the sets",
-        "receptive_field/graph/boxes.py",
+        "receptive_field/relations/boxes.py",
         ("matrix = (apart >= 0) & (indices <= lasts[:, None]) & (apart % step == 0)"),
         ("matrix = (apart >= 0) & (indices < lasts[:, None]) & (apart % step == 0)"),
         ("test_exact.py", "test_rules_of_rarer_ops.py"),
@@ -46,7 +46,7 @@ BREAKS = (
     ),
     Break(
         "a depthwise convolution is taken to mix its channels",
-        "receptive_field/positions.py",
+        "receptive_field/passes/positions.py",
         "pairs = ((node.inputs[number], -2), ((index, 0), -1))",
         "pairs = ((node.inputs[number], -2),)",
         ("test_exact.py", "test_rules.py"),
@@ -57,7 +57,7 @@ BREAKS = (
             "pairs of near gradients are cut off too early above a transposed "
             "convolution"
         ),
-        "receptive_field/gradients.py",
+        "receptive_field/passes/gradients.py",
         "return int(reach / abs(rate)) if rate else 0",
         "return int(reach * abs(rate)) if rate else 0",
         ("test_effective.py",),
@@ -65,7 +65,7 @@ BREAKS = (
     ),
     Break(
         ("the kernel is left out when the positions that a stride skips are counted"),
-        "receptive_field/explanation.py",
+        "receptive_field/questions/explain.py",
         "spare = (self.size + total - w.extent) % w.stride",
         "spare = (self.size + total) % w.stride",
         ("test_explanation.py",),
@@ -76,7 +76,7 @@ BREAKS = (
             "the period of sizes is the largest stride, not the common multiple of "
             "strides"
         ),
-        "receptive_field/input_sizes.py",
+        "receptive_field/questions/resolutions.py",
         "period = math.lcm(period, *(r.numerator for r in rates if r))",
         "period = max(period, *(r.numerator for r in rates if r), 1)",
         ("test_resolutions.py",),
@@ -87,7 +87,7 @@ BREAKS = (
             "the parameters of a shared layer are counted at the reader that is "
             "computed first"
         ),
-        "receptive_field/costs.py",
+        "receptive_field/questions/costs.py",
         ("for index in sorted(order):  # The first reader, as the graph lists them."),
         "for index in order:  # The first reader, as the graph lists them.",
         ("test_costs.py",),
@@ -124,21 +124,21 @@ BREAKS = (
     ),
     Break(
         "the dilation of a transposed convolution is not looked at",
-        "receptive_field/axis_map.py",
+        "receptive_field/algebra/axis_map.py",
         ("shifted = (u + padding - dilation * i for i in reversed(range(kernel)))"),
         "shifted = (u + padding - i for i in reversed(range(kernel)))",
         ("test_axis_map.py", "test_rules.py"),
     ),
     Break(
         "a stride below a window opens no gaps in it",
-        "receptive_field/axis_map.py",
+        "receptive_field/algebra/axis_map.py",
         "gap = max(inner_gap, gap * abs(stride) - (high - low))",
         "gap = max(inner_gap, gap)",
         ("test_axis_map.py", "test_rules.py"),
     ),
     Break(
         "paths are compared at the first position of their period only",
-        "receptive_field/axis_map.py",
+        "receptive_field/algebra/axis_map.py",
         "positions = range(math.lcm(len(first.windows), len(second.windows)))",
         "positions = range(1)",
         ("test_axis_map.py", "test_rules.py"),
@@ -166,21 +166,21 @@ BREAKS = (
     ),
     Break(
         "joined parts that go on evenly in one place are taken to do so in all",
-        "receptive_field/axis_map.py",
+        "receptive_field/algebra/axis_map.py",
         "if all(a == b for a, b in zip(moved, windows[period:], strict=True)):",
         "if any(a == b for a, b in zip(moved, windows[period:], strict=True)):",
         ("test_joins.py", "test_rules.py"),
     ),
     Break(
         "a loop is visited once more and not until it settles",
-        "receptive_field/analysis.py",
+        "receptive_field/network/network.py",
         ("while self._round(states, indices, visit):\n                    pass"),
         "self._round(states, indices, visit)",
         ("test_functions.py", "test_models.py"),
     ),
     Break(
         "what is added to an unknown size does not count for its remainder",
-        "receptive_field/graph/sizes.py",
+        "receptive_field/algebra/sizes.py",
         "return frozenset(terms.items()), int(known) % modulus",
         "return frozenset(terms.items()), 0",
         ("test_relations.py", "test_alignment_of_passes.py", "test_resolutions.py"),

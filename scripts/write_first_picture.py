@@ -13,7 +13,7 @@ from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
-from receptive_field.axis_map import IDENTITY, AxisMap, convolution
+from receptive_field.algebra.axis_map import IDENTITY, AxisMap, convolution
 
 PATH = Path(__file__).parent.parent / "docs" / "first_page.svg"
 

@@ -15,8 +15,8 @@ from needed import needed
 
 import receptive_field as rf
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.measurement import without_rounded_zeros
-from receptive_field.question import Options, Question
+from receptive_field.questions.measure import without_rounded_zeros
+from receptive_field.questions.question import Options, Question
 from receptive_field.sources import load
 
 tf = needed("tensorflow")

@@ -10,8 +10,8 @@ import numpy as np
 from dependency import Trace, hold, hold_lines, windows_of
 
 import receptive_field as rf
-from receptive_field.measurement import TRIALS, NetworkExperiment, Trial
-from receptive_field.question import Options, Question
+from receptive_field.questions.measure import TRIALS, NetworkExperiment, Trial
+from receptive_field.questions.question import Options, Question
 from receptive_field.sources import keras_models, load
 
 

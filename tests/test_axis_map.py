@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_search import examples
 
-from receptive_field import axis_map
-from receptive_field.axis_map import (
+from receptive_field.algebra import axis_map
+from receptive_field.algebra.axis_map import (
     GLOBAL,
     IDENTITY,
     INFINITY,

@@ -7,12 +7,12 @@ from graphs import conv, graph_def, node, placeholder
 from needed import needed
 
 import receptive_field as rf
-from receptive_field.axis_map import IDENTITY, convolution, sampling
-from receptive_field.bisection import bisect
+from receptive_field.algebra.axis_map import IDENTITY, convolution, sampling
 from receptive_field.cli import main
-from receptive_field.graph.axes import local
 from receptive_field.ops import OPS, windows
 from receptive_field.ops.elementwise import UNARY
+from receptive_field.questions.bisection import bisect
+from receptive_field.relations.relation import local
 
 tf = needed("tensorflow")
 keras = needed("keras")

@@ -11,7 +11,7 @@ from graphs import constant, conv, graph_def, node, placeholder, pool
 from needed import needed, needs
 
 import receptive_field as rf
-from receptive_field import result
+from receptive_field.results import field as result
 
 SIZED = placeholder(sizes=(1, 20, 30, 1))
 MODEL = graph_def(SIZED, conv("conv", "input", (3, 5), 2, "SAME"), pool("pool", "conv"))

@@ -10,9 +10,9 @@ from pages import blocks, run_page
 from run_scripts import DOCS, OURS, ROOT
 
 import receptive_field as rf
-from receptive_field import axis_map
-from receptive_field.graph import axes
+from receptive_field.algebra import axis_map
 from receptive_field.ops import elementwise, registry
+from receptive_field.relations import relation as axes
 
 pytestmark = pytest.mark.slow
 

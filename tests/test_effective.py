@@ -12,8 +12,8 @@ from needed import needed
 from random_search import seeds
 
 import receptive_field as rf
-from receptive_field import effective
-from receptive_field.question import Options, Question
+from receptive_field.questions import effective
+from receptive_field.questions.question import Options, Question
 from receptive_field.sources import load
 
 keras = needed("keras")

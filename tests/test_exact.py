@@ -18,8 +18,8 @@ from random_search import examples, seeds
 from raw_ops import chain, merged, op, weights, words
 
 import receptive_field as rf
-from receptive_field.axis_map import convolution, one_sided, periodic, table
-from receptive_field.graph import boxes
+from receptive_field.algebra.axis_map import convolution, one_sided, periodic, table
+from receptive_field.relations import boxes
 
 tf = needed("tensorflow")
 keras = needed("keras")

@@ -20,9 +20,9 @@ from random_networks import possible
 from random_search import seeds
 
 import receptive_field as rf
-from receptive_field import axis_map as am
-from receptive_field.graph import boxes
-from receptive_field.question import Options
+from receptive_field.algebra import axis_map as am
+from receptive_field.questions.question import Options
+from receptive_field.relations import boxes
 from receptive_field.report import explorer
 from receptive_field.report.explorer import encoded_map, page_data
 from receptive_field.sources import load

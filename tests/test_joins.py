@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from random_search import examples
 
 import receptive_field as rf
-from receptive_field.graph import joins
+from receptive_field.relations import joins
 
 SIZES = 6, 5
 

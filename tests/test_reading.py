@@ -15,7 +15,7 @@ from random_search import examples
 
 import receptive_field as rf
 from receptive_field.errors import GraphError
-from receptive_field.inference import Inference
+from receptive_field.network.inference import Inference
 from receptive_field.sources import files, load, wire
 from receptive_field.sources.messages import (
     AttrValue,

@@ -9,9 +9,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from random_search import examples
 
-from receptive_field.axis_map import IDENTITY, convolution, shift
-from receptive_field.graph import sizes
-from receptive_field.graph.axes import (
+from receptive_field.algebra import sizes
+from receptive_field.algebra.axis_map import IDENTITY, convolution, shift
+from receptive_field.ops.reshaping import reshape_relation
+from receptive_field.relations.relation import (
     ALL,
     FULL,
     SAME,
@@ -25,7 +26,6 @@ from receptive_field.graph.axes import (
     through,
     united,
 )
-from receptive_field.ops.reshaping import reshape_relation
 
 
 def factorings(number, length):

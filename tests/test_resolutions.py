@@ -19,8 +19,9 @@ from random_search import seeds
 
 from receptive_field import EXAMPLE_GRAPH, compute_receptive_field, zoo
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.input_sizes import Obstacle, OutputSize, Placement, resolutions
-from receptive_field.question import Options, Question
+from receptive_field.questions.question import Options, Question
+from receptive_field.questions.resolutions import resolutions
+from receptive_field.results.resolutions import Obstacle, OutputSize, Placement
 from receptive_field.sources import load
 from receptive_field.sources.messages import GraphDef
 

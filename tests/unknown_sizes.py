@@ -16,7 +16,7 @@ from typing import Any
 
 from needed import needed
 
-from receptive_field.input_sizes import Obstacle
+from receptive_field.results.resolutions import Obstacle
 
 tf = needed("tensorflow")
 v1 = tf.compat.v1

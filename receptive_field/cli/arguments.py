@@ -297,7 +297,7 @@ def _integers(text: str) -> list[int]:
 
 
 def _columns(text: str) -> list[str]:
-    from receptive_field.report.tables import HEADER
+    from receptive_field.results.tables import HEADER
 
     known = {name.lower(): name for name in HEADER}
     asked = [part.strip().lower() for part in text.split(",")]

@@ -13,9 +13,9 @@ from receptive_field.cli.terminal import show, show_json, with_options
 from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError, nearest
 
 if TYPE_CHECKING:
-    from receptive_field.costs import Costs
-    from receptive_field.result import ReceptiveField, ReceptiveFields
-    from receptive_field.sources.model import Model
+    from receptive_field.graph.model import Model
+    from receptive_field.results.costs import Costs
+    from receptive_field.results.field import ReceptiveField, ReceptiveFields
 
 
 def compute(options: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def compute(options: argparse.Namespace) -> int:
 
 def layers(options: argparse.Namespace) -> int:
     """See ``receptive-field layers --help``."""
-    from receptive_field.report.tables import HEADER, formatted, layer_rows
+    from receptive_field.results.tables import HEADER, formatted, layer_rows
 
     model = _load(options)
     fields = _fields(model, options)
@@ -58,8 +58,8 @@ def _costs(
     model: Model, options: argparse.Namespace, fields: Iterable[ReceptiveField]
 ) -> Costs | None:
     """What layers cost, if it is asked for or can be told."""
-    from receptive_field.costs import compute_costs
-    from receptive_field.report.tables import COSTS
+    from receptive_field.questions.costs import compute_costs
+    from receptive_field.results.tables import COSTS
 
     asked = options.costs or not set(COSTS).isdisjoint(options.columns or ())
     sizes = [axis.input_size for field in fields for axis in field.axes]
@@ -83,7 +83,7 @@ def nodes(options: argparse.Namespace) -> int:
     graph = model.graph
     ops = {node.name: node.op for node in graph}
     if options.inputs or options.outputs:
-        from receptive_field.question import candidates
+        from receptive_field.questions.candidates import candidates
 
         inputs, outputs = candidates(model)
         ends = (inputs if options.inputs else {}) | (outputs if options.outputs else {})
@@ -103,7 +103,7 @@ def nodes(options: argparse.Namespace) -> int:
 
 def resolutions(options: argparse.Namespace) -> int:
     """See ``receptive-field resolutions --help``."""
-    from receptive_field.input_sizes import resolutions
+    from receptive_field.questions.resolutions import resolutions
 
     model = _load(options)
     found = resolutions(
@@ -121,7 +121,7 @@ def resolutions(options: argparse.Namespace) -> int:
 
 def measure(options: argparse.Namespace) -> int:
     """See ``receptive-field measure --help``."""
-    from receptive_field.measurement import measure_receptive_field
+    from receptive_field.questions.measure import measure_receptive_field
 
     model = _load(options)
     found = measure_receptive_field(
@@ -148,7 +148,7 @@ def measure(options: argparse.Namespace) -> int:
 
 def bisect(options: argparse.Namespace) -> int:
     """See ``receptive-field bisect --help``."""
-    from receptive_field.bisection import bisect
+    from receptive_field.questions.bisection import bisect
 
     model = _load(options)
     found = bisect(

@@ -1,1 +1,1 @@
-"""Graphs: nodes and tensors, sizes, axes and their factors, order."""
+"""Graphs: nodes, tensors and their order."""

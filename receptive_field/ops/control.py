@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from receptive_field.graph.axes import SAME
+from receptive_field.algebra.sizes import Symbolic
 from receptive_field.graph.graph import Tensor
-from receptive_field.graph.sizes import Symbolic
 from receptive_field.ops.registry import (
     Call,
     Op,
@@ -22,6 +21,7 @@ from receptive_field.ops.registry import (
     weigh,
 )
 from receptive_field.ops.sources import named_shape, own_weights
+from receptive_field.relations.relation import SAME
 
 
 def _same_value(call: Call) -> Sequence[Value]:

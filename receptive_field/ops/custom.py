@@ -7,10 +7,9 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from receptive_field.axis_map import IDENTITY, AxisMap, convolution
+from receptive_field.algebra.axis_map import IDENTITY, AxisMap, convolution
+from receptive_field.algebra.sizes import Size
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.graph.axes import SAME, Relation, local
-from receptive_field.graph.sizes import Size
 from receptive_field.ops.registry import (
     OPS,
     Call,
@@ -23,6 +22,7 @@ from receptive_field.ops.registry import (
     unknown_shape,
 )
 from receptive_field.ops.windows import output_size, same_padding, unknown_padding
+from receptive_field.relations.relation import SAME, Relation, local
 
 
 class SlidingWindow(NamedTuple):

@@ -10,17 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from receptive_field.algebra.axis_map import GLOBAL, IDENTITY, constant
+from receptive_field.algebra.sizes import Size, Symbolic, rounded_down
 from receptive_field.arrays import np
-from receptive_field.axis_map import GLOBAL, IDENTITY, constant
-from receptive_field.graph.axes import (
-    ALL,
-    SAME,
-    Axis,
-    Relation,
-    follow,
-    local,
-)
-from receptive_field.graph.sizes import Size, Symbolic, rounded_down
 from receptive_field.ops.flops import (
     count,
     elements,
@@ -42,6 +34,14 @@ from receptive_field.ops.registry import (
     same,
     treat_zeros,
     weigh,
+)
+from receptive_field.relations.relation import (
+    ALL,
+    SAME,
+    Axis,
+    Relation,
+    follow,
+    local,
 )
 
 

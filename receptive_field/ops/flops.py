@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from receptive_field.graph.sizes import Size, product
+from receptive_field.algebra.sizes import Size, product
 from receptive_field.ops.registry import OPS, Call, Flops
 
 Count = Callable[[Call], Flops]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from receptive_field.axis_map import ANYWHERE, GLOBAL, AxisMap
-from receptive_field.graph.axes import FULL_BOUND, Relation, follow, whole
+from receptive_field.algebra.axis_map import ANYWHERE, GLOBAL, AxisMap
 from receptive_field.ops.registry import (
     Call,
     Op,
@@ -15,6 +14,7 @@ from receptive_field.ops.registry import (
     register,
     unknown_shape,
 )
+from receptive_field.relations.relation import FULL_BOUND, Relation, follow, whole
 
 
 def _along(

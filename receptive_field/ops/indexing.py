@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from receptive_field.arrays import np
-from receptive_field.axis_map import (
+from receptive_field.algebra.axis_map import (
     ANYWHERE,
     IDENTITY,
     AxisMap,
@@ -18,21 +17,8 @@ from receptive_field.axis_map import (
     shift,
     table,
 )
-from receptive_field.graph.axes import (
-    FULL,
-    SAME,
-    Axis,
-    Factor,
-    Relation,
-    Slot,
-    Thread,
-    fixed,
-    follow,
-    local,
-    moved,
-    whole,
-)
-from receptive_field.graph.sizes import Size, Symbolic, divides, product
+from receptive_field.algebra.sizes import Size, Symbolic, divides, product
+from receptive_field.arrays import np
 from receptive_field.ops.elementwise import broadcast_relation
 from receptive_field.ops.masks import Flags, chosen
 from receptive_field.ops.registry import (
@@ -48,6 +34,20 @@ from receptive_field.ops.registry import (
     treat_zeros,
     unknown_shape,
     weigh,
+)
+from receptive_field.relations.relation import (
+    FULL,
+    SAME,
+    Axis,
+    Factor,
+    Relation,
+    Slot,
+    Thread,
+    fixed,
+    follow,
+    local,
+    moved,
+    whole,
 )
 
 LARGEST_TABLE = 1 << 16

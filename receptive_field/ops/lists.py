@@ -9,16 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from receptive_field.graph.axes import (
-    FULL_BOUND,
-    SAME,
-    Axis,
-    Relation,
-    fixed,
-    follow,
-    part,
-)
-from receptive_field.graph.sizes import Size
+from receptive_field.algebra.sizes import Size
 from receptive_field.ops.registry import (
     Call,
     Op,
@@ -27,6 +18,15 @@ from receptive_field.ops.registry import (
     no_dependency,
     register,
     scalar,
+)
+from receptive_field.relations.relation import (
+    FULL_BOUND,
+    SAME,
+    Axis,
+    Relation,
+    fixed,
+    follow,
+    part,
 )
 
 

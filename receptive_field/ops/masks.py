@@ -12,9 +12,15 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from receptive_field.algebra.axis_map import IDENTITY, AxisMap, selection
 from receptive_field.arrays import np
-from receptive_field.axis_map import IDENTITY, AxisMap, selection
-from receptive_field.graph.axes import (
+from receptive_field.ops.elementwise import (
+    broadcast_relations,
+    broadcast_shapes,
+    computed,
+)
+from receptive_field.ops.registry import Call, Op, Relations, Taps, Value, register
+from receptive_field.relations.relation import (
     SAME,
     Piece,
     Relation,
@@ -25,12 +31,6 @@ from receptive_field.graph.axes import (
     ranked,
     through,
 )
-from receptive_field.ops.elementwise import (
-    broadcast_relations,
-    broadcast_shapes,
-    computed,
-)
-from receptive_field.ops.registry import Call, Op, Relations, Taps, Value, register
 
 Flags: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from receptive_field.arrays import np
-from receptive_field.axis_map import (
+from receptive_field.algebra.axis_map import (
     ANYWHERE,
     IDENTITY,
     AxisMap,
@@ -15,17 +14,8 @@ from receptive_field.axis_map import (
     shift,
     table,
 )
-from receptive_field.graph.axes import (
-    FULL_BOUND,
-    Axis,
-    Relation,
-    fixed,
-    follow,
-    local,
-    moved,
-    whole,
-)
-from receptive_field.graph.sizes import Size, Symbolic, ceiling_division, smaller
+from receptive_field.algebra.sizes import Size, Symbolic, ceiling_division, smaller
+from receptive_field.arrays import np
 from receptive_field.ops.registry import (
     Call,
     Op,
@@ -38,6 +28,16 @@ from receptive_field.ops.registry import (
     register,
     treat_zeros,
     weigh,
+)
+from receptive_field.relations.relation import (
+    FULL_BOUND,
+    Axis,
+    Relation,
+    fixed,
+    follow,
+    local,
+    moved,
+    whole,
 )
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from receptive_field.arrays import np
-from receptive_field.axis_map import (
+from receptive_field.algebra.axis_map import (
     GLOBAL,
     GLOBAL_BOUND,
     IDENTITY,
@@ -13,8 +12,8 @@ from receptive_field.axis_map import (
     constant,
     one_sided,
 )
-from receptive_field.graph.axes import FULL, Axis, Relation, follow, local, whole
-from receptive_field.graph.sizes import Size, product
+from receptive_field.algebra.sizes import Size, product
+from receptive_field.arrays import np
 from receptive_field.ops.elementwise import broadcast, broadcast_axes
 from receptive_field.ops.flops import (
     count,
@@ -37,6 +36,14 @@ from receptive_field.ops.registry import (
     register,
     treat_zeros,
     weigh,
+)
+from receptive_field.relations.relation import (
+    FULL,
+    Axis,
+    Relation,
+    follow,
+    local,
+    whole,
 )
 
 

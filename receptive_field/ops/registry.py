@@ -12,11 +12,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
 
-from receptive_field.arrays import np
-from receptive_field.errors import GraphError, ReceptiveFieldError
-from receptive_field.graph.axes import ALL, ALL_BOUND, SAME, Relation
-from receptive_field.graph.graph import Graph, Node, Tensor
-from receptive_field.graph.sizes import (
+from receptive_field.algebra.sizes import (
     Size,
     Symbolic,
     bounds,
@@ -24,6 +20,10 @@ from receptive_field.graph.sizes import (
     in_words,
     unknown,
 )
+from receptive_field.arrays import np
+from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.graph.graph import Graph, Node, Tensor
+from receptive_field.relations.relation import ALL, ALL_BOUND, SAME, Relation
 
 Shape = tuple[Size, ...] | None
 """The sizes of a tensor; None if not even its rank is known."""

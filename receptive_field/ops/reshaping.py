@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from receptive_field.arrays import np
-from receptive_field.axis_map import (
+from receptive_field.algebra.axis_map import (
     ANYWHERE,
     IDENTITY,
     AxisMap,
@@ -17,7 +16,23 @@ from receptive_field.axis_map import (
     remainder,
     shift,
 )
-from receptive_field.graph.axes import (
+from receptive_field.algebra.sizes import Size, divides, product
+from receptive_field.arrays import np
+from receptive_field.graph.graph import Node
+from receptive_field.ops.registry import (
+    Call,
+    Op,
+    Relations,
+    Shape,
+    Taps,
+    Value,
+    Zeros,
+    register,
+    rule_of,
+    treat_zeros,
+    weigh,
+)
+from receptive_field.relations.relation import (
     FULL,
     LARGEST_PERIOD,
     Axis,
@@ -33,21 +48,6 @@ from receptive_field.graph.axes import (
     moved,
     part,
     whole,
-)
-from receptive_field.graph.graph import Node
-from receptive_field.graph.sizes import Size, divides, product
-from receptive_field.ops.registry import (
-    Call,
-    Op,
-    Relations,
-    Shape,
-    Taps,
-    Value,
-    Zeros,
-    register,
-    rule_of,
-    treat_zeros,
-    weigh,
 )
 
 # --- Reshape -----------------------------------------------------------------------

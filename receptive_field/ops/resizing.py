@@ -15,8 +15,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from receptive_field.arrays import np
-from receptive_field.axis_map import (
+from receptive_field.algebra.axis_map import (
     ANYWHERE,
     IDENTITY,
     INFINITY,
@@ -27,8 +26,8 @@ from receptive_field.axis_map import (
     periodic,
     table,
 )
-from receptive_field.graph.axes import LARGEST_PERIOD, Relation, follow, whole
-from receptive_field.graph.sizes import Size, bounds, divide, limit_of_ratio
+from receptive_field.algebra.sizes import Size, bounds, divide, limit_of_ratio
+from receptive_field.arrays import np
 from receptive_field.ops.flops import multiply_adds, output_elements
 from receptive_field.ops.registry import (
     Call,
@@ -45,6 +44,7 @@ from receptive_field.ops.registry import (
 from receptive_field.ops.registry import (
     Taps as TapKind,
 )
+from receptive_field.relations.relation import LARGEST_PERIOD, Relation, follow, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+from receptive_field.algebra.sizes import Size, Symbolic, product
 from receptive_field.arrays import np
-from receptive_field.graph.sizes import Size, Symbolic, product
 from receptive_field.ops.registry import (
     Call,
     Op,

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from math import floor
 from typing import NamedTuple
 
-from receptive_field.axis_map import (
+from receptive_field.algebra.axis_map import (
     ANYWHERE,
     IDENTITY,
     INFINITY,
@@ -22,15 +22,7 @@ from receptive_field.axis_map import (
     table,
     transposed_convolution,
 )
-from receptive_field.graph.axes import (
-    ALL,
-    LARGEST_PERIOD,
-    Relation,
-    follow,
-    local,
-    whole,
-)
-from receptive_field.graph.sizes import (
+from receptive_field.algebra.sizes import (
     Size,
     ceiling_division,
     divide,
@@ -56,6 +48,14 @@ from receptive_field.ops.registry import (
     register,
     treat_zeros,
     weigh,
+)
+from receptive_field.relations.relation import (
+    ALL,
+    LARGEST_PERIOD,
+    Relation,
+    follow,
+    local,
+    whole,
 )
 
 

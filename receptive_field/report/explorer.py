@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from receptive_field.analysis import forward
-from receptive_field.axis_map import (
+from receptive_field.algebra.axis_map import (
     IDENTITY,
     INFINITY,
     Anywhere,
@@ -31,20 +30,24 @@ from receptive_field.axis_map import (
     Periodic,
     table,
 )
-from receptive_field.costs import Costs, compute_costs
 from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveFieldError
-from receptive_field.graph.boxes import Mask
 from receptive_field.graph.graph import Tensor
-from receptive_field.layout import Resolution
+from receptive_field.graph.model import Model
+from receptive_field.network.layout import Resolution
 from receptive_field.ops import rule_of
 from receptive_field.ops.custom import Rule
 from receptive_field.ops.registry import Taps
-from receptive_field.question import Options, Question, StopPropagation
-from receptive_field.report.tables import layer_rows
-from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
+from receptive_field.passes.regions import forward
+from receptive_field.questions.costs import compute_costs
+from receptive_field.questions.later import LATER
+from receptive_field.questions.question import Options, Question, StopPropagation
+from receptive_field.questions.steps import Follows, Step, Steps
+from receptive_field.relations.boxes import Mask
+from receptive_field.results.axes import SpatialAxis
+from receptive_field.results.costs import Costs
+from receptive_field.results.field import ReceptiveField, ReceptiveFields
+from receptive_field.results.tables import layer_rows
 from receptive_field.sources import load
-from receptive_field.sources.model import Model
-from receptive_field.steps import Follows, Step, Steps
 from receptive_field.whole_files import check_writable, write_whole
 
 SCRIPTS = (
@@ -192,13 +195,13 @@ def _sized(
 
 def _asked(model: Model, output: Any, input: Any, options: Options) -> Question:
     if output is not None:
-        return Question.ask(model, input, [output], options)
+        return Question.ask(model, input, [output], options, LATER)
     if model.layers:
-        return Question.ask(model, input, None, options)
+        return Question.ask(model, input, None, options, LATER)
     try:
-        return Question.ask(model, input, [None], options)
+        return Question.ask(model, input, [None], options, LATER)
     except NodeNotFoundError:  # Several ends: all that depends on the input.
-        return Question.ask(model, input, None, options)
+        return Question.ask(model, input, None, options, LATER)
 
 
 def _input_sizes(question: Question) -> list[Any]:

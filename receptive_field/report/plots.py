@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from receptive_field.effective import EffectiveReceptiveField
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.report.figure import (
     BLUE,
@@ -27,7 +26,8 @@ from receptive_field.report.figure import (
     axes,
     imported,
 )
-from receptive_field.result import (
+from receptive_field.results.effective import EffectiveReceptiveField
+from receptive_field.results.field import (
     LARGEST_INT64,
     LEAST_INT64,
     ReceptiveField,

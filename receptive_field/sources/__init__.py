@@ -9,8 +9,8 @@ from typing import Any
 from receptive_field.errors import GraphError
 from receptive_field.graph.functions import flattened
 from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.model import Model
 from receptive_field.sources.files import FileContent, WholeGraph, read_file
-from receptive_field.sources.model import Model
 from receptive_field.sources.tensorflow_objects import (
     arguments_of,
     concrete_function_of,

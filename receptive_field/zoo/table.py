@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from receptive_field.costs import node_costs, totals
 from receptive_field.errors import NodeNotFoundError
-from receptive_field.question import Options, Question
-from receptive_field.result import ReceptiveField
+from receptive_field.questions.costs import node_costs
+from receptive_field.questions.later import LATER
+from receptive_field.questions.question import Options, Question
+from receptive_field.results.costs import totals
+from receptive_field.results.field import ReceptiveField
 from receptive_field.sources import load
 from receptive_field.zoo.builder import BuiltNetwork, build_network
 from receptive_field.zoo.layers import Network
@@ -108,7 +110,7 @@ def _rows(
 ) -> list[EndPoint]:
     model = load(definition)
     nodes = [built.end_points[name] for name in names]
-    question = Question.ask(model, built.input, nodes, Options())
+    question = Question.ask(model, built.input, nodes, Options(), LATER)
     fields = question.answers(strict=True)
     flops: list[int | None] = [None] * len(nodes)
     if input_resolution is not None:

@@ -1,0 +1,1 @@
+"""What lies between the input and the outputs of a question."""

@@ -1,0 +1,235 @@
+"""Shapes and constant values of tensors, by the rule tables, on demand.
+
+Nothing is computed that no rule asks for, and nothing twice. The work is done with
+a stack of its own, so that no depth of graph touches the recursion limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from receptive_field.algebra.sizes import Size, Symbolic
+from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.ops import Call, Op, rule_at
+from receptive_field.ops.registry import (
+    Shape,
+    Value,
+    exact,
+    first_shape,
+    unknown_shape,
+)
+from receptive_field.ops.sources import named_shape
+
+T = TypeVar("T")
+
+RESOURCE = 20
+"""The DataType of handles, of variables for example."""
+
+
+class Inference:
+    """What is known of the tensors of a graph.
+
+    Args:
+      graph: the graph.
+      shapes: shapes that are given, such as that of the input.
+      ignore_recorded: for which nodes (by index) shapes recorded in the graph are
+        not to be used, since they were made for another input.
+      trains_batch_norm: see `Call.trains_batch_norm`.
+      is_strict: see `Call.meet`.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        shapes: Mapping[Tensor, Shape] | None = None,
+        ignore_recorded: Sequence[int] | bytearray = (),
+        trains_batch_norm: bool = False,
+        is_strict: bool = False,
+    ) -> None:
+        self.graph = graph
+        self.trains_batch_norm = trains_batch_norm
+        self.is_strict = is_strict
+        self.worked_out: dict[int, Any] = {}
+        self.disagreements: set[str] = set()
+        self.exceeded: dict[Symbolic, int] = {}
+        self._given = dict(shapes or {})
+        self._ignored = ignore_recorded
+        self._untold = self
+        self._decided: bytearray | None = None
+        self._shapes: dict[int, Sequence[Shape]] = {}
+        self._values: dict[int, Sequence[Value]] = {}
+        self._integers: dict[Tensor, list[Size] | None] = {}
+
+    def told(
+        self,
+        shapes: Mapping[Tensor, Shape],
+        ignore_recorded: bytearray,
+        decided: bytearray,
+        is_strict: bool | None = None,
+    ) -> Inference:
+        """What is known of the same graph if these shapes are given instead.
+
+        They matter to no node but those that are ``decided`` by them; what is known of
+        the others is worked out once, however often shapes are given.
+        """
+        strict = self.is_strict if is_strict is None else is_strict
+        batch_norm = self.trains_batch_norm
+        made = Inference(self.graph, shapes, ignore_recorded, batch_norm, strict)
+        made._untold, made._decided = self._untold, decided
+        return made
+
+    def shape(self, tensor: Tensor) -> Shape:
+        """The shape of a tensor; None if its rank is unknown."""
+        if tensor in self._given:
+            return self._given[tensor]
+        index, number = tensor
+        shapes = self._shapes.get(index)
+        if shapes is None:
+            shapes = self._shapes_of(index)
+        return shapes[number] if number < len(shapes) else None
+
+    def output_count(self, index: int) -> int | None:
+        """How many outputs a node has; None if its op has no rule."""
+        if rule_at(self.graph, index) is None:
+            return None
+        self.shape((index, 0))
+        return len(self._shapes[index]) if index in self._shapes else None
+
+    def value(self, tensor: Tensor) -> Value:
+        """The constant value of a tensor, or None if it has none."""
+        index, number = tensor
+        values = self._values.get(index)
+        if values is None:
+            values = self._values_of(index)
+        return values[number] if number < len(values) else None
+
+    def integers(self, tensor: Tensor) -> list[Size] | None:
+        """The constant value of a tensor as a flat list, or None if it has none."""
+        if tensor not in self._integers:
+            index = tensor[0]
+            if self._is_undecided(index):
+                return self._untold.integers(tensor)
+            op = rule_at(self.graph, index)
+            numbers: Sequence[Any] | None
+            if op is not None and op.numbers is not None:
+                numbers = op.numbers(Call(self.graph.nodes[index], self))
+            else:
+                value = self.value(tensor)
+                numbers = None if value is None else value.ravel().tolist()
+            self._integers[tensor] = (
+                None if numbers is None else [exact(n) for n in numbers]
+            )
+        return self._integers[tensor]
+
+    def _is_undecided(self, index: int) -> bool:
+        """Whether what is known of a node is the same whatever shapes are given."""
+        return self._decided is not None and not self._decided[index]
+
+    def _shapes_of(self, index: int) -> Sequence[Shape]:
+        if index not in self._shapes:
+            if self._is_undecided(index):
+                self._shapes[index] = self._untold._shapes_of(index)
+            else:
+                compute, inputs_of = self._compute_shapes, self._shape_inputs
+                self._fill(self._shapes, index, compute, inputs_of)
+        return self._shapes[index]
+
+    def _values_of(self, index: int) -> Sequence[Value]:
+        if index not in self._values:
+            if self._is_undecided(index):
+                self._values[index] = self._untold._values_of(index)
+            else:
+                compute, inputs_of = self._compute_values, self._value_inputs
+                self._fill(self._values, index, compute, inputs_of)
+        return self._values[index]
+
+    def _fill(
+        self,
+        known: dict[int, Sequence[T]],
+        index: int,
+        compute: Callable[[int, Op | None], Sequence[T]],
+        inputs_of: Callable[[int, Op | None], Sequence[int]],
+    ) -> None:
+        """Computes for a node after all that it builds upon."""
+        stack = [index]
+        opened: dict[int, Op | None] = {}
+        while stack:
+            current = stack[-1]
+            if current not in known and current not in opened:
+                op = rule_at(self.graph, current)
+                waiting = inputs_of(current, op)
+                opened[current] = op
+                for below in waiting:
+                    if below in opened:  # A cycle: nothing is known of it there.
+                        known[below] = ()
+                    else:
+                        stack.append(below)
+                if waiting:
+                    continue
+            if current not in known:
+                known[current] = compute(current, opened[current])
+            stack.pop()
+
+    def _shape_inputs(self, index: int, op: Op | None) -> list[int]:
+        """The nodes whose shapes have to be known before."""
+        inputs: Sequence[Tensor] = self.graph.inputs[index]
+        if not inputs or op is None or op.shapes is unknown_shape:
+            return []
+        if op.shapes is first_shape or op.shapes_by_first:
+            inputs = inputs[:1]
+        elif op.reads is not None:
+            inputs = op.reads(Call(self.graph.nodes[index], self))
+        known, given = self._shapes, self._given
+        return [
+            t[0]
+            for t in inputs
+            if t[0] not in known and t not in given and not self._is_undecided(t[0])
+        ]
+
+    def _compute_shapes(self, index: int, op: Op | None) -> Sequence[Shape]:
+        shapes: Sequence[Shape]
+        if op is None:
+            shapes = [None]
+        elif op.shapes is first_shape and self.graph.inputs[index]:
+            shapes = [self.shape(self.graph.inputs[index][0])]
+        else:
+            shapes = op.shapes(Call(self.graph.nodes[index], self))
+        if None in shapes:
+            shapes = self._with_recorded(index, op, shapes)
+        return shapes
+
+    def _with_recorded(
+        self, index: int, op: Op | None, shapes: Sequence[Shape]
+    ) -> Sequence[Shape]:
+        """What is missing, from the shapes that TensorFlow recorded in the node."""
+        if self._ignored and self._ignored[index]:
+            return shapes
+        call = Call(self.graph.nodes[index], self)
+        if call.attribute("dtype") == RESOURCE:
+            return shapes  # That of the handle, not of the variable behind it.
+        recorded = call.recorded_shapes()
+        found = [named_shape(call, sizes, k) for k, sizes in enumerate(recorded)]
+        if op is not None and op.may_be_handle:
+            found = [shape or None for shape in found]
+        return [
+            found[k] if shape is None and k < len(found) else shape
+            for k, shape in enumerate([*shapes, *[None] * (len(found) - len(shapes))])
+        ]
+
+    def _value_inputs(self, index: int, op: Op | None) -> list[int]:
+        """The nodes whose values have to be known before."""
+        if op is None or op.values is None or op.values_need_shapes:
+            return []
+        known = self._values
+        inputs: Sequence[Tensor] = self.graph.inputs[index]
+        if op.reads is not None:
+            inputs = op.reads(Call(self.graph.nodes[index], self))
+        return [
+            t[0] for t in inputs if t[0] not in known and not self._is_undecided(t[0])
+        ]
+
+    def _compute_values(self, index: int, op: Op | None) -> Sequence[Value]:
+        if op is None or op.values is None:
+            return ()
+        return op.values(Call(self.graph.nodes[index], self))

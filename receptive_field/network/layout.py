@@ -1,0 +1,301 @@
+"""Which axes of the input are spatial, of what sizes, and where outputs hold them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from receptive_field.algebra.axis_map import ANYWHERE, IDENTITY, NONE, AxisMap
+from receptive_field.algebra.sizes import Size, product, unknown
+from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.graph.graph import Tensor
+from receptive_field.network.inference import Inference
+from receptive_field.network.network import Scope
+from receptive_field.ops import Call, rule_of
+from receptive_field.ops.registry import Shape
+from receptive_field.relations.relation import (
+    FULL_BOUND,
+    SAME,
+    Axis,
+    Factor,
+    Relation,
+    Slot,
+    fixed,
+    followed_axes,
+    merge,
+    source,
+    standing_axes,
+    through,
+)
+from receptive_field.results.axes import FeatureAxis
+
+Resolution = Sequence[int | None] | Literal["unknown"] | None
+
+Places = dict[int, int]
+"""For axes of a tensor, the axis of the input whose positions they hold."""
+
+
+def spatial_layout(
+    scope: Scope, inference: Inference, beyond: Callable[[], Scope]
+) -> tuple[int, tuple[int, ...]]:
+    """The rank of the input and its spatial axes, ascending.
+
+    Told by the first op that has a layout; without one, all axes but the first (the
+    batch) and the last (the channels). What comes between the batch and the axes that
+    it names, such as the time of a video, is spatial too. Of two axes, the last is, and
+    of one, that one.
+
+    Args:
+      scope: what is asked about.
+      inference: shapes.
+      beyond: all that depends on the input, which tells where the scope does not: what
+        a padding is for shows in what reads it.
+
+    Raises:
+      GraphError: if there is no axis, or their number is not known.
+    """
+    shape = inference.shape(scope.input)
+    if shape is None:
+        inference = _with_rank(scope, inference)
+        shape = inference.shape(scope.input) or ()
+    rank = len(shape)
+    if not rank:
+        raise GraphError(
+            f"the input {scope.graph.name_of(scope.input)!r} is a single number: it "
+            "has no positions. Is this the input that you mean?"
+        )
+    told = _told_by_layout(scope, inference, rank)
+    told = told or _told_by_layout(beyond(), inference, rank)
+    default = tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
+    return rank, told or default
+
+
+def _told_by_layout(
+    scope: Scope, inference: Inference, rank: int
+) -> tuple[int, ...] | None:
+    """The spatial axes of an input of this rank, by the first op that has a layout."""
+    places: dict[Tensor, Places] = {scope.input: {a: a for a in range(rank)}}
+    for index in scope.order:
+        node = scope.graph.nodes[index]
+        op = rule_of(node)
+        edges = [(n, t) for n, t in scope.edges(index) if t in places]
+        if op is None or not edges:
+            continue
+        number, tensor = edges[0]
+        call = Call(node, inference)
+        try:
+            layout = None if op.layout is None else op.layout(call)
+            if layout is not None and layout[0] == number:
+                axes = layout[1]
+                named = sorted(places[tensor][a] for a in axes if a in places[tensor])
+                if named and (len(named) == len(axes) or rank == len(named) + 2):
+                    outer = range(1, rank - 1 - len(named))
+                    if set(named) != set(range(len(outer) + 1, rank - 1)):
+                        outer = range(0)
+                    return (*outer, *named)
+            relation = call.relations(op, 0)[number]
+        except ReceptiveFieldError:
+            continue  # The pass itself will say so, if it gets there.
+        if relation is not None:
+            places[(index, 0)] = _moved(places[tensor], relation)
+    return None
+
+
+def _with_rank(scope: Scope, inference: Inference) -> Inference:
+    """What is known of the graph if the input has the rank that it must have.
+
+    It is the one with which what the first op with a layout reads has the rank that
+    this op needs, whatever axes are added and removed in between.
+
+    Raises:
+      GraphError: if no op tells.
+    """
+    name = scope.graph.name_of(scope.input)
+    for index in scope.order:
+        op = rule_of(scope.graph.nodes[index])
+        if op is None or op.layout is None:
+            continue
+        call = Call(scope.graph.nodes[index], inference)
+        number, needed = op.layout(call)[0], len(op.shapes(call)[0] or ())
+        read = dict(scope.edges(index)).get(number)
+        for rank in sorted(range(1, needed + 3), key=lambda r: abs(r - needed)):
+            shape = tuple(unknown(f"{name}[{axis}]") for axis in range(rank))
+            told = scope.told(inference, shape)
+            try:
+                if read is not None and len(told.shape(read) or ()) == needed:
+                    return told
+            except ReceptiveFieldError:
+                continue  # An axis that is not there is squeezed, say.
+    raise GraphError(
+        f"the rank of the input {name!r} is not known, and no op says what it must be."
+    )
+
+
+def _moved(places: Places, relation: Relation) -> Places:
+    """Where the input's axes are after an op."""
+    moved = {}
+    for below, axis in places.items():
+        if relation is SAME:
+            moved[below] = axis
+        elif below < len(relation.axes):
+            above, _ = source(relation.axes[below])
+            if above is not None:
+                moved[above] = axis
+    return moved
+
+
+def input_shape(
+    scope: Scope,
+    inference: Inference,
+    rank: int,
+    spatial: tuple[int, ...],
+    resolution: Resolution,
+) -> tuple[Size, ...] | None:
+    """The shape that the input is taken to have; None for what the graph says."""
+    shape = inference.shape(scope.input)
+    if resolution is None and shape is not None:
+        return None
+    name = scope.graph.name_of(scope.input)
+    sizes = list(shape or (unknown(f"{name}[{axis}]") for axis in range(rank)))
+    given = _sizes(resolution, len(spatial))
+    for axis, size in zip(spatial, given, strict=True):
+        sizes[axis] = unknown(f"{name}[{axis}] of any size") if size is None else size
+    return tuple(sizes)
+
+
+def _sizes(resolution: Resolution, count: int) -> list[int | None]:
+    if resolution is None or isinstance(resolution, str):
+        if resolution not in (None, "unknown"):
+            raise ReceptiveFieldError(
+                f"input_resolution is {resolution!r}; give a list of sizes such as "
+                "[224, 224], 'unknown', or None for what the graph says."
+            )
+        return [None] * count
+    try:
+        sizes = [None if s is None else operator.index(s) for s in resolution]
+    except TypeError:
+        raise ReceptiveFieldError(
+            "input_resolution must be a list of integers such as [224, 224]; it is "
+            f"{resolution!r}."
+        ) from None
+    if len(sizes) != count or any(size is not None and size < 1 for size in sizes):
+        raise ReceptiveFieldError(
+            f"input_resolution must hold {count} sizes of at least 1, height before "
+            f"width; it is {list(resolution)}."
+        )
+    return sizes
+
+
+# --- Features ------------------------------------------------------------------------
+
+
+class FeatureLayout(NamedTuple):
+    """Where the features of an output lie in it."""
+
+    features: tuple[FeatureAxis, ...]
+    """See `ReceptiveField`."""
+    followed: Mapping[int, tuple[int, ...]]
+    """For each spatial axis of the input, the axes of the output that place features on
+    it, ascending."""
+    channels: frozenset[int]
+    """The axes of the output that hold channels, if only among other things."""
+    shape: Shape
+    """That of the output."""
+
+    @property
+    def axes(self) -> frozenset[int]:
+        """The axes of the output that hold positions."""
+        return frozenset[int]().union(*self.followed.values())
+
+    def places(self, axis: int) -> int | None:
+        """How many places there are on the axes that an axis of the input follows."""
+        followed = self.followed[axis]
+        if self.shape is None or not followed:
+            return None
+        return _number(product(self.shape[place] for place in followed))
+
+    def map(self, axis: int, relation: Axis) -> AxisMap:
+        """From these places to an axis of the input.
+
+        Args:
+          axis: the axis.
+          relation: how it follows the output.
+        """
+        followed = self.followed[axis]
+        if len(followed) < 2 and standing_axes(relation) <= set(followed):
+            return source(relation)[1]
+        if self.shape is None:
+            return ANYWHERE
+        above = list(map(_all_of, self.shape))
+        inner: Size = 1
+        for place in reversed(followed):
+            size = None if place == followed[0] else self.shape[place]
+            above[place] = merge(Factor(None, Slot(0, inner, size), IDENTITY))
+            inner = inner * self.shape[place]
+        found = through(Relation(tuple(above)), Relation((relation,)))
+        return NONE if found is None else source(found.axes[0])[1]
+
+
+def _all_of(size: Size) -> Axis:
+    """All positions of an axis, which together are one feature."""
+    return fixed(0, size - 1) if isinstance(size, int) and size > 0 else FULL_BOUND
+
+
+def _number(size: Size) -> int | None:
+    return size if isinstance(size, int) else None
+
+
+def feature_layout(
+    relation: Relation,
+    local: Relation | None,
+    spatial: Sequence[int],
+    shape: Shape,
+) -> FeatureLayout:
+    """Where features lie: told by what follows what.
+
+    An axis of the output that no spatial axis of the input follows holds no positions:
+    a feature is all of it. So it is where positions are put into the channels, block by
+    block, as long as other axes tell where a block is.
+
+    Args:
+      relation: how the output depends on the input, axis by axis.
+      local: the same without paths that see all of an axis, if there are any.
+      spatial: the spatial axes of the input, ascending.
+      shape: that of the output.
+    """
+    others = set(range(len(relation.axes))) - {0, *spatial}
+    channels = relation.channels.union(
+        *(standing_axes(relation.axes[axis]) for axis in others)
+    )
+    placed = {axis: followed_axes(relation.axes[axis]) for axis in spatial}
+    for axis, places in placed.items():
+        if not places and local is not None:
+            places |= followed_axes(local.axes[axis])
+    batch = () if 0 in spatial else (0,)
+    taken = set(channels).union(batch, *placed.values())
+    for axis, places in placed.items():
+        if not places:
+            # Where all is seen, there are places nevertheless, if some axis stands for
+            # it, or is the one along which parts are joined that see it.
+            standing = standing_axes(relation.axes[axis])
+            joined = {above for above, below in relation.parts if below == axis}
+            places |= (standing - taken) or (joined - taken)
+    for mixed in channels:
+        users = [places for places in placed.values() if mixed in places]
+        if all(places - channels for places in users):
+            for places in users:
+                places.discard(mixed)
+    coordinates: Sequence[int | None]
+    used = [place for places in placed.values() for place in places]
+    if len(set(used)) == len(used) and max(map(len, placed.values())) < 2:
+        coordinates = [min(p, default=None) for p in reversed(placed.values())]
+    else:
+        coordinates = sorted(set(used), reverse=True)
+    features = []
+    for place in coordinates:
+        known = shape is not None and place is not None and place < len(shape)
+        size = _number(shape[place]) if known else None  # type: ignore[index]
+        features.append(FeatureAxis(place, 1 if place is None else size))
+    followed = {axis: tuple(sorted(places)) for axis, places in placed.items()}
+    return FeatureLayout(tuple(features), followed, channels, shape)

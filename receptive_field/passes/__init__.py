@@ -1,0 +1,1 @@
+"""Walks over a network: regions, sets of positions, gradients, zeros."""

@@ -1,0 +1,1003 @@
+"""The pass of squared gradients: from a feature down to the input, op by op.
+
+See `effective` for what is computed. An `Edge` is what one op hands to one of its
+inputs, read off its rule (a relation, and what the positions of a window count); the
+`Descent` visits all tensors from the output down. No op is named here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from receptive_field.algebra.axis_map import IDENTITY, AxisMap, Floating, Periodic
+from receptive_field.algebra.sizes import Size
+from receptive_field.graph.graph import Tensor
+from receptive_field.network.inference import Inference
+from receptive_field.network.network import Scope, relations
+from receptive_field.ops import Call, rule_of
+from receptive_field.ops.registry import Taps
+from receptive_field.passes.pairs import Array, Pairs, TooManyPairsError, farthest
+from receptive_field.passes.zeros import ZeroPass
+from receptive_field.relations.relation import (
+    ALL,
+    ALL_BOUND,
+    SAME,
+    Axis,
+    Factor,
+    Relation,
+    Slot,
+    all_seen,
+    follow,
+    followed_axes,
+    is_exact,
+    ranked,
+)
+
+MOST_TERMS = 16
+"""More weightless paths side by side are added up as if they were independent."""
+
+# --- What one op hands down -----------------------------------------------------------
+
+
+@lru_cache(maxsize=1024)
+def _taps(axis_map: AxisMap, above: int, below: int) -> Array:
+    """How often each position below is a tap of each above, [above, below]."""
+    counts = np.zeros((above, below))
+    for strand in axis_map.strands:
+        if isinstance(strand, Floating):
+            return np.ones((above, below))
+        for u in range(above):
+            window = strand.window(u)
+            if window is None:
+                continue
+            first, last = window
+            step = int(strand.gap) if math.isfinite(strand.gap) else 1
+            start = 0 if first == -math.inf else int(first)
+            start = max(start, start % step)
+            stop = below if last == math.inf else min(int(last) + 1, below)
+            if start < stop:
+                counts[u, start:stop:step] += 1
+    counts.flags.writeable = False
+    return counts
+
+
+def _rate(axis_map: AxisMap) -> Fraction | None:
+    """The stride, if there is one."""
+    (strand, *rest) = axis_map.strands or (None,)
+    return strand.rate if not rest and isinstance(strand, Periodic) else None
+
+
+def _mean_taps(axis_map: AxisMap, counts: Array) -> float:
+    """How many taps a feature has on average, those in the padding included."""
+    if _rate(axis_map) is not None:
+        (strand,) = axis_map.strands
+        assert isinstance(strand, Periodic)
+        windows = [w for w in strand.windows if w is not None]
+        ends = [(w[1] - w[0]) / max(strand.gap, 1) + 1 for w in windows]
+        if ends and math.isfinite(sum(ends)):
+            return sum(ends) / len(strand.windows)
+    return float(counts.sum(axis=1).max(initial=1))
+
+
+MOVING = (Taps.COPY, Taps.FACTOR, Taps.CHOICE, Taps.ACTIVATION)
+"""Where each position is handed on as it is."""
+
+COHERENT = (*MOVING, Taps.SUM, Taps.MEAN)
+"""Where gradients keep their numbers, and are added up before they are squared."""
+
+
+def _is_identity(axis_map: AxisMap, above: Size | None, below: Size | None) -> bool:
+    return axis_map == IDENTITY and above == below
+
+
+@dataclass(slots=True)
+class Edge:
+    """What an output of a node hands to one of its inputs."""
+
+    below: Tensor
+    relation: Relation
+    taps: Taps
+    sign: float
+    above_sizes: tuple[Size | None, ...]
+    above_placed: frozenset[int]
+    sizes: tuple[Size | None, ...]
+    placed: frozenset[int]
+    """The axes of the input, and above of the output, that positions are held by."""
+    coefficients: dict[int, Array] = dataclasses.field(default_factory=dict)
+    independent: bool = False
+    """Whether what is handed is independent of what other inputs are handed."""
+    matrices: tuple[Array | None, ...] | None = None
+    """Where it does no more than pass each axis through a matrix (or None)."""
+
+    def __post_init__(self) -> None:
+        if self.taps in COHERENT and not self.relation.any_rank:
+            self.matrices = self._simple()
+
+    @property
+    def coherent(self) -> bool:
+        """Whether gradients keep their numbers, and are added up first."""
+        return self.taps in COHERENT
+
+    @property
+    def meets_others(self) -> bool:
+        """Whether what it hands down is added to what comes by other ways, as it is."""
+        return self.coherent and not self.independent
+
+    def _simple(self) -> tuple[Array | None, ...] | None:
+        if len(self.sizes) != len(self.above_sizes) or self.placed != self.above_placed:
+            return None
+        matrices: list[Array | None] = []
+        for axis, below in enumerate(self.relation.axes):
+            (thread,) = below
+            factor = thread.factors[0]
+            whole = factor.slot is not None and factor.slot.is_whole
+            if len(thread.factors) > 1 or not whole or factor.slot.axis != axis:  # type: ignore[union-attr]
+                return None
+            if axis not in self.coefficients and _is_identity(
+                _map(factor), self.above_sizes[axis], self.sizes[axis]
+            ):
+                matrices.append(None)
+            elif axis not in self.placed or thread.tail is not IDENTITY:
+                return None
+            else:
+                matrices.append(
+                    self._matrix(axis, _map(factor), axis, self.sizes[axis])
+                )
+        return tuple(matrices)
+
+    def _counts(self, axis_map: AxisMap, above: int | None, size: Size | None) -> Array:
+        count = 1 if above is None else self.above_sizes[above]
+        assert isinstance(count, int)
+        assert isinstance(size, int)
+        return _taps(axis_map, count, size)
+
+    def _matrix(
+        self, axis: int, axis_map: AxisMap, above: int | None, size: Size | None
+    ) -> Array:
+        """What positions of one axis below count for those of one above."""
+        if axis in self.coefficients:
+            return self.coefficients[axis]
+        counts = self._counts(axis_map, above, size)
+        if self.taps in (Taps.MEAN, Taps.WINNER):
+            inside = counts.sum(axis=1, keepdims=True)
+            return counts / np.where(inside == 0, 1, inside)
+        if self.taps is Taps.WEIGHTS:
+            return counts / _mean_taps(axis_map, counts)
+        return counts
+
+    # Limits: how far apart two positions may be that an op below brings together.
+
+    def limits(self, below: Sequence[int]) -> list[int]:
+        """Which lags matter above, by those that matter below."""
+        if self.matrices is not None:
+            pairs = zip(self.matrices, below, strict=True)
+            return [r if m is None else farthest(m.T, m.T, r) for m, r in pairs]
+        limits = [0] * len(self.above_sizes)
+        if self.taps is Taps.WINNER or self.relation.any_rank:
+            return limits
+        followers = self._followers()
+        for axis in self.above_placed:
+            size = self.above_sizes[axis]
+            assert isinstance(size, int)
+            limits[axis] = min(
+                self._limit(followers.get(axis, []), below, size), size - 1
+            )
+        return limits
+
+    def _limit(
+        self, followers: Sequence[tuple[int, int]], below: Sequence[int], size: int
+    ) -> int:
+        if not followers:
+            return size - 1 if self.coherent else 0
+        reaches = {key: self._factor_limit(*key, below) for key in followers}
+        factors = [(self._factor(*key), reaches[key]) for key in followers]
+        if all(f.map is f.via is IDENTITY for f, _ in factors):
+            slots = [(f.slot, reach) for f, reach in factors]
+            inner = [s.inner if isinstance(s.inner, int) else 1 for s, _ in slots if s]
+            return sum(i * r for i, (_, r) in zip(inner, slots, strict=True))
+        if len(factors) == 1:
+            ((factor, reach),) = factors
+            ((axis, number),) = followers
+            rate = _rate(_map(factor))
+            if self.taps is Taps.WEIGHTS:
+                return int(reach / abs(rate)) if rate else 0
+            assert factor.slot is not None
+            if factor.slot.is_whole:
+                matrix = self._matrix(
+                    axis if self._is_single(axis) else -1,
+                    _map(factor),
+                    factor.slot.axis,
+                    self._size(axis, number),
+                )
+                return farthest(matrix.T, matrix.T, reach)
+        if not any(reaches.values()):
+            joint = self._joint(followers)
+            return farthest(joint.T, joint.T, 0)
+        return size - 1
+
+    def _factor_limit(self, axis: int, number: int, below: Sequence[int]) -> int:
+        (thread,) = self.relation.axes[axis]
+        reach = below[axis]
+        if thread.tail is not IDENTITY:
+            tail = self._tail(axis)
+            reach = farthest(tail.T, tail.T, reach)
+        if len(thread.factors) == 1:
+            return reach
+        inner = 1
+        for other in range(number + 1, len(thread.factors)):
+            size = self._size(axis, other)
+            inner *= size if isinstance(size, int) else 1
+        own = self._size(axis, number)
+        steps = (reach + inner - 1) // inner
+        return min(steps, own - 1) if isinstance(own, int) else steps
+
+    # Factors of axes.
+
+    def _factor(self, axis: int, number: int) -> Factor:
+        return self.relation.axes[axis][0].factors[number]
+
+    def _is_single(self, axis: int) -> bool:
+        return len(self.relation.axes[axis][0].factors) == 1
+
+    def _followers(self) -> dict[int, list[tuple[int, int]]]:
+        """For axes above: which factors (axis below, number) follow them."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for axis, (thread,) in enumerate(self.relation.axes):
+            for number, factor in enumerate(thread.factors):
+                if factor.slot is not None:
+                    found.setdefault(factor.slot.axis, []).append((axis, number))
+        return found
+
+    def _size(self, axis: int, number: int) -> Size | None:
+        """How many positions a factor has."""
+        (thread,) = self.relation.axes[axis]
+        factor = thread.factors[number]
+        if len(thread.factors) == 1 and thread.tail is IDENTITY:
+            return self.sizes[axis]
+        if factor.size is not None:
+            return factor.size
+        slot = factor.slot
+        if slot is not None and factor.map is factor.via is IDENTITY:
+            whole = self.above_sizes[slot.axis]
+            if slot.size is not None:
+                return slot.size
+            if isinstance(whole, int) and isinstance(slot.inner, int):
+                return whole // slot.inner
+            return whole if slot.inner == 1 else None
+        size = self.sizes[axis]
+        for other in range(len(thread.factors)):
+            if other != number and isinstance(size, int):
+                inner = self._size(axis, other)
+                size = size // inner if isinstance(inner, int) else None
+        return size
+
+    def _tail(self, axis: int) -> Array:
+        (thread,) = self.relation.axes[axis]
+        merged = 1
+        for number in range(len(thread.factors)):
+            size = self._size(axis, number)
+            assert isinstance(size, int)
+            merged *= size
+        own = self.sizes[axis]
+        assert isinstance(own, int)
+        return _taps(thread.tail, merged, own)
+
+    def _joint(self, followers: Sequence[tuple[int, int]]) -> Array:
+        """The factors that follow parts of one axis, as one matrix to all of them."""
+        whole: Array | None = None
+        for key in followers:
+            factor, size = self._factor(*key), self._size(*key)
+            slot = factor.slot
+            assert slot is not None
+            count = self.above_sizes[slot.axis]
+            assert isinstance(count, int)
+            assert isinstance(size, int)
+            assert isinstance(slot.inner, int)
+            at = np.arange(count) // slot.inner
+            if isinstance(slot.size, int):
+                at %= slot.size
+            matrix = _taps(_map(factor), int(at.max()) + 1, size)[at]
+            if whole is None:
+                whole = matrix
+            else:
+                whole = (whole[:, :, None] * matrix[:, None]).reshape(count, -1)
+        assert whole is not None
+        return whole
+
+    # Handing down.
+
+    def handed(self, pairs: Pairs, limits: Sequence[int]) -> Pairs:
+        """What comes of the pairs of the output for the input."""
+        if self.relation.any_rank or len(self.above_sizes) != pairs.rank:
+            for _ in range(pairs.rank):
+                pairs = pairs.without(0, coherent=False)
+            for size in self.sizes:
+                pairs = pairs.with_axis(size, even=True)
+            return pairs
+        if self.taps is Taps.WINNER:
+            pairs = pairs.cropped([0] * pairs.rank)
+        followers = self._followers()
+        labels: list[Any] = list(range(pairs.rank))
+        for axis in range(pairs.rank):
+            place = labels.index(axis)
+            keys = followers.get(axis, [])
+            if not keys:
+                pairs = self._piece(pairs, place, axis)
+                pairs = pairs.without(place, self.coherent)
+                del labels[place]
+            elif len(keys) == 1 and self._is_whole(keys[0]):
+                pairs = self._through(pairs, place, keys[0], limits)
+                labels[place] = keys[0]
+            else:
+                pairs, parts = self._taken_apart(pairs, place, keys)
+                labels[place : place + 1] = parts
+                for part in [p for p in parts if p is None]:
+                    index = labels.index(part)
+                    pairs = pairs.without(index, self.coherent)
+                    del labels[index]
+        for axis, (thread,) in enumerate(self.relation.axes):
+            for number, factor in enumerate(thread.factors):
+                if factor.slot is None:
+                    pairs = self._with_constant(pairs, axis, number, limits)
+                    labels.append((axis, number))
+        pairs = pairs.permuted([labels.index(key) for key in sorted(labels)])
+        for axis, (thread,) in enumerate(self.relation.axes):
+            for _ in thread.factors[1:]:
+                pairs = pairs.merged(axis)
+            if not pairs.even[axis] and not _is_identity(
+                thread.tail, pairs.sizes[axis], self.sizes[axis]
+            ):
+                tail = self._tail(axis)
+                pairs = pairs.along(axis, tail, tail, limits[axis])
+            if axis not in self.placed:
+                pairs = pairs.spread(axis)
+        pairs = replace(pairs, sizes=self.sizes)
+        return pairs.times(self.sign**2).cropped(limits)
+
+    def _piece(self, pairs: Pairs, place: int, axis: int) -> Pairs:
+        """Of an axis along which inputs are stacked, what is of this one."""
+        piece = self.relation.piece
+        if piece is None or piece.axis != axis:
+            return pairs
+        if pairs.even[place]:
+            return pairs.times(sum(map(len, piece.ranges)) / piece.total)
+        own = np.zeros((piece.total, 1))
+        for positions in piece.ranges:
+            own[positions.start : positions.stop] = 1
+        return pairs.along(place, own, own, 0)
+
+    def _is_whole(self, key: tuple[int, int]) -> bool:
+        slot = self._factor(*key).slot
+        assert slot is not None
+        return slot.inner == 1 and slot.size in (None, self.above_sizes[slot.axis])
+
+    def _through(
+        self, pairs: Pairs, place: int, key: tuple[int, int], limits: Sequence[int]
+    ) -> Pairs:
+        """Along an axis that one factor follows as a whole."""
+        factor = self._factor(*key)
+        axis_map, size = _map(factor), self._size(*key)
+        single = self._is_single(key[0])
+        given = single and key[0] in self.coefficients
+        if not given and _is_identity(axis_map, pairs.sizes[place], size):
+            return pairs
+        assert factor.slot is not None
+        above = factor.slot.axis
+        if pairs.even[place] and key[0] not in self.placed:
+            share = self._share(axis_map, pairs.sizes[place], size)
+            sizes = (*pairs.sizes[:place], size, *pairs.sizes[place + 1 :])
+            return replace(pairs.times(share), sizes=sizes)
+        sizes_known = isinstance(size, int) and isinstance(pairs.sizes[place], int)
+        if not sizes_known:
+            spread = pairs.spread(place)
+            sizes = (*spread.sizes[:place], size, *spread.sizes[place + 1 :])
+            return replace(spread, sizes=sizes)
+        assert isinstance(size, int)
+        matrix = self._matrix(key[0] if single else -1, axis_map, above, size)
+        limit = self._factor_limit(*key, limits)
+        if self.coherent:
+            return pairs.along(place, matrix, matrix, limit)
+        counts = self._counts(axis_map, above, size)
+        rate = _rate(axis_map) if self.taps is Taps.WEIGHTS else None
+        return pairs.along(place, matrix, counts, limit if rate else 0, rate)
+
+    def _share(
+        self, axis_map: AxisMap, above: Size | None, below: Size | None
+    ) -> float:
+        """What part of evenly spread positions (channels) is handed down."""
+        if not isinstance(above, int) or not isinstance(below, int):
+            return 1.0
+        if axis_map.is_floating:
+            return min(1.0, below / above)
+        firsts, lasts = axis_map.evaluate(np.arange(above))
+        inside = np.minimum(lasts, below - 1) - np.maximum(firsts, 0) + 1
+        counts = np.maximum(inside, 0).astype(np.float64)
+        if self.taps in (*MOVING, Taps.SUM):
+            return float(counts.sum() / above)
+        if self.taps is Taps.MEAN:
+            return float((1 / counts[counts > 0]).sum() / above)
+        return float((counts > 0).sum() / above)
+
+    def _taken_apart(
+        self, pairs: Pairs, place: int, keys: Sequence[tuple[int, int]]
+    ) -> tuple[Pairs, list[tuple[int, int] | None]]:
+        """An axis as the factors that follow it; None for what nothing follows."""
+        slots = {key: self._factor(*key).slot for key in keys}
+        plain = all(
+            self._factor(*key).map is self._factor(*key).via is IDENTITY for key in keys
+        )
+        if not plain:
+            joint = self._joint(keys)
+            size = joint.shape[1]
+            whole = pairs.along(place, joint, joint, size - 1)
+            for key in reversed(keys[1:]):
+                inner = self._size(*key)
+                assert isinstance(inner, int)
+                whole = whole.split(place, inner)
+            return whole, list(keys)
+        parts: list[tuple[int, int] | None] = []
+        used: Size = 1
+        # A slot of one position may begin where another does; it is the inner one.
+        innermost_first = sorted(keys, key=lambda key: _place(slots[key]))
+        for number, key in enumerate(innermost_first):
+            slot = slots[key]
+            assert slot is not None
+            if slot.inner != used and isinstance(used, int):
+                assert isinstance(slot.inner, int)
+                pairs = pairs.split(place, slot.inner // used)
+                parts.insert(0, None)
+            last = number == len(keys) - 1
+            rest = pairs.sizes[place]
+            if last and slot.size in (None, rest):
+                parts.insert(0, key)
+                return pairs, parts
+            assert slot.size is not None
+            pairs = pairs.split(place, slot.size)
+            parts.insert(0, key)
+            used = slot.inner * slot.size
+        return pairs, [None, *parts]
+
+    def _with_constant(
+        self, pairs: Pairs, axis: int, number: int, limits: Sequence[int]
+    ) -> Pairs:
+        """With an axis of which every feature sees the same positions."""
+        size = self._size(axis, number)
+        axis_map = _map(self._factor(axis, number))
+        whole = axis_map.is_global
+        if axis not in self.placed or not isinstance(size, int):
+            count = size if whole and isinstance(size, int) else 1
+            factor = {Taps.MEAN: 1 / count, Taps.SUM: float(count)}.get(self.taps, 1.0)
+            return pairs.times(factor).with_axis(size, even=True)
+        if whole and not self.coherent:
+            return pairs.with_axis(size, even=True)
+        matrix = self._matrix(-1, axis_map, None, size)
+        pairs = pairs.with_axis(1, even=False)
+        place = pairs.rank - 1
+        if self.coherent:
+            limit = self._factor_limit(axis, number, limits)
+            return pairs.along(place, matrix, matrix, limit)
+        counts = self._counts(axis_map, None, size)
+        return pairs.along(place, matrix, counts, 0)
+
+
+def _place(slot: Slot | None) -> tuple[Any, bool]:
+    """What sorts the slots of an axis, the innermost first."""
+    assert slot is not None
+    return slot.inner, slot.size != 1
+
+
+def _map(factor: Factor) -> AxisMap:
+    return factor.via.then(factor.map)
+
+
+class Step(NamedTuple):
+    """An edge as the rule of its op has it."""
+
+    below: Tensor
+    relation: Relation
+    taps: Taps
+    sign: float = 1.0
+    coefficients: dict[int, Array] = {}  # noqa: RUF012
+    independent: bool = False
+
+
+def _known(axes: Collection[int], sizes: Sequence[Size | None]) -> frozenset[int]:
+    """Those axes whose sizes are known."""
+    return frozenset(
+        axis for axis in axes if axis < len(sizes) and isinstance(sizes[axis], int)
+    )
+
+
+def _channels_apart(
+    relation: Relation,
+    above: Sequence[Size | None],
+    below: Sequence[Size | None],
+    placed: Collection[int],
+) -> Relation:
+    """The relation with channels, which no rule tells apart, following themselves."""
+    if len(above) != len(below) or relation.any_rank:
+        return relation
+    followed = set[int]().union(*map(followed_axes, relation.axes))
+    return relation._replace(
+        axes=tuple(
+            follow(number)
+            if number not in placed
+            and number not in followed
+            and above[number] == below[number]
+            and all(axis_map.is_global for axis_map in _maps(axis))
+            else axis
+            for number, axis in enumerate(relation.axes)
+        )
+    )
+
+
+# --- The pass -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Term:
+    """A weightless way from a root: a factor, and a matrix (or None) for each axis."""
+
+    factor: float
+    matrices: tuple[Array | None, ...]
+
+    def then(self, factor: float, matrices: Sequence[Array | None]) -> Term:
+        """This way and one more step."""
+        found = tuple(
+            b if a is None else a if b is None else a @ b
+            for a, b in zip(self.matrices, matrices, strict=True)
+        )
+        return Term(self.factor * factor, found)
+
+
+Paths = dict[int, list[Term]]
+"""The gradient of a tensor: by independent roots, the ways that it came from each."""
+
+
+def _added(terms: list[Term], term: Term) -> None:
+    """Adds a term; one of the same matrices takes it up."""
+    for index, other in enumerate(terms):
+        pairs = zip(other.matrices, term.matrices, strict=True)
+        if all(
+            a is b or (a is not None and b is not None and np.array_equal(a, b))
+            for a, b in pairs
+        ):
+            terms[index] = replace(other, factor=other.factor + term.factor)
+            return
+    terms.append(term)
+
+
+class Descent:
+    """Hands the squared gradient of a feature down to the input, tensor by tensor.
+
+    A weightless op only notes its matrices, so that paths that part and meet again
+    are added up before they are squared. What is above is a *root*: a gradient that is
+    independent of all others. Anything else makes a new root.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        inference: Inference,
+        output: Tensor,
+        spatial: Sequence[int],
+    ) -> None:
+        self.scope = scope
+        self.spatial = spatial
+        self.inference = inference
+        self.output = output
+        self.zeros = ZeroPass(scope, inference)
+        self.assumed: dict[str, None] = {}
+        self.roots: dict[int, Pairs] = {}
+        self._numbers = itertools.count()
+        self.pending: dict[Tensor, Paths] = {}
+        self.placed: dict[Tensor, frozenset[int]] = {}
+        """The axes of tensors that hold positions, or what is alike; not channels."""
+        self.edges: dict[Tensor, list[Edge]] = {}
+        self.order: list[list[Tensor]] = []
+        """Tensors from the output down, those of a loop together."""
+        self._find_edges()
+        flat = itertools.chain.from_iterable(self.order)
+        self.places = {tensor: place for place, tensor in enumerate(flat)}
+        self.meets = self._find_meets()
+        self.limits = self._find_limits()
+
+    # What is known before.
+
+    def _find_edges(self) -> None:
+        """All edges from the output down, then upwards which axes hold positions."""
+        produced: dict[int, list[Tensor]] = {self.output[0]: [self.output]}
+        steps: dict[Tensor, list[Step]] = {}
+        starts = {end: start for start, end in self.scope.loops.items()}
+        stop = len(self.scope.order)
+        while stop:
+            start = starts.get(stop, stop - 1)
+            group = self.scope.order[start:stop]
+            tensors = sorted(t for index in group for t in produced.get(index, ()))
+            looping = self._loop_steps(group) if stop in starts and tensors else None
+            for tensor in tensors:
+                steps[tensor] = self._steps(tensor) if looping is None else looping
+                for step in steps[tensor]:
+                    below = produced.setdefault(step.below[0], [])
+                    if step.below not in below:
+                        below.append(step.below)
+            if tensors:
+                self.order.append(tensors)
+            stop = start
+        own = self._shape(self.scope.input)
+        self.placed[self.scope.input] = _known({0, *self.spatial}, own)
+        for tensors in reversed(self.order):
+            for tensor in tensors:
+                self._make_edges(tensor, steps[tensor])
+
+    def _make_edges(self, tensor: Tensor, steps: Sequence[Step]) -> None:
+        shape, placed = self._shape(tensor), set[int]()
+        relations = []
+        for step in steps:
+            held = self.placed.get(step.below, frozenset())
+            relation = _channels_apart(
+                step.relation, shape, self._shape(step.below), held
+            )
+            relations.append(relation)
+            axes = enumerate(relation.axes)
+            placed.update(*(followed_axes(axis) for a, axis in axes if a in held))
+            if step.taps in COHERENT and not relation.any_rank:
+                # What is new without weights, such as by repeating.
+                placed |= set(range(len(shape))).difference(
+                    *map(followed_axes, relation.axes)
+                )
+        self.placed[tensor] = _known(placed, shape)
+        self.edges[tensor] = [
+            Edge(
+                step.below,
+                relation,
+                step.taps,
+                step.sign,
+                shape,
+                self.placed[tensor],
+                self._shape(step.below),
+                self.placed.get(step.below, frozenset()),
+                step.coefficients,
+                step.independent,
+            )
+            for step, relation in zip(steps, relations, strict=True)
+        ]
+
+    def _shape(self, tensor: Tensor) -> tuple[Size | None, ...]:
+        return self.inference.shape(tensor) or ()
+
+    def _loop_steps(self, group: Sequence[int]) -> list[Step]:
+        """A loop hands an even share to all that it reads."""
+        self.assumed[self.scope.graph.nodes[group[0]].name] = None
+        edges = (edge for index in group for edge in self.scope.edges(index))
+        read = dict.fromkeys(below for _, below in edges if below[0] not in group)
+        return [Step(below, ALL_BOUND, Taps.WINNER) for below in read]
+
+    def _steps(self, tensor: Tensor) -> list[Step]:
+        node = self.scope.graph.nodes[tensor[0]]
+        op = rule_of(node)
+        assert op is not None
+        rules = relations(self.scope, self.inference, tensor)
+        carrying = [
+            (number, below, rule)
+            for number, below in self.scope.edges(tensor[0])
+            if (rule := rules[number]) is not None
+        ]
+        # What is chosen at some positions is not what others are multiplied with.
+        several = sum(rule.piece is None for _, _, rule in carrying) > 1
+        product = several and op.taps in (Taps.FACTOR, Taps.CHOICE, Taps.WEIGHTS)
+        if product and not self._is_activation(carrying):
+            self.assumed[node.name] = None
+        found = []
+        for number, below, rule in carrying:
+            relation = self._plain(rule, tensor, below)
+            taps, sign = op.taps, 1.0
+            if number < len(op.signs):
+                sign = float(op.signs[number])
+            if product:
+                sign /= math.sqrt(len(carrying))
+            moves = taps in MOVING
+            vague = relation.any_rank or (moves and not _is_certain(relation))
+            if product and not _covers(relation):
+                taps = Taps.WINNER  # What else is multiplied differs by position.
+            if taps is None or vague or (product and taps is Taps.WEIGHTS):
+                self.assumed[node.name] = None
+                taps = Taps.WINNER
+            coefficients = {}
+            if op.coefficients is not None and number == 0:
+                coefficients = dict(op.coefficients(Call(node, self.inference)))
+            if product:
+                coefficients |= self._zeros_beside(tensor, number, relation, below)
+            apart = product or taps is Taps.ACTIVATION
+            found.append(Step(below, relation, taps, sign, coefficients, apart))
+        return found
+
+    def _zeros_beside(
+        self, tensor: Tensor, number: int, relation: Relation, below: Tensor
+    ) -> dict[int, Array]:
+        """For axes of a factor, where it is multiplied by what is not zero."""
+        live = self.zeros.beside(tensor, number)
+        found: dict[int, Array] = {}
+        if live is None or relation.any_rank:
+            return found
+        for axis, (thread,) in enumerate(relation.axes):
+            factor, size = thread.factors[0], self._shape(below)[axis]
+            simple = len(thread.factors) == 1 and thread.tail is IDENTITY
+            if not simple or factor.slot is None or not factor.slot.is_whole:
+                continue
+            along = live.axes[factor.slot.axis]
+            if isinstance(size, int) and not along.all():
+                found[axis] = _taps(_map(factor), len(along), size) * along[:, None]
+        return found
+
+    def _is_activation(self, factors: Sequence[tuple[int, Tensor, Relation]]) -> bool:
+        """Whether all factors are functions of one and the same tensor: x * f(x)."""
+        sources = [set(self._elementwise_sources(below)) for _, below, _ in factors]
+        return bool(set.intersection(*sources))
+
+    def _elementwise_sources(self, tensor: Tensor) -> list[Tensor]:
+        """The tensors that this one is an elementwise function of, itself first."""
+        found = [tensor]
+        while tensor != self.scope.input:
+            edges = self.scope.edges(tensor[0])
+            op = rule_of(self.scope.graph.nodes[tensor[0]])
+            if len(edges) != 1 or op is None or op.taps not in MOVING:
+                break
+            ((number, below),) = edges
+            if relations(self.scope, self.inference, tensor)[number] is not SAME:
+                break
+            tensor = below
+            found.append(tensor)
+        return found
+
+    def _plain(self, rule: Relation, tensor: Tensor, below: Tensor) -> Relation:
+        """The relation spelled out; `ALL` where it cannot be followed."""
+        above, shape = self.inference.shape(tensor), self.inference.shape(below)
+        if above is None or shape is None or rule is ALL or rule is ALL_BOUND:
+            return ALL_BOUND
+        relation = ranked(all_seen(rule), len(shape))
+        fits = len(relation.axes) == len(shape) and all(
+            len(axis) == 1 and max(followed_axes(axis), default=-1) < len(above)
+            for axis in relation.axes
+        )
+        return relation if fits and _is_placed(relation) else ALL_BOUND
+
+    def _find_limits(self) -> dict[Tensor, list[int]]:
+        """For each tensor, which lags something below brings together."""
+        limits: dict[Tensor, list[int]] = {}
+
+        def limit(tensor: Tensor) -> list[int]:
+            return [0] * len(self.inference.shape(tensor) or ())
+
+        for tensors in reversed(self.order):
+            for tensor in tensors:
+                own = limit(tensor)
+                for edge in self.edges[tensor]:
+                    below = limits.setdefault(edge.below, limit(edge.below))
+                    own = list(map(max, own, edge.limits(below)))
+                own = list(map(max, own, self._limits_of_meeting(tensor, limits)))
+                placed = self.placed[tensor]
+                limits[tensor] = [r if a in placed else 0 for a, r in enumerate(own)]
+        limits.setdefault(self.scope.input, limit(self.scope.input))
+        return limits
+
+    def _limits_of_meeting(
+        self, tensor: Tensor, limits: Mapping[Tensor, Sequence[int]]
+    ) -> list[int]:
+        """Which lags are brought together by different ways that meet again."""
+        own = [0] * len(self._shape(tensor))
+        pending = {tensor: [Term(1.0, (None,) * len(own))]}
+        while pending:
+            current = min(pending, key=lambda t: self.places.get(t, len(self.places)))
+            terms = pending.pop(current)
+            for one, two in itertools.combinations(terms, 2):
+                for axis, limit in enumerate(limits.get(current, ())):
+                    first, second = one.matrices[axis], two.matrices[axis]
+                    size = self._shape(tensor)[axis]
+                    if first is second or not isinstance(size, int):
+                        continue
+                    first = np.eye(size) if first is None else first
+                    second = np.eye(size) if second is None else second
+                    own[axis] = max(own[axis], farthest(first.T, second.T, limit))
+            mine = self.meets.get(current, 0)
+            apart = any(self.meets.get(other, 0) & mine for other in pending)
+            if (not apart and current != tensor) or len(terms) > MOST_TERMS:
+                continue
+            for edge in self.edges.get(current, ()):
+                if edge.matrices is not None and edge.meets_others:
+                    for term in terms:
+                        step = term.then(edge.sign, edge.matrices)
+                        _added(pending.setdefault(edge.below, []), step)
+            if current == tensor and not self._meet_again(pending):
+                break
+        return own
+
+    def _meet_again(self, tensors: Iterable[Tensor]) -> bool:
+        pairs = itertools.combinations([self.meets.get(t, 0) for t in tensors], 2)
+        return any(one & two for one, two in pairs)
+
+    def _find_meets(self) -> dict[Tensor, int]:
+        """For each tensor, a bit for each below it that is reached without weights, and
+        by several edges."""
+        read: dict[Tensor, int] = {}
+        for edges in self.edges.values():
+            for edge in edges:
+                read[edge.below] = read.get(edge.below, 0) + 1
+        several = (tensor for tensor, count in read.items() if count > 1)
+        bits = {tensor: 1 << number for number, tensor in enumerate(several)}
+        meets: dict[Tensor, int] = {self.scope.input: bits.get(self.scope.input, 0)}
+        for tensors in reversed(self.order):
+            for tensor in tensors:
+                found = bits.get(tensor, 0)
+                for edge in self.edges[tensor]:
+                    if edge.meets_others:
+                        found |= meets.get(edge.below, 0)
+                meets[tensor] = found
+        return meets
+
+    # The pass itself.
+
+    def run(self, feature: dict[int, int]) -> tuple[Array, tuple[str, ...]]:
+        """The map of the input's spatial axes, and the nodes that were assumed.
+
+        Args:
+          feature: axis of the output -> the position on it.
+        """
+        if self.output == self.scope.input:
+            self.order = []
+        self._start(feature)
+        for tensors in self.order:
+            for tensor in tensors:
+                if tensor in self.pending:
+                    self._visit(tensor)
+        paths = self.pending[self.scope.input]
+        found = self._value(paths, self.limits[self.scope.input])
+        for axis in range(found.rank):
+            found = found.explicit(axis) if axis in self.spatial else found.spread(axis)
+        found = found.cropped([0] * found.rank)
+        others = tuple(a for a in range(found.rank) if a not in self.spatial)
+        squares = found.array.reshape(found.array.shape[found.rank :]).sum(axis=others)
+        ranks = np.argsort(np.argsort(self.spatial))
+        return np.maximum(squares.transpose(ranks), 0), tuple(self.assumed)
+
+    def _start(self, feature: dict[int, int]) -> None:
+        sizes = self.inference.shape(self.output) or ()
+        pairs = Pairs(np.ones(()), (), ())
+        for axis, size in enumerate(sizes):
+            if axis in feature and isinstance(size, int):
+                at = np.zeros((1, size))
+                at[0, feature[axis]] = 1
+                pairs = pairs.with_axis(1, even=False).along(axis, at, at, 0)
+            else:
+                pairs = pairs.with_axis(size, even=True)
+        self._new_root(self.output, pairs)
+
+    def _new_root(self, tensor: Tensor, pairs: Pairs) -> None:
+        number = next(self._numbers)
+        self.roots[number] = pairs
+        paths = self.pending.setdefault(tensor, {})
+        paths[number] = [Term(1.0, (None,) * pairs.rank)]
+
+    def _visit(self, tensor: Tensor) -> None:
+        paths = self.pending.pop(tensor)
+        shared = self._is_shared(tensor, paths)
+        whole: Pairs | None = None
+        if not shared or sum(map(len, paths.values())) > MOST_TERMS:
+            if shared:
+                self._assume(tensor)
+            whole = self._within_bounds(tensor, paths)
+            self._new_root(tensor, whole)
+            paths = self.pending.pop(tensor)
+        for edge in self.edges[tensor]:
+            if edge.matrices is not None and not edge.independent:
+                below = self.pending.setdefault(edge.below, {})
+                for root, terms in paths.items():
+                    for term in terms:
+                        step = term.then(edge.sign, edge.matrices)
+                        _added(below.setdefault(root, []), step)
+                continue
+            if shared and edge.meets_others:
+                self._assume(tensor)
+            if whole is None:
+                whole = self._within_bounds(tensor, paths)
+            self._new_root(edge.below, self._handed(tensor, whole, edge))
+        used = {root for others in self.pending.values() for root in others}
+        for root in paths.keys() - used:
+            del self.roots[root]
+
+    def _within_bounds(self, tensor: Tensor, paths: Paths) -> Pairs:
+        limits = self.limits[tensor]
+        try:
+            return self._value(paths, limits)
+        except TooManyPairsError:
+            self._assume(tensor)
+            return self._value(paths, [0] * len(limits))
+
+    def _handed(self, tensor: Tensor, pairs: Pairs, edge: Edge) -> Pairs:
+        limits = self.limits[edge.below]
+        try:
+            return edge.handed(pairs, limits)
+        except TooManyPairsError:
+            self._assume(tensor)
+            none = pairs.cropped([0] * pairs.rank)
+            return edge.handed(none, [0] * len(limits))
+
+    def _assume(self, tensor: Tensor) -> None:
+        self.assumed[self.scope.graph.nodes[tensor[0]].name] = None
+
+    def _is_shared(self, tensor: Tensor, paths: Paths) -> bool:
+        """Whether what comes from a root may meet what comes from it elsewhere."""
+        mine = self.meets.get(tensor, 0)
+        return any(
+            self.meets.get(other, 0) & mine and not paths.keys().isdisjoint(theirs)
+            for other, theirs in self.pending.items()
+        )
+
+    def _value(self, paths: Paths, limits: Sequence[int]) -> Pairs:
+        """The pairs of a tensor, from all that has come to it."""
+        found: Pairs | None = None
+        for root, terms in paths.items():
+            for one in terms:
+                for two in terms:
+                    pairs = self._product(self.roots[root], one, two, limits)
+                    found = pairs if found is None else found + pairs
+        assert found is not None
+        return found
+
+    def _product(
+        self, pairs: Pairs, one: Term, two: Term, limits: Sequence[int]
+    ) -> Pairs:
+        for axis, (a, b) in enumerate(zip(one.matrices, two.matrices, strict=True)):
+            if a is None and b is None:
+                continue
+            first = np.eye(len(b)) if a is None and b is not None else a
+            second = np.eye(len(a)) if b is None and a is not None else b
+            assert first is not None
+            assert second is not None
+            pairs = pairs.along(axis, first, second, limits[axis])
+        return pairs.cropped(limits).times(one.factor * two.factor)
+
+
+def _is_certain(relation: Relation) -> bool:
+    """Whether it names single positions, and no bounds of them."""
+    return all(
+        is_exact(axis) and not any(map(_is_endless, _maps(axis)))
+        for axis in relation.axes
+    )
+
+
+def _covers(relation: Relation) -> bool:
+    """Whether nothing is broadcast."""
+    return all(
+        factor.slot is not None
+        for axis in relation.axes
+        for thread in axis
+        for factor in thread.factors
+    )
+
+
+def _maps(axis: Axis) -> list[AxisMap]:
+    return [_map(factor) for thread in axis for factor in thread.factors]
+
+
+def _is_endless(axis_map: AxisMap) -> bool:
+    return any(
+        window is not None and not all(map(math.isfinite, window))
+        for strand in axis_map.strands
+        if not isinstance(strand, Floating)
+        for window in strand.windows
+    )
+
+
+def _is_placed(relation: Relation) -> bool:
+    """Whether all offsets are known."""
+    return not any(m.is_floating for axis in relation.axes for m in _maps(axis))

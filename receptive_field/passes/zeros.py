@@ -1,0 +1,218 @@
+"""Where tensors are zero whatever the input is: what is left of a padding with zeros.
+
+A product does not depend on a factor where the other one is zero. Zeros come of
+paddings and pass through ops that keep them (`Op.zeros`); weights and other constants
+count as not zero. What is known of a tensor is on each axis which positions are *live*:
+it is zero outside of their product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from receptive_field.algebra.axis_map import IDENTITY
+from receptive_field.graph.graph import Tensor
+from receptive_field.network.inference import Inference
+from receptive_field.network.network import Scope, relations
+from receptive_field.ops import Call, rule_of
+from receptive_field.ops.registry import Zeros
+from receptive_field.relations.boxes import Mask, is_told, reached
+from receptive_field.relations.relation import SAME, Relation, all_seen
+
+
+class Live(NamedTuple):
+    """Where a tensor may be something else than zero."""
+
+    axes: tuple[Mask, ...]
+    """The live positions of each axis."""
+    certain: bool
+    """Whether all of their product is, so far as no weight is zero."""
+    sure: tuple[Mask, ...] | None = None
+    """If that is not certain: of each axis, of what product it is."""
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every position is live."""
+        return all(bool(axis.all()) for axis in self.axes)
+
+
+class ZeroPass:
+    """What is zero in the tensors of a scope, found when it is asked for.
+
+    Args:
+      scope: what lies between input and outputs.
+      inference: shapes.
+    """
+
+    def __init__(self, scope: Scope, inference: Inference) -> None:
+        self._scope = scope
+        self._inference = inference
+        self._places = {index: place for place, index in enumerate(scope.order)}
+        self._found: dict[Tensor, Live | None] = {}
+
+    def factors(self, index: int) -> list[tuple[int, Tensor]]:
+        """The inputs of a node that depend on the input, and where they are zero make
+        the others not matter; none if there are no others."""
+        edges = self._scope.edges(index)
+        op = rule_of(self._scope.graph.nodes[index])
+        if op is None or len(edges) < 2:
+            return []
+        return [(number, below) for number, below in edges if number in op.absorbing]
+
+    def live(self, tensor: Tensor) -> Live | None:
+        """Where a tensor is not zero; None if its sizes are not known."""
+        if tensor not in self._found:
+            for below in self._unknown_below(tensor):
+                self._found[below] = self._look_at(below)
+        return self._found[tensor]
+
+    def settle(self, tensor: Tensor, sure: tuple[Mask, ...]) -> None:
+        """Takes note of positions that were found not to be zero."""
+        live = self.live(tensor)
+        if live is not None:
+            certain = all(bool(axis.all()) for axis in sure)
+            self._found[tensor] = Live(live.axes, certain, sure)
+
+    def beside(self, tensor: Tensor, number: int) -> Live | None:
+        """Where an input of a product matters: where the other factors are not zero.
+
+        Args:
+          tensor: what the product makes.
+          number: which of its inputs it is.
+
+        Returns:
+          The positions of the product; None if nothing is zero, or nothing is known.
+        """
+        others = [key for key in self.factors(tensor[0]) if key[0] != number]
+        sizes = _known_sizes(self._inference, tensor)
+        if not others or sizes is None:
+            return None
+        rules = relations(self._scope, self._inference, tensor)
+        parts = [self._handed(below, rules[n], sizes) for n, below in others]
+        found = _in_all(parts, sizes)
+        return None if found.certain and found.is_all else found
+
+    def _unknown_below(self, tensor: Tensor) -> list[Tensor]:
+        """What is to be looked at, the lowest first."""
+        found, stack = {tensor}, [tensor]
+        while stack:
+            current = stack.pop()
+            if current == self._scope.input:
+                continue
+            for _, below in self._scope.edges(current[0]):
+                if below not in found and below not in self._found:
+                    found.add(below)
+                    stack.append(below)
+        return sorted(found, key=lambda t: self._places.get(t[0], -1))
+
+    def _look_at(self, tensor: Tensor) -> Live | None:
+        sizes = _known_sizes(self._inference, tensor)
+        if sizes is None:
+            return None
+        whole = tuple(np.ones(size, dtype=bool) for size in sizes)
+        node = self._scope.graph.nodes[tensor[0]]
+        op = rule_of(node)
+        if tensor == self._scope.input or op is None:
+            return Live(whole, tensor == self._scope.input)
+        call = Call(node, self._inference)
+        kind = op.zeros(call) if callable(op.zeros) else op.zeros
+        if kind is Zeros.FILLED:
+            return Live(whole, True)
+        rules = relations(self._scope, self._inference, tensor)
+        matters = [n for n, rule in enumerate(rules[: len(call)]) if rule is not None]
+        edges = [e for e in self._scope.edges(tensor[0]) if e[0] in matters]
+        parts = {number: self._handed(t, rules[number], sizes) for number, t in edges}
+        if op.absorbing:
+            return _in_all([p for n, p in parts.items() if n in op.absorbing], sizes)
+        constants = [number for number in matters if number not in parts]
+        if kind is Zeros.SUM and constants:
+            return Live(whole, not any(_has_zero(call, n) for n in constants))
+        if kind is Zeros.BESIDE:
+            lives = [self._found.get(below) for _, below in edges]
+            full = all(live and live.certain and live.is_all for live in lives)
+            return Live(whole, full and not any(_has_zero(call, n) for n in constants))
+        found = _in_any(list(parts.values()), sizes)
+        if kind is None:
+            return Live(whole, found.certain and found.is_all)
+        return found
+
+    def _handed(
+        self, below: Tensor, rule: Relation | None, sizes: Sequence[int]
+    ) -> Live:
+        """Which positions of what an op makes read a live one of an input."""
+        whole = tuple(np.ones(size, dtype=bool) for size in sizes)
+        live = self._found[below] if below in self._found else self.live(below)
+        if live is None or rule is None:
+            return Live(whole, False)
+        if rule is SAME and len(live.axes) == len(sizes):
+            return live
+        if not rule.axes:
+            return Live(whole, live.certain and rule.any_rank == "all")
+        axes, certain = list(whole), live.certain and not rule.parts
+        for axis, threads in zip(live.axes, all_seen(rule).axes, strict=True):
+            factors = [factor for thread in threads for factor in thread.factors]
+            maps = [factor.via.then(factor.map) for factor in factors]
+            simple = len(factors) == 1 and threads[0].tail is IDENTITY
+            slot = factors[0].slot if simple else None
+            if simple and slot is None:
+                certain &= is_told(maps[0])
+                if not axis.any():
+                    axes = [np.zeros_like(other) for other in axes]
+            elif simple and slot is not None and slot.is_whole:
+                found = reached(axis, maps[0], sizes[slot.axis])
+                certain &= found is not None and is_told(maps[0])
+                if found is not None:
+                    axes[slot.axis] = axes[slot.axis] & found
+            else:
+                tails = [thread.tail for thread in threads]
+                certain &= bool(axis.all()) and all(
+                    axis_map is IDENTITY for axis_map in (*maps, *tails)
+                )
+        return Live(tuple(axes), certain)
+
+
+def _known_sizes(inference: Inference, tensor: Tensor) -> tuple[int, ...] | None:
+    shape = inference.shape(tensor)
+    if shape is None or not all(isinstance(size, int) for size in shape):
+        return None
+    return shape  # type: ignore[return-value]
+
+
+def _has_zero(call: Call, number: int) -> bool:
+    """Whether a constant is known to hold a zero, as what pads with zeros does."""
+    value = call.value(number)
+    return value is not None and value.dtype.kind in "fb" and bool((value == 0).any())
+
+
+def _in_all(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
+    """Where all are live."""
+
+    whole = tuple(np.ones(size, dtype=bool) for size in sizes)
+
+    def common(products: Sequence[tuple[Mask, ...]]) -> tuple[Mask, ...]:
+        along = zip(whole, *products, strict=True)
+        return tuple(np.logical_and.reduce(axes) for axes in along)
+
+    axes = common([part.axes for part in parts])
+    if all(part.certain for part in parts):
+        return Live(axes, True)
+    sure = [part.axes if part.certain else part.sure for part in parts]
+    told = [one for one in sure if one is not None]
+    return Live(axes, False, common(told) if len(told) == len(sure) else None)
+
+
+def _in_any(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
+    """Where some are live; the hull of it, where that is no product."""
+    axes = tuple(
+        np.logical_or.reduce([np.zeros(size, dtype=bool), *(p.axes[i] for p in parts)])
+        for i, size in enumerate(sizes)
+    )
+    apart = [
+        [i for i, axis in enumerate(axes) if not np.array_equal(part.axes[i], axis)]
+        for part in parts
+    ]
+    told = not all(apart) or len({i for axis in apart for i in axis}) < 2
+    return Live(axes, told and all(part.certain for part in parts))

@@ -1,0 +1,1 @@
+"""From a model, and what the caller names, to a result."""

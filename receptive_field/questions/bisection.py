@@ -1,0 +1,668 @@
+"""Which op has a wrong rule: the relation of every edge held against the real op.
+
+Every node between input and output is run by itself. One of its inputs is fed with
+images, positions of it are disturbed, and what changes of an output is compared with
+what the node's rule says. No other op and no composition of rules takes part, so the
+first edge that differs names the op whose rule is wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from receptive_field.errors import (
+    GraphError,
+    ReceptiveFieldError,
+    UnsupportedOpsError,
+    some_names,
+)
+from receptive_field.graph.functions import is_written_out
+from receptive_field.graph.graph import Node, Tensor
+from receptive_field.network.inference import Inference
+from receptive_field.network.layout import Resolution
+from receptive_field.network.network import cuts, relations
+from receptive_field.ops import Call
+from receptive_field.passes.positions import needed_below
+from receptive_field.passes.regions import Forward, forward, outputs_wanted
+from receptive_field.questions.measure import (
+    TRIALS,
+    Experiment,
+    Probe,
+    cannot_run,
+    import_tensorflow,
+    in_one_line,
+    is_batch_norm,
+    runner,
+    weight_scale,
+)
+from receptive_field.questions.question import Options, Question
+from receptive_field.relations import boxes
+from receptive_field.relations.boxes import Box, Mask
+from receptive_field.relations.relation import Relation, all_seen
+from receptive_field.sources import load
+
+Rows = NDArray[np.int64]
+
+MOST_LINES = 24
+"""How many positions of an axis are disturbed: of longer ones both ends and the
+middle."""
+
+MOST_POINTS = 8
+"""How many single positions are disturbed."""
+
+MOST_ROWS = 600
+"""How many positions of an axis of an output are looked at."""
+
+
+class WrongRelation(NamedTuple):
+    """An edge of the graph whose relation does not hold, or seems not to.
+
+    Attributes:
+      node: the name of the node.
+      op: its op type.
+      input: the number of the input that the edge is.
+      tensor: the name of the tensor that is read there.
+      text: what the rule says, and what the experiment found.
+      proved: whether the experiment proves that the rule is wrong.
+    """
+
+    node: str
+    op: str
+    input: int
+    tensor: str
+    text: str
+    proved: bool
+
+    def __str__(self) -> str:
+        verdict = "wrong" if self.proved else "suspected"
+        edge = f"{self.op} node {self.node!r}, input {self.input} ({self.tensor!r})"
+        return f"{verdict}: {edge}\n{self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bisection:
+    """What was found when every op between an input and an output was run.
+
+    Attributes:
+      input: the name of the input tensor.
+      output: the name of the output tensor.
+      wrong: the first edge whose relation does not hold; None if there is none.
+      suspected: edges whose rule claims to be exact although a feature changed in no
+        experiment. The numbers may have hidden the dependency.
+      checked: the names of the nodes whose relations hold, in order.
+      unchecked: the names of the nodes that could not be checked, each with the reason.
+    """
+
+    input: str
+    output: str
+    wrong: WrongRelation | None
+    suspected: Sequence[WrongRelation]
+    checked: Sequence[str]
+    unchecked: Mapping[str, str]
+
+    def __str__(self) -> str:
+        if self.wrong is not None:
+            return str(self.wrong)
+        lines = [
+            *map(str, self.suspected),
+            f"no wrong relation between {self.input!r} and {self.output!r}; nodes that "
+            f"agree with their rules: {len(self.checked)}",
+        ]
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.unchecked.items():
+            by_reason.setdefault(reason, []).append(name)
+        lines += [
+            f"not checked ({len(names)}): {some_names(names)}: {reason}"
+            for reason, names in by_reason.items()
+        ]
+        return "\n".join(lines)
+
+
+def bisect(
+    model: Any,
+    *,
+    output: Any = None,
+    input: Any = None,
+    input_resolution: Resolution = None,
+    signature: str | None = None,
+) -> Bisection:
+    """Finds the first op between an input and an output whose rule is wrong.
+
+    Nodes are taken in topological order. TensorFlow runs each of them by itself, in
+    double precision, on random numbers of the right shapes: see
+    `measure_receptive_field` for how weights, images and disturbances are chosen. An
+    edge is wrong if an output changes with a position that it does not read by the
+    rule. It is also wrong if the rule claims to be exact, and an output changes with
+    some of the positions that it reads by the rule, but not with all.
+
+    Of long axes, both ends and the middle are tried. A node that TensorFlow cannot run
+    by itself is not checked. If all relations hold and a number is wrong nevertheless,
+    their composition is at fault.
+
+    Args:
+      model, output, input, input_resolution, signature: as in
+        `compute_receptive_field`. All sizes but the batch must be known.
+
+    Raises:
+      ReceptiveFieldError: if TensorFlow is missing, a size of the input is not known,
+        or no node can be checked.
+    """
+    tf = import_tensorflow()
+    options = Options(input_resolution)
+    question = Question.ask(load(model, signature), input, [output], options)
+    ((name, _),) = (question.outputs or {}).items()
+    check = _Check(tf, question)
+    wrong: WrongRelation | None = None
+    suspected: list[WrongRelation] = []
+    checked: list[str] = []
+    unchecked: dict[str, str] = {}
+    for node in check.nodes():
+        found, reason = check.wrong_relations(node)
+        wrong = next((one for one in found if one.proved), None)
+        if wrong is not None:
+            break
+        suspected += found
+        if reason is not None:
+            unchecked[node.name] = reason
+        elif not found:
+            checked.append(node.name)
+    if wrong is None and not suspected and not checked:
+        first = next((f" {node}: {why}" for node, why in unchecked.items()), "")
+        raise GraphError(
+            f"no op between {question.input!r} and {name!r} can be checked.{first}"
+        )
+    return Bisection(question.input, name, wrong, suspected, checked, unchecked)
+
+
+class _UncheckedError(Exception):
+    """Why a node cannot be checked."""
+
+
+class _Says(NamedTuple):
+    """What a rule says of one edge."""
+
+    most: Sequence[Sequence[Box]]
+    """Descriptions of what is read; what is outside of any of them is not read."""
+    sure: Sequence[Box]
+    """What is read for certain."""
+    rows: Sequence[Rows]
+    """For each axis of the output, the positions that are looked at."""
+
+    def may_change(self, probe: Probe) -> Mask:
+        """Which rows may change if these positions are disturbed."""
+        found = np.ones([1] * len(self.rows), dtype=bool)
+        for alternatives in self.most:
+            found = found & _reading(alternatives, probe, len(self.rows))
+        return found
+
+    def must_change(self, probe: Probe) -> Mask:
+        """Which rows must change if these positions are disturbed."""
+        return _reading(self.sure, probe, len(self.rows))
+
+
+def _reading(alternatives: Sequence[Box], probe: Probe, rank: int) -> Mask:
+    """Which positions of an output read some that are disturbed."""
+    found = np.zeros([1] * rank, dtype=bool)
+    for box in alternatives:
+        sizes = _part_sizes(box)
+        fixed: dict[int, int] = {}
+        for parts, position in zip(box.axes, probe, strict=False):
+            if not isinstance(position, slice):
+                places = np.unravel_index(position, [sizes[part] for part in parts])
+                fixed.update(zip(parts, map(int, places), strict=True))
+        whole = np.ones([1] * rank, dtype=bool)
+        for outputs, parts, seen in box.groups:
+            every = [slice(None)] * len(outputs)
+            index = (*every, *(fixed.get(part, slice(None)) for part in parts))
+            some = seen[index]
+            some = np.asarray(some.any(axis=tuple(range(len(outputs), some.ndim))))
+            shape = [1] * rank
+            for axis, size in zip(outputs, some.shape, strict=True):
+                shape[axis] = size
+            whole = whole & some.reshape(shape)
+        found = found | whole
+    return found
+
+
+def _shape_of(box: Box) -> tuple[int, ...]:
+    sizes = _part_sizes(box)
+    return tuple(math.prod(sizes[part] for part in parts) for parts in box.axes)
+
+
+def _part_sizes(box: Box) -> dict[int, int]:
+    return {
+        part: size
+        for outputs, parts, seen in box.groups
+        for part, size in zip(parts, seen.shape[len(outputs) :], strict=True)
+    }
+
+
+class _Check:
+    """The nodes of a question, and what is known of them."""
+
+    def __init__(self, tf: Any, question: Question) -> None:
+        self.tf = tf
+        self.question = question
+        self.scope = question.scope
+        self.inference: Inference = question.sized()
+        shape = self.inference.shape(self.scope.input)
+        if shape is None or not all(isinstance(size, int) for size in shape):
+            raise GraphError(
+                f"the input {question.input!r} has sizes that are not known, so that "
+                "no op can be run: give input_resolution, [height, width]."
+            )
+        asked = list((question.outputs or {}).values())
+        self.wanted = outputs_wanted(self.scope, asked)
+        self.found: Forward = forward(
+            self.scope, self.inference, question.spatial, asked
+        )
+        self.op_definition = import_module(
+            "tensorflow.python.framework.op_def_registry"
+        ).get
+        self.alike: set[Any] = set()
+        """The experiments that agreed with what was said."""
+
+    def nodes(self) -> Iterator[Node]:
+        """All nodes that read something of the input, in topological order."""
+        for index in self.scope.needed:
+            node = self.scope.graph.nodes[index]
+            reads = index != self.scope.input[0] and self.scope.edges(index)
+            known = self.scope.carries[index] or cuts(node)
+            if reads and known and not is_written_out(node):
+                yield node
+
+    def wrong_relations(self, node: Node) -> tuple[list[WrongRelation], str | None]:
+        """The edges of a node whose relations do not hold.
+
+        Returns:
+          These edges, and why one of the others cannot be checked.
+        """
+        wrong: list[WrongRelation] = []
+        unchecked: str | None = None
+        for tensor in self.wanted.get(node.index, [(node.index, 0)]):
+            for number, below in self.scope.edges(node.index):
+                try:
+                    found = self._wrong(node, tensor, number, below)
+                except UnsupportedOpsError:
+                    unchecked = f"there is no rule for {node.op}"
+                except (ReceptiveFieldError, _UncheckedError) as error:
+                    unchecked = str(error)
+                else:
+                    if found is not None:
+                        proved, text = found
+                        edge = node.name, node.op, number, self._name(below)
+                        wrong.append(WrongRelation(*edge, text, proved))
+        return wrong, unchecked
+
+    def _wrong(
+        self, node: Node, tensor: Tensor, number: int, below: Tensor
+    ) -> tuple[bool, str] | None:
+        """How the relation of an edge is wrong, and whether that is certain.
+
+        None if it holds.
+        """
+        if number and is_batch_norm(node.op):
+            raise _UncheckedError("it counts as at inference, and reads its image only")
+        rule = relations(self.scope, self.inference, tensor)[number]
+        definition, start = self._alone(node, number)
+        shape = self._sizes(below)
+        places = self._places(tensor), self._places(below)
+        content = definition.SerializeToString(deterministic=True)
+        key = hashlib.sha256(content).digest(), rule, shape, tensor[1], places
+        if key in self.alike:
+            return None
+        experiment = self._experiment(definition, start, tensor[1], shape)
+        (output_shape,) = experiment.output_shapes
+        says: _Says | None
+        if rule is None:
+            says = _Says([[]], [], _rows(output_shape))
+        else:
+            stated = self._sizes(tensor)
+            if stated != output_shape:
+                return True, (
+                    f"  {self._name(tensor)} has the shape {list(stated)} by the rule, "
+                    f"and {list(output_shape)} in the experiment."
+                )
+            says = self._says(tensor, number, rule)
+            if says is None:
+                return True, (
+                    f"  The rule is not one for the shapes {list(shape)} of the input "
+                    f"and {list(stated)} of the output."
+                )
+        names = self._name(tensor), self._name(below)
+        found = _compared(experiment, says, places, names)
+        if found is None:
+            self.alike.add(key)
+        return found
+
+    def _name(self, tensor: Tensor) -> str:
+        return self.scope.graph.name_of(tensor)
+
+    def _says(self, tensor: Tensor, number: int, rule: Relation) -> _Says | None:
+        """What the rule of a node says of an edge.
+
+        None if it is no rule for tensors of these shapes.
+        """
+        scope, inference = self.scope, self.inference
+        shape = self._sizes(tensor)
+        below = self._sizes(scope.graph.inputs[tensor[0]][number])
+        if rule.axes and len(rule.axes) != len(below):
+            return None
+        rows = _rows(shape)
+        start = [boxes.start(shape, dict(enumerate(rows)))]
+        others = {(tensor, n) for n, _ in scope.edges(tensor[0]) if n != number}
+        try:
+            ((*_, told),) = needed_below(scope, inference, tensor, start, None, others)
+            # Windows and sets are different parts of a rule; both must hold.
+            windows = boxes.through(start[0], all_seen(rule), below)
+        except IndexError:  # It follows an axis that is not there.
+            return None
+        if any(_shape_of(box) != below for box in (*told, *windows)):
+            return None
+        return _Says([told, windows], [box for box in told if box.exact], rows)
+
+    def _places(self, tensor: Tensor) -> tuple[int, ...]:
+        """The axes of a tensor that hold positions only."""
+        relation = self.found.state.get(tensor)
+        if relation is None:
+            return ()
+        local = self.found.local(tensor)
+        try:
+            layout = self.question.layout(tensor, relation, local)
+        except ReceptiveFieldError:
+            return ()
+        return tuple(sorted(layout.axes - layout.channels))
+
+    def _sizes(self, tensor: Tensor) -> tuple[int, ...]:
+        shape = self.inference.shape(tensor)
+        if shape is None or not all(isinstance(size, int) for size in shape):
+            raise _UncheckedError(f"the shape of {self._name(tensor)!r} is not known")
+        return shape  # type: ignore[return-value]
+
+    # --- A node by itself ------------------------------------------------------------
+
+    def _experiment(
+        self, definition: Any, start: str, output: int, shape: Sequence[int]
+    ) -> Experiment:
+        """The op in double precision or, if that is not possible, in its own.
+
+        Raises:
+          _UncheckedError: if it cannot be run.
+        """
+        names, failure = [f"op:{output}"], ""
+        for double in (True, False):
+            copy = self.tf.compat.v1.GraphDef()
+            copy.CopyFrom(definition)
+            try:
+                run, dtype = runner(self.tf, copy, {}, start, names, shape, double)
+                if dtype.kind not in "fciub":
+                    raise _UncheckedError("it reads no numbers")
+                found = Experiment(run, dtype, shape, range(len(shape)), TRIALS)
+                if not found.is_repeatable():
+                    raise _UncheckedError("its values differ from run to run")
+                return found
+            except cannot_run(self.tf) as error:
+                failure = in_one_line(error)
+        raise _UncheckedError(f"TensorFlow cannot run it: {failure}")
+
+    def _alone(self, node: Node, fed: int) -> tuple[Any, str]:
+        """A graph of one node, one of whose inputs is a placeholder, and its name."""
+        tf = self.tf
+        definition = tf.compat.v1.GraphDef()
+        attributes = {
+            name: tf.compat.v1.AttrValue.FromString(value.SerializeToString())
+            for name, value in node.definition.attr.items()
+            if not name.startswith("_")
+        }
+        types = self._types(node, attributes)
+        own = definition.node.add(name="op", op=node.op)
+        for name, value in attributes.items():
+            own.attr[name].CopyFrom(value)
+        for number, (read, dtype) in enumerate(zip(node.inputs, types, strict=True)):
+            given = definition.node.add(name=f"input_{number}")
+            own.input.append(given.name)
+            given.attr["dtype"].type = dtype
+            if number == fed:
+                given.op = "Placeholder"
+            else:
+                given.op = "Const"
+                value = self._given(node, number, read, tf.dtypes.as_dtype(dtype))
+                given.attr["value"].tensor.CopyFrom(
+                    tf.make_tensor_proto(value, dtype, value.shape)
+                )
+        return definition, f"input_{fed}:0"
+
+    def _types(self, node: Node, attributes: Mapping[str, Any]) -> list[int]:
+        """The data types of a node's inputs."""
+        definition = self.op_definition(node.op)
+        if definition is None:
+            raise _UncheckedError(f"TensorFlow does not know the op {node.op}")
+        defaults = {a.name: a.default_value for a in definition.attr}
+        found: list[int] = []
+        for argument in definition.input_arg:
+            one, several = argument.type_attr, argument.type_list_attr
+            count = argument.number_attr
+
+            def value(name: str) -> Any:
+                return attributes.get(name, defaults[name])
+
+            if several:
+                found += value(several).list.type
+            else:
+                dtype = value(one).type if one else argument.type
+                found += [dtype] * (value(count).i if count else 1)
+        if 0 in found:
+            raise _UncheckedError("the data types of its inputs are not stated")
+        if len(found) != len(node.inputs):
+            raise _UncheckedError(
+                f"it has {len(node.inputs)} inputs, and the op {len(found)}"
+            )
+        return found
+
+    def _given(self, node: Node, number: int, read: Tensor, dtype: Any) -> Any:
+        """The numbers that an input is given which is not disturbed.
+
+        A weight is random and positive, as `measure_receptive_field` chooses it.
+        """
+        value = self.inference.value(read)
+        known = value is not None and value.dtype.kind in "fciub"
+        scale = weight_scale(Call(node, self.inference))
+        real = dtype.is_floating or dtype.is_complex
+        if known and value is not None and not (real and value.size > 1 and scale):
+            return value
+        random = np.random.default_rng(number).uniform(0.5, 1.5, self._sizes(read))
+        whole = dtype.is_integer or dtype.is_bool
+        if not real and not (whole and self.scope.carries[read[0]]):
+            raise _UncheckedError(f"the value of {self._name(read)!r} is not known")
+        found = np.ones_like(random) if whole else random * (scale or 1.0)
+        return found.astype(dtype.as_numpy_dtype)
+
+
+# --- What is disturbed, and what is looked at ----------------------------------------
+
+
+def _spread(size: int, most: int) -> Rows:
+    """Positions of an axis: all, or as many at both ends and in the middle."""
+    if size <= most:
+        return np.arange(size)
+    some = np.arange(most // 3)
+    starts = 0, (size - len(some)) // 2, size - len(some)
+    return np.unique(np.concatenate([start + some for start in starts]))
+
+
+def _rows(shape: Sequence[int]) -> list[Rows]:
+    return [_spread(size, MOST_ROWS) for size in shape]
+
+
+def _lines(shape: Sequence[int], places: Sequence[int]) -> list[list[Probe]]:
+    """Positions of each axis, with all of the other axes."""
+    found = []
+    for axis in places:
+        before, after = ([slice(None)] * n for n in (axis, len(shape) - axis - 1))
+        positions = _spread(shape[axis], MOST_LINES).tolist()
+        found.append([(*before, position, *after) for position in positions])
+    return found
+
+
+def _points(shape: Sequence[int], places: Sequence[int]) -> list[Probe]:
+    """Single positions: the first, the last, and some between."""
+    random, found = np.random.default_rng(0), []
+    for number in range(MOST_POINTS):
+        point: list[Any] = [slice(None)] * len(shape)
+        for axis in places:
+            last = shape[axis] - 1
+            point[axis] = (0, last, int(random.integers(last + 1)))[min(number, 2)]
+        found.append(tuple(point))
+    return found
+
+
+def _compared(
+    experiment: Experiment,
+    says: _Says,
+    places: tuple[Sequence[int], Sequence[int]],
+    names: tuple[str, str],
+) -> tuple[bool, str] | None:
+    """How an experiment differs from what is said of it; None if it does not.
+
+    Args:
+      experiment: an op by itself, of one output.
+      says: what its rule says.
+      places: the axes of the output and of the input that hold positions.
+      names: those of the output and of the input.
+
+    Returns:
+      Whether that proves that the rule is wrong, and in what they differ.
+
+    Raises:
+      _UncheckedError: if nothing ever changes of what may by the rule.
+    """
+    lines = _lines(experiment.image_shape, places[1])
+    if len(lines) != 1:
+        lines += [[point] for point in _points(experiment.image_shape, places[1])]
+    blind, suspicion = True, None
+    for probes in lines:
+        ends = probes[0], probes[len(probes) // 2], probes[-1]
+        found = [_changed(experiment, says, probe, probe in ends) for probe in probes]
+        may, must, changed = (
+            np.stack([_of_features(mask, found[0].shape, places[0]) for mask in masks])
+            for masks in (
+                map(says.may_change, probes),
+                map(says.must_change, probes),
+                found,
+            )
+        )
+        blind = blind and bool(may.any()) and not changed.any()
+        differences = [(changed & ~may, may)]
+        if experiment.dtype.kind in "fc":  # In whole numbers, a change may be lost.
+            differences.append((must & ~changed, must))
+        for wrong, said in differences:
+            if not wrong.any():
+                continue
+            # A feature that nothing changes may be one in which the numbers hide it.
+            proofs = wrong & changed.any(axis=0)
+            proved = bool(proofs.any())
+            number, *row = np.argwhere(proofs if proved else wrong)[0].tolist()
+            index = (slice(None), *row)
+            text = _described(
+                number, row, probes, said[index], changed[index], says, places[0], names
+            )
+            if said is must:
+                text += "\n  The rule claims to be exact."
+            if proved:
+                return True, text
+            suspicion = suspicion or (False, text)
+    if blind:
+        raise _UncheckedError(f"no change of {names[1]!r} shows in an experiment")
+    return suspicion
+
+
+def _of_features(mask: Mask, shape: Sequence[int], places: Sequence[int]) -> Mask:
+    """The same of features, which are all of what holds no positions."""
+    gone = tuple(axis for axis in range(len(shape)) if axis not in places)
+    return np.asarray(np.broadcast_to(mask, shape).any(gone, keepdims=True))
+
+
+def _changed(experiment: Experiment, says: _Says, probe: Probe, thorough: bool) -> Mask:
+    """Which rows of the output change if these positions are disturbed.
+
+    Unless it is ``thorough``, trials end when all has changed that may.
+    """
+    may, index = says.may_change(probe), np.ix_(*says.rows)
+    found: Mask | None = None
+    for (change,) in experiment.changes(probe):
+        found = change[index] if found is None else found | change[index]
+        if not thorough and (found | ~may).all():
+            break
+    assert found is not None
+    return found
+
+
+def _described(
+    number: int,
+    row: Sequence[int],
+    probes: Sequence[Probe],
+    said: Mask,
+    changed: Mask,
+    says: _Says,
+    places: Sequence[int],
+    names: tuple[str, str],
+) -> str:
+    """What the rule says of a feature, and what the experiment found.
+
+    Args:
+      number: the probe that shows the difference.
+      row: where the feature is among the rows that are looked at.
+      probes: positions of an axis, or a single position.
+      said: which of them the feature reads by the rule.
+      changed: which of them change it.
+      says: what the rule says.
+      places: the axes of the output that hold positions.
+      names: those of the output and of the input.
+    """
+    output = _indexed(
+        names[0],
+        [
+            int(says.rows[axis][place]) if axis in places else slice(None)
+            for axis, place in enumerate(row)
+        ],
+    )
+    if len(probes) == 1:
+        both = "by the rule", "in the experiment"
+        one, other = both if said[number] else both[::-1]
+        read = _indexed(names[1], probes[number])
+        return f"  {output} reads {read} {one}, and not {other}."
+    axis = next(i for i, part in enumerate(probes[0]) if not isinstance(part, slice))
+    line = [*probes[0]]
+    line[axis] = "i"
+    tried = np.array([probe[axis] for probe in probes])
+    some = f", of {_in_words(tried)}" if tried[-1] >= len(tried) else ""
+    return (
+        f"  {output} reads {_indexed(names[1], line)}{some}\n"
+        f"    by the rule        for i = {_in_words(tried[said])}\n"
+        f"    in the experiment  for i = {_in_words(tried[changed])}"
+    )
+
+
+def _indexed(name: str, index: Sequence[Any]) -> str:
+    parts = [":" if isinstance(part, slice) else str(part) for part in index]
+    return f"{name}[{', '.join(parts)}]" if parts else name
+
+
+def _in_words(numbers: Rows) -> str:
+    """Ascending numbers, those in a row together."""
+    found = []
+    for _, group in itertools.groupby(
+        enumerate(numbers.tolist()), lambda p: p[1] - p[0]
+    ):
+        run = [number for _, number in group]
+        found.append(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]))
+    return ", ".join(found) or "none"

@@ -1,0 +1,92 @@
+"""What can be meant by the input and the output of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from receptive_field.errors import NodeNotFoundError
+from receptive_field.graph.graph import Graph, Node, Tensor
+from receptive_field.graph.model import Model
+from receptive_field.network.inference import RESOURCE, Inference
+from receptive_field.network.network import find_scope
+from receptive_field.ops import Call, rule_of
+
+
+def only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+    """The only input or output that a model states, if it states any."""
+    if len(named) > 1:
+        raise NodeNotFoundError(
+            f"the model has {len(named)} {what}s: {', '.join(map(repr, named))}. Say "
+            f"which with {what}=."
+        )
+    return dict(named)
+
+
+def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What can be meant by the input and the output of a model, by name.
+
+    That is what it states. If it states none, an input is a placeholder with axes of
+    space, and an output a tensor that depends on one and that nothing reads.
+    """
+    graph = model.graph
+    inputs, outputs = dict(model.inputs), dict(model.outputs)
+    if not inputs:
+        found = _possible_inputs(graph, (), ())
+        inputs = {node.name: (node.index, 0) for node in found}
+    if not outputs:
+        for start in inputs.values():
+            ends = _possible_outputs(graph, start, ())
+            outputs |= {graph.nodes[index].name: (index, 0) for index in ends}
+    return inputs, outputs
+
+
+def _possible_inputs(
+    graph: Graph, outputs: Sequence[int], stop: Sequence[str]
+) -> list[Node]:
+    """The placeholders that can be images, and that outputs, if given, depend on."""
+    inference = Inference(graph)
+    found = []
+    for node in graph.of_ops("Placeholder", "PlaceholderV2"):
+        if Call(node, inference).attribute("dtype") != RESOURCE:
+            shape = inference.shape((node.index, 0))
+            if shape is None or len(shape) > 2:
+                scope = find_scope(graph, (node.index, 0), outputs, stop)
+                if scope.order or not outputs or node.index in outputs:
+                    found.append(node)
+    return found
+
+
+def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Tensor:
+    """The placeholder that the outputs depend on, if there is one that can be meant."""
+    found = _possible_inputs(graph, outputs, stop)
+    if len(found) != 1:
+        names = ", ".join(repr(node.name) for node in found[:10])
+        whose = " or ".join(repr(graph.nodes[index].name) for index in outputs)
+        raise NodeNotFoundError(
+            f"{len(found) or 'no'} placeholders could be the input"
+            + (f" of {whose}" if whose else "")
+            + (f" ({names}). Say which with input=." if found else ". Name it: input=.")
+        )
+    return found[0].index, 0
+
+
+def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[int]:
+    """The nodes that depend on the input, have a rule, and that nothing reads."""
+    scope = find_scope(graph, start, range(len(graph)), stop)
+    read = {tensor[0] for index in scope.order for _, tensor in scope.edges(index)}
+    ends = [index for index in scope.order if index not in read]
+    return [index for index in ends if rule_of(graph.nodes[index])]
+
+
+def only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
+    """The last node that depends on the input, if there is only one."""
+    known = _possible_outputs(graph, start, stop)
+    if len(known) != 1:
+        names = ", ".join(repr(graph.nodes[index].name) for index in known[:10])
+        raise NodeNotFoundError(
+            f"{len(known)} nodes could be the output: they depend on "
+            f"{graph.name_of(start)!r} and nothing reads them"
+            + (f" ({names})" if known else "")
+            + ". Say which with output=."
+        )
+    return known[0]

@@ -1,0 +1,329 @@
+"""Effective receptive fields: how much each position of the input matters.
+
+What is told is the expected squared gradient of one feature with respect to every
+position of the input, summed over the channels of both, as a share of all that arrives
+inside of the input. (The closing remark of Araujo, Norris and Sim, 2019; Luo, Li,
+Urtasun and Zemel, "Understanding the Effective Receptive Field in Deep Convolutional
+Neural Networks", 2016, whose theorems are special cases: a deep stack of convolutions
+gives a Gaussian.)
+
+`analytic` takes the expectation over weights, from the graph alone:
+
+* Weights are independent, of mean zero and of variance one over the number of products
+  that an output is the sum of, so that a layer keeps the size of a gradient. With k
+  taps, each is handed 1/k of the squared gradient. (Of a transposed convolution it is
+  the mean over the features, k/stride per axis.) What falls into padding is lost.
+* What has no weights keeps its numbers. An average over k positions weighs each by 1/k,
+  an interpolation by its coefficients, a subtraction by -1. Along a chain of such ops,
+  and where paths of nothing else meet, gradients are added up before they are squared.
+  TensorFlow's average pooling divides by the number of positions inside of the map.
+* Hence it is not enough to hand down squares: two neighbours that a pooling has given
+  the same gradient are still alike below a convolution, and another pooling adds them
+  up. So for every tensor the products of gradients at all *pairs* of positions are
+  handed down, as far as some op further below brings the two together. The gradients of
+  different channels are independent below any layer with weights.
+* An activation has a derivative of size one, as has a batch normalisation at inference.
+  (A ReLU halves the squared gradient; He's variance, twice as large, makes up for it.)
+  Its sign is as likely to be plus as minus, so that a way around it is independent.
+* A maximum takes one of its positions, each as often as the others and without regard
+  to its neighbours' choice.
+* Channels are alike. What reads some of them, reads that share.
+* Whatever else there is (softmax, gathers by data, loops) is taken to hand an even
+  share to each position that it sees, and a product of features to each of its factors
+  (but ``x * f(x)`` is an activation). The names of these nodes are in ``assumed``;
+  without any, and without activations and maxima, the result is exact.
+
+`measure_effective_receptive_field` takes real gradients of a Keras model with the
+weights that it has, on random inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from receptive_field.algebra.sizes import Size
+from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.graph.graph import Tensor
+from receptive_field.network.inference import Inference
+from receptive_field.network.layout import Resolution
+from receptive_field.passes.gradients import Descent
+from receptive_field.questions.question import Options, Question, ask
+from receptive_field.results.effective import Array, EffectiveReceptiveField
+from receptive_field.results.field import ReceptiveField
+from receptive_field.sources import load
+from receptive_field.sources.tensorflow_objects import keras_of
+
+
+def analytic(
+    question: Question,
+    output: Tensor,
+    feature: ArrayLike | None = None,
+    field: ReceptiveField | None = None,
+) -> EffectiveReceptiveField:
+    """The effective receptive field of a feature, over independent random weights.
+
+    Args:
+      question: what the output is asked about; all spatial sizes must be known.
+      output: the tensor of the feature.
+      feature: the coordinates of the feature, x first; the one in the middle if None.
+      field: the receptive field of the output; computed if None.
+
+    Returns:
+      The shares, computed in one pass over the graph (see the module).
+
+    Raises:
+      ReceptiveFieldError: if a size is not known, there is no such feature, or the
+        receptive field itself cannot be computed.
+
+    >>> from receptive_field.questions.question import Options, Question
+    >>> from receptive_field.sources import load
+    >>> import receptive_field as rf
+    >>> model = load(rf.EXAMPLE_GRAPH)
+    >>> options = Options(input_resolution=[149, 149])
+    >>> name = "InceptionResnetV2/Conv2d_2b_3x3/Relu"
+    >>> question = Question.ask(model, None, [name], options)
+    >>> found = analytic(question, question.outputs[name], [36, 36])
+    >>> found.map.shape, found.size.round().tolist()
+    ((149, 149), [11.0, 11.0])
+    """
+    name = next((n for n, t in (question.outputs or {}).items() if t == output), None)
+    name = name or question.scope.graph.name_of(output)
+    if field is None:
+        field = replace(question, outputs={name: output}).answer()
+    inference = _with_one_image(question)
+    shape = inference.shape(output) or ()
+    chosen, where = _place(question, field, shape, feature)
+    found, assumed = Descent(question.scope, inference, output, question.spatial).run(
+        where
+    )
+    total = float(found.sum())
+    if not total:
+        raise ReceptiveFieldError(
+            f"the feature {list(chosen)} of {name!r} sees nothing of "
+            f"{question.input!r}, or nothing but its padding."
+        )
+    return EffectiveReceptiveField(
+        question.input, name, chosen, found / total, total, assumed
+    )
+
+
+def _with_one_image(question: Question) -> Inference:
+    """What is known of the shapes, for a single image and sizes that are known."""
+    scope, known = question.scope, question.inference
+    shape = known.shape(scope.input)
+    sizes = [None] if shape is None else [shape[axis] for axis in question.spatial]
+    if shape is None or not all(isinstance(size, int) for size in sizes):
+        raise _unknown_sizes(question.input)
+    if isinstance(shape[0], int) or 0 in question.spatial:
+        return known
+    return scope.told(known, (1, *shape[1:]))
+
+
+def _unknown_sizes(name: str) -> GraphError:
+    return GraphError(
+        f"the effective receptive field depends on the size of {name!r}, which is not "
+        "known: give input_resolution, [height, width]."
+    )
+
+
+def _place(
+    question: Question,
+    field: ReceptiveField,
+    shape: Sequence[Size | None],
+    feature: ArrayLike | None,
+) -> tuple[tuple[int, ...], dict[int, int]]:
+    """A feature, x first, and the same by axes of the output.
+
+    Raises:
+      ReceptiveFieldError: if there is no such feature, or a size is not known.
+    """
+    moving = {
+        place
+        for axis in field.axes
+        for place in axis.output_axes
+        if not axis.map.is_everything or isinstance(shape[place], int)
+    }
+    # Where all features see everything, it is no matter how many there are.
+    held = [axis.output_axis for axis in field.feature_axes]
+    places = [place if place in moving else None for place in held]
+    found = [1 if place is None else shape[place] for place in places]
+    sizes = [size for size in found if isinstance(size, int)]
+    if len(sizes) < len(found):
+        raise _unknown_sizes(question.input)
+    chosen = np.asarray(
+        [(size - 1) // 2 for size in sizes] if feature is None else feature
+    )
+    whole = np.issubdtype(chosen.dtype, np.integer) and chosen.shape == (len(sizes),)
+    if not whole or not ((chosen >= 0) & (chosen < sizes)).all():
+        raise ReceptiveFieldError(
+            f"there is no feature {chosen.tolist()}: the map has {sizes} features, x "
+            "first, counted from 0."
+        )
+    pairs = zip(places, chosen.tolist(), strict=True)
+    return tuple(chosen.tolist()), {p: c for p, c in pairs if p is not None}
+
+
+# --- Real gradients -------------------------------------------------------------------
+
+IMAGES_AT_ONCE = 8
+
+
+def measure_effective_receptive_field(
+    model: Any,
+    *,
+    output: Any = None,
+    input: Any = None,
+    feature: ArrayLike | None = None,
+    input_resolution: Resolution = None,
+    draws: int = 64,
+    seed: int = 0,
+) -> EffectiveReceptiveField:
+    """The effective receptive field of a feature of a Keras model, as its weights are.
+
+    The squared gradient is averaged over images of independent standard normal numbers,
+    at inference. The channels of the feature are added up with random signs, a new
+    choice for each image: the mean of the square is the sum of squares. As in
+    `analytic` it is divided by their number.
+
+    Args:
+      model: a Keras model on TensorFlow.
+      output: a layer of it, or the name of one; found as in `compute_receptive_field`.
+      input: which of its inputs, if it has several.
+      feature: the coordinates of the feature, x first; the one in the middle if None.
+      input_resolution: the size of the input, ``[height, width]``, if the model leaves
+        it open.
+      draws: how many images; standard errors fall with its square root.
+      seed: of the random numbers; the same seed gives the same images.
+
+    Returns:
+      The shares, with a ``standard_error`` of each.
+
+    Raises:
+      ReceptiveFieldError: if it is no such model, a size is not known, there is no such
+        feature, or no gradient arrives.
+
+    >>> import keras    # doctest: +SKIP
+    >>> model = keras.applications.ResNet50(weights=None)    # doctest: +SKIP
+    >>> found = rf.measure_effective_receptive_field(    # doctest: +SKIP
+    ...     model, output="conv2_block3_out"
+    ... )
+    >>> found.map.shape    # doctest: +SKIP
+    (224, 224)
+    """
+    keras = keras_of(model)
+    if keras is None:
+        raise ReceptiveFieldError(
+            f"gradients are measured of Keras models, not of {type(model).__name__!r}; "
+            "analytic takes any graph."
+        )
+    if not isinstance(draws, int) or draws < 2:
+        raise ReceptiveFieldError(f"at least two draws are needed, not {draws!r}.")
+    source = load(model)
+    question, answer = ask(source, output, input, Options(input_resolution))
+    inference = _with_one_image(question)
+    found = inference.shape(question.scope.input) or ()
+    shape = [size for size in found[1:] if isinstance(size, int)]
+    if len(shape) < len(found) - 1:
+        raise _unknown_sizes(question.input)
+    (tensor,) = (question.outputs or {}).values()
+    places = inference.shape(tensor) or ()
+    chosen, where = _place(question, answer, places, feature)
+    part = _part(keras, model, answer.output, answer.output in source.outputs)
+    names = list(source.inputs)
+    number = names.index(question.input) if question.input in names else 0
+    others = [s for i, s in enumerate(_input_shapes(model)) if i != number]
+    squares = _squared_gradients(part, shape, others, number, where, draws, seed)
+    kept = tuple(axis for axis in range(1, question.rank) if axis in question.spatial)
+    summed = tuple(a for a in range(1, question.rank) if a not in kept)
+    samples = squares.sum(axis=summed)
+    mean = samples.mean(axis=0)
+    total = float(mean.sum())
+    if not total:
+        raise ReceptiveFieldError(
+            f"no gradient of the feature {list(chosen)} of {answer.output!r} arrives "
+            f"at {question.input!r}; are its weights zero, or all its units inactive?"
+        )
+    return EffectiveReceptiveField(
+        question.input,
+        answer.output,
+        chosen,
+        mean / total,
+        total,
+        draws=draws,
+        standard_error=samples.std(axis=0, ddof=1) / math.sqrt(draws) / total,
+    )
+
+
+def _part(keras: Any, model: Any, output: str, is_own: bool) -> Any:
+    """The model up to a layer.
+
+    Raises:
+      ReceptiveFieldError: if it cannot be cut there.
+    """
+    try:
+        return keras.Model(model.inputs, model.get_layer(output).output)
+    except (AttributeError, ValueError):
+        if is_own and len(getattr(model, "outputs", None) or [output]) == 1:
+            return model
+    raise ReceptiveFieldError(
+        f"the model {model.name!r} cannot be cut at {output!r}: gradients are "
+        "measured at layers of functional and sequential models that are called once, "
+        "and at the only output of others."
+    )
+
+
+def _input_shapes(model: Any) -> list[list[int]]:
+    inputs = getattr(model, "inputs", None) or []
+    return [[int(size or 1) for size in tensor.shape[1:]] for tensor in inputs]
+
+
+def _squared_gradients(
+    model: Any,
+    shape: Sequence[int],
+    others: Sequence[Sequence[int]],
+    number: int,
+    where: Mapping[int, int],
+    draws: int,
+    seed: int,
+) -> Array:
+    """The squared gradients of a feature at all of an input, [draw, *shape].
+
+    Args:
+      model: a model with one output.
+      shape: that of the input, without the batch; ``others`` those of other inputs.
+      number: which of the inputs it is.
+      where: axis of the output -> the feature's position on it.
+      draws: how many images.
+      seed: of the random numbers.
+    """
+    tf = import_module("tensorflow")
+    random = np.random.default_rng(seed)
+    found = []
+    for start in range(0, draws, IMAGES_AT_ONCE):
+        count = min(IMAGES_AT_ONCE, draws - start)
+        inputs = [
+            tf.constant(random.standard_normal((count, *sizes)), tf.float32)
+            for sizes in others
+        ]
+        image = tf.constant(random.standard_normal((count, *shape)), tf.float32)
+        inputs.insert(number, image)
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            features = model(inputs if others else image, training=False)
+            index = tuple(where.get(a, slice(None)) for a in range(features.ndim))
+            values = features[index]
+            signs = random.choice([-1.0, 1.0], tuple(values.shape))
+            loss = tf.reduce_sum(values * tf.constant(signs, values.dtype))
+        gradient = tape.gradient(loss, image)
+        if gradient is None:
+            break
+        squares = np.square(np.asarray(gradient, dtype=np.float64))
+        found.append(squares / math.prod(values.shape[1:]))
+    return np.concatenate(found) if found else np.zeros((2, *shape))

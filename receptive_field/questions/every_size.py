@@ -1,0 +1,339 @@
+"""What holds at every size, where an axis of the input has a size that is not known.
+
+One pass says what can be said of all sizes alike. Where that leaves a doubt (paths
+whose paddings depend on the size differently, a resize to the size of a skip, maps that
+meet at some sizes only), the same is asked for each case: sizes ``period * q + r`` with
+a symbol q for every residue r, where no rounding is left that is not known, and small
+sizes one by one, until every residue has been seen to do as its case says. The answer
+is what all cases have in common.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import NamedTuple
+
+from receptive_field.algebra.axis_map import (
+    ANYWHERE,
+    INFINITY,
+    AxisMap,
+    Bound,
+    Extents,
+    Floating,
+    Unknown,
+)
+from receptive_field.algebra.sizes import (
+    Symbolic,
+    last_not_above,
+    period,
+    unknown,
+)
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.questions.question import Asked, Question
+from receptive_field.results.axes import SpatialAxis
+from receptive_field.results.field import ReceptiveField, ReceptiveFields
+
+LONGEST_PERIOD = 256
+"""Networks that repeat only after more sizes are left with what one pass says."""
+
+MOST_VISITS = 16_000
+"""Nor are those of which so many nodes would have to be looked at for all residues."""
+
+NOTHING = (None, None, None)
+"""Neither alignment nor stride nor padding."""
+
+LARGEST_TRIED = 32
+"""Up to so many more sizes than there are cases are tried one by one."""
+
+LARGEST_SMALL = 1 << 10
+"""Nor are larger ones, if something may be otherwise at small sizes."""
+
+
+class Case(NamedTuple):
+    """What is found at one size, or at all of one residue."""
+
+    fields: ReceptiveFields
+    residue: int
+    size: int | None
+    """None for all of a residue."""
+
+
+def at_every_size(question: Question, field: ReceptiveField) -> ReceptiveField:
+    """The receptive field of the only output, as it is at every size.
+
+    Raises:
+      GraphError: if the network can be run at no size.
+    """
+    (name,) = question.outputs or (field.output,)
+    settled = _settled(question, ReceptiveFields({name: field}, {}))
+    return settled[name]
+
+
+def all_at_every_size(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
+    """The same for several outputs; what can be run at no size is among the errors."""
+    return _settled(question, fields)
+
+
+def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
+    """The fields, those that are in doubt settled."""
+    found = dict(fields)
+    failed = dict(fields.errors)
+    for axis in question.spatial:
+        doubtful = {
+            name: f for name, f in found.items() if _is_in_doubt(question, f, axis)
+        }
+        if not doubtful:
+            continue
+        cases = list(_cases(question, doubtful, axis))
+        tried = max((case.size or 0 for case in cases), default=0)
+        for name in doubtful:
+            # At sizes of other residues, maps of length 1 may be broadcast.
+            fits = {c.residue for c in cases if c.size is None and name in c.fields}
+            own = [c for c in cases if c.residue in fits and name in c.fields]
+            of_residues = [c.fields[name] for c in own if c.size is None]
+            unplaced = last_unplaced(question, of_residues or [found[name]])
+            if fits:
+                found[name] = _with_cases(found[name], name, own, axis)
+            elif cases:
+                found.pop(name)
+                error = cases[0].fields.errors.get(name)
+                if error is not None:
+                    failed[name] = error
+            if unplaced > tried and name in found:
+                found[name] = _left_open(found[name], axis)
+    return ReceptiveFields(found, failed)
+
+
+def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
+    """Whether the size of an axis may decide something of a field."""
+    of_axis = [a for a in field.axes if a.input_axis == axis and a.input_size is None]
+    if not of_axis:
+        return False
+    if question.inference.disagreements or last_unplaced(question, [field]):
+        return True
+    local = field.local or field
+    maps = [a.map for f in (field, local) for a in f.axes if a.input_axis == axis]
+    return any(
+        m.aligned is None or m.is_unbounded or (m.is_floating and not m.exact)
+        for m in maps
+    )
+
+
+# --- Cases ---------------------------------------------------------------------------
+
+
+def _cases(
+    question: Question, doubtful: Mapping[str, ReceptiveField], axis: int
+) -> Iterator[Case]:
+    """What is found for each residue of the size of an axis, and at small sizes."""
+    count = _period(question, axis)
+    if (
+        count > LONGEST_PERIOD
+        or count * (len(question.scope.order) + len(doubtful)) > MOST_VISITS
+    ):
+        return
+    outputs = {
+        name: field.origin.output
+        for name, field in doubtful.items()
+        if isinstance(field.origin, Asked)
+    }
+    scope = question.scope.below(outputs.values())
+    asked = replace(question, scope=scope, outputs=outputs)
+    by_one = question.outputs is not None and len(outputs) == 1
+    waiting: dict[int, ReceptiveFields] = {}
+    turns = unknown("turns")
+    for rest in range(count):
+        case = asked.with_sizes({axis: turns * count + rest}, is_strict=True)
+        waiting[rest] = _fields(case, by_one)
+        yield Case(waiting[rest], rest, None)
+    least = last_unplaced(question, [f for fs in waiting.values() for f in fs.values()])
+    can_all_be_seen = least * len(scope.order) <= MOST_VISITS
+    last = count + LARGEST_TRIED
+    for size in range(1, max(last, least + 1) if can_all_be_seen else last):
+        if not waiting and size > least:
+            break
+        fields, rest = _fields(asked.with_sizes({axis: size}), by_one), size % count
+        yield Case(fields, rest, size)
+        if rest in waiting and _agree(fields, waiting[rest], axis):
+            del waiting[rest]
+
+
+def _period(question: Question, axis: int) -> int:
+    """After how many sizes of an axis all sizes in the network repeat themselves."""
+    scope, inference = question.scope, question.inference
+    shape = inference.shape(scope.input) or ()
+    given = shape[axis] if axis < len(shape) else 1
+    if not isinstance(given, Symbolic):
+        return 1
+    found = 1
+    for index in scope.order:
+        for size in inference.shape((index, 0)) or ():
+            found = math.lcm(found, period(size))
+            if found > LONGEST_PERIOD:
+                return found
+    return found
+
+
+def _fields(question: Question, by_one: bool) -> ReceptiveFields:
+    """The fields by the pass that was asked: backward from one output, or forward."""
+    if not by_one:
+        return question.answers(strict=False)
+    ((name, _),) = (question.outputs or {}).items()
+    try:
+        return ReceptiveFields({name: question.answer()}, {})
+    except ReceptiveFieldError as error:
+        return ReceptiveFields({}, {name: error})
+
+
+def _agree(one: ReceptiveFields, two: ReceptiveFields, axis: int) -> bool:
+    """Whether a single size is as was said of its residue, if anything was."""
+    for name, field in two.items():
+        said = _numbers(field, axis)
+        if said != NOTHING and (name not in one or said != _numbers(one[name], axis)):
+            return False
+    return True
+
+
+def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
+    """The last size at which something may be otherwise than it is at all larger ones.
+
+    Slices are shorter there, or all features may see the other end of a roll, so that
+    what is known of the others says nothing of these: the sizes are told one by one.
+    """
+    exceeded = question.inference.exceeded
+    if not exceeded:
+        return 0
+    maps = [axis.map for f in fields for axis in (f.local or f).axes]
+    reach = max((m.reach for m in maps if m.is_unbounded), default=0)
+    turned = sum(last_not_above(size, n, LARGEST_SMALL) for size, n in exceeded.items())
+    return int(min(turned + 2 * reach, LARGEST_SMALL))
+
+
+def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
+    """A field of which it is not known how it is at small sizes."""
+    axes = list(field.axes)
+    place = _place(field, axis)
+    found = axes[place].map
+    unknown_there = AxisMap(found.strands if found.is_unbounded else ANYWHERE.strands)
+    axes[place] = replace(axes[place], map=unknown_there.with_alignment(None))
+    local = field.local_paths and _left_open(field.local_paths, axis)
+    return replace(field, axes=tuple(axes), local_paths=local)
+
+
+def _numbers(field: ReceptiveField, axis: int) -> tuple[object, ...]:
+    local = field.local or field
+    place = _place(field, axis)
+    strides, paddings = local.stride.tolist(), local.padding.tolist()
+    return local.axes[place].map.aligned, strides[place], paddings[place]
+
+
+def _place(field: ReceptiveField, axis: int) -> int:
+    return [a.input_axis for a in field.axes].index(axis)
+
+
+# --- What they have in common --------------------------------------------------------
+
+
+def _with_cases(
+    field: ReceptiveField, name: str, cases: Sequence[Case], axis: int
+) -> ReceptiveField:
+    """The field with what all cases have in common on one axis."""
+    place = _place(field, axis)
+    found = [(case.fields[name], case.size) for case in cases]
+    whole = _on_axis(field, place, found)
+    some = next(f for f, _ in found if f.is_global == found[0][0].is_global)
+    if not whole.is_global:
+        return replace(whole, global_nodes=(), local_paths=None)
+    locals_ = [(f.local, size) for f, size in found if f.local is not None]
+    before = field.local if field.is_global else None
+    local = None
+    if locals_:
+        base = before if before is not None else locals_[0][0]
+        local = _on_axis(replace(base, output=field.output), place, locals_)
+    nodes = field.global_nodes or some.global_nodes
+    return replace(whole, global_nodes=nodes, local_paths=local)
+
+
+def _on_axis(
+    field: ReceptiveField,
+    place: int,
+    cases: Sequence[tuple[ReceptiveField, int | None]],
+) -> ReceptiveField:
+    """The field with what all cases have in common, sizes of its output included."""
+    found = [field, *(f for f, _ in cases)]
+    axes = list(field.axes)
+    size = _only({f.axes[place].output_size for f in found})
+    axes[place] = replace(axes[place], map=_common(place, cases), output_size=size)
+    counted = tuple(
+        axis._replace(size=_only({f.feature_axes[k].size for f in found}))
+        for k, axis in enumerate(field.feature_axes)
+    )
+    return replace(field, axes=tuple(axes), feature_axes=counted)
+
+
+def _only(sizes: set[int | None]) -> int | None:
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _has_several(axis: SpatialAxis) -> bool:
+    """Whether there may be more than one feature along an axis."""
+    return bool(axis.output_axes) and axis.output_size != 1
+
+
+def _holds_all(axis_map: AxisMap, single: SpatialAxis) -> bool:
+    """Whether windows hold all that features see at a single size."""
+    if axis_map.is_floating or single.map.strands == axis_map.strands:
+        return True
+    count, last = single.output_size, (single.input_size or 1) - 1
+    for u in range(last + 1 if count is None else count):
+        seen, window = single.map.window(u), axis_map.window(u)
+        first, end = max(seen[0], 0) if seen else 0, min(seen[1], last) if seen else -1
+        if first <= end and not (window and window[0] <= first and end <= window[1]):
+            return False
+    return True
+
+
+def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> AxisMap:
+    """What the maps of all cases to one axis have in common."""
+    every = [f.axes[place] for f, size in cases if size is None]
+    single = [f.axes[place] for f, size in cases if size is not None]
+    maps = [axis.map for axis in every]
+    flags = {axis.map.aligned for axis in (*every, *single)}
+    several = [a.map.aligned for a in single if _has_several(a)]
+    aligned: bool | None = None
+    if flags == {True}:
+        aligned = True
+    elif {m.aligned for m in maps} == {False} and set(several) <= {False}:
+        aligned = False
+    if all(m.is_global for m in maps):
+        return maps[0]
+    if any(m.is_everything or m.is_unbounded for m in maps):
+        return AxisMap(ANYWHERE.strands, aligned)
+    exact = all(m.exact for m in maps)
+    if not exact:
+        maps = [m.as_bound() for m in maps]
+    alike = all(m.strands == maps[0].strands for m in maps)
+    numbers = [(f.stride.tolist()[place], f.padding.tolist()[place]) for f, _ in cases]
+    sizes: list[Bound] = [f.size.tolist()[place] for f, _ in cases]
+    several_positions = [
+        pair
+        for pair, (f, size) in zip(numbers, cases, strict=True)
+        if size is None or _has_several(f.axes[place])
+    ]
+    strides = {stride for stride, _ in several_positions}
+    alike &= len(set(several_positions)) == 1 and max(sizes) == sizes[0]
+    if alike and all(_holds_all(maps[0], axis) for axis in single):
+        seen = reduce(operator.or_, (m.all_seen for m in maps), maps[0].all_seen)
+        return AxisMap(maps[0].strands, aligned, None if seen is maps[0] else seen)
+    size = max(sizes)
+    if size == INFINITY:
+        return AxisMap(ANYWHERE.strands, aligned)
+    rate = strides.pop() if len(strides) == 1 else None
+    extents = Extents(int(size), (int(size),), 0)
+    unknowns = frozenset({(Unknown("what the size decides"), 1)})
+    strand = Floating(rate, 0, extents, unknowns, INFINITY, exact)
+    return AxisMap((strand,), aligned)

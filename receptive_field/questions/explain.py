@@ -1,0 +1,1073 @@
+"""Why a graph is misaligned: which two paths disagree, and what would align them.
+
+The two paths part at one tensor and meet at another. A layer with S positions of the
+first tensor per position of its own input moves the centre of its path by S for each
+unit of padding in front, and by S * dilation / 2 for each unit of its kernel. So the
+changes that make two centres equal are found by arithmetic; each is then checked by
+computing the graph anew with it, and what does not align is not proposed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property, reduce
+from typing import NamedTuple
+
+from receptive_field.algebra.axis_map import (
+    INFINITY,
+    AxisMap,
+    Bound,
+    MaybeWindow,
+    Periodic,
+    convolution,
+    shift,
+)
+from receptive_field.algebra.sizes import unknown
+from receptive_field.graph.graph import Tensor
+from receptive_field.network.network import relations
+from receptive_field.ops import Call, rule_of
+from receptive_field.ops.registry import Window
+from receptive_field.ops.windows import same_padding
+from receptive_field.passes.regions import forward
+from receptive_field.questions.question import Question
+from receptive_field.relations.joins import Paths, gathered, settled, through, united
+from receptive_field.relations.relation import (
+    ALL,
+    ALL_BOUND,
+    SAME,
+    Axis,
+    Relation,
+    follow,
+    followed_axes,
+    is_exact,
+    ranked,
+    source,
+)
+from receptive_field.results.axes import FeatureAxis, SpatialAxis
+from receptive_field.results.explanation import (
+    MOST_SUMS,
+    Change,
+    Difference,
+    Explanation,
+    Path,
+    Proposal,
+    Setting,
+    Step,
+    StepWindow,
+    axis_name,
+    listed,
+    number_text,
+    strides_text,
+)
+from receptive_field.results.field import ReceptiveField
+
+MOST_PROPOSALS = 4
+"""So many ways to align two paths are enough."""
+
+
+MOST_MOVES = 16
+"""In that case, a padding is changed by no more than this."""
+
+
+def explain(
+    question: Question,
+    name: str,
+    output: Tensor,
+    known: ReceptiveField | None = None,
+) -> Explanation[ReceptiveField]:
+    """Why the features of a tensor are aligned or not, and what would align them.
+
+    Of several pairs of misaligned paths, the one is told whose paths part nearest to
+    the output. Paths over a whole axis (global pooling) do not count.
+
+    Args:
+      question: the model, with its input, and what is known of sizes.
+      name: the name of the tensor.
+      output: the tensor.
+      known: its receptive field, if more is known of it than by one pass.
+
+    Returns:
+      What is known; every array and tuple per axis lists x first. All distances are
+      in positions of the tensor where the paths part.
+
+    Raises:
+      ReceptiveFieldError: if the tensor does not depend on the input, or cannot be
+        analysed.
+
+    >>> import receptive_field as rf
+    >>> from receptive_field.questions.question import Options, Question
+    >>> from receptive_field.sources import load
+    >>> question = Question.ask(load(rf.EXAMPLE_GRAPH), None, [None], Options())
+    >>> ((name, output),) = question.outputs.items()
+    >>> explain(question, name, output).aligned
+    True
+    """
+    field = replace(question, outputs={name: output}).answer()
+    unknown = field.aligned is None
+    if unknown and known is not None:
+        field = known
+    if field.aligned is True:
+        return Explanation(field)
+    network = _network(question, output)
+    if unknown:
+        return Explanation(field, tuple(dict.fromkeys(network.unknown_paddings())))
+    if network.has_loops:
+        return Explanation(field, reasons=("The paths run through a loop.",))
+    meeting = network.meeting()
+    if meeting is None:
+        return _of_hulls(network, field)
+    return _Pair(network, *meeting).explanation(field)
+
+
+def _of_hulls(network: _Network, field: ReceptiveField) -> Explanation[ReceptiveField]:
+    """Of paths that agree where they meet, but not in what layers behind it see."""
+    parting = network.parting(network.output)
+    if parting is None:
+        if not network.question.scope.has_phases:
+            return Explanation(field, reasons=("No two paths can be told apart.",))
+        reason = (
+            "paths meet above an op that treats its positions differently, such as an "
+            "upsampling. They look at one place there, but below it not for every "
+            "feature."
+        )
+        return Explanation(field, reasons=(reason,))
+    parts, *paths = parting
+    differences = []
+    for place, axis in enumerate(network.axes_of(parts)):
+        if axis is not None and _disagree(paths[0], paths[1], [axis]):
+            rank = max(axis + 1, *(len(path.axes) for path in paths))
+            maps = (source(ranked(path, rank).axes[axis])[1] for path in paths)
+            differences.append(_difference(place, *maps))
+    name_of = network.question.scope.graph.name_of
+    return Explanation(
+        field,
+        parts=name_of(parts),
+        meets=name_of(network.output),
+        differences=tuple(differences),
+        reasons=(
+            "They agree where they meet, feature by feature. But neighbouring features "
+            "see regions of different sizes there (as behind a transposed convolution "
+            "or an upsampling), so that the regions that further layers see are not "
+            "centred alike. No padding of one layer is known to align them.",
+        ),
+    )
+
+
+# --- The network --------------------------------------------------------------------
+
+
+class _Way(NamedTuple):
+    """How a tensor depends on one input of its node."""
+
+    number: int
+    below: Tensor
+    rule: Relation
+
+
+_Edge = tuple[Tensor, int]
+_Rules = Mapping[_Edge, Relation]
+"""Rules that are put in the place of others, to see what would come of it."""
+
+
+@dataclass(frozen=True)
+class _Network:
+    """All that an output depends on, but for paths that see a whole axis."""
+
+    question: Question
+    output: Tensor
+    ways: dict[Tensor, tuple[_Way, ...]]
+    """In topological order."""
+
+    @cached_property
+    def from_input(self) -> dict[Tensor, Relation]:
+        """How tensors depend on the input."""
+        return self.forward(self.start, self.question.spatial, {})[0]
+
+    @property
+    def start(self) -> Tensor:
+        return self.question.scope.input
+
+    @property
+    def has_loops(self) -> bool:
+        loops = self.question.scope.in_loop()
+        return any(index in loops for index, _ in self.ways)
+
+    def call(self, tensor: Tensor) -> Call:
+        graph = self.question.scope.graph
+        return Call(graph.nodes[tensor[0]], self.question.inference)
+
+    def unknown_paddings(self) -> Iterator[str]:
+        for tensor in self.ways:
+            call = self.call(tensor)
+            op = rule_of(call.node)
+            windows = () if op is None or op.windows is None else op.windows(call)
+            if any(w.padding is None for w in windows):
+                yield call.node.name
+
+    def forward(
+        self,
+        start: Tensor,
+        axes: Collection[int],
+        changed: _Rules,
+        last: Tensor | None = None,
+    ) -> tuple[dict[Tensor, Relation], dict[Tensor, list[int]]]:
+        """How tensors depend on ``start``, and where misaligned paths meet.
+
+        At such a tensor, only the paths that agree with the first are followed
+        further, so that every meeting is judged for itself. Told are the numbers of
+        the inputs of the others. No tensor after the ``last`` is looked at.
+        """
+        state: dict[Tensor, Relation] = {start: SAME}
+        apart: dict[Tensor, list[int]] = {}
+        for tensor, ways in self.ways.items():
+            first: Relation | None = None
+            whole: Paths | None = None
+            for number, below, rule in ways:
+                if below not in state:
+                    continue
+                path = through(changed.get((tensor, number), rule), state[below])
+                closed = None if path is None else settled(path)
+                if path is None or closed is None:
+                    continue
+                if first is None:
+                    first = closed
+                elif _disagree(first, closed, axes):
+                    apart.setdefault(tensor, []).append(number)
+                    continue
+                whole = path if whole is None else united(whole, path)
+            found = None if whole is None else settled(whole)
+            if found is not None:
+                state[tensor] = found
+            if tensor == last:
+                break
+        return state, apart
+
+    def meeting(self) -> tuple[Tensor, Tensor, int] | None:
+        """Where two misaligned paths part, and where they meet: the tensors, and the
+        number of the second path's input at the latter.
+
+        The paths that part nearest to the output are taken, and of these the shortest.
+        """
+        parting = self.parting(self.output)
+        found = None
+        while parting is not None:
+            parts = parting[0]
+            _, apart = self.forward(parts, self.positions(parts), {})
+            if not apart or (found is not None and parts == found[0]):
+                break
+            meets, numbers = next(iter(apart.items()))
+            found = parts, meets, numbers[0]
+            parting = self.parting(meets)
+        return found
+
+    def parting(self, upper: Tensor) -> tuple[Tensor, Relation, Relation] | None:
+        """The last tensor from which two paths to another are misaligned, and both."""
+        arrivals: dict[Tensor, list[Paths]] = {upper: [SAME]}
+        for tensor in [*reversed(self.ways), self.start]:
+            paths = arrivals.pop(tensor, [])
+            if tensor not in self.from_input or not paths:
+                continue
+            counted = self.positions(tensor)
+            seen = (_whole(path, counted) for path in paths)
+            closed = [path for path in seen if path is not None]
+            for other in closed[1:]:
+                if _disagree(closed[0], other, counted):
+                    return tensor, closed[0], other
+            whole = gathered(reduce(united, paths))
+            for _, below, rule in self.ways.get(tensor, ()):
+                path = None if whole is None else through(whole, rule)
+                if path is not None:
+                    arrivals.setdefault(below, []).append(path)
+        return None
+
+    def axes_of(self, tensor: Tensor) -> list[int | None]:
+        """The axes of a tensor that hold positions of the input's, x first."""
+        axes = ranked(self.from_input[tensor], self.question.rank).axes
+        return [source(axes[axis])[0] for axis in self.question.spatial[::-1]]
+
+    def positions(self, tensor: Tensor) -> list[int]:
+        """The same, without those that cannot be told."""
+        return [axis for axis in self.axes_of(tensor) if axis is not None]
+
+
+def _network(question: Question, output: Tensor) -> _Network:
+    scope, inference = question.scope, question.inference
+    skipped = forward(scope, inference, question.spatial, [output]).global_edges
+    ways: dict[Tensor, tuple[_Way, ...]] = {}
+    stack = [output]
+    while stack:
+        tensor = stack.pop()
+        if tensor in ways or tensor == scope.input:
+            continue
+        rules = relations(scope, inference, tensor)
+        found = []
+        for number, below in scope.edges(tensor[0]):
+            rule = rules[number]
+            if rule is None:
+                continue
+            # What is not known mixes nothing: paths go on beside it.
+            if (tensor, number) in skipped and all(map(is_exact, rule.axes)):
+                continue
+            shape = inference.shape(below)
+            if (rule is ALL or rule is ALL_BOUND) and shape is not None:
+                rule = ranked(rule, len(shape))
+            found.append(_Way(number, below, rule))
+            stack.append(below)
+        ways[tensor] = tuple(found)
+    place = {index: i for i, index in enumerate(scope.order)}
+    ordered = sorted(ways, key=lambda tensor: (place[tensor[0]], tensor[1]))
+    return _Network(question, output, {tensor: ways[tensor] for tensor in ordered})
+
+
+def _whole(paths: Paths, axes: Collection[int]) -> Relation | None:
+    """The paths as one relation; None for parts that are joined along one of the axes,
+    as those see other positions each."""
+    for join in () if isinstance(paths, Relation) else paths.joins:
+        for relation in (settled(part.relation) for part in join.parts):
+            rank = max(axes, default=-1) + 1
+            if relation is None:
+                continue
+            columns = ranked(relation, rank).axes
+            if any(join.axis in followed_axes(columns[axis]) for axis in axes):
+                return None
+    return settled(paths)
+
+
+def _disagree(one: Relation, two: Relation, axes: Collection[int]) -> bool:
+    rank = max(len(one.axes), len(two.axes), max(axes, default=-1) + 1)
+    one, two = ranked(one, rank), ranked(two, rank)
+    for axis in axes:
+        (first, a), (second, b) = source(one.axes[axis]), source(two.axes[axis])
+        if first is None or second is None:
+            continue
+        if first != second or (a | b).aligned is False:
+            return True
+    return False
+
+
+# --- Two paths ----------------------------------------------------------------------
+
+
+class _Layer(NamedTuple):
+    """A layer of one path, on one axis, whose padding may be another."""
+
+    edge: _Edge
+    axis: int
+    """0 for x, 1 for y."""
+    input_axis: int
+    output_axis: int
+    weight: Fraction
+    """How far one more in front moves the first path's centre against the second's."""
+    window: Window
+    map: AxisMap
+    size: int | None
+    """Of its input."""
+    is_same: bool
+    """Whether its padding is SAME."""
+    is_cut: bool
+    """Whether it cuts positions off, and pads none."""
+    has_kernel: bool
+    side: int
+    """Which of the paths it is on."""
+
+    def after(self, before: int) -> int | None:
+        """The padding behind that goes with another in front, so that its output keeps
+        its size; None if there is none."""
+        w = self.window
+        total = w.total_padding
+        totals = [] if total is None else [total]
+        if self.is_same:
+            # Whatever the size, this total gives as many positions as SAME does.
+            totals.insert(0, w.extent - 1)
+        if self.size is not None and total is not None:
+            spare = (self.size + total - w.extent) % w.stride
+            lowest = total - spare
+            totals += range(lowest, lowest + w.stride)
+            totals = [t for t in totals if lowest <= t < lowest + w.stride]
+        for after in (t - before for t in totals):
+            if self.allows(before) and self.allows(after):
+                return after
+        return None
+
+    @property
+    def follows_size(self) -> bool:
+        """Whether its padding would be another if its input had another size."""
+        return self.is_same and self.window.stride > 1
+
+    def allows(self, padding: int) -> bool:
+        return padding <= 0 if self.is_cut else padding >= 0
+
+    @property
+    def setting(self) -> Setting:
+        total, before = self.window.total_padding, self.window.padding or 0
+        return Setting(
+            self.window.kernel, before, None if total is None else total - before
+        )
+
+    def skew(self, setting: Setting) -> int:
+        after = self.window.extent - 1 if setting.after is None else setting.after
+        return abs(setting.before - after)
+
+    @property
+    def is_changeable(self) -> bool:
+        w = self.window
+        known = w.padding is not None and (w.total_padding is not None or self.is_same)
+        return known and w.kernel > 0 and self.weight != 0 and self.output_axis >= 0
+
+    def changed(self, new: Setting) -> AxisMap:
+        """Its map with another setting."""
+        w = self.window
+        if new.kernel != w.kernel:
+            return convolution(new.kernel, w.stride, new.before, w.dilation)
+        return self.map.then(shift((w.padding or 0) - new.before))
+
+
+class _Solution(NamedTuple):
+    """New settings of layers on one axis that align it."""
+
+    settings: tuple[tuple[_Layer, Setting], ...]
+    keeps_size: bool = True
+
+    @property
+    def edges(self) -> tuple[_Edge, ...]:
+        return tuple(sorted(layer.edge for layer, _ in self.settings))
+
+    @property
+    def cost(self) -> tuple[int, ...]:
+        """Few changes first, then symmetric paddings, then small moves."""
+        kernels = sum(new.kernel != layer.window.kernel for layer, new in self.settings)
+        skew = sum(layer.skew(n) - layer.skew(layer.setting) for layer, n in self[0])
+        moves = sum(abs(n.before - layer.setting.before) for layer, n in self[0])
+        return not self.keeps_size, kernels, len(self.settings), skew, moves
+
+
+class _Pair:
+    """Two misaligned paths."""
+
+    def __init__(
+        self, network: _Network, parts: Tensor, meets: Tensor, number: int
+    ) -> None:
+        self.network = network
+        self.question = network.question
+        self.parts, self.meets = parts, meets
+        start, spatial = self.question.scope.input, self.question.spatial
+        _, self.apart = network.forward(start, spatial, {})
+        self.axes = network.axes_of(parts)
+        """The axes of the tensor where the paths part, x first."""
+        self.counted = network.positions(parts)
+        self.state, self.apart_above = network.forward(parts, self.counted, {}, meets)
+        ways = network.ways[meets]
+        first = next(way for way in ways if self._path(way, self.state, {}) is not None)
+        second = next(way for way in ways if way.number == number)
+        self.edges = tuple(self._traced(way) for way in (first, second))
+        """Both paths, from where they meet down to where they part."""
+        described = [self._described(e, side) for side, e in enumerate(self.edges)]
+        self.paths = [path for path, _ in described]
+        self.layers = [layers for _, layers in described]
+        """For each path and axis, what may be padded otherwise."""
+
+    def _path(
+        self, way: _Way, state: Mapping[Tensor, Relation], rules: _Rules
+    ) -> Relation | None:
+        """How the tensor where they meet follows the other, by one input."""
+        rule = rules.get((self.meets, way.number), way.rule)
+        path = through(rule, state[way.below]) if way.below in state else None
+        return None if path is None else settled(path)
+
+    def _traced(self, way: _Way) -> list[tuple[Tensor, _Way]]:
+        """Of the ways that agree below, the one that sees most."""
+
+        def extents(way: _Way) -> list[Bound]:
+            path = through(way.rule, self.state[way.below])
+            relation = None if path is None else settled(path)
+            if relation is None:
+                return []
+            axes = ranked(relation, max(self.counted, default=0) + 1).axes
+            return [source(axes[axis])[1].size() for axis in self.counted]
+
+        edges = [(self.meets, way)]
+        tensor = way.below
+        while tensor != self.parts:
+            apart = self.apart_above.get(tensor, [])
+            ways = [
+                w
+                for w in self.network.ways[tensor]
+                if w.below in self.state and w.number not in apart
+            ]
+            way = max(ways, key=extents)
+            edges.append((tensor, way))
+            tensor = way.below
+        return edges
+
+    # --- What there is ---
+
+    def explanation(self, field: ReceptiveField) -> Explanation[ReceptiveField]:
+        name_of = self.question.scope.graph.name_of
+        paths = self.paths
+        differences: list[Difference] = []
+        reasons: dict[str, list[str]] = {}
+        solutions: list[list[_Solution]] = []
+        for axis, input_axis in enumerate(self.axes):
+            if input_axis is None:
+                continue
+            maps = [path.field.axes[axis].map for path in paths]
+            outer = [path.field.axes[axis].output_axis for path in paths]
+            if None in outer or (
+                outer[0] == outer[1] and (maps[0] | maps[1]).aligned is not False
+            ):
+                continue
+            difference = _difference(axis, *maps)
+            differences.append(difference)
+            of_axis = [layer for side in self.layers for layer in side[axis]]
+            found: list[_Solution] = []
+            if outer[0] != outer[1]:
+                why = "they follow different axes where they meet."
+            elif difference.strides[0] != difference.strides[1]:
+                why = strides_text(axis, difference, paths)
+            else:
+                found, why = self._solved(axis, difference, of_axis)
+            solutions.append(found)
+            if why:
+                reasons.setdefault(why, []).append(axis_name(axis))
+        changes = self._proposals(solutions) if all(solutions) else []
+        texts = [f"On {' and '.join(axes)} {why}" for why, axes in reasons.items()]
+        if solutions and all(solutions) and not changes:
+            texts.append("No change on these paths aligns them without parting others.")
+        return Explanation(
+            field,
+            (),
+            name_of(self.parts),
+            name_of(self.meets),
+            tuple(differences),
+            tuple(paths),
+            tuple(changes),
+            tuple(texts),
+            tuple(dict.fromkeys(self._size_dependent())),
+            len(self.apart),
+        )
+
+    def _described(
+        self, edges: Sequence[tuple[Tensor, _Way]], side: int
+    ) -> tuple[Path[ReceptiveField], list[list[_Layer]]]:
+        """A path, and per axis its layers whose padding may be another."""
+        below: Paths | None = SAME
+        steps = []
+        layers: list[list[_Layer]] = [[] for _ in self.axes]
+        for tensor, way in reversed(edges):
+            assert below is not None
+            windows: list[StepWindow | None] = []
+            found: list[_Layer] = []
+            for axis, start_axis in enumerate(self.axes):
+                window = None
+                if start_axis is not None and way.rule is not SAME:
+                    layer = self._layer(tensor, way, settled(below), axis, side)
+                    window = _step_window(layer)
+                    if layer is not None and layer.is_changeable:
+                        found.append(layer)
+                windows.append(window)
+            if found and not self._is_bypassed(tensor, edges[0][1].below):
+                for layer in found:
+                    layers[layer.axis].append(layer)
+            if any(windows):
+                node = self.network.call(tensor).node
+                steps.append(Step(node.name, node.op, tuple(windows)))
+            closed = settled(below)
+            below = None if closed is None else through(way.rule, closed)
+        whole = settled(below) if below is not None else None
+        return Path(tuple(steps), self._field(whole)), layers
+
+    def _is_bypassed(self, tensor: Tensor, top: Tensor) -> bool:
+        """Whether a way leads past a tensor of a path, so that a change there would
+        only part the path itself."""
+        seen, stack = {tensor}, [top]
+        while stack:
+            upper = stack.pop()
+            if upper == self.parts:
+                return tensor != self.meets
+            if upper not in seen:
+                seen.add(upper)
+                stack += [way.below for way in self.network.ways.get(upper, ())]
+        return False
+
+    def _field(self, relation: Relation | None) -> ReceptiveField:
+        inference, name_of = self.question.inference, self.question.scope.graph.name_of
+        relation = ranked(relation or ALL_BOUND, max(self.counted, default=0) + 1)
+        below, above = inference.shape(self.parts), inference.shape(self.meets)
+        axes = []
+        for axis in self.axes:
+            output_axis, axis_map = source(relation.axes[axis or 0])
+            sizes = [
+                shape[a] if shape and a is not None and a < len(shape) else None
+                for shape, a in ((below, axis), (above, output_axis))
+            ]
+            known = [size if isinstance(size, int) else None for size in sizes]
+            outputs = () if output_axis is None else (output_axis,)
+            axes.append(SpatialAxis(axis_map, axis or 0, outputs, *known))
+        return ReceptiveField(
+            name_of(self.parts),
+            name_of(self.meets),
+            tuple(axes),
+            tuple(FeatureAxis(axis.output_axis, axis.output_size) for axis in axes),
+        )
+
+    def _layer(
+        self, tensor: Tensor, way: _Way, below: Relation | None, axis: int, side: int
+    ) -> _Layer | None:
+        """What one step does on the axis that follows an axis of the first tensor."""
+        start_axis = self.axes[axis]
+        if below is None or start_axis is None:
+            return None
+        place, axis_below = source(ranked(below, start_axis + 1).axes[start_axis])
+        if place is None or place >= len(way.rule.axes):
+            return None
+        output_axis, axis_map = source(way.rule.axes[place])
+        call = self.network.call(tensor)
+        size, output_size = (
+            shape[a] if shape and a is not None and a < len(shape) else None
+            for shape, a in (
+                (self.question.inference.shape(way.below), place),
+                (self.question.inference.shape(tensor), output_axis),
+            )
+        )
+        window = self._window(call, way.number, place)
+        has_kernel = window is not None
+        if window is None:
+            shift_by = _shift_of(axis_map)
+            resized = None
+            if size is not None and output_size is not None:
+                resized = output_size - size
+            # A size may also change by what it is added to, which is no cut.
+            is_cut = resized and isinstance(resized, int) and self._is_only(tensor)
+            if shift_by == 0 and not is_cut:
+                return None
+            window = Window(0, 1, None, None)
+            if shift_by is not None:
+                total = resized if isinstance(resized, int) else None
+                window = Window(1, 1, -shift_by, total)
+        rates = axis_below.rates
+        rate = rates[0] if len(rates) == 1 else Fraction(0)
+        return _Layer(
+            (tensor, way.number),
+            axis,
+            place,
+            -1 if output_axis is None else output_axis,
+            rate if side else -rate,
+            window,
+            axis_map,
+            size if isinstance(size, int) else None,
+            has_kernel and call.text("padding") == "SAME",
+            (window.padding or 0) <= 0 > (window.total_padding or 0),
+            has_kernel,
+            side,
+        )
+
+    def _is_only(self, tensor: Tensor) -> bool:
+        return len(self.network.ways[tensor]) == 1
+
+    def _window(self, call: Call, number: int, axis: int) -> Window | None:
+        """The window of a convolution or pooling on one axis of one of its inputs."""
+        op = rule_of(call.node)
+        if op is None or op.windows is None or op.layout is None:
+            return None
+        data, axes = op.layout(call)
+        if data != number or axis not in axes:
+            return None
+        return op.windows(call)[list(axes).index(axis)]
+
+    def _size_dependent(self) -> Iterator[str]:
+        for tensor, _ in (edge for edges in self.edges for edge in reversed(edges)):
+            call = self.network.call(tensor)
+            op = rule_of(call.node)
+            if op is None or op.windows is None or call.text("padding") != "SAME":
+                continue
+            for w in op.windows(call):
+                if same_padding(w.extent, w.stride, unknown("size"))[0] is None:
+                    yield call.node.name
+
+    # --- What would align them ---
+
+    def _solved(
+        self, axis: int, difference: Difference, layers: Sequence[_Layer]
+    ) -> tuple[list[_Solution], str]:
+        offset = difference.offset
+        if not layers:
+            return [], "no padding aligns them: no layer of theirs has any."
+        if difference.centres is None:
+            return [], "their centres are not known."
+        if offset is None:
+            return self._tried(axis, layers)
+        # Layers must move the first path's centre against the second's by the offset.
+        found = list(_single_changes(layers, offset))
+        found = found or list(_joint_changes(layers, offset))
+        found = found or list(self._compensated(axis, layers, offset))
+        if found:
+            return sorted(found, key=lambda s: s.cost), ""
+        steps = math.gcd(*(layer.weight.numerator for layer in layers))
+        unit = Fraction(steps, math.lcm(*(x.weight.denominator for x in layers)))
+        if unit and offset % unit == 0:
+            resizing = _resizing_changes(layers, offset)
+            return [p for s in resizing for p in _pinned(layers, s)], (
+                "no padding aligns them and keeps the size of "
+                f"{self.question.scope.graph.name_of(self.meets)!r}."
+            )
+        kernels = sorted(_kernel_changes(layers, offset), key=lambda s: s.cost)
+        return kernels, (
+            "no padding aligns them: centres differ by "
+            f"{number_text(abs(offset))}, paddings move them by multiples of "
+            f"{number_text(unit)}. {self._parity_text(layers)}"
+        )
+
+    def _parity_text(self, layers: Sequence[_Layer]) -> str:
+        even = [
+            self.network.call(layer.edge[0]).node.name
+            for layer in layers
+            if layer.window.extent % 2 == 0
+        ]
+        if not even:
+            return "The number of even kernels on both must be equally odd or even."
+        return f"Even kernels make it so: {listed(even)}."
+
+    def _tried(
+        self, axis: int, layers: Sequence[_Layer]
+    ) -> tuple[list[_Solution], str]:
+        """Small changes of one layer, where features differ by other distances."""
+        found = []
+        for layer in layers:
+            for kernel in (0, -1, 1):
+                other = _with_kernel(layer, layer.window.kernel + kernel)
+                if other is None:
+                    continue
+                before = layer.setting.before
+                for new in range(before - 4, before + 5):
+                    after = other.after(new)
+                    setting = Setting(other.window.kernel, new, after)
+                    if after is None or setting == layer.setting:
+                        continue
+                    solution = _Solution(((layer, setting),))
+                    if self._agree(self._rules([solution]), [self.axes[axis] or 0]):
+                        found.append(solution)
+        found.sort(key=lambda solution: solution.cost)
+        paddings = [s for s in found if s.cost[1] == 0]
+        if paddings:
+            return paddings, ""
+        steps = (step for path in self.paths for step in path.steps)
+        windows = ((step.node, step.windows[axis]) for step in steps)
+        uneven = [node for node, w in windows if w is not None and w.kernel is None]
+        return found, (
+            "no padding of one layer aligns them: a centre does not move evenly"
+            + (f", by {listed(uneven)}." if uneven else ".")
+        )
+
+    def _compensated(
+        self, axis: int, layers: Sequence[_Layer], offset: Fraction
+    ) -> Iterator[_Solution]:
+        """Padding put in front of some layers of a path, and taken from behind
+        others."""
+        for side in (0, 1):
+            own = [layer for layer in layers if layer.side == side]
+            if not own or not self._is_chain(side, axis):
+                continue
+            weights = [layer.weight for layer in own]
+            front, *behind = (
+                _cheapest(weights, [_moves(x, p, offset) for x, p in paddings], amount)
+                for paddings, amount in (
+                    ([(x, x.setting.before) for x in own], offset),
+                    *(
+                        ([(x, x.setting.after or 0) for x in own], more - offset)
+                        for more in self._spare(axis, side, own)
+                    ),
+                )
+            )
+            rest = next((moves for moves in behind if moves is not None), None)
+            if front is None or rest is None:
+                continue
+            settings = []
+            for layer, more_before, more_after in zip(own, front, rest, strict=True):
+                kernel, before, after = layer.setting
+                if more_before or more_after:
+                    new = Setting(
+                        kernel, before + more_before, (after or 0) + more_after
+                    )
+                    settings.append((layer, new))
+            yield from _pinned(layers, _Solution(tuple(settings)))
+
+    def _spare(self, axis: int, side: int, layers: Sequence[_Layer]) -> Iterator[int]:
+        """How much a path of layers may pad in all, more or less, so that what comes
+        out of it keeps its size: nothing, and what its strides skip at the end."""
+        yield 0
+        spatial = self.paths[side].field.axes[axis]
+        total, size = spatial.map.rates[0], spatial.input_size
+        steps = [abs(layer.weight) for layer in layers]
+        whole = all(step.denominator == 1 for step in (total, *steps))
+        if size is None or not whole or total <= 0:
+            return
+        sign = 1 if side else -1
+        for step, layer in zip(steps, layers, strict=True):
+            w = layer.window
+            size += int(step) * ((w.total_padding or 0) - w.extent + w.stride)
+        rest = size % int(total)
+        for more in sorted(range(-rest, int(total) - rest), key=abs):
+            yield sign * more
+
+    def _is_chain(self, side: int, axis: int) -> bool:
+        """Whether a path is made of layers whose paddings are known, and nothing else
+        reads what is between them."""
+        inner = {tensor for tensor, _ in self.edges[side][1:]}
+        readers = [w.below for ways in self.network.ways.values() for w in ways]
+        if any(readers.count(tensor) > 1 for tensor in inner):
+            return False
+        windows = (step.windows[axis] for step in self.paths[side].steps)
+        return all(w is None or w.after is not None for w in windows)
+
+    def _rules(self, solutions: Iterable[_Solution]) -> dict[_Edge, Relation]:
+        """The rules of the layers with their new settings."""
+        rules: dict[_Edge, Relation] = {}
+        ways = {(t, w.number): w.rule for edges in self.edges for t, w in edges}
+        for solution in solutions:
+            for layer, new in solution.settings:
+                rule = rules.get(layer.edge, ways[layer.edge])
+                axes: list[Axis] = list(rule.axes)
+                axes[layer.input_axis] = follow(layer.output_axis, layer.changed(new))
+                rules[layer.edge] = rule._replace(axes=tuple(axes))
+        return rules
+
+    def _agree(self, rules: _Rules, axes: Collection[int]) -> bool:
+        """Whether the paths are aligned with other rules, and no fewer on the way."""
+        state, apart = self.network.forward(self.parts, axes, rules, self.meets)
+        one, two = (self._path(edges[0][1], state, rules) for edges in self.edges)
+        if one is None or two is None or _disagree(one, two, axes):
+            return False
+        before = self.apart_above
+        if list(axes) != self.counted:
+            _, before = self.network.forward(self.parts, axes, {}, self.meets)
+        return _count(apart) < _count(before)
+
+    def _proposals(self, solutions: Sequence[Sequence[_Solution]]) -> list[Proposal]:
+        """All axes together: by changes of the same layers, or the best of each."""
+        by_edges = [{s.edges: s for s in reversed(of_axis)} for of_axis in solutions]
+        joint = [
+            [found[s.edges] for found in by_edges]
+            for s in by_edges[0].values()
+            if all(s.edges in found for found in by_edges)
+        ]
+        joint = joint or [[of_axis[0] for of_axis in solutions]]
+        joint.sort(key=lambda parts: [sum(c) for c in _columns(s.cost for s in parts)])
+        proposals = []
+        start, spatial = self.question.scope.input, self.question.spatial
+        for parts in joint:
+            rules = self._rules(parts)
+            if not self._agree(rules, self.counted):
+                continue
+            _, apart = self.network.forward(start, spatial, rules)
+            if _count(apart) < _count(self.apart):
+                keeps = all(solution.keeps_size for solution in parts)
+                proposals.append(Proposal(self._changes(parts), keeps, len(apart)))
+        proposals.sort(key=lambda proposal: proposal.remaining)
+        least = [p for p in proposals if p.remaining == proposals[0].remaining]
+        return least[:MOST_PROPOSALS]
+
+    def _changes(self, solutions: Sequence[_Solution]) -> tuple[Change, ...]:
+        none: list[Setting | None] = [None] * len(self.axes)
+        found: dict[_Edge, tuple[list[Setting | None], list[Setting | None]]] = {}
+        for layer, new in (pair for s in solutions for pair in s.settings):
+            old_ones, new_ones = found.setdefault(layer.edge, ([*none], [*none]))
+            old_ones[layer.axis] = layer.setting
+            new_ones[layer.axis] = new
+        changes = []
+        for (tensor, _), (old_ones, new_ones) in found.items():
+            node = self.network.call(tensor).node
+            changes.append(Change(node.name, node.op, (*old_ones,), (*new_ones,)))
+        return tuple(changes)
+
+
+# --- The arithmetic -----------------------------------------------------------------
+
+
+def _single_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Solution]:
+    """Another padding of one layer, of which the output keeps its size."""
+    for layer in layers:
+        more = offset / layer.weight
+        before = layer.setting.before + int(more)
+        after = layer.after(before)
+        if more.denominator == 1 and after is not None:
+            new = Setting(layer.window.kernel, before, after)
+            yield _Solution(((layer, new),))
+
+
+def _joint_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Solution]:
+    """The fewest layers that do it together, each keeping the size of its output."""
+    choices = []
+    for layer in layers:
+        before = layer.setting.before
+        moves = _moves(layer, before, offset)
+        choices.append(
+            [x for x in moves if not x or layer.after(before + x) is not None]
+        )
+    moves_of_all = _cheapest([x.weight for x in layers], choices, offset)
+    if moves_of_all is not None:
+        yield _moved(layers, moves_of_all, True)
+
+
+def _resizing_changes(
+    layers: Sequence[_Layer], offset: Fraction
+) -> Iterator[_Solution]:
+    """More or less padding in front, and as much behind as before."""
+    for layer in layers:
+        more = offset / layer.weight
+        if more.denominator == 1 and layer.allows(layer.setting.before + int(more)):
+            yield _moved([layer], [int(more)], False)
+    choices = [_moves(layer, layer.setting.before, offset) for layer in layers]
+    moves = _cheapest([layer.weight for layer in layers], choices, offset)
+    if moves is not None and sum(map(bool, moves)) > 1:
+        yield _moved(layers, moves, False)
+
+
+def _pinned(layers: Sequence[_Layer], solution: _Solution) -> Iterator[_Solution]:
+    """The same where sizes inside of a path change, so that paddings that follow them
+    (SAME) are to be stated; nothing if these are not known."""
+    changed = {layer.edge for layer, _ in solution.settings}
+    sides = {layer.side for layer, _ in solution.settings}
+    more = tuple(
+        (layer, layer.setting)
+        for layer in layers
+        if layer.follows_size and layer.side in sides and layer.edge not in changed
+    )
+    if all(setting.after is not None for _, setting in more):
+        yield solution._replace(settings=(*solution.settings, *more))
+
+
+def _moved(
+    layers: Sequence[_Layer], moves: Sequence[int], keeps_size: bool
+) -> _Solution:
+    """So much more in front of each layer."""
+    settings = []
+    for layer, more in zip(layers, moves, strict=True):
+        if more:
+            kernel, before, after = layer.setting
+            behind = layer.after(before + more) if keeps_size else after
+            settings.append((layer, Setting(kernel, before + more, behind)))
+    return _Solution(tuple(settings), keeps_size)
+
+
+def _kernel_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Solution]:
+    """A kernel larger or smaller by one, and a padding that goes with it."""
+    for layer in layers:
+        for more in (1, -1):
+            other = _with_kernel(layer, layer.window.kernel + more)
+            if other is None:
+                continue
+            moved = offset / layer.weight + Fraction(layer.window.dilation * more, 2)
+            before = layer.setting.before + int(moved)
+            after = other.after(before)
+            if moved.denominator == 1 and after is not None:
+                new = Setting(other.window.kernel, before, after)
+                yield _Solution(((layer, new),))
+
+
+def _with_kernel(layer: _Layer, kernel: int) -> _Layer | None:
+    """The same with another kernel, and padded so that its output keeps its size; None
+    for what has no kernel."""
+    w = layer.window
+    if kernel == w.kernel:
+        return layer
+    if not layer.has_kernel or kernel < 1:
+        return None
+    total = w.total_padding
+    if total is not None:
+        total += w.dilation * (kernel - w.kernel)
+    return layer._replace(window=w._replace(kernel=kernel, total_padding=total))
+
+
+def _moves(layer: _Layer, padding: int, offset: Fraction) -> list[int]:
+    """How much more padding may be looked at, nothing first."""
+    most = min(int(abs(offset / layer.weight)) + 2, MOST_MOVES)
+    moves = sorted(range(-most, most + 1), key=abs)
+    return [x for x in moves if not x or layer.allows(padding + x)]
+
+
+def _cheapest(
+    weights: Sequence[Fraction], choices: Sequence[Sequence[int]], target: Fraction
+) -> list[int] | None:
+    """One of the choices for each weight, so that the products add up to the target:
+    as few as possible that are not 0, and these small."""
+    best: dict[Fraction, tuple[int, int, tuple[int, ...]]] = {Fraction(0): (0, 0, ())}
+    for weight, some in zip(weights, choices, strict=True):
+        further: dict[Fraction, tuple[int, int, tuple[int, ...]]] = {}
+        for total, (count, moved, picks) in best.items():
+            for x in some:
+                key = total + weight * x
+                found = (count + bool(x), moved + abs(x), (*picks, x))
+                if key not in further or found[:2] < further[key][:2]:
+                    further[key] = found
+        nearest = sorted(further, key=lambda total: abs(total - target))
+        best = {total: further[total] for total in nearest[:MOST_SUMS]}
+    return list(best[target][2]) if target in best else None
+
+
+def _difference(axis: int, one: AxisMap, two: AxisMap) -> Difference:
+    rates = [m.rates[0] if len(m.rates) == 1 else None for m in (one, two)]
+    strides = rates[0], rates[1]
+    first, second = map(_strand, (one, two))
+    pairs: list[tuple[Fraction, Fraction]] = []
+    if rates[0] == rates[1] and first is not None and second is not None:
+        for u in range(math.lcm(len(first.windows), len(second.windows))):
+            centres = _centre(first.window(u)), _centre(second.window(u))
+            if centres[0] is not None and centres[1] is not None:
+                pairs.append((centres[0], centres[1]))
+    if not pairs:
+        return Difference(axis, strides, None, ())
+    offsets = tuple(b - a for a, b in pairs)
+    same = len(set(offsets)) == 1
+    return Difference(axis, strides, pairs[0], offsets[:1] if same else offsets)
+
+
+def _centre(window: MaybeWindow) -> Fraction | None:
+    if window is None or INFINITY in map(abs, window):
+        return None
+    return Fraction(int(window[0]) + int(window[1]), 2)
+
+
+def _strand(axis_map: AxisMap) -> Periodic | None:
+    """What places the features; tables beside it are the insides of paddings."""
+    found = [s for s in axis_map.strands if isinstance(s, Periodic)]
+    return found[0] if len(found) == 1 and not axis_map.is_floating else None
+
+
+def _shift_of(axis_map: AxisMap) -> int | None:
+    """By how much it moves all positions, if it does nothing else."""
+    strand = _strand(axis_map)
+    if strand is None or strand.advance != 1 or len(strand.windows) != 1:
+        return None
+    (window,) = strand.windows
+    if window is None or window[0] != window[1] or not isinstance(window[0], int):
+        return None
+    return window[0]
+
+
+def _step_window(layer: _Layer | None) -> StepWindow | None:
+    if layer is None:
+        return None
+    w = layer.window
+    if not w.kernel:
+        rates = layer.map.rates
+        followed = layer.output_axis >= 0 and len(rates) == 1
+        stride = rates[0] if followed else None
+        return StepWindow(None, stride, None, None)
+    after = None
+    if w.total_padding is not None and w.padding is not None:
+        after = w.total_padding - w.padding
+    return StepWindow(w.kernel, w.stride, w.padding, after, w.dilation)
+
+
+# --- The words ----------------------------------------------------------------------
+
+
+def _columns(rows: Iterable[Sequence[int]]) -> Iterator[tuple[int, ...]]:
+    return zip(*rows, strict=True)
+
+
+def _count(apart: Mapping[Tensor, Sequence[int]]) -> int:
+    return sum(map(len, apart.values()))

@@ -1,0 +1,47 @@
+"""What a receptive field is asked later: support, effective field, explanation.
+
+The rooms that answer are imported when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from receptive_field.questions.question import Asked, Later
+from receptive_field.results.field import ReceptiveField
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from receptive_field.results.effective import EffectiveReceptiveField
+    from receptive_field.results.explanation import Explanation
+    from receptive_field.results.support import Support
+
+
+class _Rooms:
+    """Each question, and the room that answers it."""
+
+    def support(
+        self, asked: Asked, of: ReceptiveField, features: NDArray[Any] | None
+    ) -> Support:
+        from receptive_field.questions.support import find_support
+
+        question = asked.question
+        inference, output = question.sized(), asked.output
+        return find_support(of, question.scope, inference, output, features, asked.cut)
+
+    def effective(
+        self, asked: Asked, of: ReceptiveField, feature: Sequence[int] | None
+    ) -> EffectiveReceptiveField:
+        from receptive_field.questions.effective import analytic
+
+        return analytic(asked.question, asked.output, feature, of)
+
+    def explain(self, asked: Asked, of: ReceptiveField) -> Explanation[ReceptiveField]:
+        from receptive_field.questions.explain import explain
+
+        return explain(asked.question, of.output, asked.output, of)
+
+
+LATER: Later = _Rooms()

@@ -1,0 +1,640 @@
+"""A question about a model, found from what the caller names, and its answer."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from receptive_field.algebra.axis_map import INFINITY, AxisMap
+from receptive_field.algebra.sizes import Size
+from receptive_field.errors import (
+    GraphError,
+    MisalignedError,
+    NodeNotFoundError,
+    ReceptiveFieldError,
+)
+from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.model import Model
+from receptive_field.network.inference import Inference
+from receptive_field.network.layout import (
+    FeatureLayout,
+    Resolution,
+    feature_layout,
+    input_shape,
+    spatial_layout,
+)
+from receptive_field.network.network import Edge, Scope, find_scope, relations, upstream
+from receptive_field.network.overrides import with_overrides
+from receptive_field.ops.custom import Rule
+from receptive_field.ops.moments import batch_moments
+from receptive_field.passes.partings import find_misalignment
+from receptive_field.passes.regions import Forward, backward, forward
+from receptive_field.questions.candidates import (
+    only_input,
+    only_of_model,
+    only_output,
+)
+from receptive_field.relations.relation import Relation, all_seen, ranked
+from receptive_field.results.axes import SpatialAxis
+from receptive_field.results.field import ReceptiveField, ReceptiveFields
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from receptive_field.results.effective import EffectiveReceptiveField
+    from receptive_field.results.explanation import Explanation
+    from receptive_field.results.support import Support
+
+NEAR_SIZES = 33
+"""So many larger sizes are tried one by one, to find one that fits."""
+
+FAR_SIZES = (64, 128, 256, 512, 1024, 2048)
+"""So much is added to the size then."""
+
+StopPropagation = Sequence[str] | str | None
+
+
+class Options(NamedTuple):
+    """How a question is meant; see `compute_receptive_field`."""
+
+    input_resolution: Resolution = None
+    stop_propagation: StopPropagation = None
+    batch_norm: str = "inference"
+    overrides: Mapping[Any, Rule] | None = None
+
+
+def ask(
+    model: Model, output: Any, input: Any, options: Options, later: Later | None = None
+) -> tuple[Question, ReceptiveField]:
+    """The question about one output, by default the last that has positions, and its
+    answer."""
+    question = Question.ask(model, input, [output], options, later)
+    try:
+        field = question.answer()
+    except GraphError as error:
+        fitting = question.next_size()
+        if fitting is None:
+            raise
+        raise GraphError(
+            f"{error} The next size at which the network can be run is {fitting}."
+        ) from None
+    if output is None and not question.output_has_positions(field):
+        question, field = question.at_last_feature_map() or (question, field)
+    return question, field
+
+
+class Later(Protocol):
+    """Answers a field's later questions; handed in by those who hand out fields, as it
+    needs the rooms above this one."""
+
+    def support(
+        self, asked: Asked, of: ReceptiveField, features: NDArray[Any] | None
+    ) -> Support:
+        """See `ReceptiveField.support`."""
+
+    def effective(
+        self, asked: Asked, of: ReceptiveField, feature: Sequence[int] | None
+    ) -> EffectiveReceptiveField:
+        """See `ReceptiveField.effective_receptive_field`."""
+
+    def explain(self, asked: Asked, of: ReceptiveField) -> Explanation[ReceptiveField]:
+        """See `ReceptiveField.explain`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An input, outputs, and all that is needed to relate them."""
+
+    scope: Scope
+    inference: Inference
+    input: str
+    outputs: Mapping[str, Tensor] | None
+    """By name; None for everything that depends on the input."""
+    rank: int
+    spatial: tuple[int, ...]
+    """The spatial axes of the input, height before width."""
+    layers: Mapping[str, Tensor]
+    later: Later | None = None
+    """None if no field is handed out."""
+
+    @classmethod
+    def ask(
+        cls,
+        model: Model,
+        input_thing: Any,
+        output_things: Sequence[Any] | None,
+        options: Options,
+        later: Later | None = None,
+    ) -> Question:
+        """Finds what the caller named; without outputs, everything is asked about.
+
+        An output that is None is found, where there is only one candidate.
+        """
+        resolution, stop_propagation, batch_norm, overrides = options
+        if batch_norm not in ("inference", "graph"):
+            raise ReceptiveFieldError(
+                f"batch_norm is {batch_norm!r}; it is 'inference' or 'graph'."
+            )
+        as_in_graph = batch_norm == "graph"
+        model = with_overrides(model, overrides)
+        graph = model.graph
+        stop = _prefixes(stop_propagation)
+        outputs: dict[str, Tensor] | None = None
+        if output_things is not None:
+            named = [thing for thing in output_things if thing is not None]
+            outputs = dict(map(model.find, named))
+            if len(named) < len(output_things):
+                outputs |= only_of_model(model.outputs, "output")
+        elif model.layers:
+            outputs = dict(model.layers)
+        known = [tensor[0] for tensor in (outputs or {}).values()]
+        if input_thing is not None:
+            input_name, start = model.find(input_thing)
+        elif model.inputs:
+            ((input_name, start),) = only_of_model(model.inputs, "input").items()
+        else:
+            start = only_input(graph, known, stop)
+            input_name = graph.name_of(start)
+        if outputs is not None and not known:
+            end = only_output(graph, start, stop), 0
+            outputs, known = {graph.name_of(end): end}, [end[0]]
+        reached = range(len(graph)) if outputs is None else known
+        inference = Inference(graph, trains_batch_norm=as_in_graph)
+        moments = None if as_in_graph else partial(batch_moments, graph, inference)
+        scope = find_scope(graph, start, reached, stop, moments)
+        for name, (index, number) in (outputs or {}).items():
+            count = inference.output_count(index) if number else None
+            if count is not None and number >= count:
+                raise NodeNotFoundError(
+                    f"there is no output {name!r}: the node has {count} output(s)."
+                )
+        every = range(len(graph))
+        beyond = partial(find_scope, graph, start, every, stop)
+        rank, spatial = spatial_layout(scope, inference, beyond)
+        shape = input_shape(scope, inference, rank, spatial, resolution)
+        if shape is not None:
+            inference = scope.told(inference, shape)
+        layers = model.layers
+        return cls(scope, inference, input_name, outputs, rank, spatial, layers, later)
+
+    def sized(self) -> Inference:
+        """What is known of the graph where a batch of unknown size is one example."""
+        start = self.scope.input
+        shape = self.inference.shape(start)
+        if shape is None or isinstance(shape[0], int) or 0 in self.spatial:
+            return self.inference
+        return self.scope.told(self.inference, (1, *shape[1:]))
+
+    def of_one_image(self) -> Question | None:
+        """The same about a batch of one; None if it is about that, or has none.
+
+        Positions that are folded into the batch are placed as in a batch of one.
+        """
+        start = self.scope.input
+        shape = self.inference.shape(start)
+        if not shape or shape[0] == 1 or 0 in self.spatial:
+            return None
+        one = self.scope.told(self.inference, (1, *shape[1:]))
+        return replace(self, inference=one)
+
+    def with_sizes(
+        self, sizes: Mapping[int, Size], is_strict: bool | None = None
+    ) -> Question:
+        """The same about an input whose axes have these sizes."""
+        shape = list(self.inference.shape(self.scope.input) or ())
+        for axis, size in sizes.items():
+            shape[axis] = size
+        told = self.scope.told(self.inference, tuple(shape), is_strict)
+        return replace(self, inference=told)
+
+    def answer(self) -> ReceptiveField:
+        """The receptive field of the only output, by the backward pass."""
+        ((name, output),) = (self.outputs or {}).items()
+        start = self.scope.input
+        state = backward(self.scope, self.inference, output, [start])
+        if start not in state:
+            raise self._independent(name)
+        relation = state[start]
+        field = self._field(name, output, relation)
+        one = self.of_one_image() if 0 in _places(field) else None
+        if one is not None:
+            with suppress(ReceptiveFieldError):  # If it is made for this batch only.
+                return one.answer()
+        in_doubt = self.scope.has_phases and field.aligned is not False
+        in_doubt |= self.scope.has_parts or field.aligned is None
+        exact = any(axis.map.exact for axis in field.axes)
+        overstates = self.scope.looks_outside and exact
+        is_loose = any(map(_is_loose, field.axes))
+        if not (field.is_global or in_doubt or overstates or is_loose):
+            return field
+        found = forward(self.scope, self.inference, self.spatial, [output])
+        if found.overstated:
+            bounds = found.overstated
+            state = backward(self.scope, self.inference, output, [start], None, bounds)
+            relation = state[start]
+            field = self._field(name, output, relation)
+        if field.is_global:
+            names = upstream(self.scope, found.global_edges).get(output[0], ())
+            field = self._with_local(name, output, relation, found, names)
+        if (in_doubt or is_loose) and output in found.state:
+            layout = self.layout(output, relation, found.local(output))
+            other = self._field(name, output, found.state[output], layout)
+            field = _aligned_as(_sharpened(field, other), other)
+        return field
+
+    def next_size(self) -> list[int] | None:
+        """The next larger size of the input, ``[height, width]``, at which shapes fit.
+
+        None if they fit at its own, if it has none, or if no such size is found.
+        """
+        ((_, output),) = (self.outputs or {}).items()
+        start = self.scope.input
+        shape = self.inference.shape(start) or ()
+        sizes = [shape[axis] for axis in self.spatial] if shape else []
+        known = [size for size in sizes if isinstance(size, int)]
+
+        def fits(more: int) -> bool:
+            larger = list(shape)
+            for axis, size in zip(self.spatial, known, strict=True):
+                larger[axis] = size + more
+            told = self.scope.told(self.inference, tuple(larger))
+            try:
+                return told.shape(output) is not None
+            except ReceptiveFieldError:
+                return False
+
+        if not known or len(known) < len(sizes) or fits(0):
+            return None
+        # Maps that meet may fit at some sizes only, maps that vanish from one size on.
+        near = next((more for more in range(1, NEAR_SIZES) if fits(more)), None)
+        if near is None:
+            far = next((more for more in FAR_SIZES if fits(more)), None)
+            if far is None:
+                return None
+            candidates = range(far // 2, far + 1)
+            near = candidates[bisect_left(candidates, True, key=fits)]
+        return [size + near for size in known]
+
+    def output_has_positions(self, field: ReceptiveField) -> bool:
+        """Whether the only output has an axis with more than one position.
+
+        That of a flattened map, in which positions are mixed with channels, is none.
+        """
+        origin = field.origin
+        mixed = origin.layout.channels if isinstance(origin, Asked) else ()
+        return any(
+            axis.output_axis is not None
+            and axis.output_axis not in mixed
+            and axis.size != 1
+            for axis in field.feature_axes
+        )
+
+    def at_last_feature_map(
+        self, folded: bool = True
+    ) -> tuple[Question, ReceptiveField] | None:
+        """The question about the last tensor below the output that still has positions,
+        and its answer; if not ``folded``, with an axis for each of the input's."""
+        order = {tensor: name for name, tensor in self.layers.items()}
+        tensors = list(order) or [(index, 0) for index in self.scope.order]
+        found = forward(self.scope, self.inference, self.spatial, tensors)
+        for tensor in reversed(tensors):
+            local = found.local(tensor)
+            if local is not None:
+                name = order.get(tensor) or self.scope.graph.name_of(tensor)
+                layout = self.layout(tensor, local, None)
+                found_field = self._field(name, tensor, local, layout)
+                axes = found_field.axes
+                held = [axis.output_axes for axis in axes if not axis.map.is_global]
+                mixed = layout.channels.intersection(*map(set, held))
+                fits = folded or not found_field.is_folded
+                if len(held) == len(axes) and all(held) and not mixed and fits:
+                    question = replace(self, outputs={name: tensor})
+                    return question, question.answer()
+        return None
+
+    def answers(self, strict: bool) -> ReceptiveFields:
+        """All receptive fields, by the forward pass.
+
+        If it is ``strict``, an output that cannot be analysed is an error.
+        """
+        asked = list((self.outputs or {}).values())
+        found = forward(self.scope, self.inference, self.spatial, asked)
+        return self.fields(found, strict)
+
+    def fields(self, found: Forward, strict: bool = False) -> ReceptiveFields:
+        """The receptive fields of the outputs, as the forward pass has found them."""
+        state, errors = found.state, found.errors
+        names = upstream(self.scope, found.global_edges)
+        name_of = self.scope.graph.name_of
+        outputs = self.outputs
+        if outputs is None:
+            reached = (*state, *errors)
+            outputs = {name_of(t): t for t in reached if t != self.scope.input}
+        fields, failed = {}, {}
+        folded: dict[str, Tensor] = {}
+        for name, tensor in outputs.items():
+            if tensor in errors:
+                failed[name] = errors[tensor]
+            elif tensor in state:
+                try:
+                    field = self._field(name, tensor, state[tensor])
+                except ReceptiveFieldError as error:  # Its shape makes no sense.
+                    failed[name] = error
+                    continue
+                if field.is_global:
+                    nodes = names.get(tensor[0], ())
+                    field = self._with_local(name, tensor, state[tensor], found, nodes)
+                fields[name] = field
+                if 0 in _places(field):
+                    folded[name] = tensor
+            if strict and name not in fields:
+                raise failed.get(name) or self._independent(name)
+        one = self.of_one_image() if folded else None
+        if one is not None:
+            fields |= replace(one, outputs=folded).answers(strict=False)
+        return ReceptiveFields(fields, failed)
+
+    def _with_local(
+        self,
+        name: str,
+        output: Tensor,
+        relation: Relation,
+        found: Forward,
+        global_nodes: tuple[str, ...],
+    ) -> ReceptiveField:
+        """A field that sees a whole axis, beside what its other paths see."""
+        local, local_relation = None, found.local(output)
+        layout = self.layout(output, relation, local_relation)
+        if local_relation is not None:
+            cut = frozenset(found.global_edges)
+            local = self._field(name, output, local_relation, layout, cut)
+        field = self._field(name, output, relation, layout)
+        return replace(field, global_nodes=global_nodes, local_paths=local)
+
+    def require_aligned(self, field: ReceptiveField) -> None:
+        """Raises an error of a field that is not known to be aligned.
+
+        Raises:
+          MisalignedError: if it is known to be misaligned; see `check_aligned`.
+          GraphError: if it cannot be known.
+        """
+        self.check_aligned(field)
+        if field.aligned is None:
+            unknown = any(axis.input_size is None for axis in field.axes)
+            raise GraphError(
+                f"whether {field.output!r} is aligned "
+                + (
+                    f"depends on the size of {field.input!r}, which is not known. Give "
+                    "input_resolution, or see rf.resolutions for all sizes."
+                    if unknown
+                    else "cannot be known, as positions that an op reads are not."
+                )
+            )
+
+    def check_aligned(self, field: ReceptiveField) -> None:
+        """Raises the error of a field that is known to be misaligned.
+
+        Raises:
+          MisalignedError: names the tensor where paths meet, and how they differ.
+        """
+        if field.aligned is False:
+            outputs = self.outputs or {}
+            tensor = outputs.get(field.output) or self.scope.graph.tensor(field.output)
+            raise self._misaligned(field.output, tensor)
+
+    def _independent(self, output: str) -> GraphError:
+        return GraphError(
+            f"the output {output!r} does not depend on the input {self.input!r}. Check "
+            "both names; does a stop_propagation cut the way?"
+        )
+
+    def layout(
+        self, output: Tensor, relation: Relation, local: Relation | None
+    ) -> FeatureLayout:
+        """Where the features of an output lie, of which the relation to the input is
+        known, by all and by local paths.
+
+        Raises:
+          GraphError: if its shape has less axes than what it is computed from.
+        """
+        found = feature_layout(
+            ranked(relation, self.rank),
+            None if local is None else ranked(local, self.rank),
+            self.spatial,
+            self.inference.shape(output),
+        )
+        shape = found.shape
+        if shape is not None and max(found.axes, default=-1) >= len(shape):
+            raise GraphError(
+                f"{self.scope.graph.name_of(output)!r} has the shape {shape}, but is "
+                "computed from tensors that have more axes."
+            )
+        return found
+
+    def _field(
+        self,
+        name: str,
+        output: Tensor,
+        relation: Relation,
+        layout: FeatureLayout | None = None,
+        cut: frozenset[Edge] = frozenset(),
+    ) -> ReceptiveField:
+        relation = ranked(relation, self.rank)
+        layout = layout or self.layout(output, relation, None)
+        bounds = {
+            below
+            for above, below in relation.parts
+            if above == 0 or above in layout.axes
+        }
+        shape = self.inference.shape(self.scope.input)
+        axes = []
+        for axis in reversed(self.spatial):
+            axis_map = layout.map(axis, relation.axes[axis])
+            axes.append(
+                SpatialAxis(
+                    axis_map.as_bound() if axis in bounds else axis_map,
+                    axis,
+                    layout.followed[axis],
+                    None if shape is None else _number(shape[axis]),
+                    layout.places(axis),
+                )
+            )
+        asked = Asked(self, output, layout, cut)
+        return ReceptiveField(
+            self.input, name, tuple(axes), layout.features, origin=asked
+        )
+
+    def _misaligned(self, name: str, output: Tensor) -> MisalignedError:
+        scope = self.scope
+        start = "the graph is not aligned: "
+        meeting = find_misalignment(
+            scope, self.inference, output, self.spatial, self.rank
+        )
+        if meeting is None and scope.has_phases:
+            return MisalignedError(
+                f"{start}two paths from {self.input!r} to {name!r} meet above an op "
+                "that treats its positions differently, such as an upsampling, and "
+                "do not look at one place for every feature."
+            )
+        shape = self.inference.shape(scope.input) or ()
+        if meeting is None and any(_number(shape[a]) is None for a in self.spatial):
+            return MisalignedError(
+                f"{start}two paths from {self.input!r} to {name!r} are placed by the "
+                "size of the input, and differ at every size. Give an input_resolution "
+                "to be told where they meet."
+            )
+        if meeting is None:
+            return MisalignedError(
+                f"{start}paths from {self.input!r} to {name!r} disagree about which "
+                "axis they follow."
+            )
+        described = ", the other ".join(
+            f"through {node!r} with {_described(axis_map)}"
+            for node, axis_map in zip(meeting.paths, meeting.maps, strict=True)
+        )
+        return MisalignedError(
+            f"{start}two paths from {meeting.tensor!r} to {name!r} differ: one "
+            f"{described}. compute_receptive_field gives the hull of both, and its "
+            "explain() what would align them."
+        )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The question that a receptive field answers, for what it does not hold itself."""
+
+    question: Question
+    output: Tensor
+    layout: FeatureLayout
+    cut: frozenset[Edge]
+    """Edges over which a whole axis is seen, in the field without global context."""
+    kept: dict[str, Support] = field(default_factory=dict)
+
+    def support(
+        self, of: ReceptiveField, features: NDArray[Any] | None = None
+    ) -> Support:
+        """See `ReceptiveField.support`; of some features only, if they are given."""
+        if features is None and "support" in self.kept:
+            return self.kept["support"]
+        found = self._later.support(self, of, features)
+        if features is None:
+            self.kept["support"] = found
+        return found
+
+    def effective(
+        self, of: ReceptiveField, feature: Sequence[int] | None
+    ) -> EffectiveReceptiveField:
+        """See `ReceptiveField.effective_receptive_field`."""
+        return self._later.effective(self, of, feature)
+
+    def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
+        """See `ReceptiveField.explain`."""
+        return self._later.explain(self, of)
+
+    @property
+    def _later(self) -> Later:
+        later = self.question.later
+        assert later is not None, "this field is handed to nobody"
+        return later
+
+    @property
+    def graph(self) -> Graph:
+        """See `Origin`."""
+        return self.question.scope.graph
+
+    @property
+    def op(self) -> str:
+        """See `Origin`."""
+        return self.question.scope.graph.nodes[self.output[0]].op
+
+    @property
+    def mirroring_nodes(self) -> tuple[str, ...]:
+        """See `Origin`."""
+        scope, inference = self.question.scope, self.question.inference
+        edges = []
+        for index in scope.order:
+            tensor = (index, 0)
+            with suppress(ReceptiveFieldError):  # Of other outputs.
+                rules = relations(scope, inference, tensor)
+                shows = (rule and all_seen(rule) is not rule for rule in rules)
+                edges += [(tensor, n) for n, shown in enumerate(shows) if shown]
+        return upstream(scope, edges).get(self.output[0], ())
+
+    def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
+        """See `Origin`; the input itself is one of them."""
+        scope = self.question.scope
+        named: dict[int, list[str]] = {}
+        for name, one in among.items():
+            if isinstance(one.origin, Asked):
+                named.setdefault(one.origin.output[0], []).append(name)
+        below = {scope.input[0]: {self.question.input}}
+        found = []
+        for index in scope.order:
+            read = (below.get(tensor[0], set()) for _, tensor in scope.edges(index))
+            below.setdefault(index, set()).update(*read)
+            for name in named.get(index, ()):
+                found += [(other, name) for other in sorted(below[index])]
+            if index in named:
+                below[index] = set(named[index])
+        return found
+
+
+def _places(field: ReceptiveField) -> list[int | None]:
+    return [axis.output_axis for axis in field.feature_axes]
+
+
+def _prefixes(stop_propagation: StopPropagation) -> list[str]:
+    if isinstance(stop_propagation, str):
+        return [stop_propagation]
+    if stop_propagation is None:
+        return []
+    listed = isinstance(stop_propagation, Sequence)
+    if not listed or not all(isinstance(p, str) for p in stop_propagation):
+        raise ReceptiveFieldError(
+            "stop_propagation is the beginning of node names, a string or a list of "
+            f"them; it is {stop_propagation!r}."
+        )
+    return list(stop_propagation)
+
+
+def _described(axis_map: AxisMap) -> str:
+    stride = " and ".join(map(str, axis_map.rates)) or "none"
+    window = None if axis_map.is_floating else axis_map.placed.window(0)
+    if window is None or INFINITY in map(abs, window):
+        return f"stride {stride}"
+    return f"stride {stride} and the first centre at {sum(window) / 2:g}"
+
+
+def _is_loose(axis: SpatialAxis) -> bool:
+    """Whether windows are bounds although all offsets are known."""
+    unplaced = axis.map.is_floating or axis.map.is_unbounded
+    return not (axis.map.exact or unplaced)
+
+
+def _sharpened(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
+    """The field with the maps of another of the same tensors where those are exact or
+    smaller: the two passes compose maps in a different order."""
+
+    def sharper(one: SpatialAxis, two: SpatialAxis) -> SpatialAxis:
+        sizes = one.map.size(one.output_size), two.map.size(two.output_size)
+        is_better = two.map.exact or sizes[1] < sizes[0]
+        return two if _is_loose(one) and is_better else one
+
+    return replace(field, axes=tuple(map(sharper, field.axes, other.axes)))
+
+
+def _aligned_as(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
+    """The same field, with the alignment of another of the same tensors."""
+    axes = (
+        replace(one, map=one.map.with_alignment(two.map.aligned))
+        for one, two in zip(field.axes, other.axes, strict=True)
+    )
+    return replace(field, axes=tuple(axes))
+
+
+def _number(size: Size | None) -> int | None:
+    return size if isinstance(size, int) else None

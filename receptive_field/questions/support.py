@@ -1,0 +1,101 @@
+"""The support of a receptive field: which positions of the input matter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.graph.graph import Tensor
+from receptive_field.network.inference import Inference
+from receptive_field.network.network import Edge, Scope
+from receptive_field.passes.positions import Features, UntoldError, follow_positions
+from receptive_field.relations import boxes
+from receptive_field.relations.boxes import Box, Group
+from receptive_field.results.axes import SpatialAxis
+from receptive_field.results.field import ReceptiveField
+from receptive_field.results.support import Support
+
+
+def windows_as_boxes(axes: Sequence[SpatialAxis], features: Features) -> list[Box]:
+    """The windows of the algebra as one box, a bound; axes as they are listed."""
+    groups = []
+    for place, axis in enumerate(axes):
+        outputs = axis.output_axes if len(axis.output_axes) == 1 else ()
+        positions = features[outputs[0]] if outputs else np.zeros(1, dtype=np.int64)
+        indices = np.arange(axis.input_size or 0)
+        seen = np.ones((len(positions), len(indices)), dtype=bool)
+        # Else nobody knows where the windows are.
+        if not axis.map.is_floating and outputs == axis.output_axes:
+            firsts, lasts = axis.map.evaluate(positions)
+            seen = (indices >= firsts[:, None]) & (indices <= lasts[:, None])
+        seen = seen.astype(bool)
+        groups.append(Group(outputs, (place,), seen if outputs else seen[0]))
+    return [Box(tuple(groups), tuple((i,) for i in range(len(axes))), exact=False)]
+
+
+def find_support(
+    field: ReceptiveField,
+    scope: Scope,
+    inference: Inference,
+    output: Tensor,
+    chosen: NDArray[Any] | None,
+    cut: Collection[Edge] = (),
+) -> Support:
+    """The support of a field.
+
+    Args:
+      field: the answer of the algebra, with known sizes.
+      scope, inference, output, cut: as in `follow_positions`.
+      chosen: the features that are asked about, of shape ``(..., d)``; all if None.
+
+    Raises:
+      ReceptiveFieldError: if a size is not known, or the sets are too large to hold.
+    """
+    sizes = [axis.input_size for axis in field.axes]
+    if None in [*sizes, *(axis.size for axis in field.feature_axes)]:
+        raise ReceptiveFieldError(
+            f"which positions of {field.input!r} matter depends on its size, which "
+            "is not known. Give input_resolution."
+        )
+    features: dict[int, NDArray[Any]] = {}
+    for number, axis in enumerate(field.feature_axes):
+        if axis.output_axis is not None:
+            positions = np.arange(axis.size or 0)
+            if chosen is not None:
+                positions = np.unique(chosen[..., number])
+            features[axis.output_axis] = positions
+    _check_memory(field, features)
+    axes = [axis.input_axis for axis in field.axes]
+    try:
+        found = follow_positions(scope, inference, output, features, cut)
+        found = [boxes.of_axes(box, axes, features) for box in found]
+    except UntoldError:
+        found = windows_as_boxes(field.axes, features)
+    found = boxes.united(found)
+    return Support(
+        field.input,
+        field.output,
+        tuple(size or 0 for size in sizes),
+        tuple(None if a.output_axis is None else a.size for a in field.feature_axes),
+        all(box.exact for box in found),
+        tuple(axis.output_axis for axis in field.feature_axes),
+        features,
+        tuple(box.groups for box in found),
+    )
+
+
+def _check_memory(field: ReceptiveField, features: Features) -> None:
+    for axis in field.axes:
+        count = math.prod(len(features[place]) for place in axis.output_axes)
+        size = count * (axis.input_size or 0)
+        if size > boxes.LARGEST_GROUP:
+            raise ReceptiveFieldError(
+                f"which of {axis.input_size} positions {count} features see, takes "
+                f"{size:,} bytes. Ask about some features, support(features=...), or "
+                "take the hull: compute_input_region without clip."
+            )

@@ -1,0 +1,1 @@
+"""How the axes of one tensor follow those of another."""

@@ -1,0 +1,695 @@
+"""Sets of positions: what features need of a tensor, position by position.
+
+`graph.axes` says what an op needs with windows, which may reach into padding and have
+holes. Here the same relations are applied to sets, cut to each tensor's sizes on the
+way, so that what is padding of a map in between carries nothing, and what a dilated
+kernel skips is not seen.
+
+A `Box` is what features need of one tensor by one path: the product of its *groups*.
+A group is a boolean array over positions of some of the output's axes and of some
+*parts* of the tensor's axes; in most networks each axis is one part, and alone in a
+group that depends on one axis of the output: a matrix. Reshapes only regroup parts.
+Paths that meet are kept side by side, as the union of two boxes is no box; one that
+lies within another is dropped.
+
+Nothing here knows an op or a graph.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from receptive_field.algebra.axis_map import (
+    EVERYTHING,
+    IDENTITY,
+    Anywhere,
+    AxisMap,
+    Floating,
+    Periodic,
+    Table,
+)
+from receptive_field.relations.relation import SAME, Factor, Relation, Slot, Thread
+
+MOST_BOXES = 64
+"""More boxes than these at one tensor are put together, as a bound."""
+
+LARGEST_GROUP = 1 << 27
+"""Larger arrays are not made; what they would tell apart becomes a bound."""
+
+Mask = NDArray[np.bool_]
+
+
+class Group(NamedTuple):
+    """What is needed of some parts together."""
+
+    outputs: tuple[int, ...]
+    """Axes of the output that it depends on, ascending: the first axes of `seen`."""
+    parts: tuple[int, ...]
+    """The parts, by number: the other axes of `seen`."""
+    seen: Mask
+
+
+class Box(NamedTuple):
+    """What features need of one tensor by one path: the product of groups."""
+
+    groups: tuple[Group, ...]
+    axes: tuple[tuple[int, ...], ...]
+    """Which parts make up each axis of the tensor, outermost first."""
+    exact: bool = True
+    """Whether it is the truth, not a bound."""
+
+
+def start(shape: Sequence[int], features: Mapping[int, NDArray[Any]]) -> Box:
+    """What features of the output need of the output: themselves.
+
+    Args:
+      shape: the shape of the output.
+      features: axis -> the positions on it that are asked about; of axes that are not
+        in it, everything counts.
+    """
+    groups = []
+    for axis, size in enumerate(shape):
+        if axis in features:
+            seen = features[axis][:, None] == np.arange(size)
+            groups.append(Group((axis,), (axis,), seen))
+        else:
+            groups.append(Group((), (axis,), np.ones(size, dtype=bool)))
+    return Box(tuple(groups), tuple((axis,) for axis in range(len(shape))))
+
+
+def through(
+    box: Box,
+    relation: Relation,
+    shape: Sequence[int],
+    taps: Mapping[int, Mask] | None = None,
+) -> list[Box]:
+    """What is needed of a tensor of this shape, which an op makes the box's from.
+
+    Args:
+      box: what is needed of the tensor that the op makes.
+      relation: how the one follows the other.
+      shape: that of the tensor that is read.
+      taps: of axes that each follow one axis alone, which positions matter, [above,
+        below], where windows and their gaps do not tell.
+    """
+    if relation is SAME:
+        return [box]
+    if not relation.axes:
+        work = _Work(box)
+        work.use(())
+        axes = [work.constant(np.ones(size, dtype=bool)) for size in shape]
+        return [work.box([*axes], box.exact and relation.any_rank == "all")]
+    if relation.parts and relation.piece is None:
+        box = box._replace(exact=False)
+    if relation.piece is not None:
+        axis, ranges, total = relation.piece
+        work = _Work(box)
+        positions = np.zeros(total, dtype=bool)
+        for part in ranges:
+            positions[part.start : part.stop] = True
+        merged = work.merged(box.axes[axis])
+        if merged is None or work.size(merged) != total:
+            box = box._replace(exact=False)
+        else:
+            work.restrict(merged, positions)
+            axes_above = [*work.axes]
+            axes_above[axis] = [merged]
+            box = work.box(axes_above, box.exact)
+    choices = list(itertools.product(*relation.axes))
+    # Which path of one axis goes with which of another is not told.
+    branching = sum(len(threads) > 1 for threads in relation.axes)
+    found = []
+    for threads in choices:
+        below = _through_threads(box, threads, shape, taps or {})
+        if below is not None:
+            found.append(below._replace(exact=below.exact and branching < 2))
+    return found
+
+
+def _through_threads(
+    box: Box,
+    threads: Sequence[Thread],
+    shape: Sequence[int],
+    taps: Mapping[int, Mask],
+) -> Box | None:
+    work = _Work(box)
+    # First where each factor comes from: that may split parts that others use too.
+    for thread in threads:
+        for factor in thread.factors:
+            if factor.slot is not None:
+                work.slot(factor.slot)
+    uses: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    for place, thread in enumerate(threads):
+        for number, factor in enumerate(thread.factors):
+            parts = None if factor.slot is None else work.slot(factor.slot)
+            if parts is not None:
+                uses.setdefault(parts, []).append((place, number))
+    exact = box.exact
+    kept: list[int] = []
+    results: dict[tuple[int, int], list[int] | None] = {}
+    for parts, places in uses.items():
+        factors = [threads[place].factors[number] for place, number in places]
+        maps = [f.via.then(f.map) for f in factors]
+        matrix = taps.get(places[0][0]) if len(places) == 1 else None
+        exact &= matrix is not None or all(map(is_told, maps))
+        clash = any(set(parts) & set(other) for other in uses if other != parts)
+        if len(maps) == 1 and maps[0] is IDENTITY and not clash:
+            results[places[0]] = list(parts)
+            continue
+        sizes = [
+            _size(factor, threads[place], number, shape[place])
+            for (place, number), factor in zip(places, factors, strict=True)
+        ]
+        merged = None if clash or None in sizes else work.merged(parts)
+        new = None
+        if merged is not None:
+            known = [s for s in sizes if s is not None]
+            new = work.mapped(merged, maps, known, matrix)
+        for index, user in enumerate(places):
+            results[user] = None if new is None else [new[index]]
+    axes: list[list[int]] = []
+    for place, (thread, size) in enumerate(zip(threads, shape, strict=True)):
+        parts_below: list[int] | None = []
+        for number, factor in enumerate(thread.factors):
+            found = results.get((place, number))
+            if factor.slot is None:
+                count = _size(factor, thread, number, size)
+                exact &= is_told(factor.map)
+                found = None
+                if count is not None:
+                    found = work.constant(_constant(factor.map, count))
+            if found is None or parts_below is None:
+                parts_below = None
+            else:
+                parts_below += found
+        if parts_below is not None:
+            parts_below = work.fitted(parts_below, thread.tail, size)
+            exact &= is_told(thread.tail)
+        if parts_below is None:
+            exact = False
+            parts_below = work.constant(np.ones(size, dtype=bool))
+        axes.append(parts_below)
+        kept += parts_below
+    work.use(kept)
+    return work.box(axes, exact)
+
+
+def _size(factor: Factor, thread: Thread, number: int, size: int) -> int | None:
+    """How many positions a factor of an axis of this size has."""
+    if len(thread.factors) == 1 and thread.tail is IDENTITY:
+        return size
+    if isinstance(factor.size, int):
+        return factor.size
+    others = [f.size for i, f in enumerate(thread.factors) if i != number]
+    if not all(isinstance(s, int) for s in others) or thread.tail is not IDENTITY:
+        return None
+    return size // math.prod(others)  # type: ignore[arg-type]
+
+
+class _Work:
+    """A box that is being made into another."""
+
+    def __init__(self, box: Box) -> None:
+        self.groups = list(box.groups)
+        self.axes = [list(parts) for parts in box.axes]
+        used = (part for group in box.groups for part in group.parts)
+        self.next = max(used, default=-1) + 1
+
+    def box(self, axes: Sequence[Sequence[int]], exact: bool) -> Box:
+        """The result, with parts numbered in the order of the axes.
+
+        Of groups without parts, those that always hold something are left out.
+        """
+        number = {part: i for i, part in enumerate(itertools.chain(*axes))}
+        groups = []
+        gates: dict[tuple[int, ...], Mask] = {}
+        for outputs, parts, seen in self.groups:
+            if parts:
+                places = [number[part] for part in parts]
+                order = sorted(range(len(parts)), key=places.__getitem__)
+                first = range(len(outputs))
+                seen = seen.transpose(*first, *(len(outputs) + i for i in order))
+                groups.append(Group(outputs, tuple(sorted(places)), seen))
+            elif not seen.all():
+                gates[outputs] = seen & gates.get(outputs, seen)
+        groups.sort(key=itemgetter(1))
+        groups += [Group(outputs, (), gates[outputs]) for outputs in sorted(gates)]
+        numbered = tuple(tuple(number[part] for part in parts) for parts in axes)
+        return Box(tuple(groups), numbered, exact)
+
+    def new(self) -> int:
+        self.next += 1
+        return self.next - 1
+
+    def find(self, part: int) -> int:
+        return next(i for i, g in enumerate(self.groups) if part in g.parts)
+
+    def size(self, part: int) -> int:
+        group = self.groups[self.find(part)]
+        return int(group.seen.shape[len(group.outputs) + group.parts.index(part)])
+
+    def constant(self, seen: Mask) -> list[int]:
+        """An axis of which all features need the same."""
+        part = self.new()
+        self.groups.append(Group((), (part,), seen))
+        return [part]
+
+    def slot(self, slot: Slot) -> tuple[int, ...] | None:
+        """The parts that make up a slot of an axis; None if it cannot be cut out."""
+        parts = self.axes[slot.axis]
+        end = self._cut(parts, len(parts), slot.inner)
+        if end is None:
+            return None
+        begin = 0 if slot.size is None else self._cut(parts, end, slot.size)
+        if begin is None:
+            return None
+        end = self._cut(parts, len(parts), slot.inner)  # It may have been moved.
+        return tuple(parts[begin:end])
+
+    def _cut(self, parts: list[int], end: int, inner: Any) -> int | None:
+        """Where parts begin that end at ``end`` and have ``inner`` positions."""
+        if not isinstance(inner, int):
+            return None
+        place = end
+        while inner > 1:
+            if place == 0:
+                return None
+            size = self.size(parts[place - 1])
+            if inner % size == 0:
+                inner //= size
+                place -= 1
+            elif size % inner == 0:
+                parts[place - 1 : place] = self._split(parts[place - 1], inner)
+                return place
+            else:
+                return None
+        return place
+
+    def _split(self, part: int, inner: int) -> list[int]:
+        index = self.find(part)
+        outputs, parts, seen = self.groups[index]
+        place = parts.index(part)
+        axis = len(outputs) + place
+        shape = (*seen.shape[:axis], -1, inner, *seen.shape[axis + 1 :])
+        two = [self.new(), self.new()]
+        numbers = (*parts[:place], *two, *parts[place + 1 :])
+        self.groups[index] = Group(outputs, numbers, seen.reshape(shape))
+        return two
+
+    def merged(self, parts: Sequence[int]) -> int | None:
+        """Several parts, outermost first, as one; None if that would be too large."""
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return self.constant(np.ones(1, dtype=bool))[0]
+        group = self._joined(parts)
+        if group is None:
+            return None
+        outputs, numbers, seen = group
+        rest = [p for p in numbers if p not in parts]
+        order = [numbers.index(p) + len(outputs) for p in (*rest, *parts)]
+        seen = seen.transpose(*range(len(outputs)), *order)
+        seen = seen.reshape(*seen.shape[: len(outputs) + len(rest)], -1)
+        part = self.new()
+        self.groups[self.groups.index(group)] = Group(outputs, (*rest, part), seen)
+        return part
+
+    def _joined(self, parts: Sequence[int]) -> Group | None:
+        """The groups of parts as one group."""
+        indices = list(dict.fromkeys(map(self.find, parts)))
+        if len(indices) == 1:
+            return self.groups[indices[0]]
+        joined = joined_groups([self.groups[i] for i in indices])
+        if joined is not None:
+            self.groups = [g for i, g in enumerate(self.groups) if i not in indices]
+            self.groups.append(joined)
+        return joined
+
+    def restrict(self, part: int, positions: Mask) -> None:
+        """Only these positions of a part count."""
+        index = self.find(part)
+        outputs, parts, seen = self.groups[index]
+        along = [1] * seen.ndim
+        along[len(outputs) + parts.index(part)] = len(positions)
+        self.groups[index] = Group(outputs, parts, seen & positions.reshape(along))
+
+    def mapped(
+        self,
+        part: int,
+        maps: Sequence[AxisMap],
+        sizes: Sequence[int],
+        matrix: Mask | None = None,
+    ) -> list[int] | None:
+        """What the positions of a part need by maps, together: a new part for each.
+
+        Or by a matrix, which says more than the only map.
+        """
+        index = self.find(part)
+        outputs, parts, seen = self.groups[index]
+        if seen.size // max(self.size(part), 1) * math.prod(sizes) > LARGEST_GROUP:
+            return None
+        seen = np.moveaxis(seen, len(outputs) + parts.index(part), -1)
+        found: Mask | None
+        if matrix is not None:
+            found = _product(seen, matrix)
+        elif len(maps) == 1:
+            found = image(seen, maps[0], sizes[0])
+        else:
+            found = _joint_image(seen, maps, sizes)
+        if found is None:
+            return None
+        seen = found
+        new = [self.new() for _ in maps]
+        rest = tuple(p for p in parts if p != part)
+        self.groups[index] = Group(outputs, (*rest, *new), seen)
+        return new
+
+    def fitted(self, parts: list[int], tail: AxisMap, size: int) -> list[int] | None:
+        """The parts of an axis, followed by a map and cut to the size of the axis."""
+        if tail is IDENTITY and math.prod(map(self.size, parts)) == size:
+            return parts
+        part = self.merged(parts)
+        return None if part is None else self.mapped(part, [tail], [size])
+
+    def use(self, kept: Sequence[int]) -> None:
+        """Forgets all other parts, but not whether anything of them is needed."""
+        for index, (outputs, parts, seen) in enumerate(self.groups):
+            gone = tuple(
+                len(outputs) + i for i, part in enumerate(parts) if part not in kept
+            )
+            if gone:
+                left = tuple(part for part in parts if part in kept)
+                self.groups[index] = Group(
+                    outputs, left, np.asarray(seen.any(axis=gone))
+                )
+
+
+def of_axes(box: Box, chosen: Sequence[int], outputs: Collection[int]) -> Box:
+    """The box on some axes, each of one part and numbered as they are listed.
+
+    Of the others it is kept whether anything is needed of them. Axes of the output that
+    are not among ``outputs`` are not told apart any more.
+    """
+    work = _Work(box)
+    for index, (above, parts, seen) in enumerate(work.groups):
+        gone = tuple(i for i, axis in enumerate(above) if axis not in outputs)
+        if gone:
+            left = tuple(axis for axis in above if axis in outputs)
+            work.groups[index] = Group(left, parts, np.asarray(seen.any(axis=gone)))
+            box = box._replace(exact=False)
+    exact, axes = box.exact, []
+    for axis in chosen:
+        own = work.axes[axis]
+        merged = work.merged(own)
+        if merged is None:
+            exact = False
+            merged = work.constant(np.ones(math.prod(map(work.size, own)), bool))[0]
+        axes.append([merged])
+    work.use([part for (part,) in axes])
+    return work.box(axes, exact)
+
+
+def joined_groups(groups: Sequence[Group]) -> Group | None:
+    """The product of groups as one; None if it would be too large."""
+    outputs = sorted({axis for group in groups for axis in group.outputs})
+    sizes = {
+        axis: group.seen.shape[i]
+        for group in groups
+        for i, axis in enumerate(group.outputs)
+    }
+    parts = [part for group in groups for part in group.parts]
+    inner = math.prod(n for g in groups for n in g.seen.shape[len(g.outputs) :])
+    if math.prod(sizes.values()) * inner > LARGEST_GROUP:
+        return None
+    seen: Any = True
+    for group in groups:
+        shape = [sizes[a] if a in group.outputs else 1 for a in outputs]
+        before = parts.index(group.parts[0]) if group.parts else 0
+        of_parts = group.seen.shape[len(group.outputs) :]
+        after = len(parts) - before - len(of_parts)
+        seen = seen & group.seen.reshape(*shape, *[1] * before, *of_parts, *[1] * after)
+    return Group(tuple(outputs), tuple(parts), np.asarray(seen))
+
+
+def restricted(box: Box, live: Sequence[Mask]) -> Box:
+    """The box with only these positions of each axis."""
+    work = _Work(box)
+    axes, exact = [list(parts) for parts in work.axes], box.exact
+    for place, positions in enumerate(live):
+        if positions.all():
+            continue
+        merged = work.merged(work.axes[place])
+        if merged is None or work.size(merged) != len(positions):
+            exact = False
+        else:
+            work.restrict(merged, positions)
+            axes[place] = [merged]
+    return work.box(axes, exact)
+
+
+# --- Axis maps on sets ---------------------------------------------------------------
+
+
+def image(seen: Mask, axis_map: AxisMap, size: int) -> Mask | None:
+    """The positions, out of ``size``, that sets of positions in the last axis need.
+
+    The maps are those of single layers, whose windows with ``gap`` g hold every g-th
+    position, from the first on. None if it would be too large to find out.
+    """
+    found = np.zeros((*seen.shape[:-1], size), dtype=bool)
+    for strand in axis_map.strands:
+        if isinstance(strand, (Anywhere, Floating)) or strand.windows == (EVERYTHING,):
+            found |= seen.any(axis=-1, keepdims=True)
+        elif not _add_strand(seen, strand, found):
+            return None
+    return found
+
+
+def _add_strand(seen: Mask, strand: Periodic | Table, found: Mask) -> bool:
+    """Marks what sets of positions need by a strand; whether that could be done."""
+    count, size = seen.shape[-1], found.shape[-1]
+    step = 1 if strand.gap == math.inf else int(strand.gap)
+    if isinstance(strand, Periodic) and _is_sliding(strand):
+        _slide(seen, strand, step, found)
+        return True
+    firsts, lasts = _ends(strand, count, size, step)
+    taps = int((lasts - firsts).max(initial=-1)) // step + 1
+    if taps <= MOST_TAPS:
+        for tap in range(taps):
+            positions = firsts + tap * step
+            _scatter(seen, positions, positions <= lasts, found)
+        return True
+    if count * size > LARGEST_GROUP:
+        return False
+    indices = np.arange(size)
+    apart = indices - firsts[:, None]
+    matrix = (apart >= 0) & (indices <= lasts[:, None]) & (apart % step == 0)
+    found |= _product(seen, matrix)
+    return True
+
+
+MOST_TAPS = 64
+"""Wider windows are not gone through tap by tap."""
+
+
+def _is_sliding(strand: Periodic) -> bool:
+    if len(strand.windows) != 1 or strand.advance < 1:
+        return False
+    window = strand.windows[0]
+    return window is not None and not any(isinstance(end, float) for end in window)
+
+
+def _slide(seen: Mask, strand: Periodic, step: int, found: Mask) -> None:
+    """Marks what sets of positions need, tap by tap."""
+    first, last = strand.windows[0]  # type: ignore[misc]
+    stride, count, size = strand.advance, seen.shape[-1], found.shape[-1]
+    for tap in range(int(first), int(last) + 1, step):
+        # Position v reads v * stride + tap.
+        low = max(-(tap // stride), 0)
+        high = min((size - 1 - tap) // stride, count - 1)
+        if low <= high:
+            begin = low * stride + tap
+            end = high * stride + tap + 1
+            found[..., begin:end:stride] |= seen[..., low : high + 1]
+
+
+def reached(live: Mask, axis_map: AxisMap, count: int) -> Mask | None:
+    """Which of ``count`` positions read one of the live ones.
+
+    None if it would take too long to find out.
+    """
+    size, found = len(live), np.zeros(count, dtype=bool)
+    for strand in axis_map.strands:
+        if isinstance(strand, (Anywhere, Floating)) or strand.windows == (EVERYTHING,):
+            found |= live.any()
+            continue
+        step = 1 if strand.gap == math.inf else int(strand.gap)
+        firsts, lasts = _ends(strand, count, size, step)
+        taps = int((lasts - firsts).max(initial=-1)) // step + 1
+        if live.all():
+            found |= firsts <= lasts
+        elif step == 1:
+            before = np.concatenate([[0], np.cumsum(live)])
+            some = firsts <= lasts
+            found[some] |= before[lasts[some] + 1] > before[firsts[some]]
+        elif taps <= MOST_TAPS:
+            for tap in range(taps):
+                positions = firsts + tap * step
+                inside = positions <= lasts
+                found[inside] |= live[positions[inside]]
+        else:
+            return None
+    return found
+
+
+def _ends(
+    strand: Periodic | Table, count: int, size: int, step: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """First and last of ``size`` positions that each of ``count`` reads; the first is
+    above the last where it reads none."""
+    if isinstance(strand, Periodic) and _is_sliding(strand):
+        starts = np.arange(count, dtype=float) * strand.advance
+        firsts, lasts = (starts + end for end in strand.windows[0] or ())
+    else:
+        windows = [strand.window(position) or (size, -1) for position in range(count)]
+        firsts, lasts = np.array(windows, dtype=float).reshape(count, 2).T
+    lasts = np.minimum(lasts, size - 1)
+    # A first tap in front moves to the first one that is not, if all is not infinite.
+    firsts = np.where(np.isinf(firsts), 0, firsts)
+    firsts = np.where(firsts < 0, firsts + np.ceil(-firsts / step) * step, firsts)
+    return firsts.astype(np.int64), lasts.astype(np.int64)
+
+
+def _scatter(seen: Mask, targets: NDArray[Any], valid: Mask, found: Mask) -> None:
+    """Marks for each position that is valid its target."""
+    some = np.flatnonzero(valid)
+    if len(some):
+        order = some[np.argsort(targets[some], kind="stable")]
+        unique, starts = np.unique(targets[order], return_index=True)
+        found[..., unique] |= np.logical_or.reduceat(seen[..., order], starts, axis=-1)
+
+
+def _joint_image(
+    seen: Mask, maps: Sequence[AxisMap], sizes: Sequence[int]
+) -> Mask | None:
+    """The positions of several axes that sets of positions need together."""
+    count = seen.shape[-1]
+    shape = (*seen.shape[:-1], *sizes)
+    single = [_single_targets(m, count, n) for m, n in zip(maps, sizes, strict=True)]
+    told = [targets for targets in single if targets is not None]
+    if len(told) == len(maps):
+        valid = np.logical_and.reduce([targets >= 0 for targets in told])
+        place = np.ravel_multi_index([np.maximum(t, 0) for t in told], list(sizes))
+        found = np.zeros((*seen.shape[:-1], math.prod(sizes)), dtype=bool)
+        _scatter(seen, place, valid, found)
+        return found.reshape(shape)
+    if count * max(count, math.prod(sizes)) > LARGEST_GROUP:
+        return None
+    matrix = np.ones((count, 1), dtype=bool)
+    for axis_map, size in zip(maps, sizes, strict=True):
+        one = image(np.eye(count, dtype=bool), axis_map, size)
+        if one is None:
+            return None
+        matrix = (matrix[:, :, None] & one[:, None, :]).reshape(count, -1)
+    return _product(seen, matrix).reshape(shape)
+
+
+def _single_targets(axis_map: AxisMap, count: int, size: int) -> NDArray[Any] | None:
+    """The only position that each position needs, -1 for none; None if some need
+    more."""
+    if len(axis_map.strands) != 1:
+        return None
+    (strand,) = axis_map.strands
+    if isinstance(strand, (Anywhere, Floating)):
+        return None
+    firsts, lasts = _ends(strand, count, size, 1)
+    if (lasts > firsts).any():
+        return None
+    return np.where(lasts == firsts, firsts, -1)
+
+
+def _product(seen: Mask, matrix: Mask) -> Mask:
+    product: Mask = (seen.astype(np.float32) @ matrix.astype(np.float32)) > 0
+    return product
+
+
+def is_told(axis_map: AxisMap) -> bool:
+    """Whether it says of every position whether it matters."""
+    return axis_map.exact and all(s.gap != math.inf for s in axis_map.strands)
+
+
+def _constant(axis_map: AxisMap, size: int) -> Mask:
+    found = image(np.ones(1, dtype=bool), axis_map, size)
+    return np.ones(size, dtype=bool) if found is None else found
+
+
+# --- Union ---------------------------------------------------------------------------
+
+
+def united(boxes: Sequence[Box]) -> list[Box]:
+    """The same sets with as few boxes as can be told at once."""
+    kept: list[Box] = []
+    for box in boxes:
+        if any(_lies_within(box, other) for other in kept):
+            continue
+        kept = [other for other in kept if not _lies_within(other, box)]
+        kept.append(box)
+    while len(kept) > MOST_BOXES:
+        last = kept.pop()
+        for index, other in enumerate(kept):
+            both = _hull(other, last)
+            if both is not None:
+                kept[index] = both
+                break
+        else:
+            return [*kept, last]
+    return kept
+
+
+def _is_alike(one: Box, two: Box) -> bool:
+    """Whether two boxes group the axes in the same way."""
+    if one.axes != two.axes or len(one.groups) != len(two.groups):
+        return False
+    pairs = zip(one.groups, two.groups, strict=True)
+    return all(a[:2] == b[:2] and a.seen.shape == b.seen.shape for a, b in pairs)
+
+
+def _lies_within(one: Box, two: Box) -> bool:
+    """Whether all that the one box needs, the other needs as well."""
+    if not two.exact and one.exact:
+        return False  # The truth is kept beside a bound that hides it.
+    if not _is_alike(one, two):
+        return False
+    pairs = zip(one.groups, two.groups, strict=True)
+    return all(not (a.seen & ~b.seen).any() for a, b in pairs)
+
+
+def _hull(one: Box, two: Box) -> Box | None:
+    """A box around both."""
+    if not _is_alike(one, two):
+        return None
+    pairs = zip(one.groups, two.groups, strict=True)
+    groups = tuple(a._replace(seen=a.seen | b.seen) for a, b in pairs)
+    return Box(groups, one.axes, exact=False)
+
+
+__all__ = [
+    "Box",
+    "Group",
+    "image",
+    "is_told",
+    "joined_groups",
+    "of_axes",
+    "reached",
+    "restricted",
+    "start",
+    "through",
+    "united",
+]

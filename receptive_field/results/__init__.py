@@ -1,0 +1,1 @@
+"""What is handed out: fields, sets, costs, explanations, and their words."""

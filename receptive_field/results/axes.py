@@ -1,0 +1,48 @@
+"""The axes of an input, and the coordinates of a feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from receptive_field.algebra.axis_map import AxisMap
+
+
+class FeatureAxis(NamedTuple):
+    """What one coordinate of a feature counts.
+
+    >>> import receptive_field as rf
+    >>> size = [299, 299]
+    >>> field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH, input_resolution=size)
+    >>> field.feature_axes[0]      # x runs along the last axis but one
+    FeatureAxis(output_axis=2, size=8)
+    """
+
+    output_axis: int | None
+    """The axis of the output along which it runs; None if there is none, and the
+    coordinate is 0."""
+    size: int | None
+    """How many positions there are; None if that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpatialAxis:
+    """One spatial axis of the input, and how the output's features depend on it."""
+
+    map: AxisMap
+    """From a feature's place on the ``output_axes`` to positions on this axis."""
+    input_axis: int
+    """The axis of the input tensor."""
+    output_axes: tuple[int, ...]
+    """The axes of the output tensor whose positions place a feature on this axis,
+    ascending; none if all features see the same. Of several axes, the place is counted
+    row by row, as in a reshape of them to one."""
+    input_size: int | None
+    output_size: int | None
+    """How many places there are on the ``output_axes``; None if that is not known, or
+    there are none."""
+
+    @property
+    def output_axis(self) -> int | None:
+        """The only one of the ``output_axes``; None if there is none, or several."""
+        return self.output_axes[0] if len(self.output_axes) == 1 else None

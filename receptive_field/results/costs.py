@@ -1,0 +1,134 @@
+"""What a network computes and stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any
+
+from receptive_field.errors import NoSuchEntryError, nearest
+from receptive_field.graph.graph import Graph, Tensor, topological_order
+from receptive_field.graph.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a part of a network costs, for the batch that it states, or one example.
+
+    Attributes:
+      flops: floating-point operations; a multiply-add is two.
+      macs: the multiply-adds among them (multiply-accumulates).
+      profiler_flops: what TensorFlow's profiler counts, which leaves out some ops.
+      parameters: how many trained numbers are read, each counted once. In a graph
+        without variables, such as a frozen one, these are its constants of a floating
+        type that have axes: an upper bound, as some may not have been trained.
+    """
+
+    flops: int = 0
+    macs: int = 0
+    profiler_flops: int = 0
+    parameters: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.flops + other.flops,
+            self.macs + other.macs,
+            self.profiler_flops + other.profiler_flops,
+            self.parameters + other.parameters,
+        )
+
+    def in_a_loop(self, rounds: int) -> Cost:
+        """That of so many rounds, of which the profiler sees nothing."""
+        return Cost(self.flops * rounds, self.macs * rounds, 0, self.parameters)
+
+
+FREE = Cost()
+
+
+_PARTS = [attrgetter(part.name) for part in fields(Cost)]
+
+
+@dataclass(frozen=True, slots=True)
+class Costs(Mapping[str, Cost]):
+    """Costs by layer (of a Keras model) or node (of a graph), in topological order.
+
+    Layers have the costs of all that is computed since the layers before. A layer that
+    is called twice has its parameters in the first call.
+
+    Attributes:
+      total: the cost of the whole model: that of all its layers, and of what comes
+        after the last one.
+      unprofiled: op type -> floating-point operations that the profiler leaves out, as
+        it has no formula for them.
+    """
+
+    _costs: Mapping[str, Cost] = field(repr=False)
+    _model: Model = field(repr=False)
+    _by_node: Mapping[int, Cost] = field(repr=False)
+    total: Cost
+    unprofiled: Mapping[str, int] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Cost:
+        if name not in self._costs:
+            raise NoSuchEntryError(
+                f"there is no cost of {name!r}. {nearest(str(name), self._costs)}"
+            )
+        return self._costs[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._costs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._costs)
+
+    def __len__(self) -> int:
+        return len(self._costs)
+
+    def up_to(self, output: Any) -> Cost:
+        """The cost of all that a tensor (by name, or a layer) is computed from.
+
+        Raises:
+          ReceptiveFieldError: if there is none of this name.
+        """
+        _, tensor = self._model.find(output)
+        graph = self._model.graph
+        order, _ = topological_order(graph, [tensor[0]])
+        (cost,) = totals(graph, order, self._by_node, [tensor])
+        return cost
+
+
+def totals(
+    graph: Graph,
+    order: Sequence[int],
+    by_node: Mapping[int, Cost],
+    outputs: Sequence[Tensor],
+) -> list[Cost]:
+    """For each output, the cost of all that it is computed from.
+
+    Args:
+      graph, by_node: as in and from `node_costs`.
+      order: all that the outputs are computed from, in topological order.
+      outputs: some of the nodes in the order.
+    """
+    needed_by = [0] * len(graph)  # Bit i: output i needs the node.
+    for bit, (index, _) in enumerate(outputs):
+        needed_by[index] |= 1 << bit
+    groups: dict[int, list[Cost]] = {}
+    for index in reversed(order):
+        bits = needed_by[index]
+        for below, _ in graph.inputs[index]:
+            needed_by[below] |= bits
+        if index in by_node:
+            groups.setdefault(bits, []).append(by_node[index])
+    together = {bits: summed(costs) for bits, costs in groups.items()}
+    return [
+        summed(cost for bits, cost in together.items() if bits >> bit & 1)
+        for bit in range(len(outputs))
+    ]
+
+
+def summed(costs: Iterable[Cost]) -> Cost:
+    """The costs of several parts together."""
+    added = list(costs)
+    return Cost(*(sum(map(part, added)) for part in _PARTS))

@@ -1,0 +1,299 @@
+"""Why a network is misaligned, and what would align it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Generic, NamedTuple, TypeVar
+
+from receptive_field.results.words import Described, one_line
+
+F = TypeVar("F", bound=Described)
+"""A `ReceptiveField`."""
+
+MOST_SUMS = 512
+"""Where layers must be changed together, so many distances are looked through."""
+
+
+class StepWindow(NamedTuple):
+    """What a step does on one axis."""
+
+    kernel: int | None
+    """None for what slides no window: an upsampling, a flip."""
+    stride: int | Fraction | None
+    """None for what puts positions on several axes, or in no order."""
+    before: int | None
+    """Padding in front; negative where positions are cut off. None if unknown."""
+    after: int | None
+    dilation: int = 1
+
+    def __str__(self) -> str:
+        if self.kernel is None and self.stride is None:
+            return "puts positions elsewhere"
+        parts = [] if self.kernel is None else [f"k {self.kernel}"]
+        parts.append(f"s {self.stride}")
+        if self.kernel is not None:
+            before, after = ("?" if p is None else p for p in self[2:4])
+            parts.append(f"p {before}/{after}")
+        return " ".join(parts + [f"d {self.dilation}"] * (self.dilation > 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A node of a path that does more than keep every position."""
+
+    node: str
+    op: str
+    windows: tuple[StepWindow | None, ...]
+    """Per axis, x first; None where positions stay what they are."""
+
+    def __str__(self) -> str:
+        if len(set(self.windows)) == 1:
+            return f"{self.node} ({self.op}): {self.windows[0]}"
+        of_axes = (
+            f"{axis_name(i)} {w}" for i, w in enumerate(self.windows) if w is not None
+        )
+        return f"{self.node} ({self.op}): {', '.join(of_axes)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Path(Generic[F]):
+    """One way from the tensor where two paths part to the one where they meet."""
+
+    steps: tuple[Step, ...]
+    """In the order of the data. Elementwise nodes are left out."""
+    field: F
+    """Size, stride and padding of this path alone."""
+
+    def __str__(self) -> str:
+        field = self.field
+        numbers = ", ".join(
+            f"{name} {' x '.join(map(str, values.tolist()))}"
+            for name, values in (
+                ("size", field.size),
+                ("stride", field.stride),
+                ("padding", field.padding),
+            )
+        )
+        steps = "".join(f"\n    {step}" for step in self.steps)
+        return numbers + (steps or "\n    nothing that moves a position")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How two paths disagree on one axis, in positions of where they part."""
+
+    axis: int
+    """0 for x, 1 for y."""
+    strides: tuple[Fraction | None, Fraction | None]
+    centres: tuple[Fraction, Fraction] | None
+    """Of the first feature; None where strides differ, or one is not known."""
+    offsets: tuple[Fraction, ...]
+    """The second path's centre minus the first's: one for all features, or several
+    that come in turn. Empty where centres are not known."""
+
+    @property
+    def offset(self) -> Fraction | None:
+        """The distance of the centres, where it is the same for all features."""
+        return self.offsets[0] if len(self.offsets) == 1 else None
+
+    def __str__(self) -> str:
+        name = axis_name(self.axis)
+        if self.strides[0] != self.strides[1]:
+            return f"{name}: strides {self.strides[0]} and {self.strides[1]}"
+        if self.centres is None:
+            return f"{name}: centres differ"
+        if self.offset is not None:
+            by = number_text(abs(self.offset))
+        else:
+            by = ", ".join(map(number_text, self.offsets[:4])) + " in turn"
+        first, second = map(number_text, self.centres)
+        return (
+            f"{name}: centres differ by {by}; of the first feature: {first}, {second}"
+        )
+
+
+class Setting(NamedTuple):
+    """Kernel size and padding of a layer on one axis."""
+
+    kernel: int
+    before: int
+    """Padding in front; negative where positions are cut off."""
+    after: int | None
+    """None if it depends on an unknown size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Another padding, or kernel size, of one layer."""
+
+    node: str
+    op: str
+    old: tuple[Setting | None, ...]
+    """Per axis, x first; None where nothing changes."""
+    new: tuple[Setting | None, ...]
+
+    def __str__(self) -> str:
+        texts: dict[str, list[str]] = {}
+        for axis, (old, new) in enumerate(zip(self.old, self.new, strict=True)):
+            if old is not None and new is not None:
+                text = _change_text(self.node, old, new)
+                texts.setdefault(text, []).append(axis_name(axis))
+        return "; ".join(f"{t} ({' and '.join(axes)})" for t, axes in texts.items())
+
+
+def _change_text(node: str, old: Setting, new: Setting) -> str:
+    paddings = [p for s in (old, new) for p in (s.before, s.after) if p is not None]
+    if min(paddings) < 0:
+        start, stop = (
+            ", ".join(
+                f"{-p} {where}"
+                for p, where in ((s.before, "in front"), (s.after, "at the end"))
+                if p is not None
+            )
+            for s in (new, old)
+        )
+        return f"cut {start} by {node!r} instead of {stop}"
+
+    def pads(setting: Setting) -> str:
+        after = "the rest" if setting.after is None else setting.after
+        return f"{setting.before} before and {after} after"
+
+    if new == old:
+        return f"pad {node!r} by {pads(new)} as now, whatever its size"
+    padded = f"by {pads(new)} instead of {pads(old)}"
+    if old.kernel != new.kernel:
+        return (
+            f"give {node!r} a kernel of {new.kernel} instead of {old.kernel}, padded "
+            + (padded if new[1:] != old[1:] else f"by {pads(new)} as before")
+        )
+    return f"pad {node!r} {padded}"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Changes that together align the two paths."""
+
+    changes: tuple[Change, ...]
+    keeps_size: bool
+    """Whether the tensor where the paths meet keeps its size."""
+    remaining: int
+    """At how many tensors misaligned paths still meet after it."""
+
+    def __str__(self) -> str:
+        text = ", and ".join(map(str, self.changes))
+        return text + ("" if self.keeps_size else "; it changes the size of the output")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation(Generic[F]):
+    """Whether a graph is aligned, and if not, why and what would align it.
+
+    Attributes:
+      field: the receptive field that is explained.
+      unknown_paddings: the nodes whose padding depends on an unknown size, if that
+        hides the alignment.
+      parts: the tensor where the two paths part, seen from the input; None if no two
+        paths could be told.
+      meets: the tensor where they meet again.
+      differences: the axes on which they disagree, x first.
+      paths: the two paths.
+      changes: what would align them; any one of the proposals is enough. The best
+        comes first.
+      reasons: why there is no better proposal, in words.
+      size_dependent: the nodes on both paths whose padding (SAME) depends on the size
+        of the input, so that the paths may be aligned at other sizes.
+      meetings: at how many tensors misaligned paths meet, this one included, each
+        judged as if those before it were aligned.
+    """
+
+    field: F
+    unknown_paddings: tuple[str, ...] = ()
+    parts: str | None = None
+    meets: str | None = None
+    differences: tuple[Difference, ...] = ()
+    paths: tuple[Path[F], ...] = ()
+    changes: tuple[Proposal, ...] = ()
+    reasons: tuple[str, ...] = ()
+    size_dependent: tuple[str, ...] = ()
+    meetings: int | None = None
+
+    @property
+    def aligned(self) -> bool | None:
+        """As of the receptive field: True, False, or None if it cannot be known."""
+        return self.field.aligned
+
+    def __str__(self) -> str:
+        if self.aligned is True:
+            return one_line(self.field)
+        if self.aligned is None:
+            return (
+                f"{one_line(self.field)}: the padding of "
+                f"{listed(self.unknown_paddings)} depends on the size of the input. "
+                "Give input_resolution, or see rf.resolutions."
+            )
+        if self.unknown_paddings:
+            return (
+                f"{one_line(self.field)}: two paths differ at every size of the input. "
+                "Where, depends on it, by the padding of "
+                f"{listed(self.unknown_paddings)}. Give input_resolution to be told."
+            )
+        if self.parts is None:
+            return f"misaligned: {' '.join(self.reasons)}"
+        lines = [f"misaligned: two paths from {self.parts!r} to {self.meets!r} differ."]
+        lines += [f"  {difference}" for difference in self.differences]
+        for name, path in zip(("one path", "the other"), self.paths, strict=False):
+            lines.append(f"  {name}: {path}")
+        lines += self.reasons
+        if self.changes:
+            one = (
+                "This aligns them:" if len(self.changes) == 1 else "Either aligns them:"
+            )
+            lines += [one, *(f"  - {proposal}" for proposal in self.changes)]
+        if self.size_dependent:
+            lines.append(
+                f"The padding of {listed(self.size_dependent)} (SAME) depends on the "
+                "size of the input: at other sizes these paths may be aligned, or "
+                "others not; see rf.resolutions."
+            )
+        if self.meetings is not None and self.meetings > 1:
+            lines.append(
+                f"This is one of {self.meetings} tensors where misaligned paths meet."
+            )
+        return "\n".join(lines)
+
+
+def strides_text(axis: int, difference: Difference, paths: Sequence[Path[F]]) -> str:
+    """Why no padding aligns two paths of different strides."""
+    texts = []
+    for stride, path in zip(difference.strides, paths, strict=True):
+        factors = [
+            f"{window.stride} by {step.node!r}"
+            for step in path.steps
+            if (window := step.windows[axis]) is not None and window.stride != 1
+        ]
+        texts.append(f"{stride} ({' times '.join(factors) or 'no layer has any'})")
+    return (
+        "no padding aligns them: the product of the strides is "
+        f"{texts[0]} on one path, {texts[1]} on the other. Make them equal."
+    )
+
+
+def axis_name(axis: int) -> str:
+    """x, y or z; further axes by number."""
+    return "xyz"[axis] if axis < 3 else f"axis {axis}"
+
+
+def number_text(value: Fraction) -> str:
+    """A number of positions, as a decimal where that is short."""
+    exactly = value.denominator == 1 or abs(value) > MOST_SUMS
+    return str(value) if exactly else str(float(value))
+
+
+def listed(names: Sequence[str], limit: int = 3) -> str:
+    """Names in quotes, the first few of many."""
+    unique = list(dict.fromkeys(names))
+    shown = ", ".join(map(repr, unique[:limit]))
+    rest = len(unique) - limit
+    return f"{shown} and {rest} more" if rest > 0 else shown

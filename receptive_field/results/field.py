@@ -1,0 +1,848 @@
+"""The answer: the receptive field of a tensor, and what can be read off it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Protocol
+
+from receptive_field.algebra.axis_map import INFINITY, AxisMap, Periodic
+from receptive_field.arrays import np
+from receptive_field.errors import (
+    NoSuchEntryError,
+    OutsideMapWarning,
+    ReceptiveFieldError,
+    nearest,
+)
+from receptive_field.results.axes import FeatureAxis, SpatialAxis
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from receptive_field.graph.graph import Graph
+    from receptive_field.results.effective import EffectiveReceptiveField
+    from receptive_field.results.explanation import Explanation
+    from receptive_field.results.support import Support
+
+LEAST_INT64, LARGEST_INT64 = -(1 << 63), (1 << 63) - 1
+
+MOST_KEPT = 1 << 24
+"""Larger sets are made for the features that are asked about only."""
+
+MOST_FOLDED = 1 << 20
+"""Where axes are folded, and there are more features, they are not gone through."""
+
+
+class Origin(Protocol):
+    """The question that a receptive field answers, for what it does not hold itself."""
+
+    def support(
+        self, of: ReceptiveField, features: NDArray[Any] | None = None
+    ) -> Support:
+        """The support of all features, or of some."""
+
+    def effective(
+        self, of: ReceptiveField, feature: Sequence[int] | None
+    ) -> EffectiveReceptiveField:
+        """How much each position of the input matters for a feature."""
+
+    def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
+        """Why the graph is misaligned."""
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that it is about."""
+
+    @property
+    def op(self) -> str:
+        """The op type of the output."""
+
+    @property
+    def mirroring_nodes(self) -> tuple[str, ...]:
+        """The nodes that mirror the border of a map."""
+
+    def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
+        """Which tensors are computed from which, with none of the others in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveField:
+    """What the features of a tensor see of the input.
+
+    Every per-axis array lists x (horizontal, width) first, then y, then depth.
+    Unpacking gives all sizes, then all strides, then all paddings: for images
+    ``rf_x, rf_y, stride_x, stride_y, padding_x, padding_y``.
+
+    Attributes:
+      input: the name of the input tensor.
+      output: the name of the tensor whose features are described.
+      axes: the spatial axes of the input, x first.
+      feature_axes: what the coordinates of a feature count. In most networks there is
+        one for each spatial axis of the input, x first, wherever the output has that
+        axis. Where several axes of the input are folded into one of the output (the
+        tokens of a vision transformer), or one into several, there is one for each
+        axis of the output that holds positions, the last one first.
+      hide_padding: whether paddings are None because one on the way is unknown.
+      global_nodes: the nodes by which a feature comes to see all of an axis.
+      local_paths: see `local`.
+    """
+
+    input: str
+    output: str
+    axes: tuple[SpatialAxis, ...]
+    feature_axes: tuple[FeatureAxis, ...]
+    hide_padding: bool = False
+    global_nodes: tuple[str, ...] = ()
+    local_paths: ReceptiveField | None = None
+    origin: Origin | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_global(self) -> bool:
+        """Whether a feature sees all of an axis."""
+        return any(axis.map.is_global for axis in self.axes)
+
+    @property
+    def mirroring_nodes(self) -> tuple[str, ...]:
+        """The nodes whose padding mirrors what is inside, if features see that.
+
+        `size`, `stride` and `padding` are those of features that reach no mirrored
+        position. A region is the usual one if it holds all that is seen, else what is
+        seen. Of an unknown size it is not known where the other end is mirrored:
+        regions are bounds then.
+        """
+        shown = any(axis.map.seen is not None for axis in self.axes)
+        return self.origin.mirroring_nodes if shown and self.origin else ()
+
+    @property
+    def local(self) -> ReceptiveField | None:
+        """The receptive field without the paths that see all of an axis.
+
+        The same object where there is no such path, None where there is no other.
+        """
+        return self.local_paths if self.is_global else self
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether a feature has no coordinate for each axis of the input.
+
+        See ``feature_axes``. An axis that is folded, or that others are folded with,
+        has no stride and no padding.
+        """
+        return any(map(self._is_folded, self.axes))
+
+    def _is_folded(self, axis: SpatialAxis) -> bool:
+        shared = any(
+            set(axis.output_axes) & set(other.output_axes)
+            for other in self.axes
+            if other is not axis
+        )
+        return shared or len(axis.output_axes) > 1
+
+    def without_global_context(self) -> ReceptiveField:
+        """The field without the paths over a whole axis, which stay named.
+
+        Raises:
+          ReceptiveFieldError: if there are no others.
+        """
+        if self.local is None:
+            raise ReceptiveFieldError(
+                f"without global context {self.output!r} does not depend on "
+                f"{self.input!r}: all paths see a whole axis, by "
+                f"{', '.join(map(repr, self.global_nodes))}."
+            )
+        return replace(self.local, global_nodes=self.global_nodes)
+
+    def __iter__(self) -> Iterator[Any]:
+        for values in (self._sizes, self._strides, self._paddings):
+            yield from values()
+
+    def __str__(self) -> str:
+        # Words are needed only where somebody prints.
+        from receptive_field.results.words import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from receptive_field.results.words import as_html
+
+        return as_html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that is known, as plain data that JSON can hold.
+
+        Returns:
+          ``graph`` (its file, if there is one), ``input`` and ``output`` by name; lists
+          with one entry per axis, x first: ``input_size``, ``output_size``, ``size``,
+          ``stride``, ``padding`` and ``first_center``; ``aligned``, ``exact``,
+          ``global_nodes`` and ``mirroring_nodes``; and ``local``, the same numbers
+          without paths over a whole axis, where there are such paths and others. What
+          is not known is None; ``"inf"`` is a size without a bound, ``"1/2"`` a stride
+          that is no integer.
+
+        >>> import receptive_field as rf
+        >>> rf.compute_receptive_field(rf.EXAMPLE_GRAPH).to_dict()["stride"]
+        [32, 32]
+        """
+        from receptive_field.results.words import as_dict
+
+        return as_dict(self)
+
+    @property
+    def size(self) -> NDArray[Any]:
+        """Receptive field sizes, the paper's r0: the largest over all features.
+
+        Infinite where a feature sees a whole axis, or one side of it.
+        """
+        return _array(self._sizes())
+
+    @property
+    def stride(self) -> NDArray[Any]:
+        """Effective strides, the paper's S0: how far the region moves per feature.
+
+        A ``Fraction`` where it is no integer; None where paths with different strides
+        meet, where nothing moves, or where the axis is folded (`is_folded`).
+        """
+        return _array(self._strides())
+
+    @property
+    def padding(self) -> NDArray[Any]:
+        """Effective paddings, the paper's P0: the first feature's region starts at -P.
+
+        None where no single number holds: the padding of a layer depends on an unknown
+        size, or the region does not move evenly, as on an axis that is folded.
+        """
+        return _array(self._paddings())
+
+    def _sizes(self) -> list[int | float]:
+        return [axis.map.size(axis.output_size) for axis in self.axes]
+
+    def _strides(self) -> list[int | Fraction | None]:
+        return [self._stride(axis) for axis in self.axes]
+
+    def _paddings(self) -> list[int | None]:
+        return [None if self.hide_padding else self._padding(a) for a in self.axes]
+
+    def _stride(self, axis: SpatialAxis) -> int | Fraction | None:
+        return None if self._is_folded(axis) else _stride(axis.map)
+
+    def _padding(self, axis: SpatialAxis) -> int | None:
+        return None if self._is_folded(axis) else _padding(axis.map)
+
+    @property
+    def aligned(self) -> bool | None:
+        """Whether all paths have the same stride and centre for every feature.
+
+        Paths that see a whole axis have no centre, and do not count. None if it
+        cannot be known, since a padding depends on an unknown size.
+        """
+        field = self.local_paths or self
+        flags = {axis.map.aligned for axis in field.axes}
+        return False if False in flags else None if None in flags else True
+
+    @property
+    def exact(self) -> bool:
+        """Whether sizes and regions are the truth, not an upper bound.
+
+        Numbers that the graph multiplies by (weights, constants, the Hann window of a
+        spectrogram, which begins with a zero) count as not zero, whatever they are.
+        Pixels that an op multiplies by zero by its own definition do not count, such as
+        those at the end of the kernel of a resize, although rounding in TensorFlow may
+        give them a weight of up to a millionth.
+
+        It is said of regions without ``clip``, where the padding of any layer counts as
+        positions.
+        """
+        return all(axis.map.exact for axis in self.axes)
+
+    def compute_input_region(
+        self, y: ArrayLike, clip: bool = False
+    ) -> NDArray[np.int64]:
+        """The input region that each feature sees (equations for u0 and v0).
+
+        Without ``clip`` it is the paper's region, from ``u * stride - padding`` to
+        ``u * stride - padding + size - 1``. It may reach into the padding (negative, or
+        past the end). The padding of any layer counts as positions, and these may fall
+        on real positions of the input that the feature does not see. Where a padding
+        mirrors positions that this region does not hold, it is what the feature sees
+        (`mirroring_nodes`).
+
+        With ``clip``, it is the region of real input positions that can change the
+        feature: what is padding of any map in between carries nothing, nor does what is
+        multiplied by a padding with zeros, and what a dilated kernel skips does not
+        count. That is the truth where ``support().exact``, and never smaller. Weights
+        and constants count as not zero; see `exact`.
+
+        Args:
+          y: integer feature coordinates of shape ``(..., len(feature_axes))``: one for
+            each spatial axis of the input, x first, in most networks.
+          clip: whether only positions of the input count. Its size must be known, and
+            features lie inside of their map.
+
+        Returns:
+          int64 array of shape ``(..., d, 2)``: first and last position for each of the
+          ``d`` spatial axes of the input, x first, inclusive. A feature that sees
+          nothing has ``[0, -1]`` on every axis; without ``clip``, ends that have no
+          bound are the limits of int64.
+
+        Raises:
+          ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
+
+        Warns:
+          OutsideMapWarning: if features lie outside of a map whose size is known
+            (without ``clip``, as that is an error with it).
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH,
+        ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+        ...     input_resolution=[64, 64],
+        ... )
+        >>> field.compute_input_region([0, 1]).tolist()
+        [[-2, 12], [2, 16]]
+        >>> field.compute_input_region([0, 1], clip=True).tolist()
+        [[0, 12], [2, 16]]
+        """
+        features = self._features(y)
+        if not np.issubdtype(features.dtype, np.integer):
+            raise ReceptiveFieldError(
+                "features are given by integer coordinates; these are "
+                f"{features.dtype}. Centres of fractional features can be had from "
+                "compute_input_center_coordinates."
+            )
+        if clip:
+            return self._support_of(features).region(features)
+        self._warn_outside(features)
+        regions = np.empty((*features.shape[:-1], len(self.axes), 2), dtype=np.int64)
+        empty = np.zeros(features.shape[:-1], dtype=bool)
+        for i, axis in enumerate(self.axes):
+            self._check_known(axis)
+            firsts, lasts = axis.map.evaluate(self._places(axis, features))
+            empty |= np.asarray(firsts > lasts, dtype=bool)
+            regions[..., i, 0] = _as_int64(firsts)
+            regions[..., i, 1] = _as_int64(lasts)
+            if self.is_folded and axis.input_size is not None:
+                # Beside a class token, say, no position of an axis has a place.
+                empty |= np.asarray((lasts < 0) | (firsts >= axis.input_size), bool)
+        regions[empty] = (0, -1)
+        return regions
+
+    def compute_feature_region(
+        self, x: ArrayLike, clip: bool = False
+    ) -> NDArray[np.int64]:
+        """The features that each input position can influence: the projective field.
+
+        Args:
+          x: integer input coordinates of shape ``(..., d)``, x first.
+          clip: whether only features of the map count, and only those that really see
+            the position, as in `compute_input_region`. If not, features are those whose
+            paths' windows hold it, in a map without borders.
+
+        Returns:
+          int64 array of shape ``(..., len(feature_axes), 2)``: first and last feature
+          for each of its coordinates, inclusive. A position that no feature sees has
+          ``[0, -1]`` everywhere; ends without a bound are the limits of int64.
+
+        Raises:
+          ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH, output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
+        ... )
+        >>> field.compute_feature_region([100, 100]).tolist()   # 15 pixels, every 4th
+        [[22, 25], [22, 25]]
+        """
+        positions = _coordinates(x, len(self.axes), self._positions_described)
+        if not np.issubdtype(positions.dtype, np.integer):
+            raise ReceptiveFieldError(
+                "input positions are given by integer coordinates; these are "
+                f"{positions.dtype}."
+            )
+        if clip:
+            return self.support().feature_region(positions)
+        if self.is_folded:
+            return self._folded_feature_region(positions)
+        regions = np.zeros((*positions.shape, 2), dtype=np.int64)
+        empty = np.zeros(positions.shape[:-1], dtype=bool)
+        for i, axis in enumerate(self.axes):
+            self._check_known(axis)
+            firsts, lasts = axis.map.inverse(positions[..., i])
+            empty |= np.asarray(firsts > lasts, dtype=bool)
+            if axis.output_axes:
+                regions[..., i, 0] = _as_int64(firsts)
+                regions[..., i, 1] = _as_int64(lasts)
+        regions[empty] = (0, -1)
+        return regions
+
+    def _folded_feature_region(self, positions: NDArray[Any]) -> NDArray[np.int64]:
+        """The hull of the features whose windows hold a position: all are tried."""
+        sizes = [axis.size for axis in self.feature_axes]
+        if None in sizes:
+            raise ReceptiveFieldError(
+                f"how many features {self.output!r} has is not known. Give "
+                "input_resolution to find those that see a position."
+            )
+        if math.prod(sizes) > MOST_FOLDED:  # type: ignore[arg-type]
+            raise ReceptiveFieldError(
+                f"{self.output!r} has {math.prod(sizes)} features, "  # type: ignore[arg-type]
+                "too many to go through: see compute_input_region."
+            )
+        grid = np.indices(sizes).reshape(len(sizes), -1).T  # type: ignore[arg-type]
+        windows = self.compute_input_region(grid)
+        found = np.zeros((*positions.shape[:-1], len(sizes), 2), dtype=np.int64)
+        for place in np.ndindex(positions.shape[:-1]):
+            inside = windows[..., 0] <= positions[place]
+            inside &= positions[place] <= windows[..., 1]
+            some = grid[inside.all(axis=-1)]
+            found[place] = (0, -1)
+            if len(some):
+                found[place] = np.stack([some.min(axis=0), some.max(axis=0)], axis=-1)
+        return found
+
+    def support(self, features: ArrayLike | None = None) -> Support:
+        """The input positions that features really see, inside of their regions.
+
+        Dilated kernels leave holes, a stride longer than its kernel skips positions,
+        and two branches of 1x3 and 3x1 see a plus, not a square.
+
+        Args:
+          features: the only features that are asked about, of shape
+            ``(..., len(feature_axes))``, if the sets of all would be too large.
+
+        Returns:
+          The sets, per feature and per axis, with the share of the regions that they
+          cover, and the positions that no feature sees.
+
+        Raises:
+          ReceptiveFieldError: if the size of the input is not known, or the sets are
+            too large to hold.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH,
+        ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+        ...     input_resolution=[64, 64],
+        ... )
+        >>> field.support().coverage([3, 3])
+        1.0
+        """
+        if features is None:
+            return self._origin().support(self)
+        return self._origin().support(self, self._features(features))
+
+    def effective_receptive_field(
+        self, feature: Sequence[int] | None = None
+    ) -> EffectiveReceptiveField:
+        """How much each position of the input matters for one feature.
+
+        The expected squared gradient under independent weights of mean zero, as a share
+        of all; exact for linear networks. The module
+        `receptive_field.questions.effective` says what is assumed of others;
+        `rf.measure_effective_receptive_field` takes the gradients of a Keras model with
+        its own weights.
+
+        Args:
+          feature: its integer coordinates, x first; the one in the middle if None.
+
+        Returns:
+          The map in the order of an image, its profiles and their coordinates x first,
+          and how wide it is.
+
+        Raises:
+          ReceptiveFieldError: if the size of the input is not known, or the feature
+            lies outside of the map, or sees nothing.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH,
+        ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+        ...     input_resolution=[64, 64],
+        ... )
+        >>> effective = field.effective_receptive_field([7, 7])
+        >>> effective.map.shape, bool(effective.size[0] < field.size[0])
+        ((64, 64), True)
+        """
+        return self._origin().effective(self, feature)
+
+    def explain(self) -> Explanation[ReceptiveField]:
+        """Which two paths disagree, if the graph is misaligned, and what would help.
+
+        Returns:
+          Both paths, layer by layer with kernel, stride and padding, where and by how
+          much they differ, and the paddings that would align them: changes that have
+          been tried. ``print`` shows it in words.
+
+        Raises:
+          ReceptiveFieldError: if this field does not hold the graph that it is of.
+
+        >>> import receptive_field as rf
+        >>> rf.compute_receptive_field(rf.EXAMPLE_GRAPH).explain().aligned
+        True
+        """
+        return self._origin().explain(self)
+
+    def _origin(self) -> Origin:
+        if self.origin is None:
+            raise ReceptiveFieldError(
+                "this field does not hold the graph that it is of."
+            )
+        return self.origin
+
+    def _support_of(self, features: NDArray[Any]) -> Support:
+        """The support of all features or, if they are many, of those asked about."""
+        sizes = [(a.output_size or 1) * (a.input_size or 1) for a in self.axes]
+        if max(sizes, default=1) <= MOST_KEPT:
+            return self.support()
+        return self._origin().support(self, features)
+
+    def compute_input_center_coordinates(
+        self, y: ArrayLike, axis: Iterable[int] | None = None
+    ) -> NDArray[np.float64]:
+        """The centres of the input regions of features (equation for c0).
+
+        Args:
+          y: feature coordinates of shape ``(..., len(axis))``, fractions allowed.
+          axis: which axes the coordinates are for, 0 being x; all if None.
+
+        Returns:
+          float64 array of the same shape: the centres in input coordinates.
+
+        Raises:
+          ReceptiveFieldError: if the coordinates do not fit, a padding is unknown, or
+            a region has no centre.
+        """
+        if self.is_folded:
+            return self._folded_centres(self._features(y), axis)
+        chosen = self._chosen(axis)
+        features = self._features(y, len(chosen)).astype(np.float64)
+        centres = [self._centres(a, features[..., i]) for i, a in enumerate(chosen)]
+        return np.stack(centres, axis=-1)
+
+    def _folded_centres(
+        self, features: NDArray[Any], axis: Iterable[int] | None
+    ) -> NDArray[np.float64]:
+        if not np.issubdtype(features.dtype, np.integer):
+            raise ReceptiveFieldError(
+                f"features of {self.output!r} are given by integer coordinates, as "
+                f"axes are folded; these are {features.dtype}."
+            )
+        places = [(a, self._places(a, features)) for a in self._chosen(axis)]
+        centres = [self._centres(a, place.astype(np.float64)) for a, place in places]
+        return np.stack(centres, axis=-1)
+
+    def compute_feature_coordinates(
+        self, x: ArrayLike, axis: Iterable[int] | None = None
+    ) -> NDArray[np.float64]:
+        """The (fractional) features whose regions are centred at input positions.
+
+        The inverse of `compute_input_center_coordinates`, with the same arguments.
+
+        Raises:
+          ReceptiveFieldError: if the coordinates do not fit, a padding is unknown, or
+            centres do not move evenly, so that there is no inverse.
+        """
+        chosen = self._chosen(axis)
+        what = self._positions_described
+        positions = _coordinates(x, len(chosen), what).astype(np.float64)
+        features = []
+        for i, spatial in enumerate(chosen):
+            origin, stride = self._line(spatial)
+            features.append((positions[..., i] - origin) / stride)
+        return np.stack(features, axis=-1)
+
+    def _chosen(self, axis: Iterable[int] | None) -> list[SpatialAxis]:
+        indices = range(len(self.axes)) if axis is None else list(axis)
+        try:
+            return [self.axes[i] for i in indices]
+        except (IndexError, TypeError):
+            raise ReceptiveFieldError(
+                f"axis must hold indices of the {len(self.axes)} spatial axes, 0 being "
+                f"x; it is {axis!r}."
+            ) from None
+
+    def _features(self, y: ArrayLike, count: int | None = None) -> NDArray[Any]:
+        wanted = len(self.feature_axes) if count is None else count
+        return _coordinates(y, wanted, self._features_described)
+
+    def _features_described(self) -> str:
+        """What coordinates of features are, for a sentence."""
+        names = axis_names(len(self.axes))
+        told = []
+        for name, axis in zip_longest(names, self.feature_axes):
+            if axis is None:
+                break
+            known = "" if axis.size is None else f" ({axis.size} positions)"
+            along = f"axis {axis.output_axis} of the output{known}"
+            if self.is_folded:
+                told.append(along)
+            elif axis.output_axis is None:
+                told.append(f"{name}, which is 0")
+            else:
+                told.append(f"{name} along {along}")
+        count = len(told)
+        return (
+            f"a feature of {self.output!r} has {count} "
+            f"coordinate{'' if count == 1 else 's'}: {', '.join(told)}"
+        )
+
+    def _positions_described(self) -> str:
+        names = axis_names(len(self.axes))
+        return f"a position of {self.input!r} has the coordinates {', '.join(names)}"
+
+    def _places(self, axis: SpatialAxis, features: NDArray[Any]) -> NDArray[Any]:
+        """The places of features on the output axes that an axis follows."""
+        found = np.zeros(features.shape[:-1], dtype=np.int64)
+        for output_axis in axis.output_axes:
+            number = next(
+                i
+                for i, f in enumerate(self.feature_axes)
+                if f.output_axis == output_axis
+            )
+            size = self.feature_axes[number].size
+            if size is None and output_axis != axis.output_axes[0]:
+                raise ReceptiveFieldError(
+                    f"the size of {self.output!r} is not known. Give input_resolution "
+                    "to place its features."
+                )
+            found = found * (size or 1) + features[..., number]
+        return found
+
+    def _warn_outside(self, features: NDArray[Any]) -> None:
+        outside = np.zeros(features.shape[:-1], dtype=bool)
+        for number, axis in enumerate(self.feature_axes):
+            if axis.size is not None:
+                place = features[..., number]
+                outside |= np.asarray((place < 0) | (place >= axis.size), dtype=bool)
+        if outside.any():
+            first = features[outside][0].tolist()
+            warnings.warn(
+                f"there is no feature {first}: {self._features_described()}. What is "
+                "told is that of a map without borders.",
+                OutsideMapWarning,
+                stacklevel=3,
+            )
+
+    def _check_known(self, axis: SpatialAxis) -> None:
+        if axis.map.is_floating or self.hide_padding:
+            raise ReceptiveFieldError(
+                f"the padding of a layer between {self.input} and {self.output} "
+                "depends on the size of the input, which is not known. Give "
+                "input_resolution to place features."
+            )
+
+    def _centres(self, axis: SpatialAxis, features: NDArray[Any]) -> NDArray[Any]:
+        """Centres on one axis; in between integer features, on the line."""
+        self._check_known(axis)
+        if self._padding(axis) is not None:
+            origin, stride = self._line(axis)
+            return origin + features * stride
+        below = np.floor(features).astype(np.int64)
+        ends = []
+        for whole in (below, below + 1):
+            firsts, lasts = axis.map.placed.evaluate(whole)
+            with np.errstate(invalid="ignore"):  # Of all of an axis there is none.
+                centre = (firsts + lasts) / 2
+            ends.append(np.asarray(centre, dtype=np.float64))
+        weight = features - below
+        with np.errstate(invalid="ignore"):
+            centres = np.where(
+                weight == 0, ends[0], ends[0] + weight * (ends[1] - ends[0])
+            )
+        if not np.isfinite(centres).all():
+            raise ReceptiveFieldError(
+                f"a feature of {self.output} sees nothing, or without a bound: its "
+                "region has no centre."
+            )
+        return centres
+
+    def _line(self, axis: SpatialAxis) -> tuple[float, float]:
+        """The centre of feature 0, and the stride, where centres lie on a line."""
+        self._check_known(axis)
+        stride, padding = self._stride(axis), self._padding(axis)
+        if not stride or padding is None:
+            raise ReceptiveFieldError(
+                f"the centres of the features of {self.output} do not move evenly: "
+                "there is no stride and padding that would place them."
+            )
+        size = axis.map.size()
+        return float(-padding + (size - 1) / 2), float(stride)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ReceptiveFields(Mapping[str, ReceptiveField]):
+    """Receptive fields by tensor name, in topological order.
+
+    Attributes:
+      errors: name -> why this tensor could not be analysed. Asking for one of these
+        raises that error.
+    """
+
+    _fields: Mapping[str, ReceptiveField]
+    errors: Mapping[str, ReceptiveFieldError]
+
+    def __getitem__(self, name: str) -> ReceptiveField:
+        if name in self.errors:
+            raise self.errors[name]
+        if name not in self._fields:
+            raise NoSuchEntryError(
+                f"there is no {name!r} among the {len(self)} that depend on the input. "
+                + nearest(str(name), self._fields)
+            )
+        return self._fields[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._fields
+
+    def without_global_context(self) -> ReceptiveFields:
+        """The same without paths over a whole axis; what has no others is an error."""
+        fields, errors = {}, dict(self.errors)
+        for name, whole in self._fields.items():
+            try:
+                fields[name] = whole.without_global_context()
+            except ReceptiveFieldError as error:
+                errors[name] = error
+        return ReceptiveFields(fields, errors)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"<ReceptiveFields: {len(self)} tensors, {len(self.errors)} errors>"
+
+    def __str__(self) -> str:
+        # Words are needed only where somebody prints.
+        from receptive_field.results.tables import as_text
+
+        return as_text(self._fields, self.errors)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from receptive_field.results.tables import as_html
+
+        return as_html(self._fields, self.errors)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields and errors as plain data that JSON can hold.
+
+        Returns:
+          ``fields``: name -> `ReceptiveField.to_dict`, in topological order; and
+          ``errors``: name -> message.
+
+        >>> import receptive_field as rf
+        >>> found = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).to_dict()
+        >>> found["fields"]["InceptionResnetV2/MaxPool_3a_3x3/MaxPool"]["size"]
+        [15, 15]
+        """
+        return {
+            "fields": {name: field.to_dict() for name, field in self._fields.items()},
+            "errors": {name: str(error) for name, error in self.errors.items()},
+        }
+
+    def to_dataframe(self) -> Any:
+        """A pandas DataFrame with one row for each layer, in topological order.
+
+        Returns:
+          The columns ``layer``, ``op``, for each axis ``output_size_x``, ``rf_x``,
+          ``stride_x``, ``padding_x``, ``center_x`` (of the first feature; then y, z),
+          ``aligned``, ``exact`` and ``error``, which is why a layer has no numbers.
+          What is not known is missing (``pandas.NA``), a size without a bound infinite.
+
+        Raises:
+          ReceptiveFieldError: if pandas is not installed.
+
+        >>> import receptive_field as rf
+        >>> table = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).to_dataframe()
+        >>> int(table.set_index("layer").rf_x["InceptionResnetV2/Mixed_5b/concat"])
+        63
+        """
+        from receptive_field.results.tables import as_dataframe
+
+        return as_dataframe(self._fields, self.errors)
+
+
+def axis_names(count: int) -> list[str]:
+    """The names of spatial axes, x first."""
+    return list("xyz"[:count]) + [f"axis {i}" for i in range(3, count)]
+
+
+def _coordinates(
+    given: ArrayLike, count: int, described: Callable[[], str]
+) -> NDArray[Any]:
+    """Coordinates as an array, checked.
+
+    Raises:
+      ReceptiveFieldError: if they are not so many numbers each; it says what they are.
+    """
+    coordinates = np.asarray(given)
+    if not coordinates.ndim or coordinates.shape[-1] != count:
+        raise ReceptiveFieldError(
+            f"coordinates must have {count} entries in their last axis, and the shape "
+            f"is {coordinates.shape}: {described()}."
+        )
+    if not np.issubdtype(coordinates.dtype, np.number):
+        raise ReceptiveFieldError(
+            f"coordinates must be numbers; they are {coordinates.dtype}."
+        )
+    return coordinates
+
+
+def _stride(axis_map: AxisMap) -> int | Fraction | None:
+    rates = axis_map.rates
+    if len(rates) != 1 or not rates[0] or axis_map.drifts or axis_map.is_unbounded:
+        return None
+    (rate,) = rates
+    return rate.numerator if rate.denominator == 1 else rate
+
+
+def _padding(axis_map: AxisMap) -> int | None:
+    """Minus the first position of feature 0, if all others follow evenly."""
+    strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
+    unplaced = axis_map.is_floating or axis_map.is_unbounded
+    if unplaced or len(axis_map.rates) != 1:
+        return None
+    if len(strands) != 1 or len(strands[0].windows) != 1:
+        return None
+    (window,) = strands[0].windows
+    if window is None or not all(map(_is_integer, window)):
+        return None
+    return -int(window[0])
+
+
+def _is_integer(bound: float) -> bool:
+    return isinstance(bound, int)
+
+
+def _array(values: Iterable[Any]) -> NDArray[Any]:
+    """int64 where every entry is an ordinary integer, else Python objects."""
+    entries = list(values)
+    if all(type(v) is int and LEAST_INT64 <= v <= LARGEST_INT64 for v in entries):
+        return np.array(entries, dtype=np.int64)
+    array = np.empty(len(entries), dtype=object)
+    array[:] = entries
+    return array
+
+
+def _as_int64(bounds: NDArray[Any]) -> NDArray[np.int64]:
+    if bounds.dtype != object:
+        return bounds.astype(np.int64)
+    limited = [_limited(bound) for bound in bounds.flat]
+    return np.array(limited, dtype=np.int64).reshape(bounds.shape)
+
+
+def _limited(bound: float) -> int:
+    if bound == INFINITY or bound == -INFINITY:
+        return LARGEST_INT64 if bound > 0 else LEAST_INT64
+    if not LEAST_INT64 < bound < LARGEST_INT64:
+        raise ReceptiveFieldError(
+            "a region lies beyond the range of 64-bit integers; take size, stride and "
+            "padding, which have no such limit."
+        )
+    return math.floor(bound)

@@ -1,0 +1,44 @@
+"""What an experiment finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredReceptiveField:
+    """The input positions that were seen to change a feature.
+
+    Attributes:
+      input: the name of the input tensor.
+      output: the name of the tensor of the feature.
+      feature: the coordinates of the feature, x first.
+      per_axis: for each axis, x first, which of its positions change the feature.
+      positions: which positions change it: a boolean array of the spatial shape of the
+        input, (height, width) of an image. None if only axes were measured.
+    """
+
+    input: str
+    output: str
+    feature: tuple[int, ...]
+    per_axis: tuple[Mask, ...]
+    positions: Mask | None
+
+    @property
+    def region(self) -> NDArray[np.int64]:
+        """First and last position per axis, x first; ``[0, -1]`` if there is none."""
+        ends = [np.flatnonzero(mask)[[0, -1]] for mask in self.per_axis if mask.any()]
+        if len(ends) < len(self.per_axis):
+            ends = [np.array([0, -1])] * len(self.per_axis)
+        return np.array(ends, dtype=np.int64)
+
+    @property
+    def size(self) -> NDArray[np.int64]:
+        """The extent of the region, x first."""
+        return self.region[:, 1] - self.region[:, 0] + 1
+
+
+Mask = NDArray[np.bool_]

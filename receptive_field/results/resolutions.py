@@ -1,0 +1,403 @@
+"""What holds at every input size."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from typing import Any, NamedTuple, TypeVar
+
+from receptive_field.algebra.axis_map import INFINITY, Bound
+from receptive_field.errors import GraphError, ReceptiveFieldError
+
+LONGEST_WORDS = 64
+"""Sizes are put into words if they are functions of this period."""
+
+
+class Placement(NamedTuple):
+    """What a size decides on one axis, of the paths that do not see all of it."""
+
+    aligned: bool | None
+    """As `ReceptiveField.aligned`."""
+    padding: int | None
+    """The effective padding; None where no single number holds."""
+
+
+class Obstacle(NamedTuple):
+    """Why there is no answer at some sizes."""
+
+    node: str
+    """Where: the name of a node."""
+    reason: str
+    can_run: bool = False
+    """Whether the network can be run; then more matters than the size's residue."""
+
+
+Outcome = Placement | Obstacle
+"""What holds at some sizes, or why there is no answer."""
+
+
+class OutputSize(NamedTuple):
+    """The output's size as a function of the input's.
+
+    ``n`` positions become ``(n - r) / period * slope + offsets[r]``, where r is the
+    residue of n modulo the period.
+    """
+
+    slope: int
+    offsets: tuple[int, ...]
+
+    def __call__(self, size: int) -> int:
+        """The output's size where the input's is ``size``."""
+        turns, rest = divmod(size, len(self.offsets))
+        return turns * self.slope + self.offsets[rest]
+
+    def __str__(self) -> str:
+        slope, offsets, period = self.slope, self.offsets, len(self.offsets)
+        if slope == 0:
+            return str(offsets[0])
+        if slope == 1:
+            # floor((r + shift) / period) steps where that is a whole number.
+            step = next((r for r in range(period) if offsets[r] != offsets[0]), period)
+            shift = period * (offsets[0] + 1) - step
+            if all((r + shift) // period == offsets[r] for r in range(period)):
+                return _rounded_quotient(shift, period)
+        if period == 1:
+            return f"{slope} * size{_signed(offsets[0])}"
+        listed = ", ".join(map(str, offsets))
+        return f"{slope} * floor(size / {period}) + [{listed}][size mod {period}]"
+
+
+@dataclass(frozen=True, slots=True)
+class AxisResolutions:
+    """One axis of the input, at every size.
+
+    Attributes:
+      placements: for each residue of the size modulo the `period` what it decides; an
+        `Obstacle` where the network cannot be run, or a node blocks.
+      blocking: the nodes that make more of a size matter than its residue, if any.
+      smallest: the smallest size at which the network can be run.
+      vanishing: the node at which the feature map vanishes at the size below; None if
+        ``smallest`` is 1.
+      exceptions: the sizes from ``smallest`` on at which it is not as ``placements``
+        say, as far as sizes were tried one by one: until every residue had been
+        seen to do as they say.
+      output_size: the size of the output; None where it cannot be known, or the output
+        has no axis for this one.
+    """
+
+    placements: tuple[Outcome, ...]
+    smallest: int
+    vanishing: Obstacle | None = None
+    blocking: tuple[Obstacle, ...] = ()
+    exceptions: Mapping[int, Outcome] = attribute(default_factory=dict)
+    output_size: OutputSize | None = None
+
+    @property
+    def period(self) -> int:
+        """After how many sizes the answer repeats."""
+        return len(self.placements)
+
+    def at(self, size: int) -> Placement:
+        """Alignment and padding where the input has this many positions.
+
+        Raises:
+          ReceptiveFieldError: if the network cannot be run at this size (names the node
+            where it fails), or a node makes more matter than the size's residue.
+        """
+        if size < 1:
+            raise ReceptiveFieldError(f"a size is at least 1; it is {size}.")
+        found = self.exceptions.get(size, self.placements[size % self.period])
+        if self.vanishing is not None and size < self.smallest:
+            found = self.vanishing
+        if isinstance(found, Placement):
+            return found
+        if found.can_run:
+            raise GraphError(
+                f"what size {size} decides does not follow from its residue: "
+                f"{found.reason} Ask compute_receptive_field with an input_resolution."
+            )
+        raise GraphError(
+            f"the network cannot be run at size {size}: {found.reason} The smallest "
+            f"possible size is {self.smallest}."
+        )
+
+    def __str__(self) -> str:
+        placed = [p if isinstance(p, Placement) else None for p in self.placements]
+        parts = []
+        if any(placed):
+            known = _cases([p and _ALIGNED[p.aligned] for p in placed])
+            parts.append(known if " where " in known else f"{known} at every size")
+        if any(p and p.padding is not None for p in placed):
+            parts.append(f"padding {_paddings([p and p.padding for p in placed])}")
+        for reason, residues in self._obstacles().items():
+            where = _where(residues, self.period) or " at any size"
+            parts.append(f"no answer{where}: {reason}")
+        for size, found in list(self.exceptions.items())[:MOST_CASES]:
+            told = f"cannot be run: {found[1]}"
+            if isinstance(found, Placement):
+                told = f"{_ALIGNED[found.aligned]}, padding {found.padding}"
+            parts.append(f"at size {size} {told}")
+        if len(self.exceptions) > MOST_CASES:
+            last = max(self.exceptions)
+            parts.append(f"and otherwise at more sizes up to {last} (see exceptions)")
+        return "; ".join(part.removesuffix(".") for part in parts)
+
+    def _obstacles(self) -> dict[str, list[int]]:
+        """Why there are residues without an answer."""
+        reasons: dict[str, list[int]] = {}
+        for residue, found in enumerate(self.placements):
+            if isinstance(found, Obstacle):
+                reasons.setdefault(found.reason, []).append(residue)
+        return reasons
+
+
+class LayerReach(NamedTuple):
+    """What a layer's input sees already, x before y; see `Resolutions`."""
+
+    name: str
+    smallest: tuple[Bound | None, ...]
+    """The receptive field of the smallest path to its input; None for an axis on which
+    the layer's kernel has a single position."""
+    largest: tuple[Bound | None, ...]
+    """That of the largest path that is local."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolutions:
+    """What the size of the input decides; lists have x (width) first, then y.
+
+    Attributes:
+      input: the name of the input tensor.
+      output: the name of the tensor whose features are described.
+      axes: one answer for each spatial axis of the input.
+      layers: convolutions and poolings whose kernel has more than one position.
+      largest_useful_size: for each axis the largest local receptive field (a bound,
+        where a resize has another scale at every size). In a larger image, a feature
+        sees no more, but by paths over a whole axis.
+    """
+
+    input: str
+    output: str
+    axes: tuple[AxisResolutions, ...]
+    layers: tuple[LayerReach, ...]
+    largest_useful_size: tuple[Bound, ...]
+
+    def at(self, resolution: Sequence[int] | int) -> tuple[Placement, ...]:
+        """Alignment and padding of each axis, x first.
+
+        Args:
+          resolution: the size of the input's spatial axes, ``[height, width]`` for
+            images; a single number stands for all.
+
+        Raises:
+          ReceptiveFieldError: if there is no answer for a size; see
+            `AxisResolutions.at`.
+        """
+        sizes = self._sizes(resolution)
+        return tuple(axis.at(n) for axis, n in zip(self.axes, sizes, strict=True))
+
+    def unproductive_layers(
+        self, resolution: Sequence[int] | int
+    ) -> tuple[tuple[str, ...], ...]:
+        """For each axis, x first, the layers that add nothing at this size.
+
+        Even the smallest path to the input of such a layer sees as many positions as
+        the image has.
+
+        Args:
+          resolution: as in `at`.
+        """
+        sizes = self._sizes(resolution)
+        return tuple(
+            tuple(x.name for x in self.layers if _covers(x.smallest[i], n))
+            for i, n in enumerate(sizes)
+        )
+
+    def critical_layers(
+        self, resolution: Sequence[int] | int
+    ) -> tuple[tuple[str, ...], ...]:
+        """For each axis, x first, the layers that only some paths need at this size.
+
+        The largest path to the input of such a layer sees as many positions as the
+        image has, the smallest does not.
+
+        Args:
+          resolution: as in `at`.
+        """
+        sizes = self._sizes(resolution)
+        return tuple(
+            tuple(
+                x.name
+                for x in self.layers
+                if _covers(x.largest[i], n) and not _covers(x.smallest[i], n)
+            )
+            for i, n in enumerate(sizes)
+        )
+
+    @property
+    def smallest_productive_size(self) -> tuple[Bound, ...]:
+        """For each axis, x first, the smallest size without unproductive layers."""
+        reaches = [[x.smallest[i] for x in self.layers] for i in range(len(self.axes))]
+        return tuple(max([0, *filter(None, reach)]) + 1 for reach in reaches)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain data that JSON can hold.
+
+        Returns:
+          ``input`` and ``output`` by name, and ``axes``, x first, each with its
+          ``period``, what holds (``placements``, by the residue of the size modulo the
+          period; ``exceptions``, by size): ``aligned`` and ``padding``, or the ``node``
+          and ``reason`` why there is no answer; ``smallest_size``; ``output_size`` with
+          its ``slope`` and ``offsets`` (see `OutputSize`), or None;
+          ``smallest_productive_size`` and ``largest_useful_size``, ``"inf"`` where
+          there is no bound.
+        """
+
+        def told(found: Outcome) -> dict[str, Any]:
+            if isinstance(found, Placement):
+                return {"aligned": found.aligned, "padding": found.padding}
+            return {"node": found.node, "reason": found.reason}
+
+        def number(bound: Bound) -> int | str:
+            return "inf" if bound == INFINITY else int(bound)
+
+        guidance = zip(
+            self.smallest_productive_size, self.largest_useful_size, strict=True
+        )
+        axes = [
+            {
+                "period": axis.period,
+                "placements": [told(found) for found in axis.placements],
+                "exceptions": {str(n): told(f) for n, f in axis.exceptions.items()},
+                "smallest_size": axis.smallest,
+                "output_size": axis.output_size and axis.output_size._asdict(),
+                "smallest_productive_size": number(productive),
+                "largest_useful_size": number(useful),
+            }
+            for axis, (productive, useful) in zip(self.axes, guidance, strict=True)
+        ]
+        return {"input": self.input, "output": self.output, "axes": axes}
+
+    def __str__(self) -> str:
+        lines: dict[tuple[str, ...], list[str]] = {}
+        guidance = zip(
+            self.smallest_productive_size, self.largest_useful_size, strict=True
+        )
+        told = zip("xyz", self.axes, guidance, strict=False)
+        for name, axis, (productive, useful) in told:
+            text = [str(axis), f"smallest size {axis.smallest}"]
+            if axis.vanishing is not None:
+                text[-1] += f" (below, the map vanishes at {axis.vanishing.node!r})"
+            if axis.output_size is not None:
+                text.append(f"output size {axis.output_size}")
+            if productive != INFINITY:
+                productive = max(productive, axis.smallest)
+                text.append(f"no unproductive layer from size {productive} on")
+            if useful != INFINITY:
+                text.append(f"largest local receptive field {useful}")
+            lines.setdefault(tuple(text), []).append(name)
+        listed = [
+            f"{', '.join(names)}: " + "\n  ".join(text) for text, names in lines.items()
+        ]
+        return "\n".join([f"{self.output} in {self.input}, by input size", *listed])
+
+    def _sizes(self, resolution: Sequence[int] | int) -> list[int]:
+        """The sizes, x first."""
+        alone = not isinstance(resolution, Sequence)
+        given: Any = [resolution] * len(self.axes) if alone else resolution
+        try:
+            sizes = [operator.index(size) for size in given]
+        except TypeError:
+            sizes = []
+        if len(sizes) != len(self.axes) or min(sizes) < 1:
+            raise ReceptiveFieldError(
+                f"a resolution is one positive integer for each of the "
+                f"{len(self.axes)} spatial axes, height before width, or one for all; "
+                f"it is {resolution!r}."
+            )
+        return sizes[::-1]
+
+
+_ALIGNED = {True: "aligned", False: "misaligned", None: "alignment unknown"}
+
+
+MOST_CASES = 4
+"""So many different values are told apart in words; more are listed by residue."""
+
+
+def _cases(values: Sequence[str | None], whole: bool = True) -> str:
+    """Which value holds for which residue; there is none where it is None.
+
+    Unless they are the ``whole`` that is said, where there is none is said elsewhere.
+    """
+    values = shortest(values)
+    period = len(values)
+    residues: dict[str, list[int]] = {}
+    for residue, value in enumerate(values):
+        if value is not None:
+            residues.setdefault(value, []).append(residue)
+    if len(residues) == 1:
+        ((value, where),) = residues.items()
+        return value + (_where(where, period) if whole else "")
+    if len(residues) > MOST_CASES:
+        listed = ", ".join("-" if value is None else value for value in values)
+        return f"{listed} where size mod {period} is 0, 1, ..."
+    most = max(residues, key=lambda value: (len(residues[value]), residues[value]))
+    cases = [v + _where(rs, period) for v, rs in residues.items() if v != most]
+    return f"{', '.join(cases)}, else {most}"
+
+
+def _paddings(values: Sequence[int | None]) -> str:
+    values = shortest(values)
+    first, period = values[0], len(values)
+    if first is not None and period > 2:
+        # What is missing to a multiple of the period is padded, and all of it in front.
+        in_front = [first + -residue % period for residue in range(period)]
+        if list(values) == in_front:
+            return f"{first} + (-size mod {period})" if first else f"-size mod {period}"
+    return _cases([None if v is None else str(v) for v in values], whole=False)
+
+
+def _where(residues: Sequence[int], period: int) -> str:
+    """Words for these residues; none for all."""
+    others = [residue for residue in range(period) if residue not in set(residues)]
+    if not others:
+        return ""
+    if len(others) == 1 < len(residues):
+        return f" where size mod {period} is not {others[0]}"
+    *some, last = map(str, residues)
+    return f" where size mod {period} is " + " or ".join(
+        [", ".join(some)] * bool(some) + [last]
+    )
+
+
+def _rounded_quotient(shift: int, period: int) -> str:
+    """Words for ``floor((size + shift) / period)``."""
+    if period == 1:
+        return f"size{_signed(shift)}"
+    if shift == period - 1:
+        return f"ceil(size / {period})"
+    numerator = f"(size{_signed(shift)})" if shift else "size"
+    return f"floor({numerator} / {period})"
+
+
+def _signed(number: int) -> str:
+    return f" {'-' if number < 0 else '+'} {abs(number)}" if number else ""
+
+
+def _covers(reach: Bound | None, size: int) -> bool:
+    return reach is not None and reach >= size
+
+
+T = TypeVar("T")
+
+
+def shortest(values: Sequence[T]) -> Sequence[T]:
+    """The shortest period of what repeats itself; errors are what they say."""
+    told = [str(value) for value in values]
+    for period in range(1, len(told)):
+        if len(told) % period == 0 and told[period:] == told[:-period]:
+            return values[:period]
+    return values

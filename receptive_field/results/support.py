@@ -1,0 +1,333 @@
+"""Which positions matter: the sets inside of the regions, and their inverse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.relations.boxes import Group, Mask, joined_groups
+
+Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """The input positions that features see, without what they only reach across.
+
+    Features and positions are given as in `ReceptiveField`: x first.
+
+    Attributes:
+      input: the name of the input tensor.
+      output: the name of the tensor whose features are described.
+      input_size: positions on each axis of the input, x first.
+      output_size: how many features there are for each of their coordinates (see
+        ``feature_axes`` of `ReceptiveField`); None for one that is always 0.
+      exact: whether every position in the sets matters, if no weight is zero. If not,
+        they may hold more than the truth, never less. It is False where features are
+        multiplied by a constant that is known to hold a zero, and where it cannot be
+        told whether a factor is zero.
+    """
+
+    input: str
+    output: str
+    input_size: tuple[int, ...]
+    output_size: tuple[int | None, ...]
+    exact: bool
+    _axes: tuple[int | None, ...] = field(repr=False)
+    """The output axis of each coordinate of a feature."""
+    _features: Mapping[int, Positions] = field(repr=False)
+    """Output axis -> the positions on it that the sets are for, ascending."""
+    _boxes: tuple[tuple[Group, ...], ...] = field(repr=False)
+    """Of each path, groups over axes of the input (parts, x first) and the output."""
+
+    def region(self, y: ArrayLike) -> Positions:
+        """The hull of what each feature sees; see `compute_input_region`.
+
+        Args:
+          y: integer feature coordinates, as for `compute_input_region`.
+
+        Returns:
+          int64 array of shape ``(..., d, 2)``: first and last position per axis of the
+          input. A feature that sees nothing has ``[0, -1]`` on every axis.
+
+        Raises:
+          ReceptiveFieldError: if a feature is outside of the map.
+        """
+        features = self.features(y)
+        rows = self._rows(features)
+        shape = (*features.shape[:-1], len(self.input_size))
+        firsts = np.full(shape, np.iinfo(np.int64).max)
+        lasts = np.full(shape, -1, dtype=np.int64)
+        for box in self._boxes:
+            ends = [_ends(group) for group in box]
+            some = np.ones(shape[:-1], dtype=bool)
+            for group, (alive, _, _) in zip(box, ends, strict=True):
+                some &= alive[_index(group, rows)]
+            for group, (_, low, high) in zip(box, ends, strict=True):
+                place = _index(group, rows)
+                for i, part in enumerate(group.parts):
+                    first = np.where(some, low[i][place], firsts[..., part])
+                    last = np.where(some, high[i][place], lasts[..., part])
+                    firsts[..., part] = np.minimum(firsts[..., part], first)
+                    lasts[..., part] = np.maximum(lasts[..., part], last)
+        regions = np.stack([firsts, lasts], axis=-1)
+        regions[(lasts < 0).any(axis=-1)] = (0, -1)
+        return regions
+
+    def feature_region(self, x: ArrayLike) -> Positions:
+        """The hull of the features that see each input position.
+
+        Args:
+          x: integer input coordinates of shape ``(..., d)``, x first.
+
+        Returns:
+          int64 array of shape ``(..., d, 2)``: first and last feature for each of their
+          coordinates. A position that no feature sees has ``[0, -1]`` everywhere.
+
+        Raises:
+          ReceptiveFieldError: if a position is outside of the input.
+        """
+        positions = _coordinates(x, len(self.input_size))
+        for place, size in enumerate(self.input_size):
+            _check_inside(positions[..., place], size, place, f"input {self.input!r}")
+        shape = (*positions.shape[:-1], len(self._axes))
+        firsts = np.full(shape, np.iinfo(np.int64).max)
+        lasts = np.full(shape, -1, dtype=np.int64)
+        rows = {place: positions[..., place] for place in range(len(self.input_size))}
+        for box in self._boxes:
+            # Groups that depend on one axis of the output go together.
+            groups = [_turned(group) for group in _by_outputs(box)]
+            some = np.ones(positions.shape[:-1], dtype=bool)
+            found: dict[int, tuple[Positions, Positions]] = {}
+            for group in groups:
+                index = _index(group, rows)
+                alive, low, high = _ends(group)
+                some &= alive[index]
+                for i, axis in enumerate(group.parts):
+                    values = self._features[axis]
+                    found[axis] = values[low[i][index]], values[high[i][index]]
+            for i, followed in enumerate(self._axes):
+                if followed is None:
+                    first = last = np.zeros((), dtype=np.int64)
+                else:
+                    values = self._features[followed]
+                    first, last = found.get(followed, (values[0], values[-1]))
+                least, most = firsts[..., i], lasts[..., i]
+                firsts[..., i] = np.where(some, np.minimum(least, first), least)
+                lasts[..., i] = np.where(some, np.maximum(most, last), most)
+        regions = np.stack([firsts, lasts], axis=-1)
+        regions[(lasts < 0).any(axis=-1)] = (0, -1)
+        return regions
+
+    def features_that_see(self, x: ArrayLike) -> Mask:
+        """Which features see one input position.
+
+        Args:
+          x: its integer coordinates, of shape ``(d,)``, x first.
+
+        Returns:
+          A boolean array over the axes of the output that hold positions, in their
+          order: ``[height, width]`` for an image, ``[tokens]`` for tokens.
+
+        Raises:
+          ReceptiveFieldError: if the position is outside of the input.
+        """
+        position = _coordinates(x, len(self.input_size))
+        for place, size in enumerate(self.input_size):
+            _check_inside(position[..., place], size, place, f"input {self.input!r}")
+        axes = sorted(self._features)
+        found = np.zeros([len(self._features[axis]) for axis in axes], dtype=bool)
+        for box in self._boxes:
+            whole = np.ones_like(found)
+            for group in box:
+                seen = _turned(group).seen[tuple(position[p] for p in group.parts)]
+                shape = [1] * len(axes)
+                for axis, size in zip(group.outputs, seen.shape, strict=True):
+                    shape[axes.index(axis)] = size
+                whole &= seen.reshape(shape)
+            found |= whole
+        return found
+
+    def mask(self, y: ArrayLike) -> Mask:
+        """Which input positions one feature sees.
+
+        Args:
+          y: its integer coordinates, of shape ``(d,)``, x first.
+
+        Returns:
+          A boolean array in the order of an image: ``[height, width]`` in 2-D.
+        """
+        rows = self._rows(self._feature(y))
+        return self._mask(
+            [[(g.parts, g.seen[_index(g, rows)]) for g in box] for box in self._boxes]
+        )
+
+    def projections(self, y: ArrayLike) -> tuple[Mask, ...]:
+        """Which positions of each axis one feature sees somewhere, x first.
+
+        Args:
+          y: its integer coordinates, of shape ``(d,)``, x first.
+
+        Returns:
+          One boolean array for each axis of the input, of its size.
+        """
+        rows = self._rows(self._feature(y))
+        found = [np.zeros(size, dtype=bool) for size in self.input_size]
+        for box in self._boxes:
+            seen = [(group.parts, group.seen[_index(group, rows)]) for group in box]
+            if all(array.any() for _, array in seen):
+                for parts, array in seen:
+                    for i, part in enumerate(parts):
+                        others = tuple(a for a in range(len(parts)) if a != i)
+                        found[part] |= array.any(axis=others)
+        return tuple(found)
+
+    def coverage(self, y: ArrayLike) -> float:
+        """The share of a feature's region (cut to the input) that it really sees.
+
+        Args:
+          y: its integer coordinates, of shape ``(d,)``, x first.
+        """
+        sizes = np.diff(self.region(self._feature(y))).astype(float) + 1
+        area = float(np.prod(sizes))
+        return float(self.mask(y).sum()) / area if area else 0.0
+
+    def seen(self) -> Mask:
+        """Which input positions any feature sees, in the order of an image."""
+        found = []
+        for box in self._boxes:
+            groups = list(_by_outputs(box))
+            outer = [tuple(range(len(group.outputs))) for group in groups]
+            found.append(
+                [
+                    (group.parts, np.asarray(group.seen.any(axis=axes)))
+                    for group, axes in zip(groups, outer, strict=True)
+                ]
+            )
+        return self._mask(found)
+
+    def unseen(self) -> Mask:
+        """Which input positions no feature sees, in the order of an image."""
+        return ~self.seen()
+
+    def _mask(self, boxes: Sequence[Sequence[tuple[tuple[int, ...], Mask]]]) -> Mask:
+        """The union of products of arrays over parts, as an image."""
+        rank = len(self.input_size)
+        found = np.zeros(self.input_size[::-1], dtype=bool)
+        for box in boxes:
+            whole = np.ones([1] * rank, dtype=bool)
+            for parts, array in box:
+                shape = [1] * rank
+                for part in parts:
+                    shape[part] = self.input_size[part]
+                whole = whole & array.reshape(shape)
+            found |= whole.transpose()
+        return found
+
+    def features(self, y: ArrayLike) -> Positions:
+        """Feature coordinates, checked.
+
+        Raises:
+          ReceptiveFieldError: if they do not fit, or are outside of the map.
+        """
+        features = _coordinates(y, len(self.output_size))
+        for place, size in enumerate(self.output_size):
+            what = f"map {self.output!r}"
+            _check_inside(features[..., place], size or 1, place, what)
+        return features
+
+    def _feature(self, y: ArrayLike) -> Positions:
+        if np.ndim(y) != 1:
+            raise ReceptiveFieldError(
+                f"one feature is asked about here, by {len(self.output_size)} "
+                f"coordinates, x first; the shape is {np.shape(y)}."
+            )
+        return self.features(y)
+
+    def _rows(self, features: Positions) -> dict[int, Positions]:
+        """Where features are found in the arrays, by axis of the output."""
+        return {
+            axis: np.searchsorted(self._features[axis], features[..., place])
+            for place, axis in enumerate(self._axes)
+            if axis is not None
+        }
+
+
+def _coordinates(y: ArrayLike, count: int) -> Positions:
+    coordinates = np.asarray(y)
+    if not coordinates.ndim or coordinates.shape[-1] != count:
+        raise ReceptiveFieldError(
+            f"coordinates must have {count} entries in their last axis, x first; the "
+            f"shape is {coordinates.shape}."
+        )
+    if not np.issubdtype(coordinates.dtype, np.integer):
+        raise ReceptiveFieldError(
+            f"coordinates must be integers here; they are {coordinates.dtype}."
+        )
+    return coordinates.astype(np.int64)
+
+
+def _check_inside(values: Positions, size: int, place: int, what: str) -> None:
+    outside = (values < 0) | (values >= size)
+    if outside.any():
+        axis = "xyz"[place] if place < 3 else str(place)
+        raise ReceptiveFieldError(
+            f"there is no position {values[outside].flat[0]} on axis {axis} of the "
+            f"{what}: it has {size}, from 0 to {size - 1}."
+        )
+
+
+def _index(group: Group, rows: Mapping[int, Positions]) -> tuple[Positions, ...]:
+    return tuple(rows[axis] for axis in group.outputs)
+
+
+def _ends(group: Group) -> tuple[Mask, list[Positions], list[Positions]]:
+    """For all features of a group: whether they see any, and from where to where."""
+    outer, count = len(group.outputs), len(group.parts)
+    inner = tuple(range(outer, outer + count))
+    firsts, lasts = [], []
+    for axis in inner:
+        along = np.asarray(group.seen.any(axis=tuple(a for a in inner if a != axis)))
+        firsts.append(along.argmax(-1))
+        lasts.append(along.shape[-1] - 1 - along[..., ::-1].argmax(-1))
+    return np.asarray(group.seen.any(axis=inner)), firsts, lasts
+
+
+def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
+    """The same product, with groups joined that depend on a common axis."""
+    left = list(groups)
+    while left:
+        together = [left.pop(0)]
+        grown = True
+        while grown:
+            known = {axis for group in together for axis in group.outputs}
+            more = [g for g in left if known & set(g.outputs)]
+            left = [g for g in left if not known & set(g.outputs)]
+            together += more
+            grown = bool(more)
+        if len(together) == 1:
+            yield together[0]
+            continue
+        joined = joined_groups(together)
+        if joined is None:
+            size = math.prod(math.prod(g.seen.shape) for g in together)
+            raise ReceptiveFieldError(
+                f"what features see together on several axes would take {size} bytes; "
+                "ask for single features, or for regions."
+            )
+        yield joined
+
+
+def _turned(group: Group) -> Group:
+    """The other way round: from positions of the input to features."""
+    outer, inner = len(group.outputs), len(group.parts)
+    turned = group.seen.transpose(*range(outer, outer + inner), *range(outer))
+    return Group(group.parts, group.outputs, turned)
+
+
+__all__ = ["Support"]

@@ -1,0 +1,234 @@
+"""A receptive field in a few lines: as text, as HTML, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.graph.graph import Graph
+from receptive_field.results.axes import FeatureAxis, SpatialAxis
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+class Source(Protocol):
+    """Where a receptive field comes from."""
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that it is about."""
+
+    @property
+    def op(self) -> str:
+        """The op type of the output."""
+
+
+class Described(Protocol):
+    """What is put into words: a `ReceptiveField`, which says what these are."""
+
+    @property
+    def input(self) -> str:
+        """See `ReceptiveField.input`."""
+
+    @property
+    def output(self) -> str:
+        """See `ReceptiveField.output`."""
+
+    @property
+    def axes(self) -> Sequence[SpatialAxis]:
+        """See `ReceptiveField.axes`."""
+
+    @property
+    def feature_axes(self) -> Sequence[FeatureAxis]:
+        """See `ReceptiveField.feature_axes`."""
+
+    @property
+    def size(self) -> NDArray[Any]:
+        """See `ReceptiveField.size`."""
+
+    @property
+    def stride(self) -> NDArray[Any]:
+        """See `ReceptiveField.stride`."""
+
+    @property
+    def padding(self) -> NDArray[Any]:
+        """See `ReceptiveField.padding`."""
+
+    @property
+    def aligned(self) -> bool | None:
+        """See `ReceptiveField.aligned`."""
+
+    @property
+    def exact(self) -> bool:
+        """See `ReceptiveField.exact`."""
+
+    @property
+    def is_global(self) -> bool:
+        """See `ReceptiveField.is_global`."""
+
+    @property
+    def global_nodes(self) -> Sequence[str]:
+        """See `ReceptiveField.global_nodes`."""
+
+    @property
+    def mirroring_nodes(self) -> Sequence[str]:
+        """See `ReceptiveField.mirroring_nodes`."""
+
+    @property
+    def local(self) -> Described | None:
+        """See `ReceptiveField.local`."""
+
+    @property
+    def origin(self) -> Source | None:
+        """See `ReceptiveField.origin`."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Sizes, then strides, then paddings."""
+
+    def compute_input_center_coordinates(self, y: ArrayLike) -> NDArray[Any]:
+        """See `ReceptiveField.compute_input_center_coordinates`."""
+
+
+MOST_NAMED = 3
+"""So many nodes are named, of the others it is said how many they are."""
+
+
+def lines(field: Described) -> list[tuple[str, str]]:
+    """What there is to say, line by line: a label and a text."""
+    aligned = {True: "yes", False: "no", None: "unknown: depends on the input size"}
+    graph = field.origin and field.origin.graph
+    size, stride, padding = _sizes_strides_paddings(field)
+    found = [
+        ("input", field.input + _sized([axis.input_size for axis in field.axes])),
+        ("output", field.output + _sized([a.size for a in field.feature_axes])),
+        ("graph", f"{graph.name} ({len(graph)} nodes)" if graph else ""),
+        ("receptive field", numbers(size)),
+        ("effective stride", numbers(stride)),
+        ("effective padding", numbers(padding)),
+        ("aligned", aligned[field.aligned]),
+        ("exact", "yes" if field.exact else "no, an upper bound"),
+    ]
+    if field.global_nodes:
+        found.append(("whole input by", _named(field.global_nodes)))
+    if field.mirroring_nodes:
+        found.append(("mirrored border by", _named(field.mirroring_nodes)))
+    local = field.local
+    if local is not None and local is not field:
+        size, stride, padding = _sizes_strides_paddings(local)
+        found.append(
+            (
+                "without that",
+                f"receptive field {numbers(size)}, stride {numbers(stride)}, "
+                f"padding {numbers(padding)}, "
+                + ("exact" if local.exact else "an upper bound"),
+            )
+        )
+    return [(label, text) for label, text in found if text]
+
+
+def _named(nodes: Sequence[str]) -> str:
+    rest = len(nodes) - MOST_NAMED
+    return ", ".join(nodes[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def numbers(values: Iterable[Any]) -> str:
+    """One number per axis, x first; with the names of the axes where they differ."""
+    texts = [str(value) for value in values]
+    if len(set(texts)) > 1 and len(texts) <= len("xyz"):
+        return ", ".join(f"{axis}: {text}" for axis, text in zip("xyz", texts))  # noqa: B905
+    return " x ".join(texts)
+
+
+def _sized(sizes: Sequence[int | None]) -> str:
+    known = [size for size in sizes if size is not None]
+    return f" ({numbers(known)})" if known and len(known) == len(sizes) else ""
+
+
+def as_text(field: Described) -> str:
+    """The lines, with the texts below each other."""
+    return "\n".join(f"{label:18} {text}" for label, text in lines(field))
+
+
+def as_html(field: Described) -> str:
+    """The lines as a table."""
+    from html import escape  # In notebooks only.
+
+    rows = "".join(
+        f'<tr><th style="text-align:left">{escape(label)}</th>'
+        f'<td style="text-align:left">{escape(text)}</td></tr>'
+        for label, text in lines(field)
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
+def as_dict(field: Described) -> dict[str, Any]:
+    """See `ReceptiveField.to_dict`."""
+    local = field.local if field.is_global else None
+    return {
+        "graph": None if field.origin is None else field.origin.graph.name,
+        "input": field.input,
+        "output": field.output,
+        "input_size": [axis.input_size for axis in field.axes],
+        "output_size": [axis.size for axis in field.feature_axes],
+        **_numbers_of(field),
+        "global_nodes": list(field.global_nodes),
+        "mirroring_nodes": list(field.mirroring_nodes),
+        "local": None if local is None else _numbers_of(local),
+    }
+
+
+def _numbers_of(field: Described) -> dict[str, Any]:
+    size, stride, padding = _sizes_strides_paddings(field)
+    return {
+        "size": _plain(size),
+        "stride": _plain(stride),
+        "padding": _plain(padding),
+        "first_center": first_center(field),
+        "aligned": field.aligned,
+        "exact": field.exact,
+    }
+
+
+def _sizes_strides_paddings(field: Described) -> Iterable[list[Any]]:
+    """Each with one entry per axis, x first, without arrays."""
+    values = list(field)
+    count = len(values) // 3
+    return values[:count], values[count:-count], values[-count:]
+
+
+def _plain(values: Iterable[Any]) -> list[Any]:
+    """JSON has no infinity and no fractions: text stands for them."""
+    return [
+        None if value is None else int(value) if value % 1 == 0 else str(value)
+        for value in values
+    ]
+
+
+def first_center(field: Described) -> list[float] | None:
+    """The centre of the region of feature 0, x first; None if it is not known, or there
+    is none."""
+    if field.is_global:
+        return None
+    try:
+        origin = [0] * len(field.axes)
+        center: list[float] = field.compute_input_center_coordinates(origin).tolist()
+    except ReceptiveFieldError:
+        return None
+    return center
+
+
+def one_line(field: Described) -> str:
+    """The numbers of a field, for a sentence."""
+
+    def numbers(values: NDArray[Any]) -> str:
+        return " x ".join(map(str, values.tolist()))
+
+    aligned = {True: "aligned", False: "misaligned", None: "alignment unknown"}
+    return (
+        f"receptive field of {field.output} in {field.input}: "
+        f"size {numbers(field.size)}, stride {numbers(field.stride)}, "
+        f"padding {numbers(field.padding)} ({aligned[field.aligned]}"
+        f"{'' if field.exact else ', upper bound'})"
+    )
