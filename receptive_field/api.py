@@ -167,9 +167,9 @@ def unsupported_ops(
     options = Options(stop_propagation=stop_propagation, overrides=overrides)
     outputs = None if output is None else [output]
     question = Question.ask(load(model, signature), input, outputs, options, LATER)
-    scope = question.scope
+    network = question.network
     found: dict[str, list[str]] = {}
-    for node in (scope.graph.nodes[index] for index in scope.order):
+    for node in (network.graph.nodes[index] for index in network.order):
         if rule_of(node) is None:
             found.setdefault(node.op, []).append(node.name)
     return found

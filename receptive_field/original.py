@@ -131,9 +131,9 @@ def _spatial_sizes(
         return {}
     question = Question.ask(model, input_name, None, Options(resolution))
     sizes = {}
-    for index in (question.scope.input[0], *question.scope.order):
+    for index in (question.network.input[0], *question.network.order):
         try:
-            shape = question.inference.shape((index, 0))
+            shape = question.network.shape((index, 0))
         except ReceptiveFieldError:
             continue  # The size of this node cannot be known.
         if shape is not None and len(shape) == question.rank:

@@ -427,8 +427,8 @@ def ops_of(trace: Trace) -> set[str]:
     """The op types that lie on the way from the input to the output."""
     source = load(trace.graph.as_graph_def(add_shapes=True))
     things = trace.input.name, [trace.output.name]
-    scope = Question.ask(source, *things, Options()).scope
-    return {scope.graph.nodes[index].definition.op for index in scope.order}
+    network = Question.ask(source, *things, Options()).network
+    return {network.graph.nodes[index].definition.op for index in network.order}
 
 
 def analysed(trace: Trace, **options: Any) -> rf.ReceptiveField:

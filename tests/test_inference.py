@@ -9,7 +9,6 @@ from raw_ops import op, words
 
 import receptive_field as rf
 from receptive_field.network.inference import Inference
-from receptive_field.network.network import relations
 from receptive_field.questions.question import Options, Question
 from receptive_field.sources import load
 
@@ -111,19 +110,19 @@ def test_rules_of_tensors_of_unknown_rank(name):
     trace = traced(op_catalogue.NETWORKS[name], (1, 4, 5, 2))
     model = load(trace.graph.as_graph_def())
     question = Question.ask(model, trace.input.name, [trace.output.name], Options())
-    scope = question.scope
-    nothing = scope.told(question.inference, None)
-    for index in scope.order:
+    network = question.network
+    nothing = network.told(None)
+    for index in network.order:
         tensor = index, 0
         try:
-            found = relations(scope, nothing, tensor)
+            found = nothing.relations(tensor)
             nothing.shape(tensor)
         except rf.ReceptiveFieldError as error:
             refused = str(error)
             found = None
         if found is None:
-            assert scope.graph.nodes[index].name in refused
+            assert network.graph.nodes[index].name in refused
             continue
-        known = relations(scope, question.inference, tensor)
-        for number, _ in scope.edges(index):
+        known = network.relations(tensor)
+        for number, _ in network.edges(index):
             assert (found[number] is None) == (known[number] is None)

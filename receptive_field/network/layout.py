@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from receptive_field.algebra.axis_map import ANYWHERE, IDENTITY, NONE, AxisMap
 from receptive_field.algebra.sizes import Size, product, unknown
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.inference import Inference
-from receptive_field.network.network import Scope
+from receptive_field.network.network import Network
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Shape
 from receptive_field.relations.relation import (
@@ -37,7 +37,7 @@ Places = dict[int, int]
 
 
 def spatial_layout(
-    scope: Scope, inference: Inference, beyond: Callable[[], Scope]
+    network: Network, beyond: Callable[[], Network]
 ) -> tuple[int, tuple[int, ...]]:
     """The rank of the input and its spatial axes, ascending.
 
@@ -47,43 +47,40 @@ def spatial_layout(
     of one, that one.
 
     Args:
-      scope: what is asked about.
-      inference: shapes.
-      beyond: all that depends on the input, which tells where the scope does not: what
-        a padding is for shows in what reads it.
+      network: what is asked about.
+      beyond: all that depends on the input, which tells where the network does not:
+        what a padding is for shows in what reads it.
 
     Raises:
       GraphError: if there is no axis, or their number is not known.
     """
-    shape = inference.shape(scope.input)
+    shape = network.shape(network.input)
     if shape is None:
-        inference = _with_rank(scope, inference)
-        shape = inference.shape(scope.input) or ()
+        network = _with_rank(network)
+        shape = network.shape(network.input) or ()
     rank = len(shape)
     if not rank:
         raise GraphError(
-            f"the input {scope.graph.name_of(scope.input)!r} is a single number: it "
-            "has no positions. Is this the input that you mean?"
+            f"the input {network.graph.name_of(network.input)!r} is a single number: "
+            "it has no positions. Is this the input that you mean?"
         )
-    told = _told_by_layout(scope, inference, rank)
-    told = told or _told_by_layout(beyond(), inference, rank)
+    told = _told_by_layout(network, rank)
+    told = told or _told_by_layout(replace(beyond(), known=network.known), rank)
     default = tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
     return rank, told or default
 
 
-def _told_by_layout(
-    scope: Scope, inference: Inference, rank: int
-) -> tuple[int, ...] | None:
+def _told_by_layout(network: Network, rank: int) -> tuple[int, ...] | None:
     """The spatial axes of an input of this rank, by the first op that has a layout."""
-    places: dict[Tensor, Places] = {scope.input: {a: a for a in range(rank)}}
-    for index in scope.order:
-        node = scope.graph.nodes[index]
+    places: dict[Tensor, Places] = {network.input: {a: a for a in range(rank)}}
+    for index in network.order:
+        node = network.graph.nodes[index]
         op = rule_of(node)
-        edges = [(n, t) for n, t in scope.edges(index) if t in places]
+        edges = [(n, t) for n, t in network.edges(index) if t in places]
         if op is None or not edges:
             continue
         number, tensor = edges[0]
-        call = Call(node, inference)
+        call = Call(node, network.known)
         try:
             layout = None if op.layout is None else op.layout(call)
             if layout is not None and layout[0] == number:
@@ -102,8 +99,8 @@ def _told_by_layout(
     return None
 
 
-def _with_rank(scope: Scope, inference: Inference) -> Inference:
-    """What is known of the graph if the input has the rank that it must have.
+def _with_rank(network: Network) -> Network:
+    """The network if the input has the rank that it must have.
 
     It is the one with which what the first op with a layout reads has the rank that
     this op needs, whatever axes are added and removed in between.
@@ -111,17 +108,17 @@ def _with_rank(scope: Scope, inference: Inference) -> Inference:
     Raises:
       GraphError: if no op tells.
     """
-    name = scope.graph.name_of(scope.input)
-    for index in scope.order:
-        op = rule_of(scope.graph.nodes[index])
+    name = network.graph.name_of(network.input)
+    for index in network.order:
+        op = rule_of(network.graph.nodes[index])
         if op is None or op.layout is None:
             continue
-        call = Call(scope.graph.nodes[index], inference)
+        call = Call(network.graph.nodes[index], network.known)
         number, needed = op.layout(call)[0], len(op.shapes(call)[0] or ())
-        read = dict(scope.edges(index)).get(number)
+        read = dict(network.edges(index)).get(number)
         for rank in sorted(range(1, needed + 3), key=lambda r: abs(r - needed)):
             shape = tuple(unknown(f"{name}[{axis}]") for axis in range(rank))
-            told = scope.told(inference, shape)
+            told = network.told(shape)
             try:
                 if read is not None and len(told.shape(read) or ()) == needed:
                     return told
@@ -146,17 +143,16 @@ def _moved(places: Places, relation: Relation) -> Places:
 
 
 def input_shape(
-    scope: Scope,
-    inference: Inference,
+    network: Network,
     rank: int,
     spatial: tuple[int, ...],
     resolution: Resolution,
 ) -> tuple[Size, ...] | None:
     """The shape that the input is taken to have; None for what the graph says."""
-    shape = inference.shape(scope.input)
+    shape = network.shape(network.input)
     if resolution is None and shape is not None:
         return None
-    name = scope.graph.name_of(scope.input)
+    name = network.graph.name_of(network.input)
     sizes = list(shape or (unknown(f"{name}[{axis}]") for axis in range(rank)))
     given = _sizes(resolution, len(spatial))
     for axis, size in zip(spatial, given, strict=True):

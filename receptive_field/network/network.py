@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from receptive_field.errors import GraphError, ReceptiveFieldError, UnsupportedOpsError
 from receptive_field.graph.graph import (
@@ -18,8 +18,8 @@ from receptive_field.graph.graph import (
 )
 from receptive_field.network.inference import Inference
 from receptive_field.ops import Call, rule_at, rule_of
-from receptive_field.ops.registry import Relations, Shape, Taps, no_dependency
-from receptive_field.relations.joins import Paths, settled, through, united, widened
+from receptive_field.ops.registry import Relations, Shape, Taps, Value, no_dependency
+from receptive_field.relations.joins import Paths, settled, through, united
 from receptive_field.relations.relation import (
     ALL,
     ALL_BOUND,
@@ -31,15 +31,22 @@ from receptive_field.relations.relation import (
 
 
 @dataclass(slots=True)
-class Scope:
-    """The nodes that carry something from the input to the outputs."""
+class Network:
+    """What carries something from the input to the outputs, and what is known of it.
+
+    Args:
+      graph: all nodes.
+      input: the tensor that counts as the input.
+      order: the nodes between, in topological order, the input's own left out.
+      carries: for each node of the graph whether it is in ``order``, or the input.
+      known: shapes and constant values.
+    """
 
     graph: Graph
     input: Tensor
     order: list[int]
-    """In topological order, the input's own node left out."""
     carries: bytearray
-    """For each node of the graph whether it is in `order`, or the input."""
+    known: Inference
     stop_propagation: tuple[str, ...] = ()
     needed: Sequence[int] = ()
     """All that the outputs are computed from, behind the input nothing, in order."""
@@ -47,29 +54,25 @@ class Scope:
     """Where in `order` nodes that depend on each other start -> where they end."""
     cycle: set[int] = field(default_factory=set)
     """Nodes that depend on each other although they form no loop."""
-    has_phases: bool = False
-    """Whether the backward pass has met a map that is not the same for all positions,
-    such as an upsampling. Paths that are aligned above it may not be below."""
-    has_parts: bool = False
-    """Whether it has met what holds at some positions only, such as a part of what is
-    joined along an axis with positions. Windows end there, so that paths that are
-    aligned above it may not be below, or the other way round."""
-    looks_outside: bool = False
-    """Whether it has met an op of which only the forward pass tells whether what it
-    reads outside of its input is in sight: see `outside`."""
     _edges: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
     _places: dict[int, int] = field(default_factory=dict)
     _decided: bytearray | None = None
 
-    def told(
-        self, inference: Inference, shape: Shape, is_strict: bool | None = None
-    ) -> Inference:
-        """What is known of the graph if the input has this shape instead."""
+    def shape(self, tensor: Tensor) -> Shape:
+        """The shape of a tensor; None if its rank is unknown."""
+        return self.known.shape(tensor)
+
+    def value(self, tensor: Tensor) -> Value:
+        """The constant value of a tensor, or None if it has none."""
+        return self.known.value(tensor)
+
+    def told(self, shape: Shape, is_strict: bool | None = None) -> Network:
+        """The same network where the input has this shape."""
         if self._decided is None:
             self._decided = self._found_decided()
-        return inference.told(
-            {self.input: shape}, self.carries, self._decided, is_strict
-        )
+        shapes = {self.input: shape}
+        known = self.known.told(shapes, self.carries, self._decided, is_strict)
+        return replace(self, known=known)
 
     def _found_decided(self) -> bytearray:
         """For each node whether the input's shape may decide what is known of it.
@@ -91,7 +94,7 @@ class Scope:
                             break
         return decided
 
-    def below(self, outputs: Iterable[Tensor]) -> Scope:
+    def below(self, outputs: Iterable[Tensor]) -> Network:
         """The same without the nodes that none of the outputs depends on."""
         if self.loops:
             return self
@@ -101,55 +104,25 @@ class Scope:
                 needed.update(tensor[0] for _, tensor in self.edges(index))
         return replace(self, order=[i for i in self.order if i in needed])
 
-    def settle(
-        self,
-        states: Sequence[dict[Tensor, Any]],
-        visit: Callable[[int], None],
-        backward: bool = False,
-    ) -> None:
-        """Visits all nodes in their order (or against it), loops until they settle.
-
-        What still grows in the second round of a loop would grow with every further
-        one; on that axis everything is needed, as a bound.
-        """
-        if not self.loops:
-            for index in reversed(self.order) if backward else self.order:
-                visit(index)
-            return
-        starts = {stop: start for start, stop in self.loops.items()}
-        ends = starts if backward else self.loops
-        step = -1 if backward else 1
-        position = len(self.order) if backward else 0
-        while position != (0 if backward else len(self.order)):
-            end = ends.get(position, position + step)
-            indices = self.order[min(position, end) : max(position, end)][::step]
-            for index in indices:
-                visit(index)
-            if position in ends:
-                while self._round(states, indices, visit):
-                    pass
-            position = end
-
-    def _round(
-        self,
-        states: Sequence[dict[Tensor, Any]],
-        indices: Sequence[int],
-        visit: Callable[[int], None],
-    ) -> bool:
-        """Visits the nodes of a loop once more; whether that made a difference."""
-        members = set(indices)
-        old = [{t: r for t, r in s.items() if t[0] in members} for s in states]
-        for index in indices:
-            visit(index)
-        grown = False
-        for state, before in zip(states, old, strict=True):
-            for tensor, relation in state.items():
-                if tensor[0] not in members or relation == before.get(tensor):
-                    continue
-                if tensor in before:
-                    relation = state[tensor] = widened(before[tensor], relation)
-                grown |= relation != before.get(tensor)
-        return grown
+    def relations(self, tensor: Tensor) -> Relations:
+        """The relations of one tensor to the inputs of its node, by the node's rule."""
+        node = self.graph.nodes[tensor[0]]
+        if tensor[0] in self.cycle:
+            raise GraphError(
+                f"the graph has a cycle between input and output: {node.name!r} "
+                "depends on itself, and not through a loop of TensorFlow's."
+            )
+        op = rule_of(node)
+        if op is None:
+            raise UnsupportedOpsError({node.op: [node.name]})
+        found = Call(node, self.known, _Sight(self)).relations(op, tensor[1])
+        reads = self.graph.inputs[tensor[0]]
+        if self.input in reads:
+            shape = self.shape(self.input)
+            rule = found[reads.index(self.input)]
+            if shape and rule is not None and len(rule.axes) not in (0, len(shape)):
+                raise rank_error(node)
+        return found
 
     def in_loop(self) -> set[int]:
         """The nodes that may be visited more than once."""
@@ -190,73 +163,74 @@ class Scope:
         return not (prefixes and self.graph.nodes[index].name.startswith(prefixes))
 
 
-def find_scope(
-    graph: Graph,
+def find_network(
+    known: Inference,
     input_tensor: Tensor,
     outputs: Sequence[int],
     stop_propagation: Sequence[str] = (),
     constant: Callable[[Collection[int]], Collection[int]] | None = None,
-) -> Scope:
+) -> Network:
     """What lies between the input and the outputs.
 
     Nodes that are ``constant``, of those that the outputs are computed from, carry
     nothing.
     """
+    graph = known.graph
     order, closing = topological_order(
         graph, outputs, [input_tensor[0]], stop_propagation
     )
     prefixes = tuple(stop_propagation)
 
-    def carriers(fixed: Collection[int]) -> Scope:
+    def carriers(fixed: Collection[int]) -> Network:
         carries = bytearray(len(graph))
-        scope = Scope(graph, input_tensor, [], carries, prefixes, order)
+        network = Network(graph, input_tensor, [], carries, known, prefixes, order)
         carries[input_tensor[0]] = 1
         if closing:
-            _collect_with_loops(scope, order, closing, fixed)
+            _collect_with_loops(network, order, closing, fixed)
         else:
-            _collect(scope, order, fixed)
-        return scope
+            _collect(network, order, fixed)
+        return network
 
-    scope = carriers(())
-    fixed = constant(scope.order) if constant is not None else ()
-    return carriers(fixed) if fixed else scope
+    network = carriers(())
+    fixed = constant(network.order) if constant is not None else ()
+    return carriers(fixed) if fixed else network
 
 
-def _collect(scope: Scope, order: Iterable[int], fixed: Collection[int]) -> None:
-    start, carries, graph = scope.input[0], scope.carries, scope.graph
+def _collect(network: Network, order: Iterable[int], fixed: Collection[int]) -> None:
+    start, carries, graph = network.input[0], network.carries, network.graph
     inputs, nodes = graph.inputs, graph.nodes
     for index in order:
         for read, _ in inputs[index] if index != start else ():
             if carries[read]:  # Of most nodes, weights, this is true of no input.
                 cut = index in fixed or cuts(nodes[index])
-                if not cut and scope.edges(index):
+                if not cut and network.edges(index):
                     carries[index] = 1
-                    scope.order.append(index)
+                    network.order.append(index)
                 break
 
 
 def _collect_with_loops(
-    scope: Scope,
+    network: Network,
     order: Sequence[int],
     closing: Sequence[tuple[int, int]],
     fixed: Collection[int],
 ) -> None:
-    nodes = scope.graph.nodes
-    for group in strongly_connected(scope.graph, order, closing):
-        if scope.input[0] in group:
+    nodes = network.graph.nodes
+    for group in strongly_connected(network.graph, order, closing):
+        if network.input[0] in group:
             continue
-        if not any(scope.reaches(index) for index in group):
+        if not any(network.reaches(index) for index in group):
             continue
         active = [i for i in group if i not in fixed and not cuts(nodes[i])]
-        if not any(scope.reaches(index) for index in active):
+        if not any(network.reaches(index) for index in active):
             continue
         for index in active:
-            scope.carries[index] = 1
+            network.carries[index] = 1
         if len(group) > 1 or group[0] in map(itemgetter(0), closing):
-            scope.loops[len(scope.order)] = len(scope.order) + len(active)
+            network.loops[len(network.order)] = len(network.order) + len(active)
             if not any(_is_loop(nodes[index]) for index in group):
-                scope.cycle.update(active)
-        scope.order += active
+                network.cycle.update(active)
+        network.order += active
 
 
 def cuts(node: Node) -> bool:
@@ -265,7 +239,8 @@ def cuts(node: Node) -> bool:
     return op is not None and op.relations is no_dependency
 
 
-def _clamps(node: Node) -> bool:
+def clamps(node: Node) -> bool:
+    """Whether it reads border positions in the place of what lies outside."""
     op = rule_of(node)
     return op is not None and op.clamps
 
@@ -277,31 +252,30 @@ def _is_loop(node: Node) -> bool:
 
 
 class _Sight(NamedTuple):
-    """What rules see of a scope."""
+    """What rules see of a network."""
 
-    scope: Scope
-    inference: Inference
+    network: Network
 
     def carries(self, tensor: Tensor) -> bool:
         """Whether it depends on the input."""
-        return bool(self.scope.carries[tensor[0]]) and self.scope.has(tensor)
+        return bool(self.network.carries[tensor[0]]) and self.network.has(tensor)
 
     def is_alike(self, one: Tensor, two: Tensor) -> bool:
         """Whether two tensors see the same of the tensor where all their paths meet.
 
         False where that is not known.
         """
-        if self.scope.loops or self.scope.cycle:
+        if self.network.loops or self.network.cycle:
             return False
         try:
-            self._choose_below(max(one[0], two[0], key=self.scope.place))
+            self._choose_below(max(one[0], two[0], key=self.network.place))
             meeting = self._met({one: SAME}, {two: SAME})
         except ReceptiveFieldError:
             return False  # The pass itself will say so.
         if meeting is None:
             return False
         tensor, *paths = meeting
-        rank = len(self.inference.shape(tensor) or ())
+        rank = len(self.network.shape(tensor) or ())
         found = [None if p is None else ranked(p, rank) for p in map(settled, paths)]
         return None not in found and found[0] == found[1]
 
@@ -309,7 +283,7 @@ class _Sight(NamedTuple):
         """Where all paths down from two tensors come together, and the two ways."""
         one, two = states
         while one and two:
-            tensor = max({*one, *two}, key=lambda t: self.scope.place(t[0]))
+            tensor = max({*one, *two}, key=lambda t: self.network.place(t[0]))
             if len(one) == len(two) == 1 and one.keys() == two.keys():
                 return tensor, one[tensor], two[tensor]
             for state in states:
@@ -322,73 +296,55 @@ class _Sight(NamedTuple):
         self, tensor: Tensor, paths: Paths, state: dict[Tensor, Paths]
     ) -> None:
         """Adds what a tensor sees of those that it is computed from."""
-        node = self.scope.graph.nodes[tensor[0]]
-        rules = relations(self.scope, self.inference, tensor)
-        for number, below in self.scope.edges(tensor[0]):
+        node = self.network.graph.nodes[tensor[0]]
+        rules = self.network.relations(tensor)
+        for number, below in self.network.edges(tensor[0]):
             rule = rules[number]
             if rule is not None:
-                rule = _spelled(rule, below, self.inference)
-                found = _combined(node, paths, rule)
+                rule = spelled(rule, below, self.network)
+                found = combined(node, paths, rule)
                 if found is not None:
-                    state[below] = _merged(node, state.get(below), found)
+                    state[below] = merged(node, state.get(below), found)
 
     def _choose_below(self, index: int) -> None:
         """Has the rules of choices further down worked out, the lowest first, so that
         none has to ask for many others at once."""
-        scope = self.scope
-        for below in scope.needed[: scope.place(index) + 1]:
-            if scope.carries[below] and below not in self.inference.worked_out:
-                op = rule_at(scope.graph, below)
+        network = self.network
+        for below in network.needed[: network.place(index) + 1]:
+            if network.carries[below] and below not in self.network.known.worked_out:
+                op = rule_at(network.graph, below)
                 if op is not None and op.taps is Taps.CHOICE:
-                    relations(scope, self.inference, (below, 0))
+                    network.relations((below, 0))
 
 
-def relations(scope: Scope, inference: Inference, tensor: Tensor) -> Relations:
-    """The relations of one tensor to the inputs of its node, by the node's rule."""
-    node = scope.graph.nodes[tensor[0]]
-    if tensor[0] in scope.cycle:
-        raise GraphError(
-            f"the graph has a cycle between input and output: {node.name!r} depends on "
-            "itself, and not through a loop of TensorFlow's."
-        )
-    op = rule_of(node)
-    if op is None:
-        raise UnsupportedOpsError({node.op: [node.name]})
-    found = Call(node, inference, _Sight(scope, inference)).relations(op, tensor[1])
-    reads = scope.graph.inputs[tensor[0]]
-    if scope.input in reads:
-        shape = inference.shape(scope.input)
-        rule = found[reads.index(scope.input)]
-        if shape and rule is not None and len(rule.axes) not in (0, len(shape)):
-            raise _rank_error(node)
-    return found
-
-
-def _spelled(rule: Relation, below: Tensor, inference: Inference) -> Relation:
+def spelled(rule: Relation, below: Tensor, network: Network) -> Relation:
     """What says "all of it" of any rank, said of each axis where the rank is known."""
-    shape = inference.shape(below) if rule is ALL or rule is ALL_BOUND else None
+    shape = network.shape(below) if rule is ALL or rule is ALL_BOUND else None
     return rule if shape is None else full(len(shape), exact=rule is ALL)
 
 
-def _combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
+def combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
+    """What follows a relation and then a rule; None if nothing does."""
     if lower is SAME and isinstance(upper, Relation) and upper.piece is None:
         return upper
     try:
         return through(upper, lower)
     except IndexError:
-        raise _rank_error(node) from None
+        raise rank_error(node) from None
 
 
-def _merged(node: Node, one: Paths | None, two: Paths) -> Paths:
+def merged(node: Node, one: Paths | None, two: Paths) -> Paths:
+    """What either of two ways sees."""
     if one is None:
         return two
     try:
         return united(one, two)
     except IndexError:
-        raise _rank_error(node) from None
+        raise rank_error(node) from None
 
 
-def _rank_error(node: Node) -> GraphError:
+def rank_error(node: Node) -> GraphError:
+    """The error of a node whose inputs have other axes than its rule."""
     return GraphError(
         f"{node.op} node {node.name!r} does not fit the rank of what it reads, or of "
         "what reads it."
@@ -399,15 +355,15 @@ Edge = tuple[Tensor, int]
 """An output of a node, and the number of an input that it depends on."""
 
 
-def upstream(scope: Scope, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
+def upstream(network: Network, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
     """For each node that depends on some of the edges, the names of their nodes."""
-    nodes = scope.graph.nodes
+    nodes = network.graph.nodes
     own: dict[int, tuple[str, ...]] = {
         tensor[0]: (nodes[tensor[0]].name,) for tensor, _ in edges
     }
     found: dict[int, tuple[str, ...]] = {}
-    for index in scope.order if own else ():
-        above = [found[t[0]] for _, t in scope.edges(index) if t[0] in found]
+    for index in network.order if own else ():
+        above = [found[t[0]] for _, t in network.edges(index) if t[0] in found]
         lists = list(dict.fromkeys([*above, *filter(None, [own.get(index)])]))
         if len(lists) == 1:
             found[index] = lists[0]

@@ -21,8 +21,7 @@ import numpy as np
 from receptive_field.algebra.axis_map import IDENTITY, AxisMap, Floating, Periodic
 from receptive_field.algebra.sizes import Size
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.inference import Inference
-from receptive_field.network.network import Scope, relations
+from receptive_field.network.network import Network
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Taps
 from receptive_field.passes.pairs import Array, Pairs, TooManyPairsError, farthest
@@ -586,16 +585,14 @@ class Descent:
 
     def __init__(
         self,
-        scope: Scope,
-        inference: Inference,
+        network: Network,
         output: Tensor,
         spatial: Sequence[int],
     ) -> None:
-        self.scope = scope
+        self.network = network
         self.spatial = spatial
-        self.inference = inference
         self.output = output
-        self.zeros = ZeroPass(scope, inference)
+        self.zeros = ZeroPass(network)
         self.assumed: dict[str, None] = {}
         self.roots: dict[int, Pairs] = {}
         self._numbers = itertools.count()
@@ -617,11 +614,11 @@ class Descent:
         """All edges from the output down, then upwards which axes hold positions."""
         produced: dict[int, list[Tensor]] = {self.output[0]: [self.output]}
         steps: dict[Tensor, list[Step]] = {}
-        starts = {end: start for start, end in self.scope.loops.items()}
-        stop = len(self.scope.order)
+        starts = {end: start for start, end in self.network.loops.items()}
+        stop = len(self.network.order)
         while stop:
             start = starts.get(stop, stop - 1)
-            group = self.scope.order[start:stop]
+            group = self.network.order[start:stop]
             tensors = sorted(t for index in group for t in produced.get(index, ()))
             looping = self._loop_steps(group) if stop in starts and tensors else None
             for tensor in tensors:
@@ -633,8 +630,8 @@ class Descent:
             if tensors:
                 self.order.append(tensors)
             stop = start
-        own = self._shape(self.scope.input)
-        self.placed[self.scope.input] = _known({0, *self.spatial}, own)
+        own = self._shape(self.network.input)
+        self.placed[self.network.input] = _known({0, *self.spatial}, own)
         for tensors in reversed(self.order):
             for tensor in tensors:
                 self._make_edges(tensor, steps[tensor])
@@ -673,23 +670,23 @@ class Descent:
         ]
 
     def _shape(self, tensor: Tensor) -> tuple[Size | None, ...]:
-        return self.inference.shape(tensor) or ()
+        return self.network.shape(tensor) or ()
 
     def _loop_steps(self, group: Sequence[int]) -> list[Step]:
         """A loop hands an even share to all that it reads."""
-        self.assumed[self.scope.graph.nodes[group[0]].name] = None
-        edges = (edge for index in group for edge in self.scope.edges(index))
+        self.assumed[self.network.graph.nodes[group[0]].name] = None
+        edges = (edge for index in group for edge in self.network.edges(index))
         read = dict.fromkeys(below for _, below in edges if below[0] not in group)
         return [Step(below, ALL_BOUND, Taps.WINNER) for below in read]
 
     def _steps(self, tensor: Tensor) -> list[Step]:
-        node = self.scope.graph.nodes[tensor[0]]
+        node = self.network.graph.nodes[tensor[0]]
         op = rule_of(node)
         assert op is not None
-        rules = relations(self.scope, self.inference, tensor)
+        rules = self.network.relations(tensor)
         carrying = [
             (number, below, rule)
-            for number, below in self.scope.edges(tensor[0])
+            for number, below in self.network.edges(tensor[0])
             if (rule := rules[number]) is not None
         ]
         # What is chosen at some positions is not what others are multiplied with.
@@ -714,7 +711,7 @@ class Descent:
                 taps = Taps.WINNER
             coefficients = {}
             if op.coefficients is not None and number == 0:
-                coefficients = dict(op.coefficients(Call(node, self.inference)))
+                coefficients = dict(op.coefficients(Call(node, self.network.known)))
             if product:
                 coefficients |= self._zeros_beside(tensor, number, relation, below)
             apart = product or taps is Taps.ACTIVATION
@@ -747,13 +744,13 @@ class Descent:
     def _elementwise_sources(self, tensor: Tensor) -> list[Tensor]:
         """The tensors that this one is an elementwise function of, itself first."""
         found = [tensor]
-        while tensor != self.scope.input:
-            edges = self.scope.edges(tensor[0])
-            op = rule_of(self.scope.graph.nodes[tensor[0]])
+        while tensor != self.network.input:
+            edges = self.network.edges(tensor[0])
+            op = rule_of(self.network.graph.nodes[tensor[0]])
             if len(edges) != 1 or op is None or op.taps not in MOVING:
                 break
             ((number, below),) = edges
-            if relations(self.scope, self.inference, tensor)[number] is not SAME:
+            if self.network.relations(tensor)[number] is not SAME:
                 break
             tensor = below
             found.append(tensor)
@@ -761,7 +758,7 @@ class Descent:
 
     def _plain(self, rule: Relation, tensor: Tensor, below: Tensor) -> Relation:
         """The relation spelled out; `ALL` where it cannot be followed."""
-        above, shape = self.inference.shape(tensor), self.inference.shape(below)
+        above, shape = self.network.shape(tensor), self.network.shape(below)
         if above is None or shape is None or rule is ALL or rule is ALL_BOUND:
             return ALL_BOUND
         relation = ranked(all_seen(rule), len(shape))
@@ -776,7 +773,7 @@ class Descent:
         limits: dict[Tensor, list[int]] = {}
 
         def limit(tensor: Tensor) -> list[int]:
-            return [0] * len(self.inference.shape(tensor) or ())
+            return [0] * len(self.network.shape(tensor) or ())
 
         for tensors in reversed(self.order):
             for tensor in tensors:
@@ -787,7 +784,7 @@ class Descent:
                 own = list(map(max, own, self._limits_of_meeting(tensor, limits)))
                 placed = self.placed[tensor]
                 limits[tensor] = [r if a in placed else 0 for a, r in enumerate(own)]
-        limits.setdefault(self.scope.input, limit(self.scope.input))
+        limits.setdefault(self.network.input, limit(self.network.input))
         return limits
 
     def _limits_of_meeting(
@@ -834,7 +831,7 @@ class Descent:
                 read[edge.below] = read.get(edge.below, 0) + 1
         several = (tensor for tensor, count in read.items() if count > 1)
         bits = {tensor: 1 << number for number, tensor in enumerate(several)}
-        meets: dict[Tensor, int] = {self.scope.input: bits.get(self.scope.input, 0)}
+        meets: dict[Tensor, int] = {self.network.input: bits.get(self.network.input, 0)}
         for tensors in reversed(self.order):
             for tensor in tensors:
                 found = bits.get(tensor, 0)
@@ -852,15 +849,15 @@ class Descent:
         Args:
           feature: axis of the output -> the position on it.
         """
-        if self.output == self.scope.input:
+        if self.output == self.network.input:
             self.order = []
         self._start(feature)
         for tensors in self.order:
             for tensor in tensors:
                 if tensor in self.pending:
                     self._visit(tensor)
-        paths = self.pending[self.scope.input]
-        found = self._value(paths, self.limits[self.scope.input])
+        paths = self.pending[self.network.input]
+        found = self._value(paths, self.limits[self.network.input])
         for axis in range(found.rank):
             found = found.explicit(axis) if axis in self.spatial else found.spread(axis)
         found = found.cropped([0] * found.rank)
@@ -870,7 +867,7 @@ class Descent:
         return np.maximum(squares.transpose(ranks), 0), tuple(self.assumed)
 
     def _start(self, feature: dict[int, int]) -> None:
-        sizes = self.inference.shape(self.output) or ()
+        sizes = self.network.shape(self.output) or ()
         pairs = Pairs(np.ones(()), (), ())
         for axis, size in enumerate(sizes):
             if axis in feature and isinstance(size, int):
@@ -932,7 +929,7 @@ class Descent:
             return edge.handed(none, [0] * len(limits))
 
     def _assume(self, tensor: Tensor) -> None:
-        self.assumed[self.scope.graph.nodes[tensor[0]].name] = None
+        self.assumed[self.network.graph.nodes[tensor[0]].name] = None
 
     def _is_shared(self, tensor: Tensor, paths: Paths) -> bool:
         """Whether what comes from a root may meet what comes from it elsewhere."""

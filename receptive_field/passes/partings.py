@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from receptive_field.algebra.axis_map import AxisMap
-from receptive_field.graph.graph import Node, Tensor
-from receptive_field.network.inference import Inference
-from receptive_field.network.network import Scope
-from receptive_field.passes.regions import backward, forward
+from receptive_field.graph.graph import Tensor
+from receptive_field.network.network import Network
+from receptive_field.network.walk import Read, descend
+from receptive_field.passes.regions import Below, forward
 from receptive_field.relations.joins import Paths, settled
-from receptive_field.relations.relation import Relation, followed_axes, ranked, source
+from receptive_field.relations.relation import (
+    SAME,
+    Relation,
+    followed_axes,
+    ranked,
+    source,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,28 +29,56 @@ class Meeting:
     maps: tuple[AxisMap, AxisMap]
 
 
+class _Partings(Below):
+    """The backward pass, which takes note of two paths that disagree."""
+
+    def __init__(self, network: Network, axes: Sequence[int], rank: int) -> None:
+        super().__init__(network)
+        self.meeting: Meeting | None = None
+        self._from_input = forward(network).state
+        self._name_of = network.graph.name_of
+        self._axes, self._rank = axes, rank
+        self._through: dict[Tensor, tuple[str, str]] = {}
+        """The last two nodes by which paths came to a tensor."""
+
+    def down(self, read: Read, value: Paths) -> Paths | None:
+        """The path that goes on over an edge."""
+        found = super().down(read, value)
+        if found is not None:
+            _, last = self._through.get(read.below, ("", ""))
+            self._through[read.below] = last, read.node.name
+        return found
+
+    def united(self, tensor: Tensor, one: Paths, two: Paths) -> Paths:
+        """Both; here they may disagree."""
+        if tensor in self._from_input and self.meeting is None:
+            relation = ranked(self._from_input[tensor], self._rank)
+            counted = _positions(relation, self._axes)
+            maps = _disagreement(settled(one), settled(two), counted)
+            if maps is not None:
+                name, paths = self._name_of(tensor), self._through[tensor]
+                self.meeting = Meeting(name, paths, maps)
+        return super().united(tensor, one, two)
+
+
 def find_misalignment(
-    scope: Scope, inference: Inference, output: Tensor, axes: Sequence[int], rank: int
-) -> Meeting | None:
+    network: Network, output: Tensor, axes: Sequence[int], rank: int
+) -> tuple[Meeting | None, bool]:
     """The first tensor, from the output down, where two paths are misaligned.
 
-    ``axes`` are the axes of the input (of this rank) that count.
+    Args:
+      network: what is analysed.
+      output: the tensor that is not aligned.
+      axes: the axes of the input that count.
+      rank: that of the input.
+
+    Returns:
+      The tensor, if there is one, and whether some op treats its positions differently
+      (see `Backward.has_phases`), so that paths may disagree where they do not meet.
     """
-    from_input = forward(scope, inference).state
-    came_through: dict[Tensor, str] = {}
-    meetings: list[Meeting] = []
-
-    def arrival(tensor: Tensor, before: Paths | None, path: Paths, node: Node) -> None:
-        if before is not None and tensor in from_input and not meetings:
-            counted = _positions(ranked(from_input[tensor], rank), axes)
-            maps = _disagreement(settled(before), settled(path), counted)
-            if maps is not None:
-                names = (came_through[tensor], node.name)
-                meetings.append(Meeting(scope.graph.name_of(tensor), names, maps))
-        came_through[tensor] = node.name
-
-    backward(scope, inference, output, (), arrival)
-    return meetings[0] if meetings else None
+    domain = _Partings(network, axes, rank)
+    descend(network, {output: SAME}, domain)
+    return domain.meeting, domain.has_phases
 
 
 def _positions(relation: Relation, axes: Sequence[int]) -> set[int]:

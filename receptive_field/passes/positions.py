@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.inference import Inference
-from receptive_field.network.network import Edge, Scope, relations
+from receptive_field.network.network import Edge, Network
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Taps
 from receptive_field.passes.zeros import ZeroPass
@@ -34,8 +33,7 @@ class UntoldError(Exception):
 
 
 def follow_positions(
-    scope: Scope,
-    inference: Inference,
+    network: Network,
     output: Tensor,
     features: Features,
     cut: Collection[Edge] = (),
@@ -44,8 +42,7 @@ def follow_positions(
     """What features of the output need of the input, by each path.
 
     Args:
-      scope: what lies between.
-      inference: shapes, all of known sizes.
+      network: what lies between; all sizes must be known.
       output: the tensor.
       features: the positions of it; of axes that are not told, all count together.
       cut: edges that are not followed.
@@ -54,29 +51,28 @@ def follow_positions(
     Raises:
       UntoldError: if a size on the way is not known, or there is a loop.
     """
-    if scope.loops or scope.cycle:
+    if network.loops or network.cycle:
         raise UntoldError
     if zeros is None:
-        zeros = _settled_zeros(scope, inference, output)
-    shape = _sizes(inference, output)
+        zeros = _settled_zeros(network, output)
+    shape = _sizes(network, output)
     first = boxes.start(shape, features)
     state: dict[Tensor, list[Box]] = {output: [first]}
     outputs: dict[int, list[Tensor]] = {output[0]: [output]}
-    for index in reversed(scope.order):
+    for index in reversed(network.order):
         for tensor in outputs.pop(index, ()):
             above = boxes.united(state.pop(tensor))
-            reads = needed_below(scope, inference, tensor, above, zeros, cut)
+            reads = needed_below(network, tensor, above, zeros, cut)
             for _, below, found in reads:
                 if below not in state:
                     state[below] = []
                     outputs.setdefault(below[0], []).append(below)
                 state[below] += found
-    return boxes.united(state.get(scope.input, []))
+    return boxes.united(state.get(network.input, []))
 
 
 def needed_below(
-    scope: Scope,
-    inference: Inference,
+    network: Network,
     tensor: Tensor,
     above: Sequence[Box],
     zeros: ZeroPass | None = None,
@@ -85,7 +81,7 @@ def needed_below(
     """What is needed of the inputs of a node, where boxes of an output are needed.
 
     Args:
-      scope, inference: as in `follow_positions`.
+      network: as in `follow_positions`.
       tensor: the output.
       above: what is needed of it.
       zeros: where tensors are zero; nowhere if None.
@@ -95,12 +91,12 @@ def needed_below(
       The number of an input, the tensor that is read, and what is needed of it.
     """
     index = tensor[0]
-    rules = relations(scope, inference, tensor)
-    if not _is_certain(scope, inference, index):
+    rules = network.relations(tensor)
+    if not _is_certain(network, index):
         above = [box._replace(exact=False) for box in above]
-    elif not _mixes_channels(scope, inference, index):
+    elif not _mixes_channels(network, index):
         above = [_bound_if_partial(box) for box in above]
-    for number, below in scope.edges(index):
+    for number, below in network.edges(index):
         rule = rules[number]
         if rule is None or (tensor, number) in cut:
             continue
@@ -111,8 +107,8 @@ def needed_below(
                 for box in above
                 for part in _without_zeros(box, zeros, tensor, number)
             ]
-        rule, sizes = all_seen(rule), _sizes(inference, below)
-        taps = _taps(scope, inference, index, rule) if number == 0 else None
+        rule, sizes = all_seen(rule), _sizes(network, below)
+        taps = _taps(network, index, rule) if number == 0 else None
         found = [b for box in needed for b in boxes.through(box, rule, sizes, taps)]
         yield number, below, found
 
@@ -132,39 +128,39 @@ def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> li
     return [*sure, found._replace(exact=False)]
 
 
-def _settled_zeros(scope: Scope, inference: Inference, output: Tensor) -> ZeroPass:
+def _settled_zeros(network: Network, output: Tensor) -> ZeroPass:
     """Where the factors of products are zero, on the way to the output.
 
     Where that is not told op by op, a factor is not zero where it depends on the input.
     """
-    zeros = ZeroPass(scope, inference)
+    zeros = ZeroPass(network)
     above, stack = {output[0]}, [output[0]]
     while stack:
-        for _, below in scope.edges(stack.pop()):
+        for _, below in network.edges(stack.pop()):
             if below[0] not in above:
                 above.add(below[0])
                 stack.append(below[0])
-    for index in scope.order:
+    for index in network.order:
         for _, factor in zeros.factors(index) if index in above else ():
             live = zeros.live(factor)
             if live is not None and not live.certain:
-                sure = _dependent(scope, inference, factor, zeros)
+                sure = _dependent(network, factor, zeros)
                 if sure is not None:
                     zeros.settle(factor, sure)
     return zeros
 
 
 def _dependent(
-    scope: Scope, inference: Inference, tensor: Tensor, zeros: ZeroPass
+    network: Network, tensor: Tensor, zeros: ZeroPass
 ) -> tuple[Mask, ...] | None:
     """Positions of each axis in whose product a tensor is known to see the input.
 
     None if none are known.
     """
-    sizes = _sizes(inference, tensor)
+    sizes = _sizes(network, tensor)
     features = {axis: np.arange(size) for axis, size in enumerate(sizes) if axis}
     found = []
-    for box in follow_positions(scope, inference, tensor, features, zeros=zeros):
+    for box in follow_positions(network, tensor, features, zeros=zeros):
         if not box.exact or any(len(group.outputs) > 1 for group in box.groups):
             continue
         axes = [np.ones(size, dtype=bool) for size in sizes]
@@ -179,32 +175,28 @@ def _volume(axes: Sequence[Mask]) -> int:
     return math.prod(int(axis.sum()) for axis in axes)
 
 
-def _is_certain(scope: Scope, inference: Inference, index: int) -> bool:
+def _is_certain(network: Network, index: int) -> bool:
     """Whether nothing that an op reads is known to be multiplied by zero, or may be.
 
     A constant may mask positions; so may one of two factors that depend on the input,
     as the weights of attention do.
     """
-    node = scope.graph.nodes[index]
+    node = network.graph.nodes[index]
     op = rule_of(node)
     if op is None or op.taps not in (Taps.WEIGHTS, Taps.FACTOR):
         return True
-    carrying = {number for number, _ in scope.edges(index)}
+    carrying = {number for number, _ in network.edges(index)}
     if op.taps is Taps.WEIGHTS and (len(carrying) > 1 or len(node.inputs) == 1):
         return False  # (With one input: positions are put into channels, or back.)
-    values = (
-        inference.value(t) for i, t in enumerate(node.inputs) if i not in carrying
-    )
+    values = (network.value(t) for i, t in enumerate(node.inputs) if i not in carrying)
     return not any(
         v is not None and v.dtype.kind in "fb" and (v == 0).any() for v in values
     )
 
 
-def _taps(
-    scope: Scope, inference: Inference, index: int, rule: Relation
-) -> dict[int, Mask]:
+def _taps(network: Network, index: int, rule: Relation) -> dict[int, Mask]:
     """Which positions of the first input count, where the gaps of windows differ."""
-    node = scope.graph.nodes[index]
+    node = network.graph.nodes[index]
     op = rule_of(node)
     if op is None or op.coefficients is None or rule.any_rank:
         return {}
@@ -214,23 +206,23 @@ def _taps(
     ]
     if not any(uneven):
         return {}
-    coefficients = op.coefficients(Call(node, inference))
+    coefficients = op.coefficients(Call(node, network.known))
     return {a: matrix != 0 for a, matrix in coefficients.items() if uneven[a]}
 
 
-def _mixes_channels(scope: Scope, inference: Inference, index: int) -> bool:
+def _mixes_channels(network: Network, index: int) -> bool:
     """Whether each channel that comes out needs all that go in, if it has weights."""
-    node = scope.graph.nodes[index]
+    node = network.graph.nodes[index]
     op = rule_of(node)
     if op is None or op.products is None or len(node.inputs) < 2:
         return True
     if op.layout is None:
         return False
-    number, spatial = op.layout(Call(node, inference))
-    kernel = inference.shape(node.inputs[1]) or ()
+    number, spatial = op.layout(Call(node, network.known))
+    kernel = network.shape(node.inputs[1]) or ()
     pairs = ((node.inputs[number], -2), ((index, 0), -1))
     for tensor, place in pairs:
-        shape = inference.shape(tensor) or ()
+        shape = network.shape(tensor) or ()
         channels = [n for axis, n in enumerate(shape) if axis and axis not in spatial]
         if len(kernel) < 3 or channels != [kernel[place]]:
             return False
@@ -247,8 +239,8 @@ def _bound_if_partial(box: Box) -> Box:
     return box._replace(exact=False) if partial else box
 
 
-def _sizes(inference: Inference, tensor: Tensor) -> tuple[int, ...]:
-    shape = inference.shape(tensor)
+def _sizes(network: Network, tensor: Tensor) -> tuple[int, ...]:
+    shape = network.shape(tensor)
     if shape is None or not all(isinstance(size, int) for size in shape):
         raise UntoldError
     return shape  # type: ignore[return-value]

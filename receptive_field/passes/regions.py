@@ -1,4 +1,4 @@
-"""The two passes over what lies between an input and an output.
+"""What regions features see, by two walks over what lies between input and output.
 
 Both combine the relations of single ops, one visit per node and edge. Backward (the
 paper's algorithm) starts at one output and answers for every tensor below it;
@@ -7,36 +7,31 @@ forward, its dual, starts at the input and answers for every tensor above it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
-from receptive_field.errors import ReceptiveFieldError, UnsupportedOpsError
-from receptive_field.graph.graph import (
-    Node,
-    Tensor,
-)
-from receptive_field.network.inference import Inference
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.graph.graph import Node, Tensor
 from receptive_field.network.network import (
     Edge,
-    Scope,
-    _clamps,
-    _combined,
-    _merged,
-    _rank_error,
-    _spelled,
-    relations,
+    Network,
+    clamps,
+    combined,
+    merged,
+    rank_error,
 )
-from receptive_field.ops import rule_of
+from receptive_field.network.walk import Read, ascend, descend
 from receptive_field.passes.outside import overstated_axes
 from receptive_field.relations.joins import (
     Paths,
     gathered,
     mixes,
     settled,
+    widened,
 )
 from receptive_field.relations.relation import (
-    ALL_BOUND,
     SAME,
     Relation,
     has_holes,
@@ -51,97 +46,113 @@ State = dict[Tensor, Relation]
 on it (backward). Tensors without dependency are not in it."""
 
 
-Arrival = Callable[[Tensor, Paths | None, Paths, Node], None]
-"""Told of a path that reaches a tensor: the tensor, what was known of it before, the
-relation of this path, and the node that the path came through."""
+# --- Backward ------------------------------------------------------------------------
+
+
+class Backward(NamedTuple):
+    """What the backward pass finds."""
+
+    state: State
+    has_phases: bool
+    """Whether it met a map that is not the same for all positions, such as an
+    upsampling. Paths that are aligned above it may not be below."""
+    has_parts: bool
+    """Whether it met what holds at some positions only, such as a part of what is
+    joined along an axis with positions. Windows end there, so that paths that are
+    aligned above it may not be below, or the other way round."""
+    looks_outside: bool
+    """Whether it met an op of which only the forward pass tells whether what it reads
+    outside of its input is in sight: see `outside`."""
+
+
+class Below:
+    """How an output depends on what lies below it: a domain of `descend`.
+
+    Args:
+      network: what is walked over.
+      overstated: axes on which rules are bounds, as the forward pass finds them.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        overstated: Mapping[Edge, Collection[int]] = MappingProxyType({}),
+    ) -> None:
+        self.has_phases = self.has_parts = self.looks_outside = False
+        self._nodes = network.graph.nodes
+        self._overstated = overstated
+        self._looked_at: dict[int, Relation] = {}  # By identity: most are shared.
+
+    def ready(self, tensor: Tensor, value: Paths) -> Paths | None:
+        """The paths as one, where all parts of what is joined have come together."""
+        if isinstance(value, Relation):
+            return value
+        whole = gathered(value)
+        if whole is not None:
+            self.looks_outside |= _repeats(whole)
+        return whole
+
+    def down(self, read: Read, value: Paths) -> Paths | None:
+        """The path that goes on over an edge."""
+        rule = read.rule
+        if rule is not SAME:
+            if id(rule) not in self._looked_at:
+                self._looked_at[id(rule)] = rule
+                self.has_phases |= has_phases(rule)
+                self.has_parts |= has_holes(rule)
+                self.looks_outside |= clamps(read.node)
+                self.looks_outside |= any(map(permutes, rule.axes))
+            bounds = self._overstated.get((read.tensor, read.number), ())
+            rule = with_bounds(rule, bounds)
+        found = combined(read.node, value, rule)
+        self.has_parts |= found is not None and not isinstance(found, Relation)
+        return found
+
+    def united(self, tensor: Tensor, one: Paths, two: Paths) -> Paths:
+        """Both."""
+        return merged(self._nodes[tensor[0]], one, two)
+
+    def widened(self, before: Paths, now: Paths) -> Paths:
+        """Everything, on an axis on which it grew."""
+        return widened(before, now)
 
 
 def backward(
-    scope: Scope,
-    inference: Inference,
+    network: Network,
     output: Tensor,
     wanted: Collection[Tensor],
-    arrival: Arrival | None = None,
     overstated: Mapping[Edge, Collection[int]] = MappingProxyType({}),
-) -> State:
+) -> Backward:
     """How the output depends on tensors below it, down to the input.
 
     Args:
-      scope: what is analysed.
-      inference: shapes and values.
+      network: what is analysed.
       output: where it starts.
       wanted: the tensors that are asked about.
-      arrival: told of every path that reaches a tensor.
       overstated: axes on which rules are bounds, as the forward pass finds them.
 
     Raises:
-      ReceptiveFieldError: if any op in the scope has no rule, or cannot be analysed.
+      ReceptiveFieldError: if any op of the network has no rule, or cannot be analysed.
     """
-    nodes = scope.graph.nodes
-    state: dict[Tensor, Paths] = {output: SAME}
-    missing: set[int] = set()
-    produced: dict[int, list[Tensor]] = {output[0]: [output]}
-    looked_at: dict[int, Relation] = {}  # By identity: most layers share theirs.
-
-    def visit(index: int) -> None:
-        for tensor in produced.get(index, ()):
-            whole = state[tensor]
-            if not isinstance(whole, Relation):
-                gathered_paths = gathered(whole)
-                if gathered_paths is None:
-                    continue
-                whole = state[tensor] = gathered_paths
-                scope.looks_outside |= _repeats(whole)
-            try:
-                rules = relations(scope, inference, tensor)
-            except UnsupportedOpsError:
-                missing.add(index)  # What lies below may have no rule either.
-                rules = [ALL_BOUND] * len(nodes[index].inputs)
-            for number, below in scope.edges(index):
-                rule = rules[number]
-                if rule is None:
-                    continue
-                if rule is not SAME:
-                    if id(rule) not in looked_at:
-                        looked_at[id(rule)] = rule
-                        scope.has_phases |= has_phases(rule)
-                        scope.has_parts |= has_holes(rule)
-                        scope.looks_outside |= _clamps(nodes[index])
-                        scope.looks_outside |= any(map(permutes, rule.axes))
-                    rule = _spelled(rule, below, inference)
-                    rule = with_bounds(rule, overstated.get((tensor, number), ()))
-                found = _combined(nodes[index], whole, rule)
-                if found is None:
-                    continue
-                scope.has_parts |= not isinstance(found, Relation)
-                before = state.get(below)
-                if arrival is not None:
-                    arrival(below, before, found, nodes[index])
-                if before is None:
-                    produced.setdefault(below[0], []).append(below)
-                    state[below] = found
-                else:
-                    state[below] = _merged(nodes[below[0]], before, found)
-
-    scope.settle([state], visit, backward=True)
-    if missing:
-        found: dict[str, list[str]] = {}
-        for node in (nodes[index] for index in sorted(missing)):
-            found.setdefault(node.op, []).append(node.name)
-        raise UnsupportedOpsError(found)
+    domain = Below(network, overstated)
+    state = descend(network, {output: SAME}, domain)
     closed: State = {}
+    looks_outside = domain.looks_outside
     for tensor in wanted:
         paths = state.get(tensor)
         relation = None if paths is None else settled(paths)
         if relation is not None:
             closed[tensor] = relation
-            scope.looks_outside |= relation is not paths and _repeats(relation)
-    return closed
+            looks_outside |= relation is not paths and _repeats(relation)
+    return Backward(closed, domain.has_phases, domain.has_parts, looks_outside)
 
 
 def _repeats(joined: Paths) -> bool:
     """Whether parts have been joined to a tensor that holds the same again."""
     return isinstance(joined, Relation) and any(map(repeats, joined.axes))
+
+
+# --- Forward -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,118 +177,125 @@ class Forward:
         return (self.local_state if tensor in self.reached else self.state).get(tensor)
 
 
+class _Ways(NamedTuple):
+    """How a tensor depends on the input."""
+
+    whole: Paths
+    local: Paths | None
+    """Without the paths over global edges; None if there are no others."""
+    apart: bool = False
+    """Whether that differs."""
+
+
+class _Above:
+    """How tensors depend on the input, by all and by local paths: for `ascend`."""
+
+    def __init__(self, network: Network, spatial: Sequence[int]) -> None:
+        self.global_edges: dict[Edge, None] = {}
+        self.overstated: dict[Edge, set[int]] = {}
+        self._network = network
+        self._spatial = spatial
+
+    def up(self, read: Read, value: _Ways) -> _Ways | None:
+        """The ways over an edge; it may be where they become global."""
+        if read.rule is SAME:
+            return value
+        edge = read.tensor, read.number
+        path, seeming = self._over(read, value.whole)
+        if seeming:
+            self.overstated[edge] = seeming
+        before, local = value.local, path if value.local is not None else None
+        if value.apart and before is not None:
+            local, _ = self._over(read, before)
+        if before is not None and _becomes_global(before, local, self._spatial):
+            self.global_edges[edge] = None
+            local = None
+        return None if path is None else _Ways(path, local, local is not path)
+
+    def _over(self, read: Read, value: Paths) -> tuple[Paths | None, set[int]]:
+        """A way over an edge, and the axes on which it is overstated."""
+        network, node, below = self._network, read.node, settled(value)
+        if below is None:
+            return None, set()
+        tensors = (read.tensor, read.below, network.input)
+        try:
+            seeming = overstated_axes(
+                read.rule, below, clamps(node), lambda: [*map(network.shape, tensors)]
+            )
+        except IndexError:
+            raise rank_error(node) from None
+        return combined(node, with_bounds(read.rule, seeming), below), seeming
+
+    def united(self, tensor: Tensor, one: _Ways, two: _Ways) -> _Ways:
+        """Both; what is local of one alone stays local."""
+        node = self._network.graph.nodes[tensor[0]]
+        whole = merged(node, one.whole, two.whole)
+        if not (one.apart or two.apart):
+            return _Ways(whole, whole)
+        local = [ways.local for ways in (one, two) if ways.local is not None]
+        return _Ways(whole, _all(node, local), True)
+
+    def ready(self, tensor: Tensor, value: _Ways) -> _Ways | None:
+        """What parts that are joined see together."""
+        whole = settled(value.whole)
+        if whole is None:
+            return None
+        if not value.apart:
+            return value if whole is value.whole else _Ways(whole, whole)
+        return _Ways(whole, value.local and settled(value.local), True)
+
+    def widened(self, before: _Ways, now: _Ways) -> _Ways:
+        """Everything, on an axis on which it grew."""
+        whole = now.whole
+        if whole != before.whole:
+            whole = widened(before.whole, whole)
+        if not now.apart:
+            return _Ways(whole, whole)
+        local = now.local
+        if before.apart and before.local is not None and local is not None:
+            local = local if local == before.local else widened(before.local, local)
+        return _Ways(whole, local, True)
+
+
+def _all(node: Node, paths: Sequence[Paths]) -> Paths | None:
+    found: Paths | None = None
+    for path in paths:
+        found = merged(node, found, path)
+    return found
+
+
 def forward(
-    scope: Scope,
-    inference: Inference,
-    spatial: Sequence[int] = (),
-    asked: Iterable[Tensor] = (),
+    network: Network, spatial: Sequence[int] = (), asked: Iterable[Tensor] = ()
 ) -> Forward:
-    """How every tensor of the scope depends on the input.
+    """How every tensor of the network depends on the input.
 
     A node that cannot be analysed fails itself and all that depends on it, no more.
 
     Args:
-      scope: what is analysed.
-      inference: shapes and values.
+      network: what is analysed.
       spatial: the axes of the input that count for global edges.
       asked: tensors that are wanted although nothing reads them; the first output of
         every node always is.
     """
-    nodes = scope.graph.nodes
-    found = Forward({scope.input: SAME}, {}, {}, {}, set(), {})
-    state, errors = found.state, found.errors
-    wanted = outputs_wanted(scope, asked)
-    looping = scope.in_loop()
-
-    def visit(index: int) -> None:
-        for tensor in wanted.get(index, [(index, 0)]):
-            try:
-                depends(tensor, scope.edges(index))
-            except ReceptiveFieldError as error:
-                errors[tensor] = error
-
-    def over(
-        tensor: Tensor, rule: Relation, below: Tensor, relation: Relation
-    ) -> tuple[Paths | None, set[int]]:
-        """A tensor's way over one that its node reads, and where it is overstated."""
-        node, tensors = nodes[tensor[0]], (tensor, below, scope.input)
-        try:
-            seeming = overstated_axes(
-                rule, relation, _clamps(node), lambda: [*map(inference.shape, tensors)]
-            )
-        except IndexError:
-            raise _rank_error(node) from None
-        return _combined(node, with_bounds(rule, seeming), relation), seeming
-
-    def depends(tensor: Tensor, edges: list[tuple[int, Tensor]]) -> None:
-        node = nodes[tensor[0]]
-        broken = next((t for _, t in edges if t in errors), None) if errors else None
-        if broken is not None and rule_of(node) is None:
-            raise errors[broken]
-        rules = relations(scope, inference, tensor)
-        again = tensor[0] in looping
-        if len(edges) == 1 and not again:
-            ((number, below),) = edges
-            if rules[number] is SAME and below in state and below not in found.reached:
-                state[tensor] = state[below]
-                return
-        whole: Paths | None = state.get(tensor) if again else None
-        local: Paths | None = found.local_state.get(tensor) if again else None
-        for number, below in edges:
-            rule = rules[number]
-            if rule is not None and below in errors:
-                raise errors[below]
-            if rule is None or below not in state:
-                continue
-            rule = _spelled(rule, below, inference)
-            path, seeming = over(tensor, rule, below, state[below])
-            if seeming:
-                found.overstated[tensor, number] = seeming
-            apart = below in found.reached
-            local_below = found.local(below) if apart else state[below]
-            local_path = None
-            if local_below is not None:
-                local_path = path
-                if apart:
-                    local_path, _ = over(tensor, rule, below, local_below)
-                if rule is not SAME and _becomes_global(
-                    local_below, local_path, spatial
-                ):
-                    found.global_edges[tensor, number] = None
-                    local_path = None
-            if local_path is not path and tensor not in found.reached:
-                found.reached.add(tensor)
-                local = whole
-            if path is not None:
-                whole = _merged(node, whole, path)
-            if local_path is not None and tensor in found.reached:
-                local = _merged(node, local, local_path)
-        for paths, where in ((whole, state), (local, found.local_state)):
-            closed = None if paths is None else settled(paths)
-            if closed is not None:
-                where[tensor] = closed
-
-    scope.settle([state, found.local_state], visit)
-    return found
+    domain = _Above(network, spatial)
+    found, errors = ascend(network, _Ways(SAME, SAME), domain, asked)
+    state: State = {}
+    local_state: State = {}
+    for tensor, ways in found.items():
+        state[tensor] = _closed(ways.whole)
+        if ways.apart and ways.local is not None:
+            local_state[tensor] = _closed(ways.local)
+    reached = {tensor for tensor, ways in found.items() if ways.apart}
+    edges, overstated = domain.global_edges, domain.overstated
+    return Forward(state, errors, edges, local_state, reached, overstated)
 
 
-def _becomes_global(
-    before: Relation, after: Paths | None, spatial: Sequence[int]
-) -> bool:
+def _closed(paths: Paths) -> Relation:
+    assert isinstance(paths, Relation), "a tensor's paths are settled before it is left"
+    return paths
+
+
+def _becomes_global(before: Paths, after: Paths | None, spatial: Sequence[int]) -> bool:
     if after is None or after is before:
         return False
     return any(mixes(after, axis) and not mixes(before, axis) for axis in spatial)
-
-
-def outputs_wanted(scope: Scope, asked: Iterable[Tensor]) -> dict[int, list[Tensor]]:
-    """For each node of which more than the first output is wanted: all that are."""
-    read: dict[int, set[int]] = {}
-    tensors = set(asked)
-    for index in scope.order:
-        for _, tensor in scope.edges(index):
-            if tensor[1]:
-                tensors.add(tensor)
-    for index, number in tensors:
-        if number:
-            read.setdefault(index, {0}).add(number)
-    return {index: [(index, k) for k in sorted(ks)] for index, ks in read.items()}

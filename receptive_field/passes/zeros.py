@@ -15,8 +15,7 @@ import numpy as np
 
 from receptive_field.algebra.axis_map import IDENTITY
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.inference import Inference
-from receptive_field.network.network import Scope, relations
+from receptive_field.network.network import Network
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Zeros
 from receptive_field.relations.boxes import Mask, is_told, reached
@@ -40,24 +39,18 @@ class Live(NamedTuple):
 
 
 class ZeroPass:
-    """What is zero in the tensors of a scope, found when it is asked for.
+    """What is zero in the tensors of a network, found when it is asked for."""
 
-    Args:
-      scope: what lies between input and outputs.
-      inference: shapes.
-    """
-
-    def __init__(self, scope: Scope, inference: Inference) -> None:
-        self._scope = scope
-        self._inference = inference
-        self._places = {index: place for place, index in enumerate(scope.order)}
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._places = {index: place for place, index in enumerate(network.order)}
         self._found: dict[Tensor, Live | None] = {}
 
     def factors(self, index: int) -> list[tuple[int, Tensor]]:
         """The inputs of a node that depend on the input, and where they are zero make
         the others not matter; none if there are no others."""
-        edges = self._scope.edges(index)
-        op = rule_of(self._scope.graph.nodes[index])
+        edges = self._network.edges(index)
+        op = rule_of(self._network.graph.nodes[index])
         if op is None or len(edges) < 2:
             return []
         return [(number, below) for number, below in edges if number in op.absorbing]
@@ -87,10 +80,10 @@ class ZeroPass:
           The positions of the product; None if nothing is zero, or nothing is known.
         """
         others = [key for key in self.factors(tensor[0]) if key[0] != number]
-        sizes = _known_sizes(self._inference, tensor)
+        sizes = _known_sizes(self._network, tensor)
         if not others or sizes is None:
             return None
-        rules = relations(self._scope, self._inference, tensor)
+        rules = self._network.relations(tensor)
         parts = [self._handed(below, rules[n], sizes) for n, below in others]
         found = _in_all(parts, sizes)
         return None if found.certain and found.is_all else found
@@ -100,30 +93,30 @@ class ZeroPass:
         found, stack = {tensor}, [tensor]
         while stack:
             current = stack.pop()
-            if current == self._scope.input:
+            if current == self._network.input:
                 continue
-            for _, below in self._scope.edges(current[0]):
+            for _, below in self._network.edges(current[0]):
                 if below not in found and below not in self._found:
                     found.add(below)
                     stack.append(below)
         return sorted(found, key=lambda t: self._places.get(t[0], -1))
 
     def _look_at(self, tensor: Tensor) -> Live | None:
-        sizes = _known_sizes(self._inference, tensor)
+        sizes = _known_sizes(self._network, tensor)
         if sizes is None:
             return None
         whole = tuple(np.ones(size, dtype=bool) for size in sizes)
-        node = self._scope.graph.nodes[tensor[0]]
+        node = self._network.graph.nodes[tensor[0]]
         op = rule_of(node)
-        if tensor == self._scope.input or op is None:
-            return Live(whole, tensor == self._scope.input)
-        call = Call(node, self._inference)
+        if tensor == self._network.input or op is None:
+            return Live(whole, tensor == self._network.input)
+        call = Call(node, self._network.known)
         kind = op.zeros(call) if callable(op.zeros) else op.zeros
         if kind is Zeros.FILLED:
             return Live(whole, True)
-        rules = relations(self._scope, self._inference, tensor)
+        rules = self._network.relations(tensor)
         matters = [n for n, rule in enumerate(rules[: len(call)]) if rule is not None]
-        edges = [e for e in self._scope.edges(tensor[0]) if e[0] in matters]
+        edges = [e for e in self._network.edges(tensor[0]) if e[0] in matters]
         parts = {number: self._handed(t, rules[number], sizes) for number, t in edges}
         if op.absorbing:
             return _in_all([p for n, p in parts.items() if n in op.absorbing], sizes)
@@ -174,8 +167,8 @@ class ZeroPass:
         return Live(tuple(axes), certain)
 
 
-def _known_sizes(inference: Inference, tensor: Tensor) -> tuple[int, ...] | None:
-    shape = inference.shape(tensor)
+def _known_sizes(network: Network, tensor: Tensor) -> tuple[int, ...] | None:
+    shape = network.shape(tensor)
     if shape is None or not all(isinstance(size, int) for size in shape):
         return None
     return shape  # type: ignore[return-value]

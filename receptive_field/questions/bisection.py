@@ -27,12 +27,12 @@ from receptive_field.errors import (
 )
 from receptive_field.graph.functions import is_written_out
 from receptive_field.graph.graph import Node, Tensor
-from receptive_field.network.inference import Inference
 from receptive_field.network.layout import Resolution
-from receptive_field.network.network import cuts, relations
+from receptive_field.network.network import cuts
+from receptive_field.network.walk import outputs_wanted
 from receptive_field.ops import Call
 from receptive_field.passes.positions import needed_below
-from receptive_field.passes.regions import Forward, forward, outputs_wanted
+from receptive_field.passes.regions import Forward, forward
 from receptive_field.questions.measure import (
     TRIALS,
     Experiment,
@@ -252,19 +252,16 @@ class _Check:
     def __init__(self, tf: Any, question: Question) -> None:
         self.tf = tf
         self.question = question
-        self.scope = question.scope
-        self.inference: Inference = question.sized()
-        shape = self.inference.shape(self.scope.input)
+        self.network = question.sized()
+        shape = self.network.shape(self.network.input)
         if shape is None or not all(isinstance(size, int) for size in shape):
             raise GraphError(
                 f"the input {question.input!r} has sizes that are not known, so that "
                 "no op can be run: give input_resolution, [height, width]."
             )
         asked = list((question.outputs or {}).values())
-        self.wanted = outputs_wanted(self.scope, asked)
-        self.found: Forward = forward(
-            self.scope, self.inference, question.spatial, asked
-        )
+        self.wanted = outputs_wanted(self.network, asked)
+        self.found: Forward = forward(self.network, question.spatial, asked)
         self.op_definition = import_module(
             "tensorflow.python.framework.op_def_registry"
         ).get
@@ -273,10 +270,10 @@ class _Check:
 
     def nodes(self) -> Iterator[Node]:
         """All nodes that read something of the input, in topological order."""
-        for index in self.scope.needed:
-            node = self.scope.graph.nodes[index]
-            reads = index != self.scope.input[0] and self.scope.edges(index)
-            known = self.scope.carries[index] or cuts(node)
+        for index in self.network.needed:
+            node = self.network.graph.nodes[index]
+            reads = index != self.network.input[0] and self.network.edges(index)
+            known = self.network.carries[index] or cuts(node)
             if reads and known and not is_written_out(node):
                 yield node
 
@@ -289,7 +286,7 @@ class _Check:
         wrong: list[WrongRelation] = []
         unchecked: str | None = None
         for tensor in self.wanted.get(node.index, [(node.index, 0)]):
-            for number, below in self.scope.edges(node.index):
+            for number, below in self.network.edges(node.index):
                 try:
                     found = self._wrong(node, tensor, number, below)
                 except UnsupportedOpsError:
@@ -312,7 +309,7 @@ class _Check:
         """
         if number and is_batch_norm(node.op):
             raise _UncheckedError("it counts as at inference, and reads its image only")
-        rule = relations(self.scope, self.inference, tensor)[number]
+        rule = self.network.relations(tensor)[number]
         definition, start = self._alone(node, number)
         shape = self._sizes(below)
         places = self._places(tensor), self._places(below)
@@ -345,23 +342,23 @@ class _Check:
         return found
 
     def _name(self, tensor: Tensor) -> str:
-        return self.scope.graph.name_of(tensor)
+        return self.network.graph.name_of(tensor)
 
     def _says(self, tensor: Tensor, number: int, rule: Relation) -> _Says | None:
         """What the rule of a node says of an edge.
 
         None if it is no rule for tensors of these shapes.
         """
-        scope, inference = self.scope, self.inference
+        network = self.network
         shape = self._sizes(tensor)
-        below = self._sizes(scope.graph.inputs[tensor[0]][number])
+        below = self._sizes(network.graph.inputs[tensor[0]][number])
         if rule.axes and len(rule.axes) != len(below):
             return None
         rows = _rows(shape)
         start = [boxes.start(shape, dict(enumerate(rows)))]
-        others = {(tensor, n) for n, _ in scope.edges(tensor[0]) if n != number}
+        others = {(tensor, n) for n, _ in network.edges(tensor[0]) if n != number}
         try:
-            ((*_, told),) = needed_below(scope, inference, tensor, start, None, others)
+            ((*_, told),) = needed_below(network, tensor, start, None, others)
             # Windows and sets are different parts of a rule; both must hold.
             windows = boxes.through(start[0], all_seen(rule), below)
         except IndexError:  # It follows an axis that is not there.
@@ -383,7 +380,7 @@ class _Check:
         return tuple(sorted(layout.axes - layout.channels))
 
     def _sizes(self, tensor: Tensor) -> tuple[int, ...]:
-        shape = self.inference.shape(tensor)
+        shape = self.network.shape(tensor)
         if shape is None or not all(isinstance(size, int) for size in shape):
             raise _UncheckedError(f"the shape of {self._name(tensor)!r} is not known")
         return shape  # type: ignore[return-value]
@@ -473,15 +470,15 @@ class _Check:
 
         A weight is random and positive, as `measure_receptive_field` chooses it.
         """
-        value = self.inference.value(read)
+        value = self.network.value(read)
         known = value is not None and value.dtype.kind in "fciub"
-        scale = weight_scale(Call(node, self.inference))
+        scale = weight_scale(Call(node, self.network.known))
         real = dtype.is_floating or dtype.is_complex
         if known and value is not None and not (real and value.size > 1 and scale):
             return value
         random = np.random.default_rng(number).uniform(0.5, 1.5, self._sizes(read))
         whole = dtype.is_integer or dtype.is_bool
-        if not real and not (whole and self.scope.carries[read[0]]):
+        if not real and not (whole and self.network.carries[read[0]]):
             raise _UncheckedError(f"the value of {self._name(read)!r} is not known")
         found = np.ones_like(random) if whole else random * (scale or 1.0)
         return found.astype(dtype.as_numpy_dtype)

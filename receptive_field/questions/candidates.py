@@ -8,7 +8,7 @@ from receptive_field.errors import NodeNotFoundError
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.model import Model
 from receptive_field.network.inference import RESOURCE, Inference
-from receptive_field.network.network import find_scope
+from receptive_field.network.network import find_network
 from receptive_field.ops import Call, rule_of
 
 
@@ -50,8 +50,8 @@ def _possible_inputs(
         if Call(node, inference).attribute("dtype") != RESOURCE:
             shape = inference.shape((node.index, 0))
             if shape is None or len(shape) > 2:
-                scope = find_scope(graph, (node.index, 0), outputs, stop)
-                if scope.order or not outputs or node.index in outputs:
+                network = find_network(inference, (node.index, 0), outputs, stop)
+                if network.order or not outputs or node.index in outputs:
                     found.append(node)
     return found
 
@@ -72,9 +72,9 @@ def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Ten
 
 def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[int]:
     """The nodes that depend on the input, have a rule, and that nothing reads."""
-    scope = find_scope(graph, start, range(len(graph)), stop)
-    read = {tensor[0] for index in scope.order for _, tensor in scope.edges(index)}
-    ends = [index for index in scope.order if index not in read]
+    network = find_network(Inference(graph), start, range(len(graph)), stop)
+    read = {tensor[0] for index in network.order for _, tensor in network.edges(index)}
+    ends = [index for index in network.order if index not in read]
     return [index for index in ends if rule_of(graph.nodes[index])]
 
 

@@ -161,8 +161,8 @@ def _prepared(
         ends = [output] if output is not None or not model.outputs else None
         for thing in things:
             question = Question.ask(model, thing, ends, options)
-            start = question.scope.input
-            shapes[start] = question.inference.shape(start)
+            start = question.network.input
+            shapes[start] = question.network.shape(start)
             outputs = outputs or list((question.outputs or {}).values())
     given = {
         tensor: (shape[0] if isinstance(shape[0], int) else 1, *shape[1:])

@@ -51,8 +51,8 @@ from numpy.typing import ArrayLike
 from receptive_field.algebra.sizes import Size
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.inference import Inference
 from receptive_field.network.layout import Resolution
+from receptive_field.network.network import Network
 from receptive_field.passes.gradients import Descent
 from receptive_field.questions.question import Options, Question, ask
 from receptive_field.results.effective import Array, EffectiveReceptiveField
@@ -94,15 +94,13 @@ def analytic(
     ((149, 149), [11.0, 11.0])
     """
     name = next((n for n, t in (question.outputs or {}).items() if t == output), None)
-    name = name or question.scope.graph.name_of(output)
+    name = name or question.network.graph.name_of(output)
     if field is None:
         field = replace(question, outputs={name: output}).answer()
-    inference = _with_one_image(question)
-    shape = inference.shape(output) or ()
+    network = _with_one_image(question)
+    shape = network.shape(output) or ()
     chosen, where = _place(question, field, shape, feature)
-    found, assumed = Descent(question.scope, inference, output, question.spatial).run(
-        where
-    )
+    found, assumed = Descent(network, output, question.spatial).run(where)
     total = float(found.sum())
     if not total:
         raise ReceptiveFieldError(
@@ -114,16 +112,16 @@ def analytic(
     )
 
 
-def _with_one_image(question: Question) -> Inference:
-    """What is known of the shapes, for a single image and sizes that are known."""
-    scope, known = question.scope, question.inference
-    shape = known.shape(scope.input)
+def _with_one_image(question: Question) -> Network:
+    """The network of a single image, whose sizes must be known."""
+    network = question.network
+    shape = network.shape(network.input)
     sizes = [None] if shape is None else [shape[axis] for axis in question.spatial]
     if shape is None or not all(isinstance(size, int) for size in sizes):
         raise _unknown_sizes(question.input)
     if isinstance(shape[0], int) or 0 in question.spatial:
-        return known
-    return scope.told(known, (1, *shape[1:]))
+        return network
+    return network.told((1, *shape[1:]))
 
 
 def _unknown_sizes(name: str) -> GraphError:
@@ -227,13 +225,13 @@ def measure_effective_receptive_field(
         raise ReceptiveFieldError(f"at least two draws are needed, not {draws!r}.")
     source = load(model)
     question, answer = ask(source, output, input, Options(input_resolution))
-    inference = _with_one_image(question)
-    found = inference.shape(question.scope.input) or ()
+    network = _with_one_image(question)
+    found = network.shape(network.input) or ()
     shape = [size for size in found[1:] if isinstance(size, int)]
     if len(shape) < len(found) - 1:
         raise _unknown_sizes(question.input)
     (tensor,) = (question.outputs or {}).values()
-    places = inference.shape(tensor) or ()
+    places = network.shape(tensor) or ()
     chosen, where = _place(question, answer, places, feature)
     part = _part(keras, model, answer.output, answer.output in source.outputs)
     names = list(source.inputs)

@@ -113,7 +113,7 @@ def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
     of_axis = [a for a in field.axes if a.input_axis == axis and a.input_size is None]
     if not of_axis:
         return False
-    if question.inference.disagreements or last_unplaced(question, [field]):
+    if question.network.known.disagreements or last_unplaced(question, [field]):
         return True
     local = field.local or field
     maps = [a.map for f in (field, local) for a in f.axes if a.input_axis == axis]
@@ -133,7 +133,7 @@ def _cases(
     count = _period(question, axis)
     if (
         count > LONGEST_PERIOD
-        or count * (len(question.scope.order) + len(doubtful)) > MOST_VISITS
+        or count * (len(question.network.order) + len(doubtful)) > MOST_VISITS
     ):
         return
     outputs = {
@@ -141,8 +141,8 @@ def _cases(
         for name, field in doubtful.items()
         if isinstance(field.origin, Asked)
     }
-    scope = question.scope.below(outputs.values())
-    asked = replace(question, scope=scope, outputs=outputs)
+    network = question.network.below(outputs.values())
+    asked = replace(question, network=network, outputs=outputs)
     by_one = question.outputs is not None and len(outputs) == 1
     waiting: dict[int, ReceptiveFields] = {}
     turns = unknown("turns")
@@ -151,7 +151,7 @@ def _cases(
         waiting[rest] = _fields(case, by_one)
         yield Case(waiting[rest], rest, None)
     least = last_unplaced(question, [f for fs in waiting.values() for f in fs.values()])
-    can_all_be_seen = least * len(scope.order) <= MOST_VISITS
+    can_all_be_seen = least * len(network.order) <= MOST_VISITS
     last = count + LARGEST_TRIED
     for size in range(1, max(last, least + 1) if can_all_be_seen else last):
         if not waiting and size > least:
@@ -164,14 +164,14 @@ def _cases(
 
 def _period(question: Question, axis: int) -> int:
     """After how many sizes of an axis all sizes in the network repeat themselves."""
-    scope, inference = question.scope, question.inference
-    shape = inference.shape(scope.input) or ()
+    network = question.network
+    shape = network.shape(network.input) or ()
     given = shape[axis] if axis < len(shape) else 1
     if not isinstance(given, Symbolic):
         return 1
     found = 1
-    for index in scope.order:
-        for size in inference.shape((index, 0)) or ():
+    for index in network.order:
+        for size in network.shape((index, 0)) or ():
             found = math.lcm(found, period(size))
             if found > LONGEST_PERIOD:
                 return found
@@ -204,7 +204,7 @@ def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
     Slices are shorter there, or all features may see the other end of a roll, so that
     what is known of the others says nothing of these: the sizes are told one by one.
     """
-    exceeded = question.inference.exceeded
+    exceeded = question.network.known.exceeded
     if not exceeded:
         return 0
     maps = [axis.map for f in fields for axis in (f.local or f).axes]

@@ -27,11 +27,10 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import unknown
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.network import relations
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Window
 from receptive_field.ops.windows import same_padding
-from receptive_field.passes.regions import forward
+from receptive_field.passes.regions import backward, forward
 from receptive_field.questions.question import Question
 from receptive_field.relations.joins import Paths, gathered, settled, through, united
 from receptive_field.relations.relation import (
@@ -126,7 +125,8 @@ def _of_hulls(network: _Network, field: ReceptiveField) -> Explanation[Receptive
     """Of paths that agree where they meet, but not in what layers behind it see."""
     parting = network.parting(network.output)
     if parting is None:
-        if not network.question.scope.has_phases:
+        below = backward(network.question.network, network.output, ())
+        if not below.has_phases:
             return Explanation(field, reasons=("No two paths can be told apart.",))
         reason = (
             "paths meet above an op that treats its positions differently, such as an "
@@ -141,7 +141,7 @@ def _of_hulls(network: _Network, field: ReceptiveField) -> Explanation[Receptive
             rank = max(axis + 1, *(len(path.axes) for path in paths))
             maps = (source(ranked(path, rank).axes[axis])[1] for path in paths)
             differences.append(_difference(place, *maps))
-    name_of = network.question.scope.graph.name_of
+    name_of = network.question.network.graph.name_of
     return Explanation(
         field,
         parts=name_of(parts),
@@ -188,16 +188,16 @@ class _Network:
 
     @property
     def start(self) -> Tensor:
-        return self.question.scope.input
+        return self.question.network.input
 
     @property
     def has_loops(self) -> bool:
-        loops = self.question.scope.in_loop()
+        loops = self.question.network.in_loop()
         return any(index in loops for index, _ in self.ways)
 
     def call(self, tensor: Tensor) -> Call:
-        graph = self.question.scope.graph
-        return Call(graph.nodes[tensor[0]], self.question.inference)
+        graph = self.question.network.graph
+        return Call(graph.nodes[tensor[0]], self.question.network.known)
 
     def unknown_paddings(self) -> Iterator[str]:
         for tensor in self.ways:
@@ -294,30 +294,30 @@ class _Network:
 
 
 def _network(question: Question, output: Tensor) -> _Network:
-    scope, inference = question.scope, question.inference
-    skipped = forward(scope, inference, question.spatial, [output]).global_edges
+    network = question.network
+    skipped = forward(network, question.spatial, [output]).global_edges
     ways: dict[Tensor, tuple[_Way, ...]] = {}
     stack = [output]
     while stack:
         tensor = stack.pop()
-        if tensor in ways or tensor == scope.input:
+        if tensor in ways or tensor == network.input:
             continue
-        rules = relations(scope, inference, tensor)
+        rules = network.relations(tensor)
         found = []
-        for number, below in scope.edges(tensor[0]):
+        for number, below in network.edges(tensor[0]):
             rule = rules[number]
             if rule is None:
                 continue
             # What is not known mixes nothing: paths go on beside it.
             if (tensor, number) in skipped and all(map(is_exact, rule.axes)):
                 continue
-            shape = inference.shape(below)
+            shape = network.shape(below)
             if (rule is ALL or rule is ALL_BOUND) and shape is not None:
                 rule = ranked(rule, len(shape))
             found.append(_Way(number, below, rule))
             stack.append(below)
         ways[tensor] = tuple(found)
-    place = {index: i for i, index in enumerate(scope.order)}
+    place = {index: i for i, index in enumerate(network.order)}
     ordered = sorted(ways, key=lambda tensor: (place[tensor[0]], tensor[1]))
     return _Network(question, output, {tensor: ways[tensor] for tensor in ordered})
 
@@ -453,7 +453,7 @@ class _Pair:
         self.network = network
         self.question = network.question
         self.parts, self.meets = parts, meets
-        start, spatial = self.question.scope.input, self.question.spatial
+        start, spatial = self.question.network.input, self.question.spatial
         _, self.apart = network.forward(start, spatial, {})
         self.axes = network.axes_of(parts)
         """The axes of the tensor where the paths part, x first."""
@@ -505,7 +505,7 @@ class _Pair:
     # --- What there is ---
 
     def explanation(self, field: ReceptiveField) -> Explanation[ReceptiveField]:
-        name_of = self.question.scope.graph.name_of
+        name_of = self.question.network.graph.name_of
         paths = self.paths
         differences: list[Difference] = []
         reasons: dict[str, list[str]] = {}
@@ -593,9 +593,10 @@ class _Pair:
         return False
 
     def _field(self, relation: Relation | None) -> ReceptiveField:
-        inference, name_of = self.question.inference, self.question.scope.graph.name_of
+        network = self.question.network
+        name_of = network.graph.name_of
         relation = ranked(relation or ALL_BOUND, max(self.counted, default=0) + 1)
-        below, above = inference.shape(self.parts), inference.shape(self.meets)
+        below, above = network.shape(self.parts), network.shape(self.meets)
         axes = []
         for axis in self.axes:
             output_axis, axis_map = source(relation.axes[axis or 0])
@@ -628,8 +629,8 @@ class _Pair:
         size, output_size = (
             shape[a] if shape and a is not None and a < len(shape) else None
             for shape, a in (
-                (self.question.inference.shape(way.below), place),
-                (self.question.inference.shape(tensor), output_axis),
+                (self.question.network.shape(way.below), place),
+                (self.question.network.shape(tensor), output_axis),
             )
         )
         window = self._window(call, way.number, place)
@@ -711,7 +712,7 @@ class _Pair:
             resizing = _resizing_changes(layers, offset)
             return [p for s in resizing for p in _pinned(layers, s)], (
                 "no padding aligns them and keeps the size of "
-                f"{self.question.scope.graph.name_of(self.meets)!r}."
+                f"{self.question.network.graph.name_of(self.meets)!r}."
             )
         kernels = sorted(_kernel_changes(layers, offset), key=lambda s: s.cost)
         return kernels, (
@@ -856,7 +857,7 @@ class _Pair:
         joint = joint or [[of_axis[0] for of_axis in solutions]]
         joint.sort(key=lambda parts: [sum(c) for c in _columns(s.cost for s in parts)])
         proposals = []
-        start, spatial = self.question.scope.input, self.question.spatial
+        start, spatial = self.question.network.input, self.question.spatial
         for parts in joint:
             rules = self._rules(parts)
             if not self._agree(rules, self.counted):

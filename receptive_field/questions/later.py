@@ -27,9 +27,8 @@ class _Rooms:
     ) -> Support:
         from receptive_field.questions.support import find_support
 
-        question = asked.question
-        inference, output = question.sized(), asked.output
-        return find_support(of, question.scope, inference, output, features, asked.cut)
+        network = asked.question.sized()
+        return find_support(of, network, asked.output, features, asked.cut)
 
     def effective(
         self, asked: Asked, of: ReceptiveField, feature: Sequence[int] | None

@@ -243,7 +243,7 @@ class NetworkExperiment(Experiment):
         definition = tf.compat.v1.GraphDef.FromString(
             model.definition.SerializeToString()
         )
-        shape = list(question.inference.shape(question.scope.input) or ())
+        shape = list(question.network.shape(question.network.input) or ())
         shape[0] = shape[0] if isinstance(shape[0], int) else 1
         if not all(isinstance(size, int) for size in shape):
             raise GraphError(
@@ -253,7 +253,7 @@ class NetworkExperiment(Experiment):
         image_shape = tuple(int(size) for size in shape)  # type: ignore[arg-type]
         self.sizes = tuple(image_shape[axis] for axis in question.spatial)
         weights = _weights(question)
-        start = _full_name(name_of(question.scope.input))
+        start = _full_name(name_of(question.network.input))
         names = [_full_name(name_of(output)) for output in outputs]
         try:
             run, dtype = runner(tf, definition, weights, start, names, image_shape)
@@ -318,20 +318,20 @@ def _weights(question: Question) -> dict[str, Weight]:
     A kernel sums up to one; what is added to the features is zero; everything else,
     such as a factor, is near one.
     """
-    inference, graph = question.inference, question.scope.graph
+    network, graph = question.network, question.network.graph
     nodes = graph.nodes
     scales = _scales(question)
     shapes: dict[int, tuple[Any, int]] = {
-        index: (inference.shape((index, 0)), 0) for index in scales
+        index: (network.shape((index, 0)), 0) for index in scales
     }
     for node in graph:
         if node.op in READING:
-            call, (index, _) = Call(node, inference), node.inputs[0]
+            call, (index, _) = Call(node, network.known), node.inputs[0]
             while nodes[index].inputs:  # Into the calls and loops around it.
                 index = nodes[index].inputs[0][0]
-            shape = inference.shape((index, 0))
+            shape = network.shape((index, 0))
             if shape is None and node.op == "ReadVariableOp":
-                shape = inference.shape((node.index, 0))
+                shape = network.shape((node.index, 0))
             shapes[index] = shape, call.attribute("dtype")
     return {
         nodes[index].name: Weight(shape, dtype, scales.get(index))
@@ -346,14 +346,14 @@ READING = frozenset({"ReadVariableOp", "ResourceGather"})
 
 def _scales(question: Question) -> dict[int, float | None]:
     """For all that has no input and goes into the features, how large it should be."""
-    scope, inference = question.scope, question.inference
-    nodes = scope.graph.nodes
+    network = question.network
+    nodes = network.graph.nodes
     scales: dict[int, float | None] = {}
     visited: set[tuple[Tensor, float | None]] = set()
-    for index in scope.order:
-        call = Call(nodes[index], inference)
+    for index in network.order:
+        call = Call(nodes[index], network.known)
         for tensor in nodes[index].inputs:
-            if scope.carries[tensor[0]]:
+            if network.carries[tensor[0]]:
                 continue
             scale, stack = weight_scale(call), [tensor]
             while stack:

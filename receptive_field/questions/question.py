@@ -27,7 +27,12 @@ from receptive_field.network.layout import (
     input_shape,
     spatial_layout,
 )
-from receptive_field.network.network import Edge, Scope, find_scope, relations, upstream
+from receptive_field.network.network import (
+    Edge,
+    Network,
+    find_network,
+    upstream,
+)
 from receptive_field.network.overrides import with_overrides
 from receptive_field.ops.custom import Rule
 from receptive_field.ops.moments import batch_moments
@@ -109,8 +114,7 @@ class Later(Protocol):
 class Question:
     """An input, outputs, and all that is needed to relate them."""
 
-    scope: Scope
-    inference: Inference
+    network: Network
     input: str
     outputs: Mapping[str, Tensor] | None
     """By name; None for everything that depends on the input."""
@@ -151,94 +155,91 @@ class Question:
                 outputs |= only_of_model(model.outputs, "output")
         elif model.layers:
             outputs = dict(model.layers)
-        known = [tensor[0] for tensor in (outputs or {}).values()]
+        ends = [tensor[0] for tensor in (outputs or {}).values()]
         if input_thing is not None:
             input_name, start = model.find(input_thing)
         elif model.inputs:
             ((input_name, start),) = only_of_model(model.inputs, "input").items()
         else:
-            start = only_input(graph, known, stop)
+            start = only_input(graph, ends, stop)
             input_name = graph.name_of(start)
-        if outputs is not None and not known:
+        if outputs is not None and not ends:
             end = only_output(graph, start, stop), 0
-            outputs, known = {graph.name_of(end): end}, [end[0]]
-        reached = range(len(graph)) if outputs is None else known
-        inference = Inference(graph, trains_batch_norm=as_in_graph)
-        moments = None if as_in_graph else partial(batch_moments, graph, inference)
-        scope = find_scope(graph, start, reached, stop, moments)
+            outputs, ends = {graph.name_of(end): end}, [end[0]]
+        reached = range(len(graph)) if outputs is None else ends
+        known = Inference(graph, trains_batch_norm=as_in_graph)
+        moments = None if as_in_graph else partial(batch_moments, graph, known)
+        network = find_network(known, start, reached, stop, moments)
         for name, (index, number) in (outputs or {}).items():
-            count = inference.output_count(index) if number else None
+            count = known.output_count(index) if number else None
             if count is not None and number >= count:
                 raise NodeNotFoundError(
                     f"there is no output {name!r}: the node has {count} output(s)."
                 )
         every = range(len(graph))
-        beyond = partial(find_scope, graph, start, every, stop)
-        rank, spatial = spatial_layout(scope, inference, beyond)
-        shape = input_shape(scope, inference, rank, spatial, resolution)
+        beyond = partial(find_network, known, start, every, stop)
+        rank, spatial = spatial_layout(network, beyond)
+        shape = input_shape(network, rank, spatial, resolution)
         if shape is not None:
-            inference = scope.told(inference, shape)
+            network = network.told(shape)
         layers = model.layers
-        return cls(scope, inference, input_name, outputs, rank, spatial, layers, later)
+        return cls(network, input_name, outputs, rank, spatial, layers, later)
 
-    def sized(self) -> Inference:
-        """What is known of the graph where a batch of unknown size is one example."""
-        start = self.scope.input
-        shape = self.inference.shape(start)
+    def sized(self) -> Network:
+        """The network where a batch of unknown size is one example."""
+        start = self.network.input
+        shape = self.network.shape(start)
         if shape is None or isinstance(shape[0], int) or 0 in self.spatial:
-            return self.inference
-        return self.scope.told(self.inference, (1, *shape[1:]))
+            return self.network
+        return self.network.told((1, *shape[1:]))
 
     def of_one_image(self) -> Question | None:
         """The same about a batch of one; None if it is about that, or has none.
 
         Positions that are folded into the batch are placed as in a batch of one.
         """
-        start = self.scope.input
-        shape = self.inference.shape(start)
+        start = self.network.input
+        shape = self.network.shape(start)
         if not shape or shape[0] == 1 or 0 in self.spatial:
             return None
-        one = self.scope.told(self.inference, (1, *shape[1:]))
-        return replace(self, inference=one)
+        return replace(self, network=self.network.told((1, *shape[1:])))
 
     def with_sizes(
         self, sizes: Mapping[int, Size], is_strict: bool | None = None
     ) -> Question:
         """The same about an input whose axes have these sizes."""
-        shape = list(self.inference.shape(self.scope.input) or ())
+        shape = list(self.network.shape(self.network.input) or ())
         for axis, size in sizes.items():
             shape[axis] = size
-        told = self.scope.told(self.inference, tuple(shape), is_strict)
-        return replace(self, inference=told)
+        return replace(self, network=self.network.told(tuple(shape), is_strict))
 
     def answer(self) -> ReceptiveField:
         """The receptive field of the only output, by the backward pass."""
         ((name, output),) = (self.outputs or {}).items()
-        start = self.scope.input
-        state = backward(self.scope, self.inference, output, [start])
-        if start not in state:
+        start = self.network.input
+        below = backward(self.network, output, [start])
+        if start not in below.state:
             raise self._independent(name)
-        relation = state[start]
+        relation = below.state[start]
         field = self._field(name, output, relation)
         one = self.of_one_image() if 0 in _places(field) else None
         if one is not None:
             with suppress(ReceptiveFieldError):  # If it is made for this batch only.
                 return one.answer()
-        in_doubt = self.scope.has_phases and field.aligned is not False
-        in_doubt |= self.scope.has_parts or field.aligned is None
+        in_doubt = below.has_phases and field.aligned is not False
+        in_doubt |= below.has_parts or field.aligned is None
         exact = any(axis.map.exact for axis in field.axes)
-        overstates = self.scope.looks_outside and exact
+        overstates = below.looks_outside and exact
         is_loose = any(map(_is_loose, field.axes))
         if not (field.is_global or in_doubt or overstates or is_loose):
             return field
-        found = forward(self.scope, self.inference, self.spatial, [output])
+        found = forward(self.network, self.spatial, [output])
         if found.overstated:
-            bounds = found.overstated
-            state = backward(self.scope, self.inference, output, [start], None, bounds)
-            relation = state[start]
+            below = backward(self.network, output, [start], found.overstated)
+            relation = below.state[start]
             field = self._field(name, output, relation)
         if field.is_global:
-            names = upstream(self.scope, found.global_edges).get(output[0], ())
+            names = upstream(self.network, found.global_edges).get(output[0], ())
             field = self._with_local(name, output, relation, found, names)
         if (in_doubt or is_loose) and output in found.state:
             layout = self.layout(output, relation, found.local(output))
@@ -252,8 +253,8 @@ class Question:
         None if they fit at its own, if it has none, or if no such size is found.
         """
         ((_, output),) = (self.outputs or {}).items()
-        start = self.scope.input
-        shape = self.inference.shape(start) or ()
+        start = self.network.input
+        shape = self.network.shape(start) or ()
         sizes = [shape[axis] for axis in self.spatial] if shape else []
         known = [size for size in sizes if isinstance(size, int)]
 
@@ -261,7 +262,7 @@ class Question:
             larger = list(shape)
             for axis, size in zip(self.spatial, known, strict=True):
                 larger[axis] = size + more
-            told = self.scope.told(self.inference, tuple(larger))
+            told = self.network.told(tuple(larger))
             try:
                 return told.shape(output) is not None
             except ReceptiveFieldError:
@@ -299,12 +300,12 @@ class Question:
         """The question about the last tensor below the output that still has positions,
         and its answer; if not ``folded``, with an axis for each of the input's."""
         order = {tensor: name for name, tensor in self.layers.items()}
-        tensors = list(order) or [(index, 0) for index in self.scope.order]
-        found = forward(self.scope, self.inference, self.spatial, tensors)
+        tensors = list(order) or [(index, 0) for index in self.network.order]
+        found = forward(self.network, self.spatial, tensors)
         for tensor in reversed(tensors):
             local = found.local(tensor)
             if local is not None:
-                name = order.get(tensor) or self.scope.graph.name_of(tensor)
+                name = order.get(tensor) or self.network.graph.name_of(tensor)
                 layout = self.layout(tensor, local, None)
                 found_field = self._field(name, tensor, local, layout)
                 axes = found_field.axes
@@ -322,18 +323,18 @@ class Question:
         If it is ``strict``, an output that cannot be analysed is an error.
         """
         asked = list((self.outputs or {}).values())
-        found = forward(self.scope, self.inference, self.spatial, asked)
+        found = forward(self.network, self.spatial, asked)
         return self.fields(found, strict)
 
     def fields(self, found: Forward, strict: bool = False) -> ReceptiveFields:
         """The receptive fields of the outputs, as the forward pass has found them."""
         state, errors = found.state, found.errors
-        names = upstream(self.scope, found.global_edges)
-        name_of = self.scope.graph.name_of
+        names = upstream(self.network, found.global_edges)
+        name_of = self.network.graph.name_of
         outputs = self.outputs
         if outputs is None:
             reached = (*state, *errors)
-            outputs = {name_of(t): t for t in reached if t != self.scope.input}
+            outputs = {name_of(t): t for t in reached if t != self.network.input}
         fields, failed = {}, {}
         folded: dict[str, Tensor] = {}
         for name, tensor in outputs.items():
@@ -403,7 +404,9 @@ class Question:
         """
         if field.aligned is False:
             outputs = self.outputs or {}
-            tensor = outputs.get(field.output) or self.scope.graph.tensor(field.output)
+            tensor = outputs.get(field.output) or self.network.graph.tensor(
+                field.output
+            )
             raise self._misaligned(field.output, tensor)
 
     def _independent(self, output: str) -> GraphError:
@@ -425,12 +428,12 @@ class Question:
             ranked(relation, self.rank),
             None if local is None else ranked(local, self.rank),
             self.spatial,
-            self.inference.shape(output),
+            self.network.shape(output),
         )
         shape = found.shape
         if shape is not None and max(found.axes, default=-1) >= len(shape):
             raise GraphError(
-                f"{self.scope.graph.name_of(output)!r} has the shape {shape}, but is "
+                f"{self.network.graph.name_of(output)!r} has the shape {shape}, but is "
                 "computed from tensors that have more axes."
             )
         return found
@@ -450,7 +453,7 @@ class Question:
             for above, below in relation.parts
             if above == 0 or above in layout.axes
         }
-        shape = self.inference.shape(self.scope.input)
+        shape = self.network.shape(self.network.input)
         axes = []
         for axis in reversed(self.spatial):
             axis_map = layout.map(axis, relation.axes[axis])
@@ -469,18 +472,18 @@ class Question:
         )
 
     def _misaligned(self, name: str, output: Tensor) -> MisalignedError:
-        scope = self.scope
+        network = self.network
         start = "the graph is not aligned: "
-        meeting = find_misalignment(
-            scope, self.inference, output, self.spatial, self.rank
+        meeting, has_phases = find_misalignment(
+            network, output, self.spatial, self.rank
         )
-        if meeting is None and scope.has_phases:
+        if meeting is None and has_phases:
             return MisalignedError(
                 f"{start}two paths from {self.input!r} to {name!r} meet above an op "
                 "that treats its positions differently, such as an upsampling, and "
                 "do not look at one place for every feature."
             )
-        shape = self.inference.shape(scope.input) or ()
+        shape = self.network.shape(network.input) or ()
         if meeting is None and any(_number(shape[a]) is None for a in self.spatial):
             return MisalignedError(
                 f"{start}two paths from {self.input!r} to {name!r} are placed by the "
@@ -544,37 +547,37 @@ class Asked:
     @property
     def graph(self) -> Graph:
         """See `Origin`."""
-        return self.question.scope.graph
+        return self.question.network.graph
 
     @property
     def op(self) -> str:
         """See `Origin`."""
-        return self.question.scope.graph.nodes[self.output[0]].op
+        return self.question.network.graph.nodes[self.output[0]].op
 
     @property
     def mirroring_nodes(self) -> tuple[str, ...]:
         """See `Origin`."""
-        scope, inference = self.question.scope, self.question.inference
+        network = self.question.network
         edges = []
-        for index in scope.order:
+        for index in network.order:
             tensor = (index, 0)
             with suppress(ReceptiveFieldError):  # Of other outputs.
-                rules = relations(scope, inference, tensor)
+                rules = network.relations(tensor)
                 shows = (rule and all_seen(rule) is not rule for rule in rules)
                 edges += [(tensor, n) for n, shown in enumerate(shows) if shown]
-        return upstream(scope, edges).get(self.output[0], ())
+        return upstream(network, edges).get(self.output[0], ())
 
     def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
         """See `Origin`; the input itself is one of them."""
-        scope = self.question.scope
+        network = self.question.network
         named: dict[int, list[str]] = {}
         for name, one in among.items():
             if isinstance(one.origin, Asked):
                 named.setdefault(one.origin.output[0], []).append(name)
-        below = {scope.input[0]: {self.question.input}}
+        below = {network.input[0]: {self.question.input}}
         found = []
-        for index in scope.order:
-            read = (below.get(tensor[0], set()) for _, tensor in scope.edges(index))
+        for index in network.order:
+            read = (below.get(tensor[0], set()) for _, tensor in network.edges(index))
             below.setdefault(index, set()).update(*read)
             for name in named.get(index, ()):
                 found += [(other, name) for other in sorted(below[index])]

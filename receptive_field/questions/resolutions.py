@@ -26,7 +26,7 @@ from receptive_field.algebra.sizes import (
 )
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.network import relations
+from receptive_field.network.walk import Read, ascend
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.custom import Rule
 from receptive_field.passes.regions import Forward, forward
@@ -109,14 +109,14 @@ def resolutions(
         field = below[1]
     # What comes after the output that was found does not matter.
     question = Question.ask(loaded, input, [field.output], options)
-    found = forward(question.scope, question.inference, question.spatial)
+    found = forward(question.network, question.spatial)
     spatial = question.spatial[::-1]
     analyses = [_AxisAnalysis(question, field, found, axis) for axis in spatial]
     axes = [analysis.result() for analysis in analyses]
     # Where a resize blocks at some sizes, more is known at others.
     told = question.with_sizes({a.axis: a.clearest for a in analyses})
     ((name, tensor),) = (question.outputs or {}).items()
-    found = forward(told.scope, told.inference, told.spatial, [tensor])
+    found = forward(told.network, told.spatial, [tensor])
     axes = [
         replace(axis, output_size=analysis.output_size(found.local(tensor), axis))
         for axis, analysis in zip(axes, analyses, strict=True)
@@ -157,7 +157,7 @@ class _AxisAnalysis:
         self.found = found
         self.axis = axis
         """The axis of the input."""
-        shape = question.inference.shape(question.scope.input) or ()
+        shape = question.network.shape(question.network.input) or ()
         self.clearest: Size = shape[axis]
         """A size, for all turns of a period, at which as much as possible is known."""
         ((_, self.output),) = (question.outputs or {}).items()
@@ -168,8 +168,8 @@ class _AxisAnalysis:
         self._asked: dict[Size, Question] = {}
         self.growing: list[tuple[int, list[int]]] = []
         """The nodes whose outputs have axes of unknown size, and these axes."""
-        for index in question.scope.order:
-            sizes = question.inference.shape((index, 0)) or ()
+        for index in question.network.order:
+            sizes = question.network.shape((index, 0)) or ()
             unknowns = [a for a, size in enumerate(sizes) if isinstance(size, Symbolic)]
             if unknowns:
                 self.growing.append((index, unknowns))
@@ -230,7 +230,7 @@ class _AxisAnalysis:
         try:
             whole = question.answer()
         except ReceptiveFieldError as error:
-            return Obstacle(question.scope.graph.name_of(self.output), str(error))
+            return Obstacle(question.network.graph.name_of(self.output), str(error))
         local = whole.local or whole
         place = question.spatial[::-1].index(self.axis)
         of_all, axis_map = whole.axes[place].map, local.axes[place].map
@@ -243,9 +243,9 @@ class _AxisAnalysis:
     def _obstacle(self, question: Question) -> Obstacle | None:
         """The first node that cannot be run, or whose output has no position left."""
         for index, axes in self.growing:
-            node = question.scope.graph.nodes[index]
+            node = question.network.graph.nodes[index]
             try:
-                shape = question.inference.shape((index, 0)) or ()
+                shape = question.network.shape((index, 0)) or ()
             except ReceptiveFieldError as error:
                 return Obstacle(node.name, str(error))
             sizes = [shape[axis] for axis in axes if axis < len(shape)]
@@ -276,12 +276,12 @@ class _AxisAnalysis:
         ops in question or ``of_all``, sizes are whole and so are their quotients by
         the strides.
         """
-        scope, inference = self.question.scope, self.question.inference
+        network = self.question.network
         period = 1
-        for index in scope.order:
+        for index in network.order:
             above = (index, 0)
-            rules = relations(scope, inference, above)
-            for number, below in scope.edges(index):
+            rules = network.relations(above)
+            for number, below in network.edges(index):
                 if of_all or self._is_vague(rules[number], below):
                     for tensor in (above, below):
                         rates = self._map(tensor).rates
@@ -370,17 +370,17 @@ class _AxisAnalysis:
         """The nodes of which more is known where the size is a number."""
         for_all = self._at(unknown("turns") * period + residue)
         for_one = self._at((smallest // period + 8) * period + residue)
-        scope = self.question.scope
+        network = self.question.network
         found = []
-        for index in scope.order:
+        for index in network.order:
             try:
-                vague = relations(scope, for_all.inference, (index, 0))
+                vague = for_all.network.relations((index, 0))
                 if not any(map(_says_little, vague)):
                     continue
-                known = relations(scope, for_one.inference, (index, 0))
+                known = for_one.network.relations((index, 0))
             except ReceptiveFieldError:
                 continue
-            for edge, below in scope.edges(index):
+            for edge, below in network.edges(index):
                 axis = _better_known(vague[edge], known[edge])
                 if axis is not None:
                     found.append(self._described(index, below, axis))
@@ -391,10 +391,10 @@ class _AxisAnalysis:
         question = self.question
         sizes = []
         for tensor in (below, (index, 0)):
-            shape = question.inference.shape(tensor) or ()
+            shape = question.network.shape(tensor) or ()
             known = axis < len(shape) and self._as_function(shape[axis], LONGEST_WORDS)
             sizes.append(str(known or "unknown"))
-        node = question.scope.graph.nodes[index]
+        node = question.network.graph.nodes[index]
         reason = (
             f"{node.op} node {node.name!r} depends on the size itself, not only on its "
             f"residue: its input has size {sizes[0]}, its output {sizes[1]}."
@@ -402,7 +402,7 @@ class _AxisAnalysis:
         return Obstacle(node.name, reason, can_run=True)
 
     def _unexplained(self) -> Obstacle:
-        name = self.question.scope.graph.name_of(self.output)
+        name = self.question.network.graph.name_of(self.output)
         reason = f"at {name!r} single sizes differ from what holds for their residue."
         return Obstacle(name, reason, can_run=True)
 
@@ -414,7 +414,7 @@ class _AxisAnalysis:
         None if it is another one at small sizes: a slice whose ends are numbers takes
         less of those.
         """
-        shape = self.question.inference.shape(self.output)
+        shape = self.question.network.shape(self.output)
         place, axis_map = _followed(relation, self.question, self.axis)
         if shape is None or place is None:
             return None
@@ -426,14 +426,14 @@ class _AxisAnalysis:
             at_size = self._at(size)
             if known is None or self._obstacle(at_size) is not None:
                 continue
-            real = (at_size.inference.shape(self.output) or ())[place]
+            real = (at_size.network.shape(self.output) or ())[place]
             if size not in found.exceptions and real != known(size):
                 return None
         return known
 
     def _as_function(self, size: Size, period: int) -> OutputSize | None:
         """A size as a function of that of the input, if it is one of this period."""
-        shape = self.question.inference.shape(self.question.scope.input) or ()
+        shape = self.question.network.shape(self.question.network.input) or ()
         given = shape[self.axis]
         if not isinstance(given, Symbolic):
             return None
@@ -517,60 +517,58 @@ _Relations = Callable[[Tensor], Relation | None]
 """How a tensor depends on the input, by some of the paths."""
 
 
-def _smallest_paths(
-    question: Question, found: Forward, axis: int
-) -> dict[Tensor, Relation]:
-    """For each tensor the path to it that sees least of an axis of the input.
+class _Smallest:
+    """The path that sees least of an axis of the input: for `ascend`."""
 
-    The forward pass, with a minimum where that has a union.
-    """
-    scope, inference = question.scope, question.inference
-    state: dict[Tensor, Relation] = {scope.input: SAME}
+    def __init__(self, question: Question, axis: int) -> None:
+        self._question, self._axis = question, axis
 
-    def extent(relation: Relation) -> Bound:
-        return _followed(relation, question, axis)[1].size() or INFINITY
+    def up(self, read: Read, value: Relation) -> Relation | None:
+        """The path over an edge."""
+        path = through(read.rule, value)
+        return None if path is None else settled(path)
 
-    def visit(index: int) -> None:
-        outputs = range(inference.output_count(index) or 1)
-        for tensor in ((index, number) for number in outputs):
-            if tensor not in found.state:
-                continue
-            rules = relations(scope, inference, tensor)
-            for number, below in scope.edges(index):
-                rule, before = rules[number], state.get(below)
-                if rule is None or before is None:
-                    continue
-                path = through(rule, before)
-                path = None if path is None else settled(path)
-                if path is None:
-                    continue
-                known = state.get(tensor)
-                if known is None or extent(path) < extent(known):
-                    state[tensor] = path
+    def united(self, tensor: Tensor, one: Relation, two: Relation) -> Relation:
+        """The smaller one."""
+        return two if self._extent(two) < self._extent(one) else one
 
-    scope.settle([state], visit)
-    return state
+    def ready(self, tensor: Tensor, value: Relation) -> Relation:
+        """As it is."""
+        return value
+
+    def widened(self, before: Relation, now: Relation) -> Relation:
+        """Another round of a loop makes no path smaller."""
+        return before
+
+    def _extent(self, relation: Relation) -> Bound:
+        return _followed(relation, self._question, self._axis)[1].size() or INFINITY
+
+
+def _smallest_paths(question: Question, axis: int) -> dict[Tensor, Relation]:
+    """For each tensor the path to it that sees least of an axis of the input."""
+    asked = list((question.outputs or {}).values())
+    return ascend(question.network, SAME, _Smallest(question, axis), asked).state
 
 
 def _layers(question: Question, found: Forward) -> tuple[LayerReach, ...]:
-    """The convolutions and poolings of the scope, in order, and what they are given."""
-    scope, inference = question.scope, question.inference
+    """The convolutions and poolings, in order, and what they are given."""
+    network = question.network
     axes = question.spatial[::-1]
     of_smallest: list[_Relations] = [
-        _smallest_paths(question, found, axis).get for axis in axes
+        _smallest_paths(question, axis).get for axis in axes
     ]
     of_largest: list[_Relations] = [found.local] * len(axes)
     names = _layer_names(question)
     layers = []
-    for index in scope.order:
-        node = scope.graph.nodes[index]
+    for index in network.order:
+        node = network.graph.nodes[index]
         op = rule_of(node)
         if op is None or op.layout is None or not (op.windows or op.products):
             continue
         if (index, 0) not in found.state:
             continue
-        number, places = op.layout(Call(node, inference))
-        rule = relations(scope, inference, (index, 0))[number]
+        number, places = op.layout(Call(node, network.known))
+        rule = network.relations((index, 0))[number]
         below = node.inputs[number]
         if rule is None or below not in found.state:
             continue
@@ -612,7 +610,7 @@ def _reach_of_input(
         if relation is None:
             return INFINITY
         place, axis_map = _followed(relation, question, axis)
-        below = question.scope.edges(tensor[0])
+        below = question.network.edges(tensor[0])
         if place is not None or axis_map.exact or len(below) != 1:
             return _reach(relation, question, axis)
         ((_, tensor),) = below
@@ -624,17 +622,17 @@ def _reach(relation: Relation | None, question: Question, axis: int) -> Bound:
 
 
 def _layer_names(question: Question) -> dict[int, str]:
-    """For nodes of the scope, the layer that they are the work of, if layers are known:
-    the first whose output needs them."""
-    scope = question.scope
+    """For nodes, the layer that they are the work of, if layers are known: the first
+    whose output needs them."""
+    network = question.network
     names: dict[int, str] = {}
     for name, tensor in question.layers.items():
         stack = [tensor[0]]
         while stack:
             index = stack.pop()
-            if index not in names and scope.carries[index]:
+            if index not in names and network.carries[index]:
                 names[index] = name
-                stack += [below for _, (below, _) in scope.edges(index)]
+                stack += [below for _, (below, _) in network.edges(index)]
     return names
 
 

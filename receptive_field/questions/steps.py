@@ -21,7 +21,6 @@ from receptive_field.algebra.axis_map import (
 from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.network import relations
 from receptive_field.passes.positions import UntoldError, follow_positions
 from receptive_field.passes.regions import Forward, State, backward
 from receptive_field.questions.question import Question
@@ -97,8 +96,8 @@ class Steps:
         self._question = question
         self._found = found
         self._fields = fields
-        self._order = {index: i for i, index in enumerate(question.scope.order)}
-        self._looping = question.scope.in_loop()
+        self._order = {index: i for i, index in enumerate(question.network.order)}
+        self._looping = question.network.in_loop()
         self._passing = {i for i in self._order if self._hands_on(i)}
         self.stops = self._find_stops(shown)
         """The input, what is shown, and where windows or branches are, in order."""
@@ -111,13 +110,13 @@ class Steps:
     def places(self, tensor: Tensor) -> Places:
         """Which axes of a tensor hold the positions of the input's axes."""
         question = self._question
-        if tensor == question.scope.input:
+        if tensor == question.network.input:
             return question.spatial[::-1]
         return tuple(axis.output_axis for axis in self._fields[tensor].axes)
 
     def below(self, tensor: Tensor) -> list[Step]:
         """The steps down from a tensor to the next stops."""
-        if tensor == self._question.scope.input:
+        if tensor == self._question.network.input:
             return []
         indices = self._segment(tensor)
         single = self._is_single(tensor, indices)
@@ -148,7 +147,7 @@ class Steps:
             if tensor[0] not in unplain
             and (tensor in shown or tensor[0] not in self._passing)
         }
-        start = self._question.scope.input
+        start = self._question.network.input
         return [start, *sorted(stops - {start}, key=lambda t: (self.order(t), t[1]))]
 
     def _is_plain(self, tensor: Tensor) -> bool:
@@ -157,22 +156,22 @@ class Steps:
             return False
         question = self._question
         return (
-            question.inference.shape(tensor) is not None
+            question.network.shape(tensor) is not None
             and not self._fields[tensor].is_folded
         )
 
     def _hands_on(self, index: int) -> bool:
         """Whether a node has one input, and leaves positions where they are."""
-        edges = self._question.scope.edges(index)
+        edges = self._question.network.edges(index)
         tensor = (index, 0)
         if len(edges) != 1 or index in self._looping or tensor not in self._fields:
             return False
         ((number, below),) = edges
-        rule = relations(self._question.scope, self._question.inference, tensor)[number]
+        rule = self._question.network.relations(tensor)[number]
         if rule is None or rule is SAME:
             return rule is SAME
         places = self.places(tensor)
-        known = below in self._fields or below == self._question.scope.input
+        known = below in self._fields or below == self._question.network.input
         if not rule.axes or not known or places != self.places(below):
             return False
         # A crop at the end is no identity, though it is equal to it as a map.
@@ -184,10 +183,10 @@ class Steps:
 
     def _segment(self, top: Tensor) -> set[int]:
         """The nodes from a tensor down to the next stops, which are left out."""
-        stops, scope = self._found_stops, self._question.scope
+        stops, network = self._found_stops, self._question.network
         found, waiting = {top[0]}, [top[0]]
         while waiting:
-            for _, below in scope.edges(waiting.pop()):
+            for _, below in network.edges(waiting.pop()):
                 if below not in stops and below[0] not in found:
                     found.add(below[0])
                     waiting.append(below[0])
@@ -199,19 +198,19 @@ class Steps:
         question, stops = self._question, self._found_stops
         state: State
         if indices & self._looping:
-            edges = [below for i in indices for _, below in question.scope.edges(i)]
+            edges = [below for i in indices for _, below in question.network.edges(i)]
             state = dict.fromkeys(edges, ALL_BOUND)
         else:
             order = sorted(indices, key=self._order.__getitem__)
-            scope = replace(question.scope, order=order, loops={})
-            state = backward(scope, question.inference, top, stops)
+            network = replace(question.network, order=order, loops={})
+            state = backward(network, top, stops).state
         for tensor in sorted(state, key=lambda t: (self.order(t), t[1])):
             if tensor in stops and tensor != top:
                 yield tensor, state[tensor]
 
     def _axes(self, top: Tensor, below: Tensor, relation: Relation) -> Axes:
-        inference = self._question.inference
-        shape = inference.shape(below)
+        network = self._question.network
+        shape = network.shape(below)
         above = self.places(top)
         if shape is None:
             return (None,) * len(above)
@@ -280,8 +279,8 @@ class Steps:
         Raises:
           UntoldError: if that is not known, or too much to look at.
         """
-        inference = self._question.sized()
-        above, shape = inference.shape(top), inference.shape(below)
+        network = self._question.sized()
+        above, shape = network.shape(top), network.shape(below)
         if above is None or shape is None or indices & self._looping:
             raise UntoldError
         features = {
@@ -293,8 +292,8 @@ class Steps:
         if count * sum(_number(shape[axis]) for axis in held) > MOST_SEEN:
             raise UntoldError
         order = sorted(indices, key=self._order.__getitem__)
-        scope = replace(self._question.scope, input=below, order=order, _edges={})
-        found = follow_positions(scope, inference, top, features)
+        network = replace(network, input=below, order=order, _edges={})
+        found = follow_positions(network, top, features)
         return [boxes.of_axes(box, held, features) for box in found]
 
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.inference import Inference
-from receptive_field.network.network import Edge, Scope
+from receptive_field.network.network import Edge, Network
 from receptive_field.passes.positions import Features, UntoldError, follow_positions
 from receptive_field.relations import boxes
 from receptive_field.relations.boxes import Box, Group
@@ -40,8 +39,7 @@ def windows_as_boxes(axes: Sequence[SpatialAxis], features: Features) -> list[Bo
 
 def find_support(
     field: ReceptiveField,
-    scope: Scope,
-    inference: Inference,
+    network: Network,
     output: Tensor,
     chosen: NDArray[Any] | None,
     cut: Collection[Edge] = (),
@@ -50,7 +48,7 @@ def find_support(
 
     Args:
       field: the answer of the algebra, with known sizes.
-      scope, inference, output, cut: as in `follow_positions`.
+      network, output, cut: as in `follow_positions`.
       chosen: the features that are asked about, of shape ``(..., d)``; all if None.
 
     Raises:
@@ -72,7 +70,7 @@ def find_support(
     _check_memory(field, features)
     axes = [axis.input_axis for axis in field.axes]
     try:
-        found = follow_positions(scope, inference, output, features, cut)
+        found = follow_positions(network, output, features, cut)
         found = [boxes.of_axes(box, axes, features) for box in found]
     except UntoldError:
         found = windows_as_boxes(field.axes, features)

@@ -154,8 +154,8 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
     """All that the page is to know, as plain JSON values."""
     question, note = _sized(model, output, input, options)
     shown = _shown(question)
-    tensors = {t: question.scope.graph.name_of(t) for t in _tensors(question, shown)}
-    found = forward(question.scope, question.inference, question.spatial, tensors)
+    tensors = {t: question.network.graph.name_of(t) for t in _tensors(question, shown)}
+    found = forward(question.network, question.spatial, tensors)
     if output is not None or (question.outputs and not question.layers):
         question.fields(found, strict=True)  # Raises why an output cannot be shown.
     every = _fields(question, {name: t for t, name in tensors.items()}, found)
@@ -206,7 +206,7 @@ def _asked(model: Model, output: Any, input: Any, options: Options) -> Question:
 
 def _input_sizes(question: Question) -> list[Any]:
     """Of the spatial axes, height before width, as the model says them."""
-    shape = question.inference.shape(question.scope.input)
+    shape = question.network.shape(question.network.input)
     return [None if shape is None else shape[axis] for axis in question.spatial]
 
 
@@ -219,12 +219,12 @@ def _largest_field(question: Question) -> int:
 
 def _shown(question: Question) -> dict[str, Tensor]:
     """The tensors of the page by name: layers, or nodes of a graph without copies."""
-    scope = question.scope
+    network = question.network
     named = dict(question.outputs or {})
     if question.layers:
         layers = question.layers.items()
-        return {n: t for n, t in layers if scope.carries[t[0]]} | named
-    name_of = scope.graph.name_of
+        return {n: t for n, t in layers if network.carries[t[0]]} | named
+    name_of = network.graph.name_of
     chosen = {
         name_of(t): t for t in _tensors(question, {}) if not _is_copy(question, t)
     }
@@ -233,18 +233,18 @@ def _shown(question: Question) -> dict[str, Tensor]:
 
 def _is_copy(question: Question, tensor: Tensor) -> bool:
     """Whether a node only hands on what it reads."""
-    op = rule_of(question.scope.graph.nodes[tensor[0]])
-    inputs = question.scope.graph.nodes[tensor[0]].inputs
+    op = rule_of(question.network.graph.nodes[tensor[0]])
+    inputs = question.network.graph.nodes[tensor[0]].inputs
     copies = op is not None and op.taps is Taps.COPY and len(inputs) == 1
     return copies and op is not None and op.may_be_handle
 
 
 def _tensors(question: Question, shown: Mapping[str, Tensor]) -> list[Tensor]:
     """All outputs of nodes that are read or shown, and the first of every node."""
-    scope = question.scope
-    read = (tensor for index in scope.order for _, tensor in scope.edges(index))
-    every = [*((index, 0) for index in scope.order), *read, *shown.values()]
-    return [t for t in dict.fromkeys(every) if t != scope.input]
+    network = question.network
+    read = (tensor for index in network.order for _, tensor in network.edges(index))
+    every = [*((index, 0) for index in network.order), *read, *shown.values()]
+    return [t for t in dict.fromkeys(every) if t != network.input]
 
 
 def _fields(
@@ -289,13 +289,13 @@ class _Export:
         named = [(t, n) for n, t in shown.items() if n in analysed]
         known = {tensor for tensor, _ in named}
         waypoints = [(t, "") for t in steps.stops if t not in known]
-        start = (question.scope.input, "")
+        start = (question.network.input, "")
         listed = [start, *named, *(pair for pair in waypoints if pair != start)]
         self.listed = sorted(listed, key=lambda pair: steps.order(pair[0]))
         stops = set(steps.stops)
         self.bypassed = any(tensor not in stops for tensor in known)
         """Whether something is shown that is not followed position by position."""
-        self.known = known | {question.scope.input}
+        self.known = known | {question.network.input}
         self.failed = {n: str(e) for n, e in fields.errors.items()}
 
     def data(self) -> Data:
@@ -333,7 +333,7 @@ class _Export:
         }
 
     def _node(self, tensor: Tensor, name: str) -> Data:
-        if tensor == self.question.scope.input and not name:
+        if tensor == self.question.network.input and not name:
             sizes = _input_sizes(self.question)[::-1]
             number = self._number(IDENTITY)
             return {"name": self.question.input, "op": "input", "size": sizes} | {
@@ -368,11 +368,11 @@ class _Export:
 
     def _reads(self, tensor: Tensor) -> set[Tensor]:
         """What is shown just below a tensor, whether it can be followed or not."""
-        scope = self.question.scope
+        network = self.question.network
         found: set[Tensor] = set()
         seen, waiting = {tensor[0]}, [tensor[0]]
-        while waiting and tensor != scope.input:
-            for _, below in scope.edges(waiting.pop()):
+        while waiting and tensor != network.input:
+            for _, below in network.edges(waiting.pop()):
                 comes_before = self.steps.order(below) < self.steps.order(tensor)
                 if below in self.known and comes_before:  # Not in a loop's last round.
                     found.add(below)
@@ -382,7 +382,7 @@ class _Export:
         return found
 
     def _sizes(self, tensor: Tensor, places: Iterable[int | None]) -> list[int | None]:
-        shape = self.question.inference.shape(tensor)
+        shape = self.question.network.shape(tensor)
         sizes = [None if p is None or shape is None else shape[p] for p in places]
         return [size if isinstance(size, int) else None for size in sizes]
 

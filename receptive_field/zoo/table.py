@@ -115,8 +115,8 @@ def _rows(
     flops: list[int | None] = [None] * len(nodes)
     if input_resolution is not None:
         outputs = [model.graph.tensor(node) for node in nodes]
-        order = question.scope.needed
-        by_node = node_costs(model.graph, order, question.inference)
+        order = question.network.needed
+        by_node = node_costs(model.graph, order, question.network.known)
         found = totals(model.graph, order, by_node, outputs)
         flops = [cost.profiler_flops for cost in found]
     resolution = None
