@@ -17,7 +17,7 @@ was stopped, and loops are handled here, and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from receptive_field.errors import ReceptiveFieldError, UnsupportedOpsError
@@ -90,9 +90,19 @@ def reads(network: Network, tensor: Tensor) -> list[Read]:
 
 
 def descend(
-    network: Network, starts: Mapping[Tensor, V], domain: Descent[V]
+    network: Network,
+    starts: Mapping[Tensor, V],
+    domain: Descent[V],
+    wanted: Collection[Tensor] = (),
 ) -> dict[Tensor, V]:
     """What tensors below some others are handed, down to the input.
+
+    Args:
+      network: what is walked over.
+      starts: what the walk starts with.
+      domain: what is handed on.
+      wanted: the tensors whose values are kept, beside the input; others are let go
+        where there are no loops, since sets of positions may be large.
 
     Raises:
       ReceptiveFieldError: if any op of the network has no rule, or cannot be analysed.
@@ -131,6 +141,8 @@ def descend(
                     state[below] = found
                 else:
                     state[below] = domain.united(below, before, found)
+            if not network.loops and tensor not in wanted:
+                del state[tensor]
 
     _settle(network, state, visit, domain, backward=True)
     if missing:

@@ -9,7 +9,7 @@ input.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Edge, Network
+from receptive_field.network.walk import Read, descend
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Taps
 from receptive_field.passes.zeros import ZeroPass
@@ -30,6 +31,63 @@ Features = Mapping[int, NDArray[Any]]
 
 class UntoldError(Exception):
     """That something on the way cannot be followed position by position."""
+
+
+class Needed:
+    """What is needed of tensors, position by position: a domain of `descend`.
+
+    Args:
+      network: what is walked over.
+      zeros: where tensors are zero; nowhere if None.
+      cut: edges that are not followed.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        zeros: ZeroPass | None = None,
+        cut: Collection[Edge] = (),
+    ) -> None:
+        self._network, self._zeros, self._cut = network, zeros, cut
+
+    def ready(self, tensor: Tensor, value: list[Box]) -> list[Box]:
+        """As few boxes as there can be, bounds where the node may need less."""
+        united = boxes.united(value)
+        if tensor == self._network.input:
+            return united
+        if not _is_certain(self._network, tensor[0]):
+            return [box._replace(exact=False) for box in united]
+        if not _mixes_channels(self._network, tensor[0]):
+            return [_bound_if_partial(box) for box in united]
+        return united
+
+    def down(self, read: Read, value: list[Box]) -> list[Box] | None:
+        """What is needed of the tensor that is read."""
+        tensor, number = read.tensor, read.number
+        if (tensor, number) in self._cut:
+            return None
+        needed = value
+        if self._zeros is not None:
+            needed = [
+                part
+                for box in value
+                for part in _without_zeros(box, self._zeros, tensor, number)
+            ]
+        rule, sizes = all_seen(read.rule), _sizes(self._network, read.below)
+        taps = _taps(self._network, tensor[0], rule) if number == 0 else None
+        return [b for box in needed for b in boxes.through(box, rule, sizes, taps)]
+
+    def united(self, tensor: Tensor, one: list[Box], two: list[Box]) -> list[Box]:
+        """Both."""
+        return one + two
+
+    def widened(self, before: list[Box], now: list[Box]) -> list[Box]:
+        """Loops are not followed position by position.
+
+        Raises:
+          UntoldError: always.
+        """
+        raise UntoldError
 
 
 def follow_positions(
@@ -55,62 +113,9 @@ def follow_positions(
         raise UntoldError
     if zeros is None:
         zeros = _settled_zeros(network, output)
-    shape = _sizes(network, output)
-    first = boxes.start(shape, features)
-    state: dict[Tensor, list[Box]] = {output: [first]}
-    outputs: dict[int, list[Tensor]] = {output[0]: [output]}
-    for index in reversed(network.order):
-        for tensor in outputs.pop(index, ()):
-            above = boxes.united(state.pop(tensor))
-            reads = needed_below(network, tensor, above, zeros, cut)
-            for _, below, found in reads:
-                if below not in state:
-                    state[below] = []
-                    outputs.setdefault(below[0], []).append(below)
-                state[below] += found
+    first = boxes.start(_sizes(network, output), features)
+    state = descend(network, {output: [first]}, Needed(network, zeros, cut))
     return boxes.united(state.get(network.input, []))
-
-
-def needed_below(
-    network: Network,
-    tensor: Tensor,
-    above: Sequence[Box],
-    zeros: ZeroPass | None = None,
-    cut: Collection[Edge] = (),
-) -> Iterator[tuple[int, Tensor, list[Box]]]:
-    """What is needed of the inputs of a node, where boxes of an output are needed.
-
-    Args:
-      network: as in `follow_positions`.
-      tensor: the output.
-      above: what is needed of it.
-      zeros: where tensors are zero; nowhere if None.
-      cut: edges that are not followed.
-
-    Yields:
-      The number of an input, the tensor that is read, and what is needed of it.
-    """
-    index = tensor[0]
-    rules = network.relations(tensor)
-    if not _is_certain(network, index):
-        above = [box._replace(exact=False) for box in above]
-    elif not _mixes_channels(network, index):
-        above = [_bound_if_partial(box) for box in above]
-    for number, below in network.edges(index):
-        rule = rules[number]
-        if rule is None or (tensor, number) in cut:
-            continue
-        needed = above
-        if zeros is not None:
-            needed = [
-                part
-                for box in above
-                for part in _without_zeros(box, zeros, tensor, number)
-            ]
-        rule, sizes = all_seen(rule), _sizes(network, below)
-        taps = _taps(network, index, rule) if number == 0 else None
-        found = [b for box in needed for b in boxes.through(box, rule, sizes, taps)]
-        yield number, below, found
 
 
 def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> list[Box]:

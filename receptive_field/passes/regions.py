@@ -135,7 +135,7 @@ def backward(
       ReceptiveFieldError: if any op of the network has no rule, or cannot be analysed.
     """
     domain = Below(network, overstated)
-    state = descend(network, {output: SAME}, domain)
+    state = descend(network, {output: SAME}, domain, wanted)
     closed: State = {}
     looks_outside = domain.looks_outside
     for tensor in wanted:

@@ -29,9 +29,9 @@ from receptive_field.graph.functions import is_written_out
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.network.layout import Resolution
 from receptive_field.network.network import cuts
-from receptive_field.network.walk import outputs_wanted
+from receptive_field.network.walk import outputs_wanted, reads
 from receptive_field.ops import Call
-from receptive_field.passes.positions import needed_below
+from receptive_field.passes.positions import Needed
 from receptive_field.passes.regions import Forward, forward
 from receptive_field.questions.measure import (
     TRIALS,
@@ -356,9 +356,10 @@ class _Check:
             return None
         rows = _rows(shape)
         start = [boxes.start(shape, dict(enumerate(rows)))]
-        others = {(tensor, n) for n, _ in network.edges(tensor[0]) if n != number}
+        needed = Needed(network)
         try:
-            ((*_, told),) = needed_below(network, tensor, start, None, others)
+            (read,) = (r for r in reads(network, tensor) if r.number == number)
+            told = needed.down(read, needed.ready(tensor, start)) or []
             # Windows and sets are different parts of a rule; both must hold.
             windows = boxes.through(start[0], all_seen(rule), below)
         except IndexError:  # It follows an axis that is not there.

@@ -27,6 +27,7 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import unknown
 from receptive_field.graph.graph import Tensor
+from receptive_field.network.walk import reads
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.registry import Window
 from receptive_field.ops.windows import same_padding
@@ -34,7 +35,6 @@ from receptive_field.passes.regions import backward, forward
 from receptive_field.questions.question import Question
 from receptive_field.relations.joins import Paths, gathered, settled, through, united
 from receptive_field.relations.relation import (
-    ALL,
     ALL_BOUND,
     SAME,
     Axis,
@@ -302,20 +302,13 @@ def _network(question: Question, output: Tensor) -> _Network:
         tensor = stack.pop()
         if tensor in ways or tensor == network.input:
             continue
-        rules = network.relations(tensor)
         found = []
-        for number, below in network.edges(tensor[0]):
-            rule = rules[number]
-            if rule is None:
-                continue
+        for read in reads(network, tensor):
             # What is not known mixes nothing: paths go on beside it.
-            if (tensor, number) in skipped and all(map(is_exact, rule.axes)):
-                continue
-            shape = network.shape(below)
-            if (rule is ALL or rule is ALL_BOUND) and shape is not None:
-                rule = ranked(rule, len(shape))
-            found.append(_Way(number, below, rule))
-            stack.append(below)
+            edge = tensor, read.number
+            if edge not in skipped or not all(map(is_exact, read.rule.axes)):
+                found.append(_Way(read.number, read.below, read.rule))
+                stack.append(read.below)
         ways[tensor] = tuple(found)
     place = {index: i for i, index in enumerate(network.order)}
     ordered = sorted(ways, key=lambda tensor: (place[tensor[0]], tensor[1]))
