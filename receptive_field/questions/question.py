@@ -34,6 +34,7 @@ from receptive_field.network.network import (
     upstream,
 )
 from receptive_field.network.overrides import with_overrides
+from receptive_field.network.walk import reads
 from receptive_field.ops.custom import Rule
 from receptive_field.ops.moments import batch_moments
 from receptive_field.passes.partings import find_misalignment
@@ -560,11 +561,12 @@ class Asked:
         network = self.question.network
         edges = []
         for index in network.order:
-            tensor = (index, 0)
             with suppress(ReceptiveFieldError):  # Of other outputs.
-                rules = network.relations(tensor)
-                shows = (rule and all_seen(rule) is not rule for rule in rules)
-                edges += [(tensor, n) for n, shown in enumerate(shows) if shown]
+                edges += [
+                    (read.tensor, read.number)
+                    for read in reads(network, (index, 0))
+                    if all_seen(read.rule) is not read.rule
+                ]
         return upstream(network, edges).get(self.output[0], ())
 
     def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:

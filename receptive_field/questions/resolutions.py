@@ -26,7 +26,7 @@ from receptive_field.algebra.sizes import (
 )
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.walk import Read, ascend
+from receptive_field.network.walk import Read, ascend, reads
 from receptive_field.ops import Call, rule_of
 from receptive_field.ops.custom import Rule
 from receptive_field.passes.regions import Forward, forward
@@ -279,11 +279,9 @@ class _AxisAnalysis:
         network = self.question.network
         period = 1
         for index in network.order:
-            above = (index, 0)
-            rules = network.relations(above)
-            for number, below in network.edges(index):
-                if of_all or self._is_vague(rules[number], below):
-                    for tensor in (above, below):
+            for read in reads(network, (index, 0)):
+                if of_all or self._is_vague(read.rule, read.below):
+                    for tensor in (read.tensor, read.below):
                         rates = self._map(tensor).rates
                         period = math.lcm(period, *(r.numerator for r in rates if r))
         return period
@@ -374,16 +372,16 @@ class _AxisAnalysis:
         found = []
         for index in network.order:
             try:
-                vague = for_all.network.relations((index, 0))
-                if not any(map(_says_little, vague)):
+                vague = reads(for_all.network, (index, 0))
+                if not any(_says_little(read.rule) for read in vague):
                     continue
-                known = for_one.network.relations((index, 0))
+                known = {r.number: r.rule for r in reads(for_one.network, (index, 0))}
             except ReceptiveFieldError:
                 continue
-            for edge, below in network.edges(index):
-                axis = _better_known(vague[edge], known[edge])
+            for read in vague:
+                axis = _better_known(read.rule, known.get(read.number))
                 if axis is not None:
-                    found.append(self._described(index, below, axis))
+                    found.append(self._described(index, read.below, axis))
                     break
         return found
 
@@ -568,10 +566,10 @@ def _layers(question: Question, found: Forward) -> tuple[LayerReach, ...]:
         if (index, 0) not in found.state:
             continue
         number, places = op.layout(Call(node, network.known))
-        rule = network.relations((index, 0))[number]
-        below = node.inputs[number]
-        if rule is None or below not in found.state:
+        edges = {read.number: read for read in reads(network, (index, 0))}
+        if number not in edges or edges[number].below not in found.state:
             continue
+        below, rule = edges[number].below, edges[number].rule
         lies: Sequence[int | None] = places[::-1]
         if len(places) != len(axes):  # A sound, as an image of one row.
             lies = [_followed(found.state[below], question, axis)[0] for axis in axes]

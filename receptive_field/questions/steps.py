@@ -21,6 +21,7 @@ from receptive_field.algebra.axis_map import (
 from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
 from receptive_field.graph.graph import Tensor
+from receptive_field.network.walk import reads
 from receptive_field.passes.positions import UntoldError, follow_positions
 from receptive_field.passes.regions import Forward, State, backward
 from receptive_field.questions.question import Question
@@ -162,14 +163,16 @@ class Steps:
 
     def _hands_on(self, index: int) -> bool:
         """Whether a node has one input, and leaves positions where they are."""
-        edges = self._question.network.edges(index)
-        tensor = (index, 0)
+        network, tensor = self._question.network, (index, 0)
+        edges = network.edges(index)
         if len(edges) != 1 or index in self._looping or tensor not in self._fields:
             return False
-        ((number, below),) = edges
-        rule = self._question.network.relations(tensor)[number]
-        if rule is None or rule is SAME:
-            return rule is SAME
+        found = reads(network, tensor)
+        if not found:
+            return False
+        ((_, _, below, rule, _),) = found
+        if rule is SAME:
+            return True
         places = self.places(tensor)
         known = below in self._fields or below == self._question.network.input
         if not rule.axes or not known or places != self.places(below):
