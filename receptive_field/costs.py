@@ -1,4 +1,4 @@
-"""What it costs to compute a tensor: floating-point operations and parameters."""
+"""The cost of computing a tensor: floating-point operations and parameters."""
 
 from __future__ import annotations
 
@@ -32,15 +32,17 @@ from receptive_field.sources.model import Model
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a part of a network costs, for the batch that it states, or one example.
+    """The cost of a part of a network, for the batch that it states or a single
+    example.
 
     Attributes:
-      flops: floating-point operations; a multiply-add is two.
-      macs: the multiply-adds among them (multiply-accumulates).
-      profiler_flops: what TensorFlow's profiler counts, which leaves out some ops.
-      parameters: how many trained numbers are read, each counted once. In a graph
-        without variables, such as a frozen one, these are its constants of a floating
-        type that have axes: an upper bound, as some may not have been trained.
+      flops: floating-point operations. A multiply-add counts as two.
+      macs: the multiply-adds (multiply-accumulates) among them.
+      profiler_flops: the figure of TensorFlow's profiler, which leaves out some ops.
+      parameters: the number of trained numbers that are read, each counted once. In a
+        graph without variables, such as a frozen one, these are all constants of a
+        floating type that have axes. This is an upper bound, because some of them may
+        not have been trained.
     """
 
     flops: int = 0
@@ -57,7 +59,7 @@ class Cost:
         )
 
     def in_a_loop(self, rounds: int) -> Cost:
-        """That of so many rounds, of which the profiler sees nothing."""
+        """Returns the cost of this many rounds, which the profiler does not count."""
         return Cost(self.flops * rounds, self.macs * rounds, 0, self.parameters)
 
 
@@ -69,14 +71,14 @@ _PARTS = [attrgetter(part.name) for part in fields(Cost)]
 class Costs(Mapping[str, Cost]):
     """Costs by layer (of a Keras model) or node (of a graph), in topological order.
 
-    Layers have the costs of all that is computed since the layers before. A layer that
-    is called twice has its parameters in the first call.
+    The cost of a layer is that of everything computed since the layers before it. If a
+    layer is called twice, the first call has its parameters.
 
     Attributes:
-      total: the cost of the whole model: that of all its layers, and of what comes
+      total: the cost of the whole model, that is, of all its layers and everything
         after the last one.
-      unprofiled: op type -> floating-point operations that the profiler leaves out, as
-        it has no formula for them.
+      unprofiled: op type -> the floating-point operations that the profiler leaves out,
+        because it has no formula for them.
     """
 
     _costs: Mapping[str, Cost] = field(repr=False)
@@ -102,10 +104,10 @@ class Costs(Mapping[str, Cost]):
         return len(self._costs)
 
     def up_to(self, output: Any) -> Cost:
-        """The cost of all that a tensor (by name, or a layer) is computed from.
+        """Returns the cost of everything that a tensor (by name, or a layer) needs.
 
         Raises:
-          ReceptiveFieldError: if there is none of this name.
+          ReceptiveFieldError: if there is no such tensor or layer.
         """
         _, tensor = self._model.find(output)
         graph = self._model.graph
@@ -122,37 +124,38 @@ def compute_costs(
     input_resolution: Resolution = None,
     signature: str | None = None,
 ) -> Costs:
-    """Floating-point operations, multiply-adds and parameters of a model.
+    """Counts floating-point operations, multiply-adds and parameters of a model.
 
-    They are counted as TensorFlow's profiler does (option ``float_operation``): a
-    multiply-add is two operations, an elementwise op is one for each element, functions
-    such as exp count nothing. `Cost.profiler_flops` is what the profiler counts;
-    `Cost.flops` counts, by the same convention, also what it has no formula for:
-    Einsum, resizes, batch normalisation, three-dimensional pooling, fused ops.
+    They are counted as TensorFlow's profiler does (option ``float_operation``). A
+    multiply-add counts as two operations, an elementwise op as one for each element,
+    and functions such as exp count as nothing. `Cost.profiler_flops` is the profiler's
+    figure. `Cost.flops` follows the same convention, and also counts ops for which the
+    profiler has no formula: Einsum, resizes, batch normalisation, three-dimensional
+    pooling, fused ops.
 
-    Everything that the output is computed from counts, all branches of a condition
-    included, for the batch that the graph states; one of unknown size is one example.
-    A dilated convolution that is written as SpaceToBatch, a convolution and
-    BatchToSpace costs what the layer itself computes; the profiler counts what the
-    blocks are filled up with, too. Of a loop that is counted up to a known number, such
-    as a recurrent layer of known length, all rounds count, of which the profiler sees
-    none. Parameters are those of the layer, or the node on the way from the input, that
-    reads them first.
+    Everything that the output needs counts, including all branches of a condition. The
+    batch has the size that the graph states, or one example if that is unknown. A
+    dilated convolution may be written as SpaceToBatch, a convolution and BatchToSpace.
+    It costs what the layer itself computes, while the profiler also counts the
+    positions that fill up the blocks. If a loop counts up to a known number, such as a
+    recurrent layer of known length, all rounds count. The profiler counts none of them.
+    Parameters are counted at the layer that reads them first, or at the node between
+    input and output.
 
     Args:
       model, input, signature: as in `compute_receptive_field`.
-      output: the tensor that is computed; all outputs of the model if None.
+      output: the tensor to compute. None means all outputs of the model.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
-        images; None for what the graph says. If there are several inputs and none is
-        named, all have it.
+        images. None means the size that the graph states. If there are several inputs
+        and none is named, all have this size.
 
     Returns:
-      A mapping from the names of layers (Keras) or nodes to what they cost, with the
+      A mapping from the names of layers (Keras) or nodes to their costs, with the
       ``total``.
 
     Raises:
-      ReceptiveFieldError: if the model cannot be read, a size is not known, an op has
-        no rule, or a loop runs an unknown number of rounds.
+      ReceptiveFieldError: if the model cannot be read, a size is unknown, an op has no
+        rule, or a loop runs an unknown number of rounds.
 
     >>> import receptive_field as rf
     >>> costs = rf.compute_costs(rf.EXAMPLE_GRAPH, input_resolution=[299, 299])
@@ -190,7 +193,7 @@ def compute_costs(
 def node_costs(
     graph: Graph, order: Iterable[int], inference: Inference
 ) -> dict[int, Cost]:
-    """What those nodes of the order cost that compute something."""
+    """Returns the costs of all nodes in the order that compute something."""
     missing: dict[str, list[str]] = {}
     by_node: dict[int, Cost] = {}
     for index in order:
@@ -217,7 +220,7 @@ def node_costs(
 def _unfold(
     node: Node, wanted: Size, inference: Inference, by_node: dict[int, Cost]
 ) -> None:
-    """Takes off what a layer computes only as its positions are folded into blocks."""
+    """Subtracts what a layer computes only because positions are folded into blocks."""
     computed = product(inference.shape((node.index, 0)) or ())
     if node.index not in by_node:
         return
@@ -236,11 +239,11 @@ def totals(
     by_node: Mapping[int, Cost],
     outputs: Sequence[Tensor],
 ) -> list[Cost]:
-    """For each output, the cost of all that it is computed from.
+    """Returns, for each output, the cost of everything that it is computed from.
 
     Args:
-      graph, by_node: as in and from `node_costs`.
-      order: all that the outputs are computed from, in topological order.
+      graph, by_node: the graph, and the result of `node_costs`.
+      order: everything that the outputs are computed from, in topological order.
       outputs: some of the nodes in the order.
     """
     needed_by = [0] * len(graph)  # Bit i: output i needs the node.
@@ -263,7 +266,7 @@ def totals(
 def _prepared(
     model: Model, output: Any, input: Any, resolution: Resolution
 ) -> tuple[list[Tensor], Inference, Iterable[Tensor]]:
-    """The outputs, what is known of the graph with a batch of one, and the inputs."""
+    """Returns the outputs, shapes and values for a batch of one, and the inputs."""
     outputs = list(model.outputs.values())
     if output is not None:
         outputs = [model.find(output)[1]]
@@ -271,7 +274,7 @@ def _prepared(
     shapes = {tensor: known.shape(tensor) for tensor in model.inputs.values()}
     things = [input]
     if resolution is not None and input is None and len(model.inputs) > 1:
-        things = list(model.inputs)  # Of this size are all.
+        things = list(model.inputs)  # All have this size.
     if resolution is not None or not outputs or not shapes:
         options = Options(input_resolution=resolution)
         ends = [output] if output is not None or not model.outputs else None
@@ -304,8 +307,8 @@ def _unknown(node: Node) -> GraphError:
 def _weights(
     graph: Graph, order: Sequence[int], inference: Inference, frozen: bool
 ) -> dict[int, int]:
-    """How many parameters come in at which node: those of variables, if there are any,
-    else those of constants, where the graph may be ``frozen``."""
+    """Returns the number of parameters that come in at each node: those of variables
+    or, if there are none and the graph may be ``frozen``, those of constants."""
     variables: dict[Tensor, tuple[int, int]] = {}
     constants: dict[Tensor, tuple[int, int]] = {}
     for index in sorted(order):  # The first reader, as the graph lists them.
@@ -333,12 +336,12 @@ def _rounds(
     closing: Iterable[tuple[int, int]],
     inference: Inference,
 ) -> dict[int, int]:
-    """For each node in loops, how often it runs.
+    """Returns, for each node in a loop, how often it runs.
 
     Raises:
       GraphError: if the graph does not say.
     """
-    times: dict[str, int] = {}  # By what stands before the names in a loop's functions.
+    times: dict[str, int] = {}  # Keys are the prefixes of names in a loop's functions.
     variables: set[int] = set()
     for index in order:
         op = rule_at(graph, index)
@@ -372,8 +375,8 @@ def _endless(node: Node) -> GraphError:
 def _users(
     graph: Graph, order: Sequence[int], inputs: Iterable[Tensor]
 ) -> dict[int, int]:
-    """For each node that depends on no input, the first one that does and reads it, at
-    once or by way of others."""
+    """Returns, for each node that depends on no input, the first node that reads it
+    directly or indirectly and depends on an input."""
     place = {index: i for i, index in enumerate(order)}
     depends = {tensor[0] for tensor in inputs}
     for index in order:
@@ -389,7 +392,7 @@ def _users(
 
 
 def _behind(graph: Graph, tensor: Tensor) -> Tensor:
-    """The tensor that is read through ops that hand on a single input."""
+    """Follows ops that pass on a single input, and returns the tensor behind them."""
     while len(graph.inputs[tensor[0]]) == 1:
         tensor = graph.inputs[tensor[0]][0]
     return tensor
@@ -398,7 +401,7 @@ def _behind(graph: Graph, tensor: Tensor) -> Tensor:
 def _by_layer(
     model: Model, by_node: Mapping[int, Cost], needed: set[int]
 ) -> dict[str, Cost]:
-    """To each layer what its output needs, and no layer before it needed."""
+    """Assigns to each layer what its output needs and no layer before it needed."""
     graph = model.graph
     assigned = bytearray(len(graph))
     found = {}

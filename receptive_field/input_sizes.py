@@ -1,11 +1,11 @@
-"""For which input sizes a network is aligned, and what its padding then is.
+"""The input sizes for which a network is aligned, and its padding there.
 
-TensorFlow's SAME padding depends on a size through its residue only, so there is an
-exact answer for all sizes at once. The input is given the size ``period * q + r``, q
-being a symbol: what the analysis then finds holds for every q. The other axes have
-sizes of which nothing is known, so that the answer does not depend on them either.
-Small sizes, at which a map vanishes or an op behaves otherwise, are analysed one by
-one, until every residue has been seen to do as the symbolic answer says.
+TensorFlow's SAME padding depends only on the remainder of a size, so there is an exact
+answer for all sizes at once. The input gets the size ``period * q + r``, where q is a
+symbol. Whatever the analysis then finds holds for every q. The sizes of the other axes
+are unknown, so the answer does not depend on them either. At small sizes, a map may
+vanish or an op may behave differently. These are analysed one by one, until every
+remainder has been seen to behave as the symbolic answer says.
 """
 
 from __future__ import annotations
@@ -35,38 +35,40 @@ from receptive_field.sources import load
 T = TypeVar("T")
 
 LONGEST_PERIOD = 1 << 12
-"""Answers that repeat after more sizes than this are not worked out."""
+"""Answers that repeat only after more sizes than this are not computed."""
 
 LARGEST_SMALLEST = 1 << 11
-"""A network that cannot be run at any size up to this one is not waited for."""
+"""The search for a size at which the network can run stops here."""
 
 SIZES_TRIED = 16
-"""At so many small sizes the output's size is held against its function."""
+"""The number of small sizes at which the output's size is compared with its
+function."""
 
 MOST_ASKED = 256
-"""Questions about so many sizes are kept at a time."""
+"""The most questions about sizes that are kept at a time."""
 
 LONGEST_WORDS = 64
-"""Sizes are put into words if they are functions of this period."""
+"""The longest period of a function that is described in words."""
 
 
 class Placement(NamedTuple):
-    """What a size decides on one axis, of the paths that do not see all of it."""
+    """What a size decides on one axis, for the paths that do not see the whole axis."""
 
     aligned: bool | None
     """As `ReceptiveField.aligned`."""
     padding: int | None
-    """The effective padding; None where no single number holds."""
+    """The effective padding, or None if no single number is right."""
 
 
 class Obstacle(NamedTuple):
     """Why there is no answer at some sizes."""
 
     node: str
-    """Where: the name of a node."""
+    """The name of the node where it happens."""
     reason: str
     can_run: bool = False
-    """Whether the network can be run; then more matters than the size's residue."""
+    """Whether the network can run. If so, more matters than the remainder of the
+    size."""
 
 
 Outcome = Placement | Obstacle
@@ -77,14 +79,14 @@ class OutputSize(NamedTuple):
     """The output's size as a function of the input's.
 
     ``n`` positions become ``(n - r) / period * slope + offsets[r]``, where r is the
-    residue of n modulo the period.
+    remainder of n modulo the period.
     """
 
     slope: int
     offsets: tuple[int, ...]
 
     def __call__(self, size: int) -> int:
-        """The output's size where the input's is ``size``."""
+        """Returns the size of the output for an input of this size."""
         turns, rest = divmod(size, len(self.offsets))
         return turns * self.slope + self.offsets[rest]
 
@@ -93,7 +95,7 @@ class OutputSize(NamedTuple):
         if slope == 0:
             return str(offsets[0])
         if slope == 1:
-            # floor((r + shift) / period) steps where that is a whole number.
+            # floor((r + shift) / period) steps where the quotient is a whole number.
             step = next((r for r in range(period) if offsets[r] != offsets[0]), period)
             shift = period * (offsets[0] + 1) - step
             if all((r + shift) // period == offsets[r] for r in range(period)):
@@ -109,17 +111,16 @@ class AxisResolutions:
     """One axis of the input, at every size.
 
     Attributes:
-      placements: for each residue of the size modulo the `period` what it decides; an
-        `Obstacle` where the network cannot be run, or a node blocks.
-      blocking: the nodes that make more of a size matter than its residue, if any.
-      smallest: the smallest size at which the network can be run.
-      vanishing: the node at which the feature map vanishes at the size below; None if
-        ``smallest`` is 1.
-      exceptions: the sizes from ``smallest`` on at which it is not as ``placements``
-        say, as far as sizes were tried one by one: until every residue had been
-        seen to do as they say.
-      output_size: the size of the output; None where it cannot be known, or the output
-        has no axis for this one.
+      placements: what each remainder of the size modulo the `period` decides. An
+        `Obstacle` if the network cannot run, or if a node blocks the answer.
+      blocking: the nodes for which more matters than the remainder of a size.
+      smallest: the smallest size at which the network can run.
+      vanishing: the node at which the feature map vanishes if the input is one smaller.
+        None if ``smallest`` is 1.
+      exceptions: the sizes from ``smallest`` on that differ from ``placements``. Sizes
+        were tried one by one, until every remainder had been seen to agree with them.
+      output_size: the size of the output. None if it cannot be known, or if no axis of
+        the output follows this one.
     """
 
     placements: tuple[Outcome, ...]
@@ -131,15 +132,15 @@ class AxisResolutions:
 
     @property
     def period(self) -> int:
-        """After how many sizes the answer repeats."""
+        """The number of sizes after which the answer repeats."""
         return len(self.placements)
 
     def at(self, size: int) -> Placement:
-        """Alignment and padding where the input has this many positions.
+        """Returns alignment and padding for an input with this many positions.
 
-        Raises:
-          ReceptiveFieldError: if the network cannot be run at this size (names the node
-            where it fails), or a node makes more matter than the size's residue.
+        Raises: ReceptiveFieldError: if the network cannot run at this size (the message
+        names the node where it fails), or if more matters than the remainder of the
+        size.
         """
         if size < 1:
             raise ReceptiveFieldError(f"a size is at least 1; it is {size}.")
@@ -180,7 +181,7 @@ class AxisResolutions:
         return "; ".join(part.removesuffix(".") for part in parts)
 
     def _obstacles(self) -> dict[str, list[int]]:
-        """Why there are residues without an answer."""
+        """Returns why some remainders have no answer."""
         reasons: dict[str, list[int]] = {}
         for residue, found in enumerate(self.placements):
             if isinstance(found, Obstacle):
@@ -189,28 +190,28 @@ class AxisResolutions:
 
 
 class LayerReach(NamedTuple):
-    """What a layer's input sees already, x before y; see `Resolutions`."""
+    """What the input of a layer already sees, x before y; see `Resolutions`."""
 
     name: str
     smallest: tuple[Bound | None, ...]
-    """The receptive field of the smallest path to its input; None for an axis on which
-    the layer's kernel has a single position."""
+    """The receptive field of the smallest path to its input. None for an axis on which
+    the kernel of the layer has a single position."""
     largest: tuple[Bound | None, ...]
-    """That of the largest path that is local."""
+    """The receptive field of the largest local path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolutions:
-    """What the size of the input decides; lists have x (width) first, then y.
+    """What the size of the input decides. Lists have x (width) first, then y.
 
     Attributes:
       input: the name of the input tensor.
       output: the name of the tensor whose features are described.
       axes: one answer for each spatial axis of the input.
       layers: convolutions and poolings whose kernel has more than one position.
-      largest_useful_size: for each axis the largest local receptive field (a bound,
-        where a resize has another scale at every size). In a larger image, a feature
-        sees no more, but by paths over a whole axis.
+      largest_useful_size: the largest local receptive field on each axis (an upper
+        bound, if a resize has a different scale at every size). In a larger image, a
+        feature sees nothing more, except by paths that see a whole axis.
     """
 
     input: str
@@ -220,11 +221,11 @@ class Resolutions:
     largest_useful_size: tuple[Bound, ...]
 
     def at(self, resolution: Sequence[int] | int) -> tuple[Placement, ...]:
-        """Alignment and padding of each axis, x first.
+        """Returns alignment and padding of each axis, x first.
 
         Args:
           resolution: the size of the input's spatial axes, ``[height, width]`` for
-            images; a single number stands for all.
+            images. A single number is the size of all axes.
 
         Raises:
           ReceptiveFieldError: if there is no answer for a size; see
@@ -236,7 +237,7 @@ class Resolutions:
     def unproductive_layers(
         self, resolution: Sequence[int] | int
     ) -> tuple[tuple[str, ...], ...]:
-        """For each axis, x first, the layers that add nothing at this size.
+        """Returns, for each axis, x first, the layers that add nothing at this size.
 
         Even the smallest path to the input of such a layer sees as many positions as
         the image has.
@@ -253,10 +254,10 @@ class Resolutions:
     def critical_layers(
         self, resolution: Sequence[int] | int
     ) -> tuple[tuple[str, ...], ...]:
-        """For each axis, x first, the layers that only some paths need at this size.
+        """Returns, for each axis, x first, the layers that only some paths need.
 
         The largest path to the input of such a layer sees as many positions as the
-        image has, the smallest does not.
+        image has at this size, but the smallest path does not.
 
         Args:
           resolution: as in `at`.
@@ -273,21 +274,21 @@ class Resolutions:
 
     @property
     def smallest_productive_size(self) -> tuple[Bound, ...]:
-        """For each axis, x first, the smallest size without unproductive layers."""
+        """The smallest size without unproductive layers for each axis, x first."""
         reaches = [[x.smallest[i] for x in self.layers] for i in range(len(self.axes))]
         return tuple(max([0, *filter(None, reach)]) + 1 for reach in reaches)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain data that JSON can hold.
+        """Returns everything as plain data for JSON.
 
         Returns:
-          ``input`` and ``output`` by name, and ``axes``, x first, each with its
-          ``period``, what holds (``placements``, by the residue of the size modulo the
-          period; ``exceptions``, by size): ``aligned`` and ``padding``, or the ``node``
-          and ``reason`` why there is no answer; ``smallest_size``; ``output_size`` with
-          its ``slope`` and ``offsets`` (see `OutputSize`), or None;
-          ``smallest_productive_size`` and ``largest_useful_size``, ``"inf"`` where
-          there is no bound.
+          ``input`` and ``output`` by name, and ``axes``, x first. Each axis has its
+          ``period``; ``placements`` (by the remainder of the size modulo the period)
+          and ``exceptions`` (by size), which hold ``aligned`` and ``padding``, or the
+          ``node`` and ``reason`` why there is no answer; ``smallest_size``;
+          ``output_size`` with its ``slope`` and ``offsets`` (see `OutputSize`), or
+          None; ``smallest_productive_size`` and ``largest_useful_size``, where
+          ``"inf"`` means infinite.
         """
 
         def told(found: Outcome) -> dict[str, Any]:
@@ -339,7 +340,7 @@ class Resolutions:
         return "\n".join([f"{self.output} in {self.input}, by input size", *listed])
 
     def _sizes(self, resolution: Sequence[int] | int) -> list[int]:
-        """The sizes, x first."""
+        """Returns the sizes, x first."""
         alone = not isinstance(resolution, Sequence)
         given: Any = [resolution] * len(self.axes) if alone else resolution
         try:
@@ -365,25 +366,25 @@ def resolutions(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
 ) -> Resolutions:
-    """At which input sizes a network is aligned, and what its padding then is.
+    """Finds the input sizes at which a network is aligned, and its padding there.
 
-    Paths over a whole axis (global pooling, attention) have no padding, and do not
-    count. Sizes in the graph are ignored where they are those of the input; what was
-    computed from them when the graph was made (paddings of Keras) stays.
+    Paths that see a whole axis (global pooling, attention) have no padding, and do not
+    count. The sizes that the graph states for the input are ignored. Values that were
+    computed from them when the graph was built (such as paddings in Keras) stay.
 
     Args:
       model, output, input, stop_propagation, batch_norm, overrides, signature: as in
         `compute_receptive_field`.
 
     Returns:
-      The answer for all sizes, one axis after the other. Sizes at which the network
-      cannot be run, and nodes that make more of a size matter than its residue (a
-      resize to a constant size), are part of it. Resizes count as in exact arithmetic;
-      the kernels' rounding may move single positions at some sizes.
+      The answer for all sizes, one axis after the other. It includes the sizes at which
+      the network cannot run, and the nodes for which more matters than the remainder of
+      a size (a resize to a constant size). Resizes are computed in exact arithmetic.
+      The rounding of TensorFlow's kernels may move single positions at some sizes.
 
     Raises:
-      ReceptiveFieldError: if the model cannot be read or analysed, cannot be run at any
-        size up to 2048, or repeats itself only after more than 4096 sizes.
+      ReceptiveFieldError: if the model cannot be read or analysed, cannot run at any
+        size up to 2048, or repeats only after more than 4096 sizes.
 
     >>> import receptive_field as rf
     >>> print(rf.resolutions(rf.EXAMPLE_GRAPH).axes[0])
@@ -401,13 +402,13 @@ def resolutions(
                 f"not, so that there is no padding on an axis.{advice}"
             )
         field = below[1]
-    # What comes after the output that was found does not matter.
+    # Nodes after the output do not matter.
     question = Question.ask(loaded, input, [field.output], options)
     found = forward(question.scope, question.inference, question.spatial)
     spatial = question.spatial[::-1]
     analyses = [_AxisAnalysis(question, field, found, axis) for axis in spatial]
     axes = [analysis.result() for analysis in analyses]
-    # Where a resize blocks at some sizes, more is known at others.
+    # If a resize blocks some sizes, more is known at others.
     told = question.with_sizes({a.axis: a.clearest for a in analyses})
     ((name, tensor),) = (question.outputs or {}).items()
     found = forward(told.scope, told.inference, told.spatial, [tensor])
@@ -432,17 +433,17 @@ class _Seen(NamedTuple):
     placement: Placement
     stride: int | Fraction | None
     is_vague: bool
-    """Whether any path is but a bound, or its offset unknown."""
+    """Whether any path is only an upper bound, or has an unknown offset."""
     size: Bound
-    """The local receptive field, or a bound of it."""
+    """The local receptive field, or an upper bound."""
 
 
 _Outcome = _Seen | Obstacle
-"""What is found at one size, or why the network cannot be run at it."""
+"""What is found at one size, or why the network cannot run at it."""
 
 
 class _AxisAnalysis:
-    """A question about one axis, at sizes of its choice; the others are unknown."""
+    """Asks about one axis at chosen sizes, while the other sizes are unknown."""
 
     def __init__(
         self, question: Question, field: ReceptiveField, found: Forward, axis: int
@@ -453,12 +454,13 @@ class _AxisAnalysis:
         """The axis of the input."""
         shape = question.inference.shape(question.scope.input) or ()
         self.clearest: Size = shape[axis]
-        """A size, for all turns of a period, at which as much as possible is known."""
+        """A size for all multiples of a period, at which as much as possible is
+        known."""
         ((_, self.output),) = (question.outputs or {}).items()
         self.unplaced = last_unplaced(question, [field])
-        """The last size that has to be looked at by itself."""
+        """The last size that has to be analysed by itself."""
         self.largest: Bound = 0
-        """The largest local receptive field of all residues."""
+        """The largest local receptive field of all remainders."""
         self._asked: dict[Size, Question] = {}
         self.growing: list[tuple[int, list[int]]] = []
         """The nodes whose outputs have axes of unknown size, and these axes."""
@@ -469,7 +471,7 @@ class _AxisAnalysis:
                 self.growing.append((index, unknowns))
 
     def result(self) -> AxisResolutions:
-        """The answer at all sizes, without guidance."""
+        """Returns the answer at all sizes, without guidance."""
         whole = [self._outcome(self.clearest)]
         if _is_vague(whole[0]):
             whole = self._by_residue(self._period())
@@ -509,7 +511,7 @@ class _AxisAnalysis:
         )
 
     def _at(self, size: Size) -> Question:
-        """The question at one size; what it has inferred of shapes is kept a while."""
+        """Returns the question at one size. Its inferred shapes are cached."""
         if size not in self._asked:
             if len(self._asked) >= MOST_ASKED:
                 self._asked.clear()
@@ -535,7 +537,8 @@ class _AxisAnalysis:
         return _Seen(placement, stride, is_vague, reach)
 
     def _obstacle(self, question: Question) -> Obstacle | None:
-        """The first node that cannot be run, or whose output has no position left."""
+        """Returns the first node that cannot run, or whose output has no positions
+        left."""
         for index, axes in self.growing:
             node = question.scope.graph.nodes[index]
             try:
@@ -552,7 +555,7 @@ class _AxisAnalysis:
         return None
 
     def _by_residue(self, period: int) -> list[_Outcome]:
-        """For each residue what is found at all sizes that have it."""
+        """Returns, for each remainder, what is found at all sizes that have it."""
         if period > LONGEST_PERIOD:
             raise GraphError(
                 f"the paddings of {self.question.input!r} repeat after {period} sizes "
@@ -563,12 +566,12 @@ class _AxisAnalysis:
         return [self._outcome(turns * period + residue) for residue in range(period)]
 
     def _period(self, of_all: bool = False) -> int:
-        """How many residues must be told apart, for the ops of which not all is known.
+        """Returns how many remainders to distinguish, for ops that are not fully known.
 
-        Where a tensor has an effective stride of a / b, its size is b / a of that of
-        the input, but for an offset and rounding. At multiples of all a, around the
-        ops in question or ``of_all``, sizes are whole and so are their quotients by
-        the strides.
+        If a tensor has effective stride a / b, its size is b / a times that of the
+        input, apart from an offset and rounding. At multiples of all a, around the ops
+        in question or ``of_all``, sizes are whole numbers, and so are their quotients
+        by the strides.
         """
         scope, inference = self.question.scope, self.question.inference
         period = 1
@@ -583,7 +586,7 @@ class _AxisAnalysis:
         return period
 
     def _map(self, tensor: Tensor) -> AxisMap:
-        """How a tensor follows the axis by local paths, at unknown sizes."""
+        """Returns how a tensor follows the axis along local paths, at unknown sizes."""
         return _followed(self.found.local(tensor), self.question, self.axis)[1]
 
     def _is_vague(self, rule: Relation | None, below: Tensor) -> bool:
@@ -596,10 +599,10 @@ class _AxisAnalysis:
         return any(m.is_floating or not m.exact for m in maps)
 
     def _smallest(self) -> tuple[int, Obstacle | None]:
-        """The smallest size at which the network runs, and why not at the one before.
+        """Returns the smallest size at which the network runs, and why smaller ones
+        fail.
 
-        Raises:
-          ReceptiveFieldError: if there is none.
+        Raises: ReceptiveFieldError: if there is no such size.
         """
         vanishing = None
         for size in range(1, LARGEST_SMALLEST + 1):
@@ -613,7 +616,7 @@ class _AxisAnalysis:
         )
 
     def _as_it_fits(self, whole: list[_Outcome], smallest: int) -> list[_Outcome]:
-        """The same for more residues, if maps that meet fit at some of them only."""
+        """Returns the same for more remainders, if maps that meet fit only at some."""
         cycle = math.lcm(self._period(of_all=True), len(whole))
         if cycle > LONGEST_PERIOD:
             return whole
@@ -624,22 +627,21 @@ class _AxisAnalysis:
     def _held(
         self, whole: Sequence[_Outcome], smallest: int
     ) -> tuple[dict[int, _Outcome], dict[int, _Outcome]]:
-        """Holds single sizes against what was found for all sizes of their residue.
+        """Compares single sizes with what was found for all sizes with their remainder.
 
-        Returns:
-          The sizes at which it is otherwise, up to where each residue has agreed; and
-          for each residue that never does, what is found instead.
+        Returns: The sizes that differ, up to where each remainder has agreed; and, for
+        each remainder that never agrees, what is found instead.
         """
         period = len(whole)
         large = max(_large(smallest, period), self.unplaced + 1)
         failed: dict[int, _Outcome] = {}
         for size in range(large, large + period):
-            # Small maps that do not fit may be broadcast; large ones tell.
+            # Small maps that do not fit may be broadcast, so try large ones.
             residue = size % period
             obstacle = self._obstacle(self._at(size))
             if obstacle is not None:
                 failed[residue] = obstacle
-            elif _is_vague(whole[residue]):  # It was not found for all sizes alike.
+            elif _is_vague(whole[residue]):  # It was not found for all sizes at once.
                 found = self._outcome(size)
                 if not _agree(found, whole[residue]):
                     failed[residue] = found
@@ -661,7 +663,7 @@ class _AxisAnalysis:
         return kept, failed
 
     def _blocking(self, residue: int, period: int, smallest: int) -> list[Obstacle]:
-        """The nodes of which more is known where the size is a number."""
+        """Returns the nodes that are better known if the size is a number."""
         for_all = self._at(unknown("turns") * period + residue)
         for_one = self._at((smallest // period + 8) * period + residue)
         scope = self.question.scope
@@ -703,10 +705,10 @@ class _AxisAnalysis:
     def output_size(
         self, relation: Relation | None, found: AxisResolutions
     ) -> OutputSize | None:
-        """The size of the output, whose relation to the input is given.
+        """Returns the size of the output, given its relation to the input.
 
-        None if it is another one at small sizes: a slice whose ends are numbers takes
-        less of those.
+        None if small sizes differ, because a slice with constant ends takes less of
+        them.
         """
         shape = self.question.inference.shape(self.output)
         place, axis_map = _followed(relation, self.question, self.axis)
@@ -726,7 +728,7 @@ class _AxisAnalysis:
         return known
 
     def _as_function(self, size: Size, period: int) -> OutputSize | None:
-        """A size as a function of that of the input, if it is one of this period."""
+        """Returns a size as a function of the input's size, if it has this period."""
         shape = self.question.inference.shape(self.question.scope.input) or ()
         given = shape[self.axis]
         if not isinstance(given, Symbolic):
@@ -749,19 +751,19 @@ class _AxisAnalysis:
 def _followed(
     relation: Relation | None, question: Question, axis: int
 ) -> tuple[int | None, AxisMap]:
-    """The axis of a tensor that follows an axis of the input, and how."""
+    """Returns the axis of a tensor that follows an axis of the input, and its map."""
     if relation is None:
         return None, NONE
     return source(ranked(relation, question.rank).axes[axis])
 
 
 def _large(smallest: int, period: int) -> int:
-    """A size at which no map is small."""
+    """Returns a size at which no map is small."""
     return max(4 * smallest, smallest + 4 * period, 64)
 
 
 def _agree(one: _Outcome, two: _Outcome) -> bool:
-    """Whether two sizes are placed alike; errors never are."""
+    """Whether two sizes have the same placement. Errors never do."""
     return isinstance(one, _Seen) and isinstance(two, _Seen) and one[:2] == two[:2]
 
 
@@ -774,14 +776,14 @@ def _placement(found: _Outcome) -> Outcome:
 
 
 def _says_little(relation: Relation | None) -> bool:
-    """Whether more could be known of an axis: all of it is needed, or nobody knows
-    where."""
+    """Whether more could be known about an axis that is needed as a whole, or
+    anywhere."""
     maps = (source(axis)[1] for axis in relation.axes) if relation else ()
     return any(m.is_floating or m.is_unbounded for m in maps)
 
 
 def _better_known(vague: Relation | None, known: Relation | None) -> int | None:
-    """An axis of which one relation says nothing, or not where, and the other does."""
+    """Returns an axis that only the first relation leaves open."""
     if vague is None or known is None:
         return None
     for axis, (one, two) in enumerate(zip(vague.axes, known.axes, strict=False)):
@@ -794,7 +796,7 @@ def _better_known(vague: Relation | None, known: Relation | None) -> int | None:
 
 
 def _substituted(size: Size, values: Mapping[Atom, Size]) -> Size:
-    """A size in which atoms have been given values."""
+    """Returns a size with values for some of its atoms."""
     if not isinstance(size, Symbolic):
         return size
     whole: Size = 0
@@ -821,7 +823,8 @@ def _value(atom: Atom, values: Mapping[Atom, Size]) -> Size:
 
 
 def _slope_and_offset(size: Size, symbol: Symbolic) -> tuple[int | None, int]:
-    """The integers a and b of ``a * symbol + b``; None and 0 for what is not that."""
+    """Returns integers a and b such that the size is ``a * symbol + b``, else None and
+    0."""
     terms: dict[tuple[Atom, ...], Fraction] = {(): Fraction(0)}
     terms |= size.terms if isinstance(size, Symbolic) else {(): Fraction(size)}
     (monomial,) = symbol.terms
@@ -832,7 +835,7 @@ def _slope_and_offset(size: Size, symbol: Symbolic) -> tuple[int | None, int]:
 
 
 def _shortest(values: Sequence[T]) -> Sequence[T]:
-    """The shortest period of what repeats itself; errors are what they say."""
+    """Returns the shortest period of the values. Errors are compared as text."""
     told = [str(value) for value in values]
     for period in range(1, len(told)):
         if len(told) % period == 0 and told[period:] == told[:-period]:
@@ -855,15 +858,15 @@ def _shortest_size(slope: int, offsets: Sequence[int]) -> OutputSize:
 
 
 _Relations = Callable[[Tensor], Relation | None]
-"""How a tensor depends on the input, by some of the paths."""
+"""How a tensor depends on the input along some of the paths."""
 
 
 def _smallest_paths(
     question: Question, found: Forward, axis: int
 ) -> dict[Tensor, Relation]:
-    """For each tensor the path to it that sees least of an axis of the input.
+    """Returns, for each tensor, the path to it that sees least of an axis of the input.
 
-    The forward pass, with a minimum where that has a union.
+    This is the forward pass with a minimum instead of a union.
     """
     scope, inference = question.scope, question.inference
     state: dict[Tensor, Relation] = {scope.input: SAME}
@@ -894,7 +897,8 @@ def _smallest_paths(
 
 
 def _layers(question: Question, found: Forward) -> tuple[LayerReach, ...]:
-    """The convolutions and poolings of the scope, in order, and what they are given."""
+    """Returns the convolutions and poolings of the scope in order, and what they
+    see."""
     scope, inference = question.scope, question.inference
     axes = question.spatial[::-1]
     of_smallest: list[_Relations] = [
@@ -916,7 +920,7 @@ def _layers(question: Question, found: Forward) -> tuple[LayerReach, ...]:
         if rule is None or below not in found.state:
             continue
         lies: Sequence[int | None] = places[::-1]
-        if len(places) != len(axes):  # A sound, as an image of one row.
+        if len(places) != len(axes):  # Audio is treated as an image with one row.
             lies = [_followed(found.state[below], question, axis)[0] for axis in axes]
         kernels = [
             1
@@ -946,8 +950,8 @@ def _reach_of_input(
     question: Question,
     axis: int,
 ) -> Bound:
-    """What a layer's input sees; if its positions lie in several axes (around a dilated
-    convolution), what is seen by the tensor that they were taken from."""
+    """Returns what the input of a layer sees. If its positions are on several axes
+    (around a dilated convolution), this is what the tensor behind them sees."""
     while True:
         relation = of_tensor(tensor)
         if relation is None:
@@ -960,13 +964,13 @@ def _reach_of_input(
 
 
 def _reach(relation: Relation | None, question: Question, axis: int) -> Bound:
-    """How many positions are seen; without a local path, all of them."""
+    """Returns how many positions are seen, or all of them without a local path."""
     return _followed(relation, question, axis)[1].size() or INFINITY
 
 
 def _layer_names(question: Question) -> dict[int, str]:
-    """For nodes of the scope, the layer that they are the work of, if layers are known:
-    the first whose output needs them."""
+    """Returns, for nodes of the scope, the layer that they belong to, if layers are
+    known. It is the first one whose output needs them."""
     scope = question.scope
     names: dict[int, str] = {}
     for name, tensor in question.layers.items():
@@ -984,13 +988,13 @@ def _layer_names(question: Question) -> dict[int, str]:
 _ALIGNED = {True: "aligned", False: "misaligned", None: "alignment unknown"}
 
 MOST_CASES = 4
-"""So many different values are told apart in words; more are listed by residue."""
+"""The most values that are described in words. More are listed by remainder."""
 
 
 def _cases(values: Sequence[str | None], whole: bool = True) -> str:
-    """Which value holds for which residue; there is none where it is None.
+    """Describes which value holds for which remainder. None means no value.
 
-    Unless they are the ``whole`` that is said, where there is none is said elsewhere.
+    Without ``whole``, a single value is described without its remainders.
     """
     values = _shortest(values)
     period = len(values)
@@ -1013,7 +1017,7 @@ def _paddings(values: Sequence[int | None]) -> str:
     values = _shortest(values)
     first, period = values[0], len(values)
     if first is not None and period > 2:
-        # What is missing to a multiple of the period is padded, and all of it in front.
+        # The input is padded in front to a multiple of the period.
         in_front = [first + -residue % period for residue in range(period)]
         if list(values) == in_front:
             return f"{first} + (-size mod {period})" if first else f"-size mod {period}"
@@ -1021,7 +1025,7 @@ def _paddings(values: Sequence[int | None]) -> str:
 
 
 def _where(residues: Sequence[int], period: int) -> str:
-    """Words for these residues; none for all."""
+    """Describes these remainders. Returns "" for all of them."""
     others = [residue for residue in range(period) if residue not in set(residues)]
     if not others:
         return ""
@@ -1034,7 +1038,7 @@ def _where(residues: Sequence[int], period: int) -> str:
 
 
 def _rounded_quotient(shift: int, period: int) -> str:
-    """Words for ``floor((size + shift) / period)``."""
+    """Describes ``floor((size + shift) / period)``."""
     if period == 1:
         return f"size{_signed(shift)}"
     if shift == period - 1:
