@@ -138,9 +138,9 @@ class AxisResolutions:
     def at(self, size: int) -> Placement:
         """Returns alignment and padding for an input with this many positions.
 
-        Raises: ReceptiveFieldError: if the network cannot run at this size (the message
-        names the node where it fails), or if more matters than the remainder of the
-        size.
+        Raises:
+          ReceptiveFieldError: if the network cannot run at this size (the message names
+            the node where it fails), or if more matters than the remainder of the size.
         """
         if size < 1:
             raise ReceptiveFieldError(f"a size is at least 1; it is {size}.")
@@ -537,8 +537,7 @@ class _AxisAnalysis:
         return _Seen(placement, stride, is_vague, reach)
 
     def _obstacle(self, question: Question) -> Obstacle | None:
-        """Returns the first node that cannot run, or whose output has no positions
-        left."""
+        """Returns the first node that cannot run, or that has an empty output."""
         for index, axes in self.growing:
             node = question.scope.graph.nodes[index]
             try:
@@ -599,10 +598,11 @@ class _AxisAnalysis:
         return any(m.is_floating or not m.exact for m in maps)
 
     def _smallest(self) -> tuple[int, Obstacle | None]:
-        """Returns the smallest size at which the network runs, and why smaller ones
+        """Returns the smallest size that the network runs at, and why smaller ones
         fail.
 
-        Raises: ReceptiveFieldError: if there is no such size.
+        Raises:
+          ReceptiveFieldError: if there is no such size.
         """
         vanishing = None
         for size in range(1, LARGEST_SMALLEST + 1):
@@ -629,8 +629,9 @@ class _AxisAnalysis:
     ) -> tuple[dict[int, _Outcome], dict[int, _Outcome]]:
         """Compares single sizes with what was found for all sizes with their remainder.
 
-        Returns: The sizes that differ, up to where each remainder has agreed; and, for
-        each remainder that never agrees, what is found instead.
+        Returns:
+          The sizes that differ, up to where each remainder has agreed; and, for each
+          remainder that never agrees, what is found instead.
         """
         period = len(whole)
         large = max(_large(smallest, period), self.unplaced + 1)
@@ -823,7 +824,7 @@ def _value(atom: Atom, values: Mapping[Atom, Size]) -> Size:
 
 
 def _slope_and_offset(size: Size, symbol: Symbolic) -> tuple[int | None, int]:
-    """Returns integers a and b such that the size is ``a * symbol + b``, else None and
+    """Returns integers a and b if the size is ``a * symbol + b``, otherwise None and
     0."""
     terms: dict[tuple[Atom, ...], Fraction] = {(): Fraction(0)}
     terms |= size.terms if isinstance(size, Symbolic) else {(): Fraction(size)}
@@ -897,8 +898,7 @@ def _smallest_paths(
 
 
 def _layers(question: Question, found: Forward) -> tuple[LayerReach, ...]:
-    """Returns the convolutions and poolings of the scope in order, and what they
-    see."""
+    """Returns the convolutions and poolings of the scope in order, and their reach."""
     scope, inference = question.scope, question.inference
     axes = question.spatial[::-1]
     of_smallest: list[_Relations] = [

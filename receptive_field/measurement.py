@@ -306,7 +306,8 @@ class NetworkExperiment(Experiment):
 def import_tensorflow() -> Any:
     """Imports and returns TensorFlow.
 
-    Raises: GraphError: if it is not installed.
+    Raises:
+      GraphError: if it is not installed.
     """
     try:
         return import_module("tensorflow")
