@@ -21,7 +21,7 @@ class Break(NamedTuple):
 
 BREAKS = (
     Break(
-        "an infinite window keeps its infinite side when a map below it is flipped",
+        "an endless window keeps its endless side when a map below is flipped",
         "receptive_field/axis_map.py",
         "far = -INFINITY if (direction > 0) == (self.advance > 0) else INFINITY",
         "far = -INFINITY if direction > 0 else INFINITY",
@@ -29,7 +29,7 @@ BREAKS = (
         by_a_reader=True,
     ),
     Break(
-        "paths that differ on several axes are forgotten after they merge",
+        "paths that differ on several axes are forgotten once they have met",
         "receptive_field/graph/axes.py",
         "several = within is None or within.several",
         "several = one.several or two.several",
@@ -37,7 +37,7 @@ BREAKS = (
         by_a_reader=True,
     ),
     Break(
-        "sets lose the last position of windows wider than 64 positions",
+        "windows wider than 64 positions lose their last position in the sets",
         "receptive_field/graph/boxes.py",
         ("matrix = (apart >= 0) & (indices <= lasts[:, None]) & (apart % step == 0)"),
         ("matrix = (apart >= 0) & (indices < lasts[:, None]) & (apart % step == 0)"),
@@ -45,7 +45,7 @@ BREAKS = (
         by_a_reader=True,
     ),
     Break(
-        "a depthwise convolution is treated as if it mixed its channels",
+        "a depthwise convolution is taken to mix its channels",
         "receptive_field/positions.py",
         "pairs = ((node.inputs[number], -2), ((index, 0), -1))",
         "pairs = ((node.inputs[number], -2),)",
@@ -54,7 +54,7 @@ BREAKS = (
     ),
     Break(
         (
-            "nearby pairs of gradients are cut off too early above a transposed "
+            "pairs of near gradients are cut off too early above a transposed "
             "convolution"
         ),
         "receptive_field/gradients.py",
@@ -64,7 +64,7 @@ BREAKS = (
         by_a_reader=True,
     ),
     Break(
-        ("the kernel is ignored when counting the positions that a stride skips"),
+        ("the kernel is left out when the positions that a stride skips are counted"),
         "receptive_field/explanation.py",
         "spare = (self.size + total - w.extent) % w.stride",
         "spare = (self.size + total) % w.stride",
@@ -72,7 +72,10 @@ BREAKS = (
         by_a_reader=True,
     ),
     Break(
-        ("the period of sizes is the largest stride, not the common multiple of all"),
+        (
+            "the period of sizes is the largest stride, not the common multiple of "
+            "strides"
+        ),
         "receptive_field/input_sizes.py",
         "period = math.lcm(period, *(r.numerator for r in rates if r))",
         "period = max(period, *(r.numerator for r in rates if r), 1)",
@@ -80,7 +83,10 @@ BREAKS = (
         by_a_reader=True,
     ),
     Break(
-        ("the parameters of a shared layer are counted at the reader computed first"),
+        (
+            "the parameters of a shared layer are counted at the reader that is "
+            "computed first"
+        ),
         "receptive_field/costs.py",
         ("for index in sorted(order):  # The first reader, as the graph lists them."),
         "for index in order:  # The first reader, as the graph lists them.",
@@ -88,7 +94,7 @@ BREAKS = (
         by_a_reader=True,
     ),
     Break(
-        "kept rows are matched without the global_context option",
+        ("global_context is not among the options by which kept rows are told apart"),
         "receptive_field/many.py",
         (
             'f"{k}={v!r}" for k, v in question.items() if v is not None and (k, v) '
@@ -102,7 +108,7 @@ BREAKS = (
         by_a_reader=True,
     ),
     Break(
-        ("a size that differs between branches is taken from the first branch"),
+        ("a size that differs from branch to branch is taken from the first branch"),
         "receptive_field/ops/control.py",
         "sizes[0] if len(set(sizes)) == 1 else call.unknown_size(axis, output)",
         ("sizes[0] if isinstance(sizes[0], int) else call.unknown_size(axis, output)"),
@@ -110,70 +116,70 @@ BREAKS = (
         by_a_reader=True,
     ),
     Break(
-        "the larger half of an odd SAME padding goes in front",
+        "the larger half of an odd SAME padding is put in front",
         "receptive_field/ops/windows.py",
         "befores = {int(total / 2) for total in totals}",
         "befores = {total - int(total / 2) for total in totals}",
         ("test_analysis.py", "test_rules.py"),
     ),
     Break(
-        "the dilation of a transposed convolution is ignored",
+        "the dilation of a transposed convolution is not looked at",
         "receptive_field/axis_map.py",
         ("shifted = (u + padding - dilation * i for i in reversed(range(kernel)))"),
         "shifted = (u + padding - i for i in reversed(range(kernel)))",
         ("test_axis_map.py", "test_rules.py"),
     ),
     Break(
-        "a stride below a window never opens gaps in it",
+        "a stride below a window opens no gaps in it",
         "receptive_field/axis_map.py",
         "gap = max(inner_gap, gap * abs(stride) - (high - low))",
         "gap = max(inner_gap, gap)",
         ("test_axis_map.py", "test_rules.py"),
     ),
     Break(
-        "paths are compared only at the first position of their period",
+        "paths are compared at the first position of their period only",
         "receptive_field/axis_map.py",
         "positions = range(math.lcm(len(first.windows), len(second.windows)))",
         "positions = range(1)",
         ("test_axis_map.py", "test_rules.py"),
     ),
     Break(
-        "the third part of a split axis starts where the second one starts",
+        "the third part of a split axis begins where the second does",
         "receptive_field/ops/reshaping.py",
         "inner, rest = inner * rest, 1",
         "inner, rest = rest, 1",
         ("test_relations.py", "test_rules.py"),
     ),
     Break(
-        "a resize of unknown sizes does not subtract the half pixel again",
+        "a resize of unknown sizes does not take off half a pixel again",
         "receptive_field/ops/resizing.py",
         "back = Fraction(1, 2) if recentre else 0",
         "back = 0",
         ("test_rules.py", "test_rules_of_rarer_ops.py"),
     ),
     Break(
-        "mirroring repeats the border at the end, though not at the start",
+        "the border itself is repeated behind, though not in front",
         "receptive_field/ops/padding.py",
         "behind = [size - 1 - edge - i for i in range(after)]",
         "behind = [size - 1 - i for i in range(after)]",
         ("test_analysis.py", "test_rules.py"),
     ),
     Break(
-        "joined parts that continue evenly at one place are treated as even everywhere",
+        "joined parts that go on evenly in one place are taken to do so in all",
         "receptive_field/axis_map.py",
         "if all(a == b for a, b in zip(moved, windows[period:], strict=True)):",
         "if any(a == b for a, b in zip(moved, windows[period:], strict=True)):",
         ("test_joins.py", "test_rules.py"),
     ),
     Break(
-        "a loop is visited only once more, not until it settles",
+        "a loop is visited once more and not until it settles",
         "receptive_field/analysis.py",
         ("while self._round(states, indices, visit):\n                    pass"),
         "self._round(states, indices, visit)",
         ("test_functions.py", "test_models.py"),
     ),
     Break(
-        "numbers added to an unknown size do not count for its remainder",
+        "what is added to an unknown size does not count for its remainder",
         "receptive_field/graph/sizes.py",
         "return frozenset(terms.items()), int(known) % modulus",
         "return frozenset(terms.items()), 0",

@@ -364,7 +364,6 @@ NETWORKS: dict[str, Any] = {
 """Op type -> a network around it."""
 
 _FORM = "created only by TensorFlow's optimiser; has the rule of"
-_GONE = "removed from TensorFlow; same rule as"
 _CONTROL = "control flow, tested by tests/test_functions.py and test_slim.py"
 
 REASONS: dict[str, str] = {
@@ -415,9 +414,11 @@ REASONS: dict[str, str] = {
         ),
         f"{_FORM} DepthwiseConv2dNative",
     ),
-    "BatchNormWithGlobalNormalization": f"{_GONE} FusedBatchNorm",
-    "MatrixExponential": f"{_GONE} MatrixInverse",
-    "QuantizeAndDequantize": f"{_GONE} QuantizeAndDequantizeV2",
+    "BatchNormWithGlobalNormalization": "removed from TensorFlow; same rule as "
+    "FusedBatchNorm",
+    "MatrixExponential": "removed from TensorFlow; same rule as MatrixInverse",
+    "QuantizeAndDequantize": "removed from TensorFlow; same rule as "
+    "QuantizeAndDequantizeV2",
     "QuantizedReluX": "has no kernel; same rule as QuantizedRelu",
     "CombinedNonMaxSuppression": "same rule as NonMaxSuppression",
     "ImageProjectiveTransformV2": "same rule as ImageProjectiveTransformV3",
