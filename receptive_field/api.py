@@ -1,4 +1,4 @@
-"""The public functions: load the model, put the question, hand over the answer."""
+"""The public functions. They load the model, ask the question and return the answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from receptive_field.sources import load
 EXAMPLE_GRAPH = os.path.join(
     os.path.dirname(__file__), "data", "inception_resnet_v2.pbtxt.gz"
 )
-"""The path of a graph to try things on: Inception-ResNet-v2, without weights."""
+"""The path of an example graph: Inception-ResNet-v2 without weights."""
 
 GlobalContext = Literal["include", "exclude"]
 BatchNorm = Literal["inference", "graph"]
@@ -38,37 +38,40 @@ def compute_receptive_field(
     require_aligned: bool = False,
     signature: str | None = None,
 ) -> ReceptiveField:
-    """The receptive field of one tensor of a model.
+    """Computes the receptive field of one tensor of a model.
 
     Args:
-      model: a path to a graph file, a GraphDef, a ``tf.Graph``, or a ``tf.Tensor``
-        (which then is the output).
-      output: the tensor whose features are asked about: its name, or the tensor.
-        Found where only one candidate exists; if that has no spatial axes with more
-        than one position (the scores of a classifier), the last feature map before it
-        is taken, and ``ReceptiveField.output`` names it.
-      input: the tensor that they see: likewise.
+      model: a path to a graph file, a SavedModel or a Keras file; a GraphDef; a
+        ``tf.Graph``, ``tf.function`` or Keras model; or a ``tf.Tensor``, which is then
+        the output.
+      output: the tensor whose features you ask about, or its name. May be omitted if
+        there is only one candidate. If that one has no spatial axis with more than one
+        position (the scores of a classifier), the last feature map before it is used.
+        ``ReceptiveField.output`` names the tensor.
+      input: the tensor that the features see, or its name. May be omitted if there is
+        only one candidate.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
-        images; None for an axis of any size. None alone takes what the graph says,
-        "unknown" ignores that.
+        images. An entry is None for an axis of any size. If the whole argument is None,
+        the sizes are those that the graph states; "unknown" ignores them.
       stop_propagation: inputs whose name starts with one of these strings are not
         followed.
-      global_context: whether paths over a whole axis (global pooling, attention) count:
-        "include" or "exclude". `ReceptiveField.local` is the answer without them.
-      batch_norm: whether a batch normalisation counts as at "inference", or as it is in
-        the "graph": in training mode it depends on the whole batch.
-      overrides: node, scope or layer -> how its outputs depend on its inputs, whatever
-        the graph says; a rule as in `register_op`.
-      require_aligned: whether a graph is an error that is misaligned, or of which that
-        depends on a size that is not known.
-      signature: which signature of a SavedModel is meant, if it has several.
+      global_context: whether to "include" or "exclude" paths that see a whole axis
+        (global pooling, attention). `ReceptiveField.local` is the answer without them.
+      batch_norm: whether batch normalisation is treated as at "inference", or as the
+        "graph" states. In training mode it depends on the whole batch.
+      overrides: a mapping from nodes, scopes or layers to rules, as in `register_op`. A
+        rule says how the outputs depend on the inputs, and replaces what the graph
+        states.
+      require_aligned: whether to raise an error if the graph is misaligned, or if its
+        alignment depends on an unknown size.
+      signature: the signature of a SavedModel to use, if it has several.
 
     Returns:
-      The receptive field. In a misaligned graph, regions are the hull of what the
-      paths see, and ``aligned`` is False.
+      The receptive field. In a misaligned graph, regions are the hull of what the paths
+      see, and ``aligned`` is False.
 
     Raises:
-      ReceptiveFieldError: if the model cannot be read or analysed; the message says
+      ReceptiveFieldError: if the model cannot be read or analysed. The message says
         what is wrong, where, and what to do.
 
     >>> import receptive_field as rf
@@ -106,20 +109,21 @@ def compute_receptive_fields(
     require_aligned: bool = False,
     signature: str | None = None,
 ) -> ReceptiveFields:
-    """The receptive fields of all nodes that depend on the input, in one pass.
+    """Computes the receptive fields of all nodes that depend on the input.
 
     Args:
       model, input, input_resolution, stop_propagation, global_context, batch_norm,
         overrides, require_aligned, signature: as in `compute_receptive_field`.
-      outputs: the tensors that are asked for; all that depend on the input if None.
+      outputs: the tensors to analyse. None means all that depend on the input.
 
     Returns:
-      A mapping from the names of the tensors to their receptive fields, in
-      topological order. A node that cannot be analysed is in its ``errors`` instead,
-      with all that depend on it; the others are not affected.
+      A mapping from the names of the tensors to their receptive fields, in topological
+      order, computed in one pass. If a node cannot be analysed, it is in the ``errors``
+      of the mapping, together with all nodes that depend on it. Other nodes are not
+      affected.
 
     Raises:
-      ReceptiveFieldError: if the model cannot be read, or an output that is asked for
+      ReceptiveFieldError: if the model cannot be read, or one of the given ``outputs``
         cannot be analysed.
 
     >>> import receptive_field as rf
@@ -147,18 +151,19 @@ def unsupported_ops(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
 ) -> dict[str, list[str]]:
-    """The ops without a rule on the way from the input to the output.
+    """Finds the ops without a rule between the input and the output.
 
     Args:
       model, input, stop_propagation, overrides, signature: as in
         `compute_receptive_field`.
-      output: the tensor that is asked about; all that depend on the input if None.
+      output: the tensor that you ask about. None means all that depend on the input.
 
     Returns:
-      Op type -> the names of its nodes. Empty if all can be analysed.
+      A mapping from op types to the names of their nodes. It is empty if all nodes can
+      be analysed.
 
     Raises:
-      ReceptiveFieldError: if the model cannot be read, or the input not be found.
+      ReceptiveFieldError: if the model cannot be read, or the input cannot be found.
 
     >>> import receptive_field as rf
     >>> rf.unsupported_ops(rf.EXAMPLE_GRAPH)

@@ -1,6 +1,6 @@
-"""Many graphs: a row per file, worked out by any executor, kept as the rows arrive.
+"""Many graphs: one row for each file, computed by any executor and saved on arrival.
 
-`_analyse` is what a worker does, `_arriving` hands out the work, `_Results` keeps it.
+`_analyse` runs in a worker, `_arriving` hands out the work, and `_Results` saves rows.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ Path = str | os.PathLike[str]
 Question = Mapping[str, Any]
 
 CHUNK_SECONDS = 0.25
-"""How long a worker keeps its rows: long against the time of handing them over."""
+"""How long a worker collects rows before it sends them, which is much quicker."""
 LARGEST_CHUNK = 64
 UNKNOWN_WORKERS = 128
-"""How many an executor is taken to have that does not tell."""
+"""The assumed number of workers if an executor does not say."""
 DIED = (
     "the worker died while it analysed this file, of a crash or out of memory; analyse "
     "it alone to see which."
@@ -54,15 +54,15 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Row(NamedTuple):
-    """What the output of one file sees, or why that is not known.
+    """The receptive field of the output of one file, or the reason why there is none.
 
-    A number is None where there is none, infinite where a feature sees a whole axis, a
-    float where it is a fraction.
+    A missing number is None. A number is infinite if a feature sees a whole axis, and a
+    float if it is a fraction.
     """
 
     model: str
     options: str | None = None
-    """Those that are not the default ones, as text."""
+    """The options that differ from the default, as text."""
     input: str | None = None
     output: str | None = None
     rf_x: float | None = None
@@ -97,36 +97,39 @@ def compute_many(
     resume: bool = True,
     progress: bool | None = None,
 ) -> list[Row]:
-    """The receptive fields of many files, by several processes or a cluster.
+    """Computes the receptive fields of many files, in parallel or on a cluster.
 
-    A file that cannot be analysed has a row with its ``error``, be it no graph, changed
-    while it was read, or the death of its worker. The others go on.
+    If a file cannot be analysed, its row contains the ``error``: it may not be a graph,
+    it may have changed while it was read, or its worker may have crashed. The other
+    files are not affected.
 
-    In a script, call this under ``if __name__ == "__main__":``, as all that starts
-    processes, and `register_op` outside of it, so that they know the rules, too.
+    In a script, call this under ``if __name__ == "__main__":``, like any function that
+    starts processes. Call `register_op` outside that block, so that the processes know
+    the rules, too.
 
     Args:
       models: paths of files or SavedModel folders, as in `compute_receptive_field`.
       output, input, input_resolution, stop_propagation, global_context: as in
         `compute_receptive_field`, the same for all files.
       executor: any executor of ``concurrent.futures``, or Dask's
-        ``Client.get_executor()``; its workers see the same paths. It stays open.
-        Processes of this machine if None.
-      workers: how many processes, one per core if None; with an executor, for how many
-        workers there is always work at hand.
-      results: a ``.csv`` or ``.parquet`` file. Every row is written as it arrives; what
-        will be Parquet goes to a CSV file beside it (``.parquet.csv``) until the end.
-      resume: whether rows of ``results`` for the same files and options are taken from
-        there, but for errors, which are tried again. If not, it must not exist.
-      progress: whether to show a bar on stderr; on a terminal if None.
+        ``Client.get_executor()``. Its workers must see the same paths. It stays open.
+        None means processes on this machine.
+      workers: the number of processes; None means one per core. With an executor, the
+        number of workers to keep busy.
+      results: a ``.csv`` or ``.parquet`` file. Every row is written as it arrives. For
+        Parquet, rows go to a CSV file next to it (``.parquet.csv``) until the end.
+      resume: whether to keep rows in ``results`` for the same files and options. Files
+        with an error are tried again. If False, ``results`` must not exist.
+      progress: whether to show a progress bar on stderr. None shows it on a terminal
+        only.
 
     Returns:
-      A row per file, in the order of ``models``.
+      One row for each file, in the order of ``models``.
 
     Raises:
       ReceptiveFieldError: if an option is wrong, ``results`` cannot be read or written,
-        or no worker can be started. What was written stays, as after an interrupt, and
-        the next run goes on from there.
+        or no worker can be started. Rows that were written stay, as after an interrupt,
+        and the next run continues from there.
 
     >>> import receptive_field as rf
     >>> from concurrent.futures import ThreadPoolExecutor
@@ -168,7 +171,7 @@ def compute_many(
 
 
 def run_many(models: Iterable[Path], results: Path, **options: Any) -> int:
-    """`compute_many` as a command: what failed goes to stderr.
+    """Runs `compute_many` as a command, and prints failures to stderr.
 
     Args:
       models, results, options: as in `compute_many`.
@@ -202,7 +205,7 @@ def _path(path: Path) -> str:
 
 
 def _line(text: str) -> str:
-    """The text as one line that any file can hold."""
+    """Returns the text as one line that any file can hold."""
     return UNPRINTABLE.sub(lambda c: c[0].encode("unicode_escape").decode(), text)
 
 
@@ -214,15 +217,15 @@ def _described(question: Question) -> str | None:
     return _line(", ".join(given)) or None
 
 
-# What a worker does.
+# In a worker.
 
 
 def _analyse(
     question: Question, paths: list[str], ticket: str
 ) -> tuple[list[Row], float]:
-    """The rows of the first paths, for as long as there is time, and the time taken.
+    """Returns the rows of as many paths as fit in the time, and the time taken.
 
-    The ticket makes each call another one: Dask does not repeat a call that it knows.
+    The ticket makes each call unique, because Dask does not repeat a known call.
     """
     start, seconds = time.perf_counter(), 0.0
     rows: list[Row] = []
@@ -259,7 +262,7 @@ def _row(path: str, question: Question) -> Row:
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
-    """What differs once the file, or the graph in the folder, is another one."""
+    """Returns a stamp that changes if the file, or the graph in the folder, changes."""
     for name in (f"{path}/saved_model.pb", f"{path}/saved_model.pbtxt", path):
         with suppress(OSError):
             status = os.stat(name)
@@ -268,27 +271,27 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 
 
 def _number(value: Any) -> float | None:
-    """An integer if a float would hold it as well, else a float."""
+    """Returns an integer if a float could hold it, otherwise a float."""
     whole = isinstance(value, int) and abs(value) <= 2**53
     return value if value is None or whole else float(value)
 
 
 def _start_worker(parent: Connection) -> None:
-    """Makes an interrupt end this process without a word, and its parent's end, too."""
+    """Ends this process silently on an interrupt, or when its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=[parent], daemon=True).start()
 
 
 def _end_with(parent: Connection) -> None:
-    parent.poll(None)  # Nothing is ever sent: the other end was closed.
+    parent.poll(None)  # Nothing is ever sent, so the other end was closed.
     os._exit(1)
 
 
-# How the work is handed out.
+# Handing out the work.
 
 
 class _Pool:
-    """The caller's executor; if there is none, or it broke, processes of our own."""
+    """The caller's executor. If there is none, or if it broke, our own processes."""
 
     def __init__(self, executor: Executor | None, workers: int | None, files: int):
         cores = getattr(os, "process_cpu_count", os.cpu_count)() or 1
@@ -311,7 +314,8 @@ class _Pool:
             ) from None
 
     def _started(self) -> Executor:
-        """Processes that can start; a death later on is the fault of a file."""
+        """Starts processes and checks that they run. Later crashes are the fault of a
+        file."""
         listener, self.end = Pipe(duplex=False)
         pool = ProcessPoolExecutor(
             self.processes, get_context("spawn"), _start_worker, (listener,)
@@ -328,7 +332,7 @@ class _Pool:
         return pool
 
     def close(self) -> None:
-        """Ends processes of our own, whatever they are at."""
+        """Ends our own processes, even if they are busy."""
         if self.end is not None and self.executor is not None:
             self.end.close()
             self.executor.shutdown(cancel_futures=True)
@@ -341,17 +345,17 @@ def _arriving(
     executor: Executor | None,
     workers: int | None,
 ) -> Generator[Row, None, None]:
-    """The rows, in the order in which they are ready.
+    """Yields the rows in the order in which they are ready.
 
-    A call that fails may be about several files, and a worker that dies takes the calls
-    of others with it. So all of these are tried again, one by one with nothing else
-    under way; what fails then is to blame.
+    A failed call may concern several files, and a worker that crashes also ends the
+    calls of others. So all of these files are tried again one by one, while nothing
+    else runs. A file that fails then is to blame.
     """
     todo, suspects = deque(paths), deque[str]()
     waiting: dict[Future[tuple[list[Row], float]], list[str]] = {}
     work, size = partial(_analyse, question), 1
     pool = _Pool(executor, workers, len(todo))
-    most = 2 * pool.workers  # So that no worker waits for its next call.
+    most = 2 * pool.workers  # No worker has to wait for its next call.
 
     def submit(chunk: list[str]) -> None:
         waiting[pool.submit(work, chunk, uuid.uuid4().hex)] = chunk
@@ -390,7 +394,7 @@ def _arriving(
 
 @contextmanager
 def _bar(done: int, left: int, show: bool | None) -> Iterator[Callable[[Row], None]]:
-    """A progress bar; what is given is called with each row."""
+    """Shows a progress bar. The caller passes each row to the function that it gets."""
     shown = sys.stderr.isatty() if show is None else show
     try:
         rich = import_module("rich.progress") if shown else None
@@ -421,13 +425,14 @@ def _bar(done: int, left: int, show: bool | None) -> Iterator[Callable[[Row], No
         yield advance
 
 
-# What is kept.
+# Saving the rows.
 
 
 class _Results:
-    """Rows by file and options, each of them in a CSV file before the next is taken.
+    """Rows by file and options. Each row is in a CSV file before the next one is
+    accepted.
 
-    For Parquet, that file lies beside it until the end, when the rows are put together.
+    For Parquet, the CSV file is next to it until the end, when all rows are converted.
     """
 
     def __init__(
@@ -457,7 +462,7 @@ class _Results:
             if key in self.rows and self.rows[key].error is not None:
                 del self.rows[key]
         with _writing(self.log):
-            if self.log in files:  # Without half a row, and those to be redone.
+            if self.log in files:  # Drops an incomplete row, and rows to redo.
                 replace_file(self.log, _csv(Row._fields, *self.rows.values()))
             self.file = open(self.log, "ab", buffering=0)  # noqa: SIM115
             if self.log not in files:
@@ -476,14 +481,14 @@ class _Results:
                 os.remove(self.log)
 
     def add(self, row: Row) -> None:
-        """Takes a row that has arrived."""
+        """Saves a row that has arrived."""
         if self.path is not None:
             with _writing(self.log):
                 self._write(_csv(row))
         self.rows[row[:2]] = row
 
     def _write(self, line: bytes) -> None:
-        """Adds all of a line, or nothing."""
+        """Writes a whole line, or nothing."""
         end = self.file.seek(0, os.SEEK_END)
         try:
             while line:
@@ -512,7 +517,7 @@ def _csv(*rows: Iterable[Any]) -> bytes:
 
 
 def _read(path: str, pyarrow: Any) -> list[Row]:
-    """The rows of a file; the last one of a CSV file may have been cut off."""
+    """Returns the rows of a file. The last row of a CSV file may be incomplete."""
     try:
         if pyarrow is not None:
             table = pyarrow.parquet.ParquetFile(path).read()
@@ -541,7 +546,7 @@ def _read(path: str, pyarrow: Any) -> list[Row]:
 
 
 def _value(column: str, cell: Any) -> Any:
-    """What a cell stands for, be it text or not."""
+    """Returns the value of a cell, whether it is text or not."""
     if cell is None or cell == "":
         return None
     if column in TEXTS:

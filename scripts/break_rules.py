@@ -410,13 +410,14 @@ def told(found: Report) -> str:
 PAGE = """\
 # How strong the tests are
 
-Each row is a rule that was made wrong on purpose, in a copy of the package, and the
-first test that saw a wrong answer. `python scripts/break_rules.py --write` does that
-and writes this page.
+`python scripts/break_rules.py --write` breaks rules on purpose, each in its own copy of
+the package, and writes this page. Each row names a break and the first test that saw a
+wrong answer.
 
-A crash does not count, nor does a test that fails where nothing is broken. Half of the
-breaks were chosen by a reader of the package who had not seen the tests. The breaks are
-pieces of code in `scripts/breaks.py`: they move with the rules.
+A crash does not count, and neither does a test that also fails in an unbroken copy.
+Half of the breaks were chosen by a reader of the package who had not seen the tests.
+The breaks are pieces of code in `scripts/breaks.py`, and must be updated with the
+rules.
 
 | what is broken | where | chosen by | found by |
 |---|---|---|---|

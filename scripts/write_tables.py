@@ -70,73 +70,77 @@ SMALL = Network(
 
 HEAD = """# Networks
 
-Receptive fields, effective strides and paddings of well-known networks, and what they
-cost. Computed by this package (`python scripts/write_tables.py`), from networks that
-it holds itself (`rf.zoo`); the same numbers for any graph come from
-`rf.compute_receptive_fields` and `rf.compute_costs`.
+This page gives the receptive fields, effective strides, effective paddings and costs of
+well-known networks. `python scripts/write_tables.py` computes them with this package,
+from the networks that come with it (`rf.zoo`). For any other graph, you get these
+numbers from `rf.compute_receptive_fields` and `rf.compute_costs`.
 
 ## The networks of the paper
 
-At the last feature map, for an image of 224 x 224 pixels. The receptive field and the
-stride are the same for any size; the padding is that of this one. GFLOPs are those that
-TensorFlow's profiler counts (a multiply-add is two operations).
+The numbers are for the last feature map and an image of 224 x 224 pixels. The receptive
+field and the stride are the same for any size, but the padding is not. GFLOPs are
+counted as TensorFlow's profiler does (a multiply-add counts as two operations).
 
 """
 
 ALL = """
-All 561 rows, for 19 variants, three resolutions and every end-point:
-[end_points.md](end_points.md), or [end_points.csv](end_points.csv).
+The complete table has 561 rows, for 19 variants, three resolutions and every end-point:
+[end_points.md](end_points.md) or [end_points.csv](end_points.csv).
 
 ![Accuracy against receptive field](accuracy.svg)
 
-Accuracy on ImageNet against the receptive field of the last feature map, and the
-logarithmic trend of the paper. The accuracies are those that the paper took from the
-TF-Slim model library.
+The figure shows the accuracy on ImageNet against the receptive field of the last
+feature map, with the logarithmic trend from the paper. The paper took the accuracies
+from the TF-Slim model library, and so does this figure.
 
 ## Counted differently today
 
-The published FLOPs were counted when TensorFlow's profiler had no formula for `AddV2`,
-the op of a residual addition; today it has one. Without it, all published figures come
-out to three decimals: [additions.csv](additions.csv) lists every end-point that it
-concerns, at both resolutions. At the last end-point, 224 x 224:
+Residual connections use the op `AddV2`. When the published FLOPs were counted,
+TensorFlow's profiler had no formula for it. Today it has one. If you subtract `AddV2`,
+all published figures are reproduced to three decimals. [additions.csv](additions.csv)
+lists all affected end-points at both resolutions. This is the last end-point at 224 x
+224:
 
 """
 
 RESNETS = """
 ## ResNet, in both placements of the stride
 
-A bottleneck unit that halves the size can do so in its first 1x1 convolution, as in the
-paper that proposed it, or in the 3x3 after it, as most implementations do today. With
-the stride in the 1x1, the 3x3 works on the coarser grid already, so that its two outer
-positions lie twice as far apart, in pixels, as with the stride in the 3x3 itself. That
-makes 8 pixels in the first unit of stage 2 (99 against 91 in ResNet-50), 16 more in
-stage 3 (291 against 267), and 32 more in stage 4 (483 against 427); the same in deeper
-ones. ResNet-18 and 34 have no bottleneck: the stride is in a 3x3 in any case.
+A bottleneck unit that halves the size can have its stride in the first 1x1 convolution,
+as in the original paper, or in the 3x3 after it, as in most implementations today. If
+the 1x1 has the stride, the 3x3 already works on the coarser grid, so its two outer
+positions are twice as far apart in pixels. This adds 8 pixels in the first unit of
+stage 2 (99 instead of 91 in ResNet-50), 16 more in stage 3 (291 instead of 267), and 32
+more in stage 4 (483 instead of 427). It adds the same in deeper ResNets. ResNet-18 and
+ResNet-34 have no bottlenecks, so their stride is always in a 3x3.
 
 """
 
 STAGES = """
-How far each stage has come down, at 224 x 224, in ResNet-50 (stride in the 3x3): after
-the first convolution and the pooling a quarter is left, after the last stage 1/32.
+The next table shows how small the map is after each stage of ResNet-50 (stride in the
+3x3), for an image of 224 x 224 pixels. The first convolution and the pooling reduce it
+to a quarter, and the last stage to 1/32.
 
 """
 
 GUIDE = """
 ## AlexNet, layer by layer
 
-n features along an axis, j pixels from one to the next (jump), receptive field r, and
-the centre of the first feature (start), for an image of 227 pixels. Pixels are one unit
-wide here, so that the centre of the first one is 0.5: `start` is the centre as this
-package counts (the first pixel is 0) plus one half. Dense layers are convolutions.
+For an image of 227 pixels, this table gives the number of features along an axis (n),
+the pixels from one feature to the next (j, the jump), the receptive field (r), and the
+centre of the first feature (start). Here pixels are one unit wide, and the centre of
+the first one is at 0.5. In the rest of this package the first pixel is at 0, so `start`
+is one half more than the centre that the package returns. Dense layers are written as
+convolutions.
 
-A layer with kernel k, stride s and padding p on both sides makes
+A layer with kernel k, stride s and padding p on both sides has
 `n_out = floor((n_in + 2p - k) / s) + 1` features, `j_out = j_in * s`,
 `r_out = r_in + (k - 1) * j_in` and `start_out = start_in + ((k - 1) / 2 - p) * j_in`.
 
 """
 
 EXAMPLE = """
-Two layers with k = 3, s = 2 and p = 1, on 5 x 5 pixels:
+This example has two layers with k = 3, s = 2 and p = 1, on 5 x 5 pixels:
 
 """
 

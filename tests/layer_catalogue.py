@@ -434,8 +434,8 @@ _KNOWN = {thing.__name__ for thing in vars(layers).values() if isinstance(thing,
 EXAMPLES = {name: make for name, make in _ALL.items() if name in _KNOWN}
 """Class -> models of it that are analysed and measured; older versions have fewer."""
 
-STEPS = "its steps are not told apart"
-WHOLE = "of an axis that is seen whole, what lies below may leave out an end"
+STEPS = "it treats all time steps alike"
+WHOLE = "it sees a whole axis, but layers below it may skip an end"
 
 BOUNDS: dict[str, str] = {
     **dict.fromkeys(
@@ -445,27 +445,27 @@ BOUNDS: dict[str, str] = {
         ),
         STEPS,
     ),
-    "ContrastLimitedAdaptiveHistogramEqualization": "what is looked up in the "
-    "histograms of tiles depends on the pixels",
+    "ContrastLimitedAdaptiveHistogramEqualization": "the pixels decide which "
+    "entries of the tiles' histograms it reads",
     **{f"ConvLSTM{rank}D": STEPS for rank in (1, 2, 3)},
     **dict.fromkeys(words("AdditiveAttention Attention Dot MelSpectrogram"), WHOLE),
 }
 """Class -> why its result may be larger than the truth."""
 
 REASONS = {
-    "CategoryEncoding": "takes a batch of single values: nothing has a position",
+    "CategoryEncoding": "takes a batch of single values, which have no positions",
     "FlaxLayer": "runs code of another framework, which leaves no TensorFlow graph",
-    "HashedCrossing": "takes a batch of single values: nothing has a position",
-    "Hashing": "takes strings, which have no neighbourhood to disturb",
+    "HashedCrossing": "takes a batch of single values, which have no positions",
+    "Hashing": "takes strings, which cannot change by a small amount",
     "InputLayer": "is the input itself",
-    "InputSpec": "is no layer: it describes an input",
+    "InputSpec": "describes an input and is not a layer",
     "IntegerLookup": "looks values up in a table that is not part of the graph",
     "JaxLayer": "runs code of another framework, which leaves no TensorFlow graph",
     "Layer": "is the base class of the others",
-    "MaxNumBoundingBoxes": "takes bounding boxes, not what they are drawn on",
-    "StringLookup": "takes strings, which have no neighbourhood to disturb",
-    "TFSMLayer": "is a SavedModel: analyse that",
-    "TextVectorization": "takes strings, which have no neighbourhood to disturb",
+    "MaxNumBoundingBoxes": "takes bounding boxes instead of images",
+    "StringLookup": "takes strings, which cannot change by a small amount",
+    "TFSMLayer": "wraps a SavedModel, which you can analyse itself",
+    "TextVectorization": "takes strings, which cannot change by a small amount",
     "TorchModuleWrapper": "runs code of another framework, which leaves no TensorFlow "
     "graph",
 }

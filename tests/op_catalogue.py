@@ -363,8 +363,8 @@ NETWORKS: dict[str, Any] = {
 }
 """Op type -> a network around it."""
 
-_FORM = "a form that only TensorFlow's optimiser makes, with the rule of"
-_CONTROL = "part of control flow, which tests/test_functions.py and test_slim.py run"
+_FORM = "created only by TensorFlow's optimiser; has the rule of"
+_CONTROL = "control flow, tested by tests/test_functions.py and test_slim.py"
 
 REASONS: dict[str, str] = {
     **dict.fromkeys(
@@ -373,26 +373,27 @@ REASONS: dict[str, str] = {
     ),
     **dict.fromkeys(
         words("ReadVariableOp ResourceGather _ReadVariablesOp"),
-        "reads a variable, which no image is",
+        "reads a variable, which cannot be an image",
     ),
     **dict.fromkeys(
         words("LookupTableFind LookupTableFindV2"),
-        "reads a table that is not part of the graph; as any op on single values",
+        "reads a table that is not in the graph; same rule as ops on single values",
     ),
     **dict.fromkeys(
         words("BroadcastArgs InvertPermutation Range"),
-        "computes shapes and indices, of which every output depends on every input",
+        "computes shapes and indices; every output depends on every input",
     ),
     **dict.fromkeys(
         words("DebugIdentity DebugIdentityV2 Print PrintV2 XlaSharding"),
-        "passes its input on, and needs a debugger, a log or a compiler to run",
+        "passes its input on; needs a debugger, a log or a compiler to run",
     ),
     **dict.fromkeys(
         words("UniformDequantize UniformQuantize UniformRequantize"),
-        "has no kernel on a CPU; as QuantizeV2 and Dequantize",
+        "has no kernel for CPUs; same rule as QuantizeV2 and Dequantize",
     ),
     **dict.fromkeys(
-        words("FFT3D IFFT3D RFFT3D IRFFT3D"), "as the spectra of one and two axes"
+        words("FFT3D IFFT3D RFFT3D IRFFT3D"),
+        "same rule as the spectra of one and two axes",
     ),
     **dict.fromkeys(
         words(
@@ -413,15 +414,17 @@ REASONS: dict[str, str] = {
         ),
         f"{_FORM} DepthwiseConv2dNative",
     ),
-    "BatchNormWithGlobalNormalization": "removed from TensorFlow; as FusedBatchNorm",
-    "MatrixExponential": "removed from TensorFlow; as MatrixInverse",
-    "QuantizeAndDequantize": "removed from TensorFlow; as QuantizeAndDequantizeV2",
-    "QuantizedReluX": "has no kernel; as QuantizedRelu",
-    "CombinedNonMaxSuppression": "as NonMaxSuppression",
-    "ImageProjectiveTransformV2": "as ImageProjectiveTransformV3",
-    "TensorListConcat": "as TensorListConcatV2",
-    "TensorListScatter": "as TensorListScatterV2",
-    "TensorListScatterV2": "as TensorListGather",
+    "BatchNormWithGlobalNormalization": "removed from TensorFlow; same rule as "
+    "FusedBatchNorm",
+    "MatrixExponential": "removed from TensorFlow; same rule as MatrixInverse",
+    "QuantizeAndDequantize": "removed from TensorFlow; same rule as "
+    "QuantizeAndDequantizeV2",
+    "QuantizedReluX": "has no kernel; same rule as QuantizedRelu",
+    "CombinedNonMaxSuppression": "same rule as NonMaxSuppression",
+    "ImageProjectiveTransformV2": "same rule as ImageProjectiveTransformV3",
+    "TensorListConcat": "same rule as TensorListConcatV2",
+    "TensorListScatter": "same rule as TensorListScatterV2",
+    "TensorListScatterV2": "same rule as TensorListGather",
     "_FusedBatchNormEx": f"{_FORM} FusedBatchNorm",
     "_FusedConv3D": f"{_FORM} Conv3D",
 }
@@ -433,5 +436,5 @@ def result(name: str) -> str:
     if name in NETWORKS:
         return "measured"
     if OPS[name].relations is no_dependency:
-        return "its values do not depend on those of its inputs"
+        return "its values do not depend on the values of its inputs"
     return REASONS.get(name, "not measured")

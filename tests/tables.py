@@ -21,12 +21,13 @@ EXACT = "exact: equal to measurement"
 
 LAYERS = """# Layers
 
-Every class of `keras.layers`, in models with random parameters, held against what
-`measure_receptive_field` sees. This table is written by the tests
-(`pytest --write-tables tests/test_layers.py`) and compared with what they find in every
-run.
+For every class of `keras.layers`, the tests build models with random parameters, and
+compare their receptive fields with what `measure_receptive_field` finds. They also
+write this table (`pytest --write-tables tests/test_layers.py`), and every run compares
+it with its own results.
 
-An upper bound is never smaller than what was measured, and says so (`exact=False`).
+An upper bound is never smaller than the measurement, and the result is marked
+(`exact=False`).
 
 | class | result |
 |---|---|
@@ -34,10 +35,10 @@ An upper bound is never smaller than what was measured, and says so (`exact=Fals
 
 OPS = """# Ops
 
-Every op type that has a rule. This table is written by the tests
-(`pytest --write-tables tests/test_ops.py`) and compared with what they find in every
-run; *measured* are those that lie on the way from input to output in a network that was
-run and held against its receptive field.
+This table lists every op type that has a rule. The tests write it
+(`pytest --write-tables tests/test_ops.py`), and every run compares it with its own
+results. An op is *measured* if it lies between input and output in a network that the
+tests ran and compared with its receptive field.
 
 | op type | how its rule is known to be right |
 |---|---|

@@ -511,7 +511,7 @@ _SERIAL = operator.attrgetter("serial")
 
 
 def substituted(size: Size, values: Mapping[Atom, Size]) -> Size:
-    """A size in which atoms have been given values."""
+    """Returns a size with values for some of its atoms."""
     if not isinstance(size, Symbolic):
         return size
     whole: Size = 0
@@ -538,7 +538,8 @@ def _value(atom: Atom, values: Mapping[Atom, Size]) -> Size:
 
 
 def slope_and_offset(size: Size, symbol: Symbolic) -> tuple[int | None, int]:
-    """The integers a and b of ``a * symbol + b``; None and 0 for what is not that."""
+    """Returns integers a and b if the size is ``a * symbol + b``, otherwise None and
+    0."""
     terms: dict[tuple[Atom, ...], Fraction] = {(): Fraction(0)}
     terms |= size.terms if isinstance(size, Symbolic) else {(): Fraction(size)}
     (monomial,) = symbol.terms

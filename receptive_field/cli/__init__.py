@@ -1,10 +1,11 @@
 """The command line: ``receptive-field``, with a subcommand for each question.
 
-`arguments` reads it, `commands` answers, `terminal` shows. What a command needs is
-imported when it runs, so that the others start without it.
+`arguments` parses the command line, `commands` runs the command, and `terminal` prints
+the result. Each command imports what it needs when it runs, so the others start without
+it.
 
-Exit status 0: answered; 1: the model or the question is at fault, and stderr says how;
-2: the command line is.
+The exit status is 0 for success, 1 for a problem with the model or the question (stderr
+says which), and 2 for a mistake in the command line.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from receptive_field.errors import ReceptiveFieldError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit status."""
+    """Runs a command and returns the exit status."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         try:
@@ -36,12 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
-            return 0  # The reader has had enough.
+            return 0  # The reader closed the pipe.
         show_error(f"cannot write: {error.strerror}.")
         return 1
     return status
 
 
 def command_line() -> None:
-    """What the command ``receptive-field`` runs."""
+    """The entry point of the command ``receptive-field``."""
     sys.exit(main())

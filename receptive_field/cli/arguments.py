@@ -1,4 +1,4 @@
-"""What can be written on the command line, and its help."""
+"""The command line parser and its help texts."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ EXAMPLES = {
 }
 
 FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
-"""How shells complete the names of files, in the terms of shtab."""
+"""How each shell completes file names, as shtab spells it."""
 
 
 class _Completion(argparse.Action):
-    """Prints the completions for a shell, and exits."""
+    """Prints the completion script for a shell, and exits."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, _: Any, shell: Any, __: Any = None
@@ -49,16 +49,16 @@ class _Completion(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    """What reads the command line; ``options.run(options)`` then answers."""
+    """Returns the parser. ``options.run(options)`` then runs the chosen command."""
     lines = [f"  receptive-field {name} {text}" for name, text in EXAMPLES.items()]
     whole = argparse.ArgumentParser(
         prog="receptive-field",
-        description="Which part of the input does a feature of a network see? It is "
-        "computed from\nthe graph alone, and what is not exact says so.",
+        description="Finds the part of the input that a feature of a network sees. It "
+        "works from the\ngraph alone, and marks results that are only upper bounds.",
         epilog="examples:\n" + "\n".join(lines) + "\n\n"
-        "exit status: 0 if answered, 1 if the model or the question is at fault, 2 if "
-        "the\ncommand line is. Names may be given by their end, after a slash. Colours "
-        "are shown\non a terminal only, and never with NO_COLOR.",
+        "exit status: 0 for success, 1 for a problem with the model or the question,\n"
+        "2 for a mistake in the command line. The end of a name is enough if it\n"
+        "follows a slash. Colours appear only on a terminal, and never with NO_COLOR.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"%(prog)s {__version__}"
@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         "--print-completion",
         action=_Completion,
         choices=("bash", "zsh", "tcsh"),
-        help="print what makes a shell complete this command",
+        help="print a shell completion script",
     )
     subparsers = whole.add_subparsers(required=True, metavar="COMMAND")
 
@@ -96,16 +96,16 @@ def parser() -> argparse.ArgumentParser:
 def _add_compute(command: Any) -> None:
     text = "size, stride and padding at one output"
     more = (
-        "Numbers list x before y. The output is the model's own if none is named; of a "
-        "classifier, the last feature map."
+        "Numbers list x before y. Without --output, the command uses the model's own "
+        "output, or the last feature map of a classifier."
     )
     added = command("compute", commands.compute, text, more)
     _add_model(added)
     _add_names(added, ("output", "input"))
     _add_analysis(added)
-    text = "fail if the network is misaligned"
+    text = "fail if the network is misaligned, or its alignment is unknown"
     added.add_argument("--require-aligned", action="store_true", help=text)
-    text = "say which paths are misaligned, and what would align them"
+    text = "show which paths are misaligned, and what would align them"
     added.add_argument("--explain", action="store_true", help=text)
     added.add_argument("--format", choices=("text", "json"), default="text")
 
@@ -113,18 +113,18 @@ def _add_compute(command: Any) -> None:
 def _add_layers(command: Any) -> None:
     text = "a table of all layers or nodes"
     more = (
-        "Sizes, strides and paddings list x before y where they differ. FLOPs and "
-        "parameters are known where the size of the input is."
+        "Sizes, strides and paddings list x before y if they differ. FLOPs and "
+        "parameters are known if the size of the input is."
     )
     added = command("layers", commands.layers, text, more)
     _add_model(added)
     _add_names(added, ("input",))
     _add_analysis(added)
-    text = "only names that match, such as '*/Relu'"
+    text = "list only names that match PATTERN, such as '*/Relu'"
     added.add_argument("--filter", metavar="PATTERN", help=text)
-    text = "some of the columns, by name and with commas: 'layer,stride,first centre'"
+    text = "print only these columns, such as 'layer,stride,first centre'"
     added.add_argument("--columns", type=_columns, metavar="NAMES", help=text)
-    text = "fail if FLOPs and parameters are not known"
+    text = "fail if FLOPs and parameters are unknown"
     added.add_argument("--costs", action="store_true", help=text)
     kinds = ("table", "csv", "json", "markdown")
     added.add_argument("--format", choices=kinds, default="table")
@@ -133,21 +133,23 @@ def _add_layers(command: Any) -> None:
 def _add_nodes(command: Any) -> None:
     text = "the nodes of a graph, to find the names to use"
     added = command(
-        "nodes", commands.nodes, text, "A line for each: the op type and the name."
+        "nodes", commands.nodes, text, "Prints the op type and name of each node."
     )
     _add_model(added)
-    text = "a part of the name, or a pattern with *"
+    text = "part of the name, or a pattern with *"
     added.add_argument("pattern", nargs="?", default="", help=text)
-    added.add_argument("--op", help="an op type; * stands for anything")
-    text = "only what can be the input"
+    added.add_argument("--op", help="an op type, or a pattern with *")
+    text = "list only nodes that can be the input"
     added.add_argument("--inputs", action="store_true", help=text)
-    text = "only what can be the output"
+    text = "list only nodes that can be the output"
     added.add_argument("--outputs", action="store_true", help=text)
 
 
 def _add_resolutions(command: Any) -> None:
     text = "alignment and padding for every input size"
-    more = "And the output size, and from which size on every layer is of use."
+    more = (
+        "Also prints the output size, and the size from which on every layer is of use."
+    )
     added = command("resolutions", commands.resolutions, text, more)
     _add_model(added)
     _add_names(added, ("output", "input"))
@@ -161,7 +163,7 @@ def _add_measure(command: Any) -> None:
     _add_model(added)
     _add_names(added, ("output", "input"))
     _add_resolution(added)
-    text = "the one in the middle if not given"
+    text = "the feature to measure (default: the one in the middle)"
     added.add_argument("--feature", type=_integers, metavar="X,Y", help=text)
     added.add_argument("--format", choices=("text", "json"), default="text")
 
@@ -169,9 +171,9 @@ def _add_measure(command: Any) -> None:
 def _add_bisect(command: Any) -> None:
     text = "the first op whose rule is wrong, by running each op"
     more = (
-        "Run it where a number is wrong. Every op between input and output is run by "
-        "itself and compared with its rule. The exit status is 1 if a rule is wrong. A "
-        "small input takes less time. Needs TensorFlow."
+        "Use this command if a number is wrong. It runs every op between input and "
+        "output by itself, and compares it with its rule. The exit status is 1 if a "
+        "rule is wrong. A small input takes less time. Needs TensorFlow."
     )
     added = command("bisect", commands.bisect, text, more)
     _add_model(added)
@@ -180,11 +182,11 @@ def _add_bisect(command: Any) -> None:
 
 
 def _add_explore(command: Any) -> None:
-    text = "a page to explore all layers with, in any browser"
-    more = "It is one file, which needs neither a network nor a server."
+    text = "a page for exploring all layers in any browser"
+    more = "The page is a single file, and needs no network or server."
     added = command("explore", commands.explore, text, more)
     _add_model(added)
-    text = "the file to write, replacing what is there"
+    text = "the file to write; an existing file is replaced"
     _add_file(
         added, "-o", "--save", dest="file", required=True, metavar="FILE", help=text
     )
@@ -194,35 +196,36 @@ def _add_explore(command: Any) -> None:
 
 
 def _add_many(command: Any) -> None:
-    text = "one row for each of many files, into a CSV or Parquet file"
-    more = "A file that cannot be analysed is a row with its error."
+    text = "a row for each of many files, as CSV or Parquet"
+    more = "If a model cannot be analysed, its row contains the error."
     added = command("many", commands.many, text, more)
     _add_file(added, "models", nargs="+", metavar="MODEL", help=MODEL)
-    text = ".csv or .parquet; a run that was interrupted goes on"
+    text = "a .csv or .parquet file; an interrupted run continues where it stopped"
     _add_file(added, "--results", required=True, metavar="FILE", help=text)
     _add_names(added, ("output", "input"), by_end=False)
     _add_resolution(added)
-    text = "processes; one per CPU if not given"
+    text = "the number of processes (default: one per CPU)"
     added.add_argument("--workers", type=int, help=text)
 
 
 def _add_plot(command: Any) -> None:
     text = "a picture, as SVG, PNG or PDF"
     more = (
-        "regions: what features see of an image; growth: receptive fields of all "
-        "layers; support: which pixels a feature sees, with holes; effective: how much "
-        "each matters; accuracy: the networks of the paper (needs TensorFlow, and no "
-        "MODEL). Needs Matplotlib."
+        "Draws one of these: regions: what features see of an image; growth: the "
+        "receptive fields of all layers; support: which pixels a feature sees, with "
+        "holes; effective: how much each pixel matters; accuracy: the networks of the "
+        "paper (takes no MODEL, and needs TensorFlow). Needs Matplotlib."
     )
     added = command("plot", commands.plot, text, more)
     added.add_argument("kind", choices=tuple(commands.PLOTS), help="what to draw")
     _add_model(added, nargs="?")
-    text = "where to: a name that ends with .svg, .png or .pdf"
+    text = "the file to write; its name ends with .svg, .png or .pdf"
     _add_file(
         added, "-o", "--save", dest="file", required=True, metavar="FILE", help=text
     )
     text = (
-        "below the regions; stretched to the input's size. A test pattern if not given"
+        "the image to draw regions on, stretched to the input's size (default: a test "
+        "pattern)"
     )
     _add_file(added, "--image", metavar="FILE", help=text)
     added.add_argument(
@@ -230,7 +233,8 @@ def _add_plot(command: Any) -> None:
         type=_integers,
         action="append",
         metavar="X,Y",
-        help="for regions as often as needed; the one in the middle if not given",
+        help="the feature to draw (default: the one in the middle); regions takes "
+        "several",
     )
     _add_names(added, ("output", "input"))
     _add_analysis(added)
@@ -244,7 +248,7 @@ def _add_file(parser: argparse.ArgumentParser, *names: str, **options: Any) -> N
 
 def _add_model(parser: argparse.ArgumentParser, **options: Any) -> None:
     _add_file(parser, "model", metavar="MODEL", help=MODEL, **options)
-    parser.add_argument("--signature", help="which signature of a SavedModel")
+    parser.add_argument("--signature", help="the signature of a SavedModel to use")
 
 
 def _add_names(
@@ -255,14 +259,15 @@ def _add_names(
         parser.add_argument(
             f"--{name}",
             metavar="NAME",
-            help=f"the {name}: a node, tensor or layer{end}; found if only one",
+            help=f"the {name}: a node, tensor or layer{end}; may be omitted if there "
+            "is only one",
         )
 
 
 def _add_analysis(parser: argparse.ArgumentParser) -> None:
     _add_resolution(parser)
     _add_stop(parser)
-    text = "without paths over the whole input"
+    text = "leave out paths that see the whole input"
     parser.add_argument("--exclude-global", action="store_true", help=text)
 
 
@@ -271,12 +276,12 @@ def _add_resolution(parser: argparse.ArgumentParser) -> None:
         "--resolution",
         type=_resolution,
         metavar="HEIGHTxWIDTH",
-        help="the input's size, or 'unknown'; what the graph says if not given",
+        help="the input's size, or 'unknown' (default: the size that the graph states)",
     )
 
 
 def _add_stop(parser: argparse.ArgumentParser) -> None:
-    text = "do not follow names that begin so"
+    text = "do not follow names that start with PREFIX"
     parser.add_argument("--stop", action="append", metavar="PREFIX", help=text)
 
 

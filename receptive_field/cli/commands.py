@@ -1,4 +1,4 @@
-"""What each command does."""
+"""The commands."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def layers(options: argparse.Namespace) -> int:
 def _costs(
     model: Model, options: argparse.Namespace, fields: Iterable[ReceptiveField]
 ) -> Costs | None:
-    """What layers cost, if it is asked for or can be told."""
+    """Returns what layers cost, if the caller asks for it or it is known."""
     from receptive_field.questions.costs import compute_costs
     from receptive_field.results.tables import COSTS
 
@@ -202,7 +202,7 @@ PLOTS = {
     "effective": (7.5, 5),
     "accuracy": (11.5, 6.5),
 }
-"""Kind of plot -> inches across and down."""
+"""Kind of plot -> width and height in inches."""
 
 
 def plot(options: argparse.Namespace) -> int:
@@ -278,7 +278,7 @@ def _shared(options: argparse.Namespace, model: Model) -> dict[str, Any]:
 
 
 def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
-    """The prefixes, each of which must be that of some node."""
+    """Returns the prefixes, and raises an error if no node starts with one of them."""
     prefixes: list[str] | None = options.stop
     names = model.graph.index_of
     for prefix in prefixes or ():
@@ -290,7 +290,7 @@ def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
 
 
 def _full_name(model: Model, name: str | None) -> str | None:
-    """The name itself, or the only one that ends with it."""
+    """Returns the name itself, or the only name that ends with it."""
     known = (*model.layers, *model.outputs, *model.inputs, *model.graph.index_of)
     if name is None:
         return None

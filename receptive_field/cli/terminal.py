@@ -1,4 +1,4 @@
-"""What is shown, and how it looks on a terminal."""
+"""Prints results, with colours on a terminal."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, TextIO
 def show(
     text: str, styles: Mapping[str, str] | None = None, file: TextIO | None = None
 ) -> None:
-    """Prints a text; on a terminal what matches a pattern in its style, with Rich.
+    """Prints a text, and styles the parts that match a pattern.
 
-    Without Rich, with NO_COLOR, and anywhere but on a terminal the text is plain.
+    The text is plain without Rich, with NO_COLOR, and if the output is not a terminal.
     """
     out = file or sys.stdout
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
@@ -41,7 +41,7 @@ def show_json(value: Any) -> None:
 
 
 def show_error(message: str) -> None:
-    """Tells on stderr what went wrong."""
+    """Prints an error message to stderr."""
     show(f"error: {message}", {r"\Aerror:": "bold red"}, sys.stderr)
 
 
@@ -52,11 +52,11 @@ OPTIONS = {
     r"\brf\.resolutions\b": "receptive-field resolutions",
     r'\bglobal_context="exclude"': "--exclude-global",
 }
-"""What parameters of Python functions are called here."""
+"""Parameters of Python functions -> the options that correspond to them."""
 
 
 def with_options(message: str) -> str:
-    """A message of the library in the words of the command line."""
+    """Rewrites a message of the library for the command line."""
     for pattern, option in OPTIONS.items():
         message = re.sub(rf"(?<![-'/]){pattern}", option, message)
     return message

@@ -1,4 +1,4 @@
-"""What it costs to compute a tensor: floating-point operations and parameters."""
+"""The cost of computing a tensor: floating-point operations and parameters."""
 
 from __future__ import annotations
 
@@ -36,37 +36,38 @@ def compute_costs(
     input_resolution: Resolution = None,
     signature: str | None = None,
 ) -> Costs:
-    """Floating-point operations, multiply-adds and parameters of a model.
+    """Counts floating-point operations, multiply-adds and parameters of a model.
 
-    They are counted as TensorFlow's profiler does (option ``float_operation``): a
-    multiply-add is two operations, an elementwise op is one for each element, functions
-    such as exp count nothing. `Cost.profiler_flops` is what the profiler counts;
-    `Cost.flops` counts, by the same convention, also what it has no formula for:
-    Einsum, resizes, batch normalisation, three-dimensional pooling, fused ops.
+    They are counted as TensorFlow's profiler does (option ``float_operation``). A
+    multiply-add counts as two operations, an elementwise op as one for each element,
+    and functions such as exp count as nothing. `Cost.profiler_flops` is the profiler's
+    figure. `Cost.flops` follows the same convention, and also counts ops for which the
+    profiler has no formula: Einsum, resizes, batch normalisation, three-dimensional
+    pooling, fused ops.
 
-    Everything that the output is computed from counts, all branches of a condition
-    included, for the batch that the graph states; one of unknown size is one example.
-    A dilated convolution that is written as SpaceToBatch, a convolution and
-    BatchToSpace costs what the layer itself computes; the profiler counts what the
-    blocks are filled up with, too. Of a loop that is counted up to a known number, such
-    as a recurrent layer of known length, all rounds count, of which the profiler sees
-    none. Parameters are those of the layer, or the node on the way from the input, that
-    reads them first.
+    Everything that the output needs counts, including all branches of a condition. The
+    batch has the size that the graph states, or one example if that is unknown. A
+    dilated convolution may be written as SpaceToBatch, a convolution and BatchToSpace.
+    It costs what the layer itself computes, while the profiler also counts the
+    positions that fill up the blocks. If a loop counts up to a known number, such as a
+    recurrent layer of known length, all rounds count. The profiler counts none of them.
+    Parameters are counted at the layer that reads them first, or at the node between
+    input and output.
 
     Args:
       model, input, signature: as in `compute_receptive_field`.
-      output: the tensor that is computed; all outputs of the model if None.
+      output: the tensor to compute. None means all outputs of the model.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
-        images; None for what the graph says. If there are several inputs and none is
-        named, all have it.
+        images. None means the size that the graph states. If there are several inputs
+        and none is named, all have this size.
 
     Returns:
-      A mapping from the names of layers (Keras) or nodes to what they cost, with the
+      A mapping from the names of layers (Keras) or nodes to their costs, with the
       ``total``.
 
     Raises:
-      ReceptiveFieldError: if the model cannot be read, a size is not known, an op has
-        no rule, or a loop runs an unknown number of rounds.
+      ReceptiveFieldError: if the model cannot be read, a size is unknown, an op has no
+        rule, or a loop runs an unknown number of rounds.
 
     >>> import receptive_field as rf
     >>> costs = rf.compute_costs(rf.EXAMPLE_GRAPH, input_resolution=[299, 299])
@@ -104,7 +105,7 @@ def compute_costs(
 def node_costs(
     graph: Graph, order: Iterable[int], inference: Inference
 ) -> dict[int, Cost]:
-    """What those nodes of the order cost that compute something."""
+    """Returns the costs of all nodes in the order that compute something."""
     missing: dict[str, list[str]] = {}
     by_node: dict[int, Cost] = {}
     for index in order:
@@ -131,7 +132,7 @@ def node_costs(
 def _unfold(
     node: Node, wanted: Size, inference: Inference, by_node: dict[int, Cost]
 ) -> None:
-    """Takes off what a layer computes only as its positions are folded into blocks."""
+    """Subtracts what a layer computes only because positions are folded into blocks."""
     computed = product(inference.shape((node.index, 0)) or ())
     if node.index not in by_node:
         return
@@ -147,7 +148,7 @@ def _unfold(
 def _prepared(
     model: Model, output: Any, input: Any, resolution: Resolution
 ) -> tuple[list[Tensor], Inference, Iterable[Tensor]]:
-    """The outputs, what is known of the graph with a batch of one, and the inputs."""
+    """Returns the outputs, shapes and values for a batch of one, and the inputs."""
     outputs = list(model.outputs.values())
     if output is not None:
         outputs = [model.find(output)[1]]
@@ -155,7 +156,7 @@ def _prepared(
     shapes = {tensor: known.shape(tensor) for tensor in model.inputs.values()}
     things = [input]
     if resolution is not None and input is None and len(model.inputs) > 1:
-        things = list(model.inputs)  # Of this size are all.
+        things = list(model.inputs)  # All have this size.
     if resolution is not None or not outputs or not shapes:
         options = Options(input_resolution=resolution)
         ends = [output] if output is not None or not model.outputs else None
@@ -188,8 +189,8 @@ def _unknown(node: Node) -> GraphError:
 def _weights(
     graph: Graph, order: Sequence[int], inference: Inference, frozen: bool
 ) -> dict[int, int]:
-    """How many parameters come in at which node: those of variables, if there are any,
-    else those of constants, where the graph may be ``frozen``."""
+    """Returns the number of parameters that come in at each node: those of variables
+    or, if there are none and the graph may be ``frozen``, those of constants."""
     variables: dict[Tensor, tuple[int, int]] = {}
     constants: dict[Tensor, tuple[int, int]] = {}
     for index in sorted(order):  # The first reader, as the graph lists them.
@@ -217,12 +218,12 @@ def _rounds(
     closing: Iterable[tuple[int, int]],
     inference: Inference,
 ) -> dict[int, int]:
-    """For each node in loops, how often it runs.
+    """Returns, for each node in a loop, how often it runs.
 
     Raises:
       GraphError: if the graph does not say.
     """
-    times: dict[str, int] = {}  # By what stands before the names in a loop's functions.
+    times: dict[str, int] = {}  # Keys are the prefixes of names in a loop's functions.
     variables: set[int] = set()
     for index in order:
         op = rule_at(graph, index)
@@ -256,8 +257,8 @@ def _endless(node: Node) -> GraphError:
 def _users(
     graph: Graph, order: Sequence[int], inputs: Iterable[Tensor]
 ) -> dict[int, int]:
-    """For each node that depends on no input, the first one that does and reads it, at
-    once or by way of others."""
+    """Returns, for each node that depends on no input, the first node that reads it
+    directly or indirectly and depends on an input."""
     place = {index: i for i, index in enumerate(order)}
     depends = {tensor[0] for tensor in inputs}
     for index in order:
@@ -273,7 +274,7 @@ def _users(
 
 
 def _behind(graph: Graph, tensor: Tensor) -> Tensor:
-    """The tensor that is read through ops that hand on a single input."""
+    """Follows ops that pass on a single input, and returns the tensor behind them."""
     while len(graph.inputs[tensor[0]]) == 1:
         tensor = graph.inputs[tensor[0]][0]
     return tensor
@@ -282,7 +283,7 @@ def _behind(graph: Graph, tensor: Tensor) -> Tensor:
 def _by_layer(
     model: Model, by_node: Mapping[int, Cost], needed: set[int]
 ) -> dict[str, Cost]:
-    """To each layer what its output needs, and no layer before it needed."""
+    """Assigns to each layer what its output needs and no layer before it needed."""
     graph = model.graph
     assigned = bytearray(len(graph))
     found = {}

@@ -1,40 +1,41 @@
 """Effective receptive fields: how much each position of the input matters.
 
-What is told is the expected squared gradient of one feature with respect to every
-position of the input, summed over the channels of both, as a share of all that arrives
-inside of the input. (The closing remark of Araujo, Norris and Sim, 2019; Luo, Li,
-Urtasun and Zemel, "Understanding the Effective Receptive Field in Deep Convolutional
-Neural Networks", 2016, whose theorems are special cases: a deep stack of convolutions
-gives a Gaussian.)
+The weight of a position is the expected squared gradient of one feature with respect to
+it, summed over the channels of both, as a share of the total over the input. (See the
+closing remark of Araujo, Norris and Sim, 2019, and Luo, Li, Urtasun and Zemel,
+"Understanding the Effective Receptive Field in Deep Convolutional Neural Networks",
+2016. Their theorems are special cases: a deep stack of convolutions gives a Gaussian.)
 
-`analytic` takes the expectation over weights, from the graph alone:
+`analytic` computes the expectation over weights from the graph alone. It assumes:
 
-* Weights are independent, of mean zero and of variance one over the number of products
-  that an output is the sum of, so that a layer keeps the size of a gradient. With k
-  taps, each is handed 1/k of the squared gradient. (Of a transposed convolution it is
-  the mean over the features, k/stride per axis.) What falls into padding is lost.
-* What has no weights keeps its numbers. An average over k positions weighs each by 1/k,
-  an interpolation by its coefficients, a subtraction by -1. Along a chain of such ops,
-  and where paths of nothing else meet, gradients are added up before they are squared.
-  TensorFlow's average pooling divides by the number of positions inside of the map.
-* Hence it is not enough to hand down squares: two neighbours that a pooling has given
-  the same gradient are still alike below a convolution, and another pooling adds them
-  up. So for every tensor the products of gradients at all *pairs* of positions are
-  handed down, as far as some op further below brings the two together. The gradients of
-  different channels are independent below any layer with weights.
-* An activation has a derivative of size one, as has a batch normalisation at inference.
-  (A ReLU halves the squared gradient; He's variance, twice as large, makes up for it.)
-  Its sign is as likely to be plus as minus, so that a way around it is independent.
-* A maximum takes one of its positions, each as often as the others and without regard
-  to its neighbours' choice.
-* Channels are alike. What reads some of them, reads that share.
-* Whatever else there is (softmax, gathers by data, loops) is taken to hand an even
-  share to each position that it sees, and a product of features to each of its factors
-  (but ``x * f(x)`` is an activation). The names of these nodes are in ``assumed``;
-  without any, and without activations and maxima, the result is exact.
+* Weights are independent, with mean zero. Their variance is one over the number of
+  products that an output sums up, so a layer preserves the size of a gradient. With k
+  taps, each tap gets 1/k of the squared gradient. (For a transposed convolution, this
+  is the mean over the features, k/stride per axis.) Gradients that fall into padding
+  are lost.
+* Ops without weights keep their numbers. An average over k positions weighs each by
+  1/k, an interpolation by its coefficients, a subtraction by -1. Along a chain of such
+  ops, and where paths of only such ops meet, gradients are added before they are
+  squared. TensorFlow's average pooling divides by the number of positions inside the
+  map.
+* Squares alone are therefore not enough: if a pooling gives two neighbours the same
+  gradient, their gradients are still correlated below a convolution, and another
+  pooling adds them up. So for every tensor, the products of gradients at *pairs* of
+  positions are handed down, as far apart as some later op can bring them together.
+  Gradients of different channels are independent below any layer with weights.
+* The derivative of an activation has size one, and so has that of a batch normalisation
+  at inference. (A ReLU halves the squared gradient, and He's variance, which is twice
+  as large, makes up for it.) Plus and minus are equally likely, so a path around the
+  activation is independent.
+* A maximum takes each of its positions equally often, independently of its neighbours.
+* All channels are alike. An op that reads some of them gets their share.
+* Any other op (softmax, gathers by data, loops) gives an equal share to each position
+  that it sees, and a product of features gives one to each of its factors (but
+  ``x * f(x)`` is an activation). ``assumed`` names these nodes. If it is empty, and
+  there are no activations or maxima, the result is exact.
 
-`measure_effective_receptive_field` takes real gradients of a Keras model with the
-weights that it has, on random inputs.
+`measure_effective_receptive_field` uses real gradients of a Keras model with its own
+weights, on random inputs.
 """
 
 from __future__ import annotations
@@ -67,13 +68,14 @@ def analytic(
     feature: ArrayLike | None = None,
     field: ReceptiveField | None = None,
 ) -> EffectiveReceptiveField:
-    """The effective receptive field of a feature, over independent random weights.
+    """Computes the effective receptive field for independent random weights.
 
     Args:
-      question: what the output is asked about; all spatial sizes must be known.
+      question: the question about the output. All spatial sizes must be known.
       output: the tensor of the feature.
-      feature: the coordinates of the feature, x first; the one in the middle if None.
-      field: the receptive field of the output; computed if None.
+      feature: the coordinates of the feature, x first. None means the one in the
+        middle.
+      field: the receptive field of the output. None means to compute it.
 
     Returns:
       The shares, computed in one pass over the graph (see the module).
@@ -137,10 +139,10 @@ def _place(
     shape: Sequence[Size | None],
     feature: ArrayLike | None,
 ) -> tuple[tuple[int, ...], dict[int, int]]:
-    """A feature, x first, and the same by axes of the output.
+    """Returns a feature, x first, and its position on each axis of the output.
 
     Raises:
-      ReceptiveFieldError: if there is no such feature, or a size is not known.
+      ReceptiveFieldError: if there is no such feature, or a size is unknown.
     """
     moving = {
         place
@@ -148,7 +150,7 @@ def _place(
         for place in axis.output_axes
         if not axis.map.is_everything or isinstance(shape[place], int)
     }
-    # Where all features see everything, it is no matter how many there are.
+    # If all features see everything, their number does not matter.
     held = [axis.output_axis for axis in field.feature_axes]
     places = [place if place in moving else None for place in held]
     found = [1 if place is None else shape[place] for place in places]
@@ -183,29 +185,30 @@ def measure_effective_receptive_field(
     draws: int = 64,
     seed: int = 0,
 ) -> EffectiveReceptiveField:
-    """The effective receptive field of a feature of a Keras model, as its weights are.
+    """Measures the effective receptive field of a feature of a Keras model.
 
-    The squared gradient is averaged over images of independent standard normal numbers,
-    at inference. The channels of the feature are added up with random signs, a new
-    choice for each image: the mean of the square is the sum of squares. As in
-    `analytic` it is divided by their number.
+    The squared gradient, with the model's own weights at inference, is averaged over
+    images of independent standard normal numbers. The channels of the feature are added
+    up with new random signs for each image, so the mean of the square is the sum of
+    squares. As in `analytic`, it is divided by their number.
 
     Args:
       model: a Keras model on TensorFlow.
-      output: a layer of it, or the name of one; found as in `compute_receptive_field`.
-      input: which of its inputs, if it has several.
-      feature: the coordinates of the feature, x first; the one in the middle if None.
+      output: a layer, or the name of one, as in `compute_receptive_field`.
+      input: the input to use, if the model has several.
+      feature: the coordinates of the feature, x first. None means the one in the
+        middle.
       input_resolution: the size of the input, ``[height, width]``, if the model leaves
         it open.
-      draws: how many images; standard errors fall with its square root.
-      seed: of the random numbers; the same seed gives the same images.
+      draws: the number of images. Standard errors fall with its square root.
+      seed: the seed of the random numbers. The same seed gives the same images.
 
     Returns:
       The shares, with a ``standard_error`` of each.
 
     Raises:
-      ReceptiveFieldError: if it is no such model, a size is not known, there is no such
-        feature, or no gradient arrives.
+      ReceptiveFieldError: if the model is not a Keras model, a size is unknown, there
+        is no such feature, or no gradient arrives.
 
     >>> import keras    # doctest: +SKIP
     >>> model = keras.applications.ResNet50(weights=None)    # doctest: +SKIP
@@ -260,7 +263,7 @@ def measure_effective_receptive_field(
 
 
 def _part(keras: Any, model: Any, output: str, is_own: bool) -> Any:
-    """The model up to a layer.
+    """Returns the model up to a layer.
 
     Raises:
       ReceptiveFieldError: if it cannot be cut there.
@@ -291,15 +294,16 @@ def _squared_gradients(
     draws: int,
     seed: int,
 ) -> Array:
-    """The squared gradients of a feature at all of an input, [draw, *shape].
+    """Returns the squared gradients of a feature on the whole input, [draw, *shape].
 
     Args:
       model: a model with one output.
-      shape: that of the input, without the batch; ``others`` those of other inputs.
-      number: which of the inputs it is.
+      shape: the shape of the input, without the batch. ``others`` are those of other
+        inputs.
+      number: the number of the input.
       where: axis of the output -> the feature's position on it.
-      draws: how many images.
-      seed: of the random numbers.
+      draws: the number of images.
+      seed: the seed of the random numbers.
     """
     tf = import_module("tensorflow")
     random = np.random.default_rng(seed)

@@ -1,10 +1,10 @@
 """Why a graph is misaligned: which two paths disagree, and what would align them.
 
-The two paths part at one tensor and meet at another. A layer with S positions of the
-first tensor per position of its own input moves the centre of its path by S for each
-unit of padding in front, and by S * dilation / 2 for each unit of its kernel. So the
-changes that make two centres equal are found by arithmetic; each is then checked by
-computing the graph anew with it, and what does not align is not proposed.
+The two paths split at one tensor and meet at another. If a position of a layer's input
+covers S positions of the first tensor, the layer moves the centre of its path by S for
+each unit of padding in front, and by S * dilation / 2 for each unit of its kernel.
+Arithmetic therefore finds the changes that make two centres equal. The graph is then
+recomputed with each change, and only changes that align it are proposed.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ from receptive_field.results.explanation import (
 from receptive_field.results.field import ReceptiveField
 
 MOST_PROPOSALS = 4
-"""So many ways to align two paths are enough."""
+"""The most proposals that are made."""
 
 
 MOST_MOVES = 16
-"""In that case, a padding is changed by no more than this."""
+"""The largest change of a padding in that case."""
 
 
 def explain(
@@ -77,20 +77,20 @@ def explain(
     output: Tensor,
     known: ReceptiveField | None = None,
 ) -> Explanation[ReceptiveField]:
-    """Why the features of a tensor are aligned or not, and what would align them.
+    """Explains why the features of a tensor are aligned or not, and what would help.
 
-    Of several pairs of misaligned paths, the one is told whose paths part nearest to
-    the output. Paths over a whole axis (global pooling) do not count.
+    If there are several pairs of misaligned paths, this describes the pair that splits
+    closest to the output. Paths that see a whole axis (global pooling) do not count.
 
     Args:
-      question: the model, with its input, and what is known of sizes.
+      question: the model, its input, and what is known about sizes.
       name: the name of the tensor.
       output: the tensor.
-      known: its receptive field, if more is known of it than by one pass.
+      known: its receptive field, if more is known than from a single pass.
 
     Returns:
-      What is known; every array and tuple per axis lists x first. All distances are
-      in positions of the tensor where the paths part.
+      The explanation. Arrays and tuples list x first. All distances are in positions of
+      the tensor where the paths split.
 
     Raises:
       ReceptiveFieldError: if the tensor does not depend on the input, or cannot be
@@ -122,7 +122,7 @@ def explain(
 
 
 def _of_hulls(network: _Network, field: ReceptiveField) -> Explanation[ReceptiveField]:
-    """Of paths that agree where they meet, but not in what layers behind it see."""
+    """Explains paths that agree where they meet, but not in what later layers see."""
     parting = network.parting(network.output)
     if parting is None:
         below = backward(network.question.network, network.output, ())
@@ -160,7 +160,7 @@ def _of_hulls(network: _Network, field: ReceptiveField) -> Explanation[Receptive
 
 
 class _Way(NamedTuple):
-    """How a tensor depends on one input of its node."""
+    """The dependency of a tensor on one input of its node."""
 
     number: int
     below: Tensor
@@ -169,12 +169,12 @@ class _Way(NamedTuple):
 
 _Edge = tuple[Tensor, int]
 _Rules = Mapping[_Edge, Relation]
-"""Rules that are put in the place of others, to see what would come of it."""
+"""Rules that replace others, to test what would happen."""
 
 
 @dataclass(frozen=True)
 class _Network:
-    """All that an output depends on, but for paths that see a whole axis."""
+    """Everything that an output depends on, except paths that see a whole axis."""
 
     question: Question
     output: Tensor
@@ -183,7 +183,7 @@ class _Network:
 
     @cached_property
     def from_input(self) -> dict[Tensor, Relation]:
-        """How tensors depend on the input."""
+        """Returns how tensors depend on the input."""
         return self.forward(self.start, self.question.spatial, {})[0]
 
     @property
@@ -214,11 +214,11 @@ class _Network:
         changed: _Rules,
         last: Tensor | None = None,
     ) -> tuple[dict[Tensor, Relation], dict[Tensor, list[int]]]:
-        """How tensors depend on ``start``, and where misaligned paths meet.
+        """Returns how tensors depend on ``start``, and where misaligned paths meet.
 
-        At such a tensor, only the paths that agree with the first are followed
-        further, so that every meeting is judged for itself. Told are the numbers of
-        the inputs of the others. No tensor after the ``last`` is looked at.
+        At such a tensor, only the paths that agree with the first are followed further,
+        so every meeting is judged on its own. The second result holds the input numbers
+        of the other paths. Tensors after ``last`` are ignored.
         """
         state: dict[Tensor, Relation] = {start: SAME}
         apart: dict[Tensor, list[int]] = {}
@@ -246,10 +246,10 @@ class _Network:
         return state, apart
 
     def meeting(self) -> tuple[Tensor, Tensor, int] | None:
-        """Where two misaligned paths part, and where they meet: the tensors, and the
-        number of the second path's input at the latter.
+        """Returns the tensors where two misaligned paths split and meet.
 
-        The paths that part nearest to the output are taken, and of these the shortest.
+        The third value is the number of the second path's input where they meet. These
+        are the paths that split closest to the output and, of those, the shortest.
         """
         parting = self.parting(self.output)
         found = None
@@ -264,7 +264,8 @@ class _Network:
         return found
 
     def parting(self, upper: Tensor) -> tuple[Tensor, Relation, Relation] | None:
-        """The last tensor from which two paths to another are misaligned, and both."""
+        """Returns the last tensor with misaligned paths to another one, and both
+        paths."""
         arrivals: dict[Tensor, list[Paths]] = {upper: [SAME]}
         for tensor in [*reversed(self.ways), self.start]:
             paths = arrivals.pop(tensor, [])
@@ -284,12 +285,12 @@ class _Network:
         return None
 
     def axes_of(self, tensor: Tensor) -> list[int | None]:
-        """The axes of a tensor that hold positions of the input's, x first."""
+        """Returns the axes of a tensor that hold positions of the input, x first."""
         axes = ranked(self.from_input[tensor], self.question.rank).axes
         return [source(axes[axis])[0] for axis in self.question.spatial[::-1]]
 
     def positions(self, tensor: Tensor) -> list[int]:
-        """The same, without those that cannot be told."""
+        """Returns the same axes, without unknown ones."""
         return [axis for axis in self.axes_of(tensor) if axis is not None]
 
 
@@ -304,7 +305,7 @@ def _network(question: Question, output: Tensor) -> _Network:
             continue
         found = []
         for read in reads(network, tensor):
-            # What is not known mixes nothing: paths go on beside it.
+            # Unknown relations mix nothing, so paths go on next to them.
             edge = tensor, read.number
             if edge not in skipped or not all(map(is_exact, read.rule.axes)):
                 found.append(_Way(read.number, read.below, read.rule))
@@ -316,8 +317,8 @@ def _network(question: Question, output: Tensor) -> _Network:
 
 
 def _whole(paths: Paths, axes: Collection[int]) -> Relation | None:
-    """The paths as one relation; None for parts that are joined along one of the axes,
-    as those see other positions each."""
+    """Returns the paths as one relation. None for parts that are joined along one of
+    the axes, because each of them sees other positions."""
     for join in () if isinstance(paths, Relation) else paths.joins:
         for relation in (settled(part.relation) for part in join.parts):
             rank = max(axes, default=-1) + 1
@@ -345,7 +346,7 @@ def _disagree(one: Relation, two: Relation, axes: Collection[int]) -> bool:
 
 
 class _Layer(NamedTuple):
-    """A layer of one path, on one axis, whose padding may be another."""
+    """A layer of one path, on one axis, whose padding may change."""
 
     edge: _Edge
     axis: int
@@ -353,27 +354,27 @@ class _Layer(NamedTuple):
     input_axis: int
     output_axis: int
     weight: Fraction
-    """How far one more in front moves the first path's centre against the second's."""
+    """How far one unit of padding in front moves the first path's centre relative to
+    the second's."""
     window: Window
     map: AxisMap
     size: int | None
-    """Of its input."""
+    """The size of its input."""
     is_same: bool
     """Whether its padding is SAME."""
     is_cut: bool
-    """Whether it cuts positions off, and pads none."""
+    """Whether it cuts positions off, and does not pad."""
     has_kernel: bool
     side: int
-    """Which of the paths it is on."""
+    """The number of its path."""
 
     def after(self, before: int) -> int | None:
-        """The padding behind that goes with another in front, so that its output keeps
-        its size; None if there is none."""
+        """Returns the padding behind that keeps the output size, if there is one."""
         w = self.window
         total = w.total_padding
         totals = [] if total is None else [total]
         if self.is_same:
-            # Whatever the size, this total gives as many positions as SAME does.
+            # For any size, this total gives as many positions as SAME does.
             totals.insert(0, w.extent - 1)
         if self.size is not None and total is not None:
             spare = (self.size + total - w.extent) % w.stride
@@ -387,7 +388,7 @@ class _Layer(NamedTuple):
 
     @property
     def follows_size(self) -> bool:
-        """Whether its padding would be another if its input had another size."""
+        """Whether its padding depends on the size of its input."""
         return self.is_same and self.window.stride > 1
 
     def allows(self, padding: int) -> bool:
@@ -411,7 +412,7 @@ class _Layer(NamedTuple):
         return known and w.kernel > 0 and self.weight != 0 and self.output_axis >= 0
 
     def changed(self, new: Setting) -> AxisMap:
-        """Its map with another setting."""
+        """Returns its map with another setting."""
         w = self.window
         if new.kernel != w.kernel:
             return convolution(new.kernel, w.stride, new.before, w.dilation)
@@ -430,7 +431,7 @@ class _Solution(NamedTuple):
 
     @property
     def cost(self) -> tuple[int, ...]:
-        """Few changes first, then symmetric paddings, then small moves."""
+        """Sort key: few changes first, then symmetric paddings, then small moves."""
         kernels = sum(new.kernel != layer.window.kernel for layer, new in self.settings)
         skew = sum(layer.skew(n) - layer.skew(layer.setting) for layer, n in self[0])
         moves = sum(abs(n.before - layer.setting.before) for layer, n in self[0])
@@ -449,29 +450,29 @@ class _Pair:
         start, spatial = self.question.network.input, self.question.spatial
         _, self.apart = network.forward(start, spatial, {})
         self.axes = network.axes_of(parts)
-        """The axes of the tensor where the paths part, x first."""
+        """The axes of the tensor where the paths split, x first."""
         self.counted = network.positions(parts)
         self.state, self.apart_above = network.forward(parts, self.counted, {}, meets)
         ways = network.ways[meets]
         first = next(way for way in ways if self._path(way, self.state, {}) is not None)
         second = next(way for way in ways if way.number == number)
         self.edges = tuple(self._traced(way) for way in (first, second))
-        """Both paths, from where they meet down to where they part."""
+        """Both paths, from where they meet down to where they split."""
         described = [self._described(e, side) for side, e in enumerate(self.edges)]
         self.paths = [path for path, _ in described]
         self.layers = [layers for _, layers in described]
-        """For each path and axis, what may be padded otherwise."""
+        """For each path and axis, the layers whose padding may change."""
 
     def _path(
         self, way: _Way, state: Mapping[Tensor, Relation], rules: _Rules
     ) -> Relation | None:
-        """How the tensor where they meet follows the other, by one input."""
+        """Returns how the tensor where they meet follows the other along one input."""
         rule = rules.get((self.meets, way.number), way.rule)
         path = through(rule, state[way.below]) if way.below in state else None
         return None if path is None else settled(path)
 
     def _traced(self, way: _Way) -> list[tuple[Tensor, _Way]]:
-        """Of the ways that agree below, the one that sees most."""
+        """Returns the path that sees most, of those that agree below."""
 
         def extents(way: _Way) -> list[Bound]:
             path = through(way.rule, self.state[way.below])
@@ -495,7 +496,7 @@ class _Pair:
             tensor = way.below
         return edges
 
-    # --- What there is ---
+    # --- The paths ---
 
     def explanation(self, field: ReceptiveField) -> Explanation[ReceptiveField]:
         name_of = self.question.network.graph.name_of
@@ -545,7 +546,7 @@ class _Pair:
     def _described(
         self, edges: Sequence[tuple[Tensor, _Way]], side: int
     ) -> tuple[Path[ReceptiveField], list[list[_Layer]]]:
-        """A path, and per axis its layers whose padding may be another."""
+        """Returns a path, and for each axis its layers whose padding may change."""
         below: Paths | None = SAME
         steps = []
         layers: list[list[_Layer]] = [[] for _ in self.axes]
@@ -573,8 +574,8 @@ class _Pair:
         return Path(tuple(steps), self._field(whole)), layers
 
     def _is_bypassed(self, tensor: Tensor, top: Tensor) -> bool:
-        """Whether a way leads past a tensor of a path, so that a change there would
-        only part the path itself."""
+        """Whether another path bypasses a tensor, so that a change there would only
+        split the path itself."""
         seen, stack = {tensor}, [top]
         while stack:
             upper = stack.pop()
@@ -610,7 +611,7 @@ class _Pair:
     def _layer(
         self, tensor: Tensor, way: _Way, below: Relation | None, axis: int, side: int
     ) -> _Layer | None:
-        """What one step does on the axis that follows an axis of the first tensor."""
+        """Returns a step on the axis that follows an axis of the first tensor."""
         start_axis = self.axes[axis]
         if below is None or start_axis is None:
             return None
@@ -633,7 +634,7 @@ class _Pair:
             resized = None
             if size is not None and output_size is not None:
                 resized = output_size - size
-            # A size may also change by what it is added to, which is no cut.
+            # A size may also change by an addition, which is not a cut.
             is_cut = resized and isinstance(resized, int) and self._is_only(tensor)
             if shift_by == 0 and not is_cut:
                 return None
@@ -662,7 +663,7 @@ class _Pair:
         return len(self.network.ways[tensor]) == 1
 
     def _window(self, call: Call, number: int, axis: int) -> Window | None:
-        """The window of a convolution or pooling on one axis of one of its inputs."""
+        """Returns the window of a convolution or pooling on one axis of one input."""
         op = rule_of(call.node)
         if op is None or op.windows is None or op.layout is None:
             return None
@@ -681,7 +682,7 @@ class _Pair:
                 if same_padding(w.extent, w.stride, unknown("size"))[0] is None:
                     yield call.node.name
 
-    # --- What would align them ---
+    # --- The solutions ---
 
     def _solved(
         self, axis: int, difference: Difference, layers: Sequence[_Layer]
@@ -693,7 +694,7 @@ class _Pair:
             return [], "their centres are not known."
         if offset is None:
             return self._tried(axis, layers)
-        # Layers must move the first path's centre against the second's by the offset.
+        # Layers must move the first path's centre by the offset against the second's.
         found = list(_single_changes(layers, offset))
         found = found or list(_joint_changes(layers, offset))
         found = found or list(self._compensated(axis, layers, offset))
@@ -727,7 +728,7 @@ class _Pair:
     def _tried(
         self, axis: int, layers: Sequence[_Layer]
     ) -> tuple[list[_Solution], str]:
-        """Small changes of one layer, where features differ by other distances."""
+        """Tries small changes of one layer, if the offset differs between features."""
         found = []
         for layer in layers:
             for kernel in (0, -1, 1):
@@ -758,8 +759,7 @@ class _Pair:
     def _compensated(
         self, axis: int, layers: Sequence[_Layer], offset: Fraction
     ) -> Iterator[_Solution]:
-        """Padding put in front of some layers of a path, and taken from behind
-        others."""
+        """Yields solutions that pad in front of some layers and less behind others."""
         for side in (0, 1):
             own = [layer for layer in layers if layer.side == side]
             if not own or not self._is_chain(side, axis):
@@ -789,8 +789,8 @@ class _Pair:
             yield from _pinned(layers, _Solution(tuple(settings)))
 
     def _spare(self, axis: int, side: int, layers: Sequence[_Layer]) -> Iterator[int]:
-        """How much a path of layers may pad in all, more or less, so that what comes
-        out of it keeps its size: nothing, and what its strides skip at the end."""
+        """Yields changes of the total padding of a path that keep the size of its
+        output: zero, and what its strides skip at the end."""
         yield 0
         spatial = self.paths[side].field.axes[axis]
         total, size = spatial.map.rates[0], spatial.input_size
@@ -807,8 +807,8 @@ class _Pair:
             yield sign * more
 
     def _is_chain(self, side: int, axis: int) -> bool:
-        """Whether a path is made of layers whose paddings are known, and nothing else
-        reads what is between them."""
+        """Whether a path consists of layers with known paddings, and no other node
+        reads the tensors between them."""
         inner = {tensor for tensor, _ in self.edges[side][1:]}
         readers = [w.below for ways in self.network.ways.values() for w in ways]
         if any(readers.count(tensor) > 1 for tensor in inner):
@@ -817,7 +817,7 @@ class _Pair:
         return all(w is None or w.after is not None for w in windows)
 
     def _rules(self, solutions: Iterable[_Solution]) -> dict[_Edge, Relation]:
-        """The rules of the layers with their new settings."""
+        """Returns the rules of the layers with their new settings."""
         rules: dict[_Edge, Relation] = {}
         ways = {(t, w.number): w.rule for edges in self.edges for t, w in edges}
         for solution in solutions:
@@ -829,7 +829,7 @@ class _Pair:
         return rules
 
     def _agree(self, rules: _Rules, axes: Collection[int]) -> bool:
-        """Whether the paths are aligned with other rules, and no fewer on the way."""
+        """Whether other rules align the paths, and leave fewer misaligned meetings."""
         state, apart = self.network.forward(self.parts, axes, rules, self.meets)
         one, two = (self._path(edges[0][1], state, rules) for edges in self.edges)
         if one is None or two is None or _disagree(one, two, axes):
@@ -840,7 +840,7 @@ class _Pair:
         return _count(apart) < _count(before)
 
     def _proposals(self, solutions: Sequence[Sequence[_Solution]]) -> list[Proposal]:
-        """All axes together: by changes of the same layers, or the best of each."""
+        """Combines the axes, by changes of the same layers or the best of each."""
         by_edges = [{s.edges: s for s in reversed(of_axis)} for of_axis in solutions]
         joint = [
             [found[s.edges] for found in by_edges]
@@ -881,7 +881,7 @@ class _Pair:
 
 
 def _single_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Solution]:
-    """Another padding of one layer, of which the output keeps its size."""
+    """Yields other paddings for one layer that keep the size of its output."""
     for layer in layers:
         more = offset / layer.weight
         before = layer.setting.before + int(more)
@@ -892,7 +892,8 @@ def _single_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Sol
 
 
 def _joint_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Solution]:
-    """The fewest layers that do it together, each keeping the size of its output."""
+    """Finds the fewest layers that align together and keep the sizes of their
+    outputs."""
     choices = []
     for layer in layers:
         before = layer.setting.before
@@ -908,7 +909,7 @@ def _joint_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Solu
 def _resizing_changes(
     layers: Sequence[_Layer], offset: Fraction
 ) -> Iterator[_Solution]:
-    """More or less padding in front, and as much behind as before."""
+    """Yields changes of the padding in front that keep the padding behind."""
     for layer in layers:
         more = offset / layer.weight
         if more.denominator == 1 and layer.allows(layer.setting.before + int(more)):
@@ -920,8 +921,9 @@ def _resizing_changes(
 
 
 def _pinned(layers: Sequence[_Layer], solution: _Solution) -> Iterator[_Solution]:
-    """The same where sizes inside of a path change, so that paddings that follow them
-    (SAME) are to be stated; nothing if these are not known."""
+    """Yields the same solution for paths whose inner sizes change, with explicit
+    paddings for layers that follow them (SAME). Nothing if these paddings are
+    unknown."""
     changed = {layer.edge for layer, _ in solution.settings}
     sides = {layer.side for layer, _ in solution.settings}
     more = tuple(
@@ -936,7 +938,7 @@ def _pinned(layers: Sequence[_Layer], solution: _Solution) -> Iterator[_Solution
 def _moved(
     layers: Sequence[_Layer], moves: Sequence[int], keeps_size: bool
 ) -> _Solution:
-    """So much more in front of each layer."""
+    """Returns the solution with this much more padding in front of each layer."""
     settings = []
     for layer, more in zip(layers, moves, strict=True):
         if more:
@@ -947,7 +949,7 @@ def _moved(
 
 
 def _kernel_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Solution]:
-    """A kernel larger or smaller by one, and a padding that goes with it."""
+    """Yields kernels that are larger or smaller by one, with a matching padding."""
     for layer in layers:
         for more in (1, -1):
             other = _with_kernel(layer, layer.window.kernel + more)
@@ -962,8 +964,8 @@ def _kernel_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Sol
 
 
 def _with_kernel(layer: _Layer, kernel: int) -> _Layer | None:
-    """The same with another kernel, and padded so that its output keeps its size; None
-    for what has no kernel."""
+    """Returns the layer with another kernel, and a padding that keeps the size of its
+    output. None if it has no kernel."""
     w = layer.window
     if kernel == w.kernel:
         return layer
@@ -976,7 +978,7 @@ def _with_kernel(layer: _Layer, kernel: int) -> _Layer | None:
 
 
 def _moves(layer: _Layer, padding: int, offset: Fraction) -> list[int]:
-    """How much more padding may be looked at, nothing first."""
+    """Returns the changes of padding to try, zero first."""
     most = min(int(abs(offset / layer.weight)) + 2, MOST_MOVES)
     moves = sorted(range(-most, most + 1), key=abs)
     return [x for x in moves if not x or layer.allows(padding + x)]
@@ -985,8 +987,8 @@ def _moves(layer: _Layer, padding: int, offset: Fraction) -> list[int]:
 def _cheapest(
     weights: Sequence[Fraction], choices: Sequence[Sequence[int]], target: Fraction
 ) -> list[int] | None:
-    """One of the choices for each weight, so that the products add up to the target:
-    as few as possible that are not 0, and these small."""
+    """Returns one choice for each weight, so that the products add up to the target. As
+    few as possible are not 0, and these are small."""
     best: dict[Fraction, tuple[int, int, tuple[int, ...]]] = {Fraction(0): (0, 0, ())}
     for weight, some in zip(weights, choices, strict=True):
         further: dict[Fraction, tuple[int, int, tuple[int, ...]]] = {}
@@ -1025,13 +1027,13 @@ def _centre(window: MaybeWindow) -> Fraction | None:
 
 
 def _strand(axis_map: AxisMap) -> Periodic | None:
-    """What places the features; tables beside it are the insides of paddings."""
+    """Returns the strand that places features. Other tables are insides of paddings."""
     found = [s for s in axis_map.strands if isinstance(s, Periodic)]
     return found[0] if len(found) == 1 and not axis_map.is_floating else None
 
 
 def _shift_of(axis_map: AxisMap) -> int | None:
-    """By how much it moves all positions, if it does nothing else."""
+    """Returns how far the map moves all positions, if it does nothing else."""
     strand = _strand(axis_map)
     if strand is None or strand.advance != 1 or len(strand.windows) != 1:
         return None
@@ -1056,7 +1058,7 @@ def _step_window(layer: _Layer | None) -> StepWindow | None:
     return StepWindow(w.kernel, w.stride, w.padding, after, w.dilation)
 
 
-# --- The words ----------------------------------------------------------------------
+# --- The text -----------------------------------------------------------------------
 
 
 def _columns(rows: Iterable[Sequence[int]]) -> Iterator[tuple[int, ...]]:

@@ -1,9 +1,9 @@
-"""Receptive fields by experiment: the real network is run, its input disturbed.
+"""Receptive fields by experiment: runs the real network and disturbs its input.
 
-TensorFlow computes the network in double precision, with weights of this module's
-choice: so small, positive and untypical numbers that a dependency shows. Nothing here
-uses the rules by which receptive fields are computed, but to find the tensors that the
-question is about and the part that each weight plays.
+TensorFlow computes the network in double precision. This module chooses the weights:
+positive, small and irregular numbers that make dependencies visible. It uses the rules
+for receptive fields only to find the tensors of the question and the role of each
+weight.
 """
 
 from __future__ import annotations
@@ -38,32 +38,35 @@ def measure_receptive_field(
     signature: str | None = None,
     axes_only: bool = False,
 ) -> MeasuredReceptiveField:
-    """The receptive field of one feature, found by running the network.
+    """Finds the receptive field of one feature by running the network.
 
-    The network is run by TensorFlow in double precision on a few images. Each input
-    position in turn is disturbed, and the feature compared.
+    TensorFlow runs the network in double precision on a few images. Each input position
+    is disturbed in turn, and the feature is compared.
 
-    What it proves: a position that is reported does change the feature, so a computed
-    receptive field without it would be wrong. What it cannot prove: that a position
-    that is not reported never does. To make that unlikely, the weights are replaced by
-    random positive ones (so that nothing cancels) whose sums are near one (so that
-    nothing overflows or saturates), offsets by zero, and the images and disturbances
-    are chosen to pass every common nonlinearity: from zero upwards, where ReLUs and
-    gates are linear and the smallest contribution is not rounded away; on random
-    images by far more and far less than all else, to win every maximum and minimum;
-    and by little. A batch normalisation counts as at inference. A weight of a resize by
-    a kernel (bicubic, Lanczos) that is zero but for rounding is zero.
+    A reported position really changes the feature, so a computed receptive field
+    without it would be wrong. But no experiment can prove that an unreported position
+    never matters. These choices make that unlikely: weights become random positive
+    numbers (so nothing cancels) whose sums are about one (so nothing overflows or
+    saturates), and offsets become zero. Images and disturbances are chosen to pass
+    every common nonlinearity. From zero, values are raised, where ReLUs and gates are
+    linear and the smallest contribution is not lost in rounding. On random images,
+    values are set far above and far below all others, to win every maximum and minimum,
+    and are also changed a little. Batch normalisation is treated as at inference.
+    Weights of a resize kernel (bicubic, Lanczos) that differ from zero only by rounding
+    are set to zero.
 
     Args:
       model, output, input, input_resolution, signature: as in
         `compute_receptive_field`. All sizes but the batch must be known.
-      feature: the coordinates of the feature, x first; the one in the middle if None.
-      axes_only: only measure which rows and which columns change the feature. It takes
-        one run per row and column, not one per position of the region.
+      feature: the coordinates of the feature, x first. None means the one in the
+        middle.
+      axes_only: whether to measure only which rows and columns change the feature. This
+        takes one run for each row and column, instead of one for each position of the
+        region.
 
     Raises:
-      ReceptiveFieldError: if TensorFlow is missing or cannot run the network, a size
-        is not known, or there is no such feature.
+      ReceptiveFieldError: if TensorFlow is missing or cannot run the network, a size is
+        unknown, or there is no such feature.
 
     >>> import receptive_field as rf
     >>> rf.measure_receptive_field(model, feature=[3, 3]).size    # doctest: +SKIP
@@ -117,11 +120,11 @@ def _feature(feature: ArrayLike | None, sizes: Sequence[int]) -> tuple[int, ...]
 # --- Images and disturbances ---------------------------------------------------------
 
 Probe = tuple[Any, ...]
-"""An index into the spatial axes of the input, (y, x) of an image."""
+"""An index into the spatial axes of the input, (y, x) for an image."""
 
 
 class Trial(NamedTuple):
-    """An image, and how positions of it are disturbed."""
+    """An image, and how its positions are disturbed."""
 
     low: float
     high: float
@@ -135,11 +138,11 @@ TRIALS = (
     Trial(0.5, 1.5, 1e-2),
 )
 WHOLE_TRIALS = (Trial(1, 1, -1), Trial(0, 0, 1))
-"""For inputs of whole numbers, such as tokens."""
+"""For integer inputs, such as tokens."""
 
 
 class Experiment:
-    """A computation that is run on images, and on the same images disturbed.
+    """A computation that runs on images, and on the same images with disturbances.
 
     Attributes:
       image_shape: the shape of its input.
@@ -155,13 +158,13 @@ class Experiment:
         axes: Sequence[int],
         trials: Sequence[Trial] = TRIALS,
     ) -> None:
-        """Runs it on the images.
+        """Runs the computation on the images.
 
         Args:
           run: computes the outputs of an image.
           dtype: the type of the image.
           image_shape: its shape.
-          axes: the axes that a probe is an index into.
+          axes: the axes that a probe indexes.
           trials: the images and disturbances, for an input of real numbers.
         """
         self._run, self.dtype = run, dtype
@@ -180,14 +183,14 @@ class Experiment:
     def _numbers(
         self, random: np.random.Generator, low: float, high: float, shape: Any
     ) -> NDArray[Any]:
-        """Random numbers; of complex ones, both parts."""
+        """Returns random numbers. For complex types, both parts are random."""
         found = random.uniform(low, high, shape)
         if self.dtype.kind == "c":
             found = found + 1j * random.uniform(low, high, shape)
         return np.asarray(found)
 
     def changes(self, probe: Probe) -> Iterator[list[Mask]]:
-        """For each trial, where the outputs change if these positions are disturbed."""
+        """Yields, for each trial, where outputs change if the probe is disturbed."""
         index: list[Any] = [slice(None)] * len(self.image_shape)
         for axis, part in zip(self._axes, probe, strict=False):
             index[axis] = part
@@ -196,7 +199,7 @@ class Experiment:
         for (trial, image), undisturbed in zip(
             self._images(), self._undisturbed, strict=True
         ):
-            # Not by the same amount everywhere: a softmax would not notice.
+            # A softmax would not notice the same amount everywhere.
             by = self._numbers(random, 0.5, 1.5, image[where].shape) * trial.by
             if self.dtype.kind == "b":
                 image[where] ^= True
@@ -207,7 +210,7 @@ class Experiment:
             yield [_differ(a, b) for a, b in zip(found, undisturbed, strict=True)]
 
     def is_repeatable(self) -> bool:
-        """Whether it gives the same outputs when it is run again."""
+        """Whether a second run gives the same outputs."""
         again = [self._run(image) for _, image in self._images()]
         return not any(
             _differ(a, b).any()
@@ -220,7 +223,7 @@ class NetworkExperiment(Experiment):
     """A network with chosen weights.
 
     Attributes:
-      sizes: the sizes of the input's spatial axes, (height, width) of an image.
+      sizes: the sizes of the input's spatial axes, (height, width) for an image.
     """
 
     def __init__(
@@ -264,7 +267,7 @@ class NetworkExperiment(Experiment):
 
 
 def import_tensorflow() -> Any:
-    """TensorFlow, which runs networks.
+    """Imports and returns TensorFlow.
 
     Raises:
       GraphError: if it is not installed.
@@ -279,12 +282,12 @@ def import_tensorflow() -> Any:
 
 
 def cannot_run(tf: Any) -> tuple[type[Exception], ...]:
-    """The errors that TensorFlow raises of a graph that it cannot run."""
+    """Returns the errors that TensorFlow raises for a graph that it cannot run."""
     return tf.errors.OpError, ValueError, KeyError, TypeError
 
 
 def in_one_line(error: Exception) -> str:
-    """The beginning of an error's message."""
+    """Returns the beginning of an error message."""
     return " ".join(str(error).split())[:500]
 
 
@@ -302,21 +305,21 @@ def _full_name(name: str) -> str:
 
 
 class Weight(NamedTuple):
-    """A variable or constant, and what it is set to."""
+    """The values that a variable or constant is set to."""
 
     shape: tuple[int, ...]
     dtype: int
-    """The number of its DataType; 0 for a constant, which says so itself."""
+    """The number of its DataType, or 0 for a constant, which states it."""
     scale: float | None
-    """Values are random and positive, and this large on average. None for what keeps
-    its value, if it has one."""
+    """The average of its values, which are random and positive. None if it keeps its
+    value."""
 
 
 def _weights(question: Question) -> dict[str, Weight]:
-    """What the weights of the network are set to, by the names of their nodes.
+    """Returns what the weights of the network are set to, by the names of their nodes.
 
-    A kernel sums up to one; what is added to the features is zero; everything else,
-    such as a factor, is near one.
+    A kernel sums to one. Weights that are added to the features are zero. All other
+    weights, such as factors, are about one.
     """
     network, graph = question.network, question.network.graph
     nodes = graph.nodes
@@ -327,7 +330,7 @@ def _weights(question: Question) -> dict[str, Weight]:
     for node in graph:
         if node.op in READING:
             call, (index, _) = Call(node, network.known), node.inputs[0]
-            while nodes[index].inputs:  # Into the calls and loops around it.
+            while nodes[index].inputs:  # Goes into the calls and loops around it.
                 index = nodes[index].inputs[0][0]
             shape = network.shape((index, 0))
             if shape is None and node.op == "ReadVariableOp":
@@ -345,7 +348,7 @@ READING = frozenset({"ReadVariableOp", "ResourceGather"})
 
 
 def _scales(question: Question) -> dict[int, float | None]:
-    """For all that has no input and goes into the features, how large it should be."""
+    """Returns the scale of all values that have no input and go into the features."""
     network = question.network
     nodes = network.graph.nodes
     scales: dict[int, float | None] = {}
@@ -369,9 +372,10 @@ def _scales(question: Question) -> dict[int, float | None]:
 
 
 def _weight_of_part(scale: float | None) -> float:
-    """Of several parts that a weight plays, which counts: the kernel first.
+    """Sort key for the roles of a weight that has several. The kernel comes first.
 
-    The factor before the offset, as a mean is scaled before it is taken off.
+    The factor comes before the offset, because a mean is scaled before it is
+    subtracted.
     """
     return math.inf if scale is None else scale or 2.0
 
@@ -380,7 +384,7 @@ ADDING = frozenset({"Add", "AddV2", "AddN", "Sub", "BiasAdd", "BiasAddV1"})
 
 
 def weight_scale(call: Call) -> float | None:
-    """How large a weight is that reaches the features through this node."""
+    """Returns the scale of a weight that reaches the features through this node."""
     op = rule_of(call.node)
     if op is not None and op.products is not None:
         count = op.products(call)
@@ -406,7 +410,7 @@ SINGLE_PRECISION: dict[str, tuple[int, ...]] = {
     "FakeQuantWithMinMaxVars": (0, 1, 2),
     "FakeQuantWithMinMaxVarsPerChannel": (0, 1, 2),
 }
-"""Ops that give single precision -> their inputs that must have it."""
+"""Ops with single-precision outputs -> the inputs that must have it, too."""
 
 
 def runner(
@@ -418,16 +422,16 @@ def runner(
     shape: Sequence[int],
     double: bool = True,
 ) -> tuple[Any, np.dtype[Any]]:
-    """A function from an image to the outputs, and the type of the image.
+    """Returns a function from an image to the outputs, and the type of the image.
 
     Args:
       tf: TensorFlow.
-      definition: the graph, which is changed.
-      weights: what weights are set to, by the names of their nodes.
+      definition: the graph, which this function changes.
+      weights: the values of weights, by the names of their nodes.
       start: the name of the input.
       outputs: the names of the outputs.
       shape: the shape of the image.
-      double: whether all is computed in double precision.
+      double: whether to compute everything in double precision.
     """
     _keep_ancestors(definition, (start, *outputs))
     without_rounded_zeros(tf, definition)
@@ -465,16 +469,16 @@ def runner(
 
 LEAST_WEIGHTS = {"lanczos": 1e-12}
 LEAST_WEIGHT = 2e-6
-"""Smaller weights of `ScaleAndTranslate` are rounding errors of zeros, by kernel."""
+"""Smaller weights of `ScaleAndTranslate` are rounding errors, for each kernel."""
 
 
 def without_rounded_zeros(tf: Any, definition: Any) -> None:
-    """Makes weights of resizes zero that are zero but for rounding.
+    """Sets weights of resizes to zero if they differ from it only by rounding.
 
     Single precision turns a root of a cubic kernel into a weight of up to a millionth,
     and the end of a Lanczos kernel into one of 1e-16. The op is replaced by a function
-    that asks it for its weights and multiplies by the larger ones. (Inside of a Lanczos
-    kernel, weights of 1e-8 are what the op reads by, and stay.)
+    that gets the weights from the op and multiplies by the larger ones. (Inside a
+    Lanczos kernel, the op really reads with weights of 1e-8, and they stay.)
     """
     functions = (function.node_def for function in definition.library.function)
     made: set[str] = set()
@@ -497,7 +501,7 @@ def without_rounded_zeros(tf: Any, definition: Any) -> None:
 
 
 def _resize_by_weights(tf: Any, kernel: str, antialias: bool, dtype: Any) -> Any:
-    """A function like the op, as a FunctionDef."""
+    """Returns a function like the op, as a FunctionDef."""
 
     least = LEAST_WEIGHTS.get(kernel.rstrip("135"), LEAST_WEIGHT)
 
@@ -536,7 +540,7 @@ def _resize_by_weights(tf: Any, kernel: str, antialias: bool, dtype: Any) -> Any
 
 
 def _keep_ancestors(definition: Any, tensors: Sequence[str]) -> None:
-    """Leaves out what the tensors do not need."""
+    """Removes the nodes that the tensors do not need."""
     nodes = {node.name: node for node in definition.node}
     kept: set[str] = set()
     stack = [name.partition(":")[0] for name in tensors]
@@ -553,7 +557,7 @@ def _keep_ancestors(definition: Any, tensors: Sequence[str]) -> None:
 def _set_weights(
     tf: Any, definition: Any, weights: Mapping[str, Weight]
 ) -> dict[str, NDArray[Any]]:
-    """Puts chosen numbers into constants, and gives those of the variables."""
+    """Puts the chosen numbers into constants, and returns those of variables."""
     values = {}
     for number, node in enumerate(definition.node):
         weight = weights.get(node.name)
@@ -568,7 +572,7 @@ def _set_weights(
             continue
         resource = tf.resource.as_datatype_enum
         if node.op == "Placeholder" and node.attr["dtype"].type != resource:
-            continue  # An input of which the shape counts, no captured variable.
+            continue  # An input whose shape counts, not a captured variable.
         by_handle = node.op in ("VarHandleOp", "Placeholder")
         if not by_handle and node.op not in ("VariableV2", "Variable"):
             continue
@@ -587,17 +591,17 @@ def _set_weights(
 
 
 _WIDE = {1: 2, 2: 2, 19: 2, 14: 2, 101: 102, 8: 18}
-"""Data types of single and half precision -> that of double precision."""
+"""Data types of single and half precision -> the type of double precision."""
 
 
 def _to_double(tf: Any, definition: Any) -> None:
-    """Makes all floating-point numbers of a graph and its functions double ones."""
+    """Converts a graph and its functions to double precision."""
     _nodes_to_double(tf, definition.node, {})
     for function in definition.library.function:
         signature = function.signature
         for argument in (*signature.input_arg, *signature.output_arg):
             argument.type = _WIDE.get(argument.type, argument.type)
-        # Inside of a function an output is read as "node:argument:number".
+        # Inside a function, an output is read as "node:argument:number".
         read = (text for node in function.node_def for text in node.input)
         texts = (*read, *function.ret.values())
         outputs = {text.partition(":")[0]: text for text in texts if ":" in text}
@@ -610,15 +614,15 @@ def _to_double(tf: Any, definition: Any) -> None:
 
 
 def _nodes_to_double(tf: Any, nodes: Any, outputs: Mapping[str, str]) -> dict[str, str]:
-    """Ops that have single precision only are put between casts.
+    """Converts nodes to double precision, with casts around ops that do not have it.
 
     Args:
       tf: TensorFlow.
-      nodes: what is changed.
-      outputs: how outputs are read, where that is not by the name of their node.
+      nodes: the nodes to change.
+      outputs: how outputs are read, if not by the name of their node.
 
     Returns:
-      What must be read instead, for outputs that are cast, where names do not tell.
+      For outputs with a cast, what must be read instead, if the names do not show it.
     """
     instead = {}
     for node in list(nodes):
@@ -647,13 +651,13 @@ def _nodes_to_double(tf: Any, nodes: Any, outputs: Mapping[str, str]) -> dict[st
 
 
 def is_batch_norm(op: str) -> bool:
-    """Whether an op is run as an identity of its first input."""
+    """Whether an op runs as the identity of its first input."""
     return op.startswith("FusedBatchNorm")
 
 
 def _node_to_double(tf: Any, node: Any) -> None:
     if is_batch_norm(node.op):
-        # With weights of our choice it does nothing.
+        # With the chosen weights, it does nothing.
         dtype = node.attr["T"].type
         del node.input[1:]
         node.op = "Identity"

@@ -1,11 +1,11 @@
-"""For which input sizes a network is aligned, and what its padding then is.
+"""The input sizes for which a network is aligned, and its padding there.
 
-TensorFlow's SAME padding depends on a size through its residue only, so there is an
-exact answer for all sizes at once. The input is given the size ``period * q + r``, q
-being a symbol: what the analysis then finds holds for every q. The other axes have
-sizes of which nothing is known, so that the answer does not depend on them either.
-Small sizes, at which a map vanishes or an op behaves otherwise, are analysed one by
-one, until every residue has been seen to do as the symbolic answer says.
+TensorFlow's SAME padding depends only on the remainder of a size, so there is an exact
+answer for all sizes at once. The input gets the size ``period * q + r``, where q is a
+symbol. Whatever the analysis then finds holds for every q. The sizes of the other axes
+are unknown, so the answer does not depend on them either. At small sizes, a map may
+vanish or an op may behave differently. These are analysed one by one, until every
+remainder has been seen to behave as the symbolic answer says.
 """
 
 from __future__ import annotations
@@ -49,16 +49,17 @@ from receptive_field.results.resolutions import (
 from receptive_field.sources import load
 
 LONGEST_PERIOD = 1 << 12
-"""Answers that repeat after more sizes than this are not worked out."""
+"""Answers that repeat only after more sizes than this are not computed."""
 
 LARGEST_SMALLEST = 1 << 11
-"""A network that cannot be run at any size up to this one is not waited for."""
+"""The search for a size at which the network can run stops here."""
 
 SIZES_TRIED = 16
-"""At so many small sizes the output's size is held against its function."""
+"""The number of small sizes at which the output's size is compared with its
+function."""
 
 MOST_ASKED = 256
-"""Questions about so many sizes are kept at a time."""
+"""The most questions about sizes that are kept at a time."""
 
 
 def resolutions(
@@ -71,25 +72,25 @@ def resolutions(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
 ) -> Resolutions:
-    """At which input sizes a network is aligned, and what its padding then is.
+    """Finds the input sizes at which a network is aligned, and its padding there.
 
-    Paths over a whole axis (global pooling, attention) have no padding, and do not
-    count. Sizes in the graph are ignored where they are those of the input; what was
-    computed from them when the graph was made (paddings of Keras) stays.
+    Paths that see a whole axis (global pooling, attention) have no padding, and do not
+    count. The sizes that the graph states for the input are ignored. Values that were
+    computed from them when the graph was built (such as paddings in Keras) stay.
 
     Args:
       model, output, input, stop_propagation, batch_norm, overrides, signature: as in
         `compute_receptive_field`.
 
     Returns:
-      The answer for all sizes, one axis after the other. Sizes at which the network
-      cannot be run, and nodes that make more of a size matter than its residue (a
-      resize to a constant size), are part of it. Resizes count as in exact arithmetic;
-      the kernels' rounding may move single positions at some sizes.
+      The answer for all sizes, one axis after the other. It includes the sizes at which
+      the network cannot run, and the nodes for which more matters than the remainder of
+      a size (a resize to a constant size). Resizes are computed in exact arithmetic.
+      The rounding of TensorFlow's kernels may move single positions at some sizes.
 
     Raises:
-      ReceptiveFieldError: if the model cannot be read or analysed, cannot be run at any
-        size up to 2048, or repeats itself only after more than 4096 sizes.
+      ReceptiveFieldError: if the model cannot be read or analysed, cannot run at any
+        size up to 2048, or repeats only after more than 4096 sizes.
 
     >>> import receptive_field as rf
     >>> print(rf.resolutions(rf.EXAMPLE_GRAPH).axes[0])
@@ -107,13 +108,13 @@ def resolutions(
                 f"not, so that there is no padding on an axis.{advice}"
             )
         field = below[1]
-    # What comes after the output that was found does not matter.
+    # Nodes after the output do not matter.
     question = Question.ask(loaded, input, [field.output], options)
     found = forward(question.network, question.spatial)
     spatial = question.spatial[::-1]
     analyses = [_AxisAnalysis(question, field, found, axis) for axis in spatial]
     axes = [analysis.result() for analysis in analyses]
-    # Where a resize blocks at some sizes, more is known at others.
+    # If a resize blocks some sizes, more is known at others.
     told = question.with_sizes({a.axis: a.clearest for a in analyses})
     ((name, tensor),) = (question.outputs or {}).items()
     found = forward(told.network, told.spatial, [tensor])
@@ -138,17 +139,17 @@ class _Seen(NamedTuple):
     placement: Placement
     stride: int | Fraction | None
     is_vague: bool
-    """Whether any path is but a bound, or its offset unknown."""
+    """Whether any path is only an upper bound, or has an unknown offset."""
     size: Bound
-    """The local receptive field, or a bound of it."""
+    """The local receptive field, or an upper bound."""
 
 
 _Outcome = _Seen | Obstacle
-"""What is found at one size, or why the network cannot be run at it."""
+"""What is found at one size, or why the network cannot run at it."""
 
 
 class _AxisAnalysis:
-    """A question about one axis, at sizes of its choice; the others are unknown."""
+    """Asks about one axis at chosen sizes, while the other sizes are unknown."""
 
     def __init__(
         self, question: Question, field: ReceptiveField, found: Forward, axis: int
@@ -159,12 +160,13 @@ class _AxisAnalysis:
         """The axis of the input."""
         shape = question.network.shape(question.network.input) or ()
         self.clearest: Size = shape[axis]
-        """A size, for all turns of a period, at which as much as possible is known."""
+        """A size for all multiples of a period, at which as much as possible is
+        known."""
         ((_, self.output),) = (question.outputs or {}).items()
         self.unplaced = last_unplaced(question, [field])
-        """The last size that has to be looked at by itself."""
+        """The last size that has to be analysed by itself."""
         self.largest: Bound = 0
-        """The largest local receptive field of all residues."""
+        """The largest local receptive field of all remainders."""
         self._asked: dict[Size, Question] = {}
         self.growing: list[tuple[int, list[int]]] = []
         """The nodes whose outputs have axes of unknown size, and these axes."""
@@ -175,7 +177,7 @@ class _AxisAnalysis:
                 self.growing.append((index, unknowns))
 
     def result(self) -> AxisResolutions:
-        """The answer at all sizes, without guidance."""
+        """Returns the answer at all sizes, without guidance."""
         whole = [self._outcome(self.clearest)]
         if _is_vague(whole[0]):
             whole = self._by_residue(self._period())
@@ -215,7 +217,7 @@ class _AxisAnalysis:
         )
 
     def _at(self, size: Size) -> Question:
-        """The question at one size; what it has inferred of shapes is kept a while."""
+        """Returns the question at one size. Its inferred shapes are cached."""
         if size not in self._asked:
             if len(self._asked) >= MOST_ASKED:
                 self._asked.clear()
@@ -241,7 +243,7 @@ class _AxisAnalysis:
         return _Seen(placement, stride, is_vague, reach)
 
     def _obstacle(self, question: Question) -> Obstacle | None:
-        """The first node that cannot be run, or whose output has no position left."""
+        """Returns the first node that cannot run, or that has an empty output."""
         for index, axes in self.growing:
             node = question.network.graph.nodes[index]
             try:
@@ -258,7 +260,7 @@ class _AxisAnalysis:
         return None
 
     def _by_residue(self, period: int) -> list[_Outcome]:
-        """For each residue what is found at all sizes that have it."""
+        """Returns, for each remainder, what is found at all sizes that have it."""
         if period > LONGEST_PERIOD:
             raise GraphError(
                 f"the paddings of {self.question.input!r} repeat after {period} sizes "
@@ -269,12 +271,12 @@ class _AxisAnalysis:
         return [self._outcome(turns * period + residue) for residue in range(period)]
 
     def _period(self, of_all: bool = False) -> int:
-        """How many residues must be told apart, for the ops of which not all is known.
+        """Returns how many remainders to distinguish, for ops that are not fully known.
 
-        Where a tensor has an effective stride of a / b, its size is b / a of that of
-        the input, but for an offset and rounding. At multiples of all a, around the
-        ops in question or ``of_all``, sizes are whole and so are their quotients by
-        the strides.
+        If a tensor has effective stride a / b, its size is b / a times that of the
+        input, apart from an offset and rounding. At multiples of all a, around the ops
+        in question or ``of_all``, sizes are whole numbers, and so are their quotients
+        by the strides.
         """
         network = self.question.network
         period = 1
@@ -287,7 +289,7 @@ class _AxisAnalysis:
         return period
 
     def _map(self, tensor: Tensor) -> AxisMap:
-        """How a tensor follows the axis by local paths, at unknown sizes."""
+        """Returns how a tensor follows the axis along local paths, at unknown sizes."""
         return _followed(self.found.local(tensor), self.question, self.axis)[1]
 
     def _is_vague(self, rule: Relation | None, below: Tensor) -> bool:
@@ -300,10 +302,11 @@ class _AxisAnalysis:
         return any(m.is_floating or not m.exact for m in maps)
 
     def _smallest(self) -> tuple[int, Obstacle | None]:
-        """The smallest size at which the network runs, and why not at the one before.
+        """Returns the smallest size that the network runs at, and why smaller ones
+        fail.
 
         Raises:
-          ReceptiveFieldError: if there is none.
+          ReceptiveFieldError: if there is no such size.
         """
         vanishing = None
         for size in range(1, LARGEST_SMALLEST + 1):
@@ -317,7 +320,7 @@ class _AxisAnalysis:
         )
 
     def _as_it_fits(self, whole: list[_Outcome], smallest: int) -> list[_Outcome]:
-        """The same for more residues, if maps that meet fit at some of them only."""
+        """Returns the same for more remainders, if maps that meet fit only at some."""
         cycle = math.lcm(self._period(of_all=True), len(whole))
         if cycle > LONGEST_PERIOD:
             return whole
@@ -328,22 +331,22 @@ class _AxisAnalysis:
     def _held(
         self, whole: Sequence[_Outcome], smallest: int
     ) -> tuple[dict[int, _Outcome], dict[int, _Outcome]]:
-        """Holds single sizes against what was found for all sizes of their residue.
+        """Compares single sizes with what was found for all sizes with their remainder.
 
         Returns:
-          The sizes at which it is otherwise, up to where each residue has agreed; and
-          for each residue that never does, what is found instead.
+          The sizes that differ, up to where each remainder has agreed; and, for each
+          remainder that never agrees, what is found instead.
         """
         period = len(whole)
         large = max(_large(smallest, period), self.unplaced + 1)
         failed: dict[int, _Outcome] = {}
         for size in range(large, large + period):
-            # Small maps that do not fit may be broadcast; large ones tell.
+            # Small maps that do not fit may be broadcast, so try large ones.
             residue = size % period
             obstacle = self._obstacle(self._at(size))
             if obstacle is not None:
                 failed[residue] = obstacle
-            elif _is_vague(whole[residue]):  # It was not found for all sizes alike.
+            elif _is_vague(whole[residue]):  # It was not found for all sizes at once.
                 found = self._outcome(size)
                 if not _agree(found, whole[residue]):
                     failed[residue] = found
@@ -365,7 +368,7 @@ class _AxisAnalysis:
         return kept, failed
 
     def _blocking(self, residue: int, period: int, smallest: int) -> list[Obstacle]:
-        """The nodes of which more is known where the size is a number."""
+        """Returns the nodes that are better known if the size is a number."""
         for_all = self._at(unknown("turns") * period + residue)
         for_one = self._at((smallest // period + 8) * period + residue)
         network = self.question.network
@@ -407,10 +410,10 @@ class _AxisAnalysis:
     def output_size(
         self, relation: Relation | None, found: AxisResolutions
     ) -> OutputSize | None:
-        """The size of the output, whose relation to the input is given.
+        """Returns the size of the output, given its relation to the input.
 
-        None if it is another one at small sizes: a slice whose ends are numbers takes
-        less of those.
+        None if small sizes differ, because a slice with constant ends takes less of
+        them.
         """
         shape = self.question.network.shape(self.output)
         place, axis_map = _followed(relation, self.question, self.axis)
@@ -430,7 +433,7 @@ class _AxisAnalysis:
         return known
 
     def _as_function(self, size: Size, period: int) -> OutputSize | None:
-        """A size as a function of that of the input, if it is one of this period."""
+        """Returns a size as a function of the input's size, if it has this period."""
         shape = self.question.network.shape(self.question.network.input) or ()
         given = shape[self.axis]
         if not isinstance(given, Symbolic):
@@ -453,19 +456,19 @@ class _AxisAnalysis:
 def _followed(
     relation: Relation | None, question: Question, axis: int
 ) -> tuple[int | None, AxisMap]:
-    """The axis of a tensor that follows an axis of the input, and how."""
+    """Returns the axis of a tensor that follows an axis of the input, and its map."""
     if relation is None:
         return None, NONE
     return source(ranked(relation, question.rank).axes[axis])
 
 
 def _large(smallest: int, period: int) -> int:
-    """A size at which no map is small."""
+    """Returns a size at which no map is small."""
     return max(4 * smallest, smallest + 4 * period, 64)
 
 
 def _agree(one: _Outcome, two: _Outcome) -> bool:
-    """Whether two sizes are placed alike; errors never are."""
+    """Whether two sizes have the same placement. Errors never do."""
     return isinstance(one, _Seen) and isinstance(two, _Seen) and one[:2] == two[:2]
 
 
@@ -478,14 +481,14 @@ def _placement(found: _Outcome) -> Outcome:
 
 
 def _says_little(relation: Relation | None) -> bool:
-    """Whether more could be known of an axis: all of it is needed, or nobody knows
-    where."""
+    """Whether more could be known about an axis that is needed as a whole, or
+    anywhere."""
     maps = (source(axis)[1] for axis in relation.axes) if relation else ()
     return any(m.is_floating or m.is_unbounded for m in maps)
 
 
 def _better_known(vague: Relation | None, known: Relation | None) -> int | None:
-    """An axis of which one relation says nothing, or not where, and the other does."""
+    """Returns an axis that only the first relation leaves open."""
     if vague is None or known is None:
         return None
     for axis, (one, two) in enumerate(zip(vague.axes, known.axes, strict=False)):
@@ -512,7 +515,7 @@ def _shortest_size(slope: int, offsets: Sequence[int]) -> OutputSize:
 
 
 _Relations = Callable[[Tensor], Relation | None]
-"""How a tensor depends on the input, by some of the paths."""
+"""How a tensor depends on the input along some of the paths."""
 
 
 class _Smallest:
@@ -571,7 +574,7 @@ def _layers(question: Question, found: Forward) -> tuple[LayerReach, ...]:
             continue
         below, rule = edges[number].below, edges[number].rule
         lies: Sequence[int | None] = places[::-1]
-        if len(places) != len(axes):  # A sound, as an image of one row.
+        if len(places) != len(axes):  # Audio is treated as an image with one row.
             lies = [_followed(found.state[below], question, axis)[0] for axis in axes]
         kernels = [
             1
@@ -601,8 +604,8 @@ def _reach_of_input(
     question: Question,
     axis: int,
 ) -> Bound:
-    """What a layer's input sees; if its positions lie in several axes (around a dilated
-    convolution), what is seen by the tensor that they were taken from."""
+    """Returns what the input of a layer sees. If its positions are on several axes
+    (around a dilated convolution), this is what the tensor behind them sees."""
     while True:
         relation = of_tensor(tensor)
         if relation is None:
@@ -615,7 +618,7 @@ def _reach_of_input(
 
 
 def _reach(relation: Relation | None, question: Question, axis: int) -> Bound:
-    """How many positions are seen; without a local path, all of them."""
+    """Returns how many positions are seen, or all of them without a local path."""
     return _followed(relation, question, axis)[1].size() or INFINITY
 
 

@@ -19,10 +19,10 @@ class FeatureAxis(NamedTuple):
     """
 
     output_axis: int | None
-    """The axis of the output along which it runs; None if there is none, and the
+    """The axis of the output that it runs along. If there is none, this is None and the
     coordinate is 0."""
     size: int | None
-    """How many positions there are; None if that is not known."""
+    """The number of positions, or None if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,15 @@ class SpatialAxis:
     input_axis: int
     """The axis of the input tensor."""
     output_axes: tuple[int, ...]
-    """The axes of the output tensor whose positions place a feature on this axis,
-    ascending; none if all features see the same. Of several axes, the place is counted
-    row by row, as in a reshape of them to one."""
+    """The axes of the output tensor whose positions place a feature on this axis, in
+    ascending order. Empty if all features see the same. If there are several, places
+    are counted row by row, as if the axes were reshaped into one."""
     input_size: int | None
     output_size: int | None
-    """How many places there are on the ``output_axes``; None if that is not known, or
-    there are none."""
+    """The number of places on the ``output_axes``. None if it is unknown, or if there
+    are no such axes."""
 
     @property
     def output_axis(self) -> int | None:
-        """The only one of the ``output_axes``; None if there is none, or several."""
+        """The single output axis, or None if there are none or several."""
         return self.output_axes[0] if len(self.output_axes) == 1 else None

@@ -14,15 +14,17 @@ from receptive_field.graph.model import Model
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a part of a network costs, for the batch that it states, or one example.
+    """The cost of a part of a network, for the batch that it states or a single
+    example.
 
     Attributes:
-      flops: floating-point operations; a multiply-add is two.
-      macs: the multiply-adds among them (multiply-accumulates).
-      profiler_flops: what TensorFlow's profiler counts, which leaves out some ops.
-      parameters: how many trained numbers are read, each counted once. In a graph
-        without variables, such as a frozen one, these are its constants of a floating
-        type that have axes: an upper bound, as some may not have been trained.
+      flops: floating-point operations. A multiply-add counts as two.
+      macs: the multiply-adds (multiply-accumulates) among them.
+      profiler_flops: the figure of TensorFlow's profiler, which leaves out some ops.
+      parameters: the number of trained numbers that are read, each counted once. In a
+        graph without variables, such as a frozen one, these are all constants of a
+        floating type that have axes. This is an upper bound, because some of them may
+        not have been trained.
     """
 
     flops: int = 0
@@ -39,7 +41,7 @@ class Cost:
         )
 
     def in_a_loop(self, rounds: int) -> Cost:
-        """That of so many rounds, of which the profiler sees nothing."""
+        """Returns the cost of this many rounds, which the profiler does not count."""
         return Cost(self.flops * rounds, self.macs * rounds, 0, self.parameters)
 
 
@@ -53,14 +55,14 @@ _PARTS = [attrgetter(part.name) for part in fields(Cost)]
 class Costs(Mapping[str, Cost]):
     """Costs by layer (of a Keras model) or node (of a graph), in topological order.
 
-    Layers have the costs of all that is computed since the layers before. A layer that
-    is called twice has its parameters in the first call.
+    The cost of a layer is that of everything computed since the layers before it. If a
+    layer is called twice, the first call has its parameters.
 
     Attributes:
-      total: the cost of the whole model: that of all its layers, and of what comes
+      total: the cost of the whole model, that is, of all its layers and everything
         after the last one.
-      unprofiled: op type -> floating-point operations that the profiler leaves out, as
-        it has no formula for them.
+      unprofiled: op type -> the floating-point operations that the profiler leaves out,
+        because it has no formula for them.
     """
 
     _costs: Mapping[str, Cost] = field(repr=False)
@@ -86,10 +88,10 @@ class Costs(Mapping[str, Cost]):
         return len(self._costs)
 
     def up_to(self, output: Any) -> Cost:
-        """The cost of all that a tensor (by name, or a layer) is computed from.
+        """Returns the cost of everything that a tensor (by name, or a layer) needs.
 
         Raises:
-          ReceptiveFieldError: if there is none of this name.
+          ReceptiveFieldError: if there is no such tensor or layer.
         """
         _, tensor = self._model.find(output)
         graph = self._model.graph
@@ -104,11 +106,11 @@ def totals(
     by_node: Mapping[int, Cost],
     outputs: Sequence[Tensor],
 ) -> list[Cost]:
-    """For each output, the cost of all that it is computed from.
+    """Returns, for each output, the cost of everything that it is computed from.
 
     Args:
-      graph, by_node: as in and from `node_costs`.
-      order: all that the outputs are computed from, in topological order.
+      graph, by_node: the graph, and the result of `node_costs`.
+      order: everything that the outputs are computed from, in topological order.
       outputs: some of the nodes in the order.
     """
     needed_by = [0] * len(graph)  # Bit i: output i needs the node.

@@ -22,13 +22,15 @@ class EffectiveReceptiveField:
       input: the name of the input tensor.
       output: the name of the tensor of the feature.
       feature: the coordinates of the feature, x first.
-      map: float64, of the spatial shape of the input, (height, width) of an image: the
-        share of each position, one in total.
-      total: the sum before it was divided: the expected squared gradient with respect
-        to the whole input. 1 less what was lost in padding, or weighed by poolings.
-      assumed: the nodes that there is no exact rule for; see the module.
-      draws: how many random inputs were averaged over; None if computed.
-      standard_error: of a measured map, that of each position; None if computed.
+      map: the share of each position, as float64 numbers that sum to one, in the
+        spatial shape of the input, (height, width) for an image.
+      total: the sum before division, that is, the expected squared gradient with
+        respect to the whole input. It is below 1 if gradients were lost in padding, or
+        if poolings weighed them.
+      assumed: the nodes without an exact rule; see the module.
+      draws: the number of random inputs in the average. None if computed.
+      standard_error: the standard error of each position of a measured map. None if
+        computed.
     """
 
     input: str
@@ -42,17 +44,17 @@ class EffectiveReceptiveField:
 
     @property
     def exact(self) -> bool:
-        """Whether it is computed, and nothing had to be assumed but what stands above.
+        """Whether the map is computed, and no node needed an assumption.
 
-        That is, but the derivatives of activations and the choice of maxima.
+        The derivatives of activations and the choices of maxima do not count.
         """
         return self.draws is None and not self.assumed
 
     @property
     def coordinates(self) -> tuple[NDArray[np.int64], ...]:
-        """The input positions along each axis, x first: what to plot `profiles` over.
+        """The input positions along each axis, x first, to plot `profiles` against.
 
-        `map` is over ``coordinates[::-1]``.
+        The axes of `map` are ``coordinates[::-1]``.
         """
         return tuple(np.arange(size, dtype=np.int64) for size in self.map.shape[::-1])
 
@@ -82,15 +84,15 @@ class EffectiveReceptiveField:
         return np.asarray(ends[:, 1] - ends[:, 0] + 1)
 
     def interval(self, share: float = TWO_SIGMA) -> Array:
-        """The smallest interval around the centre of mass that holds this share.
+        """Returns the smallest interval around the centre of mass that has this share.
 
         Args:
-          share: of the profile; that of two standard deviations of a Gaussian, 95.45 %,
-            by default.
+          share: the share of the profile. The default is that of two standard
+            deviations of a Gaussian, 95.45 %.
 
         Returns:
-          float64 array of shape ``(d, 2)``, x first: the centre less and plus the
-          distance within which the share lies. It may reach past the input.
+          A float64 array of shape ``(d, 2)``, x first: the centre minus and plus the
+          distance that contains the share. The interval may reach past the input.
         """
         if not 0 < share <= 1:
             raise ReceptiveFieldError(f"a share is above 0, at most 1; not {share!r}.")

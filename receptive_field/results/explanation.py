@@ -13,18 +13,18 @@ F = TypeVar("F", bound=Described)
 """A `ReceptiveField`."""
 
 MOST_SUMS = 512
-"""Where layers must be changed together, so many distances are looked through."""
+"""The most distances to search if layers must change together."""
 
 
 class StepWindow(NamedTuple):
-    """What a step does on one axis."""
+    """The window of a step on one axis."""
 
     kernel: int | None
-    """None for what slides no window: an upsampling, a flip."""
+    """None for a step without a window, such as an upsampling or a flip."""
     stride: int | Fraction | None
-    """None for what puts positions on several axes, or in no order."""
+    """None for a step that puts positions on several axes, or out of order."""
     before: int | None
-    """Padding in front; negative where positions are cut off. None if unknown."""
+    """The padding in front. Negative if positions are cut off, None if unknown."""
     after: int | None
     dilation: int = 1
 
@@ -41,12 +41,12 @@ class StepWindow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A node of a path that does more than keep every position."""
+    """A node of a path that moves or merges positions."""
 
     node: str
     op: str
     windows: tuple[StepWindow | None, ...]
-    """Per axis, x first; None where positions stay what they are."""
+    """One for each axis, x first. None if positions do not change."""
 
     def __str__(self) -> str:
         if len(set(self.windows)) == 1:
@@ -59,10 +59,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Path(Generic[F]):
-    """One way from the tensor where two paths part to the one where they meet."""
+    """A path from the tensor where two paths split to the one where they meet."""
 
     steps: tuple[Step, ...]
-    """In the order of the data. Elementwise nodes are left out."""
+    """The steps in the order of the data, without elementwise nodes."""
     field: F
     """Size, stride and padding of this path alone."""
 
@@ -82,20 +82,22 @@ class Path(Generic[F]):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How two paths disagree on one axis, in positions of where they part."""
+    """How two paths disagree on one axis, in positions of the tensor where they
+    split."""
 
     axis: int
     """0 for x, 1 for y."""
     strides: tuple[Fraction | None, Fraction | None]
     centres: tuple[Fraction, Fraction] | None
-    """Of the first feature; None where strides differ, or one is not known."""
+    """The centres of the first feature. None if strides differ, or if a centre is
+    unknown."""
     offsets: tuple[Fraction, ...]
-    """The second path's centre minus the first's: one for all features, or several
-    that come in turn. Empty where centres are not known."""
+    """The second path's centre minus the first's. One number for all features, or
+    several that repeat. Empty if the centres are unknown."""
 
     @property
     def offset(self) -> Fraction | None:
-        """The distance of the centres, where it is the same for all features."""
+        """The distance of the centres, if it is the same for all features."""
         return self.offsets[0] if len(self.offsets) == 1 else None
 
     def __str__(self) -> str:
@@ -119,19 +121,19 @@ class Setting(NamedTuple):
 
     kernel: int
     before: int
-    """Padding in front; negative where positions are cut off."""
+    """The padding in front. Negative if positions are cut off."""
     after: int | None
-    """None if it depends on an unknown size."""
+    """The padding behind. None if it depends on an unknown size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Another padding, or kernel size, of one layer."""
+    """A different padding or kernel size for one layer."""
 
     node: str
     op: str
     old: tuple[Setting | None, ...]
-    """Per axis, x first; None where nothing changes."""
+    """One for each axis, x first. None if nothing changes."""
     new: tuple[Setting | None, ...]
 
     def __str__(self) -> str:
@@ -173,13 +175,13 @@ def _change_text(node: str, old: Setting, new: Setting) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Changes that together align the two paths."""
+    """A set of changes that aligns the two paths."""
 
     changes: tuple[Change, ...]
     keeps_size: bool
     """Whether the tensor where the paths meet keeps its size."""
     remaining: int
-    """At how many tensors misaligned paths still meet after it."""
+    """The number of tensors at which misaligned paths still meet after the changes."""
 
     def __str__(self) -> str:
         text = ", and ".join(map(str, self.changes))
@@ -188,24 +190,24 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Explanation(Generic[F]):
-    """Whether a graph is aligned, and if not, why and what would align it.
+    """Whether a graph is aligned and, if it is not, why and what would align it.
 
     Attributes:
-      field: the receptive field that is explained.
+      field: the receptive field to explain.
       unknown_paddings: the nodes whose padding depends on an unknown size, if that
         hides the alignment.
-      parts: the tensor where the two paths part, seen from the input; None if no two
-        paths could be told.
+      parts: the tensor where the two paths split, seen from the input. None if no such
+        pair was found.
       meets: the tensor where they meet again.
       differences: the axes on which they disagree, x first.
       paths: the two paths.
-      changes: what would align them; any one of the proposals is enough. The best
-        comes first.
-      reasons: why there is no better proposal, in words.
+      changes: the proposals that would align them, the best first. Any one of them is
+        enough.
+      reasons: why there is no better proposal, as text.
       size_dependent: the nodes on both paths whose padding (SAME) depends on the size
         of the input, so that the paths may be aligned at other sizes.
-      meetings: at how many tensors misaligned paths meet, this one included, each
-        judged as if those before it were aligned.
+      meetings: the number of tensors at which misaligned paths meet, including this
+        one. Each is judged as if those before it were aligned.
     """
 
     field: F
@@ -221,7 +223,8 @@ class Explanation(Generic[F]):
 
     @property
     def aligned(self) -> bool | None:
-        """As of the receptive field: True, False, or None if it cannot be known."""
+        """The alignment of the receptive field: True, False, or None if it is
+        unknown."""
         return self.field.aligned
 
     def __str__(self) -> str:

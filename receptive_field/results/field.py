@@ -1,4 +1,4 @@
-"""The answer: the receptive field of a tensor, and what can be read off it."""
+"""Results: the receptive field of a tensor, and everything derived from it."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ if TYPE_CHECKING:
 LEAST_INT64, LARGEST_INT64 = -(1 << 63), (1 << 63) - 1
 
 MOST_KEPT = 1 << 24
-"""Larger sets are made for the features that are asked about only."""
+"""If the sets of all features are larger, only those of requested features are made."""
 
 MOST_FOLDED = 1 << 20
-"""Where axes are folded, and there are more features, they are not gone through."""
+"""If axes are folded and there are more features, they are not searched one by one."""
 
 
 class Origin(Protocol):
-    """The question that a receptive field answers, for what it does not hold itself."""
+    """The question behind a receptive field, which computes what the field lacks."""
 
     def support(
         self, of: ReceptiveField, features: NDArray[Any] | None = None
     ) -> Support:
-        """The support of all features, or of some."""
+        """Returns the support of all features, or of some."""
 
     def effective(
         self, of: ReceptiveField, feature: Sequence[int] | None
     ) -> EffectiveReceptiveField:
-        """How much each position of the input matters for a feature."""
+        """Returns how much each position of the input matters for a feature."""
 
     def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
-        """Why the graph is misaligned."""
+        """Explains why the graph is misaligned."""
 
     @property
     def graph(self) -> Graph:
-        """The graph that it is about."""
+        """The graph that the question is about."""
 
     @property
     def op(self) -> str:
@@ -66,7 +66,7 @@ class Origin(Protocol):
         """The nodes that mirror the border of a map."""
 
     def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
-        """Which tensors are computed from which, with none of the others in between."""
+        """Returns the pairs of tensors that have none of the others in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,11 @@ class ReceptiveField:
       axes: the spatial axes of the input, x first.
       feature_axes: what the coordinates of a feature count. In most networks there is
         one for each spatial axis of the input, x first, wherever the output has that
-        axis. Where several axes of the input are folded into one of the output (the
-        tokens of a vision transformer), or one into several, there is one for each
-        axis of the output that holds positions, the last one first.
+        axis. If several axes of the input are folded into one axis of the output (the
+        tokens of a vision transformer), or one into several, there is one for each axis
+        of the output that holds positions, the last one first.
       hide_padding: whether paddings are None because one on the way is unknown.
-      global_nodes: the nodes by which a feature comes to see all of an axis.
+      global_nodes: the nodes that make a feature see a whole axis.
       local_paths: see `local`.
     """
 
@@ -102,35 +102,37 @@ class ReceptiveField:
 
     @property
     def is_global(self) -> bool:
-        """Whether a feature sees all of an axis."""
+        """Whether a feature sees a whole axis."""
         return any(axis.map.is_global for axis in self.axes)
 
     @property
     def mirroring_nodes(self) -> tuple[str, ...]:
-        """The nodes whose padding mirrors what is inside, if features see that.
+        """The nodes whose padding mirrors the map, if features see the mirrored
+        positions.
 
-        `size`, `stride` and `padding` are those of features that reach no mirrored
-        position. A region is the usual one if it holds all that is seen, else what is
-        seen. Of an unknown size it is not known where the other end is mirrored:
-        regions are bounds then.
+        `size`, `stride` and `padding` are those of features that see no mirrored
+        position. The region of a feature is the usual one if that contains everything
+        it sees. Otherwise, the region is what the feature sees. If the size is unknown,
+        so is the place where the far end is mirrored. Regions are then upper bounds.
         """
         shown = any(axis.map.seen is not None for axis in self.axes)
         return self.origin.mirroring_nodes if shown and self.origin else ()
 
     @property
     def local(self) -> ReceptiveField | None:
-        """The receptive field without the paths that see all of an axis.
+        """The receptive field without the paths that see a whole axis.
 
-        The same object where there is no such path, None where there is no other.
+        The same object if there are no such paths, and None if there are no other
+        paths.
         """
         return self.local_paths if self.is_global else self
 
     @property
     def is_folded(self) -> bool:
-        """Whether a feature has no coordinate for each axis of the input.
+        """Whether coordinates count positions on output axes instead of input axes.
 
-        See ``feature_axes``. An axis that is folded, or that others are folded with,
-        has no stride and no padding.
+        See ``feature_axes``. A folded axis has no stride and no padding, and neither
+        has an axis that it is folded with.
         """
         return any(map(self._is_folded, self.axes))
 
@@ -143,10 +145,12 @@ class ReceptiveField:
         return shared or len(axis.output_axes) > 1
 
     def without_global_context(self) -> ReceptiveField:
-        """The field without the paths over a whole axis, which stay named.
+        """Returns the field without the paths that see a whole axis.
+
+        ``global_nodes`` still names the nodes that cause these paths.
 
         Raises:
-          ReceptiveFieldError: if there are no others.
+          ReceptiveFieldError: if there are no other paths.
         """
         if self.local is None:
             raise ReceptiveFieldError(
@@ -167,22 +171,22 @@ class ReceptiveField:
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """Returns the HTML that a notebook shows."""
         from receptive_field.results.words import as_html
 
         return as_html(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """All that is known, as plain data that JSON can hold.
+        """Returns everything that is known, as plain data for JSON.
 
         Returns:
-          ``graph`` (its file, if there is one), ``input`` and ``output`` by name; lists
+          ``graph`` (its file, if there is one); ``input`` and ``output`` by name; lists
           with one entry per axis, x first: ``input_size``, ``output_size``, ``size``,
           ``stride``, ``padding`` and ``first_center``; ``aligned``, ``exact``,
           ``global_nodes`` and ``mirroring_nodes``; and ``local``, the same numbers
-          without paths over a whole axis, where there are such paths and others. What
-          is not known is None; ``"inf"`` is a size without a bound, ``"1/2"`` a stride
-          that is no integer.
+          without paths that see a whole axis, if there are both such paths and others.
+          Unknown values are None. ``"inf"`` is an infinite size, and ``"1/2"`` a stride
+          that is not an integer.
 
         >>> import receptive_field as rf
         >>> rf.compute_receptive_field(rf.EXAMPLE_GRAPH).to_dict()["stride"]
@@ -196,7 +200,7 @@ class ReceptiveField:
     def size(self) -> NDArray[Any]:
         """Receptive field sizes, the paper's r0: the largest over all features.
 
-        Infinite where a feature sees a whole axis, or one side of it.
+        Infinite if a feature sees a whole axis, or everything on one side of it.
         """
         return _array(self._sizes())
 
@@ -204,8 +208,8 @@ class ReceptiveField:
     def stride(self) -> NDArray[Any]:
         """Effective strides, the paper's S0: how far the region moves per feature.
 
-        A ``Fraction`` where it is no integer; None where paths with different strides
-        meet, where nothing moves, or where the axis is folded (`is_folded`).
+        A ``Fraction`` if it is not an integer. None if paths with different strides
+        meet, if the region does not move, or if the axis is folded (`is_folded`).
         """
         return _array(self._strides())
 
@@ -213,8 +217,9 @@ class ReceptiveField:
     def padding(self) -> NDArray[Any]:
         """Effective paddings, the paper's P0: the first feature's region starts at -P.
 
-        None where no single number holds: the padding of a layer depends on an unknown
-        size, or the region does not move evenly, as on an axis that is folded.
+        None if no single number is right for all features, either because the padding
+        of a layer depends on an unknown size, or because the region does not move
+        evenly, as on a folded axis.
         """
         return _array(self._paddings())
 
@@ -237,8 +242,8 @@ class ReceptiveField:
     def aligned(self) -> bool | None:
         """Whether all paths have the same stride and centre for every feature.
 
-        Paths that see a whole axis have no centre, and do not count. None if it
-        cannot be known, since a padding depends on an unknown size.
+        Paths that see a whole axis have no centre and do not count. None if the answer
+        is unknown, because a padding depends on an unknown size.
         """
         field = self.local_paths or self
         flags = {axis.map.aligned for axis in field.axes}
@@ -246,55 +251,55 @@ class ReceptiveField:
 
     @property
     def exact(self) -> bool:
-        """Whether sizes and regions are the truth, not an upper bound.
+        """Whether sizes and regions are exact, and not only upper bounds.
 
-        Numbers that the graph multiplies by (weights, constants, the Hann window of a
-        spectrogram, which begins with a zero) count as not zero, whatever they are.
-        Pixels that an op multiplies by zero by its own definition do not count, such as
-        those at the end of the kernel of a resize, although rounding in TensorFlow may
-        give them a weight of up to a millionth.
+        Numbers that the graph multiplies by count as nonzero, whatever they are
+        (weights, constants, the Hann window of a spectrogram, which starts with a
+        zero). Pixels that an op multiplies by zero by its own definition do not count,
+        such as those at the end of the kernel of a resize. (Rounding in TensorFlow may
+        give them a weight of up to a millionth.)
 
-        It is said of regions without ``clip``, where the padding of any layer counts as
-        positions.
+        This refers to regions without ``clip``, in which the padding of any layer
+        counts as positions.
         """
         return all(axis.map.exact for axis in self.axes)
 
     def compute_input_region(
         self, y: ArrayLike, clip: bool = False
     ) -> NDArray[np.int64]:
-        """The input region that each feature sees (equations for u0 and v0).
+        """Returns the input region that each feature sees (equations for u0 and v0).
 
-        Without ``clip`` it is the paper's region, from ``u * stride - padding`` to
-        ``u * stride - padding + size - 1``. It may reach into the padding (negative, or
-        past the end). The padding of any layer counts as positions, and these may fall
-        on real positions of the input that the feature does not see. Where a padding
-        mirrors positions that this region does not hold, it is what the feature sees
+        Without ``clip``, it is the paper's region, from ``u * stride - padding`` to
+        ``u * stride - padding + size - 1``. It may reach into the padding (below zero
+        or past the end). The padding of any layer counts as positions, and these may
+        coincide with real positions of the input that the feature does not see. If a
+        feature sees mirrored positions outside this region, its region is what it sees
         (`mirroring_nodes`).
 
         With ``clip``, it is the region of real input positions that can change the
-        feature: what is padding of any map in between carries nothing, nor does what is
-        multiplied by a padding with zeros, and what a dilated kernel skips does not
-        count. That is the truth where ``support().exact``, and never smaller. Weights
-        and constants count as not zero; see `exact`.
+        feature. The padding of maps in between does not count. Neither do positions
+        that are multiplied by zero padding, or that a dilated kernel skips. The region
+        is exact if ``support().exact``, and otherwise an upper bound. Weights and
+        constants count as nonzero; see `exact`.
 
         Args:
-          y: integer feature coordinates of shape ``(..., len(feature_axes))``: one for
-            each spatial axis of the input, x first, in most networks.
-          clip: whether only positions of the input count. Its size must be known, and
-            features lie inside of their map.
+          y: integer feature coordinates of shape ``(..., len(feature_axes))``. In most
+            networks, there is one for each spatial axis of the input, x first.
+          clip: whether only positions of the input count. The size of the input must
+            then be known, and features must lie inside their map.
 
         Returns:
-          int64 array of shape ``(..., d, 2)``: first and last position for each of the
-          ``d`` spatial axes of the input, x first, inclusive. A feature that sees
-          nothing has ``[0, -1]`` on every axis; without ``clip``, ends that have no
-          bound are the limits of int64.
+          An int64 array of shape ``(..., d, 2)``: first and last position for each of
+          the ``d`` spatial axes of the input, x first, inclusive. A feature that sees
+          nothing has ``[0, -1]`` on every axis. Without ``clip``, infinite ends are the
+          limits of int64.
 
         Raises:
           ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
 
         Warns:
-          OutsideMapWarning: if features lie outside of a map whose size is known
-            (without ``clip``, as that is an error with it).
+          OutsideMapWarning: if features lie outside a map of known size. (With
+            ``clip``, this is an error.)
 
         >>> import receptive_field as rf
         >>> field = rf.compute_receptive_field(
@@ -326,7 +331,7 @@ class ReceptiveField:
             regions[..., i, 0] = _as_int64(firsts)
             regions[..., i, 1] = _as_int64(lasts)
             if self.is_folded and axis.input_size is not None:
-                # Beside a class token, say, no position of an axis has a place.
+                # Next to a class token, for example, axis positions have no place.
                 empty |= np.asarray((lasts < 0) | (firsts >= axis.input_size), bool)
         regions[empty] = (0, -1)
         return regions
@@ -334,18 +339,18 @@ class ReceptiveField:
     def compute_feature_region(
         self, x: ArrayLike, clip: bool = False
     ) -> NDArray[np.int64]:
-        """The features that each input position can influence: the projective field.
+        """Returns the projective field: the features that each position can influence.
 
         Args:
           x: integer input coordinates of shape ``(..., d)``, x first.
-          clip: whether only features of the map count, and only those that really see
-            the position, as in `compute_input_region`. If not, features are those whose
-            paths' windows hold it, in a map without borders.
+          clip: whether only features of the map count that really see the position, as
+            in `compute_input_region`. Otherwise, all features count whose windows
+            contain it, on a map without borders.
 
         Returns:
-          int64 array of shape ``(..., len(feature_axes), 2)``: first and last feature
-          for each of its coordinates, inclusive. A position that no feature sees has
-          ``[0, -1]`` everywhere; ends without a bound are the limits of int64.
+          An int64 array of shape ``(..., len(feature_axes), 2)``: first and last
+          feature for each of its coordinates, inclusive. A position that no feature
+          sees has ``[0, -1]`` everywhere. Infinite ends are the limits of int64.
 
         Raises:
           ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
@@ -380,7 +385,7 @@ class ReceptiveField:
         return regions
 
     def _folded_feature_region(self, positions: NDArray[Any]) -> NDArray[np.int64]:
-        """The hull of the features whose windows hold a position: all are tried."""
+        """Returns the hull of all features whose windows contain a position."""
         sizes = [axis.size for axis in self.feature_axes]
         if None in sizes:
             raise ReceptiveFieldError(
@@ -405,22 +410,23 @@ class ReceptiveField:
         return found
 
     def support(self, features: ArrayLike | None = None) -> Support:
-        """The input positions that features really see, inside of their regions.
+        """Returns the input positions that features really see inside their regions.
 
         Dilated kernels leave holes, a stride longer than its kernel skips positions,
         and two branches of 1x3 and 3x1 see a plus, not a square.
 
         Args:
-          features: the only features that are asked about, of shape
-            ``(..., len(feature_axes))``, if the sets of all would be too large.
+          features: the features to compute sets for, of shape
+            ``(..., len(feature_axes))``. Use it if the sets of all features would be
+            too large.
 
         Returns:
-          The sets, per feature and per axis, with the share of the regions that they
-          cover, and the positions that no feature sees.
+          The sets for each feature and axis, the share of the regions that they cover,
+          and the positions that no feature sees.
 
         Raises:
-          ReceptiveFieldError: if the size of the input is not known, or the sets are
-            too large to hold.
+          ReceptiveFieldError: if the size of the input is unknown, or the sets are too
+            large to hold.
 
         >>> import receptive_field as rf
         >>> field = rf.compute_receptive_field(
@@ -438,16 +444,17 @@ class ReceptiveField:
     def effective_receptive_field(
         self, feature: Sequence[int] | None = None
     ) -> EffectiveReceptiveField:
-        """How much each position of the input matters for one feature.
+        """Returns how much each position of the input matters for one feature.
 
-        The expected squared gradient under independent weights of mean zero, as a share
-        of all; exact for linear networks. The module
-        `receptive_field.questions.effective` says what is assumed of others;
-        `rf.measure_effective_receptive_field` takes the gradients of a Keras model with
-        its own weights.
+        The weight of a position is its share of the expected squared gradient, for
+        independent weights with mean zero. This is exact for linear networks. The
+        module `receptive_field.questions.effective` lists the assumptions for other
+        networks. `rf.measure_effective_receptive_field` uses the gradients of a Keras
+        model with its own weights.
 
         Args:
-          feature: its integer coordinates, x first; the one in the middle if None.
+          feature: its integer coordinates, x first. None means the feature in the
+            middle.
 
         Returns:
           The map in the order of an image, its profiles and their coordinates x first,
@@ -470,15 +477,15 @@ class ReceptiveField:
         return self._origin().effective(self, feature)
 
     def explain(self) -> Explanation[ReceptiveField]:
-        """Which two paths disagree, if the graph is misaligned, and what would help.
+        """Explains which two paths disagree in a misaligned graph, and what would help.
 
         Returns:
-          Both paths, layer by layer with kernel, stride and padding, where and by how
-          much they differ, and the paddings that would align them: changes that have
-          been tried. ``print`` shows it in words.
+          Both paths, layer by layer with kernel, stride and padding; where and by how
+          much they differ; and changes of padding that have been tested and would align
+          them. ``print`` shows it as text.
 
         Raises:
-          ReceptiveFieldError: if this field does not hold the graph that it is of.
+          ReceptiveFieldError: if this field does not know its graph.
 
         >>> import receptive_field as rf
         >>> rf.compute_receptive_field(rf.EXAMPLE_GRAPH).explain().aligned
@@ -494,7 +501,7 @@ class ReceptiveField:
         return self.origin
 
     def _support_of(self, features: NDArray[Any]) -> Support:
-        """The support of all features or, if they are many, of those asked about."""
+        """Returns the support of all features, or of the given ones if too many."""
         sizes = [(a.output_size or 1) * (a.input_size or 1) for a in self.axes]
         if max(sizes, default=1) <= MOST_KEPT:
             return self.support()
@@ -503,14 +510,14 @@ class ReceptiveField:
     def compute_input_center_coordinates(
         self, y: ArrayLike, axis: Iterable[int] | None = None
     ) -> NDArray[np.float64]:
-        """The centres of the input regions of features (equation for c0).
+        """Returns the centres of the input regions of features (equation for c0).
 
         Args:
           y: feature coordinates of shape ``(..., len(axis))``, fractions allowed.
-          axis: which axes the coordinates are for, 0 being x; all if None.
+          axis: the axes of the coordinates, where 0 is x. None means all.
 
         Returns:
-          float64 array of the same shape: the centres in input coordinates.
+          A float64 array of the same shape: the centres in input coordinates.
 
         Raises:
           ReceptiveFieldError: if the coordinates do not fit, a padding is unknown, or
@@ -538,13 +545,14 @@ class ReceptiveField:
     def compute_feature_coordinates(
         self, x: ArrayLike, axis: Iterable[int] | None = None
     ) -> NDArray[np.float64]:
-        """The (fractional) features whose regions are centred at input positions.
+        """Returns the (fractional) features that are centred at input positions.
 
-        The inverse of `compute_input_center_coordinates`, with the same arguments.
+        This is the inverse of `compute_input_center_coordinates`, with the same
+        arguments.
 
         Raises:
           ReceptiveFieldError: if the coordinates do not fit, a padding is unknown, or
-            centres do not move evenly, so that there is no inverse.
+            there is no inverse because centres do not move evenly.
         """
         chosen = self._chosen(axis)
         what = self._positions_described
@@ -570,7 +578,7 @@ class ReceptiveField:
         return _coordinates(y, wanted, self._features_described)
 
     def _features_described(self) -> str:
-        """What coordinates of features are, for a sentence."""
+        """Describes the coordinates of features, as part of a sentence."""
         names = axis_names(len(self.axes))
         told = []
         for name, axis in zip_longest(names, self.feature_axes):
@@ -595,7 +603,7 @@ class ReceptiveField:
         return f"a position of {self.input!r} has the coordinates {', '.join(names)}"
 
     def _places(self, axis: SpatialAxis, features: NDArray[Any]) -> NDArray[Any]:
-        """The places of features on the output axes that an axis follows."""
+        """Returns the places of features on the output axes that an axis follows."""
         found = np.zeros(features.shape[:-1], dtype=np.int64)
         for output_axis in axis.output_axes:
             number = next(
@@ -636,7 +644,7 @@ class ReceptiveField:
             )
 
     def _centres(self, axis: SpatialAxis, features: NDArray[Any]) -> NDArray[Any]:
-        """Centres on one axis; in between integer features, on the line."""
+        """Returns the centres on one axis, interpolated between integer features."""
         self._check_known(axis)
         if self._padding(axis) is not None:
             origin, stride = self._line(axis)
@@ -645,7 +653,7 @@ class ReceptiveField:
         ends = []
         for whole in (below, below + 1):
             firsts, lasts = axis.map.placed.evaluate(whole)
-            with np.errstate(invalid="ignore"):  # Of all of an axis there is none.
+            with np.errstate(invalid="ignore"):  # A whole axis has no centre.
                 centre = (firsts + lasts) / 2
             ends.append(np.asarray(centre, dtype=np.float64))
         weight = features - below
@@ -661,7 +669,7 @@ class ReceptiveField:
         return centres
 
     def _line(self, axis: SpatialAxis) -> tuple[float, float]:
-        """The centre of feature 0, and the stride, where centres lie on a line."""
+        """Returns the centre of feature 0 and the stride, if centres lie on a line."""
         self._check_known(axis)
         stride, padding = self._stride(axis), self._padding(axis)
         if not stride or padding is None:
@@ -678,8 +686,8 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
     """Receptive fields by tensor name, in topological order.
 
     Attributes:
-      errors: name -> why this tensor could not be analysed. Asking for one of these
-        raises that error.
+      errors: name -> why this tensor could not be analysed. Looking up one of these
+        names raises the error.
     """
 
     _fields: Mapping[str, ReceptiveField]
@@ -699,7 +707,10 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         return name in self._fields
 
     def without_global_context(self) -> ReceptiveFields:
-        """The same without paths over a whole axis; what has no others is an error."""
+        """Returns the fields without paths that see a whole axis.
+
+        Tensors without other paths move to ``errors``.
+        """
         fields, errors = {}, dict(self.errors)
         for name, whole in self._fields.items():
             try:
@@ -724,13 +735,13 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         return as_text(self._fields, self.errors)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """Returns the HTML that a notebook shows."""
         from receptive_field.results.tables import as_html
 
         return as_html(self._fields, self.errors)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields and errors as plain data that JSON can hold.
+        """Returns all fields and errors as plain data for JSON.
 
         Returns:
           ``fields``: name -> `ReceptiveField.to_dict`, in topological order; and
@@ -747,13 +758,14 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         }
 
     def to_dataframe(self) -> Any:
-        """A pandas DataFrame with one row for each layer, in topological order.
+        """Returns a pandas DataFrame with one row for each layer, in topological order.
 
         Returns:
-          The columns ``layer``, ``op``, for each axis ``output_size_x``, ``rf_x``,
-          ``stride_x``, ``padding_x``, ``center_x`` (of the first feature; then y, z),
-          ``aligned``, ``exact`` and ``error``, which is why a layer has no numbers.
-          What is not known is missing (``pandas.NA``), a size without a bound infinite.
+          A table with the columns ``layer``, ``op``; for each axis ``output_size_x``,
+          ``rf_x``, ``stride_x``, ``padding_x``, ``center_x`` (of the first feature;
+          then y, z); ``aligned``, ``exact`` and ``error``, which says why a layer has
+          no numbers. Unknown values are missing (``pandas.NA``), and infinite sizes are
+          infinite.
 
         Raises:
           ReceptiveFieldError: if pandas is not installed.
@@ -776,10 +788,11 @@ def axis_names(count: int) -> list[str]:
 def _coordinates(
     given: ArrayLike, count: int, described: Callable[[], str]
 ) -> NDArray[Any]:
-    """Coordinates as an array, checked.
+    """Returns coordinates as an array, and checks them.
 
     Raises:
-      ReceptiveFieldError: if they are not so many numbers each; it says what they are.
+      ReceptiveFieldError: if their last axis does not have ``count`` entries. The
+        message describes them.
     """
     coordinates = np.asarray(given)
     if not coordinates.ndim or coordinates.shape[-1] != count:
@@ -803,7 +816,7 @@ def _stride(axis_map: AxisMap) -> int | Fraction | None:
 
 
 def _padding(axis_map: AxisMap) -> int | None:
-    """Minus the first position of feature 0, if all others follow evenly."""
+    """Returns minus the first position of feature 0, if all others follow evenly."""
     strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
     unplaced = axis_map.is_floating or axis_map.is_unbounded
     if unplaced or len(axis_map.rates) != 1:
@@ -821,7 +834,7 @@ def _is_integer(bound: float) -> bool:
 
 
 def _array(values: Iterable[Any]) -> NDArray[Any]:
-    """int64 where every entry is an ordinary integer, else Python objects."""
+    """Returns an int64 array if all entries are integers, otherwise one of objects."""
     entries = list(values)
     if all(type(v) is int and LEAST_INT64 <= v <= LARGEST_INT64 for v in entries):
         return np.array(entries, dtype=np.int64)

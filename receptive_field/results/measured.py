@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredReceptiveField:
-    """The input positions that were seen to change a feature.
+    """The input positions that change a feature, as found by experiment.
 
     Attributes:
       input: the name of the input tensor.
       output: the name of the tensor of the feature.
       feature: the coordinates of the feature, x first.
-      per_axis: for each axis, x first, which of its positions change the feature.
-      positions: which positions change it: a boolean array of the spatial shape of the
-        input, (height, width) of an image. None if only axes were measured.
+      per_axis: which positions on each axis change the feature, x first.
+      positions: which positions change the feature, as a boolean array with the spatial
+        shape of the input, (height, width) for an image. None if only axes were
+        measured.
     """
 
     input: str
@@ -29,7 +30,8 @@ class MeasuredReceptiveField:
 
     @property
     def region(self) -> NDArray[np.int64]:
-        """First and last position per axis, x first; ``[0, -1]`` if there is none."""
+        """The first and last position on each axis, x first; ``[0, -1]`` if there are
+        none."""
         ends = [np.flatnonzero(mask)[[0, -1]] for mask in self.per_axis if mask.any()]
         if len(ends) < len(self.per_axis):
             ends = [np.array([0, -1])] * len(self.per_axis)

@@ -12,26 +12,27 @@ from receptive_field.algebra.axis_map import INFINITY, Bound
 from receptive_field.errors import GraphError, ReceptiveFieldError
 
 LONGEST_WORDS = 64
-"""Sizes are put into words if they are functions of this period."""
+"""The longest period of a function that is described in words."""
 
 
 class Placement(NamedTuple):
-    """What a size decides on one axis, of the paths that do not see all of it."""
+    """What a size decides on one axis, for the paths that do not see the whole axis."""
 
     aligned: bool | None
     """As `ReceptiveField.aligned`."""
     padding: int | None
-    """The effective padding; None where no single number holds."""
+    """The effective padding, or None if no single number is right."""
 
 
 class Obstacle(NamedTuple):
     """Why there is no answer at some sizes."""
 
     node: str
-    """Where: the name of a node."""
+    """The name of the node where it happens."""
     reason: str
     can_run: bool = False
-    """Whether the network can be run; then more matters than the size's residue."""
+    """Whether the network can run. If so, more matters than the remainder of the
+    size."""
 
 
 Outcome = Placement | Obstacle
@@ -42,14 +43,14 @@ class OutputSize(NamedTuple):
     """The output's size as a function of the input's.
 
     ``n`` positions become ``(n - r) / period * slope + offsets[r]``, where r is the
-    residue of n modulo the period.
+    remainder of n modulo the period.
     """
 
     slope: int
     offsets: tuple[int, ...]
 
     def __call__(self, size: int) -> int:
-        """The output's size where the input's is ``size``."""
+        """Returns the size of the output for an input of this size."""
         turns, rest = divmod(size, len(self.offsets))
         return turns * self.slope + self.offsets[rest]
 
@@ -58,7 +59,7 @@ class OutputSize(NamedTuple):
         if slope == 0:
             return str(offsets[0])
         if slope == 1:
-            # floor((r + shift) / period) steps where that is a whole number.
+            # floor((r + shift) / period) steps where the quotient is a whole number.
             step = next((r for r in range(period) if offsets[r] != offsets[0]), period)
             shift = period * (offsets[0] + 1) - step
             if all((r + shift) // period == offsets[r] for r in range(period)):
@@ -74,17 +75,16 @@ class AxisResolutions:
     """One axis of the input, at every size.
 
     Attributes:
-      placements: for each residue of the size modulo the `period` what it decides; an
-        `Obstacle` where the network cannot be run, or a node blocks.
-      blocking: the nodes that make more of a size matter than its residue, if any.
-      smallest: the smallest size at which the network can be run.
-      vanishing: the node at which the feature map vanishes at the size below; None if
-        ``smallest`` is 1.
-      exceptions: the sizes from ``smallest`` on at which it is not as ``placements``
-        say, as far as sizes were tried one by one: until every residue had been
-        seen to do as they say.
-      output_size: the size of the output; None where it cannot be known, or the output
-        has no axis for this one.
+      placements: what each remainder of the size modulo the `period` decides. An
+        `Obstacle` if the network cannot run, or if a node blocks the answer.
+      blocking: the nodes for which more matters than the remainder of a size.
+      smallest: the smallest size at which the network can run.
+      vanishing: the node at which the feature map vanishes if the input is one smaller.
+        None if ``smallest`` is 1.
+      exceptions: the sizes from ``smallest`` on that differ from ``placements``. Sizes
+        were tried one by one, until every remainder had been seen to agree with them.
+      output_size: the size of the output. None if it cannot be known, or if no axis of
+        the output follows this one.
     """
 
     placements: tuple[Outcome, ...]
@@ -96,15 +96,15 @@ class AxisResolutions:
 
     @property
     def period(self) -> int:
-        """After how many sizes the answer repeats."""
+        """The number of sizes after which the answer repeats."""
         return len(self.placements)
 
     def at(self, size: int) -> Placement:
-        """Alignment and padding where the input has this many positions.
+        """Returns alignment and padding for an input with this many positions.
 
         Raises:
-          ReceptiveFieldError: if the network cannot be run at this size (names the node
-            where it fails), or a node makes more matter than the size's residue.
+          ReceptiveFieldError: if the network cannot run at this size (the message names
+            the node where it fails), or if more matters than the remainder of the size.
         """
         if size < 1:
             raise ReceptiveFieldError(f"a size is at least 1; it is {size}.")
@@ -145,7 +145,7 @@ class AxisResolutions:
         return "; ".join(part.removesuffix(".") for part in parts)
 
     def _obstacles(self) -> dict[str, list[int]]:
-        """Why there are residues without an answer."""
+        """Returns why some remainders have no answer."""
         reasons: dict[str, list[int]] = {}
         for residue, found in enumerate(self.placements):
             if isinstance(found, Obstacle):
@@ -154,28 +154,28 @@ class AxisResolutions:
 
 
 class LayerReach(NamedTuple):
-    """What a layer's input sees already, x before y; see `Resolutions`."""
+    """What the input of a layer already sees, x before y; see `Resolutions`."""
 
     name: str
     smallest: tuple[Bound | None, ...]
-    """The receptive field of the smallest path to its input; None for an axis on which
-    the layer's kernel has a single position."""
+    """The receptive field of the smallest path to its input. None for an axis on which
+    the kernel of the layer has a single position."""
     largest: tuple[Bound | None, ...]
-    """That of the largest path that is local."""
+    """The receptive field of the largest local path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolutions:
-    """What the size of the input decides; lists have x (width) first, then y.
+    """What the size of the input decides. Lists have x (width) first, then y.
 
     Attributes:
       input: the name of the input tensor.
       output: the name of the tensor whose features are described.
       axes: one answer for each spatial axis of the input.
       layers: convolutions and poolings whose kernel has more than one position.
-      largest_useful_size: for each axis the largest local receptive field (a bound,
-        where a resize has another scale at every size). In a larger image, a feature
-        sees no more, but by paths over a whole axis.
+      largest_useful_size: the largest local receptive field on each axis (an upper
+        bound, if a resize has a different scale at every size). In a larger image, a
+        feature sees nothing more, except by paths that see a whole axis.
     """
 
     input: str
@@ -185,11 +185,11 @@ class Resolutions:
     largest_useful_size: tuple[Bound, ...]
 
     def at(self, resolution: Sequence[int] | int) -> tuple[Placement, ...]:
-        """Alignment and padding of each axis, x first.
+        """Returns alignment and padding of each axis, x first.
 
         Args:
           resolution: the size of the input's spatial axes, ``[height, width]`` for
-            images; a single number stands for all.
+            images. A single number is the size of all axes.
 
         Raises:
           ReceptiveFieldError: if there is no answer for a size; see
@@ -201,7 +201,7 @@ class Resolutions:
     def unproductive_layers(
         self, resolution: Sequence[int] | int
     ) -> tuple[tuple[str, ...], ...]:
-        """For each axis, x first, the layers that add nothing at this size.
+        """Returns, for each axis, x first, the layers that add nothing at this size.
 
         Even the smallest path to the input of such a layer sees as many positions as
         the image has.
@@ -218,10 +218,10 @@ class Resolutions:
     def critical_layers(
         self, resolution: Sequence[int] | int
     ) -> tuple[tuple[str, ...], ...]:
-        """For each axis, x first, the layers that only some paths need at this size.
+        """Returns, for each axis, x first, the layers that only some paths need.
 
         The largest path to the input of such a layer sees as many positions as the
-        image has, the smallest does not.
+        image has at this size, but the smallest path does not.
 
         Args:
           resolution: as in `at`.
@@ -238,21 +238,21 @@ class Resolutions:
 
     @property
     def smallest_productive_size(self) -> tuple[Bound, ...]:
-        """For each axis, x first, the smallest size without unproductive layers."""
+        """The smallest size without unproductive layers for each axis, x first."""
         reaches = [[x.smallest[i] for x in self.layers] for i in range(len(self.axes))]
         return tuple(max([0, *filter(None, reach)]) + 1 for reach in reaches)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain data that JSON can hold.
+        """Returns everything as plain data for JSON.
 
         Returns:
-          ``input`` and ``output`` by name, and ``axes``, x first, each with its
-          ``period``, what holds (``placements``, by the residue of the size modulo the
-          period; ``exceptions``, by size): ``aligned`` and ``padding``, or the ``node``
-          and ``reason`` why there is no answer; ``smallest_size``; ``output_size`` with
-          its ``slope`` and ``offsets`` (see `OutputSize`), or None;
-          ``smallest_productive_size`` and ``largest_useful_size``, ``"inf"`` where
-          there is no bound.
+          ``input`` and ``output`` by name, and ``axes``, x first. Each axis has its
+          ``period``; ``placements`` (by the remainder of the size modulo the period)
+          and ``exceptions`` (by size), which hold ``aligned`` and ``padding``, or the
+          ``node`` and ``reason`` why there is no answer; ``smallest_size``;
+          ``output_size`` with its ``slope`` and ``offsets`` (see `OutputSize`), or
+          None; ``smallest_productive_size`` and ``largest_useful_size``, where
+          ``"inf"`` means infinite.
         """
 
         def told(found: Outcome) -> dict[str, Any]:
@@ -304,7 +304,7 @@ class Resolutions:
         return "\n".join([f"{self.output} in {self.input}, by input size", *listed])
 
     def _sizes(self, resolution: Sequence[int] | int) -> list[int]:
-        """The sizes, x first."""
+        """Returns the sizes, x first."""
         alone = not isinstance(resolution, Sequence)
         given: Any = [resolution] * len(self.axes) if alone else resolution
         try:
@@ -324,13 +324,13 @@ _ALIGNED = {True: "aligned", False: "misaligned", None: "alignment unknown"}
 
 
 MOST_CASES = 4
-"""So many different values are told apart in words; more are listed by residue."""
+"""The most values that are described in words. More are listed by remainder."""
 
 
 def _cases(values: Sequence[str | None], whole: bool = True) -> str:
-    """Which value holds for which residue; there is none where it is None.
+    """Describes which value holds for which remainder. None means no value.
 
-    Unless they are the ``whole`` that is said, where there is none is said elsewhere.
+    Without ``whole``, a single value is described without its remainders.
     """
     values = shortest(values)
     period = len(values)
@@ -353,7 +353,7 @@ def _paddings(values: Sequence[int | None]) -> str:
     values = shortest(values)
     first, period = values[0], len(values)
     if first is not None and period > 2:
-        # What is missing to a multiple of the period is padded, and all of it in front.
+        # The input is padded in front to a multiple of the period.
         in_front = [first + -residue % period for residue in range(period)]
         if list(values) == in_front:
             return f"{first} + (-size mod {period})" if first else f"-size mod {period}"
@@ -361,7 +361,7 @@ def _paddings(values: Sequence[int | None]) -> str:
 
 
 def _where(residues: Sequence[int], period: int) -> str:
-    """Words for these residues; none for all."""
+    """Describes these remainders. Returns "" for all of them."""
     others = [residue for residue in range(period) if residue not in set(residues)]
     if not others:
         return ""
@@ -374,7 +374,7 @@ def _where(residues: Sequence[int], period: int) -> str:
 
 
 def _rounded_quotient(shift: int, period: int) -> str:
-    """Words for ``floor((size + shift) / period)``."""
+    """Describes ``floor((size + shift) / period)``."""
     if period == 1:
         return f"size{_signed(shift)}"
     if shift == period - 1:
@@ -395,7 +395,7 @@ T = TypeVar("T")
 
 
 def shortest(values: Sequence[T]) -> Sequence[T]:
-    """The shortest period of what repeats itself; errors are what they say."""
+    """Returns the shortest period of the values. Errors are compared as text."""
     told = [str(value) for value in values]
     for period in range(1, len(told)):
         if len(told) % period == 0 and told[period:] == told[:-period]:

@@ -1,4 +1,4 @@
-"""Which positions matter: the sets inside of the regions, and their inverse."""
+"""Which positions inside a region matter, and which features see a position."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Positions = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """The input positions that features see, without what they only reach across.
+    """The input positions that features really see, without holes in their regions.
 
-    Features and positions are given as in `ReceptiveField`: x first.
+    The coordinates of features and positions are those of `ReceptiveField`, x first.
 
     Attributes:
       input: the name of the input tensor.
       output: the name of the tensor whose features are described.
-      input_size: positions on each axis of the input, x first.
-      output_size: how many features there are for each of their coordinates (see
-        ``feature_axes`` of `ReceptiveField`); None for one that is always 0.
-      exact: whether every position in the sets matters, if no weight is zero. If not,
-        they may hold more than the truth, never less. It is False where features are
-        multiplied by a constant that is known to hold a zero, and where it cannot be
-        told whether a factor is zero.
+      input_size: the number of positions on each axis of the input, x first.
+      output_size: the number of features for each of their coordinates (see
+        ``feature_axes`` of `ReceptiveField`). None for a coordinate that is always 0.
+      exact: whether every position in the sets matters, as long as no weight is zero.
+        If not, the sets are upper bounds. This is False if features are multiplied by a
+        constant that is known to contain a zero, or if it is unknown whether a factor
+        is zero.
     """
 
     input: str
@@ -41,22 +41,22 @@ class Support:
     _axes: tuple[int | None, ...] = field(repr=False)
     """The output axis of each coordinate of a feature."""
     _features: Mapping[int, Positions] = field(repr=False)
-    """Output axis -> the positions on it that the sets are for, ascending."""
+    """Output axis -> the positions on it that have sets, in ascending order."""
     _boxes: tuple[tuple[Group, ...], ...] = field(repr=False)
-    """Of each path, groups over axes of the input (parts, x first) and the output."""
+    """For each path, groups over axes of the input (parts, x first) and the output."""
 
     def region(self, y: ArrayLike) -> Positions:
-        """The hull of what each feature sees; see `compute_input_region`.
+        """Returns the hull of what each feature sees; see `compute_input_region`.
 
         Args:
           y: integer feature coordinates, as for `compute_input_region`.
 
         Returns:
-          int64 array of shape ``(..., d, 2)``: first and last position per axis of the
-          input. A feature that sees nothing has ``[0, -1]`` on every axis.
+          An int64 array of shape ``(..., d, 2)``: first and last position on each axis
+          of the input. A feature that sees nothing has ``[0, -1]`` on every axis.
 
         Raises:
-          ReceptiveFieldError: if a feature is outside of the map.
+          ReceptiveFieldError: if a feature is outside the map.
         """
         features = self.features(y)
         rows = self._rows(features)
@@ -80,17 +80,17 @@ class Support:
         return regions
 
     def feature_region(self, x: ArrayLike) -> Positions:
-        """The hull of the features that see each input position.
+        """Returns the hull of the features that see each input position.
 
         Args:
           x: integer input coordinates of shape ``(..., d)``, x first.
 
         Returns:
-          int64 array of shape ``(..., d, 2)``: first and last feature for each of their
-          coordinates. A position that no feature sees has ``[0, -1]`` everywhere.
+          An int64 array of shape ``(..., d, 2)``: first and last feature for each of
+          their coordinates. A position that no feature sees has ``[0, -1]`` everywhere.
 
         Raises:
-          ReceptiveFieldError: if a position is outside of the input.
+          ReceptiveFieldError: if a position is outside the input.
         """
         positions = _coordinates(x, len(self.input_size))
         for place, size in enumerate(self.input_size):
@@ -125,7 +125,7 @@ class Support:
         return regions
 
     def features_that_see(self, x: ArrayLike) -> Mask:
-        """Which features see one input position.
+        """Returns which features see one input position.
 
         Args:
           x: its integer coordinates, of shape ``(d,)``, x first.
@@ -135,7 +135,7 @@ class Support:
           order: ``[height, width]`` for an image, ``[tokens]`` for tokens.
 
         Raises:
-          ReceptiveFieldError: if the position is outside of the input.
+          ReceptiveFieldError: if the position is outside the input.
         """
         position = _coordinates(x, len(self.input_size))
         for place, size in enumerate(self.input_size):
@@ -154,7 +154,7 @@ class Support:
         return found
 
     def mask(self, y: ArrayLike) -> Mask:
-        """Which input positions one feature sees.
+        """Returns which input positions one feature sees.
 
         Args:
           y: its integer coordinates, of shape ``(d,)``, x first.
@@ -168,13 +168,14 @@ class Support:
         )
 
     def projections(self, y: ArrayLike) -> tuple[Mask, ...]:
-        """Which positions of each axis one feature sees somewhere, x first.
+        """Returns which positions on each axis one feature sees, x first.
 
         Args:
           y: its integer coordinates, of shape ``(d,)``, x first.
 
         Returns:
-          One boolean array for each axis of the input, of its size.
+          One boolean array for each axis of the input, with the size of the axis. A
+          position is True if the feature sees anything there.
         """
         rows = self._rows(self._feature(y))
         found = [np.zeros(size, dtype=bool) for size in self.input_size]
@@ -188,7 +189,7 @@ class Support:
         return tuple(found)
 
     def coverage(self, y: ArrayLike) -> float:
-        """The share of a feature's region (cut to the input) that it really sees.
+        """Returns the share of a feature's clipped region that it really sees.
 
         Args:
           y: its integer coordinates, of shape ``(d,)``, x first.
@@ -198,7 +199,7 @@ class Support:
         return float(self.mask(y).sum()) / area if area else 0.0
 
     def seen(self) -> Mask:
-        """Which input positions any feature sees, in the order of an image."""
+        """Returns which input positions are seen by any feature, in image order."""
         found = []
         for box in self._boxes:
             groups = list(_by_outputs(box))
@@ -212,11 +213,11 @@ class Support:
         return self._mask(found)
 
     def unseen(self) -> Mask:
-        """Which input positions no feature sees, in the order of an image."""
+        """Returns which input positions no feature sees, in image order."""
         return ~self.seen()
 
     def _mask(self, boxes: Sequence[Sequence[tuple[tuple[int, ...], Mask]]]) -> Mask:
-        """The union of products of arrays over parts, as an image."""
+        """Returns the union of products of arrays over parts, as an image."""
         rank = len(self.input_size)
         found = np.zeros(self.input_size[::-1], dtype=bool)
         for box in boxes:
@@ -230,10 +231,10 @@ class Support:
         return found
 
     def features(self, y: ArrayLike) -> Positions:
-        """Feature coordinates, checked.
+        """Checks and returns feature coordinates.
 
         Raises:
-          ReceptiveFieldError: if they do not fit, or are outside of the map.
+          ReceptiveFieldError: if they do not fit, or are outside the map.
         """
         features = _coordinates(y, len(self.output_size))
         for place, size in enumerate(self.output_size):
@@ -250,7 +251,7 @@ class Support:
         return self.features(y)
 
     def _rows(self, features: Positions) -> dict[int, Positions]:
-        """Where features are found in the arrays, by axis of the output."""
+        """Returns where features are in the arrays, by axis of the output."""
         return {
             axis: np.searchsorted(self._features[axis], features[..., place])
             for place, axis in enumerate(self._axes)
@@ -287,7 +288,8 @@ def _index(group: Group, rows: Mapping[int, Positions]) -> tuple[Positions, ...]
 
 
 def _ends(group: Group) -> tuple[Mask, list[Positions], list[Positions]]:
-    """For all features of a group: whether they see any, and from where to where."""
+    """Returns, for all features of a group, whether they see anything, and their
+    ends."""
     outer, count = len(group.outputs), len(group.parts)
     inner = tuple(range(outer, outer + count))
     firsts, lasts = [], []
@@ -299,7 +301,7 @@ def _ends(group: Group) -> tuple[Mask, list[Positions], list[Positions]]:
 
 
 def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
-    """The same product, with groups joined that depend on a common axis."""
+    """Returns the same product, and joins groups that depend on a common axis."""
     left = list(groups)
     while left:
         together = [left.pop(0)]
@@ -324,7 +326,7 @@ def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
 
 
 def _turned(group: Group) -> Group:
-    """The other way round: from positions of the input to features."""
+    """Returns the inverse group, from positions of the input to features."""
     outer, inner = len(group.outputs), len(group.parts)
     turned = group.seen.transpose(*range(outer, outer + inner), *range(outer))
     return Group(group.parts, group.outputs, turned)

@@ -18,7 +18,7 @@ class Source(Protocol):
 
     @property
     def graph(self) -> Graph:
-        """The graph that it is about."""
+        """The graph that the question is about."""
 
     @property
     def op(self) -> str:
@@ -220,7 +220,7 @@ def first_center(field: Described) -> list[float] | None:
 
 
 def one_line(field: Described) -> str:
-    """The numbers of a field, for a sentence."""
+    """Returns the numbers of a field in one line."""
 
     def numbers(values: NDArray[Any]) -> str:
         return " x ".join(map(str, values.tolist()))

@@ -1,10 +1,11 @@
-"""A small zoo: well-known convolutional networks as data, and a builder of graphs.
+"""A small zoo of well-known convolutional networks, and a builder for their graphs.
 
 >>> from receptive_field import zoo
 >>> zoo.NETWORKS["vgg_16"].end_points[:3]
 ('vgg_16/conv1/conv1_1', 'vgg_16/pool1', 'vgg_16/conv2/conv2_1')
 
-`build` turns one of them into a TensorFlow graph; nothing else here needs TensorFlow.
+`build` turns one of them into a TensorFlow graph. Only `build` and `table` need
+TensorFlow.
 """
 
 from __future__ import annotations
@@ -40,16 +41,16 @@ def build(
 
     Args:
       name: a key of `NETWORKS`.
-      input_resolution: ``[height, width]`` of the input, in pixels; None leaves both
+      input_resolution: ``[height, width]`` of the input, in pixels. None leaves both
         unknown in the graph.
-      resource_variables: variables as in TensorFlow 2 (VarHandleOp), else those of
-        TensorFlow 1 (VariableV2).
+      resource_variables: whether variables are those of TensorFlow 2 (VarHandleOp),
+        instead of TensorFlow 1 (VariableV2).
 
     Returns:
-      The graph, the name of its input and those of its end-points.
+      The graph, and the names of its input and its end-points.
 
     Raises:
-      ReceptiveFieldError: the network is unknown, the resolution is not one or too
+      ReceptiveFieldError: if the network is unknown, the resolution is invalid or too
         small for the network, or TensorFlow is not installed.
     """
     return build_network(
@@ -58,10 +59,10 @@ def build(
 
 
 def network(name: str) -> Network:
-    """The network of this name.
+    """Returns the network with this name.
 
     Raises:
-      ReceptiveFieldError: if there is none; lists the known ones.
+      ReceptiveFieldError: if there is none. The message lists the known ones.
     """
     if not isinstance(name, str) or name not in NETWORKS:
         known = ", ".join(NETWORKS)
@@ -75,19 +76,19 @@ def table(
     *,
     end_points: Sequence[str] | None = None,
 ) -> Table:
-    """What the end-points of a network see, and what they cost: the paper's table.
+    """Computes the receptive fields and costs of end-points, as in the paper's table.
 
-    One graph is built, and analysed in one pass.
+    This builds one graph, and analyses it in one pass.
 
     Args:
       name: a key of `NETWORKS`.
-      input_resolution: ``[height, width]`` of the input, in pixels; None if unknown.
-      end_points: which of ``NETWORKS[name].end_points``; all if None.
+      input_resolution: ``[height, width]`` of the input, in pixels. None means unknown.
+      end_points: some of ``NETWORKS[name].end_points``. None means all of them.
 
     Returns:
-      One row for each end-point, and the seconds that building and analysing took.
+      One row for each end-point, and the time in seconds for building and analysing.
 
     Raises:
-      ReceptiveFieldError: as `build`; or there is no such end-point.
+      ReceptiveFieldError: as for `build`, or if there is no such end-point.
     """
     return network_table(network(name), input_resolution, end_points)

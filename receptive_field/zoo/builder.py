@@ -1,8 +1,8 @@
-"""From a table to a TensorFlow graph: one function for each word of the vocabulary.
+"""Builds TensorFlow graphs from tables, with one function for each kind of layer.
 
-Graphs are as TensorFlow 1 would have them, made of plain operations; weights are
-variables that start at zero, so that the GraphDef stays small. This file knows no
-network. TensorFlow is imported when the first graph is asked for.
+Graphs consist of plain operations, as in TensorFlow 1. Weights are variables that start
+at zero, so the GraphDef stays small. This file contains no networks. It imports
+TensorFlow when it builds the first graph.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class BuiltNetwork:
     """A network as a graph.
 
     Attributes:
-      name: of the network.
-      graph: a `tf.Graph` with float32 features in NHWC.
-      input: the name of the input's node, a placeholder of shape (1, H, W, 3).
-      end_points: published name of an end-point -> name of its node, in the order of
-        the network.
+      name: the name of the network.
+      graph: the `tf.Graph`, with float32 features in NHWC.
+      input: the name of the input node, a placeholder with shape (1, H, W, 3).
+      end_points: the published name of each end-point -> the name of its node, in the
+        order of the network.
     """
 
     name: str
@@ -61,7 +61,7 @@ def build_network(
     *,
     resource_variables: bool,
 ) -> BuiltNetwork:
-    """The graph of a network; see `receptive_field.zoo.build`."""
+    """Builds the graph of a network; see `receptive_field.zoo.build`."""
     tf = _tensorflow()
     height, width = _checked_resolution(input_resolution)
     graph = tf.Graph()
@@ -121,7 +121,7 @@ class _Builder:
 
     @singledispatchmethod
     def add(self, layer: Layer, tensor: Any) -> Any:
-        """The output of a layer that reads the tensor."""
+        """Adds a layer that reads the tensor, and returns its output."""
         raise TypeError(f"no builder for {type(layer).__name__}")
 
     @add.register
@@ -213,7 +213,8 @@ class _Builder:
     def _padded(
         self, layer: Convolution | Pool, tensor: Any, operation: str
     ) -> tuple[Any, str]:
-        """What the operation of the layer reads, and its padding in TensorFlow."""
+        """Returns what the operation of the layer reads, and its padding in
+        TensorFlow."""
         if layer.padding == "SAME":
             return tensor, "SAME"
         if layer.padding == "PAD" and layer.kernel != (1, 1):

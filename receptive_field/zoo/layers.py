@@ -1,10 +1,10 @@
-"""The vocabulary of the zoo: what a network is made of, as plain data.
+"""The vocabulary of the zoo: the layers of a network, as plain data.
 
-A network is a sequence of layers; the words below are all that its table may use.
-This file knows neither TensorFlow nor any network.
+A network is a sequence of layers. Its table may use only the kinds of layers defined
+below. This file contains no networks, and does not use TensorFlow.
 
-Layers with a name open a scope of that name in the graph; `Concatenation` and
-`Residual` belong to the scope they stand in.
+A layer with a name opens a scope with that name in the graph. `Concatenation` and
+`Residual` belong to the scope that contains them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ Kernel = tuple[int, int]
 """Height and width."""
 
 Padding = Literal["SAME", "VALID", "PAD"]
-"""TensorFlow's two words, or an explicit Pad node followed by VALID.
+"""TensorFlow's two paddings, or an explicit Pad node followed by VALID.
 
-``PAD`` puts (k - 1) // 2 zeros before and the rest of k - 1 after each axis, whatever
-the size of the input; SAME depends on that size where the stride is not 1.
+``PAD`` puts (k - 1) // 2 zeros before each axis and the rest of k - 1 after it, for
+inputs of any size. SAME depends on the size if the stride is not 1.
 """
 
 
@@ -33,8 +33,8 @@ class Convolution:
       kernel: height and width.
       stride: the same on both axes.
       padding: see `Padding`.
-      normalised: batch normalisation stands in the place of the bias.
-      activated: a ReLU follows.
+      normalised: whether batch normalisation replaces the bias.
+      activated: whether a ReLU follows.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True)
 class Depthwise:
-    """One SAME filter for every channel of its input, then bias and ReLU."""
+    """A convolution with one SAME filter for each input channel, then bias and ReLU."""
 
     name: str
     kernel: Kernel
@@ -57,7 +57,7 @@ class Depthwise:
 
 @dataclass(frozen=True, slots=True)
 class Separable:
-    """`multiplier` SAME filters a channel, a 1x1 convolution, bias and ReLU."""
+    """`multiplier` SAME filters for each channel, a 1x1 convolution, bias and ReLU."""
 
     name: str
     filters: int
@@ -86,20 +86,20 @@ class Normalisation:
 
 @dataclass(frozen=True, slots=True)
 class Concatenation:
-    """Every part reads the same tensor; their outputs are joined over channels."""
+    """Parts that read the same tensor. Their outputs are joined along the channels."""
 
     parts: tuple[Layer, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """The shortcut plus the body, then ReLU.
+    """The sum of shortcut and body, then ReLU.
 
     Attributes:
       body: the layers of the residual branch.
-      shortcut: the layers of the other one; none of them is the identity.
-      scale: the body is multiplied by it before the addition; None leaves it out.
-      activated: a ReLU follows.
+      shortcut: the layers of the other branch. No layers mean the identity.
+      scale: the factor of the body in the sum. None means no factor.
+      activated: whether a ReLU follows.
     """
 
     body: tuple[Layer, ...]
@@ -110,7 +110,7 @@ class Residual:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Layers one after another in a scope of their own."""
+    """A sequence of layers with its own scope."""
 
     name: str
     layers: tuple[Layer, ...]
@@ -118,7 +118,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Another name for the tensor that is reached here; it adds no node."""
+    """Another name for the tensor at this place. It adds no node."""
 
     name: str
 
@@ -134,14 +134,14 @@ class Network:
     """The definition of a network.
 
     Attributes:
-      name: as in the published table.
+      name: the name in the published table.
       scope: the outermost scope of its graph.
-      layers: the table; every end-point is one of these rows.
-      end_points: the published names of end-points, from the input on: the name of
-        a row, with or without the scope in front.
-      year: the model's year as given in "Computing Receptive Fields of Convolutional
-        Neural Networks" (Araujo et al., 2019); None where it is not given there.
-      paper: where the network was proposed.
+      layers: the table. Every end-point is one of its rows.
+      end_points: the published names of end-points, starting at the input. Each is the
+        name of a row, with or without the scope in front.
+      year: the year of the model in "Computing Receptive Fields of Convolutional Neural
+        Networks" (Araujo et al., 2019). None if the paper does not give it.
+      paper: the paper that proposed the network.
     """
 
     name: str
@@ -152,6 +152,6 @@ class Network:
     paper: str
 
     def end_point(self, name: str) -> str | None:
-        """The end-point that is meant, with or without the scope in front."""
+        """Returns the end-point with this name, with or without the scope in front."""
         meant = (name, f"{self.scope}/{name}")
         return next((point for point in self.end_points if point in meant), None)

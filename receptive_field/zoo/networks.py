@@ -1,9 +1,9 @@
-"""The tables of the zoo: every network as data, none of them repeated.
+"""The tables of the zoo: every network as data, without repetition.
 
-The rows of the Inception networks and of AlexNet are written in the notation of
-`receptive_field.zoo.notation`; the other networks are regular enough for a loop.
-Scopes and node names are those of the TF-Slim model library, whose end-points the
-published table names.
+The rows of AlexNet and the Inception networks use the notation of
+`receptive_field.zoo.notation`. The other networks are regular enough for loops. Scopes
+and node names are those of the TF-Slim model library, because the published table uses
+its end-points.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _network(
     prefix: str = "",
     unpublished: Sequence[str] = (),
 ) -> Network:
-    """A network whose end-points are its rows, but for the `unpublished` patterns."""
+    """Returns a network with its rows as end-points, except `unpublished` patterns."""
     table = tuple(layers)
     end_points = tuple(
         prefix + layer.name
@@ -66,7 +66,7 @@ def _network(
 
 
 def _alexnet_v2() -> Network:
-    """The one-column AlexNet: Krizhevsky (2014), without its fully connected layers."""
+    """The one-column AlexNet: Krizhevsky (2014), without fully connected layers."""
     table = """
         conv1: 64 11x11/4 V
         pool1: max 3x3/2 V
@@ -88,7 +88,7 @@ def _alexnet_v2() -> Network:
 
 
 def _vgg(name: str, depths: Sequence[int]) -> Network:
-    """VGG: Simonyan and Zisserman (2014), `depths` convolutions in the five stages."""
+    """VGG: Simonyan and Zisserman (2014), with `depths` convolutions in its stages."""
     layers: list[NamedLayer] = []
     for stage, (filters, depth) in enumerate(
         zip((64, 128, 256, 512, 512), depths, strict=True), start=1
@@ -214,7 +214,7 @@ def _inception_v4() -> Network:
 def _inception_resnet_v2(name: str, *, valid: bool = True) -> Network:
     """Inception-ResNet-v2: Szegedy et al. (2016).
 
-    Without `valid` every V of the tables is struck out, and SAME is left.
+    Without `valid`, every V in the tables is removed, so all padding is SAME.
     """
 
     def table(text: str) -> tuple[NamedLayer, ...]:
@@ -265,13 +265,14 @@ def _repeated(
 def _inception_residual(
     text: str, depth: int, scale: float, *, activated: bool = True
 ) -> Residual:
-    """The branches, brought back to the depth of the input, scaled, added to it."""
+    """Projects the branches to the depth of the input, scales them, and adds them to
+    it."""
     projection = Convolution("Conv2d_1x1", depth, (1, 1), activated=False)
     return Residual((branches(text), projection), scale=scale, activated=activated)
 
 
 def _mobilenet_v1(name: str, multiplier: float = 1.0) -> Network:
-    """MobileNet: Howard et al. (2017), all depths times the multiplier."""
+    """MobileNet: Howard et al. (2017), with all depths times the multiplier."""
 
     def depth(filters: int) -> int:
         return int(filters * multiplier)
@@ -297,7 +298,7 @@ _BOTTLENECK_UNITS = {
     152: (3, 8, 36, 3),
     200: (3, 24, 36, 3),
 }
-"""Units in the four stages, by the number of layers."""
+"""Number of layers -> units in each of the four stages."""
 
 
 def _square(
@@ -320,10 +321,11 @@ def _projection(last: Convolution, stride: int) -> Convolution:
 
 
 def _slim_resnet(version: int, depth: int) -> Network:
-    """A ResNet as in TF-Slim: the stride of a block sits in its last unit.
+    """A ResNet as in TF-Slim, where the last unit of a block has its stride.
 
-    Version 1 is He et al. (2015). Version 2 is He et al. (2016), where normalisation
-    and ReLU come before the convolutions; the depth of 200 layers is from there too.
+    Version 1 is He et al. (2015). Version 2 is He et al. (2016), in which normalisation
+    and ReLU come before the convolutions. The depth of 200 layers also comes from that
+    paper.
     """
     first = _square("conv1", 64, 7, 2)
     if version == 2:
@@ -352,7 +354,7 @@ def _slim_resnet(version: int, depth: int) -> Network:
 
 
 def _slim_unit_v1(width: int, stride: int, projected: bool) -> tuple[Layer, ...]:
-    """A bottleneck; where the depth does not change the shortcut subsamples."""
+    """A bottleneck. If the depth does not change, the shortcut subsamples."""
     body = _slim_bottleneck(width, stride)
     if projected:
         return (Residual(body, (_projection(body[-1], stride),)),)
@@ -360,7 +362,7 @@ def _slim_unit_v1(width: int, stride: int, projected: bool) -> tuple[Layer, ...]
 
 
 def _slim_unit_v2(width: int, stride: int, projected: bool) -> tuple[Layer, ...]:
-    """The same with pre-activation, which a projection reads too."""
+    """The same with pre-activation, which a projection also reads."""
     preactivation = Normalisation("preact")
     *convolutions, last = _slim_bottleneck(width, stride)
     last = replace(last, normalised=False)
@@ -396,7 +398,7 @@ def _basic(width: int, stride: int) -> tuple[Convolution, ...]:
 
 
 def _bottleneck(width: int, stride: int) -> tuple[Convolution, ...]:
-    """The original placement: the stride on the first 1x1."""
+    """The original placement, with the stride in the first 1x1."""
     return (
         _square("conv1", width, 1, stride),
         _square("conv2", width, 3),
@@ -405,7 +407,7 @@ def _bottleneck(width: int, stride: int) -> tuple[Convolution, ...]:
 
 
 def _bottleneck_b(width: int, stride: int) -> tuple[Convolution, ...]:
-    """The stride on the 3x3 (ResNet-B of He, T. et al. (2018), arXiv:1812.01187)."""
+    """The stride in the 3x3 (ResNet-B of He, T. et al. (2018), arXiv:1812.01187)."""
     return (
         _square("conv1", width, 1),
         _square("conv2", width, 3, stride),
@@ -416,11 +418,11 @@ def _bottleneck_b(width: int, stride: int) -> tuple[Convolution, ...]:
 def _stages(
     name: str, depth: int, units: Sequence[int], body: Body
 ) -> Iterator[NamedLayer]:
-    """Stages ``name1``, ``name2``, ... upon `depth` channels.
+    """Yields stages ``name1``, ``name2``, ... on top of `depth` channels.
 
-    The first stage is as wide as what it stands on; each of the others is twice as
-    wide as the one before and has a stride of 2 in its first unit. A unit that changes
-    depth or size has a projection as its shortcut.
+    The first stage is as wide as its input. Each other stage is twice as wide as the
+    one before, and has stride 2 in its first unit. If a unit changes depth or size, its
+    shortcut is a projection.
     """
     first_width = depth
     for stage, count in enumerate(units):
@@ -439,7 +441,8 @@ def _stages(
 
 
 def _resnet(name: str, units: Sequence[int], body: Body) -> Network:
-    """The original ResNet: He et al. (2015), with paddings that no size changes."""
+    """The original ResNet: He et al. (2015), with paddings that do not depend on the
+    size."""
     layers = (
         _square("conv1", 64, 7, 2),
         Pool("maxpool", "max", (3, 3), 2, "PAD"),
@@ -449,14 +452,14 @@ def _resnet(name: str, units: Sequence[int], body: Body) -> Network:
 
 
 def _resnet_cifar_20() -> Network:
-    """The ResNet for CIFAR: He et al. (2015), with projections as its shortcuts."""
+    """The ResNet for CIFAR: He et al. (2015), with projections as shortcuts."""
     layers = (_square("conv1", 16, 3), *_stages("stage", 16, (3, 3, 3), _basic))
     name = "resnet_cifar_20"
     return _network(name, name, layers, _RESNET_PAPER)
 
 
 def _published() -> Iterator[Network]:
-    """Those of the published table, in its order."""
+    """Yields the networks of the published table, in its order."""
     first = "Conv2d_1a_7x7"
     yield _alexnet_v2()
     yield _vgg("vgg_a", (1, 1, 2, 2, 2))
@@ -477,7 +480,7 @@ def _published() -> Iterator[Network]:
 
 
 def _classic() -> Iterator[Network]:
-    """The ResNets of the papers, in both placements of the stride."""
+    """Yields the ResNets of the papers, with both placements of the stride."""
     for depth, units in _BASIC_UNITS.items():
         yield _resnet(f"resnet_{depth}", units, _basic)
     for depth in (50, 101, 152):
@@ -492,4 +495,4 @@ PUBLISHED = tuple(network.name for network in _published())
 NETWORKS: Mapping[str, Network] = MappingProxyType(
     {network.name: network for network in (*_published(), *_classic())}
 )
-"""Every network of the zoo, by its name."""
+"""All networks of the zoo by name."""

@@ -1,4 +1,4 @@
-"""The notation in which the tables of the zoo write layers.
+"""The notation for layers in the tables of the zoo.
 
 | written | meaning |
 |---|---|
@@ -11,11 +11,11 @@
 | `conv1: a` | the layer's name |
 | `Mixed_5b Mixed_5c: [a | b]` | two blocks of branches, one after the other |
 
-A row may go on in the next line before `|` and `[`.
+A row may continue on the next line before `|` and `[`.
 
-Layers of a branch that bear no name get the customary one: `Conv2d_0a_1x1` is the first
-one of a branch, `Conv2d_0b_3x3` the second, `Conv2d_1a_3x3` the first one with a
-stride, `MaxPool_1a_3x3` a pooling.
+If a layer of a branch has no name, it gets the usual one: `Conv2d_0a_1x1` is the first
+layer of a branch, `Conv2d_0b_3x3` the second, `Conv2d_1a_3x3` the first one with a
+stride, and `MaxPool_1a_3x3` a pooling.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _KINDS = {"max": "MaxPool", "avg": "AvgPool"}
 
 
 def rows(table: str) -> tuple[NamedLayer, ...]:
-    """The layers of a table with one row a line; every row has a name."""
+    """Returns the layers of a table that has one named row in each line."""
     lines = _CONTINUED.sub(" ", table).strip().splitlines()
     return tuple(layer for line in lines for layer in _row(line.strip()))
 
 
 def branches(text: str) -> Concatenation:
-    """The concatenation of the branches ``a | b | c``."""
+    """Returns the concatenation of the branches ``a | b | c``."""
     return Concatenation(
         tuple(
             Block(f"Branch_{index}", tuple(_branch(branch)))
@@ -74,7 +74,7 @@ def _branch(text: str) -> Iterator[Layer]:
 
 
 def _layer(text: str, used: Counter[int]) -> Convolution | Pool:
-    """One layer; `used` counts how many strideless and strided ones came before."""
+    """Returns one layer. `used` counts earlier layers with and without stride."""
     parsed = _LAYER.fullmatch(text)
     if parsed is None:
         raise ValueError(f"not a layer in the notation of the zoo: {text!r}")

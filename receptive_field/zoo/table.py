@@ -1,4 +1,4 @@
-"""The table of the paper: what the end-points of a network see, and what they cost."""
+"""The table of the paper: receptive fields and costs of the end-points of a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from receptive_field.zoo.layers import Network
 class EndPoint(NamedTuple):
     """One row of the table.
 
-    Numbers that depend on the unknown size of the input are None.
+    Numbers are None if they depend on an unknown size of the input.
     """
 
     network: str
@@ -31,18 +31,18 @@ class EndPoint(NamedTuple):
     """Height and width."""
     name: str
     flops: int | None
-    """As TensorFlow's profiler counts them, of all that the end-point needs."""
+    """The FLOPs of all that the end-point needs, as TensorFlow's profiler counts."""
     receptive_field: ReceptiveField
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows of one network at one resolution, and how long they took.
+    """The rows of one network at one resolution, and the time they took.
 
     Attributes:
-      rows: the end-points, from the input on.
-      building: seconds that TensorFlow needed to build the graph and write it out.
-      analysing: seconds that the receptive fields and FLOPs of all rows needed.
+      rows: the end-points, starting at the input.
+      building: the seconds that TensorFlow took to build the graph and write it out.
+      analysing: the seconds that receptive fields and FLOPs of all rows took.
     """
 
     rows: Sequence[EndPoint] = field(default_factory=tuple)
@@ -51,10 +51,11 @@ class Table:
 
 
 def end_points_of(network: Network, chosen: Sequence[str] | None) -> tuple[str, ...]:
-    """The end-points that are chosen, with or without scope; all if None.
+    """Returns the chosen end-points, named with or without scope. None means all.
 
     Raises:
-      NodeNotFoundError: if there is none of a name; lists the known ones.
+      NodeNotFoundError: if there is no such end-point. The message lists the known
+        ones.
     """
     if chosen is None:
         return network.end_points
@@ -77,7 +78,7 @@ def network_table(
     input_resolution: Sequence[int] | None,
     end_points: Sequence[str] | None,
 ) -> Table:
-    """The rows of a network; see `receptive_field.zoo.table`."""
+    """Returns the rows of a network; see `receptive_field.zoo.table`."""
     names = end_points_of(network, end_points)
     started = time.perf_counter()
     built = build_network(network, input_resolution, resource_variables=False)
@@ -90,8 +91,8 @@ def network_table(
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Leaves the many objects of TensorFlow's graph to later collections of garbage,
-    each of which takes longer than the analysis."""
+    """Turns off garbage collection, which takes longer than the analysis because
+    TensorFlow's graph has so many objects."""
     enabled = gc.isenabled()
     gc.disable()
     try:
