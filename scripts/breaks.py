@@ -173,9 +173,9 @@ BREAKS = (
     ),
     Break(
         "a loop is visited once more and not until it settles",
-        "receptive_field/network/network.py",
-        ("while self._round(states, indices, visit):\n                    pass"),
-        "self._round(states, indices, visit)",
+        "receptive_field/network/walk.py",
+        "while _round(state, indices, visit, domain):\n                pass",
+        "_round(state, indices, visit, domain)",
         ("test_functions.py", "test_models.py"),
     ),
     Break(

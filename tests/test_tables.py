@@ -222,7 +222,7 @@ def test_resnets_are_those_of_the_gist():
 
 
 def test_total_downsampling():
-    rows = table_after("How far each stage has come down")
+    rows = table_after("how small the map is after each stage")
     assert rows["maxpool"][:2] == ["56", "1/4"]
     assert rows["layer4"][:2] == ["7", "1/32"]
 
@@ -251,7 +251,7 @@ def test_alexnet_is_that_of_the_guide():
         j *= s
         assert list(map(float, rows[name])) == [n, j, r, start], name
     assert rows["fc7"] == ["1", "32", "355", "113.5"]
-    small = table_after("Two layers with k = 3")
+    small = table_after("two layers with k = 3")
     assert [row[:3] for row in small.values()] == [["3", "2", "3"], ["2", "4", "7"]]
 
 
