@@ -1,0 +1,87 @@
+"""The table of rooms in docs/design.md, held against the imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "receptive_field"
+FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+ROOMS = re.findall(
+    r"^\| `(\w+)(?:/|\.py)` \|", DESIGN.partition("## The rooms")[2], re.MULTILINE
+)
+"""From the highest to the lowest."""
+
+WALKERS = {
+    "network/network.py",
+    "network/walk.py",
+    "passes/gradients.py",
+    "passes/zeros.py",
+    "questions/bisection.py",
+}
+"""Files that ask for the relations of a node."""
+
+
+def module_of(path):
+    parts = ("receptive_field", *path.with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imported(path):
+    """The files of the package that a file imports, lazily or for types only too."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found.add(name if name in MODULES else node.module)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    facade = Path("__init__.py")
+    return {MODULES[name] for name in found & MODULES.keys()} - {path, facade}
+
+
+def room(path):
+    return path.parts[0].removesuffix(".py")
+
+
+def test_every_room_is_in_the_table():
+    assert {room(path) for path in FILES} - {"__init__"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_no_file_imports_from_a_room_above(path):
+    if path == Path("__init__.py"):
+        return
+    above = ROOMS[: ROOMS.index(room(path))]
+    assert [str(other) for other in imported(path) if room(other) in above] == []
+
+
+def test_no_two_files_import_each_other():
+    """Nor do longer circles, which are what is left when all others are taken away."""
+    reads = {path: imported(path) for path in FILES if path.name != "__init__.py"}
+    while True:
+        free = {path for path in reads if not reads[path] & reads.keys()}
+        if not free:
+            break
+        reads = {path: others for path, others in reads.items() if path not in free}
+    assert sorted(map(str, reads)) == []
+
+
+def test_only_the_walk_asks_for_relations():
+    """Beside it the gradients, the zeros, and the command that checks each relation."""
+    asks = {
+        path.as_posix()
+        for path in FILES
+        if re.search(r"network\.relations\(", (PACKAGE / path).read_text("utf-8"))
+        or path == Path("network/network.py")
+    }
+    assert asks == WALKERS
