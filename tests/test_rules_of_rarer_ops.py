@@ -123,6 +123,21 @@ def test_bicubic_resize(shape, size, mode):
     )
 
 
+def test_bicubic_resize_just_below_a_position():
+    """11 * (13 / 11) is less than 13 in float32; the kernel's table rounds it to 13."""
+    network = bicubic_corners(12)
+    graph = traced(network, (1, 14, 1, 1)).graph.as_graph_def(add_shapes=True)
+    field = rf.compute_receptive_field(graph)
+    region = field.compute_input_region([0, 11])[1].tolist()
+    row = np.eye(14, dtype=np.float32).reshape(14, 14, 1, 1)
+    read = np.flatnonzero(network(row).numpy()[:, 11, 0, 0])
+    assert region == [read[0], read[-1]] == [13, 13]
+
+
+def bicubic_corners(size):
+    return lambda x: op("ResizeBicubic", x, tf.constant([size, 1]), align_corners=True)
+
+
 @given(images, new_sizes, st.booleans())
 @examples(60)
 def test_area_resize(shape, size, corners):

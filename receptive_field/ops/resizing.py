@@ -70,8 +70,9 @@ def _nearest_corner(position: float | Fraction) -> tuple[int, int]:
 def _bicubic(position: float | Fraction) -> tuple[int, int]:
     # The kernel takes its weights from a table of 1024 steps (resize_bicubic_op.cc).
     below = math.floor(position)
-    step = np.rint(np.float32(position - below) * np.float32(1024))
-    return (below, below) if step == 0 else (below - 1, below + 2)
+    step = int(np.rint(np.float32(position - below) * np.float32(1024)))
+    whole = below + step // 1024  # Rounding may leave a position just below its place.
+    return (whole, whole) if step % 1024 == 0 else (below - 1, below + 2)
 
 
 def resize_map(
