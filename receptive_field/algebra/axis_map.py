@@ -381,6 +381,7 @@ class AxisMap:
         "aligned",
         "classic",
         "is_global",
+        "is_identity",
         "seen",
         "strands",
     )
@@ -394,6 +395,7 @@ class AxisMap:
         strands: tuple[Strand, ...],
         aligned: bool | None = True,
         seen: AxisMap | None = None,
+        is_identity: bool = False,
     ) -> None:
         self.strands = strands
         self.aligned = aligned
@@ -402,6 +404,9 @@ class AxisMap:
         """The only strand, if it is as in every layer of a classic network."""
         self.is_global = self.classic is None and _has_everything(strands)
         """Whether every position depends on the whole axis: an op mixes all of it."""
+        self.is_identity = is_identity
+        """Whether it is an axis as it is, of which nothing is left out. A crop behind
+        the last position is a shift by 0, but not this."""
         self._hash: int | None = None
         self._has_empty: bool | None = None
         self._moves_back: bool | None = None
@@ -413,14 +418,15 @@ class AxisMap:
             return NotImplemented
         if self.aligned != other.aligned or self.strands != other.strands:
             return False
-        if self.seen != other.seen:
+        if self.seen != other.seen or self.is_identity != other.is_identity:
             return False
         # As tuples, a table may equal a periodic strand.
         return [*map(type, self.strands)] == [*map(type, other.strands)]
 
     def __hash__(self) -> int:
         if self._hash is None:
-            self._hash = hash((self.strands, self.aligned, self.seen))
+            key = self.strands, self.aligned, self.seen, self.is_identity
+            self._hash = hash(key)
         return self._hash
 
     def __repr__(self) -> str:
@@ -553,9 +559,9 @@ class AxisMap:
 
     def then(self, other: AxisMap) -> AxisMap:
         """The map of two steps: this one, then ``other`` from where it arrives."""
-        if other is IDENTITY or self is NONE:
+        if other.is_identity or self is NONE:
             return self
-        if self is IDENTITY or other is NONE:
+        if self.is_identity or other is NONE:
             return other
         if self.classic is not None and other.classic is not None:
             return _classic_then(
@@ -991,8 +997,8 @@ def remainder(divisor: int) -> AxisMap:
 NONE = AxisMap(())
 """No dependency: neutral for ``|``, and ``NONE.then(anything)`` is NONE."""
 
-IDENTITY = AxisMap((Periodic(1, ((0, 0),)),))
-"""Every position depends on itself."""
+IDENTITY = AxisMap((Periodic(1, ((0, 0),)),), is_identity=True)
+"""Every position depends on itself, and there are no others."""
 
 GLOBAL = AxisMap((Periodic(0, (EVERYTHING,)),))
 """Every position depends on the whole axis."""

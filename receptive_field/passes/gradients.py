@@ -145,7 +145,7 @@ class Edge:
                 _map(factor), self.above_sizes[axis], self.sizes[axis]
             ):
                 matrices.append(None)
-            elif axis not in self.placed or thread.tail is not IDENTITY:
+            elif axis not in self.placed or not thread.tail.is_identity:
                 return None
             else:
                 matrices.append(
@@ -199,7 +199,7 @@ class Edge:
             return size - 1 if self.coherent else 0
         reaches = {key: self._factor_limit(*key, below) for key in followers}
         factors = [(self._factor(*key), reaches[key]) for key in followers]
-        if all(f.map is f.via is IDENTITY for f, _ in factors):
+        if all(f.is_identity for f, _ in factors):
             slots = [(f.slot, reach) for f, reach in factors]
             inner = [s.inner if isinstance(s.inner, int) else 1 for s, _ in slots if s]
             return sum(i * r for i, (_, r) in zip(inner, slots, strict=True))
@@ -226,7 +226,7 @@ class Edge:
     def _factor_limit(self, axis: int, number: int, below: Sequence[int]) -> int:
         (thread,) = self.relation.axes[axis]
         reach = below[axis]
-        if thread.tail is not IDENTITY:
+        if not thread.tail.is_identity:
             tail = self._tail(axis)
             reach = farthest(tail.T, tail.T, reach)
         if len(thread.factors) == 1:
@@ -260,12 +260,12 @@ class Edge:
         """How many positions a factor has."""
         (thread,) = self.relation.axes[axis]
         factor = thread.factors[number]
-        if len(thread.factors) == 1 and thread.tail is IDENTITY:
+        if len(thread.factors) == 1 and thread.tail.is_identity:
             return self.sizes[axis]
         if factor.size is not None:
             return factor.size
         slot = factor.slot
-        if slot is not None and factor.map is factor.via is IDENTITY:
+        if slot is not None and factor.is_identity:
             whole = self.above_sizes[slot.axis]
             if slot.size is not None:
                 return slot.size
@@ -431,9 +431,7 @@ class Edge:
     ) -> tuple[Pairs, list[tuple[int, int] | None]]:
         """An axis as the factors that follow it; None for what nothing follows."""
         slots = {key: self._factor(*key).slot for key in keys}
-        plain = all(
-            self._factor(*key).map is self._factor(*key).via is IDENTITY for key in keys
-        )
+        plain = all(self._factor(*key).is_identity for key in keys)
         if not plain:
             joint = self._joint(keys)
             size = joint.shape[1]
@@ -728,7 +726,7 @@ class Descent:
             return found
         for axis, (thread,) in enumerate(relation.axes):
             factor, size = thread.factors[0], self._shape(below)[axis]
-            simple = len(thread.factors) == 1 and thread.tail is IDENTITY
+            simple = len(thread.factors) == 1 and thread.tail.is_identity
             if not simple or factor.slot is None or not factor.slot.is_whole:
                 continue
             along = live.axes[factor.slot.axis]

@@ -19,7 +19,6 @@ from fractions import Fraction
 from typing import Any
 
 from receptive_field.algebra.axis_map import (
-    IDENTITY,
     INFINITY,
     AxisMap,
     Floating,
@@ -77,7 +76,7 @@ def overstated_axes(
 
 def _may_look_outside(axis_map: AxisMap) -> bool:
     """Whether exact windows along an axis may hold positions outside of it."""
-    return axis_map.exact and not (axis_map is IDENTITY or axis_map.is_split)
+    return axis_map.exact and not (axis_map.is_identity or axis_map.is_split)
 
 
 def _overstates(

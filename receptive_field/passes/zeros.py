@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from receptive_field.algebra.axis_map import IDENTITY
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
 from receptive_field.ops import Call, rule_of
@@ -148,7 +147,7 @@ class ZeroPass:
         for axis, threads in zip(live.axes, all_seen(rule).axes, strict=True):
             factors = [factor for thread in threads for factor in thread.factors]
             maps = [factor.via.then(factor.map) for factor in factors]
-            simple = len(factors) == 1 and threads[0].tail is IDENTITY
+            simple = len(factors) == 1 and threads[0].tail.is_identity
             slot = factors[0].slot if simple else None
             if simple and slot is None:
                 certain &= is_told(maps[0])
@@ -162,7 +161,7 @@ class ZeroPass:
             else:
                 tails = [thread.tail for thread in threads]
                 certain &= bool(axis.all()) and all(
-                    axis_map is IDENTITY for axis_map in (*maps, *tails)
+                    axis_map.is_identity for axis_map in (*maps, *tails)
                 )
         return Live(tuple(axes), certain)
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from receptive_field.algebra.axis_map import (
     EVERYTHING,
-    IDENTITY,
     AxisMap,
     constant,
 )
@@ -179,7 +178,7 @@ class Steps:
             return False
         # A crop at the end is no identity, though it is equal to it as a map.
         followed = (source(rule.axes[axis]) for axis in places if axis is not None)
-        unmoved = (axis_map is IDENTITY for _, axis_map in followed)
+        unmoved = (axis_map.is_identity for _, axis_map in followed)
         return None not in places and all(unmoved)
 
     # --- From one stop to the next ---------------------------------------------------

@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 from receptive_field.algebra.axis_map import (
     EVERYTHING,
-    IDENTITY,
     Anywhere,
     AxisMap,
     Floating,
@@ -160,7 +159,7 @@ def _through_threads(
         matrix = taps.get(places[0][0]) if len(places) == 1 else None
         exact &= matrix is not None or all(map(is_told, maps))
         clash = any(set(parts) & set(other) for other in uses if other != parts)
-        if len(maps) == 1 and maps[0] is IDENTITY and not clash:
+        if len(maps) == 1 and maps[0].is_identity and not clash:
             results[places[0]] = list(parts)
             continue
         sizes = [
@@ -203,12 +202,12 @@ def _through_threads(
 
 def _size(factor: Factor, thread: Thread, number: int, size: int) -> int | None:
     """How many positions a factor of an axis of this size has."""
-    if len(thread.factors) == 1 and thread.tail is IDENTITY:
+    if len(thread.factors) == 1 and thread.tail.is_identity:
         return size
     if isinstance(factor.size, int):
         return factor.size
     others = [f.size for i, f in enumerate(thread.factors) if i != number]
-    if not all(isinstance(s, int) for s in others) or thread.tail is not IDENTITY:
+    if not all(isinstance(s, int) for s in others) or not thread.tail.is_identity:
         return None
     return size // math.prod(others)  # type: ignore[arg-type]
 
@@ -373,7 +372,7 @@ class _Work:
 
     def fitted(self, parts: list[int], tail: AxisMap, size: int) -> list[int] | None:
         """The parts of an axis, followed by a map and cut to the size of the axis."""
-        if tail is IDENTITY and math.prod(map(self.size, parts)) == size:
+        if tail.is_identity and math.prod(map(self.size, parts)) == size:
             return parts
         part = self.merged(parts)
         return None if part is None else self.mapped(part, [tail], [size])

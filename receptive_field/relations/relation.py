@@ -69,6 +69,11 @@ class Factor(NamedTuple):
     """What comes before ``map``, kept apart where ``map`` splits an axis: the parts of
     an interval go together, and are put together again before it is composed."""
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether the slot is followed as it is."""
+        return self.map.is_identity and self.via.is_identity
+
 
 class Thread(NamedTuple):
     """One way in which an axis of B follows A: ``tail`` of the merged factors."""
@@ -119,15 +124,9 @@ ALL_BOUND = Relation((), "all, as a bound")
 """Anything may matter, as nothing is known."""
 
 
+@lru_cache(maxsize=4096)
 def follow(axis: int, axis_map: AxisMap = IDENTITY) -> Axis:
     """An axis of B that follows one axis of A."""
-    return _followed(axis, axis_map, axis_map is IDENTITY)
-
-
-@lru_cache(maxsize=4096)
-def _followed(axis: int, axis_map: AxisMap, unchanged: bool) -> Axis:
-    # A crop behind the last position is a shift by 0: equal to the identity, but it
-    # leaves positions out. The two must not be taken for each other by the cache.
     return (Thread((Factor(None, Slot(axis), axis_map),)),)
 
 
@@ -343,9 +342,9 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
             return axis if certain else _bounds(axis)
         if axis_map.is_everything:
             return _whole_through(upper, axis)
-        if slot.inner == 1 and slot.size is None and via is IDENTITY:
+        if slot.inner == 1 and slot.size is None and via.is_identity:
             above = upper[slot.axis]
-            if axis_map is IDENTITY:
+            if axis_map.is_identity:
                 return above
             if len(above) == 1 and len(above[0].factors) == 1:
                 thread = _mapped(above[0], axis_map)
@@ -411,7 +410,7 @@ def _thread_through(upper: tuple[Axis, ...], thread: Thread) -> list[Thread]:
 
 def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
     """The thread followed by a map; without factors if nothing is left of it."""
-    if axis_map is IDENTITY or not thread.factors:
+    if axis_map.is_identity or not thread.factors:
         return thread
     if len(thread.factors) > 1:
         thread = _fused(thread)
@@ -420,7 +419,7 @@ def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
         return Thread(() if tail.is_none else thread.factors, tail)
     (factor,) = thread.factors
     _, slot, above, via = factor
-    if above is not IDENTITY and via is IDENTITY and axis_map.is_split:
+    if not above.is_identity and via.is_identity and axis_map.is_split:
         return Thread((Factor(None, slot, axis_map, above),))
     composed = above.then(axis_map)
     if composed.classic is not None:
@@ -457,7 +456,7 @@ def _selected(thread: Thread, slot: Slot) -> list[Thread]:
         part = outer if slot.size is None else _split(outer, slot.size)[1]
         return [Thread((part,)) if _composed(part).strands else Thread(())]
     left = list(thread.factors)
-    if thread.tail is not IDENTITY or _take(left, slot.inner) is None:
+    if not thread.tail.is_identity or _take(left, slot.inner) is None:
         return _unknown_part(slot.size, thread)
     if slot.size is None:
         return [_simplified(tuple(left)) if left else Thread((_at_origin(1),))]
@@ -497,7 +496,7 @@ def _split(factor: Factor, inner: Size) -> tuple[Factor, Factor]:
     outer_size = None if size is None else divides(inner, size)
     if inner == 1:
         return factor, _at_origin(1)
-    if slot is not None and axis_map is IDENTITY and via is IDENTITY:
+    if slot is not None and axis_map.is_identity and via.is_identity:
         rest = None if slot.size is None else divides(inner, slot.size)
         if slot.size is None or rest is not None:
             outer = Slot(slot.axis, slot.inner * inner, rest)
@@ -524,17 +523,17 @@ def _unknown_part(size: Size | None, thread: Thread) -> list[Thread]:
 
 def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
     """One axis from the threads of its factors, outermost first."""
-    if len(parts) == 1 and parts[0].tail is not IDENTITY:
+    if len(parts) == 1 and not parts[0].tail.is_identity:
         return parts[0]
     factors: list[Factor] = []
     for index, (part, size) in enumerate(zip(parts, sizes, strict=True)):
         if not part.factors:
             return part
         outermost, *inner = part.factors
-        if size is not None and part.tail is IDENTITY:
+        if size is not None and part.tail.is_identity:
             known = product(f.size for f in inner)
             outermost = outermost._replace(size=divides(known, size))
-        if part.tail is not IDENTITY or (index and outermost.size is None):
+        if not part.tail.is_identity or (index and outermost.size is None):
             first = min(standing_axes((part,)), default=None)
             place = None if first is None else Slot(first)
             outermost, inner = Factor(size, place, ANYWHERE), []
@@ -561,7 +560,7 @@ def _contiguous(outer: Factor, inner: Factor) -> Factor | None:
     one, two = outer.slot, inner.slot
     if one is None or two is None or one.axis != two.axis or two.size is None:
         return None
-    as_they_are = outer.map is inner.map is outer.via is inner.via is IDENTITY
+    as_they_are = outer.is_identity and inner.is_identity
     if not as_they_are or one.inner != two.inner * two.size:
         return None
     size = None if one.size is None else one.size * two.size
@@ -577,7 +576,7 @@ def _fused_pair(outer: Factor, inner: Factor, always: bool = False) -> Factor | 
     Factors that are followed as they are, are better kept apart: a later op may
     put them back into their places.
     """
-    if outer.map is inner.map is outer.via is inner.via is IDENTITY and not always:
+    if outer.is_identity and inner.is_identity and not always:
         return None
     axes = {f.slot.axis for f in (outer, inner) if f.slot is not None}
     count = inner.size
