@@ -9,6 +9,7 @@ if TYPE_CHECKING:
         EXAMPLE_GRAPH,
         compute_receptive_field,
         compute_receptive_fields,
+        register_op,
         unsupported_ops,
     )
     from receptive_field.costs import Cost, Costs, compute_costs
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         MeasuredReceptiveField,
         measure_receptive_field,
     )
-    from receptive_field.ops.custom import SlidingWindow, register_op
+    from receptive_field.ops.custom import SlidingWindow
     from receptive_field.original import (
         compute_receptive_field_from_graph_def,
         get_compute_order,
@@ -82,7 +83,8 @@ __all__ = [
 
 _ROOMS = {
     "api": (
-        "EXAMPLE_GRAPH compute_receptive_field compute_receptive_fields unsupported_ops"
+        "EXAMPLE_GRAPH compute_receptive_field compute_receptive_fields register_op "
+        "unsupported_ops"
     ),
     "costs": "Cost Costs compute_costs",
     "effective": "EffectiveReceptiveField measure_effective_receptive_field",
@@ -90,7 +92,7 @@ _ROOMS = {
     "explanation": "Explanation",
     "many": "Row compute_many",
     "measurement": "MeasuredReceptiveField measure_receptive_field",
-    "ops.custom": "SlidingWindow register_op",
+    "ops.custom": "SlidingWindow",
     "original": (
         "compute_receptive_field_from_graph_def get_compute_order get_layer_params"
     ),

@@ -6,8 +6,9 @@ from graphs import add, conv, graph_def, node, placeholder, variable
 from needed import needed
 
 import receptive_field as rf
-from receptive_field.ops import OPS, Op
-from receptive_field.ops.registry import first_shape, same
+from receptive_field.graph.graph import Graph
+from receptive_field.ops import OPS, Op, rule_at, rule_of
+from receptive_field.ops.registry import first_shape, no_dependency, same
 from receptive_field.sources import load
 
 keras = needed("keras")
@@ -236,6 +237,26 @@ def test_register_op():
     assert field.global_nodes == ("dynamic/a",)
     rf.register_op("MyKernels", "no_dependency")
     assert list(rf.compute_receptive_field(UNKNOWN, output="last")) == list(field.local)
+
+
+@pytest.mark.usefixtures("own_ops")
+def test_an_op_is_registered_for_a_framework():
+    rf.register_op("MyKernels", "no_dependency", framework="tensorflow")
+    assert OPS["MyKernels"].relations is no_dependency
+    with pytest.raises(rf.ReceptiveFieldError, match=r"'keras'; .*'tensorflow'"):
+        rf.register_op("MyKernels", "global", framework="keras")
+
+
+def test_graphs_answer_by_their_own_rules():
+    definition = graph_def(
+        placeholder("input", (1, 9, 9, 1)), node("a", "Mine", ["input"])
+    )
+    mine = {**OPS, "Mine": Op(same, first_shape)}
+    graph = Graph(definition.node, rules=mine)
+    ours = load(definition).graph
+    for found, known in ((graph, True), (graph.copy(), True), (ours, False)):
+        assert (rule_of(found.node("a")) is not None) == known
+        assert (rule_at(found, 1) is not None) == known
 
 
 @pytest.mark.usefixtures("own_ops")

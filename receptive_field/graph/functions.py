@@ -45,14 +45,18 @@ class Definition:
 
 
 def flattened(
-    definitions: Sequence[Any], functions: Iterable[Any] = (), name: str = "graph"
+    definitions: Sequence[Any],
+    functions: Iterable[Any] = (),
+    name: str = "graph",
+    *,
+    rules: Mapping[str, Any],
 ) -> Graph:
-    """The graph of these nodes, with all function calls written out.
+    """The graph of these nodes and rules, with all function calls written out.
 
     Raises:
       GraphError: if a function is missing or calls itself.
     """
-    graph = Graph(definitions, name)
+    graph = Graph(definitions, name, rules=rules)
     library = {function.signature.name: function for function in functions}
     if library:
         _Writer(graph, library).write()

@@ -135,12 +135,24 @@ def _resolved(node: Node) -> tuple[Tensor, ...]:
 class Graph:
     """The nodes of a graph, in the order of the file, by index and by name.
 
+    Args:
+      definitions: the messages of the nodes.
+      name: what errors call the graph.
+      rules: op type -> its rules, of the framework that the graph comes from.
+
     Raises:
       GraphError: if two nodes have one name.
     """
 
-    def __init__(self, definitions: Sequence[Any], name: str = "graph") -> None:
+    def __init__(
+        self,
+        definitions: Sequence[Any],
+        name: str = "graph",
+        *,
+        rules: Mapping[str, Any],
+    ) -> None:
         self.name = name
+        self.rules = rules
         names = [definition.name for definition in definitions]
         root = Frame(names=dict(zip(names, range(len(names)), strict=True)))
         self.index_of = root.names
@@ -158,7 +170,7 @@ class Graph:
 
     def copy(self) -> Graph:
         """The same graph; what is changed in it changes nothing here."""
-        graph = Graph(self.nodes.definitions, self.name)
+        graph = Graph(self.nodes.definitions, self.name, rules=self.rules)
         frames = {id(self.nodes.root): graph.nodes.root}
 
         def copied(frame: Frame) -> Frame:

@@ -12,7 +12,6 @@ from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.axes import SAME, Relation, local
 from receptive_field.graph.sizes import Size
 from receptive_field.ops.registry import (
-    OPS,
     Call,
     Op,
     Relations,
@@ -107,27 +106,6 @@ def _checked(
         return found
 
     return relations
-
-
-def register_op(name: str, rule: Rule) -> None:
-    """Adds or replaces the rule of an op type, for all graphs from now on.
-
-    Args:
-      name: the op type, as in NodeDef.op.
-      rule: how its outputs depend on its inputs: "elementwise" (every position on
-        itself), "global" (on everything), "no_dependency", a `SlidingWindow`, or, for
-        anything else, an `Op` or a function, as docs/design.md describes.
-
-    Raises:
-      ReceptiveFieldError: if it is no rule.
-
-    >>> import receptive_field as rf
-    >>> rf.register_op("MyActivation", "elementwise")
-    >>> rf.register_op("MyFilter", rf.SlidingWindow(kernel_size=5, padding="same"))
-    """
-    if not isinstance(name, str) or not name:
-        raise ReceptiveFieldError(f"an op type is a name, not {name!r}.")
-    OPS[name] = op_of(rule)
 
 
 def _whole(name: str, values: Any, least: float) -> int | list[int]:

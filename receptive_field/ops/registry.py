@@ -552,20 +552,20 @@ class Op(NamedTuple):
 
 
 OPS: dict[str, Op] = {}
-"""Op type -> its rules."""
+"""Op type of TensorFlow -> its rules."""
 
 
 def rule_of(node: Node) -> Op | None:
     """The rules of a node: those stated for it by hand, or those of its op type."""
-    return node.stated or OPS.get(node.op)
+    return node.stated or node.graph.rules.get(node.op)
 
 
 def rule_at(graph: Graph, index: int) -> Op | None:
     """The rules of the node of this index, which need not be made for it."""
     node = graph.nodes.get(index)  # A rule can only be stated for one that is made.
     if node is None:
-        return OPS.get(graph.nodes.definitions[index].op)
-    return node.stated or OPS.get(node.op)
+        return graph.rules.get(graph.nodes.definitions[index].op)
+    return node.stated or graph.rules.get(node.op)
 
 
 def register(names: str, op: Op) -> None:
