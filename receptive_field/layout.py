@@ -67,8 +67,7 @@ def spatial_layout(
         )
     told = _told_by_layout(scope, inference, rank)
     told = told or _told_by_layout(beyond(), inference, rank)
-    default = tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
-    return rank, told or default
+    return rank, told or scope.graph.framework.default_layout(rank)
 
 
 def _told_by_layout(

@@ -17,7 +17,7 @@ from receptive_field.graph.graph import Graph, topological_order
 from receptive_field.graph.sizes import Size, unknown
 from receptive_field.inference import Inference
 from receptive_field.layout import Resolution
-from receptive_field.ops import OPS, Call, Op, Window, rule_of
+from receptive_field.ops import OPS, TENSORFLOW, Call, Op, Window, rule_of
 from receptive_field.ops.registry import Shape, no_dependency
 from receptive_field.question import Options, Question
 from receptive_field.result import ReceptiveField
@@ -172,7 +172,7 @@ def get_layer_params(
     """
     definitions = dict(name_to_node)
     definitions[node.name] = node
-    graph = Graph([*definitions.values()], rules=OPS)
+    graph = Graph([*definitions.values()], rules=OPS, framework=TENSORFLOW)
     layer = graph.node(node.name)
     op = rule_of(layer)
     windows: Sequence[Window] | None = None

@@ -30,7 +30,7 @@ from receptive_field.errors import (
 from receptive_field.graph.axes import Relation, all_seen, ranked
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.sizes import Size
-from receptive_field.inference import RESOURCE, Inference
+from receptive_field.inference import Inference
 from receptive_field.layout import (
     FeatureLayout,
     Resolution,
@@ -38,7 +38,7 @@ from receptive_field.layout import (
     input_shape,
     spatial_layout,
 )
-from receptive_field.ops import Call, rule_of
+from receptive_field.ops import rule_of
 from receptive_field.ops.custom import Rule
 from receptive_field.ops.moments import batch_moments
 from receptive_field.overrides import with_overrides
@@ -660,13 +660,12 @@ def _possible_inputs(
     """The placeholders that can be images, and that outputs, if given, depend on."""
     inference = Inference(graph)
     found = []
-    for node in graph.of_ops("Placeholder", "PlaceholderV2"):
-        if Call(node, inference).attribute("dtype") != RESOURCE:
-            shape = inference.shape((node.index, 0))
-            if shape is None or len(shape) > 2:
-                scope = find_scope(graph, (node.index, 0), outputs, stop)
-                if scope.order or not outputs or node.index in outputs:
-                    found.append(node)
+    for node in graph.framework.placeholders(graph):
+        shape = inference.shape((node.index, 0))
+        if shape is None or len(shape) > 2:
+            scope = find_scope(graph, (node.index, 0), outputs, stop)
+            if scope.order or not outputs or node.index in outputs:
+                found.append(node)
     return found
 
 

@@ -7,7 +7,7 @@ from needed import needed
 
 import receptive_field as rf
 from receptive_field.graph.graph import Graph
-from receptive_field.ops import OPS, Op, rule_at, rule_of
+from receptive_field.ops import OPS, TENSORFLOW, Op, rule_at, rule_of
 from receptive_field.ops.registry import first_shape, no_dependency, same
 from receptive_field.sources import load
 
@@ -252,7 +252,7 @@ def test_graphs_answer_by_their_own_rules():
         placeholder("input", (1, 9, 9, 1)), node("a", "Mine", ["input"])
     )
     mine = {**OPS, "Mine": Op(same, first_shape)}
-    graph = Graph(definition.node, rules=mine)
+    graph = Graph(definition.node, rules=mine, framework=TENSORFLOW)
     ours = load(definition).graph
     for found, known in ((graph, True), (graph.copy(), True), (ours, False)):
         assert (rule_of(found.node("a")) is not None) == known

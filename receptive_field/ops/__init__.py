@@ -23,9 +23,11 @@ from receptive_field.ops.registry import (
     rule_at,
     rule_of,
 )
+from receptive_field.ops.tensorflow import TENSORFLOW
 
 __all__ = [
     "OPS",
+    "TENSORFLOW",
     "Call",
     "Op",
     "Window",

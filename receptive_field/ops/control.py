@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from receptive_field.graph.axes import SAME
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.sizes import Symbolic
+from receptive_field.ops.attributes import stated_shape
 from receptive_field.ops.registry import (
     Call,
     Op,
@@ -21,7 +22,7 @@ from receptive_field.ops.registry import (
     unknown_shape,
     weigh,
 )
-from receptive_field.ops.sources import named_shape, own_weights
+from receptive_field.ops.sources import own_weights
 
 
 def _same_value(call: Call) -> Sequence[Value]:
@@ -47,11 +48,11 @@ register(
 
 def _ensured_shape(call: Call) -> Sequence[Shape]:
     """What is known of either, as the op fails if they differ."""
-    shape, stated = call.shape(0), call.stated_shape()
+    shape, stated = call.shape(0), stated_shape(call)
     if stated is None:
         return [shape]
     if shape is None:
-        return [named_shape(call, stated)]
+        return [call.named_shape(stated)]
     if len(shape) != len(stated):
         call.fail(f"states the shape {stated} of an input of rank {len(shape)}")
     return [tuple(b if a is None else a for a, b in zip(stated, shape, strict=True))]
@@ -101,7 +102,7 @@ def _taken(call: Call) -> Sequence[int]:
     value = call.value(0)
     if value is None or value.ndim or value.dtype.kind not in "biu":
         return range(branches)
-    if call.node.definition.op.endswith("Case"):
+    if call.node.has("branches"):
         return [int(value) if 0 <= value < branches else branches - 1]
     return [0 if value else 1]
 

@@ -21,6 +21,7 @@ from receptive_field.graph.axes import (
     local,
 )
 from receptive_field.graph.sizes import Size, Symbolic, rounded_down
+from receptive_field.ops.attributes import data_format
 from receptive_field.ops.flops import (
     count,
     elements,
@@ -337,7 +338,7 @@ def _normalised(call: Call, output: int) -> Relations:
     if call.trains_batch_norm and call.flag("is_training", True):
         # Mean and variance are those of the batch.
         rank = len(call.known_shape(0))
-        first = call.data_format().startswith("NC")
+        first = data_format(call).startswith("NC")
         channels = 1 if first else rank - 1
         data = local([IDENTITY if axis == channels else GLOBAL for axis in range(rank)])
     return [data, *rest]
@@ -347,7 +348,7 @@ def _normalised_shapes(call: Call) -> Sequence[Shape]:
     shape = call.shape(0)
     if shape is None:
         return [None] * 6
-    first = call.data_format().startswith("NC")
+    first = data_format(call).startswith("NC")
     return [shape, *[(shape[1 if first else -1],)] * 5]
 
 

@@ -35,9 +35,6 @@ Value: TypeAlias = "np.ndarray[Any, Any] | None"
 """A constant: numbers, or Python objects where some are symbolic sizes."""
 
 
-DATA_FORMATS = ("NHWC", "NCHW", "NDHWC", "NCDHW", "NWC", "NCW", "NCHW_VECT_C")
-
-_ABSENT = object()
 T = TypeVar("T")
 
 
@@ -225,13 +222,7 @@ class Call:
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """An attribute as a plain Python value; ``default`` if it is not there."""
-        known = self.node.attributes
-        if name in known:
-            value = known[name]
-        else:
-            found = self.node.definition.attr.get(name)
-            value = known[name] = _ABSENT if found is None else _plain_once(found)
-        return default if value is _ABSENT else value
+        return self.node.attribute(name, default)
 
     def text(self, name: str, default: str = "") -> str:
         """An attribute that is a text."""
@@ -247,47 +238,28 @@ class Call:
 
     def numbers(self, name: str, default: list[int] | None = None) -> list[int] | None:
         """An attribute that is a list of integers."""
-        value: list[int] | None = self.attribute(name, default)
+        value: list[int] | None = self.node.attribute(name, default)
         if value is not None and (
             type(value) is not list or (value and type(value[0]) is not int)
         ):
-            self._malformed(name, "a list of integers")
+            self.malformed(name, "a list of integers")
         return value
-
-    def stated_shape(self) -> StatedShape:
-        """The attribute ``shape``; None if it is not there or says nothing."""
-        value: StatedShape = self.attribute("shape")
-        if type(value) not in (tuple, type(None)):
-            self._malformed("shape", "a shape")
-        return value
-
-    def recorded_shapes(self) -> Sequence[StatedShape]:
-        """The shapes of the outputs that TensorFlow wrote down, if it did."""
-        values: Sequence[StatedShape] = self.attribute("_output_shapes") or []
-        known = {tuple, type(None)}
-        if type(values) is not list or not known.issuperset(map(type, values)):
-            self._malformed("_output_shapes", "a list of shapes")
-        return values
 
     def _of_type(self, name: str, default: T | None, kind: type[T], what: str) -> T:
-        value = self.attribute(name, default)
+        value = self.node.attribute(name, default)
         if type(value) is not kind:
-            self._malformed(name, what)
+            self.malformed(name, what)
         return value
 
-    def _malformed(self, name: str, what: str) -> NoReturn:
+    def malformed(self, name: str, what: str) -> NoReturn:
+        """Raises the error of an attribute that is not what it should be.
+
+        Raises:
+          GraphError: always.
+        """
         if self.attribute(name) is None:
             self.fail(f"has no {name}")
         self.fail(f"is malformed: its {name} is {self.attribute(name)!r}, not {what}")
-
-    def data_format(self, default: str = "NHWC") -> str:
-        """What the axes are, a letter each."""
-        found = self.text("data_format", default) or default
-        if found not in DATA_FORMATS:
-            self.fail(
-                f"has the data_format {found!r}; {', '.join(DATA_FORMATS)} are known"
-            )
-        return found
 
     def axis(self, axis: Size, rank: int) -> int:
         """An axis of a tensor of this rank, counted from the front.
@@ -298,12 +270,6 @@ class Call:
         if not isinstance(axis, int) or not -rank <= axis < rank:
             self.fail(f"names axis {axis} of a tensor of rank {rank}")
         return axis % rank
-
-    def tensor(self, name: str) -> Any:
-        """An attribute that is a tensor, as the message that holds it; None if it is
-        not there."""
-        found = self.node.definition.attr.get(name)
-        return found.tensor if found is not None and found.HasField("tensor") else None
 
     def name(self, number: int) -> str:
         """The name of an input tensor."""
@@ -350,6 +316,17 @@ class Call:
         """A size of an output of which nothing is known."""
         return unknown(f"{self.node.graph.name_of((self.node.index, number))}[{axis}]")
 
+    def named_shape(self, sizes: StatedShape, number: int = 0) -> Shape:
+        """A shape of an output with a name for every size that is not known."""
+        if sizes is None:
+            return None
+        if None not in sizes:
+            return tuple(sizes)  # type: ignore[arg-type]
+        return tuple(
+            self.unknown_size(axis, number) if size is None else size
+            for axis, size in enumerate(sizes)
+        )
+
     def unknown_offset(self, axis: int, number: int = 0) -> Hashable:
         """The name of an unknown number of positions by which an axis is moved."""
         return self.node.name, number, axis
@@ -366,49 +343,6 @@ class Call:
           GraphError: always.
         """
         raise GraphError(f"{self.node.op} node {self.node.name!r} {reason}.")
-
-
-_SEEN: dict[bytes, Any] = {}
-"""What attributes hold, by their bytes: those of most nodes are alike."""
-
-MOST_SEEN = 1 << 14
-LARGEST_SEEN = 256
-_PLAIN = (str, int, float, tuple, type(_ABSENT))
-
-
-def _plain_once(attribute: Any) -> Any:
-    content = attribute.SerializeToString()
-    if content in _SEEN:
-        return _SEEN[content]
-    value = plain(attribute) if content else _ABSENT
-    if len(_SEEN) < MOST_SEEN and len(content) <= LARGEST_SEEN:
-        parts = value if isinstance(value, list) else [value]
-        if all(isinstance(part, _PLAIN) for part in parts):  # No part of a graph.
-            _SEEN[content] = value
-    return value
-
-
-def plain(attribute: Any) -> Any:
-    """An AttrValue message as a Python value; shapes as tuples with None."""
-    kind = attribute.WhichOneof("value")
-    if kind == "list":
-        integers: list[int] = attribute.list.i[:]
-        if integers:
-            return integers
-        fields = attribute.list.ListFields()
-        return [_of_kind(f.name, v) for f, vs in fields[:1] for v in vs]
-    return _of_kind(kind, getattr(attribute, kind)) if kind else None
-
-
-def _of_kind(kind: str, value: Any) -> Any:
-    if kind == "s":
-        return value.decode("utf-8", "replace")
-    if kind == "shape":
-        if value.unknown_rank:
-            return None
-        sizes = [dim.size for dim in value.dim[:]]
-        return tuple([size if size >= 0 else None for size in sizes])
-    return value
 
 
 def exact(number: Any) -> Any:

@@ -36,6 +36,7 @@ from receptive_field.graph.axes import (
 )
 from receptive_field.graph.graph import Node
 from receptive_field.graph.sizes import Size, divides, product
+from receptive_field.ops.attributes import data_format
 from receptive_field.ops.registry import (
     Call,
     Op,
@@ -427,7 +428,7 @@ def _checked_block(call: Call, size: int) -> int:
 
 def _blocks(call: Call) -> tuple[list[int], list[int]]:
     """Block sizes, and the padding or crop before the first position."""
-    if "block_size" in call.node.definition.attr:
+    if call.node.has("block_size"):
         size = call.number("block_size")
         blocks: list[Any] = [size, size]
         offsets = call.integers(1)
@@ -446,7 +447,7 @@ def _blocks(call: Call) -> tuple[list[int], list[int]]:
 
 
 def _ends(call: Call) -> list[Size]:
-    offsets = call.integers(1 if "block_size" in call.node.definition.attr else 2)
+    offsets = call.integers(1 if call.node.has("block_size") else 2)
     return [] if offsets is None else offsets[1::2]
 
 
@@ -568,7 +569,7 @@ register(
 
 
 def _depth_axes(call: Call) -> tuple[list[int], int]:
-    layout = call.data_format()
+    layout = data_format(call)
     return ([2, 3], 1) if layout == "NCHW" else ([1, 2], 3)
 
 

@@ -38,6 +38,7 @@ from receptive_field.graph.sizes import (
     remainder_of,
     residue,
 )
+from receptive_field.ops.attributes import data_format
 from receptive_field.ops.flops import (
     count,
     elements,
@@ -279,14 +280,14 @@ class _Family:
 
     def axes(self, call: Call) -> tuple[int, ...]:
         default = {3: "NWC", 4: "NHWC", 5: "NDHWC"}[self.rank]
-        layout = call.data_format(default)
+        layout = data_format(call, default)
         axes = spatial_axes(layout)
         if len(axes) != self.rank - 2:
             call.fail(f"has the data_format {layout} for {self.rank - 2} axes of space")
         return axes
 
     def input_shape(self, call: Call) -> tuple[Size, ...]:
-        vectorised = "VECT" in call.data_format()
+        vectorised = "VECT" in data_format(call)
         return call.known_shape(0, self.rank + vectorised)
 
     def windows(self, call: Call) -> tuple[Window, ...]:
@@ -414,8 +415,8 @@ class _Pooling(_Family):
 
     def flops(self, call: Call) -> Flops:
         """The profiler knows pools of images with the channels last."""
-        first = call.data_format().startswith("NC")
-        known = self.rank == 4 and "ksize" in call.node.definition.attr and not first
+        first = data_format(call).startswith("NC")
+        known = self.rank == 4 and call.node.has("ksize") and not first
         area = product(self._kernel(call, self.axes(call)))
         return Flops.alike(area * output_elements(call), profiled=known)
 
@@ -549,7 +550,7 @@ class _Transposed(_Convolution):
         else:
             shape = [call.unknown_size(axis) for axis in range(self.rank)]
             shape[0] = data[0]
-        first = call.data_format().startswith("NC")
+        first = data_format(call).startswith("NC")
         shape[1 if first else -1] = channels
         return tuple(shape)
 
@@ -588,7 +589,7 @@ class _Transposed(_Convolution):
         """
         *area, channels, _ = _filter_shape(call, 1, self.rank)
         flops = multiply_adds(elements(call, 2) * product([*area, channels]))
-        first = call.data_format().startswith("NC")
+        first = data_format(call).startswith("NC")
         if self.rank != 4 or first:
             return flops._replace(profiled=None)
         strides = product(_per_axis(call, "strides", self.axes(call), self.rank))
