@@ -48,9 +48,16 @@ from receptive_field.graph.joins import (
     widened,
 )
 from receptive_field.inference import Inference
-from receptive_field.ops import Call, rule_at, rule_of
-from receptive_field.ops.registry import Relations, Shape, Taps, no_dependency
 from receptive_field.outside import overstated_axes
+from receptive_field.rules.op import (
+    Call,
+    Relations,
+    Shape,
+    Taps,
+    no_dependency,
+    rule_at,
+    rule_of,
+)
 
 State = dict[Tensor, Relation]
 """For each tensor, how it depends on the input (forward), or how the output depends

@@ -44,9 +44,9 @@ from receptive_field.measurement import (
     runner,
     weight_scale,
 )
-from receptive_field.ops import Call
 from receptive_field.positions import needed_below
 from receptive_field.question import Options, Question
+from receptive_field.rules.op import Call
 from receptive_field.sources import load
 
 Rows = NDArray[np.int64]

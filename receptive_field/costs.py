@@ -24,8 +24,8 @@ from receptive_field.graph.graph import (
 from receptive_field.graph.sizes import Size, Symbolic, product
 from receptive_field.inference import Inference
 from receptive_field.layout import Resolution
-from receptive_field.ops import Call, rule_at
 from receptive_field.question import Options, Question
+from receptive_field.rules.op import Call, rule_at
 from receptive_field.sources import load
 from receptive_field.sources.model import Model
 

@@ -41,11 +41,10 @@ from receptive_field.graph.axes import (
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.joins import Paths, gathered, settled, through, united
 from receptive_field.graph.sizes import unknown
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Window
 from receptive_field.ops.windows import same_padding
 from receptive_field.question import Question
 from receptive_field.result import FeatureAxis, ReceptiveField, SpatialAxis, one_line
+from receptive_field.rules.op import Call, Window, rule_of
 
 MOST_PROPOSALS = 4
 """So many ways to align two paths are enough."""

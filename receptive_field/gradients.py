@@ -37,9 +37,8 @@ from receptive_field.graph.axes import (
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.sizes import Size
 from receptive_field.inference import Inference
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Taps
 from receptive_field.pairs import Array, Pairs, TooManyPairsError, farthest
+from receptive_field.rules.op import Call, Taps, rule_of
 from receptive_field.zeros import ZeroPass
 
 MOST_TERMS = 16

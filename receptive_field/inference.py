@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.sizes import Size, Symbolic
-from receptive_field.ops import Call, Op, rule_at
-from receptive_field.ops.registry import (
+from receptive_field.rules.op import (
+    Call,
+    Op,
     Shape,
     Value,
     exact,
     first_shape,
+    rule_at,
     unknown_shape,
 )
 

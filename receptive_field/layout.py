@@ -26,9 +26,8 @@ from receptive_field.graph.axes import (
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.sizes import Size, product, unknown
 from receptive_field.inference import Inference
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Shape
 from receptive_field.result import FeatureAxis
+from receptive_field.rules.op import Call, Shape, rule_of
 
 Resolution = Sequence[int | None] | Literal["unknown"] | None
 

@@ -17,10 +17,10 @@ from receptive_field.graph.graph import Graph, topological_order
 from receptive_field.graph.sizes import Size, unknown
 from receptive_field.inference import Inference
 from receptive_field.layout import Resolution
-from receptive_field.ops import OPS, TENSORFLOW, Call, Op, Window, rule_of
-from receptive_field.ops.registry import Shape, no_dependency
+from receptive_field.ops import OPS, TENSORFLOW
 from receptive_field.question import Options, Question
 from receptive_field.result import ReceptiveField
+from receptive_field.rules.op import Call, Op, Shape, Window, no_dependency, rule_of
 from receptive_field.sources import load
 from receptive_field.sources.model import Model
 

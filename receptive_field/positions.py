@@ -22,9 +22,8 @@ from receptive_field.graph.axes import Relation, all_seen
 from receptive_field.graph.boxes import Box, Group, Mask
 from receptive_field.graph.graph import Tensor
 from receptive_field.inference import Inference
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Taps
 from receptive_field.result import ReceptiveField, SpatialAxis
+from receptive_field.rules.op import Call, Taps, rule_of
 from receptive_field.support import Support
 from receptive_field.zeros import ZeroPass
 

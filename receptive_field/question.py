@@ -38,11 +38,11 @@ from receptive_field.layout import (
     input_shape,
     spatial_layout,
 )
-from receptive_field.ops import rule_of
 from receptive_field.ops.custom import Rule
 from receptive_field.ops.moments import batch_moments
 from receptive_field.overrides import with_overrides
 from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
+from receptive_field.rules.op import rule_of
 from receptive_field.sources.model import Model
 
 if TYPE_CHECKING:

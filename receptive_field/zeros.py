@@ -19,8 +19,7 @@ from receptive_field.graph.axes import SAME, Relation, all_seen
 from receptive_field.graph.boxes import Mask, is_told, reached
 from receptive_field.graph.graph import Tensor
 from receptive_field.inference import Inference
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Zeros
+from receptive_field.rules.op import Call, Zeros, rule_of
 
 
 class Live(NamedTuple):

@@ -7,8 +7,15 @@ from needed import needed
 
 import receptive_field as rf
 from receptive_field.graph.graph import Graph
-from receptive_field.ops import OPS, TENSORFLOW, Op, rule_at, rule_of
-from receptive_field.ops.registry import first_shape, no_dependency, same
+from receptive_field.ops import OPS, TENSORFLOW
+from receptive_field.rules.op import (
+    Op,
+    first_shape,
+    no_dependency,
+    rule_at,
+    rule_of,
+    same,
+)
 from receptive_field.sources import load
 
 keras = needed("keras")

@@ -13,7 +13,7 @@ from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.graph.graph import ABSENT
-from receptive_field.ops.registry import Call, StatedShape
+from receptive_field.rules.op import Call, StatedShape
 
 _SEEN: dict[bytes, Any] = {}
 """What attributes hold, by their bytes: those of most nodes are alike."""

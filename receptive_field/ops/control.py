@@ -8,7 +8,9 @@ from receptive_field.graph.axes import SAME
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.sizes import Symbolic
 from receptive_field.ops.attributes import stated_shape
-from receptive_field.ops.registry import (
+from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.ops.sources import own_weights
+from receptive_field.rules.op import (
     Call,
     Op,
     Relations,
@@ -17,12 +19,8 @@ from receptive_field.ops.registry import (
     Value,
     Zeros,
     first_shape,
-    register,
-    treat_zeros,
     unknown_shape,
-    weigh,
 )
-from receptive_field.ops.sources import own_weights
 
 
 def _same_value(call: Call) -> Sequence[Value]:

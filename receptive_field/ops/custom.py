@@ -11,7 +11,8 @@ from receptive_field.axis_map import IDENTITY, AxisMap, convolution
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.axes import SAME, Relation, local
 from receptive_field.graph.sizes import Size
-from receptive_field.ops.registry import (
+from receptive_field.ops.windows import output_size, same_padding, unknown_padding
+from receptive_field.rules.op import (
     Call,
     Op,
     Relations,
@@ -21,7 +22,6 @@ from receptive_field.ops.registry import (
     no_dependency,
     unknown_shape,
 )
-from receptive_field.ops.windows import output_size, same_padding, unknown_padding
 
 
 class SlidingWindow(NamedTuple):

@@ -22,14 +22,9 @@ from receptive_field.graph.axes import (
 )
 from receptive_field.graph.sizes import Size, Symbolic, rounded_down
 from receptive_field.ops.attributes import data_format
-from receptive_field.ops.flops import (
-    count,
-    elements,
-    multiply_adds,
-    per_input,
-    per_output,
-)
-from receptive_field.ops.registry import (
+from receptive_field.ops.registry import count, register, treat_zeros, weigh
+from receptive_field.rules.flops import elements, multiply_adds, per_input, per_output
+from receptive_field.rules.op import (
     Call,
     Flops,
     Op,
@@ -39,10 +34,7 @@ from receptive_field.ops.registry import (
     Value,
     Zeros,
     first_shape,
-    register,
     same,
-    treat_zeros,
-    weigh,
 )
 
 

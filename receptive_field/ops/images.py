@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 from receptive_field.axis_map import ANYWHERE, GLOBAL, AxisMap
 from receptive_field.graph.axes import FULL_BOUND, Relation, follow, whole
-from receptive_field.ops.registry import (
+from receptive_field.ops.registry import register
+from receptive_field.rules.op import (
     Call,
     Op,
     Relations,
     Shape,
     first_shape,
-    register,
     unknown_shape,
 )
 

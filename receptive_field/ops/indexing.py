@@ -35,7 +35,8 @@ from receptive_field.graph.axes import (
 from receptive_field.graph.sizes import Size, Symbolic, divides, product
 from receptive_field.ops.elementwise import broadcast_relation
 from receptive_field.ops.masks import Flags, chosen
-from receptive_field.ops.registry import (
+from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.rules.op import (
     Call,
     Op,
     Relations,
@@ -44,10 +45,7 @@ from receptive_field.ops.registry import (
     Value,
     Zeros,
     first_shape,
-    register,
-    treat_zeros,
     unknown_shape,
-    weigh,
 )
 
 LARGEST_TABLE = 1 << 16

@@ -19,15 +19,8 @@ from receptive_field.graph.axes import (
     part,
 )
 from receptive_field.graph.sizes import Size
-from receptive_field.ops.registry import (
-    Call,
-    Op,
-    Relations,
-    Shape,
-    no_dependency,
-    register,
-    scalar,
-)
+from receptive_field.ops.registry import register
+from receptive_field.rules.op import Call, Op, Relations, Shape, no_dependency, scalar
 
 
 def _only(call: Call, **numbered: Relation | None) -> Relations:

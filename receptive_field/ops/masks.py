@@ -30,7 +30,8 @@ from receptive_field.ops.elementwise import (
     broadcast_shapes,
     computed,
 )
-from receptive_field.ops.registry import Call, Op, Relations, Taps, Value, register
+from receptive_field.ops.registry import register
+from receptive_field.rules.op import Call, Op, Relations, Taps, Value
 
 Flags: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 

@@ -26,7 +26,8 @@ from receptive_field.graph.axes import (
     whole,
 )
 from receptive_field.graph.sizes import Size, Symbolic, ceiling_division, smaller
-from receptive_field.ops.registry import (
+from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.rules.op import (
     Call,
     Op,
     Relations,
@@ -35,9 +36,6 @@ from receptive_field.ops.registry import (
     Value,
     Window,
     Zeros,
-    register,
-    treat_zeros,
-    weigh,
 )
 
 

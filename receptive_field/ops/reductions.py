@@ -16,15 +16,15 @@ from receptive_field.axis_map import (
 from receptive_field.graph.axes import FULL, Axis, Relation, follow, local, whole
 from receptive_field.graph.sizes import Size, product
 from receptive_field.ops.elementwise import broadcast, broadcast_axes
-from receptive_field.ops.flops import (
-    count,
+from receptive_field.ops.registry import count, register, treat_zeros, weigh
+from receptive_field.rules.flops import (
     elements,
     multiply_adds,
     output_elements,
     per_input,
     reduction,
 )
-from receptive_field.ops.registry import (
+from receptive_field.rules.op import (
     Call,
     Flops,
     Op,
@@ -34,9 +34,6 @@ from receptive_field.ops.registry import (
     Value,
     Zeros,
     first_shape,
-    register,
-    treat_zeros,
-    weigh,
 )
 
 

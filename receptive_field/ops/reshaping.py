@@ -37,7 +37,8 @@ from receptive_field.graph.axes import (
 from receptive_field.graph.graph import Node
 from receptive_field.graph.sizes import Size, divides, product
 from receptive_field.ops.attributes import data_format
-from receptive_field.ops.registry import (
+from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.rules.op import (
     Call,
     Op,
     Relations,
@@ -45,10 +46,7 @@ from receptive_field.ops.registry import (
     Taps,
     Value,
     Zeros,
-    register,
     rule_of,
-    treat_zeros,
-    weigh,
 )
 
 # --- Reshape -----------------------------------------------------------------------

@@ -29,8 +29,9 @@ from receptive_field.axis_map import (
 )
 from receptive_field.graph.axes import LARGEST_PERIOD, Relation, follow, whole
 from receptive_field.graph.sizes import Size, bounds, divide, limit_of_ratio
-from receptive_field.ops.flops import multiply_adds, output_elements
-from receptive_field.ops.registry import (
+from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.rules.flops import multiply_adds, output_elements
+from receptive_field.rules.op import (
     Call,
     Coefficients,
     Flops,
@@ -38,13 +39,8 @@ from receptive_field.ops.registry import (
     Relations,
     Shape,
     Zeros,
-    register,
-    treat_zeros,
-    weigh,
 )
-from receptive_field.ops.registry import (
-    Taps as TapKind,
-)
+from receptive_field.rules.op import Taps as TapKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

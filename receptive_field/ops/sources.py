@@ -12,14 +12,14 @@ from typing import Any
 from receptive_field.arrays import np
 from receptive_field.graph.sizes import Size, Symbolic, product
 from receptive_field.ops.attributes import LARGEST_VALUE, StatedTensor, stated_shape
-from receptive_field.ops.registry import (
+from receptive_field.ops.registry import register
+from receptive_field.rules.op import (
     Call,
     Op,
     Shape,
     Value,
     first_shape,
     no_dependency,
-    register,
     scalar,
 )
 

@@ -39,13 +39,9 @@ from receptive_field.graph.sizes import (
     residue,
 )
 from receptive_field.ops.attributes import data_format
-from receptive_field.ops.flops import (
-    count,
-    elements,
-    multiply_adds,
-    output_elements,
-)
-from receptive_field.ops.registry import (
+from receptive_field.ops.registry import count, register, treat_zeros, weigh
+from receptive_field.rules.flops import elements, multiply_adds, output_elements
+from receptive_field.rules.op import (
     Call,
     Flops,
     Op,
@@ -54,9 +50,6 @@ from receptive_field.ops.registry import (
     Taps,
     Window,
     Zeros,
-    register,
-    treat_zeros,
-    weigh,
 )
 
 
