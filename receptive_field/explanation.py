@@ -41,10 +41,10 @@ from receptive_field.graph.axes import (
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.joins import Paths, gathered, settled, through, united
 from receptive_field.graph.sizes import unknown
-from receptive_field.ops.windows import same_padding
 from receptive_field.question import Question
 from receptive_field.result import FeatureAxis, ReceptiveField, SpatialAxis, one_line
 from receptive_field.rules.op import Call, Window, rule_of
+from receptive_field.rules.windows import same_padding
 
 MOST_PROPOSALS = 4
 """So many ways to align two paths are enough."""
@@ -598,7 +598,7 @@ class _Layer(NamedTuple):
     size: int | None
     """Of its input."""
     is_same: bool
-    """Whether its padding is SAME."""
+    """Whether its padding follows the size (SAME)."""
     is_cut: bool
     """Whether it cuts positions off, and pads none."""
     has_kernel: bool
@@ -890,7 +890,7 @@ class _Pair:
             window,
             axis_map,
             size if isinstance(size, int) else None,
-            has_kernel and call.text("padding") == "SAME",
+            window.follows_size,
             (window.padding or 0) <= 0 > (window.total_padding or 0),
             has_kernel,
             side,
@@ -913,10 +913,11 @@ class _Pair:
         for tensor, _ in (edge for edges in self.edges for edge in reversed(edges)):
             call = self.network.call(tensor)
             op = rule_of(call.node)
-            if op is None or op.windows is None or call.text("padding") != "SAME":
+            if op is None or op.windows is None:
                 continue
             for w in op.windows(call):
-                if same_padding(w.extent, w.stride, unknown("size"))[0] is None:
+                befores = same_padding(w.extent, w.stride, unknown("size"))
+                if w.follows_size and befores[0] is None:
                     yield call.node.name
 
     # --- What would align them ---

@@ -117,7 +117,7 @@ BREAKS = (
     ),
     Break(
         "the larger half of an odd SAME padding is put in front",
-        "receptive_field/ops/windows.py",
+        "receptive_field/rules/windows.py",
         "befores = {int(total / 2) for total in totals}",
         "befores = {total - int(total / 2) for total in totals}",
         ("test_analysis.py", "test_rules.py"),

@@ -11,7 +11,6 @@ from receptive_field.axis_map import IDENTITY, AxisMap, convolution
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.axes import SAME, Relation, local
 from receptive_field.graph.sizes import Size
-from receptive_field.ops.windows import output_size, same_padding, unknown_padding
 from receptive_field.rules.op import (
     Call,
     Op,
@@ -22,6 +21,7 @@ from receptive_field.rules.op import (
     no_dependency,
     unknown_shape,
 )
+from receptive_field.rules.windows import output_size, same_padding, window_map
 
 
 class SlidingWindow(NamedTuple):
@@ -165,11 +165,7 @@ def _window_op(stated: SlidingWindow) -> Op:
         maps: dict[int, AxisMap] = {}
         shape = call.known_shape(0)
         for axis, w in zip(axes(call), windows(call), strict=True):
-            maps[axis] = (
-                unknown_padding(shape[axis], w, convolution, 0)
-                if w.padding is None
-                else convolution(w.kernel, w.stride, w.padding, w.dilation)
-            )
+            maps[axis] = window_map(shape[axis], w, convolution)
         rank = len(shape)
         channels = 1 if stated.channels_first else rank - 1
         data = [None if a == channels else maps.get(a, IDENTITY) for a in range(rank)]
@@ -178,11 +174,7 @@ def _window_op(stated: SlidingWindow) -> Op:
     def shapes(call: Call) -> Sequence[Shape]:
         shape = list(call.known_shape(0))
         for axis, w in zip(axes(call), windows(call), strict=True):
-            shape[axis] = (
-                call.unknown_size(axis)
-                if w.total_padding is None
-                else output_size(call, shape[axis], w)
-            )
+            shape[axis] = output_size(shape[axis], w)
         return [tuple(shape)]
 
     return Op(
@@ -205,6 +197,6 @@ def _window(
     extent = dilation * (kernel - 1) + 1
     if padding == "same":
         before, total = same_padding(extent, stride, size)
-        return Window(kernel, stride, before, total, dilation)
+        return Window(kernel, stride, before, total, dilation, follows_size=True)
     before = 0 if isinstance(padding, str) else padding
     return Window(kernel, stride, before, 2 * before, dilation)

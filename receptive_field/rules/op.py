@@ -362,6 +362,9 @@ class Window(NamedTuple):
     total_padding: int | None
     """Before the first and after the last position together."""
     dilation: int = 1
+    follows_size: bool = False
+    """Whether it has as much padding as the size needs for ceil(size / stride)
+    positions to come out."""
 
     @property
     def extent(self) -> int:
