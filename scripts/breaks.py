@@ -159,7 +159,7 @@ BREAKS = (
     ),
     Break(
         "the border itself is repeated behind, though not in front",
-        "receptive_field/ops/padding.py",
+        "receptive_field/rules/slicing.py",
         "behind = [size - 1 - edge - i for i in range(after)]",
         "behind = [size - 1 - i for i in range(after)]",
         ("test_analysis.py", "test_rules.py"),
