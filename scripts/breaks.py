@@ -152,7 +152,7 @@ BREAKS = (
     ),
     Break(
         "a resize of unknown sizes does not take off half a pixel again",
-        "receptive_field/ops/resizing.py",
+        "receptive_field/rules/resizing.py",
         "back = Fraction(1, 2) if recentre else 0",
         "back = 0",
         ("test_rules.py", "test_rules_of_rarer_ops.py"),
