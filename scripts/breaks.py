@@ -145,7 +145,7 @@ BREAKS = (
     ),
     Break(
         "the third part of a split axis begins where the second does",
-        "receptive_field/ops/reshaping.py",
+        "receptive_field/rules/reshaping.py",
         "inner, rest = inner * rest, 1",
         "inner, rest = rest, 1",
         ("test_relations.py", "test_rules.py"),

@@ -25,7 +25,7 @@ from receptive_field.graph.axes import (
     through,
     united,
 )
-from receptive_field.ops.reshaping import reshape_relation
+from receptive_field.rules.reshaping import reshape_relation
 
 
 def factorings(number, length):
