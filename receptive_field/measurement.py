@@ -21,8 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
 from receptive_field.layout import Resolution
-from receptive_field.ops.elementwise import ELEMENTWISE, FIRST
 from receptive_field.question import Options, Question, ask
+from receptive_field.rules.elementwise import ELEMENTWISE, FIRST
 from receptive_field.rules.op import Call, rule_of
 from receptive_field.sources import load
 from receptive_field.sources.model import Model

@@ -12,8 +12,8 @@ from receptive_field.bisection import bisect
 from receptive_field.cli import main
 from receptive_field.graph.axes import local
 from receptive_field.ops import OPS, windows
-from receptive_field.ops.elementwise import UNARY
 from receptive_field.rules import windows as sliding
+from receptive_field.rules.elementwise import UNARY
 
 tf = needed("tensorflow")
 keras = needed("keras")

@@ -33,9 +33,9 @@ from receptive_field.graph.axes import (
     whole,
 )
 from receptive_field.graph.sizes import Size, Symbolic, divides, product
-from receptive_field.ops.elementwise import broadcast_relation
-from receptive_field.ops.masks import Flags, chosen
 from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.rules.elementwise import broadcast_relation
+from receptive_field.rules.masks import Flags, chosen
 from receptive_field.rules.op import (
     Call,
     Op,

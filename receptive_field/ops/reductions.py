@@ -15,8 +15,8 @@ from receptive_field.axis_map import (
 )
 from receptive_field.graph.axes import FULL, Axis, Relation, follow, local, whole
 from receptive_field.graph.sizes import Size, product
-from receptive_field.ops.elementwise import broadcast, broadcast_axes
 from receptive_field.ops.registry import count, register, treat_zeros, weigh
+from receptive_field.rules.elementwise import broadcast, broadcast_axes
 from receptive_field.rules.flops import (
     elements,
     multiply_adds,
