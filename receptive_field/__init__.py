@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         MeasuredReceptiveField,
         measure_receptive_field,
     )
-    from receptive_field.ops.custom import SlidingWindow
     from receptive_field.original import (
         compute_receptive_field_from_graph_def,
         get_compute_order,
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
         plot_support,
     )
     from receptive_field.result import FeatureAxis, ReceptiveField, ReceptiveFields
+    from receptive_field.rules.stated import SlidingWindow
     from receptive_field.support import Support
 
 __version__ = "0.1.0"
@@ -92,7 +92,7 @@ _ROOMS = {
     "explanation": "Explanation",
     "many": "Row compute_many",
     "measurement": "MeasuredReceptiveField measure_receptive_field",
-    "ops.custom": "SlidingWindow",
+    "rules.stated": "SlidingWindow",
     "original": (
         "compute_receptive_field_from_graph_def get_compute_order get_layer_params"
     ),

@@ -10,10 +10,10 @@ from receptive_field.errors import ReceptiveFieldError
 from receptive_field.every_size import all_at_every_size, at_every_size
 from receptive_field.layout import Resolution
 from receptive_field.ops import OPS
-from receptive_field.ops.custom import Rule, op_of
 from receptive_field.question import Options, Question, StopPropagation, ask
 from receptive_field.result import ReceptiveField, ReceptiveFields
 from receptive_field.rules.op import rule_of
+from receptive_field.rules.stated import Rule, op_of
 from receptive_field.sources import load
 
 EXAMPLE_GRAPH = os.path.join(

@@ -26,10 +26,10 @@ from receptive_field.graph.axes import ALL_BOUND, SAME, Relation, ranked, source
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.joins import settled, through
 from receptive_field.graph.sizes import Atom, Size, Symbolic, rounded_down, unknown
-from receptive_field.ops.custom import Rule
 from receptive_field.question import Options, Question, StopPropagation, ask
 from receptive_field.result import ReceptiveField
 from receptive_field.rules.op import Call, rule_of
+from receptive_field.rules.stated import Rule
 from receptive_field.sources import load
 
 T = TypeVar("T")

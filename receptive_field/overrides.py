@@ -8,8 +8,8 @@ from typing import Any
 
 from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError, nearest
 from receptive_field.graph.graph import Graph, Node, Tensor
-from receptive_field.ops.custom import Rule, op_of
 from receptive_field.rules.op import Call, Shape, no_dependency, rule_of
+from receptive_field.rules.stated import Rule, op_of
 from receptive_field.sources.model import Model
 
 

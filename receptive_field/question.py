@@ -38,11 +38,10 @@ from receptive_field.layout import (
     input_shape,
     spatial_layout,
 )
-from receptive_field.ops.custom import Rule
-from receptive_field.ops.moments import batch_moments
 from receptive_field.overrides import with_overrides
 from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
 from receptive_field.rules.op import rule_of
+from receptive_field.rules.stated import Rule
 from receptive_field.sources.model import Model
 
 if TYPE_CHECKING:
@@ -146,7 +145,8 @@ class Question:
             outputs, known = {graph.name_of(end): end}, [end[0]]
         reached = range(len(graph)) if outputs is None else known
         inference = Inference(graph, trains_batch_norm=as_in_graph)
-        moments = None if as_in_graph else partial(batch_moments, graph, inference)
+        of_batch = graph.framework.batch_moments
+        moments = None if as_in_graph else partial(of_batch, graph, inference)
         scope = find_scope(graph, start, reached, stop, moments)
         for name, (index, number) in (outputs or {}).items():
             count = inference.output_count(index) if number else None

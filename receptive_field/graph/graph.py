@@ -35,6 +35,11 @@ class Framework(Protocol):
     def placeholders(self, graph: Graph) -> Iterator[Node]:
         """The nodes that stand for tensors that a caller feeds."""
 
+    def batch_moments(
+        self, graph: Graph, knowledge: Any, among: Iterable[int]
+    ) -> set[int]:
+        """Those of some nodes that compute the mean and variance of a batch."""
+
     def default_layout(self, rank: int) -> tuple[int, ...]:
         """The spatial axes of a tensor where no op tells."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from receptive_field.graph.graph import Graph, Node
 from receptive_field.ops.attributes import RESOURCE, attribute, recorded_shapes
+from receptive_field.ops.moments import batch_moments
 
 
 class TensorFlow:
@@ -20,6 +21,8 @@ class TensorFlow:
         for node in graph.of_ops("Placeholder", "PlaceholderV2"):
             if node.attribute("dtype") != RESOURCE:
                 yield node
+
+    batch_moments = staticmethod(batch_moments)
 
     def default_layout(self, rank: int) -> tuple[int, ...]:
         """The spatial axes of a tensor where no op tells: the channels come last."""

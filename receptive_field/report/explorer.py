@@ -36,11 +36,11 @@ from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveField
 from receptive_field.graph.boxes import Mask
 from receptive_field.graph.graph import Tensor
 from receptive_field.layout import Resolution
-from receptive_field.ops.custom import Rule
 from receptive_field.question import Options, Question, StopPropagation
 from receptive_field.report.tables import layer_rows
 from receptive_field.result import ReceptiveField, ReceptiveFields, SpatialAxis
 from receptive_field.rules.op import Taps, rule_of
+from receptive_field.rules.stated import Rule
 from receptive_field.sources import load
 from receptive_field.sources.model import Model
 from receptive_field.steps import Follows, Step, Steps

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from receptive_field.axis_map import IDENTITY, AxisMap, convolution
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.graph.axes import SAME, Relation, local
+from receptive_field.graph.axes import Relation, local
 from receptive_field.graph.sizes import Size
 from receptive_field.rules.op import (
     Call,
@@ -19,6 +19,7 @@ from receptive_field.rules.op import (
     Window,
     first_shape,
     no_dependency,
+    same,
     unknown_shape,
 )
 from receptive_field.rules.windows import output_size, same_padding, window_map
@@ -57,12 +58,8 @@ def _all(call: Call, output: int) -> Relations:
     return [call.all_of(i) for i in range(len(call))]
 
 
-def _same(call: Call, output: int) -> Relations:
-    return [SAME] * len(call)
-
-
 _NAMED = {
-    "elementwise": Op(_same, first_shape),
+    "elementwise": Op(same, first_shape),
     "global": Op(_all, unknown_shape),
     "no_dependency": Op(no_dependency, unknown_shape),
 }
