@@ -109,7 +109,7 @@ BREAKS = (
     ),
     Break(
         ("a size that differs from branch to branch is taken from the first branch"),
-        "receptive_field/ops/control.py",
+        "receptive_field/rules/control.py",
         "sizes[0] if len(set(sizes)) == 1 else call.unknown_size(axis, output)",
         ("sizes[0] if isinstance(sizes[0], int) else call.unknown_size(axis, output)"),
         ("test_functions.py", "test_analysis.py"),
