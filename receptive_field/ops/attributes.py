@@ -160,7 +160,7 @@ def data_format(call: Call, default: str = "NHWC") -> str:
 
 def stated_shape(call: Call) -> StatedShape:
     """The attribute ``shape``; None if it is not there or says nothing."""
-    value: StatedShape = call.attribute("shape")
+    value: StatedShape = call.node.attribute("shape")
     if type(value) not in (tuple, type(None)):
         call.malformed("shape", "a shape")
     return value
@@ -168,9 +168,9 @@ def stated_shape(call: Call) -> StatedShape:
 
 def recorded_shapes(call: Call) -> Sequence[StatedShape]:
     """The shapes of the outputs that TensorFlow wrote down, if it did."""
-    if call.attribute("dtype") == RESOURCE:
+    if call.node.attribute("dtype") == RESOURCE:
         return []  # That of the handle, not of the variable behind it.
-    values: Sequence[StatedShape] = call.attribute("_output_shapes") or []
+    values: Sequence[StatedShape] = call.node.attribute("_output_shapes") or []
     known = {tuple, type(None)}
     if type(values) is not list or not known.issuperset(map(type, values)):
         call.malformed("_output_shapes", "a list of shapes")

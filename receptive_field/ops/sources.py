@@ -42,7 +42,7 @@ def _constant_shape(call: Call) -> Sequence[Shape]:
 
 
 def _constant(call: Call) -> StatedTensor:
-    found = call.attribute("value")
+    found = call.node.attribute("value")
     if not isinstance(found, StatedTensor):
         call.fail("has no value")
     return found

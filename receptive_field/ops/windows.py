@@ -88,11 +88,11 @@ class _Family:
 
     def _placed(self, call: Call) -> Sliding:
         axes, shape = self.axes(call), self.input_shape(call)
-        kernel: list[int] = []
-        for size in self.kernel(call, axes):
-            if not isinstance(size, int):
-                call.fail(f"has a kernel whose size cannot be known: {size}")
-            kernel.append(size)
+        stated = self.kernel(call, axes)
+        kernel = [size for size in stated if isinstance(size, int)]
+        if len(kernel) < len(stated):
+            size = next(size for size in stated if not isinstance(size, int))
+            call.fail(f"has a kernel whose size cannot be known: {size}")
         strides = self.strides(call, axes, len(shape))
         dilations = self.dilations(call, axes, len(shape))
         sizes = [shape[axis] for axis in axes]

@@ -226,15 +226,24 @@ class Call:
 
     def text(self, name: str, default: str = "") -> str:
         """An attribute that is a text."""
-        return self._of_type(name, default, str, "a text")
+        value = self.node.attribute(name, default)
+        if type(value) is not str:
+            self.malformed(name, "a text")
+        return value
 
     def flag(self, name: str, default: bool = False) -> bool:
         """An attribute that is true or false."""
-        return self._of_type(name, default, bool, "true or false")
+        value = self.node.attribute(name, default)
+        if type(value) is not bool:
+            self.malformed(name, "true or false")
+        return value
 
     def number(self, name: str, default: int | None = None) -> int:
         """An attribute that is an integer, or a type by its number."""
-        return self._of_type(name, default, int, "an integer")
+        value = self.node.attribute(name, default)
+        if type(value) is not int:
+            self.malformed(name, "an integer")
+        return value
 
     def numbers(self, name: str, default: list[int] | None = None) -> list[int] | None:
         """An attribute that is a list of integers."""
@@ -243,12 +252,6 @@ class Call:
             type(value) is not list or (value and type(value[0]) is not int)
         ):
             self.malformed(name, "a list of integers")
-        return value
-
-    def _of_type(self, name: str, default: T | None, kind: type[T], what: str) -> T:
-        value = self.node.attribute(name, default)
-        if type(value) is not kind:
-            self.malformed(name, what)
         return value
 
     def malformed(self, name: str, what: str) -> NoReturn:
