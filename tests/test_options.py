@@ -282,6 +282,8 @@ def test_a_registered_window_is_that_of_a_convolution():
             )
             assert list(found) == list(expected)
             assert found.axes[0].output_size == expected.axes[0].output_size
+        told = [str(rf.resolutions(g, output="a")) for g in (known, stated)]
+        assert told[0] == told[1]
 
 
 @pytest.mark.parametrize(

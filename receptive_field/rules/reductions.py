@@ -58,6 +58,28 @@ def along_last(count: int, seen: AxisMap = GLOBAL) -> Callable[[Call, int], Rela
     return relations
 
 
+def along(
+    axes: Sequence[int], seen: AxisMap = GLOBAL
+) -> Callable[[Call, int], Relations]:
+    """The rule of ops that need some axes of the first input whole, or see ``seen``;
+    otherwise it follows itself."""
+
+    def relations(call: Call, output: int) -> Relations:
+        rest = [call.all_of(i) for i in range(1, len(call))]
+        shape = call.shape(0)
+        if shape is None:
+            return [call.all_of(0, exact=False), *rest]
+        kept = [follow(axis) for axis in range(len(shape))]
+        for axis in axes:
+            if not -len(shape) <= axis < len(shape):
+                call.fail(f"needs an axis {axis} of an input of rank {len(shape)}")
+            place = axis % len(shape)
+            kept[place] = whole([place], seen)
+        return [Relation(tuple(kept)), *rest]
+
+    return relations
+
+
 def spectrum(
     call: Call, shape: Sequence[Size], lengths: Sequence[Size | None], real: bool
 ) -> Relation:
