@@ -18,7 +18,6 @@ from receptive_field.graph.signatures import first_output
 Tensor = tuple[int, int]
 """An output of a node: (index of the node in the graph, number of the output)."""
 
-
 ABSENT = object()
 """The value of an attribute that a node does not have."""
 

@@ -89,12 +89,12 @@ class _Family:
     def _placed(self, call: Call) -> Sliding:
         axes, shape = self.axes(call), self.input_shape(call)
         stated = self.kernel(call, axes)
+        strides = self.strides(call, axes, len(shape))
+        dilations = self.dilations(call, axes, len(shape))
         kernel = [size for size in stated if isinstance(size, int)]
         if len(kernel) < len(stated):
             size = next(size for size in stated if not isinstance(size, int))
             call.fail(f"has a kernel whose size cannot be known: {size}")
-        strides = self.strides(call, axes, len(shape))
-        dilations = self.dilations(call, axes, len(shape))
         sizes = [shape[axis] for axis in axes]
         paddings, least = _paddings(call, axes), self.least_padding
         try:
