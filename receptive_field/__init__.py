@@ -9,11 +9,11 @@ if TYPE_CHECKING:
         EXAMPLE_GRAPH,
         compute_receptive_field,
         compute_receptive_fields,
+        register_op,
         unsupported_ops,
     )
     from receptive_field.errors import OutsideMapWarning, ReceptiveFieldError
     from receptive_field.many import Row, compute_many
-    from receptive_field.ops.custom import SlidingWindow, register_op
     from receptive_field.original import (
         compute_receptive_field_from_graph_def,
         get_compute_order,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from receptive_field.results.measured import MeasuredReceptiveField
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
+    from receptive_field.rules.stated import SlidingWindow
 
 __version__ = "0.1.0"
 
@@ -81,11 +82,12 @@ __all__ = [
 
 _ROOMS = {
     "api": (
-        "EXAMPLE_GRAPH compute_receptive_field compute_receptive_fields unsupported_ops"
+        "EXAMPLE_GRAPH compute_receptive_field compute_receptive_fields register_op "
+        "unsupported_ops"
     ),
     "errors": "OutsideMapWarning ReceptiveFieldError",
     "many": "Row compute_many",
-    "ops.custom": "SlidingWindow register_op",
+    "rules.stated": "SlidingWindow",
     "original": (
         "compute_receptive_field_from_graph_def get_compute_order get_layer_params"
     ),

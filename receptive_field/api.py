@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.network.layout import Resolution
-from receptive_field.ops import rule_of
-from receptive_field.ops.custom import Rule
+from receptive_field.ops import OPS
 from receptive_field.questions.every_size import all_at_every_size, at_every_size
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question, StopPropagation, ask
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
+from receptive_field.rules.op import rule_of
+from receptive_field.rules.stated import Rule, op_of
 from receptive_field.sources import load
 
 EXAMPLE_GRAPH = os.path.join(
@@ -178,3 +179,34 @@ def unsupported_ops(
         if rule_of(node) is None:
             found.setdefault(node.op, []).append(node.name)
     return found
+
+
+TABLES = {"tensorflow": OPS}
+"""Framework -> its rules: op type -> `Op`."""
+
+
+def register_op(name: str, rule: Rule, *, framework: str = "tensorflow") -> None:
+    """Adds or replaces the rule of an op type, for all graphs from now on.
+
+    Args:
+      name: the op type, as in NodeDef.op.
+      rule: how its outputs depend on its inputs: "elementwise" (every position on
+        itself), "global" (on everything), "no_dependency", a `SlidingWindow`, or, for
+        anything else, an `Op` or a function, as docs/design.md describes.
+      framework: whose op type it is; only "tensorflow" is known.
+
+    Raises:
+      ReceptiveFieldError: if it is no rule, or there is no such framework.
+
+    >>> import receptive_field as rf
+    >>> rf.register_op("MyActivation", "elementwise")
+    >>> rf.register_op("MyFilter", rf.SlidingWindow(kernel_size=5, padding="same"))
+    """
+    if not isinstance(name, str) or not name:
+        raise ReceptiveFieldError(f"an op type is a name, not {name!r}.")
+    if framework not in TABLES:
+        raise ReceptiveFieldError(
+            f"there is no framework {framework!r}; there is "
+            f"{', '.join(map(repr, TABLES))}."
+        )
+    TABLES[framework][name] = op_of(rule)

@@ -17,12 +17,12 @@ from receptive_field.graph.graph import Graph, topological_order
 from receptive_field.graph.model import Model
 from receptive_field.network.inference import Inference
 from receptive_field.network.layout import Resolution
-from receptive_field.ops import OPS, Call, Window
-from receptive_field.ops.registry import Shape, no_dependency
+from receptive_field.ops import OPS, TENSORFLOW
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question
 from receptive_field.relations.relation import SAME, follow, source
 from receptive_field.results.field import ReceptiveField
+from receptive_field.rules.op import Call, Op, Shape, Window, no_dependency, rule_of
 from receptive_field.sources import load
 
 
@@ -173,16 +173,16 @@ def get_layer_params(
     """
     definitions = dict(name_to_node)
     definitions[node.name] = node
-    graph = Graph([*definitions.values()])
-    op = OPS.get(node.op)
+    graph = Graph([*definitions.values()], rules=OPS, framework=TENSORFLOW)
+    layer = graph.node(node.name)
+    op = rule_of(layer)
     windows: Sequence[Window] | None = None
     if op is not None:
-        layer = graph.node(node.name)
         given = _layer_shape(graph, layer.index, input_resolution)
         call = Call(layer, Inference(graph, given))
         if op.windows is not None:
             windows = op.windows(call)[-2:]
-        elif op.relations is no_dependency or _is_elementwise(call):
+        elif op.relations is no_dependency or _is_elementwise(op, call):
             windows = [Window(1, 1, 0, 0)] * 2
     if windows is None or len(windows) != 2:
         if force:
@@ -204,8 +204,8 @@ def _layer_shape(
 ) -> dict[tuple[int, int], Shape]:
     """The layer's data input with the resolution that is given for it, or any."""
     node = graph.nodes[index]
-    op = OPS[node.op]
-    if op.layout is None:
+    op = rule_of(node)
+    if op is None or op.layout is None:
         return {}
     call = Call(node, Inference(graph))
     number, axes = op.layout(call)
@@ -217,9 +217,9 @@ def _layer_shape(
     return {node.inputs[number]: tuple(shape)}
 
 
-def _is_elementwise(call: Call) -> bool:
+def _is_elementwise(op: Op, call: Call) -> bool:
     """Whether a data input is read position by position, height and width at least."""
-    for relation in OPS[call.node.op].relations(call, 0):
+    for relation in op.relations(call, 0):
         if relation is SAME:
             return True
         if relation is not None and len(relation.axes) == 4:

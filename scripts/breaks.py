@@ -109,7 +109,7 @@ BREAKS = (
     ),
     Break(
         ("a size that differs from branch to branch is taken from the first branch"),
-        "receptive_field/ops/control.py",
+        "receptive_field/rules/control.py",
         "sizes[0] if len(set(sizes)) == 1 else call.unknown_size(axis, output)",
         ("sizes[0] if isinstance(sizes[0], int) else call.unknown_size(axis, output)"),
         ("test_functions.py", "test_analysis.py"),
@@ -117,7 +117,7 @@ BREAKS = (
     ),
     Break(
         "the larger half of an odd SAME padding is put in front",
-        "receptive_field/ops/windows.py",
+        "receptive_field/rules/windows.py",
         "befores = {int(total / 2) for total in totals}",
         "befores = {total - int(total / 2) for total in totals}",
         ("test_analysis.py", "test_rules.py"),
@@ -145,21 +145,21 @@ BREAKS = (
     ),
     Break(
         "the third part of a split axis begins where the second does",
-        "receptive_field/ops/reshaping.py",
+        "receptive_field/rules/reshaping.py",
         "inner, rest = inner * rest, 1",
         "inner, rest = rest, 1",
         ("test_relations.py", "test_rules.py"),
     ),
     Break(
         "a resize of unknown sizes does not take off half a pixel again",
-        "receptive_field/ops/resizing.py",
+        "receptive_field/rules/resizing.py",
         "back = Fraction(1, 2) if recentre else 0",
         "back = 0",
         ("test_rules.py", "test_rules_of_rarer_ops.py"),
     ),
     Break(
         "the border itself is repeated behind, though not in front",
-        "receptive_field/ops/padding.py",
+        "receptive_field/rules/slicing.py",
         "behind = [size - 1 - edge - i for i in range(after)]",
         "behind = [size - 1 - i for i in range(after)]",
         ("test_analysis.py", "test_rules.py"),

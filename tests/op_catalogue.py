@@ -10,7 +10,7 @@ from op_networks import back, of, of_complex, of_single, whole
 from raw_ops import op, weights, words
 
 from receptive_field.ops import OPS
-from receptive_field.ops.registry import no_dependency
+from receptive_field.rules.op import no_dependency
 
 tf = needed("tensorflow")
 

@@ -10,9 +10,10 @@ import receptive_field as rf
 from receptive_field.algebra.axis_map import IDENTITY, convolution, sampling
 from receptive_field.cli import main
 from receptive_field.ops import OPS, windows
-from receptive_field.ops.elementwise import UNARY
 from receptive_field.questions.bisection import bisect
 from receptive_field.relations.relation import local
+from receptive_field.rules import windows as sliding
+from receptive_field.rules.elementwise import UNARY
 
 tf = needed("tensorflow")
 keras = needed("keras")
@@ -52,12 +53,12 @@ def states(op, *maps, inputs=1):
 
 
 def pads_one_more(monkeypatch):
-    right = windows._same_windows
+    right = sliding._same_windows
 
     def moved(*arguments):
         return tuple(w._replace(padding=w.padding + 1) for w in right(*arguments))
 
-    monkeypatch.setattr(windows, "_same_windows", moved)
+    monkeypatch.setattr(sliding, "_same_windows", moved)
 
 
 def forgets_dilations(monkeypatch):

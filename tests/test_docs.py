@@ -13,6 +13,7 @@ import receptive_field as rf
 from receptive_field.algebra import axis_map
 from receptive_field.ops import elementwise, registry
 from receptive_field.relations import relation as axes
+from receptive_field.rules import op
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +47,7 @@ WITHOUT_IMPORTS = {
         **vars(axis_map),
         **vars(axes),
         **vars(elementwise),
+        **vars(op),
         **vars(registry),
     }
 }

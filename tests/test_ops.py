@@ -1,5 +1,9 @@
 """Every op type that has a rule."""
 
+import ast
+import re
+from pathlib import Path
+
 import op_catalogue as catalogue
 import pytest
 import tables
@@ -8,12 +12,40 @@ from needed import needed
 
 tf = needed("tensorflow")
 
+PACKAGE = Path(__file__).parent.parent / "receptive_field"
+
 
 def test_no_op_type_is_left_out(pytestconfig):
     found = {name: catalogue.result(name) for name in catalogue.REGISTERED}
     assert "not measured" not in found.values()
     if not pytestconfig.option.write_tables:
         assert tables.rows("ops.md") == found
+
+
+def imported(path):
+    """The modules of the package that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith(PACKAGE.name):
+            yield node.module.removeprefix(f"{PACKAGE.name}.")
+
+
+@pytest.mark.parametrize("path", PACKAGE.glob("rules/*.py"), ids=lambda path: path.stem)
+def test_rules_know_no_framework(path):
+    below = {"arrays", "axis_map", "errors", "graph.axes", "graph.graph", "graph.sizes"}
+    assert all(m in below or m.startswith("rules.") for m in imported(path))
+    if path.stem != "op":
+        named = re.compile(r"\.(attribute|text|flag|numbers?|has)\(|definition")
+        assert not named.search(path.read_text())
+
+
+def test_only_who_makes_graphs_imports_the_tables():
+    found = {
+        str(path.relative_to(PACKAGE).with_suffix(""))
+        for path in PACKAGE.rglob("*.py")
+        if any(module.split(".")[0] == "ops" for module in imported(path))
+    }
+    rooms = {name.split("/")[0] for name in found}
+    assert rooms == {"api", "ops", "original", "sources"}
 
 
 def test_all_are_ops_of_tensorflow():

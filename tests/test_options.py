@@ -6,8 +6,16 @@ from graphs import add, conv, graph_def, node, placeholder, variable
 from needed import needed
 
 import receptive_field as rf
-from receptive_field.ops import OPS, Op
-from receptive_field.ops.registry import first_shape, same
+from receptive_field.graph.graph import Graph
+from receptive_field.ops import OPS, TENSORFLOW
+from receptive_field.rules.op import (
+    Op,
+    first_shape,
+    no_dependency,
+    rule_at,
+    rule_of,
+    same,
+)
 from receptive_field.sources import load
 
 keras = needed("keras")
@@ -239,6 +247,26 @@ def test_register_op():
 
 
 @pytest.mark.usefixtures("own_ops")
+def test_an_op_is_registered_for_a_framework():
+    rf.register_op("MyKernels", "no_dependency", framework="tensorflow")
+    assert OPS["MyKernels"].relations is no_dependency
+    with pytest.raises(rf.ReceptiveFieldError, match=r"'keras'; .*'tensorflow'"):
+        rf.register_op("MyKernels", "global", framework="keras")
+
+
+def test_graphs_answer_by_their_own_rules():
+    definition = graph_def(
+        placeholder("input", (1, 9, 9, 1)), node("a", "Mine", ["input"])
+    )
+    mine = {**OPS, "Mine": Op(same, first_shape)}
+    graph = Graph(definition.node, rules=mine, framework=TENSORFLOW)
+    ours = load(definition).graph
+    for found, known in ((graph, True), (graph.copy(), True), (ours, False)):
+        assert (rule_of(found.node("a")) is not None) == known
+        assert (rule_at(found, 1) is not None) == known
+
+
+@pytest.mark.usefixtures("own_ops")
 def test_a_registered_window_is_that_of_a_convolution():
     for kernel, stride, padding in [(3, 2, "SAME"), (4, 3, "VALID"), (5, 2, "SAME")]:
         for size in (19, 20, None):
@@ -254,6 +282,8 @@ def test_a_registered_window_is_that_of_a_convolution():
             )
             assert list(found) == list(expected)
             assert found.axes[0].output_size == expected.axes[0].output_size
+        told = [str(rf.resolutions(g, output="a")) for g in (known, stated)]
+        assert told[0] == told[1]
 
 
 @pytest.mark.parametrize(

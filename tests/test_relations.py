@@ -11,7 +11,6 @@ from random_search import examples
 
 from receptive_field.algebra import sizes
 from receptive_field.algebra.axis_map import IDENTITY, convolution, shift
-from receptive_field.ops.reshaping import reshape_relation
 from receptive_field.relations.relation import (
     ALL,
     FULL,
@@ -26,6 +25,7 @@ from receptive_field.relations.relation import (
     through,
     united,
 )
+from receptive_field.rules.reshaping import reshape_relation
 
 
 def factorings(number, length):

@@ -578,6 +578,9 @@ class AxisMap:
             return self
         if not self.strands:
             return other
+        whole = self if self.is_identity else other
+        if whole.is_identity and self.strands == other.strands:
+            return whole.with_alignment(_all_aligned((self.aligned, other.aligned)))
         found = _union(self, other)
         if self.seen is other.seen is None:
             return found
@@ -603,7 +606,9 @@ class AxisMap:
 
     def with_alignment(self, aligned: bool | None) -> AxisMap:
         """The same map, with this said of its alignment."""
-        return AxisMap(self.strands, aligned, self.seen)
+        if aligned is self.aligned:
+            return self
+        return AxisMap(self.strands, aligned, self.seen, self.is_identity)
 
     def window(self, position: int) -> MaybeWindow:
         """The window of one position, or None where it depends on nothing.

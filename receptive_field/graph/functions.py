@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from receptive_field.errors import GraphError
-from receptive_field.graph.graph import Frame, Graph, Node
+from receptive_field.graph.graph import Frame, Framework, Graph, Node
 
 CALLS = {
     "PartitionedCall": ("f", 0),
@@ -45,14 +45,19 @@ class Definition:
 
 
 def flattened(
-    definitions: Sequence[Any], functions: Iterable[Any] = (), name: str = "graph"
+    definitions: Sequence[Any],
+    functions: Iterable[Any] = (),
+    name: str = "graph",
+    *,
+    rules: Mapping[str, Any],
+    framework: Framework,
 ) -> Graph:
     """The graph of these nodes, with all function calls written out.
 
     Raises:
       GraphError: if a function is missing or calls itself.
     """
-    graph = Graph(definitions, name)
+    graph = Graph(definitions, name, rules=rules, framework=framework)
     library = {function.signature.name: function for function in functions}
     if library:
         _Writer(graph, library).write()

@@ -10,13 +10,37 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from receptive_field.errors import GraphError, NodeNotFoundError, nearest
 from receptive_field.graph.signatures import first_output
 
 Tensor = tuple[int, int]
 """An output of a node: (index of the node in the graph, number of the output)."""
+
+ABSENT = object()
+"""The value of an attribute that a node does not have."""
+
+
+class Framework(Protocol):
+    """What only the framework that a graph comes from can tell of it."""
+
+    def attribute(self, definition: Any, name: str) -> Any:
+        """An attribute of a node as a plain value; `ABSENT` if it is not there."""
+
+    def recorded_shapes(self, call: Any) -> Sequence[Any]:
+        """The shapes of the outputs that the graph holds for a call, if it does."""
+
+    def placeholders(self, graph: Graph) -> Iterator[Node]:
+        """The nodes that stand for tensors that a caller feeds."""
+
+    def batch_moments(
+        self, graph: Graph, knowledge: Any, among: Iterable[int]
+    ) -> set[int]:
+        """Those of some nodes that compute the mean and variance of a batch."""
+
+    def default_layout(self, rank: int) -> tuple[int, ...]:
+        """The spatial axes of a tensor where no op tells."""
 
 
 @dataclass(slots=True)
@@ -58,7 +82,7 @@ class Node:
         self.frame = frame
         self.op: str = definition.op
         self.attributes: dict[str, Any] = {}
-        """What rules have read of the attributes, as plain values."""
+        """Those that somebody has asked for, see `attribute`."""
         self.stated: Any = None
         """The rules that were stated for it by hand."""
 
@@ -74,6 +98,20 @@ class Node:
         else:
             raise AttributeError(name)
         return getattr(self, name)
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute as a plain Python value; ``default`` if it is not there."""
+        known = self.attributes
+        if name in known:
+            value = known[name]
+        else:
+            value = self.graph.framework.attribute(self.definition, name)
+            known[name] = value
+        return default if value is ABSENT else value
+
+    def has(self, name: str) -> bool:
+        """Whether there is an attribute of this name."""
+        return self.attribute(name, ABSENT) is not ABSENT
 
     def read(self, inputs: Iterable[Tensor]) -> None:
         """Makes the node read other tensors than the graph says."""
@@ -135,12 +173,27 @@ def _resolved(node: Node) -> tuple[Tensor, ...]:
 class Graph:
     """The nodes of a graph, in the order of the file, by index and by name.
 
+    Args:
+      definitions: the messages of the nodes.
+      name: what errors call the graph.
+      rules: op type -> its rules.
+      framework: the framework that the graph comes from.
+
     Raises:
       GraphError: if two nodes have one name.
     """
 
-    def __init__(self, definitions: Sequence[Any], name: str = "graph") -> None:
+    def __init__(
+        self,
+        definitions: Sequence[Any],
+        name: str = "graph",
+        *,
+        rules: Mapping[str, Any],
+        framework: Framework,
+    ) -> None:
         self.name = name
+        self.rules = rules
+        self.framework = framework
         names = [definition.name for definition in definitions]
         root = Frame(names=dict(zip(names, range(len(names)), strict=True)))
         self.index_of = root.names
@@ -158,7 +211,12 @@ class Graph:
 
     def copy(self) -> Graph:
         """The same graph; what is changed in it changes nothing here."""
-        graph = Graph(self.nodes.definitions, self.name)
+        graph = Graph(
+            self.nodes.definitions,
+            self.name,
+            rules=self.rules,
+            framework=self.framework,
+        )
         frames = {id(self.nodes.root): graph.nodes.root}
 
         def copied(frame: Frame) -> Frame:

@@ -11,20 +11,18 @@ from typing import Any, TypeVar
 
 from receptive_field.algebra.sizes import Size, Symbolic
 from receptive_field.graph.graph import Graph, Tensor
-from receptive_field.ops import Call, Op, rule_at
-from receptive_field.ops.registry import (
+from receptive_field.rules.op import (
+    Call,
+    Op,
     Shape,
     Value,
     exact,
     first_shape,
+    rule_at,
     unknown_shape,
 )
-from receptive_field.ops.sources import named_shape
 
 T = TypeVar("T")
-
-RESOURCE = 20
-"""The DataType of handles, of variables for example."""
 
 
 class Inference:
@@ -202,14 +200,12 @@ class Inference:
     def _with_recorded(
         self, index: int, op: Op | None, shapes: Sequence[Shape]
     ) -> Sequence[Shape]:
-        """What is missing, from the shapes that TensorFlow recorded in the node."""
+        """What is missing, from the shapes that the graph records."""
         if self._ignored and self._ignored[index]:
             return shapes
         call = Call(self.graph.nodes[index], self)
-        if call.attribute("dtype") == RESOURCE:
-            return shapes  # That of the handle, not of the variable behind it.
-        recorded = call.recorded_shapes()
-        found = [named_shape(call, sizes, k) for k, sizes in enumerate(recorded)]
+        recorded = self.graph.framework.recorded_shapes(call)
+        found = [call.named_shape(sizes, k) for k, sizes in enumerate(recorded)]
         if op is not None and op.may_be_handle:
             found = [shape or None for shape in found]
         return [

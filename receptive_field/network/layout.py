@@ -12,8 +12,6 @@ from receptive_field.algebra.sizes import Size, product, unknown
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Shape
 from receptive_field.relations.relation import (
     FULL_BOUND,
     SAME,
@@ -29,6 +27,7 @@ from receptive_field.relations.relation import (
     through,
 )
 from receptive_field.results.axes import FeatureAxis
+from receptive_field.rules.op import Call, Shape, rule_of
 
 Resolution = Sequence[int | None] | Literal["unknown"] | None
 
@@ -66,8 +65,7 @@ def spatial_layout(
         )
     told = _told_by_layout(network, rank)
     told = told or _told_by_layout(replace(beyond(), known=network.known), rank)
-    default = tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
-    return rank, told or default
+    return rank, told or network.graph.framework.default_layout(rank)
 
 
 def _told_by_layout(network: Network, rank: int) -> tuple[int, ...] | None:

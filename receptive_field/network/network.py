@@ -17,8 +17,6 @@ from receptive_field.graph.graph import (
     topological_order,
 )
 from receptive_field.network.inference import Inference
-from receptive_field.ops import Call, rule_at, rule_of
-from receptive_field.ops.registry import Relations, Shape, Taps, Value, no_dependency
 from receptive_field.relations.joins import Paths, settled, through, united
 from receptive_field.relations.relation import (
     ALL,
@@ -27,6 +25,16 @@ from receptive_field.relations.relation import (
     Relation,
     full,
     ranked,
+)
+from receptive_field.rules.op import (
+    Call,
+    Relations,
+    Shape,
+    Taps,
+    Value,
+    no_dependency,
+    rule_at,
+    rule_of,
 )
 
 

@@ -9,9 +9,8 @@ from typing import Any
 from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError, nearest
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.model import Model
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.custom import Rule, op_of
-from receptive_field.ops.registry import Shape, no_dependency
+from receptive_field.rules.op import Call, Shape, no_dependency, rule_of
+from receptive_field.rules.stated import Rule, op_of
 
 
 def with_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> Model:

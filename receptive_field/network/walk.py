@@ -23,8 +23,8 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from receptive_field.errors import ReceptiveFieldError, UnsupportedOpsError
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.network.network import Network, spelled
-from receptive_field.ops import rule_of
 from receptive_field.relations.relation import ALL_BOUND, Relation
+from receptive_field.rules.op import rule_of
 
 V = TypeVar("V")
 

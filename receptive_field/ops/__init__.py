@@ -14,21 +14,12 @@ from receptive_field.ops import (
     sources,
     windows,
 )
-from receptive_field.ops.registry import (
-    OPS,
-    Call,
-    Op,
-    Window,
-    register,
-    rule_at,
-    rule_of,
-)
+from receptive_field.ops.registry import OPS
+from receptive_field.ops.tensorflow import TENSORFLOW
 
 __all__ = [
     "OPS",
-    "Call",
-    "Op",
-    "Window",
+    "TENSORFLOW",
     "control",
     "elementwise",
     "images",
@@ -37,11 +28,8 @@ __all__ = [
     "masks",
     "padding",
     "reductions",
-    "register",
     "reshaping",
     "resizing",
-    "rule_at",
-    "rule_of",
     "sources",
     "windows",
 ]

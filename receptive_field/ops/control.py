@@ -1,4 +1,4 @@
-"""Ops that pass values on: identities, variable reads, TF1's switch and merge."""
+"""TensorFlow's identities, variable reads, branches and loops."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ from collections.abc import Sequence
 
 from receptive_field.algebra.sizes import Symbolic
 from receptive_field.graph.graph import Tensor
-from receptive_field.ops.registry import (
+from receptive_field.ops.attributes import stated_shape
+from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.ops.sources import own_weights
+from receptive_field.relations.relation import SAME
+from receptive_field.rules.control import (
+    EACH,
+    PASS,
+    branch_shapes,
+    branch_values,
+    branches,
+    common_shape,
+    merged,
+    switched,
+)
+from receptive_field.rules.elementwise import first_follows
+from receptive_field.rules.op import (
     Call,
     Op,
     Relations,
@@ -14,25 +29,8 @@ from receptive_field.ops.registry import (
     Taps,
     Value,
     Zeros,
-    first_shape,
-    register,
-    treat_zeros,
     unknown_shape,
-    weigh,
 )
-from receptive_field.ops.sources import named_shape, own_weights
-from receptive_field.relations.relation import SAME
-
-
-def _same_value(call: Call) -> Sequence[Value]:
-    return [call.value(0)]
-
-
-def _first(call: Call, output: int) -> Relations:
-    return [SAME, *(call.all_of(i) for i in range(1, len(call)))]
-
-
-PASS = Op(_first, first_shape, _same_value, may_be_handle=True)
 
 register(
     "Identity StopGradient PreventGradient Snapshot PlaceholderWithDefault "
@@ -47,11 +45,11 @@ register(
 
 def _ensured_shape(call: Call) -> Sequence[Shape]:
     """What is known of either, as the op fails if they differ."""
-    shape, stated = call.shape(0), call.stated_shape()
+    shape, stated = call.shape(0), stated_shape(call)
     if stated is None:
         return [shape]
     if shape is None:
-        return [named_shape(call, stated)]
+        return [call.named_shape(stated)]
     if len(shape) != len(stated):
         call.fail(f"states the shape {stated} of an input of rank {len(shape)}")
     return [tuple(b if a is None else a for a, b in zip(stated, shape, strict=True))]
@@ -60,31 +58,12 @@ def _ensured_shape(call: Call) -> Sequence[Shape]:
 register("EnsureShape", PASS._replace(shapes=_ensured_shape))
 
 
-def _each_shape(call: Call) -> Sequence[Shape]:
-    return [call.shape(i) for i in range(len(call))]
-
-
-def _each(call: Call, output: int) -> Relations:
-    return [SAME if i == output else None for i in range(len(call))]
-
-
-def _each_value(call: Call) -> Sequence[Value]:
-    return [call.value(i) for i in range(len(call))]
-
-
-EACH = Op(_each, _each_shape, _each_value, may_be_handle=True)
 # A call that is written out reads what its function returns.
 register("IdentityN PartitionedCall", EACH)
 
 
-def _condition_first(call: Call, output: int) -> Relations:
-    """The condition, then as many results per branch as there are outputs."""
-    count, taken = _outputs_of_branches(call), _taken(call)
-    results = [
-        SAME if number % count == output and number // count in taken else None
-        for number in range(len(call) - 1)
-    ]
-    return [call.all_of(0), *results]
+def _branch_relations(call: Call, output: int) -> Relations:
+    return branches(call, _outputs_of_branches(call), _taken(call), output)
 
 
 def _outputs_of_branches(call: Call) -> int:
@@ -97,28 +76,21 @@ def _taken(call: Call) -> Sequence[int]:
     A condition is false or true, or the number of a case, of which the last one stands
     for all that there is not.
     """
-    branches = (len(call) - 1) // _outputs_of_branches(call)
+    count = (len(call) - 1) // _outputs_of_branches(call)
     value = call.value(0)
     if value is None or value.ndim or value.dtype.kind not in "biu":
-        return range(branches)
-    if call.node.definition.op.endswith("Case"):
-        return [int(value) if 0 <= value < branches else branches - 1]
+        return range(count)
+    if call.node.has("branches"):
+        return [int(value) if 0 <= value < count else count - 1]
     return [0 if value else 1]
 
 
 def _branch_shapes(call: Call) -> Sequence[Shape]:
-    count, taken = _outputs_of_branches(call), _taken(call)
-    return [
-        _common(call, [call.shape(1 + b * count + k) for b in taken], k)
-        for k in range(count)
-    ]
+    return branch_shapes(call, _outputs_of_branches(call), _taken(call))
 
 
 def _branch_values(call: Call) -> Sequence[Value]:
-    count, taken = _outputs_of_branches(call), _taken(call)
-    if len(taken) > 1:
-        return [None] * count
-    return [call.value(1 + taken[0] * count + k) for k in range(count)]
+    return branch_values(call, _outputs_of_branches(call), _taken(call))
 
 
 def _of_branches(call: Call) -> Sequence[Tensor]:
@@ -131,7 +103,7 @@ def _of_branches(call: Call) -> Sequence[Tensor]:
 register(
     "If",
     Op(
-        _condition_first,
+        _branch_relations,
         _branch_shapes,
         _branch_values,
         may_be_handle=True,
@@ -240,47 +212,22 @@ register("Enter RefEnter Exit RefExit LoopCond", PASS)
 # What comes round again is known only by what it was at first.
 register(
     "NextIteration RefNextIteration",
-    Op(_first, unknown_shape, may_be_handle=True, starts_over=True),
+    Op(first_follows, unknown_shape, may_be_handle=True, starts_over=True),
 )
-
-
-def _switch(call: Call, output: int) -> Relations:
-    """What it hands on by the side that a known condition does not take, is nothing."""
-    value = call.value(1)
-    if value is not None and not value.ndim and bool(value) != bool(output):
-        return [None] * len(call)
-    return _first(call, output)
 
 
 def _switch_shape(call: Call) -> Sequence[Shape]:
     return [call.shape(0)] * 2
 
 
-register("Switch RefSwitch", Op(_switch, _switch_shape, may_be_handle=True))
-
-
-def _merge(call: Call, output: int) -> Relations:
-    if output == 1:  # Which of the inputs arrived.
-        return [call.all_of(i) for i in range(len(call))]
-    return [SAME] * len(call)
+register("Switch RefSwitch", Op(switched, _switch_shape, may_be_handle=True))
 
 
 def _merge_shape(call: Call) -> Sequence[Shape]:
-    return [_common(call, [call.shape(i) for i in range(len(call))], 0), ()]
+    return [common_shape(call, [call.shape(i) for i in range(len(call))], 0), ()]
 
 
-def _common(call: Call, shapes: Sequence[Shape], output: int) -> Shape:
-    """What tensors of these shapes have in common."""
-    known = [shape for shape in shapes if shape is not None]
-    if not known or any(len(shape) != len(known[0]) for shape in known):
-        return None
-    return tuple(
-        sizes[0] if len(set(sizes)) == 1 else call.unknown_size(axis, output)
-        for axis, sizes in enumerate(zip(*known, strict=True))
-    )
-
-
-register("Merge RefMerge", Op(_merge, _merge_shape, may_be_handle=True))
+register("Merge RefMerge", Op(merged, _merge_shape, may_be_handle=True))
 
 weigh(
     "Identity StopGradient PreventGradient Snapshot PlaceholderWithDefault "

@@ -1,6 +1,5 @@
-"""Ops that look at one position at a time, and normalisations that do so.
+"""TensorFlow's elementwise ops and normalisations.
 
-Inputs broadcast as in NumPy: an axis of size one is read at its only position.
 Batch normalisation counts as at inference, where it is a scale and an offset, unless
 the caller wants it as the graph has it.
 """
@@ -10,17 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from receptive_field.algebra.axis_map import GLOBAL, IDENTITY, constant
-from receptive_field.algebra.sizes import Size, Symbolic, rounded_down
+from receptive_field.algebra.sizes import rounded_down
 from receptive_field.arrays import np
-from receptive_field.ops.flops import (
-    count,
-    elements,
-    multiply_adds,
-    per_input,
-    per_output,
+from receptive_field.ops.attributes import data_format
+from receptive_field.ops.registry import count, register, treat_zeros, weigh
+from receptive_field.relations.relation import SAME
+from receptive_field.rules.elementwise import (
+    ELEMENTWISE,
+    FIRST,
+    RANGED,
+    UNARY,
+    broadcast,
+    broadcast_relation,
+    computed,
+    division,
+    equal,
+    first_follows,
+    normalised_by_batch,
+    rounding,
 )
-from receptive_field.ops.registry import (
+from receptive_field.rules.flops import elements, multiply_adds, per_input, per_output
+from receptive_field.rules.op import (
     Call,
     Flops,
     Op,
@@ -29,122 +38,7 @@ from receptive_field.ops.registry import (
     Taps,
     Value,
     Zeros,
-    first_shape,
-    register,
-    same,
-    treat_zeros,
-    weigh,
 )
-from receptive_field.relations.relation import (
-    ALL,
-    SAME,
-    Axis,
-    Relation,
-    follow,
-    local,
-)
-
-
-def broadcast(call: Call, *shapes: Shape) -> Shape:
-    """The shape that these shapes broadcast to.
-
-    Of two sizes that may differ, the one that is not 1 counts; unknown sizes that
-    meet a known one are taken to be equal to it, as the op would otherwise fail.
-    """
-    known = [shape for shape in shapes if shape is not None]
-    if len(known) < len(shapes):
-        return None
-    longest = max(known, key=len)
-    rank = len(longest)
-    if all(_is_within(shape, longest) for shape in known):
-        return longest
-    sizes = []
-    for axis in range(-rank, 0):
-        candidates = [s[axis] for s in known if len(s) >= -axis and s[axis] != 1]
-        numbers = [size for size in candidates if not isinstance(size, Symbolic)]
-        if len(set(numbers)) > 1:
-            call.fail(f"has inputs of shapes {known} that do not broadcast")
-        call.meet(candidates)
-        sizes.append((numbers or candidates or [1])[0])
-    return tuple(sizes)
-
-
-def _is_within(shape: Sequence[Size], longest: Sequence[Size]) -> bool:
-    """Whether broadcasting to the longest shape leaves that as it is."""
-    above = longest[len(longest) - len(shape) :]
-    pairs = zip(shape, above, strict=True)
-    return all(one is two or one == 1 or one == two for one, two in pairs)
-
-
-def broadcast_relation(shape: Shape, output: Shape) -> Relation:
-    """How an input of ``shape`` is read when it is broadcast to ``output``."""
-    if shape is None or output is None or shape == output:
-        return SAME
-    return Relation(broadcast_axes(shape, output))
-
-
-def broadcast_axes(shape: Sequence[Size], output: Sequence[Size]) -> tuple[Axis, ...]:
-    """The same, axis by axis."""
-    offset = len(output) - len(shape)
-    return tuple(
-        follow(axis + offset, constant(0, 0))
-        if size == 1 and output[axis + offset] != 1
-        else follow(axis + offset)
-        for axis, size in enumerate(shape)
-    )
-
-
-def broadcast_relations(call: Call, output: int) -> list[Relation]:
-    """How each input is read when all are broadcast to one shape."""
-    shapes = [call.shape(i) for i in range(len(call))]
-    if all(shape == shapes[0] for shape in shapes):
-        return [SAME] * len(call)
-    whole = broadcast(call, *shapes)
-    return [broadcast_relation(shape, whole) for shape in shapes]
-
-
-def broadcast_shapes(call: Call) -> Sequence[Shape]:
-    """The shape that all inputs broadcast to."""
-    shapes = [call.shape(i) for i in range(len(call))]
-    if all(shape == shapes[0] for shape in shapes):
-        return shapes[:1]
-    return [broadcast(call, *shapes)]
-
-
-def computed(
-    function: str | Callable[..., Any],
-) -> Callable[[Call], Sequence[Value]]:
-    """The values by a function, or by that of NumPy with this name."""
-
-    def values(call: Call) -> Sequence[Value]:
-        operands = [call.value(i) for i in range(len(call))]
-        if any(operand is None for operand in operands):
-            return [None]
-        apply = getattr(np, function) if isinstance(function, str) else function
-        try:
-            with np.errstate(all="ignore"):
-                return [np.asarray(apply(*operands))]
-        except (TypeError, ZeroDivisionError, OverflowError, ValueError):
-            return [None]  # Not a number that a size could be made from.
-
-    return values
-
-
-def _equal(one: Any, two: Any) -> Any:
-    """Of sizes it may be true of some inputs only, and then is no value."""
-    if one.dtype != object and two.dtype != object:
-        return one == two
-    differences = np.asarray(one - two, dtype=object)
-    if any(isinstance(number, Symbolic) for number in differences.flat):
-        raise TypeError("depends on a size")
-    return differences == 0
-
-
-def _division(one: Any, two: Any) -> Any:
-    """Of whole numbers it is that of C, which rounds towards zero."""
-    if one.dtype.kind in "iu" and two.dtype.kind in "iu":
-        return np.sign(one) * np.sign(two) * (abs(one) // abs(two))
-    return one / two
 
 
 def _cast(call: Call) -> Sequence[Value]:
@@ -167,9 +61,6 @@ _BOOLEAN = 10
 
 # DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16
 _FLOATING = {1, 2, 19, 14}
-
-ELEMENTWISE = Op(broadcast_relations, broadcast_shapes, taps=Taps.FACTOR)
-UNARY = Op(same, first_shape, taps=Taps.ACTIVATION)
 
 register(
     "Abs Acos Acosh Angle Asin Asinh Atan Atanh BesselI0 BesselI0e BesselI1 BesselI1e "
@@ -196,7 +87,7 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
     "Sub": "subtract",
     "Mul": "multiply",
     "RealDiv": "true_divide",
-    "Div": _division,
+    "Div": division,
     "FloorDiv": "floor_divide",
     "FloorMod": "mod",
     "Maximum": "maximum",
@@ -205,8 +96,8 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
     "GreaterEqual": "greater_equal",
     "Less": "less",
     "LessEqual": "less_equal",
-    "Equal": _equal,
-    "NotEqual": lambda one, two: ~np.asarray(_equal(one, two)),
+    "Equal": equal,
+    "NotEqual": lambda one, two: ~np.asarray(equal(one, two)),
     "LogicalAnd": "logical_and",
     "LogicalOr": "logical_or",
     "AddN": lambda *terms: sum(terms),
@@ -215,21 +106,10 @@ for _names, _function in _BINARY.items():
     register(_names, ELEMENTWISE._replace(values=computed(_function)))
 
 
-def _rounding(direction: int) -> Callable[[Any], Any]:
-    def rounded(value: Any) -> Any:
-        if value.dtype != object:
-            return direction * np.floor(direction * value)
-        return direction * np.vectorize(rounded_down, otypes=[object])(
-            direction * value
-        )
-
-    return rounded
-
-
 _UNARY: dict[str, str | Callable[..., Any]] = {
     "Neg": "negative",
-    "Floor": _rounding(1),
-    "Ceil": _rounding(-1),
+    "Floor": rounding(1),
+    "Ceil": rounding(-1),
     "LogicalNot": "logical_not",
     "Square": "square",
     "Sqrt": "sqrt",
@@ -264,13 +144,6 @@ register(
 )
 
 
-def _first_follows(call: Call, output: int) -> Relations:
-    return [SAME, *[ALL] * (len(call) - 1)]
-
-
-FIRST = Op(_first_follows, first_shape, taps=Taps.COPY)
-"""Elementwise in the first input; what else goes in, goes into every position."""
-
 register(
     "BiasAdd BiasAddV1 LRN FakeQuantWithMinMaxArgs "
     "FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel "
@@ -290,16 +163,6 @@ register(
     Op(_second_follows, lambda call: [call.shape(1)]),
 )
 
-
-def _ranged(call: Call, output: int) -> Relations:
-    """The range of the result is computed from those of the inputs."""
-    if output == 0:
-        return _first_follows(call, output)
-    return [None, *(call.all_of(i) for i in range(1, len(call)))]
-
-
-RANGED = Op(_ranged, lambda call: [call.shape(0), (), ()], taps=Taps.COPY)
-"""Quantised, elementwise in the first input; then come ranges."""
 
 register(
     "QuantizeV2 Requantize QuantizedRelu QuantizedRelu6 QuantizedReluX",
@@ -333,13 +196,12 @@ register("QuantizedAdd QuantizedMul", Op(_quantized_pair, _quantized_pair_shapes
 def _normalised(call: Call, output: int) -> Relations:
     if output:
         return [call.all_of(i) for i in range(len(call))]
-    data, *rest = _first_follows(call, output)
+    data, *rest = first_follows(call, output)
     if call.trains_batch_norm and call.flag("is_training", True):
         # Mean and variance are those of the batch.
         rank = len(call.known_shape(0))
-        first = call.data_format().startswith("NC")
-        channels = 1 if first else rank - 1
-        data = local([IDENTITY if axis == channels else GLOBAL for axis in range(rank)])
+        first = data_format(call).startswith("NC")
+        data = normalised_by_batch(rank, 1 if first else rank - 1)
     return [data, *rest]
 
 
@@ -347,7 +209,7 @@ def _normalised_shapes(call: Call) -> Sequence[Shape]:
     shape = call.shape(0)
     if shape is None:
         return [None] * 6
-    first = call.data_format().startswith("NC")
+    first = data_format(call).startswith("NC")
     return [shape, *[(shape[1 if first else -1],)] * 5]
 
 

@@ -1,46 +1,25 @@
-"""Colours, warps and crops of images; boxes and detections."""
+"""TensorFlow's colours, warps and crops of images; boxes and detections."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from receptive_field.algebra.axis_map import ANYWHERE, GLOBAL, AxisMap
-from receptive_field.ops.registry import (
+from receptive_field.algebra.axis_map import ANYWHERE
+from receptive_field.ops.registry import register
+from receptive_field.relations.relation import FULL_BOUND, Relation, follow, whole
+from receptive_field.rules.op import (
     Call,
     Op,
     Relations,
     Shape,
     first_shape,
-    register,
     unknown_shape,
 )
-from receptive_field.relations.relation import FULL_BOUND, Relation, follow, whole
+from receptive_field.rules.reductions import along
 
-
-def _along(
-    axes: Sequence[int], seen: AxisMap = GLOBAL
-) -> Callable[[Call, int], Relations]:
-    """All of some axes of the first input, which otherwise follows itself."""
-
-    def relations(call: Call, output: int) -> Relations:
-        rest = [call.all_of(i) for i in range(1, len(call))]
-        shape = call.shape(0)
-        if shape is None:
-            return [call.all_of(0, exact=False), *rest]
-        kept = [follow(axis) for axis in range(len(shape))]
-        for axis in axes:
-            if not -len(shape) <= axis < len(shape):
-                call.fail(f"needs an axis {axis} of an input of rank {len(shape)}")
-            place = axis % len(shape)
-            kept[place] = whole([place], seen)
-        return [Relation(tuple(kept)), *rest]
-
-    return relations
-
-
-register("RGBToHSV HSVToRGB AdjustHue AdjustSaturation", Op(_along([-1]), first_shape))
+register("RGBToHSV HSVToRGB AdjustHue AdjustSaturation", Op(along([-1]), first_shape))
 # The contrast is that to the mean of the image.
-register("AdjustContrastv2", Op(_along([-3, -2]), first_shape))
+register("AdjustContrastv2", Op(along([-3, -2]), first_shape))
 
 
 def _warped_shape(call: Call) -> Sequence[Shape]:
@@ -54,7 +33,7 @@ def _warped_shape(call: Call) -> Sequence[Shape]:
 # A warp may take its pixels from anywhere.
 register(
     "ImageProjectiveTransformV2 ImageProjectiveTransformV3",
-    Op(_along([1, 2], ANYWHERE), _warped_shape),
+    Op(along([1, 2], ANYWHERE), _warped_shape),
 )
 
 

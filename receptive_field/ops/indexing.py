@@ -1,27 +1,24 @@
-"""Gathering, splitting, repeating and reversing: ops that pick positions."""
+"""TensorFlow's gathers, splits, tiles and rolls, and what writes positions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from fractions import Fraction
 
-from receptive_field.algebra.axis_map import (
-    ANYWHERE,
-    IDENTITY,
-    AxisMap,
-    constant,
-    periodic,
-    remainder,
-    sampling,
-    shift,
-    table,
-)
-from receptive_field.algebra.sizes import Size, Symbolic, divides, product
+from receptive_field.algebra.axis_map import IDENTITY
+from receptive_field.algebra.sizes import Size, divides, product
 from receptive_field.arrays import np
-from receptive_field.ops.elementwise import broadcast_relation
-from receptive_field.ops.masks import Flags, chosen
-from receptive_field.ops.registry import (
+from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.relations.relation import (
+    FULL,
+    SAME,
+    Relation,
+    follow,
+    local,
+    whole,
+)
+from receptive_field.rules.elementwise import broadcast_relation
+from receptive_field.rules.masks import chosen
+from receptive_field.rules.op import (
     Call,
     Op,
     Relations,
@@ -30,37 +27,26 @@ from receptive_field.ops.registry import (
     Value,
     Zeros,
     first_shape,
-    register,
-    treat_zeros,
     unknown_shape,
-    weigh,
 )
-from receptive_field.relations.relation import (
-    FULL,
-    SAME,
-    Axis,
-    Factor,
-    Relation,
-    Slot,
-    Thread,
-    fixed,
-    follow,
-    local,
-    moved,
-    whole,
+from receptive_field.rules.picking import (
+    LARGEST_TABLE,
+    by_rows,
+    flipped,
+    gathered,
+    gathered_slices,
+    item,
+    not_written,
+    rolled,
+    split,
+    split_sizes,
+    tiled,
 )
-
-LARGEST_TABLE = 1 << 16
-"""Longer lists of indices are not written out; their map is a bound."""
+from receptive_field.rules.reshaping import with_axis
 
 
 def _normal(call: Call, axis: int | None, rank: int) -> int | None:
     return None if axis is None else call.axis(axis, rank)
-
-
-def _maps(rank: int, changed: dict[int, AxisMap | None]) -> Relation:
-    """Every axis follows itself, but for those that change; None for all of it."""
-    return local([changed.get(axis, IDENTITY) for axis in range(rank)])
 
 
 # --- Gather --------------------------------------------------------------------------
@@ -86,42 +72,7 @@ def _gather(call: Call, output: int) -> Relations:
     if shape is None or indices is None or axis is None:
         return [call.all_of(0, exact=False), call.all_of(1, exact=False), *rest]
     batch = call.number("batch_dims", 0)
-    added = len(indices) - batch
-    axes: list[Axis] = [follow(a) for a in range(axis)]
-    axes.append(_picked(call, axis, indices[batch:], shape[axis]))
-    axes += [follow(a + added - 1) for a in range(axis + 1, len(shape))]
-    places = [a if a < batch else axis + a - batch for a in range(len(indices))]
-    return [Relation(tuple(axes)), Relation(tuple(map(follow, places))), *rest]
-
-
-def _picked(call: Call, axis: int, places: Sequence[Size], size: Size) -> Axis:
-    """How the gathered axis follows the axis (or axes) of the indices."""
-    values = call.integers(1)
-    anywhere = whole(range(axis, axis + len(places)), ANYWHERE)
-    if values is None or not values or len(values) > LARGEST_TABLE:
-        return anywhere
-    positions = [size + v if isinstance(v, int) and v < 0 else v for v in values]
-    known = [position for position in positions if isinstance(position, int)]
-    if len(known) < len(positions):
-        return anywhere
-    if product(places) != len(known):  # Each item of a batch has its own.
-        return fixed(min(known), max(known), exact=False)
-    if not places:
-        return fixed(known[0], known[0])
-    row = len(known) // int(places[0])  # type: ignore[arg-type]
-    picked = positions_map(known, row)
-    if len(places) == 1:
-        return follow(axis, picked)
-    factors = [Factor(n, Slot(axis + i), IDENTITY) for i, n in enumerate(places)]
-    return (Thread((factors[0]._replace(size=None), *factors[1:]), picked),)
-
-
-def positions_map(positions: Sequence[int], row: int = 1) -> AxisMap:
-    """The map from a list of positions: an even one if rows are evenly spaced."""
-    steps = np.unique(np.subtract(positions[row:], positions[:-row])).tolist()
-    if len(steps) == 1:
-        return periodic(steps[0], [(p, p) for p in positions[:row]])
-    return table((p, p) for p in positions)
+    return [*gathered(shape, indices, call.integers(1), axis, batch), *rest]
 
 
 def _gather_value(call: Call) -> Sequence[Value]:
@@ -170,12 +121,7 @@ def _split_sizes(call: Call) -> tuple[int | None, list[Size] | None]:
     sizes = call.integers(1)
     if sizes is None:
         return axis, None
-    if sizes.count(-1) == 1:
-        rest = shape[axis] - sum(size for size in sizes if size != -1)
-        sizes = [rest if size == -1 else size for size in sizes]
-    if len(sizes) != count or any(isinstance(s, int) and s < 0 for s in sizes):
-        call.fail(f"divides {shape[axis]} positions into {count} parts as {sizes}")
-    return axis, sizes
+    return axis, split_sizes(call, shape[axis], sizes, count)
 
 
 def _split_shapes(call: Call) -> Sequence[Shape]:
@@ -198,16 +144,7 @@ def _split(call: Call, output: int) -> Relations:
     if shape is None or axis is None:
         relations[data] = call.all_of(data, exact=False)
     else:
-        offset = None if sizes is None else sum(sizes[:output], start=0)
-        if offset is None:
-            place = call.unknown_offset(axis, output)
-            relations[data] = _maps(
-                len(shape), {axis: IDENTITY.with_unknown_offset(place)}
-            )
-        else:
-            begun = shift(offset) if isinstance(offset, int) else None
-            begun = begun or moved(IDENTITY, offset)
-            relations[data] = _maps(len(shape), {axis: begun})
+        relations[data] = split(call, len(shape), axis, sizes, output)
     return relations
 
 
@@ -231,9 +168,7 @@ def _unpack(call: Call, output: int) -> Relations:
     shape, axis = call.shape(0), _unpack_axis(call)
     if shape is None or axis is None:
         return [call.all_of(0, exact=False)]
-    axes = [follow(a - (a > axis)) for a in range(len(shape))]
-    axes[axis] = fixed(output, output)
-    return [Relation(tuple(axes))]
+    return [item(len(shape), axis, output)]
 
 
 def _unpack_values(call: Call) -> Sequence[Value]:
@@ -273,17 +208,7 @@ def _tile(call: Call, output: int) -> Relations:
     times = _times(call, shape)
     if shape is None:
         return [call.all_of(0, exact=False), None]
-    axes = []
-    for axis, size in enumerate(shape):
-        if times is not None and times[axis] == 1:
-            axes.append(follow(axis))
-        elif size == 1:
-            axes.append(follow(axis, constant(0, 0)))
-        elif isinstance(size, int) and size <= LARGEST_TABLE:
-            axes.append(follow(axis, remainder(size)))
-        else:
-            axes.append(whole([axis], ANYWHERE))
-    return [Relation(tuple(axes)), None]
+    return [tiled(shape, times), None]
 
 
 def _tile_value(call: Call) -> Sequence[Value]:
@@ -333,9 +258,7 @@ def _reverse(call: Call, output: int) -> Relations:
     shape, axes = call.shape(0), call.integers(1)
     if shape is None or axes is None:
         return [call.all_of(0, exact=False), None]
-    flipped = {call.axis(axis, len(shape)) for axis in axes}
-    changed = {axis: moved(sampling(-1, -1), shape[axis]) for axis in flipped}
-    return [_maps(len(shape), dict(changed)), None]
+    return [flipped(shape, [call.axis(axis, len(shape)) for axis in axes]), None]
 
 
 register("ReverseV2", Op(_reverse, first_shape))
@@ -351,19 +274,7 @@ def _roll(call: Call, output: int) -> Relations:
     for offset, axis in zip(shifts, axes, strict=True):
         place = call.axis(axis, len(shape))
         offsets[place] = offsets.get(place, 0) + offset
-    changed = {a: _rolled(call, shape[a], offset) for a, offset in offsets.items()}
-    return [_maps(len(shape), changed), None, None]
-
-
-def _rolled(call: Call, size: Size, offset: Size) -> AxisMap | None:
-    if not isinstance(offset, int) or isinstance(size, Fraction):
-        return ANYWHERE
-    if isinstance(size, Symbolic):  # Some positions see the other end.
-        call.exceeds(size, abs(offset))
-        return shift(-offset).beside_anything()
-    if size == 0 or offset % size == 0:
-        return IDENTITY
-    return positions_map([(u - offset) % size for u in range(size)])
+    return [rolled(call, shape, offsets), None, None]
 
 
 register("Roll", Op(_roll, first_shape))
@@ -399,8 +310,7 @@ def _one_hot(call: Call, output: int) -> Relations:
     if shape is None:
         return [call.all_of(0, exact=False), *rest]
     added = call.axis(call.number("axis", -1), len(shape) + 1)
-    axes = [follow(axis + (axis >= added)) for axis in range(len(shape))]
-    return [Relation(tuple(axes)), *rest]
+    return [with_axis(len(shape) + 1, added), *rest]
 
 
 def _one_hot_shape(call: Call) -> Sequence[Shape]:
@@ -422,23 +332,8 @@ def _gather_nd(call: Call, output: int) -> Relations:
     depth = indices[-1] if indices else None
     if shape is None or indices is None or not isinstance(depth, int):
         return [call.all_of(0, exact=False), call.all_of(1)]
-    picked = batch + depth
-    kept = len(indices) - 1 - picked
-    anywhere = whole(range(batch, len(indices) - 1), ANYWHERE)
-    axes = [
-        follow(axis)
-        if axis < batch
-        else anywhere
-        if axis < picked
-        else follow(axis + kept)
-        for axis in range(len(shape))
-    ]
-    return [Relation(tuple(axes)), _by_rows(len(indices))]
-
-
-def _by_rows(rank: int) -> Relation:
-    """Every row of indices says where one slice goes, or comes from."""
-    return Relation((*map(follow, range(rank - 1)), FULL))
+    found = gathered_slices(len(shape), len(indices), batch, depth)
+    return [found, by_rows(len(indices))]
 
 
 def _gather_nd_shape(call: Call) -> Sequence[Shape]:
@@ -470,29 +365,13 @@ def _updated(call: Call, output: int) -> Relations:
 
 def _overwritten(call: Call, output: int) -> Relations:
     """What is written over is not seen any more."""
-    (_, *rest), shape, kept = _updated(call, output), call.shape(0), _kept(call)
+    (_, *rest), shape = _updated(call, output), call.shape(0)
     if shape is None:
         return [call.all_of(0, exact=False), *rest]
+    kept = not_written(shape, call.value(1))
     if kept is not None and not kept.any():
         return [None, *rest]
     return [chosen(SAME, len(shape), kept), *rest]
-
-
-def _kept(call: Call) -> Flags | None:
-    """Where nothing is written, if that is known."""
-    shape, indices = call.shape(0), call.value(1)
-    if shape is None or indices is None or not indices.ndim:
-        return None
-    depth = indices.shape[-1]
-    sizes = [size for size in shape[:depth] if isinstance(size, int)]
-    if len(sizes) < depth or math.prod(sizes) > LARGEST_TABLE:
-        return None
-    kept = np.ones(sizes, dtype=bool)
-    try:
-        kept[tuple(indices.reshape(-1, depth).T)] = False
-    except IndexError:
-        return None  # Depending on the device, it fails or writes nothing.
-    return kept.reshape(*sizes, *[1] * (len(shape) - depth))
 
 
 register("TensorScatterUpdate", Op(_overwritten, first_shape))

@@ -10,15 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from receptive_field.algebra.sizes import Size
-from receptive_field.ops.registry import (
-    Call,
-    Op,
-    Relations,
-    Shape,
-    no_dependency,
-    register,
-    scalar,
-)
+from receptive_field.ops.registry import register
 from receptive_field.relations.relation import (
     FULL_BOUND,
     SAME,
@@ -28,6 +20,7 @@ from receptive_field.relations.relation import (
     follow,
     part,
 )
+from receptive_field.rules.op import Call, Op, Relations, Shape, no_dependency, scalar
 
 
 def _only(call: Call, **numbered: Relation | None) -> Relations:

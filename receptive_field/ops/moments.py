@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from receptive_field.graph.graph import Graph, Node, Tensor
-from receptive_field.ops.registry import Call, Knowledge
+from receptive_field.rules.op import Call, Knowledge
 
 
 def batch_moments(graph: Graph, knowledge: Knowledge, among: Iterable[int]) -> set[int]:

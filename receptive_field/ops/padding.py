@@ -1,88 +1,48 @@
-"""Padding and slicing: ops that move positions, drop some or add some."""
+"""TensorFlow's paddings and slices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from receptive_field.algebra.axis_map import (
-    ANYWHERE,
-    IDENTITY,
-    AxisMap,
-    convolution,
-    sampling,
-    shift,
-    table,
-)
-from receptive_field.algebra.sizes import Size, Symbolic, ceiling_division, smaller
-from receptive_field.arrays import np
-from receptive_field.ops.registry import (
+from receptive_field.algebra.sizes import Size
+from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.rules.op import (
     Call,
     Op,
     Relations,
     Shape,
     Taps,
-    Value,
     Window,
     Zeros,
-    register,
-    treat_zeros,
-    weigh,
 )
-from receptive_field.relations.relation import (
-    FULL_BOUND,
-    Axis,
-    Relation,
-    fixed,
-    follow,
-    local,
-    moved,
-    whole,
+from receptive_field.rules.slicing import (
+    NEW_AXIS,
+    Piece,
+    checked_paddings,
+    mirrored,
+    padded,
+    padded_shape,
+    slice_op,
+    slice_pieces,
+    strided_piece,
 )
 
 
-def _paddings(call: Call) -> list[tuple[int, int]]:
+def _paddings(call: Call) -> list[tuple[int, Size]]:
     """Padding before and after, per axis."""
     values = call.integers(1)
     if values is None or len(values) % 2:
         call.fail(f"has paddings that cannot be known ({call.name(1)} is not constant)")
-    pairs = []
-    for before, after in zip(values[::2], values[1::2], strict=True):
-        if not isinstance(before, int):
-            call.fail(f"has a padding that cannot be known: {before}")
-        if before < 0 or (isinstance(after, int) and after < 0):
-            call.fail(f"has the paddings {before} and {after}; none may be negative")
-        pairs.append((before, after))
-    return pairs  # type: ignore[return-value]
+    return checked_paddings(call, values[::2], values[1::2])
 
 
 def _padded_shape(call: Call) -> Sequence[Shape]:
     pairs = _paddings(call)
-    shape = call.known_shape(0, len(pairs))
-    return [tuple(size + b + a for size, (b, a) in zip(shape, pairs, strict=True))]
+    return [padded_shape(call.known_shape(0, len(pairs)), pairs)]
 
 
 def _pad(call: Call, output: int) -> Relations:
-    maps = [shift(-before) if before else IDENTITY for before, _ in _paddings(call)]
-    return [local(maps), *(call.all_of(i) for i in range(1, len(call)))]
-
-
-def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
-    """A shift, as with zeros, that shows positions from inside.
-
-    ``edge`` is 1 if the border itself is not repeated (REFLECT), 0 if it is
-    (SYMMETRIC). Where an unknown size begins to be mirrored, is not known: a position
-    behind the end is at most twice the padding away from the one that it shows.
-    """
-    if isinstance(size, int) and isinstance(after, int):
-        reflected = [before - 1 - u + edge for u in range(before)]
-        behind = [size - 1 - edge - i for i in range(after)]
-        positions = [*reflected, *range(size), *behind]
-        return shift(-before).showing(table((p, p) for p in positions))
-    if not isinstance(after, int):
-        return shift(-before).showing(ANYWHERE)
-    near = convolution(1 + 2 * (before + after), padding=before + 2 * after)
-    return shift(-before).showing(near.as_bound())
+    return [padded(_paddings(call)), *(call.all_of(i) for i in range(1, len(call)))]
 
 
 def _mirror_pad(call: Call, output: int) -> Relations:
@@ -92,15 +52,7 @@ def _mirror_pad(call: Call, output: int) -> Relations:
     if mode not in ("REFLECT", "SYMMETRIC"):
         call.fail(f"has the mode {mode!r}; REFLECT and SYMMETRIC are known")
     edge = 1 if mode == "REFLECT" else 0
-    for size, pair in zip(shape, pairs, strict=True):
-        most = max(padding for padding in pair if isinstance(padding, int))
-        if isinstance(size, int) and most > max(size - edge, 0):
-            call.fail(f"mirrors {most} positions of an axis of {size}")
-    maps = [
-        _mirrored(before, size, after, edge) if before or after else IDENTITY
-        for size, (before, after) in zip(shape, pairs, strict=True)
-    ]
-    return [local(maps), call.all_of(1)]
+    return [mirrored(call, shape, pairs, edge), call.all_of(1)]
 
 
 def _pad_windows(call: Call) -> Sequence[Window]:
@@ -109,88 +61,17 @@ def _pad_windows(call: Call) -> Sequence[Window]:
     channels_first = len(pairs) == 4 and any(pairs[3]) and not any(pairs[1])
     axes = range(2, 4) if channels_first else range(1, len(pairs) - 1)
     padded = [pairs[axis] for axis in axes]
-    return [Window(1, 1, before, before + after) for before, after in padded]
+    return [Window(1, 1, before, before + after) for before, after in padded]  # type: ignore[arg-type]
 
 
 register("Pad PadV2", Op(_pad, _padded_shape, windows=_pad_windows))
 register("MirrorPad", Op(_mirror_pad, _padded_shape, windows=_pad_windows))
 
 
-# --- Slices ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What a slice takes of one axis of its input."""
-
-    start: Size | None
-    """The first position taken; None if it is not known."""
-    step: int | None
-    count: Size | None
-    """How many positions are taken; None if that is not known."""
-    kept: bool = True
-    """Whether the output has this axis."""
-
-
-NEW_AXIS = Piece(None, None, 1)
-"""An axis of the output that the input does not have."""
-
-
-def _piece_axis(call: Call, piece: Piece, place: int, axis: int) -> Axis:
-    """How axis ``place`` of the input follows ``axis`` of the output."""
-    start, step = piece.start, piece.step
-    if not piece.kept:
-        return fixed(start, start) if isinstance(start, int) else FULL_BOUND
-    if step is None:
-        return whole([axis], ANYWHERE)
-    if isinstance(start, int):
-        # A crop at the end moves nothing, but it is not the identity.
-        is_all = (start, step, piece.count) == (0, 1, call.known_shape(0)[place])
-        return follow(axis, IDENTITY if is_all else sampling(start, step))
-    if start is None:
-        unknown = sampling(0, step).with_unknown_offset(call.unknown_offset(place))
-        return follow(axis, unknown)
-    return follow(axis, moved(sampling(0, step), start))
-
-
-def _slice_relation(call: Call, pieces: list[Piece]) -> Relation:
-    axes: list[Axis] = []
-    position = 0
-    if any(piece.count == 0 for piece in pieces):
-        call.fail("makes the feature map vanish: it takes no position of an axis")
-    for piece in pieces:
-        if piece is not NEW_AXIS:
-            axes.append(_piece_axis(call, piece, len(axes), position))
-        position += piece.kept
-    return Relation(tuple(axes))
-
-
-def _slice_shape(call: Call, pieces: list[Piece]) -> Shape:
-    kept = [piece for piece in pieces if piece.kept]
-    return tuple(
-        call.unknown_size(axis) if piece.count is None else piece.count
-        for axis, piece in enumerate(kept)
-    )
-
-
 def _slice_pieces(call: Call) -> list[Piece] | None:
     shape = call.shape(0)
     begins, sizes = call.integers(1), call.integers(2)
-    if shape is None:
-        return None
-    unknown: list[Size | None] = [None] * len(shape)
-    starts = unknown if begins is None else list(begins)
-    counts = unknown if sizes is None else list(sizes)
-    if len(starts) != len(shape) or len(counts) != len(shape):
-        call.fail(f"slices {len(starts)} axes of an input of rank {len(shape)}")
-    pieces = []
-    for size, start, count in zip(shape, starts, counts, strict=True):
-        if count == -1:
-            count = None if start is None else size - start
-        elif count == size:
-            start = 0  # Only one start fits.
-        pieces.append(Piece(start, 1, count))
-    return pieces
+    return None if shape is None else slice_pieces(call, shape, begins, sizes)
 
 
 def _strided_pieces(call: Call) -> list[Piece] | None:
@@ -245,7 +126,7 @@ def _strided_pieces(call: Call) -> list[Piece] | None:
             shrink = bit("shrink_axis", spec)
             step = steps[spec]
             pieces.append(
-                _strided_piece(
+                strided_piece(
                     call,
                     shape[axis],
                     (begin, open_begin),
@@ -259,110 +140,8 @@ def _strided_pieces(call: Call) -> list[Piece] | None:
     return pieces
 
 
-def _strided_piece(
-    call: Call,
-    size: Size,
-    begin: tuple[Size | None, bool],
-    end: tuple[Size | None, bool],
-    step: Size | None,
-    shrink: bool,
-) -> Piece:
-    """One axis; ``begin`` and ``end`` come with whether they are left open."""
-    if shrink:
-        position = _wrapped(begin[0], size)
-        return Piece(position, None, 1, kept=False)
-    if not isinstance(step, int):
-        return Piece(None, None, None)
-    if step == 0:
-        call.fail("has a stride of zero")
-    first_open, last_open = (0, size) if step > 0 else (size - 1, -1)
-    first, last = (_wrapped(position, size) for position, _ in (begin, end))
-    start = first_open if begin[1] else _clamped(call, first, size, step, True)
-    stop = last_open if end[1] else _clamped(call, last, size, step, False)
-    if start is None or stop is None:
-        return Piece(start, step, None)
-    count = (
-        ceiling_division(stop - start, step)
-        if step > 0
-        else ceiling_division(start - stop, -step)
-    )
-    return Piece(start, step, max(count, 0) if isinstance(count, int) else count)
-
-
-def _wrapped(position: Size | None, size: Size) -> Size | None:
-    """A position counted from the end if it is negative."""
-    if isinstance(position, int) and position < 0:
-        return size + position
-    return position
-
-
-def _clamped(
-    call: Call, position: Size | None, size: Size, step: int, is_start: bool
-) -> Size | None:
-    """Where a slice really starts or stops, as no axis goes on behind its ends.
-
-    Of an axis of unknown size that is told as at large ones. Of a small one a slice may
-    take less; where it would begin behind its own end, nothing is left.
-    """
-    if position is None:
-        return None
-    low, high = (0, size) if step > 0 else (-1, size - 1)
-    above = smaller(low, position)
-    clamped = smaller(high, position if above == low else low)
-    if above is None or clamped is None:
-        return None
-    is_low = (step > 0) == is_start
-    room = position - low if is_low else high - position
-    room = room if clamped == position else -room
-    if isinstance(room, Symbolic):
-        call.exceeds(room, -1)
-    return clamped
-
-
-def _sliced_value(call: Call, pieces: list[Piece] | None) -> Sequence[Value]:
-    value = call.value(0)
-    if value is None or pieces is None:
-        return [None]
-    index: list[slice | int | None] = []
-    for piece in pieces:
-        if piece is NEW_AXIS:
-            index.append(None)
-        elif not isinstance(piece.start, int) or not isinstance(piece.count, int):
-            return [None]
-        elif not piece.kept:
-            index.append(piece.start)
-        else:
-            step = piece.step or 1
-            stop = piece.start + step * piece.count
-            index.append(slice(piece.start, stop if stop >= 0 else None, step))
-    try:
-        return [np.asarray(value[tuple(index)], dtype=value.dtype)]
-    except IndexError:
-        call.fail(f"takes a position outside of {call.name(0)}")
-
-
-def _slice_op(pieces_of: Callable[[Call], list[Piece] | None]) -> Op:
-    def relations(call: Call, output: int) -> Relations:
-        pieces = pieces_of(call)
-        data = (
-            call.all_of(0, exact=False)
-            if pieces is None
-            else _slice_relation(call, pieces)
-        )
-        return [data, *(call.all_of(i) for i in range(1, len(call)))]
-
-    def shapes(call: Call) -> Sequence[Shape]:
-        pieces = pieces_of(call)
-        return [None if pieces is None else _slice_shape(call, pieces)]
-
-    def values(call: Call) -> Sequence[Value]:
-        return _sliced_value(call, pieces_of(call))
-
-    return Op(relations, shapes, values)
-
-
-register("Slice", _slice_op(_slice_pieces))
-register("StridedSlice", _slice_op(_strided_pieces))
+register("Slice", slice_op(_slice_pieces))
+register("StridedSlice", slice_op(_strided_pieces))
 
 weigh("Pad PadV2 MirrorPad Slice StridedSlice", Taps.COPY)
 

@@ -1,29 +1,22 @@
-"""Ops that look along axes: reductions, products, softmax, cumulative sums, spectra."""
+"""TensorFlow's reductions, products, softmax, cumulative sums and spectra."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from receptive_field.algebra.axis_map import (
-    GLOBAL,
-    GLOBAL_BOUND,
-    IDENTITY,
-    AxisMap,
-    constant,
-    one_sided,
-)
-from receptive_field.algebra.sizes import Size, product
+from receptive_field.algebra.axis_map import GLOBAL_BOUND
+from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
-from receptive_field.ops.elementwise import broadcast, broadcast_axes
-from receptive_field.ops.flops import (
-    count,
+from receptive_field.ops.registry import count, register, treat_zeros, weigh
+from receptive_field.rules.elementwise import broadcast
+from receptive_field.rules.flops import (
     elements,
     multiply_adds,
     output_elements,
     per_input,
     reduction,
 )
-from receptive_field.ops.registry import (
+from receptive_field.rules.op import (
     Call,
     Flops,
     Op,
@@ -33,17 +26,20 @@ from receptive_field.ops.registry import (
     Value,
     Zeros,
     first_shape,
-    register,
-    treat_zeros,
-    weigh,
 )
-from receptive_field.relations.relation import (
-    FULL,
-    Axis,
-    Relation,
-    follow,
-    local,
-    whole,
+from receptive_field.rules.products import (
+    einsum,
+    einsum_labels,
+    label_sizes,
+    matrix_product,
+    summed_over,
+)
+from receptive_field.rules.reductions import (
+    accumulated,
+    along_last,
+    reduced,
+    reduced_shape,
+    spectrum,
 )
 
 
@@ -62,23 +58,14 @@ def _reduce(call: Call, output: int) -> Relations:
     shape, gone = call.shape(0), _reduced_axes(call)
     if shape is None or gone is None:
         return [call.all_of(0, exact=False), None]
-    axes, position = [], 0
-    for axis in range(len(shape)):
-        kept = axis not in gone or _keeps(call)
-        gone_with = whole([position] if kept else [])
-        axes.append(gone_with if axis in gone else follow(position))
-        position += kept
-    return [Relation(tuple(axes)), *[None] * (len(call) - 1)]
+    return [reduced(len(shape), gone, _keeps(call)), *[None] * (len(call) - 1)]
 
 
 def _reduce_shape(call: Call) -> Sequence[Shape]:
     shape, gone = call.shape(0), _reduced_axes(call)
     if shape is None or gone is None:
         return [None]
-    kept = [1 if a in gone else s for a, s in enumerate(shape)]
-    if not _keeps(call):
-        kept = [s for a, s in enumerate(shape) if a not in gone]
-    return [tuple(kept)]
+    return [reduced_shape(shape, gone, _keeps(call))]
 
 
 def _reduce_value(function: str) -> Callable[[Call], Sequence[Value]]:
@@ -120,16 +107,14 @@ def _product(call: Call, output: int) -> Relations:
     extra = [call.all_of(number) for number in range(2, len(call))]
     if batch is None:
         return [*(call.all_of(number, exact=False) for number in range(2)), *extra]
-    rows = 1 if call.flag("transpose_a") or call.flag("adj_x") else 0
-    columns = 0 if call.flag("transpose_b") or call.flag("adj_y") else 1
-    relations = []
-    for number, kept in enumerate((rows, columns)):
-        matrix = [FULL, FULL]
-        matrix[kept] = follow(len(batch) + number)
-        before = broadcast_axes(operands[number] or (), batch)
-        made = frozenset() if batch else frozenset({1 - number})
-        relations.append(Relation((*before, *matrix), channels=made))
-    return [*relations, *extra]
+    outer = [operand or () for operand in operands]
+    return [*matrix_product(outer, batch, _swapped(call)), *extra]
+
+
+def _swapped(call: Call) -> tuple[bool, bool]:
+    """Whether the matrices of each operand are transposed."""
+    left = call.flag("transpose_a") or call.flag("adj_x")
+    return left, call.flag("transpose_b") or call.flag("adj_y")
 
 
 def _before_matrix(call: Call, number: int) -> Shape:
@@ -147,15 +132,13 @@ def _product_shape(call: Call) -> Sequence[Shape]:
     batch = broadcast(call, *(_before_matrix(call, number) for number in range(2)))
     if left is None or right is None or batch is None:
         return [None]
-    rows = left[-1 if call.flag("transpose_a") or call.flag("adj_x") else -2]
-    swapped = call.flag("transpose_b") or call.flag("adj_y")
-    return [(*batch, rows, right[-2 if swapped else -1])]
+    swapped = _swapped(call)
+    rows, columns = left[-1 if swapped[0] else -2], right[-2 if swapped[1] else -1]
+    return [(*batch, rows, columns)]
 
 
 def _products(call: Call) -> Size:
-    left = call.known_shape(0)
-    rows = 1 if call.flag("transpose_a") or call.flag("adj_x") else 0
-    return left[-2 if rows else -1]
+    return call.known_shape(0)[-2 if _swapped(call)[0] else -1]
 
 
 register(
@@ -187,75 +170,23 @@ count("_FusedMatMul", _fused_product_flops)
 
 
 def _labels(call: Call) -> tuple[list[list[str]], list[str]]:
-    """The labels of the axes of every input, and of the output.
-
-    An ellipsis stands for labels of its own, counted from the last.
-    """
-    equation = call.text("equation").replace(" ", "")
-    left, arrow, right = equation.partition("->")
-    terms = left.split(",")
-    if not arrow or len(terms) != len(call):
-        call.fail(f"has {len(call)} inputs for the equation {equation!r}")
-    operands = []
-    for number, term in enumerate(terms):
-        rank = len(call.known_shape(number)) if "..." in term else 0
-        operands.append(_spelled(term, rank))
-    longest = max(
-        (
-            len(o) - len(t) + 3
-            for o, t in zip(operands, terms, strict=True)
-            if "..." in t
-        ),
-        default=0,
-    )
-    return operands, _spelled(right, longest + len(right.replace("...", "")))
-
-
-def _spelled(term: str, rank: int) -> list[str]:
-    before, dots, after = term.partition("...")
-    count = rank - len(before) - len(after) if dots else 0
-    return [*before, *(f"...{i}" for i in range(-count, 0)), *after]
+    return einsum_labels(call, call.text("equation"))
 
 
 def _einsum(call: Call, output: int) -> Relations:
-    operands, result = _labels(call)
-    sizes = _label_sizes(call, operands)
-    relations = []
-    for number, labels in enumerate(operands):
-        shape = call.known_shape(number, len(labels))
-        axes = []
-        for label, size in zip(labels, shape, strict=True):
-            if label not in result:
-                axes.append(FULL)
-            elif size == 1 and sizes[label] != 1:
-                axes.append(follow(result.index(label), constant(0, 0)))
-            else:
-                axes.append(follow(result.index(label)))
-        relations.append(Relation(tuple(axes)))
-    return relations
-
-
-def _label_sizes(call: Call, operands: Sequence[Sequence[str]]) -> dict[str, Size]:
-    sizes: dict[str, Size] = {}
-    for number, labels in enumerate(operands):
-        shape = call.known_shape(number, len(labels))
-        for label, size in zip(labels, shape, strict=True):
-            before = sizes.get(label, 1)
-            if before == 1 or (isinstance(size, int) and size != 1):
-                sizes[label] = size
-    return sizes
+    return einsum(call, *_labels(call))
 
 
 def _einsum_shape(call: Call) -> Sequence[Shape]:
     operands, result = _labels(call)
-    sizes = _label_sizes(call, operands)
+    sizes = label_sizes(call, operands)
     return [tuple(sizes[label] for label in result)]
 
 
 def _einsum_products(call: Call) -> Size:
     operands, result = _labels(call)
-    sizes = _label_sizes(call, operands)
-    return product(size for label, size in sizes.items() if label not in result)
+    sizes = label_sizes(call, operands)
+    return summed_over(sizes, result)
 
 
 def _einsum_flops(call: Call) -> Flops:
@@ -275,61 +206,29 @@ register(
 # --- Along the last axes -------------------------------------------------------------
 
 
-def _along_last(count: int, seen: AxisMap = GLOBAL) -> Callable[[Call, int], Relations]:
-    def relations(call: Call, output: int) -> Relations:
-        rest = [None] * (len(call) - 1)
-        shape = call.shape(0)
-        if shape is None:
-            return [call.all_of(0, exact=False), *rest]
-        if len(shape) < count:
-            call.fail(f"needs {count} axes, its input has {len(shape)}")
-        first = len(shape) - count
-        last = (whole([axis], seen) for axis in range(first, len(shape)))
-        return [Relation((*map(follow, range(first)), *last)), *rest]
-
-    return relations
-
-
-register("Softmax LogSoftmax", Op(_along_last(1), first_shape))
+register("Softmax LogSoftmax", Op(along_last(1), first_shape))
 count("Softmax", per_input(5))
 count("LogSoftmax", per_input(5, profiled=False))
-register("FFT IFFT", Op(_along_last(1), first_shape))
-register("FFT2D IFFT2D", Op(_along_last(2), first_shape))
-register("FFT3D IFFT3D", Op(_along_last(3), first_shape))
-register("MatrixInverse MatrixExponential", Op(_along_last(2), first_shape))
+register("FFT IFFT", Op(along_last(1), first_shape))
+register("FFT2D IFFT2D", Op(along_last(2), first_shape))
+register("FFT3D IFFT3D", Op(along_last(3), first_shape))
+register("MatrixInverse MatrixExponential", Op(along_last(2), first_shape))
 # Only a part of the matrix goes into each row.
-register("Cholesky", Op(_along_last(2, GLOBAL_BOUND), first_shape))
+register("Cholesky", Op(along_last(2, GLOBAL_BOUND), first_shape))
 
 
 def _spectrum(count: int, real: bool) -> Callable[[Call, int], Relations]:
-    """Of an axis, as many positions are read as the lengths say; what is missing is
-    zero, what is left over is cut off."""
-
     def relations(call: Call, output: int) -> Relations:
         shape, lengths = call.shape(0), call.integers(1)
-        found, *rest = _along_last(count)(call, output)
+        found, *rest = along_last(count)(call, output)
         if shape is None:
             return [found, *rest]
         read: list[Size | None] = [None] * count
         if lengths is not None and len(lengths) == count:
             read = list(lengths)
-        if any(isinstance(length, int) and length < 1 for length in read):
-            call.fail(f"makes a spectrum of {read} positions")
-        if not real:
-            last = read[-1]
-            read[-1] = last // 2 + 1 if isinstance(last, int) else None
-        first = len(shape) - count
-        axes = map(_start, range(first, len(shape)), shape[-count:], read)
-        return [Relation((*map(follow, range(first)), *axes)), *rest]
+        return [spectrum(call, shape, read, real), *rest]
 
     return relations
-
-
-def _start(axis: int, size: Size, read: Size | None) -> Axis:
-    """An axis of which so many positions are read, from the first one on."""
-    if isinstance(read, int) and isinstance(size, int):
-        return whole([axis]) if read >= size else follow(axis, constant(0, read - 1))
-    return whole([axis], GLOBAL if read == size else GLOBAL_BOUND)
 
 
 def _spectrum_shape(count: int, real: bool) -> Callable[[Call], Sequence[Shape]]:
@@ -359,17 +258,13 @@ for _count, _suffix in enumerate(("", "2D", "3D"), start=1):
 
 
 def _cumulative(call: Call, output: int) -> Relations:
-    """Each position depends on all before it, or with ``reverse`` on all behind it."""
     shape, axis = call.shape(0), call.integer(1)
     if shape is None or axis is None:
         return [call.all_of(0, exact=False), None]
     if not -len(shape) <= axis < len(shape):
         call.fail(f"accumulates along axis {axis} of an input of rank {len(shape)}")
-    own = int(call.flag("exclusive"))
-    reverse = call.flag("reverse")
-    maps: list[AxisMap | None] = [IDENTITY] * len(shape)
-    maps[axis] = one_sided(first=own) if reverse else one_sided(last=-own)
-    return [local(maps), None]
+    own, reverse = not call.flag("exclusive"), call.flag("reverse")
+    return [accumulated(len(shape), axis, own, reverse), None]
 
 
 register("Cumsum Cumprod CumulativeLogsumexp", Op(_cumulative, first_shape))

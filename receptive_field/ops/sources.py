@@ -6,118 +6,58 @@ Ops here depend on no input, or only on its shape; either way the dependency end
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Sequence
 from typing import Any
 
 from receptive_field.algebra.sizes import Size, Symbolic, product
 from receptive_field.arrays import np
-from receptive_field.ops.registry import (
+from receptive_field.ops.attributes import LARGEST_VALUE, StatedTensor, stated_shape
+from receptive_field.ops.registry import register
+from receptive_field.rules.op import (
     Call,
     Op,
     Shape,
     Value,
     first_shape,
     no_dependency,
-    register,
     scalar,
 )
-
-LARGEST_NUMBERS = 1 << 10
-"""Constants of more floating-point numbers are weights, not sizes or scales."""
-
-LARGEST_VALUE = 1 << 16
-"""Constants with more elements than this are weights, not sizes: never decoded."""
 
 TRAINED_TYPES = frozenset({1, 2, 8, 11, 12, 13, 14, 15, 16, 18, 19})
 """DataType numbers of floating-point, complex and quantised numbers."""
 
 
-def named_shape(
-    call: Call, sizes: Sequence[int | None] | None, number: int = 0
-) -> Shape:
-    """A shape with a name for every size that is not known."""
-    if sizes is None:
-        return None
-    if None not in sizes:
-        return tuple(sizes)  # type: ignore[arg-type]
-    return tuple(
-        call.unknown_size(axis, number) if size is None else size
-        for axis, size in enumerate(sizes)
-    )
-
-
 def _declared(call: Call) -> Sequence[Shape]:
-    shape = call.stated_shape()
-    return [named_shape(call, shape)]
+    return [call.named_shape(stated_shape(call))]
 
 
 def _placeholder(call: Call) -> Sequence[Shape]:
     # Graphs of the oldest versions write an unknown shape as one without axes.
-    shape = call.stated_shape()
-    return [named_shape(call, shape) if shape else None]
+    shape = stated_shape(call)
+    return [call.named_shape(shape) if shape else None]
 
 
 def _constant_shape(call: Call) -> Sequence[Shape]:
-    return [tuple(dim.size for dim in _constant(call).tensor_shape.dim)]
+    return [_constant(call).shape]
 
 
-def _constant(call: Call) -> Any:
-    """The message that holds a constant."""
-    tensor = call.tensor("value")
-    if tensor is None:
+def _constant(call: Call) -> StatedTensor:
+    found = call.node.attribute("value")
+    if not isinstance(found, StatedTensor):
         call.fail("has no value")
-    return tensor
-
-
-# DataType number -> (NumPy type, that of `struct`, field of single values).
-_TYPES: dict[int, tuple[str, str, str]] = {
-    1: ("float32", "f", "float_val"),
-    2: ("float64", "d", "double_val"),
-    3: ("int32", "i", "int_val"),
-    4: ("uint8", "B", "int_val"),
-    5: ("int16", "h", "int_val"),
-    6: ("int8", "b", "int_val"),
-    9: ("int64", "q", "int64_val"),
-    10: ("bool", "?", "bool_val"),
-    17: ("uint16", "H", "int_val"),
-    22: ("uint32", "I", "uint32_val"),
-    23: ("uint64", "Q", "uint64_val"),
-}
-
-
-def most_values(dtype: int) -> int:
-    """Of how many elements a constant may be for its value to be asked for."""
-    integral = dtype in _TYPES and not _TYPES[dtype][0].startswith("float")
-    return LARGEST_VALUE if integral else LARGEST_NUMBERS
+    return found
 
 
 def _constant_numbers(call: Call) -> Sequence[Any] | None:
-    tensor = _constant(call)
-    sizes = [dim.size for dim in tensor.tensor_shape.dim]
-    count = math.prod(sizes)
-    if tensor.dtype not in _TYPES or count > most_values(tensor.dtype):
-        return None
-    _, letter, field = _TYPES[tensor.dtype]
-    if tensor.tensor_content:
-        try:
-            return struct.unpack(f"<{count}{letter}", tensor.tensor_content)
-        except struct.error as error:
-            call.fail(f"is malformed: for the shape {sizes}, {error}")
-    flat = list(getattr(tensor, field)) or [0] * count
-    flat += flat[-1:] * (count - len(flat))  # The last stands for all that follow.
-    if len(flat) != count:
-        call.fail(f"is malformed: {len(flat)} values for the shape {sizes}")
-    return flat
+    try:
+        return _constant(call).numbers()
+    except ValueError as error:
+        call.fail(f"is malformed: {error}")
 
 
 def _constant_value(call: Call) -> Sequence[Value]:
     numbers = _constant_numbers(call)
-    if numbers is None:
-        return [None]
-    tensor = _constant(call)
-    sizes = [dim.size for dim in tensor.tensor_shape.dim]
-    return [np.array(numbers, dtype=_TYPES[tensor.dtype][0]).reshape(sizes)]
+    return [None if numbers is None else _constant(call).array(numbers)]
 
 
 def own_weights(call: Call) -> Size:

@@ -1,42 +1,18 @@
-"""Convolution and pooling: ops that slide a window over the spatial axes.
-
-Padding is TensorFlow's (tf.nn.convolution, "Notes on padding"): SAME pads by
-``max(extent - stride, 0)`` in total where the size is a multiple of the stride, by
-``max(extent - size % stride, 0)`` elsewhere, the smaller half first.
-"""
+"""TensorFlow's convolutions and poolings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache, partial
-from math import floor
-from typing import NamedTuple
 
-from receptive_field.algebra.axis_map import (
-    ANYWHERE,
-    IDENTITY,
-    INFINITY,
-    AxisMap,
-    convolution,
-    table,
-    transposed_convolution,
-)
-from receptive_field.algebra.sizes import (
-    Size,
-    ceiling_division,
-    divide,
-    product,
-    remainder_of,
-    residue,
-)
-from receptive_field.ops.flops import (
-    count,
-    elements,
-    multiply_adds,
-    output_elements,
-)
-from receptive_field.ops.registry import (
+from receptive_field.algebra.axis_map import INFINITY
+from receptive_field.algebra.sizes import Size, divide, product
+from receptive_field.ops.attributes import data_format
+from receptive_field.ops.registry import count, register, treat_zeros, weigh
+from receptive_field.relations.relation import ALL, Relation, follow
+from receptive_field.rules.flops import elements, multiply_adds, output_elements
+from receptive_field.rules.op import (
     Call,
     Flops,
     Op,
@@ -45,17 +21,13 @@ from receptive_field.ops.registry import (
     Taps,
     Window,
     Zeros,
-    register,
-    treat_zeros,
-    weigh,
 )
-from receptive_field.relations.relation import (
-    ALL,
-    LARGEST_PERIOD,
-    Relation,
-    follow,
-    local,
-    whole,
+from receptive_field.rules.windows import (
+    Sliding,
+    fractional,
+    fractional_sizes,
+    sliding_windows,
+    transposed,
 )
 
 
@@ -65,129 +37,19 @@ def spatial_axes(data_format: str) -> tuple[int, ...]:
     return tuple(axis for axis, letter in enumerate(data_format) if letter in "DHW")
 
 
-def same_padding(
-    extent: int, stride: int, size: Size, least: int | None = 0
-) -> tuple[int | None, int | None]:
-    """Padding before the first position and in total.
-
-    It depends on the size only through its residue; None where that is not known
-    and matters. Without a ``least`` total, positions in front are left out where the
-    stride is longer than the kernel.
-    """
-    return _same_padding(extent, stride, residue(size, stride), least)
-
-
-@lru_cache(maxsize=1024)
-def _same_padding(
-    extent: int, stride: int, rest: int | None, least: int | None
-) -> tuple[int | None, int | None]:
-    residues = range(stride) if rest is None else (rest,)
-    totals = {extent - (r or stride) for r in residues}
-    if least is not None:
-        totals = {max(total, least) for total in totals}
-    befores = {int(total / 2) for total in totals}  # Half of -3 is -1.
-    before, total = (s.pop() if len(s) == 1 else None for s in (befores, totals))
-    return before, total
-
-
-def sliding_windows(
-    call: Call,
-    axes: Sequence[int],
-    sizes: Sequence[Size],
-    kernel: Sequence[Size],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-    least: int | None = 0,
-) -> tuple[Window, ...]:
-    """The window on each of some axes, checked."""
-    for extent in kernel:
-        if not isinstance(extent, int):
-            call.fail(f"has a kernel whose size cannot be known: {extent}")
+def _paddings(call: Call, axes: Sequence[int]) -> list[tuple[int, int]] | None:
+    """Padding before and after each axis; None if it follows the sizes."""
     padding = call.text("padding", "VALID")
-    steps = tuple(zip(kernel, strides, dilations, strict=True))
-    try:
-        if padding == "SAME":
-            rests = [
-                residue(size, stride) if stride > 1 else 0
-                for size, stride in zip(sizes, strides, strict=True)
-            ]
-            return _same_windows(steps, tuple(rests), least)
-        known = tuple([size if isinstance(size, int) else None for size in sizes])
-        return _padded_windows(steps, known, _explicit_paddings(call, padding, axes))
-    except ValueError as error:
-        call.fail(str(error))
-
-
-def _explicit_paddings(
-    call: Call, padding: str, axes: Sequence[int]
-) -> tuple[tuple[int, int], ...]:
+    if padding == "SAME":
+        return None
     if padding == "EXPLICIT":
         listed = call.numbers("explicit_paddings") or []
         if len(listed) < 2 * max(axes) + 2:
             call.fail("has EXPLICIT padding but no explicit_paddings for each axis")
-        return tuple((listed[2 * axis], listed[2 * axis + 1]) for axis in axes)
+        return [(listed[2 * axis], listed[2 * axis + 1]) for axis in axes]
     if padding != "VALID":
         call.fail(f"has padding {padding!r}; SAME, VALID or EXPLICIT are known")
-    return ((0, 0),) * len(axes)
-
-
-_Steps = tuple[tuple[int, int, int], ...]
-"""Kernel, stride and dilation of each axis."""
-
-
-@lru_cache(maxsize=1024)
-def _same_windows(
-    steps: _Steps, rests: tuple[int | None, ...], least: int | None
-) -> tuple[Window, ...]:
-    found = []
-    for (kernel, stride, dilation), rest in zip(steps, rests, strict=True):
-        extent = _extent(kernel, stride, dilation)
-        before, total = _same_padding(extent, stride, rest, least)
-        found.append(Window(kernel, stride, before, total, dilation))
-    return tuple(found)
-
-
-@lru_cache(maxsize=1024)
-def _padded_windows(
-    steps: _Steps, sizes: tuple[int | None, ...], pads: tuple[tuple[int, int], ...]
-) -> tuple[Window, ...]:
-    found = []
-    for (kernel, stride, dilation), size, pair in zip(steps, sizes, pads, strict=True):
-        extent = _extent(kernel, stride, dilation)
-        if size is not None and size + sum(pair) < extent:
-            raise ValueError(
-                f"makes the feature map vanish: its input has {size} positions on an "
-                f"axis, its kernel spans {extent}"
-            )
-        found.append(Window(kernel, stride, pair[0], sum(pair), dilation))
-    return tuple(found)
-
-
-def _extent(kernel: int, stride: int, dilation: int) -> int:
-    if min(kernel, stride, dilation) < 1:
-        raise ValueError(
-            f"has kernel size {kernel}, stride {stride} and dilation {dilation}; each "
-            "must be at least 1"
-        )
-    if max(stride, dilation) > LARGEST_PERIOD:
-        raise ValueError(
-            f"has stride {stride} and dilation {dilation}; neither may be more than "
-            f"{LARGEST_PERIOD}"
-        )
-    return dilation * (kernel - 1) + 1
-
-
-@lru_cache(maxsize=1024)
-def _keeps_size(w: Window) -> bool:
-    return w.stride == 1 and w.total_padding == w.extent - 1
-
-
-def output_size(call: Call, size: Size, w: Window) -> Size:
-    """The size of a map after a window has slid over one of ``size``."""
-    if call.text("padding", "VALID") == "SAME":
-        return ceiling_division(size, w.stride)
-    assert w.total_padding is not None
-    return ceiling_division(size + (w.total_padding - w.extent + 1), w.stride)
+    return [(0, 0)] * len(axes)
 
 
 def _per_axis(call: Call, name: str, axes: Sequence[int], rank: int) -> list[int]:
@@ -195,77 +57,6 @@ def _per_axis(call: Call, name: str, axes: Sequence[int], rank: int) -> list[int
     if len(values) != rank:
         call.fail(f"has {len(values)} {name} for an input of rank {rank}")
     return list(map(values.__getitem__, axes))
-
-
-MakeMap = Callable[[int, int, int, int], AxisMap]
-"""`convolution` or its transpose, of kernel, stride, padding and dilation."""
-
-
-@lru_cache(maxsize=1024)
-def _placed(
-    rank: int, axes: tuple[int, ...], windows: tuple[Window, ...], make: MakeMap
-) -> Relation:
-    """The relation of windows on some axes; channels are needed whole."""
-    maps = {
-        axis: make(w.kernel, w.stride, w.padding or 0, w.dilation)
-        for axis, w in zip(axes, windows, strict=True)
-    }
-    found = local([maps.get(a, None if a else IDENTITY) for a in range(rank)])
-    return found._replace(channels=frozenset(range(1, rank)) - set(axes))
-
-
-@lru_cache(maxsize=1024)
-def _paddings_are_known(windows: tuple[Window, ...]) -> bool:
-    return all(w.padding is not None for w in windows)
-
-
-def _sliding(
-    shape: Sequence[Size],
-    axes: tuple[int, ...],
-    windows: tuple[Window, ...],
-    make: MakeMap,
-    least: int | None,
-) -> Relation:
-    """The same, with paddings that may depend on sizes of ``shape``."""
-    placed = _placed(len(shape), axes, windows, make)
-    if _paddings_are_known(windows):
-        return placed
-    found = list(placed.axes)
-    for axis, w in zip(axes, windows, strict=True):
-        if w.padding is None:
-            found[axis] = follow(axis, unknown_padding(shape[axis], w, make, least))
-    return Relation(tuple(found))
-
-
-def unknown_padding(size: Size, w: Window, make: MakeMap, least: int | None) -> AxisMap:
-    """The map of a window with SAME padding, of which only the least is known.
-
-    What is added to the least depends on the size, but only on what is left of it when
-    it is divided by the stride: kernels of 3 and 5 are moved alike.
-    """
-    name, number = remainder_of(size, w.stride)  # type: ignore[arg-type]
-    befores = [
-        int(_same_padding(w.extent, w.stride, rest, least)[0] or 0)
-        for rest in range(w.stride)
-    ]
-    padding = min(befores)
-    added = tuple(
-        befores[(rest + number) % w.stride] - padding for rest in range(w.stride)
-    )
-    placed = make(w.kernel, w.stride, padding, w.dilation)
-    if make is transposed_convolution:
-        most = Fraction(max(added), w.stride)
-        return placed.with_unknown_offset((name, added, True), 0, most)
-    return placed.with_unknown_offset((name, added, False), -max(added), 0)
-
-
-class _Placed(NamedTuple):
-    """The windows of one op, and where they slide."""
-
-    shape: tuple[Size, ...]
-    """Of what they slide over."""
-    axes: tuple[int, ...]
-    windows: tuple[Window, ...]
 
 
 class _Family:
@@ -279,32 +70,38 @@ class _Family:
 
     def axes(self, call: Call) -> tuple[int, ...]:
         default = {3: "NWC", 4: "NHWC", 5: "NDHWC"}[self.rank]
-        layout = call.data_format(default)
+        layout = data_format(call, default)
         axes = spatial_axes(layout)
         if len(axes) != self.rank - 2:
             call.fail(f"has the data_format {layout} for {self.rank - 2} axes of space")
         return axes
 
     def input_shape(self, call: Call) -> tuple[Size, ...]:
-        vectorised = "VECT" in call.data_format()
+        vectorised = "VECT" in data_format(call)
         return call.known_shape(0, self.rank + vectorised)
 
     def windows(self, call: Call) -> tuple[Window, ...]:
         return self.placed(call).windows
 
-    def placed(self, call: Call) -> _Placed:
+    def placed(self, call: Call) -> Sliding:
         return call.once(partial(self._placed, call))
 
-    def _placed(self, call: Call) -> _Placed:
+    def _placed(self, call: Call) -> Sliding:
         axes, shape = self.axes(call), self.input_shape(call)
-        kernel = self.kernel(call, axes)
+        stated = self.kernel(call, axes)
         strides = self.strides(call, axes, len(shape))
         dilations = self.dilations(call, axes, len(shape))
+        kernel = [size for size in stated if isinstance(size, int)]
+        if len(kernel) < len(stated):
+            size = next(size for size in stated if not isinstance(size, int))
+            call.fail(f"has a kernel whose size cannot be known: {size}")
         sizes = [shape[axis] for axis in axes]
-        windows = sliding_windows(
-            call, axes, sizes, kernel, strides, dilations, self.least_padding
-        )
-        return _Placed(shape, axes, windows)
+        paddings, least = _paddings(call, axes), self.least_padding
+        try:
+            found = sliding_windows(sizes, kernel, strides, dilations, paddings, least)
+        except ValueError as error:
+            call.fail(str(error))
+        return Sliding(shape, axes, found, least)
 
     def strides(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
         return _per_axis(call, "strides", axes, rank)
@@ -313,19 +110,14 @@ class _Family:
         return _per_axis(call, "dilations", axes, rank)
 
     def relations(self, call: Call, output: int) -> Relations:
-        shape, axes, windows = self.placed(call)
-        data = _sliding(shape, axes, windows, convolution, self.least_padding)
-        return [data, *[ALL] * (len(call) - 1)]
+        return [self.placed(call).relation(), *[ALL] * (len(call) - 1)]
 
     def shapes(self, call: Call) -> Sequence[Shape]:
-        below, axes, windows = self.placed(call)
-        shape = list(below)
-        for axis, w in zip(axes, windows, strict=True):
-            if not _keeps_size(w):
-                shape[axis] = output_size(call, shape[axis], w)
+        sliding = self.placed(call)
+        shape = sliding.sizes()
         channel = self.channels(call)
         if channel is not None and len(shape) == self.rank:
-            shape[-1 if axes[0] == 1 else 1] = channel
+            shape[-1 if sliding.axes[0] == 1 else 1] = channel
         return [tuple(shape)]
 
     def channels(self, call: Call) -> Size | None:
@@ -414,8 +206,8 @@ class _Pooling(_Family):
 
     def flops(self, call: Call) -> Flops:
         """The profiler knows pools of images with the channels last."""
-        first = call.data_format().startswith("NC")
-        known = self.rank == 4 and "ksize" in call.node.definition.attr and not first
+        first = data_format(call).startswith("NC")
+        known = self.rank == 4 and call.node.has("ksize") and not first
         area = product(self._kernel(call, self.axes(call)))
         return Flops.alike(area * output_elements(call), profiled=known)
 
@@ -549,7 +341,7 @@ class _Transposed(_Convolution):
         else:
             shape = [call.unknown_size(axis) for axis in range(self.rank)]
             shape[0] = data[0]
-        first = call.data_format().startswith("NC")
+        first = data_format(call).startswith("NC")
         shape[1 if first else -1] = channels
         return tuple(shape)
 
@@ -558,20 +350,8 @@ class _Transposed(_Convolution):
         return self._output_shape(call)
 
     def relations(self, call: Call, output: int) -> Relations:
-        shape, axes, windows = self.placed(call)
         below = call.known_shape(2, self.rank)
-        for axis, w in zip(axes, windows, strict=True):
-            needed = output_size(call, shape[axis], w)
-            given = below[axis]
-            call.meet([needed, given])
-            known = isinstance(needed, int) and isinstance(given, int)
-            if known and needed != given:
-                call.fail(
-                    f"does not fit: {shape[axis]} positions come from {needed}, its "
-                    f"input has {given}. Was the model built for another size? Build "
-                    "it with None sizes to ask about others"
-                )
-        data = _sliding(shape, axes, windows, transposed_convolution, 0)
+        data = transposed(call, self.placed(call), below)
         return [None, call.all_of(1), data]
 
     def shapes(self, call: Call) -> Sequence[Shape]:
@@ -588,7 +368,7 @@ class _Transposed(_Convolution):
         """
         *area, channels, _ = _filter_shape(call, 1, self.rank)
         flops = multiply_adds(elements(call, 2) * product([*area, channels]))
-        first = call.data_format().startswith("NC")
+        first = data_format(call).startswith("NC")
         if self.rank != 4 or first:
             return flops._replace(profiled=None)
         strides = product(_per_axis(call, "strides", self.axes(call), self.rank))
@@ -619,49 +399,17 @@ def _ratios(call: Call) -> list[Fraction]:
 
 
 def _fractional_sizes(call: Call) -> list[Size]:
-    """Sizes are divided by the ratios and rounded down."""
     shape, ratios = call.known_shape(0, 4), _ratios(call)
-    sizes: list[Size] = [
-        floor(size / ratio) if isinstance(size, int) else call.unknown_size(axis)
-        for axis, (size, ratio) in enumerate(zip(shape, ratios, strict=True))
-    ]
-    if 0 in sizes:
-        call.fail(f"makes the feature map vanish: {shape} becomes {tuple(sizes)}")
-    return sizes
+    return fractional_sizes(call, shape, ratios)
 
 
 def _fractional(call: Call, output: int) -> Relations:
-    """Pools of one or two positions in random order: where they begin is bounded.
-
-    A pool that begins at position p has had as many pools before it as lie between
-    all of size one and all of size two; so have the pools that come after.
-    """
     if output:
         return [None]
     shape, sizes = call.known_shape(0, 4), _fractional_sizes(call)
     overlap = int(call.flag("overlapping"))
-    axes = [follow(0)]
-    for size, pools in zip(shape[1:3], sizes[1:3], strict=True):
-        axis = len(axes)
-        if size == pools:
-            axes.append(follow(axis, convolution(1 + overlap)))
-        elif (
-            not isinstance(size, int)
-            or not isinstance(pools, int)
-            or pools > LARGEST_PERIOD
-        ):
-            axes.append(whole([axis], ANYWHERE))
-        else:
-            most = -(-size // pools)
-            windows = [
-                (
-                    max(u, size - most * (pools - u)),
-                    min(most * (u + 1), size - (pools - u - 1)) - 1 + overlap,
-                )
-                for u in range(pools)
-            ]
-            axes.append(follow(axis, table(windows, exact=False)))
-    return [Relation((*axes, follow(3)))]
+    axes = (fractional(shape[a], sizes[a], a, overlap) for a in (1, 2))
+    return [Relation((follow(0), *axes, follow(3)))]
 
 
 def _fractional_shapes(call: Call) -> Sequence[Shape]:

@@ -22,8 +22,6 @@ from receptive_field.algebra.axis_map import IDENTITY, AxisMap, Floating, Period
 from receptive_field.algebra.sizes import Size
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Taps
 from receptive_field.passes.pairs import Array, Pairs, TooManyPairsError, farthest
 from receptive_field.passes.zeros import ZeroPass
 from receptive_field.relations.relation import (
@@ -40,6 +38,7 @@ from receptive_field.relations.relation import (
     is_exact,
     ranked,
 )
+from receptive_field.rules.op import Call, Taps, rule_of
 
 MOST_TERMS = 16
 """More weightless paths side by side are added up as if they were independent."""

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Edge, Network
 from receptive_field.network.walk import Read, descend
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Taps
 from receptive_field.passes.zeros import ZeroPass
 from receptive_field.relations import boxes
 from receptive_field.relations.boxes import Box, Mask
 from receptive_field.relations.relation import Relation, all_seen
+from receptive_field.rules.op import Call, Taps, rule_of
 
 Features = Mapping[int, NDArray[Any]]
 """Axis of the output -> the positions on it that are asked about."""

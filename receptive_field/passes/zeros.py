@@ -15,10 +15,9 @@ import numpy as np
 
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Zeros
 from receptive_field.relations.boxes import Mask, is_told, reached
 from receptive_field.relations.relation import SAME, Relation, all_seen
+from receptive_field.rules.op import Call, Zeros, rule_of
 
 
 class Live(NamedTuple):

@@ -30,7 +30,6 @@ from receptive_field.graph.graph import Node, Tensor
 from receptive_field.network.layout import Resolution
 from receptive_field.network.network import cuts
 from receptive_field.network.walk import outputs_wanted, reads
-from receptive_field.ops import Call
 from receptive_field.passes.positions import Needed
 from receptive_field.passes.regions import Forward, forward
 from receptive_field.questions.measure import (
@@ -48,6 +47,7 @@ from receptive_field.questions.question import Options, Question
 from receptive_field.relations import boxes
 from receptive_field.relations.boxes import Box, Mask
 from receptive_field.relations.relation import Relation, all_seen
+from receptive_field.rules.op import Call
 from receptive_field.sources import load
 
 Rows = NDArray[np.int64]

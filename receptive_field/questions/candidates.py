@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from receptive_field.errors import NodeNotFoundError
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.model import Model
-from receptive_field.network.inference import RESOURCE, Inference
+from receptive_field.network.inference import Inference
 from receptive_field.network.network import find_network
-from receptive_field.ops import Call, rule_of
+from receptive_field.rules.op import rule_of
 
 
 def only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
@@ -46,13 +46,12 @@ def _possible_inputs(
     """The placeholders that can be images, and that outputs, if given, depend on."""
     inference = Inference(graph)
     found = []
-    for node in graph.of_ops("Placeholder", "PlaceholderV2"):
-        if Call(node, inference).attribute("dtype") != RESOURCE:
-            shape = inference.shape((node.index, 0))
-            if shape is None or len(shape) > 2:
-                network = find_network(inference, (node.index, 0), outputs, stop)
-                if network.order or not outputs or node.index in outputs:
-                    found.append(node)
+    for node in graph.framework.placeholders(graph):
+        shape = inference.shape((node.index, 0))
+        if shape is None or len(shape) > 2:
+            network = find_network(inference, (node.index, 0), outputs, stop)
+            if network.order or not outputs or node.index in outputs:
+                found.append(node)
     return found
 
 

@@ -28,9 +28,6 @@ from receptive_field.algebra.axis_map import (
 from receptive_field.algebra.sizes import unknown
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.walk import reads
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.registry import Window
-from receptive_field.ops.windows import same_padding
 from receptive_field.passes.regions import backward, forward
 from receptive_field.questions.question import Question
 from receptive_field.relations.joins import Paths, gathered, settled, through, united
@@ -62,6 +59,8 @@ from receptive_field.results.explanation import (
     strides_text,
 )
 from receptive_field.results.field import ReceptiveField
+from receptive_field.rules.op import Call, Window, rule_of
+from receptive_field.rules.windows import same_padding
 
 MOST_PROPOSALS = 4
 """The most proposals that are made."""
@@ -361,7 +360,7 @@ class _Layer(NamedTuple):
     size: int | None
     """The size of its input."""
     is_same: bool
-    """Whether its padding is SAME."""
+    """Whether its padding follows the size (SAME)."""
     is_cut: bool
     """Whether it cuts positions off, and does not pad."""
     has_kernel: bool
@@ -653,7 +652,7 @@ class _Pair:
             window,
             axis_map,
             size if isinstance(size, int) else None,
-            has_kernel and call.text("padding") == "SAME",
+            window.follows_size,
             (window.padding or 0) <= 0 > (window.total_padding or 0),
             has_kernel,
             side,
@@ -676,10 +675,11 @@ class _Pair:
         for tensor, _ in (edge for edges in self.edges for edge in reversed(edges)):
             call = self.network.call(tensor)
             op = rule_of(call.node)
-            if op is None or op.windows is None or call.text("padding") != "SAME":
+            if op is None or op.windows is None:
                 continue
             for w in op.windows(call):
-                if same_padding(w.extent, w.stride, unknown("size"))[0] is None:
+                befores = same_padding(w.extent, w.stride, unknown("size"))
+                if w.follows_size and befores[0] is None:
                     yield call.node.name
 
     # --- The solutions ---

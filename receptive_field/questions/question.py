@@ -35,8 +35,6 @@ from receptive_field.network.network import (
 )
 from receptive_field.network.overrides import with_overrides
 from receptive_field.network.walk import reads
-from receptive_field.ops.custom import Rule
-from receptive_field.ops.moments import batch_moments
 from receptive_field.passes.partings import find_misalignment
 from receptive_field.passes.regions import Forward, backward, forward
 from receptive_field.questions.candidates import (
@@ -47,6 +45,7 @@ from receptive_field.questions.candidates import (
 from receptive_field.relations.relation import Relation, all_seen, ranked
 from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
+from receptive_field.rules.stated import Rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -169,7 +168,8 @@ class Question:
             outputs, ends = {graph.name_of(end): end}, [end[0]]
         reached = range(len(graph)) if outputs is None else ends
         known = Inference(graph, trains_batch_norm=as_in_graph)
-        moments = None if as_in_graph else partial(batch_moments, graph, known)
+        of_batch = graph.framework.batch_moments
+        moments = None if as_in_graph else partial(of_batch, graph, known)
         network = find_network(known, start, reached, stop, moments)
         for name, (index, number) in (outputs or {}).items():
             count = known.output_count(index) if number else None

@@ -27,8 +27,6 @@ from receptive_field.algebra.sizes import (
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.walk import Read, ascend, reads
-from receptive_field.ops import Call, rule_of
-from receptive_field.ops.custom import Rule
 from receptive_field.passes.regions import Forward, forward
 from receptive_field.questions.every_size import last_unplaced
 from receptive_field.questions.question import Options, Question, StopPropagation, ask
@@ -46,6 +44,8 @@ from receptive_field.results.resolutions import (
     Resolutions,
     shortest,
 )
+from receptive_field.rules.op import Call, rule_of
+from receptive_field.rules.stated import Rule
 from receptive_field.sources import load
 
 LONGEST_PERIOD = 1 << 12

@@ -34,9 +34,6 @@ from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveField
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import Model
 from receptive_field.network.layout import Resolution
-from receptive_field.ops import rule_of
-from receptive_field.ops.custom import Rule
-from receptive_field.ops.registry import Taps
 from receptive_field.passes.regions import forward
 from receptive_field.questions.costs import compute_costs
 from receptive_field.questions.later import LATER
@@ -47,6 +44,8 @@ from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.costs import Costs
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
 from receptive_field.results.tables import layer_rows
+from receptive_field.rules.op import Taps, rule_of
+from receptive_field.rules.stated import Rule
 from receptive_field.sources import load
 from receptive_field.whole_files import check_writable, write_whole
 

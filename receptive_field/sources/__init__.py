@@ -10,6 +10,7 @@ from receptive_field.errors import GraphError
 from receptive_field.graph.functions import flattened
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.model import Model
+from receptive_field.ops import OPS, TENSORFLOW
 from receptive_field.sources.files import FileContent, WholeGraph, read_file
 from receptive_field.sources.tensorflow_objects import (
     arguments_of,
@@ -62,7 +63,13 @@ def load(model: Any, signature: str | None = None) -> Model:
 
 
 def _graph(graph_def: Any, name: str = "graph") -> Graph:
-    return flattened(graph_def.node, graph_def.library.function, name)
+    return flattened(
+        graph_def.node,
+        graph_def.library.function,
+        name,
+        rules=OPS,
+        framework=TENSORFLOW,
+    )
 
 
 def _named(graph: Graph, names: Iterable[str]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from google.protobuf import text_format
 
 from receptive_field.errors import GraphError
-from receptive_field.ops.sources import most_values
+from receptive_field.ops.attributes import most_values
 from receptive_field.sources.messages import AttrValue, GraphDef
 
 LARGE = 1 << 12

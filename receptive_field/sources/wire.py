@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from io import RawIOBase
 from typing import Any, overload
 
-from receptive_field.ops.sources import most_values
+from receptive_field.ops.attributes import most_values
 from receptive_field.sources.messages import TensorProto
 
 LARGE = 4096

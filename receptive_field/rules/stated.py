@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from receptive_field.algebra.axis_map import IDENTITY, AxisMap, convolution
 from receptive_field.algebra.sizes import Size
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.ops.registry import (
-    OPS,
+from receptive_field.relations.relation import Relation, local
+from receptive_field.rules.op import (
     Call,
     Op,
     Relations,
@@ -19,10 +19,10 @@ from receptive_field.ops.registry import (
     Window,
     first_shape,
     no_dependency,
+    same,
     unknown_shape,
 )
-from receptive_field.ops.windows import output_size, same_padding, unknown_padding
-from receptive_field.relations.relation import SAME, Relation, local
+from receptive_field.rules.windows import output_size, same_padding, window_map
 
 
 class SlidingWindow(NamedTuple):
@@ -58,12 +58,8 @@ def _all(call: Call, output: int) -> Relations:
     return [call.all_of(i) for i in range(len(call))]
 
 
-def _same(call: Call, output: int) -> Relations:
-    return [SAME] * len(call)
-
-
 _NAMED = {
-    "elementwise": Op(_same, first_shape),
+    "elementwise": Op(same, first_shape),
     "global": Op(_all, unknown_shape),
     "no_dependency": Op(no_dependency, unknown_shape),
 }
@@ -107,27 +103,6 @@ def _checked(
         return found
 
     return relations
-
-
-def register_op(name: str, rule: Rule) -> None:
-    """Adds or replaces the rule of an op type, for all graphs from now on.
-
-    Args:
-      name: the op type, as in NodeDef.op.
-      rule: how its outputs depend on its inputs: "elementwise" (every position on
-        itself), "global" (on everything), "no_dependency", a `SlidingWindow`, or, for
-        anything else, an `Op` or a function, as docs/design.md describes.
-
-    Raises:
-      ReceptiveFieldError: if it is no rule.
-
-    >>> import receptive_field as rf
-    >>> rf.register_op("MyActivation", "elementwise")
-    >>> rf.register_op("MyFilter", rf.SlidingWindow(kernel_size=5, padding="same"))
-    """
-    if not isinstance(name, str) or not name:
-        raise ReceptiveFieldError(f"an op type is a name, not {name!r}.")
-    OPS[name] = op_of(rule)
 
 
 def _whole(name: str, values: Any, least: float) -> int | list[int]:
@@ -187,11 +162,7 @@ def _window_op(stated: SlidingWindow) -> Op:
         maps: dict[int, AxisMap] = {}
         shape = call.known_shape(0)
         for axis, w in zip(axes(call), windows(call), strict=True):
-            maps[axis] = (
-                unknown_padding(shape[axis], w, convolution, 0)
-                if w.padding is None
-                else convolution(w.kernel, w.stride, w.padding, w.dilation)
-            )
+            maps[axis] = window_map(shape[axis], w, convolution)
         rank = len(shape)
         channels = 1 if stated.channels_first else rank - 1
         data = [None if a == channels else maps.get(a, IDENTITY) for a in range(rank)]
@@ -200,11 +171,7 @@ def _window_op(stated: SlidingWindow) -> Op:
     def shapes(call: Call) -> Sequence[Shape]:
         shape = list(call.known_shape(0))
         for axis, w in zip(axes(call), windows(call), strict=True):
-            shape[axis] = (
-                call.unknown_size(axis)
-                if w.total_padding is None
-                else output_size(call, shape[axis], w)
-            )
+            shape[axis] = output_size(shape[axis], w)
         return [tuple(shape)]
 
     return Op(
@@ -227,6 +194,6 @@ def _window(
     extent = dilation * (kernel - 1) + 1
     if padding == "same":
         before, total = same_padding(extent, stride, size)
-        return Window(kernel, stride, before, total, dilation)
+        return Window(kernel, stride, before, total, dilation, follows_size=True)
     before = 0 if isinstance(padding, str) else padding
     return Window(kernel, stride, before, 2 * before, dilation)

@@ -6,7 +6,7 @@ is one for each element, functions such as exp or tanh count nothing. Where the 
 has no formula, its convention is applied to the ops that multiply and add (resizes,
 Einsum, batch normalisation); `Flops.profiled` is None there.
 
-The functions here make the `Op.flops` of the families' rules.
+The functions here make the `Op.flops` of rules.
 """
 
 from __future__ import annotations
@@ -14,15 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from receptive_field.algebra.sizes import Size, product
-from receptive_field.ops.registry import OPS, Call, Flops
+from receptive_field.rules.op import Call, Flops
 
 Count = Callable[[Call], Flops]
-
-
-def count(names: str, flops: Count) -> None:
-    """Says how op types that have rules are counted; names with spaces between."""
-    for name in names.split():
-        OPS[name] = OPS[name]._replace(flops=flops)
 
 
 def elements(call: Call, number: int = 0) -> Size:

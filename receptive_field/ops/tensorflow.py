@@ -1,0 +1,32 @@
+"""What a graph of TensorFlow is asked that only TensorFlow's side can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from receptive_field.graph.graph import Graph, Node
+from receptive_field.ops.attributes import RESOURCE, attribute, recorded_shapes
+from receptive_field.ops.moments import batch_moments
+
+
+class TensorFlow:
+    """The `Framework` of graphs that are made of NodeDef messages."""
+
+    attribute = staticmethod(attribute)
+
+    recorded_shapes = staticmethod(recorded_shapes)
+
+    def placeholders(self, graph: Graph) -> Iterator[Node]:
+        """The nodes that stand for tensors that a caller feeds."""
+        for node in graph.of_ops("Placeholder", "PlaceholderV2"):
+            if node.attribute("dtype") != RESOURCE:
+                yield node
+
+    batch_moments = staticmethod(batch_moments)
+
+    def default_layout(self, rank: int) -> tuple[int, ...]:
+        """The spatial axes of a tensor where no op tells: the channels come last."""
+        return tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
+
+
+TENSORFLOW = TensorFlow()

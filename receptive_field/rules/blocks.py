@@ -1,0 +1,161 @@
+"""What moves blocks of positions into the batch or the channels does, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from receptive_field.algebra.axis_map import (
+    IDENTITY,
+    convolution,
+    quotient,
+    remainder,
+    shift,
+)
+from receptive_field.algebra.sizes import Size, divides, product
+from receptive_field.relations.relation import (
+    FULL,
+    LARGEST_PERIOD,
+    Axis,
+    Factor,
+    Relation,
+    Slot,
+    Thread,
+    follow,
+    merge,
+)
+from receptive_field.rules.op import Call
+
+
+def checked_block(call: Call, size: int) -> int:
+    """The size of a block.
+
+    Raises:
+      GraphError: if it is not possible.
+    """
+    if not 0 < size <= LARGEST_PERIOD:
+        call.fail(f"has a block of {size} positions, not of 1 .. {LARGEST_PERIOD}")
+    return size
+
+
+def space_to_batch(
+    shape: Sequence[Size], blocks: Sequence[int], paddings: Sequence[int]
+) -> Relation:
+    """``padded = position * block + offset``, the offset being part of the batch.
+
+    Args:
+      shape: of the tensor whose positions move.
+      blocks: sizes of the axes after the batch.
+      paddings: positions before the first of each of these axes.
+    """
+    inner = shape[0]
+    slots: list[Slot] = []
+    for block in reversed(blocks):
+        slots.insert(0, Slot(0, inner, block))
+        inner = inner * block
+    axes: list[Axis] = [merge(Factor(shape[0], Slot(0, 1, shape[0]), IDENTITY))]
+    for axis, (block, slot, padding) in enumerate(
+        zip(blocks, slots, paddings, strict=True), start=1
+    ):
+        factors = (
+            Factor(None, Slot(axis), IDENTITY),
+            Factor(block, slot, IDENTITY),
+        )
+        axes.append((Thread(factors, shift(-padding) if padding else IDENTITY),))
+    axes += [follow(axis) for axis in range(len(blocks) + 1, len(shape))]
+    return Relation(tuple(axes))
+
+
+def space_to_batch_shape(
+    call: Call,
+    shape: Sequence[Size],
+    blocks: Sequence[int],
+    paddings: Sequence[int],
+    ends: Sequence[Size],
+) -> tuple[Size, ...]:
+    """The shape with blocks in the batch, after padding before and behind.
+
+    Raises:
+      GraphError: if an axis is no multiple of its block.
+    """
+    sizes = list(shape)
+    sizes[0] = sizes[0] * product(blocks)
+    for axis, (block, before, after) in enumerate(
+        zip(blocks, paddings, ends, strict=True), start=1
+    ):
+        size = divides(block, sizes[axis] + before + after)
+        if isinstance(sizes[axis] + before + after, int) and size is None:
+            call.fail(
+                f"cannot divide axis {axis} of {sizes[axis]} into blocks of {block}"
+            )
+        sizes[axis] = call.unknown_size(axis) if size is None else size
+    return tuple(sizes)
+
+
+def batch_to_space(
+    call: Call, shape: Sequence[Size], blocks: Sequence[int], crops: Sequence[int]
+) -> Relation:
+    """The way back; ``crops`` are positions left out before the first.
+
+    Raises:
+      GraphError: if the batch does not hold whole blocks.
+    """
+    batch: list[Factor] = []
+    axes: list[Axis] = []
+    for axis, (block, crop) in enumerate(zip(blocks, crops, strict=True), start=1):
+        moved = shift(crop) if crop else IDENTITY
+        batch.append(Factor(block, Slot(axis), moved.then(remainder(block))))
+        axes.append(follow(axis, moved.then(quotient(block))))
+    rest = divides(product(blocks), shape[0])
+    if rest is None and isinstance(shape[0], int):
+        call.fail(f"cannot divide a batch of {shape[0]} into blocks of {blocks}")
+    images = call.unknown_size(0) if rest is None else rest
+    batch.append(Factor(images, Slot(0), IDENTITY))
+    axes += [follow(axis) for axis in range(len(blocks) + 1, len(shape))]
+    return Relation((merge(*batch), *axes))
+
+
+def batch_to_space_shape(
+    call: Call,
+    shape: Sequence[Size],
+    blocks: Sequence[int],
+    crops: Sequence[int],
+    ends: Sequence[Size],
+) -> tuple[Size, ...]:
+    """The shape with blocks taken out of the batch, cropped before and behind."""
+    sizes = list(shape)
+    batch = divides(product(blocks), sizes[0])
+    sizes[0] = call.unknown_size(0) if batch is None else batch
+    for axis, (block, before, after) in enumerate(
+        zip(blocks, crops, ends, strict=True), start=1
+    ):
+        sizes[axis] = sizes[axis] * block - before - after
+    return tuple(sizes)
+
+
+def between_depth_and_space(
+    rank: int, axes: Sequence[int], channel: int, block: int, to_space: bool
+) -> Relation:
+    """Blocks of positions as channels, or back. Channels are not told apart."""
+    step = quotient(block) if to_space else convolution(block, block)
+    axis_of = {axis: follow(axis, step) for axis in axes} | {channel: FULL}
+    return Relation(tuple(axis_of.get(a, follow(a)) for a in range(rank)))
+
+
+def depth_or_space_shape(
+    call: Call,
+    shape: Sequence[Size],
+    axes: Sequence[int],
+    channel: int,
+    block: int,
+    to_space: bool,
+) -> tuple[Size, ...]:
+    """The shape when blocks have become channels, or positions again."""
+    sizes = list(shape)
+    for axis in (*axes, channel):
+        factor = block if axis != channel else block * block
+        if to_space == (axis != channel):
+            sizes[axis] = sizes[axis] * factor
+        else:
+            size = divides(factor, sizes[axis])
+            sizes[axis] = call.unknown_size(axis) if size is None else size
+    return tuple(sizes)

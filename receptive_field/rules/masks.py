@@ -1,0 +1,132 @@
+"""Ops that choose between two tensors, position by position, by a mask.
+
+Where the values of the mask are known, each of the two is seen where it is chosen. A
+mask that depends on the input, or is drawn at random, may choose either anywhere. Of
+any other it is not known what it chooses: what it lets through is a bound, unless both
+see the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from receptive_field.algebra.axis_map import IDENTITY, AxisMap, selection
+from receptive_field.arrays import np
+from receptive_field.relations.relation import (
+    SAME,
+    Piece,
+    Relation,
+    follow,
+    followed_axes,
+    local,
+    part,
+    ranked,
+    through,
+)
+from receptive_field.rules.elementwise import (
+    broadcast_relations,
+    broadcast_shapes,
+    computed,
+)
+from receptive_field.rules.op import Call, Op, Relations, Taps, Value
+
+Flags: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
+
+
+def _select(call: Call, output: int) -> Relations:
+    condition, one, two = broadcast_relations(call, output)
+    shape, mask = call.output_shape(), _mask(call)
+    if mask is not None and shape is not None:
+        mask = mask.reshape((1,) * (len(shape) - mask.ndim) + mask.shape)
+    return [None if mask is not None else condition, *_sides(call, one, two, mask)]
+
+
+def _select_rows(call: Call, output: int) -> Relations:
+    """A condition that is a vector stands for whole rows."""
+    condition, data, mask = call.shape(0), call.shape(1), _mask(call)
+    rows = SAME
+    if condition is not None and data is not None and len(condition) < len(data):
+        rows = Relation(tuple(map(follow, range(len(condition)))))
+        if mask is not None:
+            mask = mask.reshape(mask.shape + (1,) * (len(data) - mask.ndim))
+    return [None if mask is not None else rows, *_sides(call, SAME, SAME, mask)]
+
+
+def _mask(call: Call) -> Flags | None:
+    value: Value = call.value(0)
+    return value if value is not None and value.dtype.kind == "b" else None
+
+
+def _sides(call: Call, one: Relation, two: Relation, mask: Flags | None) -> Relations:
+    """How the output relates to what is chosen where the mask holds, and elsewhere."""
+    if mask is None and (call.carries(0) or call.is_drawn(0)):
+        return [one, two]
+    if mask is not None and (mask.all() or not mask.any()):
+        return [one if mask.all() else None, None if mask.all() else two]
+    both = call.carries(1) and call.carries(2)
+    shape = call.output_shape()
+    varying = () if mask is None else _varying(mask)
+    if both and shape is not None and mask is not None and len(varying) == 1:
+        (axis,) = varying
+        flags = np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1)[:, 0]
+        return [
+            _piece(side, len(shape), axis, places)
+            for side, places in ((one, flags), (two, ~flags))
+        ]
+    if both and call.is_alike(1, 2):
+        return [one, two]
+    if shape is None:
+        return [call.all_of(number, exact=False) for number in (1, 2)]
+    masks = (None, None) if mask is None else (mask, ~mask)
+    return [
+        chosen(side, len(shape), flags)
+        for side, flags in zip((one, two), masks, strict=True)
+    ]
+
+
+def _varying(mask: Flags) -> Sequence[int]:
+    """The axes along which it does not say the same everywhere."""
+    firsts = (mask.take([0], axis) for axis in range(mask.ndim))
+    return [axis for axis, first in enumerate(firsts) if (mask != first).any()]
+
+
+def _piece(side: Relation, rank: int, axis: int, chosen: Flags) -> Relation:
+    """What is chosen at some positions of one axis, beside what is at the others."""
+    edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).tolist()
+    ranges = tuple(map(range, edges[::2], edges[1::2]))
+    return part(ranked(side, rank), axis, Piece(axis, ranges, len(chosen)))
+
+
+def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
+    """What is chosen where a mask holds: on each axis, where it does so anywhere.
+
+    That is a bound, unless it does so wherever it does on every axis.
+    """
+    maps: list[AxisMap] = [IDENTITY] * rank
+    varying: Sequence[int] = ()
+    exact = False
+    if mask is not None:
+        varying = _varying(mask)
+        others = [tuple(a for a in range(mask.ndim) if a != axis) for axis in varying]
+        sets = [mask.any(axis=rest, keepdims=True) for rest in others]
+        alike = tuple(axis for axis in range(mask.ndim) if axis not in varying)
+        count = int(mask.any(axis=alike).sum())
+        exact = count == math.prod(int(flags.sum()) for flags in sets)
+        for axis, flags in zip(varying, sets, strict=True):
+            if not flags.all():
+                maps[axis] = selection(flags.ravel().tolist())
+    below = ranked(side, rank)
+    found = through(local(maps if exact else [m.as_bound() for m in maps]), below)
+    assert found is not None
+    for axis in set(varying).difference(*map(followed_axes, below.axes)):
+        found = part(found, axis)  # What is repeated along it, is not told apart.
+    return found
+
+
+SELECT = Op(_select, broadcast_shapes, computed("where"), taps=Taps.CHOICE)
+"""A mask, and two tensors; all broadcast."""
+
+SELECT_ROWS = Op(_select_rows, lambda call: [call.shape(1)], taps=Taps.CHOICE)
+"""The same where the mask may be a vector that stands for whole rows."""

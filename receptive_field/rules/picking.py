@@ -1,0 +1,230 @@
+"""What picks positions does: gathers, splits, repeats, flips and rolls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from receptive_field.algebra.axis_map import (
+    ANYWHERE,
+    IDENTITY,
+    AxisMap,
+    constant,
+    periodic,
+    remainder,
+    sampling,
+    shift,
+    table,
+)
+from receptive_field.algebra.sizes import Size, Symbolic, product
+from receptive_field.arrays import np
+from receptive_field.relations.relation import (
+    FULL,
+    Axis,
+    Factor,
+    Relation,
+    Slot,
+    Thread,
+    fixed,
+    follow,
+    local,
+    moved,
+    whole,
+)
+from receptive_field.rules.masks import Flags
+from receptive_field.rules.op import Call, Value
+
+LARGEST_TABLE = 1 << 16
+"""Longer lists of indices are not written out; their map is a bound."""
+
+
+def _maps(rank: int, changed: Mapping[int, AxisMap | None]) -> Relation:
+    """Every axis follows itself, but for those that change; None for all of it."""
+    return local([changed.get(axis, IDENTITY) for axis in range(rank)])
+
+
+# --- Gather --------------------------------------------------------------------------
+
+
+def gathered(
+    shape: Sequence[Size],
+    indices: Sequence[Size],
+    values: Sequence[Size] | None,
+    axis: int,
+    batch: int,
+) -> tuple[Relation, Relation]:
+    """The relations to a tensor from which positions are taken, and to their indices.
+
+    Args:
+      shape: of the tensor.
+      indices: the shape of the indices.
+      values: the indices as a flat list; None if they are not known.
+      axis: along which positions are taken.
+      batch: how many axes both have in common.
+    """
+    added = len(indices) - batch
+    axes: list[Axis] = [follow(a) for a in range(axis)]
+    axes.append(_picked(values, axis, indices[batch:], shape[axis]))
+    axes += [follow(a + added - 1) for a in range(axis + 1, len(shape))]
+    places = [a if a < batch else axis + a - batch for a in range(len(indices))]
+    return Relation(tuple(axes)), Relation(tuple(map(follow, places)))
+
+
+def _picked(
+    values: Sequence[Size] | None, axis: int, places: Sequence[Size], size: Size
+) -> Axis:
+    """How the gathered axis follows the axis (or axes) of the indices."""
+    anywhere = whole(range(axis, axis + len(places)), ANYWHERE)
+    if values is None or not values or len(values) > LARGEST_TABLE:
+        return anywhere
+    positions = [size + v if isinstance(v, int) and v < 0 else v for v in values]
+    known = [position for position in positions if isinstance(position, int)]
+    if len(known) < len(positions):
+        return anywhere
+    if product(places) != len(known):  # Each item of a batch has its own.
+        return fixed(min(known), max(known), exact=False)
+    if not places:
+        return fixed(known[0], known[0])
+    row = len(known) // int(places[0])  # type: ignore[arg-type]
+    picked = positions_map(known, row)
+    if len(places) == 1:
+        return follow(axis, picked)
+    factors = [Factor(n, Slot(axis + i), IDENTITY) for i, n in enumerate(places)]
+    return (Thread((factors[0]._replace(size=None), *factors[1:]), picked),)
+
+
+def positions_map(positions: Sequence[int], row: int = 1) -> AxisMap:
+    """The map from a list of positions: an even one if rows are evenly spaced."""
+    steps = np.unique(np.subtract(positions[row:], positions[:-row])).tolist()
+    if len(steps) == 1:
+        return periodic(steps[0], [(p, p) for p in positions[:row]])
+    return table((p, p) for p in positions)
+
+
+def gathered_slices(rank: int, indices: int, batch: int, depth: int) -> Relation:
+    """The relation to a tensor from which slices are taken, from anywhere; what is not
+    indexed follows itself.
+
+    Args:
+      rank: of the tensor.
+      indices: the rank of the indices, along whose last axis the places of a slice lie.
+      batch: how many axes both have in common.
+      depth: how many axes are indexed.
+    """
+    picked = batch + depth
+    kept = indices - 1 - picked
+    anywhere = whole(range(batch, indices - 1), ANYWHERE)
+    axes = [
+        follow(axis)
+        if axis < batch
+        else anywhere
+        if axis < picked
+        else follow(axis + kept)
+        for axis in range(rank)
+    ]
+    return Relation(tuple(axes))
+
+
+def by_rows(rank: int) -> Relation:
+    """Every row of indices says where one slice goes, or comes from."""
+    return Relation((*map(follow, range(rank - 1)), FULL))
+
+
+# --- Parts ---------------------------------------------------------------------------
+
+
+def split_sizes(
+    call: Call, size: Size, sizes: Sequence[Size], count: int
+) -> list[Size]:
+    """The sizes of the parts of an axis, of which one may be -1: what the others leave.
+
+    Raises:
+      GraphError: if there are not so many, or one is negative.
+    """
+    found = list(sizes)
+    if found.count(-1) == 1:
+        rest = size - sum(size for size in found if size != -1)
+        found = [rest if size == -1 else size for size in found]
+    if len(found) != count or any(isinstance(s, int) and s < 0 for s in found):
+        call.fail(f"divides {size} positions into {count} parts as {found}")
+    return found
+
+
+def split(
+    call: Call, rank: int, axis: int, sizes: Sequence[Size] | None, output: int
+) -> Relation:
+    """The relation of a part to the tensor that is split along an axis."""
+    if sizes is None:
+        place = call.unknown_offset(axis, output)
+        return _maps(rank, {axis: IDENTITY.with_unknown_offset(place)})
+    offset = sum(sizes[:output], start=0)
+    begun = shift(offset) if isinstance(offset, int) else moved(IDENTITY, offset)
+    return _maps(rank, {axis: begun})
+
+
+def item(rank: int, axis: int, number: int) -> Relation:
+    """The relation to a tensor of which one position of an axis is taken."""
+    axes = [follow(a - (a > axis)) for a in range(rank)]
+    axes[axis] = fixed(number, number)
+    return Relation(tuple(axes))
+
+
+# --- Tile, reverse and roll ----------------------------------------------------------
+
+
+def tiled(shape: Sequence[Size], times: Sequence[Size] | None) -> Relation:
+    """The relation to a tensor that is repeated along its axes."""
+    axes = []
+    for axis, size in enumerate(shape):
+        if times is not None and times[axis] == 1:
+            axes.append(follow(axis))
+        elif size == 1:
+            axes.append(follow(axis, constant(0, 0)))
+        elif isinstance(size, int) and size <= LARGEST_TABLE:
+            axes.append(follow(axis, remainder(size)))
+        else:
+            axes.append(whole([axis], ANYWHERE))
+    return Relation(tuple(axes))
+
+
+def flipped(shape: Sequence[Size], axes: Sequence[int]) -> Relation:
+    """The relation to a tensor that is flipped along some axes."""
+    changed = {axis: moved(sampling(-1, -1), shape[axis]) for axis in axes}
+    return _maps(len(shape), changed)
+
+
+def rolled(call: Call, shape: Sequence[Size], offsets: Mapping[int, Size]) -> Relation:
+    """The relation to a tensor that is rolled: axis -> by how many positions."""
+    changed = {a: _rolled(call, shape[a], offset) for a, offset in offsets.items()}
+    return _maps(len(shape), changed)
+
+
+def _rolled(call: Call, size: Size, offset: Size) -> AxisMap | None:
+    if not isinstance(offset, int) or isinstance(size, Fraction):
+        return ANYWHERE
+    if isinstance(size, Symbolic):  # Some positions see the other end.
+        call.exceeds(size, abs(offset))
+        return shift(-offset).beside_anything()
+    if size == 0 or offset % size == 0:
+        return IDENTITY
+    return positions_map([(u - offset) % size for u in range(size)])
+
+
+# --- Writing -------------------------------------------------------------------------
+
+
+def not_written(shape: Sequence[Size], indices: Value) -> Flags | None:
+    """Where nothing is written by indices of slices, if that is known."""
+    if indices is None or not indices.ndim:
+        return None
+    depth = indices.shape[-1]
+    sizes = [size for size in shape[:depth] if isinstance(size, int)]
+    if len(sizes) < depth or math.prod(sizes) > LARGEST_TABLE:
+        return None
+    kept = np.ones(sizes, dtype=bool)
+    try:
+        kept[tuple(indices.reshape(-1, depth).T)] = False
+    except IndexError:
+        return None  # Depending on the device, it fails or writes nothing.
+    return kept.reshape(*sizes, *[1] * (len(shape) - depth))

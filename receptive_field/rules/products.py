@@ -1,0 +1,102 @@
+"""What products of matrices and tensors do: what is summed over is needed whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from receptive_field.algebra.axis_map import constant
+from receptive_field.algebra.sizes import Size, product
+from receptive_field.relations.relation import FULL, Relation, follow
+from receptive_field.rules.elementwise import broadcast_axes
+from receptive_field.rules.op import Call
+
+
+def matrix_product(
+    outer: Sequence[Sequence[Size]], batch: Sequence[Size], swapped: Sequence[bool]
+) -> list[Relation]:
+    """The relations to both operands of a product of matrices.
+
+    Args:
+      outer: the sizes of each operand before those of its matrix.
+      batch: what these broadcast to.
+      swapped: whether the matrices of each operand are transposed.
+    """
+    relations = []
+    for number in range(2):
+        matrix = [FULL, FULL]
+        matrix[number != swapped[number]] = follow(len(batch) + number)
+        before = broadcast_axes(outer[number], batch)
+        made = frozenset() if batch else frozenset({1 - number})
+        relations.append(Relation((*before, *matrix), channels=made))
+    return relations
+
+
+# --- Einsum --------------------------------------------------------------------------
+
+
+def einsum_labels(call: Call, equation: str) -> tuple[list[list[str]], list[str]]:
+    """The labels of the axes of every input, and of the output.
+
+    An ellipsis stands for labels of its own, counted from the last.
+    """
+    equation = equation.replace(" ", "")
+    left, arrow, right = equation.partition("->")
+    terms = left.split(",")
+    if not arrow or len(terms) != len(call):
+        call.fail(f"has {len(call)} inputs for the equation {equation!r}")
+    operands = []
+    for number, term in enumerate(terms):
+        rank = len(call.known_shape(number)) if "..." in term else 0
+        operands.append(_spelled(term, rank))
+    longest = max(
+        (
+            len(o) - len(t) + 3
+            for o, t in zip(operands, terms, strict=True)
+            if "..." in t
+        ),
+        default=0,
+    )
+    return operands, _spelled(right, longest + len(right.replace("...", "")))
+
+
+def _spelled(term: str, rank: int) -> list[str]:
+    before, dots, after = term.partition("...")
+    count = rank - len(before) - len(after) if dots else 0
+    return [*before, *(f"...{i}" for i in range(-count, 0)), *after]
+
+
+def einsum(
+    call: Call, operands: Sequence[Sequence[str]], result: Sequence[str]
+) -> list[Relation]:
+    """The relations to all inputs, by the labels of their axes."""
+    sizes = label_sizes(call, operands)
+    relations = []
+    for number, labels in enumerate(operands):
+        shape = call.known_shape(number, len(labels))
+        axes = []
+        for label, size in zip(labels, shape, strict=True):
+            if label not in result:
+                axes.append(FULL)
+            elif size == 1 and sizes[label] != 1:
+                axes.append(follow(result.index(label), constant(0, 0)))
+            else:
+                axes.append(follow(result.index(label)))
+        relations.append(Relation(tuple(axes)))
+    return relations
+
+
+def label_sizes(call: Call, operands: Sequence[Sequence[str]]) -> dict[str, Size]:
+    """The size of all axes of a label."""
+    sizes: dict[str, Size] = {}
+    for number, labels in enumerate(operands):
+        shape = call.known_shape(number, len(labels))
+        for label, size in zip(labels, shape, strict=True):
+            before = sizes.get(label, 1)
+            if before == 1 or (isinstance(size, int) and size != 1):
+                sizes[label] = size
+    return sizes
+
+
+def summed_over(sizes: dict[str, Size], result: Sequence[str]) -> Size:
+    """How many products each element of the output is the sum of."""
+    return product(size for label, size in sizes.items() if label not in result)

@@ -1,0 +1,121 @@
+"""What looks along axes: reductions, softmax, spectra, cumulative sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from receptive_field.algebra.axis_map import (
+    GLOBAL,
+    GLOBAL_BOUND,
+    IDENTITY,
+    AxisMap,
+    constant,
+    one_sided,
+)
+from receptive_field.algebra.sizes import Size
+from receptive_field.relations.relation import Axis, Relation, follow, local, whole
+from receptive_field.rules.op import Call, Relations
+
+
+def reduced(rank: int, gone: Sequence[int], keeps: bool) -> Relation:
+    """The relation to a tensor that is reduced along some axes.
+
+    ``keeps`` is whether they stay, with one position.
+    """
+    axes, position = [], 0
+    for axis in range(rank):
+        kept = axis not in gone or keeps
+        gone_with = whole([position] if kept else [])
+        axes.append(gone_with if axis in gone else follow(position))
+        position += kept
+    return Relation(tuple(axes))
+
+
+def reduced_shape(
+    shape: Sequence[Size], gone: Sequence[int], keeps: bool
+) -> tuple[Size, ...]:
+    """The shape of a tensor that is reduced along some axes."""
+    if keeps:
+        return tuple(1 if axis in gone else size for axis, size in enumerate(shape))
+    return tuple(size for axis, size in enumerate(shape) if axis not in gone)
+
+
+def along_last(count: int, seen: AxisMap = GLOBAL) -> Callable[[Call, int], Relations]:
+    """The rule of ops that need so many of the last axes whole, or see ``seen`` of
+    them."""
+
+    def relations(call: Call, output: int) -> Relations:
+        rest = [None] * (len(call) - 1)
+        shape = call.shape(0)
+        if shape is None:
+            return [call.all_of(0, exact=False), *rest]
+        if len(shape) < count:
+            call.fail(f"needs {count} axes, its input has {len(shape)}")
+        first = len(shape) - count
+        last = (whole([axis], seen) for axis in range(first, len(shape)))
+        return [Relation((*map(follow, range(first)), *last)), *rest]
+
+    return relations
+
+
+def along(
+    axes: Sequence[int], seen: AxisMap = GLOBAL
+) -> Callable[[Call, int], Relations]:
+    """The rule of ops that need some axes of the first input whole, or see ``seen``;
+    otherwise it follows itself."""
+
+    def relations(call: Call, output: int) -> Relations:
+        rest = [call.all_of(i) for i in range(1, len(call))]
+        shape = call.shape(0)
+        if shape is None:
+            return [call.all_of(0, exact=False), *rest]
+        kept = [follow(axis) for axis in range(len(shape))]
+        for axis in axes:
+            if not -len(shape) <= axis < len(shape):
+                call.fail(f"needs an axis {axis} of an input of rank {len(shape)}")
+            place = axis % len(shape)
+            kept[place] = whole([place], seen)
+        return [Relation(tuple(kept)), *rest]
+
+    return relations
+
+
+def spectrum(
+    call: Call, shape: Sequence[Size], lengths: Sequence[Size | None], real: bool
+) -> Relation:
+    """The relation of a spectrum along the last axes.
+
+    Of each of them so many positions are read, None if that is not known; what is
+    missing is zero, what is left over is cut off. What is not ``real`` is half of a
+    spectrum of that length.
+
+    Raises:
+      GraphError: if none is read.
+    """
+    read = list(lengths)
+    if any(isinstance(length, int) and length < 1 for length in read):
+        call.fail(f"makes a spectrum of {read} positions")
+    if not real:
+        last = read[-1]
+        read[-1] = last // 2 + 1 if isinstance(last, int) else None
+    first = len(shape) - len(read)
+    axes = map(_start, range(first, len(shape)), shape[first:], read)
+    return Relation((*map(follow, range(first)), *axes))
+
+
+def _start(axis: int, size: Size, read: Size | None) -> Axis:
+    """An axis of which so many positions are read, from the first one on."""
+    if isinstance(read, int) and isinstance(size, int):
+        return whole([axis]) if read >= size else follow(axis, constant(0, read - 1))
+    return whole([axis], GLOBAL if read == size else GLOBAL_BOUND)
+
+
+def accumulated(rank: int, axis: int, own: bool, reverse: bool) -> Relation:
+    """Each position depends on all before it, or with ``reverse`` on all behind it.
+
+    ``own`` is whether it depends on itself.
+    """
+    left_out = int(not own)
+    maps: list[AxisMap | None] = [IDENTITY] * rank
+    maps[axis] = one_sided(first=left_out) if reverse else one_sided(last=-left_out)
+    return local(maps)

@@ -1,0 +1,113 @@
+"""What reshapes do: they merge, split, add, drop and permute axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from receptive_field.algebra.axis_map import ANYWHERE, IDENTITY
+from receptive_field.algebra.sizes import Size, divides, product
+from receptive_field.relations.relation import (
+    Axis,
+    Factor,
+    Relation,
+    Slot,
+    fixed,
+    follow,
+    merge,
+    whole,
+)
+from receptive_field.rules.op import Call, Shape
+
+
+def reshape_relation(below: tuple[Size, ...], above: tuple[Size, ...]) -> Relation:
+    """Merges and splits: how the axes ``below`` a reshape follow those ``above``."""
+    axes: list[Axis] = []
+    start = 0
+    while start < min(len(below), len(above)) and below[start] == above[start]:
+        axes.append(follow(start))
+        start += 1
+    tail = 0
+    while (
+        tail < min(len(below), len(above)) - start
+        and below[-1 - tail] == above[-1 - tail]
+    ):
+        tail += 1
+    axes += _regrouped(
+        below[start : len(below) - tail], above[start : len(above) - tail], start
+    )
+    axes += [follow(len(above) - tail + i) for i in range(tail)]
+    return Relation(tuple(axes))
+
+
+def _regrouped(
+    below: tuple[Size, ...], above: tuple[Size, ...], start: int
+) -> list[Axis]:
+    """The axes in the middle, taken apart into their common factors from the end."""
+    axes: list[Axis] = []
+    unknown = [whole(range(start, start + len(above)), ANYWHERE)] * len(below)
+    position = len(above) - 1
+    inner: Size = 1  # What is used up of the axis above.
+    for size in reversed(below):
+        factors: list[Factor] = []
+        rest = size
+        while rest != 1:
+            while position >= 0 and above[position] == inner:
+                position, inner = position - 1, 1
+            if position < 0:
+                return unknown
+            free = divides(inner, above[position])
+            if free is None:
+                return unknown
+            slot = Slot(start + position, inner)
+            if rest == free or divides(free, rest) is not None:
+                left = divides(free, rest)
+                factors.append(Factor(free, slot, IDENTITY))
+                rest = 1 if left is None else left
+                position, inner = position - 1, 1
+            elif divides(rest, free) is not None:
+                factors.append(Factor(rest, slot._replace(size=rest), IDENTITY))
+                inner, rest = inner * rest, 1
+            else:
+                return unknown
+        axes.append(merge(*reversed(factors)) if factors else fixed(0, 0))
+    return axes[::-1]
+
+
+def filled_in(call: Call, shape: Shape, sizes: Sequence[Size]) -> tuple[Size, ...]:
+    """The sizes of a reshape, of which -1 stands for what the others leave."""
+    found = list(sizes)
+    if -1 in found:
+        hole = found.index(-1)
+        others = product(size for size in found if size != -1)
+        count = None if shape is None else divides(others, product(shape))
+        found[hole] = call.unknown_size(hole) if count is None else count
+    return tuple(found)
+
+
+def without_axes(rank: int, gone: Sequence[int]) -> Relation:
+    """The relation to a tensor some of whose axes, of one position, are dropped."""
+    kept = iter(range(rank))
+    axes = [fixed(0, 0) if a in gone else follow(next(kept)) for a in range(rank)]
+    return Relation(tuple(axes))
+
+
+def with_axis(rank: int, axis: int) -> Relation:
+    """The relation of a tensor of this rank to one without an axis."""
+    return Relation(tuple(follow(a) for a in range(rank) if a != axis))
+
+
+def checked_permutation(call: Call, values: Sequence[Size], rank: int) -> list[int]:
+    """Which axis of a tensor of this rank becomes which.
+
+    Raises:
+      GraphError: if they are not all axes, each once.
+    """
+    if set(values) != set(range(rank)) or len(values) != rank:
+        call.fail(f"has the permutation {values} for an input of rank {rank}")
+    return [int(v) for v in values]  # type: ignore[arg-type]
+
+
+def permuted(permutation: Sequence[int]) -> Relation:
+    """The relation to a tensor whose axes are permuted."""
+    axes = [follow(permutation.index(axis)) for axis in range(len(permutation))]
+    return Relation(tuple(axes))

@@ -1,0 +1,564 @@
+"""What resizes do, in the arithmetic of TensorFlow's kernels.
+
+The kernels compute the source position of every output position in float32
+(tensorflow/core/util/image_resizer_state.h); where sizes are known so do we, for a
+few pairs of sizes read another position than exact arithmetic says. Where only the
+scale is known, exact arithmetic has to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from receptive_field.algebra.axis_map import (
+    ANYWHERE,
+    IDENTITY,
+    INFINITY,
+    AxisMap,
+    Drift,
+    Extents,
+    constant,
+    periodic,
+    table,
+)
+from receptive_field.algebra.sizes import Size, bounds, divide, limit_of_ratio
+from receptive_field.arrays import np
+from receptive_field.relations.relation import LARGEST_PERIOD, Relation, follow, whole
+from receptive_field.rules.op import Call
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Taps = Callable[[float | Fraction], tuple[int, int]]
+"""From a source position to the first and last position read."""
+
+
+def bilinear(position: float | Fraction) -> tuple[int, int]:
+    """The two positions around it."""
+    # A tap of weight zero carries nothing: at a whole position there is one.
+    return math.floor(position), math.ceil(position)
+
+
+def nearest(position: float | Fraction) -> tuple[int, int]:
+    """The last position before it."""
+    return math.floor(position), math.floor(position)
+
+
+def nearest_corner(position: float | Fraction) -> tuple[int, int]:
+    """The nearest position."""
+    rounded = math.floor(position + Fraction(1, 2))  # roundf of what is not negative
+    return rounded, rounded
+
+
+def bicubic(position: float | Fraction) -> tuple[int, int]:
+    """The four positions around it."""
+    # The kernel takes its weights from a table of 1024 steps (resize_bicubic_op.cc).
+    below = math.floor(position)
+    step = int(np.rint(np.float32(position - below) * np.float32(1024)))
+    whole = below + step // 1024  # Rounding may leave a position just below its place.
+    return (whole, whole) if step % 1024 == 0 else (below - 1, below + 2)
+
+
+def resize_map(
+    size: Size,
+    new_size: Size,
+    taps: Taps,
+    half_pixel: bool,
+    align_corners: bool,
+    recentre: bool,
+) -> AxisMap | None:
+    """The map of one axis, or None if even its scale is unknown.
+
+    ``recentre`` is whether half a pixel is taken off again after scaling, as all but
+    the nearest-neighbour kernel do. Positions before the first and after the last are
+    clamped to these by the kernel; the map leaves them outside, as it does padding.
+    """
+    if size == new_size:
+        return IDENTITY
+    if size == 1 and (align_corners or not isinstance(new_size, int)):
+        return constant(0, 0)
+    period, advance = new_size, size
+    if align_corners and period != 1:
+        period, advance = period - 1, advance - 1
+    ratio = divide(advance, period)
+    if not isinstance(ratio, (int, Fraction)):
+        modes = half_pixel, align_corners, recentre
+        return _drifting(advance, period, taps, *modes)
+    if ratio <= 0:
+        return None
+    if not isinstance(period, int) or not isinstance(advance, int):
+        exact = Fraction(ratio)
+        sources = _positions(range(exact.denominator), exact, half_pixel, recentre)
+        return periodic(exact.numerator, [taps(s) for s in sources])
+    scale = np.float32(advance) / np.float32(period)
+    float_sources = _float_positions(period + 1, scale, half_pixel, recentre)
+    windows = [taps(float(source)) for source in float_sources]
+    if align_corners and windows[-1] != tuple(w + advance for w in windows[0]):
+        return table(windows)
+    return periodic(advance, windows[:-1])
+
+
+LEAST = Fraction(1, 1 << 32)
+"""What lies as much below a bound that is not reached, lies below it for all taps."""
+
+
+def _drifting(
+    size: Size,
+    new_size: Size,
+    taps: Taps,
+    half_pixel: bool,
+    align_corners: bool,
+    recentre: bool,
+) -> AxisMap | None:
+    """The map where the scale is nearly the same at all sizes, as to that of a skip.
+
+    Positions are those of the scale at very large sizes, and moved by a part of what
+    the size is more than that.
+    """
+    limit = limit_of_ratio(size, new_size)
+    if limit is None or limit <= 0:
+        return None
+    ends = bounds(size - limit * new_size)
+    if ends is None:
+        return None
+    low, high = min(ends[0], Fraction(0)), max(ends[1], Fraction(0))
+    top = high - LEAST if high and not align_corners else high
+    sources = _positions(range(limit.denominator), limit, half_pixel, recentre)
+    places = list(enumerate(sources))
+    least = min(taps(source + low)[0] - place * limit for place, source in places)
+    most = max(taps(source + top)[0] - place * limit for place, source in places)
+    wide = max(last - first + 1 for first, last in map(taps, _between(sources)))
+    several = tuple(
+        math.ceil(more * limit + high) + wide for more in range(limit.denominator)
+    )
+    extents = Extents(wide, several, limit.numerator)
+    scaled = periodic(limit.numerator, [taps(source) for source in sources])
+    always = not ends[0] <= 0 <= ends[1]
+    drift = Drift(always, least, most, extents)
+    name = size, new_size, taps, half_pixel, align_corners
+    return scaled.with_drift(name, drift)
+
+
+def _between(sources: Sequence[Fraction]) -> list[Fraction]:
+    """Positions next to some that are not whole."""
+    return [source + Fraction(k, 7) for source in sources for k in range(7)]
+
+
+def _positions(
+    outputs: range, scale: Fraction, half_pixel: bool, recentre: bool
+) -> list[Fraction]:
+    if not half_pixel:
+        return [u * scale for u in outputs]
+    back = Fraction(1, 2) if recentre else 0
+    return [(u + Fraction(1, 2)) * scale - back for u in outputs]
+
+
+def _float_positions(
+    count: int, scale: np.float32, half_pixel: bool, recentre: bool
+) -> NDArray[np.float32]:
+    outputs = np.arange(count, dtype=np.float32)
+    if not half_pixel:
+        return outputs * scale
+    positions: NDArray[np.float32] = (outputs + np.float32(0.5)) * scale
+    positions -= np.float32(0.5 if recentre else 0)
+    return positions
+
+
+MOST_POSITIONS = 1 << 18
+"""Of each of which it is worked out, in TensorFlow's arithmetic, what it reads."""
+
+
+def resized(maps: Sequence[AxisMap | None]) -> Relation:
+    """The relation to images that are resized by a map for each axis; None for one that
+    is not known."""
+    axes = [follow(0)]
+    for axis, found in enumerate(maps, start=1):
+        anywhere = whole([axis], ANYWHERE)
+        axes.append(anywhere if found is None else follow(axis, found))
+    return Relation((*axes, follow(len(axes))))
+
+
+def taps_in_all(
+    call: Call,
+    shape: Sequence[Size],
+    new_sizes: Sequence[Size],
+    maps: Sequence[AxisMap | None],
+) -> Size:
+    """How many positions are read for all elements of the output."""
+    taps = shape[0] * shape[-1]
+    for new_size, found in zip(new_sizes, maps, strict=True):
+        if found is None or found.is_floating or not isinstance(new_size, int):
+            call.fail("has sizes that cannot be known")
+        firsts, lasts = found.evaluate(np.arange(new_size))
+        taps = taps * int(sum(np.maximum(lasts - firsts + 1, 0)))
+    return taps
+
+
+# --- Areas (resize_area_op.cc) -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The positions that an interval of some length covers, at most."""
+
+    length: Fraction
+
+    def __call__(self, start: Fraction | float) -> tuple[int, int]:
+        return math.floor(start), math.ceil(start + self.length) - 1
+
+
+def _drifting_area(size: Size, new_size: Size) -> AxisMap | None:
+    limit = limit_of_ratio(size, new_size)
+    ends = None if limit is None else bounds(size - limit * new_size)
+    if limit is None or ends is None:
+        return None
+    cells = _Cells(limit + max(ends[1], Fraction(0)))
+    return _drifting(size, new_size, cells, False, False, False)
+
+
+def area_map(size: Size, new_size: Size, corners: bool) -> AxisMap | None:
+    """A position is the mean of all that it covers."""
+    if size == new_size:
+        return IDENTITY
+    if corners:
+        if not (isinstance(size, int) and isinstance(new_size, int)):
+            return None
+        if size > 1 < new_size:
+            scale = np.float32(size - 1) / np.float32(new_size - 1)
+            return table(_covered(new_size, scale))
+    ratio = divide(size, new_size)
+    if not isinstance(ratio, (int, Fraction)):
+        return _drifting_area(size, new_size)
+    if ratio <= 0:
+        return None
+    if not (isinstance(size, int) and isinstance(new_size, int)):
+        exact = Fraction(ratio)
+        ends = [u * exact for u in range(exact.denominator + 1)]
+        windows = [
+            (math.floor(first), math.ceil(last) - 1) for first, last in pairwise(ends)
+        ]
+        return periodic(exact.numerator, windows)
+    scale = np.float32(size) / np.float32(new_size)
+    return periodic(size, _covered(new_size, scale))
+
+
+def _covered(count: int, scale: np.float32) -> list[tuple[int, int]]:
+    starts = np.arange(count, dtype=np.float32)
+    ends = np.ceil((starts + np.float32(1)) * scale) - 1
+    return [
+        (int(first), int(last))
+        for first, last in zip(np.floor(starts * scale), ends, strict=True)
+    ]
+
+
+# --- Kernels of any shape (scale_and_translate_op.cc) ---------------------------------
+
+Weighing = Callable[["NDArray[np.float32]"], "NDArray[np.float32]"]
+
+
+def _lanczos(radius: int) -> Weighing:
+    def weights(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        pi = np.float32(math.pi)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            sinc = radius * np.sin(pi * x) * np.sin(pi * x / radius) / (pi * pi * x * x)
+        return np.where(x <= 1e-3, np.float32(1), np.where(x > radius, 0, sinc))
+
+    return weights
+
+
+def _keys_cubic(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    near = ((1.5 * x - 2.5) * x) * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x >= 2, 0, np.where(x >= 1, far, near))
+
+
+def _mitchell_cubic(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    near = ((7 / 6 * x - 2) * x) * x + 8 / 9
+    far = ((-7 / 18 * x + 2) * x - 10 / 3) * x + 16 / 9
+    return np.where(x >= 2, 0, np.where(x >= 1, far, near))
+
+
+class Kernel(NamedTuple):
+    """The weights of positions by their distance, and where these are zero."""
+
+    weights: Weighing
+    end: Fraction
+    """The distance from which on there is no weight."""
+    zeros: tuple[Fraction, ...] = ()
+    """Lesser distances of weight zero."""
+    jumps: bool = False
+    """Whether the weight does not become small before it ends."""
+
+
+KERNELS: dict[str, Kernel] = {
+    "lanczos1": Kernel(_lanczos(1), Fraction(1)),
+    "lanczos3": Kernel(_lanczos(3), Fraction(3)),
+    "lanczos5": Kernel(_lanczos(5), Fraction(5)),
+    "gaussian": Kernel(
+        lambda x: np.where(x >= 1.5, 0, np.exp(-2 * x * x)), Fraction(3, 2), jumps=True
+    ),
+    "box": Kernel(
+        lambda x: np.where(x < 0.5, 1, np.where(x == 0.5, 0.5, 0)),
+        Fraction(1, 2),
+        jumps=True,
+    ),
+    "triangle": Kernel(lambda x: np.maximum(0, 1 - x), Fraction(1)),
+    "keyscubic": Kernel(_keys_cubic, Fraction(2), (Fraction(1),)),
+    "mitchellcubic": Kernel(_mitchell_cubic, Fraction(2), (Fraction(8, 7),)),
+}
+"""By kernel type. Distances are in pixels of the coarser image, or of the input.
+
+Lanczos kernels have no zeros before their end: at whole distances the op computes the
+sine of a rounded multiple of pi, and reads these pixels with a weight of about 1e-8.
+"""
+
+
+class Covered(NamedTuple):
+    """What a kernel weighs for one position."""
+
+    first: int
+    last: int
+    holes: tuple[int, ...]
+    """Positions between these that have weight zero."""
+    exact: bool = True
+
+
+class Lens(NamedTuple):
+    """A kernel laid over an axis.
+
+    Exact arithmetic decides where a weight is zero. The op computes in float32, which
+    turns a root of a polynomial into a weight of up to 1e-6; that counts as zero. The
+    op's own arithmetic is followed only where float32 decides about more than that:
+    on which side of a jump a pixel lies, and whether the centre is inside the image.
+    """
+
+    kernel: Kernel
+    scale: Fraction
+    offset: Fraction
+    antialias: bool
+
+    @property
+    def inverse(self) -> np.float32:
+        """The scale as the kernels divide by it."""
+        found: np.float32 = np.float32(1) / np.float32(self.scale)
+        return found
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether float32 cannot hold the numbers."""
+        return Fraction(float(self.inverse)) * self.scale != 1
+
+    def centre(self, u: Any) -> Any:
+        """The place that is read for a position (or an array), as float32."""
+        offset = np.float32(self.offset) * self.inverse
+        return (
+            np.asarray(u, dtype=np.float32) + np.float32(0.5)
+        ) * self.inverse - offset
+
+    def weights(self, positions: Any, centres: Any) -> NDArray[np.float32]:
+        """What positions count for centres, as the kernels compute it."""
+        one, half = np.float32(1), np.float32(0.5)
+        wide = max(self.inverse, one) if self.antialias else one
+        apart = np.asarray(positions, dtype=np.float32) + half - centres
+        with np.errstate(over="ignore"):
+            return self.kernel.weights(np.abs(apart) * (one / wide))
+
+    def covered(self, count: int, size: int | None) -> list[Covered | None]:
+        """What has a weight for each position; nothing if the image ends before."""
+        half = Fraction(1, 2)
+        wide = max(1 / self.scale, Fraction(1)) if self.antialias else Fraction(1)
+        start, step = (half - self.offset) / self.scale - half, 1 / self.scale
+        distances = [z * wide for z in (self.kernel.end, *self.kernel.zeros)]
+        # Everything in units of which all is a whole number.
+        unit = math.lcm(*(n.denominator for n in (start, step, *distances)))
+        first, stride, *whole = (int(n * unit) for n in (start, step, *distances))
+        centres = self.centre(np.arange(count))
+        inside = (centres >= 0) & (centres <= (math.inf if size is None else size))
+        return [
+            self._around(first + u * stride, unit, whole, centres[u], size is None)
+            if inside[u]
+            else None
+            for u in range(count)
+        ]
+
+    def _around(
+        self,
+        middle: int,
+        unit: int,
+        distances: Sequence[int],
+        centre: np.float32,
+        anywhere: bool,
+    ) -> Covered | None:
+        """What has a weight around a place.
+
+        Args:
+          middle: the place, in parts of a position.
+          unit: how many parts a position has.
+          distances: from where on there is no weight, and where else, in parts.
+          centre: the same place in float32, from the border of the image on.
+          anywhere: whether this stands for other places, too.
+        """
+        end, *zeros = distances
+        low, high = middle - end, middle + end
+        first, last, exact = low // unit + 1, -(-high // unit) - 1, True
+        if self.kernel.jumps and not (low % unit and high % unit):
+            exact = not (anywhere and self.is_rounded)
+            ends = [(place // unit, place % unit) for place in (low, high)]
+            before, behind = (
+                not rest and (not exact or bool(self.weights(place, centre)))
+                for place, rest in ends
+            )
+            first, last = first - before, last + behind
+        places = [middle + sign * zero for zero in zeros for sign in (-1, 1)]
+        holes = {place // unit for place in places if not place % unit}
+        while first in holes:
+            first += 1
+        while last in holes:
+            last -= 1
+        if first > last:
+            return None
+        inner = tuple(sorted(hole for hole in holes if first < hole < last))
+        return Covered(first, last, inner, exact)
+
+
+def lens(
+    kernel: Kernel, scale: Any, offset: Any, antialias: bool, size: Size, new_size: Size
+) -> Lens | None:
+    """A kernel on an axis that is scaled and moved; None if it is not known by what."""
+    numbers = (int, float, Fraction, np.number)
+    if not isinstance(scale, numbers) or not isinstance(offset, numbers):
+        return None
+    if not 0 < scale < INFINITY or not -INFINITY < offset < INFINITY:
+        return None
+    whole = np.float32(scale), np.float32(offset)
+    if not 0 < whole[0] < INFINITY or not np.isfinite(whole).all():
+        return None
+    known = isinstance(size, int) and isinstance(new_size, int) and size > 0
+    ratio = Fraction(new_size, size) if known else Fraction(0)  # type: ignore[arg-type]
+    exact = ratio if np.float32(ratio) == whole[0] else _simplest(whole[0])
+    return Lens(kernel, exact, _simplest(whole[1]), antialias)
+
+
+def _simplest(number: np.float32) -> Fraction:
+    """A fraction of small numbers that is rounded to this one, if there is one."""
+    whole = Fraction(float(number))
+    limits = (1 << power for power in range(LARGEST_PERIOD.bit_length()))
+    found = (whole.limit_denominator(limit) for limit in limits)
+    return next((f for f in found if np.float32(f) == number), whole)
+
+
+def kernel_map(lens: Lens, size: Size, new_size: Size) -> AxisMap | None:
+    """What a kernel covers that is as wide as a pixel of the coarser image."""
+    count, advance = lens.scale.numerator, lens.scale.denominator
+    even, limit = lens.offset == 0, None
+    if isinstance(size, int) and isinstance(new_size, int):
+        even, limit = even and new_size == size * lens.scale, size
+        if not even or (lens.kernel.jumps and lens.is_rounded):
+            count, advance = new_size, size
+    elif not even or count > LARGEST_PERIOD:
+        return None
+    covered = lens.covered(count, limit)
+    windows = [None if c is None else (c.first, c.last) for c in covered]
+    gap = INFINITY if any(c is not None and c.holes for c in covered) else 1
+    exact = all(c is None or c.exact for c in covered)
+    if not even:
+        return table(windows, gap=gap, exact=exact)
+    return periodic(advance, windows, gap, exact)
+
+
+# --- What positions count ------------------------------------------------------------
+
+Weights = Callable[["NDArray[np.float32]"], "tuple[NDArray[Any], NDArray[Any]]"]
+"""From source positions to the positions read and their weights, [output, tap]."""
+
+
+def bilinear_weights(
+    sources: NDArray[np.float32],
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Those of `bilinear`."""
+    below = np.floor(sources)
+    part = (sources - below).astype(np.float64)
+    positions = np.stack([below, np.ceil(sources)], axis=1)
+    return positions, np.stack([1 - part, part], axis=1)
+
+
+def nearest_weights(
+    sources: NDArray[np.float32],
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Those of `nearest`."""
+    return np.floor(sources)[:, None], np.ones((len(sources), 1))
+
+
+def corner_weights(sources: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Those of `nearest_corner`."""
+    return nearest_weights(sources + np.float32(0.5))
+
+
+def cubic_weights(slope: float) -> Weights:
+    """The cubic convolution kernel of this slope (Keys, 1981)."""
+
+    def weights(sources: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+        below = np.floor(sources)
+        part = np.rint((sources - below) * np.float32(1024)).astype(np.float64) / 1024
+        near = [1 - part, part]
+        inner = [((slope + 2) * x - (slope + 3)) * x * x + 1 for x in (part, near[0])]
+        outer = [
+            ((slope * x - 5 * slope) * x + 8 * slope) * x - 4 * slope
+            for x in (part + 1, near[0] + 1)
+        ]
+        positions = np.stack([below + i for i in (-1, 0, 1, 2)], axis=1)
+        return positions, np.stack([outer[0], *inner, outer[1]], axis=1)
+
+    return weights
+
+
+def interpolated(
+    size: int, new_size: int, corners: bool, half_pixel: bool, weights: Weights
+) -> NDArray[np.float64]:
+    """What each position of an axis counts for each of the resized one.
+
+    Positions outside are clamped to the border, but by the cubic kernel with pixels
+    that have centres: there they do not count.
+    """
+    if size == new_size:
+        return np.eye(size)
+    whole = corners and new_size > 1
+    scale = np.float32(size - whole) / np.float32(new_size - whole)
+    recentre = weights not in (nearest_weights, corner_weights)
+    positions, found = weights(_float_positions(new_size, scale, half_pixel, recentre))
+    inside = np.clip(positions, 0, size - 1).astype(int)
+    if half_pixel and found.shape[1] == 4:
+        found = np.where(inside == positions, found, 0)
+        found = found / found.sum(axis=1, keepdims=True)
+    matrix = np.zeros((new_size, size))
+    np.add.at(matrix, (np.arange(new_size)[:, None], inside), found)
+    return matrix
+
+
+def by_area(size: int, new: int, corners: bool) -> NDArray[np.float64]:
+    """What each position counts in the means of all that the others cover."""
+    whole = corners and new > 1 < size
+    scale = np.float32(size - whole) / np.float32(new - whole)
+    edges = np.arange(new + 1, dtype=np.float32) * scale
+    cells = np.arange(size + 1, dtype=np.float64)
+    cells[-1] = math.inf  # What lies behind the last is clamped to it.
+    lows, highs = edges[:-1, None], edges[1:, None]
+    inside = np.minimum(highs, cells[1:]) - np.maximum(lows, cells[:-1])
+    return np.asarray(np.maximum(inside, 0) / scale, dtype=np.float64)
+
+
+def by_kernel(lens: Lens, size: int, new: int) -> NDArray[np.float64]:
+    """What each position counts under a kernel."""
+    matrix = np.zeros((new, size))
+    for u, covered in enumerate(lens.covered(new, size)):
+        if covered is not None:
+            places = np.arange(max(covered.first, 0), min(covered.last + 1, size))
+            places = places[~np.isin(places, covered.holes)]
+            matrix[u, places] = lens.weights(places, lens.centre(u))
+    total = matrix.sum(axis=1, keepdims=True)
+    return np.asarray(matrix / np.where(total == 0, 1, total))

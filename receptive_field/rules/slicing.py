@@ -1,0 +1,293 @@
+"""What padding and slicing do: they move positions, drop some or add some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from receptive_field.algebra.axis_map import (
+    ANYWHERE,
+    IDENTITY,
+    AxisMap,
+    convolution,
+    sampling,
+    shift,
+    table,
+)
+from receptive_field.algebra.sizes import Size, Symbolic, ceiling_division, smaller
+from receptive_field.arrays import np
+from receptive_field.relations.relation import (
+    FULL_BOUND,
+    Axis,
+    Relation,
+    fixed,
+    follow,
+    local,
+    moved,
+    whole,
+)
+from receptive_field.rules.op import Call, Op, Relations, Shape, Value
+
+Pairs = Sequence[tuple[int, Size]]
+"""Padding before and after, per axis."""
+
+
+def checked_paddings(
+    call: Call, befores: Sequence[Size], afters: Sequence[Size]
+) -> list[tuple[int, Size]]:
+    """Padding before and after, per axis.
+
+    Raises:
+      GraphError: if one is negative, or one before an axis is not known.
+    """
+    pairs: list[tuple[int, Size]] = []
+    for before, after in zip(befores, afters, strict=True):
+        if not isinstance(before, int):
+            call.fail(f"has a padding that cannot be known: {before}")
+        if before < 0 or (isinstance(after, int) and after < 0):
+            call.fail(f"has the paddings {before} and {after}; none may be negative")
+        pairs.append((before, after))
+    return pairs
+
+
+def padded_shape(shape: Sequence[Size], pairs: Pairs) -> tuple[Size, ...]:
+    """The sizes with their padding."""
+    return tuple(size + b + a for size, (b, a) in zip(shape, pairs, strict=True))
+
+
+def padded(pairs: Pairs) -> Relation:
+    """The relation to a tensor that is padded by a constant."""
+    return local([shift(-before) if before else IDENTITY for before, _ in pairs])
+
+
+def mirrored(call: Call, shape: Sequence[Size], pairs: Pairs, edge: int) -> Relation:
+    """The relation to a tensor that is padded by its mirror image.
+
+    Args:
+      call: the op.
+      shape: of the tensor.
+      pairs: the padding.
+      edge: 1 if the border itself is not repeated (REFLECT), 0 if it is (SYMMETRIC).
+
+    Raises:
+      GraphError: if there are not as many positions to mirror.
+    """
+    for size, pair in zip(shape, pairs, strict=True):
+        most = max(padding for padding in pair if isinstance(padding, int))
+        if isinstance(size, int) and most > max(size - edge, 0):
+            call.fail(f"mirrors {most} positions of an axis of {size}")
+    return local(
+        [
+            _mirrored(before, size, after, edge) if before or after else IDENTITY
+            for size, (before, after) in zip(shape, pairs, strict=True)
+        ]
+    )
+
+
+def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
+    """A shift, as with zeros, that shows positions from inside.
+
+    Where an unknown size begins to be mirrored, is not known: a position
+    behind the end is at most twice the padding away from the one that it shows.
+    """
+    if isinstance(size, int) and isinstance(after, int):
+        reflected = [before - 1 - u + edge for u in range(before)]
+        behind = [size - 1 - edge - i for i in range(after)]
+        positions = [*reflected, *range(size), *behind]
+        return shift(-before).showing(table((p, p) for p in positions))
+    if not isinstance(after, int):
+        return shift(-before).showing(ANYWHERE)
+    near = convolution(1 + 2 * (before + after), padding=before + 2 * after)
+    return shift(-before).showing(near.as_bound())
+
+
+# --- Slices ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a slice takes of one axis of its input."""
+
+    start: Size | None
+    """The first position taken; None if it is not known."""
+    step: int | None
+    count: Size | None
+    """How many positions are taken; None if that is not known."""
+    kept: bool = True
+    """Whether the output has this axis."""
+
+
+NEW_AXIS = Piece(None, None, 1)
+"""An axis of the output that the input does not have."""
+
+
+def _piece_axis(call: Call, piece: Piece, place: int, axis: int) -> Axis:
+    """How axis ``place`` of the input follows ``axis`` of the output."""
+    start, step = piece.start, piece.step
+    if not piece.kept:
+        return fixed(start, start) if isinstance(start, int) else FULL_BOUND
+    if step is None:
+        return whole([axis], ANYWHERE)
+    if isinstance(start, int):
+        # A crop at the end moves nothing, but it is not the identity.
+        is_all = (start, step, piece.count) == (0, 1, call.known_shape(0)[place])
+        return follow(axis, IDENTITY if is_all else sampling(start, step))
+    if start is None:
+        unknown = sampling(0, step).with_unknown_offset(call.unknown_offset(place))
+        return follow(axis, unknown)
+    return follow(axis, moved(sampling(0, step), start))
+
+
+def _slice_relation(call: Call, pieces: list[Piece]) -> Relation:
+    axes: list[Axis] = []
+    position = 0
+    if any(piece.count == 0 for piece in pieces):
+        call.fail("makes the feature map vanish: it takes no position of an axis")
+    for piece in pieces:
+        if piece is not NEW_AXIS:
+            axes.append(_piece_axis(call, piece, len(axes), position))
+        position += piece.kept
+    return Relation(tuple(axes))
+
+
+def _slice_shape(call: Call, pieces: list[Piece]) -> Shape:
+    kept = [piece for piece in pieces if piece.kept]
+    return tuple(
+        call.unknown_size(axis) if piece.count is None else piece.count
+        for axis, piece in enumerate(kept)
+    )
+
+
+def slice_pieces(
+    call: Call,
+    shape: Sequence[Size],
+    starts: Sequence[Size | None] | None,
+    counts: Sequence[Size | None] | None,
+) -> list[Piece]:
+    """The pieces from where they start and how many positions they take, -1 for all
+    that follow.
+
+    Raises:
+      GraphError: if there is not one of each for each axis.
+    """
+    unknown: list[Size | None] = [None] * len(shape)
+    starts = unknown if starts is None else starts
+    counts = unknown if counts is None else counts
+    if len(starts) != len(shape) or len(counts) != len(shape):
+        call.fail(f"slices {len(starts)} axes of an input of rank {len(shape)}")
+    pieces = []
+    for size, start, count in zip(shape, starts, counts, strict=True):
+        if count == -1:
+            count = None if start is None else size - start
+        elif count == size:
+            start = 0  # Only one start fits.
+        pieces.append(Piece(start, 1, count))
+    return pieces
+
+
+def strided_piece(
+    call: Call,
+    size: Size,
+    begin: tuple[Size | None, bool],
+    end: tuple[Size | None, bool],
+    step: Size | None,
+    shrink: bool,
+) -> Piece:
+    """One axis; ``begin`` and ``end`` come with whether they are left open."""
+    if shrink:
+        position = _wrapped(begin[0], size)
+        return Piece(position, None, 1, kept=False)
+    if not isinstance(step, int):
+        return Piece(None, None, None)
+    if step == 0:
+        call.fail("has a stride of zero")
+    first_open, last_open = (0, size) if step > 0 else (size - 1, -1)
+    first, last = (_wrapped(position, size) for position, _ in (begin, end))
+    start = first_open if begin[1] else _clamped(call, first, size, step, True)
+    stop = last_open if end[1] else _clamped(call, last, size, step, False)
+    if start is None or stop is None:
+        return Piece(start, step, None)
+    count = (
+        ceiling_division(stop - start, step)
+        if step > 0
+        else ceiling_division(start - stop, -step)
+    )
+    return Piece(start, step, max(count, 0) if isinstance(count, int) else count)
+
+
+def _wrapped(position: Size | None, size: Size) -> Size | None:
+    """A position counted from the end if it is negative."""
+    if isinstance(position, int) and position < 0:
+        return size + position
+    return position
+
+
+def _clamped(
+    call: Call, position: Size | None, size: Size, step: int, is_start: bool
+) -> Size | None:
+    """Where a slice really starts or stops, as no axis goes on behind its ends.
+
+    Of an axis of unknown size that is told as at large ones. Of a small one a slice may
+    take less; where it would begin behind its own end, nothing is left.
+    """
+    if position is None:
+        return None
+    low, high = (0, size) if step > 0 else (-1, size - 1)
+    above = smaller(low, position)
+    clamped = smaller(high, position if above == low else low)
+    if above is None or clamped is None:
+        return None
+    is_low = (step > 0) == is_start
+    room = position - low if is_low else high - position
+    room = room if clamped == position else -room
+    if isinstance(room, Symbolic):
+        call.exceeds(room, -1)
+    return clamped
+
+
+def _sliced_value(call: Call, pieces: list[Piece] | None) -> Sequence[Value]:
+    value = call.value(0)
+    if value is None or pieces is None:
+        return [None]
+    index: list[slice | int | None] = []
+    for piece in pieces:
+        if piece is NEW_AXIS:
+            index.append(None)
+        elif not isinstance(piece.start, int) or not isinstance(piece.count, int):
+            return [None]
+        elif not piece.kept:
+            index.append(piece.start)
+        else:
+            step = piece.step or 1
+            stop = piece.start + step * piece.count
+            index.append(slice(piece.start, stop if stop >= 0 else None, step))
+    try:
+        return [np.asarray(value[tuple(index)], dtype=value.dtype)]
+    except IndexError:
+        call.fail(f"takes a position outside of {call.name(0)}")
+
+
+def slice_op(pieces_of: Callable[[Call], list[Piece] | None]) -> Op:
+    """The rules of an op whose first input is sliced.
+
+    Args:
+      pieces_of: what a call takes of each axis; None if not even the axes are known.
+    """
+
+    def relations(call: Call, output: int) -> Relations:
+        pieces = pieces_of(call)
+        data = (
+            call.all_of(0, exact=False)
+            if pieces is None
+            else _slice_relation(call, pieces)
+        )
+        return [data, *(call.all_of(i) for i in range(1, len(call)))]
+
+    def shapes(call: Call) -> Sequence[Shape]:
+        pieces = pieces_of(call)
+        return [None if pieces is None else _slice_shape(call, pieces)]
+
+    def values(call: Call) -> Sequence[Value]:
+        return _sliced_value(call, pieces_of(call))
+
+    return Op(relations, shapes, values)

@@ -1,0 +1,301 @@
+"""What convolutions and poolings do: windows that slide over spatial axes.
+
+Padding that follows the size is that of TensorFlow's SAME (tf.nn.convolution, "Notes on
+padding"): ``max(extent - stride, 0)`` in total where the size is a multiple of the
+stride, ``max(extent - size % stride, 0)`` elsewhere, the smaller half first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from math import floor
+from typing import NamedTuple
+
+from receptive_field.algebra.axis_map import (
+    ANYWHERE,
+    IDENTITY,
+    AxisMap,
+    convolution,
+    table,
+    transposed_convolution,
+)
+from receptive_field.algebra.sizes import (
+    Size,
+    ceiling_division,
+    remainder_of,
+    residue,
+)
+from receptive_field.relations.relation import (
+    LARGEST_PERIOD,
+    Axis,
+    Relation,
+    follow,
+    local,
+    whole,
+)
+from receptive_field.rules.op import Call, Window
+
+
+def same_padding(
+    extent: int, stride: int, size: Size, least: int | None = 0
+) -> tuple[int | None, int | None]:
+    """Padding before the first position and in total.
+
+    It depends on the size only through its residue; None where that is not known
+    and matters. Without a ``least`` total, positions in front are left out where the
+    stride is longer than the kernel.
+    """
+    return _same_padding(extent, stride, residue(size, stride), least)
+
+
+@lru_cache(maxsize=1024)
+def _same_padding(
+    extent: int, stride: int, rest: int | None, least: int | None
+) -> tuple[int | None, int | None]:
+    residues = range(stride) if rest is None else (rest,)
+    totals = {extent - (r or stride) for r in residues}
+    if least is not None:
+        totals = {max(total, least) for total in totals}
+    befores = {int(total / 2) for total in totals}  # Half of -3 is -1.
+    before, total = (s.pop() if len(s) == 1 else None for s in (befores, totals))
+    return before, total
+
+
+def sliding_windows(
+    sizes: Sequence[Size],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    paddings: Sequence[tuple[int, int]] | None,
+    least: int | None = 0,
+) -> tuple[Window, ...]:
+    """The window on each of some axes.
+
+    Args:
+      sizes: of the axes.
+      kernel, strides, dilations: a number for each axis.
+      paddings: before and after each axis; None if they follow the sizes.
+      least: see `same_padding`.
+
+    Raises:
+      ValueError: if a number is not possible, or no window fits.
+    """
+    steps = tuple(zip(kernel, strides, dilations, strict=True))
+    if paddings is None:
+        rests = [
+            residue(size, stride) if stride > 1 else 0
+            for size, stride in zip(sizes, strides, strict=True)
+        ]
+        return _same_windows(steps, tuple(rests), least)
+    known = tuple([size if isinstance(size, int) else None for size in sizes])
+    return _padded_windows(steps, known, tuple(paddings))
+
+
+_Steps = tuple[tuple[int, int, int], ...]
+"""Kernel, stride and dilation of each axis."""
+
+
+@lru_cache(maxsize=1024)
+def _same_windows(
+    steps: _Steps, rests: tuple[int | None, ...], least: int | None
+) -> tuple[Window, ...]:
+    found = []
+    for (kernel, stride, dilation), rest in zip(steps, rests, strict=True):
+        extent = _extent(kernel, stride, dilation)
+        before, total = _same_padding(extent, stride, rest, least)
+        found.append(Window(kernel, stride, before, total, dilation, True))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _padded_windows(
+    steps: _Steps, sizes: tuple[int | None, ...], pads: tuple[tuple[int, int], ...]
+) -> tuple[Window, ...]:
+    found = []
+    for (kernel, stride, dilation), size, pair in zip(steps, sizes, pads, strict=True):
+        extent = _extent(kernel, stride, dilation)
+        if size is not None and size + sum(pair) < extent:
+            raise ValueError(
+                f"makes the feature map vanish: its input has {size} positions on an "
+                f"axis, its kernel spans {extent}"
+            )
+        found.append(Window(kernel, stride, pair[0], sum(pair), dilation))
+    return tuple(found)
+
+
+def _extent(kernel: int, stride: int, dilation: int) -> int:
+    if min(kernel, stride, dilation) < 1:
+        raise ValueError(
+            f"has kernel size {kernel}, stride {stride} and dilation {dilation}; each "
+            "must be at least 1"
+        )
+    if max(stride, dilation) > LARGEST_PERIOD:
+        raise ValueError(
+            f"has stride {stride} and dilation {dilation}; neither may be more than "
+            f"{LARGEST_PERIOD}"
+        )
+    return dilation * (kernel - 1) + 1
+
+
+@lru_cache(maxsize=1024)
+def _keeps_size(w: Window) -> bool:
+    return w.stride == 1 and w.total_padding == w.extent - 1
+
+
+def output_size(size: Size, w: Window) -> Size:
+    """The size of a map after a window has slid over one of ``size``."""
+    if w.follows_size:
+        return ceiling_division(size, w.stride)
+    assert w.total_padding is not None
+    return ceiling_division(size + (w.total_padding - w.extent + 1), w.stride)
+
+
+MakeMap = Callable[[int, int, int, int], AxisMap]
+"""`convolution` or its transpose, of kernel, stride, padding and dilation."""
+
+
+def window_map(size: Size, w: Window, make: MakeMap, least: int | None = 0) -> AxisMap:
+    """The map of one window, whose padding may depend on the size."""
+    if w.padding is None:
+        return unknown_padding(size, w, make, least)
+    return make(w.kernel, w.stride, w.padding, w.dilation)
+
+
+@lru_cache(maxsize=1024)
+def _placed(
+    rank: int, axes: tuple[int, ...], windows: tuple[Window, ...], make: MakeMap
+) -> Relation:
+    """The relation of windows on some axes; channels are needed whole."""
+    maps = {
+        axis: make(w.kernel, w.stride, w.padding or 0, w.dilation)
+        for axis, w in zip(axes, windows, strict=True)
+    }
+    found = local([maps.get(a, None if a else IDENTITY) for a in range(rank)])
+    return found._replace(channels=frozenset(range(1, rank)) - set(axes))
+
+
+@lru_cache(maxsize=1024)
+def _paddings_are_known(windows: tuple[Window, ...]) -> bool:
+    return all(w.padding is not None for w in windows)
+
+
+def unknown_padding(size: Size, w: Window, make: MakeMap, least: int | None) -> AxisMap:
+    """The map of a window whose padding follows a size that is not known.
+
+    What is added to the least padding depends on the size, but only on its remainder
+    by the stride: kernels of 3 and 5 are moved alike.
+    """
+    name, number = remainder_of(size, w.stride)  # type: ignore[arg-type]
+    befores = [
+        int(_same_padding(w.extent, w.stride, rest, least)[0] or 0)
+        for rest in range(w.stride)
+    ]
+    padding = min(befores)
+    added = tuple(
+        befores[(rest + number) % w.stride] - padding for rest in range(w.stride)
+    )
+    placed = make(w.kernel, w.stride, padding, w.dilation)
+    if make is transposed_convolution:
+        most = Fraction(max(added), w.stride)
+        return placed.with_unknown_offset((name, added, True), 0, most)
+    return placed.with_unknown_offset((name, added, False), -max(added), 0)
+
+
+class Sliding(NamedTuple):
+    """Windows, and where they slide."""
+
+    shape: tuple[Size, ...]
+    """Of what they slide over."""
+    axes: tuple[int, ...]
+    windows: tuple[Window, ...]
+    least: int | None = 0
+    """The least total padding, see `same_padding`."""
+
+    def relation(self, make: MakeMap = convolution) -> Relation:
+        """What each position sees; channels are needed whole."""
+        shape, axes, windows, least = self
+        placed = _placed(len(shape), axes, windows, make)
+        if _paddings_are_known(windows):
+            return placed
+        found = list(placed.axes)
+        for axis, w in zip(axes, windows, strict=True):
+            if w.padding is None:
+                found[axis] = follow(axis, unknown_padding(shape[axis], w, make, least))
+        return Relation(tuple(found))
+
+    def sizes(self) -> list[Size]:
+        """The sizes of all axes when the windows have slid over them."""
+        shape = list(self.shape)
+        for axis, w in zip(self.axes, self.windows, strict=True):
+            if not _keeps_size(w):
+                shape[axis] = output_size(shape[axis], w)
+        return shape
+
+
+def transposed(call: Call, above: Sliding, below: Sequence[Size]) -> Relation:
+    """The relation of a transposed convolution.
+
+    Args:
+      call: the op.
+      above: the windows of the convolution that it turns round, on its output.
+      below: the shape of its input.
+
+    Raises:
+      GraphError: if the input has not as many positions as the windows.
+    """
+    for axis, w in zip(above.axes, above.windows, strict=True):
+        needed = output_size(above.shape[axis], w)
+        given = below[axis]
+        call.meet([needed, given])
+        known = isinstance(needed, int) and isinstance(given, int)
+        if known and needed != given:
+            call.fail(
+                f"does not fit: {above.shape[axis]} positions come from {needed}, its "
+                f"input has {given}. Was the model built for another size? Build "
+                "it with None sizes to ask about others"
+            )
+    return above.relation(transposed_convolution)
+
+
+def fractional_sizes(
+    call: Call, shape: Sequence[Size], ratios: Sequence[Fraction]
+) -> list[Size]:
+    """Sizes divided by ratios and rounded down.
+
+    Raises:
+      GraphError: if nothing is left of an axis.
+    """
+    sizes: list[Size] = [
+        floor(size / ratio) if isinstance(size, int) else call.unknown_size(axis)
+        for axis, (size, ratio) in enumerate(zip(shape, ratios, strict=True))
+    ]
+    if 0 in sizes:
+        call.fail(f"makes the feature map vanish: {shape} becomes {tuple(sizes)}")
+    return sizes
+
+
+def fractional(size: Size, pools: Size, axis: int, overlap: int) -> Axis:
+    """Pools of one or two positions in random order: where they begin is bounded.
+
+    A pool that begins at position p has had as many pools before it as lie between
+    all of size one and all of size two; so have the pools that come after.
+    """
+    if size == pools:
+        return follow(axis, convolution(1 + overlap))
+    if (
+        not isinstance(size, int)
+        or not isinstance(pools, int)
+        or pools > LARGEST_PERIOD
+    ):
+        return whole([axis], ANYWHERE)
+    most = -(-size // pools)
+    windows = [
+        (
+            max(u, size - most * (pools - u)),
+            min(most * (u + 1), size - (pools - u - 1)) - 1 + overlap,
+        )
+        for u in range(pools)
+    ]
+    return follow(axis, table(windows, exact=False))
