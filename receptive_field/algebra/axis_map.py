@@ -579,7 +579,8 @@ class AxisMap:
         if not self.strands:
             return other
         whole = self if self.is_identity else other
-        if whole.is_identity and self.strands == other.strands:
+        alike = self.strands == other.strands and self.seen is other.seen is None
+        if whole.is_identity and alike:
             return whole.with_alignment(_all_aligned((self.aligned, other.aligned)))
         found = _union(self, other)
         if self.seen is other.seen is None:
