@@ -151,9 +151,10 @@ def _cases(
         waiting[rest] = _fields(case, by_one)
         yield Case(waiting[rest], rest, None)
     least = last_unplaced(question, [f for fs in waiting.values() for f in fs.values()])
-    can_all_be_seen = least * len(network.order) <= MOST_VISITS
-    last = count + LARGEST_TRIED
-    for size in range(1, max(last, least + 1) if can_all_be_seen else last):
+    last, shortened = count + LARGEST_TRIED, last_shortened(question)
+    if shortened * len(network.order) <= MOST_VISITS:
+        last = max(last, shortened + 1)
+    for size in range(1, last):
         if not waiting and size > least:
             break
         fields, rest = _fields(asked.with_sizes({axis: size}), by_one), size % count
@@ -204,13 +205,17 @@ def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
     Slices are shorter there, or all features may see the other end of a roll, so that
     what is known of the others says nothing of these: the sizes are told one by one.
     """
-    exceeded = question.network.known.exceeded
-    if not exceeded:
-        return 0
+    shortened = last_shortened(question)
     maps = [axis.map for f in fields for axis in (f.local or f).axes]
     reach = max((m.reach for m in maps if m.is_unbounded), default=0)
-    turned = sum(last_not_above(size, n, LARGEST_SMALL) for size, n in exceeded.items())
-    return int(min(turned + 2 * reach, LARGEST_SMALL))
+    rolled = 2 * reach if question.network.known.exceeded else 0
+    return int(min(shortened + rolled, LARGEST_SMALL))
+
+
+def last_shortened(question: Question) -> int:
+    """The last size at which a slice takes less, or a roll goes round."""
+    exceeded = question.network.known.exceeded.items()
+    return sum(last_not_above(size, number, LARGEST_SMALL) for size, number in exceeded)
 
 
 def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:

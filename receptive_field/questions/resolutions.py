@@ -28,7 +28,7 @@ from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.walk import Read, ascend, reads
 from receptive_field.passes.regions import Forward, forward
-from receptive_field.questions.every_size import last_unplaced
+from receptive_field.questions.every_size import last_shortened, last_unplaced
 from receptive_field.questions.question import Options, Question, StopPropagation, ask
 from receptive_field.relations.joins import settled, through
 from receptive_field.relations.relation import ALL_BOUND, SAME, Relation, ranked, source
@@ -164,7 +164,9 @@ class _AxisAnalysis:
         known."""
         ((_, self.output),) = (question.outputs or {}).items()
         self.unplaced = last_unplaced(question, [field])
-        """The last size that has to be analysed by itself."""
+        """The last size at which something may differ from all larger ones."""
+        self.shortened = last_shortened(question)
+        """The last size at which a slice takes less. All up to here are analysed."""
         self.largest: Bound = 0
         """The largest local receptive field of all remainders."""
         self._asked: dict[Size, Question] = {}
@@ -338,7 +340,7 @@ class _AxisAnalysis:
           remainder that never agrees, what is found instead.
         """
         period = len(whole)
-        large = max(_large(smallest, period), self.unplaced + 1)
+        large = max(_large(smallest, period), self.shortened + 1)
         failed: dict[int, _Outcome] = {}
         for size in range(large, large + period):
             # Small maps that do not fit may be broadcast, so try large ones.
