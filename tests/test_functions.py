@@ -70,6 +70,23 @@ def test_any_branch_may_be_taken():
     assert field(switched, number).size.tolist() == [7, 7]
 
 
+def test_which_branch_is_taken_is_not_known():
+    """A flag that is fed may leave out the larger one; alike, they are exact."""
+    flag = tf.TensorSpec((), tf.bool)
+
+    def chosen(kernels):
+        def function(x, flag):
+            branches = [lambda k=k: conv(x, k) for k in kernels]
+            return tf.cond(flag, *branches)
+
+        return function
+
+    other = field(chosen((3, 7)), flag)
+    assert (other.size.tolist(), other.exact) == ([7, 7], False)
+    same = field(chosen((3, 3)), flag)
+    assert (same.size.tolist(), same.exact) == ([3, 3], True)
+
+
 def test_a_condition_on_the_image_sees_all_of_it():
     def chosen(x):
         return tf.cond(tf.reduce_mean(x) > 0, lambda: conv(x, 3), lambda: conv(x, 3))

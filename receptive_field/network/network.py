@@ -30,7 +30,6 @@ from receptive_field.rules.op import (
     Call,
     Relations,
     Shape,
-    Taps,
     Value,
     no_dependency,
     rule_at,
@@ -321,7 +320,7 @@ class _Sight(NamedTuple):
         for below in network.needed[: network.place(index) + 1]:
             if network.carries[below] and below not in self.network.known.worked_out:
                 op = rule_at(network.graph, below)
-                if op is not None and op.taps is Taps.CHOICE:
+                if op is not None and op.chooses:
                     network.relations((below, 0))
 
 

@@ -107,6 +107,7 @@ register(
         _branch_shapes,
         _branch_values,
         may_be_handle=True,
+        chooses=True,
         reads=_of_branches,
     ),
 )

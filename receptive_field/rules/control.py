@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from receptive_field.relations.relation import SAME
+from receptive_field.relations.relation import ALL_BOUND, SAME
 from receptive_field.rules.elementwise import first_follows
+from receptive_field.rules.masks import chosen
 from receptive_field.rules.op import Call, Op, Relations, Shape, Value, first_shape
 
 
@@ -39,15 +40,24 @@ EACH = Op(_each, _each_shape, _each_value, may_be_handle=True)
 def branches(call: Call, count: int, taken: Sequence[int], output: int) -> Relations:
     """The condition, then as many results per branch as there are outputs.
 
+    A condition that depends on the input, or is drawn at random, may choose any branch.
+    Of any other it is not known which one is taken: unless all see the same, what they
+    see is a bound.
+
     Args:
       call: the op.
       count: how many outputs it has.
       taken: the branches that may be taken.
       output: the number of the output.
     """
+    first, *others = (1 + branch * count + output for branch in taken)
+    is_open = call.carries(0) or call.is_drawn(0)
+    alike = is_open or all(call.is_alike(first, other) for other in others)
+    shape, result = call.output_shape(output), SAME
+    if not alike:
+        result = ALL_BOUND if shape is None else chosen(SAME, len(shape), None)
     results = [
-        SAME if number % count == output and number // count in taken else None
-        for number in range(len(call) - 1)
+        result if number in (first, *others) else None for number in range(1, len(call))
     ]
     return [call.all_of(0), *results]
 

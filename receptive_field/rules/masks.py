@@ -125,8 +125,12 @@ def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
     return found
 
 
-SELECT = Op(_select, broadcast_shapes, computed("where"), taps=Taps.CHOICE)
+SELECT = Op(
+    _select, broadcast_shapes, computed("where"), chooses=True, taps=Taps.CHOICE
+)
 """A mask, and two tensors; all broadcast."""
 
-SELECT_ROWS = Op(_select_rows, lambda call: [call.shape(1)], taps=Taps.CHOICE)
+SELECT_ROWS = Op(
+    _select_rows, lambda call: [call.shape(1)], chooses=True, taps=Taps.CHOICE
+)
 """The same where the mask may be a vector that stands for whole rows."""

@@ -183,8 +183,12 @@ class Call:
 
     def is_alike(self, one: int, two: int) -> bool:
         """Whether two inputs are known to see the same of one tensor below."""
-        sight, tensors = self.sight, (self.input(one), self.input(two))
-        return sight is None or self.once(lambda: sight.is_alike(*tensors))
+        if self.sight is None:
+            return True
+        known = self.once(dict[tuple[int, int], bool])
+        if (one, two) not in known:
+            known[one, two] = self.sight.is_alike(self.input(one), self.input(two))
+        return known[one, two]
 
     def is_drawn(self, number: int) -> bool:
         """Whether an input is computed from random numbers."""
@@ -472,6 +476,8 @@ class Op(NamedTuple):
     may_be_handle: bool = False
     """Whether an output may be the handle of a variable or a list, so that a recorded
     shape without axes says nothing of what it stands for."""
+    chooses: bool = False
+    """Whether its rule asks whether inputs are alike (`Call.is_alike`)."""
     is_random: bool = False
     """Whether the values are drawn at random."""
     starts_over: bool = False
