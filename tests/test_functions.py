@@ -5,8 +5,8 @@ from google.protobuf import text_format
 from needed import needed
 
 import receptive_field as rf
-from receptive_field.graph.signatures import OUTPUT_ARGUMENTS
 from receptive_field.ops import OPS
+from receptive_field.ops.signatures import OUTPUT_ARGUMENTS
 from receptive_field.sources.messages import GraphDef
 
 tf = needed("tensorflow")

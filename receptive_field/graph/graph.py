@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from receptive_field.errors import GraphError, NodeNotFoundError, nearest
-from receptive_field.graph.signatures import first_output
 
 Tensor = tuple[int, int]
 """An output of a node: (index of the node in the graph, number of the output)."""
@@ -27,6 +26,9 @@ class Framework(Protocol):
 
     def attribute(self, definition: Any, name: str) -> Any:
         """An attribute of a node as a plain value; `ABSENT` if it is not there."""
+
+    def first_output(self, op: str, argument: str) -> int:
+        """The number of the first output that a named output of an op type means."""
 
     def recorded_shapes(self, call: Any) -> Sequence[Any]:
         """The shapes of the outputs that the graph holds for a call, if it does."""
@@ -258,7 +260,7 @@ class Graph:
             return None
         number = int(rest[-1]) if rest else 0
         if len(rest) == 2:
-            number += first_output(self.nodes[index].op, rest[0])
+            number += self.framework.first_output(self.nodes[index].op, rest[0])
         return index, number
 
     def __len__(self) -> int:

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from receptive_field.graph.graph import Graph, Node
 from receptive_field.ops.attributes import RESOURCE, attribute, recorded_shapes
 from receptive_field.ops.moments import batch_moments
+from receptive_field.ops.signatures import first_output
 
 
 class TensorFlow:
     """The `Framework` of graphs that are made of NodeDef messages."""
 
     attribute = staticmethod(attribute)
+
+    first_output = staticmethod(first_output)
 
     recorded_shapes = staticmethod(recorded_shapes)
 
