@@ -20,7 +20,7 @@ from pathlib import Path
 from speed import OUTPUT, inception, walk
 
 import receptive_field as rf
-from receptive_field.sources.files import read_graph_def
+from receptive_field.frameworks.tensorflow.files import read_graph_def
 
 REPEATED = 4
 

@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 from google.protobuf import text_format
 
 import receptive_field as rf
+from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow.files import read_graph_def
+from receptive_field.frameworks.tensorflow.messages import GraphDef
+from receptive_field.frameworks.tensorflow.text import index
 from receptive_field.questions.question import Options, Question
-from receptive_field.sources import load
-from receptive_field.sources.files import read_graph_def
-from receptive_field.sources.messages import GraphDef
-from receptive_field.sources.text import index
 
 RUNS = 7
 SCRIPT = Path(__file__).parent.parent / "python" / "util" / "examples" / "compute_rf.py"

@@ -17,8 +17,9 @@ from typing import Any
 import keras
 
 import receptive_field as rf
+from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow import keras_models
 from receptive_field.questions.question import Options, Question
-from receptive_field.sources import keras_models, load
 
 RUNS = 5
 

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.network.layout import Resolution
-from receptive_field.ops import OPS
 from receptive_field.questions.every_size import all_at_every_size, at_every_size
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question, StopPropagation, ask
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
 from receptive_field.rules.op import rule_of
 from receptive_field.rules.stated import Rule, op_of
-from receptive_field.sources import load
 
 EXAMPLE_GRAPH = os.path.join(
     os.path.dirname(__file__), "data", "inception_resnet_v2.pbtxt.gz"

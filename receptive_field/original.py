@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 
 from receptive_field.algebra.sizes import Size, unknown
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow.ops import OPS, TENSORFLOW
 from receptive_field.graph.graph import Graph, topological_order
 from receptive_field.graph.model import Model
 from receptive_field.network.inference import Inference
 from receptive_field.network.layout import Resolution
-from receptive_field.ops import OPS, TENSORFLOW
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question
 from receptive_field.relations.relation import SAME, follow, source
 from receptive_field.results.field import ReceptiveField
 from receptive_field.rules.op import Call, Op, Shape, Window, no_dependency, rule_of
-from receptive_field.sources import load
 
 
 def compute_receptive_field_from_graph_def(

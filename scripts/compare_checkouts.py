@@ -50,7 +50,7 @@ def _applications() -> Iterator[tuple[str, Any]]:
     import keras
     from test_applications import APPLICATIONS
 
-    from receptive_field.sources import keras_models
+    from receptive_field.frameworks.tensorflow import keras_models
 
     def make(name: str, **options: Any) -> tuple[bytes, Any]:
         keras.backend.clear_session()

@@ -2,7 +2,7 @@
 
 from google.protobuf import text_format
 
-from receptive_field.sources.messages import GraphDef
+from receptive_field.frameworks.tensorflow.messages import GraphDef
 
 
 def shape_text(sizes):

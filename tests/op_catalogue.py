@@ -9,7 +9,7 @@ from needed import needed
 from op_networks import back, of, of_complex, of_single, whole
 from raw_ops import op, weights, words
 
-from receptive_field.ops import OPS
+from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.rules.op import no_dependency
 
 tf = needed("tensorflow")

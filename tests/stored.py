@@ -22,8 +22,8 @@ from unittest import mock
 import slim
 from needed import needed
 
+from receptive_field.frameworks import load
 from receptive_field.graph.model import Model
-from receptive_field.sources import load
 from receptive_field.whole_files import replace_file
 
 keras, tf = needed("keras"), needed("tensorflow")

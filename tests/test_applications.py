@@ -10,8 +10,8 @@ from keras_experiments import hold_layers
 from needed import needed
 
 import receptive_field as rf
+from receptive_field.frameworks import load
 from receptive_field.questions.measure import Trial
-from receptive_field.sources import load
 
 keras = needed("keras")
 

@@ -9,7 +9,7 @@ from needed import needed
 import receptive_field as rf
 from receptive_field.algebra.axis_map import IDENTITY, convolution, sampling
 from receptive_field.cli import main
-from receptive_field.ops import OPS, windows
+from receptive_field.frameworks.tensorflow.ops import OPS, windows
 from receptive_field.questions.bisection import bisect
 from receptive_field.relations.relation import local
 from receptive_field.rules import windows as sliding

@@ -16,7 +16,7 @@ from needed import needed, needs
 import receptive_field as rf
 from receptive_field.cli import main
 from receptive_field.cli.arguments import FILES
-from receptive_field.sources.files import read_graph_def
+from receptive_field.frameworks.tensorflow.files import read_graph_def
 
 CONCAT = "InceptionResnetV2/Mixed_5b/concat"
 POOL = "InceptionResnetV2/MaxPool_3a_3x3/MaxPool"

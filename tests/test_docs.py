@@ -11,7 +11,7 @@ from run_scripts import DOCS, OURS, ROOT
 
 import receptive_field as rf
 from receptive_field.algebra import axis_map
-from receptive_field.ops import elementwise, registry
+from receptive_field.frameworks.tensorflow.ops import elementwise, registry
 from receptive_field.relations import relation as axes
 from receptive_field.rules import op
 

@@ -12,9 +12,9 @@ from needed import needed
 from random_search import seeds
 
 import receptive_field as rf
+from receptive_field.frameworks import load
 from receptive_field.questions import effective
 from receptive_field.questions.question import Options, Question
-from receptive_field.sources import load
 
 keras = needed("keras")
 tf = needed("tensorflow")

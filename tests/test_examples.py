@@ -15,8 +15,8 @@ from pages import blocks, check_comments
 from run_scripts import EXAMPLES, ROOT, example
 
 import receptive_field as rf
-from receptive_field.sources.files import read_graph_def
-from receptive_field.sources.messages import GraphDef
+from receptive_field.frameworks.tensorflow.files import read_graph_def
+from receptive_field.frameworks.tensorflow.messages import GraphDef
 
 pytestmark = pytest.mark.slow
 

@@ -24,11 +24,11 @@ from needed import needed
 from random_search import examples
 
 import receptive_field as rf
+from receptive_field.frameworks import load
 from receptive_field.questions import explain as explanation
 from receptive_field.questions.explain import explain
 from receptive_field.questions.question import Options, ask
 from receptive_field.results.explanation import Explanation, Setting
-from receptive_field.sources import load
 
 INPUT = placeholder()
 

@@ -21,11 +21,11 @@ from random_search import seeds
 
 import receptive_field as rf
 from receptive_field.algebra import axis_map as am
+from receptive_field.frameworks import load
 from receptive_field.questions.question import Options
 from receptive_field.relations import boxes
 from receptive_field.report import explorer
 from receptive_field.report.explorer import encoded_map, page_data
-from receptive_field.sources import load
 
 pytestmark = pytest.mark.slow
 

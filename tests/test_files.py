@@ -13,7 +13,7 @@ from graphs import conv, graph_def, placeholder
 from needed import needed, needs
 
 import receptive_field as rf
-from receptive_field.sources.messages import GraphDef
+from receptive_field.frameworks.tensorflow.messages import GraphDef
 from receptive_field.whole_files import check_writable, replace_file
 
 GRAPH = graph_def(placeholder(), conv("layer", "input", 5, 2))
@@ -113,7 +113,7 @@ def test_messages_do_not_collide_with_those_of_tensorflow(first):
         "  x = tf.compat.v1.placeholder(tf.float32, (1, None, None, 3), name='x')\n"
         "  y = tf.nn.conv2d(x, tf.zeros((3, 3, 3, 2)), 2, 'VALID')\n"
         "from google.protobuf import text_format\n"
-        "from receptive_field.sources.messages import GraphDef\n"
+        "from receptive_field.frameworks.tensorflow.messages import GraphDef\n"
         "theirs = graph.as_graph_def()\n"
         "ours = GraphDef.FromString(theirs.SerializeToString(deterministic=True))\n"
         "assert text_format.Parse(str(theirs), GraphDef()) == ours\n"

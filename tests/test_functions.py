@@ -5,9 +5,9 @@ from google.protobuf import text_format
 from needed import needed
 
 import receptive_field as rf
-from receptive_field.ops import OPS
-from receptive_field.ops.signatures import OUTPUT_ARGUMENTS
-from receptive_field.sources.messages import GraphDef
+from receptive_field.frameworks.tensorflow.messages import GraphDef
+from receptive_field.frameworks.tensorflow.ops import OPS
+from receptive_field.frameworks.tensorflow.signatures import OUTPUT_ARGUMENTS
 
 tf = needed("tensorflow")
 

@@ -19,7 +19,7 @@ from needed import needed
 from random_search import examples
 
 import receptive_field as rf
-from receptive_field.sources.messages import GraphDef
+from receptive_field.frameworks.tensorflow.messages import GraphDef
 
 tf = needed("tensorflow")
 

@@ -6,8 +6,9 @@ from graphs import add, conv, graph_def, node, placeholder, variable
 from needed import needed
 
 import receptive_field as rf
+from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow.ops import OPS, TENSORFLOW
 from receptive_field.graph.graph import Graph
-from receptive_field.ops import OPS, TENSORFLOW
 from receptive_field.rules.op import (
     Op,
     first_shape,
@@ -16,7 +17,6 @@ from receptive_field.rules.op import (
     rule_of,
     same,
 )
-from receptive_field.sources import load
 
 keras = needed("keras")
 tf = needed("tensorflow")

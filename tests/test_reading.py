@@ -15,16 +15,17 @@ from random_search import examples
 
 import receptive_field as rf
 from receptive_field.errors import GraphError
-from receptive_field.network.inference import Inference
-from receptive_field.sources import files, load, wire
-from receptive_field.sources.messages import (
+from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow import files, wire
+from receptive_field.frameworks.tensorflow.messages import (
     AttrValue,
     GraphDef,
     MetaGraphDef,
     SavedModel,
     TensorProto,
 )
-from receptive_field.sources.text import index
+from receptive_field.frameworks.tensorflow.text import index
+from receptive_field.network.inference import Inference
 
 names = st.text("abcXYZ012_/.-", min_size=1, max_size=12)
 strings = st.text(max_size=12).map(str.encode) | st.binary(max_size=6)

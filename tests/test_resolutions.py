@@ -19,11 +19,11 @@ from random_search import seeds
 
 from receptive_field import EXAMPLE_GRAPH, compute_receptive_field, zoo
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow.messages import GraphDef
 from receptive_field.questions.question import Options, Question
 from receptive_field.questions.resolutions import resolutions
 from receptive_field.results.resolutions import Obstacle, OutputSize, Placement
-from receptive_field.sources import load
-from receptive_field.sources.messages import GraphDef
 
 LARGEST = 1024
 

@@ -17,8 +17,8 @@ from random_search import seeds
 from slim import networks
 
 import receptive_field as rf
+from receptive_field.frameworks import load
 from receptive_field.graph.model import Model
-from receptive_field.sources import load
 
 tf = needed("tensorflow")
 v1 = tf.compat.v1

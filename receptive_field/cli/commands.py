@@ -248,7 +248,7 @@ def _draw(options: argparse.Namespace, ax: Any) -> None:
 
 
 def _load(options: argparse.Namespace) -> Model:
-    from receptive_field.sources import load
+    from receptive_field.frameworks import load
 
     return load(options.model, options.signature)
 

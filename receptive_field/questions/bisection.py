@@ -25,7 +25,8 @@ from receptive_field.errors import (
     UnsupportedOpsError,
     some_names,
 )
-from receptive_field.graph.functions import is_written_out
+from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow.functions import is_written_out
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.network.layout import Resolution
 from receptive_field.network.network import cuts
@@ -48,7 +49,6 @@ from receptive_field.relations import boxes
 from receptive_field.relations.boxes import Box, Mask
 from receptive_field.relations.relation import Relation, all_seen
 from receptive_field.rules.op import Call
-from receptive_field.sources import load
 
 Rows = NDArray[np.int64]
 

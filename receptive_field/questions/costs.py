@@ -11,6 +11,7 @@ from receptive_field.errors import (
     GraphError,
     UnsupportedOpsError,
 )
+from receptive_field.frameworks import load
 from receptive_field.graph.graph import (
     Frame,
     Graph,
@@ -25,7 +26,6 @@ from receptive_field.network.layout import Resolution
 from receptive_field.questions.question import Options, Question
 from receptive_field.results.costs import FREE, Cost, Costs, summed
 from receptive_field.rules.op import Call, rule_at
-from receptive_field.sources import load
 
 
 def compute_costs(

@@ -51,6 +51,8 @@ from numpy.typing import ArrayLike
 
 from receptive_field.algebra.sizes import Size
 from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow.objects import keras_of
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.layout import Resolution
 from receptive_field.network.network import Network
@@ -58,8 +60,6 @@ from receptive_field.passes.gradients import Descent
 from receptive_field.questions.question import Options, Question, ask
 from receptive_field.results.effective import Array, EffectiveReceptiveField
 from receptive_field.results.field import ReceptiveField
-from receptive_field.sources import load
-from receptive_field.sources.tensorflow_objects import keras_of
 
 
 def analytic(
@@ -85,7 +85,7 @@ def analytic(
         receptive field itself cannot be computed.
 
     >>> from receptive_field.questions.question import Options, Question
-    >>> from receptive_field.sources import load
+    >>> from receptive_field.frameworks import load
     >>> import receptive_field as rf
     >>> model = load(rf.EXAMPLE_GRAPH)
     >>> options = Options(input_resolution=[149, 149])

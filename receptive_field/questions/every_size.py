@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from typing import NamedTuple
@@ -273,15 +273,19 @@ def _on_axis(
     axes = list(field.axes)
     size = _only({f.axes[place].output_size for f in found})
     axes[place] = replace(axes[place], map=_common(place, cases), output_size=size)
+    # At some sizes, axes may be folded otherwise: then there is no common size.
+    alike = len({len(f.feature_axes) for f in found}) == 1
     counted = tuple(
-        axis._replace(size=_only({f.feature_axes[k].size for f in found}))
+        axis._replace(
+            size=_only({f.feature_axes[k].size for f in found} if alike else ())
+        )
         for k, axis in enumerate(field.feature_axes)
     )
     return replace(field, axes=tuple(axes), feature_axes=counted)
 
 
-def _only(sizes: set[int | None]) -> int | None:
-    return sizes.pop() if len(sizes) == 1 else None
+def _only(sizes: Collection[int | None]) -> int | None:
+    return next(iter(sizes)) if len(sizes) == 1 else None
 
 
 def _has_several(axis: SpatialAxis) -> bool:

@@ -97,7 +97,7 @@ def explain(
 
     >>> import receptive_field as rf
     >>> from receptive_field.questions.question import Options, Question
-    >>> from receptive_field.sources import load
+    >>> from receptive_field.frameworks import load
     >>> question = Question.ask(load(rf.EXAMPLE_GRAPH), None, [None], Options())
     >>> ((name, output),) = question.outputs.items()
     >>> explain(question, name, output).aligned

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import Model
 from receptive_field.network.layout import Resolution
@@ -25,7 +26,6 @@ from receptive_field.questions.question import Options, Question, ask
 from receptive_field.results.measured import Mask, MeasuredReceptiveField
 from receptive_field.rules.elementwise import ELEMENTWISE, FIRST
 from receptive_field.rules.op import Call, rule_of
-from receptive_field.sources import load
 
 
 def measure_receptive_field(

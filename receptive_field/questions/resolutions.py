@@ -25,6 +25,7 @@ from receptive_field.algebra.sizes import (
     unknown,
 )
 from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.walk import Read, ascend, reads
 from receptive_field.passes.regions import Forward, forward
@@ -46,7 +47,6 @@ from receptive_field.results.resolutions import (
 )
 from receptive_field.rules.op import Call, rule_of
 from receptive_field.rules.stated import Rule
-from receptive_field.sources import load
 
 LONGEST_PERIOD = 1 << 12
 """Answers that repeat only after more sizes than this are not computed."""

@@ -31,6 +31,7 @@ from receptive_field.algebra.axis_map import (
     table,
 )
 from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveFieldError
+from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import Model
 from receptive_field.network.layout import Resolution
@@ -46,7 +47,6 @@ from receptive_field.results.field import ReceptiveField, ReceptiveFields
 from receptive_field.results.tables import layer_rows
 from receptive_field.rules.op import Taps, rule_of
 from receptive_field.rules.stated import Rule
-from receptive_field.sources import load
 from receptive_field.whole_files import check_writable, write_whole
 
 SCRIPTS = (

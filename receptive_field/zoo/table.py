@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from receptive_field.errors import NodeNotFoundError
+from receptive_field.frameworks import load
 from receptive_field.questions.costs import node_costs
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question
 from receptive_field.results.costs import totals
 from receptive_field.results.field import ReceptiveField
-from receptive_field.sources import load
 from receptive_field.zoo.builder import BuiltNetwork, build_network
 from receptive_field.zoo.layers import Network
 

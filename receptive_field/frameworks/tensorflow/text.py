@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from google.protobuf import text_format
 
 from receptive_field.errors import GraphError
-from receptive_field.ops.attributes import most_values
-from receptive_field.sources.messages import AttrValue, GraphDef
+from receptive_field.frameworks.tensorflow.attributes import most_values
+from receptive_field.frameworks.tensorflow.messages import AttrValue, GraphDef
 
 LARGE = 1 << 12
 """Tensors of fewer characters are parsed with their values in any case."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from receptive_field.algebra.sizes import Size
-from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.frameworks.tensorflow.ops.registry import (
+    register,
+    treat_zeros,
+    weigh,
+)
 from receptive_field.rules.op import (
     Call,
     Op,

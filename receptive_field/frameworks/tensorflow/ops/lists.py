@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from receptive_field.algebra.sizes import Size
-from receptive_field.ops.registry import register
+from receptive_field.frameworks.tensorflow.ops.registry import register
 from receptive_field.relations.relation import (
     FULL_BOUND,
     SAME,

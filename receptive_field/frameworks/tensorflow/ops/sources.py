@@ -11,8 +11,12 @@ from typing import Any
 
 from receptive_field.algebra.sizes import Size, Symbolic, product
 from receptive_field.arrays import np
-from receptive_field.ops.attributes import LARGEST_VALUE, StatedTensor, stated_shape
-from receptive_field.ops.registry import register
+from receptive_field.frameworks.tensorflow.attributes import (
+    LARGEST_VALUE,
+    StatedTensor,
+    stated_shape,
+)
+from receptive_field.frameworks.tensorflow.ops.registry import register
 from receptive_field.rules.op import (
     Call,
     Op,

@@ -11,8 +11,13 @@ from typing import Any
 
 from receptive_field.algebra.sizes import rounded_down
 from receptive_field.arrays import np
-from receptive_field.ops.attributes import data_format
-from receptive_field.ops.registry import count, register, treat_zeros, weigh
+from receptive_field.frameworks.tensorflow.attributes import data_format
+from receptive_field.frameworks.tensorflow.ops.registry import (
+    count,
+    register,
+    treat_zeros,
+    weigh,
+)
 from receptive_field.relations.relation import SAME
 from receptive_field.rules.elementwise import (
     ELEMENTWISE,

@@ -1,6 +1,7 @@
 """One rule for each op type, in tables keyed by its name, a file per family."""
 
-from receptive_field.ops import (
+from receptive_field.frameworks.tensorflow.framework import TENSORFLOW
+from receptive_field.frameworks.tensorflow.ops import (
     control,
     elementwise,
     images,
@@ -14,8 +15,7 @@ from receptive_field.ops import (
     sources,
     windows,
 )
-from receptive_field.ops.registry import OPS
-from receptive_field.ops.tensorflow import TENSORFLOW
+from receptive_field.frameworks.tensorflow.ops.registry import OPS
 
 __all__ = [
     "OPS",

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from receptive_field.errors import GraphError
-from receptive_field.sources.tensorflow_objects import keras_of
+from receptive_field.frameworks.tensorflow.objects import keras_of
 
 
 @dataclass(slots=True)

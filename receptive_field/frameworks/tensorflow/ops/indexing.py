@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from receptive_field.algebra.axis_map import IDENTITY
 from receptive_field.algebra.sizes import Size, divides, product
 from receptive_field.arrays import np
-from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.frameworks.tensorflow.ops.registry import (
+    register,
+    treat_zeros,
+    weigh,
+)
 from receptive_field.relations.relation import (
     FULL,
     SAME,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from receptive_field.frameworks.tensorflow.attributes import (
+    RESOURCE,
+    attribute,
+    recorded_shapes,
+)
+from receptive_field.frameworks.tensorflow.moments import batch_moments
+from receptive_field.frameworks.tensorflow.signatures import first_output
 from receptive_field.graph.graph import Graph, Node
-from receptive_field.ops.attributes import RESOURCE, attribute, recorded_shapes
-from receptive_field.ops.moments import batch_moments
-from receptive_field.ops.signatures import first_output
 
 
 class TensorFlow:

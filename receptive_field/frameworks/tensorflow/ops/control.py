@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from receptive_field.algebra.sizes import Symbolic
+from receptive_field.frameworks.tensorflow.attributes import stated_shape
+from receptive_field.frameworks.tensorflow.ops.registry import (
+    register,
+    treat_zeros,
+    weigh,
+)
+from receptive_field.frameworks.tensorflow.ops.sources import own_weights
 from receptive_field.graph.graph import Tensor
-from receptive_field.ops.attributes import stated_shape
-from receptive_field.ops.registry import register, treat_zeros, weigh
-from receptive_field.ops.sources import own_weights
 from receptive_field.relations.relation import SAME
 from receptive_field.rules.control import (
     EACH,

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from io import RawIOBase
 from typing import Any, overload
 
-from receptive_field.ops.attributes import most_values
-from receptive_field.sources.messages import TensorProto
+from receptive_field.frameworks.tensorflow.attributes import most_values
+from receptive_field.frameworks.tensorflow.messages import TensorProto
 
 LARGE = 4096
 """Fields of fewer bytes are kept as they are."""

@@ -18,8 +18,16 @@ from typing import Any
 from google.protobuf import message
 
 from receptive_field.errors import GraphError
-from receptive_field.sources.messages import GraphDef, MetaGraphDef, SavedModel
-from receptive_field.sources.wire import DamagedError, FileBytes, without_weights
+from receptive_field.frameworks.tensorflow.messages import (
+    GraphDef,
+    MetaGraphDef,
+    SavedModel,
+)
+from receptive_field.frameworks.tensorflow.wire import (
+    DamagedError,
+    FileBytes,
+    without_weights,
+)
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -59,7 +67,7 @@ def read_file(
         with _content(path) as content:
             head = content[:4096]
             if head.startswith((_ZIP_MAGIC, _HDF5_MAGIC)):
-                from receptive_field.sources import keras_models
+                from receptive_field.frameworks.tensorflow import keras_models
 
                 return keras_models.read(path)
             if not head.strip() and not content[:].strip():
@@ -154,7 +162,7 @@ def _parse_text(content: Any, path: str, whole: bool) -> Any:
     # A binary graph needs none of this.
     from google.protobuf import text_format
 
-    from receptive_field.sources.text import index
+    from receptive_field.frameworks.tensorflow.text import index
 
     try:
         text = content[:].decode("utf-8")

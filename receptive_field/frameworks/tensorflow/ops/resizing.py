@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 from receptive_field.algebra.axis_map import AxisMap
 from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
-from receptive_field.ops.registry import register, treat_zeros, weigh
+from receptive_field.frameworks.tensorflow.ops.registry import (
+    register,
+    treat_zeros,
+    weigh,
+)
 from receptive_field.rules.flops import multiply_adds, output_elements
 from receptive_field.rules.op import (
     Call,

@@ -1,4 +1,4 @@
-"""Where graphs come from: files, TensorFlow objects, Keras models."""
+"""Makes a model of a file, of an object of TensorFlow, or of a Keras model."""
 
 from __future__ import annotations
 
@@ -6,59 +6,60 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from receptive_field.errors import GraphError
-from receptive_field.graph.functions import flattened
-from receptive_field.graph.graph import Graph, Tensor
-from receptive_field.graph.model import Model
-from receptive_field.ops import OPS, TENSORFLOW
-from receptive_field.sources.files import FileContent, WholeGraph, read_file
-from receptive_field.sources.tensorflow_objects import (
+from receptive_field.frameworks.tensorflow.files import (
+    FileContent,
+    WholeGraph,
+    read_file,
+)
+from receptive_field.frameworks.tensorflow.functions import flattened
+from receptive_field.frameworks.tensorflow.objects import (
     arguments_of,
     concrete_function_of,
     graph_of,
     keras_of,
 )
+from receptive_field.frameworks.tensorflow.ops import OPS, TENSORFLOW
+from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.model import Model
+
+READS = (
+    "a path to a graph file or SavedModel, a GraphDef, a tf.Graph, a tf.Tensor of one, "
+    "a tf.function, a ConcreteFunction or a Keras model"
+)
+"""What this wing makes a model of."""
 
 
-def load(model: Any, signature: str | None = None) -> Model:
-    """The graph of anything that has one.
+def model_of(thing: Any, signature: str | None = None) -> Model | None:
+    """The model that something of TensorFlow or Keras is; None if it is neither.
 
     Args:
-      model: a path, a GraphDef message, a ``tf.Graph`` (or a tensor or operation of
-        one), a ``tf.function``, a ConcreteFunction or a Keras model; or what this
-        function has made of one.
+      thing: what `READS` lists.
       signature: which signature of a SavedModel is meant, if it has several.
 
     Raises:
-      GraphError: if it is none of these, or malformed.
+      GraphError: if it is malformed.
     """
-    if isinstance(model, Model):
-        return model
     name = None
-    if isinstance(model, (str, os.PathLike)):
-        content = read_file(model, signature)
+    if isinstance(thing, (str, os.PathLike)):
+        content = read_file(thing, signature)
         if isinstance(content, FileContent):
-            return _from_file(content, os.fspath(model), signature)
-        name, model = os.fspath(model), content
-    if hasattr(model, "node") and hasattr(model, "library"):
-        return Model(_graph(model), model)
-    if keras_of(model) is not None:
-        return _from_keras(model, name or model.name)
-    function = concrete_function_of(model)
+            return _from_file(content, os.fspath(thing), signature)
+        name, thing = os.fspath(thing), content
+    if hasattr(thing, "node") and hasattr(thing, "library"):
+        return Model(_graph(thing), thing)
+    if keras_of(thing) is not None:
+        return _from_keras(thing, name or thing.name)
+    function = concrete_function_of(thing)
     if function is not None:
         return _from_function(function)
-    graph = graph_of(model)
+    graph = graph_of(thing)
     if graph is None:
-        raise GraphError(
-            f"cannot analyse a {type(model).__module__}.{type(model).__qualname__}: "
-            "give a path to a graph file or SavedModel, a GraphDef, a tf.Graph, a "
-            "tf.Tensor of one, a tf.function, a ConcreteFunction or a Keras model."
-        )
+        return None
     outputs = {}
     definition = graph.as_graph_def(add_shapes=True)
     flat = _graph(definition)
-    if graph is not model and hasattr(model, "op"):
-        outputs = _named(flat, [model.name])
+    if graph is not thing and hasattr(thing, "op"):
+        outputs = _named(flat, [thing.name])
     return Model(flat, definition, outputs=outputs, name_of=_tensor_name)
 
 
@@ -102,7 +103,7 @@ def _from_function(function: Any) -> Model:
 
 
 def _from_keras(model: Any, name: str) -> Model:
-    from receptive_field.sources import keras_models
+    from receptive_field.frameworks.tensorflow import keras_models
 
     traced = keras_models.trace(model)
     definition = traced.graph.as_graph_def(add_shapes=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from receptive_field.ops.registry import register
+from receptive_field.frameworks.tensorflow.ops.registry import register
 from receptive_field.rules.masks import SELECT, SELECT_ROWS
 
 register("Select", SELECT_ROWS)

@@ -8,8 +8,13 @@ from functools import lru_cache, partial
 
 from receptive_field.algebra.axis_map import INFINITY
 from receptive_field.algebra.sizes import Size, divide, product
-from receptive_field.ops.attributes import data_format
-from receptive_field.ops.registry import count, register, treat_zeros, weigh
+from receptive_field.frameworks.tensorflow.attributes import data_format
+from receptive_field.frameworks.tensorflow.ops.registry import (
+    count,
+    register,
+    treat_zeros,
+    weigh,
+)
 from receptive_field.relations.relation import ALL, Relation, follow
 from receptive_field.rules.flops import elements, multiply_adds, output_elements
 from receptive_field.rules.op import (

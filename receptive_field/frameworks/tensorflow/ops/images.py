@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from receptive_field.algebra.axis_map import ANYWHERE
-from receptive_field.ops.registry import register
+from receptive_field.frameworks.tensorflow.ops.registry import register
 from receptive_field.relations.relation import FULL_BOUND, Relation, follow, whole
 from receptive_field.rules.op import (
     Call,

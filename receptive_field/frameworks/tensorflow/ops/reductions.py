@@ -7,7 +7,12 @@ from collections.abc import Callable, Sequence
 from receptive_field.algebra.axis_map import GLOBAL_BOUND
 from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
-from receptive_field.ops.registry import count, register, treat_zeros, weigh
+from receptive_field.frameworks.tensorflow.ops.registry import (
+    count,
+    register,
+    treat_zeros,
+    weigh,
+)
 from receptive_field.rules.elementwise import broadcast
 from receptive_field.rules.flops import (
     elements,

@@ -8,9 +8,13 @@ from typing import Any
 
 from receptive_field.algebra.sizes import Size, product
 from receptive_field.arrays import np
+from receptive_field.frameworks.tensorflow.attributes import data_format
+from receptive_field.frameworks.tensorflow.ops.registry import (
+    register,
+    treat_zeros,
+    weigh,
+)
 from receptive_field.graph.graph import Node
-from receptive_field.ops.attributes import data_format
-from receptive_field.ops.registry import register, treat_zeros, weigh
 from receptive_field.relations.relation import Relation
 from receptive_field.rules.blocks import (
     batch_to_space,
