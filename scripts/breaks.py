@@ -65,7 +65,7 @@ BREAKS = (
     ),
     Break(
         ("the kernel is left out when the positions that a stride skips are counted"),
-        "receptive_field/questions/explain.py",
+        "receptive_field/questions/alignment.py",
         "spare = (self.size + total - w.extent) % w.stride",
         "spare = (self.size + total) % w.stride",
         ("test_explanation.py",),

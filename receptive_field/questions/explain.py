@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-from functools import cached_property, reduce
-from typing import NamedTuple
 
 from receptive_field.algebra.axis_map import (
     INFINITY,
@@ -22,29 +20,45 @@ from receptive_field.algebra.axis_map import (
     Bound,
     MaybeWindow,
     Periodic,
-    convolution,
-    shift,
 )
 from receptive_field.algebra.sizes import unknown
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.walk import reads
-from receptive_field.passes.regions import backward, forward
+from receptive_field.passes.regions import backward
+from receptive_field.questions.alignment import (
+    Layer,
+    Solution,
+    cheapest,
+    columns,
+    joint_changes,
+    kernel_changes,
+    moves,
+    pinned,
+    resizing_changes,
+    single_changes,
+    with_kernel,
+)
+from receptive_field.questions.paths import (
+    Edge,
+    Rules,
+    Way,
+    Ways,
+    count_apart,
+    disagree,
+    ways_to,
+)
 from receptive_field.questions.question import Question
-from receptive_field.relations.joins import Paths, gathered, settled, through, united
+from receptive_field.relations.joins import Paths, settled, through
 from receptive_field.relations.relation import (
     ALL_BOUND,
     SAME,
     Axis,
     Relation,
     follow,
-    followed_axes,
-    is_exact,
     ranked,
     source,
 )
 from receptive_field.results.axes import FeatureAxis, SpatialAxis
 from receptive_field.results.explanation import (
-    MOST_SUMS,
     Change,
     Difference,
     Explanation,
@@ -64,10 +78,6 @@ from receptive_field.rules.windows import same_padding
 
 MOST_PROPOSALS = 4
 """The most proposals that are made."""
-
-
-MOST_MOVES = 16
-"""The largest change of a padding in that case."""
 
 
 def explain(
@@ -109,7 +119,7 @@ def explain(
         field = known
     if field.aligned is True:
         return Explanation(field)
-    network = _network(question, output)
+    network = ways_to(question, output)
     if unknown:
         return Explanation(field, tuple(dict.fromkeys(network.unknown_paddings())))
     if network.has_loops:
@@ -120,7 +130,7 @@ def explain(
     return _Pair(network, *meeting).explanation(field)
 
 
-def _of_hulls(network: _Network, field: ReceptiveField) -> Explanation[ReceptiveField]:
+def _of_hulls(network: Ways, field: ReceptiveField) -> Explanation[ReceptiveField]:
     """Explains paths that agree where they meet, but not in what later layers see."""
     parting = network.parting(network.output)
     if parting is None:
@@ -136,7 +146,7 @@ def _of_hulls(network: _Network, field: ReceptiveField) -> Explanation[Receptive
     parts, *paths = parting
     differences = []
     for place, axis in enumerate(network.axes_of(parts)):
-        if axis is not None and _disagree(paths[0], paths[1], [axis]):
+        if axis is not None and disagree(paths[0], paths[1], [axis]):
             rank = max(axis + 1, *(len(path.axes) for path in paths))
             maps = (source(ranked(path, rank).axes[axis])[1] for path in paths)
             differences.append(_difference(place, *maps))
@@ -158,290 +168,14 @@ def _of_hulls(network: _Network, field: ReceptiveField) -> Explanation[Receptive
 # --- The network --------------------------------------------------------------------
 
 
-class _Way(NamedTuple):
-    """The dependency of a tensor on one input of its node."""
-
-    number: int
-    below: Tensor
-    rule: Relation
-
-
-_Edge = tuple[Tensor, int]
-_Rules = Mapping[_Edge, Relation]
-"""Rules that replace others, to test what would happen."""
-
-
-@dataclass(frozen=True)
-class _Network:
-    """Everything that an output depends on, except paths that see a whole axis."""
-
-    question: Question
-    output: Tensor
-    ways: dict[Tensor, tuple[_Way, ...]]
-    """In topological order."""
-
-    @cached_property
-    def from_input(self) -> dict[Tensor, Relation]:
-        """Returns how tensors depend on the input."""
-        return self.forward(self.start, self.question.spatial, {})[0]
-
-    @property
-    def start(self) -> Tensor:
-        return self.question.network.input
-
-    @property
-    def has_loops(self) -> bool:
-        loops = self.question.network.in_loop()
-        return any(index in loops for index, _ in self.ways)
-
-    def call(self, tensor: Tensor) -> Call:
-        graph = self.question.network.graph
-        return Call(graph.nodes[tensor[0]], self.question.network.known)
-
-    def unknown_paddings(self) -> Iterator[str]:
-        for tensor in self.ways:
-            call = self.call(tensor)
-            op = rule_of(call.node)
-            windows = () if op is None or op.windows is None else op.windows(call)
-            if any(w.padding is None for w in windows):
-                yield call.node.name
-
-    def forward(
-        self,
-        start: Tensor,
-        axes: Collection[int],
-        changed: _Rules,
-        last: Tensor | None = None,
-    ) -> tuple[dict[Tensor, Relation], dict[Tensor, list[int]]]:
-        """Returns how tensors depend on ``start``, and where misaligned paths meet.
-
-        At such a tensor, only the paths that agree with the first are followed further,
-        so every meeting is judged on its own. The second result holds the input numbers
-        of the other paths. Tensors after ``last`` are ignored.
-        """
-        state: dict[Tensor, Relation] = {start: SAME}
-        apart: dict[Tensor, list[int]] = {}
-        for tensor, ways in self.ways.items():
-            first: Relation | None = None
-            whole: Paths | None = None
-            for number, below, rule in ways:
-                if below not in state:
-                    continue
-                path = through(changed.get((tensor, number), rule), state[below])
-                closed = None if path is None else settled(path)
-                if path is None or closed is None:
-                    continue
-                if first is None:
-                    first = closed
-                elif _disagree(first, closed, axes):
-                    apart.setdefault(tensor, []).append(number)
-                    continue
-                whole = path if whole is None else united(whole, path)
-            found = None if whole is None else settled(whole)
-            if found is not None:
-                state[tensor] = found
-            if tensor == last:
-                break
-        return state, apart
-
-    def meeting(self) -> tuple[Tensor, Tensor, int] | None:
-        """Returns the tensors where two misaligned paths split and meet.
-
-        The third value is the number of the second path's input where they meet. These
-        are the paths that split closest to the output and, of those, the shortest.
-        """
-        parting = self.parting(self.output)
-        found = None
-        while parting is not None:
-            parts = parting[0]
-            _, apart = self.forward(parts, self.positions(parts), {})
-            if not apart or (found is not None and parts == found[0]):
-                break
-            meets, numbers = next(iter(apart.items()))
-            found = parts, meets, numbers[0]
-            parting = self.parting(meets)
-        return found
-
-    def parting(self, upper: Tensor) -> tuple[Tensor, Relation, Relation] | None:
-        """Returns the last tensor with misaligned paths to another one, and both
-        paths."""
-        arrivals: dict[Tensor, list[Paths]] = {upper: [SAME]}
-        for tensor in [*reversed(self.ways), self.start]:
-            paths = arrivals.pop(tensor, [])
-            if tensor not in self.from_input or not paths:
-                continue
-            counted = self.positions(tensor)
-            seen = (_whole(path, counted) for path in paths)
-            closed = [path for path in seen if path is not None]
-            for other in closed[1:]:
-                if _disagree(closed[0], other, counted):
-                    return tensor, closed[0], other
-            whole = gathered(reduce(united, paths))
-            for _, below, rule in self.ways.get(tensor, ()):
-                path = None if whole is None else through(whole, rule)
-                if path is not None:
-                    arrivals.setdefault(below, []).append(path)
-        return None
-
-    def axes_of(self, tensor: Tensor) -> list[int | None]:
-        """Returns the axes of a tensor that hold positions of the input, x first."""
-        axes = ranked(self.from_input[tensor], self.question.rank).axes
-        return [source(axes[axis])[0] for axis in self.question.spatial[::-1]]
-
-    def positions(self, tensor: Tensor) -> list[int]:
-        """Returns the same axes, without unknown ones."""
-        return [axis for axis in self.axes_of(tensor) if axis is not None]
-
-
-def _network(question: Question, output: Tensor) -> _Network:
-    network = question.network
-    skipped = forward(network, question.spatial, [output]).global_edges
-    ways: dict[Tensor, tuple[_Way, ...]] = {}
-    stack = [output]
-    while stack:
-        tensor = stack.pop()
-        if tensor in ways or tensor == network.input:
-            continue
-        found = []
-        for read in reads(network, tensor):
-            # Unknown relations mix nothing, so paths go on next to them.
-            edge = tensor, read.number
-            if edge not in skipped or not all(map(is_exact, read.rule.axes)):
-                found.append(_Way(read.number, read.below, read.rule))
-                stack.append(read.below)
-        ways[tensor] = tuple(found)
-    place = {index: i for i, index in enumerate(network.order)}
-    ordered = sorted(ways, key=lambda tensor: (place[tensor[0]], tensor[1]))
-    return _Network(question, output, {tensor: ways[tensor] for tensor in ordered})
-
-
-def _whole(paths: Paths, axes: Collection[int]) -> Relation | None:
-    """Returns the paths as one relation. None for parts that are joined along one of
-    the axes, because each of them sees other positions."""
-    for join in () if isinstance(paths, Relation) else paths.joins:
-        for relation in (settled(part.relation) for part in join.parts):
-            rank = max(axes, default=-1) + 1
-            if relation is None:
-                continue
-            columns = ranked(relation, rank).axes
-            if any(join.axis in followed_axes(columns[axis]) for axis in axes):
-                return None
-    return settled(paths)
-
-
-def _disagree(one: Relation, two: Relation, axes: Collection[int]) -> bool:
-    rank = max(len(one.axes), len(two.axes), max(axes, default=-1) + 1)
-    one, two = ranked(one, rank), ranked(two, rank)
-    for axis in axes:
-        (first, a), (second, b) = source(one.axes[axis]), source(two.axes[axis])
-        if first is None or second is None:
-            continue
-        if first != second or (a | b).aligned is False:
-            return True
-    return False
-
-
 # --- Two paths ----------------------------------------------------------------------
-
-
-class _Layer(NamedTuple):
-    """A layer of one path, on one axis, whose padding may change."""
-
-    edge: _Edge
-    axis: int
-    """0 for x, 1 for y."""
-    input_axis: int
-    output_axis: int
-    weight: Fraction
-    """How far one unit of padding in front moves the first path's centre relative to
-    the second's."""
-    window: Window
-    map: AxisMap
-    size: int | None
-    """The size of its input."""
-    is_same: bool
-    """Whether its padding follows the size (SAME)."""
-    is_cut: bool
-    """Whether it cuts positions off, and does not pad."""
-    has_kernel: bool
-    side: int
-    """The number of its path."""
-
-    def after(self, before: int) -> int | None:
-        """Returns the padding behind that keeps the output size, if there is one."""
-        w = self.window
-        total = w.total_padding
-        totals = [] if total is None else [total]
-        if self.is_same:
-            # For any size, this total gives as many positions as SAME does.
-            totals.insert(0, w.extent - 1)
-        if self.size is not None and total is not None:
-            spare = (self.size + total - w.extent) % w.stride
-            lowest = total - spare
-            totals += range(lowest, lowest + w.stride)
-            totals = [t for t in totals if lowest <= t < lowest + w.stride]
-        for after in (t - before for t in totals):
-            if self.allows(before) and self.allows(after):
-                return after
-        return None
-
-    @property
-    def follows_size(self) -> bool:
-        """Whether its padding depends on the size of its input."""
-        return self.is_same and self.window.stride > 1
-
-    def allows(self, padding: int) -> bool:
-        return padding <= 0 if self.is_cut else padding >= 0
-
-    @property
-    def setting(self) -> Setting:
-        total, before = self.window.total_padding, self.window.padding or 0
-        return Setting(
-            self.window.kernel, before, None if total is None else total - before
-        )
-
-    def skew(self, setting: Setting) -> int:
-        after = self.window.extent - 1 if setting.after is None else setting.after
-        return abs(setting.before - after)
-
-    @property
-    def is_changeable(self) -> bool:
-        w = self.window
-        known = w.padding is not None and (w.total_padding is not None or self.is_same)
-        return known and w.kernel > 0 and self.weight != 0 and self.output_axis >= 0
-
-    def changed(self, new: Setting) -> AxisMap:
-        """Returns its map with another setting."""
-        w = self.window
-        if new.kernel != w.kernel:
-            return convolution(new.kernel, w.stride, new.before, w.dilation)
-        return self.map.then(shift((w.padding or 0) - new.before))
-
-
-class _Solution(NamedTuple):
-    """New settings of layers on one axis that align it."""
-
-    settings: tuple[tuple[_Layer, Setting], ...]
-    keeps_size: bool = True
-
-    @property
-    def edges(self) -> tuple[_Edge, ...]:
-        return tuple(sorted(layer.edge for layer, _ in self.settings))
-
-    @property
-    def cost(self) -> tuple[int, ...]:
-        """Sort key: few changes first, then symmetric paddings, then small moves."""
-        kernels = sum(new.kernel != layer.window.kernel for layer, new in self.settings)
-        skew = sum(layer.skew(n) - layer.skew(layer.setting) for layer, n in self[0])
-        moves = sum(abs(n.before - layer.setting.before) for layer, n in self[0])
-        return not self.keeps_size, kernels, len(self.settings), skew, moves
 
 
 class _Pair:
     """Two misaligned paths."""
 
     def __init__(
-        self, network: _Network, parts: Tensor, meets: Tensor, number: int
+        self, network: Ways, parts: Tensor, meets: Tensor, number: int
     ) -> None:
         self.network = network
         self.question = network.question
@@ -463,17 +197,17 @@ class _Pair:
         """For each path and axis, the layers whose padding may change."""
 
     def _path(
-        self, way: _Way, state: Mapping[Tensor, Relation], rules: _Rules
+        self, way: Way, state: Mapping[Tensor, Relation], rules: Rules
     ) -> Relation | None:
         """Returns how the tensor where they meet follows the other along one input."""
         rule = rules.get((self.meets, way.number), way.rule)
         path = through(rule, state[way.below]) if way.below in state else None
         return None if path is None else settled(path)
 
-    def _traced(self, way: _Way) -> list[tuple[Tensor, _Way]]:
+    def _traced(self, way: Way) -> list[tuple[Tensor, Way]]:
         """Returns the path that sees most, of those that agree below."""
 
-        def extents(way: _Way) -> list[Bound]:
+        def extents(way: Way) -> list[Bound]:
             path = through(way.rule, self.state[way.below])
             relation = None if path is None else settled(path)
             if relation is None:
@@ -502,7 +236,7 @@ class _Pair:
         paths = self.paths
         differences: list[Difference] = []
         reasons: dict[str, list[str]] = {}
-        solutions: list[list[_Solution]] = []
+        solutions: list[list[Solution]] = []
         for axis, input_axis in enumerate(self.axes):
             if input_axis is None:
                 continue
@@ -515,7 +249,7 @@ class _Pair:
             difference = _difference(axis, *maps)
             differences.append(difference)
             of_axis = [layer for side in self.layers for layer in side[axis]]
-            found: list[_Solution] = []
+            found: list[Solution] = []
             if outer[0] != outer[1]:
                 why = "they follow different axes where they meet."
             elif difference.strides[0] != difference.strides[1]:
@@ -543,16 +277,16 @@ class _Pair:
         )
 
     def _described(
-        self, edges: Sequence[tuple[Tensor, _Way]], side: int
-    ) -> tuple[Path[ReceptiveField], list[list[_Layer]]]:
+        self, edges: Sequence[tuple[Tensor, Way]], side: int
+    ) -> tuple[Path[ReceptiveField], list[list[Layer]]]:
         """Returns a path, and for each axis its layers whose padding may change."""
         below: Paths | None = SAME
         steps = []
-        layers: list[list[_Layer]] = [[] for _ in self.axes]
+        layers: list[list[Layer]] = [[] for _ in self.axes]
         for tensor, way in reversed(edges):
             assert below is not None
             windows: list[StepWindow | None] = []
-            found: list[_Layer] = []
+            found: list[Layer] = []
             for axis, start_axis in enumerate(self.axes):
                 window = None
                 if start_axis is not None and way.rule is not SAME:
@@ -608,8 +342,8 @@ class _Pair:
         )
 
     def _layer(
-        self, tensor: Tensor, way: _Way, below: Relation | None, axis: int, side: int
-    ) -> _Layer | None:
+        self, tensor: Tensor, way: Way, below: Relation | None, axis: int, side: int
+    ) -> Layer | None:
         """Returns a step on the axis that follows an axis of the first tensor."""
         start_axis = self.axes[axis]
         if below is None or start_axis is None:
@@ -643,7 +377,7 @@ class _Pair:
                 window = Window(1, 1, -shift_by, total)
         rates = axis_below.rates
         rate = rates[0] if len(rates) == 1 else Fraction(0)
-        return _Layer(
+        return Layer(
             (tensor, way.number),
             axis,
             place,
@@ -685,8 +419,8 @@ class _Pair:
     # --- The solutions ---
 
     def _solved(
-        self, axis: int, difference: Difference, layers: Sequence[_Layer]
-    ) -> tuple[list[_Solution], str]:
+        self, axis: int, difference: Difference, layers: Sequence[Layer]
+    ) -> tuple[list[Solution], str]:
         offset = difference.offset
         if not layers:
             return [], "no padding aligns them: no layer of theirs has any."
@@ -695,27 +429,27 @@ class _Pair:
         if offset is None:
             return self._tried(axis, layers)
         # Layers must move the first path's centre by the offset against the second's.
-        found = list(_single_changes(layers, offset))
-        found = found or list(_joint_changes(layers, offset))
+        found = list(single_changes(layers, offset))
+        found = found or list(joint_changes(layers, offset))
         found = found or list(self._compensated(axis, layers, offset))
         if found:
             return sorted(found, key=lambda s: s.cost), ""
         steps = math.gcd(*(layer.weight.numerator for layer in layers))
         unit = Fraction(steps, math.lcm(*(x.weight.denominator for x in layers)))
         if unit and offset % unit == 0:
-            resizing = _resizing_changes(layers, offset)
-            return [p for s in resizing for p in _pinned(layers, s)], (
+            resizing = resizing_changes(layers, offset)
+            return [p for s in resizing for p in pinned(layers, s)], (
                 "no padding aligns them and keeps the size of "
                 f"{self.question.network.graph.name_of(self.meets)!r}."
             )
-        kernels = sorted(_kernel_changes(layers, offset), key=lambda s: s.cost)
+        kernels = sorted(kernel_changes(layers, offset), key=lambda s: s.cost)
         return kernels, (
             "no padding aligns them: centres differ by "
             f"{number_text(abs(offset))}, paddings move them by multiples of "
             f"{number_text(unit)}. {self._parity_text(layers)}"
         )
 
-    def _parity_text(self, layers: Sequence[_Layer]) -> str:
+    def _parity_text(self, layers: Sequence[Layer]) -> str:
         even = [
             self.network.call(layer.edge[0]).node.name
             for layer in layers
@@ -725,14 +459,12 @@ class _Pair:
             return "The number of even kernels on both must be equally odd or even."
         return f"Even kernels make it so: {listed(even)}."
 
-    def _tried(
-        self, axis: int, layers: Sequence[_Layer]
-    ) -> tuple[list[_Solution], str]:
+    def _tried(self, axis: int, layers: Sequence[Layer]) -> tuple[list[Solution], str]:
         """Tries small changes of one layer, if the offset differs between features."""
         found = []
         for layer in layers:
             for kernel in (0, -1, 1):
-                other = _with_kernel(layer, layer.window.kernel + kernel)
+                other = with_kernel(layer, layer.window.kernel + kernel)
                 if other is None:
                     continue
                 before = layer.setting.before
@@ -741,7 +473,7 @@ class _Pair:
                     setting = Setting(other.window.kernel, new, after)
                     if after is None or setting == layer.setting:
                         continue
-                    solution = _Solution(((layer, setting),))
+                    solution = Solution(((layer, setting),))
                     if self._agree(self._rules([solution]), [self.axes[axis] or 0]):
                         found.append(solution)
         found.sort(key=lambda solution: solution.cost)
@@ -757,8 +489,8 @@ class _Pair:
         )
 
     def _compensated(
-        self, axis: int, layers: Sequence[_Layer], offset: Fraction
-    ) -> Iterator[_Solution]:
+        self, axis: int, layers: Sequence[Layer], offset: Fraction
+    ) -> Iterator[Solution]:
         """Yields solutions that pad in front of some layers and less behind others."""
         for side in (0, 1):
             own = [layer for layer in layers if layer.side == side]
@@ -766,7 +498,7 @@ class _Pair:
                 continue
             weights = [layer.weight for layer in own]
             front, *behind = (
-                _cheapest(weights, [_moves(x, p, offset) for x, p in paddings], amount)
+                cheapest(weights, [moves(x, p, offset) for x, p in paddings], amount)
                 for paddings, amount in (
                     ([(x, x.setting.before) for x in own], offset),
                     *(
@@ -786,9 +518,9 @@ class _Pair:
                         kernel, before + more_before, (after or 0) + more_after
                     )
                     settings.append((layer, new))
-            yield from _pinned(layers, _Solution(tuple(settings)))
+            yield from pinned(layers, Solution(tuple(settings)))
 
-    def _spare(self, axis: int, side: int, layers: Sequence[_Layer]) -> Iterator[int]:
+    def _spare(self, axis: int, side: int, layers: Sequence[Layer]) -> Iterator[int]:
         """Yields changes of the total padding of a path that keep the size of its
         output: zero, and what its strides skip at the end."""
         yield 0
@@ -816,9 +548,9 @@ class _Pair:
         windows = (step.windows[axis] for step in self.paths[side].steps)
         return all(w is None or w.after is not None for w in windows)
 
-    def _rules(self, solutions: Iterable[_Solution]) -> dict[_Edge, Relation]:
+    def _rules(self, solutions: Iterable[Solution]) -> dict[Edge, Relation]:
         """Returns the rules of the layers with their new settings."""
-        rules: dict[_Edge, Relation] = {}
+        rules: dict[Edge, Relation] = {}
         ways = {(t, w.number): w.rule for edges in self.edges for t, w in edges}
         for solution in solutions:
             for layer, new in solution.settings:
@@ -828,18 +560,18 @@ class _Pair:
                 rules[layer.edge] = rule._replace(axes=tuple(axes))
         return rules
 
-    def _agree(self, rules: _Rules, axes: Collection[int]) -> bool:
+    def _agree(self, rules: Rules, axes: Collection[int]) -> bool:
         """Whether other rules align the paths, and leave fewer misaligned meetings."""
         state, apart = self.network.forward(self.parts, axes, rules, self.meets)
         one, two = (self._path(edges[0][1], state, rules) for edges in self.edges)
-        if one is None or two is None or _disagree(one, two, axes):
+        if one is None or two is None or disagree(one, two, axes):
             return False
         before = self.apart_above
         if list(axes) != self.counted:
             _, before = self.network.forward(self.parts, axes, {}, self.meets)
-        return _count(apart) < _count(before)
+        return count_apart(apart) < count_apart(before)
 
-    def _proposals(self, solutions: Sequence[Sequence[_Solution]]) -> list[Proposal]:
+    def _proposals(self, solutions: Sequence[Sequence[Solution]]) -> list[Proposal]:
         """Combines the axes, by changes of the same layers or the best of each."""
         by_edges = [{s.edges: s for s in reversed(of_axis)} for of_axis in solutions]
         joint = [
@@ -848,7 +580,7 @@ class _Pair:
             if all(s.edges in found for found in by_edges)
         ]
         joint = joint or [[of_axis[0] for of_axis in solutions]]
-        joint.sort(key=lambda parts: [sum(c) for c in _columns(s.cost for s in parts)])
+        joint.sort(key=lambda parts: [sum(c) for c in columns(s.cost for s in parts)])
         proposals = []
         start, spatial = self.question.network.input, self.question.spatial
         for parts in joint:
@@ -856,16 +588,16 @@ class _Pair:
             if not self._agree(rules, self.counted):
                 continue
             _, apart = self.network.forward(start, spatial, rules)
-            if _count(apart) < _count(self.apart):
+            if count_apart(apart) < count_apart(self.apart):
                 keeps = all(solution.keeps_size for solution in parts)
                 proposals.append(Proposal(self._changes(parts), keeps, len(apart)))
         proposals.sort(key=lambda proposal: proposal.remaining)
         least = [p for p in proposals if p.remaining == proposals[0].remaining]
         return least[:MOST_PROPOSALS]
 
-    def _changes(self, solutions: Sequence[_Solution]) -> tuple[Change, ...]:
+    def _changes(self, solutions: Sequence[Solution]) -> tuple[Change, ...]:
         none: list[Setting | None] = [None] * len(self.axes)
-        found: dict[_Edge, tuple[list[Setting | None], list[Setting | None]]] = {}
+        found: dict[Edge, tuple[list[Setting | None], list[Setting | None]]] = {}
         for layer, new in (pair for s in solutions for pair in s.settings):
             old_ones, new_ones = found.setdefault(layer.edge, ([*none], [*none]))
             old_ones[layer.axis] = layer.setting
@@ -878,129 +610,6 @@ class _Pair:
 
 
 # --- The arithmetic -----------------------------------------------------------------
-
-
-def _single_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Solution]:
-    """Yields other paddings for one layer that keep the size of its output."""
-    for layer in layers:
-        more = offset / layer.weight
-        before = layer.setting.before + int(more)
-        after = layer.after(before)
-        if more.denominator == 1 and after is not None:
-            new = Setting(layer.window.kernel, before, after)
-            yield _Solution(((layer, new),))
-
-
-def _joint_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Solution]:
-    """Finds the fewest layers that align together and keep the sizes of their
-    outputs."""
-    choices = []
-    for layer in layers:
-        before = layer.setting.before
-        moves = _moves(layer, before, offset)
-        choices.append(
-            [x for x in moves if not x or layer.after(before + x) is not None]
-        )
-    moves_of_all = _cheapest([x.weight for x in layers], choices, offset)
-    if moves_of_all is not None:
-        yield _moved(layers, moves_of_all, True)
-
-
-def _resizing_changes(
-    layers: Sequence[_Layer], offset: Fraction
-) -> Iterator[_Solution]:
-    """Yields changes of the padding in front that keep the padding behind."""
-    for layer in layers:
-        more = offset / layer.weight
-        if more.denominator == 1 and layer.allows(layer.setting.before + int(more)):
-            yield _moved([layer], [int(more)], False)
-    choices = [_moves(layer, layer.setting.before, offset) for layer in layers]
-    moves = _cheapest([layer.weight for layer in layers], choices, offset)
-    if moves is not None and sum(map(bool, moves)) > 1:
-        yield _moved(layers, moves, False)
-
-
-def _pinned(layers: Sequence[_Layer], solution: _Solution) -> Iterator[_Solution]:
-    """Yields the same solution for paths whose inner sizes change, with explicit
-    paddings for layers that follow them (SAME). Nothing if these paddings are
-    unknown."""
-    changed = {layer.edge for layer, _ in solution.settings}
-    sides = {layer.side for layer, _ in solution.settings}
-    more = tuple(
-        (layer, layer.setting)
-        for layer in layers
-        if layer.follows_size and layer.side in sides and layer.edge not in changed
-    )
-    if all(setting.after is not None for _, setting in more):
-        yield solution._replace(settings=(*solution.settings, *more))
-
-
-def _moved(
-    layers: Sequence[_Layer], moves: Sequence[int], keeps_size: bool
-) -> _Solution:
-    """Returns the solution with this much more padding in front of each layer."""
-    settings = []
-    for layer, more in zip(layers, moves, strict=True):
-        if more:
-            kernel, before, after = layer.setting
-            behind = layer.after(before + more) if keeps_size else after
-            settings.append((layer, Setting(kernel, before + more, behind)))
-    return _Solution(tuple(settings), keeps_size)
-
-
-def _kernel_changes(layers: Sequence[_Layer], offset: Fraction) -> Iterator[_Solution]:
-    """Yields kernels that are larger or smaller by one, with a matching padding."""
-    for layer in layers:
-        for more in (1, -1):
-            other = _with_kernel(layer, layer.window.kernel + more)
-            if other is None:
-                continue
-            moved = offset / layer.weight + Fraction(layer.window.dilation * more, 2)
-            before = layer.setting.before + int(moved)
-            after = other.after(before)
-            if moved.denominator == 1 and after is not None:
-                new = Setting(other.window.kernel, before, after)
-                yield _Solution(((layer, new),))
-
-
-def _with_kernel(layer: _Layer, kernel: int) -> _Layer | None:
-    """Returns the layer with another kernel, and a padding that keeps the size of its
-    output. None if it has no kernel."""
-    w = layer.window
-    if kernel == w.kernel:
-        return layer
-    if not layer.has_kernel or kernel < 1:
-        return None
-    total = w.total_padding
-    if total is not None:
-        total += w.dilation * (kernel - w.kernel)
-    return layer._replace(window=w._replace(kernel=kernel, total_padding=total))
-
-
-def _moves(layer: _Layer, padding: int, offset: Fraction) -> list[int]:
-    """Returns the changes of padding to try, zero first."""
-    most = min(int(abs(offset / layer.weight)) + 2, MOST_MOVES)
-    moves = sorted(range(-most, most + 1), key=abs)
-    return [x for x in moves if not x or layer.allows(padding + x)]
-
-
-def _cheapest(
-    weights: Sequence[Fraction], choices: Sequence[Sequence[int]], target: Fraction
-) -> list[int] | None:
-    """Returns one choice for each weight, so that the products add up to the target. As
-    few as possible are not 0, and these are small."""
-    best: dict[Fraction, tuple[int, int, tuple[int, ...]]] = {Fraction(0): (0, 0, ())}
-    for weight, some in zip(weights, choices, strict=True):
-        further: dict[Fraction, tuple[int, int, tuple[int, ...]]] = {}
-        for total, (count, moved, picks) in best.items():
-            for x in some:
-                key = total + weight * x
-                found = (count + bool(x), moved + abs(x), (*picks, x))
-                if key not in further or found[:2] < further[key][:2]:
-                    further[key] = found
-        nearest = sorted(further, key=lambda total: abs(total - target))
-        best = {total: further[total] for total in nearest[:MOST_SUMS]}
-    return list(best[target][2]) if target in best else None
 
 
 def _difference(axis: int, one: AxisMap, two: AxisMap) -> Difference:
@@ -1043,7 +652,7 @@ def _shift_of(axis_map: AxisMap) -> int | None:
     return window[0]
 
 
-def _step_window(layer: _Layer | None) -> StepWindow | None:
+def _step_window(layer: Layer | None) -> StepWindow | None:
     if layer is None:
         return None
     w = layer.window
@@ -1059,11 +668,3 @@ def _step_window(layer: _Layer | None) -> StepWindow | None:
 
 
 # --- The text -----------------------------------------------------------------------
-
-
-def _columns(rows: Iterable[Sequence[int]]) -> Iterator[tuple[int, ...]]:
-    return zip(*rows, strict=True)
-
-
-def _count(apart: Mapping[Tensor, Sequence[int]]) -> int:
-    return sum(map(len, apart.values()))

@@ -11,12 +11,12 @@ remainder has been seen to behave as the symbolic answer says.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from receptive_field.algebra.axis_map import INFINITY, NONE, AxisMap, Bound
+from receptive_field.algebra.axis_map import AxisMap, Bound
 from receptive_field.algebra.sizes import (
     Size,
     Symbolic,
@@ -27,17 +27,16 @@ from receptive_field.algebra.sizes import (
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.walk import Read, ascend, reads
+from receptive_field.network.walk import reads
 from receptive_field.passes.regions import Forward, forward
 from receptive_field.questions.every_size import last_shortened, last_unplaced
 from receptive_field.questions.question import Options, Question, StopPropagation, ask
-from receptive_field.relations.joins import settled, through
-from receptive_field.relations.relation import ALL_BOUND, SAME, Relation, ranked, source
+from receptive_field.questions.reach import followed, layer_reaches, reach_of
+from receptive_field.relations.relation import ALL_BOUND, Relation, source
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.resolutions import (
     LONGEST_WORDS,
     AxisResolutions,
-    LayerReach,
     Obstacle,
     Outcome,
     OutputSize,
@@ -45,7 +44,6 @@ from receptive_field.results.resolutions import (
     Resolutions,
     shortest,
 )
-from receptive_field.rules.op import Call, rule_of
 from receptive_field.rules.stated import Rule
 
 LONGEST_PERIOD = 1 << 12
@@ -123,10 +121,10 @@ def resolutions(
         for axis, analysis in zip(axes, analyses, strict=True)
     ]
     useful = [
-        max(_reach(found.local(tensor), told, analysis.axis), analysis.largest)
+        max(reach_of(found.local(tensor), told, analysis.axis), analysis.largest)
         for analysis in analyses
     ]
-    layers = _layers(told, found)
+    layers = layer_reaches(told, found)
     return Resolutions(question.input, name, tuple(axes), layers, tuple(useful))
 
 
@@ -292,13 +290,13 @@ class _AxisAnalysis:
 
     def _map(self, tensor: Tensor) -> AxisMap:
         """Returns how a tensor follows the axis along local paths, at unknown sizes."""
-        return _followed(self.found.local(tensor), self.question, self.axis)[1]
+        return followed(self.found.local(tensor), self.question, self.axis)[1]
 
     def _is_vague(self, rule: Relation | None, below: Tensor) -> bool:
         if rule is None or not rule.axes:
             return rule is ALL_BOUND
         relation = self.found.local(below)
-        place, _ = _followed(relation, self.question, self.axis)
+        place, _ = followed(relation, self.question, self.axis)
         axes = rule.axes if place is None else rule.axes[place : place + 1]
         maps = [axis_map for _, axis_map in map(source, axes)]
         return any(m.is_floating or not m.exact for m in maps)
@@ -418,7 +416,7 @@ class _AxisAnalysis:
         them.
         """
         shape = self.question.network.shape(self.output)
-        place, axis_map = _followed(relation, self.question, self.axis)
+        place, axis_map = followed(relation, self.question, self.axis)
         if shape is None or place is None:
             return None
         own = math.lcm(*(rate.numerator for rate in axis_map.rates if rate))
@@ -453,15 +451,6 @@ class _AxisAnalysis:
         if slopes or slope is None:
             return None
         return _shortest_size(slope, [offset for _, offset in linear])
-
-
-def _followed(
-    relation: Relation | None, question: Question, axis: int
-) -> tuple[int | None, AxisMap]:
-    """Returns the axis of a tensor that follows an axis of the input, and its map."""
-    if relation is None:
-        return None, NONE
-    return source(ranked(relation, question.rank).axes[axis])
 
 
 def _large(smallest: int, period: int) -> int:
@@ -514,129 +503,6 @@ def _shortest_size(slope: int, offsets: Sequence[int]) -> OutputSize:
 
 
 # --- Guidance --------------------------------------------------------------------
-
-
-_Relations = Callable[[Tensor], Relation | None]
-"""How a tensor depends on the input along some of the paths."""
-
-
-class _Smallest:
-    """The path that sees least of an axis of the input: for `ascend`."""
-
-    def __init__(self, question: Question, axis: int) -> None:
-        self._question, self._axis = question, axis
-
-    def up(self, read: Read, value: Relation) -> Relation | None:
-        """The path over an edge."""
-        path = through(read.rule, value)
-        return None if path is None else settled(path)
-
-    def united(self, tensor: Tensor, one: Relation, two: Relation) -> Relation:
-        """The smaller one."""
-        return two if self._extent(two) < self._extent(one) else one
-
-    def ready(self, tensor: Tensor, value: Relation) -> Relation:
-        """As it is."""
-        return value
-
-    def widened(self, before: Relation, now: Relation) -> Relation:
-        """Another round of a loop makes no path smaller."""
-        return before
-
-    def _extent(self, relation: Relation) -> Bound:
-        return _followed(relation, self._question, self._axis)[1].size() or INFINITY
-
-
-def _smallest_paths(question: Question, axis: int) -> dict[Tensor, Relation]:
-    """For each tensor the path to it that sees least of an axis of the input."""
-    asked = list((question.outputs or {}).values())
-    return ascend(question.network, SAME, _Smallest(question, axis), asked).state
-
-
-def _layers(question: Question, found: Forward) -> tuple[LayerReach, ...]:
-    """The convolutions and poolings, in order, and what they are given."""
-    network = question.network
-    axes = question.spatial[::-1]
-    of_smallest: list[_Relations] = [
-        _smallest_paths(question, axis).get for axis in axes
-    ]
-    of_largest: list[_Relations] = [found.local] * len(axes)
-    names = _layer_names(question)
-    layers = []
-    for index in network.order:
-        node = network.graph.nodes[index]
-        op = rule_of(node)
-        if op is None or op.layout is None or not (op.windows or op.products):
-            continue
-        if (index, 0) not in found.state:
-            continue
-        number, places = op.layout(Call(node, network.known))
-        edges = {read.number: read for read in reads(network, (index, 0))}
-        if number not in edges or edges[number].below not in found.state:
-            continue
-        below, rule = edges[number].below, edges[number].rule
-        lies: Sequence[int | None] = places[::-1]
-        if len(places) != len(axes):  # Audio is treated as an image with one row.
-            lies = [_followed(found.state[below], question, axis)[0] for axis in axes]
-        kernels = [
-            1
-            if place is None or place not in places
-            else source(rule.axes[place])[1].size()
-            for place in lies
-        ]
-        if max(kernels) == 1:
-            continue
-        least, most = (
-            tuple(
-                _reach_of_input(below, of_tensor, question, axis)
-                if kernel > 1
-                else None
-                for axis, kernel, of_tensor in zip(axes, kernels, of_axes, strict=True)
-            )
-            for of_axes in (of_smallest, of_largest)
-        )
-        name = names.get(index, node.name)
-        layers.append(LayerReach(name, least, most))
-    return tuple(layers)
-
-
-def _reach_of_input(
-    tensor: Tensor,
-    of_tensor: _Relations,
-    question: Question,
-    axis: int,
-) -> Bound:
-    """Returns what the input of a layer sees. If its positions are on several axes
-    (around a dilated convolution), this is what the tensor behind them sees."""
-    while True:
-        relation = of_tensor(tensor)
-        if relation is None:
-            return INFINITY
-        place, axis_map = _followed(relation, question, axis)
-        below = question.network.edges(tensor[0])
-        if place is not None or axis_map.exact or len(below) != 1:
-            return _reach(relation, question, axis)
-        ((_, tensor),) = below
-
-
-def _reach(relation: Relation | None, question: Question, axis: int) -> Bound:
-    """Returns how many positions are seen, or all of them without a local path."""
-    return _followed(relation, question, axis)[1].size() or INFINITY
-
-
-def _layer_names(question: Question) -> dict[int, str]:
-    """For nodes, the layer that they are the work of, if layers are known: the first
-    whose output needs them."""
-    network = question.network
-    names: dict[int, str] = {}
-    for name, tensor in question.layers.items():
-        stack = [tensor[0]]
-        while stack:
-            index = stack.pop()
-            if index not in names and network.carries[index]:
-                names[index] = name
-                stack += [below for _, (below, _) in network.edges(index)]
-    return names
 
 
 # --- Words -----------------------------------------------------------------------

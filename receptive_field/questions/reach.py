@@ -1,0 +1,147 @@
+"""How far layers reach: for which input sizes they see more than all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from receptive_field.algebra.axis_map import INFINITY, NONE, AxisMap, Bound
+from receptive_field.graph.graph import Tensor
+from receptive_field.network.walk import Read, ascend, reads
+from receptive_field.passes.regions import Forward
+from receptive_field.questions.question import Question
+from receptive_field.relations.joins import settled, through
+from receptive_field.relations.relation import SAME, Relation, ranked, source
+from receptive_field.results.resolutions import LayerReach
+from receptive_field.rules.op import Call, rule_of
+
+
+def followed(
+    relation: Relation | None, question: Question, axis: int
+) -> tuple[int | None, AxisMap]:
+    """Returns the axis of a tensor that follows an axis of the input, and its map."""
+    if relation is None:
+        return None, NONE
+    return source(ranked(relation, question.rank).axes[axis])
+
+
+_Relations = Callable[[Tensor], Relation | None]
+"""How a tensor depends on the input along some of the paths."""
+
+
+class _Smallest:
+    """The path that sees least of an axis of the input: for `ascend`."""
+
+    def __init__(self, question: Question, axis: int) -> None:
+        self._question, self._axis = question, axis
+
+    def up(self, read: Read, value: Relation) -> Relation | None:
+        """The path over an edge."""
+        path = through(read.rule, value)
+        return None if path is None else settled(path)
+
+    def united(self, tensor: Tensor, one: Relation, two: Relation) -> Relation:
+        """The smaller one."""
+        return two if self._extent(two) < self._extent(one) else one
+
+    def ready(self, tensor: Tensor, value: Relation) -> Relation:
+        """As it is."""
+        return value
+
+    def widened(self, before: Relation, now: Relation) -> Relation:
+        """Another round of a loop makes no path smaller."""
+        return before
+
+    def _extent(self, relation: Relation) -> Bound:
+        return followed(relation, self._question, self._axis)[1].size() or INFINITY
+
+
+def _smallest_paths(question: Question, axis: int) -> dict[Tensor, Relation]:
+    """For each tensor the path to it that sees least of an axis of the input."""
+    asked = list((question.outputs or {}).values())
+    return ascend(question.network, SAME, _Smallest(question, axis), asked).state
+
+
+def layer_reaches(question: Question, found: Forward) -> tuple[LayerReach, ...]:
+    """The convolutions and poolings, in order, and what they are given."""
+    network = question.network
+    axes = question.spatial[::-1]
+    of_smallest: list[_Relations] = [
+        _smallest_paths(question, axis).get for axis in axes
+    ]
+    of_largest: list[_Relations] = [found.local] * len(axes)
+    names = _layer_names(question)
+    layers = []
+    for index in network.order:
+        node = network.graph.nodes[index]
+        op = rule_of(node)
+        if op is None or op.layout is None or not (op.windows or op.products):
+            continue
+        if (index, 0) not in found.state:
+            continue
+        number, places = op.layout(Call(node, network.known))
+        edges = {read.number: read for read in reads(network, (index, 0))}
+        if number not in edges or edges[number].below not in found.state:
+            continue
+        below, rule = edges[number].below, edges[number].rule
+        lies: Sequence[int | None] = places[::-1]
+        if len(places) != len(axes):  # Audio is treated as an image with one row.
+            lies = [followed(found.state[below], question, axis)[0] for axis in axes]
+        kernels = [
+            1
+            if place is None or place not in places
+            else source(rule.axes[place])[1].size()
+            for place in lies
+        ]
+        if max(kernels) == 1:
+            continue
+        least, most = (
+            tuple(
+                _reach_of_input(below, of_tensor, question, axis)
+                if kernel > 1
+                else None
+                for axis, kernel, of_tensor in zip(axes, kernels, of_axes, strict=True)
+            )
+            for of_axes in (of_smallest, of_largest)
+        )
+        name = names.get(index, node.name)
+        layers.append(LayerReach(name, least, most))
+    return tuple(layers)
+
+
+def _reach_of_input(
+    tensor: Tensor,
+    of_tensor: _Relations,
+    question: Question,
+    axis: int,
+) -> Bound:
+    """Returns what the input of a layer sees. If its positions are on several axes
+    (around a dilated convolution), this is what the tensor behind them sees."""
+    while True:
+        relation = of_tensor(tensor)
+        if relation is None:
+            return INFINITY
+        place, axis_map = followed(relation, question, axis)
+        below = question.network.edges(tensor[0])
+        if place is not None or axis_map.exact or len(below) != 1:
+            return reach_of(relation, question, axis)
+        ((_, tensor),) = below
+
+
+def reach_of(relation: Relation | None, question: Question, axis: int) -> Bound:
+    """Returns how many positions are seen, or all of them without a local path."""
+    return followed(relation, question, axis)[1].size() or INFINITY
+
+
+def _layer_names(question: Question) -> dict[int, str]:
+    """For nodes, the layer that they are the work of, if layers are known: the first
+    whose output needs them."""
+    network = question.network
+    names: dict[int, str] = {}
+    for name, tensor in question.layers.items():
+        stack = [tensor[0]]
+        while stack:
+            index = stack.pop()
+            if index not in names and network.carries[index]:
+                names[index] = name
+                stack += [below for _, (below, _) in network.edges(index)]
+    return names
