@@ -578,12 +578,11 @@ class AxisMap:
             return self
         if not self.strands:
             return other
-        whole = self if self.is_identity else other
-        alike = self.strands == other.strands and self.seen is other.seen is None
-        if whole.is_identity and alike:
-            return whole.with_alignment(_all_aligned((self.aligned, other.aligned)))
         found = _union(self, other)
         if self.seen is other.seen is None:
+            whole = self if self.is_identity else other
+            if whole.is_identity and found.strands == whole.strands:
+                return whole.with_alignment(found.aligned)
             return found
         return found.showing(self.all_seen | other.all_seen)
 

@@ -27,16 +27,7 @@ from receptive_field.errors import (
 )
 from receptive_field.frameworks import load
 from receptive_field.frameworks.tensorflow.functions import is_written_out
-from receptive_field.graph.graph import Node, Tensor
-from receptive_field.network.layout import Resolution
-from receptive_field.network.network import cuts
-from receptive_field.network.walk import outputs_wanted, reads
-from receptive_field.passes.positions import Needed
-from receptive_field.passes.regions import Forward, forward
-from receptive_field.questions.measure import (
-    TRIALS,
-    Experiment,
-    Probe,
+from receptive_field.frameworks.tensorflow.running import (
     cannot_run,
     import_tensorflow,
     in_one_line,
@@ -44,6 +35,13 @@ from receptive_field.questions.measure import (
     runner,
     weight_scale,
 )
+from receptive_field.graph.graph import Node, Tensor
+from receptive_field.network.layout import Resolution
+from receptive_field.network.network import cuts
+from receptive_field.network.walk import outputs_wanted, reads
+from receptive_field.passes.positions import Needed
+from receptive_field.passes.regions import Forward, forward
+from receptive_field.questions.measure import TRIALS, Experiment, Probe
 from receptive_field.questions.question import Options, Question
 from receptive_field.relations import boxes
 from receptive_field.relations.boxes import Box, Mask

@@ -36,6 +36,7 @@ Flags: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 
 def _select(call: Call, output: int) -> Relations:
+    call.input(2)  # Must be there.
     condition, one, two = broadcast_relations(call, output)
     shape, mask = call.output_shape(), _mask(call)
     if mask is not None and shape is not None:
@@ -45,6 +46,7 @@ def _select(call: Call, output: int) -> Relations:
 
 def _select_rows(call: Call, output: int) -> Relations:
     """A condition that is a vector stands for whole rows."""
+    call.input(2)  # Must be there.
     condition, data, mask = call.shape(0), call.shape(1), _mask(call)
     rows = SAME
     if condition is not None and data is not None and len(condition) < len(data):
