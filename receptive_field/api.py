@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.frameworks import load
-from receptive_field.frameworks.tensorflow.ops import OPS
+from receptive_field.frameworks import TABLES, load
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.every_size import all_at_every_size, at_every_size
 from receptive_field.questions.later import LATER
@@ -179,10 +178,6 @@ def unsupported_ops(
         if rule_of(node) is None:
             found.setdefault(node.op, []).append(node.name)
     return found
-
-
-TABLES = {"tensorflow": OPS}
-"""Framework -> its rules: op type -> `Op`."""
 
 
 def register_op(name: str, rule: Rule, *, framework: str = "tensorflow") -> None:

@@ -47,7 +47,7 @@ def test_only_who_makes_graphs_imports_the_tables():
         )
     }
     rooms = {name.split("/")[0] for name in found}
-    assert rooms == {"api", "frameworks", "original"}
+    assert rooms == {"frameworks", "original"}
 
 
 def test_all_are_ops_of_tensorflow():

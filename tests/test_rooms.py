@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from receptive_field.frameworks.tensorflow.ops import OPS
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "receptive_field"
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
@@ -31,6 +33,9 @@ def module_of(path):
     parts = ("receptive_field", *path.with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
+
+NAMES = OPS.keys() | {"NHWC", "NCHW", "VALID", "data_format", "_output_shapes"}
+"""Op types and attributes of TensorFlow."""
 
 MODULES = {module_of(path): path for path in FILES}
 
@@ -74,6 +79,23 @@ def test_no_two_files_import_each_other():
             break
         reads = {path: others for path, others in reads.items() if path not in free}
     assert sorted(map(str, reads)) == []
+
+
+def test_no_op_type_is_named_outside_of_its_wing():
+    """Beside the original interface and the networks that the zoo builds."""
+    apart = ("frameworks/tensorflow/", "zoo/", "original.py")
+    named = []
+    for path in FILES:
+        if not path.as_posix().startswith(apart):
+            source = (PACKAGE / path).read_text("utf-8")
+            named += [
+                (str(path), node.value)
+                for node in ast.walk(ast.parse(source))
+                if isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and node.value in NAMES
+            ]
+    assert named == []
 
 
 def test_only_the_walk_asks_for_relations():

@@ -6,7 +6,11 @@ from typing import Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.tensorflow.load import READS, model_of
+from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.model import Model
+
+TABLES = {"tensorflow": OPS}
+"""Framework -> its rules: op type -> `Op`."""
 
 
 def load(model: Any, signature: str | None = None) -> Model:

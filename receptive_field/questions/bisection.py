@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ from receptive_field.errors import (
 from receptive_field.frameworks import load
 from receptive_field.frameworks.tensorflow.functions import is_written_out
 from receptive_field.frameworks.tensorflow.running import (
+    alone,
     cannot_run,
     import_tensorflow,
     in_one_line,
@@ -260,9 +261,6 @@ class _Check:
         asked = list((question.outputs or {}).values())
         self.wanted = outputs_wanted(self.network, asked)
         self.found: Forward = forward(self.network, question.spatial, asked)
-        self.op_definition = import_module(
-            "tensorflow.python.framework.op_def_registry"
-        ).get
         self.alike: set[Any] = set()
         """The experiments that agreed with what was said."""
 
@@ -308,7 +306,7 @@ class _Check:
         if number and is_batch_norm(node.op):
             raise _UncheckedError("it counts as at inference, and reads its image only")
         rule = self.network.relations(tensor)[number]
-        definition, start = self._alone(node, number)
+        definition, start = alone(self.tf, node, number, partial(self._given, node))
         shape = self._sizes(below)
         places = self._places(tensor), self._places(below)
         content = definition.SerializeToString(deterministic=True)
@@ -409,60 +407,6 @@ class _Check:
             except cannot_run(self.tf) as error:
                 failure = in_one_line(error)
         raise _UncheckedError(f"TensorFlow cannot run it: {failure}")
-
-    def _alone(self, node: Node, fed: int) -> tuple[Any, str]:
-        """A graph of one node, one of whose inputs is a placeholder, and its name."""
-        tf = self.tf
-        definition = tf.compat.v1.GraphDef()
-        attributes = {
-            name: tf.compat.v1.AttrValue.FromString(value.SerializeToString())
-            for name, value in node.definition.attr.items()
-            if not name.startswith("_")
-        }
-        types = self._types(node, attributes)
-        own = definition.node.add(name="op", op=node.op)
-        for name, value in attributes.items():
-            own.attr[name].CopyFrom(value)
-        for number, (read, dtype) in enumerate(zip(node.inputs, types, strict=True)):
-            given = definition.node.add(name=f"input_{number}")
-            own.input.append(given.name)
-            given.attr["dtype"].type = dtype
-            if number == fed:
-                given.op = "Placeholder"
-            else:
-                given.op = "Const"
-                value = self._given(node, number, read, tf.dtypes.as_dtype(dtype))
-                given.attr["value"].tensor.CopyFrom(
-                    tf.make_tensor_proto(value, dtype, value.shape)
-                )
-        return definition, f"input_{fed}:0"
-
-    def _types(self, node: Node, attributes: Mapping[str, Any]) -> list[int]:
-        """The data types of a node's inputs."""
-        definition = self.op_definition(node.op)
-        if definition is None:
-            raise _UncheckedError(f"TensorFlow does not know the op {node.op}")
-        defaults = {a.name: a.default_value for a in definition.attr}
-        found: list[int] = []
-        for argument in definition.input_arg:
-            one, several = argument.type_attr, argument.type_list_attr
-            count = argument.number_attr
-
-            def value(name: str) -> Any:
-                return attributes.get(name, defaults[name])
-
-            if several:
-                found += value(several).list.type
-            else:
-                dtype = value(one).type if one else argument.type
-                found += [dtype] * (value(count).i if count else 1)
-        if 0 in found:
-            raise _UncheckedError("the data types of its inputs are not stated")
-        if len(found) != len(node.inputs):
-            raise _UncheckedError(
-                f"it has {len(node.inputs)} inputs, and the op {len(found)}"
-            )
-        return found
 
     def _given(self, node: Node, number: int, read: Tensor, dtype: Any) -> Any:
         """The numbers that an input is given which is not disturbed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.errors import GraphError
-from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.rules.elementwise import ELEMENTWISE, FIRST
 from receptive_field.rules.op import Call, Shape, rule_of
 
@@ -428,3 +428,72 @@ def _node_to_double(tf: Any, node: Any) -> None:
             value = tf.make_ndarray(attribute.tensor)
             wide = tf.dtypes.as_dtype(_WIDE[attribute.tensor.dtype])
             attribute.tensor.CopyFrom(tf.make_tensor_proto(value, wide))
+
+
+# --- A node by itself ----------------------------------------------------------------
+
+
+def alone(
+    tf: Any, node: Node, fed: int, given: Callable[[int, Tensor, Any], Any]
+) -> tuple[Any, str]:
+    """Returns a graph of one node, one of whose inputs is a placeholder, and its name.
+
+    Args:
+      tf: the module.
+      node: the node; "op" in the graph.
+      fed: the number of the input that is a placeholder.
+      given: called with the number, the tensor and the type of each other input;
+        returns its value.
+
+    Raises:
+      GraphError: if the types of its inputs are not known.
+    """
+    definition = tf.compat.v1.GraphDef()
+    attributes = {
+        name: tf.compat.v1.AttrValue.FromString(value.SerializeToString())
+        for name, value in node.definition.attr.items()
+        if not name.startswith("_")
+    }
+    types = _input_types(node, attributes)
+    own = definition.node.add(name="op", op=node.op)
+    for name, value in attributes.items():
+        own.attr[name].CopyFrom(value)
+    for number, (read, dtype) in enumerate(zip(node.inputs, types, strict=True)):
+        made = definition.node.add(name=f"input_{number}")
+        own.input.append(made.name)
+        made.attr["dtype"].type = dtype
+        if number == fed:
+            made.op = "Placeholder"
+        else:
+            made.op = "Const"
+            array = given(number, read, tf.dtypes.as_dtype(dtype))
+            tensor = tf.make_tensor_proto(array, dtype, array.shape)
+            made.attr["value"].tensor.CopyFrom(tensor)
+    return definition, f"input_{fed}:0"
+
+
+def _input_types(node: Node, attributes: Mapping[str, Any]) -> list[int]:
+    """The data types of a node's inputs."""
+    registry = import_module("tensorflow.python.framework.op_def_registry")
+    definition = registry.get(node.op)
+    if definition is None:
+        raise GraphError(f"TensorFlow does not know the op {node.op}")
+    defaults = {a.name: a.default_value for a in definition.attr}
+    found: list[int] = []
+    for argument in definition.input_arg:
+        one, several = argument.type_attr, argument.type_list_attr
+        count = argument.number_attr
+
+        def value(name: str) -> Any:
+            return attributes.get(name, defaults[name])
+
+        if several:
+            found += value(several).list.type
+        else:
+            dtype = value(one).type if one else argument.type
+            found += [dtype] * (value(count).i if count else 1)
+    if 0 in found:
+        raise GraphError("the data types of its inputs are not stated")
+    if len(found) != len(node.inputs):
+        raise GraphError(f"it has {len(node.inputs)} inputs, and the op {len(found)}")
+    return found
