@@ -49,6 +49,9 @@ NOTHING = (None, None, None)
 LARGEST_TRIED = 32
 """Up to so many more sizes than there are cases are tried one by one."""
 
+LARGEST_ROLLED = 256
+"""Nor are larger ones, to see where a roll no longer goes round."""
+
 LARGEST_SMALL = 1 << 10
 """Nor are larger ones, if something may be otherwise at small sizes."""
 
@@ -151,9 +154,10 @@ def _cases(
         waiting[rest] = _fields(case, by_one)
         yield Case(waiting[rest], rest, None)
     least = last_unplaced(question, [f for fs in waiting.values() for f in fs.values()])
-    last, shortened = count + LARGEST_TRIED, last_shortened(question)
-    if shortened * len(network.order) <= MOST_VISITS:
-        last = max(last, shortened + 1)
+    wanted = max(last_shortened(question), min(least, LARGEST_ROLLED))
+    last = count + LARGEST_TRIED
+    if wanted * len(network.order) <= MOST_VISITS:
+        last = max(last, wanted + 1)
     for size in range(1, last):
         if not waiting and size > least:
             break
