@@ -23,7 +23,7 @@ from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question
 from receptive_field.relations.relation import SAME, follow, source
 from receptive_field.results.field import ReceptiveField
-from receptive_field.rules.op import Call, Op, Shape, Window, no_dependency, rule_of
+from receptive_field.rules.op import Call, Op, Shape, Window, rule_of
 
 
 def compute_receptive_field_from_graph_def(
@@ -182,7 +182,7 @@ def get_layer_params(
         call = Call(layer, Inference(graph, given))
         if op.windows is not None:
             windows = op.windows(call)[-2:]
-        elif op.relations is no_dependency or _is_elementwise(op, call):
+        elif op.relations is None or _is_elementwise(op, call):
             windows = [Window(1, 1, 0, 0)] * 2
     if windows is None or len(windows) != 2:
         if force:
@@ -219,7 +219,7 @@ def _layer_shape(
 
 def _is_elementwise(op: Op, call: Call) -> bool:
     """Whether a data input is read position by position, height and width at least."""
-    for relation in op.relations(call, 0):
+    for relation in call.relations(op, 0):
         if relation is SAME:
             return True
         if relation is not None and len(relation.axes) == 4:

@@ -10,7 +10,6 @@ from op_networks import back, of, of_complex, of_single, whole
 from raw_ops import op, weights, words
 
 from receptive_field.frameworks.tensorflow.ops import OPS
-from receptive_field.rules.op import no_dependency
 
 tf = needed("tensorflow")
 
@@ -435,6 +434,6 @@ def result(name: str) -> str:
     """What the table says of an op type."""
     if name in NETWORKS:
         return "measured"
-    if OPS[name].relations is no_dependency:
+    if OPS[name].relations is None:
         return "its values do not depend on the values of its inputs"
     return REASONS.get(name, "not measured")

@@ -9,7 +9,7 @@ import receptive_field as rf
 from receptive_field.graph.graph import ABSENT, Graph
 from receptive_field.graph.model import Model
 from receptive_field.rules.elementwise import ELEMENTWISE
-from receptive_field.rules.op import Op, no_dependency
+from receptive_field.rules.op import Op
 from receptive_field.rules.windows import Sliding, sliding_windows
 
 
@@ -53,7 +53,7 @@ def windows(call):
 
 
 TABLE = {
-    "Image": Op(no_dependency, lambda call: [call.named_shape(call.attribute("size"))]),
+    "Image": Op(None, lambda call: [call.named_shape(call.attribute("size"))]),
     "Add": ELEMENTWISE,  # TensorFlow has an op of this name, too.
     "Pad": Op(  # And one of this, which reads its paddings from an input.
         lambda call, output: [windows(call).relation()],

@@ -31,7 +31,6 @@ from receptive_field.rules.op import (
     Relations,
     Shape,
     Value,
-    no_dependency,
     rule_at,
     rule_of,
 )
@@ -243,7 +242,7 @@ def _collect_with_loops(
 def cuts(node: Node) -> bool:
     """Whether the values of a node's inputs do not matter, by its rule."""
     op = rule_of(node)
-    return op is not None and op.relations is no_dependency
+    return op is not None and op.relations is None
 
 
 def clamps(node: Node) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError, nearest
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.model import Model
-from receptive_field.rules.op import Call, Shape, no_dependency, rule_of
+from receptive_field.rules.op import Call, Shape, rule_of
 from receptive_field.rules.stated import Rule, op_of
 
 
@@ -81,7 +81,7 @@ def _replace_scope(model: Model, name: str, op: Any) -> None:
 def _cut(node: Node) -> None:
     """Makes a node carry nothing, whatever it reads."""
     op = rule_of(node) or op_of(None)
-    node.stated = op._replace(relations=no_dependency)
+    node.stated = op._replace(relations=None)
 
 
 def _replace(graph: Graph, index: int, op: Any, inputs: Sequence[Tensor]) -> None:

@@ -152,6 +152,8 @@ class Call:
         Raises:
           GraphError: if it is not analysed, or has more inputs than its rule knows.
         """
+        if op.relations is None:
+            return [None] * len(self)
         found = op.relations(self, output)
         if len(found) < len(self):
             self.fail(f"has {len(self)} inputs; its rule knows {len(found)}")
@@ -199,7 +201,7 @@ class Call:
             op = rule_at(graph, index)
             if op is not None and op.is_random:
                 return True
-            if index not in seen and (op is None or op.relations is not no_dependency):
+            if index not in seen and (op is None or op.relations is not None):
                 waiting += [read for read, _ in graph.inputs[index]]
             seen.add(index)
         return False
@@ -443,8 +445,9 @@ Relations = Sequence[Relation | None]
 class Op(NamedTuple):
     """The rules of one op type."""
 
-    relations: Callable[[Call, int], Relations]
-    """How an output (by its number) relates to each data input."""
+    relations: Callable[[Call, int], Relations] | None
+    """How an output (by its number) relates to each data input; None if no value of an
+    input matters."""
     shapes: Callable[[Call], Sequence[Shape]]
     """The shapes of the outputs."""
     values: Callable[[Call], Sequence[Value]] | None = None
@@ -513,11 +516,6 @@ def rule_at(graph: Graph, index: int) -> Op | None:
 def same(call: Call, output: int) -> Relations:
     """Every position follows itself, in every input."""
     return [SAME] * len(call)
-
-
-def no_dependency(call: Call, output: int) -> Relations:
-    """The values of the inputs do not matter."""
-    return [None] * len(call)
 
 
 def first_shape(call: Call) -> Sequence[Shape]:

@@ -18,7 +18,6 @@ from receptive_field.rules.op import (
     Shape,
     Window,
     first_shape,
-    no_dependency,
     same,
     unknown_shape,
 )
@@ -61,7 +60,7 @@ def _all(call: Call, output: int) -> Relations:
 _NAMED = {
     "elementwise": Op(same, first_shape),
     "global": Op(_all, unknown_shape),
-    "no_dependency": Op(no_dependency, unknown_shape),
+    "no_dependency": Op(None, unknown_shape),
 }
 
 

@@ -20,7 +20,7 @@ from receptive_field.relations.relation import (
     follow,
     part,
 )
-from receptive_field.rules.op import Call, Op, Relations, Shape, no_dependency, scalar
+from receptive_field.rules.op import Call, Op, Relations, Shape, scalar
 
 
 def _only(call: Call, **numbered: Relation | None) -> Relations:
@@ -97,12 +97,12 @@ def _reserved(call: Call) -> Sequence[Shape]:
     return [_list_of(call.unknown_size(0) if count is None else count, item)]
 
 
-register("TensorListReserve", Op(no_dependency, _reserved, may_be_handle=True))
+register("TensorListReserve", Op(None, _reserved, may_be_handle=True))
 register(
     "EmptyTensorList",
-    Op(no_dependency, lambda call: [None], may_be_handle=True),
+    Op(None, lambda call: [None], may_be_handle=True),
 )
-register("TensorListLength TensorListElementShape", Op(no_dependency, scalar))
+register("TensorListLength TensorListElementShape", Op(None, scalar))
 
 
 def _get(call: Call, output: int) -> Relations:
@@ -210,8 +210,8 @@ def _array_shapes(call: Call) -> Sequence[Shape]:
     return [(), None]
 
 
-register("TensorArrayV3", Op(no_dependency, _array_shapes, may_be_handle=True))
-register("TensorArraySizeV3 TensorArrayCloseV3", Op(no_dependency, scalar))
+register("TensorArrayV3", Op(None, _array_shapes, may_be_handle=True))
+register("TensorArraySizeV3 TensorArrayCloseV3", Op(None, scalar))
 
 
 def _array_write(call: Call, output: int) -> Relations:

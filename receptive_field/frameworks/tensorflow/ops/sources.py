@@ -23,7 +23,6 @@ from receptive_field.rules.op import (
     Shape,
     Value,
     first_shape,
-    no_dependency,
     scalar,
 )
 
@@ -85,19 +84,19 @@ def _constant_weights(call: Call) -> Size:
 register(
     "Const HostConst",
     Op(
-        no_dependency,
+        None,
         _constant_shape,
         _constant_value,
         _constant_numbers,
         weights=_constant_weights,
     ),
 )
-register("Placeholder", Op(no_dependency, _placeholder))
-register("PlaceholderV2 ImmutableConst", Op(no_dependency, _declared))
+register("Placeholder", Op(None, _placeholder))
+register("PlaceholderV2 ImmutableConst", Op(None, _declared))
 # A handle counts as having the shape of the variable that it stands for.
 register(
     "Variable VariableV2 VarHandleOp TemporaryVariable _VarHandlesOp",
-    Op(no_dependency, _declared, weights=own_weights, may_be_handle=True),
+    Op(None, _declared, weights=own_weights, may_be_handle=True),
 )
 
 
@@ -111,16 +110,16 @@ register(
     "ParameterizedTruncatedNormal StatelessRandomUniform StatelessRandomUniformV2 "
     "StatelessRandomNormal StatelessRandomNormalV2 StatelessTruncatedNormal "
     "StatelessTruncatedNormalV2 StatelessRandomUniformInt StatelessRandomUniformIntV2",
-    Op(no_dependency, _shape_input, is_random=True),
+    Op(None, _shape_input, is_random=True),
 )
-register("Empty", Op(no_dependency, _shape_input))
+register("Empty", Op(None, _shape_input))
 register(
     "RngReadAndSkip StatefulStandardNormalV2 StatefulUniform StatefulTruncatedNormal "
     "StatelessRandomGetKeyCounter StatelessRandomGetAlg RandomShuffle Multinomial "
     "StatelessMultinomial RandomGamma RandomPoissonV2",
-    Op(no_dependency, lambda call: [None] * 3, is_random=True),
+    Op(None, lambda call: [None] * 3, is_random=True),
 )
-register("NoOp", Op(no_dependency, lambda call: [None] * 3))
+register("NoOp", Op(None, lambda call: [None] * 3))
 
 
 def _sizes(shape: Sequence[Size]) -> Value:
@@ -140,7 +139,7 @@ def _shape_shapes(call: Call) -> Sequence[Shape]:
 
 register(
     "Shape ShapeN",
-    Op(no_dependency, _shape_shapes, _shape_values, values_need_shapes=True),
+    Op(None, _shape_shapes, _shape_values, values_need_shapes=True),
 )
 
 
@@ -157,8 +156,8 @@ def _size_value(call: Call) -> Sequence[Value]:
     return [np.array(size, dtype=object if isinstance(size, Symbolic) else np.int64)]
 
 
-register("Rank", Op(no_dependency, scalar, _rank_value, values_need_shapes=True))
-register("Size", Op(no_dependency, scalar, _size_value, values_need_shapes=True))
+register("Rank", Op(None, scalar, _rank_value, values_need_shapes=True))
+register("Size", Op(None, scalar, _size_value, values_need_shapes=True))
 
 
 def _like(number: int) -> Any:
@@ -172,8 +171,8 @@ def _like(number: int) -> Any:
     return values
 
 
-register("ZerosLike", Op(no_dependency, first_shape, _like(0), values_need_shapes=True))
-register("OnesLike", Op(no_dependency, first_shape, _like(1), values_need_shapes=True))
+register("ZerosLike", Op(None, first_shape, _like(0), values_need_shapes=True))
+register("OnesLike", Op(None, first_shape, _like(1), values_need_shapes=True))
 
 
 def _range_value(call: Call) -> Sequence[Value]:
