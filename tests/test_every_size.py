@@ -254,6 +254,35 @@ def test_slices_that_stop_behind_the_end():
     assert list(field) == [1, 1, 1, 1, 0, 0]
 
 
+def test_slices_that_an_output_does_not_depend_on():
+    """As those of summaries are, beside many layers."""
+
+    def network(x):
+        for _ in range(200):
+            x = tf.nn.relu(x)
+        tf.reverse(x[:, :100], [1], name="beside")
+        return conv(x)
+
+    fields = rf.compute_receptive_fields(graph_of(network), input="x")
+    assert list(fields["y"]) == [3, 3, 1, 1, 1, 1]
+    assert (fields["y"].aligned, fields["y"].exact) == (True, True)
+
+
+def test_large_networks_behind_a_slice():
+    """Too large for each size below 200: where windows lie at these, is not known."""
+
+    def network(x):
+        x = x[:, :200, :200]
+        for _ in range(200):
+            x = tf.nn.relu(x)
+        return conv(x, 3, 2)
+
+    field = ask(network)
+    assert (field.size.tolist(), field.stride.tolist()) == ([3, 3], [2, 2])
+    assert field.padding.tolist() == [None, None]
+    assert (field.aligned, field.exact) == (None, False)
+
+
 def test_one_position_of_small_maps():
     """Position 1, and of one position that one."""
     field = ask(lambda x: x[:, 1::-2])

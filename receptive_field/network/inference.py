@@ -50,7 +50,7 @@ class Inference:
         self.is_strict = is_strict
         self.worked_out: dict[int, Any] = {}
         self.disagreements: set[str] = set()
-        self.exceeded: dict[Symbolic, int] = {}
+        self.exceeded: dict[int, dict[Symbolic, int]] = {}
         self._given = dict(shapes or {})
         self._ignored = ignore_recorded
         self._untold = self

@@ -14,6 +14,7 @@ import math
 import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import reduce
 from typing import NamedTuple
 
@@ -153,8 +154,9 @@ def _cases(
         case = asked.with_sizes({axis: turns * count + rest}, is_strict=True)
         waiting[rest] = _fields(case, by_one)
         yield Case(waiting[rest], rest, None)
-    least = last_unplaced(question, [f for fs in waiting.values() for f in fs.values()])
-    wanted = max(last_shortened(question), min(least, LARGEST_ROLLED))
+    settled = [f for fields in waiting.values() for f in fields.values()]
+    least = last_unplaced(question, settled)
+    wanted = max(last_shortened(question, settled), min(least, LARGEST_ROLLED))
     last = count + LARGEST_TRIED
     if wanted * len(network.order) <= MOST_VISITS:
         last = max(last, wanted + 1)
@@ -209,28 +211,54 @@ def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
     Slices are shorter there, or all features may see the other end of a roll, so that
     what is known of the others says nothing of these: the sizes are told one by one.
     """
-    shortened = last_shortened(question)
-    maps = [axis.map for f in fields for axis in (f.local or f).axes]
+    listed = list(fields)
+    shortened = last_shortened(question, listed)
+    if not shortened:
+        return 0
+    maps = [axis.map for f in listed for axis in (f.local or f).axes]
     reach = max((m.reach for m in maps if m.is_unbounded), default=0)
-    rolled = 2 * reach if question.network.known.exceeded else 0
-    return int(min(shortened + rolled, LARGEST_SMALL))
+    return int(min(shortened + 2 * reach, LARGEST_SMALL))
 
 
-def last_shortened(question: Question) -> int:
-    """The last size at which a slice takes less, or a roll goes round."""
-    exceeded = question.network.known.exceeded.items()
-    return sum(last_not_above(size, number, LARGEST_SMALL) for size, number in exceeded)
+def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
+    """The last size at which a slice below a field takes less, or a roll goes round."""
+    network = question.network
+    exceeded = network.known.exceeded
+    waiting = [f.origin.output[0] for f in fields if isinstance(f.origin, Asked)]
+    seen = set(waiting)
+    sizes: dict[Symbolic, int] = {}
+    while waiting and exceeded:
+        index = waiting.pop()
+        for size, number in exceeded.get(index, {}).items():
+            sizes[size] = max(sizes.get(size, 0), number)
+        if index != network.input[0]:  # Sizes that a shape tells count, too.
+            below = {read for read, _ in network.graph.inputs[index]} - seen
+            seen |= below
+            waiting += below
+    return sum(last_not_above(*pair, LARGEST_SMALL) for pair in sizes.items())
 
 
 def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
-    """A field of which it is not known how it is at small sizes."""
+    """A field of which it is not known how it is at small sizes: what is seen there is
+    as large, at most, but may lie elsewhere."""
     axes = list(field.axes)
     place = _place(field, axis)
-    found = axes[place].map
-    unknown_there = AxisMap(found.strands if found.is_unbounded else ANYWHERE.strands)
-    axes[place] = replace(axes[place], map=unknown_there.with_alignment(None))
+    found, size = axes[place].map, field.size.tolist()[place]
+    moved = AxisMap(ANYWHERE.strands, None)
+    if not found.is_unbounded and size < INFINITY:
+        moved = _unplaced(field.stride.tolist()[place], int(size), None, exact=False)
+    axes[place] = replace(axes[place], map=moved)
     local = field.local_paths and _left_open(field.local_paths, axis)
     return replace(field, axes=tuple(axes), local_paths=local)
+
+
+def _unplaced(
+    rate: int | Fraction | None, size: int, aligned: bool | None, exact: bool
+) -> AxisMap:
+    """Windows of this size; where they lie, is decided by the size of the input."""
+    extents = Extents(size, (size,), 0)
+    unknowns = frozenset({(Unknown("what the size decides"), 1)})
+    return AxisMap((Floating(rate, 0, extents, unknowns, INFINITY, exact),), aligned)
 
 
 def _numbers(field: ReceptiveField, axis: int) -> tuple[object, ...]:
@@ -346,7 +374,4 @@ def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> A
     if size == INFINITY:
         return AxisMap(ANYWHERE.strands, aligned)
     rate = strides.pop() if len(strides) == 1 else None
-    extents = Extents(int(size), (int(size),), 0)
-    unknowns = frozenset({(Unknown("what the size decides"), 1)})
-    strand = Floating(rate, 0, extents, unknowns, INFINITY, exact)
-    return AxisMap((strand,), aligned)
+    return _unplaced(rate, int(size), aligned, exact)

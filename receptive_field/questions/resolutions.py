@@ -163,7 +163,7 @@ class _AxisAnalysis:
         ((_, self.output),) = (question.outputs or {}).items()
         self.unplaced = last_unplaced(question, [field])
         """The last size at which something may differ from all larger ones."""
-        self.shortened = last_shortened(question)
+        self.shortened = last_shortened(question, [field])
         """The last size at which a slice takes less. All up to here are analysed."""
         self.largest: Bound = 0
         """The largest local receptive field of all remainders."""

@@ -66,8 +66,9 @@ class Knowledge(Protocol):
         """Names of nodes where sizes meet that are equal at some sizes only."""
 
     @property
-    def exceeded(self) -> dict[Symbolic, int]:
-        """Unknown sizes that rules take to be larger than a number."""
+    def exceeded(self) -> dict[int, dict[Symbolic, int]]:
+        """Unknown sizes that the rules of nodes, by index, take to be larger than a
+        number."""
 
     @property
     def is_strict(self) -> bool:
@@ -318,7 +319,7 @@ class Call:
 
     def exceeds(self, size: Symbolic, number: int) -> None:
         """Takes note that what is said of an unknown size holds if it is larger."""
-        known = self.knowledge.exceeded
+        known = self.knowledge.exceeded.setdefault(self.node.index, {})
         known[size] = max(known.get(size, 0), number)
 
     def unknown_size(self, axis: int, number: int = 0) -> Symbolic:
