@@ -17,20 +17,20 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import (
-    FIRST_COMPLETED,
     BrokenExecutor,
     CancelledError,
     Executor,
     Future,
     ProcessPoolExecutor,
-    wait,
 )
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any, NamedTuple, TypeAlias
 
 from receptive_field.api import GlobalContext, compute_receptive_field
 from receptive_field.errors import ReceptiveFieldError
@@ -40,6 +40,7 @@ from receptive_field.whole_files import replace_file
 
 Path = str | os.PathLike[str]
 Question = Mapping[str, Any]
+_Call: TypeAlias = "Future[tuple[list[Row], float]]"
 
 CHUNK_SECONDS = 0.25
 """How long a worker collects rows before it sends them, which is much quicker."""
@@ -339,6 +340,54 @@ class _Pool:
         self.executor, self.end = None, None
 
 
+class _Arrivals:
+    """Calls in the order in which they are done, and an interrupt among them.
+
+    An interrupt can come at any line, also between the lines of an executor that take
+    a lock and give it back, and nobody could end that executor then. So it waits in the
+    same queue until the caller is at a line of its own. A second one does not wait.
+    """
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+        self._interrupt: Callable[[], Any] | None = None
+
+    @contextmanager
+    def taking_interrupts(self) -> Iterator[None]:
+        """Takes interrupts, if this is the main thread and it handles them by code."""
+        handler = signal.getsignal(signal.SIGINT)
+        main = threading.current_thread() is threading.main_thread()
+        if not (main and callable(handler)):
+            yield
+            return
+
+        def take(number: int, frame: FrameType | None) -> None:
+            signal.signal(signal.SIGINT, handler)
+            self._interrupt = partial(handler, number, frame)
+            self._queue.put(None)
+
+        signal.signal(signal.SIGINT, take)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        self._raise_interrupt()
+
+    def expect(self, call: _Call) -> None:
+        call.add_done_callback(self._queue.put)
+
+    def next(self) -> _Call:
+        """Waits for a call that is done, and is where an interrupt is raised."""
+        while (call := self._queue.get()) is None:
+            self._raise_interrupt()
+        return call
+
+    def _raise_interrupt(self) -> None:
+        interrupt, self._interrupt = self._interrupt, None
+        if interrupt is not None:
+            interrupt()
+
+
 def _arriving(
     paths: Iterable[str],
     question: Question,
@@ -352,28 +401,31 @@ def _arriving(
     else runs. A file that fails then is to blame.
     """
     todo, suspects = deque(paths), deque[str]()
-    waiting: dict[Future[tuple[list[Row], float]], list[str]] = {}
+    waiting: dict[_Call, list[str]] = {}
+    arrivals = _Arrivals()
     work, size = partial(_analyse, question), 1
     pool = _Pool(executor, workers, len(todo))
     most = 2 * pool.workers  # No worker has to wait for its next call.
 
     def submit(chunk: list[str]) -> None:
-        waiting[pool.submit(work, chunk, uuid.uuid4().hex)] = chunk
+        call = pool.submit(work, chunk, uuid.uuid4().hex)
+        waiting[call] = chunk
+        arrivals.expect(call)
 
-    try:
-        while todo or suspects or waiting:
-            while todo and not suspects and len(waiting) < most:
-                share = min(size, len(todo) // most + 1)
-                submit([todo.popleft() for _ in range(share)])
-            alone = not waiting
-            if alone:
-                submit([suspects.popleft()])
-            wait(waiting, return_when=FIRST_COMPLETED)
-            for future in [f for f in waiting if f.done()]:
-                chunk = waiting.pop(future)
-                error = CancelledError() if future.cancelled() else future.exception()
+    with arrivals.taking_interrupts():
+        try:
+            while todo or suspects or waiting:
+                while todo and not suspects and len(waiting) < most:
+                    share = min(size, len(todo) // most + 1)
+                    submit([todo.popleft() for _ in range(share)])
+                alone = not waiting
+                if alone:
+                    submit([suspects.popleft()])
+                call = arrivals.next()
+                chunk = waiting.pop(call)
+                error = CancelledError() if call.cancelled() else call.exception()
                 if error is None:
-                    rows, seconds = future.result()
+                    rows, seconds = call.result()
                     todo.extendleft(reversed(chunk[len(rows) :]))
                     fitting = int(len(rows) * CHUNK_SECONDS / max(seconds, 1e-6))
                     size = max(1, min(fitting, LARGEST_CHUNK))
@@ -386,10 +438,10 @@ def _arriving(
                     yield Row(_line(chunk[0]), options, error=_line(reason))
                 else:
                     suspects.extend(chunk)
-    finally:
-        for future in waiting:
-            future.cancel()
-        pool.close()
+        finally:
+            for call in waiting:
+                call.cancel()
+            pool.close()
 
 
 @contextmanager

@@ -501,6 +501,49 @@ def test_a_run_that_is_ended_from_outside(tmp_path, start, end, group):
     assert sum(rest.chunks) == 20 - done
 
 
+@pytest.fixture
+def interruptible():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+
+
+def test_an_interrupt_waits_until_the_executor_is_done(tmp_path, interruptible):
+    class Interrupted(Recorder):
+        inside = False
+
+        def submit(self, *arguments):
+            self.inside = True  # As an executor that has taken a lock.
+            if not self.chunks:
+                signal.raise_signal(signal.SIGINT)
+            self.inside = False
+            return super().submit(*arguments)
+
+    executor = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        compute_many(write_graphs(tmp_path, 2), executor=executor, workers=1)
+    assert not executor.inside
+    assert sum(executor.chunks) < 3
+
+
+def test_an_interrupt_while_the_last_row_arrives(tmp_path, interruptible):
+    class Call(Future):
+        def result(self, timeout=None):
+            signal.raise_signal(signal.SIGINT)
+            return super().result(timeout)
+
+    class Interrupted(Executor):
+        def submit(self, work, /, *arguments):
+            call = Call()
+            call.set_result(work(*arguments))
+            return call
+
+    paths, results = write_graphs(tmp_path, 1), tmp_path / "rows.csv"
+    with pytest.raises(KeyboardInterrupt):
+        compute_many(paths, executor=Interrupted(), results=results)
+    assert len(lines(results)) == 1
+
+
 def test_the_command_tells_what_failed(tmp_path, capsys):
     paths, results = write_graphs(tmp_path, 2), tmp_path / "rows.csv"
     assert run_many(paths, results, executor=Recorder()) == 0
