@@ -1,4 +1,4 @@
-"""Both passes say the same of paths that meet above an upsampling, or pad alike."""
+"""Both passes say the same of paths that meet or part above an upsampling."""
 
 import pytest
 from needed import needed
@@ -23,11 +23,19 @@ def above_an_upsampling(image):
     return [raised, convolution(3)(raised)]
 
 
+def below_an_upsampling(image):
+    raised = layers.UpSampling1D(2)(image)
+    every_second = layers.UpSampling1D(2)(layers.MaxPooling1D(1, 2)(raised))
+    return [layers.MaxPooling1D(2)(raised), layers.MaxPooling1D(2)(every_second)]
+
+
 @pytest.mark.parametrize(
     ("build", "aligned", "size"),
     [
         # Feature 0 sees position 0 by one path, -1 and 0 by the other.
         (above_an_upsampling, False, 2),
+        # Of two positions that are copies, one path sees both, the other the first.
+        (below_an_upsampling, True, 1),
         # At every size, kernels of 3 and 5 have their centres in one place.
         (lambda x: [convolution(3, 2)(x), convolution(5, 2)(x)], True, 5),
         # At sizes of 17, 21, ... positions -1 to 3 are seen. An odd kernel and one of 4

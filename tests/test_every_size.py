@@ -42,6 +42,10 @@ def conv(x, kernel=3, stride=1, padding="SAME"):
     return tf.nn.conv2d(x, taps, stride, padding)
 
 
+def row_conv(x, kernel, stride=1):
+    return tf.nn.conv2d(x, tf.ones([kernel, 1, 1, 1]), [1, stride, 1, 1], "SAME")
+
+
 def pyramid(kind):
     def network(x):
         fine = conv(x, 3, 2)
@@ -287,6 +291,23 @@ def test_one_position_of_small_maps():
     """Position 1, and of one position that one."""
     field = ask(lambda x: x[:, 1::-2])
     assert (field.size[1], field.aligned, field.padding[1]) == (1, True, None)
+
+
+def test_positions_behind_the_last_one_of_a_sliced_map():
+    """Of six positions, the skip sees -3..4 and 1..8, rolled thirds -1..5 and -1..3.
+
+    A third position would see 5..12, and -1..3 as well: but there is none.
+    """
+
+    def network(x):
+        x = x[:, :6, :1]
+        rolled = tf.roll(row_conv(x, 3)[:, ::2], 1, axis=1)
+        skip = row_conv(row_conv(x, 4, 2), 3, 2)
+        return skip + row_conv(rolled, 4, 2)
+
+    field = ask(network)
+    assert (field.size.tolist(), field.exact) == ([1, 10], True)
+    assert max(ask(network, [n, 1]).size[1] for n in range(1, 12)) == 10
 
 
 # --- Mirrored padding ----------------------------------------------------------------

@@ -304,7 +304,8 @@ def _on_axis(
     found = [field, *(f for f, _ in cases)]
     axes = list(field.axes)
     size = _only({f.axes[place].output_size for f in found})
-    axes[place] = replace(axes[place], map=_common(place, cases), output_size=size)
+    common = _common(place, cases, size)
+    axes[place] = replace(axes[place], map=common, output_size=size)
     # At some sizes, axes may be folded otherwise: then there is no common size.
     alike = len({len(f.feature_axes) for f in found}) == 1
     counted = tuple(
@@ -338,7 +339,11 @@ def _holds_all(axis_map: AxisMap, single: SpatialAxis) -> bool:
     return True
 
 
-def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> AxisMap:
+def _common(
+    place: int,
+    cases: Sequence[tuple[ReceptiveField, int | None]],
+    output_size: int | None,
+) -> AxisMap:
     """What the maps of all cases to one axis have in common."""
     every = [f.axes[place] for f, size in cases if size is None]
     single = [f.axes[place] for f, size in cases if size is not None]
@@ -366,7 +371,9 @@ def _common(place: int, cases: Sequence[tuple[ReceptiveField, int | None]]) -> A
         if size is None or _has_several(f.axes[place])
     ]
     strides = {stride for stride, _ in several_positions}
-    alike &= len(set(several_positions)) == 1 and max(sizes) == sizes[0]
+    # Without a common size of the output, windows of later positions count, too.
+    alike &= len(set(several_positions)) == 1
+    alike &= max(sizes) == maps[0].size(output_size)
     if alike and all(_holds_all(maps[0], axis) for axis in single):
         seen = reduce(operator.or_, (m.all_seen for m in maps), maps[0].all_seen)
         return AxisMap(maps[0].strands, aligned, None if seen is maps[0] else seen)

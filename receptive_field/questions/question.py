@@ -227,8 +227,7 @@ class Question:
         if one is not None:
             with suppress(ReceptiveFieldError):  # If it is made for this batch only.
                 return one.answer()
-        in_doubt = below.has_phases and field.aligned is not False
-        in_doubt |= below.has_parts or field.aligned is None
+        in_doubt = below.has_phases or below.has_parts or field.aligned is None
         exact = any(axis.map.exact for axis in field.axes)
         overstates = below.looks_outside and exact
         is_loose = any(map(_is_loose, field.axes))
