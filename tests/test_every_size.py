@@ -112,6 +112,21 @@ def test_rolled_copies_are_misaligned(join):
     assert field.local is field  # Nothing mixes the whole axis.
 
 
+@pytest.mark.parametrize("size", [*range(1, 30), 99, 500])
+def test_resolutions_of_a_rolled_branch(size):
+    """All but few positions look where others look at other sizes, too."""
+
+    def network(x):
+        return conv(x, 3, 2) + conv(tf.roll(x, 2, 1), 5, 2)
+
+    axis = rf.resolutions(graph_of(network)).axes[1]
+    assert not axis.blocking
+    single = ask(network, [size, size])
+    placement = axis.at(size)
+    assert placement.aligned is single.axes[1].map.aligned
+    assert placement.padding == single.padding[1]
+
+
 @pytest.mark.parametrize(("more", "size"), [(0, 31), (1, 59), (6, 199)])
 def test_maps_that_fit_at_some_sizes_only(more, size):
     """A decoder whose levels have twice the size at some residues: the answer is about

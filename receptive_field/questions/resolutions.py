@@ -11,12 +11,12 @@ remainder has been seen to behave as the symbolic answer says.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from receptive_field.algebra.axis_map import AxisMap, Bound
+from receptive_field.algebra.axis_map import INFINITY, AxisMap, Bound
 from receptive_field.algebra.sizes import (
     Size,
     Symbolic,
@@ -29,7 +29,11 @@ from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.walk import reads
 from receptive_field.passes.regions import Forward, forward
-from receptive_field.questions.every_size import last_shortened, last_unplaced
+from receptive_field.questions.every_size import (
+    MOST_VISITS,
+    last_shortened,
+    last_unplaced,
+)
 from receptive_field.questions.question import Options, Question, StopPropagation, ask
 from receptive_field.questions.reach import followed, layer_reaches, reach_of
 from receptive_field.relations.relation import ALL_BOUND, Relation, source
@@ -55,6 +59,9 @@ LARGEST_SMALLEST = 1 << 11
 SIZES_TRIED = 16
 """The number of small sizes at which the output's size is compared with its
 function."""
+
+MORE_TURNS = (0, 1, 5)
+"""So many periods beyond a large size, others have to say the same as it."""
 
 MOST_ASKED = 256
 """The most questions about sizes that are kept at a time."""
@@ -140,6 +147,17 @@ class _Seen(NamedTuple):
     """Whether any path is only an upper bound, or has an unknown offset."""
     size: Bound
     """The local receptive field, or an upper bound."""
+    reach: Bound
+    """How far from its own place a feature looks, as far as that is known."""
+
+
+class _Unclear(NamedTuple):
+    """Where a size must be a number for more to be known."""
+
+    node: int
+    below: Tensor
+    axis: int
+    is_roll: bool
 
 
 _Outcome = _Seen | Obstacle
@@ -186,6 +204,8 @@ class _AxisAnalysis:
             whole = self._by_residue(longer) if longer > len(whole) else whole
         smallest, vanishing = self._smallest()
         whole = self._as_it_fits(whole, smallest)
+        rolled = self._as_it_rolls(whole, smallest)
+        whole = [rolled.get(residue, seen) for residue, seen in enumerate(whole)]
         self.largest = max((o.size for o in whole if isinstance(o, _Seen)), default=0)
         exceptions, failed = self._held(whole, smallest)
         blocking: dict[Obstacle, None] = {}
@@ -196,7 +216,9 @@ class _AxisAnalysis:
                 placements.append(other)
             elif isinstance(seen, Obstacle):
                 placements.append(seen._replace(can_run=True))
-            elif residue in failed or seen.placement.aligned is None:
+            elif residue in failed or (
+                seen.placement.aligned is None and residue not in rolled
+            ):
                 nodes = self._blocking(residue, len(whole), smallest)
                 blocking.update(dict.fromkeys(nodes))
                 if residue in failed and not nodes:
@@ -224,8 +246,8 @@ class _AxisAnalysis:
             self._asked[size] = self.question.with_sizes({self.axis: size})
         return self._asked[size]
 
-    def _outcome(self, size: Size) -> _Outcome:
-        question = self._at(size)
+    def _outcome(self, at: Size) -> _Outcome:
+        question = self._at(at)
         obstacle = self._obstacle(question)
         if obstacle is not None:
             return obstacle
@@ -239,8 +261,8 @@ class _AxisAnalysis:
         placement = Placement(axis_map.aligned, local.padding.tolist()[place])
         is_vague = of_all.is_floating or not of_all.exact
         stride = local.stride.tolist()[place]
-        reach: Bound = local.size.tolist()[place]
-        return _Seen(placement, stride, is_vague, reach)
+        size: Bound = local.size.tolist()[place]
+        return _Seen(placement, stride, is_vague, size, axis_map.reach)
 
     def _obstacle(self, question: Question) -> Obstacle | None:
         """Returns the first node that cannot run, or that has an empty output."""
@@ -328,6 +350,35 @@ class _AxisAnalysis:
         fits = [self._obstacle(self._at(large + n)) is None for n in range(cycle)]
         return whole if all(fits) else whole * (cycle // len(whole))
 
+    def _as_it_rolls(
+        self, whole: Sequence[_Outcome], smallest: int
+    ) -> dict[int, _Outcome]:
+        """Returns, for each remainder of which only rolls are unknown, what single
+        sizes say.
+
+        A roll by a number of positions lets a few of them see the other end. Where the
+        input is larger than what is seen from both ends together, a larger one of the
+        same remainder adds positions in the middle, which see what others there see.
+        """
+        rolled: dict[int, _Outcome] = {}
+        period = len(whole)
+        reach: Bound = max((o.reach for o in whole if isinstance(o, _Seen)), default=0)
+        least = self.shortened + 2 * reach
+        if least * len(self.question.network.order) > MOST_VISITS:
+            return rolled
+        for residue, seen in enumerate(whole):
+            if not (isinstance(seen, _Seen) and seen.size == INFINITY):
+                continue
+            unclear = list(self._unclear(residue, period, smallest))
+            if unclear and all(place.is_roll for place in unclear):
+                self.unplaced = max(self.unplaced, int(least))
+                large = max(_large(smallest, period), self.unplaced + 1)
+                first = large + (residue - large) % period
+                single = [self._outcome(first + n * period) for n in MORE_TURNS]
+                if all(_agree(one, single[0]) for one in single):
+                    rolled[residue] = single[0]
+        return rolled
+
     def _held(
         self, whole: Sequence[_Outcome], smallest: int
     ) -> tuple[dict[int, _Outcome], dict[int, _Outcome]]:
@@ -368,11 +419,14 @@ class _AxisAnalysis:
         return kept, failed
 
     def _blocking(self, residue: int, period: int, smallest: int) -> list[Obstacle]:
-        """Returns the nodes that are better known if the size is a number."""
+        unclear = self._unclear(residue, period, smallest)
+        return [self._described(*place[:3]) for place in unclear]
+
+    def _unclear(self, residue: int, period: int, smallest: int) -> Iterator[_Unclear]:
+        """Yields what is better known if the size is a number."""
         for_all = self._at(unknown("turns") * period + residue)
         for_one = self._at((smallest // period + 8) * period + residue)
         network = self.question.network
-        found = []
         for index in network.order:
             try:
                 vague = reads(for_all.network, (index, 0))
@@ -382,11 +436,13 @@ class _AxisAnalysis:
             except ReceptiveFieldError:
                 continue
             for read in vague:
-                axis = _better_known(read.rule, known.get(read.number))
-                if axis is not None:
-                    found.append(self._described(index, read.below, axis))
+                found = _better_known(read.rule, known.get(read.number))
+                if found is not None:
+                    axis, vague_map = found
+                    # Only rolls say where most positions look, but not all.
+                    is_roll = vague_map.is_unbounded and not vague_map.is_everything
+                    yield _Unclear(index, read.below, axis, is_roll)
                     break
-        return found
 
     def _described(self, index: int, below: Tensor, axis: int) -> Obstacle:
         question = self.question
@@ -478,16 +534,18 @@ def _says_little(relation: Relation | None) -> bool:
     return any(m.is_floating or m.is_unbounded for m in maps)
 
 
-def _better_known(vague: Relation | None, known: Relation | None) -> int | None:
-    """Returns an axis that only the first relation leaves open."""
+def _better_known(
+    vague: Relation | None, known: Relation | None
+) -> tuple[int, AxisMap] | None:
+    """Returns an axis that only the first relation leaves open, and its map there."""
     if vague is None or known is None:
         return None
     for axis, (one, two) in enumerate(zip(vague.axes, known.axes, strict=False)):
         (_, before), (_, after) = source(one), source(two)
         if before.is_floating and not after.is_floating:
-            return axis
+            return axis, before
         if before.is_unbounded and not after.is_unbounded:
-            return axis
+            return axis, before
     return None
 
 
