@@ -95,7 +95,7 @@ BREAKS = (
     ),
     Break(
         ("global_context is not among the options by which kept rows are told apart"),
-        "receptive_field/many.py",
+        "receptive_field/many/rows.py",
         (
             'f"{k}={v!r}" for k, v in question.items() if v is not None and (k, v) '
             "!= usual"

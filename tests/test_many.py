@@ -19,6 +19,9 @@ from needed import needed, needs
 import receptive_field as rf
 from receptive_field import many
 from receptive_field.many import Row, compute_many, run_many
+from receptive_field.many import results as saved
+from receptive_field.many import rows as worker
+from receptive_field.many import work as handing_out
 
 KILLER = "killer.pb"
 
@@ -51,14 +54,14 @@ def lines(path):
 
 def die_of_the_killer():
     """Makes a worker process die, for real, of one file."""
-    honest = many.compute_receptive_field
+    honest = worker.compute_receptive_field
 
     def compute(path, **options):
         if path.endswith(KILLER):
             os.kill(os.getpid(), signal.SIGKILL)
         return honest(path, **options)
 
-    many.compute_receptive_field = compute
+    worker.compute_receptive_field = compute
 
 
 def start_deadly_worker(*_):
@@ -139,9 +142,9 @@ def test_no_more_is_handed_out_than_workers_need(tmp_path):
 
 
 def test_a_worker_hands_over_what_it_has_when_time_is_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(many, "CHUNK_SECONDS", 1e-9)
+    monkeypatch.setattr(worker, "CHUNK_SECONDS", 1e-9)
     paths = list(map(str, write_graphs(tmp_path, 3)))
-    assert sizes(many._analyse({}, paths, "")[0]) == [1]
+    assert sizes(worker.analyse({}, paths, "")[0]) == [1]
     with ThreadPoolExecutor(2) as executor:
         assert sizes(compute_many(paths, executor=executor)) == [1, 2, 3]
 
@@ -175,7 +178,8 @@ def test_what_is_not_installed(monkeypatch, options):
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(many, "import_module", missing)
+    for module in (many, saved):
+        monkeypatch.setattr(module, "import_module", missing)
     with pytest.raises(rf.ReceptiveFieldError, match=r"pip install .*\[many\]"):
         compute_many([], **options)
 
@@ -207,7 +211,7 @@ def test_bad_files_are_rows_with_an_error(tmp_path):
 @pytest.mark.parametrize("change", ["vanishes", "grows"])
 def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, change):
     paths = write_graphs(tmp_path, 3)
-    honest = many.compute_receptive_field
+    honest = worker.compute_receptive_field
 
     def compute(path, **options):
         field = honest(path, **options)
@@ -218,7 +222,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, change):
                 Path(path).write_bytes(Path(path).read_bytes() * 2)
         return field
 
-    monkeypatch.setattr(many, "compute_receptive_field", compute)
+    monkeypatch.setattr(worker, "compute_receptive_field", compute)
     with ThreadPoolExecutor(2) as executor:
         rows = compute_many(paths, executor=executor)
     assert sizes(rows) == [1, None, 3]
@@ -227,14 +231,14 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch, change):
 
 def test_an_error_that_nobody_thought_of_is_that_of_one_file(tmp_path, monkeypatch):
     paths = write_graphs(tmp_path, 30)
-    honest = many.compute_receptive_field
+    honest = worker.compute_receptive_field
 
     def compute(path, **options):
         if path == str(paths[20]):
             raise RecursionError("too deep\nfor us")
         return honest(path, **options)
 
-    monkeypatch.setattr(many, "compute_receptive_field", compute)
+    monkeypatch.setattr(worker, "compute_receptive_field", compute)
     with ThreadPoolExecutor(2) as executor:
         rows = compute_many(paths, executor=executor)
     assert [row.model for row in rows if row.error] == [str(paths[20])]
@@ -255,7 +259,7 @@ def test_a_worker_that_dies_takes_nobody_with_it(tmp_path):
 
 
 def test_a_killer_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(many, "_start_worker", start_deadly_worker)
+    monkeypatch.setattr(handing_out, "_start_worker", start_deadly_worker)
     paths = write_graphs(tmp_path, 12)
     paths.insert(5, write_killer(tmp_path))
     rows = compute_many(paths, workers=2)
@@ -366,7 +370,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, suffix):
 
     with pytest.raises(KeyboardInterrupt):
         compute_many(paths, executor=Recorder(interrupt), workers=1, results=results)
-    done = many._read(str(results), many._pyarrow() if suffix == ".parquet" else None)
+    done = saved.read_rows(
+        str(results), saved._pyarrow() if suffix == ".parquet" else None
+    )
     assert 0 < len(done) < 5
     rest = Recorder()
     rows = compute_many(paths, executor=rest, results=results)
@@ -494,7 +500,7 @@ def test_a_run_that_is_ended_from_outside(tmp_path, start, end, group):
     if end == signal.SIGINT:
         assert run.returncode == 130
         assert told.endswith("interrupted; the rows so far are written.\n")
-    done = len(many._read(str(results), None))
+    done = len(saved.read_rows(str(results), None))
     assert 3 <= done <= 20
     rest = Recorder()
     assert sizes(compute_many(paths, executor=rest, results=results)) == [*range(1, 21)]

@@ -1,0 +1,181 @@
+"""Many graphs: one row for each file, computed by any executor and saved on arrival.
+
+`rows` runs in a worker, `work` hands out the files, and `results` saves the rows.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import closing, contextmanager
+from importlib import import_module
+from typing import Any
+
+from receptive_field.api import GlobalContext
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.many.results import Results
+from receptive_field.many.rows import Row, described, one_line
+from receptive_field.many.work import arriving_rows
+from receptive_field.network.layout import Resolution
+from receptive_field.questions.question import StopPropagation
+
+Path = str | os.PathLike[str]
+
+__all__ = ["Row", "compute_many", "run_many"]
+
+
+def compute_many(
+    models: Iterable[Path],
+    *,
+    output: str | None = None,
+    input: str | None = None,
+    input_resolution: Resolution = None,
+    stop_propagation: StopPropagation = None,
+    global_context: GlobalContext = "include",
+    executor: Executor | None = None,
+    workers: int | None = None,
+    results: Path | None = None,
+    resume: bool = True,
+    progress: bool | None = None,
+) -> list[Row]:
+    """Computes the receptive fields of many files, in parallel or on a cluster.
+
+    If a file cannot be analysed, its row contains the ``error``: it may not be a graph,
+    it may have changed while it was read, or its worker may have crashed. The other
+    files are not affected.
+
+    In a script, call this under ``if __name__ == "__main__":``, like any function that
+    starts processes. Call `register_op` outside that block, so that the processes know
+    the rules, too.
+
+    Args:
+      models: paths of files or SavedModel folders, as in `compute_receptive_field`.
+      output, input, input_resolution, stop_propagation, global_context: as in
+        `compute_receptive_field`, the same for all files.
+      executor: any executor of ``concurrent.futures``, or Dask's
+        ``Client.get_executor()``. Its workers must see the same paths. It stays open.
+        None means processes on this machine.
+      workers: the number of processes; None means one per core. With an executor, the
+        number of workers to keep busy.
+      results: a ``.csv`` or ``.parquet`` file. Every row is written as it arrives. For
+        Parquet, rows go to a CSV file next to it (``.parquet.csv``) until the end.
+      resume: whether to keep rows in ``results`` for the same files and options. Files
+        with an error are tried again. If False, ``results`` must not exist.
+      progress: whether to show a progress bar on stderr. None shows it on a terminal
+        only.
+
+    Returns:
+      One row for each file, in the order of ``models``.
+
+    Raises:
+      ReceptiveFieldError: if an option is wrong, ``results`` cannot be read or written,
+        or no worker can be started. Rows that were written stay, as after an interrupt,
+        and the next run continues from there.
+
+    >>> import receptive_field as rf
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor(2) as executor:
+    ...     rows = rf.compute_many([rf.EXAMPLE_GRAPH, "no.pb"], executor=executor)
+    >>> [(row.rf_x, row.error) for row in rows]
+    [(3039, None), (None, "cannot read 'no.pb': No such file or directory.")]
+    """
+    question = {
+        "output": output,
+        "input": input,
+        "input_resolution": input_resolution,
+        "stop_propagation": stop_propagation,
+        "global_context": global_context,
+    }
+    if isinstance(models, (str, bytes, os.PathLike)):
+        raise ReceptiveFieldError(f"models is one path, {models!r}; give a list.")
+    if workers is not None and workers < 1:
+        raise ReceptiveFieldError(f"workers is {workers}; it is 1 or more.")
+    if global_context not in ("include", "exclude"):
+        raise ReceptiveFieldError(
+            f"global_context is {global_context!r}; it is 'include' or 'exclude'."
+        )
+    paths = [_path(model) for model in models]
+    asked = [(one_line(path), described(question)) for path in paths]
+    path = None if results is None else _path(results)
+    with Results(path, resume, asked) as kept:
+        left = {
+            key: path
+            for key, path in zip(asked, paths, strict=True)
+            if key not in kept.rows
+        }
+        arriving = arriving_rows(left.values(), question, executor, workers)
+        done = len(set(asked)) - len(left)
+        with closing(arriving), _bar(done, len(left), progress) as advance:
+            for row in arriving:
+                kept.add(row)
+                advance(row)
+        return [kept.rows[key] for key in asked]
+
+
+def run_many(models: Iterable[Path], results: Path, **options: Any) -> int:
+    """Runs `compute_many` as a command, and prints failures to stderr.
+
+    Args:
+      models, results, options: as in `compute_many`.
+
+    Returns:
+      The exit status: 0 if all files could be analysed, 1 if not, 130 if interrupted.
+    """
+    try:
+        rows = compute_many(models, results=results, **options)
+    except ReceptiveFieldError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the rows so far are written.", file=sys.stderr)
+        return 130
+    failed = [row for row in rows if row.error]
+    for row in failed:
+        print(f"error: {row.model}: {row.error}", file=sys.stderr)
+    print(f"{len(rows)} files, {len(failed)} with an error.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _path(path: Path) -> str:
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise ReceptiveFieldError(
+            f"compute_many reads files: it takes paths, no {type(path).__qualname__}. "
+            "For a model in memory, call compute_receptive_field."
+        ) from None
+
+
+@contextmanager
+def _bar(done: int, left: int, show: bool | None) -> Iterator[Callable[[Row], None]]:
+    """Shows a progress bar. The caller passes each row to the function that it gets."""
+    shown = sys.stderr.isatty() if show is None else show
+    try:
+        rich = import_module("rich.progress") if shown else None
+    except ImportError:
+        if show:
+            raise ReceptiveFieldError(
+                'progress=True needs pip install "receptive_field[many]".'
+            ) from None
+        rich = None
+    if rich is None:
+        yield lambda row: None
+        return
+    with rich.Progress(
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TextColumn("{task.fields[errors]} errors"),
+        rich.TimeRemainingColumn(),
+        console=import_module("rich.console").Console(stderr=True),
+    ) as progress:
+        task = progress.add_task("", total=done + left, completed=done, errors=0)
+        errors = 0
+
+        def advance(row: Row) -> None:
+            nonlocal errors
+            errors += row.error is not None
+            progress.update(task, advance=1, errors=errors)
+
+        yield advance

@@ -1,0 +1,168 @@
+"""Saves rows in a CSV or Parquet file, each before the next one is accepted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Any
+
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.many.rows import Row
+from receptive_field.whole_files import replace_file
+
+TEXTS = ("model", "options", "input", "output", "error")
+FLAGS = ("aligned", "exact")
+
+
+class Results:
+    """Rows by file and options. Each row is in a CSV file before the next one is
+    accepted.
+
+    For Parquet, the CSV file is next to it until the end, when all rows are converted.
+    """
+
+    def __init__(
+        self, path: str | None, resume: bool, asked: list[tuple[str, str | None]]
+    ) -> None:
+        self.rows: dict[tuple[str, str | None], Row] = {}
+        self.path = path
+        if self.path is None:
+            return
+        suffix = os.path.splitext(self.path)[1].lower()
+        if suffix not in (".csv", ".parquet"):
+            raise ReceptiveFieldError(
+                f"results is {self.path!r}; its name must end with .csv or .parquet."
+            )
+        self.pyarrow = _pyarrow() if suffix == ".parquet" else None
+        self.log = f"{self.path}.csv" if self.pyarrow else self.path
+        there = [name for name in (self.path, self.log) if os.path.exists(name)]
+        if there and not resume:
+            raise ReceptiveFieldError(
+                f"{there[0]!r} exists; move it, or go on from it with resume=True."
+            )
+        files = [name for name in dict.fromkeys(there) if os.path.isfile(name)]
+        for name in files:
+            rows = read_rows(name, None if name == self.log else self.pyarrow)
+            self.rows |= {row[:2]: row for row in rows}
+        for key in asked:
+            if key in self.rows and self.rows[key].error is not None:
+                del self.rows[key]
+        with _writing(self.log):
+            if self.log in files:  # Drops an incomplete row, and rows to redo.
+                replace_file(self.log, _csv(Row._fields, *self.rows.values()))
+            self.file = open(self.log, "ab", buffering=0)  # noqa: SIM115
+            if self.log not in files:
+                self._write(_csv(Row._fields))
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, _: Any) -> None:
+        if self.path is None:
+            return
+        self.file.close()
+        if self.pyarrow and not isinstance(error, ReceptiveFieldError):
+            with _writing(self.path, f" The new rows are in {self.log!r}."):
+                replace_file(self.path, _parquet(self.pyarrow, self.rows.values()))
+                os.remove(self.log)
+
+    def add(self, row: Row) -> None:
+        """Saves a row that has arrived."""
+        if self.path is not None:
+            with _writing(self.log):
+                self._write(_csv(row))
+        self.rows[row[:2]] = row
+
+    def _write(self, line: bytes) -> None:
+        """Writes a whole line, or nothing."""
+        end = self.file.seek(0, os.SEEK_END)
+        try:
+            while line:
+                line = line[self.file.write(line) :]
+        finally:
+            if line:
+                with suppress(OSError):
+                    self.file.truncate(end)
+
+
+@contextmanager
+def _writing(path: str, kept: str = "") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ReceptiveFieldError(
+            f"cannot write {path!r}: {error.strerror or error}.{kept} What was written "
+            "stays; once this is mended, the same call goes on from there."
+        ) from None
+
+
+def _csv(*rows: Iterable[Any]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def read_rows(path: str, pyarrow: Any) -> list[Row]:
+    """Returns the rows of a file. The last row of a CSV file may be incomplete."""
+    try:
+        if pyarrow is not None:
+            table = pyarrow.parquet.ParquetFile(path).read()
+            header = table.column_names
+            lines = [list(record.values()) for record in table.to_pylist()]
+        else:
+            with open(path, "rb") as file:
+                content = file.read()
+            if _csv(Row._fields).startswith(content):
+                return []
+            whole = content[: content.rfind(b"\n") + 1].decode()
+            header, *lines = csv.reader(io.StringIO(whole, newline=""))
+        if header != list(Row._fields):
+            raise ValueError("the columns are others.")
+        return [
+            Row(*(_value(*cell) for cell in zip(Row._fields, line, strict=True)))
+            for line in lines
+        ]
+    except OSError as error:
+        reason = error.strerror or error
+        raise ReceptiveFieldError(f"cannot read {path!r}: {reason}.") from None
+    except (ValueError, csv.Error) as error:
+        raise ReceptiveFieldError(
+            f"{path!r} does not hold rows of compute_many: {error} Give another path."
+        ) from None
+
+
+def _value(column: str, cell: Any) -> Any:
+    """Returns the value of a cell, whether it is text or not."""
+    if cell is None or cell == "":
+        return None
+    if column in TEXTS:
+        return cell
+    if column in FLAGS:
+        return str(cell) == "True"
+    number = float(cell)
+    return int(number) if number.is_integer() else number
+
+
+def _parquet(pyarrow: Any, rows: Iterable[Row]) -> bytes:
+    kinds = dict.fromkeys(TEXTS, pyarrow.string())
+    kinds |= dict.fromkeys(FLAGS, pyarrow.bool_())
+    number = pyarrow.float64()
+    schema = pyarrow.schema([(c, kinds.get(c, number)) for c in Row._fields])
+    table = pyarrow.Table.from_pylist([row._asdict() for row in rows], schema)
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(table, content)
+    return content.getvalue()
+
+
+def _pyarrow() -> Any:
+    try:
+        import_module("pyarrow.parquet")
+    except ImportError:
+        raise ReceptiveFieldError(
+            'Parquet needs pip install "receptive_field[many]"; or give a .csv path.'
+        ) from None
+    return import_module("pyarrow")

@@ -1,0 +1,117 @@
+"""One row for each file: what it says, and how a worker computes it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from receptive_field.api import compute_receptive_field
+from receptive_field.errors import ReceptiveFieldError
+
+Question = Mapping[str, Any]
+"""The options of `compute_receptive_field`."""
+
+CHUNK_SECONDS = 0.25
+"""How long a worker collects rows before it sends them, which is much quicker."""
+
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class Row(NamedTuple):
+    """The receptive field of the output of one file, or the reason why there is none.
+
+    A missing number is None. A number is infinite if a feature sees a whole axis, and a
+    float if it is a fraction.
+    """
+
+    model: str
+    options: str | None = None
+    """The options that differ from the default, as text."""
+    input: str | None = None
+    output: str | None = None
+    rf_x: float | None = None
+    rf_y: float | None = None
+    rf_z: float | None = None
+    stride_x: float | None = None
+    stride_y: float | None = None
+    stride_z: float | None = None
+    padding_x: float | None = None
+    padding_y: float | None = None
+    padding_z: float | None = None
+    aligned: bool | None = None
+    exact: bool | None = None
+    error: str | None = None
+
+
+def one_line(text: str) -> str:
+    """Returns the text as one line that any file can hold."""
+    return UNPRINTABLE.sub(lambda c: c[0].encode("unicode_escape").decode(), text)
+
+
+def described(question: Question) -> str | None:
+    """Returns the options that differ from the default, as one line."""
+    usual = ("global_context", "include")
+    given = [
+        f"{k}={v!r}" for k, v in question.items() if v is not None and (k, v) != usual
+    ]
+    return one_line(", ".join(given)) or None
+
+
+def analyse(
+    question: Question, paths: list[str], ticket: str
+) -> tuple[list[Row], float]:
+    """Returns the rows of as many paths as fit in the time, and the time taken.
+
+    The ticket makes each call unique, because Dask does not repeat a known call.
+    """
+    start, seconds = time.perf_counter(), 0.0
+    rows: list[Row] = []
+    while len(rows) < len(paths) and seconds < CHUNK_SECONDS:
+        rows.append(_row(paths[len(rows)], question))
+        seconds = time.perf_counter() - start
+    return rows, seconds
+
+
+def _row(path: str, question: Question) -> Row:
+    name, options = one_line(path), described(question)
+    before = _stamp(path)
+    try:
+        field = compute_receptive_field(path, **question)
+        if len(field.axes) > 3:
+            raise ReceptiveFieldError(
+                f"a row holds three axes, there are {len(field.axes)}; analyse this "
+                "file with compute_receptive_field."
+            )
+        if _stamp(path) != before:
+            raise ReceptiveFieldError(f"{path!r} changed while it was read; try again.")
+    except ReceptiveFieldError as error:
+        return Row(name, options, error=one_line(str(error)))
+    kinds = {"rf": field.size, "stride": field.stride, "padding": field.padding}
+    numbers = {
+        f"{kind}_{axis}": _number(value)
+        for kind, values in kinds.items()
+        for axis, value in zip("xyz", values.tolist(), strict=False)
+    }
+    texts = {"input": one_line(field.input), "output": one_line(field.output)}
+    flags = {"aligned": field.aligned, "exact": field.exact}
+    cells: dict[str, Any] = {**texts, **numbers, **flags}
+    return Row(name, options, **cells)
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    """Returns a stamp that changes if the file, or the graph in the folder, changes."""
+    for name in (f"{path}/saved_model.pb", f"{path}/saved_model.pbtxt", path):
+        with suppress(OSError):
+            status = os.stat(name)
+            return status.st_mtime_ns, status.st_size, status.st_ino
+    return None
+
+
+def _number(value: Any) -> float | None:
+    """Returns an integer if a float could hold it, otherwise a float."""
+    whole = isinstance(value, int) and abs(value) <= 2**53
+    return value if value is None or whole else float(value)

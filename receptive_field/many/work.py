@@ -1,0 +1,210 @@
+"""Hands out files to workers, and yields their rows as they arrive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+)
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any, TypeAlias
+
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.many.rows import (
+    CHUNK_SECONDS,
+    Question,
+    Row,
+    analyse,
+    described,
+    one_line,
+)
+
+_Call: TypeAlias = "Future[tuple[list[Row], float]]"
+
+LARGEST_CHUNK = 64
+
+UNKNOWN_WORKERS = 128
+"""The assumed number of workers if an executor does not say."""
+
+DIED = (
+    "the worker died while it analysed this file, of a crash or out of memory; analyse "
+    "it alone to see which."
+)
+
+
+def arriving_rows(
+    paths: Iterable[str],
+    question: Question,
+    executor: Executor | None,
+    workers: int | None,
+) -> Generator[Row, None, None]:
+    """Yields the rows in the order in which they are ready.
+
+    A failed call may concern several files, and a worker that crashes also ends the
+    calls of others. So all of these files are tried again one by one, while nothing
+    else runs. A file that fails then is to blame.
+    """
+    todo, suspects = deque(paths), deque[str]()
+    waiting: dict[_Call, list[str]] = {}
+    arrivals = _Arrivals()
+    work, size = partial(analyse, question), 1
+    pool = _Pool(executor, workers, len(todo))
+    most = 2 * pool.workers  # No worker has to wait for its next call.
+
+    def submit(chunk: list[str]) -> None:
+        call = pool.submit(work, chunk, uuid.uuid4().hex)
+        waiting[call] = chunk
+        arrivals.expect(call)
+
+    with arrivals.taking_interrupts():
+        try:
+            while todo or suspects or waiting:
+                while todo and not suspects and len(waiting) < most:
+                    share = min(size, len(todo) // most + 1)
+                    submit([todo.popleft() for _ in range(share)])
+                alone = not waiting
+                if alone:
+                    submit([suspects.popleft()])
+                call = arrivals.next()
+                chunk = waiting.pop(call)
+                error = CancelledError() if call.cancelled() else call.exception()
+                if error is None:
+                    rows, seconds = call.result()
+                    todo.extendleft(reversed(chunk[len(rows) :]))
+                    fitting = int(len(rows) * CHUNK_SECONDS / max(seconds, 1e-6))
+                    size = max(1, min(fitting, LARGEST_CHUNK))
+                    yield from rows
+                elif alone:
+                    reason = f"{type(error).__name__}: {error}"
+                    if isinstance(error, BrokenExecutor):
+                        reason = DIED
+                    options = described(question)
+                    yield Row(one_line(chunk[0]), options, error=one_line(reason))
+                else:
+                    suspects.extend(chunk)
+        finally:
+            for call in waiting:
+                call.cancel()
+            pool.close()
+
+
+class _Pool:
+    """The caller's executor. If there is none, or if it broke, our own processes."""
+
+    def __init__(self, executor: Executor | None, workers: int | None, files: int):
+        cores = getattr(os, "process_cpu_count", os.cpu_count)() or 1
+        self.processes = min(workers or cores, files)
+        self.executor = executor
+        self.end: Connection | None = None
+        given = getattr(executor, "_max_workers", UNKNOWN_WORKERS)
+        self.workers = self.processes if executor is None else workers or given
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        try:
+            return (self.executor or self._started()).submit(work, *arguments)
+        except BrokenExecutor:
+            self.close()
+            return self._started().submit(work, *arguments)
+        except RuntimeError as error:
+            raise ReceptiveFieldError(
+                f"the executor takes no more work: {error}. Run again with another "
+                "one; rows that are in a results file are not done again."
+            ) from None
+
+    def _started(self) -> Executor:
+        """Starts processes and checks that they run. Later crashes are the fault of a
+        file."""
+        listener, self.end = Pipe(duplex=False)
+        pool = ProcessPoolExecutor(
+            self.processes, get_context("spawn"), _start_worker, (listener,)
+        )
+        self.executor = pool
+        try:
+            for future in [pool.submit(os.getpid) for _ in range(self.processes)]:
+                future.result()
+        except (BrokenExecutor, OSError) as error:
+            raise ReceptiveFieldError(
+                f"no worker process can be started: {error} A script must be a file, "
+                'and call compute_many under if __name__ == "__main__":.'
+            ) from None
+        return pool
+
+    def close(self) -> None:
+        """Ends our own processes, even if they are busy."""
+        if self.end is not None and self.executor is not None:
+            self.end.close()
+            self.executor.shutdown(cancel_futures=True)
+        self.executor, self.end = None, None
+
+
+class _Arrivals:
+    """Calls in the order in which they are done, and an interrupt among them.
+
+    An interrupt can come at any line, also between the lines of an executor that take
+    a lock and give it back, and nobody could end that executor then. So it waits in the
+    same queue until the caller is at a line of its own. A second one does not wait.
+    """
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+        self._interrupt: Callable[[], Any] | None = None
+
+    @contextmanager
+    def taking_interrupts(self) -> Iterator[None]:
+        """Takes interrupts, if this is the main thread and it handles them by code."""
+        handler = signal.getsignal(signal.SIGINT)
+        main = threading.current_thread() is threading.main_thread()
+        if not (main and callable(handler)):
+            yield
+            return
+
+        def take(number: int, frame: FrameType | None) -> None:
+            signal.signal(signal.SIGINT, handler)
+            self._interrupt = partial(handler, number, frame)
+            self._queue.put(None)
+
+        signal.signal(signal.SIGINT, take)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        self._raise_interrupt()
+
+    def expect(self, call: _Call) -> None:
+        call.add_done_callback(self._queue.put)
+
+    def next(self) -> _Call:
+        """Waits for a call that is done, and is where an interrupt is raised."""
+        while (call := self._queue.get()) is None:
+            self._raise_interrupt()
+        return call
+
+    def _raise_interrupt(self) -> None:
+        interrupt, self._interrupt = self._interrupt, None
+        if interrupt is not None:
+            interrupt()
+
+
+def _start_worker(parent: Connection) -> None:
+    """Ends this process silently on an interrupt, or when its parent ends."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=[parent], daemon=True).start()
+
+
+def _end_with(parent: Connection) -> None:
+    parent.poll(None)  # Nothing is ever sent, so the other end was closed.
+    os._exit(1)
