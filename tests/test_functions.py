@@ -87,6 +87,31 @@ def test_which_branch_is_taken_is_not_known():
     assert (same.size.tolist(), same.exact) == ([3, 3], True)
 
 
+@pytest.mark.parametrize(
+    ("kernels", "decide", "exact"),
+    [
+        ((3, 7), lambda x, flag: flag, False),
+        ((3, 3), lambda x, flag: flag, True),
+        ((3, 7), lambda x, flag: tf.logical_and(flag, True), False),
+        # Whatever is drawn, one of both is computed.
+        ((3, 7), lambda x, flag: tf.random.uniform(()) > 0.5, True),
+        ((3, 7), lambda x, flag: tf.reduce_mean(x) > 0, True),
+    ],
+    ids=["unknown", "alike", "computed", "drawn", "image"],
+)
+def test_which_branch_of_version_1_is_taken_is_not_known(kernels, decide, exact):
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, (1, 9, 9, 3), name="image")
+        condition = decide(image, tf.compat.v1.placeholder(tf.bool, ()))
+        pairs = zip(kernels, tf.raw_ops.Switch(data=image, pred=condition), strict=True)
+        branches = [conv(side, kernel) for kernel, side in pairs]
+        tf.identity(tf.raw_ops.Merge(inputs=branches).output, name="out")
+    found = rf.compute_receptive_field(graph, input="image", output="out")
+    local = found.local or found
+    assert local.size.tolist() == [max(kernels)] * 2
+    assert found.exact is exact
+
+
 def test_a_condition_on_the_image_sees_all_of_it():
     def chosen(x):
         return tf.cond(tf.reduce_mean(x) > 0, lambda: conv(x, 3), lambda: conv(x, 3))

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from receptive_field.relations.relation import ALL_BOUND, SAME
+from receptive_field.graph.graph import Tensor
+from receptive_field.relations.relation import ALL_BOUND, SAME, Relation
 from receptive_field.rules.elementwise import first_follows
 from receptive_field.rules.masks import chosen
-from receptive_field.rules.op import Call, Op, Relations, Shape, Value, first_shape
+from receptive_field.rules.op import (
+    Call,
+    Op,
+    Relations,
+    Shape,
+    Value,
+    first_shape,
+    rule_at,
+)
 
 
 def _same_value(call: Call) -> Sequence[Value]:
@@ -51,15 +60,19 @@ def branches(call: Call, count: int, taken: Sequence[int], output: int) -> Relat
       output: the number of the output.
     """
     first, *others = (1 + branch * count + output for branch in taken)
-    is_open = call.carries(0) or call.is_drawn(0)
+    is_open = call.varies(call.input(0))
     alike = is_open or all(call.is_alike(first, other) for other in others)
-    shape, result = call.output_shape(output), SAME
-    if not alike:
-        result = ALL_BOUND if shape is None else chosen(SAME, len(shape), None)
+    result = SAME if alike else _any_of(call, output)
     results = [
         result if number in (first, *others) else None for number in range(1, len(call))
     ]
     return [call.all_of(0), *results]
+
+
+def _any_of(call: Call, output: int) -> Relation:
+    """The relation to one of several tensors that may be this output."""
+    shape = call.output_shape(output)
+    return ALL_BOUND if shape is None else chosen(SAME, len(shape), None)
 
 
 def branch_shapes(call: Call, count: int, taken: Sequence[int]) -> list[Shape]:
@@ -86,10 +99,41 @@ def switched(call: Call, output: int) -> Relations:
 
 
 def merged(call: Call, output: int) -> Relations:
-    """Any of the inputs, whichever arrives first."""
+    """The input that arrives, of which a condition further down decides.
+
+    As in `branches`, it is a bound if the condition is not known, but cannot vary.
+    """
+    numbers = range(len(call))
     if output == 1:  # Which of the inputs arrived.
-        return [call.all_of(i) for i in range(len(call))]
-    return [SAME] * len(call)
+        return [call.all_of(i) for i in numbers]
+    is_open = all(
+        call.varies(condition) or call.knowledge.value(condition) is not None
+        for condition in _conditions(call)
+    )
+    alike = is_open or all(call.is_alike(0, i) for i in numbers[1:])
+    return [SAME if alike else _any_of(call, 0)] * len(call)
+
+
+def _conditions(call: Call) -> Iterator[Tensor]:
+    """Yields the conditions of the nearest switches below a node."""
+    graph = call.node.graph
+    waiting = [index for index, _ in call.node.inputs]
+    if any(_starts_over(rule_at(graph, index)) for index in waiting):
+        return  # The next round of a loop arrives after the first one.
+    seen = set[int]()
+    while waiting:
+        index = waiting.pop()
+        if index not in seen:
+            seen.add(index)
+            op, inputs = rule_at(graph, index), graph.inputs[index]
+            if op is not None and op.condition is not None:
+                yield inputs[op.condition]
+            else:
+                waiting += [below for below, _ in inputs]
+
+
+def _starts_over(op: Op | None) -> bool:
+    return op is not None and op.starts_over
 
 
 def common_shape(call: Call, shapes: Sequence[Shape], output: int) -> Shape:

@@ -63,7 +63,7 @@ def _mask(call: Call) -> Flags | None:
 
 def _sides(call: Call, one: Relation, two: Relation, mask: Flags | None) -> Relations:
     """How the output relates to what is chosen where the mask holds, and elsewhere."""
-    if mask is None and (call.carries(0) or call.is_drawn(0)):
+    if mask is None and call.varies(call.input(0)):
         return [one, two]
     if mask is not None and (mask.all() or not mask.any()):
         return [one if mask.all() else None, None if mask.all() else two]

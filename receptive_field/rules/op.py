@@ -193,10 +193,13 @@ class Call:
             known[one, two] = self.sight.is_alike(self.input(one), self.input(two))
         return known[one, two]
 
-    def is_drawn(self, number: int) -> bool:
-        """Whether an input is computed from random numbers."""
+    def varies(self, condition: Tensor) -> bool:
+        """Whether a condition may be any, as it depends on the input or on random
+        numbers."""
+        if self.sight is None or self.sight.carries(condition):
+            return True
         graph = self.node.graph
-        seen, waiting = set[int](), [self.input(number)[0]]
+        seen, waiting = set[int](), [condition[0]]
         while waiting:
             index = waiting.pop()
             op = rule_at(graph, index)
@@ -480,6 +483,8 @@ class Op(NamedTuple):
     may_be_handle: bool = False
     """Whether an output may be the handle of a variable or a list, so that a recorded
     shape without axes says nothing of what it stands for."""
+    condition: int | None = None
+    """The input that decides which one of the outputs is computed."""
     chooses: bool = False
     """Whether its rule asks whether inputs are alike (`Call.is_alike`)."""
     is_random: bool = False

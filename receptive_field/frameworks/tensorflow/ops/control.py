@@ -225,14 +225,16 @@ def _switch_shape(call: Call) -> Sequence[Shape]:
     return [call.shape(0)] * 2
 
 
-register("Switch RefSwitch", Op(switched, _switch_shape, may_be_handle=True))
+register(
+    "Switch RefSwitch", Op(switched, _switch_shape, may_be_handle=True, condition=1)
+)
 
 
 def _merge_shape(call: Call) -> Sequence[Shape]:
     return [common_shape(call, [call.shape(i) for i in range(len(call))], 0), ()]
 
 
-register("Merge RefMerge", Op(merged, _merge_shape, may_be_handle=True))
+register("Merge RefMerge", Op(merged, _merge_shape, may_be_handle=True, chooses=True))
 
 weigh(
     "Identity StopGradient PreventGradient Snapshot PlaceholderWithDefault "
