@@ -1,49 +1,48 @@
 """The algebra: how one axis of a tensor depends on one axis of another.
 
-An `AxisMap` says, for every position u of an axis (an integer, negative ones and
-those past the end included), which interval ``first(u) .. last(u)`` of another
-axis it depends on, or that it depends on nothing there. Two operations are all
-that a network needs: `AxisMap.then` (one layer after another) and ``|`` (two paths
-that meet). This file knows no graph, no op and no name.
+For every position u of an axis, an `AxisMap` gives the interval ``first(u) .. last(u)``
+of another axis that u depends on, or nothing. Positions are integers, and may be
+negative or past the end. Two operations are enough for any network: `AxisMap.then`
+(one layer after another) and ``|`` (two paths that meet). This file knows nothing of
+graphs, ops or names.
 
-A map is a set of *strands*, and its window at u is the hull of theirs:
+A map is a set of *strands*. Its window at u is the hull of their windows at u:
 
-* `Periodic` is ``first(u + period) = first(u) + advance``, the same for ``last``.
-  A convolution (kernel k, stride s, padding p, dilation d) has period 1, advance s,
-  first ``-p`` and last ``-p + d * (k - 1)``; the paper's r, S and P are
+* In a `Periodic` strand, ``first(u + period) = first(u) + advance``, and likewise for
+  ``last``. A convolution (kernel k, stride s, padding p, dilation d) has period 1,
+  advance s, first ``-p`` and last ``-p + d * (k - 1)``. The paper's r, S and P are
   ``last - first + 1``, ``advance`` and ``-first``. A transposed convolution, an
-  upsampling, a flip, a broadcast (advance 0) differ in the numbers only.
-* `Table` has one entry per position, for what no small period describes
-  (a gather, the inside of a mirrored padding); outside its entries it depends on
-  nothing.
-* `Floating` is a strand whose offset is unknown (SAME padding of an input whose
-  size is unknown): only its rate and its extent remain.
-* `Anywhere` says that nothing is known: any position may matter. Strands beside it
-  place the features where it is known that they look (a roll of an axis of unknown
-  size), for the alignment.
+  upsampling, a flip or a broadcast (advance 0) differs only in its numbers.
+* A `Table` has one entry per position, for maps without a small period (a gather, the
+  inside of a mirrored padding). Positions outside the table depend on nothing.
+* A `Floating` strand has an unknown offset (SAME padding of an input of unknown size).
+  Only its rate and its extents are known.
+* `Anywhere` means that nothing is known: any position may matter. Strands next to it
+  record where features are known to look (a roll of an axis of unknown size). They
+  are used for the alignment.
 
-Strands of different rates (advance / period) cannot merge into one; they stay side
-by side. ``-inf`` and ``inf`` are legitimate bounds: `GLOBAL` depends on everything,
-one-sided maps (cumulative sums) have one infinite end. `NONE` has no strand.
+Strands with different rates (advance / period) cannot merge, so they stay side by
+side. The ends of a window may be ``-inf`` and ``inf``: `GLOBAL` depends on everything,
+and one-sided maps (cumulative sums) have one infinite end. `NONE` has no strands.
 
-Four facts travel along, so that no bound is ever passed off as the truth:
+Four attributes make sure that an upper bound is never mistaken for an exact result:
 
-* ``exact``: both ends of every window are positions that truly matter. False marks
-  an upper bound (or, for a floating strand, sizes that merged without knowing
-  whether the paths align); a window is never smaller than the truth.
-* ``gap``: the largest distance between two neighbouring positions that matter
-  inside one window (1: no holes; inf: not known). Dilation and stride make gaps,
-  and only over gaps can a composition lose exactness.
-* ``seen``: another map, where padding shows positions from inside (mirrored padding).
-  The strands then count these as padding, as they would zeros, and give size, stride
-  and padding; ``seen`` holds what is seen. A window is that of the strands if it holds
-  what is seen, else what is seen.
+* ``exact``: whether both ends of every window are positions that really matter. If
+  not, the windows are upper bounds, such as those of floating strands that were merged
+  without knowing whether their paths align. A window is never smaller than the truth.
+* ``gap``: the largest distance between two neighbouring positions that matter inside
+  one window (1: no holes; inf: unknown). Dilation and strides make gaps, and a
+  composition can lose exactness only if there are gaps.
+* ``seen``: a second map, for padding that shows positions from inside (mirrored
+  padding). The strands treat such padding like zero padding, and give size, stride and
+  padding. ``seen`` says what features really see. The window of the map is the window
+  of the strands if this contains what is seen, and otherwise what is seen.
 * ``aligned``: whether every two paths merged so far have the same rate and the same
-  centre at every position (equations align_crit_1 and align_crit_2 of the paper);
-  None where an unknown offset hides it.
+  centre at every position (equations align_crit_1 and align_crit_2 of the paper), or
+  None if an unknown offset hides this.
 
-All numbers are Python integers, except infinities: strides of deep graphs outgrow
-64 bits.
+Positions are Python integers or infinite, because the strides of deep graphs do not
+fit in 64 bits.
 """
 
 from __future__ import annotations
@@ -70,14 +69,14 @@ Window = tuple[Bound, Bound]
 """An inclusive interval ``(first, last)``."""
 
 MaybeWindow = Window | None
-"""A window, or None where there is no dependency."""
+"""A window, or None if there is no dependency."""
 
 EVERYTHING: Window = (-INFINITY, INFINITY)
 
 
 class Periodic(NamedTuple):
-    """Windows of the positions ``0 .. period - 1``; a period later all have moved by
-    ``advance``."""
+    """The windows of positions ``0 .. period - 1``, which repeat after every period,
+    moved by ``advance``."""
 
     advance: int
     windows: tuple[MaybeWindow, ...]
@@ -90,13 +89,13 @@ class Periodic(NamedTuple):
         return Fraction(self.advance, len(self.windows))
 
     def window(self, position: int) -> MaybeWindow:
-        """The window of one position."""
+        """Returns the window of one position."""
         turns, phase = divmod(position, len(self.windows))
         window = self.windows[phase]
         return _shifted(window, turns * self.advance) if turns else window
 
     def span(self, first: Bound, last: Bound) -> MaybeWindow:
-        """The hull of the windows of all positions ``first .. last``."""
+        """Returns the hull of the windows of positions ``first .. last``."""
         period = len(self.windows)
         if isinstance(first, int) and isinstance(last, int):
             window = self.windows[0]
@@ -105,7 +104,7 @@ class Periodic(NamedTuple):
                 return _moved(window[0], min(moved)), _moved(window[1], max(moved))
             if last - first < 2 * period:
                 return _hull(map(self.window, range(first, last + 1)))
-        # Further in than a period from both ends, no window can reach further out.
+        # The outermost windows lie within one period of either end.
         ends: list[MaybeWindow] = []
         for end, direction in ((first, 1), (last, -1)):
             start = int(end) if _is_finite(end) else 0
@@ -117,21 +116,23 @@ class Periodic(NamedTuple):
         return _hull(ends)
 
     def readers(self, targets: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
-        """For each phase, the first and last position that reads each target; the first
-        comes after the last where none does."""
+        """Yields, for each phase, the first and last position that reads each target.
+
+        If no position reads a target, the first is larger than the last.
+        """
         period, advance = len(self.windows), self.advance
         for phase, window in enumerate(self.windows):
             if window is None:
                 continue
             (first, last), wanted, step = window, targets, advance
-            if advance < 0:  # Mirrored, it goes forwards.
+            if advance < 0:  # Mirror the strand, so that it moves forwards.
                 first, last, wanted, step = -last, -first, -targets, -advance
             if advance == 0:
                 reads = (first <= targets) & (targets <= last)
                 ends = np.where(reads, INFINITY, -INFINITY)
                 yield -ends, ends
                 continue
-            # Turns t with first + t * step <= wanted <= last + t * step.
+            # Solve first + t * step <= wanted <= last + t * step for the turns t.
             low = high = None
             if _is_finite(last):
                 low = phase - period * ((last - wanted) // step)
@@ -143,14 +144,16 @@ class Periodic(NamedTuple):
             )
 
     def is_monotone(self) -> bool:
-        """Whether ends never move backwards (or never forwards) and none is empty."""
+        """Whether no window is empty, and both ends only ever move one way."""
         sequence = [*self.windows, self.window(len(self.windows))]
         return _is_monotone(sequence)
 
     def moves_back(self) -> bool:
-        """Whether a window begins and ends before an earlier one does, as one goes in
-        the direction in which all of them move."""
-        front: list[Window] = []  # Of windows within others, both may be the furthest.
+        """Whether some window begins and ends before that of an earlier position.
+
+        If ``advance`` is negative, the windows are mirrored first.
+        """
+        front: list[Window] = []  # The earlier windows that none exceeds.
         for window in map(self.window, range(2 * len(self.windows))):
             if window is None:
                 continue
@@ -165,7 +168,7 @@ class Periodic(NamedTuple):
 
 
 class Table(NamedTuple):
-    """One window per position from ``start`` on; nothing before and after."""
+    """One window per position from ``start`` on, and nothing before or after."""
 
     start: int
     windows: tuple[MaybeWindow, ...]
@@ -173,12 +176,12 @@ class Table(NamedTuple):
     exact: bool = True
 
     def window(self, position: int) -> MaybeWindow:
-        """The window of one position."""
+        """Returns the window of one position."""
         index = position - self.start
         return self.windows[index] if 0 <= index < len(self.windows) else None
 
     def readers(self, targets: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
-        """For each entry, its position where it reads a target; as for `Periodic`."""
+        """Yields the same as `Periodic.readers`, entry by entry."""
         for position, window in enumerate(self.windows, self.start):
             if window is not None:
                 reads = (window[0] <= targets) & (targets <= window[1])
@@ -186,7 +189,7 @@ class Table(NamedTuple):
                 yield first, last
 
     def span(self, first: Bound, last: Bound) -> MaybeWindow:
-        """The hull of the windows of all positions ``first .. last``."""
+        """Returns the hull of the windows of positions ``first .. last``."""
         low = max(first - self.start, 0)
         high = min(last - self.start, len(self.windows) - 1)
         return _hull(self.windows[int(low) : int(high) + 1]) if low <= high else None
@@ -201,28 +204,28 @@ class Unknown(NamedTuple):
 
 
 LONGEST_EXTENTS = 16
-"""So many neighbouring positions are told apart where offsets are unknown."""
+"""The most entries of `Extents.several`; longer lists become upper bounds."""
 
 
 class Extents(NamedTuple):
-    """How many positions some neighbouring ones depend on together, at most."""
+    """Upper bounds for the number of positions that n neighbours depend on together."""
 
     one: int
-    """A single one."""
+    """The number for a single position."""
     several: tuple[int, ...]
-    """One, two and so on; for each round of these, ``advance`` more. It holds for any
-    number, though ``one`` may be less than the first."""
+    """The numbers for 1, 2, ... neighbours. Each further round through the list adds
+    ``advance``. The numbers hold for any n, but ``one`` may be less than the first."""
     advance: int
 
     def __call__(self, count: int) -> int:
-        """What ``count`` neighbouring positions depend on."""
+        """Returns how many positions ``count`` neighbours depend on, at most."""
         if count == 1:
             return self.one
         rounds, rest = divmod(count - 1, len(self.several))
         return self.several[rest] + rounds * self.advance
 
     def then(self, other: Extents) -> Extents:
-        """Those of two steps."""
+        """Returns the extents of two steps: this one, followed by ``other``."""
         length, step = len(self.several), len(other.several)
         rounds = step // math.gcd(self.advance, step)
         several = tuple(
@@ -232,12 +235,15 @@ class Extents(NamedTuple):
         return Extents(other(self.one), tuple(several), advance).shortest()
 
     def at_most(self, count: int) -> int:
-        """The same, by what holds for any number."""
+        """Returns the same as a call, but always from ``several``."""
         rounds, rest = divmod(count - 1, len(self.several))
         return self.several[rest] + rounds * self.advance
 
     def shortest(self) -> Extents:
-        """The same with the fewest rounds written out."""
+        """Returns the same extents with the shortest possible list ``several``.
+
+        A list that is still longer than `LONGEST_EXTENTS` is replaced by upper bounds.
+        """
         length = len(self.several)
         for period in range(1, length):
             step = self.advance * period // length
@@ -254,55 +260,56 @@ class Extents(NamedTuple):
         return Extents(self.one, tuple(several), advance)
 
     def written_out(self, length: int) -> tuple[int, ...]:
-        """What holds for any number up to ``length``."""
+        """Returns what ``several`` says of 1 to ``length`` neighbours."""
         return tuple(self.at_most(n + 1) for n in range(length))
 
 
 class Drift(NamedTuple):
-    """What is known of a map whose rate is not quite that of very large sizes."""
+    """What is known of a map whose rate only approaches a limit for large sizes."""
 
     always: bool
-    """Whether it is another one at every size."""
+    """Whether the rate differs from the limit at every size."""
 
     least: Fraction | int
-    """At least so far from ``u * rate`` the window of position u begins."""
+    """The window of position u begins at ``u * rate + least`` or later, and at
+    ``u * rate + most`` or earlier, where ``rate`` is the limit."""
     most: Fraction | int
     extents: Extents
 
 
 class Either(NamedTuple):
-    """The name of the first position of the hull of several strands."""
+    """The name of an unknown: where the hull of several strands begins."""
 
     strands: frozenset[tuple[int, Extents, Unknowns]]
-    """First position, extents and unknowns of each."""
+    """The first position, extents and unknowns of each strand."""
     extents: Extents
 
 
 Unknowns = frozenset[tuple[Unknown, int]]
-"""A sum of unknown numbers, each with its factor."""
+"""A sum of unknown numbers, each times its factor."""
 
 
 class Floating(NamedTuple):
-    """A strand whose offset is unknown, but for what it has in common with others.
+    """A strand whose offset is unknown.
 
-    The window of position u begins at ``first`` plus ``u * rate`` plus the sum of the
-    ``unknowns``: two strands with the same unknowns can be compared.
+    The window of position u begins at ``first + u * rate`` plus the sum of the
+    ``unknowns``, so two strands with the same unknowns can be compared.
     """
 
     rate: Fraction | int | None
-    """None if there is not one rate at every size."""
+    """None if different sizes have different rates."""
     first: int
     extents: Extents
     unknowns: Unknowns
     gap: Bound = 1
     exact: bool = True
     drifts: bool | None = False
-    """True if the rate is that of very large sizes only, and at no size this one; None
-    if it is so at some sizes."""
+    """True if ``rate`` is only the limit for large sizes, and no size has this rate;
+    None if some sizes may have it."""
 
     def standing(self) -> Periodic | None:
-        """The strand where all unknowns are zero, if it is as in a classic network: all
-        positions have intervals of one size at an integer stride."""
+        """Returns the strand with all unknowns set to zero, if it is like a classic
+        layer: all windows have one size, and an integer stride apart from 0."""
         if not isinstance(self.rate, int) or not self.rate or self.drifts is not False:
             return None
         one, several, _ = self.extents
@@ -312,31 +319,31 @@ class Floating(NamedTuple):
         return Periodic(self.rate, (window,), self.gap, self.exact)
 
     def starts(self) -> tuple[Any, Any]:
-        """Between what the windows begin, beyond ``position * rate``."""
+        """Returns the least and greatest start of a window, minus ``u * rate``."""
         return _between(self.first, self.unknowns)
 
 
 class Anywhere(NamedTuple):
-    """A strand of which nothing is known: any position may be seen."""
+    """A strand about which nothing is known: any position may be seen."""
 
     gap: Bound = 1
     exact: bool = False
 
     @property
     def windows(self) -> tuple[MaybeWindow, ...]:
-        """Of every position."""
+        """The window that all positions share."""
         return (EVERYTHING,)
 
     def window(self, position: int) -> MaybeWindow:
-        """All positions, as a bound."""
+        """Returns all positions, as an upper bound."""
         return EVERYTHING
 
     def span(self, first: Bound, last: Bound) -> MaybeWindow:
-        """All positions, as a bound."""
+        """Returns all positions, as an upper bound."""
         return EVERYTHING
 
     def readers(self, targets: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
-        """Any position may read each target."""
+        """Yields all positions for each target, because any of them may read it."""
         ends = np.full(targets.shape, INFINITY, dtype=object)
         yield -ends, ends
 
@@ -345,7 +352,10 @@ Strand = Periodic | Table | Floating | Anywhere
 
 
 def _classic(strands: tuple[Strand, ...]) -> Periodic | None:
-    """Period 1, a positive stride, finite: every layer of a classic convnet."""
+    """Returns the only strand, if it is that of a classic convolutional layer.
+
+    Its period is 1, its stride positive and its window finite.
+    """
     if len(strands) != 1:
         return None
     (strand,) = strands
@@ -364,10 +374,10 @@ def _has_everything(strands: tuple[Strand, ...]) -> bool:
 
 
 class AxisMap:
-    """For every position of one axis, the interval of another that it depends on.
+    """A map from each position of one axis to the interval of another that it sees.
 
-    Make one with the functions of this module (`convolution`, `shift`, ...), combine
-    them with `then` and ``|``. Instances are immutable and hashable.
+    Make maps with the functions of this module (`convolution`, `shift`, ...), and
+    combine them with `then` and ``|``. Instances are immutable and hashable.
 
     >>> layer = convolution(kernel=3, stride=2, padding=1)
     >>> layer.then(layer).window(5)   # positions of the input that feature 5 sees
@@ -401,12 +411,12 @@ class AxisMap:
         self.aligned = aligned
         self.seen = seen
         self.classic = _classic(strands) if seen is None else None
-        """The only strand, if it is as in every layer of a classic network."""
+        """The only strand, if it is that of a classic layer; otherwise None."""
         self.is_global = self.classic is None and _has_everything(strands)
-        """Whether every position depends on the whole axis: an op mixes all of it."""
+        """Whether every position depends on the whole axis, because an op mixes it."""
         self.is_identity = is_identity
-        """Whether it is an axis as it is, of which nothing is left out. A crop behind
-        the last position is a shift by 0, but not this."""
+        """Whether the map keeps the whole axis as it is. A crop at the end is a shift
+        by 0 as well, but leaves out positions."""
         self._hash: int | None = None
         self._has_empty: bool | None = None
         self._moves_back: bool | None = None
@@ -420,7 +430,7 @@ class AxisMap:
             return False
         if self.seen != other.seen or self.is_identity != other.is_identity:
             return False
-        # As tuples, a table may equal a periodic strand.
+        # As tuples, a `Table` and a `Periodic` may be equal.
         return [*map(type, self.strands)] == [*map(type, other.strands)]
 
     def __hash__(self) -> int:
@@ -435,13 +445,13 @@ class AxisMap:
 
     @property
     def exact(self) -> bool:
-        """Whether the ends of every window are known to matter."""
+        """Whether both ends of every window are known to matter."""
         told = self.seen is None or self.seen.exact
         return told and all(strand.exact for strand in self.strands)
 
     @property
     def has_empty(self) -> bool:
-        """Whether there are positions that depend on nothing, or may be."""
+        """Whether there are, or may be, positions that depend on nothing."""
         if self._has_empty is None:
             tables = all(isinstance(strand, Table) for strand in self.strands)
             self._has_empty = tables or self.has_holes
@@ -449,7 +459,7 @@ class AxisMap:
 
     @property
     def has_holes(self) -> bool:
-        """Whether a strand has positions in between that depend on nothing."""
+        """Whether a strand has empty windows, not counting those outside of a table."""
         return any(
             not isinstance(strand, Floating) and None in strand.windows
             for strand in self.strands
@@ -457,8 +467,10 @@ class AxisMap:
 
     @property
     def moves_back(self) -> bool:
-        """Whether windows move backwards here and forwards there, as those of permuted
-        positions do: what would follow the last one then lies anywhere."""
+        """Whether windows move backwards in some places and forwards in others.
+
+        Permuted positions do so. What would follow the last one can then lie anywhere.
+        """
         if self.classic is not None:
             return False
         if self._moves_back is None:
@@ -468,7 +480,7 @@ class AxisMap:
 
     @property
     def has_phases(self) -> bool:
-        """Whether positions differ in where, next to their own place, they look."""
+        """Whether the distance from ``u * rate`` to the window of u varies with u."""
         if self.classic is not None:
             return False
         return any(
@@ -480,7 +492,10 @@ class AxisMap:
 
     @property
     def is_split(self) -> bool:
-        """Whether it takes positions into a part of a merged axis."""
+        """Whether the map can lead to one part of a merged axis.
+
+        Examples are `quotient` and `remainder`.
+        """
         if self.classic is not None or len(self.strands) != 1:
             return False
         (strand,) = self.strands
@@ -497,19 +512,19 @@ class AxisMap:
 
     @property
     def is_unbounded(self) -> bool:
-        """Whether any position may be seen, as something is not known."""
+        """Whether any position may be seen, because something is unknown."""
         return any(type(strand) is Anywhere for strand in self.strands)
 
     @property
     def is_everything(self) -> bool:
-        """Whether all positions are alike and see all, or may see all."""
+        """Whether every position sees everything, or may see everything."""
         if self.classic is not None:
             return False
         return self.is_global or (len(self.strands) == 1 and self.is_unbounded)
 
     @property
     def is_constant(self) -> bool:
-        """Whether all positions are alike, and see the same interval."""
+        """Whether all positions see the same interval."""
         if self.classic is not None or len(self.strands) != 1:
             return False
         (strand,) = self.strands
@@ -521,13 +536,13 @@ class AxisMap:
 
     @property
     def is_floating(self) -> bool:
-        """Whether an offset is unknown, so that no window can be told."""
+        """Whether windows cannot be computed, because an offset is unknown."""
         floating = any(type(strand) is Floating for strand in self.strands)
         return floating and not self.is_unbounded
 
     @property
     def drifts(self) -> bool:
-        """Whether there is not one rate at all sizes of the axis."""
+        """Whether the rate depends on the size of the axis."""
         return any(
             isinstance(strand, Floating)
             and (strand.drifts is not False or strand.rate is None)
@@ -536,8 +551,10 @@ class AxisMap:
 
     @property
     def reach(self) -> Bound:
-        """At most so far from ``u * rate`` lies what the window of position u holds of
-        the strands that place the features."""
+        """The largest distance from ``u * rate`` that the window of position u reaches.
+
+        An upper bound. Only strands that place the features count, so tables do not.
+        """
         most: Bound = 0
         for strand in self.strands:
             if isinstance(strand, Floating):
@@ -553,12 +570,12 @@ class AxisMap:
 
     @property
     def rates(self) -> tuple[Fraction, ...]:
-        """The different advances per position, ascending; tables have none."""
+        """The different rates of the strands, ascending; tables have no rate."""
         strands = (s for s in self.strands if isinstance(s, (Periodic, Floating)))
         return tuple(sorted({Fraction(s.rate) for s in strands if s.rate is not None}))
 
     def then(self, other: AxisMap) -> AxisMap:
-        """The map of two steps: this one, then ``other`` from where it arrives."""
+        """Returns the map of two steps: this one, followed by ``other``."""
         if other.is_identity or self is NONE:
             return self
         if self.is_identity or other is NONE:
@@ -573,7 +590,7 @@ class AxisMap:
         return found.showing(self.all_seen.then(other.all_seen))
 
     def __or__(self, other: AxisMap) -> AxisMap:
-        """The map of two paths that meet: the hull of both windows."""
+        """Returns the map of two paths that meet: the hull of both windows."""
         if self is other or not other.strands:
             return self
         if not self.strands:
@@ -588,16 +605,16 @@ class AxisMap:
 
     @property
     def all_seen(self) -> AxisMap:
-        """The map of what is seen: ``seen``, or where there is none, this map."""
+        """The map of what is really seen: ``seen``, or this map if there is none."""
         return self if self.seen is None else self.seen
 
     @property
     def placed(self) -> AxisMap:
-        """This map without ``seen``, by which no feature is placed."""
+        """This map without ``seen``, which has no part in placing the features."""
         return AxisMap(self.strands, self.aligned)
 
     def showing(self, seen: AxisMap) -> AxisMap:
-        """This map, where ``seen`` tells what is seen."""
+        """Returns this map, with ``seen`` as the map of what is really seen."""
         if not self.strands or not seen.strands:
             return seen
         if self.is_global or self.is_unbounded:
@@ -605,13 +622,13 @@ class AxisMap:
         return AxisMap(self.strands, self.aligned, seen)
 
     def with_alignment(self, aligned: bool | None) -> AxisMap:
-        """The same map, with this said of its alignment."""
+        """Returns the same map with another ``aligned``."""
         if aligned is self.aligned:
             return self
         return AxisMap(self.strands, aligned, self.seen, self.is_identity)
 
     def window(self, position: int) -> MaybeWindow:
-        """The window of one position, or None where it depends on nothing.
+        """Returns the window of one position, or None if it depends on nothing.
 
         Raises:
           ValueError: if an offset is unknown.
@@ -625,7 +642,11 @@ class AxisMap:
         return found
 
     def _placed(self) -> Sequence[Periodic | Table | Anywhere]:
-        """The strands, of which none may float beside nothing that sees all."""
+        """Returns the strands that give the windows: an `Anywhere` alone, or all.
+
+        Raises:
+          ValueError: if an offset is unknown and there is no `Anywhere`.
+        """
         for strand in self.strands:
             if type(strand) is Anywhere:
                 return (strand,)
@@ -634,7 +655,7 @@ class AxisMap:
         return cast("Sequence[Periodic | Table]", self.strands)
 
     def span(self, first: Bound, last: Bound) -> MaybeWindow:
-        """What the positions ``first .. last`` depend on together.
+        """Returns the hull of what positions ``first .. last`` depend on.
 
         Raises:
           ValueError: if an offset is unknown.
@@ -645,10 +666,11 @@ class AxisMap:
         return _hull((found, self.seen.span(first, last)))
 
     def size(self, count: int | None = None) -> Bound:
-        """The largest window, over all positions or over ``0 .. count - 1``.
+        """Returns the size of the largest window.
 
-        Where strands of different rates drift apart and ``count`` is not given, it
-        has no bound: infinite.
+        If there are tables or strands of different rates, ``count`` restricts this to
+        the positions ``0 .. count - 1``. Strands of different rates move apart without
+        limit, so the size is infinite if ``count`` is not given.
         """
         if not self.strands:
             return 0
@@ -676,10 +698,11 @@ class AxisMap:
         return max((last - first + 1 for first, last in windows), default=0)
 
     def evaluate(self, positions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """First and last position for an integer array, empty windows as (inf, -inf).
+        """Returns the first and last positions that each of an array of positions sees.
 
-        Both arrays have the shape of ``positions`` and dtype object (Python integers
-        and infinities), or int64 where nothing is empty, infinite or too large.
+        An empty window is (inf, -inf). Both arrays have the shape of ``positions``. The
+        dtype is int64 if all strands are periodic and no window is empty, infinite or
+        too large. Otherwise it is object (Python integers and infinities).
 
         Raises:
           ValueError: if an offset is unknown.
@@ -694,14 +717,15 @@ class AxisMap:
         return firsts.reshape(positions.shape), lasts.reshape(positions.shape)
 
     def inverse(self, targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """First and last position that depends on each target, as of `evaluate`.
+        """Returns the first and last positions that depend on each of the targets.
 
-        A position depends on what lies in the window of one of its strands.
+        A position depends on everything in the window of one of its strands. Targets
+        that nothing depends on get (inf, -inf).
 
         Raises:
           ValueError: if an offset is unknown.
         """
-        wanted = targets.astype(object)  # No number is too large.
+        wanted = targets.astype(object)  # Python integers cannot overflow.
         firsts = np.full(targets.shape, INFINITY, dtype=object)
         lasts = np.full(targets.shape, -INFINITY, dtype=object)
         for strand in self._placed():
@@ -717,7 +741,7 @@ class AxisMap:
     def _evaluate_classic(
         self, positions: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """All finite periodic strands at once, if int64 can hold every number."""
+        """Evaluates finite periodic strands in int64; None if anything does not fit."""
         ends: list[tuple[NDArray[Any], NDArray[Any]]] = []
         largest = int(np.abs(positions).max(initial=0)) + 1
         for strand in self.strands:
@@ -742,10 +766,10 @@ class AxisMap:
         return firsts, lasts
 
     def interleave(self, inner: AxisMap, count: int) -> AxisMap:
-        """The map to ``outer * count + inner``, this map being the outer one.
+        """Returns the map to ``outer * count + inner``, with this map as the outer one.
 
-        Both maps start from the same axis; the target axis is the merge of two, the
-        inner one of ``count`` positions (einops: ``(outer inner)``).
+        Both maps start from the same axis. The target axis is a merge of two axes, and
+        the inner one has ``count`` positions (einops: ``(outer inner)``).
         """
         merged = NONE
         for outer_strand in self.strands:
@@ -764,9 +788,10 @@ class AxisMap:
         most: Bound | Fraction = INFINITY,
         factor: int = 1,
     ) -> AxisMap:
-        """The same map moved by an unknown number, ``least .. most``, times a factor.
+        """Returns this map moved by ``factor`` times an unknown number.
 
-        Whatever is moved by an ``unknown`` of the same name, is moved as far.
+        The number lies in ``least .. most``. Maps moved by the same ``unknown`` move
+        equally far.
         """
         whole = NONE
         for strand in self.strands:
@@ -787,14 +812,16 @@ class AxisMap:
         return AxisMap(whole.strands, self.aligned)
 
     def beside_anything(self) -> AxisMap:
-        """This map, where some positions may see what is not known."""
+        """Returns this map with `Anywhere` added: some positions may see anything."""
         return AxisMap((*self.strands, Anywhere()), self.aligned)
 
     def with_drift(self, unknown: Hashable, moved: Drift) -> AxisMap:
-        """The map of one periodic strand that is stretched a little at every size.
+        """Returns this map, stretched a little by an amount that depends on the size.
+
+        The map must have a single periodic strand.
 
         Args:
-          unknown: a name for how much.
+          unknown: a name for the amount.
           moved: what is known of it.
         """
         (strand,) = self.strands
@@ -809,7 +836,7 @@ class AxisMap:
         return AxisMap((floating,), self.aligned)
 
     def as_bound(self) -> AxisMap:
-        """The same windows, marked as an upper bound."""
+        """Returns the same map, marked as an upper bound."""
         strands = tuple(strand._replace(exact=False) for strand in self.strands)
         seen = None if self.seen is None else self.seen.as_bound()
         return AxisMap(strands, self.aligned, seen)
@@ -822,9 +849,10 @@ class AxisMap:
 def convolution(
     kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> AxisMap:
-    """A convolution or pooling: taps at ``u * stride - padding + dilation * i``.
+    """Returns the map of a convolution or pooling.
 
-    ``padding`` is what lies before the first position.
+    Its taps are at ``u * stride - padding + dilation * i``. ``padding`` is the padding
+    before the first position.
 
     >>> convolution(kernel=3, stride=2, padding=1).window(0)
     (-1, 1)
@@ -837,7 +865,7 @@ def convolution(
 def transposed_convolution(
     kernel: int, stride: int, padding: int = 0, dilation: int = 1
 ) -> AxisMap:
-    """The transpose (gradient) of `convolution` with the same numbers.
+    """Returns the transpose (gradient) of `convolution` with the same numbers.
 
     Position u depends on every v that has a tap i with
     ``v * stride - padding + dilation * i = u``.
@@ -856,7 +884,7 @@ def transposed_convolution(
 
 
 def shift(offset: int) -> AxisMap:
-    """Position u depends on ``u + offset``: cropping, or zero padding if negative.
+    """Returns the map from u to ``u + offset``: a crop, or zero padding if negative.
 
     >>> shift(2).window(0)
     (2, 2)
@@ -865,7 +893,7 @@ def shift(offset: int) -> AxisMap:
 
 
 def sampling(start: int, step: int) -> AxisMap:
-    """Position u depends on ``start + u * step``: a strided slice, or a flip.
+    """Returns the map from u to ``start + u * step``: a strided slice or a flip.
 
     >>> sampling(start=9, step=-1).window(0)
     (9, 9)
@@ -874,7 +902,7 @@ def sampling(start: int, step: int) -> AxisMap:
 
 
 def constant(first: Bound, last: Bound, exact: bool = True) -> AxisMap:
-    """Every position depends on the same interval.
+    """Returns the map from every position to the same interval.
 
     >>> constant(0, 0).window(7)
     (0, 0)
@@ -885,7 +913,7 @@ def constant(first: Bound, last: Bound, exact: bool = True) -> AxisMap:
 def periodic(
     advance: int, windows: Iterable[MaybeWindow], gap: Bound = 1, exact: bool = True
 ) -> AxisMap:
-    """A map from the windows of one period, in its smallest form.
+    """Returns the map that repeats these windows, reduced to its smallest period.
 
     >>> periodic(1, [(0, 0), (0, 0)]).window(5)   # nearest upsampling by two
     (2, 2)
@@ -896,7 +924,7 @@ def periodic(
 def table(
     windows: Iterable[MaybeWindow], start: int = 0, gap: Bound = 1, exact: bool = True
 ) -> AxisMap:
-    """A map with one window per position from ``start`` on.
+    """Returns the map with one window per position from ``start`` on.
 
     >>> table([(2, 2), (1, 1), (0, 0)]).window(0)
     (2, 2)
@@ -905,18 +933,18 @@ def table(
 
 
 def selection(chosen: Iterable[bool]) -> AxisMap:
-    """A position depends on itself where it is chosen, elsewhere on nothing.
+    """Returns the map from chosen positions to themselves and from others to nothing.
 
     >>> selection([True, False]).window(0), selection([True, False]).window(1)
     ((0, 0), None)
     """
-    # Entries at the ends are kept, so that they count as holes.
+    # Empty windows at the ends are kept, so that they count as holes.
     windows = ((u, u) if flag else None for u, flag in enumerate(chosen))
     return AxisMap((Table(0, tuple(windows)),))
 
 
 def one_sided(first: Bound = -INFINITY, last: Bound = INFINITY) -> AxisMap:
-    """A map with an infinite end: ``one_sided(last=0)`` is a cumulative sum.
+    """Returns a map with an infinite end: ``one_sided(last=0)`` is a cumulative sum.
 
     >>> one_sided(last=0).window(3)
     (-inf, 3)
@@ -925,9 +953,10 @@ def one_sided(first: Bound = -INFINITY, last: Bound = INFINITY) -> AxisMap:
 
 
 def piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
-    """Each map at its own positions, which do not overlap, out of ``total``.
+    """Returns a map that follows each of several maps at its own positions.
 
-    Where all ``total`` positions go on evenly, so does the result beyond them.
+    The positions must not overlap, and lie in ``0 .. total - 1``. If the windows of all
+    ``total`` positions repeat evenly, the result continues them beyond the end.
 
     >>> piecewise([(range(2), shift(5)), (range(2, 4), shift(5))], 4) == shift(5)
     True
@@ -953,7 +982,7 @@ def _piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
         gap = max([gap, *(strand.gap for strand in axis_map.strands)])
         exact &= axis_map.exact
         flags.append(axis_map.aligned)
-        if len(axis_map.strands) > 1:  # What lies between two is not known.
+        if len(axis_map.strands) > 1:  # The gap between two strands is unknown.
             gap = INFINITY
     even = _evenly(windows)
     strand: Periodic | Table = Table(0, tuple(windows), gap, exact)
@@ -964,11 +993,14 @@ def _piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
 
 
 LONGEST_PIECED_PERIOD = 64
-"""Longer periods are not looked for in the positions of joined pieces."""
+"""The longest period that is looked for in the windows of joined pieces."""
 
 
 def _evenly(windows: Sequence[MaybeWindow]) -> Periodic | None:
-    """The shortest period that explains all windows, at least twice."""
+    """Returns the strand of shortest period that explains all windows, or None.
+
+    The period must occur at least twice, unless there is only one window.
+    """
     total = len(windows)
     if total == 1:
         return Periodic(0, tuple(windows))
@@ -989,27 +1021,27 @@ def _evenly(windows: Sequence[MaybeWindow]) -> Periodic | None:
 
 @lru_cache(maxsize=256)
 def quotient(divisor: int) -> AxisMap:
-    """Position u depends on ``u // divisor``: the outer part of a merged axis."""
+    """Returns the map from u to ``u // divisor``: the outer part of a merged axis."""
     return periodic(1, [(0, 0)] * divisor)
 
 
 @lru_cache(maxsize=256)
 def remainder(divisor: int) -> AxisMap:
-    """Position u depends on ``u % divisor``: the inner part of a merged axis."""
+    """Returns the map from u to ``u % divisor``: the inner part of a merged axis."""
     return periodic(0, [(i, i) for i in range(divisor)])
 
 
 NONE = AxisMap(())
-"""No dependency: neutral for ``|``, and ``NONE.then(anything)`` is NONE."""
+"""No dependency. NONE is neutral for ``|``, and ``NONE.then(anything)`` is NONE."""
 
 IDENTITY = AxisMap((Periodic(1, ((0, 0),)),), is_identity=True)
-"""Every position depends on itself, and there are no others."""
+"""Every position depends on itself, and none is left out."""
 
 GLOBAL = AxisMap((Periodic(0, (EVERYTHING,)),))
 """Every position depends on the whole axis."""
 
 GLOBAL_BOUND = AxisMap((Periodic(0, (EVERYTHING,), 1, False),))
-"""The same, though some of its positions may not matter."""
+"""The same as an upper bound: some positions of the axis may not matter."""
 
 ANYWHERE = AxisMap((Anywhere(),), None)
 """Nothing is known: any position may matter."""
@@ -1040,15 +1072,15 @@ def _then(first: AxisMap, second: AxisMap) -> AxisMap:
 
 @lru_cache(maxsize=4096)
 def _classic_then(one: Periodic, two: Periodic, *aligned: bool | None) -> AxisMap:
-    # The axes of an image mostly have the same maps.
+    # Cached, because the axes of an image usually have the same maps.
     return AxisMap((_classic_step(one, two),), _all_aligned(aligned))
 
 
 def _classic_step(one: Periodic, two: Periodic) -> Periodic:
-    """Equations (rf_loc_recurrence_u) and (rf_loc_recurrence_v) of the paper."""
+    """Composes by the paper's equations rf_loc_recurrence_u and rf_loc_recurrence_v."""
     first, last = cast("Window", one.windows[0])
     low, high = cast("Window", two.windows[0])
-    if two.advance < 0:  # Mirrored, the last position comes first.
+    if two.advance < 0:  # In a mirrored axis, the last position comes first.
         first, last = last, first
     advance, gap, exact = one.advance, one.gap, one.exact
     stride, inner_gap, inner_exact = two.advance, two.gap, two.exact
@@ -1081,13 +1113,13 @@ def _composed(one: Strand, two: Strand) -> AxisMap:
     exact = one.exact and two.exact and _keeps_ends(one, two)
     gap = _composed_gap(one, two)
     if isinstance(two, Table) and one.windows == (EVERYTHING,):
-        return GLOBAL_BOUND  # It is global, whatever lies below.
+        return GLOBAL_BOUND  # A global map stays global, whatever lies below.
     if isinstance(one, Table):
         windows = [None if w is None else two.span(*w) for w in one.windows]
         return table(windows, one.start, gap, exact)
     if isinstance(two, Table):
         return _periodic_then_table(one, two, gap, exact)
-    # So many of its periods the first map needs until the second has come round.
+    # After this many periods of the first map, the second one repeats.
     turns = len(two.windows) // math.gcd(one.advance, len(two.windows))
     spans = [
         None if window is None else two.span(*window)
@@ -1103,10 +1135,10 @@ def _periodic_then_table(one: Periodic, two: Table, gap: Bound, exact: bool) -> 
         return periodic(0, spans, gap, exact)
     ends = [w for w in one.windows if w is not None]
     if not all(_is_finite(*w) for w in ends):
-        # One-sided before a table: no period and no table describes it exactly.
+        # Neither a period nor a table describes a one-sided map above a table exactly.
         whole = two.span(-INFINITY, INFINITY)
         return NONE if whole is None else constant(*whole, exact=False)
-    # Every position whose window can meet the table, and one period to spare.
+    # Include all positions whose windows can meet the table, and a spare period.
     period, advance = len(one.windows), abs(one.advance)
     low, high = min(w[0] for w in ends), max(w[1] for w in ends)
     reach = [two.start - high, two.start + len(two.windows) - low]
@@ -1123,7 +1155,7 @@ def _periodic_then_table(one: Periodic, two: Table, gap: Bound, exact: bool) -> 
 def _drifts(one: Floating, two: Floating) -> bool | None:
     if one.drifts is False or two.drifts is False:
         return two.drifts if one.drifts is False else one.drifts
-    return None  # Two may make up for each other at some size.
+    return None  # Two drifts may cancel at some size.
 
 
 def _anywhere_then(two: Strand) -> AxisMap:
@@ -1159,7 +1191,7 @@ def _then_floating(one: Periodic | Table, two: Floating) -> AxisMap:
             return _float(_floated(one), two, one)
         return ANYWHERE
     if isinstance(one, Periodic) and one.windows == (EVERYTHING,):
-        return GLOBAL_BOUND  # As in `_keeps_ends`.
+        return GLOBAL_BOUND  # An end may be left out below, as in `_keeps_ends`.
     return ANYWHERE
 
 
@@ -1168,7 +1200,10 @@ def _has_finite_windows(strand: Periodic) -> bool:
 
 
 def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
-    """Both steps; ``through`` is what was floated, for the name of the unknown."""
+    """Returns the map of two steps.
+
+    ``through`` is the strand that was made floating, for the name of the unknown.
+    """
     if one.rate is None or two.rate is None:
         return ANYWHERE
     extents = one.extents.then(two.extents)
@@ -1176,7 +1211,7 @@ def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
     exact = one.exact and two.exact
     low, high = one.starts()
     least, most = two.starts()
-    if two.rate < 0:  # What comes last, begins first.
+    if two.rate < 0:  # In a mirrored axis, the last position comes first.
         low, high = high + one.extents.one - 1, low
     unknown = Unknown(
         (one, two, through), low * two.rate + least, high * two.rate + most
@@ -1187,7 +1222,7 @@ def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
 
 
 def _between(number: int, unknowns: Iterable[tuple[Unknown, int]]) -> tuple[Any, Any]:
-    """Between what a number plus a sum of unknown ones lies."""
+    """Returns the least and greatest value of a number plus unknowns."""
     low: Any = number
     high: Any = number
     for unknown, factor in unknowns:
@@ -1197,7 +1232,8 @@ def _between(number: int, unknowns: Iterable[tuple[Unknown, int]]) -> tuple[Any,
 
 
 def _standing(strand: Strand) -> Periodic | None:
-    """The strand, its unknowns taken for zero, if all windows are alike and move."""
+    """Returns the strand with its unknowns set to zero, if all windows are alike and
+    move."""
     if type(strand) is Floating:
         return strand.standing()
     if type(strand) is not Periodic or not strand.advance or len(strand.windows) > 1:
@@ -1210,7 +1246,7 @@ def _unknowns(strand: Strand) -> Unknowns:
 
 
 def _sum(one: Unknowns, two: Unknowns, stride: int) -> Unknowns:
-    """What is unknown of two steps, the second of which has this stride."""
+    """Returns the unknowns of two steps, where ``stride`` is that of the second."""
     if not one:
         return two
     factors: dict[Unknown, int] = dict(two)
@@ -1220,7 +1256,7 @@ def _sum(one: Unknowns, two: Unknowns, stride: int) -> Unknowns:
 
 
 def _moved_by(classic: AxisMap, unknowns: Unknowns) -> AxisMap:
-    """A map as in a classic network, moved by what is unknown."""
+    """Returns the map of a classic layer, moved by unknowns."""
     if not unknowns:
         return classic
     (strand,) = classic.strands
@@ -1229,7 +1265,7 @@ def _moved_by(classic: AxisMap, unknowns: Unknowns) -> AxisMap:
 
 
 def _floated(strand: Periodic | Floating) -> Floating:
-    """The strand as a floating one, with nothing unknown if its period is 1."""
+    """Returns the strand as a floating one, without unknowns if its period is 1."""
     if isinstance(strand, Floating):
         return strand
     advance, windows, gap, exact = strand
@@ -1248,7 +1284,7 @@ def _floated(strand: Periodic | Floating) -> Floating:
     length = min(period, LONGEST_EXTENTS)
     several = [math.floor(n * rate + wide) for n in range(length)]
     if period <= LONGEST_EXTENTS:
-        # An end that lies further in than a period may reach further out.
+        # Inner windows may reach further than the outer ones, so check two periods.
         for more in range(2 * period):
             spans = (strand.span(u, u + more) or (0, -1) for u in range(period))
             most = max(int(last) - int(first) + 1 for first, last in spans)
@@ -1271,8 +1307,8 @@ def _plain(rate: Fraction) -> Fraction | int:
 def _keeps_ends(one: Periodic | Table, two: Periodic | Table) -> bool:
     """Whether the outermost positions of a window decide the outermost ones below.
 
-    Of an infinite window not even these are known: it ends where its map does, and
-    what that map leaves out below (by a stride, a crop) is left out as well.
+    An infinite window really stops at the ends of the axis. The map below may leave out
+    positions there (by a stride or a crop), so the ends decide nothing.
     """
     infinite = any(w is not None and not _is_finite(*w) for w in one.windows)
     if infinite or two.windows == (EVERYTHING,):
@@ -1285,7 +1321,7 @@ def _keeps_ends(one: Periodic | Table, two: Periodic | Table) -> bool:
 
 
 def _composed_gap(one: Periodic | Table, two: Periodic | Table) -> Bound:
-    """The largest hole that windows of ``two``, ``one.gap`` apart, can leave."""
+    """Returns the gap of both steps: holes of ``two``, and between its windows."""
     if all(w is None or w[0] == w[1] for w in one.windows):
         return two.gap
     if two.windows == (EVERYTHING,):
@@ -1316,8 +1352,8 @@ def _composed_gap(one: Periodic | Table, two: Periodic | Table) -> Bound:
 
 
 def _largest_ahead(values: Sequence[Bound], reach: int) -> Iterator[Bound]:
-    """For each value, the largest of so many that come after it."""
-    best: deque[int] = deque()  # Places of values, each smaller than those before it.
+    """Yields, for each value, the largest of the ``reach`` values that follow."""
+    best: deque[int] = deque()  # The indices of ever smaller values.
     for index, value in enumerate(values):
         while best and values[best[-1]] <= value:
             best.pop()
@@ -1372,7 +1408,7 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
 
 
 def _holds(whole: Strand, entries: Strand) -> bool:
-    """Whether all that a table sees lies within what a periodic strand sees."""
+    """Whether a periodic strand sees everything that a table sees."""
     if not isinstance(whole, Periodic) or not isinstance(entries, Table):
         return False
     places = enumerate(entries.windows, entries.start)
@@ -1381,20 +1417,20 @@ def _holds(whole: Strand, entries: Strand) -> bool:
 
 
 def _with_anywhere(strands: tuple[Strand, ...], aligned: bool | None) -> AxisMap:
-    """A map of which one strand is not known to see anything in particular."""
+    """Returns a map of these strands in which `Anywhere` occurs once."""
     placed = tuple(s for s in strands if not isinstance(s, Anywhere))
     return AxisMap((*placed, Anywhere()), aligned)
 
 
 @lru_cache(maxsize=4096)
 def _classic_union(one: Periodic, two: Periodic, *aligned: bool | None) -> AxisMap:
-    # The axes of an image mostly have the same maps, and blocks are repeated.
+    # Cached, because the axes of an image usually have the same maps.
     meet = _is_aligned(AxisMap((one,)), AxisMap((two,)))
     return AxisMap((_merged(one, two),), _all_aligned((*aligned, meet)))
 
 
 def _key(strand: Strand) -> tuple[int, Fraction | int]:
-    """Strands of one key can merge: those of one rate, and all tables."""
+    """Returns a key that strands share if they can merge: by rate, and all tables."""
     if isinstance(strand, Table):
         return 1, 0
     if isinstance(strand, Anywhere):
@@ -1430,7 +1466,10 @@ def _merged(one: Strand, two: Strand) -> Strand:
 
 
 def _floating_united(one: Floating, two: Floating) -> Floating | Anywhere:
-    """Both, compared if they have the same unknowns; else all that they may cover."""
+    """Returns the union of two strands, or everything that they may cover.
+
+    They can be compared only if they have the same unknowns.
+    """
     a, b = one.standing(), two.standing()
     if one.unknowns == two.unknowns and a is not None and b is not None:
         both = _merged(a, b)
@@ -1462,7 +1501,7 @@ def _floating_united(one: Floating, two: Floating) -> Floating | Anywhere:
 
 
 def _alternatives(strand: Floating) -> frozenset[tuple[int, Extents, Unknowns]]:
-    """The strands that it is the hull of, or itself."""
+    """Returns the strands whose hull this one is, or just this one."""
     if not strand.first and len(strand.unknowns) == 1:
         ((unknown, factor),) = strand.unknowns
         name = unknown.name
@@ -1474,10 +1513,10 @@ def _alternatives(strand: Floating) -> frozenset[tuple[int, Extents, Unknowns]]:
 def _furthest(
     one: tuple[int, Extents, Unknowns], two: tuple[int, Extents, Unknowns]
 ) -> Any:
-    """From where one begins to where the other begins, the most positions."""
+    """Returns the largest distance from the start of one to the start of the other."""
     first, _, below = one
     last, _, above = two
-    # What both are moved by, moves neither against the other.
+    # Unknowns that move both strands cancel.
     difference: dict[Unknown, int] = dict(above)
     for unknown, factor in below:
         difference[unknown] = difference.get(unknown, 0) - factor
@@ -1488,7 +1527,7 @@ def _furthest(
 def _merged_windows(
     one: Periodic | Table, two: Periodic | Table, positions: range
 ) -> tuple[tuple[MaybeWindow, ...], Bound, bool]:
-    """The hulls of both at ``positions``, with their gap and exactness."""
+    """Returns the hulls of both at ``positions``, their gap and their exactness."""
     windows: list[MaybeWindow] = []
     exact, hole = True, 0
     one_inside = two_inside = True
@@ -1521,7 +1560,7 @@ def _merged_windows(
 
 
 def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
-    """Whether two paths have one rate and one centre at every position."""
+    """Whether two paths have the same rate, and the same centre at every position."""
     if one.is_unbounded or two.is_unbounded:
         some = (AxisMap(_known_strands(m.strands)) for m in (one, two))
         first_known, second_known = some
@@ -1541,7 +1580,7 @@ def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
     else:
         tables = [s for s in local if isinstance(s, Table)]
         if not all(t.exact for t in tables):
-            return None  # The centre of a bound is not that of what is seen.
+            return None  # The centre of an upper bound may not be that of what is seen.
         start = min(t.start for t in tables)
         positions = range(start, max(t.start + len(t.windows) for t in tables))
     return all(_same_centre(first.window(u), second.window(u)) for u in positions)
@@ -1572,7 +1611,7 @@ def _is_floating_aligned(one: AxisMap, two: AxisMap) -> bool | None:
 
 
 def _local_strand(axis_map: AxisMap) -> Periodic | Table | None:
-    """The strand that places the features, if it is one."""
+    """Returns the strand that places the features, or None if there is not just one."""
     strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
     if len(strands) == 1:
         return strands[0]
@@ -1589,7 +1628,7 @@ def _same_centre(one: MaybeWindow, two: MaybeWindow) -> bool:
 
 
 def _all_aligned(flags: Iterable[bool | None]) -> bool | None:
-    """False if any is, else None if any is, else True."""
+    """Returns False if any flag is False, else None if any is None, else True."""
     result: bool | None = True
     for flag in flags:
         if flag is False:
@@ -1635,7 +1674,7 @@ def _interleaved(outer: Strand, inner: Strand, count: int) -> AxisMap:
 
 
 def _single(strand: Periodic | Table) -> AxisMap:
-    """A map of one strand in normal form; NONE if it depends on nothing."""
+    """Returns a map of one strand in normal form, or NONE if it depends on nothing."""
     if all(window is None for window in strand.windows):
         return NONE
     if isinstance(strand, Table):
@@ -1647,7 +1686,7 @@ def _single(strand: Periodic | Table) -> AxisMap:
 
 
 def _smallest(strand: Periodic) -> Periodic:
-    """The same strand with the smallest period."""
+    """Returns the same strand with its smallest period."""
     windows, advance = strand.windows, strand.advance
     if all(window == EVERYTHING for window in windows):
         return strand._replace(advance=0, windows=(EVERYTHING,), gap=1)

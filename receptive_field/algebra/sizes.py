@@ -1,12 +1,12 @@
-"""Sizes of axes: integers, or expressions in sizes that are not known.
+"""Sizes of axes: integers, or expressions in unknown sizes.
 
-A graph whose input has no fixed size still says much: this map is half as high as
-that one, this resize doubles it. A `Symbolic` size is a polynomial with rational
-coefficients over *atoms*: sizes that nothing is known about, and roundings of other
-sizes. Two sizes are equal if their expressions are, so that merges and splits of
-axes and the scale of a resize can be told without a number.
+Even if the input of a graph has no fixed size, much is known: one map is half as high
+as another, and a resize doubles it. A `Symbolic` size is a polynomial with rational
+coefficients over *atoms*: unknown sizes, and rounded sizes and quotients that are not
+simplified further. Two sizes are equal if their expressions are equal. Therefore,
+merges and splits of axes and the scale of a resize can be worked out without numbers.
 
-This file knows no graph and no op.
+This file knows nothing of graphs or ops.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from typing import Any
 
 
 class Atom:
-    """A size that is not taken apart: an unknown one, or a rounded one.
+    """A size that is not taken apart: an unknown size, a rounded size or a quotient.
 
-    Atoms are interned (`_interned`): equal ones are the same object, so that deeply
-    nested sizes are compared and sorted at no cost.
+    Atoms are interned (`_interned`): equal atoms are the same object. This makes it
+    cheap to compare and sort deeply nested sizes.
     """
 
     __slots__ = ("__weakref__", "kind", "operands", "serial")
 
     def __init__(self, kind: str, operands: tuple[Size, ...], serial: int) -> None:
         self.kind = kind
-        """The name of an unknown size; "floor" or "quotient" of a rounded one."""
+        """The name of an unknown size, or otherwise "floor" or "quotient"."""
         self.operands = operands
         self.serial = serial
 
@@ -144,22 +144,22 @@ class Symbolic:
 
     @property
     def is_integral(self) -> bool:
-        """Whether the value is an integer whatever integers the atoms are."""
+        """Whether the value is an integer for all integer values of the atoms."""
         whole = all(factor.denominator == 1 for factor in self.terms.values())
         return whole and not _has_quotient(self.terms)
 
 
 Size = int | Fraction | Symbolic
-"""The number of positions of an axis (fractions occur on the way to one only)."""
+"""The number of positions of an axis (fractions only in intermediate results)."""
 
 
 def unknown(name: str) -> Symbolic:
-    """A size of which nothing is known but that it has this name."""
+    """Returns a size about which nothing is known except its name."""
     return Symbolic({(_interned(name),): Fraction(1)})
 
 
 def divide(size: Size, by: Size) -> Size | None:
-    """The exact quotient, or None where it cannot be told to be one.
+    """Returns the exact quotient, or None if it is not known.
 
     >>> divide(unknown("n") * 12, unknown("n") * 4)
     3
@@ -188,7 +188,7 @@ def divide(size: Size, by: Size) -> Size | None:
                 rest.remove(atom)
             terms[tuple(rest)] = times / factor
         return _simplest(terms)
-    # One sum is a multiple of another if all their terms are.
+    # A sum is a multiple of another if all their terms have the same ratio.
     ratios = {numerator.get(m, Fraction(0)) / f for m, f in by.terms.items()}
     if len(ratios) == 1 and len(numerator) == len(by.terms):
         return _plain(ratios.pop())
@@ -196,7 +196,7 @@ def divide(size: Size, by: Size) -> Size | None:
 
 
 def divides(by: Size, size: Size) -> Size | None:
-    """``size / by`` if that is known to be an integer, else None."""
+    """Returns ``size / by`` if this is known to be an integer, else None."""
     quotient = divide(size, by)
     if isinstance(quotient, Symbolic):
         return quotient if quotient.is_integral else None
@@ -204,7 +204,7 @@ def divides(by: Size, size: Size) -> Size | None:
 
 
 def rounded_down(size: Size) -> Size:
-    """The largest integer that is not larger than ``size``.
+    """Returns the largest integer that is not larger than ``size``.
 
     >>> str(rounded_down(unknown("n") * 3 + Fraction(5, 2)))
     '3*n + 2'
@@ -226,12 +226,12 @@ def rounded_down(size: Size) -> Size:
 
 
 def rounded_up(size: Size) -> Size:
-    """The smallest integer that is not smaller than ``size``."""
+    """Returns the smallest integer that is not smaller than ``size``."""
     return -1 * rounded_down(size * -1)
 
 
 def ceiling_division(size: Size, by: int) -> Size:
-    """``ceil(size / by)``: the output size of a stride.
+    """Returns ``ceil(size / by)``, such as the output size of a stride.
 
     >>> ceiling_division(7, 2)
     4
@@ -242,7 +242,7 @@ def ceiling_division(size: Size, by: int) -> Size:
 
 
 def residue(size: Size, modulus: int) -> int | None:
-    """``size mod modulus`` where it is known, else None.
+    """Returns ``size mod modulus`` if it is known, else None.
 
     >>> residue(unknown("n") * 4 + 3, 2)
     1
@@ -258,8 +258,9 @@ def residue(size: Size, modulus: int) -> int | None:
 
 
 def remainder_of(size: Symbolic, modulus: int) -> tuple[Hashable, int]:
-    """A name and a number: sizes of one name differ, modulo ``modulus``, by what
-    their numbers differ.
+    """Returns a name and a number for the remainder of a size.
+
+    Sizes with the same name differ, modulo ``modulus``, by the same as their numbers.
 
     >>> n = unknown("n")
     >>> remainder_of(n + 3, 2) == (remainder_of(n * 5, 2)[0], 1)
@@ -269,12 +270,12 @@ def remainder_of(size: Symbolic, modulus: int) -> tuple[Hashable, int]:
     known = rest.pop((), Fraction(0))
     terms = {m: f % modulus for m, f in rest.items() if f % modulus}
     if known.denominator > 1 or any(f.denominator > 1 for f in terms.values()):
-        terms[()], known = known % modulus, Fraction(0)  # No integer without it.
+        terms[()], known = known % modulus, Fraction(0)  # Only the sum is an integer.
     return frozenset(terms.items()), int(known) % modulus
 
 
 def bounds(size: Size) -> tuple[Fraction, Fraction] | None:
-    """Between what a size lies whatever the unknown ones are; None if without bounds.
+    """Returns limits of a size for all unknown sizes, or None if it has no limits.
 
     >>> n = unknown("n")
     >>> bounds(n - rounded_down(n * Fraction(1, 2)) * 2)
@@ -285,12 +286,15 @@ def bounds(size: Size) -> tuple[Fraction, Fraction] | None:
 
 
 LARGEST_AGREEING = 1 << 10
-"""Sizes that differ more and more are not compared further than this."""
+"""The largest value of what is unknown for which sizes that move apart are compared."""
 
 
 def can_agree(one: Size, two: Size) -> bool | None:
-    """Whether two sizes are equal: always, never but where both are 1, or, None, for
-    some values of what is unknown, as far as can be told.
+    """Whether two sizes are equal for all values of what is unknown.
+
+    True if they always are, and False if they never are, except where both are 1. None
+    if they may be equal for some values. Sizes that move apart are compared up to
+    `LARGEST_AGREEING`, and taken to differ above.
 
     >>> n = unknown("n")
     >>> can_agree(n, rounded_down(n * Fraction(1, 2)) * 2) is None
@@ -312,8 +316,10 @@ def can_agree(one: Size, two: Size) -> bool | None:
 
 
 def last_not_above(size: Size, number: int, limit: int) -> int:
-    """The last value up to a limit of all that is unknown at which a size is not larger
-    than a number; 0 if it always is.
+    """Returns the last value of what is unknown at which a size is at most ``number``.
+
+    All unknown sizes have this value, which is not above ``limit``. Returns 0 if the
+    size is always larger.
 
     >>> last_not_above(ceiling_division(unknown("n"), 2), 3, 100)
     6
@@ -327,8 +333,7 @@ def last_not_above(size: Size, number: int, limit: int) -> int:
 
 
 def smaller(one: Size, two: Size) -> Size | None:
-    """Which of two sizes is the smaller one, where what is unknown is large; None if
-    that is not known.
+    """Returns the smaller of two sizes for large unknown sizes, or None if not known.
 
     >>> str(smaller(unknown("n"), unknown("n") * 2 - 3))
     'n'
@@ -341,7 +346,7 @@ def smaller(one: Size, two: Size) -> Size | None:
 
 
 def in_words(size: Size) -> str:
-    """A size as a function of the only unknown one, n.
+    """Returns a size as a formula in n, the only unknown size.
 
     >>> in_words(ceiling_division(ceiling_division(unknown("x[1]"), 2), 2))
     'ceil(n / 4)'
@@ -373,7 +378,7 @@ def in_words(size: Size) -> str:
 
 
 def _at(size: Size, number: int) -> int:
-    """A size where all unknown ones are this number."""
+    """Returns the value of a size if all unknown sizes are ``number``."""
     whole = Fraction(0)
     for monomial, factor in _terms(size).items():
         for atom in monomial:
@@ -392,7 +397,7 @@ def _atom_at(atom: Atom, number: int) -> Fraction | int:
 
 
 def period(size: Size) -> int:
-    """By how much unknown sizes have to grow so that this one grows evenly.
+    """Returns the step by which unknown sizes must grow for this one to grow evenly.
 
     >>> period(ceiling_division(ceiling_division(unknown("n"), 2), 3))
     6
@@ -401,7 +406,7 @@ def period(size: Size) -> int:
 
 
 def _period_and_slope(size: Size) -> tuple[int, Fraction]:
-    """The period, and the slope for all unknown sizes together."""
+    """Returns the period, and the slope if all unknown sizes grow together."""
     whole, slope = 1, Fraction(0)
     for monomial, factor in _terms(size).items():
         if len(monomial) != 1:
@@ -417,7 +422,7 @@ def _period_and_slope(size: Size) -> tuple[int, Fraction]:
 
 
 def limit_of_ratio(size: Size, by: Size) -> Fraction | None:
-    """What ``size / by`` comes to for large sizes; None if it is not one number.
+    """Returns the limit of ``size / by`` for large sizes, or None if there is not one.
 
     >>> n = unknown("n")
     >>> limit_of_ratio(ceiling_division(n, 4), ceiling_division(n, 2))
@@ -430,9 +435,10 @@ def limit_of_ratio(size: Size, by: Size) -> Fraction | None:
 
 
 def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]]:
-    """A size as between two numbers, and a sum of unknown sizes that are not rounded.
+    """Returns low, high and a sum without roundings.
 
-    What was rounded last is undone first, so that it cancels with what it was made of.
+    The size lies between ``sum + low`` and ``sum + high``. The latest rounding is
+    undone first, so that its operand can cancel with other terms.
     """
     low = high = Fraction(0)
     terms = dict(_terms(size))
@@ -443,7 +449,7 @@ def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]
         monomial = max(rounded, key=lambda m: m[0].serial)
         factor = terms.pop(monomial)
         operand = _terms(monomial[0].operands[0])
-        # Of an integer divided by d, at most (d - 1) / d is cut off.
+        # Rounding down an integer divided by d cuts off at most (d - 1) / d.
         parts = math.lcm(*(f.denominator for f in operand.values()))
         cut = factor * (1 if _has_quotient(operand) else Fraction(parts - 1, parts))
         if cut > 0:
@@ -458,7 +464,7 @@ def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]
 
 
 def product(sizes: Any) -> Size:
-    """The product of sizes; 1 for none."""
+    """Returns the product of sizes; 1 if there are none."""
     result: Size = 1
     for size in sizes:
         result = result * size
@@ -473,7 +479,7 @@ def _terms(value: Any) -> dict[Monomial, Fraction]:
 
 
 def _exact(value: Any) -> Size:
-    """NumPy numbers and floats as exact Python numbers."""
+    """Returns NumPy numbers and floats as exact Python numbers."""
     if isinstance(value, (Symbolic, int, Fraction)):
         return value
     if hasattr(value, "__index__"):
@@ -499,7 +505,7 @@ def _atom(kind: str, *sizes: Any) -> Symbolic:
 
 
 def _has_quotient(terms: Iterable[Monomial]) -> bool:
-    """Whether an atom is a quotient that may not be an integer."""
+    """Whether any atom is a quotient, which may not be an integer."""
     return any(
         atom.kind == "quotient" and atom.operands
         for monomial in terms
@@ -511,7 +517,7 @@ _SERIAL = operator.attrgetter("serial")
 
 
 def substituted(size: Size, values: Mapping[Atom, Size]) -> Size:
-    """Returns a size with values for some of its atoms."""
+    """Returns a size in which some atoms are replaced by their values."""
     if not isinstance(size, Symbolic):
         return size
     whole: Size = 0
@@ -538,8 +544,7 @@ def _value(atom: Atom, values: Mapping[Atom, Size]) -> Size:
 
 
 def slope_and_offset(size: Size, symbol: Symbolic) -> tuple[int | None, int]:
-    """Returns integers a and b if the size is ``a * symbol + b``, otherwise None and
-    0."""
+    """Returns integers a and b if the size is ``a * symbol + b``, else None and 0."""
     terms: dict[tuple[Atom, ...], Fraction] = {(): Fraction(0)}
     terms |= size.terms if isinstance(size, Symbolic) else {(): Fraction(size)}
     (monomial,) = symbol.terms

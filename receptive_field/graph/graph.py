@@ -1,8 +1,8 @@
-"""A graph of nodes, read lazily from a GraphDef-like message.
+"""A graph of nodes, read lazily from the messages that define them.
 
-A GraphDef message is anything with TensorFlow's fields: this library's own messages
-or those of a caller's TensorFlow. Only names are read up front; a node is made, and
-its inputs and attributes are decoded, when somebody asks.
+The message of a node is any object with the fields of TensorFlow's NodeDef: one of this
+library's own messages, or one from the caller's TensorFlow. Only names are read up
+front. Nodes are created, and their inputs and attributes decoded, on first use.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ ABSENT = object()
 
 
 class Framework(Protocol):
-    """What only the framework that a graph comes from can tell of it."""
+    """What only the framework of a graph knows about the graph."""
 
     def attribute(self, definition: Any, name: str) -> Any:
-        """An attribute of a node as a plain value; `ABSENT` if it is not there."""
+        """Returns an attribute of a node as a plain value, or `ABSENT`."""
 
     def first_output(self, op: str, argument: str) -> int:
-        """The number of the first output that a named output of an op type means."""
+        """Returns the number of the first tensor of a named output of an op type."""
 
     def recorded_shapes(self, call: Any) -> Sequence[Any]:
-        """The shapes of the outputs that the graph holds for a call, if it does."""
+        """Returns the shapes of a call's outputs that the graph records, if any."""
 
     def placeholders(self, graph: Graph) -> Iterator[Node]:
-        """The nodes that stand for tensors that a caller feeds."""
+        """Yields the nodes whose values a caller feeds."""
 
     def batch_moments(
         self, graph: Graph, knowledge: Any, among: Iterable[int]
     ) -> set[int]:
-        """Those of some nodes that compute the mean and variance of a batch."""
+        """Returns the nodes that compute moments of a batch; searches ``among``."""
 
     def default_layout(self, rank: int) -> tuple[int, ...]:
-        """The spatial axes of a tensor where no op tells."""
+        """Returns the spatial axes of a tensor if no op determines them."""
 
 
 @dataclass(slots=True)
 class Frame:
-    """Where the names in the inputs of nodes are looked up: one call of a function."""
+    """The scope of names in the inputs of nodes: a graph, or one call of a function."""
 
     function: str = ""
     scope: str = ""
-    """What stands before the names of the nodes."""
+    """The prefix of the names of the nodes."""
     arguments: Mapping[str, Tensor] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     caller: Frame | None = None
@@ -74,8 +74,8 @@ class Node:
 
     name: str
     inputs: tuple[Tensor, ...]
-    """The tensors that this node reads, looked up when somebody asks; control inputs
-    are left out. GraphError, if an input names a node that is not in the graph."""
+    """The tensors that this node reads, without control inputs. They are looked up on
+    first use, with a `GraphError` if an input is not in the graph."""
 
     def __init__(self, graph: Graph, index: int, definition: Any, frame: Frame) -> None:
         self.graph = graph
@@ -84,15 +84,15 @@ class Node:
         self.frame = frame
         self.op: str = definition.op
         self.attributes: dict[str, Any] = {}
-        """Those that somebody has asked for, see `attribute`."""
+        """The attributes decoded so far, see `attribute`."""
         self.stated: Any = None
-        """The rules that were stated for it by hand."""
+        """The rules that a caller has stated for this node."""
 
     def __repr__(self) -> str:
         return f"Node({self.name!r}, {self.op})"
 
     def __getattr__(self, name: str) -> Any:
-        # Python comes here for what is not set yet.
+        # Python calls this for attributes that are not set yet.
         if name == "inputs":
             self.inputs = self.graph.inputs[self.index]
         elif name == "name":
@@ -102,7 +102,7 @@ class Node:
         return getattr(self, name)
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """An attribute as a plain Python value; ``default`` if it is not there."""
+        """Returns an attribute as a plain Python value, or ``default`` if missing."""
         known = self.attributes
         if name in known:
             value = known[name]
@@ -112,16 +112,16 @@ class Node:
         return default if value is ABSENT else value
 
     def has(self, name: str) -> bool:
-        """Whether there is an attribute of this name."""
+        """Whether the node has an attribute of this name."""
         return self.attribute(name, ABSENT) is not ABSENT
 
     def read(self, inputs: Iterable[Tensor]) -> None:
-        """Makes the node read other tensors than the graph says."""
+        """Makes the node read these tensors instead of those in the graph."""
         self.inputs = self.graph.inputs[self.index] = tuple(inputs)
 
 
 class _Nodes(dict[int, Node]):
-    """Nodes by index, made when somebody asks."""
+    """Nodes by index, created on first use."""
 
     def __init__(self, graph: Graph, definitions: Sequence[Any], root: Frame) -> None:
         self.graph = graph
@@ -137,7 +137,7 @@ class _Nodes(dict[int, Node]):
 
 
 class _Inputs(dict[int, tuple[Tensor, ...]]):
-    """The inputs of nodes by index, looked up when somebody asks."""
+    """The inputs of nodes by index, looked up on first use."""
 
     def __init__(self, nodes: _Nodes) -> None:
         self.nodes = nodes
@@ -148,11 +148,11 @@ class _Inputs(dict[int, tuple[Tensor, ...]]):
         nodes = self.nodes
         if index in nodes and nodes[index].frame is not nodes.root:
             found = _resolved(nodes[index])
-        else:  # The node need not be made for this.
+        else:  # There is no need to create the node.
             texts, index_of = self.definitions[index].input[:], self.index_of
             try:
                 found = tuple([(index_of[t], 0) for t in texts]) if texts else ()
-            except KeyError:  # Not all are plain names.
+            except KeyError:  # Some inputs are not plain names.
                 found = _resolved(nodes[index])
         self[index] = found
         return found
@@ -177,12 +177,12 @@ class Graph:
 
     Args:
       definitions: the messages of the nodes.
-      name: what errors call the graph.
+      name: the name of the graph in results.
       rules: op type -> its rules.
       framework: the framework that the graph comes from.
 
     Raises:
-      GraphError: if two nodes have one name.
+      GraphError: if two nodes have the same name.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class Graph:
         self.index_of = root.names
         self.nodes = _Nodes(self, definitions, root)
         self.inputs = _Inputs(self.nodes)
-        """Index of a node -> what it reads; `Node.inputs`, without the node."""
+        """Index of a node -> its `Node.inputs`, without creating the node."""
         self._count = len(definitions)
         if len(self.index_of) < self._count:
             twice = next(
@@ -212,7 +212,7 @@ class Graph:
             )
 
     def copy(self) -> Graph:
-        """The same graph; what is changed in it changes nothing here."""
+        """Returns a copy; changes to the copy do not affect this graph."""
         graph = Graph(
             self.nodes.definitions,
             self.name,
@@ -238,7 +238,7 @@ class Graph:
         return graph
 
     def append(self, definition: Any, frame: Frame) -> Node:
-        """Adds a node whose inputs are looked up in a frame."""
+        """Adds a node whose inputs are looked up in ``frame``, and returns it."""
         node = Node(self, self._count, definition, frame)
         self.nodes[self._count] = node
         self._count += 1
@@ -247,10 +247,10 @@ class Graph:
         return node
 
     def resolve(self, text: str, frame: Frame) -> Tensor | None:
-        """The tensor that an input means; None if there is none.
+        """Returns the tensor that the text of an input refers to, or None.
 
-        It is ``name`` or ``name:number``, and inside of a function an argument, or
-        ``name:output_argument:number``.
+        The text is ``name`` or ``name:number``. In a function, it may also be the name
+        of an argument, or ``name:output_argument:number``.
         """
         name, *rest = text.split(":")
         if name in frame.arguments:
@@ -268,28 +268,28 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         for index in itertools.count():
-            if index >= self._count:  # Nodes may be appended on the way.
+            if index >= self._count:  # Nodes may be appended meanwhile.
                 return
             yield self.nodes[index]
 
     def op(self, index: int) -> str:
-        """The op type of a node, without making the node."""
+        """Returns the op type of a node, without creating the node."""
         nodes = self.nodes
         found = nodes[index] if index in nodes else nodes.definitions[index]
         name: str = found.op
         return name
 
     def of_ops(self, *ops: str) -> Iterator[Node]:
-        """The nodes of some op types, in order."""
+        """Yields the nodes of some op types, in order."""
         for index in range(self._count):
             if self.op(index) in ops:
                 yield self.nodes[index]
 
     def node(self, name: str) -> Node:
-        """The node of this name.
+        """Returns the node of this name.
 
         Raises:
-          NodeNotFoundError: if there is none; names the nearest.
+          NodeNotFoundError: if there is none; the message suggests similar names.
         """
         if name not in self.index_of:
             raise NodeNotFoundError(
@@ -299,10 +299,11 @@ class Graph:
         return self.nodes[self.index_of[name]]
 
     def tensor(self, name: str) -> Tensor:
-        """The tensor ``name``, ``name:k`` or ``^name`` stands for.
+        """Returns the tensor called ``name`` or ``name:k``.
 
         Raises:
-          NodeNotFoundError: if there is no such node; names the nearest.
+          NodeNotFoundError: if there is no such node; the message suggests similar
+            names. Also if k is not a number.
         """
         plain, _, number = name.partition(":")
         if number and not number.isdigit():
@@ -312,7 +313,7 @@ class Graph:
         return self.node(plain).index, int(number or 0)
 
     def name_of(self, tensor: Tensor) -> str:
-        """The name of a tensor: that of its node, with ``:k`` from the second on."""
+        """Returns the name of a tensor: its node's name, with ``:k`` unless k is 0."""
         index, number = tensor
         name = self.nodes[index].name
         return f"{name}:{number}" if number else name
@@ -324,9 +325,9 @@ def topological_order(
     inputs: Iterable[int] = (),
     stop_propagation: Sequence[str] = (),
 ) -> tuple[list[int], list[tuple[int, int]]]:
-    """The ancestors of ``outputs``, every node after those that it reads.
+    """Returns the ancestors of ``outputs``, each node after the nodes that it reads.
 
-    ``inputs`` are visited but not looked behind; inputs whose name starts with one of
+    ``inputs`` are visited, but not what they read. Nodes whose name starts with one of
     ``stop_propagation`` are not followed.
 
     Returns:
@@ -368,18 +369,18 @@ def topological_order(
 def strongly_connected(
     graph: Graph, order: Sequence[int], closing: Iterable[tuple[int, int]]
 ) -> list[list[int]]:
-    """The nodes of a depth-first order with cycles, grouped by who depends on whom.
+    """Groups the nodes of a depth-first order into strongly connected components.
 
-    Every group comes after those that it reads; within a group the order is kept.
+    Each group comes after the groups that it reads. Nodes in a group keep their order.
 
     Args:
       graph: the graph.
-      order: its nodes, each after those that it reads, but for
+      order: its nodes, each after those that it reads, except by edges in ``closing``.
       closing: the edges (reader, read) that close a cycle.
     """
     place = {index: i for i, index in enumerate(order)}
-    # A cycle is closed by an edge to a node that comes later. All that lies between
-    # is looked at as one stretch, and taken apart by Tarjan's algorithm.
+    # The edge that closes a cycle reads a node that comes later in the order. All nodes
+    # in between form one stretch, which Tarjan's algorithm splits into groups.
     groups: list[list[int]] = []
     stop = -1
     last = {i: i for i in range(len(order))}
@@ -397,7 +398,7 @@ def strongly_connected(
 
 
 def _components(graph: Graph, stretch: Sequence[int]) -> list[list[int]]:
-    """Tarjan's algorithm, without recursion."""
+    """Runs Tarjan's algorithm, without recursion."""
     place = {index: i for i, index in enumerate(stretch)}
     number: dict[int, int] = {}
     low: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""What every source hands over: a graph, and what its parts are called."""
+"""The model that every source returns: a graph, and the names of its parts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def _no_object(thing: Any) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A graph with its inputs, outputs and layers, as far as its source names them."""
+    """A graph with those inputs, outputs and layers that its source names."""
 
     graph: Graph
     definition: Any
-    """The GraphDef message that the graph was made of."""
+    """The GraphDef message of the graph, or an object that reads it when serialized."""
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
     layers: Mapping[str, Tensor] = field(default_factory=dict)
@@ -28,13 +28,13 @@ class Model:
     layer_inputs: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     """Name of a layer call -> the tensors that it is given."""
     name_of: Callable[[Any], str | None] = _no_object
-    """The name that stands for an object of the caller's (a layer, a tensor)."""
+    """Returns the name of a layer or tensor object of the caller, or None."""
 
     def find(self, thing: Any) -> tuple[str, Tensor]:
-        """The name and tensor of an input, output, layer or node.
+        """Returns the name and tensor of an input, output, layer or node.
 
         Raises:
-          NodeNotFoundError: if there is none; names the nearest.
+          NodeNotFoundError: if there is none; the message suggests similar names.
         """
         name = thing if isinstance(thing, str) else self.name_of(thing)
         if name is None:

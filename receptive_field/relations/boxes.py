@@ -1,18 +1,18 @@
 """Sets of positions: what features need of a tensor, position by position.
 
-`graph.axes` says what an op needs with windows, which may reach into padding and have
-holes. Here the same relations are applied to sets, cut to each tensor's sizes on the
-way, so that what is padding of a map in between carries nothing, and what a dilated
-kernel skips is not seen.
+`relations.relation` describes what an op needs by windows, which may reach into padding
+and have holes. This module applies the same relations to sets. It cuts the sets to the
+size of each tensor on the way. Therefore, the padding of a map in between carries
+nothing on, and positions that a dilated kernel skips are not seen.
 
 A `Box` is what features need of one tensor by one path: the product of its *groups*.
-A group is a boolean array over positions of some of the output's axes and of some
-*parts* of the tensor's axes; in most networks each axis is one part, and alone in a
-group that depends on one axis of the output: a matrix. Reshapes only regroup parts.
-Paths that meet are kept side by side, as the union of two boxes is no box; one that
-lies within another is dropped.
+A group is a boolean array over the positions of some axes of the output and of some
+*parts* of the tensor's axes. In most networks, each axis is a single part, and the only
+one in a group that depends on one axis of the output. The group is then a matrix.
+Reshapes only regroup parts. If paths meet, their boxes are kept side by side, because
+the union of two boxes is not a box. A box that lies within another one is dropped.
 
-Nothing here knows an op or a graph.
+This file knows nothing of ops or graphs.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ from receptive_field.algebra.axis_map import (
 from receptive_field.relations.relation import SAME, Factor, Relation, Slot, Thread
 
 MOST_BOXES = 64
-"""More boxes than these at one tensor are put together, as a bound."""
+"""The most boxes at one tensor; more are merged if possible, as an upper bound."""
 
 LARGEST_GROUP = 1 << 27
-"""Larger arrays are not made; what they would tell apart becomes a bound."""
+"""The largest array that is made; an upper bound takes the place of larger ones."""
 
 Mask = NDArray[np.bool_]
 
 
 class Group(NamedTuple):
-    """What is needed of some parts together."""
+    """The positions of some parts that are needed together."""
 
     outputs: tuple[int, ...]
     """Axes of the output that it depends on, ascending: the first axes of `seen`."""
     parts: tuple[int, ...]
-    """The parts, by number: the other axes of `seen`."""
+    """The numbers of the parts: the other axes of `seen`."""
     seen: Mask
 
 
@@ -60,18 +60,18 @@ class Box(NamedTuple):
 
     groups: tuple[Group, ...]
     axes: tuple[tuple[int, ...], ...]
-    """Which parts make up each axis of the tensor, outermost first."""
+    """The parts that make up each axis of the tensor, outermost first."""
     exact: bool = True
-    """Whether it is the truth, not a bound."""
+    """Whether the box is exact; otherwise it is an upper bound."""
 
 
 def start(shape: Sequence[int], features: Mapping[int, NDArray[Any]]) -> Box:
-    """What features of the output need of the output: themselves.
+    """Returns what features of the output need of the output: themselves.
 
     Args:
       shape: the shape of the output.
-      features: axis -> the positions on it that are asked about; of axes that are not
-        in it, everything counts.
+      features: axis -> the positions on it that are asked about. On all other axes,
+        every position counts.
     """
     groups = []
     for axis, size in enumerate(shape):
@@ -89,14 +89,14 @@ def through(
     shape: Sequence[int],
     taps: Mapping[int, Mask] | None = None,
 ) -> list[Box]:
-    """What is needed of a tensor of this shape, which an op makes the box's from.
+    """Returns what is needed of a tensor that an op reads.
 
     Args:
       box: what is needed of the tensor that the op makes.
-      relation: how the one follows the other.
-      shape: that of the tensor that is read.
-      taps: of axes that each follow one axis alone, which positions matter, [above,
-        below], where windows and their gaps do not tell.
+      relation: how the tensor that is read follows the tensor that is made.
+      shape: the shape of the tensor that is read.
+      taps: axis -> the positions that matter, [above, below], if windows and their gaps
+        do not describe them. The axis must follow one axis alone.
     """
     if relation is SAME:
         return [box]
@@ -122,7 +122,7 @@ def through(
             axes_above[axis] = [merged]
             box = work.box(axes_above, box.exact)
     choices = list(itertools.product(*relation.axes))
-    # Which path of one axis goes with which of another is not told.
+    # It is not known which threads of different axes belong to the same path.
     branching = sum(len(threads) > 1 for threads in relation.axes)
     found = []
     for threads in choices:
@@ -139,7 +139,7 @@ def _through_threads(
     taps: Mapping[int, Mask],
 ) -> Box | None:
     work = _Work(box)
-    # First where each factor comes from: that may split parts that others use too.
+    # Find all slots first, because this may split parts that other factors use.
     for thread in threads:
         for factor in thread.factors:
             if factor.slot is not None:
@@ -201,7 +201,7 @@ def _through_threads(
 
 
 def _size(factor: Factor, thread: Thread, number: int, size: int) -> int | None:
-    """How many positions a factor of an axis of this size has."""
+    """Returns how many positions a factor has, on an axis of this size."""
     if len(thread.factors) == 1 and thread.tail.is_identity:
         return size
     if isinstance(factor.size, int):
@@ -213,7 +213,7 @@ def _size(factor: Factor, thread: Thread, number: int, size: int) -> int | None:
 
 
 class _Work:
-    """A box that is being made into another."""
+    """A box that is being turned into another box."""
 
     def __init__(self, box: Box) -> None:
         self.groups = list(box.groups)
@@ -222,9 +222,10 @@ class _Work:
         self.next = max(used, default=-1) + 1
 
     def box(self, axes: Sequence[Sequence[int]], exact: bool) -> Box:
-        """The result, with parts numbered in the order of the axes.
+        """Returns the result, with its parts numbered in the order of the axes.
 
-        Of groups without parts, those that always hold something are left out.
+        Groups without parts say which features need anything at all. They are left out
+        if all features do.
         """
         number = {part: i for i, part in enumerate(itertools.chain(*axes))}
         groups = []
@@ -255,13 +256,13 @@ class _Work:
         return int(group.seen.shape[len(group.outputs) + group.parts.index(part)])
 
     def constant(self, seen: Mask) -> list[int]:
-        """An axis of which all features need the same."""
+        """Adds an axis on which all features need the same positions."""
         part = self.new()
         self.groups.append(Group((), (part,), seen))
         return [part]
 
     def slot(self, slot: Slot) -> tuple[int, ...] | None:
-        """The parts that make up a slot of an axis; None if it cannot be cut out."""
+        """Returns the parts that make up a slot, or None if it cannot be cut out."""
         parts = self.axes[slot.axis]
         end = self._cut(parts, len(parts), slot.inner)
         if end is None:
@@ -269,11 +270,11 @@ class _Work:
         begin = 0 if slot.size is None else self._cut(parts, end, slot.size)
         if begin is None:
             return None
-        end = self._cut(parts, len(parts), slot.inner)  # It may have been moved.
+        end = self._cut(parts, len(parts), slot.inner)  # The end may have moved.
         return tuple(parts[begin:end])
 
     def _cut(self, parts: list[int], end: int, inner: Any) -> int | None:
-        """Where parts begin that end at ``end`` and have ``inner`` positions."""
+        """Returns where the parts begin that hold ``inner`` positions up to ``end``."""
         if not isinstance(inner, int):
             return None
         place = end
@@ -303,7 +304,7 @@ class _Work:
         return two
 
     def merged(self, parts: Sequence[int]) -> int | None:
-        """Several parts, outermost first, as one; None if that would be too large."""
+        """Merges parts, outermost first, into one; None if it would be too large."""
         if len(parts) == 1:
             return parts[0]
         if not parts:
@@ -321,7 +322,7 @@ class _Work:
         return part
 
     def _joined(self, parts: Sequence[int]) -> Group | None:
-        """The groups of parts as one group."""
+        """Joins the groups of these parts; None if the result would be too large."""
         indices = list(dict.fromkeys(map(self.find, parts)))
         if len(indices) == 1:
             return self.groups[indices[0]]
@@ -332,7 +333,7 @@ class _Work:
         return joined
 
     def restrict(self, part: int, positions: Mask) -> None:
-        """Only these positions of a part count."""
+        """Keeps only these positions of a part."""
         index = self.find(part)
         outputs, parts, seen = self.groups[index]
         along = [1] * seen.ndim
@@ -346,9 +347,10 @@ class _Work:
         sizes: Sequence[int],
         matrix: Mask | None = None,
     ) -> list[int] | None:
-        """What the positions of a part need by maps, together: a new part for each.
+        """Replaces a part by what its positions need, with a new part for each map.
 
-        Or by a matrix, which says more than the only map.
+        If there is a matrix, there is only one map, and the matrix says more than it.
+        Returns None if the result would be too large.
         """
         index = self.find(part)
         outputs, parts, seen = self.groups[index]
@@ -371,14 +373,14 @@ class _Work:
         return new
 
     def fitted(self, parts: list[int], tail: AxisMap, size: int) -> list[int] | None:
-        """The parts of an axis, followed by a map and cut to the size of the axis."""
+        """Applies a map to the parts of an axis, and cuts them to its size."""
         if tail.is_identity and math.prod(map(self.size, parts)) == size:
             return parts
         part = self.merged(parts)
         return None if part is None else self.mapped(part, [tail], [size])
 
     def use(self, kept: Sequence[int]) -> None:
-        """Forgets all other parts, but not whether anything of them is needed."""
+        """Drops all other parts, and only keeps whether anything of them is needed."""
         for index, (outputs, parts, seen) in enumerate(self.groups):
             gone = tuple(
                 len(outputs) + i for i, part in enumerate(parts) if part not in kept
@@ -391,10 +393,10 @@ class _Work:
 
 
 def of_axes(box: Box, chosen: Sequence[int], outputs: Collection[int]) -> Box:
-    """The box on some axes, each of one part and numbered as they are listed.
+    """Returns the box on some axes, with a part for each, numbered in their order.
 
-    Of the others it is kept whether anything is needed of them. Axes of the output that
-    are not among ``outputs`` are not told apart any more.
+    Of the other axes, the box keeps only whether anything is needed. Positions on axes
+    of the output that are not among ``outputs`` are no longer distinguished.
     """
     work = _Work(box)
     for index, (above, parts, seen) in enumerate(work.groups):
@@ -416,7 +418,7 @@ def of_axes(box: Box, chosen: Sequence[int], outputs: Collection[int]) -> Box:
 
 
 def joined_groups(groups: Sequence[Group]) -> Group | None:
-    """The product of groups as one; None if it would be too large."""
+    """Returns the product of groups as one group; None if it would be too large."""
     outputs = sorted({axis for group in groups for axis in group.outputs})
     sizes = {
         axis: group.seen.shape[i]
@@ -438,7 +440,7 @@ def joined_groups(groups: Sequence[Group]) -> Group | None:
 
 
 def restricted(box: Box, live: Sequence[Mask]) -> Box:
-    """The box with only these positions of each axis."""
+    """Returns the box with only these positions of each axis."""
     work = _Work(box)
     axes, exact = [list(parts) for parts in work.axes], box.exact
     for place, positions in enumerate(live):
@@ -457,10 +459,11 @@ def restricted(box: Box, live: Sequence[Mask]) -> Box:
 
 
 def image(seen: Mask, axis_map: AxisMap, size: int) -> Mask | None:
-    """The positions, out of ``size``, that sets of positions in the last axis need.
+    """Returns the positions, out of ``size``, that sets of positions need by a map.
 
-    The maps are those of single layers, whose windows with ``gap`` g hold every g-th
-    position, from the first on. None if it would be too large to find out.
+    The sets lie in the last axis of ``seen``. The map must be that of a single layer:
+    a window with gap g holds every g-th position, from the first on. Returns None if
+    this would take too large an array.
     """
     found = np.zeros((*seen.shape[:-1], size), dtype=bool)
     for strand in axis_map.strands:
@@ -472,7 +475,7 @@ def image(seen: Mask, axis_map: AxisMap, size: int) -> Mask | None:
 
 
 def _add_strand(seen: Mask, strand: Periodic | Table, found: Mask) -> bool:
-    """Marks what sets of positions need by a strand; whether that could be done."""
+    """Marks what sets of positions need by a strand; returns False if it cannot."""
     count, size = seen.shape[-1], found.shape[-1]
     step = 1 if strand.gap == math.inf else int(strand.gap)
     if isinstance(strand, Periodic) and _is_sliding(strand):
@@ -495,7 +498,7 @@ def _add_strand(seen: Mask, strand: Periodic | Table, found: Mask) -> bool:
 
 
 MOST_TAPS = 64
-"""Wider windows are not gone through tap by tap."""
+"""The most taps of a window that are handled one by one."""
 
 
 def _is_sliding(strand: Periodic) -> bool:
@@ -520,9 +523,9 @@ def _slide(seen: Mask, strand: Periodic, step: int, found: Mask) -> None:
 
 
 def reached(live: Mask, axis_map: AxisMap, count: int) -> Mask | None:
-    """Which of ``count`` positions read one of the live ones.
+    """Returns which of ``count`` positions read one of the live ones.
 
-    None if it would take too long to find out.
+    Returns None if this would take too long.
     """
     size, found = len(live), np.zeros(count, dtype=bool)
     for strand in axis_map.strands:
@@ -551,8 +554,10 @@ def reached(live: Mask, axis_map: AxisMap, count: int) -> Mask | None:
 def _ends(
     strand: Periodic | Table, count: int, size: int, step: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """First and last of ``size`` positions that each of ``count`` reads; the first is
-    above the last where it reads none."""
+    """Returns the first and last of ``size`` positions that each of ``count`` reads.
+
+    If it reads none, the first is larger than the last.
+    """
     if isinstance(strand, Periodic) and _is_sliding(strand):
         starts = np.arange(count, dtype=float) * strand.advance
         firsts, lasts = (starts + end for end in strand.windows[0] or ())
@@ -560,14 +565,14 @@ def _ends(
         windows = [strand.window(position) or (size, -1) for position in range(count)]
         firsts, lasts = np.array(windows, dtype=float).reshape(count, 2).T
     lasts = np.minimum(lasts, size - 1)
-    # A first tap in front moves to the first one that is not, if all is not infinite.
+    # Start at the first tap that is inside, or at 0 if the window is infinite.
     firsts = np.where(np.isinf(firsts), 0, firsts)
     firsts = np.where(firsts < 0, firsts + np.ceil(-firsts / step) * step, firsts)
     return firsts.astype(np.int64), lasts.astype(np.int64)
 
 
 def _scatter(seen: Mask, targets: NDArray[Any], valid: Mask, found: Mask) -> None:
-    """Marks for each position that is valid its target."""
+    """Marks the target of each valid position."""
     some = np.flatnonzero(valid)
     if len(some):
         order = some[np.argsort(targets[some], kind="stable")]
@@ -578,7 +583,7 @@ def _scatter(seen: Mask, targets: NDArray[Any], valid: Mask, found: Mask) -> Non
 def _joint_image(
     seen: Mask, maps: Sequence[AxisMap], sizes: Sequence[int]
 ) -> Mask | None:
-    """The positions of several axes that sets of positions need together."""
+    """Returns the positions of several axes that sets of positions need together."""
     count = seen.shape[-1]
     shape = (*seen.shape[:-1], *sizes)
     single = [_single_targets(m, count, n) for m, n in zip(maps, sizes, strict=True)]
@@ -601,8 +606,10 @@ def _joint_image(
 
 
 def _single_targets(axis_map: AxisMap, count: int, size: int) -> NDArray[Any] | None:
-    """The only position that each position needs, -1 for none; None if some need
-    more."""
+    """Returns the only position that each position needs, -1 if it needs none.
+
+    Returns None if a position may need more than one.
+    """
     if len(axis_map.strands) != 1:
         return None
     (strand,) = axis_map.strands
@@ -620,7 +627,7 @@ def _product(seen: Mask, matrix: Mask) -> Mask:
 
 
 def is_told(axis_map: AxisMap) -> bool:
-    """Whether it says of every position whether it matters."""
+    """Whether a map determines for every position whether it matters."""
     return axis_map.exact and all(s.gap != math.inf for s in axis_map.strands)
 
 
@@ -633,7 +640,10 @@ def _constant(axis_map: AxisMap, size: int) -> Mask:
 
 
 def united(boxes: Sequence[Box]) -> list[Box]:
-    """The same sets with as few boxes as can be told at once."""
+    """Returns the same sets without boxes that lie within others.
+
+    If there are more than `MOST_BOXES`, boxes are merged where possible.
+    """
     kept: list[Box] = []
     for box in boxes:
         if any(_lies_within(box, other) for other in kept):
@@ -661,9 +671,9 @@ def _is_alike(one: Box, two: Box) -> bool:
 
 
 def _lies_within(one: Box, two: Box) -> bool:
-    """Whether all that the one box needs, the other needs as well."""
+    """Whether the second box needs everything that the first one needs."""
     if not two.exact and one.exact:
-        return False  # The truth is kept beside a bound that hides it.
+        return False  # An exact box is kept, even if an upper bound covers it.
     if not _is_alike(one, two):
         return False
     pairs = zip(one.groups, two.groups, strict=True)
@@ -671,7 +681,7 @@ def _lies_within(one: Box, two: Box) -> bool:
 
 
 def _hull(one: Box, two: Box) -> Box | None:
-    """A box around both."""
+    """Returns a box around both, or None if they are grouped differently."""
     if not _is_alike(one, two):
         return None
     pairs = zip(one.groups, two.groups, strict=True)

@@ -1,13 +1,15 @@
-"""What is joined along an axis and was one tensor before: told apart, and put together.
+"""Relations through joined tensors, whose parts often come from one tensor.
 
-Where B is one of several parts that an op joins into a tensor J (Concat, Pack), only
-some positions of an axis of J depend on B. Further down such parts often come from
-one tensor: the steps of a sequence that were cut apart, bins of an adaptive pooling,
-the ends of an image that pad it in a circle. So the backward pass keeps *how A follows
-J* apart from *how each part of J follows B*, until all parts have met. Then a position
-of J follows B piece by piece, and only that is composed with the way from A to J.
+If an op joins several parts into a tensor J (Concat, Pack), only some positions of an
+axis of J depend on each part. Further down, the parts often come from one tensor B: the
+steps of a sequence that was cut up, the bins of an adaptive pooling, or the ends of an
+image that pad it in a circle. The backward pass therefore keeps *the relation from A to
+J* separate from *the relations from J to B by each part* until all parts have met. Then
+the joined axis is related to B piece by piece, and only this map is composed with the
+path from A to J.
 
-The functions are those of `graph.axes`, for relations that are in such a state, too.
+The functions do the same as those of `relations.relation`, and also accept paths whose
+parts have not met yet.
 """
 
 from __future__ import annotations
@@ -34,25 +36,25 @@ from receptive_field.relations.relation import (
 )
 
 MOST_PARTS = 256
-"""More parts than these are not carried on; what they see becomes a bound."""
+"""The most parts that are kept separate; if there are more, joins are closed early."""
 
 LONGEST_JOINED_AXIS = 1 << 16
-"""Longer axes are not written out position by position."""
+"""The longest axis that is written out position by position."""
 
 
 class Part(NamedTuple):
-    """Some positions of the joined axis."""
+    """One of the parts that are joined, and its positions on the joined axis."""
 
     ranges: tuple[range, ...]
     relation: Paths
-    """How B follows J there."""
+    """How B follows J at these positions."""
 
 
 class Join(NamedTuple):
-    """All the paths from A to B by way of one joined axis."""
+    """All paths from A to B through one joined axis."""
 
     upper: Relation
-    """From A to J."""
+    """The relation from A to J."""
     axis: int
     """The joined axis of J, of ``total`` positions."""
     total: int
@@ -60,12 +62,12 @@ class Join(NamedTuple):
 
     @property
     def needed(self) -> tuple[float, float]:
-        """The positions of the joined axis outside of which nothing matters."""
+        """The first and last position of the joined axis that may matter."""
         return _needed(self.upper, self.axis, self.total)
 
 
 class Open(NamedTuple):
-    """Paths of which some go through joins whose parts have not all met yet."""
+    """All paths from A to B, if some go through joins whose parts have not all met."""
 
     closed: Relation | None
     """The other paths."""
@@ -77,7 +79,10 @@ Paths = Relation | Open
 
 
 def through(upper: Paths, lower: Relation) -> Paths | None:
-    """`axes.through`, which ``lower``, the relation of an op, may begin a join with."""
+    """Composes paths and the relation of an op, which may begin a join.
+
+    Like `axes.through`, returns None if nothing is needed.
+    """
     if isinstance(upper, Open):
         if sum(len(join.parts) for join in upper.joins) <= MOST_PARTS:
             return _open_through(upper, lower)
@@ -93,13 +98,13 @@ def through(upper: Paths, lower: Relation) -> Paths | None:
         if below is None:
             return None
         if below.axes and all(_is_elsewhere(a, axis) for a in below.axes):
-            return axes.part(below, axis)  # Nothing can be told apart, as of channels.
+            return axes.part(below, axis)  # Pieces make no difference, as for channels.
         return _joined(SAME, axis, ranges, total, below)
     axis, ranges, total = lower.piece
     if upper is ALL or upper is ALL_BOUND:
         return axes.through(upper, lower)
     if axes.needs_everything(upper, axis):
-        if axes.is_exact(upper.axes[axis]):  # Of all, every part is needed whole.
+        if axes.is_exact(upper.axes[axis]):  # Every part is needed whole.
             lower = Relation(
                 tuple(
                     FULL if axes.followed_axes(a) == {axis} else a for a in lower.axes
@@ -123,7 +128,10 @@ def _joined(
 
 
 def _needed(upper: Relation, axis: int, total: int) -> tuple[float, float]:
-    """The same positions of B for all of A, or all that B has."""
+    """Returns the first and last position of an axis of B that A needs.
+
+    They are the ends of the axis, unless all positions of A need the same interval.
+    """
     if upper is not SAME and not axes.followed_axes(upper.axes[axis]):
         window = source(upper.axes[axis])[1].window(0)
         if window is not None:
@@ -132,7 +140,7 @@ def _needed(upper: Relation, axis: int, total: int) -> tuple[float, float]:
 
 
 def _is_elsewhere(followed: Axis, axis: int) -> bool:
-    """Whether an axis follows other axes than this one, or is needed whole."""
+    """Whether an axis follows only axes other than ``axis``, or is needed whole."""
     return all(
         factor.map.is_everything
         or (factor.slot is not None and factor.slot.axis != axis)
@@ -160,7 +168,7 @@ def _open_through(upper: Open, lower: Relation) -> Paths | None:
 
 
 def united(one: Paths, two: Paths) -> Paths:
-    """`axes.united`: parts of the same join go together."""
+    """Unites paths like `axes.united`, and collects the parts of each join."""
     if isinstance(one, Relation) and isinstance(two, Relation):
         return axes.united(one, two)
     one, two = (p if isinstance(p, Open) else Open(p, ()) for p in (one, two))
@@ -179,7 +187,7 @@ def united(one: Paths, two: Paths) -> Paths:
 
 
 def _met(one: tuple[Part, ...], two: tuple[Part, ...]) -> tuple[Part, ...]:
-    """All parts of both; those at the same positions united."""
+    """Returns the parts of both, where parts at the same positions are united."""
     parts = {part.ranges: part for part in one}
     for part in two:
         place = part.ranges
@@ -190,16 +198,18 @@ def _met(one: tuple[Part, ...], two: tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 def gathered(paths: Paths) -> Paths | None:
-    """The same paths, with joins closed of which all parts have met.
+    """Returns the same paths, with those joins closed whose parts have all met.
 
-    For a tensor that no more paths will reach.
+    No more paths may reach the tensor afterwards.
     """
     return paths if isinstance(paths, Relation) else _closed(paths, always=False)
 
 
 def settled(paths: Paths) -> Relation | None:
-    """The same paths as one relation, with all joins closed: what has not come, sees
-    nothing."""
+    """Returns the same paths as one relation, with all joins closed.
+
+    Positions whose parts have not arrived see nothing.
+    """
     if isinstance(paths, Relation):
         return paths
     closed = _closed(paths, always=True)
@@ -208,7 +218,7 @@ def settled(paths: Paths) -> Relation | None:
 
 
 def mixes(paths: Paths, axis: int) -> bool:
-    """`axes.mixes`, of any part of what is joined."""
+    """Whether `axes.mixes` is true for any of the paths, including those of parts."""
     if isinstance(paths, Relation):
         return axes.mixes(paths, axis)
     parts = (part.relation for join in paths.joins for part in join.parts)
@@ -217,7 +227,7 @@ def mixes(paths: Paths, axis: int) -> bool:
 
 
 def widened(before: Paths, after: Paths) -> Paths:
-    """`axes.widened`."""
+    """Does the same as `axes.widened`, after closing all joins."""
     one, two = settled(before), settled(after)
     return after if one is None or two is None else axes.widened(one, two)
 
@@ -238,7 +248,7 @@ def _closed(paths: Open, always: bool) -> Paths | None:
 
 
 def _is_complete(join: Join) -> bool:
-    """Whether every position of the joined axis that is needed is in some part."""
+    """Whether every needed position of the joined axis is in one of the parts."""
     covered, last = join.needed
     for start, stop in sorted(_ends(part.ranges for part in join.parts)):
         if start > covered:
@@ -248,12 +258,12 @@ def _is_complete(join: Join) -> bool:
 
 
 def _ends(places: Iterable[tuple[range, ...]]) -> Iterator[tuple[int, int]]:
-    """Where the ranges of all places start and stop."""
+    """Returns where the ranges of all places start and stop."""
     return ((r.start, r.stop) for r in itertools.chain.from_iterable(places))
 
 
 def _as_relation(join: Join) -> Relation | None:
-    """From A to B, by all parts."""
+    """Returns the relation from A to B through all parts, or None if there are none."""
     below = ((p.ranges, settled(p.relation)) for p in join.parts)
     parts = [(ranges, r) for ranges, r in below if r is not None]
     if not parts:
@@ -274,7 +284,7 @@ def _as_relation(join: Join) -> Relation | None:
         pieced = _pieced(column, join)
         if pieced is not None:
             told, found[index] = certain, pieced
-            # Each position follows its own part; the hull mixes them.
+            # Each position follows its own part. Drop what only the hull mixed up.
             kept = {pair for pair in kept if pair[1] != index or pair in own}
         elif not same:
             lost.add(index)
@@ -288,7 +298,7 @@ def _as_relation(join: Join) -> Relation | None:
 def _pieced(
     column: Sequence[tuple[tuple[range, ...], Axis]], join: Join
 ) -> Axis | None:
-    """An axis that follows the joined one in each part; None if it cannot be said."""
+    """Returns an axis that follows the joined one piece by piece, or None."""
     if join.total > LONGEST_JOINED_AXIS:
         return None
     pieces = []
@@ -307,7 +317,7 @@ def _pieced(
 def _apart(
     pieces: Sequence[tuple[range, AxisMap]],
 ) -> Iterator[tuple[range, AxisMap]]:
-    """The same without overlaps: where several maps hold, their union."""
+    """Yields the same pieces without overlaps: maps that overlap are united."""
     cuts = sorted({end for place, _ in pieces for end in (place.start, place.stop)})
     waiting = sorted(pieces, key=lambda piece: piece[0].start)[::-1]
     here: list[tuple[range, AxisMap]] = []

@@ -1,15 +1,16 @@
-"""Relations between two tensors: which axis follows which, through what axis map.
+"""Relations between two tensors: which axis follows which, and by what axis map.
 
-A `Relation` says where, in a lower tensor B, the things lie that a position of an
-upper tensor A depends on. Each axis of B is a merge of *factors*, outermost first,
-as einops writes ``(h w)``; each factor follows a *slot*, a part of an axis of A
-that is split in the same way, through an `AxisMap`. Reshapes only merge and split,
-so the batch axis that SpaceToBatch fills with positions, or the tokens of a vision
-transformer, are taken apart again without loss, and only an op that mixes across a
-factor boundary falls back to a bound.
+A `Relation` says which positions of a lower tensor B each position of an upper tensor A
+depends on. Each axis of B is a merge of *factors*, outermost first, like ``(h w)`` in
+einops. Each factor follows a *slot* through an `AxisMap`. A slot is a part of an axis
+of A that is split in the same way. Reshapes only merge and split. Therefore, a batch
+axis that SpaceToBatch fills with positions, or the tokens of a vision transformer, can
+be split again without loss. Only ops that mix positions across the boundary of a factor
+give an upper bound.
 
 Relations are closed under composition (`through`) and union (`united`). The rules of
-ops make them; the passes combine them; nothing here knows an op or a graph.
+ops make relations, and the passes combine them. This file knows nothing of ops or
+graphs.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from receptive_field.algebra.axis_map import (
 from receptive_field.algebra.sizes import Size, Symbolic, divides, product
 
 MOST_THREADS = 8
-"""Paths that reach one axis in so many different ways are replaced by a bound."""
+"""The most threads of one axis; more are replaced by an upper bound."""
 
 LARGEST_PERIOD = 1 << 16
-"""Merged axes are not written out as maps with longer periods than this."""
+"""The longest period of a map that describes a part of a merged axis."""
 
 
 class Slot(NamedTuple):
@@ -47,7 +48,7 @@ class Slot(NamedTuple):
     axis: int
     inner: Size = 1
     size: Size | None = None
-    """None for the outermost slot, which takes all that is left."""
+    """None for the outermost slot, which takes the rest of the axis."""
 
     @property
     def is_whole(self) -> bool:
@@ -59,35 +60,35 @@ class Factor(NamedTuple):
     """A part of an axis of B that follows one slot of A."""
 
     size: Size | None
-    """How many positions it has; None if nobody needs to know (outermost only)."""
+    """The number of positions; None (outermost factor only) if nobody needs it."""
     slot: Slot | None
-    """None if it depends on no position of A; then the map is constant. What needs the
-    whole axis depends on none either, but keeps the slot if the axis of A stands for
-    this one all the same: each of its positions is a place that sees everything."""
+    """None if the factor is the same for all positions of A; the map is then constant.
+    A factor that needs the whole of its axis may keep a slot nevertheless: the axis of
+    A then takes the place of this one, and each of its positions sees everything."""
     map: AxisMap
     via: AxisMap = IDENTITY
-    """What comes before ``map``, kept apart where ``map`` splits an axis: the parts of
-    an interval go together, and are put together again before it is composed."""
+    """The map before ``map``, kept separate if ``map`` splits an axis. The parts of an
+    interval belong together, and are merged again before the interval is mapped on."""
 
     @property
     def is_identity(self) -> bool:
-        """Whether the slot is followed as it is."""
+        """Whether the factor follows its slot unchanged."""
         return self.map.is_identity and self.via.is_identity
 
 
 class Thread(NamedTuple):
-    """One way in which an axis of B follows A: ``tail`` of the merged factors."""
+    """One way in which an axis of B follows A: merged factors, followed by ``tail``."""
 
     factors: tuple[Factor, ...]
     tail: AxisMap = IDENTITY
 
 
 Axis = tuple[Thread, ...]
-"""How one axis of B follows A; several threads where paths disagree about it."""
+"""How one axis of B follows A; there are several threads if paths differ."""
 
 
 class Piece(NamedTuple):
-    """Some positions of an axis of ``total`` positions, in ranges without a step."""
+    """Some positions of an axis of ``total`` positions, as ranges with step 1."""
 
     axis: int
     ranges: tuple[range, ...]
@@ -99,19 +100,20 @@ class Relation(NamedTuple):
 
     axes: tuple[Axis, ...]
     any_rank: str = ""
-    """What it says of every axis, where the rank is not known or does not matter."""
+    """What holds for every axis, if the rank is unknown or does not matter."""
     parts: frozenset[tuple[int, int]] = frozenset()
-    """Pairs of an axis of A and one of B: what is said of the latter holds for some
-    positions of the former only, as B is one of several parts that are joined along
-    it. Which, is not told, so that it is a bound unless A's features hold the whole
-    of their axis (channels)."""
+    """Pairs of an axis of A and an axis of B. What is said of the axis of B holds only
+    for some positions of the axis of A, because B is one of several parts that are
+    joined along it, or because one of several paths sees nothing at the others. The
+    relation does not record which positions these are. It is therefore an upper bound,
+    unless a feature of A holds the whole of that axis (channels)."""
     piece: Piece | None = None
-    """Which positions those are, in the rule of an op that joins. What comes of them
-    further down is for `graph.joins`; here they count as ``parts``."""
+    """In the rule of an op that joins tensors: which positions these are. This module
+    only looks at ``parts``; `relations.joins` follows the pieces further down."""
     several: bool = False
-    """Whether it is the union of paths that differ, on more than one axis perhaps."""
+    """Whether this is a union of paths that differ, perhaps on more than one axis."""
     channels: frozenset[int] = frozenset()
-    """Axes of A that hold channels which an op in between has made."""
+    """Axes of A that hold channels made by an op between A and B."""
 
 
 SAME = Relation((), "same")
@@ -121,20 +123,20 @@ ALL = Relation((), "all")
 """Everything matters, whatever the rank."""
 
 ALL_BOUND = Relation((), "all, as a bound")
-"""Anything may matter, as nothing is known."""
+"""Anything may matter, because nothing is known."""
 
 
 @lru_cache(maxsize=4096)
 def follow(axis: int, axis_map: AxisMap = IDENTITY) -> Axis:
-    """An axis of B that follows one axis of A."""
+    """Returns an axis of B that follows one axis of A."""
     return (Thread((Factor(None, Slot(axis), axis_map),)),)
 
 
 def moved(axis_map: AxisMap, offset: Size) -> AxisMap:
-    """The map to positions that lie ``offset`` further on.
+    """Returns the map to positions that lie ``offset`` further on.
 
-    Where that is a sum of unknown sizes, maps that are moved by the same ones can be
-    compared.
+    If the offset is a sum of unknown sizes, the result can be compared with other maps
+    that are moved by the same sizes.
     """
     if isinstance(offset, int):
         return axis_map.then(shift(offset)) if offset else axis_map
@@ -148,12 +150,12 @@ def moved(axis_map: AxisMap, offset: Size) -> AxisMap:
 
 
 def merge(*factors: Factor) -> Axis:
-    """An axis of B that is the merge of factors, outermost first."""
+    """Returns an axis of B that is the merge of factors, outermost first."""
     return (Thread(factors),)
 
 
 def fixed(first: float, last: float, exact: bool = True) -> Axis:
-    """An axis of B of which every position of A needs the same interval."""
+    """Returns an axis of B on which all positions of A need the same interval."""
     return (Thread((Factor(None, None, constant(first, last, exact)),)),)
 
 
@@ -162,18 +164,18 @@ def _of_all(axis_map: AxisMap) -> Axis:
 
 
 FULL = _of_all(GLOBAL)
-"""The whole of an axis."""
+"""All of an axis is needed."""
 
 FULL_BOUND = _of_all(ANYWHERE)
-"""What of an axis is needed is not known: the whole, as a bound."""
+"""Any position of an axis may be needed, because nothing is known."""
 
 
 def whole(axes: Iterable[int], axis_map: AxisMap = GLOBAL) -> Axis:
-    """The whole of an axis of B, for which axes of A stand nevertheless.
+    """Returns an axis of B that is needed whole, while axes of A take its place.
 
     Args:
       axes: the axes of A.
-      axis_map: a map to everything: known to be needed, or because nothing is known.
+      axis_map: a map to everything that is needed, or may be needed.
     """
     return _whole(frozenset(axes), axis_map)
 
@@ -185,27 +187,33 @@ def _whole(axes: frozenset[int], axis_map: AxisMap) -> Axis:
 
 
 def local(maps: Iterable[AxisMap | None]) -> Relation:
-    """Axis i of B follows axis i of A through map i; None stands for all of it."""
+    """Returns the relation in which axis i of B follows axis i of A by map i.
+
+    An axis is needed whole if its map is None.
+    """
     return Relation(
         tuple(FULL if m is None else follow(i, m) for i, m in enumerate(maps))
     )
 
 
 def part(relation: Relation, axis: int, piece: Piece | None = None) -> Relation:
-    """The relation to one of the parts that are joined along an axis of A."""
+    """Returns the relation to one of the parts that are joined along an axis of A."""
     parts = frozenset((axis, below) for below in range(len(relation.axes)))
     return relation._replace(parts=relation.parts | parts, piece=piece)
 
 
 def full(rank: int | None, exact: bool = True) -> Relation:
-    """Every position of A needs all of B; ``rank`` is B's, None if unknown."""
+    """Returns the relation in which every position of A needs all of B.
+
+    ``rank`` is the rank of B, or None if it is unknown.
+    """
     if rank is None:
         return ALL if exact else ALL_BOUND
     return Relation((FULL if exact else FULL_BOUND,) * rank)
 
 
 def ranked(relation: Relation, rank: int) -> Relation:
-    """The relation spelled out for a B of this rank."""
+    """Returns the relation with its axes written out, for a B of this rank."""
     if relation is SAME:
         return Relation(tuple(follow(axis) for axis in range(rank)))
     if relation is ALL or relation is ALL_BOUND:
@@ -217,9 +225,9 @@ def ranked(relation: Relation, rank: int) -> Relation:
 
 
 def through(upper: Relation, lower: Relation) -> Relation | None:
-    """From A over B to C: ``upper`` relates A to B, ``lower`` B to C.
+    """Composes two relations: ``upper`` relates A to B, and ``lower`` relates B to C.
 
-    None where nothing of C is needed.
+    Returns None if nothing of C is needed.
 
     Raises:
       IndexError: if the ranks do not fit.
@@ -239,7 +247,7 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
         return None
     lost: frozenset[tuple[int, int]] = _NO_PARTS
     if upper.several:
-        # The paths that see nothing any more are not told apart from the others.
+        # A union does not record which of its paths see nothing from here on.
         for middle in _places_of(lower, attrgetter("has_holes")):
             followed = followed_axes(upper.axes[middle])
             lost |= _lost(followed, axes)
@@ -265,7 +273,7 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
         followed = followed_axes(upper.axes[joined])
         parts.update(itertools.product(followed, within))
         if not followed and not _is_certain(upper.axes[joined]):
-            # It may be another part that is needed.
+            # Perhaps only other parts are needed.
             axes = tuple(_bounds(a) if i in within else a for i, a in enumerate(axes))
     return Relation(axes, "", frozenset(parts), None, several, channels)
 
@@ -274,19 +282,21 @@ _NO_PARTS: frozenset[tuple[int, int]] = frozenset()
 
 
 def followed_axes(axis: Axis) -> set[int]:
-    """The axes of A that an axis of B follows."""
+    """Returns the axes of A that an axis of B follows."""
     return set() if any(map(_is_everything, axis)) else standing_axes(axis)
 
 
 def standing_axes(axis: Axis) -> set[int]:
-    """The axes of A whose positions stand for those of an axis of B, also where each of
-    them sees all."""
+    """Returns the axes of A that take the place of an axis of B.
+
+    Their positions may each see everything.
+    """
     slots = (factor.slot for thread in axis for factor in thread.factors)
     return {slot.axis for slot in slots if slot is not None}
 
 
 def has_phases(relation: Relation) -> bool:
-    """Whether an axis is followed in a way that differs from position to position."""
+    """Whether any axis is followed differently from position to position."""
     return any(
         factor.map.has_phases or not (factor.slot is None or factor.slot.is_whole)
         for axis in relation.axes
@@ -296,12 +306,12 @@ def has_phases(relation: Relation) -> bool:
 
 
 def has_holes(relation: Relation) -> bool:
-    """Whether there are positions in between that depend on nothing."""
+    """Whether the map of any axis has holes: positions that depend on nothing."""
     return bool(_places_of(relation, attrgetter("has_holes")))
 
 
 def permutes(axis: Axis) -> bool:
-    """Whether positions of an axis of A may look to and fro along an axis of B."""
+    """Whether successive positions of A may look back and forth along an axis of B."""
     return any(
         factor.map.moves_back
         or factor.via.moves_back
@@ -312,7 +322,7 @@ def permutes(axis: Axis) -> bool:
 
 
 def repeats(axis: Axis) -> bool:
-    """Whether positions of an axis of A may look at the same of an axis of B again."""
+    """Whether later positions of A may return to the same positions of an axis of B."""
     return permutes(axis) or any(
         factor.slot is not None and factor.map.is_constant
         for thread in axis
@@ -321,7 +331,7 @@ def repeats(axis: Axis) -> bool:
 
 
 def with_bounds(relation: Relation, bounds: Collection[int]) -> Relation:
-    """The relation where what is seen of some axes of B is a bound."""
+    """Returns the relation with some axes of B marked as upper bounds."""
     if not bounds:
         return relation
     axes = (_bounds(a) if i in bounds else a for i, a in enumerate(relation.axes))
@@ -337,7 +347,7 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
     if len(axis) == 1 and len(axis[0].factors) == 1:
         ((_, slot, axis_map, via),) = axis[0].factors
         if slot is None:
-            # Where the way to B is a bound, so is the dependency on this position.
+            # If the path to B is an upper bound, this dependency is one, too.
             certain = axis_map.is_everything or all(map(is_exact, upper))
             return axis if certain else _bounds(axis)
         if axis_map.is_everything:
@@ -358,7 +368,7 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
 
 
 def _whole_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
-    """The same of an axis of which all is needed, or may be."""
+    """Composes an axis of C that is needed whole, or may be needed whole."""
     places = standing_axes(axis)
     standing = itertools.chain.from_iterable(standing_axes(upper[p]) for p in places)
     seen = _everything(axis)
@@ -368,7 +378,7 @@ def _whole_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
 
 
 def _everything(axis: Axis) -> AxisMap:
-    """Of several ways to see all, or perhaps all, the one that is known best."""
+    """Returns the most certain of several maps to everything, or `ANYWHERE`."""
     threads = list(filter(_is_everything, axis))
     maps = [factor.map for thread in threads for factor in thread.factors]
     mixed = [m for m in (*maps, *(t.tail for t in threads)) if m.is_global]
@@ -382,7 +392,7 @@ def _mixes(axis: Axis) -> bool:
 
 
 def is_exact(axis: Axis) -> bool:
-    """Whether all that an axis is said to see is known to matter."""
+    """Whether everything that is said to be seen of an axis is known to matter."""
     return all(
         thread.tail.exact and all(factor.map.exact for factor in thread.factors)
         for thread in axis
@@ -409,7 +419,7 @@ def _thread_through(upper: tuple[Axis, ...], thread: Thread) -> list[Thread]:
 
 
 def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
-    """The thread followed by a map; without factors if nothing is left of it."""
+    """Returns the thread followed by a map; it has no factors if nothing is seen."""
     if axis_map.is_identity or not thread.factors:
         return thread
     if len(thread.factors) > 1:
@@ -430,7 +440,7 @@ def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
 
 
 def _single(slot: Slot | None, axis_map: AxisMap, via: AxisMap = IDENTITY) -> Thread:
-    if axis_map.is_everything:  # What needs the whole axis follows nothing.
+    if axis_map.is_everything:  # All parts of the axis of A see the same.
         return Thread((Factor(None, slot and Slot(slot.axis), axis_map),))
     return Thread((Factor(None, slot, axis_map, via),))
 
@@ -447,7 +457,10 @@ def _distinct(threads: Iterable[Thread]) -> Axis:
 
 
 def _selected(thread: Thread, slot: Slot) -> list[Thread]:
-    """The threads of the coordinate ``// slot.inner % slot.size`` of its axis."""
+    """Returns the threads of the coordinate ``// slot.inner % slot.size`` of an axis.
+
+    ``thread`` is one way in which the axis follows A.
+    """
     if slot.is_whole or not thread.factors:
         return [thread]
     if len(thread.factors) == 1:
@@ -467,7 +480,10 @@ def _selected(thread: Thread, slot: Slot) -> list[Thread]:
 
 
 def _take(factors: list[Factor], size: Size) -> tuple[Factor, ...] | None:
-    """Removes and returns the innermost factors whose sizes make up ``size``."""
+    """Removes and returns the innermost factors whose sizes multiply to ``size``.
+
+    Returns None if no factors do.
+    """
     taken: list[Factor] = []
     while size != 1:
         if not factors:
@@ -491,7 +507,7 @@ def _at_origin(size: Size | None) -> Factor:
 
 
 def _split(factor: Factor, inner: Size) -> tuple[Factor, Factor]:
-    """A factor as an outer one and an inner one of ``inner`` positions."""
+    """Splits a factor into an outer one and an inner one of ``inner`` positions."""
     size, slot, axis_map, via = factor
     outer_size = None if size is None else divides(inner, size)
     if inner == 1:
@@ -515,14 +531,14 @@ def _split(factor: Factor, inner: Size) -> tuple[Factor, Factor]:
 
 
 def _unknown_part(size: Size | None, thread: Thread) -> list[Thread]:
-    """A part that cannot be told of an axis that follows so."""
+    """Returns an upper bound for a part of an axis that cannot be split."""
     places = map(Slot, sorted(standing_axes((thread,))))
     found = [Thread((Factor(size, place, ANYWHERE),)) for place in places]
     return found or [Thread((Factor(size, None, ANYWHERE),))]
 
 
 def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
-    """One axis from the threads of its factors, outermost first."""
+    """Merges the threads of the factors of one axis, outermost first, into one."""
     if len(parts) == 1 and not parts[0].tail.is_identity:
         return parts[0]
     factors: list[Factor] = []
@@ -542,7 +558,7 @@ def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
 
 
 def _simplified(factors: tuple[Factor, ...]) -> Thread:
-    """Neighbouring factors joined where that loses nothing."""
+    """Returns the thread of these factors, and joins neighbours if nothing is lost."""
     done: list[Factor] = []
     for factor in [f for f in factors if f.size != 1] or factors[:1]:
         joined = _contiguous(done[-1], factor) if done else None
@@ -556,7 +572,7 @@ def _simplified(factors: tuple[Factor, ...]) -> Thread:
 
 
 def _contiguous(outer: Factor, inner: Factor) -> Factor | None:
-    """Two neighbouring slots of one axis, followed as they are, are one slot."""
+    """Joins two neighbouring, unchanged slots of one axis, or returns None."""
     one, two = outer.slot, inner.slot
     if one is None or two is None or one.axis != two.axis or two.size is None:
         return None
@@ -571,10 +587,10 @@ def _contiguous(outer: Factor, inner: Factor) -> Factor | None:
 
 
 def _fused_pair(outer: Factor, inner: Factor, always: bool = False) -> Factor | None:
-    """Two factors that follow one axis of A as a single map, if there is one.
+    """Joins two factors that follow the same axis of A, or returns None.
 
-    Factors that are followed as they are, are better kept apart: a later op may
-    put them back into their places.
+    Slots that are followed unchanged are only joined if ``always`` is set, because a
+    later op may put them back in place.
     """
     if outer.is_identity and inner.is_identity and not always:
         return None
@@ -582,13 +598,13 @@ def _fused_pair(outer: Factor, inner: Factor, always: bool = False) -> Factor | 
     count = inner.size
     if len(axes) > 1 or not isinstance(count, int):
         return None
-    if inner.map.is_everything:  # All of an inner part are as many as it has.
+    if inner.map.is_everything:  # An inner factor has ``count`` positions in all.
         inner = Factor(count, None, constant(0, count - 1, inner.map.exact))
     total = None if outer.size is None else outer.size * count
     slot = Slot(axes.pop()) if axes else None
     if outer.slot == inner.slot or inner.slot is None or outer.slot is None:
-        # What is constant starts from any position, also from one that ``via`` takes.
-        if outer[1::2] != inner[1::2]:  # Slot and via.
+        # A constant factor is the same from any position, so it fits any ``via``.
+        if outer[1::2] != inner[1::2]:  # Compares slot and via.
             outer, inner = (
                 f._replace(map=_composed(f), via=IDENTITY) if f.slot is None else f
                 for f in (outer, inner)
@@ -603,12 +619,12 @@ def _fused_pair(outer: Factor, inner: Factor, always: bool = False) -> Factor | 
         return None
     merged = one.interleave(two, count)
     if one.size() != 1 and two.size() != 1:
-        merged = merged.as_bound()  # Which of the one goes with which of the other?
+        merged = merged.as_bound()  # It is unknown which positions belong together.
     return Factor(total, slot, merged)
 
 
 def _whole_map(factor: Factor) -> AxisMap | None:
-    """The factor as a map from the whole axis of A, not from a slot of it."""
+    """Returns a factor as a map from its whole axis of A; None if this is too long."""
     slot, axis_map = factor.slot, _composed(factor)
     if slot is None or slot.is_whole:
         return axis_map
@@ -628,7 +644,7 @@ def _composed(factor: Factor) -> AxisMap:
 
 
 def _fused(thread: Thread) -> Thread:
-    """The thread as a single factor, if all its factors follow the same axis."""
+    """Returns the thread with a single factor, if all its factors follow one axis."""
     whole, *rest = thread.factors
     for factor in rest:
         joined = _fused_pair(whole, factor, always=True)
@@ -639,9 +655,10 @@ def _fused(thread: Thread) -> Thread:
 
 
 def source(axis: Axis) -> tuple[int | None, AxisMap]:
-    """The axis of A that an axis of B follows, and how; a bound if it is not one.
+    """Returns the axis of A that an axis of B follows, and the map between the two.
 
-    The first is None where nothing of A is followed, and the map constant.
+    If no axis is followed, the axis is None and the map is constant. If several are, or
+    if the map cannot be written down, the axis is None and the map is `ANYWHERE`.
     """
     followed: set[int] = set()
     found: AxisMap | None = None
@@ -664,7 +681,7 @@ def source(axis: Axis) -> tuple[int | None, AxisMap]:
 
 
 def united(one: Relation, two: Relation) -> Relation:
-    """The relation of two paths from A to B.
+    """Returns the relation of two paths from A to B together.
 
     Raises:
       IndexError: if the ranks do not fit.
@@ -678,7 +695,7 @@ def united(one: Relation, two: Relation) -> Relation:
     if len(one.axes) != len(two.axes):
         raise IndexError(f"rank {len(one.axes)} meets rank {len(two.axes)}")
     axes = tuple(map(_axis_united, one.axes, two.axes))
-    # Of paths of which one sees all that the other sees, that one tells all.
+    # If one path sees everything that the other sees, it describes both.
     within = next((r for r in (two, one) if axes == r.axes), None)
     if within is None:
         seen = tuple(map(_unmarked, axes))
@@ -686,7 +703,7 @@ def united(one: Relation, two: Relation) -> Relation:
         within = next(paths, None)
     lost: frozenset[tuple[int, int]] = _NO_PARTS
     if within is None:
-        # Where a path sees nothing on one axis, it sees nothing on the others.
+        # A path that sees nothing on one axis sees nothing on the others.
         pairs = enumerate(zip(one.axes, two.axes, strict=True))
         differ = {i for i, (a, b) in pairs if _unmarked(a) != _unmarked(b)}
         has = attrgetter("has_empty")
@@ -701,12 +718,12 @@ def united(one: Relation, two: Relation) -> Relation:
 
 
 def _unmarked(axis: Axis) -> Axis:
-    """What is seen of an axis, whatever stands for it."""
+    """Returns what is seen of an axis, without the axes that take its place."""
     return whole((), _everything(axis)) if any(map(_is_everything, axis)) else axis
 
 
 def _places_of(relation: Relation, has: Callable[[AxisMap], bool]) -> set[int]:
-    """The axes of A that are followed through a map of which something holds."""
+    """Returns the axes of A that are followed by a map for which ``has`` holds."""
     return {
         place
         for axis in relation.axes
@@ -716,8 +733,11 @@ def _places_of(relation: Relation, has: Callable[[AxisMap], bool]) -> set[int]:
 
 
 def _lost(places: Collection[int], axes: Sequence[Axis]) -> frozenset[tuple[int, int]]:
-    """What is not told any more where paths that are united see nothing at some
-    positions of axes of A: on other axes, which of the paths is seen."""
+    """Returns the pairs of axes on which united paths are no longer distinguished.
+
+    If paths see nothing at some positions of the axes ``places`` of A, their union does
+    not record which of the paths is seen on the other axes of B.
+    """
     return frozenset(
         (place, below)
         for place in places
@@ -727,8 +747,10 @@ def _lost(places: Collection[int], axes: Sequence[Axis]) -> frozenset[tuple[int,
 
 
 def all_seen(relation: Relation) -> Relation:
-    """The relation to all that is seen, where padding shows what is inside; the same
-    object where none does."""
+    """Returns the relation to what is really seen, if padding shows positions inside.
+
+    Returns the same object if no padding does.
+    """
     threads = (thread for axis in relation.axes for thread in axis)
     factors = (factor for thread in threads for factor in thread.factors)
     if all(factor.map.seen is None for factor in factors):
@@ -774,7 +796,7 @@ def _is_everything(thread: Thread) -> bool:
 
 
 def widened(before: Relation, after: Relation) -> Relation:
-    """``after``, with everything needed of each axis on which it differs."""
+    """Returns ``after``, with each axis that differs from ``before`` needed whole."""
     rank = max(len(before.axes), len(after.axes))
     if not rank:
         return ALL_BOUND
@@ -792,19 +814,19 @@ def _widened(before: Axis, after: Axis) -> Axis:
 
 
 def needs_everything(relation: Relation, axis: int) -> bool:
-    """Whether all of an axis of B is needed, or may be."""
+    """Whether all of an axis of B is needed, or may be needed."""
     if not relation.axes:
         return relation is ALL or relation is ALL_BOUND
     return any(map(_is_everything, relation.axes[axis]))
 
 
 def mixes(relation: Relation, axis: int) -> bool:
-    """Whether all of an axis of B is known to be needed, though perhaps not exactly."""
+    """Whether all of an axis of B is mixed, even if some positions may not matter."""
     return _mixes(relation.axes[axis]) if relation.axes else relation is ALL
 
 
 def _thread_united(one: Thread, two: Thread) -> Thread | None:
-    """Both as one thread, if they split the axis alike and follow the same slots."""
+    """Returns both as one thread if they have the same splits and slots, else None."""
     if one == two:
         return one
     if len(one.factors) != len(two.factors) or one.tail != two.tail:
