@@ -1,1 +1,1 @@
-"""What lies between the input and the outputs of a question."""
+"""The nodes between the input and the outputs of a question, and the walk over them."""

@@ -1,7 +1,7 @@
-"""Shapes and constant values of tensors, by the rule tables, on demand.
+"""Shapes and constant values of tensors, computed by rules on demand.
 
-Nothing is computed that no rule asks for, and nothing twice. The work is done with
-a stack of its own, so that no depth of graph touches the recursion limit.
+Only what a rule asks for is computed, and only once. The work uses a stack of its own,
+so that deep graphs do not reach the recursion limit.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ T = TypeVar("T")
 
 
 class Inference:
-    """What is known of the tensors of a graph.
+    """The shapes and constant values of a graph's tensors, as far as they are known.
 
     Args:
       graph: the graph.
       shapes: shapes that are given, such as that of the input.
-      ignore_recorded: for which nodes (by index) shapes recorded in the graph are
-        not to be used, since they were made for another input.
+      ignore_recorded: by index, whether to ignore a node's recorded shapes, because
+        they belong to another input.
       trains_batch_norm: see `Call.trains_batch_norm`.
       is_strict: see `Call.meet`.
     """
@@ -66,10 +66,10 @@ class Inference:
         decided: bytearray,
         is_strict: bool | None = None,
     ) -> Inference:
-        """What is known of the same graph if these shapes are given instead.
+        """Returns the inference for the same graph if other shapes are given.
 
-        They matter to no node but those that are ``decided`` by them; what is known of
-        the others is worked out once, however often shapes are given.
+        The given shapes affect only the nodes marked in ``decided``. What is known of
+        all other nodes is computed once, and shared.
         """
         strict = self.is_strict if is_strict is None else is_strict
         batch_norm = self.trains_batch_norm
@@ -78,7 +78,7 @@ class Inference:
         return made
 
     def shape(self, tensor: Tensor) -> Shape:
-        """The shape of a tensor; None if its rank is unknown."""
+        """Returns the shape of a tensor; None if its rank is unknown."""
         if tensor in self._given:
             return self._given[tensor]
         index, number = tensor
@@ -88,14 +88,14 @@ class Inference:
         return shapes[number] if number < len(shapes) else None
 
     def output_count(self, index: int) -> int | None:
-        """How many outputs a node has; None if its op has no rule."""
+        """Returns how many outputs a node has; None if its op has no rule."""
         if rule_at(self.graph, index) is None:
             return None
         self.shape((index, 0))
         return len(self._shapes[index]) if index in self._shapes else None
 
     def value(self, tensor: Tensor) -> Value:
-        """The constant value of a tensor, or None if it has none."""
+        """Returns the constant value of a tensor, or None if it has none."""
         index, number = tensor
         values = self._values.get(index)
         if values is None:
@@ -103,7 +103,7 @@ class Inference:
         return values[number] if number < len(values) else None
 
     def integers(self, tensor: Tensor) -> list[Size] | None:
-        """The constant value of a tensor as a flat list, or None if it has none."""
+        """Returns the constant value of a tensor as a flat list, or None."""
         if tensor not in self._integers:
             index = tensor[0]
             if self._is_undecided(index):
@@ -121,7 +121,7 @@ class Inference:
         return self._integers[tensor]
 
     def _is_undecided(self, index: int) -> bool:
-        """Whether what is known of a node is the same whatever shapes are given."""
+        """Returns whether the given shapes do not affect a node."""
         return self._decided is not None and not self._decided[index]
 
     def _shapes_of(self, index: int) -> Sequence[Shape]:
@@ -149,7 +149,7 @@ class Inference:
         compute: Callable[[int, Op | None], Sequence[T]],
         inputs_of: Callable[[int, Op | None], Sequence[int]],
     ) -> None:
-        """Computes for a node after all that it builds upon."""
+        """Fills in what is known of a node, after the nodes that it depends on."""
         stack = [index]
         opened: dict[int, Op | None] = {}
         while stack:
@@ -159,7 +159,7 @@ class Inference:
                 waiting = inputs_of(current, op)
                 opened[current] = op
                 for below in waiting:
-                    if below in opened:  # A cycle: nothing is known of it there.
+                    if below in opened:  # In a cycle, nothing is known of the node.
                         known[below] = ()
                     else:
                         stack.append(below)
@@ -170,7 +170,7 @@ class Inference:
             stack.pop()
 
     def _shape_inputs(self, index: int, op: Op | None) -> list[int]:
-        """The nodes whose shapes have to be known before."""
+        """Returns the nodes whose shapes are needed first."""
         inputs: Sequence[Tensor] = self.graph.inputs[index]
         if not inputs or op is None or op.shapes is unknown_shape:
             return []
@@ -200,7 +200,7 @@ class Inference:
     def _with_recorded(
         self, index: int, op: Op | None, shapes: Sequence[Shape]
     ) -> Sequence[Shape]:
-        """What is missing, from the shapes that the graph records."""
+        """Returns the shapes, filled up with shapes that the graph records."""
         if self._ignored and self._ignored[index]:
             return shapes
         call = Call(self.graph.nodes[index], self)
@@ -214,7 +214,7 @@ class Inference:
         ]
 
     def _value_inputs(self, index: int, op: Op | None) -> list[int]:
-        """The nodes whose values have to be known before."""
+        """Returns the nodes whose values are needed first."""
         if op is None or op.values is None or op.values_need_shapes:
             return []
         known = self._values

@@ -1,4 +1,4 @@
-"""Which axes of the input are spatial, of what sizes, and where outputs hold them."""
+"""The spatial axes of the input, their sizes, and the output axes that hold them."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ from receptive_field.rules.op import Call, Shape, rule_of
 Resolution = Sequence[int | None] | Literal["unknown"] | None
 
 Places = dict[int, int]
-"""For axes of a tensor, the axis of the input whose positions they hold."""
+"""Axis of a tensor -> the axis of the input whose positions it holds."""
 
 
 def spatial_layout(
     network: Network, beyond: Callable[[], Network]
 ) -> tuple[int, tuple[int, ...]]:
-    """The rank of the input and its spatial axes, ascending.
+    """Returns the rank of the input and its spatial axes, ascending.
 
-    Told by the first op that has a layout; without one, all axes but the first (the
-    batch) and the last (the channels). What comes between the batch and the axes that
-    it names, such as the time of a video, is spatial too. Of two axes, the last is, and
-    of one, that one.
+    The first op with a layout decides. Axes between the batch and the axes that it
+    names, such as the time of a video, are spatial, too. If no op has a layout, the
+    framework's default layout applies.
 
     Args:
-      network: what is asked about.
-      beyond: all that depends on the input, which tells where the network does not:
-        what a padding is for shows in what reads it.
+      network: the network that the question is about.
+      beyond: returns the network of everything that depends on the input. It is used
+        if the network itself has no op with a layout: for example, what a padding is
+        for shows in the ops that read it.
 
     Raises:
-      GraphError: if there is no axis, or their number is not known.
+      GraphError: if the input has no axes, or its rank is unknown.
     """
     shape = network.shape(network.input)
     if shape is None:
@@ -69,7 +69,10 @@ def spatial_layout(
 
 
 def _told_by_layout(network: Network, rank: int) -> tuple[int, ...] | None:
-    """The spatial axes of an input of this rank, by the first op that has a layout."""
+    """Returns the spatial axes of an input of this rank, by the first op with a layout.
+
+    Returns None if there is no such op.
+    """
     places: dict[Tensor, Places] = {network.input: {a: a for a in range(rank)}}
     for index in network.order:
         node = network.graph.nodes[index]
@@ -91,20 +94,20 @@ def _told_by_layout(network: Network, rank: int) -> tuple[int, ...] | None:
                     return (*outer, *named)
             relation = call.relations(op, 0)[number]
         except ReceptiveFieldError:
-            continue  # The pass itself will say so, if it gets there.
+            continue  # The pass reports the error, if it gets there.
         if relation is not None:
             places[(index, 0)] = _moved(places[tensor], relation)
     return None
 
 
 def _with_rank(network: Network) -> Network:
-    """The network if the input has the rank that it must have.
+    """Returns the network with an input of the rank that it must have.
 
-    It is the one with which what the first op with a layout reads has the rank that
-    this op needs, whatever axes are added and removed in between.
+    With this rank, the first op with a layout gets an input of the rank that it needs,
+    whatever axes are added and removed in between.
 
     Raises:
-      GraphError: if no op tells.
+      GraphError: if no op decides the rank.
     """
     name = network.graph.name_of(network.input)
     for index in network.order:
@@ -121,14 +124,14 @@ def _with_rank(network: Network) -> Network:
                 if read is not None and len(told.shape(read) or ()) == needed:
                     return told
             except ReceptiveFieldError:
-                continue  # An axis that is not there is squeezed, say.
+                continue  # For example, a missing axis is squeezed.
     raise GraphError(
         f"the rank of the input {name!r} is not known, and no op says what it must be."
     )
 
 
 def _moved(places: Places, relation: Relation) -> Places:
-    """Where the input's axes are after an op."""
+    """Returns where the input's axes are after an op."""
     moved = {}
     for below, axis in places.items():
         if relation is SAME:
@@ -146,7 +149,13 @@ def input_shape(
     spatial: tuple[int, ...],
     resolution: Resolution,
 ) -> tuple[Size, ...] | None:
-    """The shape that the input is taken to have; None for what the graph says."""
+    """Returns the shape that the input is assumed to have.
+
+    Returns None if it is the shape that the graph states.
+
+    Raises:
+      ReceptiveFieldError: if the resolution is not one size per spatial axis.
+    """
     shape = network.shape(network.input)
     if resolution is None and shape is not None:
         return None
@@ -185,17 +194,17 @@ def _sizes(resolution: Resolution, count: int) -> list[int | None]:
 
 
 class FeatureLayout(NamedTuple):
-    """Where the features of an output lie in it."""
+    """The places of an output's features on its axes."""
 
     features: tuple[FeatureAxis, ...]
     """See `ReceptiveField`."""
     followed: Mapping[int, tuple[int, ...]]
-    """For each spatial axis of the input, the axes of the output that place features on
-    it, ascending."""
+    """Spatial axis of the input -> the axes of the output that place features on it,
+    ascending."""
     channels: frozenset[int]
-    """The axes of the output that hold channels, if only among other things."""
+    """The axes of the output that hold channels, alone or with other axes."""
     shape: Shape
-    """That of the output."""
+    """The shape of the output."""
 
     @property
     def axes(self) -> frozenset[int]:
@@ -203,18 +212,21 @@ class FeatureLayout(NamedTuple):
         return frozenset[int]().union(*self.followed.values())
 
     def places(self, axis: int) -> int | None:
-        """How many places there are on the axes that an axis of the input follows."""
+        """Returns how many places the output axes have that an input axis follows.
+
+        Returns None if there are no such axes, or their sizes are unknown.
+        """
         followed = self.followed[axis]
         if self.shape is None or not followed:
             return None
         return _number(product(self.shape[place] for place in followed))
 
     def map(self, axis: int, relation: Axis) -> AxisMap:
-        """From these places to an axis of the input.
+        """Returns the map from the places of features to an axis of the input.
 
         Args:
-          axis: the axis.
-          relation: how it follows the output.
+          axis: the axis of the input.
+          relation: how that axis follows the output.
         """
         followed = self.followed[axis]
         if len(followed) < 2 and standing_axes(relation) <= set(followed):
@@ -232,7 +244,7 @@ class FeatureLayout(NamedTuple):
 
 
 def _all_of(size: Size) -> Axis:
-    """All positions of an axis, which together are one feature."""
+    """Returns an axis whose positions all belong to one feature."""
     return fixed(0, size - 1) if isinstance(size, int) and size > 0 else FULL_BOUND
 
 
@@ -246,17 +258,19 @@ def feature_layout(
     spatial: Sequence[int],
     shape: Shape,
 ) -> FeatureLayout:
-    """Where features lie: told by what follows what.
+    """Returns where features lie, from the axes that the input follows.
 
-    An axis of the output that no spatial axis of the input follows holds no positions:
-    a feature is all of it. So it is where positions are put into the channels, block by
-    block, as long as other axes tell where a block is.
+    If no spatial axis of the input follows an axis of the output, that axis holds no
+    positions, and a feature contains all of it. The same is true of an axis that holds
+    channels and positions within a block, as long as other axes hold the place of the
+    block.
 
     Args:
-      relation: how the output depends on the input, axis by axis.
-      local: the same without paths that see all of an axis, if there are any.
+      relation: how the input follows the output, axis by axis.
+      local: the same without paths that see a whole axis; None if there are no such
+        paths.
       spatial: the spatial axes of the input, ascending.
-      shape: that of the output.
+      shape: the shape of the output.
     """
     others = set(range(len(relation.axes))) - {0, *spatial}
     channels = relation.channels.union(
@@ -270,8 +284,8 @@ def feature_layout(
     taken = set(channels).union(batch, *placed.values())
     for axis, places in placed.items():
         if not places:
-            # Where all is seen, there are places nevertheless, if some axis stands for
-            # it, or is the one along which parts are joined that see it.
+            # An axis that is seen whole still has places, if an axis keeps its slot, or
+            # if parts that see it are joined along one.
             standing = standing_axes(relation.axes[axis])
             joined = {above for above, below in relation.parts if below == axis}
             places |= (standing - taken) or (joined - taken)

@@ -1,4 +1,4 @@
-"""What lies between input and outputs, and how its tensors relate."""
+"""The nodes between input and outputs, and how their tensors relate."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ from receptive_field.rules.op import (
 
 @dataclass(slots=True)
 class Network:
-    """What carries something from the input to the outputs, and what is known of it.
+    """The nodes that carry something from the input to the outputs.
 
     Args:
       graph: all nodes.
       input: the tensor that counts as the input.
-      order: the nodes between, in topological order, the input's own left out.
-      carries: for each node of the graph whether it is in ``order``, or the input.
+      order: the nodes in between, in topological order, without the input's node.
+      carries: for each node of the graph, whether it is in ``order``, or the input's.
       known: shapes and constant values.
+      stop_propagation: prefixes of the names of nodes that are not followed.
     """
 
     graph: Graph
@@ -55,25 +56,25 @@ class Network:
     known: Inference
     stop_propagation: tuple[str, ...] = ()
     needed: Sequence[int] = ()
-    """All that the outputs are computed from, behind the input nothing, in order."""
+    """The nodes that the outputs are computed from, in order, up to the input's."""
     loops: dict[int, int] = field(default_factory=dict)
-    """Where in `order` nodes that depend on each other start -> where they end."""
+    """Where nodes that depend on each other start in `order` -> where they end."""
     cycle: set[int] = field(default_factory=set)
-    """Nodes that depend on each other although they form no loop."""
+    """Nodes that depend on each other without forming a loop."""
     _edges: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
     _places: dict[int, int] = field(default_factory=dict)
     _decided: bytearray | None = None
 
     def shape(self, tensor: Tensor) -> Shape:
-        """The shape of a tensor; None if its rank is unknown."""
+        """Returns the shape of a tensor; None if its rank is unknown."""
         return self.known.shape(tensor)
 
     def value(self, tensor: Tensor) -> Value:
-        """The constant value of a tensor, or None if it has none."""
+        """Returns the constant value of a tensor, or None if it has none."""
         return self.known.value(tensor)
 
     def told(self, shape: Shape, is_strict: bool | None = None) -> Network:
-        """The same network where the input has this shape."""
+        """Returns the same network with an input of this shape."""
         if self._decided is None:
             self._decided = self._found_decided()
         shapes = {self.input: shape}
@@ -81,16 +82,16 @@ class Network:
         return replace(self, known=known)
 
     def _found_decided(self) -> bytearray:
-        """For each node whether the input's shape may decide what is known of it.
+        """Returns, for each node, whether the input's shape may affect what is known.
 
-        Other than in `carries`, it is handed on by what reads nothing but a shape.
+        Unlike `carries`, this includes nodes that read only a shape.
         """
         start, inputs = self.input[0], self.graph.inputs
         decided = bytearray(b"\1") * len(self.graph)
         for index in self.needed:
             decided[index] = index == start
         grown = True
-        while grown:  # Loops take more than one turn.
+        while grown:  # Loops take more than one round.
             grown = False
             for index in self.needed:
                 if not decided[index]:
@@ -101,7 +102,10 @@ class Network:
         return decided
 
     def below(self, outputs: Iterable[Tensor]) -> Network:
-        """The same without the nodes that none of the outputs depends on."""
+        """Returns the network without the nodes that none of the outputs depends on.
+
+        A network with loops is returned unchanged.
+        """
         if self.loops:
             return self
         needed = {index for index, _ in outputs}
@@ -111,7 +115,12 @@ class Network:
         return replace(self, order=[i for i in self.order if i in needed])
 
     def relations(self, tensor: Tensor) -> Relations:
-        """The relations of one tensor to the inputs of its node, by the node's rule."""
+        """Returns the relations of a tensor to the inputs of its node, by its rule.
+
+        Raises:
+          GraphError: if the node is in a cycle, or its rule fails.
+          UnsupportedOpsError: if the op has no rule.
+        """
         node = self.graph.nodes[tensor[0]]
         if tensor[0] in self.cycle:
             raise GraphError(
@@ -131,12 +140,15 @@ class Network:
         return found
 
     def in_loop(self) -> set[int]:
-        """The nodes that may be visited more than once."""
+        """Returns the nodes that a walk may visit more than once."""
         slices = (self.order[start:stop] for start, stop in self.loops.items())
         return set(itertools.chain.from_iterable(slices))
 
     def edges(self, index: int) -> list[tuple[int, Tensor]]:
-        """The inputs of a node, by number, that carry something of the input."""
+        """Returns the inputs of a node that carry something of the network's input.
+
+        Each comes with its number.
+        """
         found = self._edges.get(index)
         if found is None:
             found = self._edges[index] = [
@@ -147,13 +159,13 @@ class Network:
         return found
 
     def place(self, index: int) -> int:
-        """Where a node is in the order of all that the outputs are computed from."""
+        """Returns where a node is in `needed`, or -1 if it is not there."""
         if not self._places:
             self._places.update((node, i) for i, node in enumerate(self.needed))
         return self._places.get(index, -1)
 
     def reaches(self, index: int) -> bool:
-        """Whether anything of the input is known, so far, to reach a node."""
+        """Returns whether an input of a node carries something, as far as is known."""
         carries = self.carries
         for tensor in self.graph.inputs[index]:
             if carries[tensor[0]] and self.has(tensor):
@@ -161,7 +173,7 @@ class Network:
         return False
 
     def has(self, tensor: Tensor) -> bool:
-        """Whether this output carries something, of a node that does."""
+        """Returns whether this output of a node that carries something does so, too."""
         index = tensor[0]
         if index == self.input[0] and tensor != self.input:
             return False
@@ -176,10 +188,10 @@ def find_network(
     stop_propagation: Sequence[str] = (),
     constant: Callable[[Collection[int]], Collection[int]] | None = None,
 ) -> Network:
-    """What lies between the input and the outputs.
+    """Returns the network between the input and the outputs.
 
-    Nodes that are ``constant``, of those that the outputs are computed from, carry
-    nothing.
+    ``constant`` is given the nodes in between, and returns those that count as constant
+    and so carry nothing.
     """
     graph = known.graph
     order, closing = topological_order(
@@ -207,7 +219,7 @@ def _collect(network: Network, order: Iterable[int], fixed: Collection[int]) -> 
     inputs, nodes = graph.inputs, graph.nodes
     for index in order:
         for read, _ in inputs[index] if index != start else ():
-            if carries[read]:  # Of most nodes, weights, this is true of no input.
+            if carries[read]:  # Most nodes are weights, and none of their inputs does.
                 cut = index in fixed or cuts(nodes[index])
                 if not cut and network.edges(index):
                     carries[index] = 1
@@ -240,36 +252,36 @@ def _collect_with_loops(
 
 
 def cuts(node: Node) -> bool:
-    """Whether the values of a node's inputs do not matter, by its rule."""
+    """Returns whether, by its rule, no value of a node's inputs matters."""
     op = rule_of(node)
     return op is not None and op.relations is None
 
 
 def clamps(node: Node) -> bool:
-    """Whether it reads border positions in the place of what lies outside."""
+    """Returns whether a node reads border positions instead of positions outside."""
     op = rule_of(node)
     return op is not None and op.clamps
 
 
 def _is_loop(node: Node) -> bool:
-    """Whether a cycle through this node is a loop of TensorFlow's."""
+    """Returns whether a cycle through this node is a loop of the framework."""
     op = rule_of(node)
     return op is not None and op.starts_over
 
 
 class _Sight(NamedTuple):
-    """What rules see of a network."""
+    """The part of a network that rules may see."""
 
     network: Network
 
     def carries(self, tensor: Tensor) -> bool:
-        """Whether it depends on the input."""
+        """Returns whether a tensor depends on the input."""
         return bool(self.network.carries[tensor[0]]) and self.network.has(tensor)
 
     def is_alike(self, one: Tensor, two: Tensor) -> bool:
-        """Whether two tensors see the same of the tensor where all their paths meet.
+        """Returns whether two tensors see the same where all their paths meet.
 
-        False where that is not known.
+        Returns False if that is not known.
         """
         if self.network.loops or self.network.cycle:
             return False
@@ -277,7 +289,7 @@ class _Sight(NamedTuple):
             self._choose_below(max(one[0], two[0], key=self.network.place))
             meeting = self._met({one: SAME}, {two: SAME})
         except ReceptiveFieldError:
-            return False  # The pass itself will say so.
+            return False  # The pass reports the error itself.
         if meeting is None:
             return False
         tensor, *paths = meeting
@@ -286,7 +298,10 @@ class _Sight(NamedTuple):
         return None not in found and found[0] == found[1]
 
     def _met(self, *states: dict[Tensor, Paths]) -> tuple[Tensor, Paths, Paths] | None:
-        """Where all paths down from two tensors come together, and the two ways."""
+        """Returns the tensor where all paths down from two tensors meet, and the paths.
+
+        Returns None if they do not meet in one tensor.
+        """
         one, two = states
         while one and two:
             tensor = max({*one, *two}, key=lambda t: self.network.place(t[0]))
@@ -301,7 +316,7 @@ class _Sight(NamedTuple):
     def _descend(
         self, tensor: Tensor, paths: Paths, state: dict[Tensor, Paths]
     ) -> None:
-        """Adds what a tensor sees of those that it is computed from."""
+        """Adds the paths from a tensor to those that it reads."""
         node = self.network.graph.nodes[tensor[0]]
         rules = self.network.relations(tensor)
         for number, below in self.network.edges(tensor[0]):
@@ -313,8 +328,10 @@ class _Sight(NamedTuple):
                     state[below] = merged(node, state.get(below), found)
 
     def _choose_below(self, index: int) -> None:
-        """Has the rules of choices further down worked out, the lowest first, so that
-        none has to ask for many others at once."""
+        """Works out the rules of all choices up to a node, the lowest first.
+
+        No rule then has to ask for many others at once.
+        """
         network = self.network
         for below in network.needed[: network.place(index) + 1]:
             if network.carries[below] and below not in self.network.known.worked_out:
@@ -324,13 +341,17 @@ class _Sight(NamedTuple):
 
 
 def spelled(rule: Relation, below: Tensor, network: Network) -> Relation:
-    """What says "all of it" of any rank, said of each axis where the rank is known."""
+    """Returns a rule with one entry per axis instead of `ALL`, if the rank is known."""
     shape = network.shape(below) if rule is ALL or rule is ALL_BOUND else None
     return rule if shape is None else full(len(shape), exact=rule is ALL)
 
 
 def combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
-    """What follows a relation and then a rule; None if nothing does."""
+    """Returns the composition of paths with a rule below; None if it sees nothing.
+
+    Raises:
+      GraphError: if their ranks differ.
+    """
     if lower is SAME and isinstance(upper, Relation) and upper.piece is None:
         return upper
     try:
@@ -340,7 +361,11 @@ def combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
 
 
 def merged(node: Node, one: Paths | None, two: Paths) -> Paths:
-    """What either of two ways sees."""
+    """Returns the union of two paths.
+
+    Raises:
+      GraphError: if their ranks differ.
+    """
     if one is None:
         return two
     try:
@@ -350,7 +375,7 @@ def merged(node: Node, one: Paths | None, two: Paths) -> Paths:
 
 
 def rank_error(node: Node) -> GraphError:
-    """The error of a node whose inputs have other axes than its rule."""
+    """Returns the error for a node whose rule does not fit the rank of its inputs."""
     return GraphError(
         f"{node.op} node {node.name!r} does not fit the rank of what it reads, or of "
         "what reads it."
@@ -362,7 +387,7 @@ Edge = tuple[Tensor, int]
 
 
 def upstream(network: Network, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
-    """For each node that depends on some of the edges, the names of their nodes."""
+    """Returns, for each node that depends on some edges, the names of their nodes."""
     nodes = network.graph.nodes
     own: dict[int, tuple[str, ...]] = {
         tensor[0]: (nodes[tensor[0]].name,) for tensor, _ in edges

@@ -1,4 +1,4 @@
-"""Relations that a caller states by hand, across a node, a scope or a layer."""
+"""Rules that a caller states for a node, a scope or a layer of one graph."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from receptive_field.rules.stated import Rule, op_of
 
 
 def with_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> Model:
-    """The model with the rules that are stated in the place of what the graph says.
+    """Returns the model with the stated rules instead of those of the graph.
 
-    A node gets the rule itself. Where a layer or scope is named, its outputs are read
-    by that rule from its inputs, and what lies between does not matter. The model that
-    is given stays what it was.
+    A node gets the rule itself. If a layer or scope is named, its outputs read its
+    inputs directly, by that rule. The given model does not change.
 
     Raises:
-      ReceptiveFieldError: if a rule is none, or there is no such node or layer.
+      ReceptiveFieldError: if a rule is invalid, a name is not found, or a layer returns
+        its input.
     """
     if overrides is not None and not isinstance(overrides, Mapping):
         raise ReceptiveFieldError(
@@ -79,13 +79,16 @@ def _replace_scope(model: Model, name: str, op: Any) -> None:
 
 
 def _cut(node: Node) -> None:
-    """Makes a node carry nothing, whatever it reads."""
+    """Gives a node a rule by which it depends on nothing that it reads."""
     op = rule_of(node) or op_of(None)
     node.stated = op._replace(relations=None)
 
 
 def _replace(graph: Graph, index: int, op: Any, inputs: Sequence[Tensor]) -> None:
-    """Gives a node other rules and inputs; its shape stays what it was."""
+    """Gives a node another rule and other inputs, and keeps its shape if it is known.
+
+    A copy of the node, which still has the old rule for shapes, provides the shape.
+    """
     node = graph.nodes[index]
     before = graph.append(node.definition, node.frame)
     before.op = node.op

@@ -1,18 +1,18 @@
-"""Walks over a network: what is known of one tensor is handed on to others.
+"""Walks over a network, which hand on values from tensor to tensor.
 
-What it is, and how it steps over an edge, is a *domain*::
+A *domain* defines the values, and how they step over an edge::
 
     descend(network, starts, domain)        from outputs down to the input
-      domain.ready(tensor, value)             all that reads the tensor has been seen
-      domain.down(read, value)                what the tensor that is read is handed
-      domain.united(tensor, one, two)         two edges lead to one tensor
-    ascend(network, domain)                 from the input up to the outputs
-      domain.up(read, value)                  what the reader is handed
-      domain.united(tensor, one, two)
-      domain.ready(tensor, value)             all that the tensor reads has been seen
+      domain.ready(tensor, value)             completes it after all readers are seen
+      domain.down(read, value)                steps to the tensor that is read
+      domain.united(tensor, one, two)         unites the values of two edges
+    ascend(network, start, domain)          from the input up to the outputs
+      domain.up(read, value)                  steps to the tensor that reads
+      domain.united(tensor, one, two)         unites the values of two edges
+      domain.ready(tensor, value)             completes it after all inputs are seen
 
-Each tensor is looked at once, loops until they settle. Missing rules, propagation that
-was stopped, and loops are handled here, and nowhere else.
+Each tensor is visited once, except in loops, which are visited until they settle.
+Missing rules, nodes that fail, and loops are handled here and nowhere else.
 """
 
 from __future__ import annotations
@@ -30,47 +30,48 @@ V = TypeVar("V")
 
 
 class Read(NamedTuple):
-    """An edge: what a tensor reads, and how it follows that."""
+    """An edge from a tensor to one that it depends on."""
 
     tensor: Tensor
     number: int
-    """Which input of the node it is."""
+    """The number of the input of ``node``."""
     below: Tensor
     """The tensor that is read."""
     rule: Relation
+    """How the tensor that is read follows the tensor that reads it."""
     node: Node
-    """That of ``tensor``."""
+    """The node of ``tensor``."""
 
 
 class Domain(Protocol[V]):
-    """What a walk hands on; see the module."""
+    """The values that a walk hands on, and how; see the docstring of the module."""
 
     def united(self, tensor: Tensor, one: V, two: V) -> V:
-        """What two edges to a tensor hand it together."""
+        """Returns the union of the values that two edges hand to a tensor."""
 
     def ready(self, tensor: Tensor, value: V) -> V | None:
-        """A tensor's value, now that it is complete; None if nothing is handed on."""
+        """Returns the final value of a tensor, or None if it has none to hand on."""
 
     def widened(self, before: V, now: V) -> V:
-        """What holds after all rounds of a loop, if it still grew in the second one."""
+        """Returns a value for all rounds of a loop, if one grew from before to now."""
 
 
 class Descent(Domain[V], Protocol):
-    """What is handed down."""
+    """A domain for `descend`."""
 
     def down(self, read: Read, value: V) -> V | None:
-        """What is handed over an edge; None if nothing is."""
+        """Returns the value that steps down an edge, or None if there is none."""
 
 
 class Ascent(Domain[V], Protocol):
-    """What is handed up."""
+    """A domain for `ascend`."""
 
     def up(self, read: Read, value: V) -> V | None:
-        """What is handed over an edge; None if nothing is."""
+        """Returns the value that steps up an edge, or None if there is none."""
 
 
 def reads(network: Network, tensor: Tensor) -> list[Read]:
-    """The edges from a tensor to those that it depends on.
+    """Returns the edges from a tensor to those that it depends on.
 
     Raises:
       ReceptiveFieldError: if its op has no rule, or cannot be analysed.
@@ -95,14 +96,14 @@ def descend(
     domain: Descent[V],
     wanted: Collection[Tensor] = (),
 ) -> dict[Tensor, V]:
-    """What tensors below some others are handed, down to the input.
+    """Walks from some tensors down to the input, and returns the values of tensors.
 
     Args:
-      network: what is walked over.
-      starts: what the walk starts with.
-      domain: what is handed on.
-      wanted: the tensors whose values are kept, beside the input; others are let go
-        where there are no loops, since sets of positions may be large.
+      network: the network.
+      starts: the values of the tensors where the walk starts.
+      domain: the values, and how they are handed on.
+      wanted: tensors whose values are kept, besides the input's. In a network without
+        loops, all others are dropped, because sets of positions may be large.
 
     Raises:
       ReceptiveFieldError: if any op of the network has no rule, or cannot be analysed.
@@ -118,7 +119,7 @@ def descend(
         try:
             return reads(network, tensor)
         except UnsupportedOpsError:
-            missing.add(tensor[0])  # What lies below may have no rule either.
+            missing.add(tensor[0])  # The walk goes on, to find all missing rules.
             node = nodes[tensor[0]]
             return [
                 Read(tensor, number, below, ALL_BOUND, node)
@@ -157,26 +158,27 @@ def descend(
 
 
 class Found(NamedTuple, Generic[V]):
-    """What a walk upwards finds."""
+    """The result of `ascend`."""
 
     state: dict[Tensor, V]
+    """Tensors and their values."""
     errors: dict[Tensor, ReceptiveFieldError]
-    """Why tensors could not be analysed."""
+    """Tensors that could not be analysed, and why."""
 
 
 def ascend(
     network: Network, start: V, domain: Ascent[V], asked: Iterable[Tensor] = ()
 ) -> Found[V]:
-    """What tensors above the input are handed.
+    """Walks from the input up, and returns the values of tensors.
 
-    A node that cannot be analysed fails itself and all that depends on it, no more.
+    If a node cannot be analysed, only it and the nodes that depend on it fail.
 
     Args:
-      network: what is walked over.
-      start: what the input has.
-      domain: what is handed on.
-      asked: tensors that are wanted although nothing reads them; the first output of
-        every node always is.
+      network: the network.
+      start: the value of the input.
+      domain: the values, and how they are handed on.
+      asked: tensors that are wanted even if nothing reads them. The first output of
+        every node is always wanted.
     """
     state, errors = found = Found({network.input: start}, {})
     wanted = outputs_wanted(network, asked)
@@ -215,7 +217,7 @@ def ascend(
 def outputs_wanted(
     network: Network, asked: Iterable[Tensor]
 ) -> dict[int, list[Tensor]]:
-    """For each node of which more than the first output is wanted: all that are."""
+    """Returns all wanted outputs, for each node with more than its first one wanted."""
     read: dict[int, set[int]] = {}
     tensors = set(asked)
     for index in network.order:
@@ -238,9 +240,10 @@ def _settle(
     domain: Domain[V],
     backward: bool = False,
 ) -> None:
-    """Visits all nodes in their order (or against it), loops until they settle.
+    """Visits all nodes in order, or in reverse order, and loops until they settle.
 
-    What still grows in the second round of a loop would grow with every further one.
+    A value that still grows in the second round of a loop would grow in every further
+    round, so each round after the first one widens it.
     """
     order = network.order
     if not network.loops:
@@ -268,7 +271,7 @@ def _round(
     visit: Callable[[int], None],
     domain: Domain[V],
 ) -> bool:
-    """Visits the nodes of a loop once more; whether that made a difference."""
+    """Visits the nodes of a loop once more, and returns whether a value changed."""
     members = set(indices)
     before = {t: value for t, value in state.items() if t[0] in members}
     for index in indices:

@@ -1,1 +1,1 @@
-"""What families of ops do, from numbers; knows no framework and no op type."""
+"""Rules for families of ops, from numbers. Knows no framework and no op type."""

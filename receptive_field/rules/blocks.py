@@ -1,4 +1,4 @@
-"""What moves blocks of positions into the batch or the channels does, and back."""
+"""Ops that move blocks of positions into the batch or the channels, and back."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from receptive_field.rules.op import Call
 
 
 def checked_block(call: Call, size: int) -> int:
-    """The size of a block.
+    """Returns the size of a block.
 
     Raises:
-      GraphError: if it is not possible.
+      GraphError: if it is out of range.
     """
     if not 0 < size <= LARGEST_PERIOD:
         call.fail(f"has a block of {size} positions, not of 1 .. {LARGEST_PERIOD}")
@@ -40,12 +40,15 @@ def checked_block(call: Call, size: int) -> int:
 def space_to_batch(
     shape: Sequence[Size], blocks: Sequence[int], paddings: Sequence[int]
 ) -> Relation:
-    """``padded = position * block + offset``, the offset being part of the batch.
+    """Returns the relation to a tensor whose blocks of positions move to the batch.
+
+    The padded position is ``position * block + offset``. The offset becomes part of the
+    batch.
 
     Args:
-      shape: of the tensor whose positions move.
-      blocks: sizes of the axes after the batch.
-      paddings: positions before the first of each of these axes.
+      shape: the shape of that tensor.
+      blocks: the sizes of a block on the axes after the batch.
+      paddings: the padding before each of these axes.
     """
     inner = shape[0]
     slots: list[Slot] = []
@@ -72,10 +75,12 @@ def space_to_batch_shape(
     paddings: Sequence[int],
     ends: Sequence[Size],
 ) -> tuple[Size, ...]:
-    """The shape with blocks in the batch, after padding before and behind.
+    """Returns the shape with blocks in the batch.
+
+    ``paddings`` and ``ends`` are the padding before and after each axis.
 
     Raises:
-      GraphError: if an axis is no multiple of its block.
+      GraphError: if the padded size of an axis is not a multiple of its block.
     """
     sizes = list(shape)
     sizes[0] = sizes[0] * product(blocks)
@@ -94,10 +99,12 @@ def space_to_batch_shape(
 def batch_to_space(
     call: Call, shape: Sequence[Size], blocks: Sequence[int], crops: Sequence[int]
 ) -> Relation:
-    """The way back; ``crops`` are positions left out before the first.
+    """Returns the relation to a tensor whose batch is split into blocks of positions.
+
+    ``crops`` is the number of positions dropped in front of each axis.
 
     Raises:
-      GraphError: if the batch does not hold whole blocks.
+      GraphError: if the batch does not consist of whole blocks.
     """
     batch: list[Factor] = []
     axes: list[Axis] = []
@@ -121,7 +128,10 @@ def batch_to_space_shape(
     crops: Sequence[int],
     ends: Sequence[Size],
 ) -> tuple[Size, ...]:
-    """The shape with blocks taken out of the batch, cropped before and behind."""
+    """Returns the shape with blocks moved from the batch to positions.
+
+    ``crops`` and ``ends`` are the positions dropped before and after each axis.
+    """
     sizes = list(shape)
     batch = divides(product(blocks), sizes[0])
     sizes[0] = call.unknown_size(0) if batch is None else batch
@@ -135,7 +145,10 @@ def batch_to_space_shape(
 def between_depth_and_space(
     rank: int, axes: Sequence[int], channel: int, block: int, to_space: bool
 ) -> Relation:
-    """Blocks of positions as channels, or back. Channels are not told apart."""
+    """Returns the relation if blocks of positions become channels, or the reverse.
+
+    Channels are needed whole.
+    """
     step = quotient(block) if to_space else convolution(block, block)
     axis_of = {axis: follow(axis, step) for axis in axes} | {channel: FULL}
     return Relation(tuple(axis_of.get(a, follow(a)) for a in range(rank)))
@@ -149,7 +162,7 @@ def depth_or_space_shape(
     block: int,
     to_space: bool,
 ) -> tuple[Size, ...]:
-    """The shape when blocks have become channels, or positions again."""
+    """Returns the shape after blocks of positions become channels, or the reverse."""
     sizes = list(shape)
     for axis in (*axes, channel):
         factor = block if axis != channel else block * block

@@ -1,4 +1,4 @@
-"""What passes values on does: identities, branches, switches and merges."""
+"""Ops that pass values on: identities, branches, switches and merges."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _same_value(call: Call) -> Sequence[Value]:
 
 
 PASS = Op(first_follows, first_shape, _same_value, may_be_handle=True)
-"""The first input, as it is."""
+"""The rules of an op that returns its first input unchanged."""
 
 
 def _each_shape(call: Call) -> Sequence[Shape]:
@@ -40,18 +40,18 @@ def _each_value(call: Call) -> Sequence[Value]:
 
 
 EACH = Op(_each, _each_shape, _each_value, may_be_handle=True)
-"""Each output is the input of its number."""
+"""The rules of an op that returns each input unchanged."""
 
 
 # --- Branches ------------------------------------------------------------------------
 
 
 def branches(call: Call, count: int, taken: Sequence[int], output: int) -> Relations:
-    """The condition, then as many results per branch as there are outputs.
+    """Returns the relations of an output to a condition and the results of branches.
 
-    A condition that depends on the input, or is drawn at random, may choose any branch.
-    Of any other it is not known which one is taken: unless all see the same, what they
-    see is a bound.
+    Each branch has one result per output. A condition that depends on the input, or is
+    drawn at random, may choose any branch. Any other condition chooses an unknown one,
+    so the relations are upper bounds, unless all branches see the same.
 
     Args:
       call: the op.
@@ -76,7 +76,7 @@ def _any_of(call: Call, output: int) -> Relation:
 
 
 def branch_shapes(call: Call, count: int, taken: Sequence[int]) -> list[Shape]:
-    """What the results of the branches that may be taken have in common."""
+    """Returns what the shapes of the branches that may be taken have in common."""
     return [
         common_shape(call, [call.shape(1 + b * count + k) for b in taken], k)
         for k in range(count)
@@ -84,14 +84,17 @@ def branch_shapes(call: Call, count: int, taken: Sequence[int]) -> list[Shape]:
 
 
 def branch_values(call: Call, count: int, taken: Sequence[int]) -> list[Value]:
-    """The values of the only branch that may be taken."""
+    """Returns the values of a branch, if it is the only one that may be taken."""
     if len(taken) > 1:
         return [None] * count
     return [call.value(1 + taken[0] * count + k) for k in range(count)]
 
 
 def switched(call: Call, output: int) -> Relations:
-    """What it hands on by the side that a known condition does not take, is nothing."""
+    """Returns the relations of an output of a switch.
+
+    If a known condition takes the other output, this one depends on nothing.
+    """
     value = call.value(1)
     if value is not None and not value.ndim and bool(value) != bool(output):
         return [None] * len(call)
@@ -99,12 +102,12 @@ def switched(call: Call, output: int) -> Relations:
 
 
 def merged(call: Call, output: int) -> Relations:
-    """The input that arrives, of which a condition further down decides.
+    """Returns relations to all inputs. A condition further down decides which arrives.
 
-    As in `branches`, it is a bound if the condition is not known, but cannot vary.
+    As in `branches`, they are upper bounds if nothing is known of the condition.
     """
     numbers = range(len(call))
-    if output == 1:  # Which of the inputs arrived.
+    if output == 1:  # The index of the input that arrived.
         return [call.all_of(i) for i in numbers]
     is_open = all(
         call.varies(condition) or call.knowledge.value(condition) is not None
@@ -137,7 +140,10 @@ def _starts_over(op: Op | None) -> bool:
 
 
 def common_shape(call: Call, shapes: Sequence[Shape], output: int) -> Shape:
-    """What tensors of these shapes have in common."""
+    """Returns the sizes that these shapes share; others are symbols.
+
+    Returns None if no shape is known, or the ranks differ.
+    """
     known = [shape for shape in shapes if shape is not None]
     if not known or any(len(shape) != len(known[0]) for shape in known):
         return None

@@ -1,4 +1,4 @@
-"""What ops do that look at one position at a time, and normalisations that do so.
+"""Ops that look at one position at a time, and normalisations.
 
 Inputs broadcast as in NumPy: an axis of size one is read at its only position.
 """
@@ -25,10 +25,13 @@ from receptive_field.rules.op import (
 
 
 def broadcast(call: Call, *shapes: Shape) -> Shape:
-    """The shape that these shapes broadcast to.
+    """Returns the shape that the given shapes broadcast to; None if one is unknown.
 
-    Of two sizes that may differ, the one that is not 1 counts; unknown sizes that
-    meet a known one are taken to be equal to it, as the op would otherwise fail.
+    An unknown size that meets a known size other than 1 must equal it, because
+    otherwise the op would fail.
+
+    Raises:
+      GraphError: if the shapes do not broadcast.
     """
     known = [shape for shape in shapes if shape is not None]
     if len(known) < len(shapes):
@@ -49,21 +52,21 @@ def broadcast(call: Call, *shapes: Shape) -> Shape:
 
 
 def _is_within(shape: Sequence[Size], longest: Sequence[Size]) -> bool:
-    """Whether broadcasting to the longest shape leaves that as it is."""
+    """Returns whether broadcasting ``shape`` with the longest leaves that unchanged."""
     above = longest[len(longest) - len(shape) :]
     pairs = zip(shape, above, strict=True)
     return all(one is two or one == 1 or one == two for one, two in pairs)
 
 
 def broadcast_relation(shape: Shape, output: Shape) -> Relation:
-    """How an input of ``shape`` is read when it is broadcast to ``output``."""
+    """Returns the relation to an input of ``shape`` that is broadcast to ``output``."""
     if shape is None or output is None or shape == output:
         return SAME
     return Relation(broadcast_axes(shape, output))
 
 
 def broadcast_axes(shape: Sequence[Size], output: Sequence[Size]) -> tuple[Axis, ...]:
-    """The same, axis by axis."""
+    """Returns the axes of `broadcast_relation`."""
     offset = len(output) - len(shape)
     return tuple(
         follow(axis + offset, constant(0, 0))
@@ -74,7 +77,7 @@ def broadcast_axes(shape: Sequence[Size], output: Sequence[Size]) -> tuple[Axis,
 
 
 def broadcast_relations(call: Call, output: int) -> list[Relation]:
-    """How each input is read when all are broadcast to one shape."""
+    """Returns the relation to each input if all are broadcast to one shape."""
     shapes = [call.shape(i) for i in range(len(call))]
     if all(shape == shapes[0] for shape in shapes):
         return [SAME] * len(call)
@@ -83,7 +86,7 @@ def broadcast_relations(call: Call, output: int) -> list[Relation]:
 
 
 def broadcast_shapes(call: Call) -> Sequence[Shape]:
-    """The shape that all inputs broadcast to."""
+    """Returns the shape that all inputs broadcast to."""
     shapes = [call.shape(i) for i in range(len(call))]
     if all(shape == shapes[0] for shape in shapes):
         return shapes[:1]
@@ -93,7 +96,7 @@ def broadcast_shapes(call: Call) -> Sequence[Shape]:
 def computed(
     function: str | Callable[..., Any],
 ) -> Callable[[Call], Sequence[Value]]:
-    """The values by a function, or by that of NumPy with this name."""
+    """Returns an `Op.values` that applies a function, given itself or by NumPy name."""
 
     def values(call: Call) -> Sequence[Value]:
         operands = [call.value(i) for i in range(len(call))]
@@ -104,13 +107,17 @@ def computed(
             with np.errstate(all="ignore"):
                 return [np.asarray(apply(*operands))]
         except (TypeError, ZeroDivisionError, OverflowError, ValueError):
-            return [None]  # Not a number that a size could be made from.
+            return [None]  # No size can be computed from such values.
 
     return values
 
 
 def equal(one: Any, two: Any) -> Any:
-    """Whether they are equal. Where that depends on a size it is no value."""
+    """Returns where two arrays are equal.
+
+    Raises:
+      TypeError: if that depends on an unknown size.
+    """
     if one.dtype != object and two.dtype != object:
         return one == two
     differences = np.asarray(one - two, dtype=object)
@@ -120,21 +127,21 @@ def equal(one: Any, two: Any) -> Any:
 
 
 def division(one: Any, two: Any) -> Any:
-    """A quotient; of whole numbers it is that of C, which rounds towards zero."""
+    """Returns the quotient of two arrays; integers round towards zero, as in C."""
     if one.dtype.kind in "iu" and two.dtype.kind in "iu":
         return np.sign(one) * np.sign(two) * (abs(one) // abs(two))
     return one / two
 
 
 ELEMENTWISE = Op(broadcast_relations, broadcast_shapes, taps=Taps.FACTOR)
-"""Several inputs, which broadcast."""
+"""The rules of an elementwise op with several inputs, which broadcast."""
 
 UNARY = Op(same, first_shape, taps=Taps.ACTIVATION)
-"""One input."""
+"""The rules of an elementwise op with one input."""
 
 
 def rounding(direction: int) -> Callable[[Any], Any]:
-    """To the next whole number: 1 is down, -1 up."""
+    """Returns a function that rounds down if ``direction`` is 1, and up if it is -1."""
 
     def rounded(value: Any) -> Any:
         if value.dtype != object:
@@ -147,26 +154,29 @@ def rounding(direction: int) -> Callable[[Any], Any]:
 
 
 def first_follows(call: Call, output: int) -> Relations:
-    """Every position follows itself in the first input, and all of the others."""
+    """Every position sees itself in the first input, and all of the other inputs."""
     return [SAME, *[ALL] * (len(call) - 1)]
 
 
 FIRST = Op(first_follows, first_shape, taps=Taps.COPY)
-"""Elementwise in the first input; what else goes in, goes into every position."""
+"""The rules of an op whose positions see themselves in the first input, and all of the
+other inputs."""
 
 
 def _ranged(call: Call, output: int) -> Relations:
-    """The range of the result is computed from those of the inputs."""
+    """The first output follows the first input; all others are computed ranges."""
     if output == 0:
         return first_follows(call, output)
     return [None, *(call.all_of(i) for i in range(1, len(call)))]
 
 
 RANGED = Op(_ranged, lambda call: [call.shape(0), (), ()], taps=Taps.COPY)
-"""Quantised, elementwise in the first input; then come ranges."""
+"""The rules of a quantised op: the first input and output are data, the rest ranges."""
 
 
 def normalised_by_batch(rank: int, channels: int) -> Relation:
-    """The relation to a tensor that is normalised by its own mean and variance, of all
-    axes but one."""
+    """Returns the relation to a tensor that is normalised by its moments.
+
+    Mean and variance are taken over all axes except the channels.
+    """
     return local([IDENTITY if axis == channels else GLOBAL for axis in range(rank)])

@@ -1,10 +1,10 @@
-"""How the floating-point operations of a node are counted.
+"""The number of floating-point operations of a node.
 
 The convention is that of TensorFlow's profiler (``tf.compat.v1.profiler``, option
-`float_operation`): a multiply-add is two operations, an operation of an elementwise op
-is one for each element, functions such as exp or tanh count nothing. Where the profiler
-has no formula, its convention is applied to the ops that multiply and add (resizes,
-Einsum, batch normalisation); `Flops.profiled` is None there.
+`float_operation`). A multiply-add counts as two operations, an elementwise op as one
+per element, and functions such as exp or tanh as none. If the profiler has no formula
+for an op that multiplies and adds (resizes, Einsum, batch normalisation), its
+convention is applied all the same, and `Flops.profiled` is None.
 
 The functions here make the `Op.flops` of rules.
 """
@@ -20,12 +20,12 @@ Count = Callable[[Call], Flops]
 
 
 def elements(call: Call, number: int = 0) -> Size:
-    """How many elements an input has."""
+    """Returns how many elements an input has."""
     return product(call.known_shape(number))
 
 
 def output_elements(call: Call) -> Size:
-    """How many elements the first output has."""
+    """Returns how many elements the first output has."""
     shape = call.output_shape()
     if shape is None:
         call.fail("has an output whose shape cannot be known")
@@ -33,17 +33,20 @@ def output_elements(call: Call) -> Size:
 
 
 def per_input(times: int = 1, profiled: bool = True) -> Count:
-    """So many operations for each element of the first input."""
+    """Returns a `Count` of ``times`` operations per element of the first input."""
     return lambda call: Flops.alike(times * elements(call), profiled)
 
 
 def per_output(times: int = 1, profiled: bool = True) -> Count:
-    """So many operations for each element of the output."""
+    """Returns a `Count` of ``times`` operations per element of the output."""
     return lambda call: Flops.alike(times * output_elements(call), profiled)
 
 
 def reduction(last: int = 0, profiled: bool = True) -> Count:
-    """One operation for each element that is added up, and some at the end of each."""
+    """Returns a `Count` of one operation per addition, and ``last`` per output element.
+
+    An output that sums up n elements has n - 1 additions.
+    """
 
     def flops(call: Call) -> Flops:
         added = elements(call) - output_elements(call)
@@ -53,5 +56,5 @@ def reduction(last: int = 0, profiled: bool = True) -> Count:
 
 
 def multiply_adds(number: Size, profiled: bool = True) -> Flops:
-    """So many multiply-adds."""
+    """Returns the operations of this number of multiply-adds."""
     return Flops(2 * number, number, 2 * number if profiled else None)

@@ -1,4 +1,4 @@
-"""What joins do: several tensors one after another along an axis."""
+"""Joins, which place several tensors one after another along an axis."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from receptive_field.rules.op import Call, Shape
 
 
 def joined_axis(call: Call, shapes: Sequence[Shape], axis: int | None) -> int | None:
-    """The axis along which tensors are joined, from the front; None if not known.
+    """Returns the axis along which tensors are joined, from the front, or None.
+
+    It is None if the axis is not given, or no rank is known.
 
     Raises:
-      GraphError: if they differ in rank, or have no such axis.
+      GraphError: if the tensors differ in rank, or do not have the axis.
     """
     known = [shape for shape in shapes if shape is not None]
     if len(set(map(len, known))) > 1:
@@ -32,10 +34,10 @@ def joined_axis(call: Call, shapes: Sequence[Shape], axis: int | None) -> int | 
 
 
 def joined_shape(call: Call, shapes: Sequence[Shape], axis: int | None) -> Shape:
-    """The shape of tensors that are joined along an axis.
+    """Returns the shape of tensors joined along an axis; None if the axis is unknown.
 
     Raises:
-      GraphError: if they differ along another one.
+      GraphError: if the tensors differ along another axis.
     """
     known = [shape for shape in shapes if shape is not None]
     if axis is None:
@@ -58,10 +60,10 @@ def joined_shape(call: Call, shapes: Sequence[Shape], axis: int | None) -> Shape
 def joined(
     call: Call, numbers: Sequence[int], axis: int | None
 ) -> list[Relation | None]:
-    """The relations to the inputs of these numbers, which are joined along an axis."""
+    """Returns the relations to inputs, by number, that are joined along an axis."""
     relations: list[Relation | None] = []
     offset: Size | None = 0
-    # Beside nothing but constants, the only other part is padded by them.
+    # If all other parts are constants, they act as the padding of a single part.
     varying = (n for n in numbers if not call.is_constant(n))
     several = len(list(itertools.islice(varying, 2))) > 1
     joined = call.output_shape() if several and axis is not None else None
@@ -91,7 +93,7 @@ def joined(
 def _part(
     rank: int, axis: int, place: AxisMap, varies: bool, piece: Piece | None
 ) -> Relation:
-    """The relation to an input that lies at some place of the joined axis."""
+    """Returns the relation to an input that is placed on the joined axis by a map."""
     relation = local(place if a == axis else IDENTITY for a in range(rank))
     return part(relation, axis, piece) if varies else relation
 
@@ -103,10 +105,12 @@ def _piece(axis: int, offset: Size | None, size: Size, total: Size) -> Piece | N
 
 
 def stacked_shape(call: Call, shapes: Sequence[Shape], axis: int | None) -> Shape:
-    """The shape of tensors that are joined along a new axis.
+    """Returns the shape of tensors joined along a new axis.
+
+    Returns None if the axis is unknown, or no shape is known.
 
     Raises:
-      GraphError: if they differ.
+      GraphError: if the shapes of the tensors differ.
     """
     known = [shape for shape in shapes if shape is not None]
     if axis is None or not known:
@@ -121,7 +125,10 @@ def stacked_shape(call: Call, shapes: Sequence[Shape], axis: int | None) -> Shap
 
 
 def stacked(rank: int, axis: int, number: int, count: int) -> Relation:
-    """The relation to one of ``count`` tensors that are joined along a new axis."""
+    """Returns the relation to one of ``count`` tensors joined along a new axis.
+
+    ``number`` is the position of the tensor on that axis.
+    """
     axes = [a for a in range(rank + 1) if a != axis]
     relation = Relation(tuple(map(follow, axes)))
     if count == 1:

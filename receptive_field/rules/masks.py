@@ -1,9 +1,8 @@
 """Ops that choose between two tensors, position by position, by a mask.
 
-Where the values of the mask are known, each of the two is seen where it is chosen. A
-mask that depends on the input, or is drawn at random, may choose either anywhere. Of
-any other it is not known what it chooses: what it lets through is a bound, unless both
-see the same.
+If the values of the mask are known, each tensor is seen where it is chosen. A mask that
+depends on the input, or is drawn at random, may choose either tensor at any position.
+Any other mask gives an upper bound, unless both tensors see the same.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ Flags: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 
 def _select(call: Call, output: int) -> Relations:
-    call.input(2)  # Must be there.
+    call.input(2)  # Raises if there is none.
     condition, one, two = broadcast_relations(call, output)
     shape, mask = call.output_shape(), _mask(call)
     if mask is not None and shape is not None:
@@ -45,8 +44,8 @@ def _select(call: Call, output: int) -> Relations:
 
 
 def _select_rows(call: Call, output: int) -> Relations:
-    """A condition that is a vector stands for whole rows."""
-    call.input(2)  # Must be there.
+    """Returns the relations if a condition of lower rank chooses whole rows."""
+    call.input(2)  # Raises if there is none.
     condition, data, mask = call.shape(0), call.shape(1), _mask(call)
     rows = SAME
     if condition is not None and data is not None and len(condition) < len(data):
@@ -62,7 +61,7 @@ def _mask(call: Call) -> Flags | None:
 
 
 def _sides(call: Call, one: Relation, two: Relation, mask: Flags | None) -> Relations:
-    """How the output relates to what is chosen where the mask holds, and elsewhere."""
+    """Returns the relations to the tensors chosen where the mask is true, and false."""
     if mask is None and call.varies(call.input(0)):
         return [one, two]
     if mask is not None and (mask.all() or not mask.any()):
@@ -89,22 +88,24 @@ def _sides(call: Call, one: Relation, two: Relation, mask: Flags | None) -> Rela
 
 
 def _varying(mask: Flags) -> Sequence[int]:
-    """The axes along which it does not say the same everywhere."""
+    """Returns the axes along which the mask is not constant."""
     firsts = (mask.take([0], axis) for axis in range(mask.ndim))
     return [axis for axis, first in enumerate(firsts) if (mask != first).any()]
 
 
 def _piece(side: Relation, rank: int, axis: int, chosen: Flags) -> Relation:
-    """What is chosen at some positions of one axis, beside what is at the others."""
+    """Returns the relation to a tensor that is chosen at some positions of one axis."""
     edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).tolist()
     ranges = tuple(map(range, edges[::2], edges[1::2]))
     return part(ranked(side, rank), axis, Piece(axis, ranges, len(chosen)))
 
 
 def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
-    """What is chosen where a mask holds: on each axis, where it does so anywhere.
+    """Returns the relation to a tensor that is chosen where a mask is true.
 
-    That is a bound, unless it does so wherever it does on every axis.
+    On each axis, it keeps the positions at which the mask is true anywhere. It is an
+    upper bound, unless the mask is true on the whole product of these positions. If the
+    mask is None, it is an upper bound that keeps all positions.
     """
     maps: list[AxisMap] = [IDENTITY] * rank
     varying: Sequence[int] = ()
@@ -123,16 +124,16 @@ def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
     found = through(local(maps if exact else [m.as_bound() for m in maps]), below)
     assert found is not None
     for axis in set(varying).difference(*map(followed_axes, below.axes)):
-        found = part(found, axis)  # What is repeated along it, is not told apart.
+        found = part(found, axis)  # A repeated axis does not record what is chosen.
     return found
 
 
 SELECT = Op(
     _select, broadcast_shapes, computed("where"), chooses=True, taps=Taps.CHOICE
 )
-"""A mask, and two tensors; all broadcast."""
+"""The rules of an op with a mask and two tensors, which all broadcast."""
 
 SELECT_ROWS = Op(
     _select_rows, lambda call: [call.shape(1)], chooses=True, taps=Taps.CHOICE
 )
-"""The same where the mask may be a vector that stands for whole rows."""
+"""The rules of an op whose mask may be a vector that chooses whole rows."""

@@ -1,8 +1,8 @@
-"""What a rule is, and what it gets to see.
+"""The rules of an op type (`Op`), and what a rule can see of a node (`Call`).
 
-For each op type there is one `Op`: how its outputs relate to its inputs, the shapes
-and, where they can be told, the constant values of its outputs. Which op types there
-are, and what their attributes are called, the tables of the frameworks say.
+Each op type has one `Op`. It gives the relation between outputs and inputs, the shapes
+of the outputs and, if they can be known, their constant values. The tables of the
+frameworks list the op types and know the names of their attributes.
 """
 
 from __future__ import annotations
@@ -29,64 +29,63 @@ Shape = tuple[Size, ...] | None
 """The sizes of a tensor; None if not even its rank is known."""
 
 StatedShape = tuple[int | None, ...] | None
-"""A shape as the graph states it: None for sizes, or a rank, that are not known."""
+"""A shape as the graph states it; a size or a whole shape is None if it is unknown."""
 
 Value: TypeAlias = "np.ndarray[Any, Any] | None"
-"""A constant: numbers, or Python objects where some are symbolic sizes."""
+"""A constant array of numbers, or of Python objects if some are symbolic sizes."""
 
 
 T = TypeVar("T")
 
 
 class Knowledge(Protocol):
-    """Where a rule's knowledge of other tensors comes from."""
+    """The source of what a rule knows about other tensors."""
 
     def shape(self, tensor: Tensor) -> Shape:
-        """The shape of a tensor, as far as it is known."""
+        """Returns the shape of a tensor, as far as it is known."""
 
     def value(self, tensor: Tensor) -> Value:
-        """The constant value of a tensor, if it is known."""
+        """Returns the constant value of a tensor, or None if it is not known."""
 
     def integers(self, tensor: Tensor) -> list[Size] | None:
-        """The constant value of a tensor as a flat list, if it is known."""
+        """Returns the constant value of a tensor as a flat list, or None."""
 
     def output_count(self, index: int) -> int | None:
-        """How many outputs a node has; None if its op has no rule."""
+        """Returns how many outputs a node has; None if its op has no rule."""
 
     @property
     def trains_batch_norm(self) -> bool:
-        """Whether a batch normalisation may look at the whole batch."""
+        """Whether a batch normalisation in training mode counts as such."""
 
     @property
     def worked_out(self) -> dict[int, Any]:
-        """What a rule keeps for the next question about the same node, by index."""
+        """Results that rules keep for reuse, by the index of the node."""
 
     @property
     def disagreements(self) -> set[str]:
-        """Names of nodes where sizes meet that are equal at some sizes only."""
+        """Names of nodes where sizes meet that agree at some input sizes only."""
 
     @property
     def exceeded(self) -> dict[int, dict[Symbolic, int]]:
-        """Unknown sizes that the rules of nodes, by index, take to be larger than a
-        number."""
+        """Unknown sizes that rules assume to exceed a number, by the node's index."""
 
     @property
     def is_strict(self) -> bool:
-        """Whether sizes that differ by a known number are an error where they meet."""
+        """Whether sizes that meet with a bounded difference are an error."""
 
 
 class Sight(Protocol):
-    """Which tensors depend on the input of the question, and how."""
+    """What a rule may know about the input that the question is about."""
 
     def carries(self, tensor: Tensor) -> bool:
-        """Whether it depends on the input."""
+        """Returns whether a tensor depends on that input."""
 
     def is_alike(self, one: Tensor, two: Tensor) -> bool:
-        """Whether two tensors see the same of the tensor where all their paths meet."""
+        """Returns whether two tensors see the same where all their paths meet."""
 
 
 class Call:
-    """One op as its rule sees it: attributes, and what is known of its inputs."""
+    """A node as its rule sees it: its attributes, and what is known of its inputs."""
 
     __slots__ = ("knowledge", "node", "sight")
 
@@ -96,25 +95,27 @@ class Call:
         self.node = node
         self.knowledge = knowledge
         self.sight = sight
-        """None where it does not matter what the input of the question is."""
+        """None if it does not matter which input the question is about."""
 
     def __len__(self) -> int:
         """The number of data inputs."""
         return len(self.node.inputs)
 
     def shape(self, number: int) -> Shape:
-        """The shape of an input; None if its rank is unknown."""
+        """Returns the shape of an input; None if its rank is unknown."""
         return self.knowledge.shape(self.input(number))
 
     def output_shape(self, number: int = 0) -> Shape:
-        """The shape of an output."""
+        """Returns the shape of an output; None if its rank is unknown."""
         return self.knowledge.shape((self.node.index, number))
 
     def known_shape(self, number: int, rank: int | None = None) -> tuple[Size, ...]:
-        """The shape of an input whose rank must be known, and be ``rank``.
+        """Returns the shape of an input, whose rank must be ``rank`` if it is given.
+
+        If the rank is unknown, the input is assumed to have ``rank`` unknown sizes.
 
         Raises:
-          GraphError: if it is not.
+          GraphError: if the rank is not ``rank``, or is unknown and not given.
         """
         shape = self.shape(number)
         if shape is None:
@@ -133,11 +134,11 @@ class Call:
         return shape
 
     def value(self, number: int) -> Value:
-        """The constant value of an input, or None if it is not known."""
+        """Returns the constant value of an input, or None if it is not known."""
         return self.knowledge.value(self.input(number))
 
     def input(self, number: int) -> Tensor:
-        """The tensor that is read as this input.
+        """Returns the tensor that is read as input ``number``.
 
         Raises:
           GraphError: if there are fewer inputs.
@@ -148,10 +149,10 @@ class Call:
             self.fail(f"has {len(self)} inputs, needs {number + 1}")
 
     def relations(self, op: Op, output: int) -> Relations:
-        """The relations of an output to all inputs, by the node's rule.
+        """Returns the relations of an output to all inputs, by the node's rule.
 
         Raises:
-          GraphError: if it is not analysed, or has more inputs than its rule knows.
+          GraphError: if the rule fails, or knows fewer inputs than the node has.
         """
         if op.relations is None:
             return [None] * len(self)
@@ -161,9 +162,9 @@ class Call:
         return found
 
     def is_constant(self, number: int) -> bool:
-        """Whether an input is known to depend on nothing, though perhaps not its value.
+        """Returns whether an input is constant, even if its value is unknown.
 
-        As zeros are, in the shape of a batch of unknown size.
+        For example, zeros in the shape of a batch of unknown size are constant.
         """
         if self.value(number) is not None:
             return True
@@ -181,11 +182,14 @@ class Call:
         )
 
     def carries(self, number: int) -> bool:
-        """Whether an input depends on the input of the question, or may."""
+        """Returns whether an input may depend on the input of the question."""
         return self.sight is None or self.sight.carries(self.input(number))
 
     def is_alike(self, one: int, two: int) -> bool:
-        """Whether two inputs are known to see the same of one tensor below."""
+        """Returns whether two inputs see the same of the tensor where they meet.
+
+        Without a `Sight`, they are assumed to.
+        """
         if self.sight is None:
             return True
         known = self.once(dict[tuple[int, int], bool])
@@ -194,8 +198,7 @@ class Call:
         return known[one, two]
 
     def varies(self, condition: Tensor) -> bool:
-        """Whether a condition may be any, as it depends on the input or on random
-        numbers."""
+        """Returns whether a condition depends on the input, or on random numbers."""
         if self.sight is None or self.sight.carries(condition):
             return True
         graph = self.node.graph
@@ -211,15 +214,15 @@ class Call:
         return False
 
     def integers(self, number: int) -> list[Size] | None:
-        """The constant value of an input as a flat list, or None if not known.
+        """Returns the constant value of an input as a flat list, or None if unknown.
 
-        The list is the caller's own.
+        The list is a copy, which the caller may change.
         """
         found = self.knowledge.integers(self.input(number))
         return None if found is None else list(found)
 
     def integer(self, number: int) -> int | None:
-        """The constant value of a scalar input, or None if not known."""
+        """Returns the constant value of a scalar input, or None if it is not known."""
         values = self.integers(number)
         if values is None or len(values) != 1 or not isinstance(values[0], int):
             return None
@@ -227,36 +230,36 @@ class Call:
 
     @property
     def trains_batch_norm(self) -> bool:
-        """Whether a batch normalisation that is in training mode counts as such."""
+        """Whether a batch normalisation in training mode counts as such."""
         return self.knowledge.trains_batch_norm
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """An attribute as a plain Python value; ``default`` if it is not there."""
+        """Returns an attribute as a plain Python value, or ``default`` if missing."""
         return self.node.attribute(name, default)
 
     def text(self, name: str, default: str = "") -> str:
-        """An attribute that is a text."""
+        """Returns an attribute that must be a string."""
         value = self.node.attribute(name, default)
         if type(value) is not str:
             self.malformed(name, "a text")
         return value
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """An attribute that is true or false."""
+        """Returns an attribute that must be a boolean."""
         value = self.node.attribute(name, default)
         if type(value) is not bool:
             self.malformed(name, "true or false")
         return value
 
     def number(self, name: str, default: int | None = None) -> int:
-        """An attribute that is an integer, or a type by its number."""
+        """Returns an attribute that must be an integer, or the number of a type."""
         value = self.node.attribute(name, default)
         if type(value) is not int:
             self.malformed(name, "an integer")
         return value
 
     def numbers(self, name: str, default: list[int] | None = None) -> list[int] | None:
-        """An attribute that is a list of integers."""
+        """Returns an attribute that must be a list of integers, or missing."""
         value: list[int] | None = self.node.attribute(name, default)
         if value is not None and (
             type(value) is not list or (value and type(value[0]) is not int)
@@ -265,7 +268,7 @@ class Call:
         return value
 
     def malformed(self, name: str, what: str) -> NoReturn:
-        """Raises the error of an attribute that is not what it should be.
+        """Raises an error about an attribute that is missing or has the wrong type.
 
         Raises:
           GraphError: always.
@@ -275,7 +278,7 @@ class Call:
         self.fail(f"is malformed: its {name} is {self.attribute(name)!r}, not {what}")
 
     def axis(self, axis: Size, rank: int) -> int:
-        """An axis of a tensor of this rank, counted from the front.
+        """Returns an axis of a tensor of this rank, counted from the front.
 
         Raises:
           GraphError: if the tensor has no such axis.
@@ -285,11 +288,14 @@ class Call:
         return axis % rank
 
     def name(self, number: int) -> str:
-        """The name of an input tensor."""
+        """Returns the name of an input tensor."""
         return self.node.graph.name_of(self.input(number))
 
     def once(self, work: Callable[[], T]) -> T:
-        """What a rule works out for more than one question about its node."""
+        """Returns the result of ``work``, which is done once for this node.
+
+        All calls for one node share a single result.
+        """
         kept = self.knowledge.worked_out
         if self.node.index not in kept:
             kept[self.node.index] = work()
@@ -297,13 +303,14 @@ class Call:
         return found
 
     def meet(self, sizes: Sequence[Size]) -> None:
-        """Takes note of sizes that must be equal.
+        """Records that sizes must be equal.
 
-        Those that differ by a known number at every size are left to who asks at one
-        size, so that a padding can be found that mends it.
+        Sizes that never agree, but whose difference is bounded, are only an error if
+        `is_strict`. Otherwise a question about a known size finds them, and can look
+        for a padding that makes them equal.
 
         Raises:
-          GraphError: if one grows faster, and they are equal at no size but 1.
+          GraphError: if two sizes can never be equal, except where both are 1.
         """
         for size in sizes[1:]:
             pair = sizes[0], size
@@ -321,16 +328,16 @@ class Call:
                 )
 
     def exceeds(self, size: Symbolic, number: int) -> None:
-        """Takes note that what is said of an unknown size holds if it is larger."""
+        """Records that the rule only holds if an unknown size exceeds a number."""
         known = self.knowledge.exceeded.setdefault(self.node.index, {})
         known[size] = max(known.get(size, 0), number)
 
     def unknown_size(self, axis: int, number: int = 0) -> Symbolic:
-        """A size of an output of which nothing is known."""
+        """Returns a new symbol for the unknown size of an output's axis."""
         return unknown(f"{self.node.graph.name_of((self.node.index, number))}[{axis}]")
 
     def named_shape(self, sizes: StatedShape, number: int = 0) -> Shape:
-        """A shape of an output with a name for every size that is not known."""
+        """Returns the shape of an output, with a symbol for each unknown size."""
         if sizes is None:
             return None
         if None not in sizes:
@@ -341,16 +348,16 @@ class Call:
         )
 
     def unknown_offset(self, axis: int, number: int = 0) -> Hashable:
-        """The name of an unknown number of positions by which an axis is moved."""
+        """Returns a name for the unknown distance by which an axis is moved."""
         return self.node.name, number, axis
 
     def all_of(self, number: int, exact: bool = True) -> Relation:
-        """The relation to an input of which every element matters, of any rank."""
-        self.input(number)  # Must be there.
+        """Returns the relation to an input whose elements all matter, at any rank."""
+        self.input(number)  # Raises if there is none.
         return ALL if exact else ALL_BOUND
 
     def fail(self, reason: str) -> NoReturn:
-        """Raises the error of this node.
+        """Raises an error that names this node.
 
         Raises:
           GraphError: always.
@@ -359,25 +366,24 @@ class Call:
 
 
 def exact(number: Any) -> Any:
-    """A float that is an integer as one."""
+    """Returns a float as an int if its value is one, else the number unchanged."""
     if isinstance(number, float) and number.is_integer():
         return int(number)
     return number
 
 
 class Window(NamedTuple):
-    """What a convolution or pooling does on one axis."""
+    """The parameters of a convolution or pooling on one axis."""
 
     kernel: int
     stride: int
     padding: int | None
-    """Before the first position; None if it depends on an unknown size."""
+    """The padding in front; None if it depends on an unknown size."""
     total_padding: int | None
-    """Before the first and after the last position together."""
+    """The padding in front and at the end; None if it depends on an unknown size."""
     dilation: int = 1
     follows_size: bool = False
-    """Whether it has as much padding as the size needs for ceil(size / stride)
-    positions to come out."""
+    """Whether the padding is chosen to give ceil(size / stride) output positions."""
 
     @property
     def extent(self) -> int:
@@ -386,154 +392,157 @@ class Window(NamedTuple):
 
 
 class Flops(NamedTuple):
-    """The floating-point operations of a node; see `rules.flops`."""
+    """The number of floating-point operations of a node; see `rules.flops`."""
 
     total: Size
     multiply_adds: Size = 0
-    """How many multiply-adds are among them, each of which counts as two."""
+    """How many multiply-adds ``total`` includes; each counts as two operations."""
     profiled: Size | Fraction | None = None
-    """What TensorFlow's profiler counts; None where it has no formula."""
+    """The number that TensorFlow's profiler counts; None if it has no formula."""
 
     @classmethod
     def alike(cls, total: Size, profiled: bool = True) -> Flops:
-        """Operations that the profiler, if it knows the op, counts in the same way."""
+        """Returns operations without multiply-adds.
+
+        ``profiled`` is whether the profiler knows the op, and counts the same.
+        """
         return cls(total, 0, total if profiled else None)
 
     def plus(self, operations: Size) -> Flops:
-        """With more operations that the profiler does not count."""
+        """Returns a copy with more operations, which the profiler does not count."""
         return self._replace(total=self.total + operations)
 
 
 class Taps(Enum):
-    """What the positions of a window count, for the effective receptive field."""
+    """How an op weighs the positions of a window, for the effective receptive field."""
 
     COPY = "copy"
-    """Each is handed on as it is: by moving, adding, or one at a time."""
+    """Positions are passed on unchanged: moved, added, or picked one by one."""
     FACTOR = "factor"
-    """The same, if no more than one input depends on the features."""
+    """As `COPY`, unless several inputs depend on the input of the question."""
     CHOICE = "choice"
-    """One of several inputs is handed on as it is, another one at each position."""
+    """At each position, one of several inputs is passed on unchanged."""
     ACTIVATION = "activation"
-    """The same, but for a derivative of either sign and of about one."""
+    """As `COPY`, times a derivative of about one and of either sign."""
     SUM = "sum"
-    """They are added up."""
+    """Positions are added up."""
     MEAN = "mean"
-    """The mean is taken of those inside of the map."""
+    """Takes the mean of the positions inside the map."""
     WEIGHTS = "weights"
-    """Each has weights of its own, the same for every window."""
+    """Each position has weights of its own, which are the same in every window."""
     WINNER = "winner"
-    """One of them is taken; which one, the values decide."""
+    """One position is taken, and the values decide which."""
 
 
 class Zeros(Enum):
-    """What an op makes of zeros."""
+    """How zeros in the inputs of an op affect its output."""
 
     KEPT = "kept"
-    """Its output is zero where all that it reads is."""
+    """The output is zero where everything that it reads is zero."""
     SUM = "sum"
-    """The same, but constants are added, which are not zero."""
+    """As `KEPT`, but constants are added, which count as nonzero."""
     BESIDE = "beside"
-    """What is not read from its inputs is not zero."""
+    """Output positions that are not read from an input are nonzero."""
     FILLED = "filled"
-    """Its output is zero nowhere."""
+    """The output is nonzero everywhere."""
 
 
 Coefficients = Mapping[int, "np.ndarray[Any, np.dtype[np.float64]]"]
-"""For axes of an input, what each position counts: an array [above, below]."""
+"""For axes of an input, the weight of each position: an array [above, below]."""
 
 
 Relations = Sequence[Relation | None]
-"""One relation for each data input; None where it does not matter."""
+"""One relation per data input; None for an input whose values do not matter."""
 
 
 class Op(NamedTuple):
     """The rules of one op type."""
 
     relations: Callable[[Call, int], Relations] | None
-    """How an output (by its number) relates to each data input; None if no value of an
-    input matters."""
+    """How an output (by its number) relates to each data input; None if the values of
+    the inputs do not matter."""
     shapes: Callable[[Call], Sequence[Shape]]
     """The shapes of the outputs."""
     values: Callable[[Call], Sequence[Value]] | None = None
-    """The constant values of the outputs, where they can be told."""
+    """The constant values of the outputs, as far as they can be known."""
     numbers: Callable[[Call], Sequence[Any] | None] | None = None
-    """The first of `values` as a flat list, where it is there without an array."""
+    """The first of `values` as a flat list, if it can be read without NumPy."""
     values_need_shapes: bool = False
-    """Whether `values` asks for the shapes of inputs, not for their values."""
+    """Whether `values` needs the shapes of the inputs, not their values."""
     layout: Callable[[Call], tuple[int, Sequence[int]]] | None = None
-    """An input and the axes of it that are spatial: (y, x) of an image."""
+    """The number of an input, and its spatial axes: (y, x) of an image."""
     windows: Callable[[Call], Sequence[Window]] | None = None
-    """Kernel, stride and padding per spatial axis (y, x), for what has them."""
+    """Kernel, stride and padding per spatial axis (y, x); None for ops without them."""
     products: Callable[[Call], Size] | None = None
-    """How many products with a weight each element of the output is the sum of."""
+    """How many products with a weight each element of the output sums up."""
     flops: Callable[[Call], Flops] | None = None
-    """The floating-point operations of all outputs together; None if it has none."""
+    """The floating-point operations of all outputs together; None if there are none."""
     rounds: Callable[[Call], int | None] | None = None
-    """Of a loop that is written out: how many rounds it runs, if the graph says so."""
+    """For a loop: how many rounds it runs, if that is known."""
     folded: Callable[[Call], tuple[Node, Size] | None] | None = None
-    """Of an op that unfolds what was folded into the batch: the layer in between, and
-    how many elements it has to compute without that."""
+    """For an op that unfolds positions from the batch: the layer between folding and
+    unfolding, and how many elements it would compute without them."""
     weights: Callable[[Call], Size] | None = None
-    """How many trained numbers come in here: by a variable or, in a frozen graph, a
+    """How many trained numbers enter here, from a variable or, in a frozen graph, a
     constant."""
     reads: Callable[[Call], Sequence[Tensor]] | None = None
-    """Which inputs tell shapes and values, of an op that looks at no others."""
+    """The inputs that decide shapes and values, if not all do."""
     shapes_by_first: bool = False
     """Whether the first input alone decides the shapes."""
     may_be_handle: bool = False
-    """Whether an output may be the handle of a variable or a list, so that a recorded
-    shape without axes says nothing of what it stands for."""
+    """Whether an output may be the handle of a variable or a list. A recorded shape
+    without axes then does not describe the value behind the handle."""
     condition: int | None = None
-    """The input that decides which one of the outputs is computed."""
+    """The input that decides which of the outputs is computed."""
     chooses: bool = False
-    """Whether its rule asks whether inputs are alike (`Call.is_alike`)."""
+    """Whether the rule asks whether inputs are alike (`Call.is_alike`)."""
     is_random: bool = False
     """Whether the values are drawn at random."""
     starts_over: bool = False
-    """Whether this is where a loop comes round to its beginning."""
+    """Whether a loop returns to its beginning here."""
     clamps: bool = False
-    """Whether it reads the first or the last position of its first input in the place
-    of what lies outside."""
+    """Whether the op reads the first or last position of its first input instead of
+    positions outside."""
     taps: Taps | None = None
-    """What the positions of a window count; None if there is no rule for it."""
+    """How the positions of a window are weighted; None if there is no rule for it."""
     coefficients: Callable[[Call], Coefficients] | None = None
-    """The same for the first input, where positions count differently."""
+    """The weights of single positions of the first input, if they differ."""
     zeros: Zeros | Callable[[Call], Zeros | None] | None = None
-    """What becomes of zeros; None if it is not known."""
+    """How zeros affect the output; None if that is not known."""
     absorbing: Sequence[int] = ()
-    """Which inputs make the output zero where they are, whatever the others are."""
+    """Inputs whose zeros make the output zero, whatever the other inputs are."""
     signs: Sequence[int] = ()
-    """The signs of the inputs that are added up, where not all are positive."""
+    """The signs of inputs that are added up, if some are negative."""
 
 
 def rule_of(node: Node) -> Op | None:
-    """The rules of a node: those stated for it by hand, or those of its op type."""
+    """Returns the rules stated for a node by the caller, or those of its op type."""
     return node.stated or node.graph.rules.get(node.op)
 
 
 def rule_at(graph: Graph, index: int) -> Op | None:
-    """The rules of the node of this index, which need not be made for it."""
-    node = graph.nodes.get(index)  # A rule can only be stated for one that is made.
+    """Returns the rules of a node by its index, without creating the node object."""
+    node = graph.nodes.get(index)  # Rules are only stated for nodes that exist.
     if node is None:
         return graph.rules.get(graph.nodes.definitions[index].op)
     return node.stated or graph.rules.get(node.op)
 
 
 def same(call: Call, output: int) -> Relations:
-    """Every position follows itself, in every input."""
+    """Returns relations in which every position follows itself, in every input."""
     return [SAME] * len(call)
 
 
 def first_shape(call: Call) -> Sequence[Shape]:
-    """The output has the shape of the first input."""
+    """Returns the shape of the first input as that of the output."""
     return [call.shape(0)]
 
 
 def scalar(call: Call) -> Sequence[Shape]:
-    """The output has no axes."""
+    """Returns the shape of an output without axes."""
     return [()]
 
 
 def unknown_shape(call: Call) -> Sequence[Shape]:
-    """Nothing is known of the output's shape."""
+    """Returns None, as the shape of the output is unknown."""
     return [None]

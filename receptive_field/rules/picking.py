@@ -1,4 +1,4 @@
-"""What picks positions does: gathers, splits, repeats, flips and rolls."""
+"""Ops that pick positions: gathers, splits, repeats, flips, rolls and scatters."""
 
 from __future__ import annotations
 
@@ -36,11 +36,14 @@ from receptive_field.rules.masks import Flags
 from receptive_field.rules.op import Call, Value
 
 LARGEST_TABLE = 1 << 16
-"""Longer lists of indices are not written out; their map is a bound."""
+"""Longer lists of indices are not written out; their map is an upper bound."""
 
 
 def _maps(rank: int, changed: Mapping[int, AxisMap | None]) -> Relation:
-    """Every axis follows itself, but for those that change; None for all of it."""
+    """Returns the relation in which all axes but the changed ones follow themselves.
+
+    A changed axis follows its map, or is needed whole if its map is None.
+    """
     return local([changed.get(axis, IDENTITY) for axis in range(rank)])
 
 
@@ -54,14 +57,14 @@ def gathered(
     axis: int,
     batch: int,
 ) -> tuple[Relation, Relation]:
-    """The relations to a tensor from which positions are taken, and to their indices.
+    """Returns the relations to a tensor that positions are taken from, and to indices.
 
     Args:
-      shape: of the tensor.
+      shape: the shape of the tensor.
       indices: the shape of the indices.
-      values: the indices as a flat list; None if they are not known.
-      axis: along which positions are taken.
-      batch: how many axes both have in common.
+      values: the indices as a flat list; None if they are unknown.
+      axis: the axis along which positions are taken.
+      batch: how many leading axes the tensor and the indices share.
     """
     added = len(indices) - batch
     axes: list[Axis] = [follow(a) for a in range(axis)]
@@ -74,7 +77,7 @@ def gathered(
 def _picked(
     values: Sequence[Size] | None, axis: int, places: Sequence[Size], size: Size
 ) -> Axis:
-    """How the gathered axis follows the axis (or axes) of the indices."""
+    """Returns how the gathered axis follows the axes of the indices."""
     anywhere = whole(range(axis, axis + len(places)), ANYWHERE)
     if values is None or not values or len(values) > LARGEST_TABLE:
         return anywhere
@@ -82,7 +85,7 @@ def _picked(
     known = [position for position in positions if isinstance(position, int)]
     if len(known) < len(positions):
         return anywhere
-    if product(places) != len(known):  # Each item of a batch has its own.
+    if product(places) != len(known):  # Each item of the batch has its own indices.
         return fixed(min(known), max(known), exact=False)
     if not places:
         return fixed(known[0], known[0])
@@ -95,7 +98,11 @@ def _picked(
 
 
 def positions_map(positions: Sequence[int], row: int = 1) -> AxisMap:
-    """The map from a list of positions: an even one if rows are evenly spaced."""
+    """Returns the map to a list of positions: periodic if rows are evenly spaced.
+
+    A row is ``row`` positions long. If the steps from one to the next differ, the map
+    is a table.
+    """
     steps = np.unique(np.subtract(positions[row:], positions[:-row])).tolist()
     if len(steps) == 1:
         return periodic(steps[0], [(p, p) for p in positions[:row]])
@@ -103,13 +110,14 @@ def positions_map(positions: Sequence[int], row: int = 1) -> AxisMap:
 
 
 def gathered_slices(rank: int, indices: int, batch: int, depth: int) -> Relation:
-    """The relation to a tensor from which slices are taken, from anywhere; what is not
-    indexed follows itself.
+    """Returns the relation to a tensor from which slices are taken, at any place.
+
+    Axes that are not indexed follow themselves.
 
     Args:
-      rank: of the tensor.
-      indices: the rank of the indices, along whose last axis the places of a slice lie.
-      batch: how many axes both have in common.
+      rank: the rank of the tensor.
+      indices: the rank of the indices, whose last axis holds the place of a slice.
+      batch: how many leading axes the tensor and the indices share.
       depth: how many axes are indexed.
     """
     picked = batch + depth
@@ -127,7 +135,7 @@ def gathered_slices(rank: int, indices: int, batch: int, depth: int) -> Relation
 
 
 def by_rows(rank: int) -> Relation:
-    """Every row of indices says where one slice goes, or comes from."""
+    """Returns the relation to indices whose rows are the places of slices."""
     return Relation((*map(follow, range(rank - 1)), FULL))
 
 
@@ -137,10 +145,10 @@ def by_rows(rank: int) -> Relation:
 def split_sizes(
     call: Call, size: Size, sizes: Sequence[Size], count: int
 ) -> list[Size]:
-    """The sizes of the parts of an axis, of which one may be -1: what the others leave.
+    """Returns the sizes of the parts of an axis; one may be -1, for the rest.
 
     Raises:
-      GraphError: if there are not so many, or one is negative.
+      GraphError: if there are not ``count`` sizes, or one is negative.
     """
     found = list(sizes)
     if found.count(-1) == 1:
@@ -154,7 +162,10 @@ def split_sizes(
 def split(
     call: Call, rank: int, axis: int, sizes: Sequence[Size] | None, output: int
 ) -> Relation:
-    """The relation of a part to the tensor that is split along an axis."""
+    """Returns the relation of a part to the tensor that is split along an axis.
+
+    ``output`` is the number of the part.
+    """
     if sizes is None:
         place = call.unknown_offset(axis, output)
         return _maps(rank, {axis: IDENTITY.with_unknown_offset(place)})
@@ -164,7 +175,7 @@ def split(
 
 
 def item(rank: int, axis: int, number: int) -> Relation:
-    """The relation to a tensor of which one position of an axis is taken."""
+    """Returns the relation to a tensor from which one position of an axis is taken."""
     axes = [follow(a - (a > axis)) for a in range(rank)]
     axes[axis] = fixed(number, number)
     return Relation(tuple(axes))
@@ -174,7 +185,7 @@ def item(rank: int, axis: int, number: int) -> Relation:
 
 
 def tiled(shape: Sequence[Size], times: Sequence[Size] | None) -> Relation:
-    """The relation to a tensor that is repeated along its axes."""
+    """Returns the relation to a tensor that is repeated along its axes."""
     axes = []
     for axis, size in enumerate(shape):
         if times is not None and times[axis] == 1:
@@ -189,13 +200,13 @@ def tiled(shape: Sequence[Size], times: Sequence[Size] | None) -> Relation:
 
 
 def flipped(shape: Sequence[Size], axes: Sequence[int]) -> Relation:
-    """The relation to a tensor that is flipped along some axes."""
+    """Returns the relation to a tensor that is flipped along some axes."""
     changed = {axis: moved(sampling(-1, -1), shape[axis]) for axis in axes}
     return _maps(len(shape), changed)
 
 
 def rolled(call: Call, shape: Sequence[Size], offsets: Mapping[int, Size]) -> Relation:
-    """The relation to a tensor that is rolled: axis -> by how many positions."""
+    """Returns the relation to a tensor that is rolled; ``offsets`` are by axis."""
     changed = {a: _rolled(call, shape[a], offset) for a, offset in offsets.items()}
     return _maps(len(shape), changed)
 
@@ -203,7 +214,7 @@ def rolled(call: Call, shape: Sequence[Size], offsets: Mapping[int, Size]) -> Re
 def _rolled(call: Call, size: Size, offset: Size) -> AxisMap | None:
     if not isinstance(offset, int) or isinstance(size, Fraction):
         return ANYWHERE
-    if isinstance(size, Symbolic):  # Some positions see the other end.
+    if isinstance(size, Symbolic):  # A few positions see the other end.
         call.exceeds(size, abs(offset))
         return shift(-offset).beside_anything()
     if size == 0 or offset % size == 0:
@@ -215,7 +226,10 @@ def _rolled(call: Call, size: Size, offset: Size) -> AxisMap | None:
 
 
 def not_written(shape: Sequence[Size], indices: Value) -> Flags | None:
-    """Where nothing is written by indices of slices, if that is known."""
+    """Returns a mask of positions where no slice is written; None if it is unknown.
+
+    It has size one on each axis that is not indexed.
+    """
     if indices is None or not indices.ndim:
         return None
     depth = indices.shape[-1]
@@ -226,5 +240,5 @@ def not_written(shape: Sequence[Size], indices: Value) -> Flags | None:
     try:
         kept[tuple(indices.reshape(-1, depth).T)] = False
     except IndexError:
-        return None  # Depending on the device, it fails or writes nothing.
+        return None  # Depending on the device, the op fails or writes nothing.
     return kept.reshape(*sizes, *[1] * (len(shape) - depth))

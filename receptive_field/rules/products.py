@@ -1,4 +1,4 @@
-"""What products of matrices and tensors do: what is summed over is needed whole."""
+"""Products of matrices and tensors, which need the axes that they sum over whole."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from receptive_field.rules.op import Call
 def matrix_product(
     outer: Sequence[Sequence[Size]], batch: Sequence[Size], swapped: Sequence[bool]
 ) -> list[Relation]:
-    """The relations to both operands of a product of matrices.
+    """Returns the relations to both operands of a product of matrices.
 
     Args:
-      outer: the sizes of each operand before those of its matrix.
-      batch: what these broadcast to.
-      swapped: whether the matrices of each operand are transposed.
+      outer: for each operand, the sizes of the axes in front of its matrix.
+      batch: the sizes that they broadcast to.
+      swapped: for each operand, whether its matrices are transposed.
     """
     relations = []
     for number in range(2):
@@ -35,9 +35,9 @@ def matrix_product(
 
 
 def einsum_labels(call: Call, equation: str) -> tuple[list[list[str]], list[str]]:
-    """The labels of the axes of every input, and of the output.
+    """Returns the labels of the axes of every input, and of the output.
 
-    An ellipsis stands for labels of its own, counted from the last.
+    An ellipsis becomes labels of its own, which are counted from the last axis.
     """
     equation = equation.replace(" ", "")
     left, arrow, right = equation.partition("->")
@@ -68,7 +68,7 @@ def _spelled(term: str, rank: int) -> list[str]:
 def einsum(
     call: Call, operands: Sequence[Sequence[str]], result: Sequence[str]
 ) -> list[Relation]:
-    """The relations to all inputs, by the labels of their axes."""
+    """Returns the relations to all inputs, by the labels of their axes."""
     sizes = label_sizes(call, operands)
     relations = []
     for number, labels in enumerate(operands):
@@ -86,7 +86,7 @@ def einsum(
 
 
 def label_sizes(call: Call, operands: Sequence[Sequence[str]]) -> dict[str, Size]:
-    """The size of all axes of a label."""
+    """Returns the size of each label, to which axes of size one broadcast."""
     sizes: dict[str, Size] = {}
     for number, labels in enumerate(operands):
         shape = call.known_shape(number, len(labels))
@@ -98,5 +98,5 @@ def label_sizes(call: Call, operands: Sequence[Sequence[str]]) -> dict[str, Size
 
 
 def summed_over(sizes: dict[str, Size], result: Sequence[str]) -> Size:
-    """How many products each element of the output is the sum of."""
+    """Returns how many products each element of the output sums up."""
     return product(size for label, size in sizes.items() if label not in result)

@@ -1,4 +1,4 @@
-"""What looks along axes: reductions, softmax, spectra, cumulative sums."""
+"""Ops that look along axes: reductions, softmax, spectra, cumulative sums."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from receptive_field.rules.op import Call, Relations
 
 
 def reduced(rank: int, gone: Sequence[int], keeps: bool) -> Relation:
-    """The relation to a tensor that is reduced along some axes.
+    """Returns the relation to a tensor that is reduced along the axes ``gone``.
 
-    ``keeps`` is whether they stay, with one position.
+    ``keeps`` is whether these axes stay, with one position each.
     """
     axes, position = [], 0
     for axis in range(rank):
@@ -34,15 +34,17 @@ def reduced(rank: int, gone: Sequence[int], keeps: bool) -> Relation:
 def reduced_shape(
     shape: Sequence[Size], gone: Sequence[int], keeps: bool
 ) -> tuple[Size, ...]:
-    """The shape of a tensor that is reduced along some axes."""
+    """Returns the shape after a reduction; the arguments are those of `reduced`."""
     if keeps:
         return tuple(1 if axis in gone else size for axis, size in enumerate(shape))
     return tuple(size for axis, size in enumerate(shape) if axis not in gone)
 
 
 def along_last(count: int, seen: AxisMap = GLOBAL) -> Callable[[Call, int], Relations]:
-    """The rule of ops that need so many of the last axes whole, or see ``seen`` of
-    them."""
+    """Returns an `Op.relations` for ops that look along the last ``count`` axes.
+
+    ``seen`` is what a position sees of each of these axes, by default all of it.
+    """
 
     def relations(call: Call, output: int) -> Relations:
         rest = [None] * (len(call) - 1)
@@ -61,8 +63,11 @@ def along_last(count: int, seen: AxisMap = GLOBAL) -> Callable[[Call, int], Rela
 def along(
     axes: Sequence[int], seen: AxisMap = GLOBAL
 ) -> Callable[[Call, int], Relations]:
-    """The rule of ops that need some axes of the first input whole, or see ``seen``;
-    otherwise it follows itself."""
+    """Returns an `Op.relations` for ops that look along some axes of the first input.
+
+    ``seen`` is what a position sees of each of these axes, by default all of it. The
+    other axes follow themselves.
+    """
 
     def relations(call: Call, output: int) -> Relations:
         rest = [call.all_of(i) for i in range(1, len(call))]
@@ -83,14 +88,15 @@ def along(
 def spectrum(
     call: Call, shape: Sequence[Size], lengths: Sequence[Size | None], real: bool
 ) -> Relation:
-    """The relation of a spectrum along the last axes.
+    """Returns the relation of a spectrum along the last axes.
 
-    Of each of them so many positions are read, None if that is not known; what is
-    missing is zero, what is left over is cut off. What is not ``real`` is half of a
-    spectrum of that length.
+    ``lengths`` says how many positions of each axis the transform has, or None if that
+    is unknown. The op pads shorter axes with zeros and cuts off longer ones. If the
+    input is not ``real``, it is half of a spectrum, so only ``length // 2 + 1``
+    positions of the last axis are read.
 
     Raises:
-      GraphError: if none is read.
+      GraphError: if an axis has no positions to read.
     """
     read = list(lengths)
     if any(isinstance(length, int) and length < 1 for length in read):
@@ -104,16 +110,17 @@ def spectrum(
 
 
 def _start(axis: int, size: Size, read: Size | None) -> Axis:
-    """An axis of which so many positions are read, from the first one on."""
+    """Returns how an axis is followed if its first ``read`` positions are read."""
     if isinstance(read, int) and isinstance(size, int):
         return whole([axis]) if read >= size else follow(axis, constant(0, read - 1))
     return whole([axis], GLOBAL if read == size else GLOBAL_BOUND)
 
 
 def accumulated(rank: int, axis: int, own: bool, reverse: bool) -> Relation:
-    """Each position depends on all before it, or with ``reverse`` on all behind it.
+    """Returns the relation if each position depends on all before it along an axis.
 
-    ``own`` is whether it depends on itself.
+    With ``reverse``, it depends on all positions after it. ``own`` is whether it
+    depends on itself.
     """
     left_out = int(not own)
     maps: list[AxisMap | None] = [IDENTITY] * rank

@@ -1,4 +1,4 @@
-"""What reshapes do: they merge, split, add, drop and permute axes."""
+"""Reshapes, which merge, split, add, drop and permute axes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from receptive_field.rules.op import Call, Shape
 
 
 def reshape_relation(below: tuple[Size, ...], above: tuple[Size, ...]) -> Relation:
-    """Merges and splits: how the axes ``below`` a reshape follow those ``above``."""
+    """Returns how the axes ``below`` a reshape follow those ``above``."""
     axes: list[Axis] = []
     start = 0
     while start < min(len(below), len(above)) and below[start] == above[start]:
@@ -42,11 +42,14 @@ def reshape_relation(below: tuple[Size, ...], above: tuple[Size, ...]) -> Relati
 def _regrouped(
     below: tuple[Size, ...], above: tuple[Size, ...], start: int
 ) -> list[Axis]:
-    """The axes in the middle, taken apart into their common factors from the end."""
+    """Returns the axes in the middle, split into their common factors from the end.
+
+    If the sizes cannot be split, each axis depends on all axes above in an unknown way.
+    """
     axes: list[Axis] = []
     unknown = [whole(range(start, start + len(above)), ANYWHERE)] * len(below)
     position = len(above) - 1
-    inner: Size = 1  # What is used up of the axis above.
+    inner: Size = 1  # The product of the factors already taken from the axis above.
     for size in reversed(below):
         factors: list[Factor] = []
         rest = size
@@ -74,7 +77,10 @@ def _regrouped(
 
 
 def filled_in(call: Call, shape: Shape, sizes: Sequence[Size]) -> tuple[Size, ...]:
-    """The sizes of a reshape, of which -1 stands for what the others leave."""
+    """Returns the sizes of a reshape, in which -1 is replaced by what the others leave.
+
+    If that is unknown, it is a new symbol.
+    """
     found = list(sizes)
     if -1 in found:
         hole = found.index(-1)
@@ -85,22 +91,22 @@ def filled_in(call: Call, shape: Shape, sizes: Sequence[Size]) -> tuple[Size, ..
 
 
 def without_axes(rank: int, gone: Sequence[int]) -> Relation:
-    """The relation to a tensor some of whose axes, of one position, are dropped."""
+    """Returns the relation to a tensor from which axes of one position are dropped."""
     kept = iter(range(rank))
     axes = [fixed(0, 0) if a in gone else follow(next(kept)) for a in range(rank)]
     return Relation(tuple(axes))
 
 
 def with_axis(rank: int, axis: int) -> Relation:
-    """The relation of a tensor of this rank to one without an axis."""
+    """Returns the relation of a tensor of this rank to one that lacks ``axis``."""
     return Relation(tuple(follow(a) for a in range(rank) if a != axis))
 
 
 def checked_permutation(call: Call, values: Sequence[Size], rank: int) -> list[int]:
-    """Which axis of a tensor of this rank becomes which.
+    """Returns a permutation of the axes of a tensor, as integers.
 
     Raises:
-      GraphError: if they are not all axes, each once.
+      GraphError: if it does not name each axis once.
     """
     if set(values) != set(range(rank)) or len(values) != rank:
         call.fail(f"has the permutation {values} for an input of rank {rank}")
@@ -108,6 +114,6 @@ def checked_permutation(call: Call, values: Sequence[Size], rank: int) -> list[i
 
 
 def permuted(permutation: Sequence[int]) -> Relation:
-    """The relation to a tensor whose axes are permuted."""
+    """Returns the relation to a tensor whose axes are permuted."""
     axes = [follow(permutation.index(axis)) for axis in range(len(permutation))]
     return Relation(tuple(axes))

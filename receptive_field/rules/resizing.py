@@ -1,9 +1,9 @@
-"""What resizes do, in the arithmetic of TensorFlow's kernels.
+"""Resizes, in the arithmetic of TensorFlow's kernels.
 
 The kernels compute the source position of every output position in float32
-(tensorflow/core/util/image_resizer_state.h); where sizes are known so do we, for a
-few pairs of sizes read another position than exact arithmetic says. Where only the
-scale is known, exact arithmetic has to do.
+(tensorflow/core/util/image_resizer_state.h). This module does the same if the sizes are
+known, because for a few pairs of sizes float32 and exact arithmetic read different
+positions. If only the scale is known, it uses exact arithmetic.
 """
 
 from __future__ import annotations
@@ -35,32 +35,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Taps = Callable[[float | Fraction], tuple[int, int]]
-"""From a source position to the first and last position read."""
+"""Maps a source position to the first and last position that are read for it."""
 
 
 def bilinear(position: float | Fraction) -> tuple[int, int]:
-    """The two positions around it."""
-    # A tap of weight zero carries nothing: at a whole position there is one.
+    """Returns the two positions around a source, or the position that it falls on."""
+    # At a whole position, the second tap would have weight zero.
     return math.floor(position), math.ceil(position)
 
 
 def nearest(position: float | Fraction) -> tuple[int, int]:
-    """The last position before it."""
+    """Returns the last position that is not after the source."""
     return math.floor(position), math.floor(position)
 
 
 def nearest_corner(position: float | Fraction) -> tuple[int, int]:
-    """The nearest position."""
-    rounded = math.floor(position + Fraction(1, 2))  # roundf of what is not negative
+    """Returns the position nearest to the source."""
+    rounded = math.floor(position + Fraction(1, 2))  # roundf, if not negative
     return rounded, rounded
 
 
 def bicubic(position: float | Fraction) -> tuple[int, int]:
-    """The four positions around it."""
+    """Returns the four positions around a source, or the one that it falls on."""
     # The kernel takes its weights from a table of 1024 steps (resize_bicubic_op.cc).
     below = math.floor(position)
     step = int(np.rint(np.float32(position - below) * np.float32(1024)))
-    whole = below + step // 1024  # Rounding may leave a position just below its place.
+    whole = below + step // 1024  # A position just below the next one rounds up to it.
     return (whole, whole) if step % 1024 == 0 else (below - 1, below + 2)
 
 
@@ -72,11 +72,11 @@ def resize_map(
     align_corners: bool,
     recentre: bool,
 ) -> AxisMap | None:
-    """The map of one axis, or None if even its scale is unknown.
+    """Returns the map of one axis, or None if even its scale is unknown.
 
-    ``recentre`` is whether half a pixel is taken off again after scaling, as all but
-    the nearest-neighbour kernel do. Positions before the first and after the last are
-    clamped to these by the kernel; the map leaves them outside, as it does padding.
+    ``recentre`` subtracts half a pixel again after scaling, as all kernels except
+    nearest-neighbour do. The kernel clamps positions before the first and after the
+    last; the map leaves them outside, like padding.
     """
     if size == new_size:
         return IDENTITY
@@ -104,7 +104,7 @@ def resize_map(
 
 
 LEAST = Fraction(1, 1 << 32)
-"""What lies as much below a bound that is not reached, lies below it for all taps."""
+"""Subtracted from a bound that is never reached, so that taps are read below it."""
 
 
 def _drifting(
@@ -115,10 +115,11 @@ def _drifting(
     align_corners: bool,
     recentre: bool,
 ) -> AxisMap | None:
-    """The map where the scale is nearly the same at all sizes, as to that of a skip.
+    """Returns the map of a scale that is nearly the same at all sizes.
 
-    Positions are those of the scale at very large sizes, and moved by a part of what
-    the size is more than that.
+    For example, a resize to the size of a skip connection has such a scale. Source
+    positions are those at the scale of very large sizes, each moved by a fraction of
+    the difference between ``size`` and ``new_size`` times that scale.
     """
     limit = limit_of_ratio(size, new_size)
     if limit is None or limit <= 0:
@@ -145,7 +146,7 @@ def _drifting(
 
 
 def _between(sources: Sequence[Fraction]) -> list[Fraction]:
-    """Positions next to some that are not whole."""
+    """Returns the sources, and points between each of them and the next position."""
     return [source + Fraction(k, 7) for source in sources for k in range(7)]
 
 
@@ -170,12 +171,14 @@ def _float_positions(
 
 
 MOST_POSITIONS = 1 << 18
-"""Of each of which it is worked out, in TensorFlow's arithmetic, what it reads."""
+"""The most positions an axis may be resized to, as each is computed in float32."""
 
 
 def resized(maps: Sequence[AxisMap | None]) -> Relation:
-    """The relation to images that are resized by a map for each axis; None for one that
-    is not known."""
+    """Returns the relation to images that are resized with one map per axis.
+
+    A map is None if it is unknown.
+    """
     axes = [follow(0)]
     for axis, found in enumerate(maps, start=1):
         anywhere = whole([axis], ANYWHERE)
@@ -189,7 +192,7 @@ def taps_in_all(
     new_sizes: Sequence[Size],
     maps: Sequence[AxisMap | None],
 ) -> Size:
-    """How many positions are read for all elements of the output."""
+    """Returns how many elements are read in total to compute the whole output."""
     taps = shape[0] * shape[-1]
     for new_size, found in zip(new_sizes, maps, strict=True):
         if found is None or found.is_floating or not isinstance(new_size, int):
@@ -204,7 +207,7 @@ def taps_in_all(
 
 @dataclass(frozen=True)
 class _Cells:
-    """The positions that an interval of some length covers, at most."""
+    """The taps of a cell: all positions that an interval of this length covers."""
 
     length: Fraction
 
@@ -222,7 +225,7 @@ def _drifting_area(size: Size, new_size: Size) -> AxisMap | None:
 
 
 def area_map(size: Size, new_size: Size, corners: bool) -> AxisMap | None:
-    """A position is the mean of all that it covers."""
+    """Returns the map of one axis if each position is the mean of those it covers."""
     if size == new_size:
         return IDENTITY
     if corners:
@@ -284,15 +287,15 @@ def _mitchell_cubic(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class Kernel(NamedTuple):
-    """The weights of positions by their distance, and where these are zero."""
+    """The weights of positions by their distance, and the distances of weight zero."""
 
     weights: Weighing
     end: Fraction
-    """The distance from which on there is no weight."""
+    """The distance at and beyond which all weights are zero."""
     zeros: tuple[Fraction, ...] = ()
-    """Lesser distances of weight zero."""
+    """Smaller distances of weight zero."""
     jumps: bool = False
-    """Whether the weight does not become small before it ends."""
+    """Whether the weight drops to zero at the end without becoming small before."""
 
 
 KERNELS: dict[str, Kernel] = {
@@ -311,20 +314,20 @@ KERNELS: dict[str, Kernel] = {
     "keyscubic": Kernel(_keys_cubic, Fraction(2), (Fraction(1),)),
     "mitchellcubic": Kernel(_mitchell_cubic, Fraction(2), (Fraction(8, 7),)),
 }
-"""By kernel type. Distances are in pixels of the coarser image, or of the input.
+"""The kernels by type. Distances are in pixels of the coarser image, or of the input.
 
-Lanczos kernels have no zeros before their end: at whole distances the op computes the
+Lanczos kernels have no zeros before their end: at whole distances, the op computes the
 sine of a rounded multiple of pi, and reads these pixels with a weight of about 1e-8.
 """
 
 
 class Covered(NamedTuple):
-    """What a kernel weighs for one position."""
+    """The positions to which a kernel gives weight, for one output position."""
 
     first: int
     last: int
     holes: tuple[int, ...]
-    """Positions between these that have weight zero."""
+    """Positions between ``first`` and ``last`` that have weight zero."""
     exact: bool = True
 
 
@@ -332,9 +335,9 @@ class Lens(NamedTuple):
     """A kernel laid over an axis.
 
     Exact arithmetic decides where a weight is zero. The op computes in float32, which
-    turns a root of a polynomial into a weight of up to 1e-6; that counts as zero. The
-    op's own arithmetic is followed only where float32 decides about more than that:
-    on which side of a jump a pixel lies, and whether the centre is inside the image.
+    turns a root of a polynomial into a weight of up to 1e-6. Such weights count as
+    zero. The op's own arithmetic decides only on which side of a jump a pixel lies, and
+    whether the centre is inside the image.
     """
 
     kernel: Kernel
@@ -344,24 +347,24 @@ class Lens(NamedTuple):
 
     @property
     def inverse(self) -> np.float32:
-        """The scale as the kernels divide by it."""
+        """The inverse of the scale, as the op computes it."""
         found: np.float32 = np.float32(1) / np.float32(self.scale)
         return found
 
     @property
     def is_rounded(self) -> bool:
-        """Whether float32 cannot hold the numbers."""
+        """Whether float32 has to round the inverse of the scale."""
         return Fraction(float(self.inverse)) * self.scale != 1
 
     def centre(self, u: Any) -> Any:
-        """The place that is read for a position (or an array), as float32."""
+        """Returns the float32 place read for an output position, or for an array."""
         offset = np.float32(self.offset) * self.inverse
         return (
             np.asarray(u, dtype=np.float32) + np.float32(0.5)
         ) * self.inverse - offset
 
     def weights(self, positions: Any, centres: Any) -> NDArray[np.float32]:
-        """What positions count for centres, as the kernels compute it."""
+        """Returns the weights of positions for centres, as the op computes them."""
         one, half = np.float32(1), np.float32(0.5)
         wide = max(self.inverse, one) if self.antialias else one
         apart = np.asarray(positions, dtype=np.float32) + half - centres
@@ -369,12 +372,16 @@ class Lens(NamedTuple):
             return self.kernel.weights(np.abs(apart) * (one / wide))
 
     def covered(self, count: int, size: int | None) -> list[Covered | None]:
-        """What has a weight for each position; nothing if the image ends before."""
+        """Returns what each of ``count`` output positions covers.
+
+        An entry is None if its centre lies outside the image, or if all its weights
+        are zero. ``size`` is None if the input's size is unknown.
+        """
         half = Fraction(1, 2)
         wide = max(1 / self.scale, Fraction(1)) if self.antialias else Fraction(1)
         start, step = (half - self.offset) / self.scale - half, 1 / self.scale
         distances = [z * wide for z in (self.kernel.end, *self.kernel.zeros)]
-        # Everything in units of which all is a whole number.
+        # In this unit, all numbers are integers.
         unit = math.lcm(*(n.denominator for n in (start, step, *distances)))
         first, stride, *whole = (int(n * unit) for n in (start, step, *distances))
         centres = self.centre(np.arange(count))
@@ -394,14 +401,14 @@ class Lens(NamedTuple):
         centre: np.float32,
         anywhere: bool,
     ) -> Covered | None:
-        """What has a weight around a place.
+        """Returns what the kernel covers around a place, or None if nothing.
 
         Args:
-          middle: the place, in parts of a position.
-          unit: how many parts a position has.
-          distances: from where on there is no weight, and where else, in parts.
-          centre: the same place in float32, from the border of the image on.
-          anywhere: whether this stands for other places, too.
+          middle: the place, in units; pixel p has its centre at ``p * unit``.
+          unit: how many units a position has.
+          distances: the end of the kernel, then its zeros, in units.
+          centre: the same place in float32, counted from the border of the image.
+          anywhere: whether the result is also used for other places.
         """
         end, *zeros = distances
         low, high = middle - end, middle + end
@@ -429,7 +436,10 @@ class Lens(NamedTuple):
 def lens(
     kernel: Kernel, scale: Any, offset: Any, antialias: bool, size: Size, new_size: Size
 ) -> Lens | None:
-    """A kernel on an axis that is scaled and moved; None if it is not known by what."""
+    """Returns a kernel laid over an axis that is scaled and moved.
+
+    Returns None if the scale or the offset is unknown or out of range.
+    """
     numbers = (int, float, Fraction, np.number)
     if not isinstance(scale, numbers) or not isinstance(offset, numbers):
         return None
@@ -445,7 +455,10 @@ def lens(
 
 
 def _simplest(number: np.float32) -> Fraction:
-    """A fraction of small numbers that is rounded to this one, if there is one."""
+    """Returns a fraction of small numbers that rounds to ``number``, if there is one.
+
+    Otherwise, returns ``number`` itself as a fraction.
+    """
     whole = Fraction(float(number))
     limits = (1 << power for power in range(LARGEST_PERIOD.bit_length()))
     found = (whole.limit_denominator(limit) for limit in limits)
@@ -453,7 +466,7 @@ def _simplest(number: np.float32) -> Fraction:
 
 
 def kernel_map(lens: Lens, size: Size, new_size: Size) -> AxisMap | None:
-    """What a kernel covers that is as wide as a pixel of the coarser image."""
+    """Returns the map of an axis under a lens, or None if it cannot be known."""
     count, advance = lens.scale.numerator, lens.scale.denominator
     even, limit = lens.offset == 0, None
     if isinstance(size, int) and isinstance(new_size, int):
@@ -471,16 +484,16 @@ def kernel_map(lens: Lens, size: Size, new_size: Size) -> AxisMap | None:
     return periodic(advance, windows, gap, exact)
 
 
-# --- What positions count ------------------------------------------------------------
+# --- The weights of positions --------------------------------------------------------
 
 Weights = Callable[["NDArray[np.float32]"], "tuple[NDArray[Any], NDArray[Any]]"]
-"""From source positions to the positions read and their weights, [output, tap]."""
+"""Maps source positions to the positions read and their weights, [output, tap]."""
 
 
 def bilinear_weights(
     sources: NDArray[np.float32],
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Those of `bilinear`."""
+    """Returns the positions and weights of `bilinear`."""
     below = np.floor(sources)
     part = (sources - below).astype(np.float64)
     positions = np.stack([below, np.ceil(sources)], axis=1)
@@ -490,17 +503,17 @@ def bilinear_weights(
 def nearest_weights(
     sources: NDArray[np.float32],
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Those of `nearest`."""
+    """Returns the positions and weights of `nearest`."""
     return np.floor(sources)[:, None], np.ones((len(sources), 1))
 
 
 def corner_weights(sources: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Those of `nearest_corner`."""
+    """Returns the positions and weights of `nearest_corner`."""
     return nearest_weights(sources + np.float32(0.5))
 
 
 def cubic_weights(slope: float) -> Weights:
-    """The cubic convolution kernel of this slope (Keys, 1981)."""
+    """Returns the cubic convolution kernel with this slope (Keys, 1981)."""
 
     def weights(sources: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
         below = np.floor(sources)
@@ -520,10 +533,10 @@ def cubic_weights(slope: float) -> Weights:
 def interpolated(
     size: int, new_size: int, corners: bool, half_pixel: bool, weights: Weights
 ) -> NDArray[np.float64]:
-    """What each position of an axis counts for each of the resized one.
+    """Returns the weight of each input position for each output position.
 
-    Positions outside are clamped to the border, but by the cubic kernel with pixels
-    that have centres: there they do not count.
+    Positions outside the axis are clamped to the border. The exception is the cubic
+    kernel with half-pixel centres, which gives them no weight.
     """
     if size == new_size:
         return np.eye(size)
@@ -541,19 +554,19 @@ def interpolated(
 
 
 def by_area(size: int, new: int, corners: bool) -> NDArray[np.float64]:
-    """What each position counts in the means of all that the others cover."""
+    """Returns the weight of each input position if outputs are means of areas."""
     whole = corners and new > 1 < size
     scale = np.float32(size - whole) / np.float32(new - whole)
     edges = np.arange(new + 1, dtype=np.float32) * scale
     cells = np.arange(size + 1, dtype=np.float64)
-    cells[-1] = math.inf  # What lies behind the last is clamped to it.
+    cells[-1] = math.inf  # The op clamps positions after the last one to it.
     lows, highs = edges[:-1, None], edges[1:, None]
     inside = np.minimum(highs, cells[1:]) - np.maximum(lows, cells[:-1])
     return np.asarray(np.maximum(inside, 0) / scale, dtype=np.float64)
 
 
 def by_kernel(lens: Lens, size: int, new: int) -> NDArray[np.float64]:
-    """What each position counts under a kernel."""
+    """Returns the weight of each input position under a kernel."""
     matrix = np.zeros((new, size))
     for u, covered in enumerate(lens.covered(new, size)):
         if covered is not None:

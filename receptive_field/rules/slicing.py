@@ -1,4 +1,4 @@
-"""What padding and slicing do: they move positions, drop some or add some."""
+"""Padding and slicing, which move positions, and add or drop some."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ Pairs = Sequence[tuple[int, Size]]
 def checked_paddings(
     call: Call, befores: Sequence[Size], afters: Sequence[Size]
 ) -> list[tuple[int, Size]]:
-    """Padding before and after, per axis.
+    """Returns the padding before and after each axis, as pairs.
 
     Raises:
-      GraphError: if one is negative, or one before an axis is not known.
+      GraphError: if a padding is negative, or a padding in front is unknown.
     """
     pairs: list[tuple[int, Size]] = []
     for before, after in zip(befores, afters, strict=True):
@@ -51,26 +51,26 @@ def checked_paddings(
 
 
 def padded_shape(shape: Sequence[Size], pairs: Pairs) -> tuple[Size, ...]:
-    """The sizes with their padding."""
+    """Returns the shape of the padded tensor."""
     return tuple(size + b + a for size, (b, a) in zip(shape, pairs, strict=True))
 
 
 def padded(pairs: Pairs) -> Relation:
-    """The relation to a tensor that is padded by a constant."""
+    """Returns the relation to a tensor that is padded with a constant."""
     return local([shift(-before) if before else IDENTITY for before, _ in pairs])
 
 
 def mirrored(call: Call, shape: Sequence[Size], pairs: Pairs, edge: int) -> Relation:
-    """The relation to a tensor that is padded by its mirror image.
+    """Returns the relation to a tensor that is padded with its mirror image.
 
     Args:
       call: the op.
-      shape: of the tensor.
+      shape: the shape of the tensor.
       pairs: the padding.
       edge: 1 if the border itself is not repeated (REFLECT), 0 if it is (SYMMETRIC).
 
     Raises:
-      GraphError: if there are not as many positions to mirror.
+      GraphError: if an axis has too few positions to mirror.
     """
     for size, pair in zip(shape, pairs, strict=True):
         most = max(padding for padding in pair if isinstance(padding, int))
@@ -85,10 +85,11 @@ def mirrored(call: Call, shape: Sequence[Size], pairs: Pairs, edge: int) -> Rela
 
 
 def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
-    """A shift, as with zeros, that shows positions from inside.
+    """Returns a shift, as for zero padding, whose `seen` are positions inside.
 
-    Where an unknown size begins to be mirrored, is not known: a position
-    behind the end is at most twice the padding away from the one that it shows.
+    If the size is unknown, so is the place where the far end is mirrored. Each
+    position then sees a window that is wide enough for any size, as an upper bound, or
+    `Anywhere` if the padding behind is unknown, too.
     """
     if isinstance(size, int) and isinstance(after, int):
         reflected = [before - 1 - u + edge for u in range(before)]
@@ -106,13 +107,14 @@ def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What a slice takes of one axis of its input."""
+    """The part of one axis that a slice takes."""
 
     start: Size | None
-    """The first position taken; None if it is not known."""
+    """The first position taken; None if it is unknown."""
     step: int | None
+    """The distance between positions taken; None if unknown or not needed."""
     count: Size | None
-    """How many positions are taken; None if that is not known."""
+    """How many positions are taken; None if that is unknown."""
     kept: bool = True
     """Whether the output has this axis."""
 
@@ -122,14 +124,14 @@ NEW_AXIS = Piece(None, None, 1)
 
 
 def _piece_axis(call: Call, piece: Piece, place: int, axis: int) -> Axis:
-    """How axis ``place`` of the input follows ``axis`` of the output."""
+    """Returns how axis ``place`` of the input follows ``axis`` of the output."""
     start, step = piece.start, piece.step
     if not piece.kept:
         return fixed(start, start) if isinstance(start, int) else FULL_BOUND
     if step is None:
         return whole([axis], ANYWHERE)
     if isinstance(start, int):
-        # A crop at the end moves nothing, but it is not the identity.
+        # A crop at the end also has start 0 and step 1, but is not the identity.
         is_all = (start, step, piece.count) == (0, 1, call.known_shape(0)[place])
         return follow(axis, IDENTITY if is_all else sampling(start, step))
     if start is None:
@@ -164,11 +166,12 @@ def slice_pieces(
     starts: Sequence[Size | None] | None,
     counts: Sequence[Size | None] | None,
 ) -> list[Piece]:
-    """The pieces from where they start and how many positions they take, -1 for all
-    that follow.
+    """Returns the piece of each axis, from its start and its number of positions.
+
+    A count of -1 takes all positions from the start on.
 
     Raises:
-      GraphError: if there is not one of each for each axis.
+      GraphError: if there is not one start and one count for each axis.
     """
     unknown: list[Size | None] = [None] * len(shape)
     starts = unknown if starts is None else starts
@@ -180,7 +183,7 @@ def slice_pieces(
         if count == -1:
             count = None if start is None else size - start
         elif count == size:
-            start = 0  # Only one start fits.
+            start = 0  # No other start leaves enough positions.
         pieces.append(Piece(start, 1, count))
     return pieces
 
@@ -193,7 +196,11 @@ def strided_piece(
     step: Size | None,
     shrink: bool,
 ) -> Piece:
-    """One axis; ``begin`` and ``end`` come with whether they are left open."""
+    """Returns the piece of one axis; ``begin`` and ``end`` say if they are left open.
+
+    Raises:
+      GraphError: if the step is zero.
+    """
     if shrink:
         position = _wrapped(begin[0], size)
         return Piece(position, None, 1, kept=False)
@@ -216,7 +223,7 @@ def strided_piece(
 
 
 def _wrapped(position: Size | None, size: Size) -> Size | None:
-    """A position counted from the end if it is negative."""
+    """Returns a position, counted from the end if it is a negative number."""
     if isinstance(position, int) and position < 0:
         return size + position
     return position
@@ -225,10 +232,10 @@ def _wrapped(position: Size | None, size: Size) -> Size | None:
 def _clamped(
     call: Call, position: Size | None, size: Size, step: int, is_start: bool
 ) -> Size | None:
-    """Where a slice really starts or stops, as no axis goes on behind its ends.
+    """Returns where a slice really starts or stops, within the ends of its axis.
 
-    Of an axis of unknown size that is told as at large ones. Of a small one a slice may
-    take less; where it would begin behind its own end, nothing is left.
+    If the size is unknown, the result holds at large sizes, and `Call.exceeds` records
+    which. At small sizes, a slice may take less, or nothing.
     """
     if position is None:
         return None
@@ -268,10 +275,10 @@ def _sliced_value(call: Call, pieces: list[Piece] | None) -> Sequence[Value]:
 
 
 def slice_op(pieces_of: Callable[[Call], list[Piece] | None]) -> Op:
-    """The rules of an op whose first input is sliced.
+    """Returns the rules of an op that slices its first input.
 
     Args:
-      pieces_of: what a call takes of each axis; None if not even the axes are known.
+      pieces_of: returns the pieces that a call takes, or None if they are unknown.
     """
 
     def relations(call: Call, output: int) -> Relations:

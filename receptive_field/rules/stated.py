@@ -1,4 +1,4 @@
-"""Rules that a caller states: for op types of his own, or for parts of one graph."""
+"""Rules that a caller states, for their own op types or for parts of one graph."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ from receptive_field.rules.windows import output_size, same_padding, window_map
 
 
 class SlidingWindow(NamedTuple):
-    """A rule: every output position sees a window of the input, as in a convolution.
+    """A rule for ops whose outputs see a window of the input, like a convolution.
 
-    Each number is for all spatial axes, or a sequence of one per axis, x first.
+    A number applies to all spatial axes; a sequence has one number per axis, x first.
 
     Attributes:
       kernel_size: how many positions a window takes.
-      stride: how far the window moves.
-      padding: positions before the first, "same" or "valid", as in TensorFlow.
-      dilation: the distance between the positions that it takes.
-      channels_first: whether the channels are axis 1, not the last.
+      stride: how far the window moves from one output position to the next.
+      padding: how many positions are added at each end, or "same" or "valid", as in
+        TensorFlow.
+      dilation: the distance between the positions that a window takes.
+      channels_first: whether the channels are axis 1 instead of the last axis.
 
     >>> SlidingWindow(kernel_size=3, stride=2, padding="same").stride
     2
@@ -48,9 +49,9 @@ class SlidingWindow(NamedTuple):
 
 
 Rule = str | SlidingWindow | Op | Callable[[Call, int], Relations] | None
-"""What a caller may state: "elementwise", "global", "no_dependency" (or None), a
-`SlidingWindow`, an `Op`, or a function from a `Call` and the number of an output to one
-relation per input."""
+"""A caller's rule: "elementwise", "global", "no_dependency" (or None), a
+`SlidingWindow`, an `Op`, or a function that takes a `Call` and the number of an output,
+and returns one relation (or None) per input."""
 
 
 def _all(call: Call, output: int) -> Relations:
@@ -65,10 +66,10 @@ _NAMED = {
 
 
 def op_of(rule: Rule) -> Op:
-    """The rules of an op type that a caller's rule stands for.
+    """Returns the `Op` for a caller's rule.
 
     Raises:
-      ReceptiveFieldError: if it is no rule.
+      ReceptiveFieldError: if the rule is not a `Rule`, or its numbers are invalid.
     """
     if rule is None:
         rule = "no_dependency"
@@ -89,7 +90,7 @@ def op_of(rule: Rule) -> Op:
 def _checked(
     rule: Callable[[Call, int], Relations],
 ) -> Callable[[Call, int], Relations]:
-    """A caller's function, whose result must be one relation or None per input."""
+    """Wraps a caller's function to check that it returns one relation per input."""
 
     def relations(call: Call, output: int) -> Relations:
         found = rule(call, output)
@@ -105,7 +106,11 @@ def _checked(
 
 
 def _whole(name: str, values: Any, least: float) -> int | list[int]:
-    """A number, or one per axis, as Python integers."""
+    """Returns a number, or one number per axis, as Python integers.
+
+    Raises:
+      ReceptiveFieldError: if one is not an integer, or is less than ``least``.
+    """
     try:
         if isinstance(values, Iterable):
             numbers = [operator.index(value) for value in values]
@@ -179,7 +184,10 @@ def _window_op(stated: SlidingWindow) -> Op:
 
 
 def _per_axis(call: Call, values: int | Sequence[int], count: int) -> list[int]:
-    """One number per spatial axis, in the order of the tensor: x, the last, first."""
+    """Returns one number per spatial axis, in the order of the tensor's axes.
+
+    The caller lists x first, which is the last spatial axis.
+    """
     if isinstance(values, int):
         return [values] * count
     if len(values) != count:

@@ -1,8 +1,8 @@
-"""What convolutions and poolings do: windows that slide over spatial axes.
+"""Convolutions and poolings: windows that slide over spatial axes.
 
-Padding that follows the size is that of TensorFlow's SAME (tf.nn.convolution, "Notes on
-padding"): ``max(extent - stride, 0)`` in total where the size is a multiple of the
-stride, ``max(extent - size % stride, 0)`` elsewhere, the smaller half first.
+Padding that follows the size is TensorFlow's SAME (tf.nn.convolution, "Notes on
+padding"). Its total is ``max(extent - stride, 0)`` if the size is a multiple of the
+stride, otherwise ``max(extent - size % stride, 0)``. The smaller half comes first.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ from receptive_field.rules.op import Call, Window
 def same_padding(
     extent: int, stride: int, size: Size, least: int | None = 0
 ) -> tuple[int | None, int | None]:
-    """Padding before the first position and in total.
+    """Returns the padding before the first position, and the total.
 
-    It depends on the size only through its residue; None where that is not known
-    and matters. Without a ``least`` total, positions in front are left out where the
-    stride is longer than the kernel.
+    They depend on the size only through its residue modulo the stride. If the residue
+    is unknown and matters, they are None. ``least`` is the least total; if it is None,
+    padding may be negative, so that a stride longer than the kernel skips positions in
+    front.
     """
     return _same_padding(extent, stride, residue(size, stride), least)
 
@@ -71,16 +72,16 @@ def sliding_windows(
     paddings: Sequence[tuple[int, int]] | None,
     least: int | None = 0,
 ) -> tuple[Window, ...]:
-    """The window on each of some axes.
+    """Returns the window on each axis.
 
     Args:
-      sizes: of the axes.
+      sizes: the sizes of the axes.
       kernel, strides, dilations: a number for each axis.
-      paddings: before and after each axis; None if they follow the sizes.
+      paddings: the padding before and after each axis; None if it follows the sizes.
       least: see `same_padding`.
 
     Raises:
-      ValueError: if a number is not possible, or no window fits.
+      ValueError: if a number is out of range, or no window fits.
     """
     steps = tuple(zip(kernel, strides, dilations, strict=True))
     if paddings is None:
@@ -145,7 +146,7 @@ def _keeps_size(w: Window) -> bool:
 
 
 def output_size(size: Size, w: Window) -> Size:
-    """The size of a map after a window has slid over one of ``size``."""
+    """Returns how many positions a window gives when it slides over ``size``."""
     if w.follows_size:
         return ceiling_division(size, w.stride)
     assert w.total_padding is not None
@@ -153,11 +154,11 @@ def output_size(size: Size, w: Window) -> Size:
 
 
 MakeMap = Callable[[int, int, int, int], AxisMap]
-"""`convolution` or its transpose, of kernel, stride, padding and dilation."""
+"""`convolution` or its transpose, from kernel, stride, padding and dilation."""
 
 
 def window_map(size: Size, w: Window, make: MakeMap, least: int | None = 0) -> AxisMap:
-    """The map of one window, whose padding may depend on the size."""
+    """Returns the map of one window, whose padding may depend on the size."""
     if w.padding is None:
         return unknown_padding(size, w, make, least)
     return make(w.kernel, w.stride, w.padding, w.dilation)
@@ -167,7 +168,10 @@ def window_map(size: Size, w: Window, make: MakeMap, least: int | None = 0) -> A
 def _placed(
     rank: int, axes: tuple[int, ...], windows: tuple[Window, ...], make: MakeMap
 ) -> Relation:
-    """The relation of windows on some axes; channels are needed whole."""
+    """Returns the relation of windows on some axes; other axes are needed whole.
+
+    The first axis, the batch, follows itself.
+    """
     maps = {
         axis: make(w.kernel, w.stride, w.padding or 0, w.dilation)
         for axis, w in zip(axes, windows, strict=True)
@@ -182,10 +186,10 @@ def _paddings_are_known(windows: tuple[Window, ...]) -> bool:
 
 
 def unknown_padding(size: Size, w: Window, make: MakeMap, least: int | None) -> AxisMap:
-    """The map of a window whose padding follows a size that is not known.
+    """Returns the map of a window whose padding follows an unknown size.
 
-    What is added to the least padding depends on the size, but only on its remainder
-    by the stride: kernels of 3 and 5 are moved alike.
+    The offset from the least padding depends only on the remainder of the size modulo
+    the stride. For example, it is the same for kernels of 3 and of 5 positions.
     """
     name, number = remainder_of(size, w.stride)  # type: ignore[arg-type]
     befores = [
@@ -204,17 +208,17 @@ def unknown_padding(size: Size, w: Window, make: MakeMap, least: int | None) -> 
 
 
 class Sliding(NamedTuple):
-    """Windows, and where they slide."""
+    """Windows, and the axes that they slide over."""
 
     shape: tuple[Size, ...]
-    """Of what they slide over."""
+    """The shape of the tensor that they slide over."""
     axes: tuple[int, ...]
     windows: tuple[Window, ...]
     least: int | None = 0
-    """The least total padding, see `same_padding`."""
+    """The least total padding; see `same_padding`."""
 
     def relation(self, make: MakeMap = convolution) -> Relation:
-        """What each position sees; channels are needed whole."""
+        """Returns what each position sees; channels are needed whole."""
         shape, axes, windows, least = self
         placed = _placed(len(shape), axes, windows, make)
         if _paddings_are_known(windows):
@@ -226,7 +230,7 @@ class Sliding(NamedTuple):
         return Relation(tuple(found))
 
     def sizes(self) -> list[Size]:
-        """The sizes of all axes when the windows have slid over them."""
+        """Returns the sizes of all axes of the output."""
         shape = list(self.shape)
         for axis, w in zip(self.axes, self.windows, strict=True):
             if not _keeps_size(w):
@@ -235,15 +239,15 @@ class Sliding(NamedTuple):
 
 
 def transposed(call: Call, above: Sliding, below: Sequence[Size]) -> Relation:
-    """The relation of a transposed convolution.
+    """Returns the relation of a transposed convolution.
 
     Args:
       call: the op.
-      above: the windows of the convolution that it turns round, on its output.
+      above: the windows of the convolution that it transposes, on its output.
       below: the shape of its input.
 
     Raises:
-      GraphError: if the input has not as many positions as the windows.
+      GraphError: if the input does not have one position for each window.
     """
     for axis, w in zip(above.axes, above.windows, strict=True):
         needed = output_size(above.shape[axis], w)
@@ -262,10 +266,10 @@ def transposed(call: Call, above: Sliding, below: Sequence[Size]) -> Relation:
 def fractional_sizes(
     call: Call, shape: Sequence[Size], ratios: Sequence[Fraction]
 ) -> list[Size]:
-    """Sizes divided by ratios and rounded down.
+    """Returns the sizes divided by the ratios and rounded down.
 
     Raises:
-      GraphError: if nothing is left of an axis.
+      GraphError: if an axis has no position left.
     """
     sizes: list[Size] = [
         floor(size / ratio) if isinstance(size, int) else call.unknown_size(axis)
@@ -277,10 +281,12 @@ def fractional_sizes(
 
 
 def fractional(size: Size, pools: Size, axis: int, overlap: int) -> Axis:
-    """Pools of one or two positions in random order: where they begin is bounded.
+    """Returns how an axis of pools of random lengths follows the axis that is pooled.
 
-    A pool that begins at position p has had as many pools before it as lie between
-    all of size one and all of size two; so have the pools that come after.
+    Each pool takes between one and ``ceil(size / pools)`` positions, and ``overlap``
+    more. This limits where a pool can begin and end, because the pools before it and
+    after it must fill the rest of the axis. The result is an upper bound, unless every
+    pool takes one position.
     """
     if size == pools:
         return follow(axis, convolution(1 + overlap))
