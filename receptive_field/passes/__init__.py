@@ -1,1 +1,1 @@
-"""Walks over a network: regions, sets of positions, gradients, zeros."""
+"""Passes over a network: regions, sets of positions, gradients, zeros."""

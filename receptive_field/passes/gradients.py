@@ -1,8 +1,9 @@
 """The pass of squared gradients: from a feature down to the input, op by op.
 
-See `effective` for what is computed. An `Edge` is what one op hands to one of its
-inputs, read off its rule (a relation, and what the positions of a window count); the
-`Descent` visits all tensors from the output down. No op is named here.
+`questions/effective.py` says what the pass computes and what it assumes. An `Edge`
+hands gradients from an op to one of its inputs, by the op's rule (a relation, and how
+much each position of a window counts). The `Descent` visits all tensors from the output
+down. No op is named here.
 """
 
 from __future__ import annotations
@@ -41,14 +42,15 @@ from receptive_field.relations.relation import (
 from receptive_field.rules.op import Call, Taps, rule_of
 
 MOST_TERMS = 16
-"""More weightless paths side by side are added up as if they were independent."""
+"""The most weightless paths that are kept side by side. More than these are added up as
+if they were independent."""
 
 # --- What one op hands down -----------------------------------------------------------
 
 
 @lru_cache(maxsize=1024)
 def _taps(axis_map: AxisMap, above: int, below: int) -> Array:
-    """How often each position below is a tap of each above, [above, below]."""
+    """Returns how often each position below is a tap of each above: [above, below]."""
     counts = np.zeros((above, below))
     for strand in axis_map.strands:
         if isinstance(strand, Floating):
@@ -69,13 +71,16 @@ def _taps(axis_map: AxisMap, above: int, below: int) -> Array:
 
 
 def _rate(axis_map: AxisMap) -> Fraction | None:
-    """The stride, if there is one."""
+    """Returns the stride of a map that is a single periodic strand, else None."""
     (strand, *rest) = axis_map.strands or (None,)
     return strand.rate if not rest and isinstance(strand, Periodic) else None
 
 
 def _mean_taps(axis_map: AxisMap, counts: Array) -> float:
-    """How many taps a feature has on average, those in the padding included."""
+    """Returns the average number of taps of a feature, including those in the padding.
+
+    If windows are endless or the map has no stride, it is the largest number inside.
+    """
     if _rate(axis_map) is not None:
         (strand,) = axis_map.strands
         assert isinstance(strand, Periodic)
@@ -87,10 +92,10 @@ def _mean_taps(axis_map: AxisMap, counts: Array) -> float:
 
 
 MOVING = (Taps.COPY, Taps.FACTOR, Taps.CHOICE, Taps.ACTIVATION)
-"""Where each position is handed on as it is."""
+"""The taps that hand on each position as it is."""
 
 COHERENT = (*MOVING, Taps.SUM, Taps.MEAN)
-"""Where gradients keep their numbers, and are added up before they are squared."""
+"""The taps whose gradients are added up before they are squared."""
 
 
 def _is_identity(axis_map: AxisMap, above: Size | None, below: Size | None) -> bool:
@@ -99,7 +104,7 @@ def _is_identity(axis_map: AxisMap, above: Size | None, below: Size | None) -> b
 
 @dataclass(slots=True)
 class Edge:
-    """What an output of a node hands to one of its inputs."""
+    """An edge, and how gradients go over it from an output of a node to an input."""
 
     below: Tensor
     relation: Relation
@@ -109,12 +114,14 @@ class Edge:
     above_placed: frozenset[int]
     sizes: tuple[Size | None, ...]
     placed: frozenset[int]
-    """The axes of the input, and above of the output, that positions are held by."""
+    """The axes of the input along which positions are kept apart. ``above_placed`` has
+    those of the output."""
     coefficients: dict[int, Array] = dataclasses.field(default_factory=dict)
     independent: bool = False
-    """Whether what is handed is independent of what other inputs are handed."""
+    """Whether the gradient of this input is independent of those of other inputs."""
     matrices: tuple[Array | None, ...] | None = None
-    """Where it does no more than pass each axis through a matrix (or None)."""
+    """For each axis, the matrix to multiply by (None if it is unchanged). The field is
+    None if the edge has weights, or does more than multiply by matrices."""
 
     def __post_init__(self) -> None:
         if self.taps in COHERENT and not self.relation.any_rank:
@@ -122,12 +129,12 @@ class Edge:
 
     @property
     def coherent(self) -> bool:
-        """Whether gradients keep their numbers, and are added up first."""
+        """Whether gradients are added up before they are squared."""
         return self.taps in COHERENT
 
     @property
     def meets_others(self) -> bool:
-        """Whether what it hands down is added to what comes by other ways, as it is."""
+        """Whether its gradients add to those of other paths before they are squared."""
         return self.coherent and not self.independent
 
     def _simple(self) -> tuple[Array | None, ...] | None:
@@ -161,7 +168,7 @@ class Edge:
     def _matrix(
         self, axis: int, axis_map: AxisMap, above: int | None, size: Size | None
     ) -> Array:
-        """What positions of one axis below count for those of one above."""
+        """Returns how much each position of an axis below counts: [above, below]."""
         if axis in self.coefficients:
             return self.coefficients[axis]
         counts = self._counts(axis_map, above, size)
@@ -172,10 +179,10 @@ class Edge:
             return counts / _mean_taps(axis_map, counts)
         return counts
 
-    # Limits: how far apart two positions may be that an op below brings together.
+    # Limits: how far apart two positions may be if an op below brings them together.
 
     def limits(self, below: Sequence[int]) -> list[int]:
-        """Which lags matter above, by those that matter below."""
+        """Returns the largest lags that matter above, given those that matter below."""
         if self.matrices is not None:
             pairs = zip(self.matrices, below, strict=True)
             return [r if m is None else farthest(m.T, m.T, r) for m, r in pairs]
@@ -247,7 +254,7 @@ class Edge:
         return len(self.relation.axes[axis][0].factors) == 1
 
     def _followers(self) -> dict[int, list[tuple[int, int]]]:
-        """For axes above: which factors (axis below, number) follow them."""
+        """Returns, for each axis above, the factors that follow it: (axis, number)."""
         found: dict[int, list[tuple[int, int]]] = {}
         for axis, (thread,) in enumerate(self.relation.axes):
             for number, factor in enumerate(thread.factors):
@@ -256,7 +263,7 @@ class Edge:
         return found
 
     def _size(self, axis: int, number: int) -> Size | None:
-        """How many positions a factor has."""
+        """Returns the number of positions of a factor; None if it is unknown."""
         (thread,) = self.relation.axes[axis]
         factor = thread.factors[number]
         if len(thread.factors) == 1 and thread.tail.is_identity:
@@ -290,7 +297,7 @@ class Edge:
         return _taps(thread.tail, merged, own)
 
     def _joint(self, followers: Sequence[tuple[int, int]]) -> Array:
-        """The factors that follow parts of one axis, as one matrix to all of them."""
+        """Returns a matrix from an axis above to the factors that follow its parts."""
         whole: Array | None = None
         for key in followers:
             factor, size = self._factor(*key), self._size(*key)
@@ -314,7 +321,7 @@ class Edge:
     # Handing down.
 
     def handed(self, pairs: Pairs, limits: Sequence[int]) -> Pairs:
-        """What comes of the pairs of the output for the input."""
+        """Returns the pairs of the input that come from these pairs of the output."""
         if self.relation.any_rank or len(self.above_sizes) != pairs.rank:
             for _ in range(pairs.rank):
                 pairs = pairs.without(0, coherent=False)
@@ -362,7 +369,7 @@ class Edge:
         return pairs.times(self.sign**2).cropped(limits)
 
     def _piece(self, pairs: Pairs, place: int, axis: int) -> Pairs:
-        """Of an axis along which inputs are stacked, what is of this one."""
+        """Keeps this input's share of an axis along which inputs are joined."""
         piece = self.relation.piece
         if piece is None or piece.axis != axis:
             return pairs
@@ -381,7 +388,7 @@ class Edge:
     def _through(
         self, pairs: Pairs, place: int, key: tuple[int, int], limits: Sequence[int]
     ) -> Pairs:
-        """Along an axis that one factor follows as a whole."""
+        """Takes an axis through the map of the one factor that follows all of it."""
         factor = self._factor(*key)
         axis_map, size = _map(factor), self._size(*key)
         single = self._is_single(key[0])
@@ -411,7 +418,7 @@ class Edge:
     def _share(
         self, axis_map: AxisMap, above: Size | None, below: Size | None
     ) -> float:
-        """What part of evenly spread positions (channels) is handed down."""
+        """Returns the factor by which an even axis (channels) is multiplied."""
         if not isinstance(above, int) or not isinstance(below, int):
             return 1.0
         if axis_map.is_floating:
@@ -428,7 +435,11 @@ class Edge:
     def _taken_apart(
         self, pairs: Pairs, place: int, keys: Sequence[tuple[int, int]]
     ) -> tuple[Pairs, list[tuple[int, int] | None]]:
-        """An axis as the factors that follow it; None for what nothing follows."""
+        """Splits an axis into the factors that follow it.
+
+        Returns:
+          The pairs, and the key of each part, which is None if nothing follows it.
+        """
         slots = {key: self._factor(*key).slot for key in keys}
         plain = all(self._factor(*key).is_identity for key in keys)
         if not plain:
@@ -442,7 +453,7 @@ class Edge:
             return whole, list(keys)
         parts: list[tuple[int, int] | None] = []
         used: Size = 1
-        # A slot of one position may begin where another does; it is the inner one.
+        # If two slots begin at the same place, the inner one has a single position.
         innermost_first = sorted(keys, key=lambda key: _place(slots[key]))
         for number, key in enumerate(innermost_first):
             slot = slots[key]
@@ -465,7 +476,7 @@ class Edge:
     def _with_constant(
         self, pairs: Pairs, axis: int, number: int, limits: Sequence[int]
     ) -> Pairs:
-        """With an axis of which every feature sees the same positions."""
+        """Appends a factor whose positions are the same for every feature."""
         size = self._size(axis, number)
         axis_map = _map(self._factor(axis, number))
         whole = axis_map.is_global
@@ -486,7 +497,7 @@ class Edge:
 
 
 def _place(slot: Slot | None) -> tuple[Any, bool]:
-    """What sorts the slots of an axis, the innermost first."""
+    """Returns the key that sorts the slots of an axis, innermost first."""
     assert slot is not None
     return slot.inner, slot.size != 1
 
@@ -496,7 +507,7 @@ def _map(factor: Factor) -> AxisMap:
 
 
 class Step(NamedTuple):
-    """An edge as the rule of its op has it."""
+    """An edge as the rule of its op describes it."""
 
     below: Tensor
     relation: Relation
@@ -507,7 +518,7 @@ class Step(NamedTuple):
 
 
 def _known(axes: Collection[int], sizes: Sequence[Size | None]) -> frozenset[int]:
-    """Those axes whose sizes are known."""
+    """Returns the axes whose sizes are known."""
     return frozenset(
         axis for axis in axes if axis < len(sizes) and isinstance(sizes[axis], int)
     )
@@ -519,7 +530,11 @@ def _channels_apart(
     below: Sequence[Size | None],
     placed: Collection[int],
 ) -> Relation:
-    """The relation with channels, which no rule tells apart, following themselves."""
+    """Returns the relation, with channels that follow themselves.
+
+    Rules do not track single channels. If an op needs all of them and keeps their
+    number, their axis is taken to follow the same axis above.
+    """
     if len(above) != len(below) or relation.any_rank:
         return relation
     followed = set[int]().union(*map(followed_axes, relation.axes))
@@ -541,13 +556,13 @@ def _channels_apart(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Term:
-    """A weightless way from a root: a factor, and a matrix (or None) for each axis."""
+    """A weightless path from a root: a factor, and a matrix (or None) for each axis."""
 
     factor: float
     matrices: tuple[Array | None, ...]
 
     def then(self, factor: float, matrices: Sequence[Array | None]) -> Term:
-        """This way and one more step."""
+        """Returns this path with one more step."""
         found = tuple(
             b if a is None else a if b is None else a @ b
             for a, b in zip(self.matrices, matrices, strict=True)
@@ -556,11 +571,11 @@ class Term:
 
 
 Paths = dict[int, list[Term]]
-"""The gradient of a tensor: by independent roots, the ways that it came from each."""
+"""The gradient of a tensor: for each independent root, the paths that lead from it."""
 
 
 def _added(terms: list[Term], term: Term) -> None:
-    """Adds a term; one of the same matrices takes it up."""
+    """Adds a term to a list, or its factor to that of a term with equal matrices."""
     for index, other in enumerate(terms):
         pairs = zip(other.matrices, term.matrices, strict=True)
         if all(
@@ -573,11 +588,11 @@ def _added(terms: list[Term], term: Term) -> None:
 
 
 class Descent:
-    """Hands the squared gradient of a feature down to the input, tensor by tensor.
+    """The pass that hands the squared gradient of a feature down to the input.
 
-    A weightless op only notes its matrices, so that paths that part and meet again
-    are added up before they are squared. What is above is a *root*: a gradient that is
-    independent of all others. Anything else makes a new root.
+    Paths start from *roots*: gradients that are independent of all others. At a
+    weightless op, a path only notes matrices, so that paths that part and meet again
+    are added up before they are squared. Any other edge makes a new root.
     """
 
     def __init__(
@@ -595,20 +610,21 @@ class Descent:
         self._numbers = itertools.count()
         self.pending: dict[Tensor, Paths] = {}
         self.placed: dict[Tensor, frozenset[int]] = {}
-        """The axes of tensors that hold positions, or what is alike; not channels."""
+        """For each tensor, the axes along which positions are kept apart: those that
+        hold positions of the input or copies, but not channels."""
         self.edges: dict[Tensor, list[Edge]] = {}
         self.order: list[list[Tensor]] = []
-        """Tensors from the output down, those of a loop together."""
+        """The tensors from the output down, with those of a loop in one list."""
         self._find_edges()
         flat = itertools.chain.from_iterable(self.order)
         self.places = {tensor: place for place, tensor in enumerate(flat)}
         self.meets = self._find_meets()
         self.limits = self._find_limits()
 
-    # What is known before.
+    # Preparation.
 
     def _find_edges(self) -> None:
-        """All edges from the output down, then upwards which axes hold positions."""
+        """Finds all edges on a way down, and the axes with positions on a way up."""
         produced: dict[int, list[Tensor]] = {self.output[0]: [self.output]}
         steps: dict[Tensor, list[Step]] = {}
         starts = {end: start for start, end in self.network.loops.items()}
@@ -645,7 +661,7 @@ class Descent:
             axes = enumerate(relation.axes)
             placed.update(*(followed_axes(axis) for a, axis in axes if a in held))
             if step.taps in COHERENT and not relation.any_rank:
-                # What is new without weights, such as by repeating.
+                # Axes that an op without weights adds, for example by repeating.
                 placed |= set(range(len(shape))).difference(
                     *map(followed_axes, relation.axes)
                 )
@@ -670,7 +686,10 @@ class Descent:
         return self.network.shape(tensor) or ()
 
     def _loop_steps(self, group: Sequence[int]) -> list[Step]:
-        """A loop hands an even share to all that it reads."""
+        """Returns the steps of a loop.
+
+        They spread its gradient evenly over each tensor that the loop reads.
+        """
         self.assumed[self.network.graph.nodes[group[0]].name] = None
         edges = (edge for index in group for edge in self.network.edges(index))
         read = dict.fromkeys(below for _, below in edges if below[0] not in group)
@@ -686,7 +705,7 @@ class Descent:
             for number, below in self.network.edges(tensor[0])
             if (rule := rules[number]) is not None
         ]
-        # What is chosen at some positions is not what others are multiplied with.
+        # An input that is chosen at some positions is not multiplied by the others.
         several = sum(rule.piece is None for _, _, rule in carrying) > 1
         product = several and op.taps in (Taps.FACTOR, Taps.CHOICE, Taps.WEIGHTS)
         if product and not self._is_activation(carrying):
@@ -702,7 +721,8 @@ class Descent:
             moves = taps in MOVING
             vague = relation.any_rank or (moves and not _is_certain(relation))
             if product and not _covers(relation):
-                taps = Taps.WINNER  # What else is multiplied differs by position.
+                # The number that a broadcast factor meets differs by position.
+                taps = Taps.WINNER
             if taps is None or vague or (product and taps is Taps.WEIGHTS):
                 self.assumed[node.name] = None
                 taps = Taps.WINNER
@@ -718,7 +738,7 @@ class Descent:
     def _zeros_beside(
         self, tensor: Tensor, number: int, relation: Relation, below: Tensor
     ) -> dict[int, Array]:
-        """For axes of a factor, where it is multiplied by what is not zero."""
+        """Returns, for axes of a factor, the taps where no other factor is zero."""
         live = self.zeros.beside(tensor, number)
         found: dict[int, Array] = {}
         if live is None or relation.any_rank:
@@ -734,12 +754,12 @@ class Descent:
         return found
 
     def _is_activation(self, factors: Sequence[tuple[int, Tensor, Relation]]) -> bool:
-        """Whether all factors are functions of one and the same tensor: x * f(x)."""
+        """Whether all factors are elementwise functions of one tensor: x * f(x)."""
         sources = [set(self._elementwise_sources(below)) for _, below, _ in factors]
         return bool(set.intersection(*sources))
 
     def _elementwise_sources(self, tensor: Tensor) -> list[Tensor]:
-        """The tensors that this one is an elementwise function of, itself first."""
+        """Returns this tensor and those below that it is an elementwise function of."""
         found = [tensor]
         while tensor != self.network.input:
             edges = self.network.edges(tensor[0])
@@ -754,7 +774,7 @@ class Descent:
         return found
 
     def _plain(self, rule: Relation, tensor: Tensor, below: Tensor) -> Relation:
-        """The relation spelled out; `ALL` where it cannot be followed."""
+        """Returns the relation spelled out, or `ALL_BOUND` if it cannot be followed."""
         above, shape = self.network.shape(tensor), self.network.shape(below)
         if above is None or shape is None or rule is ALL or rule is ALL_BOUND:
             return ALL_BOUND
@@ -766,7 +786,7 @@ class Descent:
         return relation if fits and _is_placed(relation) else ALL_BOUND
 
     def _find_limits(self) -> dict[Tensor, list[int]]:
-        """For each tensor, which lags something below brings together."""
+        """Finds, for each tensor, the largest lags that something below needs."""
         limits: dict[Tensor, list[int]] = {}
 
         def limit(tensor: Tensor) -> list[int]:
@@ -787,7 +807,7 @@ class Descent:
     def _limits_of_meeting(
         self, tensor: Tensor, limits: Mapping[Tensor, Sequence[int]]
     ) -> list[int]:
-        """Which lags are brought together by different ways that meet again."""
+        """Returns the largest lags needed where paths from a tensor meet again."""
         own = [0] * len(self._shape(tensor))
         pending = {tensor: [Term(1.0, (None,) * len(own))]}
         while pending:
@@ -820,8 +840,11 @@ class Descent:
         return any(one & two for one, two in pairs)
 
     def _find_meets(self) -> dict[Tensor, int]:
-        """For each tensor, a bit for each below it that is reached without weights, and
-        by several edges."""
+        """Returns a set of bits for each tensor: the tensors where its paths may meet.
+
+        These are the tensors that several edges lead to, and that weightless paths from
+        this tensor reach.
+        """
         read: dict[Tensor, int] = {}
         for edges in self.edges.values():
             for edge in edges:
@@ -841,10 +864,14 @@ class Descent:
     # The pass itself.
 
     def run(self, feature: dict[int, int]) -> tuple[Array, tuple[str, ...]]:
-        """The map of the input's spatial axes, and the nodes that were assumed.
+        """Hands the gradient of a feature down to the input.
 
         Args:
-          feature: axis of the output -> the position on it.
+          feature: for each axis of the output with positions, the feature's position.
+
+        Returns:
+          The expected squared gradients over the input's spatial axes, and the names of
+          the nodes at which something had to be assumed.
         """
         if self.output == self.network.input:
             self.order = []
@@ -929,7 +956,7 @@ class Descent:
         self.assumed[self.network.graph.nodes[tensor[0]].name] = None
 
     def _is_shared(self, tensor: Tensor, paths: Paths) -> bool:
-        """Whether what comes from a root may meet what comes from it elsewhere."""
+        """Whether paths at a tensor may yet meet other paths from the same root."""
         mine = self.meets.get(tensor, 0)
         return any(
             self.meets.get(other, 0) & mine and not paths.keys().isdisjoint(theirs)
@@ -937,7 +964,7 @@ class Descent:
         )
 
     def _value(self, paths: Paths, limits: Sequence[int]) -> Pairs:
-        """The pairs of a tensor, from all that has come to it."""
+        """Returns the pairs of a tensor, from all paths that lead to it."""
         found: Pairs | None = None
         for root, terms in paths.items():
             for one in terms:
@@ -962,7 +989,7 @@ class Descent:
 
 
 def _is_certain(relation: Relation) -> bool:
-    """Whether it names single positions, and no bounds of them."""
+    """Whether all axes of a relation are exact and all its windows finite."""
     return all(
         is_exact(axis) and not any(map(_is_endless, _maps(axis)))
         for axis in relation.axes
@@ -970,7 +997,7 @@ def _is_certain(relation: Relation) -> bool:
 
 
 def _covers(relation: Relation) -> bool:
-    """Whether nothing is broadcast."""
+    """Whether every factor follows a slot, so that nothing is broadcast."""
     return all(
         factor.slot is not None
         for axis in relation.axes

@@ -1,15 +1,15 @@
-"""Where positions outside of a tensor would fall on the input.
+"""Finds rules whose positions outside a tensor would fall on pixels of the input.
 
-The paper's regions count the padding of any layer as positions: what an op reads
-outside of a tensor lies where the tensor, if it went on, would see the input. Pixels
-that nobody sees come into a region by that where
+The paper's regions count the padding of any layer as positions. A position outside a
+tensor counts as lying where the tensor would see the input if it continued. In two
+cases, this adds pixels to a region although no feature sees them:
 
-* an op *clamps*, as a resize does: what it reads before the first position is the first
-  one. If that sees the first pixel, what lies before it is padding of the image. If the
-  first pixels were cropped, it lies on these.
-* the tensor was *permuted* below: what comes after its last position may lie anywhere.
+* An op *clamps*, as a resize does: instead of a position before the first one, it reads
+  the first one. If the first position sees the first pixel, the positions before it lie
+  in the padding of the image. If the first pixels were cropped, they lie on those.
+* The tensor was *permuted* below, so positions after its last one may lie anywhere.
 
-The rule of such an op is a bound there.
+On the axes where this happens, the rule of the op is only an upper bound.
 """
 
 from __future__ import annotations
@@ -31,24 +31,26 @@ from receptive_field.algebra.sizes import Size, bounds, residue, unknown
 from receptive_field.relations.relation import Relation, followed_axes, permutes, source
 
 Shapes = Callable[[], Sequence[tuple[Size, ...] | None]]
-"""The shapes of what an op makes, of what it reads, and of the input."""
+"""Returns the shapes of an op's output, of the tensor it reads, and of the input."""
 
 
 def overstated_axes(
     rule: Relation, below: Relation, clamps: bool, shapes: Shapes
 ) -> set[int]:
-    """The axes of what an op reads where more of the input seems to be seen than is, or
-    may seem so.
+    """Returns the axes on which a rule may show more of the input than is really seen.
 
     Args:
-      rule: how what the op makes follows what it reads.
-      below: how that follows the input.
-      clamps: whether the op reads the first and the last position for those outside.
-      shapes: asked where sizes matter.
+      rule: the relation of the op's output to the tensor that it reads.
+      below: the relation of that tensor to the input.
+      clamps: whether the op reads the first or last position instead of those outside.
+      shapes: called only if sizes matter.
+
+    Returns:
+      Axes of the tensor that the op reads.
     """
     found: set[int] = set()
     if not rule.axes or rule.parts or rule.piece:
-        return found  # A part ends where the next one begins.
+        return found  # What lies beyond a part belongs to the next part.
     looking = {
         number: (above, upper)
         for number, (above, upper) in enumerate(map(source, rule.axes))
@@ -63,7 +65,7 @@ def overstated_axes(
         if place is not None:
             doubtful = lower.exact and (clamps or lower.moves_back)
             places = {place} if doubtful else set()
-        else:  # Several axes hold the positions, or none does.
+        else:  # The positions are on several axes, or on none.
             places = followed_axes(followed) if clamps else set()
         for number in places & looking.keys():
             above, upper = looking[number]
@@ -75,19 +77,21 @@ def overstated_axes(
 
 
 def _may_look_outside(axis_map: AxisMap) -> bool:
-    """Whether exact windows along an axis may hold positions outside of it."""
+    """Whether the windows are exact and may contain positions outside the axis."""
     return axis_map.exact and not (axis_map.is_identity or axis_map.is_split)
 
 
 def _overstates(
     upper: AxisMap, lower: AxisMap, made: Size, read: Size, start: Size
 ) -> bool:
-    """Whether what an op reads outside of its input may add to what is seen.
+    """Whether the positions that an op reads outside a tensor may add to what is seen.
 
     Args:
-      upper: from what the op makes, ``made`` positions, to what it reads.
-      lower: from that, ``read`` positions, to the input.
-      made, read, start: sizes; the last is that of the input.
+      upper: the map from the op's output to the tensor that it reads.
+      lower: the map from that tensor to the input.
+      made: the size of the op's output.
+      read: the size of the tensor that the op reads.
+      start: the size of the input.
     """
     if not isinstance(made, int) or not isinstance(read, int) or upper.is_floating:
         before, behind = (not inside for inside in _ends_inside(upper, made, read))
@@ -108,11 +112,13 @@ def _overstates(
 
 
 def _adds(window: Window, lower: AxisMap, read: int, start: int) -> bool:
-    """Whether more of the input is in sight of a window than of the part of it that is
-    inside or, if there is none, of the position nearest to it."""
+    """Whether a window sees more of the input than its part inside the tensor does.
+
+    A window that lies entirely outside is compared with the position nearest to it.
+    """
     first, last = window
     if first == -INFINITY or last == INFINITY:
-        return False  # It ends where its tensor does.
+        return False  # An endless window ends where the tensor does.
     low, high = (int(min(max(end, 0), read - 1)) for end in window)
     inside = lower.span(low, high)
     everywhere = lower.span(min(first, low), max(last, high))
@@ -125,15 +131,15 @@ def _cut(window: MaybeWindow, size: int) -> MaybeWindow:
     return max(window[0], 0), min(window[1], size - 1)
 
 
-# --- At sizes that are not known -----------------------------------------------------
+# --- At unknown sizes ----------------------------------------------------------------
 
 Ends = list[tuple[Any, Any]]
-"""Windows of which one is that of a position: numbers, or sizes that are not known."""
+"""The windows that one position may have. Their ends are numbers or unknown sizes."""
 
 
 def _ends_inside(axis_map: AxisMap, made: Size, read: Size) -> tuple[bool, bool]:
-    """Whether the first window is known not to begin before the first of the positions
-    that are read, and the last one not to end after the last."""
+    """Returns whether windows are known to stay inside the tensor that is read: whether
+    the first one begins inside, and whether the last one ends inside."""
     firsts = [_windows(strand, 0) for strand in axis_map.strands]
     lasts = [_windows(strand, made - 1) for strand in axis_map.strands]
     return (
@@ -145,8 +151,9 @@ def _ends_inside(axis_map: AxisMap, made: Size, read: Size) -> tuple[bool, bool]
 
 
 def _ends_reached(axis_map: AxisMap, read: Size, start: Size) -> tuple[bool, bool]:
-    """Whether the first window is known to reach the first position of the input, and
-    the last one the last; or whether all windows are the same."""
+    """Returns whether windows are known to reach the ends of the input: the first one
+    the first position, and the last one the last. Both are true if all windows are the
+    same."""
     moving = [s for s in axis_map.strands if not _is_constant(s)]
     if not moving:
         return True, True
@@ -167,15 +174,17 @@ def _is_constant(strand: Strand) -> bool:
 
 
 def _is_forward(strand: Strand) -> bool:
-    """Whether later positions see later ones."""
+    """Whether later positions see later positions below."""
     if isinstance(strand, Floating):
         return strand.rate is not None and strand.rate > 0
     return isinstance(strand, Periodic) and strand.advance > 0
 
 
 def _windows(strand: Strand, position: Size) -> Ends:
-    """The windows that a position may have, or the outermost of them; none if that is
-    not known."""
+    """Returns the windows that a position may have, or the outermost two of them.
+
+    The list is empty if they are not known.
+    """
     if isinstance(strand, Floating):
         if strand.rate is None or strand.drifts is not False:
             return []
@@ -200,6 +209,6 @@ def _windows(strand: Strand, position: Size) -> Ends:
 
 
 def _is_positive(size: Size) -> bool:
-    """Whether a size is known not to be negative."""
+    """Whether a size is known to be zero or positive."""
     limits = bounds(size)
     return limits is not None and limits[0] >= 0

@@ -1,8 +1,8 @@
 """Expected products of the gradients at two positions of one tensor.
 
-What `effective` hands from tensor to tensor: numbers only, which know no graph and no
-op. Positions are told apart on some axes (`Pairs.along`, `split`, `merged` ...), on
-others only their sum is kept.
+`gradients` hands these numbers from tensor to tensor. They know no graph and no op. On
+some axes, each position has numbers of its own. On the others, which are *even*, only
+the sum over all positions is kept.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from receptive_field.algebra.sizes import Size
 Array = NDArray[np.float64]
 
 MOST_PAIRS = 1 << 25
-"""More pairs of positions of one tensor are not held; then they are independent."""
+"""The most numbers that are kept for one tensor. Beyond that, lags are dropped, and
+the gradients at different positions count as independent."""
 
 
 class TooManyPairsError(Exception):
-    """Lags must be left out."""
+    """The pairs of a tensor do not fit, unless lags are dropped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """For all pairs of near positions of a tensor, the expected product of gradients.
+    """The expected product of gradients, for all pairs of nearby positions of a tensor.
 
-    Summed over channels. An axis of ``sizes`` n holds pairs ``(p, p + d)``: the lag d
-    from ``-reach`` to ``reach`` is an axis of the first half of ``array``, p of the
-    second. On an axis that is ``even`` the sum over all positions is held instead: they
-    are alike and independent.
+    Products are summed over channels. On each axis, a pair is ``(p, p + d)``. The first
+    half of the axes of ``array`` holds the lags d, from ``-reach`` to ``reach``. The
+    second half holds the positions p. On an axis that is ``even``, only the sum over
+    all positions is kept, as they are alike and independent.
     """
 
     array: Array
@@ -44,22 +45,22 @@ class Pairs:
 
     @property
     def rank(self) -> int:
-        """The number of axes."""
+        """The number of axes of the tensor."""
         return len(self.sizes)
 
     def reach(self, axis: int) -> int:
-        """The largest lag."""
+        """Returns the largest lag on an axis."""
         return int(self.array.shape[axis] // 2)
 
     def _moved(self, *axes: int) -> Array:
-        """The lags of some axes first, then their positions."""
+        """Returns the array with the lags of some axes first, then their positions."""
         there = [*axes, *(self.rank + axis for axis in axes)]
         return np.moveaxis(self.array, there, range(len(there)))
 
     def _with(
         self, moved: Array, axes: int, new: Sequence[int], **fields: Any
     ) -> Pairs:
-        """The inverse of `_moved` where so many axes have become the ``new`` ones."""
+        """Inverts `_moved`, after the ``axes`` axes were replaced by ``new`` ones."""
         sizes, even = list(self.sizes), list(self.even)
         start = new[0] if new else axes
         del sizes[start : start + axes], even[start : start + axes]
@@ -71,7 +72,7 @@ class Pairs:
         )
 
     def explicit(self, axis: int) -> Pairs:
-        """With the positions of an even axis written out."""
+        """Writes out the positions of an even axis, if their number is known."""
         size = self.sizes[axis]
         if not self.even[axis] or not isinstance(size, int):
             return self
@@ -79,7 +80,7 @@ class Pairs:
         return self._with(moved, 1, [axis], sizes=[size], even=[False])
 
     def spread(self, axis: int) -> Pairs:
-        """With an axis of which only the sum over its positions is kept."""
+        """Makes an axis even: keeps only the sum of the squares over its positions."""
         if self.even[axis]:
             return self
         moved = self._moved(axis)
@@ -87,7 +88,7 @@ class Pairs:
         return self._with(moved, 1, [axis], sizes=[self.sizes[axis]], even=[True])
 
     def cropped(self, limits: Sequence[int]) -> Pairs:
-        """Without the lags beyond these."""
+        """Drops the lags beyond these limits."""
         array = self.array
         for axis, limit in enumerate(limits):
             over = array.shape[axis] // 2 - limit
@@ -103,10 +104,18 @@ class Pairs:
         limit: int,
         rate: Fraction | None = None,
     ) -> Pairs:
-        """Through matrices [above, below] for either position of a pair.
+        """Takes an axis through matrices [above, below].
 
-        With a ``rate``, both use one and the same tap: the lag below is that above
-        times the rate.
+        Args:
+          axis: the axis.
+          one: the matrix for the first position of a pair.
+          two: the matrix for the second position.
+          limit: the largest lag to keep.
+          rate: if given, both positions of a pair use the same tap, so the lag below is
+            the lag above times the rate.
+
+        Raises:
+          TooManyPairsError: if there are more than `MOST_PAIRS` numbers, with lags.
         """
         whole = self.explicit(axis)
         moved = np.moveaxis(whole._moved(axis), 1, -1)
@@ -137,7 +146,7 @@ class Pairs:
         return whole._with(back, 1, [axis], sizes=[size], even=[False])
 
     def split(self, axis: int, inner: Size) -> Pairs:
-        """With an axis as two, the inner one of this size."""
+        """Splits an axis in two; the inner one gets this size."""
         size = self.sizes[axis]
         known = isinstance(size, int) and isinstance(inner, int)
         outer = size // inner if known else None  # type: ignore[operator]
@@ -159,7 +168,7 @@ class Pairs:
         return self._with(found, 1, axes, sizes=both, even=[False, False])
 
     def merged(self, axis: int) -> Pairs:
-        """With an axis and the next as one."""
+        """Merges an axis and the next one."""
         outer, inner = self.sizes[axis : axis + 2]
         known = isinstance(outer, int) and isinstance(inner, int)
         size = outer * inner if known else None  # type: ignore[operator]
@@ -182,7 +191,7 @@ class Pairs:
         return whole._with(found, 2, [axis], sizes=[size], even=[False])
 
     def without(self, axis: int, coherent: bool) -> Pairs:
-        """Summed over an axis: over its gradients, or over their squares."""
+        """Removes an axis by adding up its gradients (if coherent) or their squares."""
         moved = self._moved(axis)
         if coherent and not self.even[axis]:
             summed = moved.sum(axis=(0, 1))
@@ -193,14 +202,14 @@ class Pairs:
         return Pairs(summed, tuple(sizes), tuple(even))
 
     def with_axis(self, size: Size | None, even: bool) -> Pairs:
-        """With one more axis behind the others, of one position."""
+        """Appends an axis of one position, or an even axis."""
         array = self.array.reshape(
             *self.array.shape[: self.rank], 1, *self.array.shape[self.rank :], 1
         )
         return Pairs(array, (*self.sizes, size), (*self.even, even))
 
     def permuted(self, order: Sequence[int]) -> Pairs:
-        """With the axes in another order."""
+        """Puts the axes in another order."""
         axes = [*order, *(self.rank + axis for axis in order)]
         return Pairs(
             self.array.transpose(axes),
@@ -209,7 +218,7 @@ class Pairs:
         )
 
     def times(self, factor: float) -> Pairs:
-        """All products, times a factor."""
+        """Multiplies all products by a factor."""
         return self if factor == 1 else replace(self, array=self.array * factor)
 
     def __add__(self, other: Pairs) -> Pairs:
@@ -226,7 +235,7 @@ class Pairs:
 
 
 def _displaced(matrix: Array, above: int, below: int) -> Array:
-    """The matrix at ``[u + above, p + below]``, zero outside."""
+    """Returns the matrix ``[u + above, p + below]`` for [u, p], with zeros outside."""
     if not above and not below:
         return matrix
     found = np.zeros_like(matrix)
@@ -241,7 +250,7 @@ def _displaced(matrix: Array, above: int, below: int) -> Array:
 
 
 def farthest(one: Array, two: Array, reach: int) -> int:
-    """The largest lag below of two positions that are at most ``reach`` apart above."""
+    """Returns the largest lag below between positions at most ``reach`` apart above."""
     ends = []
     for matrix in (one, two):
         some = matrix != 0

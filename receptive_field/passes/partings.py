@@ -1,4 +1,4 @@
-"""Where two paths that are not aligned meet."""
+"""Finds the tensor where two misaligned paths meet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ from receptive_field.relations.relation import (
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """Where two paths from a tensor to the output disagree."""
+    """A tensor from which two paths to the output are misaligned.
+
+    ``paths`` names the node by which each path reads the tensor, and ``maps`` has the
+    map of each on the axis where they differ.
+    """
 
     tensor: str
     paths: tuple[str, str]
@@ -30,7 +34,7 @@ class Meeting:
 
 
 class _Partings(Below):
-    """The backward pass, which takes note of two paths that disagree."""
+    """The backward pass, recording the first two paths that disagree."""
 
     def __init__(self, network: Network, axes: Sequence[int], rank: int) -> None:
         super().__init__(network)
@@ -39,10 +43,10 @@ class _Partings(Below):
         self._name_of = network.graph.name_of
         self._axes, self._rank = axes, rank
         self._through: dict[Tensor, tuple[str, str]] = {}
-        """The last two nodes by which paths came to a tensor."""
+        """For each tensor, its last two readers that were visited."""
 
     def down(self, read: Read, value: Paths) -> Paths | None:
-        """The path that goes on over an edge."""
+        """Returns the paths, continued over an edge; None if they end there."""
         found = super().down(read, value)
         if found is not None:
             _, last = self._through.get(read.below, ("", ""))
@@ -50,7 +54,7 @@ class _Partings(Below):
         return found
 
     def united(self, tensor: Tensor, one: Paths, two: Paths) -> Paths:
-        """Both; here they may disagree."""
+        """Returns the union of two paths, and records the first that are misaligned."""
         if tensor in self._from_input and self.meeting is None:
             relation = ranked(self._from_input[tensor], self._rank)
             counted = _positions(relation, self._axes)
@@ -64,17 +68,18 @@ class _Partings(Below):
 def find_misalignment(
     network: Network, output: Tensor, axes: Sequence[int], rank: int
 ) -> tuple[Meeting | None, bool]:
-    """The first tensor, from the output down, where two paths are misaligned.
+    """Finds the first tensor, from the output down, where two paths are misaligned.
 
     Args:
-      network: what is analysed.
+      network: the network to analyse.
       output: the tensor that is not aligned.
       axes: the axes of the input that count.
-      rank: that of the input.
+      rank: the rank of the input.
 
     Returns:
-      The tensor, if there is one, and whether some op treats its positions differently
-      (see `Backward.has_phases`), so that paths may disagree where they do not meet.
+      The meeting, or None if there is none, and whether the map of some op differs from
+      position to position (see `Backward.has_phases`). Paths may then be misaligned
+      without being so where they meet.
     """
     domain = _Partings(network, axes, rank)
     descend(network, {output: SAME}, domain)
@@ -82,7 +87,7 @@ def find_misalignment(
 
 
 def _positions(relation: Relation, axes: Sequence[int]) -> set[int]:
-    """The axes of a tensor that hold positions of the input's axes."""
+    """Returns the axes of a tensor that some of the input's axes follow."""
     return set[int]().union(*(followed_axes(relation.axes[axis]) for axis in axes))
 
 

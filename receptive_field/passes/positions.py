@@ -1,9 +1,9 @@
-"""The backward pass on sets: which input positions features see, one by one.
+"""The backward pass on sets: exactly which input positions features see.
 
-One visit per node and edge, as the pass of `analysis`, with `graph.boxes` in the place
-of windows. All sizes must be known. What cannot be followed position by position (a
-loop, a size that depends on data) is a bound: the windows of the algebra, cut to the
-input.
+Like the backward pass of `regions`, it visits each node and edge once, but it hands
+down sets of positions (`relations.boxes`) instead of windows. All sizes must be known.
+If something cannot be followed position by position (a loop, a size that depends on
+data), the pass raises `UntoldError`.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from receptive_field.relations.relation import Relation, all_seen
 from receptive_field.rules.op import Call, Taps, rule_of
 
 Features = Mapping[int, NDArray[Any]]
-"""Axis of the output -> the positions on it that are asked about."""
+"""Axis of the output -> the positions of the features on it."""
 
 
 class UntoldError(Exception):
-    """That something on the way cannot be followed position by position."""
+    """Something between input and output cannot be followed position by position."""
 
 
 class Needed:
-    """What is needed of tensors, position by position: a domain of `descend`.
+    """The domain of `descend` that finds which positions of each tensor are needed.
 
     Args:
-      network: what is walked over.
-      zeros: where tensors are zero; nowhere if None.
+      network: the network to walk over.
+      zeros: where tensors are zero; None if zeros are to be ignored.
       cut: edges that are not followed.
     """
 
@@ -50,7 +50,7 @@ class Needed:
         self._network, self._zeros, self._cut = network, zeros, cut
 
     def ready(self, tensor: Tensor, value: list[Box]) -> list[Box]:
-        """As few boxes as there can be, bounds where the node may need less."""
+        """Unites the boxes, and marks them as bounds if the node may need less."""
         united = boxes.united(value)
         if tensor == self._network.input:
             return united
@@ -61,7 +61,7 @@ class Needed:
         return united
 
     def down(self, read: Read, value: list[Box]) -> list[Box] | None:
-        """What is needed of the tensor that is read."""
+        """Returns what is needed of the tensor below; None if the edge is cut."""
         tensor, number = read.tensor, read.number
         if (tensor, number) in self._cut:
             return None
@@ -77,11 +77,11 @@ class Needed:
         return [b for box in needed for b in boxes.through(box, rule, sizes, taps)]
 
     def united(self, tensor: Tensor, one: list[Box], two: list[Box]) -> list[Box]:
-        """Both."""
+        """Returns the boxes of both edges, side by side."""
         return one + two
 
     def widened(self, before: list[Box], now: list[Box]) -> list[Box]:
-        """Loops are not followed position by position.
+        """Raises an error, as loops cannot be followed position by position.
 
         Raises:
           UntoldError: always.
@@ -96,17 +96,18 @@ def follow_positions(
     cut: Collection[Edge] = (),
     zeros: ZeroPass | None = None,
 ) -> list[Box]:
-    """What features of the output need of the input, by each path.
+    """Returns what features of a tensor need of the input, as boxes.
 
     Args:
-      network: what lies between; all sizes must be known.
+      network: the network below the tensor. All sizes must be known.
       output: the tensor.
-      features: the positions of it; of axes that are not told, all count together.
+      features: the positions to ask about. On an axis that is left out, all positions
+        together are one feature.
       cut: edges that are not followed.
-      zeros: where tensors are zero; found out if None.
+      zeros: where tensors are zero. If None, the function finds out.
 
     Raises:
-      UntoldError: if a size on the way is not known, or there is a loop.
+      UntoldError: if a size on the way is unknown, or if the network has a loop.
     """
     if network.loops or network.cycle:
         raise UntoldError
@@ -118,9 +119,10 @@ def follow_positions(
 
 
 def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> list[Box]:
-    """What is needed of a tensor, where an input is not multiplied by a zero.
+    """Drops the positions of a tensor where a product multiplies an input by zero.
 
-    Where that is not certain, what is sure is kept beside what may be.
+    If the zeros are uncertain, it returns an upper bound and, if any are known, the
+    positions where the input certainly counts.
     """
     live = zeros.beside(tensor, number)
     if live is None:
@@ -133,9 +135,10 @@ def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> li
 
 
 def _settled_zeros(network: Network, output: Tensor) -> ZeroPass:
-    """Where the factors of products are zero, on the way to the output.
+    """Returns where the factors of products below the output are zero.
 
-    Where that is not told op by op, a factor is not zero where it depends on the input.
+    If the rules of the ops leave it uncertain, a factor counts as nonzero where its own
+    sets show that it depends on the input.
     """
     zeros = ZeroPass(network)
     above, stack = {output[0]}, [output[0]]
@@ -157,9 +160,9 @@ def _settled_zeros(network: Network, output: Tensor) -> ZeroPass:
 def _dependent(
     network: Network, tensor: Tensor, zeros: ZeroPass
 ) -> tuple[Mask, ...] | None:
-    """Positions of each axis in whose product a tensor is known to see the input.
+    """Returns positions of each axis whose product is known to see the input.
 
-    None if none are known.
+    Of several such products, it returns the largest. None if there is none.
     """
     sizes = _sizes(network, tensor)
     features = {axis: np.arange(size) for axis, size in enumerate(sizes) if axis}
@@ -180,10 +183,10 @@ def _volume(axes: Sequence[Mask]) -> int:
 
 
 def _is_certain(network: Network, index: int) -> bool:
-    """Whether nothing that an op reads is known to be multiplied by zero, or may be.
+    """Whether nothing suggests that an op multiplies some of its inputs by zero.
 
-    A constant may mask positions; so may one of two factors that depend on the input,
-    as the weights of attention do.
+    A constant may mask positions. If two factors depend on the input, one of them may
+    mask positions of the other, as the weights of attention do.
     """
     node = network.graph.nodes[index]
     op = rule_of(node)
@@ -191,7 +194,7 @@ def _is_certain(network: Network, index: int) -> bool:
         return True
     carrying = {number for number, _ in network.edges(index)}
     if op.taps is Taps.WEIGHTS and (len(carrying) > 1 or len(node.inputs) == 1):
-        return False  # (With one input: positions are put into channels, or back.)
+        return False  # An op with one input moves positions into channels, or back.
     values = (network.value(t) for i, t in enumerate(node.inputs) if i not in carrying)
     return not any(
         v is not None and v.dtype.kind in "fb" and (v == 0).any() for v in values
@@ -199,7 +202,10 @@ def _is_certain(network: Network, index: int) -> bool:
 
 
 def _taps(network: Network, index: int, rule: Relation) -> dict[int, Mask]:
-    """Which positions of the first input count, where the gaps of windows differ."""
+    """Returns which positions of the first input count, on axes with irregular holes.
+
+    The result has a matrix [above, below] for each axis whose gap is not known.
+    """
     node = network.graph.nodes[index]
     op = rule_of(node)
     if op is None or op.coefficients is None or rule.any_rank:
@@ -215,7 +221,10 @@ def _taps(network: Network, index: int, rule: Relation) -> dict[int, Mask]:
 
 
 def _mixes_channels(network: Network, index: int) -> bool:
-    """Whether each channel that comes out needs all that go in, if it has weights."""
+    """Whether each output channel of a node is known to need all its input channels.
+
+    True for nodes without weights, where the question does not arise.
+    """
     node = network.graph.nodes[index]
     op = rule_of(node)
     if op is None or op.products is None or len(node.inputs) < 2:
@@ -234,7 +243,7 @@ def _mixes_channels(network: Network, index: int) -> bool:
 
 
 def _bound_if_partial(box: Box) -> Box:
-    """A box of which only some channels are needed, where they are not told apart."""
+    """Marks a box as an upper bound if it holds only some of the channels."""
     partial = any(
         not group.seen.all()
         for group in box.groups

@@ -1,8 +1,9 @@
-"""What regions features see, by two walks over what lies between input and output.
+"""The regions that features see, found by two passes over the network.
 
-Both combine the relations of single ops, one visit per node and edge. Backward (the
-paper's algorithm) starts at one output and answers for every tensor below it;
-forward, its dual, starts at the input and answers for every tensor above it.
+Both passes combine the relations of single ops and visit each node and edge once. The
+backward pass (the paper's algorithm) starts at one output and finds how it depends on
+every tensor below. The forward pass, its dual, starts at the input and finds how every
+tensor above depends on it.
 """
 
 from __future__ import annotations
@@ -42,35 +43,36 @@ from receptive_field.relations.relation import (
 )
 
 State = dict[Tensor, Relation]
-"""For each tensor, how it depends on the input (forward), or how the output depends
-on it (backward). Tensors without dependency are not in it."""
+"""For each tensor, how it depends on the input (forward) or how the output depends on
+it (backward). Tensors without such a dependency are left out."""
 
 
 # --- Backward ------------------------------------------------------------------------
 
 
 class Backward(NamedTuple):
-    """What the backward pass finds."""
+    """The result of the backward pass."""
 
     state: State
     has_phases: bool
-    """Whether it met a map that is not the same for all positions, such as an
-    upsampling. Paths that are aligned above it may not be below."""
+    """Whether the pass met a map that differs from position to position, such as an
+    upsampling. Paths that are aligned above such a map may be misaligned below it."""
     has_parts: bool
-    """Whether it met what holds at some positions only, such as a part of what is
-    joined along an axis with positions. Windows end there, so that paths that are
-    aligned above it may not be below, or the other way round."""
+    """Whether the pass met a relation that holds at some positions only, such as one
+    part of a join along an axis of positions. Windows end at the edge of a part, so
+    paths that are aligned above it may be misaligned below it, or vice versa."""
     looks_outside: bool
-    """Whether it met an op of which only the forward pass tells whether what it reads
-    outside of its input is in sight: see `outside`."""
+    """Whether the pass met an op that reads outside its input, where only the forward
+    pass can find out whether this adds pixels to a region (see `outside`)."""
 
 
 class Below:
-    """How an output depends on what lies below it: a domain of `descend`.
+    """The domain of `descend` that finds how an output depends on tensors below it.
 
     Args:
-      network: what is walked over.
-      overstated: axes on which rules are bounds, as the forward pass finds them.
+      network: the network to walk over.
+      overstated: for each edge, the axes on which its rule is only an upper bound, as
+        the forward pass finds them.
     """
 
     def __init__(
@@ -81,10 +83,10 @@ class Below:
         self.has_phases = self.has_parts = self.looks_outside = False
         self._nodes = network.graph.nodes
         self._overstated = overstated
-        self._looked_at: dict[int, Relation] = {}  # By identity: most are shared.
+        self._looked_at: dict[int, Relation] = {}  # By id, as most rules are shared.
 
     def ready(self, tensor: Tensor, value: Paths) -> Paths | None:
-        """The paths as one, where all parts of what is joined have come together."""
+        """Returns the paths, with the joins closed whose parts have all met."""
         if isinstance(value, Relation):
             return value
         whole = gathered(value)
@@ -93,7 +95,7 @@ class Below:
         return whole
 
     def down(self, read: Read, value: Paths) -> Paths | None:
-        """The path that goes on over an edge."""
+        """Returns the paths, continued over an edge; None if they end there."""
         rule = read.rule
         if rule is not SAME:
             if id(rule) not in self._looked_at:
@@ -109,11 +111,11 @@ class Below:
         return found
 
     def united(self, tensor: Tensor, one: Paths, two: Paths) -> Paths:
-        """Both."""
+        """Returns the union of the paths over two edges."""
         return merged(self._nodes[tensor[0]], one, two)
 
     def widened(self, before: Paths, now: Paths) -> Paths:
-        """Everything, on an axis on which it grew."""
+        """Returns the paths with each axis that still grows seen as a whole."""
         return widened(before, now)
 
 
@@ -123,13 +125,14 @@ def backward(
     wanted: Collection[Tensor],
     overstated: Mapping[Edge, Collection[int]] = MappingProxyType({}),
 ) -> Backward:
-    """How the output depends on tensors below it, down to the input.
+    """Returns how the output depends on tensors below it, down to the input.
 
     Args:
-      network: what is analysed.
-      output: where it starts.
-      wanted: the tensors that are asked about.
-      overstated: axes on which rules are bounds, as the forward pass finds them.
+      network: the network to analyse.
+      output: the tensor to start from.
+      wanted: the tensors to return an answer for.
+      overstated: for each edge, the axes on which its rule is only an upper bound, as
+        the forward pass finds them.
 
     Raises:
       ReceptiveFieldError: if any op of the network has no rule, or cannot be analysed.
@@ -148,7 +151,7 @@ def backward(
 
 
 def _repeats(joined: Paths) -> bool:
-    """Whether parts have been joined to a tensor that holds the same again."""
+    """Whether a tensor whose parts were joined may hold some positions repeatedly."""
     return isinstance(joined, Relation) and any(map(repeats, joined.axes))
 
 
@@ -157,38 +160,41 @@ def _repeats(joined: Paths) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """What the forward pass finds."""
+    """The result of the forward pass."""
 
     state: State
     errors: dict[Tensor, ReceptiveFieldError]
-    """Why tensors could not be analysed."""
+    """For each tensor that could not be analysed, the reason."""
     global_edges: dict[Edge, None]
-    """Where local paths come to depend on a whole axis of the input, in order."""
+    """The edges at which local paths begin to depend on a whole axis of the input, in
+    order."""
     local_state: State
-    """The state without the paths over these edges, where that differs."""
+    """The state without the paths over global edges, for the tensors where it differs
+    from `state`."""
     reached: set[Tensor]
-    """The tensors where it differs."""
+    """The tensors above global edges, where the local paths may differ from all paths.
+    Those that no local path reaches are missing from `local_state`."""
     overstated: dict[Edge, set[int]]
-    """Where positions outside of what is read fall on the input, the axes of that:
-    see `outside`."""
+    """For each edge over which an op reads outside its input in a way that may add
+    pixels to a region, the axes on which it does so (see `outside`)."""
 
     def local(self, tensor: Tensor) -> Relation | None:
-        """How a tensor depends on the input without the paths over global edges."""
+        """Returns how a tensor depends on the input by local paths alone."""
         return (self.local_state if tensor in self.reached else self.state).get(tensor)
 
 
 class _Ways(NamedTuple):
-    """How a tensor depends on the input."""
+    """The paths from a tensor to the input: all of them, and the local ones."""
 
     whole: Paths
     local: Paths | None
-    """Without the paths over global edges; None if there are no others."""
+    """The paths that avoid global edges; None if there are none."""
     apart: bool = False
-    """Whether that differs."""
+    """Whether ``local`` has to be tracked separately from ``whole``."""
 
 
 class _Above:
-    """How tensors depend on the input, by all and by local paths: for `ascend`."""
+    """The domain of `ascend` that finds how tensors depend on the input."""
 
     def __init__(self, network: Network, spatial: Sequence[int]) -> None:
         self.global_edges: dict[Edge, None] = {}
@@ -197,7 +203,7 @@ class _Above:
         self._spatial = spatial
 
     def up(self, read: Read, value: _Ways) -> _Ways | None:
-        """The ways over an edge; it may be where they become global."""
+        """Returns the paths, continued over an edge; records it if it is global."""
         if read.rule is SAME:
             return value
         edge = read.tensor, read.number
@@ -213,7 +219,7 @@ class _Above:
         return None if path is None else _Ways(path, local, local is not path)
 
     def _over(self, read: Read, value: Paths) -> tuple[Paths | None, set[int]]:
-        """A way over an edge, and the axes on which it is overstated."""
+        """Returns paths continued over an edge, and the axes that it overstates."""
         network, node, below = self._network, read.node, settled(value)
         if below is None:
             return None, set()
@@ -227,7 +233,7 @@ class _Above:
         return combined(node, with_bounds(read.rule, seeming), below), seeming
 
     def united(self, tensor: Tensor, one: _Ways, two: _Ways) -> _Ways:
-        """Both; what is local of one alone stays local."""
+        """Returns the union of the paths over two edges, and that of the local ones."""
         node = self._network.graph.nodes[tensor[0]]
         whole = merged(node, one.whole, two.whole)
         if not (one.apart or two.apart):
@@ -236,7 +242,7 @@ class _Above:
         return _Ways(whole, _all(node, local), True)
 
     def ready(self, tensor: Tensor, value: _Ways) -> _Ways | None:
-        """What parts that are joined see together."""
+        """Returns the paths with all joins closed; None if none reaches the input."""
         whole = settled(value.whole)
         if whole is None:
             return None
@@ -245,7 +251,7 @@ class _Above:
         return _Ways(whole, value.local and settled(value.local), True)
 
     def widened(self, before: _Ways, now: _Ways) -> _Ways:
-        """Everything, on an axis on which it grew."""
+        """Returns the paths with each axis that still grows seen as a whole."""
         whole = now.whole
         if whole != before.whole:
             whole = widened(before.whole, whole)
@@ -267,15 +273,15 @@ def _all(node: Node, paths: Sequence[Paths]) -> Paths | None:
 def forward(
     network: Network, spatial: Sequence[int] = (), asked: Iterable[Tensor] = ()
 ) -> Forward:
-    """How every tensor of the network depends on the input.
+    """Returns how every tensor of the network depends on the input.
 
-    A node that cannot be analysed fails itself and all that depends on it, no more.
+    An error at one node affects only that node and those that depend on it.
 
     Args:
-      network: what is analysed.
+      network: the network to analyse.
       spatial: the axes of the input that count for global edges.
-      asked: tensors that are wanted although nothing reads them; the first output of
-        every node always is.
+      asked: tensors to analyse even if nothing reads them. The first output of every
+        node is always analysed.
     """
     domain = _Above(network, spatial)
     found, errors = ascend(network, _Ways(SAME, SAME), domain, asked)

@@ -1,9 +1,9 @@
-"""Where tensors are zero whatever the input is: what is left of a padding with zeros.
+"""Finds where tensors are zero for every input, because of zero padding.
 
-A product does not depend on a factor where the other one is zero. Zeros come of
-paddings and pass through ops that keep them (`Op.zeros`); weights and other constants
-count as not zero. What is known of a tensor is on each axis which positions are *live*:
-it is zero outside of their product.
+A product does not depend on one factor where the other factor is zero. Zeros come from
+paddings, and pass through ops that keep them (`Op.zeros`). Weights and other constants
+count as nonzero. For each axis of a tensor, the pass records which positions are
+*live*. The tensor is zero outside the product of these positions.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from receptive_field.rules.op import Call, Zeros, rule_of
 
 
 class Live(NamedTuple):
-    """Where a tensor may be something else than zero."""
+    """The positions where a tensor may be nonzero."""
 
     axes: tuple[Mask, ...]
     """The live positions of each axis."""
     certain: bool
-    """Whether all of their product is, so far as no weight is zero."""
+    """Whether all of the product of ``axes`` is nonzero, unless a weight is zero."""
     sure: tuple[Mask, ...] | None = None
-    """If that is not certain: of each axis, of what product it is."""
+    """If not certain: positions of each axis whose product is known to be nonzero, or
+    None."""
 
     @property
     def is_all(self) -> bool:
@@ -37,7 +38,7 @@ class Live(NamedTuple):
 
 
 class ZeroPass:
-    """What is zero in the tensors of a network, found when it is asked for."""
+    """The zeros in the tensors of a network, computed on demand."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -45,8 +46,11 @@ class ZeroPass:
         self._found: dict[Tensor, Live | None] = {}
 
     def factors(self, index: int) -> list[tuple[int, Tensor]]:
-        """The inputs of a node that depend on the input, and where they are zero make
-        the others not matter; none if there are no others."""
+        """Returns the factors of a product that depend on the network's input.
+
+        Where one of them is zero, the others do not matter. The list is empty if only
+        one input of the node depends on the network's input.
+        """
         edges = self._network.edges(index)
         op = rule_of(self._network.graph.nodes[index])
         if op is None or len(edges) < 2:
@@ -54,28 +58,29 @@ class ZeroPass:
         return [(number, below) for number, below in edges if number in op.absorbing]
 
     def live(self, tensor: Tensor) -> Live | None:
-        """Where a tensor is not zero; None if its sizes are not known."""
+        """Returns where a tensor is live; None if its sizes are unknown."""
         if tensor not in self._found:
             for below in self._unknown_below(tensor):
                 self._found[below] = self._look_at(below)
         return self._found[tensor]
 
     def settle(self, tensor: Tensor, sure: tuple[Mask, ...]) -> None:
-        """Takes note of positions that were found not to be zero."""
+        """Records positions that were found to be nonzero."""
         live = self.live(tensor)
         if live is not None:
             certain = all(bool(axis.all()) for axis in sure)
             self._found[tensor] = Live(live.axes, certain, sure)
 
     def beside(self, tensor: Tensor, number: int) -> Live | None:
-        """Where an input of a product matters: where the other factors are not zero.
+        """Returns where an input of a product matters: where no other factor is zero.
 
         Args:
-          tensor: what the product makes.
-          number: which of its inputs it is.
+          tensor: the output of the product.
+          number: the number of the input.
 
         Returns:
-          The positions of the product; None if nothing is zero, or nothing is known.
+          Positions of the output; None if there is no other factor, if no other factor
+          can be zero, or if the sizes of the output are unknown.
         """
         others = [key for key in self.factors(tensor[0]) if key[0] != number]
         sizes = _known_sizes(self._network, tensor)
@@ -87,7 +92,7 @@ class ZeroPass:
         return None if found.certain and found.is_all else found
 
     def _unknown_below(self, tensor: Tensor) -> list[Tensor]:
-        """What is to be looked at, the lowest first."""
+        """Returns this tensor and those below that are still unknown, lowest first."""
         found, stack = {tensor}, [tensor]
         while stack:
             current = stack.pop()
@@ -133,7 +138,7 @@ class ZeroPass:
     def _handed(
         self, below: Tensor, rule: Relation | None, sizes: Sequence[int]
     ) -> Live:
-        """Which positions of what an op makes read a live one of an input."""
+        """Returns the positions of an op's output that read live positions below."""
         whole = tuple(np.ones(size, dtype=bool) for size in sizes)
         live = self._found[below] if below in self._found else self.live(below)
         if live is None or rule is None:
@@ -173,13 +178,13 @@ def _known_sizes(network: Network, tensor: Tensor) -> tuple[int, ...] | None:
 
 
 def _has_zero(call: Call, number: int) -> bool:
-    """Whether a constant is known to hold a zero, as what pads with zeros does."""
+    """Whether an input is known to be a constant that contains a zero."""
     value = call.value(number)
     return value is not None and value.dtype.kind in "fb" and bool((value == 0).any())
 
 
 def _in_all(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
-    """Where all are live."""
+    """Returns where all parts are live."""
 
     whole = tuple(np.ones(size, dtype=bool) for size in sizes)
 
@@ -196,7 +201,7 @@ def _in_all(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
 
 
 def _in_any(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
-    """Where some are live; the hull of it, where that is no product."""
+    """Returns where any part is live, or the smallest product that contains this."""
     axes = tuple(
         np.logical_or.reduce([np.zeros(size, dtype=bool), *(p.axes[i] for p in parts)])
         for i, size in enumerate(sizes)

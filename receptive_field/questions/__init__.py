@@ -1,1 +1,1 @@
-"""From a model, and what the caller names, to a result."""
+"""Answers questions: from a model, and what the caller names, to a result."""

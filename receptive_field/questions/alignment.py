@@ -1,4 +1,4 @@
-"""The arithmetic of alignment: which changes of layers would align two paths."""
+"""Computes which changes of layers would align two paths."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from receptive_field.results.explanation import MOST_SUMS, Setting
 from receptive_field.rules.op import Window
 
 MOST_MOVES = 16
-"""The largest change of a padding in that case."""
+"""The largest change of a single padding that is tried."""
 
 
 class Layer(NamedTuple):
-    """A layer of one path, on one axis, whose padding may change."""
+    """A layer of one of the two paths, on one axis."""
 
     edge: Edge
     axis: int
-    """0 for x, 1 for y."""
+    """The spatial axis, x being 0."""
     input_axis: int
     output_axis: int
+    """The axis of its output that ``input_axis`` follows; -1 if there is none."""
     weight: Fraction
     """How far one unit of padding in front moves the first path's centre relative to
     the second's."""
@@ -33,18 +34,20 @@ class Layer(NamedTuple):
     is_same: bool
     """Whether its padding follows the size (SAME)."""
     is_cut: bool
-    """Whether it cuts positions off, and does not pad."""
+    """Whether it cuts positions off instead of padding."""
     has_kernel: bool
+    """Whether it is a convolution or pooling."""
     side: int
-    """The number of its path."""
+    """Which of the two paths it belongs to, 0 or 1."""
 
     def after(self, before: int) -> int | None:
-        """Returns the padding behind that keeps the output size, if there is one."""
+        """Returns the padding behind that, with this padding in front, keeps the output
+        size, if there is one."""
         w = self.window
         total = w.total_padding
         totals = [] if total is None else [total]
         if self.is_same:
-            # For any size, this total gives as many positions as SAME does.
+            # At any size, this total gives the same number of positions as SAME.
             totals.insert(0, w.extent - 1)
         if self.size is not None and total is not None:
             spare = (self.size + total - w.extent) % w.stride
@@ -67,14 +70,14 @@ class Layer(NamedTuple):
 
     @property
     def setting(self) -> Setting:
-        """Kernel and padding, as they are."""
+        """The present kernel and padding."""
         total, before = self.window.total_padding, self.window.padding or 0
         return Setting(
             self.window.kernel, before, None if total is None else total - before
         )
 
     def skew(self, setting: Setting) -> int:
-        """By how much the paddings of a setting differ."""
+        """Returns by how much the two paddings of a setting differ."""
         after = self.window.extent - 1 if setting.after is None else setting.after
         return abs(setting.before - after)
 
@@ -86,7 +89,7 @@ class Layer(NamedTuple):
         return known and w.kernel > 0 and self.weight != 0 and self.output_axis >= 0
 
     def changed(self, new: Setting) -> AxisMap:
-        """Returns its map with another setting."""
+        """Returns the map of the layer with another setting."""
         w = self.window
         if new.kernel != w.kernel:
             return convolution(new.kernel, w.stride, new.before, w.dilation)
@@ -94,19 +97,23 @@ class Layer(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """New settings of layers on one axis that align it."""
+    """New settings of layers that align the paths on one axis."""
 
     settings: tuple[tuple[Layer, Setting], ...]
     keeps_size: bool = True
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """The edges that change, in order."""
+        """The edges whose layers change, sorted."""
         return tuple(sorted(layer.edge for layer, _ in self.settings))
 
     @property
     def cost(self) -> tuple[int, ...]:
-        """Sort key: few changes first, then symmetric paddings, then small moves."""
+        """Sort key.
+
+        Prefers solutions that keep the size, then those that change few kernels, then
+        few layers, then those with symmetric paddings, then small changes.
+        """
         kernels = sum(new.kernel != layer.window.kernel for layer, new in self.settings)
         skew = sum(layer.skew(n) - layer.skew(layer.setting) for layer, n in self[0])
         moves = sum(abs(n.before - layer.setting.before) for layer, n in self[0])
@@ -114,7 +121,7 @@ class Solution(NamedTuple):
 
 
 def single_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solution]:
-    """Yields other paddings for one layer that keep the size of its output."""
+    """Yields changes of one layer's padding that keep the size of its output."""
     for layer in layers:
         more = offset / layer.weight
         before = layer.setting.before + int(more)
@@ -125,8 +132,8 @@ def single_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Soluti
 
 
 def joint_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solution]:
-    """Finds the fewest layers that align together and keep the sizes of their
-    outputs."""
+    """Yields the change of the fewest layers that together align the paths, and keep
+    the sizes of their outputs."""
     choices = []
     for layer in layers:
         before = layer.setting.before
@@ -140,7 +147,8 @@ def joint_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solutio
 
 
 def resizing_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solution]:
-    """Yields changes of the padding in front that keep the padding behind."""
+    """Yields changes of paddings in front that leave the paddings behind as they
+    are."""
     for layer in layers:
         more = offset / layer.weight
         if more.denominator == 1 and layer.allows(layer.setting.before + int(more)):
@@ -152,9 +160,11 @@ def resizing_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solu
 
 
 def pinned(layers: Sequence[Layer], solution: Solution) -> Iterator[Solution]:
-    """Yields the same solution for paths whose inner sizes change, with explicit
-    paddings for layers that follow them (SAME). Nothing if these paddings are
-    unknown."""
+    """Yields a solution that also fixes paddings which depend on the size (SAME).
+
+    The solution changes sizes inside its paths, so the other layers of these paths need
+    explicit paddings to keep theirs. Yields nothing if these paddings are unknown.
+    """
     changed = {layer.edge for layer, _ in solution.settings}
     sides = {layer.side for layer, _ in solution.settings}
     more = tuple(
@@ -167,7 +177,7 @@ def pinned(layers: Sequence[Layer], solution: Solution) -> Iterator[Solution]:
 
 
 def _moved(layers: Sequence[Layer], moves: Sequence[int], keeps_size: bool) -> Solution:
-    """Returns the solution with this much more padding in front of each layer."""
+    """Returns the solution that adds these paddings in front of the layers."""
     settings = []
     for layer, more in zip(layers, moves, strict=True):
         if more:
@@ -178,7 +188,7 @@ def _moved(layers: Sequence[Layer], moves: Sequence[int], keeps_size: bool) -> S
 
 
 def kernel_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solution]:
-    """Yields kernels that are larger or smaller by one, with a matching padding."""
+    """Yields changes of one kernel's size by one, with a matching padding."""
     for layer in layers:
         for more in (1, -1):
             other = with_kernel(layer, layer.window.kernel + more)
@@ -193,8 +203,8 @@ def kernel_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Soluti
 
 
 def with_kernel(layer: Layer, kernel: int) -> Layer | None:
-    """Returns the layer with another kernel, and a padding that keeps the size of its
-    output. None if it has no kernel."""
+    """Returns the layer with another kernel size, and with a total padding that keeps
+    the size of its output. None if the layer cannot have such a kernel."""
     w = layer.window
     if kernel == w.kernel:
         return layer
@@ -207,7 +217,7 @@ def with_kernel(layer: Layer, kernel: int) -> Layer | None:
 
 
 def moves(layer: Layer, padding: int, offset: Fraction) -> list[int]:
-    """Returns the changes of padding to try, zero first."""
+    """Returns the changes of a layer's padding to try, the smallest first."""
     most = min(int(abs(offset / layer.weight)) + 2, MOST_MOVES)
     nearest = sorted(range(-most, most + 1), key=abs)
     return [x for x in nearest if not x or layer.allows(padding + x)]
@@ -216,8 +226,11 @@ def moves(layer: Layer, padding: int, offset: Fraction) -> list[int]:
 def cheapest(
     weights: Sequence[Fraction], choices: Sequence[Sequence[int]], target: Fraction
 ) -> list[int] | None:
-    """Returns one choice for each weight, so that the products add up to the target. As
-    few as possible are not 0, and these are small."""
+    """Returns one choice for each weight, so that the products add up to the target.
+
+    Prefers few nonzero choices, then small ones. None if no such choices are found;
+    only the `MOST_SUMS` partial sums closest to the target are followed.
+    """
     best: dict[Fraction, tuple[int, int, tuple[int, ...]]] = {Fraction(0): (0, 0, ())}
     for weight, some in zip(weights, choices, strict=True):
         further: dict[Fraction, tuple[int, int, tuple[int, ...]]] = {}
@@ -233,5 +246,5 @@ def cheapest(
 
 
 def columns(rows: Iterable[Sequence[int]]) -> Iterator[tuple[int, ...]]:
-    """Turns rows into columns."""
+    """Yields the columns of rows."""
     return zip(*rows, strict=True)

@@ -1,9 +1,9 @@
-"""Which op has a wrong rule: the relation of every edge held against the real op.
+"""Finds the op whose rule is wrong, by comparing the relation of each edge with the op.
 
 Every node between input and output is run by itself. One of its inputs is fed with
-images, positions of it are disturbed, and what changes of an output is compared with
-what the node's rule says. No other op and no composition of rules takes part, so the
-first edge that differs names the op whose rule is wrong.
+images whose positions are disturbed, and the changes of each output are compared with
+the node's rule. No other op and no composition of rules is involved, so the first edge
+that differs names the op whose rule is wrong.
 """
 
 from __future__ import annotations
@@ -52,24 +52,24 @@ from receptive_field.rules.op import Call
 Rows = NDArray[np.int64]
 
 MOST_LINES = 24
-"""How many positions of an axis are disturbed: of longer ones both ends and the
-middle."""
+"""At most this many positions of an axis are disturbed. On longer axes, these are at
+both ends and in the middle."""
 
 MOST_POINTS = 8
-"""How many single positions are disturbed."""
+"""The number of single positions that are disturbed."""
 
 MOST_ROWS = 600
-"""How many positions of an axis of an output are looked at."""
+"""At most this many positions of each axis of an output are compared."""
 
 
 class WrongRelation(NamedTuple):
-    """An edge of the graph whose relation does not hold, or seems not to.
+    """An edge of the graph whose relation is wrong, or seems to be.
 
     Attributes:
       node: the name of the node.
       op: its op type.
-      input: the number of the input that the edge is.
-      tensor: the name of the tensor that is read there.
+      input: the number of the node's input.
+      tensor: the name of the tensor that the node reads there.
       text: what the rule says, and what the experiment found.
       proved: whether the experiment proves that the rule is wrong.
     """
@@ -89,13 +89,13 @@ class WrongRelation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bisection:
-    """What was found when every op between an input and an output was run.
+    """The result of checking every op between an input and an output.
 
     Attributes:
       input: the name of the input tensor.
       output: the name of the output tensor.
-      wrong: the first edge whose relation does not hold; None if there is none.
-      suspected: edges whose rule claims to be exact although a feature changed in no
+      wrong: the first edge whose relation is proved wrong; None if there is none.
+      suspected: edges whose rule claims to be exact although some feature changed in no
         experiment. The numbers may have hidden the dependency.
       checked: the names of the nodes whose relations hold, in order.
       unchecked: the names of the nodes that could not be checked, each with the reason.
@@ -139,13 +139,13 @@ def bisect(
     Nodes are taken in topological order. TensorFlow runs each of them by itself, in
     double precision, on random numbers of the right shapes: see
     `measure_receptive_field` for how weights, images and disturbances are chosen. An
-    edge is wrong if an output changes with a position that it does not read by the
-    rule. It is also wrong if the rule claims to be exact, and an output changes with
-    some of the positions that it reads by the rule, but not with all.
+    edge is wrong if a feature changes with a position that it does not read according
+    to the rule. It is also wrong if the rule claims to be exact, and a feature changes
+    with some of the positions that it reads according to the rule, but not with all.
 
-    Of long axes, both ends and the middle are tried. A node that TensorFlow cannot run
-    by itself is not checked. If all relations hold and a number is wrong nevertheless,
-    their composition is at fault.
+    On long axes, only both ends and the middle are tried. A node that TensorFlow cannot
+    run by itself is not checked. If all relations hold but a receptive field is still
+    wrong, their composition is at fault.
 
     Args:
       model, output, input, input_resolution, signature: as in
@@ -183,33 +183,33 @@ def bisect(
 
 
 class _UncheckedError(Exception):
-    """Why a node cannot be checked."""
+    """A node cannot be checked, for the reason in the message."""
 
 
 class _Says(NamedTuple):
-    """What a rule says of one edge."""
+    """What a rule says about one edge."""
 
     most: Sequence[Sequence[Box]]
-    """Descriptions of what is read; what is outside of any of them is not read."""
+    """Descriptions of what is read. A position must lie in all of them to be read."""
     sure: Sequence[Box]
-    """What is read for certain."""
+    """What is certainly read."""
     rows: Sequence[Rows]
-    """For each axis of the output, the positions that are looked at."""
+    """For each axis of the output, the positions that are compared."""
 
     def may_change(self, probe: Probe) -> Mask:
-        """Which rows may change if these positions are disturbed."""
+        """Returns which rows may change if the probe's positions are disturbed."""
         found = np.ones([1] * len(self.rows), dtype=bool)
         for alternatives in self.most:
             found = found & _reading(alternatives, probe, len(self.rows))
         return found
 
     def must_change(self, probe: Probe) -> Mask:
-        """Which rows must change if these positions are disturbed."""
+        """Returns which rows must change if the probe's positions are disturbed."""
         return _reading(self.sure, probe, len(self.rows))
 
 
 def _reading(alternatives: Sequence[Box], probe: Probe, rank: int) -> Mask:
-    """Which positions of an output read some that are disturbed."""
+    """Returns which positions of an output read any disturbed position."""
     found = np.zeros([1] * rank, dtype=bool)
     for box in alternatives:
         sizes = _part_sizes(box)
@@ -246,7 +246,7 @@ def _part_sizes(box: Box) -> dict[int, int]:
 
 
 class _Check:
-    """The nodes of a question, and what is known of them."""
+    """Checks the nodes of a question one by one."""
 
     def __init__(self, tf: Any, question: Question) -> None:
         self.tf = tf
@@ -262,10 +262,10 @@ class _Check:
         self.wanted = outputs_wanted(self.network, asked)
         self.found: Forward = forward(self.network, question.spatial, asked)
         self.alike: set[Any] = set()
-        """The experiments that agreed with what was said."""
+        """The experiments that agreed with their rule, so that none is repeated."""
 
     def nodes(self) -> Iterator[Node]:
-        """All nodes that read something of the input, in topological order."""
+        """Yields the nodes that read something of the input, in topological order."""
         for index in self.network.needed:
             node = self.network.graph.nodes[index]
             reads = index != self.network.input[0] and self.network.edges(index)
@@ -274,10 +274,9 @@ class _Check:
                 yield node
 
     def wrong_relations(self, node: Node) -> tuple[list[WrongRelation], str | None]:
-        """The edges of a node whose relations do not hold.
+        """Returns the edges of a node whose relations are wrong or suspicious.
 
-        Returns:
-          These edges, and why one of the others cannot be checked.
+        The second value is the reason why some edge cannot be checked, or None.
         """
         wrong: list[WrongRelation] = []
         unchecked: str | None = None
@@ -299,9 +298,15 @@ class _Check:
     def _wrong(
         self, node: Node, tensor: Tensor, number: int, below: Tensor
     ) -> tuple[bool, str] | None:
-        """How the relation of an edge is wrong, and whether that is certain.
+        """Checks the relation of one edge.
 
-        None if it holds.
+        Returns:
+          Whether it is proved wrong, and a description of the difference. None if the
+          relation holds.
+
+        Raises:
+          ReceptiveFieldError: if the rule fails.
+          _UncheckedError: if the edge cannot be checked.
         """
         if number and is_batch_norm(node.op):
             raise _UncheckedError("it counts as at inference, and reads its image only")
@@ -341,9 +346,9 @@ class _Check:
         return self.network.graph.name_of(tensor)
 
     def _says(self, tensor: Tensor, number: int, rule: Relation) -> _Says | None:
-        """What the rule of a node says of an edge.
+        """Returns what the rule of a node says about an edge.
 
-        None if it is no rule for tensors of these shapes.
+        None if the rule does not fit the shapes of the two tensors.
         """
         network = self.network
         shape = self._sizes(tensor)
@@ -356,7 +361,7 @@ class _Check:
         try:
             (read,) = (r for r in reads(network, tensor) if r.number == number)
             told = needed.down(read, needed.ready(tensor, start)) or []
-            # Windows and sets are different parts of a rule; both must hold.
+            # A rule describes windows and sets separately, and both must hold.
             windows = boxes.through(start[0], all_seen(rule), below)
         except IndexError:  # It follows an axis that is not there.
             return None
@@ -365,7 +370,7 @@ class _Check:
         return _Says([told, windows], [box for box in told if box.exact], rows)
 
     def _places(self, tensor: Tensor) -> tuple[int, ...]:
-        """The axes of a tensor that hold positions only."""
+        """Returns the axes of a tensor that hold positions and no channels."""
         relation = self.found.state.get(tensor)
         if relation is None:
             return ()
@@ -387,10 +392,11 @@ class _Check:
     def _experiment(
         self, definition: Any, start: str, output: int, shape: Sequence[int]
     ) -> Experiment:
-        """The op in double precision or, if that is not possible, in its own.
+        """Returns an experiment with the op in double precision or, if that is not
+        possible, in the op's own precision.
 
         Raises:
-          _UncheckedError: if it cannot be run.
+          _UncheckedError: if the op cannot be run, or its results are not repeatable.
         """
         names, failure = [f"op:{output}"], ""
         for double in (True, False):
@@ -409,9 +415,13 @@ class _Check:
         raise _UncheckedError(f"TensorFlow cannot run it: {failure}")
 
     def _given(self, node: Node, number: int, read: Tensor, dtype: Any) -> Any:
-        """The numbers that an input is given which is not disturbed.
+        """Returns the numbers for an input that is not disturbed.
 
-        A weight is random and positive, as `measure_receptive_field` chooses it.
+        Known values are kept, except weights. They become random and positive, as in
+        `measure_receptive_field`.
+
+        Raises:
+          _UncheckedError: if the value or the shape of the input is unknown.
         """
         value = self.network.value(read)
         known = value is not None and value.dtype.kind in "fciub"
@@ -427,11 +437,12 @@ class _Check:
         return found.astype(dtype.as_numpy_dtype)
 
 
-# --- What is disturbed, and what is looked at ----------------------------------------
+# --- Which positions are disturbed and compared --------------------------------------
 
 
 def _spread(size: int, most: int) -> Rows:
-    """Positions of an axis: all, or as many at both ends and in the middle."""
+    """Returns all positions of an axis or, if these are more than ``most``, equally
+    many at both ends and in the middle."""
     if size <= most:
         return np.arange(size)
     some = np.arange(most // 3)
@@ -444,7 +455,7 @@ def _rows(shape: Sequence[int]) -> list[Rows]:
 
 
 def _lines(shape: Sequence[int], places: Sequence[int]) -> list[list[Probe]]:
-    """Positions of each axis, with all of the other axes."""
+    """Returns, for each axis, probes of single positions along the whole other axes."""
     found = []
     for axis in places:
         before, after = ([slice(None)] * n for n in (axis, len(shape) - axis - 1))
@@ -454,7 +465,7 @@ def _lines(shape: Sequence[int], places: Sequence[int]) -> list[list[Probe]]:
 
 
 def _points(shape: Sequence[int], places: Sequence[int]) -> list[Probe]:
-    """Single positions: the first, the last, and some between."""
+    """Returns probes of single positions: the first, the last, and random others."""
     random, found = np.random.default_rng(0), []
     for number in range(MOST_POINTS):
         point: list[Any] = [slice(None)] * len(shape)
@@ -471,19 +482,20 @@ def _compared(
     places: tuple[Sequence[int], Sequence[int]],
     names: tuple[str, str],
 ) -> tuple[bool, str] | None:
-    """How an experiment differs from what is said of it; None if it does not.
+    """Compares an experiment with what the rule says.
 
     Args:
-      experiment: an op by itself, of one output.
+      experiment: a single op with one output.
       says: what its rule says.
       places: the axes of the output and of the input that hold positions.
-      names: those of the output and of the input.
+      names: the names of the output and of the input.
 
     Returns:
-      Whether that proves that the rule is wrong, and in what they differ.
+      Whether the rule is proved wrong, and a description of the difference. None if
+      there is no difference.
 
     Raises:
-      _UncheckedError: if nothing ever changes of what may by the rule.
+      _UncheckedError: if nothing ever changes, although the rule says that it may.
     """
     lines = _lines(experiment.image_shape, places[1])
     if len(lines) != 1:
@@ -502,12 +514,12 @@ def _compared(
         )
         blind = blind and bool(may.any()) and not changed.any()
         differences = [(changed & ~may, may)]
-        if experiment.dtype.kind in "fc":  # In whole numbers, a change may be lost.
+        if experiment.dtype.kind in "fc":  # Integer ops may hide a change.
             differences.append((must & ~changed, must))
         for wrong, said in differences:
             if not wrong.any():
                 continue
-            # A feature that nothing changes may be one in which the numbers hide it.
+            # If no probe changes a feature, its numbers may hide the dependency.
             proofs = wrong & changed.any(axis=0)
             proved = bool(proofs.any())
             number, *row = np.argwhere(proofs if proved else wrong)[0].tolist()
@@ -526,15 +538,18 @@ def _compared(
 
 
 def _of_features(mask: Mask, shape: Sequence[int], places: Sequence[int]) -> Mask:
-    """The same of features, which are all of what holds no positions."""
+    """Reduces a mask of elements to one of features.
+
+    A feature consists of all elements at a position, so it changes if any of them does.
+    """
     gone = tuple(axis for axis in range(len(shape)) if axis not in places)
     return np.asarray(np.broadcast_to(mask, shape).any(gone, keepdims=True))
 
 
 def _changed(experiment: Experiment, says: _Says, probe: Probe, thorough: bool) -> Mask:
-    """Which rows of the output change if these positions are disturbed.
+    """Returns which rows of the output change if the probe's positions are disturbed.
 
-    Unless it is ``thorough``, trials end when all has changed that may.
+    Unless ``thorough``, trials end when everything that may change has changed.
     """
     may, index = says.may_change(probe), np.ix_(*says.rows)
     found: Mask | None = None
@@ -556,17 +571,17 @@ def _described(
     places: Sequence[int],
     names: tuple[str, str],
 ) -> str:
-    """What the rule says of a feature, and what the experiment found.
+    """Describes what the rule says about a feature, and what the experiment found.
 
     Args:
-      number: the probe that shows the difference.
-      row: where the feature is among the rows that are looked at.
-      probes: positions of an axis, or a single position.
-      said: which of them the feature reads by the rule.
-      changed: which of them change it.
+      number: the number of the probe that shows the difference.
+      row: the indices of the feature among the rows that are compared.
+      probes: probes of positions along one axis, or a probe of one position.
+      said: for each probe, whether the feature reads it according to the rule.
+      changed: for each probe, whether it changes the feature.
       says: what the rule says.
       places: the axes of the output that hold positions.
-      names: those of the output and of the input.
+      names: the names of the output and of the input.
     """
     output = _indexed(
         names[0],
@@ -598,7 +613,7 @@ def _indexed(name: str, index: Sequence[Any]) -> str:
 
 
 def _in_words(numbers: Rows) -> str:
-    """Ascending numbers, those in a row together."""
+    """Writes ascending numbers in words, consecutive ones as a range."""
     found = []
     for _, group in itertools.groupby(
         enumerate(numbers.tolist()), lambda p: p[1] - p[0]

@@ -1,4 +1,4 @@
-"""What can be meant by the input and the output of a model."""
+"""Finds the tensors that may be the input and the output of a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from receptive_field.rules.op import rule_of
 
 
 def only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
-    """The only input or output that a model states, if it states any."""
+    """Returns the only input or output that a model states; empty if it states none.
+
+    Raises:
+      NodeNotFoundError: if it states several.
+    """
     if len(named) > 1:
         raise NodeNotFoundError(
             f"the model has {len(named)} {what}s: {', '.join(map(repr, named))}. Say "
@@ -23,10 +27,11 @@ def only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
 
 
 def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """What can be meant by the input and the output of a model, by name.
+    """Returns the possible inputs and outputs of a model, by name.
 
-    That is what it states. If it states none, an input is a placeholder with axes of
-    space, and an output a tensor that depends on one and that nothing reads.
+    These are the ones that the model states. If it states no inputs, these are the
+    placeholders that may be images. If it states no outputs, these are the tensors that
+    depend on an input and that nothing reads.
     """
     graph = model.graph
     inputs, outputs = dict(model.inputs), dict(model.outputs)
@@ -43,7 +48,10 @@ def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 def _possible_inputs(
     graph: Graph, outputs: Sequence[int], stop: Sequence[str]
 ) -> list[Node]:
-    """The placeholders that can be images, and that outputs, if given, depend on."""
+    """Returns the placeholders that may be images, and that the outputs depend on.
+
+    If no outputs are given, the second condition does not apply.
+    """
     inference = Inference(graph)
     found = []
     for node in graph.framework.placeholders(graph):
@@ -56,7 +64,11 @@ def _possible_inputs(
 
 
 def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Tensor:
-    """The placeholder that the outputs depend on, if there is one that can be meant."""
+    """Returns the only placeholder that may be the input.
+
+    Raises:
+      NodeNotFoundError: if there is none, or there are several.
+    """
     found = _possible_inputs(graph, outputs, stop)
     if len(found) != 1:
         names = ", ".join(repr(node.name) for node in found[:10])
@@ -70,7 +82,7 @@ def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Ten
 
 
 def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[int]:
-    """The nodes that depend on the input, have a rule, and that nothing reads."""
+    """Returns the nodes with a rule that depend on the input and that nothing reads."""
     network = find_network(Inference(graph), start, range(len(graph)), stop)
     read = {tensor[0] for index in network.order for _, tensor in network.edges(index)}
     ends = [index for index in network.order if index not in read]
@@ -78,7 +90,11 @@ def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[
 
 
 def only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
-    """The last node that depends on the input, if there is only one."""
+    """Returns the only node with a rule that depends on the input and nothing reads.
+
+    Raises:
+      NodeNotFoundError: if there is none, or there are several.
+    """
     known = _possible_outputs(graph, start, stop)
     if len(known) != 1:
         names = ", ".join(repr(graph.nodes[index].name) for index in known[:10])

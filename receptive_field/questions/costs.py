@@ -105,7 +105,12 @@ def compute_costs(
 def node_costs(
     graph: Graph, order: Iterable[int], inference: Inference
 ) -> dict[int, Cost]:
-    """Returns the costs of all nodes in the order that compute something."""
+    """Returns the cost of each node in ``order`` that computes something.
+
+    Raises:
+      UnsupportedOpsError: if nodes have no rule.
+      GraphError: if a cost depends on an unknown size.
+    """
     missing: dict[str, list[str]] = {}
     by_node: dict[int, Cost] = {}
     for index in order:
@@ -156,7 +161,7 @@ def _prepared(
     shapes = {tensor: known.shape(tensor) for tensor in model.inputs.values()}
     things = [input]
     if resolution is not None and input is None and len(model.inputs) > 1:
-        things = list(model.inputs)  # All have this size.
+        things = list(model.inputs)  # All inputs get this size.
     if resolution is not None or not outputs or not shapes:
         options = Options(input_resolution=resolution)
         ends = [output] if output is not None or not model.outputs else None
@@ -189,8 +194,11 @@ def _unknown(node: Node) -> GraphError:
 def _weights(
     graph: Graph, order: Sequence[int], inference: Inference, frozen: bool
 ) -> dict[int, int]:
-    """Returns the number of parameters that come in at each node: those of variables
-    or, if there are none and the graph may be ``frozen``, those of constants."""
+    """Returns the number of parameters that enter at each node.
+
+    These are the variables or, if there are none and the graph may be ``frozen``, the
+    constants. Each is counted at its first reader.
+    """
     variables: dict[Tensor, tuple[int, int]] = {}
     constants: dict[Tensor, tuple[int, int]] = {}
     for index in sorted(order):  # The first reader, as the graph lists them.
@@ -218,10 +226,10 @@ def _rounds(
     closing: Iterable[tuple[int, int]],
     inference: Inference,
 ) -> dict[int, int]:
-    """Returns, for each node in a loop, how often it runs.
+    """Returns how often each node in a loop runs.
 
     Raises:
-      GraphError: if the graph does not say.
+      GraphError: if the graph does not say how many rounds a loop runs.
     """
     times: dict[str, int] = {}  # Keys are the prefixes of names in a loop's functions.
     variables: set[int] = set()
@@ -257,8 +265,11 @@ def _endless(node: Node) -> GraphError:
 def _users(
     graph: Graph, order: Sequence[int], inputs: Iterable[Tensor]
 ) -> dict[int, int]:
-    """Returns, for each node that depends on no input, the first node that reads it
-    directly or indirectly and depends on an input."""
+    """Returns the user of each node that depends on no input.
+
+    The user is the first node that depends on an input and reads the other one,
+    directly or indirectly.
+    """
     place = {index: i for i, index in enumerate(order)}
     depends = {tensor[0] for tensor in inputs}
     for index in order:

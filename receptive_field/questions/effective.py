@@ -1,4 +1,4 @@
-"""Effective receptive fields: how much each position of the input matters.
+"""Computes effective receptive fields: how much each position of the input matters.
 
 The weight of a position is the expected squared gradient of one feature with respect to
 it, summed over the channels of both, as a share of the total over the input. (See the
@@ -13,22 +13,23 @@ closing remark of Araujo, Norris and Sim, 2019, and Luo, Li, Urtasun and Zemel,
   taps, each tap gets 1/k of the squared gradient. (For a transposed convolution, this
   is the mean over the features, k/stride per axis.) Gradients that fall into padding
   are lost.
-* Ops without weights keep their numbers. An average over k positions weighs each by
-  1/k, an interpolation by its coefficients, a subtraction by -1. Along a chain of such
-  ops, and where paths of only such ops meet, gradients are added before they are
-  squared. TensorFlow's average pooling divides by the number of positions inside the
-  map.
+* Ops without weights have fixed coefficients: an average over k positions weighs each
+  by 1/k, an interpolation uses its coefficients, and a subtraction counts as -1. Along
+  a chain of such ops, and where paths of only such ops meet, gradients are added before
+  they are squared. TensorFlow's average pooling divides by the number of positions
+  inside the map.
 * Squares alone are therefore not enough: if a pooling gives two neighbours the same
   gradient, their gradients are still correlated below a convolution, and another
   pooling adds them up. So for every tensor, the products of gradients at *pairs* of
-  positions are handed down, as far apart as some later op can bring them together.
-  Gradients of different channels are independent below any layer with weights.
+  positions are handed down, as far apart as some op further down can bring them
+  together. Gradients of different channels are independent below any layer with
+  weights.
 * The derivative of an activation has size one, and so has that of a batch normalisation
   at inference. (A ReLU halves the squared gradient, and He's variance, which is twice
   as large, makes up for it.) Plus and minus are equally likely, so a path around the
   activation is independent.
 * A maximum takes each of its positions equally often, independently of its neighbours.
-* All channels are alike. An op that reads some of them gets their share.
+* All channels are alike. An op that reads some of the channels gets their share.
 * Any other op (softmax, gathers by data, loops) gives an equal share to each position
   that it sees, and a product of features gives one to each of its factors (but
   ``x * f(x)`` is an activation). ``assumed`` names these nodes. If it is empty, and
@@ -115,7 +116,11 @@ def analytic(
 
 
 def _with_one_image(question: Question) -> Network:
-    """The network of a single image, whose sizes must be known."""
+    """Returns the network with a batch of one image, if the batch is unknown.
+
+    Raises:
+      GraphError: if a spatial size of the input is unknown.
+    """
     network = question.network
     shape = network.shape(network.input)
     sizes = [None] if shape is None else [shape[axis] for axis in question.spatial]
@@ -139,7 +144,8 @@ def _place(
     shape: Sequence[Size | None],
     feature: ArrayLike | None,
 ) -> tuple[tuple[int, ...], dict[int, int]]:
-    """Returns a feature, x first, and its position on each axis of the output.
+    """Returns the coordinates of a feature, x first, and its position on each axis of
+    the output that holds positions.
 
     Raises:
       ReceptiveFieldError: if there is no such feature, or a size is unknown.
@@ -263,10 +269,10 @@ def measure_effective_receptive_field(
 
 
 def _part(keras: Any, model: Any, output: str, is_own: bool) -> Any:
-    """Returns the model up to a layer.
+    """Returns the part of a model that ends at a layer.
 
     Raises:
-      ReceptiveFieldError: if it cannot be cut there.
+      ReceptiveFieldError: if the model cannot be cut there.
     """
     try:
         return keras.Model(model.inputs, model.get_layer(output).output)
@@ -296,10 +302,12 @@ def _squared_gradients(
 ) -> Array:
     """Returns the squared gradients of a feature on the whole input, [draw, *shape].
 
+    They are divided by the number of the feature's channels.
+
     Args:
       model: a model with one output.
-      shape: the shape of the input, without the batch. ``others`` are those of other
-        inputs.
+      shape: the shape of the input, without the batch.
+      others: the shapes of the other inputs, without the batch.
       number: the number of the input.
       where: axis of the output -> the feature's position on it.
       draws: the number of images.

@@ -1,11 +1,11 @@
-"""What holds at every size, where an axis of the input has a size that is not known.
+"""Finds what holds at every size of an input axis whose size is unknown.
 
-One pass says what can be said of all sizes alike. Where that leaves a doubt (paths
-whose paddings depend on the size differently, a resize to the size of a skip, maps that
-meet at some sizes only), the same is asked for each case: sizes ``period * q + r`` with
-a symbol q for every residue r, where no rounding is left that is not known, and small
-sizes one by one, until every residue has been seen to do as its case says. The answer
-is what all cases have in common.
+One pass finds what can be said of all sizes alike. It may leave a doubt: paths whose
+paddings depend on the size in different ways, a resize to the size of a skip, maps that
+fit together at some sizes only. Then each case is analysed by itself. These are the
+sizes ``period * q + r`` with a symbol q, for every residue r, so that all rounding is
+known, and small sizes one by one, until every residue has been seen to behave as its
+case says. The answer is what all cases have in common.
 """
 
 from __future__ import annotations
@@ -39,38 +39,38 @@ from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
 
 LONGEST_PERIOD = 256
-"""Networks that repeat only after more sizes are left with what one pass says."""
+"""If a network repeats only after more sizes, the answer of one pass is kept."""
 
 MOST_VISITS = 16_000
-"""Nor are those of which so many nodes would have to be looked at for all residues."""
+"""It is also kept if the passes for all residues would visit more nodes than this."""
 
 NOTHING = (None, None, None)
-"""Neither alignment nor stride nor padding."""
+"""The numbers of a field whose alignment, stride and padding are all unknown."""
 
 LARGEST_TRIED = 32
-"""Up to so many more sizes than there are cases are tried one by one."""
+"""How far beyond the period single sizes are usually tried."""
 
 LARGEST_ROLLED = 256
-"""Nor are larger ones, to see where a roll no longer goes round."""
+"""How far single sizes are tried to see where a roll no longer goes round."""
 
 LARGEST_SMALL = 1 << 10
-"""Nor are larger ones, if something may be otherwise at small sizes."""
+"""The search for the last size at which something may differ stops here."""
 
 
 class Case(NamedTuple):
-    """What is found at one size, or at all of one residue."""
+    """The fields at one size, or at all sizes with one residue."""
 
     fields: ReceptiveFields
     residue: int
     size: int | None
-    """None for all of a residue."""
+    """None for all sizes with the residue."""
 
 
 def at_every_size(question: Question, field: ReceptiveField) -> ReceptiveField:
-    """The receptive field of the only output, as it is at every size.
+    """Returns what holds of the receptive field of the only output at every size.
 
     Raises:
-      GraphError: if the network can be run at no size.
+      ReceptiveFieldError: if the network cannot run at any size.
     """
     (name,) = question.outputs or (field.output,)
     settled = _settled(question, ReceptiveFields({name: field}, {}))
@@ -78,12 +78,15 @@ def at_every_size(question: Question, field: ReceptiveField) -> ReceptiveField:
 
 
 def all_at_every_size(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
-    """The same for several outputs; what can be run at no size is among the errors."""
+    """Returns the same for several outputs.
+
+    Outputs that cannot be computed at any size are in the errors.
+    """
     return _settled(question, fields)
 
 
 def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
-    """The fields, those that are in doubt settled."""
+    """Returns the fields, with those in doubt replaced by what all cases share."""
     found = dict(fields)
     failed = dict(fields.errors)
     for axis in question.spatial:
@@ -95,7 +98,8 @@ def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
         cases = list(_cases(question, doubtful, axis))
         tried = max((case.size or 0 for case in cases), default=0)
         for name in doubtful:
-            # At sizes of other residues, maps of length 1 may be broadcast.
+            # Only residues at which the output can run in general count. At small
+            # sizes with other residues, maps of length 1 may still be broadcast.
             fits = {c.residue for c in cases if c.size is None and name in c.fields}
             own = [c for c in cases if c.residue in fits and name in c.fields]
             of_residues = [c.fields[name] for c in own if c.size is None]
@@ -113,7 +117,7 @@ def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
 
 
 def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
-    """Whether the size of an axis may decide something of a field."""
+    """Whether something about a field may depend on the size of an input axis."""
     of_axis = [a for a in field.axes if a.input_axis == axis and a.input_size is None]
     if not of_axis:
         return False
@@ -133,7 +137,7 @@ def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
 def _cases(
     question: Question, doubtful: Mapping[str, ReceptiveField], axis: int
 ) -> Iterator[Case]:
-    """What is found for each residue of the size of an axis, and at small sizes."""
+    """Yields the cases of an axis: all residues of its size, then small sizes."""
     count = _period(question, axis)
     if (
         count > LONGEST_PERIOD
@@ -170,7 +174,7 @@ def _cases(
 
 
 def _period(question: Question, axis: int) -> int:
-    """After how many sizes of an axis all sizes in the network repeat themselves."""
+    """Returns the number of sizes of an axis after which all shapes behave alike."""
     network = question.network
     shape = network.shape(network.input) or ()
     given = shape[axis] if axis < len(shape) else 1
@@ -186,7 +190,7 @@ def _period(question: Question, axis: int) -> int:
 
 
 def _fields(question: Question, by_one: bool) -> ReceptiveFields:
-    """The fields by the pass that was asked: backward from one output, or forward."""
+    """Returns the fields by the backward pass (for one output) or the forward pass."""
     if not by_one:
         return question.answers(strict=False)
     ((name, _),) = (question.outputs or {}).items()
@@ -197,7 +201,13 @@ def _fields(question: Question, by_one: bool) -> ReceptiveFields:
 
 
 def _agree(one: ReceptiveFields, two: ReceptiveFields, axis: int) -> bool:
-    """Whether a single size is as was said of its residue, if anything was."""
+    """Whether a single size agrees with all that is known for its residue.
+
+    Args:
+      one: the fields at the single size.
+      two: the fields at all sizes with its residue.
+      axis: the axis of the input.
+    """
     for name, field in two.items():
         said = _numbers(field, axis)
         if said != NOTHING and (name not in one or said != _numbers(one[name], axis)):
@@ -206,10 +216,11 @@ def _agree(one: ReceptiveFields, two: ReceptiveFields, axis: int) -> bool:
 
 
 def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
-    """The last size at which something may be otherwise than it is at all larger ones.
+    """Returns the last size at which something may differ from all larger sizes.
 
-    Slices are shorter there, or all features may see the other end of a roll, so that
-    what is known of the others says nothing of these: the sizes are told one by one.
+    Up to this size, slices may be shorter, or all features may see the other end of a
+    roll. What holds at larger sizes may then be wrong, so these sizes are analysed one
+    by one. The result is at most `LARGEST_SMALL`.
     """
     listed = list(fields)
     shortened = last_shortened(question, listed)
@@ -221,7 +232,11 @@ def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
 
 
 def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
-    """The last size at which a slice below a field takes less, or a roll goes round."""
+    """Returns the last size at which a slice takes less, or a roll goes round.
+
+    It is 0 if there is no such size, and otherwise an upper bound: the sum over all
+    slices and rolls below the fields.
+    """
     network = question.network
     exceeded = network.known.exceeded
     waiting = [f.origin.output[0] for f in fields if isinstance(f.origin, Asked)]
@@ -231,7 +246,7 @@ def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
         index = waiting.pop()
         for size, number in exceeded.get(index, {}).items():
             sizes[size] = max(sizes.get(size, 0), number)
-        if index != network.input[0]:  # Sizes that a shape tells count, too.
+        if index != network.input[0]:  # Follow shapes, too, not only data.
             below = {read for read, _ in network.graph.inputs[index]} - seen
             seen |= below
             waiting += below
@@ -239,8 +254,10 @@ def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
 
 
 def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
-    """A field of which it is not known how it is at small sizes: what is seen there is
-    as large, at most, but may lie elsewhere."""
+    """Returns a field that also holds at small sizes that were not analysed.
+
+    What features see there is at most as large, but may be at another place.
+    """
     axes = list(field.axes)
     place = _place(field, axis)
     found, size = axes[place].map, field.size.tolist()[place]
@@ -255,7 +272,7 @@ def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
 def _unplaced(
     rate: int | Fraction | None, size: int, aligned: bool | None, exact: bool
 ) -> AxisMap:
-    """Windows of this size; where they lie, is decided by the size of the input."""
+    """Returns a map to windows of this size, placed by the size of the input."""
     extents = Extents(size, (size,), 0)
     unknowns = frozenset({(Unknown("what the size decides"), 1)})
     return AxisMap((Floating(rate, 0, extents, unknowns, INFINITY, exact),), aligned)
@@ -272,13 +289,13 @@ def _place(field: ReceptiveField, axis: int) -> int:
     return [a.input_axis for a in field.axes].index(axis)
 
 
-# --- What they have in common --------------------------------------------------------
+# --- What the cases have in common ---------------------------------------------------
 
 
 def _with_cases(
     field: ReceptiveField, name: str, cases: Sequence[Case], axis: int
 ) -> ReceptiveField:
-    """The field with what all cases have in common on one axis."""
+    """Returns the field with what all cases have in common on one axis of the input."""
     place = _place(field, axis)
     found = [(case.fields[name], case.size) for case in cases]
     whole = _on_axis(field, place, found)
@@ -300,13 +317,13 @@ def _on_axis(
     place: int,
     cases: Sequence[tuple[ReceptiveField, int | None]],
 ) -> ReceptiveField:
-    """The field with what all cases have in common, sizes of its output included."""
+    """Returns the field with the map and the output sizes that all cases share."""
     found = [field, *(f for f, _ in cases)]
     axes = list(field.axes)
     size = _only({f.axes[place].output_size for f in found})
     common = _common(place, cases, size)
     axes[place] = replace(axes[place], map=common, output_size=size)
-    # At some sizes, axes may be folded otherwise: then there is no common size.
+    # If axes are folded differently at some sizes, there is no common size.
     alike = len({len(f.feature_axes) for f in found}) == 1
     counted = tuple(
         axis._replace(
@@ -327,7 +344,10 @@ def _has_several(axis: SpatialAxis) -> bool:
 
 
 def _holds_all(axis_map: AxisMap, single: SpatialAxis) -> bool:
-    """Whether windows hold all that features see at a single size."""
+    """Whether the windows of a map contain all that features see at a single size.
+
+    True without a check if the map floats, as its windows have no known place.
+    """
     if axis_map.is_floating or single.map.strands == axis_map.strands:
         return True
     count, last = single.output_size, (single.input_size or 1) - 1
@@ -344,7 +364,7 @@ def _common(
     cases: Sequence[tuple[ReceptiveField, int | None]],
     output_size: int | None,
 ) -> AxisMap:
-    """What the maps of all cases to one axis have in common."""
+    """Returns a map with what the maps of all cases to one axis have in common."""
     every = [f.axes[place] for f, size in cases if size is None]
     single = [f.axes[place] for f, size in cases if size is not None]
     maps = [axis.map for axis in every]
@@ -371,7 +391,7 @@ def _common(
         if size is None or _has_several(f.axes[place])
     ]
     strides = {stride for stride, _ in several_positions}
-    # Without a common size of the output, windows of later positions count, too.
+    # Without a common output size, this also compares windows that no case has.
     alike &= len(set(several_positions)) == 1
     alike &= max(sizes) == maps[0].size(output_size)
     if alike and all(_holds_all(maps[0], axis) for axis in single):

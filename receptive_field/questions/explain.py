@@ -1,10 +1,11 @@
-"""Why a graph is misaligned: which two paths disagree, and what would align them.
+"""Explains why a graph is misaligned: which two paths disagree, and how to align them.
 
-The two paths split at one tensor and meet at another. If a position of a layer's input
-covers S positions of the first tensor, the layer moves the centre of its path by S for
-each unit of padding in front, and by S * dilation / 2 for each unit of its kernel.
-Arithmetic therefore finds the changes that make two centres equal. The graph is then
-recomputed with each change, and only changes that align it are proposed.
+The two paths split at one tensor and meet at another. If neighbouring positions of a
+layer's input are S positions apart in the tensor where the paths split, the layer moves
+the centre of its path by S for each unit of padding in front, and by S * dilation / 2
+for each unit of its kernel. Arithmetic on these numbers finds the changes that make the
+centres equal. The graph is then recomputed with each change, and only changes that
+align the paths are proposed.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ from receptive_field.rules.op import Call, Window, rule_of
 from receptive_field.rules.windows import same_padding
 
 MOST_PROPOSALS = 4
-"""The most proposals that are made."""
+"""At most this many proposals are returned."""
 
 
 def explain(
@@ -131,7 +132,11 @@ def explain(
 
 
 def _of_hulls(network: Ways, field: ReceptiveField) -> Explanation[ReceptiveField]:
-    """Explains paths that agree where they meet, but not in what later layers see."""
+    """Explains a misalignment if every two paths agree at the tensor where they meet.
+
+    The regions that later layers see, which are hulls of several features, may still be
+    centred differently.
+    """
     parting = network.parting(network.output)
     if parting is None:
         below = backward(network.question.network, network.output, ())
@@ -165,14 +170,11 @@ def _of_hulls(network: Ways, field: ReceptiveField) -> Explanation[ReceptiveFiel
     )
 
 
-# --- The network --------------------------------------------------------------------
-
-
 # --- Two paths ----------------------------------------------------------------------
 
 
 class _Pair:
-    """Two misaligned paths."""
+    """Two misaligned paths between the same two tensors."""
 
     def __init__(
         self, network: Ways, parts: Tensor, meets: Tensor, number: int
@@ -190,7 +192,7 @@ class _Pair:
         first = next(way for way in ways if self._path(way, self.state, {}) is not None)
         second = next(way for way in ways if way.number == number)
         self.edges = tuple(self._traced(way) for way in (first, second))
-        """Both paths, from where they meet down to where they split."""
+        """The edges of both paths, from where they meet down to where they split."""
         described = [self._described(e, side) for side, e in enumerate(self.edges)]
         self.paths = [path for path, _ in described]
         self.layers = [layers for _, layers in described]
@@ -199,13 +201,17 @@ class _Pair:
     def _path(
         self, way: Way, state: Mapping[Tensor, Relation], rules: Rules
     ) -> Relation | None:
-        """Returns how the tensor where they meet follows the other along one input."""
+        """Returns the relation of one path: from where the paths meet, along the given
+        input, to where they split."""
         rule = rules.get((self.meets, way.number), way.rule)
         path = through(rule, state[way.below]) if way.below in state else None
         return None if path is None else settled(path)
 
     def _traced(self, way: Way) -> list[tuple[Tensor, Way]]:
-        """Returns the path that sees most, of those that agree below."""
+        """Returns the edges of the path that enters the meeting tensor by this way.
+
+        Where several aligned paths continue, the one that sees the most is followed.
+        """
 
         def extents(way: Way) -> list[Bound]:
             path = through(way.rule, self.state[way.below])
@@ -279,7 +285,8 @@ class _Pair:
     def _described(
         self, edges: Sequence[tuple[Tensor, Way]], side: int
     ) -> tuple[Path[ReceptiveField], list[list[Layer]]]:
-        """Returns a path, and for each axis its layers whose padding may change."""
+        """Returns a path and, for each axis, those of its layers whose padding may
+        change."""
         below: Paths | None = SAME
         steps = []
         layers: list[list[Layer]] = [[] for _ in self.axes]
@@ -307,8 +314,10 @@ class _Pair:
         return Path(tuple(steps), self._field(whole)), layers
 
     def _is_bypassed(self, tensor: Tensor, top: Tensor) -> bool:
-        """Whether another path bypasses a tensor, so that a change there would only
-        split the path itself."""
+        """Whether another way leads around a tensor, from the top of a path to its end.
+
+        A change of the tensor would then misalign the path with that other way.
+        """
         seen, stack = {tensor}, [top]
         while stack:
             upper = stack.pop()
@@ -344,7 +353,10 @@ class _Pair:
     def _layer(
         self, tensor: Tensor, way: Way, below: Relation | None, axis: int, side: int
     ) -> Layer | None:
-        """Returns a step on the axis that follows an axis of the first tensor."""
+        """Returns what one step of a path does on one axis, x being 0.
+
+        None if it leaves all positions where they are, or follows no single axis.
+        """
         start_axis = self.axes[axis]
         if below is None or start_axis is None:
             return None
@@ -367,7 +379,7 @@ class _Pair:
             resized = None
             if size is not None and output_size is not None:
                 resized = output_size - size
-            # A size may also change by an addition, which is not a cut.
+            # An addition may also change the size (by broadcasting), but cuts nothing.
             is_cut = resized and isinstance(resized, int) and self._is_only(tensor)
             if shift_by == 0 and not is_cut:
                 return None
@@ -428,7 +440,8 @@ class _Pair:
             return [], "their centres are not known."
         if offset is None:
             return self._tried(axis, layers)
-        # Layers must move the first path's centre by the offset against the second's.
+        # The layers must move the first path's centre, relative to the second's, by the
+        # offset.
         found = list(single_changes(layers, offset))
         found = found or list(joint_changes(layers, offset))
         found = found or list(self._compensated(axis, layers, offset))
@@ -460,7 +473,11 @@ class _Pair:
         return f"Even kernels make it so: {listed(even)}."
 
     def _tried(self, axis: int, layers: Sequence[Layer]) -> tuple[list[Solution], str]:
-        """Tries small changes of one layer, if the offset differs between features."""
+        """Tries small changes of one layer at a time.
+
+        This is for paths whose offset differs between features, where arithmetic does
+        not help.
+        """
         found = []
         for layer in layers:
             for kernel in (0, -1, 1):
@@ -491,7 +508,10 @@ class _Pair:
     def _compensated(
         self, axis: int, layers: Sequence[Layer], offset: Fraction
     ) -> Iterator[Solution]:
-        """Yields solutions that pad in front of some layers and less behind others."""
+        """Yields solutions that pad a path more at one end and less at the other.
+
+        The paddings of the two ends may change at different layers.
+        """
         for side in (0, 1):
             own = [layer for layer in layers if layer.side == side]
             if not own or not self._is_chain(side, axis):
@@ -521,8 +541,11 @@ class _Pair:
             yield from pinned(layers, Solution(tuple(settings)))
 
     def _spare(self, axis: int, side: int, layers: Sequence[Layer]) -> Iterator[int]:
-        """Yields changes of the total padding of a path that keep the size of its
-        output: zero, and what its strides skip at the end."""
+        """Yields changes of a path's total padding that keep the size of its output.
+
+        Zero comes first. The others change only how many positions the strides skip at
+        the end.
+        """
         yield 0
         spatial = self.paths[side].field.axes[axis]
         total, size = spatial.map.rates[0], spatial.input_size
@@ -549,7 +572,7 @@ class _Pair:
         return all(w is None or w.after is not None for w in windows)
 
     def _rules(self, solutions: Iterable[Solution]) -> dict[Edge, Relation]:
-        """Returns the rules of the layers with their new settings."""
+        """Returns the rules of the changed layers with their new settings."""
         rules: dict[Edge, Relation] = {}
         ways = {(t, w.number): w.rule for edges in self.edges for t, w in edges}
         for solution in solutions:
@@ -561,7 +584,8 @@ class _Pair:
         return rules
 
     def _agree(self, rules: Rules, axes: Collection[int]) -> bool:
-        """Whether other rules align the paths, and leave fewer misaligned meetings."""
+        """Whether these rules align the two paths, on these axes, and leave fewer
+        misaligned edges between the two tensors."""
         state, apart = self.network.forward(self.parts, axes, rules, self.meets)
         one, two = (self._path(edges[0][1], state, rules) for edges in self.edges)
         if one is None or two is None or disagree(one, two, axes):
@@ -572,7 +596,11 @@ class _Pair:
         return count_apart(apart) < count_apart(before)
 
     def _proposals(self, solutions: Sequence[Sequence[Solution]]) -> list[Proposal]:
-        """Combines the axes, by changes of the same layers or the best of each."""
+        """Combines one solution from each axis into proposals that hold up when tested.
+
+        Solutions that change the same layers on all axes are combined. If there are
+        none, the best solution of each axis is used.
+        """
         by_edges = [{s.edges: s for s in reversed(of_axis)} for of_axis in solutions]
         joint = [
             [found[s.edges] for found in by_edges]
@@ -636,13 +664,18 @@ def _centre(window: MaybeWindow) -> Fraction | None:
 
 
 def _strand(axis_map: AxisMap) -> Periodic | None:
-    """Returns the strand that places features. Other tables are insides of paddings."""
+    """Returns the only periodic strand of a map, which says where features lie.
+
+    Tables beside it describe the insides of paddings. None if there are several
+    periodic strands, or an offset is unknown.
+    """
     found = [s for s in axis_map.strands if isinstance(s, Periodic)]
     return found[0] if len(found) == 1 and not axis_map.is_floating else None
 
 
 def _shift_of(axis_map: AxisMap) -> int | None:
-    """Returns how far the map moves all positions, if it does nothing else."""
+    """Returns the distance by which a map moves every position, if that is all it
+    does."""
     strand = _strand(axis_map)
     if strand is None or strand.advance != 1 or len(strand.windows) != 1:
         return None
@@ -665,6 +698,3 @@ def _step_window(layer: Layer | None) -> StepWindow | None:
     if w.total_padding is not None and w.padding is not None:
         after = w.total_padding - w.padding
     return StepWindow(w.kernel, w.stride, w.padding, after, w.dilation)
-
-
-# --- The text -----------------------------------------------------------------------

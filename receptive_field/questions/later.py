@@ -1,6 +1,7 @@
-"""What a receptive field is asked later: support, effective field, explanation.
+"""Answers the questions that a receptive field passes on to its origin.
 
-The rooms that answer are imported when somebody asks.
+These are its support, its effective receptive field and an explanation. The modules
+that answer them are imported only when they are needed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _Rooms:
-    """Each question, and the room that answers it."""
+    """Answers each question with the module for it."""
 
     def support(
         self, asked: Asked, of: ReceptiveField, features: NDArray[Any] | None

@@ -1,4 +1,4 @@
-"""Receptive fields by experiment: runs the real network and disturbs its input.
+"""Measures receptive fields: runs the real network and disturbs its input.
 
 TensorFlow computes the network in double precision. This module chooses the weights:
 positive, small and irregular numbers that make dependencies visible. It uses the rules
@@ -128,11 +128,12 @@ Probe = tuple[Any, ...]
 
 
 class Trial(NamedTuple):
-    """An image, and how its positions are disturbed."""
+    """The range of an image's random values, and what is added to disturb them."""
 
     low: float
     high: float
     by: float
+    """Each disturbed value changes by a random multiple of this, 0.5 to 1.5."""
 
 
 TRIALS = (
@@ -142,7 +143,7 @@ TRIALS = (
     Trial(0.5, 1.5, 1e-2),
 )
 WHOLE_TRIALS = (Trial(1, 1, -1), Trial(0, 0, 1))
-"""For integer inputs, such as tokens."""
+"""For integer inputs, such as tokens. Each disturbed value changes by one."""
 
 
 class Experiment:
@@ -165,11 +166,11 @@ class Experiment:
         """Runs the computation on the images.
 
         Args:
-          run: computes the outputs of an image.
-          dtype: the type of the image.
-          image_shape: its shape.
+          run: computes the outputs for an image.
+          dtype: the data type of the image.
+          image_shape: the shape of the image.
           axes: the axes that a probe indexes.
-          trials: the images and disturbances, for an input of real numbers.
+          trials: the images and disturbances. Integer inputs use others.
         """
         self._run, self.dtype = run, dtype
         self.image_shape = tuple(image_shape)
@@ -203,7 +204,7 @@ class Experiment:
         for (trial, image), undisturbed in zip(
             self._images(), self._undisturbed, strict=True
         ):
-            # A softmax would not notice the same amount everywhere.
+            # A softmax does not change if all its inputs grow by the same amount.
             by = self._numbers(random, 0.5, 1.5, image[where].shape) * trial.by
             if self.dtype.kind == "b":
                 image[where] ^= True
@@ -224,7 +225,7 @@ class Experiment:
 
 
 class NetworkExperiment(Experiment):
-    """A network with chosen weights.
+    """A network with weights that make dependencies visible.
 
     Attributes:
       sizes: the sizes of the input's spatial axes, (height, width) for an image.
@@ -274,9 +275,3 @@ def _differ(one: NDArray[Any], two: NDArray[Any]) -> Mask:
     if one.dtype.kind not in "fc":
         return np.asarray(one != two)
     return np.asarray((one != two) & ~(np.isnan(one) & np.isnan(two)))
-
-
-# --- Weights -----------------------------------------------------------------------
-
-
-# --- The network in double precision -------------------------------------------------

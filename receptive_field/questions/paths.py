@@ -1,4 +1,4 @@
-"""All paths to an output, kept apart where they disagree."""
+"""Follows all paths from the input to an output, and keeps misaligned ones separate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from receptive_field.rules.op import Call, rule_of
 
 
 class Way(NamedTuple):
-    """The dependency of a tensor on one input of its node."""
+    """How a tensor depends on one input of its node."""
 
     number: int
     below: Tensor
@@ -32,24 +32,24 @@ class Way(NamedTuple):
 
 
 Edge = tuple[Tensor, int]
-
+"""A tensor, and the number of an input of its node."""
 
 Rules = Mapping[Edge, Relation]
-"""Rules that replace others, to test what would happen."""
+"""Rules that replace those of some edges, to test the effect of a change."""
 
 
 @dataclass(frozen=True)
 class Ways:
-    """Everything that an output depends on, except paths that see a whole axis."""
+    """Everything that an output depends on by paths that do not see a whole axis."""
 
     question: Question
     output: Tensor
     ways: dict[Tensor, tuple[Way, ...]]
-    """In topological order."""
+    """The ways down from each tensor, in topological order."""
 
     @cached_property
     def from_input(self) -> dict[Tensor, Relation]:
-        """Returns how tensors depend on the input."""
+        """How each tensor depends on the input."""
         return self.forward(self.start, self.question.spatial, {})[0]
 
     @property
@@ -59,17 +59,17 @@ class Ways:
 
     @property
     def has_loops(self) -> bool:
-        """Whether any way runs through a loop."""
+        """Whether any path runs through a loop."""
         loops = self.question.network.in_loop()
         return any(index in loops for index, _ in self.ways)
 
     def call(self, tensor: Tensor) -> Call:
-        """The op of a tensor, as its rule sees it."""
+        """Returns the op of a tensor, as its rule sees it."""
         graph = self.question.network.graph
         return Call(graph.nodes[tensor[0]], self.question.network.known)
 
     def unknown_paddings(self) -> Iterator[str]:
-        """The nodes whose padding is not known."""
+        """Yields the names of the nodes whose padding is unknown."""
         for tensor in self.ways:
             call = self.call(tensor)
             op = rule_of(call.node)
@@ -86,9 +86,10 @@ class Ways:
     ) -> tuple[dict[Tensor, Relation], dict[Tensor, list[int]]]:
         """Returns how tensors depend on ``start``, and where misaligned paths meet.
 
-        At such a tensor, only the paths that agree with the first are followed further,
-        so every meeting is judged on its own. The second result holds the input numbers
-        of the other paths. Tensors after ``last`` are ignored.
+        Where misaligned paths meet, only the paths that agree with the first are
+        followed further, so every meeting is judged on its own. The second result maps
+        each of these tensors to the input numbers of the other paths. The rules in
+        ``changed`` replace those of the graph. Tensors after ``last`` are ignored.
         """
         state: dict[Tensor, Relation] = {start: SAME}
         apart: dict[Tensor, list[int]] = {}
@@ -118,8 +119,9 @@ class Ways:
     def meeting(self) -> tuple[Tensor, Tensor, int] | None:
         """Returns the tensors where two misaligned paths split and meet.
 
-        The third value is the number of the second path's input where they meet. These
-        are the paths that split closest to the output and, of those, the shortest.
+        Of all pairs of misaligned paths, this is the one that splits closest to the
+        output and, among these, the shortest. The third value is the number of the
+        input by which the second path enters the tensor where they meet.
         """
         parting = self.parting(self.output)
         found = None
@@ -134,8 +136,8 @@ class Ways:
         return found
 
     def parting(self, upper: Tensor) -> tuple[Tensor, Relation, Relation] | None:
-        """Returns the last tensor with misaligned paths to another one, and both
-        paths."""
+        """Returns the tensor closest to ``upper`` from which two misaligned paths lead
+        to it, and both paths."""
         arrivals: dict[Tensor, list[Paths]] = {upper: [SAME]}
         for tensor in [*reversed(self.ways), self.start]:
             paths = arrivals.pop(tensor, [])
@@ -160,12 +162,13 @@ class Ways:
         return [source(axes[axis])[0] for axis in self.question.spatial[::-1]]
 
     def positions(self, tensor: Tensor) -> list[int]:
-        """Returns the same axes, without unknown ones."""
+        """Returns the axes of a tensor that are known to hold positions of the
+        input."""
         return [axis for axis in self.axes_of(tensor) if axis is not None]
 
 
 def ways_to(question: Question, output: Tensor) -> Ways:
-    """Finds all that an output depends on by local paths."""
+    """Finds everything that an output depends on by local paths."""
     network = question.network
     skipped = forward(network, question.spatial, [output]).global_edges
     ways: dict[Tensor, tuple[Way, ...]] = {}
@@ -176,7 +179,8 @@ def ways_to(question: Question, output: Tensor) -> Ways:
             continue
         found = []
         for read in reads(network, tensor):
-            # Unknown relations mix nothing, so paths go on next to them.
+            # A global edge ends the local paths if it is known to see a whole axis. If
+            # it is global only because it is unknown, local paths may continue.
             edge = tensor, read.number
             if edge not in skipped or not all(map(is_exact, read.rule.axes)):
                 found.append(Way(read.number, read.below, read.rule))
@@ -188,8 +192,11 @@ def ways_to(question: Question, output: Tensor) -> Ways:
 
 
 def _whole(paths: Paths, axes: Collection[int]) -> Relation | None:
-    """Returns the paths as one relation. None for parts that are joined along one of
-    the axes, because each of them sees other positions."""
+    """Returns the paths as one relation.
+
+    None if parts are joined along one of the axes, because each part is seen from other
+    positions.
+    """
     for join in () if isinstance(paths, Relation) else paths.joins:
         for relation in (settled(part.relation) for part in join.parts):
             rank = max(axes, default=-1) + 1
@@ -215,5 +222,5 @@ def disagree(one: Relation, two: Relation, axes: Collection[int]) -> bool:
 
 
 def count_apart(apart: Mapping[Tensor, Sequence[int]]) -> int:
-    """How many edges bring misaligned paths."""
+    """Returns how many edges misaligned paths arrive by."""
     return sum(map(len, apart.values()))

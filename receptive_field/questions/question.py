@@ -1,4 +1,4 @@
-"""A question about a model, found from what the caller names, and its answer."""
+"""Questions about a model: what the caller names, and how it is answered."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ if TYPE_CHECKING:
     from receptive_field.results.support import Support
 
 NEAR_SIZES = 33
-"""So many larger sizes are tried one by one, to find one that fits."""
+"""In the search for a size that fits, increments below this are tried one by one."""
 
 FAR_SIZES = (64, 128, 256, 512, 1024, 2048)
-"""So much is added to the size then."""
+"""The increments that are tried after that."""
 
 StopPropagation = Sequence[str] | str | None
 
 
 class Options(NamedTuple):
-    """How a question is meant; see `compute_receptive_field`."""
+    """The options of a question; see `compute_receptive_field`."""
 
     input_resolution: Resolution = None
     stop_propagation: StopPropagation = None
@@ -75,8 +75,11 @@ class Options(NamedTuple):
 def ask(
     model: Model, output: Any, input: Any, options: Options, later: Later | None = None
 ) -> tuple[Question, ReceptiveField]:
-    """The question about one output, by default the last that has positions, and its
-    answer."""
+    """Returns the question about one output, and its answer.
+
+    The default output is the only one of the model or, if that has no positions, the
+    last tensor below it that has.
+    """
     question = Question.ask(model, input, [output], options, later)
     try:
         field = question.answer()
@@ -93,8 +96,11 @@ def ask(
 
 
 class Later(Protocol):
-    """Answers a field's later questions; handed in by those who hand out fields, as it
-    needs the rooms above this one."""
+    """Answers the questions that a field is asked after it was handed out.
+
+    The function that hands out a field passes this in, as the answers come from modules
+    that import this one.
+    """
 
     def support(
         self, asked: Asked, of: ReceptiveField, features: NDArray[Any] | None
@@ -112,18 +118,18 @@ class Later(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An input, outputs, and all that is needed to relate them."""
+    """An input, outputs, and everything needed to relate them."""
 
     network: Network
     input: str
     outputs: Mapping[str, Tensor] | None
-    """By name; None for everything that depends on the input."""
+    """The outputs by name; None for all tensors that depend on the input."""
     rank: int
     spatial: tuple[int, ...]
     """The spatial axes of the input, height before width."""
     layers: Mapping[str, Tensor]
     later: Later | None = None
-    """None if no field is handed out."""
+    """None if no field is handed to a user."""
 
     @classmethod
     def ask(
@@ -134,9 +140,15 @@ class Question:
         options: Options,
         later: Later | None = None,
     ) -> Question:
-        """Finds what the caller named; without outputs, everything is asked about.
+        """Returns a question about the tensors that the caller named.
 
-        An output that is None is found, where there is only one candidate.
+        If ``output_things`` is None, the question is about all layers of the model or,
+        if there are none, all tensors. If one of them is None, that output is the only
+        candidate. The same goes for an input that is None.
+
+        Raises:
+          ReceptiveFieldError: if a tensor cannot be found, if there is not exactly one
+            candidate, or if an option has no meaning.
         """
         resolution, stop_propagation, batch_norm, overrides = options
         if batch_norm not in ("inference", "graph"):
@@ -187,7 +199,7 @@ class Question:
         return cls(network, input_name, outputs, rank, spatial, layers, later)
 
     def sized(self) -> Network:
-        """The network where a batch of unknown size is one example."""
+        """Returns the network with one example if the size of the batch is unknown."""
         start = self.network.input
         shape = self.network.shape(start)
         if shape is None or isinstance(shape[0], int) or 0 in self.spatial:
@@ -195,9 +207,11 @@ class Question:
         return self.network.told((1, *shape[1:]))
 
     def of_one_image(self) -> Question | None:
-        """The same about a batch of one; None if it is about that, or has none.
+        """Returns the same question about a batch of one.
 
-        Positions that are folded into the batch are placed as in a batch of one.
+        None if it is about that already, if there is no batch, or if the shape of the
+        input is unknown. With one image, positions that are folded into the batch are
+        those of the image.
         """
         start = self.network.input
         shape = self.network.shape(start)
@@ -208,14 +222,18 @@ class Question:
     def with_sizes(
         self, sizes: Mapping[int, Size], is_strict: bool | None = None
     ) -> Question:
-        """The same about an input whose axes have these sizes."""
+        """Returns the same question about an input whose axes have these sizes."""
         shape = list(self.network.shape(self.network.input) or ())
         for axis, size in sizes.items():
             shape[axis] = size
         return replace(self, network=self.network.told(tuple(shape), is_strict))
 
     def answer(self) -> ReceptiveField:
-        """The receptive field of the only output, by the backward pass."""
+        """Returns the receptive field of the only output.
+
+        The backward pass finds it. The forward pass runs, too, where only it can settle
+        something.
+        """
         ((name, output),) = (self.outputs or {}).items()
         start = self.network.input
         below = backward(self.network, output, [start])
@@ -225,7 +243,7 @@ class Question:
         field = self._field(name, output, relation)
         one = self.of_one_image() if 0 in _places(field) else None
         if one is not None:
-            with suppress(ReceptiveFieldError):  # If it is made for this batch only.
+            with suppress(ReceptiveFieldError):  # The graph may need its own batch.
                 return one.answer()
         in_doubt = below.has_phases or below.has_parts or field.aligned is None
         exact = any(axis.map.exact for axis in field.axes)
@@ -248,9 +266,10 @@ class Question:
         return field
 
     def next_size(self) -> list[int] | None:
-        """The next larger size of the input, ``[height, width]``, at which shapes fit.
+        """Returns the next larger input size, ``[height, width]``, where shapes fit.
 
-        None if they fit at its own, if it has none, or if no such size is found.
+        None if they fit at the size that the input has, if that size is unknown, or if
+        the search finds no such size.
         """
         ((_, output),) = (self.outputs or {}).items()
         start = self.network.input
@@ -270,7 +289,8 @@ class Question:
 
         if not known or len(known) < len(sizes) or fits(0):
             return None
-        # Maps that meet may fit at some sizes only, maps that vanish from one size on.
+        # Maps that meet may fit at some sizes only, so try all of those nearby. From
+        # some size on, maps no longer vanish, so bisect.
         near = next((more for more in range(1, NEAR_SIZES) if fits(more)), None)
         if near is None:
             far = next((more for more in FAR_SIZES if fits(more)), None)
@@ -283,7 +303,8 @@ class Question:
     def output_has_positions(self, field: ReceptiveField) -> bool:
         """Whether the only output has an axis with more than one position.
 
-        That of a flattened map, in which positions are mixed with channels, is none.
+        An axis that mixes positions with channels, as in a flattened map, does not
+        count.
         """
         origin = field.origin
         mixed = origin.layout.channels if isinstance(origin, Asked) else ()
@@ -297,8 +318,12 @@ class Question:
     def at_last_feature_map(
         self, folded: bool = True
     ) -> tuple[Question, ReceptiveField] | None:
-        """The question about the last tensor below the output that still has positions,
-        and its answer; if not ``folded``, with an axis for each of the input's."""
+        """Returns the question about the last tensor with positions, and its answer.
+
+        The tensor is a layer of the model, or any tensor if there are no layers. If not
+        ``folded``, it has an axis for each spatial axis of the input. None if there is
+        no such tensor.
+        """
         order = {tensor: name for name, tensor in self.layers.items()}
         tensors = list(order) or [(index, 0) for index in self.network.order]
         found = forward(self.network, self.spatial, tensors)
@@ -318,16 +343,17 @@ class Question:
         return None
 
     def answers(self, strict: bool) -> ReceptiveFields:
-        """All receptive fields, by the forward pass.
+        """Returns the receptive fields of all outputs, by the forward pass.
 
-        If it is ``strict``, an output that cannot be analysed is an error.
+        If ``strict``, an output that cannot be analysed, or does not depend on the
+        input, raises an error.
         """
         asked = list((self.outputs or {}).values())
         found = forward(self.network, self.spatial, asked)
         return self.fields(found, strict)
 
     def fields(self, found: Forward, strict: bool = False) -> ReceptiveFields:
-        """The receptive fields of the outputs, as the forward pass has found them."""
+        """Returns the receptive fields of all outputs from a forward pass."""
         state, errors = found.state, found.errors
         names = upstream(self.network, found.global_edges)
         name_of = self.network.graph.name_of
@@ -343,7 +369,7 @@ class Question:
             elif tensor in state:
                 try:
                     field = self._field(name, tensor, state[tensor])
-                except ReceptiveFieldError as error:  # Its shape makes no sense.
+                except ReceptiveFieldError as error:  # Its rank makes no sense.
                     failed[name] = error
                     continue
                 if field.is_global:
@@ -367,7 +393,7 @@ class Question:
         found: Forward,
         global_nodes: tuple[str, ...],
     ) -> ReceptiveField:
-        """A field that sees a whole axis, beside what its other paths see."""
+        """Returns a global field with its global nodes and its local paths."""
         local, local_relation = None, found.local(output)
         layout = self.layout(output, relation, local_relation)
         if local_relation is not None:
@@ -377,11 +403,11 @@ class Question:
         return replace(field, global_nodes=global_nodes, local_paths=local)
 
     def require_aligned(self, field: ReceptiveField) -> None:
-        """Raises an error of a field that is not known to be aligned.
+        """Raises an error unless a field is known to be aligned.
 
         Raises:
           MisalignedError: if it is known to be misaligned; see `check_aligned`.
-          GraphError: if it cannot be known.
+          GraphError: if it is unknown whether it is aligned.
         """
         self.check_aligned(field)
         if field.aligned is None:
@@ -397,10 +423,11 @@ class Question:
             )
 
     def check_aligned(self, field: ReceptiveField) -> None:
-        """Raises the error of a field that is known to be misaligned.
+        """Raises an error if a field is known to be misaligned.
 
         Raises:
-          MisalignedError: names the tensor where paths meet, and how they differ.
+          MisalignedError: if it is. The message names the tensor from which two paths
+            differ, and how they differ, if that can be found.
         """
         if field.aligned is False:
             outputs = self.outputs or {}
@@ -418,11 +445,16 @@ class Question:
     def layout(
         self, output: Tensor, relation: Relation, local: Relation | None
     ) -> FeatureLayout:
-        """Where the features of an output lie, of which the relation to the input is
-        known, by all and by local paths.
+        """Returns where the features of an output lie.
+
+        Args:
+          output: the output.
+          relation: its relation to the input, by all paths.
+          local: the relation by local paths; None if that is not needed, or if there
+            are none.
 
         Raises:
-          GraphError: if its shape has less axes than what it is computed from.
+          GraphError: if the output has fewer axes than the relation needs.
         """
         found = feature_layout(
             ranked(relation, self.rank),
@@ -508,19 +540,19 @@ class Question:
 
 @dataclass(frozen=True)
 class Asked:
-    """The question that a receptive field answers, for what it does not hold itself."""
+    """The origin of a receptive field: the question behind it, which knows the rest."""
 
     question: Question
     output: Tensor
     layout: FeatureLayout
     cut: frozenset[Edge]
-    """Edges over which a whole axis is seen, in the field without global context."""
+    """The global edges that a field of local paths leaves out."""
     kept: dict[str, Support] = field(default_factory=dict)
 
     def support(
         self, of: ReceptiveField, features: NDArray[Any] | None = None
     ) -> Support:
-        """See `ReceptiveField.support`; of some features only, if they are given."""
+        """Returns the support of all features, or of some; see `ReceptiveField`."""
         if features is None and "support" in self.kept:
             return self.kept["support"]
         found = self._later.support(self, of, features)
@@ -560,7 +592,7 @@ class Asked:
         network = self.question.network
         edges = []
         for index in network.order:
-            with suppress(ReceptiveFieldError):  # Of other outputs.
+            with suppress(ReceptiveFieldError):  # The node may matter to other outputs.
                 edges += [
                     (read.tensor, read.number)
                     for read in reads(network, (index, 0))
@@ -569,7 +601,7 @@ class Asked:
         return upstream(network, edges).get(self.output[0], ())
 
     def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
-        """See `Origin`; the input itself is one of them."""
+        """See `Origin`. The input counts as one of the tensors."""
         network = self.question.network
         named: dict[int, list[str]] = {}
         for name, one in among.items():
@@ -614,14 +646,17 @@ def _described(axis_map: AxisMap) -> str:
 
 
 def _is_loose(axis: SpatialAxis) -> bool:
-    """Whether windows are bounds although all offsets are known."""
+    """Whether the windows are upper bounds although all offsets are known."""
     unplaced = axis.map.is_floating or axis.map.is_unbounded
     return not (axis.map.exact or unplaced)
 
 
 def _sharpened(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
-    """The field with the maps of another of the same tensors where those are exact or
-    smaller: the two passes compose maps in a different order."""
+    """Returns the field with maps taken from another one where that one is better.
+
+    The two passes compose maps in a different order. If a map of the first field is
+    only an upper bound, and that of the second is exact or smaller, the second is used.
+    """
 
     def sharper(one: SpatialAxis, two: SpatialAxis) -> SpatialAxis:
         sizes = one.map.size(one.output_size), two.map.size(two.output_size)
@@ -632,7 +667,7 @@ def _sharpened(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
 
 
 def _aligned_as(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
-    """The same field, with the alignment of another of the same tensors."""
+    """Returns the field with the alignment of another field of the same tensors."""
     axes = (
         replace(one, map=one.map.with_alignment(two.map.aligned))
         for one, two in zip(field.axes, other.axes, strict=True)

@@ -1,4 +1,5 @@
-"""How far layers reach: for which input sizes they see more than all of it."""
+"""Finds how much of the input is seen below each layer, by its smallest path and by all
+local paths."""
 
 from __future__ import annotations
 
@@ -25,30 +26,30 @@ def followed(
 
 
 _Relations = Callable[[Tensor], Relation | None]
-"""How a tensor depends on the input along some of the paths."""
+"""Returns how a tensor depends on the input along some of the paths."""
 
 
 class _Smallest:
-    """The path that sees least of an axis of the input: for `ascend`."""
+    """The domain of `ascend` that finds the path that sees least of an input axis."""
 
     def __init__(self, question: Question, axis: int) -> None:
         self._question, self._axis = question, axis
 
     def up(self, read: Read, value: Relation) -> Relation | None:
-        """The path over an edge."""
+        """Returns the path, continued over an edge; None if it ends there."""
         path = through(read.rule, value)
         return None if path is None else settled(path)
 
     def united(self, tensor: Tensor, one: Relation, two: Relation) -> Relation:
-        """The smaller one."""
+        """Returns the path that sees less."""
         return two if self._extent(two) < self._extent(one) else one
 
     def ready(self, tensor: Tensor, value: Relation) -> Relation:
-        """As it is."""
+        """Returns the path as it is."""
         return value
 
     def widened(self, before: Relation, now: Relation) -> Relation:
-        """Another round of a loop makes no path smaller."""
+        """Returns the path of the first round, as more rounds make no path smaller."""
         return before
 
     def _extent(self, relation: Relation) -> Bound:
@@ -56,13 +57,16 @@ class _Smallest:
 
 
 def _smallest_paths(question: Question, axis: int) -> dict[Tensor, Relation]:
-    """For each tensor the path to it that sees least of an axis of the input."""
+    """Returns, for each tensor, the path that sees least of an axis of the input."""
     asked = list((question.outputs or {}).values())
     return ascend(question.network, SAME, _Smallest(question, axis), asked).state
 
 
 def layer_reaches(question: Question, found: Forward) -> tuple[LayerReach, ...]:
-    """The convolutions and poolings, in order, and what they are given."""
+    """Returns what the input of each convolution and pooling sees, in order.
+
+    Layers that have a kernel of one position on every axis are left out.
+    """
     network = question.network
     axes = question.spatial[::-1]
     of_smallest: list[_Relations] = [
@@ -114,8 +118,11 @@ def _reach_of_input(
     question: Question,
     axis: int,
 ) -> Bound:
-    """Returns what the input of a layer sees. If its positions are on several axes
-    (around a dilated convolution), this is what the tensor behind them sees."""
+    """Returns how many positions of an input axis the input of a layer sees.
+
+    If the positions are on several axes (around a dilated convolution), this is what
+    the tensor behind them sees. Without a path to the tensor, it is infinite.
+    """
     while True:
         relation = of_tensor(tensor)
         if relation is None:
@@ -128,13 +135,15 @@ def _reach_of_input(
 
 
 def reach_of(relation: Relation | None, question: Question, axis: int) -> Bound:
-    """Returns how many positions are seen, or all of them without a local path."""
+    """Returns how many positions a relation sees, or infinity if it sees nothing."""
     return followed(relation, question, axis)[1].size() or INFINITY
 
 
 def _layer_names(question: Question) -> dict[int, str]:
-    """For nodes, the layer that they are the work of, if layers are known: the first
-    whose output needs them."""
+    """Returns, for each node, the first layer whose output needs it.
+
+    The result is empty for a model without layers.
+    """
     network = question.network
     names: dict[int, str] = {}
     for name, tensor in question.layers.items():

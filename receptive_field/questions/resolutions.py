@@ -61,7 +61,7 @@ SIZES_TRIED = 16
 function."""
 
 MORE_TURNS = (0, 1, 5)
-"""So many periods beyond a large size, others have to say the same as it."""
+"""A large size is trusted if the sizes this many periods further on agree with it."""
 
 MOST_ASKED = 256
 """The most questions about sizes that are kept at a time."""
@@ -139,7 +139,7 @@ def resolutions(
 
 
 class _Seen(NamedTuple):
-    """What the analysis finds at one size."""
+    """What the analysis finds at one size, or at all sizes with one remainder."""
 
     placement: Placement
     stride: int | Fraction | None
@@ -148,11 +148,11 @@ class _Seen(NamedTuple):
     size: Bound
     """The local receptive field, or an upper bound."""
     reach: Bound
-    """How far from its own place a feature looks, as far as that is known."""
+    """The largest distance of what a feature sees from its own place, if known."""
 
 
 class _Unclear(NamedTuple):
-    """Where a size must be a number for more to be known."""
+    """An edge whose relation is better known if the size of the input is a number."""
 
     node: int
     below: Tensor
@@ -161,7 +161,7 @@ class _Unclear(NamedTuple):
 
 
 _Outcome = _Seen | Obstacle
-"""What is found at one size, or why the network cannot run at it."""
+"""What the analysis finds, or why the network cannot run."""
 
 
 class _AxisAnalysis:
@@ -182,7 +182,8 @@ class _AxisAnalysis:
         self.unplaced = last_unplaced(question, [field])
         """The last size at which something may differ from all larger ones."""
         self.shortened = last_shortened(question, [field])
-        """The last size at which a slice takes less. All up to here are analysed."""
+        """The last size at which a slice takes less, or a roll goes round. All sizes up
+        to here are analysed."""
         self.largest: Bound = 0
         """The largest local receptive field of all remainders."""
         self._asked: dict[Size, Question] = {}
@@ -195,7 +196,7 @@ class _AxisAnalysis:
                 self.growing.append((index, unknowns))
 
     def result(self) -> AxisResolutions:
-        """Returns the answer at all sizes, without guidance."""
+        """Returns the answer at all sizes, without the size of the output."""
         whole = [self._outcome(self.clearest)]
         if _is_vague(whole[0]):
             whole = self._by_residue(self._period())
@@ -239,7 +240,8 @@ class _AxisAnalysis:
         )
 
     def _at(self, size: Size) -> Question:
-        """Returns the question at one size. Its inferred shapes are cached."""
+        """Returns the question at one size. Recent questions are kept, because their
+        networks cache the shapes."""
         if size not in self._asked:
             if len(self._asked) >= MOST_ASKED:
                 self._asked.clear()
@@ -293,12 +295,12 @@ class _AxisAnalysis:
         return [self._outcome(turns * period + residue) for residue in range(period)]
 
     def _period(self, of_all: bool = False) -> int:
-        """Returns how many remainders to distinguish, for ops that are not fully known.
+        """Returns how many remainders to distinguish, because of ops not fully known.
 
         If a tensor has effective stride a / b, its size is b / a times that of the
-        input, apart from an offset and rounding. At multiples of all a, around the ops
-        in question or ``of_all``, sizes are whole numbers, and so are their quotients
-        by the strides.
+        input, apart from an offset and rounding. So the period is a multiple of the
+        numerators a of the tensors around these ops (or ``of_all`` ops). At multiples
+        of it, sizes are whole numbers, and so are their quotients by the strides.
         """
         network = self.question.network
         period = 1
@@ -342,7 +344,8 @@ class _AxisAnalysis:
         )
 
     def _as_it_fits(self, whole: list[_Outcome], smallest: int) -> list[_Outcome]:
-        """Returns the same for more remainders, if maps that meet fit only at some."""
+        """Returns the same outcomes, repeated for more remainders if the network can
+        run at some of these only."""
         cycle = math.lcm(self._period(of_all=True), len(whole))
         if cycle > LONGEST_PERIOD:
             return whole
@@ -353,12 +356,13 @@ class _AxisAnalysis:
     def _as_it_rolls(
         self, whole: Sequence[_Outcome], smallest: int
     ) -> dict[int, _Outcome]:
-        """Returns, for each remainder of which only rolls are unknown, what single
-        sizes say.
+        """Returns the outcome at single sizes, for remainders where only rolls are
+        unknown.
 
-        A roll by a number of positions lets a few of them see the other end. Where the
-        input is larger than what is seen from both ends together, a larger one of the
-        same remainder adds positions in the middle, which see what others there see.
+        A roll lets a few positions see the other end of the axis. If the input is
+        larger than all that is seen from both ends together, then a larger input with
+        the same remainder only adds positions in the middle. They see the same as the
+        others there.
         """
         rolled: dict[int, _Outcome] = {}
         period = len(whole)
@@ -385,8 +389,8 @@ class _AxisAnalysis:
         """Compares single sizes with what was found for all sizes with their remainder.
 
         Returns:
-          The sizes that differ, up to where each remainder has agreed; and, for each
-          remainder that never agrees, what is found instead.
+          The sizes that differ, up to where each remainder has agreed. For each
+          remainder that never agrees, the outcome that was found instead.
         """
         period = len(whole)
         large = max(_large(smallest, period), self.shortened + 1)
@@ -397,7 +401,7 @@ class _AxisAnalysis:
             obstacle = self._obstacle(self._at(size))
             if obstacle is not None:
                 failed[residue] = obstacle
-            elif _is_vague(whole[residue]):  # It was not found for all sizes at once.
+            elif _is_vague(whole[residue]):  # It may not hold at every size.
                 found = self._outcome(size)
                 if not _agree(found, whole[residue]):
                     failed[residue] = found
@@ -423,7 +427,7 @@ class _AxisAnalysis:
         return [self._described(*place[:3]) for place in unclear]
 
     def _unclear(self, residue: int, period: int, smallest: int) -> Iterator[_Unclear]:
-        """Yields what is better known if the size is a number."""
+        """Yields the edges that are better known if the size is a number."""
         for_all = self._at(unknown("turns") * period + residue)
         for_one = self._at((smallest // period + 8) * period + residue)
         network = self.question.network
@@ -439,7 +443,7 @@ class _AxisAnalysis:
                 found = _better_known(read.rule, known.get(read.number))
                 if found is not None:
                     axis, vague_map = found
-                    # Only rolls say where most positions look, but not all.
+                    # Only a roll places most positions, but not all.
                     is_roll = vague_map.is_unbounded and not vague_map.is_everything
                     yield _Unclear(index, read.below, axis, is_roll)
                     break
@@ -489,7 +493,10 @@ class _AxisAnalysis:
         return known
 
     def _as_function(self, size: Size, period: int) -> OutputSize | None:
-        """Returns a size as a function of the input's size, if it has this period."""
+        """Returns a size as a function, with this period, of the input's size.
+
+        None if there is no such function, or if the period is too long.
+        """
         shape = self.question.network.shape(self.question.network.input) or ()
         given = shape[self.axis]
         if not isinstance(given, Symbolic):
@@ -515,7 +522,7 @@ def _large(smallest: int, period: int) -> int:
 
 
 def _agree(one: _Outcome, two: _Outcome) -> bool:
-    """Whether two sizes have the same placement. Errors never do."""
+    """Whether two sizes have the same placement and stride. Errors never agree."""
     return isinstance(one, _Seen) and isinstance(two, _Seen) and one[:2] == two[:2]
 
 
@@ -528,8 +535,7 @@ def _placement(found: _Outcome) -> Outcome:
 
 
 def _says_little(relation: Relation | None) -> bool:
-    """Whether more could be known about an axis that is needed as a whole, or
-    anywhere."""
+    """Whether a relation leaves open where something is seen on some axis."""
     maps = (source(axis)[1] for axis in relation.axes) if relation else ()
     return any(m.is_floating or m.is_unbounded for m in maps)
 
@@ -558,9 +564,3 @@ def _shortest_size(slope: int, offsets: Sequence[int]) -> OutputSize:
             if all(two - one == step for one, two in later):
                 return OutputSize(step, tuple(offsets[:period]))
     return OutputSize(slope, tuple(offsets))
-
-
-# --- Guidance --------------------------------------------------------------------
-
-
-# --- Words -----------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""How tensors depend on those just below them, for what follows regions on the way.
+"""Computes how tensors depend on those just below them, for the explorer's page.
 
-Between two tensors that are looked at (*stops*) lie others: copies, and those whose
-axes hold positions in parts, as the phases of a SpaceToBatch do. What is between is
-composed by the relations of the backward pass, from each stop down to the next ones.
-What an axis map of each axis cannot say, the pass on sets does.
+The page follows regions from one *stop* to the next. Between two stops lie tensors that
+it does not need: copies, and tensors whose axes hold positions in parts, such as the
+phases of a SpaceToBatch. The backward pass composes the relations from each stop down
+to the next ones. If an axis map per axis cannot describe the result, the pass on sets
+does.
 """
 
 from __future__ import annotations
@@ -36,22 +37,23 @@ from receptive_field.relations.relation import (
 from receptive_field.results.field import ReceptiveField
 
 MOST_SEEN = 1 << 22
-"""Sets of more positions together, for all features, are not looked at."""
+"""Sets are not computed if the features, times the positions that each may see, are
+more than this."""
 
 Places = tuple[int | None, ...]
 """For each spatial axis of the input, x first, the axis of a tensor that holds its
-positions; None where none does."""
+positions; None if there is none."""
 
 
 class Follows(NamedTuple):
     """How one spatial axis of a tensor follows a tensor above it."""
 
     axis: int | None
-    """Which spatial axis above, 0 being x; None if the map is constant."""
+    """The spatial axis above, x being 0; None if the map is constant."""
     map: AxisMap
     seen: Mask | None = None
-    """Where a map cannot say it: for each position above (for all, if it follows none)
-    which positions are seen."""
+    """The positions that each position above sees, if the map cannot describe them. One
+    row for all positions if ``axis`` is None."""
 
 
 Axes = tuple[Follows | None, ...]
@@ -59,15 +61,15 @@ Axes = tuple[Follows | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How a tensor depends on one just below it.
+    """How a tensor depends on the next stop below it.
 
     Attributes:
       below: the lower tensor.
       axes: how its spatial axes follow those above, x first; None for an axis of the
-        input whose positions it does not hold.
-      even: whether just every ``gap``-th position of a window counts, as in a single
-        layer. If not, any position of it may.
-      exact: whether that is the truth. If not, it may be more, never less.
+        input whose positions the lower tensor does not hold.
+      even: whether exactly every ``gap``-th position of a window counts, as in a single
+        layer. If not, any position of the window may count.
+      exact: whether the step is exact. If not, it is an upper bound.
     """
 
     below: Tensor
@@ -77,13 +79,14 @@ class Step:
 
 
 class Steps:
-    """What the forward pass has found, taken step by step.
+    """The steps between the stops of a network.
 
     Args:
-      question: the question; all sizes on the spatial axes should be known.
-      found: what its forward pass found.
-      fields: the receptive fields of tensors.
-      shown: the tensors that must be stops, if their axes can be told.
+      question: the question. All sizes on the spatial axes should be known.
+      found: the result of its forward pass.
+      fields: the receptive fields of the tensors. Only these tensors can be stops.
+      shown: the tensors that should be stops, if each of their axes holds positions of
+        at most one axis of the input.
     """
 
     def __init__(
@@ -100,22 +103,23 @@ class Steps:
         self._looping = question.network.in_loop()
         self._passing = {i for i in self._order if self._hands_on(i)}
         self.stops = self._find_stops(shown)
-        """The input, what is shown, and where windows or branches are, in order."""
+        """The input, and the tensors that are shown or do more than hand on what they
+        read, in topological order."""
         self._found_stops = set(self.stops)
 
     def order(self, tensor: Tensor) -> int:
-        """Where a tensor comes in topological order; -1 for the input."""
+        """Returns the place of a tensor in topological order, -1 for the input."""
         return self._order.get(tensor[0], -1)
 
     def places(self, tensor: Tensor) -> Places:
-        """Which axes of a tensor hold the positions of the input's axes."""
+        """Returns which axes of a tensor hold the positions of the input's axes."""
         question = self._question
         if tensor == question.network.input:
             return question.spatial[::-1]
         return tuple(axis.output_axis for axis in self._fields[tensor].axes)
 
     def below(self, tensor: Tensor) -> list[Step]:
-        """The steps down from a tensor to the next stops."""
+        """Returns the steps down from a tensor to the next stops."""
         if tensor == self._question.network.input:
             return []
         indices = self._segment(tensor)
@@ -132,13 +136,17 @@ class Steps:
         return steps
 
     def hands_on(self, tensor: Tensor) -> bool:
-        """Whether every feature sees the same as that of the only tensor below."""
+        """Whether each feature sees exactly what the feature at its place in the only
+        tensor below sees."""
         return tensor[0] in self._passing
 
     # --- Stops -----------------------------------------------------------------------
 
     def _find_stops(self, shown: Collection[Tensor]) -> list[Tensor]:
-        """Of one node all outputs are stops, or none."""
+        """Returns the stops in topological order.
+
+        If one output of a node cannot be a stop, none of them is.
+        """
         wanted = [t for t in self._fields if self._is_plain(t)]
         unplain = {t[0] for t in self._fields} - {t[0] for t in wanted}
         stops = {
@@ -151,7 +159,8 @@ class Steps:
         return [start, *sorted(stops - {start}, key=lambda t: (self.order(t), t[1]))]
 
     def _is_plain(self, tensor: Tensor) -> bool:
-        """Whether each axis holds positions of one axis of the input, or none."""
+        """Whether each axis of a tensor holds positions of at most one axis of the
+        input, and the tensor is not in a loop."""
         if tensor[0] in self._looping:
             return False
         question = self._question
@@ -161,7 +170,7 @@ class Steps:
         )
 
     def _hands_on(self, index: int) -> bool:
-        """Whether a node has one input, and leaves positions where they are."""
+        """Whether a node has one input and leaves all positions where they are."""
         network, tensor = self._question.network, (index, 0)
         edges = network.edges(index)
         if len(edges) != 1 or index in self._looping or tensor not in self._fields:
@@ -176,7 +185,7 @@ class Steps:
         known = below in self._fields or below == self._question.network.input
         if not rule.axes or not known or places != self.places(below):
             return False
-        # A crop at the end is no identity, though it is equal to it as a map.
+        # A crop at the end has the same strands, but its map is not an identity.
         followed = (source(rule.axes[axis]) for axis in places if axis is not None)
         unmoved = (axis_map.is_identity for _, axis_map in followed)
         return None not in places and all(unmoved)
@@ -184,7 +193,7 @@ class Steps:
     # --- From one stop to the next ---------------------------------------------------
 
     def _segment(self, top: Tensor) -> set[int]:
-        """The nodes from a tensor down to the next stops, which are left out."""
+        """Returns the nodes from a tensor down to the next stops, without these."""
         stops, network = self._found_stops, self._question.network
         found, waiting = {top[0]}, [top[0]]
         while waiting:
@@ -218,7 +227,7 @@ class Steps:
             return (None,) * len(above)
         relation = ranked(relation, len(shape))
         bounds = {low for high, low in relation.parts if high == 0 or high in above}
-        # Where axes are folded, it is not told here which positions a feature has.
+        # In a folded tensor, an axis that is not in `above` may hold positions, too.
         certain = top not in self._fields or not self._fields[top].is_folded
         axes: list[Follows | None] = []
         for axis in self.places(below):
@@ -227,7 +236,7 @@ class Steps:
                 continue
             followed, axis_map = source(relation.axes[axis])
             if followed is not None and followed not in above:
-                # All of what holds no positions, such as channels, is one feature.
+                # A feature contains the whole of an axis without positions (channels).
                 axis_map = constant(*EVERYTHING, exact=certain)
                 followed = None
             axis_map = axis_map.all_seen
@@ -240,7 +249,8 @@ class Steps:
     # --- Position by position --------------------------------------------------------
 
     def _is_single(self, top: Tensor, indices: set[int]) -> bool:
-        """Whether no more than one layer lies between, whose taps the maps tell."""
+        """Whether at most one layer lies between two stops, so that maps and their gaps
+        describe its taps."""
         rest = indices - {top[0]}
         plain = top in self._found_stops
         return plain and all(index in self._passing for index in rest)
@@ -248,8 +258,14 @@ class Steps:
     def _with_sets(
         self, top: Tensor, below: Tensor, indices: set[int], axes: Axes
     ) -> tuple[Axes, bool]:
-        """What windows cannot tell of several layers together: the positions that are
-        seen, by the pass on sets; and whether that is exact."""
+        """Adds the sets of positions that windows cannot describe.
+
+        The windows of several layers together may contain positions that are not seen.
+
+        Returns:
+          The axes, with sets where these differ from the windows, and whether the
+          result is exact. The axes are unchanged if sets cannot be computed.
+        """
         above = self.places(top)
         held = [axis for axis in self.places(below) if axis is not None]
         try:
@@ -276,10 +292,10 @@ class Steps:
     def _boxes(
         self, top: Tensor, below: Tensor, indices: set[int], held: Sequence[int]
     ) -> list[Box]:
-        """What all features of a tensor need of some axes of one below.
+        """Returns what all features of a tensor need of some axes of a lower one.
 
         Raises:
-          UntoldError: if that is not known, or too much to look at.
+          UntoldError: if it cannot be computed, or would be too large.
         """
         network = self._question.sized()
         above, shape = network.shape(top), network.shape(below)
@@ -300,32 +316,36 @@ class Steps:
 
 
 def _number(size: Size) -> int:
-    """A size that is known; no position of one that is not can be told."""
+    """Returns a size that is known.
+
+    Raises:
+      UntoldError: if it is unknown.
+    """
     if not isinstance(size, int):
         raise UntoldError
     return size
 
 
 class _Rows(NamedTuple):
-    """What one axis needs of a box."""
+    """What a box says about one of its axes."""
 
     follows: int | None
-    """The axis of the output that it follows."""
+    """The axis of the output that it follows; None if it is the same for all."""
     seen: Mask
-    """For each position of that: its set."""
+    """The set of positions for each position of that axis."""
     exact: bool
-    """Whether nothing is lost by looking at it alone."""
+    """Whether nothing is lost by looking at this axis alone."""
 
 
 def _rows(box: Box, place: int) -> _Rows:
-    """What a box says of one of its axes."""
+    """Returns what a box says about one of its axes."""
     group = next(group for group in box.groups if place in group.parts)
     own = len(group.outputs) + group.parts.index(place)
     kept = {0, own} if group.outputs else {own}
     others = tuple(axis for axis in range(group.seen.ndim) if axis not in kept)
     seen: Mask = np.asarray(group.seen.any(axis=others))
     follows, exact = (group.outputs or (None,))[0], not others
-    for other in box.groups:  # Whether a feature needs anything at all.
+    for other in box.groups:  # These say whether a feature needs anything.
         if not other.parts and other.outputs == (follows,):
             seen = seen & other.seen[:, None]
         elif not other.parts:
@@ -334,7 +354,7 @@ def _rows(box: Box, place: int) -> _Rows:
 
 
 def _told(follows: Follows, place: int | None, seen: Mask) -> Follows:
-    """The map alone, if its windows and their gap say the same."""
+    """Returns the sets as a `Follows`, or the map alone if it gives the same sets."""
     if place == follows.axis:
         by_map = boxes.image(np.eye(len(seen), dtype=bool), follows.map, seen.shape[1])
         if by_map is not None and (by_map == seen).all():

@@ -1,4 +1,4 @@
-"""The support of a receptive field: which positions of the input matter."""
+"""Computes the support of a receptive field: which positions of the input matter."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ from receptive_field.results.support import Support
 
 
 def windows_as_boxes(axes: Sequence[SpatialAxis], features: Features) -> list[Box]:
-    """The windows of the algebra as one box, a bound; axes as they are listed."""
+    """Returns the windows of the axis maps as one box, which is an upper bound.
+
+    The axes of the box are in the order of ``axes``.
+    """
     groups = []
     for place, axis in enumerate(axes):
         outputs = axis.output_axes if len(axis.output_axes) == 1 else ()
         positions = features[outputs[0]] if outputs else np.zeros(1, dtype=np.int64)
         indices = np.arange(axis.input_size or 0)
         seen = np.ones((len(positions), len(indices)), dtype=bool)
-        # Else nobody knows where the windows are.
+        # If the offset is unknown or several axes are followed, all positions count.
         if not axis.map.is_floating and outputs == axis.output_axes:
             firsts, lasts = axis.map.evaluate(positions)
             seen = (indices >= firsts[:, None]) & (indices <= lasts[:, None])
@@ -44,15 +47,17 @@ def find_support(
     chosen: NDArray[Any] | None,
     cut: Collection[Edge] = (),
 ) -> Support:
-    """The support of a field.
+    """Returns the support of a receptive field.
 
     Args:
-      field: the answer of the algebra, with known sizes.
+      field: the receptive field. All its sizes must be known.
       network, output, cut: as in `follow_positions`.
-      chosen: the features that are asked about, of shape ``(..., d)``; all if None.
+      chosen: the coordinates of the features to answer for, of shape ``(..., d)``. None
+        means all features.
 
     Raises:
-      ReceptiveFieldError: if a size is not known, or the sets are too large to hold.
+      ReceptiveFieldError: if a size is not known, or the sets are too large for the
+        memory.
     """
     sizes = [axis.input_size for axis in field.axes]
     if None in [*sizes, *(axis.size for axis in field.feature_axes)]:
