@@ -1,4 +1,4 @@
-"""The one base class of everything that this library raises on purpose.
+"""The errors and warnings of this library. All errors have one base class.
 
 Every message says what is wrong, where, and what to do about it.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 
 class ReceptiveFieldError(ValueError):
-    """Base of all errors of this library; a ``ValueError``, as in the original."""
+    """The base class of all errors; a ``ValueError``, as in the original library."""
 
 
 class GraphError(ReceptiveFieldError):
@@ -21,10 +21,10 @@ class NodeNotFoundError(ReceptiveFieldError):
 
 
 class NoSuchEntryError(NodeNotFoundError, KeyError):
-    """A name that a mapping of results does not have."""
+    """A mapping of results has no entry with this name."""
 
     def __str__(self) -> str:
-        return str(self.args[0])  # A KeyError would quote it.
+        return str(self.args[0])  # KeyError would add quotes.
 
 
 class MisalignedError(ReceptiveFieldError):
@@ -32,14 +32,14 @@ class MisalignedError(ReceptiveFieldError):
 
 
 class OutsideMapWarning(UserWarning):
-    """Features were asked about that lie outside of their map."""
+    """The caller asked about features outside the feature map."""
 
 
 class UnsupportedOpsError(ReceptiveFieldError):
-    """Ops without a rule lie between input and output.
+    """Some ops between input and output have no rule.
 
     Attributes:
-      nodes: op type -> names of the nodes of that type, in graph order.
+      nodes: op type -> the names of its nodes, in graph order.
     """
 
     def __init__(self, nodes: dict[str, list[str]]) -> None:
@@ -54,19 +54,19 @@ class UnsupportedOpsError(ReceptiveFieldError):
 
 
 def some_names(names: list[str], limit: int = 3) -> str:
-    """The first of some names, and how many more there are."""
+    """Returns the first few names, and how many more there are."""
     shown = ", ".join(names[:limit])
     rest = len(names) - limit
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def nearest(name: str, known: Iterable[str], what: str = "name") -> str:
-    """A sentence that suggests the known names nearest to a wrong one."""
-    import difflib  # Only where something went wrong.
+    """Returns a sentence that suggests known names similar to a wrong one."""
+    import difflib  # Only needed after an error.
 
     names = list(known)
     ending = [other for other in names if other.endswith("/" + name)]
-    parts = name.count("/") + 1  # Of a name that is given by its end.
+    parts = name.count("/") + 1  # A name may be only the end of a path.
     tails = {"/".join(other.split("/")[-parts:]): other for other in reversed(names)}
     close = ending[:3]
     for known_as in (tails, dict(zip(names, names, strict=True))):

@@ -1,8 +1,8 @@
 """The interface of the original library: same names, arguments, order and meaning.
 
-These functions take GraphDefs and speak of two axes, x (width) and y (height). A
-misaligned graph is an error here, and an unknown padding hides both effective
-paddings; `receptive_field.compute_receptive_field` is free of both limits.
+These functions take GraphDefs and describe two axes, x (width) and y (height). They
+raise an error if a graph is misaligned, and hide both effective paddings if any padding
+is unknown. `receptive_field.compute_receptive_field` has neither limit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def compute_receptive_field_from_graph_def(
     stop_propagation: Sequence[str] | str | None = None,
     input_resolution: Sequence[int] | None = None,
 ) -> ReceptiveField:
-    """The receptive field of a node of a GraphDef with respect to another.
+    """Computes the receptive field of one node of a GraphDef with respect to another.
 
     Args:
       graph_def: a GraphDef (or anything that `compute_receptive_field` takes).
@@ -41,18 +41,18 @@ def compute_receptive_field_from_graph_def(
       output_node: name of the output node.
       stop_propagation: inputs whose name starts with one of these strings are not
         followed.
-      input_resolution: ``[height, width]`` of the input; unknown if None, even where
+      input_resolution: ``[height, width]`` of the input. None means unknown, even if
         the placeholder has a static shape.
 
     Returns:
       A receptive field that unpacks to ``rf_size_x, rf_size_y, effective_stride_x,
-      effective_stride_y, effective_padding_x, effective_padding_y``. Once the padding
-      of any layer on the way is unknown, both paddings are None, and alignment is not
+      effective_stride_y, effective_padding_x, effective_padding_y``. If the padding of
+      any layer on the way is unknown, both paddings are None, and alignment is not
       checked.
 
     Raises:
-      ReceptiveFieldError: a ValueError; if the graph is not aligned, or cannot be
-        analysed.
+      ReceptiveFieldError: if the graph is misaligned or cannot be analysed. It is a
+        ValueError.
 
     >>> import receptive_field as rf
     >>> output = "InceptionResnetV2/Conv2d_7b_1x1/Relu"
@@ -73,16 +73,16 @@ def compute_receptive_field_from_graph_def(
 
 
 class NodeInfo(NamedTuple):
-    """What `get_compute_order` tells of a node."""
+    """The information about one node that `get_compute_order` returns."""
 
     order: int
-    """Length of the longest data path from the roots; 0 for the input node."""
+    """Length of the longest data path from the roots. It is 0 for the input node."""
     node: Any
     """The NodeDef."""
     input_size: list[int] | None
-    """``[height, width]`` of the first input, None if unknown."""
+    """``[height, width]`` of the first input, or None if unknown."""
     output_size: list[int] | None
-    """``[height, width]`` of the output, None if unknown."""
+    """``[height, width]`` of the output, or None if unknown."""
 
 
 def get_compute_order(
@@ -90,15 +90,15 @@ def get_compute_order(
     input_node_name: str = "",
     input_node_size: Sequence[int] | None = None,
 ) -> tuple[dict[str, NodeInfo], dict[str, Any]]:
-    """The order in which the nodes of a graph are computed.
+    """Returns the order in which the nodes of a graph are computed.
 
     Args:
       graph_def: a GraphDef.
       input_node_name: name of the input node, whose order is 0.
-      input_node_size: ``[height, width]`` of the input, unknown if None.
+      input_node_size: ``[height, width]`` of the input. None means unknown.
 
     Returns:
-      Two dictionaries by node name: a `NodeInfo`, and the NodeDef.
+      Two dictionaries: from node names to `NodeInfo`, and from node names to NodeDefs.
 
     Raises:
       ReceptiveFieldError: if there is no such input node.
@@ -126,7 +126,7 @@ def get_compute_order(
 def _spatial_sizes(
     model: Model, input_name: str, resolution: Sequence[int] | None
 ) -> dict[int, list[int]]:
-    """``[height, width]`` of the first output of every node, where it is known."""
+    """Returns ``[height, width]`` of the first output of each node, if it is known."""
     if not input_name or resolution is None:
         return {}
     question = Question.ask(model, input_name, None, Options(resolution))
@@ -135,7 +135,7 @@ def _spatial_sizes(
         try:
             shape = question.network.shape((index, 0))
         except ReceptiveFieldError:
-            continue  # The size of this node cannot be known.
+            continue  # The size of this node is unknown.
         if shape is not None and len(shape) == question.rank:
             pair = [shape[axis] for axis in question.spatial]
             if all(isinstance(size, int) for size in pair):
@@ -144,7 +144,7 @@ def _spatial_sizes(
 
 
 LayerParams = tuple[int | None, ...]
-"""Eight numbers, see `get_layer_params`."""
+"""Eight numbers; see `get_layer_params`."""
 
 
 def get_layer_params(
@@ -153,20 +153,20 @@ def get_layer_params(
     input_resolution: Sequence[int] | None = None,
     force: bool = False,
 ) -> LayerParams:
-    """Kernel size, stride and padding of one layer.
+    """Returns the kernel size, stride and padding of one layer.
 
     Args:
       node: the NodeDef of the layer.
-      name_to_node: NodeDefs by name, as from `get_compute_order`.
-      input_resolution: ``[height, width]`` of this layer's input, unknown if None.
-      force: whether an op that has no such parameters gives eight None instead of an
-        error.
+      name_to_node: NodeDefs by name, as returned by `get_compute_order`.
+      input_resolution: ``[height, width]`` of this layer's input. None means unknown.
+      force: whether to return eight None instead of raising an error, if the op is
+        unknown or has no such parameters.
 
     Returns:
       ``(kernel_x, kernel_y, stride_x, stride_y, padding_x, padding_y,
-      total_padding_x, total_padding_y)``. A dilated kernel has the size that it
-      spans; an elementwise op has 1, 1, 0, 0; a padding that depends on an unknown
-      size is None.
+      total_padding_x, total_padding_y)``. The size of a dilated kernel is what it
+      spans. An elementwise op has size 1, stride 1 and no padding. A padding is None if
+      it depends on an unknown size.
 
     Raises:
       ReceptiveFieldError: if the op is unknown or has no such parameters.
@@ -202,7 +202,7 @@ def get_layer_params(
 def _layer_shape(
     graph: Graph, index: int, resolution: Sequence[int] | None
 ) -> dict[tuple[int, int], Shape]:
-    """The layer's data input with the resolution that is given for it, or any."""
+    """Maps the layer's data input to its shape, with this resolution or any."""
     node = graph.nodes[index]
     op = rule_of(node)
     if op is None or op.layout is None:
@@ -218,7 +218,7 @@ def _layer_shape(
 
 
 def _is_elementwise(op: Op, call: Call) -> bool:
-    """Whether a data input is read position by position, height and width at least."""
+    """Whether an input is read position by position along height and width."""
     for relation in call.relations(op, 0):
         if relation is SAME:
             return True

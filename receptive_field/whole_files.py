@@ -1,4 +1,4 @@
-"""Files that are written as a whole, or not at all."""
+"""Writes files completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Path = str | os.PathLike[str]
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Puts a whole file in the place of another one, or leaves that as it is.
+    """Replaces a file with new content, or leaves it unchanged if that fails.
 
-    What is no regular file, such as a device or a pipe, is written to instead.
+    A special file, such as a device or a pipe, is not replaced but written to.
 
     Raises:
-      OSError: if it cannot be written.
+      OSError: if the file cannot be written.
     """
     if _is_special(path):
         with open(path, "wb") as file:
@@ -36,7 +36,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """`replace_file`, with an error for users.
+    """Replaces a file as `replace_file` does, with an error message for users.
 
     Raises:
       ReceptiveFieldError: if the file cannot be written.
@@ -48,10 +48,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Finds out, before any work, that a file cannot be written.
+    """Checks that a file can be written, before any work is done.
 
     Raises:
-      ReceptiveFieldError: if so; says why.
+      ReceptiveFieldError: if it cannot be written. The message says why.
     """
     target = os.path.realpath(path)
     folder = os.path.dirname(target)

@@ -1,4 +1,4 @@
-"""One wing for each framework; each makes models of what is its own."""
+"""One wing for each framework. Each turns its own files and objects into models."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.model import Model
 
 TABLES = {"tensorflow": OPS}
-"""Framework -> its rules: op type -> `Op`."""
+"""Name of a framework -> its table of rules, from op type to `Op`."""
 
 
 def load(model: Any, signature: str | None = None) -> Model:
-    """The graph of anything that has one.
+    """Returns the `Model` of anything that contains a graph.
 
     Args:
-      model: what one of the wings reads; or what this function has made of that.
-      signature: which signature of a SavedModel is meant, if it has several.
+      model: anything that a wing can read. A `Model` is returned unchanged.
+      signature: the signature of a SavedModel to use, if it has several.
 
     Raises:
-      GraphError: if no wing reads it, or it is malformed.
+      GraphError: if no wing can read the model, or the model is malformed.
     """
     if isinstance(model, Model):
         return model

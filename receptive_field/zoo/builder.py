@@ -213,8 +213,10 @@ class _Builder:
     def _padded(
         self, layer: Convolution | Pool, tensor: Any, operation: str
     ) -> tuple[Any, str]:
-        """Returns what the operation of the layer reads, and its padding in
-        TensorFlow."""
+        """Returns the tensor that the operation reads, and its padding argument.
+
+        Adds a Pad node if the layer needs one.
+        """
         if layer.padding == "SAME":
             return tensor, "SAME"
         if layer.padding == "PAD" and layer.kernel != (1, 1):

@@ -1,4 +1,4 @@
-"""The vocabulary of the zoo: the layers of a network, as plain data.
+"""The kinds of layers in the zoo, as plain data.
 
 A network is a sequence of layers. Its table may use only the kinds of layers defined
 below. This file contains no networks, and does not use TensorFlow.
@@ -97,7 +97,7 @@ class Residual:
 
     Attributes:
       body: the layers of the residual branch.
-      shortcut: the layers of the other branch. No layers mean the identity.
+      shortcut: the layers of the other branch. If empty, it is the identity.
       scale: the factor of the body in the sum. None means no factor.
       activated: whether a ReLU follows.
     """

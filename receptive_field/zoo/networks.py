@@ -43,7 +43,7 @@ _YEARS = {
     "resnet_v1_152": 2015,
     "resnet_v1_200": 2015,
 }
-"""As listed in "Computing Receptive Fields of Convolutional Neural Networks"."""
+"""Years in "Computing Receptive Fields of Convolutional Neural Networks"."""
 
 
 def _network(
@@ -55,7 +55,7 @@ def _network(
     prefix: str = "",
     unpublished: Sequence[str] = (),
 ) -> Network:
-    """Returns a network with its rows as end-points, except `unpublished` patterns."""
+    """Returns a network. Rows are end-points unless they match `unpublished`."""
     table = tuple(layers)
     end_points = tuple(
         prefix + layer.name
@@ -362,7 +362,7 @@ def _slim_unit_v1(width: int, stride: int, projected: bool) -> tuple[Layer, ...]
 
 
 def _slim_unit_v2(width: int, stride: int, projected: bool) -> tuple[Layer, ...]:
-    """The same with pre-activation, which a projection also reads."""
+    """A bottleneck with pre-activation. A projection also reads the pre-activation."""
     preactivation = Normalisation("preact")
     *convolutions, last = _slim_bottleneck(width, stride)
     last = replace(last, normalised=False)
@@ -398,7 +398,7 @@ def _basic(width: int, stride: int) -> tuple[Convolution, ...]:
 
 
 def _bottleneck(width: int, stride: int) -> tuple[Convolution, ...]:
-    """The original placement, with the stride in the first 1x1."""
+    """The original bottleneck, with the stride in the first 1x1 convolution."""
     return (
         _square("conv1", width, 1, stride),
         _square("conv2", width, 3),
@@ -407,7 +407,7 @@ def _bottleneck(width: int, stride: int) -> tuple[Convolution, ...]:
 
 
 def _bottleneck_b(width: int, stride: int) -> tuple[Convolution, ...]:
-    """The stride in the 3x3 (ResNet-B of He, T. et al. (2018), arXiv:1812.01187)."""
+    """ResNet-B, with the stride in the 3x3: He, T. et al. (2018), arXiv:1812.01187."""
     return (
         _square("conv1", width, 1),
         _square("conv2", width, 3, stride),

@@ -31,7 +31,7 @@ class EndPoint(NamedTuple):
     """Height and width."""
     name: str
     flops: int | None
-    """The FLOPs of all that the end-point needs, as TensorFlow's profiler counts."""
+    """The FLOPs of all nodes that the end-point needs, as in TensorFlow's profiler."""
     receptive_field: ReceptiveField
 
 

@@ -1,1 +1,1 @@
-"""TensorFlow: its files, objects and op types, and Keras models, which it traces."""
+"""The TensorFlow wing: graph files, TensorFlow objects, Keras models and op types."""

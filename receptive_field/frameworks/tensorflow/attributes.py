@@ -1,7 +1,7 @@
-"""The attributes of TensorFlow's nodes as plain Python values.
+"""Converts the attributes of TensorFlow nodes to plain Python values.
 
-A NodeDef holds a message for each attribute. Rules read texts, numbers, flags, tuples
-and lists by name; only this file knows the messages.
+A NodeDef stores each attribute as a protobuf message. Rules read attributes by name as
+strings, numbers, booleans, tuples and lists, and never see these messages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from receptive_field.graph.graph import ABSENT
 from receptive_field.rules.op import Call, StatedShape
 
 _SEEN: dict[bytes, Any] = {}
-"""What attributes hold, by their bytes: those of most nodes are alike."""
+"""Serialized attribute -> its value. Most nodes share a few attributes."""
 
 MOST_SEEN = 1 << 14
 LARGEST_SEEN = 256
@@ -24,28 +24,30 @@ _PLAIN = (str, int, float, tuple, type(ABSENT))
 
 
 def attribute(definition: Any, name: str) -> Any:
-    """An attribute of a NodeDef as a plain value; `ABSENT` if it is not there or empty.
+    """Returns an attribute of a NodeDef as a plain value.
 
-    Functions stay messages; no rule asks for them.
+    Returns `ABSENT` if the attribute is missing or empty. Functions stay messages,
+    because no rule reads them.
     """
     found = definition.attr.get(name)
     if found is None:
         return ABSENT
     if name == "value" and found.HasField("tensor"):
-        return StatedTensor(found.tensor)  # It may be large.
+        return StatedTensor(found.tensor)  # May be too large to serialize.
     content = found.SerializeToString()
     if content in _SEEN:
         return _SEEN[content]
     value = plain(found) if content else ABSENT
     if len(_SEEN) < MOST_SEEN and len(content) <= LARGEST_SEEN:
         parts = value if isinstance(value, list) else [value]
-        if all(isinstance(part, _PLAIN) for part in parts):  # No part of a graph.
+        # Not messages, which would keep their graph alive.
+        if all(isinstance(part, _PLAIN) for part in parts):
             _SEEN[content] = value
     return value
 
 
 def plain(message: Any) -> Any:
-    """An AttrValue message as a Python value; shapes as tuples with None."""
+    """Returns an AttrValue message as a Python value. Unknown sizes become None."""
     kind = message.WhichOneof("value")
     if kind == "list":
         integers: list[int] = message.list.i[:]
@@ -70,12 +72,12 @@ def _of_kind(kind: str, value: Any) -> Any:
 # --- Constants -----------------------------------------------------------------------
 
 LARGEST_NUMBERS = 1 << 10
-"""Constants of more floating-point numbers are weights, not sizes or scales."""
+"""Floating-point constants with more elements are weights, and are never decoded."""
 
 LARGEST_VALUE = 1 << 16
-"""Constants with more elements than this are weights, not sizes: never decoded."""
+"""Integer constants with more elements are weights, and are never decoded."""
 
-# DataType number -> (NumPy type, that of `struct`, field of single values).
+# DataType number -> (NumPy type, `struct` format, field with unpacked values).
 _TYPES: dict[int, tuple[str, str, str]] = {
     1: ("float32", "f", "float_val"),
     2: ("float64", "d", "double_val"),
@@ -92,13 +94,16 @@ _TYPES: dict[int, tuple[str, str, str]] = {
 
 
 def most_values(dtype: int) -> int:
-    """The largest constant of a type whose value a rule may ask for."""
+    """Returns the size limit for constants of this type, in elements.
+
+    Rules cannot read the values of larger constants.
+    """
     integral = dtype in _TYPES and not _TYPES[dtype][0].startswith("float")
     return LARGEST_VALUE if integral else LARGEST_NUMBERS
 
 
 class StatedTensor:
-    """A constant in an attribute, whose numbers are decoded when somebody asks."""
+    """A constant in an attribute. Its numbers are decoded on demand."""
 
     __slots__ = ("_message",)
 
@@ -110,14 +115,14 @@ class StatedTensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its sizes."""
+        """The size of each axis."""
         return tuple([dim.size for dim in self._message.tensor_shape.dim])
 
     def numbers(self) -> Sequence[Any] | None:
-        """Its numbers as a flat list; None if they are weights, or no numbers.
+        """Returns the numbers as a flat list; None for weights and unsupported types.
 
         Raises:
-          ValueError: if there are more or fewer than its shape says.
+          ValueError: if their count does not match the shape.
         """
         message, shape = self._message, self.shape
         count = math.prod(shape)
@@ -130,13 +135,13 @@ class StatedTensor:
             except struct.error as error:
                 raise ValueError(f"for the shape {list(shape)}, {error}") from None
         flat = list(getattr(message, field)) or [0] * count
-        flat += flat[-1:] * (count - len(flat))  # The last stands for all that follow.
+        flat += flat[-1:] * (count - len(flat))  # The last one fills up the shape.
         if len(flat) != count:
             raise ValueError(f"{len(flat)} values for the shape {list(shape)}")
         return flat
 
     def array(self, numbers: Sequence[Any]) -> np.ndarray[Any, Any]:
-        """Its numbers as an array of its type and shape."""
+        """Returns the numbers as an array with the type and shape of the constant."""
         return np.array(numbers, dtype=_TYPES[self._message.dtype][0]).reshape(
             self.shape
         )
@@ -147,11 +152,11 @@ class StatedTensor:
 DATA_FORMATS = ("NHWC", "NCHW", "NDHWC", "NCDHW", "NWC", "NCW", "NCHW_VECT_C")
 
 RESOURCE = 20
-"""The DataType of handles, of variables for example."""
+"""The DataType of handles, for example of variables."""
 
 
 def data_format(call: Call, default: str = "NHWC") -> str:
-    """What the axes are, a letter each."""
+    """Returns the layout of the axes, with one letter for each, such as NHWC."""
     found = call.text("data_format", default) or default
     if found not in DATA_FORMATS:
         call.fail(f"has the data_format {found!r}; {', '.join(DATA_FORMATS)} are known")
@@ -159,7 +164,7 @@ def data_format(call: Call, default: str = "NHWC") -> str:
 
 
 def stated_shape(call: Call) -> StatedShape:
-    """The attribute ``shape``; None if it is not there or says nothing."""
+    """Returns the attribute ``shape``. None if it is missing or has unknown rank."""
     value: StatedShape = call.node.attribute("shape")
     if type(value) not in (tuple, type(None)):
         call.malformed("shape", "a shape")
@@ -167,9 +172,9 @@ def stated_shape(call: Call) -> StatedShape:
 
 
 def recorded_shapes(call: Call) -> Sequence[StatedShape]:
-    """The shapes of the outputs that TensorFlow wrote down, if it did."""
+    """Returns the output shapes that TensorFlow recorded; empty if there are none."""
     if call.node.attribute("dtype") == RESOURCE:
-        return []  # That of the handle, not of the variable behind it.
+        return []  # It recorded the shape of the handle, not of the variable.
     values: Sequence[StatedShape] = call.node.attribute("_output_shapes") or []
     known = {tuple, type(None)}
     if type(values) is not list or not known.issuperset(map(type, values)):

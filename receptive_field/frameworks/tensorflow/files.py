@@ -1,7 +1,7 @@
-"""Graphs from files, through protobuf alone.
+"""Reads graphs from files, using only protobuf.
 
-Whether a file is gzip-compressed, binary or text is told by its content, never by
-its name.
+The content of a file shows whether it is gzip-compressed, binary or text. Its name does
+not matter.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ from receptive_field.frameworks.tensorflow.wire import (
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-# Bytes that no text holds and every binary graph does (the tag of a node's op).
+# Bytes that never occur in text. A binary graph contains at least one of them, the tag
+# of a node's op.
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v")
 
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """A graph, and the names of the tensors that a signature of the file gives."""
+    """A graph, and the names of the tensors in one of the file's signatures."""
 
     graph_def: Any
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -48,17 +49,17 @@ class FileContent:
 def read_file(
     path: str | os.PathLike[str], signature: str | None = None, whole: bool = False
 ) -> FileContent | Any:
-    """What a file or SavedModel folder holds; a Keras model for a file of one.
+    """Reads a graph file or SavedModel folder. Returns a Keras model for a Keras file.
 
     Args:
       path: a GraphDef, MetaGraphDef or SavedModel, binary or text, compressed or not;
         a folder with a SavedModel; a ``.keras`` or ``.h5`` file.
-      signature: which signature of a SavedModel is meant, if it has several.
-      whole: whether the graph is a message with everything in it; else attributes may
-        be parsed later, and large tensors have no values.
+      signature: the signature of a SavedModel to use, if it has several.
+      whole: whether to return the graph as a complete message. Otherwise, attributes
+        may be parsed on demand, and large tensors may lack their values.
 
     Raises:
-      GraphError: if the file cannot be read or is no graph.
+      GraphError: if the file cannot be read or contains no graph.
     """
     path = os.fspath(path)
     if os.path.isdir(path):
@@ -84,7 +85,7 @@ def read_file(
 
 @contextmanager
 def _content(path: str) -> Iterator[Any]:
-    """The bytes of a file, decompressed; of large ones only what is asked for."""
+    """Yields decompressed bytes. Large uncompressed files are read on demand."""
     with open(path, "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         compressed = file.read(2) == _GZIP_MAGIC
@@ -97,25 +98,25 @@ def _content(path: str) -> Iterator[Any]:
 
 
 LARGE_FILE = 1 << 22
-"""Of larger files the weights are passed over."""
+"""Binary graphs of at least this many bytes are read without their weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class WholeGraph:
-    """The graph of a file, read again with all that is in it when it is asked for."""
+    """The complete graph of a file. The file is read again on demand."""
 
     path: str
     signature: str | None
 
     def SerializeToString(self) -> bytes:  # noqa: N802
-        """As of a GraphDef message."""
+        """Reads the file and returns its graph as a serialized GraphDef."""
         graph_def = read_file(self.path, self.signature, whole=True).graph_def
         serialized: bytes = graph_def.SerializeToString()
         return serialized
 
 
 def read_graph_def(path: str | os.PathLike[str]) -> Any:
-    """The GraphDef message in a file; see `read_file`."""
+    """Returns the complete GraphDef message in a file; see `read_file`."""
     return read_file(path, whole=True).graph_def
 
 
@@ -128,7 +129,7 @@ def _saved_model_in(folder: str) -> str:
 
 
 def _signature(parsed: Any, path: str, name: str | None) -> FileContent:
-    """The graph of a MetaGraphDef or SavedModel, with one of its signatures."""
+    """Returns the graph of a MetaGraphDef or SavedModel, with one of its signatures."""
     metas = parsed.meta_graphs if isinstance(parsed, SavedModel) else [parsed]
     serving = [m for m in metas if "serve" in m.meta_info_def.tags]
     meta = (serving or list(metas))[0]
@@ -159,7 +160,7 @@ def _signature(parsed: Any, path: str, name: str | None) -> FileContent:
 
 
 def _parse_text(content: Any, path: str, whole: bool) -> Any:
-    # A binary graph needs none of this.
+    # Binary graphs do not need these imports.
     from google.protobuf import text_format
 
     from receptive_field.frameworks.tensorflow.text import index
@@ -181,7 +182,10 @@ def _parse_text(content: Any, path: str, whole: bool) -> Any:
 
 
 def _parse_binary(content: Any, path: str, whole: bool) -> Any:
-    """The message, told by what it holds: all three kinds may parse as each other."""
+    """Returns the message, parsed as the first kind in which it contains nodes.
+
+    A message of one kind may also parse as another kind, but then has no valid nodes.
+    """
     reason = ""
     for kind, holds_nodes in _KINDS.items():
         try:

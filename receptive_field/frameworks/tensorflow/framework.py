@@ -1,4 +1,4 @@
-"""What a graph of TensorFlow is asked that only TensorFlow's side can tell."""
+"""Answers questions about a graph that depend on TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from receptive_field.graph.graph import Graph, Node
 
 
 class TensorFlow:
-    """The `Framework` of graphs that are made of NodeDef messages."""
+    """The `Framework` of graphs made of NodeDef messages."""
 
     attribute = staticmethod(attribute)
 
@@ -24,7 +24,7 @@ class TensorFlow:
     recorded_shapes = staticmethod(recorded_shapes)
 
     def placeholders(self, graph: Graph) -> Iterator[Node]:
-        """The nodes that stand for tensors that a caller feeds."""
+        """Yields the nodes for tensors that a caller feeds."""
         for node in graph.of_ops("Placeholder", "PlaceholderV2"):
             if node.attribute("dtype") != RESOURCE:
                 yield node
@@ -32,7 +32,10 @@ class TensorFlow:
     batch_moments = staticmethod(batch_moments)
 
     def default_layout(self, rank: int) -> tuple[int, ...]:
-        """The spatial axes of a tensor where no op tells: the channels come last."""
+        """Returns the spatial axes of a tensor if no op determines them.
+
+        The channels are taken to be the last axis.
+        """
         return tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
 
 

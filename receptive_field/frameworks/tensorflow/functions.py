@@ -1,9 +1,9 @@
-"""Function calls, branches and loops, written out into one flat graph.
+"""Inlines function calls, branches and loops into one flat graph.
 
-Every call gets nodes of its own, named after the call, so that two calls of one
-function share nothing. A call node stays, and reads what the function returns; a
-branch reads what each of its functions returns, after the condition; a loop becomes a
-cycle through Merge and NextIteration, as TensorFlow 1 writes it.
+Every call gets its own nodes, named after the call, so two calls of a function share
+nothing. A call node stays, and reads what the function returns. A branch reads the
+condition and then what each of its functions returns. A loop becomes a cycle through
+Merge and NextIteration, as in TensorFlow 1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CALLS = {
     "StatefulPartitionedCall": ("f", 0),
     "RemoteCall": ("f", 1),  # The name of a device.
 }
-"""Ops that call one function -> the attribute that holds it, and how many inputs come
+"""Ops that call one function -> the attribute that names it, and the number of inputs
 before its arguments."""
 
 BRANCHES = {
@@ -29,14 +29,14 @@ BRANCHES = {
     "Case": ("branches",),
     "StatelessCase": ("branches",),
 }
-"""Ops that call one of several functions -> the attributes that hold them."""
+"""Ops that call one of several functions -> the attributes that name them."""
 
 LOOPS = ("While", "StatelessWhile")
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A node that no file holds, with the fields of a NodeDef."""
+    """A node that inlining adds, with the fields of a NodeDef."""
 
     name: str
     op: str
@@ -52,10 +52,10 @@ def flattened(
     rules: Mapping[str, Any],
     framework: Framework,
 ) -> Graph:
-    """The graph of these nodes, with all function calls written out.
+    """Returns the graph of these nodes, with all function calls inlined.
 
     Raises:
-      GraphError: if a function is missing or calls itself.
+      GraphError: if a function is missing, calls itself, or does not fit its call.
     """
     graph = Graph(definitions, name, rules=rules, framework=framework)
     library = {function.signature.name: function for function in functions}
@@ -65,7 +65,7 @@ def flattened(
 
 
 def is_written_out(node: Node) -> bool:
-    """Whether a node stands for a call, a branch or a loop, or was added by one."""
+    """Whether a node is an inlined call, branch or loop, or was added for one."""
     definition = node.definition
     added = isinstance(definition, Definition)
     return added or node.op != definition.op or node.op in (*CALLS, *BRANCHES, *LOOPS)
@@ -79,7 +79,7 @@ class _Writer:
         self.library = library
 
     def write(self) -> None:
-        # Nodes that are appended on the way are visited in their turn.
+        # The loop also visits the nodes that it appends.
         for node in self.graph:
             attributes = node.definition.attr
             if node.op in CALLS:
@@ -148,7 +148,7 @@ class _Writer:
         scope: str,
         arguments: Iterable[tuple[int, int]],
     ) -> list[tuple[int, int]]:
-        """Appends the nodes of a function; the tensors that it returns."""
+        """Appends the nodes of a function, and returns the tensors that it returns."""
         function = self.library.get(name)
         if function is None:
             raise GraphError(

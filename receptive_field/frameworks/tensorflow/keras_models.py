@@ -1,10 +1,9 @@
-"""Keras models (Keras 3, and Keras 2 of the tf_keras package) as graphs.
+"""Turns Keras models (Keras 3, or Keras 2 of the tf_keras package) into graphs.
 
-A model is traced once, as a `tf.function` with inputs of the model's own shapes, at
-inference. While it is traced, every call of a layer is written down with the tensors
-that it returns, nested and subclassed models included; so an entry per call needs
-neither a naming rule nor a second trace, and a layer that leaves no node (Dropout at
-inference) still has one.
+A model is traced once, as a `tf.function` at inference, with inputs of the model's own
+shapes. During tracing, every call of a layer is recorded with the tensors that it
+returns. This includes layers of nested and subclassed models. It needs no naming rule
+and no second trace, and also finds layers that leave no node, such as Dropout.
 """
 
 from __future__ import annotations
@@ -22,22 +21,24 @@ from receptive_field.frameworks.tensorflow.objects import keras_of
 
 @dataclass(slots=True)
 class TracedModel:
-    """A model as a graph, and which tensors its layers return."""
+    """The graph of a model, and the tensors that its layers read and return."""
 
     graph: Any
     """The `tf.Graph`."""
     inputs: dict[str, str]
     outputs: dict[str, str]
-    """Names of the model's inputs and outputs -> names of their tensors."""
+    """Name of an input or output of the model -> name of its tensor."""
     layers: dict[str, str] = field(default_factory=dict)
-    """Name of a layer call -> name of the tensor that it returns."""
+    """Name of a layer call -> name of the first tensor that it returns."""
     layer_inputs: dict[str, list[str]] = field(default_factory=dict)
-    """Name of a layer call -> names of the tensors that it is given."""
+    """Name of a layer call -> names of the tensors that it receives."""
     calls: dict[int, list[str]] = field(default_factory=dict)
     """``id`` of a layer -> the names of its calls, in order."""
 
     def name_of(self, thing: Any) -> str | None:
-        """The name of the call that a layer or KerasTensor stands for.
+        """Returns the name of the only call of a layer, or of a KerasTensor's call.
+
+        For an input of the model, this is the input's name. None if there is no call.
 
         Raises:
           GraphError: if a layer is called several times.
@@ -62,8 +63,8 @@ def trace(model: Any) -> TracedModel:
     """Traces a Keras model.
 
     Raises:
-      GraphError: if Keras runs on another backend, the input's shape is unknown, or
-        the model cannot be run on such inputs.
+      GraphError: if this is not a Keras model, Keras runs on another backend, the shape
+        of the input is unknown, or the model fails on inputs of this shape.
     """
     keras = keras_of(model)
     if keras is None:
@@ -135,7 +136,7 @@ def _output_names(model: Any, tensors: list[Any]) -> dict[str, str]:
 
 
 def _input_name(tensor: Any) -> str:
-    """That of the input layer, where there is one."""
+    """Returns the name of a tensor's input layer, or its own name if it has none."""
     history = getattr(tensor, "_keras_history", None)
     layer = getattr(history, "operation", None) or getattr(history, "layer", None)
     return str(layer.name) if layer is not None else _base_name(tensor.name)
@@ -146,10 +147,10 @@ def _base_name(name: str) -> str:
 
 
 def read(path: str) -> Any:
-    """The model in a ``.keras`` or ``.h5`` file; no code in it is executed.
+    """Loads the model in a ``.keras`` or ``.h5`` file, without running code from it.
 
     Raises:
-      GraphError: if Keras is missing, or cannot or will not load the file.
+      GraphError: if Keras is not installed, or cannot load the file safely.
     """
     try:
         keras = import_module("keras")
@@ -169,7 +170,7 @@ def read(path: str) -> Any:
 
 
 def _input_structure(model: Any, tf: Any) -> Any:
-    """The model's inputs as TensorSpecs, in the structure that it is called with."""
+    """Returns the TensorSpecs of the inputs, in the structure that the model takes."""
     inputs = getattr(model, "_inputs_struct", None)
     if inputs is None:
         listed = getattr(model, "inputs", None)
@@ -197,7 +198,7 @@ def _input_structure(model: Any, tf: Any) -> Any:
 
 @contextmanager
 def _recorded(layer_class: Any, calls: list[tuple[Any, Any, Any]]) -> Iterator[None]:
-    """Writes down what every layer is given and returns, for as long as it is open."""
+    """Records the inputs and outputs of all layer calls while the context is open."""
     original = layer_class.__call__
 
     def recording(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -213,7 +214,7 @@ def _recorded(layer_class: Any, calls: list[tuple[Any, Any, Any]]) -> Iterator[N
 
 
 def _unique(name: str, taken: Mapping[str, str]) -> str:
-    """The name, with a number behind it from the second time on."""
+    """Returns the name, with a number appended if the name is taken."""
     number, unique = 1, name
     while unique in taken:
         number += 1

@@ -1,4 +1,4 @@
-"""Makes a model of a file, of an object of TensorFlow, or of a Keras model."""
+"""Makes a `Model` from a file, a TensorFlow object or a Keras model."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ READS = (
     "a path to a graph file or SavedModel, a GraphDef, a tf.Graph, a tf.Tensor of one, "
     "a tf.function, a ConcreteFunction or a Keras model"
 )
-"""What this wing makes a model of."""
+"""What this wing can read, for error messages."""
 
 
 def model_of(thing: Any, signature: str | None = None) -> Model | None:
-    """The model that something of TensorFlow or Keras is; None if it is neither.
+    """Returns the `Model` of a thing, or None if this wing cannot read it.
 
     Args:
-      thing: what `READS` lists.
-      signature: which signature of a SavedModel is meant, if it has several.
+      thing: any object. `READS` lists those that this wing can read.
+      signature: the signature of a SavedModel to use, if it has several.
 
     Raises:
-      GraphError: if it is malformed.
+      GraphError: if the thing is malformed, or no graph can be made of it.
     """
     name = None
     if isinstance(thing, (str, os.PathLike)):

@@ -1,9 +1,9 @@
-"""The few protobuf messages of a TensorFlow graph, without TensorFlow.
+"""Defines the protobuf messages of a TensorFlow graph, without TensorFlow.
 
-They live in a descriptor pool of their own and under names of their own, so that
-they never collide with TensorFlow's in the same process, whichever is imported
-first. Fields that the analysis does not need are left out: protobuf skips them.
-Field numbers are TensorFlow's (tensorflow/core/framework/*.proto).
+The messages have their own descriptor pool and their own names, so they never collide
+with TensorFlow's messages in the same process, whichever are imported first. Protobuf
+skips the fields that are left out here because the analysis does not need them. Field
+numbers are TensorFlow's (tensorflow/core/framework/*.proto).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _PACKAGE = "receptive_field"
 
-# name: number, type and label of each field. "*" is repeated, "map" a map from
-# strings; an upper-case type is a message or enum of this file.
+# Message -> field -> its number and type. "*" marks a repeated field, and "map" a map
+# from strings. A capitalised type is a message or enum in this file.
 _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "GraphDef": {
         "node": (1, "*NodeDef"),
@@ -104,7 +104,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     },
 }
 
-# tensorflow/core/framework/types.proto; a reference type is 100 more.
+# tensorflow/core/framework/types.proto. Reference types are 100 higher.
 # fmt: off
 _DATA_TYPES = (
     "INVALID", "FLOAT", "DOUBLE", "INT32", "UINT8", "INT16", "INT8", "STRING",
@@ -174,13 +174,13 @@ AttrValue: Any = _message_class("AttrValue")
 """The message class of an attribute."""
 
 GraphDef: Any = _message_class("GraphDef")
-"""The message class of a graph; everything else is reached through its fields."""
+"""The message class of a graph. Its fields lead to all other parts of a graph."""
 
 MetaGraphDef: Any = _message_class("MetaGraphDef")
-"""A graph with signatures: a ``.meta`` file, or a part of a SavedModel."""
+"""The message class of a graph with signatures, in a ``.meta`` file or SavedModel."""
 
 SavedModel: Any = _message_class("SavedModel")
-"""The content of ``saved_model.pb``."""
+"""The message class of ``saved_model.pb``."""
 
 TensorProto: Any = _message_class("TensorProto")
 """The message class of a constant's value."""

@@ -1,7 +1,7 @@
-"""Batch normalisation in training mode, where it is written as mean and variance.
+"""Finds batch normalisation in training mode that consists of separate ops.
 
-Keras 3 and ``tf.nn.moments`` write ``Mean``, ``SquaredDifference`` from that mean, and
-``Mean`` again. Where the batch is among the axes, these are the moments of the batch,
+Keras 3 and ``tf.nn.moments`` create a ``Mean``, the ``SquaredDifference`` from it, and
+another ``Mean``. If the batch is among the axes, these are the moments of the batch,
 which are constants at inference.
 """
 
@@ -14,7 +14,11 @@ from receptive_field.rules.op import Call, Knowledge
 
 
 def batch_moments(graph: Graph, knowledge: Knowledge, among: Iterable[int]) -> set[int]:
-    """Those of some nodes that compute the mean and variance of a batch, by index."""
+    """Returns the indices of nodes that compute the mean or variance of a batch.
+
+    The search for variances covers only the nodes `among`. Means of the batch are found
+    anywhere in the graph, if `among` contains any ``Mean``.
+    """
     means = [index for index in among if graph.nodes[index].op == "Mean"]
     if not means:
         return set()
@@ -30,7 +34,7 @@ def batch_moments(graph: Graph, knowledge: Knowledge, among: Iterable[int]) -> s
 
 
 def _mean_of(graph: Graph, node: Node, knowledge: Knowledge) -> Node | None:
-    """The mean over the batch that this is the squared difference from."""
+    """Returns the batch mean that a SquaredDifference node subtracts, if it does."""
     for number in (0, 1):
         mean = graph.nodes[node.inputs[number][0]]
         while mean.op in ("StopGradient", "Identity"):

@@ -1,7 +1,7 @@
-"""Graphs of objects of the caller's TensorFlow and Keras.
+"""Finds the graphs of TensorFlow and Keras objects.
 
-Neither is ever imported here. An object of theirs can only exist if the caller has
-imported them, so they are looked up in ``sys.modules``.
+This file never imports TensorFlow or Keras. Their objects only exist if the caller has
+imported them, so it looks them up in ``sys.modules``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ LAYER_MODULES = ("keras", "tf_keras")
 
 
 def graph_of(thing: Any) -> Any | None:
-    """The ``tf.Graph`` that an object is, or is part of; None for anything else."""
+    """Returns the ``tf.Graph`` that an object is or belongs to; None for other objects.
+
+    Raises:
+      GraphError: if it is an eager tensor.
+    """
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None:
         return None
@@ -34,7 +38,7 @@ def graph_of(thing: Any) -> Any | None:
 
 
 def keras_of(thing: Any) -> Any | None:
-    """The Keras module (keras or tf_keras) that an object is a layer of."""
+    """Returns the Keras module (keras or tf_keras) of a layer; None for non-layers."""
     for name in LAYER_MODULES:
         keras = sys.modules.get(name)
         layers = getattr(keras, "layers", None)
@@ -44,10 +48,11 @@ def keras_of(thing: Any) -> Any | None:
 
 
 def concrete_function_of(thing: Any) -> Any | None:
-    """The ConcreteFunction that a function of TensorFlow is, or has.
+    """Returns the ConcreteFunction that an object is or has; None for other objects.
 
     Raises:
-      GraphError: if it is a tf.function that is not traced for exactly one signature.
+      GraphError: if it is a tf.function without an input signature that is not traced
+        exactly once.
     """
     if sys.modules.get("tensorflow") is None:
         return None
@@ -67,6 +72,6 @@ def concrete_function_of(thing: Any) -> Any | None:
 
 
 def arguments_of(function: Any) -> tuple[Sequence[Any], Sequence[Any]]:
-    """The tensors that a ConcreteFunction takes and returns, captures left out."""
+    """Returns the inputs (without captures) and outputs of a ConcreteFunction."""
     count = len(function.inputs) - len(function.captured_inputs)
     return function.inputs[:count], function.outputs

@@ -1,4 +1,4 @@
-"""Runs a network of TensorFlow: in double precision, with weights of its own."""
+"""Runs a TensorFlow network in double precision, with weights for experiments."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def in_one_line(error: Exception) -> str:
 
 
 def full_name(name: str) -> str:
-    """The name of a tensor, with its number."""
+    """Returns the name of a tensor with its output number."""
     return name if ":" in name else f"{name}:0"
 
 
 class Between(Protocol):
-    """The nodes between the input and the outputs, and what is known of them."""
+    """The nodes between the input and the outputs, and what is known about them."""
 
     graph: Graph
     order: list[int]
@@ -55,7 +55,7 @@ class Between(Protocol):
     known: Any
 
     def shape(self, tensor: Tensor) -> Shape:
-        """The shape of a tensor; None if its rank is unknown."""
+        """Returns the shape of a tensor, or None if its rank is unknown."""
 
 
 class Weight(NamedTuple):
@@ -63,10 +63,10 @@ class Weight(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: int
-    """The number of its DataType, or 0 for a constant, which states it."""
+    """The number of the DataType, or 0 if the node states its type itself."""
     scale: float | None
-    """The average of its values, which are random and positive. None if it keeps its
-    value."""
+    """The average of the random positive values. If None, constants keep their values,
+    and variables get values of about one."""
 
 
 def network_weights(network: Between) -> dict[str, Weight]:
@@ -84,7 +84,7 @@ def network_weights(network: Between) -> dict[str, Weight]:
     for node in graph:
         if node.op in READING:
             call, (index, _) = Call(node, network.known), node.inputs[0]
-            while nodes[index].inputs:  # Goes into the calls and loops around it.
+            while nodes[index].inputs:  # Follows the handle to its variable.
                 index = nodes[index].inputs[0][0]
             shape = network.shape((index, 0))
             if shape is None and node.op == "ReadVariableOp":
@@ -161,7 +161,7 @@ SINGLE_PRECISION: dict[str, tuple[int, ...]] = {
     "FakeQuantWithMinMaxVars": (0, 1, 2),
     "FakeQuantWithMinMaxVarsPerChannel": (0, 1, 2),
 }
-"""Ops with single-precision outputs -> the inputs that must have it, too."""
+"""Ops with single-precision outputs -> the inputs that need single precision, too."""
 
 
 def runner(
@@ -222,7 +222,8 @@ LEAST_WEIGHTS = {"lanczos": 1e-12}
 
 
 LEAST_WEIGHT = 2e-6
-"""Smaller weights of `ScaleAndTranslate` are rounding errors, for each kernel."""
+"""Smaller weights of `ScaleAndTranslate` are rounding errors, unless `LEAST_WEIGHTS`
+has another limit for the kernel."""
 
 
 def without_rounded_zeros(tf: Any, definition: Any) -> None:
@@ -254,7 +255,7 @@ def without_rounded_zeros(tf: Any, definition: Any) -> None:
 
 
 def _resize_by_weights(tf: Any, kernel: str, antialias: bool, dtype: Any) -> Any:
-    """Returns a function like the op, as a FunctionDef."""
+    """Returns a FunctionDef that computes the op, with tiny weights set to zero."""
 
     least = LEAST_WEIGHTS.get(kernel.rstrip("135"), LEAST_WEIGHT)
 
@@ -310,7 +311,7 @@ def _keep_ancestors(definition: Any, tensors: Sequence[str]) -> None:
 def _set_weights(
     tf: Any, definition: Any, weights: Mapping[str, Weight]
 ) -> dict[str, NDArray[Any]]:
-    """Puts the chosen numbers into constants, and returns those of variables."""
+    """Writes the chosen values into constants, and returns the values of variables."""
     values = {}
     for number, node in enumerate(definition.node):
         weight = weights.get(node.name)
@@ -367,15 +368,16 @@ def _to_double(tf: Any, definition: Any) -> None:
 
 
 def _nodes_to_double(tf: Any, nodes: Any, outputs: Mapping[str, str]) -> dict[str, str]:
-    """Converts nodes to double precision, with casts around ops that do not have it.
+    """Converts nodes to double precision, with casts around ops that lack it.
 
     Args:
       tf: TensorFlow.
       nodes: the nodes to change.
-      outputs: how outputs are read, if not by the name of their node.
+      outputs: name of a node -> the text by which inputs read its output. Nodes that
+        are read by their names may be left out.
 
     Returns:
-      For outputs with a cast, what must be read instead, if the names do not show it.
+      Text of an input to replace -> the text that reads the cast instead.
     """
     instead = {}
     for node in list(nodes):
@@ -404,13 +406,13 @@ def _nodes_to_double(tf: Any, nodes: Any, outputs: Mapping[str, str]) -> dict[st
 
 
 def is_batch_norm(op: str) -> bool:
-    """Whether an op runs as the identity of its first input."""
+    """Whether an op is a fused batch normalisation, which runs as an identity."""
     return op.startswith("FusedBatchNorm")
 
 
 def _node_to_double(tf: Any, node: Any) -> None:
     if is_batch_norm(node.op):
-        # With the chosen weights, it does nothing.
+        # With the chosen weights, the op is the identity.
         dtype = node.attr["T"].type
         del node.input[1:]
         node.op = "Identity"
@@ -436,17 +438,19 @@ def _node_to_double(tf: Any, node: Any) -> None:
 def alone(
     tf: Any, node: Node, fed: int, given: Callable[[int, Tensor, Any], Any]
 ) -> tuple[Any, str]:
-    """Returns a graph of one node, one of whose inputs is a placeholder, and its name.
+    """Returns a graph of one node, and the name of its placeholder.
+
+    One input of the node is the placeholder, and the others are constants.
 
     Args:
-      tf: the module.
-      node: the node; "op" in the graph.
-      fed: the number of the input that is a placeholder.
-      given: called with the number, the tensor and the type of each other input;
-        returns its value.
+      tf: TensorFlow.
+      node: the node. Its name in the graph is "op".
+      fed: the number of the input that is the placeholder.
+      given: returns the value of another input, from its number, tensor and type.
 
     Raises:
-      GraphError: if the types of its inputs are not known.
+      GraphError: if TensorFlow does not know the op, or the types of the inputs are not
+        stated.
     """
     definition = tf.compat.v1.GraphDef()
     attributes = {
@@ -473,7 +477,7 @@ def alone(
 
 
 def _input_types(node: Node, attributes: Mapping[str, Any]) -> list[int]:
-    """The data types of a node's inputs."""
+    """Returns the data types of a node's inputs."""
     registry = import_module("tensorflow.python.framework.op_def_registry")
     definition = registry.get(node.op)
     if definition is None:

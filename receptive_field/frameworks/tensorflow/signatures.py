@@ -1,7 +1,7 @@
 """Names of output arguments, for ops that have more than one.
 
-Inside of functions an input is written ``node:argument:number``; elsewhere outputs
-are plainly numbered. These are TensorFlow's op definitions; a test compares them.
+Inside functions, an input is written as ``node:argument:number``. Elsewhere, outputs
+only have numbers. A test compares these names with TensorFlow's op definitions.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _OPS = {
     "y idx": ("Unique UniqueV2"),
     "y idx count": ("UniqueWithCounts UniqueWithCountsV2"),
 }
-"""Output arguments -> the ops that have them."""
+"""Names of output arguments -> the ops that have them."""
 
 OUTPUT_ARGUMENTS = {
     op: tuple(arguments.split())
@@ -60,6 +60,6 @@ OUTPUT_ARGUMENTS = {
 
 
 def first_output(op: str, argument: str) -> int:
-    """The number of the first output that an output argument stands for."""
+    """Returns the number of the first output of an output argument."""
     names = OUTPUT_ARGUMENTS.get(op, ())
     return names.index(argument) if argument in names else 0

@@ -1,9 +1,9 @@
-"""Graphs as text: indexed as TensorFlow writes it, attributes parsed when asked for.
+"""Indexes graphs in text form, and parses attributes on demand.
 
-Protobuf's parser of text takes a second for a large network, most of it for attributes
-that nobody reads. TensorFlow writes a regular layout (one field per line, indented by
-two spaces per level, names before attributes), in which nodes can be found by a regular
-expression. Anything else is left to protobuf's parser: `index` returns None.
+Protobuf's text parser takes a second for a large network, mostly for attributes that
+are never read. TensorFlow writes a regular layout (one field per line, indented by two
+spaces per level, names before attributes), in which a regular expression finds the
+nodes. For any other text, `index` returns None, and protobuf parses it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from receptive_field.frameworks.tensorflow.attributes import most_values
 from receptive_field.frameworks.tensorflow.messages import AttrValue, GraphDef
 
 LARGE = 1 << 12
-"""Tensors of fewer characters are parsed with their values in any case."""
+"""Tensors with at most this many characters are always parsed with their values."""
 
 _STRING = r'"([^"\\\n]*)"\n'
 _NODE = re.compile(
@@ -45,7 +45,7 @@ _CONTENT = re.compile(r"^ {8}\w+_(?:content|val): .*\n", re.MULTILINE)
 
 
 class TextNode:
-    """A node of which only name and op have been read."""
+    """A node whose inputs and attributes are parsed on demand."""
 
     __slots__ = ("_attributes", "_body", "_inputs", "name", "op")
 
@@ -58,19 +58,19 @@ class TextNode:
 
     @property
     def input(self) -> list[str]:
-        """The names of what it reads."""
+        """The inputs of the node, as written in the graph."""
         return _INPUT.findall(self._inputs)
 
     @property
     def attr(self) -> Attributes:
-        """Its attributes, each of which is parsed when it is asked for."""
+        """The attributes of the node. Each is parsed on demand."""
         if self._attributes is None:
             self._attributes = Attributes(self.name, self._body)
         return self._attributes
 
 
 class Attributes(Mapping[str, Any]):
-    """The attributes of one node: AttrValue messages by name."""
+    """The attributes of one node, as AttrValue messages by name."""
 
     def __init__(self, node: str, body: str) -> None:
         self._node = node
@@ -103,15 +103,15 @@ class Attributes(Mapping[str, Any]):
 
 
 class TextGraph(NamedTuple):
-    """A graph whose attributes are parsed when they are asked for."""
+    """A graph whose attributes are parsed on demand."""
 
     node: list[TextNode]
     library: Any
 
 
 def index(text: str) -> TextGraph | None:
-    """The nodes of a GraphDef as TensorFlow writes it; None if it is anything else."""
-    # With as many openings as closings, each on a line of its own, levels match.
+    """Indexes a GraphDef in TensorFlow's layout. Returns None for any other text."""
+    # Indentation shows the levels only if the braces at line ends balance.
     if text.count("{\n") != text.count("}\n"):
         return None
     nodes = []
@@ -130,7 +130,7 @@ def index(text: str) -> TextGraph | None:
 
 
 def _covers_less(node: TextNode) -> bool:
-    """Whether the attributes are not all written as expected, or one comes twice."""
+    """Whether the pattern misses part of the attributes, or a name occurs twice."""
     body = node._body
     if not body:
         return False
@@ -141,7 +141,7 @@ def _covers_less(node: TextNode) -> bool:
 
 
 def _simple(text: str) -> Any:
-    """The values that most attributes have, without a parser; None for any other."""
+    """Returns a simple attribute without using a parser; None for all others."""
     scalar = _SCALAR.fullmatch(text)
     if scalar is not None:
         return _scalar(*scalar.groups())
@@ -166,7 +166,7 @@ def _scalar(kind: str, quoted: str | None, plain: str | None) -> Any:
 
 
 def _without_weights(text: str) -> str:
-    """A tensor without its values, if no rule would ask for them."""
+    """Removes the values of a tensor if rules cannot read them."""
     kept = _CONTENT.sub("", text)
     tensor = text_format.Parse(kept, AttrValue(), allow_unknown_field=True).tensor
     elements = math.prod(dim.size for dim in tensor.tensor_shape.dim)

@@ -1,10 +1,10 @@
-"""Binary graphs without their weights: large tensors are passed over, not read.
+"""Removes the weights from binary graphs without reading them.
 
-A frozen graph is mostly the contents of its constants, of which only type and shape
-matter here. Its bytes are walked field by field (protobuf's wire format: tag, length,
-content), where a field is large enough to hide a tensor; of a tensor whose values no
-rule asks for, what follows type and shape is left out. Of a file of gigabytes only what
-is kept is ever read (`FileBytes`).
+Most of a frozen graph is the contents of its constants, and only their types and shapes
+matter here. This code walks the fields of protobuf's wire format (tag, length, content)
+and enters the fields that are large enough to contain large tensors. If rules cannot
+read the values of a tensor, only its type and shape are kept. `FileBytes` never reads
+the contents of the skipped tensors, so this also works for gigabytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from receptive_field.frameworks.tensorflow.attributes import most_values
 from receptive_field.frameworks.tensorflow.messages import TensorProto
 
 LARGE = 4096
-"""Fields of fewer bytes are kept as they are."""
+"""Fields with fewer bytes are kept unchanged."""
 
 _INSIDE: Mapping[str, Mapping[int, str]] = {
     "SavedModel": {2: "MetaGraphDef"},
@@ -30,13 +30,13 @@ _INSIDE: Mapping[str, Mapping[int, str]] = {
     "AttrEntry": {2: "AttrValue"},
     "AttrValue": {8: "TensorProto"},
 }
-"""Message -> the fields of it in which tensors may be, and what these are."""
+"""Message -> number of each field that may contain tensors -> type of the field."""
 
 
 class FileBytes:
-    """The bytes of an open file, read block by block where they are asked for.
+    """The bytes of an open file, read in blocks on demand.
 
-    (A file that is mapped into memory brings its neighbours: megabytes for each page.)
+    Mapping the file into memory would load megabytes around each page.
     """
 
     def __init__(self, file: RawIOBase, size: int) -> None:
@@ -76,25 +76,26 @@ class FileBytes:
 
 
 class DamagedError(ValueError):
-    """That bytes are no message."""
+    """The bytes are not a valid message."""
 
 
 def without_weights(content: Any, kind: str) -> bytes:
-    """A message of this kind, with the contents of large tensors left out.
+    """Returns the bytes of a message without the contents of large tensors.
 
     Args:
-      content: its bytes, or memory mapped from a file.
-      kind: the name of the message.
+      content: the bytes of the message, or a `FileBytes`.
+      kind: the name of the message type.
 
     Raises:
-      DamagedError: if a field goes on past the end; names the byte.
+      DamagedError: if a field is invalid or ends past the end. The message names the
+        byte.
     """
     return b"".join(_kept(content, 0, len(content), kind))
 
 
 def _kept(content: Any, start: int, end: int, kind: str) -> Iterator[bytes]:
     inside = _INSIDE.get(kind, {})
-    run = start  # From here on nothing has been handed over.
+    run = start  # Bytes from here on are not yielded yet.
     for number, begin, value, stop in _fields(content, start, end):
         if stop - value < LARGE or number not in inside:
             continue
@@ -110,7 +111,7 @@ def _kept(content: Any, start: int, end: int, kind: str) -> Iterator[bytes]:
 
 
 def _tensor(content: Any, start: int, end: int) -> bytes:
-    """A tensor; without values if no rule would ask for them."""
+    """Returns the bytes of a tensor, without values if rules cannot read them."""
     head = b"".join(
         content[begin:stop]
         for number, begin, _, stop in _fields(content, start, end)
@@ -124,7 +125,7 @@ def _tensor(content: Any, start: int, end: int) -> bytes:
 
 
 def _fields(content: Any, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """The fields of a message: number, where the field begins, its value, its end."""
+    """Yields the fields of a message: number, start, start of the value, end."""
     position = start
     while position < end:
         begin = position

@@ -1,4 +1,4 @@
-"""One rule for each op type, in tables keyed by its name, a file per family."""
+"""TensorFlow's table of rules, with one file for each family of ops."""
 
 from receptive_field.frameworks.tensorflow.framework import TENSORFLOW
 from receptive_field.frameworks.tensorflow.ops import (

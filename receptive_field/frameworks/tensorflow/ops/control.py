@@ -1,4 +1,4 @@
-"""TensorFlow's identities, variable reads, branches and loops."""
+"""Rules for identities, variable reads, branches and loops."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ register(
 
 
 def _ensured_shape(call: Call) -> Sequence[Shape]:
-    """What is known of either, as the op fails if they differ."""
+    """Merges the shapes of input and attribute. The op fails if they differ."""
     shape, stated = call.shape(0), stated_shape(call)
     if stated is None:
         return [shape]
@@ -62,7 +62,7 @@ def _ensured_shape(call: Call) -> Sequence[Shape]:
 register("EnsureShape", PASS._replace(shapes=_ensured_shape))
 
 
-# A call that is written out reads what its function returns.
+# An inlined call reads what its function returns.
 register("IdentityN PartitionedCall", EACH)
 
 
@@ -75,10 +75,10 @@ def _outputs_of_branches(call: Call) -> int:
 
 
 def _taken(call: Call) -> Sequence[int]:
-    """The branches that may be taken: one, if the condition is known.
+    """Returns the branches that may be taken: only one, if the condition is known.
 
-    A condition is false or true, or the number of a case, of which the last one stands
-    for all that there is not.
+    The condition of an If is a boolean. That of a Case is the number of a branch, and
+    invalid numbers choose the last branch.
     """
     count = (len(call) - 1) // _outputs_of_branches(call)
     value = call.value(0)
@@ -103,7 +103,7 @@ def _of_branches(call: Call) -> Sequence[Tensor]:
     return [t for start in starts for t in call.node.inputs[start : start + count]]
 
 
-# Branches that are written out: any of them may be taken, if it is not known which.
+# An inlined conditional may take any branch, unless its condition is known.
 register(
     "If",
     Op(
@@ -123,8 +123,11 @@ def _loop(call: Call, output: int) -> Relations:
 
 
 def _loop_shapes(call: Call) -> Sequence[Shape]:
-    """Those of the variables at first or, where a size is not known then, after a
-    round, as of a list of results."""
+    """Returns the shapes of the variables before the first round.
+
+    If a size is unknown at that point (for example, in a list of results), the size
+    after one round is used.
+    """
     graph = call.node.graph
     shapes = []
     for variable in call.node.inputs[1:]:
@@ -142,12 +145,12 @@ def _loop_shapes(call: Call) -> Sequence[Shape]:
 
 
 def _rounds(call: Call) -> int | None:
-    """How often the body runs, if it is counted up to a number that is known."""
+    """Returns the number of rounds, if the loop counts up to a known number."""
     return _until(call, call.node.inputs[0])
 
 
 def _until(call: Call, condition: Tensor) -> int | None:
-    """After how many rounds a condition is false for the first time."""
+    """Returns the number of rounds until a condition is false, or None if unknown."""
     node = call.node.graph.nodes[_handed_on(call, condition)[0]]
     if node.op == "LogicalAnd":
         parts = [_until(call, part) for part in node.inputs]
@@ -165,7 +168,7 @@ def _until(call: Call, condition: Tensor) -> int | None:
 
 
 def _counted(call: Call, tensor: Tensor) -> tuple[int, int] | None:
-    """Where a variable starts, and what is added to it in each round."""
+    """Returns a variable's initial value and its increment per round, if known."""
     variable = _handed_on(call, tensor)
     after = _after_a_round(call, variable)
     if after is None:
@@ -182,7 +185,7 @@ def _counted(call: Call, tensor: Tensor) -> tuple[int, int] | None:
 
 
 def _after_a_round(call: Call, tensor: Tensor) -> Tensor | None:
-    """What becomes of a variable of the loop in one round; None if it is none."""
+    """Returns the value of a loop variable after one round; None for other tensors."""
     graph = call.node.graph
     if tensor not in call.node.inputs[1:]:
         return None
@@ -191,7 +194,7 @@ def _after_a_round(call: Call, tensor: Tensor) -> Tensor | None:
 
 
 def _handed_on(call: Call, tensor: Tensor) -> Tensor:
-    """The tensor that this one is a copy of."""
+    """Returns the tensor that this one is a copy of."""
     graph = call.node.graph
     while graph.op(tensor[0]) in ("Identity", "LoopCond"):
         tensor = graph.inputs[tensor[0]][0]
@@ -199,7 +202,7 @@ def _handed_on(call: Call, tensor: Tensor) -> Tensor:
 
 
 def _fixed(call: Call, tensor: Tensor) -> int | None:
-    """A whole number that is the same in all rounds, if it is known."""
+    """Returns an integer that is the same in all rounds, or None if it is unknown."""
     tensor = _handed_on(call, tensor)
     if _after_a_round(call, tensor) == tensor:
         tensor = call.node.graph.inputs[tensor[0]][0]
@@ -208,13 +211,14 @@ def _fixed(call: Call, tensor: Tensor) -> int | None:
     return numbers[0] if known else None  # type: ignore[index,return-value]
 
 
-# A loop that is written out: the condition, then the variables as they are at its end.
+# An inlined loop reads its condition and then the final values of its variables.
 register(
     "While",
     Op(_loop, _loop_shapes, may_be_handle=True, rounds=_rounds),
 )
 register("Enter RefEnter Exit RefExit LoopCond", PASS)
-# What comes round again is known only by what it was at first.
+# Inferring its shape would go round the loop. The Merge at the start of the loop uses
+# the initial shape instead.
 register(
     "NextIteration RefNextIteration",
     Op(first_follows, unknown_shape, may_be_handle=True, starts_over=True),

@@ -1,7 +1,7 @@
-"""TensorFlow's elementwise ops and normalisations.
+"""Rules for elementwise ops and normalisations.
 
-Batch normalisation counts as at inference, where it is a scale and an offset, unless
-the caller wants it as the graph has it.
+Batch normalisation is treated as at inference, where it is a scale and an offset,
+unless the caller asks for ``batch_norm="graph"``.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _second_follows(call: Call, output: int) -> Relations:
     return [call.all_of(0), SAME, *(call.all_of(i) for i in range(2, len(call)))]
 
 
-# The table, what is looked up, and what stands for the rest.
+# The inputs are the table, the keys and a default value.
 register(
     "LookupTableFind LookupTableFindV2",
     Op(_second_follows, lambda call: [call.shape(1)]),
@@ -173,7 +173,7 @@ register(
     "QuantizeV2 Requantize QuantizedRelu QuantizedRelu6 QuantizedReluX",
     RANGED,
 )
-# The range is shrunk to what the values really take.
+# The new range depends on all values.
 register(
     "QuantizeDownAndShrinkRange",
     RANGED._replace(
@@ -203,7 +203,7 @@ def _normalised(call: Call, output: int) -> Relations:
         return [call.all_of(i) for i in range(len(call))]
     data, *rest = first_follows(call, output)
     if call.trains_batch_norm and call.flag("is_training", True):
-        # Mean and variance are those of the batch.
+        # Mean and variance are computed over the batch.
         rank = len(call.known_shape(0))
         first = data_format(call).startswith("NC")
         data = normalised_by_batch(rank, 1 if first else rank - 1)
@@ -225,7 +225,7 @@ register(
 )
 
 
-# --- What positions count ------------------------------------------------------------
+# --- Weights of positions ------------------------------------------------------------
 
 weigh("Add AddN AddV2 AccumulateNV2 QuantizedAdd", Taps.COPY)
 weigh("Sub", Taps.COPY, signs=(1, -1))
@@ -279,13 +279,13 @@ def _sum_flops(call: Call) -> Flops:
 
 
 def _response_flops(call: Call) -> Flops:
-    """Squares of neighbouring channels are added up and weighted."""
+    """Counts one multiply-add for each neighbouring channel of each element."""
     neighbours = 2 * call.number("depth_radius", 5) + 1
     return multiply_adds(elements(call) * neighbours, profiled=False)
 
 
 def _normalised_flops(call: Call) -> Flops:
-    """One multiply-add; in training, mean and variance before."""
+    """Counts a multiply-add per element and, in training, the mean and variance."""
     size = elements(call)
     moments = 4 * size if call.flag("is_training") else 0
     return Flops(2 * size + moments, size)

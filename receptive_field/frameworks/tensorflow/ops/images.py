@@ -1,4 +1,4 @@
-"""TensorFlow's colours, warps and crops of images; boxes and detections."""
+"""Rules for colours, warps and crops of images, and for boxes and detections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from receptive_field.rules.op import (
 from receptive_field.rules.reductions import along
 
 register("RGBToHSV HSVToRGB AdjustHue AdjustSaturation", Op(along([-1]), first_shape))
-# The contrast is that to the mean of the image.
+# Contrast is changed relative to the mean of the image.
 register("AdjustContrastv2", Op(along([-3, -2]), first_shape))
 
 
@@ -38,7 +38,7 @@ register(
 
 
 def _cropped(call: Call, output: int) -> Relations:
-    """A crop may come from any image, and from anywhere in it."""
+    """A crop may come from any image of the batch, and from any place in it."""
     call.known_shape(0, 4)
     sides = (whole([axis], ANYWHERE) for axis in (1, 2))
     image = Relation((FULL_BOUND, *sides, follow(3)))

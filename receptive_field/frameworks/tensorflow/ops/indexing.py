@@ -1,4 +1,4 @@
-"""TensorFlow's gathers, splits, tiles and rolls, and what writes positions."""
+"""Rules for gathers, splits, tiles and rolls, and for ops that write to positions."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ register(
 
 
 def _parts(call: Call, name: str) -> int:
-    """How many outputs there are."""
+    """Returns the number of outputs, which the attribute of this name states."""
     count = call.number(name)
     if not 0 <= count <= LARGEST_TABLE:
         call.fail(f"has the {name} {count}")
@@ -111,8 +111,8 @@ def _parts(call: Call, name: str) -> int:
 
 
 def _split_sizes(call: Call) -> tuple[int | None, list[Size] | None]:
-    """The axis, and the sizes of the pieces."""
-    first = call.node.op == "Split"  # Split has its axis first, SplitV last.
+    """Returns the axis of a split and the sizes of its parts. Unknown ones are None."""
+    first = call.node.op == "Split"  # Split reads its axis first, SplitV last.
     shape = call.shape(1 if first else 0)
     axis = call.integer(0 if first else 2)
     if shape is None or axis is None:
@@ -190,7 +190,7 @@ register("Unpack", Op(_unpack, _unpack_shapes, _unpack_values))
 
 
 def _times(call: Call, shape: Sequence[Size] | None) -> list[Size] | None:
-    """How often each axis of a tensor of this shape is repeated."""
+    """Returns how often each axis of a tensor of this shape is repeated."""
     times = call.integers(1)
     if shape is not None and times is not None and len(times) != len(shape):
         call.fail(f"has {len(times)} multiples for an input of rank {len(shape)}")
@@ -305,7 +305,7 @@ def _top_shapes(call: Call) -> Sequence[Shape]:
 register("TopKV2", Op(_top, _top_shapes))
 
 
-# --- Positions that are computed -----------------------------------------------------
+# --- Computed positions --------------------------------------------------------------
 
 
 def _one_hot(call: Call, output: int) -> Relations:
@@ -330,7 +330,7 @@ register("OneHot", Op(_one_hot, _one_hot_shape))
 
 
 def _gather_nd(call: Call, output: int) -> Relations:
-    """Slices from anywhere; what is not indexed follows itself."""
+    """Slices may come from anywhere. Axes without an index follow themselves."""
     shape, indices = call.shape(0), call.shape(1)
     batch = call.number("batch_dims", 0)
     depth = indices[-1] if indices else None
@@ -368,7 +368,7 @@ def _updated(call: Call, output: int) -> Relations:
 
 
 def _overwritten(call: Call, output: int) -> Relations:
-    """What is written over is not seen any more."""
+    """Overwritten positions are not seen."""
     (_, *rest), shape = _updated(call, output), call.shape(0)
     if shape is None:
         return [call.all_of(0, exact=False), *rest]
@@ -409,7 +409,10 @@ register(
 
 
 def _diagonal(call: Call, output: int) -> Relations:
-    """Rows of the matrix hold the positions of the vector, in one column each."""
+    """Row i of the matrix contains position i of the vector, in column i.
+
+    The identity is an upper bound, because all other columns are zero.
+    """
     shape = call.shape(0)
     if shape is None:
         return [call.all_of(0, exact=False)]
@@ -427,7 +430,7 @@ register("MatrixDiag", Op(_diagonal, _diagonal_shape))
 
 
 def _band(call: Call, output: int) -> Relations:
-    """Outside of the band there is nothing."""
+    """The identity is an upper bound, because the output is zero outside the band."""
     shape = call.shape(0)
     if shape is None:
         return [call.all_of(0, exact=False), None, None]
@@ -438,7 +441,7 @@ register("MatrixBandPart", Op(_band, first_shape))
 
 
 def _bincount_rows(call: Call, output: int) -> Relations:
-    """The counts of every row."""
+    """Each row of counts depends on a whole row of the input."""
     rest = [call.all_of(i, exact=False) for i in range(1, len(call))]
     shape = call.shape(0)
     if shape is None or len(shape) != 2:

@@ -1,8 +1,9 @@
-"""Lists of tensors, as recurrent layers build them step by step.
+"""Rules for lists of tensors, which recurrent layers build step by step.
 
-A list is taken for a tensor whose first axis counts its items. Which item a step reads
-or writes is rarely known: then it may be any, which is a bound. TensorFlow 1's tensor
-arrays pass their content along as the *flow*, which is read here as such a list.
+A list is treated as a tensor whose first axis counts its items. The item that a step
+reads or writes is rarely known. If it is unknown, it may be any item, which gives an
+upper bound. TensorFlow 1's tensor arrays pass their content along as the *flow*, which
+is treated as a list, too.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from receptive_field.rules.op import Call, Op, Relations, Shape, scalar
 
 
 def _only(call: Call, **numbered: Relation | None) -> Relations:
-    """Relations of the inputs that are given as ``input_<number>``; None for others."""
+    """Returns the relations given as ``input_<number>``, and None for other inputs."""
     found: list[Relation | None] = [None] * len(call)
     for name, relation in numbered.items():
         number = int(name.removeprefix("input_"))
-        call.input(number)  # Must be there.
+        call.input(number)  # Raises an error if it is missing.
         found[number] = relation
     return found
 
 
 def _item(call: Call, rank: int | None, number: int | None) -> Relation | None:
-    """How a list is read by one of its items; ``rank`` is that of the list."""
+    """Returns the relation of an item to its list, which has this rank."""
     if rank is None:
         return call.all_of(0, exact=False)
     axes: list[Axis] = [FULL_BOUND if number is None else fixed(number, number)]
@@ -42,7 +43,7 @@ def _item(call: Call, rank: int | None, number: int | None) -> Relation | None:
 
 
 def _written(call: Call, number: int) -> Relation:
-    """How an item is read by the list that it becomes a part of."""
+    """Returns the relation of a list to an item that is written into it."""
     shape = call.shape(number)
     if shape is None:
         return call.all_of(number, exact=False)
@@ -59,7 +60,7 @@ def _rank(shape: Shape) -> int | None:
 
 
 def _element_shape(call: Call, number: int) -> Shape:
-    """The shape of an item, as it is stated; -1 alone says nothing."""
+    """Returns the stated shape of an item, or None. A scalar -1 states no shape."""
     sizes = call.integers(number)
     if sizes is None or call.shape(number) != (len(sizes),):
         return None
@@ -158,7 +159,7 @@ register("TensorListPopBack", Op(_pop, _pop_shapes, may_be_handle=True))
 
 
 def _any_items(data: int) -> Callable[[Call, int], Relations]:
-    """Each item is any item of the other, in no known order."""
+    """Returns a rule by which each item may be any item of the other list."""
 
     def relations(call: Call, output: int) -> Relations:
         shape = call.shape(data)
@@ -188,7 +189,7 @@ register(
 
 
 def _joined(call: Call, output: int) -> Relations:
-    """Items one after another, along their first axis."""
+    """The items are joined along their first axis."""
     shape = call.shape(0)
     if shape is None:
         return _only(call, input_0=call.all_of(0, exact=False))

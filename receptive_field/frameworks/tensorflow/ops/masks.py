@@ -1,4 +1,4 @@
-"""TensorFlow's ops that choose between two tensors by a mask."""
+"""Rules for ops that choose between two tensors by a mask."""
 
 from __future__ import annotations
 

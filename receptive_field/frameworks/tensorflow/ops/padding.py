@@ -1,4 +1,4 @@
-"""TensorFlow's paddings and slices."""
+"""Rules for paddings and slices."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from receptive_field.rules.slicing import (
 
 
 def _paddings(call: Call) -> list[tuple[int, Size]]:
-    """Padding before and after, per axis."""
+    """Returns the padding before and after each axis."""
     values = call.integers(1)
     if values is None or len(values) % 2:
         call.fail(f"has paddings that cannot be known ({call.name(1)} is not constant)")
@@ -60,7 +60,10 @@ def _mirror_pad(call: Call, output: int) -> Relations:
 
 
 def _pad_windows(call: Call) -> Sequence[Window]:
-    """Height and width, told from depth by which axes are padded."""
+    """Returns the windows of the spatial axes.
+
+    The axes that are padded show whether the channels come first or last.
+    """
     pairs = _paddings(call)
     channels_first = len(pairs) == 4 and any(pairs[3]) and not any(pairs[1])
     axes = range(2, 4) if channels_first else range(1, len(pairs) - 1)
@@ -79,7 +82,7 @@ def _slice_pieces(call: Call) -> list[Piece] | None:
 
 
 def _strided_pieces(call: Call) -> list[Piece] | None:
-    """The pieces of tf.strided_slice, whose masks are sets of bits over its specs."""
+    """Returns the pieces of tf.strided_slice. Its masks have one bit for each spec."""
     shape = call.shape(0)
     if shape is None:
         return None
@@ -151,7 +154,7 @@ weigh("Pad PadV2 MirrorPad Slice StridedSlice", Taps.COPY)
 
 
 def _zeros_of_padding(call: Call) -> Zeros | None:
-    """What pads may be another number, which counts as not zero if it is not known."""
+    """PadV2 may pad with other numbers than zero. Unknown numbers count as nonzero."""
     value = call.value(2) if len(call) > 2 else None
     known = len(call) < 3 or (value is not None and not value.any())
     return Zeros.KEPT if known else Zeros.BESIDE

@@ -1,4 +1,4 @@
-"""TensorFlow's reductions, products, softmax, cumulative sums and spectra."""
+"""Rules for reductions, products, softmax, cumulative sums and spectra."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _reduce_shape(call: Call) -> Sequence[Shape]:
 
 
 def _reduce_value(function: str) -> Callable[[Call], Sequence[Value]]:
-    """The values by the function of NumPy with this name."""
+    """Returns a function that computes values with the NumPy function of this name."""
 
     def values(call: Call) -> Sequence[Value]:
         value, gone = call.value(0), _reduced_axes(call)
@@ -106,7 +106,10 @@ count("EuclideanNorm", lambda call: multiply_adds(elements(call), profiled=False
 
 
 def _product(call: Call, output: int) -> Relations:
-    """Rows follow, what is summed over is needed whole; axes before these broadcast."""
+    """Rows and columns follow an axis of one operand, and the sum needs a whole axis.
+
+    Axes before the matrices broadcast.
+    """
     operands = [_before_matrix(call, number) for number in range(2)]
     batch = broadcast(call, *operands)
     extra = [call.all_of(number) for number in range(2, len(call))]
@@ -117,13 +120,13 @@ def _product(call: Call, output: int) -> Relations:
 
 
 def _swapped(call: Call) -> tuple[bool, bool]:
-    """Whether the matrices of each operand are transposed."""
+    """Returns whether the matrices of each operand are transposed."""
     left = call.flag("transpose_a") or call.flag("adj_x")
     return left, call.flag("transpose_b") or call.flag("adj_y")
 
 
 def _before_matrix(call: Call, number: int) -> Shape:
-    """The sizes of an operand but for those of its matrix; None if not known."""
+    """Returns the sizes of an operand before its matrix axes, or None if unknown."""
     shape = call.shape(number)
     if shape is None:
         return None if "Batch" in call.node.op else ()
@@ -153,8 +156,11 @@ register(
 
 
 def _product_flops(call: Call) -> Flops:
-    """The profiler takes the inner size of BatchMatMul from where it is if nothing is
-    transposed: it knows another name of that attribute."""
+    """Counts a multiply-add for each product.
+
+    The profiler ignores ``adj_x`` of BatchMatMul, so it takes the inner size from the
+    wrong axis if that is set.
+    """
     flops = multiply_adds(_products(call) * output_elements(call))
     if not call.flag("adj_x"):
         return flops
@@ -195,7 +201,7 @@ def _einsum_products(call: Call) -> Size:
 
 
 def _einsum_flops(call: Call) -> Flops:
-    """With one operand there is nothing to multiply, only to add up."""
+    """Counts multiply-adds or, if there is only one operand, additions."""
     number = _einsum_products(call) * output_elements(call)
     if len(call) == 1:
         return Flops(number - output_elements(call))
@@ -218,7 +224,7 @@ register("FFT IFFT", Op(along_last(1), first_shape))
 register("FFT2D IFFT2D", Op(along_last(2), first_shape))
 register("FFT3D IFFT3D", Op(along_last(3), first_shape))
 register("MatrixInverse MatrixExponential", Op(along_last(2), first_shape))
-# Only a part of the matrix goes into each row.
+# Each row depends on only a part of the matrix.
 register("Cholesky", Op(along_last(2, GLOBAL_BOUND), first_shape))
 
 
@@ -237,7 +243,7 @@ def _spectrum(count: int, real: bool) -> Callable[[Call, int], Relations]:
 
 
 def _spectrum_shape(count: int, real: bool) -> Callable[[Call], Sequence[Shape]]:
-    """Of real numbers, only half of the spectrum is kept."""
+    """Returns a shape rule. Only half of the spectrum of real numbers is kept."""
 
     def shapes(call: Call) -> Sequence[Shape]:
         shape, lengths = call.shape(0), call.integers(1)

@@ -1,4 +1,4 @@
-"""TensorFlow's table of rules, and how the files of the families fill it."""
+"""TensorFlow's table of rules, and the functions that fill it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from receptive_field.rules.flops import Count
 from receptive_field.rules.op import Call, Op, Taps, Zeros
 
 OPS: dict[str, Op] = {}
-"""Op type of TensorFlow -> its rules."""
+"""TensorFlow op type -> its rules."""
 
 
 def register(names: str, op: Op) -> None:
-    """Binds a rule to op types, given as one string with spaces between."""
+    """Registers a rule for op types, given as names separated by spaces."""
     for name in names.split():
         OPS[name] = op
 
 
 def weigh(names: str, taps: Taps, **fields: Any) -> None:
-    """Says of op types what the positions of their windows count."""
+    """Sets how op types weigh the positions of their windows."""
     for name in names.split():
         OPS[name] = OPS[name]._replace(taps=taps, **fields)
 
@@ -27,12 +27,12 @@ def weigh(names: str, taps: Taps, **fields: Any) -> None:
 def treat_zeros(
     names: str, zeros: Zeros | Callable[[Call], Zeros | None], **fields: Any
 ) -> None:
-    """Says of op types what they make of zeros."""
+    """Sets what op types make of zeros."""
     for name in names.split():
         OPS[name] = OPS[name]._replace(zeros=zeros, **fields)
 
 
 def count(names: str, flops: Count) -> None:
-    """Says of op types how their operations are counted."""
+    """Sets how the floating-point operations of op types are counted."""
     for name in names.split():
         OPS[name] = OPS[name]._replace(flops=flops)

@@ -1,4 +1,4 @@
-"""TensorFlow's reshapes and joins, and what moves positions into batch or channels."""
+"""Rules for reshapes and joins, and for moves of positions into batch or channels."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ register("Reshape", Op(_reshape, lambda call: [_reshaped(call)], _reshape_value)
 
 
 def _squeezed_axes(call: Call) -> list[int] | None:
-    """The axes that a Squeeze removes."""
+    """Returns the axes that a Squeeze removes, or None if they are unknown."""
     shape = call.shape(0)
     if shape is None:
         return None
@@ -120,7 +120,7 @@ register("Squeeze", Op(_squeeze, _squeeze_shape, _squeeze_value))
 
 
 def _new_axis(call: Call) -> tuple[int, int] | None:
-    """The axis that ExpandDims adds, and the rank of its output."""
+    """Returns the axis that ExpandDims adds and the rank of its output, if known."""
     shape, axis = call.shape(0), call.integer(1)
     if shape is None or axis is None:
         return None
@@ -155,7 +155,7 @@ register("ExpandDims", Op(_expand, _expand_shape, _expand_value))
 
 
 def _permutation(call: Call, shape: Sequence[Size] | None) -> list[int] | None:
-    """Which axis of a tensor of this shape becomes which."""
+    """Returns the input axis of each output axis, for a tensor of this shape."""
     values = call.integers(1)
     if values is None:
         return None
@@ -190,11 +190,11 @@ def _transpose_value(call: Call) -> Sequence[Value]:
 register("Transpose", Op(_transpose, _transpose_shape, _transpose_value))
 
 
-# --- Joining and dividing ------------------------------------------------------------
+# --- Joining -------------------------------------------------------------------------
 
 
 class _Join:
-    """Concat and ConcatV2, which differ in where the axis stands."""
+    """The rules of Concat and ConcatV2, which read the axis as first or last input."""
 
     def __init__(self, axis_input: int):
         self.axis_input = axis_input
@@ -268,7 +268,7 @@ def _pack_values(call: Call) -> Sequence[Value]:
         return [np.stack(known, axis)]
     if len(call.output_shape() or ()) != 1:
         return [None]
-    # A list of sizes of which some are not known.
+    # A list of sizes, some of which are unknown.
     items = [
         call.unknown_size(i) if value is None else value.item()
         for i, value in enumerate(values)
@@ -283,7 +283,7 @@ register("Pack", Op(_pack, _pack_shape, _pack_values))
 
 
 def _blocks(call: Call) -> tuple[list[int], list[int]]:
-    """Block sizes, and the padding or crop before the first position."""
+    """Returns the block sizes, and the padding or crop before the first position."""
     if call.node.has("block_size"):
         size = call.number("block_size")
         blocks: list[Any] = [size, size]
@@ -332,7 +332,7 @@ FOLDS = ("SpaceToBatch", "SpaceToBatchND")
 
 
 def _copied_from(node: Node) -> Iterator[Node]:
-    """The nodes below, down to the first that does more than to copy."""
+    """Yields the nodes below, up to the first that does more than copy."""
     while node.inputs:
         node = node.graph.nodes[node.inputs[0][0]]
         yield node
@@ -342,8 +342,11 @@ def _copied_from(node: Node) -> Iterator[Node]:
 
 
 def _folded(call: Call) -> tuple[Node, Size] | None:
-    """The layer between SpaceToBatch and this op, which works on what the last blocks
-    are filled up with, too."""
+    """Returns the layer between SpaceToBatch and this op, and this op's output size.
+
+    The layer also computes elements for the padding of the last blocks, which are not
+    needed. None if there is no such layer.
+    """
     for node in _copied_from(call.node):
         if node.op in FOLDS:
             return None
@@ -411,7 +414,7 @@ weigh(
     "SpaceToBatchND BatchToSpace BatchToSpaceND",
     Taps.COPY,
 )
-# Every position of a block has channels of its own.
+# Each position of a block has its own channels.
 weigh("SpaceToDepth DepthToSpace", Taps.WEIGHTS)
 
 treat_zeros(

@@ -1,4 +1,4 @@
-"""TensorFlow's resizes."""
+"""Rules for resizes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 def _sizes(call: Call) -> list[Size]:
-    """The output's height and width."""
+    """Returns the height and width of the output."""
     sizes = call.integers(1)
     if sizes is None or len(sizes) != 2:
         return [call.unknown_size(1), call.unknown_size(2)]
@@ -66,7 +66,7 @@ def _sizes(call: Call) -> list[Size]:
 
 
 Axes = Callable[[Call, int, Size, Size], AxisMap | None]
-"""From a node, a spatial axis (0 is y) and its sizes before and after, to its map."""
+"""Returns the map of a node's spatial axis (0 is y), from its old and new size."""
 
 
 def _resize_op(axis_map: Axes) -> Op:
@@ -87,7 +87,7 @@ def _resize_op(axis_map: Axes) -> Op:
         return [(shape[0], *_sizes(call), shape[3])]
 
     def flops(call: Call) -> Flops:
-        """A multiply-add for each position that is read; the nearest is only copied."""
+        """Counts a multiply-add for each position read, unless all are just copied."""
         taps = taps_in_all(call, call.known_shape(0, 4), _sizes(call), maps(call))
         copied = taps == output_elements(call)
         return Flops(0) if copied else multiply_adds(taps, profiled=False)
@@ -124,7 +124,7 @@ register("ResizeArea", _resize_op(_area_map))
 
 
 def _lens(call: Call, axis: int, size: Size, new_size: Size) -> Lens | None:
-    """The kernel of a node on one axis; None if its scale or place is not known."""
+    """Returns the kernel of a node on one axis, or None if it is not fully known."""
     scales, offsets = call.value(2), call.value(3)
     kind = call.text("kernel_type", "lanczos3")
     if scales is None or offsets is None or kind not in KERNELS:
@@ -143,10 +143,11 @@ def _kernel_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | 
 
 register("ScaleAndTranslate", _resize_op(_kernel_map))
 
-# --- What positions count ------------------------------------------------------------
+# --- Weights of positions ------------------------------------------------------------
 
 OnAxis = Callable[[Call, int, int, int], "NDArray[np.float64]"]
-"""From a node, a spatial axis (0 is y) and its sizes to what each position counts."""
+"""Returns the weights of positions on a spatial axis (0 is y), from its old and new
+size."""
 
 
 def _on_both_axes(on_axis: OnAxis) -> Callable[[Call], Coefficients]:

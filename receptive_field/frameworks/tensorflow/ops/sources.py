@@ -1,6 +1,7 @@
-"""Where values begin: constants, variables, placeholders, random numbers, shapes.
+"""Rules for constants, variables, placeholders, random numbers, shapes and fills.
 
-Ops here depend on no input, or only on its shape; either way the dependency ends.
+Most of these rules have no relations, so paths end at these ops. Only the rules of
+Range and Fill follow the values of inputs.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def _declared(call: Call) -> Sequence[Shape]:
 
 
 def _placeholder(call: Call) -> Sequence[Shape]:
-    # Graphs of the oldest versions write an unknown shape as one without axes.
+    # The oldest TensorFlow versions wrote an unknown shape as a shape without axes.
     shape = stated_shape(call)
     return [call.named_shape(shape) if shape else None]
 
@@ -64,7 +65,10 @@ def _constant_value(call: Call) -> Sequence[Value]:
 
 
 def own_weights(call: Call) -> Size:
-    """How many elements the output has; quantised kernels are integers, too."""
+    """Returns the number of elements in the output.
+
+    Integers count as weights, because quantised kernels are integers.
+    """
     shape = call.output_shape()
     if shape is None:
         call.fail(
@@ -75,7 +79,10 @@ def own_weights(call: Call) -> Size:
 
 
 def _constant_weights(call: Call) -> Size:
-    """What may be weights: a scalar, or an integer, is a part of the computation."""
+    """Returns the number of elements if they may be weights, otherwise 0.
+
+    Scalars and integers are part of the computation.
+    """
     shape = call.output_shape()
     trained = call.number("dtype", 1) in TRAINED_TYPES
     return own_weights(call) if shape and trained else 0
@@ -93,7 +100,7 @@ register(
 )
 register("Placeholder", Op(None, _placeholder))
 register("PlaceholderV2 ImmutableConst", Op(None, _declared))
-# A handle counts as having the shape of the variable that it stands for.
+# A handle counts as having the shape of its variable.
 register(
     "Variable VariableV2 VarHandleOp TemporaryVariable _VarHandlesOp",
     Op(None, _declared, weights=own_weights, may_be_handle=True),

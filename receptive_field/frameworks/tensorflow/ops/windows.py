@@ -1,4 +1,4 @@
-"""TensorFlow's convolutions and poolings."""
+"""Rules for convolutions and poolings."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from receptive_field.rules.windows import (
 
 @lru_cache(maxsize=32)
 def spatial_axes(data_format: str) -> tuple[int, ...]:
-    """The axes of height and width (and depth first) in a layout such as NHWC."""
+    """Returns the axes of (depth,) height and width in a layout such as NHWC."""
     return tuple(axis for axis, letter in enumerate(data_format) if letter in "DHW")
 
 
 def _paddings(call: Call, axes: Sequence[int]) -> list[tuple[int, int]] | None:
-    """Padding before and after each axis; None if it follows the sizes."""
+    """Returns the padding before and after each axis, or None if it is SAME."""
     padding = call.text("padding", "VALID")
     if padding == "SAME":
         return None
@@ -65,7 +65,7 @@ def _per_axis(call: Call, name: str, axes: Sequence[int], rank: int) -> list[int
 
 
 class _Family:
-    """The rules of all ops whose windows are found in the same way."""
+    """The base class for rules of ops with sliding windows."""
 
     least_padding: int | None = 0
 
@@ -151,12 +151,15 @@ def _filter_shape(call: Call, number: int, rank: int) -> tuple[Size, ...]:
 
 
 class _Convolution(_Family):
-    """The kernel's shape is that of the second input: spatial axes, in, out."""
+    """Convolutions.
+
+    The second input is the kernel. It has spatial axes, input and output channels.
+    """
 
     def __init__(self, rank: int, depthwise: bool = False, fused: bool = False):
         super().__init__(rank, self._kernel)
         self.depthwise = depthwise
-        self.fused = fused  # With what comes after it: a bias, an addition.
+        self.fused = fused  # Whether it includes a bias or an addition.
 
     def _kernel(self, call: Call, axes: Sequence[int]) -> list[Size]:
         return list(_filter_shape(call, 1, self.rank)[: len(axes)])
@@ -166,7 +169,10 @@ class _Convolution(_Family):
         return inner * outer if self.depthwise else outer
 
     def products(self, call: Call) -> Size:
-        """A kernel's positions, and its input channels unless it is depthwise."""
+        """Returns the number of products that each output element sums up.
+
+        A depthwise kernel sums over positions, other kernels also over channels.
+        """
         *positions, inner, _ = _filter_shape(call, 1, self.rank)
         return product(positions if self.depthwise else [*positions, inner])
 
@@ -174,7 +180,7 @@ class _Convolution(_Family):
         return super().op()._replace(products=self.products, flops=self.flops)
 
     def flops(self, call: Call) -> Flops:
-        """Every element of the output is a sum of products."""
+        """Counts a multiply-add for each product, and additions of fused inputs."""
         number = self.products(call) * output_elements(call)
         if not self.fused:
             return multiply_adds(number)
@@ -183,7 +189,7 @@ class _Convolution(_Family):
 
 
 class _Pooling(_Family):
-    """Kernel and strides are attributes, or the second and third input."""
+    """Poolings, with kernel and strides as attributes or as second and third input."""
 
     def __init__(self, rank: int):
         super().__init__(rank, self._kernel)
@@ -210,7 +216,11 @@ class _Pooling(_Family):
         return [values[axis] for axis in axes]
 
     def flops(self, call: Call) -> Flops:
-        """The profiler knows pools of images with the channels last."""
+        """Counts one operation for each position of each window.
+
+        The profiler only has a formula for two dimensions with the channels last, and
+        kernel sizes in an attribute.
+        """
         first = data_format(call).startswith("NC")
         known = self.rank == 4 and call.node.has("ksize") and not first
         area = product(self._kernel(call, self.axes(call)))
@@ -233,8 +243,11 @@ register("MaxPool3D AvgPool3D", _Pooling(5).op())
 
 
 class _Quantized(_Convolution):
-    """After the data and the kernel come the ranges that they stand for; after the
-    result, its own range, which is computed from those alone."""
+    """Quantised convolutions.
+
+    Additional inputs give the ranges of the data and the kernel, and two additional
+    outputs the range of the result. That range does not depend on the data.
+    """
 
     def relations(self, call: Call, output: int) -> Relations:
         data, *rest = super().relations(call, output)
@@ -248,7 +261,7 @@ class _Quantized(_Convolution):
 
 
 class _QuantizedPooling(_Pooling):
-    """The same for poolings, which keep the range."""
+    """Quantised poolings, which return the range of their input unchanged."""
 
     def relations(self, call: Call, output: int) -> Relations:
         data, *ranges = super().relations(call, output)
@@ -280,7 +293,7 @@ register("QuantizedMaxPool QuantizedAvgPool", _QuantizedPooling(4).op())
 
 
 class _Patches(_Family):
-    """Windows that are put into the channels, not summed."""
+    """Ops that copy the positions of each window into channels."""
 
     def __init__(self, rank: int):
         super().__init__(rank, self._kernel)
@@ -296,7 +309,7 @@ class _Patches(_Family):
 
 
 class _VolumePatches(_Patches):
-    """Its kernel lets SAME padding be negative."""
+    """ExtractVolumePatches. TensorFlow allows negative SAME padding for it."""
 
     least_padding = None
 
@@ -306,7 +319,7 @@ register("ExtractVolumePatches", _VolumePatches(5).op())
 
 
 class _Dilation(_Family):
-    """Grey-scale dilation: the kernel is (height, width, channels)."""
+    """Grey-scale dilation, with a kernel of shape (height, width, channels)."""
 
     def __init__(self) -> None:
         super().__init__(4, self._kernel)
@@ -318,7 +331,7 @@ class _Dilation(_Family):
         return _per_axis(call, "rates", axes, rank)
 
     def flops(self, call: Call) -> Flops:
-        """An addition and a comparison for each position of the kernel."""
+        """Counts an addition and a comparison for each position of each window."""
         area = product(self._kernel(call, self.axes(call)))
         return Flops.alike(2 * area * output_elements(call))
 
@@ -330,7 +343,7 @@ register("Dilation2D", _Dilation().op())
 
 
 class _Transposed(_Convolution):
-    """The gradient of a convolution: output sizes, kernel and data are its inputs."""
+    """Gradients of convolutions. The inputs are output sizes, kernel and data."""
 
     def _output_shape(self, call: Call) -> tuple[Size, ...]:
         data = call.known_shape(2, self.rank)
@@ -351,7 +364,7 @@ class _Transposed(_Convolution):
         return tuple(shape)
 
     def input_shape(self, call: Call) -> tuple[Size, ...]:
-        # The convolution whose gradient this is, reads a map of the output's size.
+        # The forward convolution reads a map of the size of this op's output.
         return self._output_shape(call)
 
     def relations(self, call: Call, output: int) -> Relations:
@@ -366,10 +379,10 @@ class _Transposed(_Convolution):
         return 2, self.axes(call)
 
     def flops(self, call: Call) -> Flops:
-        """Every element of the input goes into as many as the kernel has positions.
+        """Counts a multiply-add for each input element and each weight applied to it.
 
-        The profiler divides the products of a convolution over the output by the
-        strides.
+        The profiler instead counts a convolution over the output, and divides its
+        products by the strides.
         """
         *area, channels, _ = _filter_shape(call, 1, self.rank)
         flops = multiply_adds(elements(call, 2) * product([*area, channels]))
@@ -393,7 +406,7 @@ register("Conv3DBackpropInputV2", _Transposed(5).op())
 
 
 def _ratios(call: Call) -> list[Fraction]:
-    """How much smaller each axis becomes."""
+    """Returns the factor by which each axis shrinks."""
     ratios = call.attribute("pooling_ratio")
     numbers = type(ratios) is list and {int, float}.issuperset(map(type, ratios))
     if not numbers or not all(1 <= ratio < INFINITY for ratio in ratios):
@@ -428,9 +441,9 @@ register(
 )
 
 
-# --- What positions count ------------------------------------------------------------
+# --- Weights of positions ------------------------------------------------------------
 
-# Patches are put side by side into channels, which are read with weights of their own.
+# Patches become channels, and each channel is later read with its own weights.
 weigh(
     "Conv2D Conv3D DepthwiseConv2dNative _FusedConv2D _FusedConv3D "
     "_FusedDepthwiseConv2dNative Conv2DBackpropInput Conv3DBackpropInputV2 "
