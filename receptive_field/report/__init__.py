@@ -1,1 +1,1 @@
-"""What is drawn and written of results; needs extras, and only reads."""
+"""Plots and pages of results. They need extras, and change nothing."""

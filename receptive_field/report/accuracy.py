@@ -1,4 +1,4 @@
-"""The figure of the paper: accuracy on ImageNet against the receptive field."""
+"""Draws the figure of the paper: accuracy on ImageNet against the receptive field."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACCURACIES = Path(__file__).parent.parent / "data" / "accuracy.csv"
 """Top-1 accuracies of the networks of the paper, from the TF-Slim model library."""
 
 AREA_PER_GFLOP = 40.0
-"""Square points of a dot."""
+"""The area of a dot for each GFLOP, in square points."""
 
 
 class Dot(NamedTuple):
@@ -27,33 +27,33 @@ class Dot(NamedTuple):
     """Receptive field size, in pixels."""
     flops: float
     accuracy: float
-    """Top-1, between 0 and 1."""
+    """Top-1 accuracy, between 0 and 1."""
 
 
 def accuracies() -> dict[str, float]:
-    """Network -> top-1 accuracy on ImageNet, as the paper gives them."""
+    """Returns a dictionary: network -> its top-1 accuracy on ImageNet in the paper."""
     with ACCURACIES.open(newline="", encoding="utf-8") as file:
         return {r["model"]: float(r["imagenet_top1"]) for r in csv.DictReader(file)}
 
 
 def logarithmic_trend(dots: Iterable[Dot]) -> tuple[float, float]:
-    """The least-squares line ``accuracy = a + b log10(size)``: (a, b)."""
+    """Returns ``(a, b)`` of the least-squares line ``accuracy = a + b log10(size)``."""
     points = np.array([(math.log10(dot.size), dot.accuracy) for dot in dots])
     b, a = np.polyfit(points[:, 0], points[:, 1], deg=1)
     return float(a), float(b)
 
 
 def networks_of_paper(resolution: int = 224) -> list[Dot]:
-    """The networks whose accuracies the paper gives, computed from the zoo.
+    """Returns the networks whose accuracies the paper gives, computed from the zoo.
 
     Args:
-      resolution: height and width of the image that floating-point operations are
-        counted for.
+      resolution: the height and width of the image for which floating-point operations
+        are counted.
 
     Raises:
-      ReceptiveFieldError: if TensorFlow, which builds them, is not installed.
+      ReceptiveFieldError: if TensorFlow, which builds the networks, is not installed.
     """
-    from receptive_field import zoo  # It is above this room.
+    from receptive_field import zoo  # Only this function needs it.
 
     dots = []
     for network, accuracy in accuracies().items():
@@ -64,12 +64,12 @@ def networks_of_paper(resolution: int = 224) -> list[Dot]:
 
 
 def plot_accuracy(dots: Iterable[Dot] | None = None, *, ax: Any = None) -> Any:
-    """Draws accuracy against receptive field, with FLOPs as the area of the dots.
+    """Draws accuracy against receptive field size, with FLOPs as the area of the dots.
 
     Args:
-      dots: the networks: name, receptive field size, floating-point operations and
-        accuracy of each. Those of the paper if None; computing them needs TensorFlow.
-      ax: the Matplotlib axes to draw on; new ones if None.
+      dots: name, receptive field size, floating-point operations and accuracy of each
+        network. None means the networks of the paper, which needs TensorFlow.
+      ax: the Matplotlib axes to draw on. None means new ones.
 
     Returns:
       The axes.
@@ -102,7 +102,7 @@ def plot_accuracy(dots: Iterable[Dot] | None = None, *, ax: Any = None) -> Any:
     )
     for dot in dots:
         radius = math.sqrt(dot.flops / 1e9 * AREA_PER_GFLOP / math.pi)
-        # Away from the line, where there is room.
+        # Labels go away from the line, where there is room.
         up = 1 if dot.accuracy > a + b * math.log10(dot.size) else -1
         ax.annotate(
             f"{dot.network}\n{dot.flops / 1e9:.1f} GFLOPs",

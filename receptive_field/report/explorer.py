@@ -1,8 +1,8 @@
-"""A page to explore receptive fields with: one file, no server, no network.
+"""Writes a page for exploring receptive fields: one file that needs no server.
 
-The page holds exact axis maps, and evaluates them itself (``page/maps.js``): for every
-tensor the map to the input, and for every pair of neighbouring tensors the map from one
-to the other. All else in it is names and numbers.
+The page holds exact axis maps and evaluates them itself (``page/maps.js``). It has the
+map from every layer to the input, and from every stop (see `steps`) to the next ones
+below. Everything else in it is names and numbers.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ SCRIPTS = (
     *("maps.js", "follow.js", "dom.js", "tree.js", "picture.js", "pane.js"),
     *("between.js", "table.js", "figure.js", "main.js"),
 )
-"""In the order in which the page runs them."""
+"""The scripts in the order in which the page runs them."""
 
 DEFAULT_SIZES = {1: (256, 8192), 2: (224, 512), 3: (64, 96)}
-"""By the number of spatial axes: the smallest and largest size that is taken on an axis
-of unknown size."""
+"""Number of spatial axes -> the smallest and largest size to assume for an axis of
+unknown size."""
 
 MOST_WEIGHED = 50_000_000
-"""Effective receptive fields are computed of so many layers that the work for them
-(`_work`) does not exceed this: a few seconds."""
+"""The most work (`_work`) that effective receptive fields may take, a few seconds. They
+are computed for as many layers as this allows."""
 
 LARGEST_NUMBER = 2**53
-"""JavaScript counts exactly up to here."""
+"""JavaScript represents all integers up to this one exactly."""
 
 Data = dict[str, Any]
 
@@ -83,18 +83,19 @@ def explore(
 ) -> Path:
     """Writes a page on which the receptive fields of all layers can be explored.
 
-    The page shows what each feature sees, of the input and of every layer in between.
-    It is one file without references to others, and works in any recent browser.
+    The page shows what each feature sees of the input and of every layer in between. It
+    is a single file that loads nothing else, and works in any recent browser.
 
     Args:
       model, input, stop_propagation, overrides, signature: as in
         `compute_receptive_field`.
-      path: where the page is written, replacing what is there.
-      output: a layer or node; only what lies between the input and it is shown. If
-        None, all layers of a Keras model, or what leads to the only output of a graph.
-      input_resolution: the size of the input's spatial axes, ``[height, width]``. Where
-        neither it nor the model says a size, one is chosen, and the page says so.
-      title: what stands above the page; the model's name if None.
+      path: the path of the page. An existing file is replaced.
+      output: a layer or node. Only what lies between the input and it is shown. None
+        means all layers of a Keras model, or everything between the input and the only
+        output of a graph (or all that depends on the input, if there are several).
+      input_resolution: the size of the input's spatial axes, ``[height, width]``. If
+        neither this nor the model gives a size, one is assumed, and the page says so.
+      title: the title of the page. None means the name of the model.
 
     Returns:
       The path of the page.
@@ -118,10 +119,10 @@ def explore(
 
 
 def page(data: Data) -> str:
-    """The page as text, with its style, scripts and data in it."""
+    """Returns the page as text, with its style, scripts and data included."""
     folder = files("receptive_field.report") / "page"
     template = (folder / "page.html").read_text(encoding="utf-8")
-    # In a script, "<" could end it; in strings of JSON it may be written so as well.
+    # "<" could end a script, so strings of JSON contain it as an escape.
     encoded = json.dumps(data, separators=(",", ":"), allow_nan=False)
     scripts = "\n".join(
         f"<script>\n{(folder / name).read_text(encoding='utf-8')}</script>"
@@ -150,13 +151,18 @@ def _title(model: Any) -> str:
 
 
 def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
-    """All that the page is to know, as plain JSON values."""
+    """Returns all data of the page but its title, as plain JSON values.
+
+    Raises:
+      ReceptiveFieldError: if the model cannot be analysed, or no layer has features
+        with positions.
+    """
     question, note = _sized(model, output, input, options)
     shown = _shown(question)
     tensors = {t: question.network.graph.name_of(t) for t in _tensors(question, shown)}
     found = forward(question.network, question.spatial, tensors)
     if output is not None or (question.outputs and not question.layers):
-        question.fields(found, strict=True)  # Raises why an output cannot be shown.
+        question.fields(found, strict=True)  # Raises if an output cannot be shown.
     every = _fields(question, {name: t for t, name in tensors.items()}, found)
     analysed = set(every)
     by_tensor = {t: every[name] for t, name in tensors.items() if name in analysed}
@@ -174,7 +180,7 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
 def _sized(
     model: Model, output: Any, input: Any, options: Options
 ) -> tuple[Question, str]:
-    """The question with all sizes known, and what had to be assumed for that."""
+    """Returns the question with all sizes known, and a note on the assumed ones."""
     question = _asked(model, output, input, options)
     sizes = _input_sizes(question)
     if all(isinstance(size, int) for size in sizes):
@@ -199,12 +205,12 @@ def _asked(model: Model, output: Any, input: Any, options: Options) -> Question:
         return Question.ask(model, input, None, options, LATER)
     try:
         return Question.ask(model, input, [None], options, LATER)
-    except NodeNotFoundError:  # Several ends: all that depends on the input.
+    except NodeNotFoundError:  # There are several outputs, so show everything.
         return Question.ask(model, input, None, options, LATER)
 
 
 def _input_sizes(question: Question) -> list[Any]:
-    """Of the spatial axes, height before width, as the model says them."""
+    """Returns the sizes of the input's spatial axes, height before width."""
     shape = question.network.shape(question.network.input)
     return [None if shape is None else shape[axis] for axis in question.spatial]
 
@@ -217,7 +223,8 @@ def _largest_field(question: Question) -> int:
 
 
 def _shown(question: Question) -> dict[str, Tensor]:
-    """The tensors of the page by name: layers, or nodes of a graph without copies."""
+    """Returns the tensors of the page by name: all layers or, for a graph, all nodes
+    but copies."""
     network = question.network
     named = dict(question.outputs or {})
     if question.layers:
@@ -231,7 +238,7 @@ def _shown(question: Question) -> dict[str, Tensor]:
 
 
 def _is_copy(question: Question, tensor: Tensor) -> bool:
-    """Whether a node only hands on what it reads."""
+    """Whether a node only copies its input."""
     op = rule_of(question.network.graph.nodes[tensor[0]])
     inputs = question.network.graph.nodes[tensor[0]].inputs
     copies = op is not None and op.taps is Taps.COPY and len(inputs) == 1
@@ -239,7 +246,7 @@ def _is_copy(question: Question, tensor: Tensor) -> bool:
 
 
 def _tensors(question: Question, shown: Mapping[str, Tensor]) -> list[Tensor]:
-    """All outputs of nodes that are read or shown, and the first of every node."""
+    """Returns the first output of each node, and all outputs that are read or shown."""
     network = question.network
     read = (tensor for index in network.order for _, tensor in network.edges(index))
     every = [*((index, 0) for index in network.order), *read, *shown.values()]
@@ -261,14 +268,14 @@ def _costs(model: Model, question: Question, options: Options) -> Costs | None:
             input_resolution=options.input_resolution or _input_sizes(question),
         )
     except ReceptiveFieldError:
-        return None  # They are beside the point here; a dash stands for them.
+        return None  # The page does without costs, and shows a dash instead.
 
 
 # --- As data -------------------------------------------------------------------------
 
 
 class _Export:
-    """Numbers the tensors and maps of the page, and writes them out."""
+    """Numbers the tensors and maps of the page, and turns them into its data."""
 
     def __init__(
         self,
@@ -293,17 +300,17 @@ class _Export:
         self.listed = sorted(listed, key=lambda pair: steps.order(pair[0]))
         stops = set(steps.stops)
         self.bypassed = any(tensor not in stops for tensor in known)
-        """Whether something is shown that is not followed position by position."""
+        """Whether any tensor is shown that is not a stop."""
         self.known = known | {question.network.input}
         self.failed = {n: str(e) for n, e in fields.errors.items()}
 
     def data(self) -> Data:
-        """The whole of it."""
+        """Returns the data of the page."""
         last: dict[Tensor, int] = {}
         nodes: list[Data] = []
         for number, (tensor, name) in enumerate(self.listed):
             node = self._node(tensor, name)
-            if tensor in last:  # A layer that returns what it is given.
+            if tensor in last:  # A layer that returns its input.
                 node["from"] = [[last[tensor], self._same(tensor), 1, 1]]
                 node["same"] = 1
             else:
@@ -356,7 +363,7 @@ class _Export:
         }
         held = [place for place in places if place is not None]
         if len(set(held)) < len(held):
-            node["shared"] = 1  # Of tokens, x and y follow one axis.
+            node["shared"] = 1  # Both x and y follow the axis of tokens.
         if field.is_global:
             node["whole"] = list(field.global_nodes[:3])
             if field.local is not None:
@@ -366,7 +373,8 @@ class _Export:
         return node
 
     def _reads(self, tensor: Tensor) -> set[Tensor]:
-        """What is shown just below a tensor, whether it can be followed or not."""
+        """Returns the shown tensors just below a tensor, whether they are stops or
+        not."""
         network = self.question.network
         found: set[Tensor] = set()
         seen, waiting = {tensor[0]}, [tensor[0]]
@@ -415,9 +423,10 @@ class _Export:
     # --- Effective weights -----------------------------------------------------------
 
     def _add_weights(self, nodes: Sequence[Data]) -> None:
-        """Profiles of the middle feature, for as many layers as are cheap.
+        """Adds the profiles of the middle feature to as many layers as are cheap.
 
-        What hands on the features of one layer below has that one's profiles.
+        Layers that only hand on the features of another layer show that layer's
+        profiles.
         """
         work = list(itertools.accumulate(_work(node) for node in nodes))
         stops = set(self.steps.stops)
@@ -438,15 +447,17 @@ class _Export:
 
 
 def _work(node: Data) -> int:
-    """What a layer adds to the work for the weights of all that come after it.
+    """Returns how much a layer adds to the work for the weights of each later layer.
 
-    Pairs of positions on each axis, and what takes as long whatever the size.
+    This is the number of pairs of positions on each axis, and a constant for work that
+    does not depend on the size.
     """
     return 2000 + sum((size or 1) ** 2 for size in node["size"])
 
 
 def _told(axis: SpatialAxis) -> AxisMap:
-    """The windows of the features of an axis, without mirrored borders apart."""
+    """Returns a map with the final windows of the features of an axis, which take
+    mirrored borders into account."""
     axis_map, count = axis.map, axis.output_size
     if axis_map.seen is None or axis_map.is_floating or count is None:
         return axis_map.all_seen
@@ -454,14 +465,15 @@ def _told(axis: SpatialAxis) -> AxisMap:
 
 
 def _row_numbers(row: Mapping[str, Any]) -> Data:
-    """The numbers of a row of the table, of which infinity is no JSON."""
+    """Returns the numbers of a row of the table, as JSON values."""
     keys = ("receptive field", "rf"), ("stride",) * 2, ("padding",) * 2
     found: Data = {key: [_number(v) for v in row[name]] for name, key in keys}
     return found | {"centre": row["first centre"]}
 
 
 def _profiles(field: ReceptiveField) -> Data | None:
-    """Shares of the middle feature on each axis, as thousandths of the largest."""
+    """Returns the shares of the middle feature on each axis, from 0 to 999 for the
+    largest. None if they cannot be computed."""
     try:
         effective = field.effective_receptive_field()
     except ReceptiveFieldError:
@@ -483,12 +495,13 @@ def _profiles(field: ReceptiveField) -> Data | None:
 
 
 def encoded_map(axis_map: AxisMap) -> list[Data] | None:
-    """A map as JSON values: its strands, or None where an offset is unknown.
+    """Returns a map as JSON values: its strands, or None if an offset is unknown.
 
-    A periodic strand is ``{"a": advance, "w": windows, "g": gap}``, a table has its
-    start ``"t"`` in the place of the advance. Windows are flat, first and last in turn,
-    ``null, null`` where there is none; infinite ends are ``"-"`` and ``"+"``. A gap of
-    1 is left out, and one that is not known; ``"b": 1`` marks a bound.
+    A periodic strand is ``{"a": advance, "w": windows, "g": gap}``. A table has its
+    start as ``"t"`` instead of the advance. Windows are a flat list of first and last
+    positions, with ``null, null`` for an empty window, and ``"-"`` and ``"+"`` for
+    infinite ends. A gap that is 1 or unknown is left out. ``"b": 1`` marks an upper
+    bound.
 
     Raises:
       ReceptiveFieldError: if a number is too large for JavaScript.
@@ -514,9 +527,9 @@ def encoded_map(axis_map: AxisMap) -> list[Data] | None:
 
 
 def encoded_sets(seen: Mask) -> list[Data]:
-    """Sets of positions as JSON values, in the place of a map: ``{"s": runs}``.
+    """Returns sets of positions as JSON values, to use like a map: ``{"s": runs}``.
 
-    For each position above, the first and last positions of its runs in turn.
+    ``runs`` lists, for each position above, the first and last position of each run.
     """
     runs = []
     for row in seen:
@@ -540,7 +553,7 @@ def _bound(end: Bound | None) -> int | str | None:
 
 
 def _number(value: Any) -> Any:
-    """A number of the table; infinity, which JSON has not, as a string."""
+    """Returns a number of the table for JSON, where infinity is the string "inf"."""
     if value == INFINITY:
         return "inf"
     return float(value) if isinstance(value, Fraction) else value

@@ -1,4 +1,4 @@
-"""What all plots share: axes to draw on, colours, and files."""
+"""Axes, colours and files, shared by all plots."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from typing import Any
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.whole_files import check_writable, write_whole
 
-# Okabe and Ito's colours, which the colour-blind tell apart, too.
+# The colours of Okabe and Ito, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 PURPLE, VERMILION, SKY = "#CC79A7", "#D55E00", "#56B4E9"
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 PADDING = "0.55"
 
 KINDS = {"svg": "Date", "png": "Software", "pdf": "CreationDate"}
-"""Endings of files, and what in such a file would differ from run to run."""
+"""File extension -> the metadata that would differ between runs or versions."""
 
 
 def imported(name: str) -> Any:
-    """A module of Matplotlib, or of what comes with it."""
+    """Imports a module of Matplotlib, or of a package that Matplotlib requires.
+
+    Raises:
+      ReceptiveFieldError: if it is not installed.
+    """
     try:
         return import_module(name)
     except ImportError:
@@ -33,7 +37,7 @@ def imported(name: str) -> Any:
 
 
 def axes(ax: Any, width: float, height: float) -> Any:
-    """The axes to draw on: the caller's, or new ones of this size in inches."""
+    """Returns the caller's axes or, if None, new ones of this size in inches."""
     pyplot = imported("matplotlib.pyplot")
     if ax is None:
         _, ax = pyplot.subplots(figsize=(width, height), layout="constrained")
@@ -41,10 +45,11 @@ def axes(ax: Any, width: float, height: float) -> Any:
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
-    """Which kind of file a path means, by its ending.
+    """Returns the kind of a file, by the extension of its path.
 
     Raises:
-      ReceptiveFieldError: if it is none of `KINDS`, or cannot be written there.
+      ReceptiveFieldError: if the kind is not one of `KINDS`, or the file cannot be
+        written.
     """
     kind = os.path.splitext(os.fspath(path))[1].lower().lstrip(".")
     if kind not in KINDS:
@@ -61,16 +66,18 @@ def kind_of(path: str | os.PathLike[str]) -> str:
 def file_axes(
     path: str | os.PathLike[str], width: float, height: float
 ) -> Iterator[Any]:
-    """Axes whose figure is written to a file in the end, the same in every run.
+    """Provides axes, and finally writes their figure to a file.
 
-    No window is opened, and no display needed. Nothing is written if drawing fails.
+    Every run writes the same bytes. No window is opened, and no display is needed.
+    Nothing is written if drawing fails.
 
     Args:
-      path: where to; its ending is one of `KINDS`.
-      width, height: of the figure, in inches.
+      path: the path of the file. Its extension must be one of `KINDS`.
+      width, height: the size of the figure, in inches.
 
     Raises:
-      ReceptiveFieldError: if the file cannot be written; known before the work.
+      ReceptiveFieldError: if the file cannot be written. This is checked before
+        drawing.
     """
     kind = kind_of(path)
     figure = imported("matplotlib.figure").Figure((width, height), layout="constrained")

@@ -1,8 +1,8 @@
-"""Plots: what features see of an image, how that grows, holes, and what matters most.
+"""Plots of regions, of their growth through the layers, of their holes and weights.
 
-All draw on Matplotlib axes of the caller's, if they are given, and return the axes.
-Positions are pixels of the input; pixel i reaches from i - 0.5 to i + 0.5. An input of
-one axis is drawn as a strip.
+All functions draw on the caller's Matplotlib axes, or on new ones, and return the axes.
+Positions are pixels of the input, and pixel i reaches from i - 0.5 to i + 0.5. An input
+with one axis is drawn as a strip.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Rectangle = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 TILE = 16
-"""Pixels, of the test pattern."""
+"""The side of a tile of the test pattern, in pixels."""
 
 
 def plot_regions(
@@ -49,22 +49,22 @@ def plot_regions(
     image: ArrayLike | str | os.PathLike[str] | None = None,
     ax: Any = None,
 ) -> Any:
-    """Draws what features see, over an image.
+    """Draws the regions that features see, over an image.
 
-    What of a region lies in the padding, outside of the image, is hatched.
+    The parts of a region that lie in the padding, outside the image, are hatched.
 
     Args:
-      field: the receptive field; its paddings must be known, its size bounded.
+      field: the receptive field. Its paddings must be known, and its size finite.
       features: integer coordinates of shape ``(..., len(field.feature_axes))``.
       image: an array of shape ``(height, width)`` or ``(height, width, channels)``, or
-        the path of a file, stretched to the size of the input if that is known; for an
-        input of one axis ``(length,)`` or ``(length, channels)``. A test pattern if
-        None.
-      ax: the Matplotlib axes to draw on; new ones if None.
+        the path of an image file. For an input with one axis, an array of shape
+        ``(length,)`` or ``(length, channels)``. It is stretched to the size of the
+        input if that is known. None means a test pattern.
+      ax: the Matplotlib axes to draw on. None means new ones.
 
     Returns:
       The axes. Each feature has two patches and a line, whose ``get_gid()`` is
-      "region", "inside" (what lies inside of the image) and "centre".
+      "region", "inside" (the part inside the image) and "centre".
 
     Raises:
       ReceptiveFieldError: if the field or the image cannot be drawn, or there is no
@@ -115,10 +115,12 @@ def plot_regions(
 
 
 def some_features(field: ReceptiveField) -> list[list[int]]:
-    """The first feature, the one in the middle, and the last, x first.
+    """Returns the first feature, the one in the middle, and the last.
+
+    Each is a list of coordinates, x first. Features that coincide are listed once.
 
     Raises:
-      ReceptiveFieldError: if it is not known how many there are.
+      ReceptiveFieldError: if the number of features is unknown.
     """
     sizes = []
     for axis in field.feature_axes:
@@ -134,7 +136,11 @@ def some_features(field: ReceptiveField) -> list[list[int]]:
 
 
 def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
-    """The features as rows of coordinates, all of them inside of the map."""
+    """Returns the features as rows of coordinates.
+
+    Raises:
+      ReceptiveFieldError: if they cannot be drawn, or lie outside the map.
+    """
     rank = len(field.axes)
     if rank not in (1, 2):
         raise ReceptiveFieldError(
@@ -186,7 +192,11 @@ def _unbounded(regions: Positions) -> bool:
 
 
 def _sizes(field: ReceptiveField, pixels: NDArray[Any] | None) -> tuple[int, ...]:
-    """The size of the input, x first: what the graph says, else that of the image."""
+    """Returns the size of the input, x first, or that of the image if it is unknown.
+
+    Raises:
+      ReceptiveFieldError: if both are unknown.
+    """
     known = [axis.input_size for axis in field.axes]
     if pixels is not None:
         shape = pixels.shape[: len(known)][::-1]
@@ -203,7 +213,12 @@ def _sizes(field: ReceptiveField, pixels: NDArray[Any] | None) -> tuple[int, ...
 def _pixels(
     image: ArrayLike | str | os.PathLike[str] | None, rank: int
 ) -> NDArray[Any] | None:
-    """An image as an array, its spatial axes first; None if there is none."""
+    """Returns an image as an array with its spatial axes first. None stays None.
+
+    Raises:
+      ReceptiveFieldError: if the image cannot be read, or has an unsuitable shape or
+        type.
+    """
     if image is None:
         return None
     from_file = isinstance(image, (str, os.PathLike))
@@ -233,7 +248,8 @@ def _read(path: str | os.PathLike[str]) -> NDArray[Any]:
 
 
 def _pattern(sizes: Sequence[int]) -> NDArray[np.float64]:
-    """Light grey tiles, darker to the right and down, so that places can be told."""
+    """Returns the test pattern: light grey tiles that get darker to the right and down,
+    so that places can be told apart."""
     places = np.meshgrid(*(np.arange(size) for size in sizes), indexing="xy")
     tiles = sum(place // TILE for place in places) % 2
     slopes = sum(p / max(n - 1, 1) for p, n in zip(places, sizes, strict=True))
@@ -243,7 +259,10 @@ def _pattern(sizes: Sequence[int]) -> NDArray[np.float64]:
 def _draw_image(
     ax: Any, pixels: NDArray[Any] | None, sizes: Sequence[int]
 ) -> Rectangle:
-    """The image, with its border; of one axis as a strip in row 0."""
+    """Draws the image and its border, and returns its place.
+
+    An image with one axis becomes a strip in row 0.
+    """
     shown = _pattern(sizes) if pixels is None else pixels
     grey = shown.ndim == len(sizes)
     if len(sizes) == 1:
@@ -284,13 +303,14 @@ def _draw_region(
     label: str,
     over_image: bool,
 ) -> None:
-    """A region: what lies inside is covered, so that hatches show padding only."""
+    """Draws a region. Its part inside the image covers the hatches, so that they only
+    show in the padding."""
     dashed = {"edgecolor": colour, "linestyle": "--", "linewidth": 1.5}
     outer = _draw_outline(ax, place, hatch="////", zorder=1, gid="region", **dashed)
     outer.set_label(f"{label}, in the padding only" if inside is None else None)
     to_rgba = imported("matplotlib.colors").to_rgba
     if inside is not None:
-        # Below an image, hatches are hidden; of one axis, the colour has to do it.
+        # An image hides the hatches. Beside a strip, an opaque colour must do so.
         filled = to_rgba(colour, 0.3) if over_image else _lighter(to_rgba(colour))
         solid = {"fill": True, "facecolor": filled, "edgecolor": colour}
         _draw_outline(
@@ -303,7 +323,7 @@ def _lighter(colour: Sequence[float]) -> list[float]:
 
 
 def _rectangle(region: Positions, row: int | None) -> Rectangle:
-    """The place of a region of pixels; of one axis, in a row of its own."""
+    """Returns the rectangle of a region. A region with one axis is put into ``row``."""
     (left, right), *rest = region.tolist()
     if row is not None:
         return left - 0.5, row - 0.35, right + 0.5, row + 0.35
@@ -312,7 +332,7 @@ def _rectangle(region: Positions, row: int | None) -> Rectangle:
 
 
 def _common(one: Rectangle, other: Rectangle) -> Rectangle | None:
-    """What two rectangles have in common, if they have."""
+    """Returns the intersection of two rectangles, or None if it is empty."""
     left, top = max(one[0], other[0]), max(one[1], other[1])
     right, bottom = min(one[2], other[2]), min(one[3], other[3])
     return (left, top, right, bottom) if left < right and top < bottom else None
@@ -327,7 +347,7 @@ def _label_axes(ax: Any, rank: int) -> None:
 
 
 def _limit(ax: Any, places: Sequence[Rectangle]) -> None:
-    """Shows all places, y downwards as in an image."""
+    """Sets the limits of the axes so that all places are visible, y pointing down."""
     ends = np.array(places)
     left, top = ends[:, :2].min(axis=0)
     right, bottom = ends[:, 2:].max(axis=0)
@@ -366,18 +386,19 @@ def _add_legend(ax: Any, handles: Sequence[Any]) -> None:
 def plot_growth(fields: Mapping[str, ReceptiveField], *, ax: Any = None) -> Any:
     """Draws how the receptive field grows through the layers, on all branches.
 
-    Every layer is a point: its depth, which is the number of layers on the longest way
-    from the input, and the size of its receptive field. Lines join each layer with what
-    it reads. Where features see a whole axis, it is their local receptive field, and a
-    triangle at the upper border.
+    Each layer is a point. It shows the layer's depth (the number of layers on the
+    longest path from the input) and the size of its receptive field. Lines connect
+    each layer with the layers that it reads. If features see a whole axis, the point
+    shows their local receptive field, and a triangle marks the layer at the upper
+    border.
 
     Args:
-      fields: what `compute_receptive_fields` returns.
-      ax: the Matplotlib axes to draw on; new ones if None.
+      fields: the result of `compute_receptive_fields`.
+      ax: the Matplotlib axes to draw on. None means new ones.
 
     Returns:
-      The axes. The points of an axis are a line whose ``get_gid()`` is "x", "y", or
-      "z"; "x, y" where these see the same.
+      The axes. The points of one axis are a line whose ``get_gid()`` is "x", "y" or
+      "z". If all axes grow alike, there is one line for all, such as "x, y".
 
     Raises:
       ReceptiveFieldError: if there is nothing to draw.
@@ -441,7 +462,8 @@ def _links(fields: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
 def _depths(
     fields: Mapping[str, ReceptiveField], links: Sequence[tuple[str, str]]
 ) -> dict[str, int]:
-    """The number of layers on the longest way from the input."""
+    """Returns, for the input and each layer, the number of layers on the longest path
+    from the input."""
     below: dict[str, list[str]] = {}
     for low, high in links:
         below.setdefault(high, []).append(low)
@@ -456,7 +478,8 @@ def _depths(
 def _distinct_axes(
     fields: Mapping[str, ReceptiveField], sizes: Mapping[str, NDArray[Any]]
 ) -> list[tuple[int, str]]:
-    """The axes, and how they are called; one for all if they grow alike."""
+    """Returns the numbers and names of the axes, or one entry for all if they grow
+    alike."""
     rank = len(next(iter(fields.values())).axes)
     names = list("xyz"[:rank]) if rank <= len("xyz") else list(map(str, range(rank)))
     if all((size == size[0]).all() for size in sizes.values()):
@@ -517,19 +540,20 @@ def _draw_input_sizes(ax: Any, field: ReceptiveField) -> None:
 def plot_support(
     field: ReceptiveField, feature: Sequence[int], *, ax: Any = None
 ) -> Any:
-    """Draws which pixels a feature really sees, and the holes inside of its region.
+    """Draws which pixels a feature really sees, and the holes inside its region.
 
     Args:
-      field: the receptive field; the size of its input must be known.
-      feature: integer coordinates, x first.
-      ax: the Matplotlib axes to draw on; new ones if None.
+      field: the receptive field. The size of its input must be known.
+      feature: the integer coordinates of the feature, x first.
+      ax: the Matplotlib axes to draw on. None means new ones.
 
     Returns:
-      The axes. Their image holds 2 for pixels that are seen, 1 for holes (pixels of the
-      region that are not), 0 for others; the patch "region" also shows the padding.
+      The axes. Their image has the value 2 for pixels that are seen, 1 for holes
+      (pixels of the region that are not seen) and 0 for all others. The patch "region"
+      also shows the padding.
 
     Raises:
-      ReceptiveFieldError: if the input's size is not known, or there is no such
+      ReceptiveFieldError: if the size of the input is unknown, or there is no such
         feature.
 
     >>> import receptive_field as rf
@@ -603,21 +627,21 @@ def plot_effective(
     feature: Sequence[int] | None = None,
     ax: Any = None,
 ) -> Any:
-    """Draws how much each pixel matters for a feature, in the frame of its region.
+    """Draws how much each pixel matters for a feature, and outlines its region.
 
-    An image is a heat map, an input of one axis a curve.
+    An image becomes a heat map, and an input with one axis becomes a curve.
 
     Args:
-      effective_or_field: an effective receptive field, computed or measured; or a
-        receptive field, of which it is computed.
-      feature: of a receptive field, the coordinates of the feature, x first; the one in
-        the middle if None.
-      ax: the Matplotlib axes to draw on; new ones if None.
+      effective_or_field: an effective receptive field, computed or measured, or a
+        receptive field from which to compute one.
+      feature: the coordinates of the feature, x first, if a receptive field is given.
+        None means the feature in the middle.
+      ax: the Matplotlib axes to draw on. None means new ones.
 
     Returns:
-      The axes, with a patch "region", and a patch "interval" in which, along each axis,
-      95.45 % lie. Of an effective receptive field alone, the region is where the share
-      is above zero.
+      The axes, with a patch "region", and a patch "interval" that contains 95.45 % of
+      the total along each axis. If only an effective receptive field is given, the
+      region is the hull of all positions whose share is above zero.
 
     Raises:
       ReceptiveFieldError: if the input has more than two axes, or an unknown size.
@@ -661,7 +685,8 @@ def plot_effective(
 
 
 def _set_title(ax: Any, text: str) -> None:
-    """Names of layers may be longer than the plot is wide."""
+    """Sets the title in lines, because layers may have names longer than the plot is
+    wide."""
     lines = (part for line in text.split("\n") for part in textwrap.wrap(line, 60))
     ax.set_title("\n".join(lines), fontsize="medium")
 

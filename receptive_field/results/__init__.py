@@ -1,1 +1,1 @@
-"""What is handed out: fields, sets, costs, explanations, and their words."""
+"""Results: fields, sets, costs and explanations, and how they are put into words."""

@@ -19,8 +19,8 @@ class FeatureAxis(NamedTuple):
     """
 
     output_axis: int | None
-    """The axis of the output that it runs along. If there is none, this is None and the
-    coordinate is 0."""
+    """The axis of the output that the coordinate runs along. If there is none, this is
+    None and the coordinate is 0."""
     size: int | None
     """The number of positions, or None if it is unknown."""
 
@@ -38,6 +38,7 @@ class SpatialAxis:
     ascending order. Empty if all features see the same. If there are several, places
     are counted row by row, as if the axes were reshaped into one."""
     input_size: int | None
+    """The number of positions on this axis, or None if it is unknown."""
     output_size: int | None
     """The number of places on the ``output_axes``. None if it is unknown, or if there
     are no such axes."""

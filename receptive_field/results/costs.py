@@ -1,4 +1,4 @@
-"""What a network computes and stores."""
+"""Costs: the operations that a network computes, and the parameters that it stores."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from receptive_field.graph.model import Model
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of a part of a network, for the batch that it states or a single
-    example.
+    """The cost of a part of a network.
+
+    It is the cost of a batch of the size that the graph states, or of one example if
+    the size is unknown.
 
     Attributes:
       flops: floating-point operations. A multiply-add counts as two.
@@ -109,9 +111,10 @@ def totals(
     """Returns, for each output, the cost of everything that it is computed from.
 
     Args:
-      graph, by_node: the graph, and the result of `node_costs`.
-      order: everything that the outputs are computed from, in topological order.
-      outputs: some of the nodes in the order.
+      graph: the graph.
+      order: the nodes that the outputs are computed from, in topological order.
+      by_node: the costs of the nodes that compute or store something.
+      outputs: outputs of some of these nodes.
     """
     needed_by = [0] * len(graph)  # Bit i: output i needs the node.
     for bit, (index, _) in enumerate(outputs):
@@ -131,6 +134,6 @@ def totals(
 
 
 def summed(costs: Iterable[Cost]) -> Cost:
-    """The costs of several parts together."""
+    """Returns the sum of the costs of several parts."""
     added = list(costs)
     return Cost(*(sum(map(part, added)) for part in _PARTS))

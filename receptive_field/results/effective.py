@@ -27,7 +27,8 @@ class EffectiveReceptiveField:
       total: the sum before division, that is, the expected squared gradient with
         respect to the whole input. It is below 1 if gradients were lost in padding, or
         if poolings weighed them.
-      assumed: the nodes without an exact rule; see the module.
+      assumed: the nodes without an exact rule. Everything that they read was assumed to
+        matter equally.
       draws: the number of random inputs in the average. None if computed.
       standard_error: the standard error of each position of a measured map. None if
         computed.

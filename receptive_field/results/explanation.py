@@ -1,4 +1,4 @@
-"""Why a network is misaligned, and what would align it."""
+"""Explanations of why a network is misaligned, and what would align it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Described)
 """A `ReceptiveField`."""
 
 MOST_SUMS = 512
-"""The most distances to search if layers must change together."""
+"""At most this many distances are kept in a search for layers to change together."""
 
 
 class StepWindow(NamedTuple):
@@ -268,7 +268,7 @@ class Explanation(Generic[F]):
 
 
 def strides_text(axis: int, difference: Difference, paths: Sequence[Path[F]]) -> str:
-    """Why no padding aligns two paths of different strides."""
+    """Returns the reason why no padding aligns two paths with different strides."""
     texts = []
     for stride, path in zip(difference.strides, paths, strict=True):
         factors = [
@@ -284,18 +284,18 @@ def strides_text(axis: int, difference: Difference, paths: Sequence[Path[F]]) ->
 
 
 def axis_name(axis: int) -> str:
-    """x, y or z; further axes by number."""
+    """Returns the name of a spatial axis: x, y, z, or its number."""
     return "xyz"[axis] if axis < 3 else f"axis {axis}"
 
 
 def number_text(value: Fraction) -> str:
-    """A number of positions, as a decimal where that is short."""
+    """Returns a number of positions as text, as a decimal if that is short."""
     exactly = value.denominator == 1 or abs(value) > MOST_SUMS
     return str(value) if exactly else str(float(value))
 
 
 def listed(names: Sequence[str], limit: int = 3) -> str:
-    """Names in quotes, the first few of many."""
+    """Returns the first names in quotes, and how many more there are."""
     unique = list(dict.fromkeys(names))
     shown = ", ".join(map(repr, unique[:limit]))
     rest = len(unique) - limit

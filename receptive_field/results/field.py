@@ -1,4 +1,4 @@
-"""Results: the receptive field of a tensor, and everything derived from it."""
+"""The receptive field of a tensor, and everything derived from it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 LEAST_INT64, LARGEST_INT64 = -(1 << 63), (1 << 63) - 1
 
 MOST_KEPT = 1 << 24
-"""If the sets of all features are larger, only those of requested features are made."""
+"""If the sets of all features are larger, only those of requested features are
+computed."""
 
 MOST_FOLDED = 1 << 20
-"""If axes are folded and there are more features, they are not searched one by one."""
+"""If axes are folded, at most this many features are searched one by one."""
 
 
 class Origin(Protocol):
@@ -165,7 +166,7 @@ class ReceptiveField:
             yield from values()
 
     def __str__(self) -> str:
-        # Words are needed only where somebody prints.
+        # Imported only when something is printed.
         from receptive_field.results.words import as_text
 
         return as_text(self)
@@ -331,7 +332,7 @@ class ReceptiveField:
             regions[..., i, 0] = _as_int64(firsts)
             regions[..., i, 1] = _as_int64(lasts)
             if self.is_folded and axis.input_size is not None:
-                # Next to a class token, for example, axis positions have no place.
+                # Some features see no position of this axis (a class token).
                 empty |= np.asarray((lasts < 0) | (firsts >= axis.input_size), bool)
         regions[empty] = (0, -1)
         return regions
@@ -501,7 +502,8 @@ class ReceptiveField:
         return self.origin
 
     def _support_of(self, features: NDArray[Any]) -> Support:
-        """Returns the support of all features, or of the given ones if too many."""
+        """Returns the support of all features, or only of the given ones if the sets of
+        all would be too large."""
         sizes = [(a.output_size or 1) * (a.input_size or 1) for a in self.axes]
         if max(sizes, default=1) <= MOST_KEPT:
             return self.support()
@@ -603,7 +605,10 @@ class ReceptiveField:
         return f"a position of {self.input!r} has the coordinates {', '.join(names)}"
 
     def _places(self, axis: SpatialAxis, features: NDArray[Any]) -> NDArray[Any]:
-        """Returns the places of features on the output axes that an axis follows."""
+        """Returns the place of each feature on the output axes of a spatial axis.
+
+        Places on several axes are counted row by row.
+        """
         found = np.zeros(features.shape[:-1], dtype=np.int64)
         for output_axis in axis.output_axes:
             number = next(
@@ -729,7 +734,7 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         return f"<ReceptiveFields: {len(self)} tensors, {len(self.errors)} errors>"
 
     def __str__(self) -> str:
-        # Words are needed only where somebody prints.
+        # Imported only when something is printed.
         from receptive_field.results.tables import as_text
 
         return as_text(self._fields, self.errors)
@@ -781,18 +786,18 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
 
 
 def axis_names(count: int) -> list[str]:
-    """The names of spatial axes, x first."""
+    """Returns the names of spatial axes, x first."""
     return list("xyz"[:count]) + [f"axis {i}" for i in range(3, count)]
 
 
 def _coordinates(
     given: ArrayLike, count: int, described: Callable[[], str]
 ) -> NDArray[Any]:
-    """Returns coordinates as an array, and checks them.
+    """Checks coordinates, and returns them as an array.
 
     Raises:
-      ReceptiveFieldError: if their last axis does not have ``count`` entries. The
-        message describes them.
+      ReceptiveFieldError: if they are not numbers, or their last axis does not have
+        ``count`` entries. ``described`` is called for the message.
     """
     coordinates = np.asarray(given)
     if not coordinates.ndim or coordinates.shape[-1] != count:
@@ -816,7 +821,10 @@ def _stride(axis_map: AxisMap) -> int | Fraction | None:
 
 
 def _padding(axis_map: AxisMap) -> int | None:
-    """Returns minus the first position of feature 0, if all others follow evenly."""
+    """Returns the effective padding: minus the first position that feature 0 sees.
+
+    None if features do not move evenly, or an offset is unknown.
+    """
     strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
     unplaced = axis_map.is_floating or axis_map.is_unbounded
     if unplaced or len(axis_map.rates) != 1:

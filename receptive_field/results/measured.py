@@ -1,4 +1,4 @@
-"""What an experiment finds."""
+"""Receptive fields found by experiment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds at every input size."""
+"""Statements about a network that hold at every input size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ LONGEST_WORDS = 64
 
 
 class Placement(NamedTuple):
-    """What a size decides on one axis, for the paths that do not see the whole axis."""
+    """Alignment and padding on one axis, for the paths that do not see the whole
+    axis."""
 
     aligned: bool | None
     """As `ReceptiveField.aligned`."""
@@ -31,8 +32,8 @@ class Obstacle(NamedTuple):
     """The name of the node where it happens."""
     reason: str
     can_run: bool = False
-    """Whether the network can run. If so, more matters than the remainder of the
-    size."""
+    """Whether the network can run. If so, the remainder of the size does not determine
+    the answer."""
 
 
 Outcome = Placement | Obstacle
@@ -72,12 +73,13 @@ class OutputSize(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AxisResolutions:
-    """One axis of the input, at every size.
+    """What holds on one axis of the input, at every size.
 
     Attributes:
-      placements: what each remainder of the size modulo the `period` decides. An
+      placements: the answer for each remainder of the size modulo the `period`. An
         `Obstacle` if the network cannot run, or if a node blocks the answer.
-      blocking: the nodes for which more matters than the remainder of a size.
+      blocking: the nodes for which the remainder of a size does not determine the
+        answer.
       smallest: the smallest size at which the network can run.
       vanishing: the node at which the feature map vanishes if the input is one smaller.
         None if ``smallest`` is 1.
@@ -103,8 +105,8 @@ class AxisResolutions:
         """Returns alignment and padding for an input with this many positions.
 
         Raises:
-          ReceptiveFieldError: if the network cannot run at this size (the message names
-            the node where it fails), or if more matters than the remainder of the size.
+          ReceptiveFieldError: if the network cannot run at this size (the message gives
+            the reason), or if the remainder of the size does not determine the answer.
         """
         if size < 1:
             raise ReceptiveFieldError(f"a size is at least 1; it is {size}.")
@@ -145,7 +147,8 @@ class AxisResolutions:
         return "; ".join(part.removesuffix(".") for part in parts)
 
     def _obstacles(self) -> dict[str, list[int]]:
-        """Returns why some remainders have no answer."""
+        """Returns, for each reason, the remainders that have no answer because of
+        it."""
         reasons: dict[str, list[int]] = {}
         for residue, found in enumerate(self.placements):
             if isinstance(found, Obstacle):
@@ -154,7 +157,7 @@ class AxisResolutions:
 
 
 class LayerReach(NamedTuple):
-    """What the input of a layer already sees, x before y; see `Resolutions`."""
+    """What the input of a layer already sees on each axis, x first."""
 
     name: str
     smallest: tuple[Bound | None, ...]
@@ -166,7 +169,9 @@ class LayerReach(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resolutions:
-    """What the size of the input decides. Lists have x (width) first, then y.
+    """What holds for a network at every size of its input.
+
+    Lists have x (width) first, then y.
 
     Attributes:
       input: the name of the input tensor.
@@ -304,7 +309,11 @@ class Resolutions:
         return "\n".join([f"{self.output} in {self.input}, by input size", *listed])
 
     def _sizes(self, resolution: Sequence[int] | int) -> list[int]:
-        """Returns the sizes, x first."""
+        """Returns the sizes of a resolution, x first.
+
+        Raises:
+          ReceptiveFieldError: if these are not one positive integer for each axis.
+        """
         alone = not isinstance(resolution, Sequence)
         given: Any = [resolution] * len(self.axes) if alone else resolution
         try:
@@ -395,7 +404,7 @@ T = TypeVar("T")
 
 
 def shortest(values: Sequence[T]) -> Sequence[T]:
-    """Returns the shortest period of the values. Errors are compared as text."""
+    """Returns the shortest period of the values, which are compared as text."""
     told = [str(value) for value in values]
     for period in range(1, len(told)):
         if len(told) % period == 0 and told[period:] == told[:-period]:

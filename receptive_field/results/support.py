@@ -1,4 +1,4 @@
-"""Which positions inside a region matter, and which features see a position."""
+"""Which positions inside a region really matter, and which features see a position."""
 
 from __future__ import annotations
 
@@ -39,11 +39,12 @@ class Support:
     output_size: tuple[int | None, ...]
     exact: bool
     _axes: tuple[int | None, ...] = field(repr=False)
-    """The output axis of each coordinate of a feature."""
+    """The output axis of each coordinate of a feature, None if it is always 0."""
     _features: Mapping[int, Positions] = field(repr=False)
     """Output axis -> the positions on it that have sets, in ascending order."""
     _boxes: tuple[tuple[Group, ...], ...] = field(repr=False)
-    """For each path, groups over axes of the input (parts, x first) and the output."""
+    """For each path, groups over axes of the output and of the input. Parts are the
+    input's axes, x being 0."""
 
     def region(self, y: ArrayLike) -> Positions:
         """Returns the hull of what each feature sees; see `compute_input_region`.
@@ -100,7 +101,7 @@ class Support:
         lasts = np.full(shape, -1, dtype=np.int64)
         rows = {place: positions[..., place] for place in range(len(self.input_size))}
         for box in self._boxes:
-            # Groups that depend on one axis of the output go together.
+            # Groups that depend on a common axis of the output are joined.
             groups = [_turned(group) for group in _by_outputs(box)]
             some = np.ones(positions.shape[:-1], dtype=bool)
             found: dict[int, tuple[Positions, Positions]] = {}
@@ -217,7 +218,8 @@ class Support:
         return ~self.seen()
 
     def _mask(self, boxes: Sequence[Sequence[tuple[tuple[int, ...], Mask]]]) -> Mask:
-        """Returns the union of products of arrays over parts, as an image."""
+        """Returns the union of boxes in image order. A box is a product of arrays over
+        parts."""
         rank = len(self.input_size)
         found = np.zeros(self.input_size[::-1], dtype=bool)
         for box in boxes:
@@ -251,7 +253,8 @@ class Support:
         return self.features(y)
 
     def _rows(self, features: Positions) -> dict[int, Positions]:
-        """Returns where features are in the arrays, by axis of the output."""
+        """Returns, for each axis of the output, the rows of the features in the arrays
+        of groups."""
         return {
             axis: np.searchsorted(self._features[axis], features[..., place])
             for place, axis in enumerate(self._axes)
@@ -288,8 +291,8 @@ def _index(group: Group, rows: Mapping[int, Positions]) -> tuple[Positions, ...]
 
 
 def _ends(group: Group) -> tuple[Mask, list[Positions], list[Positions]]:
-    """Returns, for all features of a group, whether they see anything, and their
-    ends."""
+    """Returns which features of a group see anything, and the first and last position
+    on each part that they see."""
     outer, count = len(group.outputs), len(group.parts)
     inner = tuple(range(outer, outer + count))
     firsts, lasts = [], []
@@ -301,7 +304,12 @@ def _ends(group: Group) -> tuple[Mask, list[Positions], list[Positions]]:
 
 
 def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
-    """Returns the same product, and joins groups that depend on a common axis."""
+    """Yields groups with the same product, in which those that depend on a common axis
+    of the output are joined.
+
+    Raises:
+      ReceptiveFieldError: if a joined group would be too large.
+    """
     left = list(groups)
     while left:
         together = [left.pop(0)]

@@ -1,4 +1,4 @@
-"""Tables of all layers, as text of several kinds."""
+"""Tables of all layers, as text in several formats and as a DataFrame."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 Fields = Mapping[str, Described]
-"""By the names of tensors."""
+"""Name of a tensor -> receptive field."""
 
 Errors = Mapping[str, ReceptiveFieldError]
-"""Why tensors could not be analysed, by name."""
+"""Name of a tensor -> why it could not be analysed."""
 
 FORMATS = ("table", "csv", "json", "markdown")
 
@@ -32,10 +32,10 @@ HEADER = (
 
 
 NAMES = ("layer", "op")
-"""The columns that hold no numbers."""
+"""The columns without numbers."""
 
 COSTS = ("FLOPs", "parameters")
-"""The columns that need costs."""
+"""The columns that need the costs."""
 
 
 def layer_rows(
@@ -43,17 +43,17 @@ def layer_rows(
     costs: Costs | None = None,
     columns: Sequence[str] = HEADER,
 ) -> list[dict[str, Any]]:
-    """One row for each layer or node; numbers per axis are lists, x first.
+    """Returns one row for each layer or node. Numbers per axis are lists, x first.
 
     Args:
       fields: name -> receptive field.
-      costs: what they cost, if it is known.
-      columns: some of `HEADER`, in any order.
+      costs: the costs of the layers or nodes, if known.
+      columns: the columns to return, some of `HEADER` in any order.
     """
     rows = []
     for name, field in fields.items():
         sizes = [axis.size for axis in field.feature_axes]
-        # `costs.get` would look for the nearest name each time.
+        # `costs.get` would search for similar names whenever one is missing.
         cost = costs[name] if costs is not None and name in costs else None
         values = (
             *(name, _op(field), sizes, _plain(field.size), _plain(field.stride)),
@@ -77,14 +77,14 @@ WITHOUT_COSTS = tuple(column for column in HEADER if column not in COSTS)
 
 
 def as_text(fields: Fields, errors: Errors) -> str:
-    """All layers as a table, and how many could not be analysed."""
+    """Returns a table of all layers, and how many tensors could not be analysed."""
     table = formatted(layer_rows(fields, None, WITHOUT_COSTS), "table")
     return table + _failures(errors)
 
 
 def as_html(fields: Fields, errors: Errors) -> str:
-    """All layers as a table that scrolls."""
-    from html import escape  # In notebooks only.
+    """Returns an HTML table of all layers that scrolls."""
+    from html import escape  # Only notebooks need it.
 
     head = "".join(f"<th>{escape(column)}</th>" for column in WITHOUT_COSTS)
     body = "".join(
@@ -130,11 +130,11 @@ FLAT = (
     *(f"{number}_{axis}" for axis in "xyz" for number in NUMBERS),
     *ALWAYS[2:],
 )
-"""The columns of a DataFrame, as far as there are such axes."""
+"""The possible columns of a DataFrame. Those of axes that do not exist are left out."""
 
 
 def _flat(name: str, field: Described) -> dict[str, Any]:
-    """A row with a column for each number and axis."""
+    """Returns a row with a column for each number and axis."""
     (row,) = layer_rows({name: field})
     parts = ("output size", "receptive field", "stride", "padding", "first centre")
     numbers = {
@@ -147,8 +147,10 @@ def _flat(name: str, field: Described) -> dict[str, Any]:
 
 
 def formatted(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
-    """The rows as text: one of `FORMATS`. JSON has null for what is not known, and for
-    a receptive field without a bound the string "inf"."""
+    """Returns the rows as text in one of the `FORMATS`.
+
+    In JSON, unknown values are null, and an infinite receptive field is ``"inf"``.
+    """
     if kind == "json":
         finite = [{k: _json(v) for k, v in row.items()} for row in rows]
         return json.dumps(finite, indent=2, allow_nan=False) + "\n"
@@ -170,7 +172,7 @@ def formatted(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
-    """Names to the left, numbers to the right."""
+    """Returns a line with names aligned to the left and numbers to the right."""
     cells = [
         cell.ljust(width) if is_name else cell.rjust(width)
         for cell, width, is_name in zip(line, widths, left, strict=True)

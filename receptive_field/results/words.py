@@ -1,4 +1,4 @@
-"""A receptive field in a few lines: as text, as HTML, as plain data."""
+"""Describes a receptive field in a few lines of text, as HTML, or as plain data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Where a receptive field comes from."""
+    """The question behind a receptive field, as far as it is described here."""
 
     @property
     def graph(self) -> Graph:
@@ -26,7 +26,7 @@ class Source(Protocol):
 
 
 class Described(Protocol):
-    """What is put into words: a `ReceptiveField`, which says what these are."""
+    """The part of a `ReceptiveField` that is needed to describe it."""
 
     @property
     def input(self) -> str:
@@ -85,18 +85,18 @@ class Described(Protocol):
         """See `ReceptiveField.origin`."""
 
     def __iter__(self) -> Iterator[Any]:
-        """Sizes, then strides, then paddings."""
+        """Yields sizes, then strides, then paddings."""
 
     def compute_input_center_coordinates(self, y: ArrayLike) -> NDArray[Any]:
         """See `ReceptiveField.compute_input_center_coordinates`."""
 
 
 MOST_NAMED = 3
-"""So many nodes are named, of the others it is said how many they are."""
+"""At most this many nodes are named. The rest are counted."""
 
 
 def lines(field: Described) -> list[tuple[str, str]]:
-    """What there is to say, line by line: a label and a text."""
+    """Returns the lines that describe a field, each as a label and a text."""
     aligned = {True: "yes", False: "no", None: "unknown: depends on the input size"}
     graph = field.origin and field.origin.graph
     size, stride, padding = _sizes_strides_paddings(field)
@@ -134,7 +134,7 @@ def _named(nodes: Sequence[str]) -> str:
 
 
 def numbers(values: Iterable[Any]) -> str:
-    """One number per axis, x first; with the names of the axes where they differ."""
+    """Returns one number per axis as text, with the names of axes if they differ."""
     texts = [str(value) for value in values]
     if len(set(texts)) > 1 and len(texts) <= len("xyz"):
         return ", ".join(f"{axis}: {text}" for axis, text in zip("xyz", texts))  # noqa: B905
@@ -147,13 +147,13 @@ def _sized(sizes: Sequence[int | None]) -> str:
 
 
 def as_text(field: Described) -> str:
-    """The lines, with the texts below each other."""
+    """Returns the lines as plain text in two columns."""
     return "\n".join(f"{label:18} {text}" for label, text in lines(field))
 
 
 def as_html(field: Described) -> str:
-    """The lines as a table."""
-    from html import escape  # In notebooks only.
+    """Returns the lines as an HTML table."""
+    from html import escape  # Only notebooks need it.
 
     rows = "".join(
         f'<tr><th style="text-align:left">{escape(label)}</th>'
@@ -192,14 +192,17 @@ def _numbers_of(field: Described) -> dict[str, Any]:
 
 
 def _sizes_strides_paddings(field: Described) -> Iterable[list[Any]]:
-    """Each with one entry per axis, x first, without arrays."""
+    """Returns three lists with one entry per axis, x first.
+
+    Unlike the properties of the field, they need no arrays.
+    """
     values = list(field)
     count = len(values) // 3
     return values[:count], values[count:-count], values[-count:]
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:
-    """JSON has no infinity and no fractions: text stands for them."""
+    """Returns values for JSON, with infinity and fractions as text."""
     return [
         None if value is None else int(value) if value % 1 == 0 else str(value)
         for value in values
@@ -207,8 +210,10 @@ def _plain(values: Iterable[Any]) -> list[Any]:
 
 
 def first_center(field: Described) -> list[float] | None:
-    """The centre of the region of feature 0, x first; None if it is not known, or there
-    is none."""
+    """Returns the centre of the region of feature 0, x first.
+
+    None if it is unknown, or the region has no centre.
+    """
     if field.is_global:
         return None
     try:
