@@ -408,7 +408,7 @@ class _AxisAnalysis:
         waiting = set(range(period)) - set(failed)
         exceptions: dict[int, _Outcome] = {}
         least = max(smallest + period, self.unplaced + 1)
-        for size in range(smallest, large + period):
+        for size in range(smallest, max(large + period, least)):
             if not waiting and size >= least:
                 break
             residue, found = size % period, self._outcome(size)
