@@ -40,6 +40,9 @@ class MadeUp:
     def default_layout(self, rank):
         return tuple(range(2, rank))
 
+    def runner(self):
+        raise rf.ReceptiveFieldError("nothing runs a network that is made up.")
+
 
 def windows(call):
     shape = call.known_shape(0, 4)
@@ -86,3 +89,12 @@ def test_a_graph_of_another_framework_is_analysed(size):
     layers[-1].op = "Conv2D"  # TensorFlow's rules do not answer for it.
     unknown = Model(Graph(layers, rules=TABLE, framework=MadeUp()), layers)
     assert rf.unsupported_ops(unknown) == {"Conv2D": ["last"]}
+
+
+def test_what_a_framework_cannot_run_is_not_measured():
+    layers = [Layer("image", "Image", numbers={"size": (1, 3, 8, 8)})]
+    model = Model(Graph(layers, rules=TABLE, framework=MadeUp()), layers)
+    with pytest.raises(rf.ReceptiveFieldError, match="nothing runs a network"):
+        rf.measure_receptive_field(model, output="image", input="image")
+    with pytest.raises(rf.ReceptiveFieldError, match="of Keras models, not of 'Model'"):
+        rf.measure_effective_receptive_field(model)

@@ -98,6 +98,20 @@ def test_no_op_type_is_named_outside_of_its_wing():
     assert named == []
 
 
+def test_only_the_original_interface_names_a_wing():
+    """All others ask `receptive_field.frameworks`, or what it has loaded."""
+    wings = {
+        path.as_posix(): sorted(map(str, imported(path)))
+        for path in FILES
+        if room(path) not in ("frameworks", "original")
+    }
+    assert {
+        path: named
+        for path, others in wings.items()
+        if (named := [o for o in others if o.startswith("frameworks/tensorflow/")])
+    } == {}
+
+
 def test_only_the_walk_asks_for_relations():
     """Beside it the gradients, the zeros, and the command that checks each relation."""
     asks = {

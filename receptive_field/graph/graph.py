@@ -44,6 +44,13 @@ class Framework(Protocol):
     def default_layout(self, rank: int) -> tuple[int, ...]:
         """Returns the spatial axes of a tensor if no op determines them."""
 
+    def runner(self) -> Any:
+        """Returns a `graph.runner.Runner`, which runs networks for experiments.
+
+        Raises:
+          GraphError: if the framework is not installed, or cannot run its graphs.
+        """
+
 
 @dataclass(slots=True)
 class Frame:

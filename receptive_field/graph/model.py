@@ -29,6 +29,8 @@ class Model:
     """Name of a layer call -> the tensors that it is given."""
     name_of: Callable[[Any], str | None] = _no_object
     """Returns the name of a layer or tensor object of the caller, or None."""
+    squared_gradients: Callable[..., Any] | None = None
+    """Computes squared gradients with the model's real weights, if it has any."""
 
     def find(self, thing: Any) -> tuple[str, Tensor]:
         """Returns the name and tensor of an input, output, layer or node.

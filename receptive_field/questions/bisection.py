@@ -26,17 +26,8 @@ from receptive_field.errors import (
     some_names,
 )
 from receptive_field.frameworks import load
-from receptive_field.frameworks.tensorflow.functions import is_written_out
-from receptive_field.frameworks.tensorflow.running import (
-    alone,
-    cannot_run,
-    import_tensorflow,
-    in_one_line,
-    is_batch_norm,
-    runner,
-    weight_scale,
-)
 from receptive_field.graph.graph import Node, Tensor
+from receptive_field.graph.runner import Alone, Array, Runner
 from receptive_field.network.layout import Resolution
 from receptive_field.network.network import cuts
 from receptive_field.network.walk import outputs_wanted, reads
@@ -155,11 +146,12 @@ def bisect(
       ReceptiveFieldError: if TensorFlow is missing, a size of the input is not known,
         or no node can be checked.
     """
-    tf = import_tensorflow()
+    loaded = load(model, signature)
+    runner: Runner = loaded.graph.framework.runner()
     options = Options(input_resolution)
-    question = Question.ask(load(model, signature), input, [output], options)
+    question = Question.ask(loaded, input, [output], options)
     ((name, _),) = (question.outputs or {}).items()
-    check = _Check(tf, question)
+    check = _Check(runner, question)
     wrong: WrongRelation | None = None
     suspected: list[WrongRelation] = []
     checked: list[str] = []
@@ -248,8 +240,8 @@ def _part_sizes(box: Box) -> dict[int, int]:
 class _Check:
     """Checks the nodes of a question one by one."""
 
-    def __init__(self, tf: Any, question: Question) -> None:
-        self.tf = tf
+    def __init__(self, runner: Runner, question: Question) -> None:
+        self.runner = runner
         self.question = question
         self.network = question.sized()
         shape = self.network.shape(self.network.input)
@@ -270,7 +262,7 @@ class _Check:
             node = self.network.graph.nodes[index]
             reads = index != self.network.input[0] and self.network.edges(index)
             known = self.network.carries[index] or cuts(node)
-            if reads and known and not is_written_out(node):
+            if reads and known and self.runner.runs(node):
                 yield node
 
     def wrong_relations(self, node: Node) -> tuple[list[WrongRelation], str | None]:
@@ -308,17 +300,17 @@ class _Check:
           ReceptiveFieldError: if the rule fails.
           _UncheckedError: if the edge cannot be checked.
         """
-        if number and is_batch_norm(node.op):
+        if not self.runner.reads(node, number):
             raise _UncheckedError("it counts as at inference, and reads its image only")
         rule = self.network.relations(tensor)[number]
-        definition, start = alone(self.tf, node, number, partial(self._given, node))
+        alone = self.runner.alone(node, number, partial(self._given, node))
         shape = self._sizes(below)
         places = self._places(tensor), self._places(below)
-        content = definition.SerializeToString(deterministic=True)
-        key = hashlib.sha256(content).digest(), rule, shape, tensor[1], places
+        content = hashlib.sha256(alone.content).digest()
+        key = content, rule, shape, tensor[1], places
         if key in self.alike:
             return None
-        experiment = self._experiment(definition, start, tensor[1], shape)
+        experiment = self._experiment(alone, tensor[1], shape)
         (output_shape,) = experiment.output_shapes
         says: _Says | None
         if rule is None:
@@ -390,31 +382,28 @@ class _Check:
     # --- A node by itself ------------------------------------------------------------
 
     def _experiment(
-        self, definition: Any, start: str, output: int, shape: Sequence[int]
+        self, alone: Alone, output: int, shape: Sequence[int]
     ) -> Experiment:
-        """Returns an experiment with the op in double precision or, if that is not
-        possible, in the op's own precision.
+        """Returns the op in the highest precision in which it runs.
 
         Raises:
-          _UncheckedError: if the op cannot be run, or its results are not repeatable.
+          _UncheckedError: if it cannot be run.
         """
-        names, failure = [f"op:{output}"], ""
-        for double in (True, False):
-            copy = self.tf.compat.v1.GraphDef()
-            copy.CopyFrom(definition)
+        failure = ""
+        for computed in alone.computations(output, shape):
             try:
-                run, dtype = runner(self.tf, copy, {}, start, names, shape, double)
-                if dtype.kind not in "fciub":
+                computation = computed()
+                if computation.dtype.kind not in "fciub":
                     raise _UncheckedError("it reads no numbers")
-                found = Experiment(run, dtype, shape, range(len(shape)), TRIALS)
+                found = Experiment(computation, shape, range(len(shape)), TRIALS)
                 if not found.is_repeatable():
                     raise _UncheckedError("its values differ from run to run")
                 return found
-            except cannot_run(self.tf) as error:
-                failure = in_one_line(error)
-        raise _UncheckedError(f"TensorFlow cannot run it: {failure}")
+            except GraphError as error:
+                failure = str(error)
+        raise _UncheckedError(failure)
 
-    def _given(self, node: Node, number: int, read: Tensor, dtype: Any) -> Any:
+    def _given(self, node: Node, number: int, read: Tensor, kind: str) -> Array:
         """Returns the numbers for an input that is not disturbed.
 
         Known values are kept, except weights. They become random and positive, as in
@@ -425,16 +414,15 @@ class _Check:
         """
         value = self.network.value(read)
         known = value is not None and value.dtype.kind in "fciub"
-        scale = weight_scale(Call(node, self.network.known))
-        real = dtype.is_floating or dtype.is_complex
+        scale = self.runner.scale(Call(node, self.network.known))
+        real = kind in "fc"
         if known and value is not None and not (real and value.size > 1 and scale):
             return value
         random = np.random.default_rng(number).uniform(0.5, 1.5, self._sizes(read))
-        whole = dtype.is_integer or dtype.is_bool
+        whole = kind in "ib"
         if not real and not (whole and self.network.carries[read[0]]):
             raise _UncheckedError(f"the value of {self._name(read)!r} is not known")
-        found = np.ones_like(random) if whole else random * (scale or 1.0)
-        return found.astype(dtype.as_numpy_dtype)
+        return np.ones_like(random) if whole else random * (scale or 1.0)
 
 
 # --- Which positions are disturbed and compared --------------------------------------

@@ -42,9 +42,8 @@ weights, on random inputs.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -53,13 +52,12 @@ from numpy.typing import ArrayLike
 from receptive_field.algebra.sizes import Size
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.frameworks import load
-from receptive_field.frameworks.tensorflow.objects import keras_of
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.layout import Resolution
 from receptive_field.network.network import Network
 from receptive_field.passes.gradients import Descent
 from receptive_field.questions.question import Options, Question, ask
-from receptive_field.results.effective import Array, EffectiveReceptiveField
+from receptive_field.results.effective import EffectiveReceptiveField
 from receptive_field.results.field import ReceptiveField
 
 
@@ -178,8 +176,6 @@ def _place(
 
 # --- Real gradients -------------------------------------------------------------------
 
-IMAGES_AT_ONCE = 8
-
 
 def measure_effective_receptive_field(
     model: Any,
@@ -224,15 +220,14 @@ def measure_effective_receptive_field(
     >>> found.map.shape    # doctest: +SKIP
     (224, 224)
     """
-    keras = keras_of(model)
-    if keras is None:
+    if not isinstance(draws, int) or draws < 2:
+        raise ReceptiveFieldError(f"at least two draws are needed, not {draws!r}.")
+    source = load(model)
+    if source.squared_gradients is None:
         raise ReceptiveFieldError(
             f"gradients are measured of Keras models, not of {type(model).__name__!r}; "
             "analytic takes any graph."
         )
-    if not isinstance(draws, int) or draws < 2:
-        raise ReceptiveFieldError(f"at least two draws are needed, not {draws!r}.")
-    source = load(model)
     question, answer = ask(source, output, input, Options(input_resolution))
     network = _with_one_image(question)
     found = network.shape(network.input) or ()
@@ -242,11 +237,17 @@ def measure_effective_receptive_field(
     (tensor,) = (question.outputs or {}).values()
     places = network.shape(tensor) or ()
     chosen, where = _place(question, answer, places, feature)
-    part = _part(keras, model, answer.output, answer.output in source.outputs)
     names = list(source.inputs)
     number = names.index(question.input) if question.input in names else 0
-    others = [s for i, s in enumerate(_input_shapes(model)) if i != number]
-    squares = _squared_gradients(part, shape, others, number, where, draws, seed)
+    squares = source.squared_gradients(
+        answer.output,
+        is_whole=answer.output in source.outputs,
+        number=number,
+        shape=shape,
+        where=where,
+        draws=draws,
+        seed=seed,
+    )
     kept = tuple(axis for axis in range(1, question.rank) if axis in question.spatial)
     summed = tuple(a for a in range(1, question.rank) if a not in kept)
     samples = squares.sum(axis=summed)
@@ -266,74 +267,3 @@ def measure_effective_receptive_field(
         draws=draws,
         standard_error=samples.std(axis=0, ddof=1) / math.sqrt(draws) / total,
     )
-
-
-def _part(keras: Any, model: Any, output: str, is_own: bool) -> Any:
-    """Returns the part of a model that ends at a layer.
-
-    Raises:
-      ReceptiveFieldError: if the model cannot be cut there.
-    """
-    try:
-        return keras.Model(model.inputs, model.get_layer(output).output)
-    except (AttributeError, ValueError):
-        if is_own and len(getattr(model, "outputs", None) or [output]) == 1:
-            return model
-    raise ReceptiveFieldError(
-        f"the model {model.name!r} cannot be cut at {output!r}: gradients are "
-        "measured at layers of functional and sequential models that are called once, "
-        "and at the only output of others."
-    )
-
-
-def _input_shapes(model: Any) -> list[list[int]]:
-    inputs = getattr(model, "inputs", None) or []
-    return [[int(size or 1) for size in tensor.shape[1:]] for tensor in inputs]
-
-
-def _squared_gradients(
-    model: Any,
-    shape: Sequence[int],
-    others: Sequence[Sequence[int]],
-    number: int,
-    where: Mapping[int, int],
-    draws: int,
-    seed: int,
-) -> Array:
-    """Returns the squared gradients of a feature on the whole input, [draw, *shape].
-
-    They are divided by the number of the feature's channels.
-
-    Args:
-      model: a model with one output.
-      shape: the shape of the input, without the batch.
-      others: the shapes of the other inputs, without the batch.
-      number: the number of the input.
-      where: axis of the output -> the feature's position on it.
-      draws: the number of images.
-      seed: the seed of the random numbers.
-    """
-    tf = import_module("tensorflow")
-    random = np.random.default_rng(seed)
-    found = []
-    for start in range(0, draws, IMAGES_AT_ONCE):
-        count = min(IMAGES_AT_ONCE, draws - start)
-        inputs = [
-            tf.constant(random.standard_normal((count, *sizes)), tf.float32)
-            for sizes in others
-        ]
-        image = tf.constant(random.standard_normal((count, *shape)), tf.float32)
-        inputs.insert(number, image)
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            features = model(inputs if others else image, training=False)
-            index = tuple(where.get(a, slice(None)) for a in range(features.ndim))
-            values = features[index]
-            signs = random.choice([-1.0, 1.0], tuple(values.shape))
-            loss = tf.reduce_sum(values * tf.constant(signs, values.dtype))
-        gradient = tape.gradient(loss, image)
-        if gradient is None:
-            break
-        squares = np.square(np.asarray(gradient, dtype=np.float64))
-        found.append(squares / math.prod(values.shape[1:]))
-    return np.concatenate(found) if found else np.zeros((2, *shape))

@@ -9,7 +9,7 @@ weight.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,16 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.frameworks import load
-from receptive_field.frameworks.tensorflow.running import (
-    cannot_run,
-    full_name,
-    import_tensorflow,
-    in_one_line,
-    network_weights,
-    runner,
-)
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import Model
+from receptive_field.graph.runner import Computation, Runner
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.question import Options, Question, ask
 from receptive_field.results.measured import Mask, MeasuredReceptiveField
@@ -157,8 +150,7 @@ class Experiment:
 
     def __init__(
         self,
-        run: Callable[[Any], Sequence[NDArray[Any]]],
-        dtype: np.dtype[Any],
+        computation: Computation,
         image_shape: Sequence[int],
         axes: Sequence[int],
         trials: Sequence[Trial] = TRIALS,
@@ -166,17 +158,16 @@ class Experiment:
         """Runs the computation on the images.
 
         Args:
-          run: computes the outputs for an image.
-          dtype: the data type of the image.
+          computation: computes the outputs for an image.
           image_shape: the shape of the image.
           axes: the axes that a probe indexes.
           trials: the images and disturbances. Integer inputs use others.
         """
-        self._run, self.dtype = run, dtype
+        self._run, self.dtype = computation
         self.image_shape = tuple(image_shape)
         self._axes = axes
-        self._trials = trials if dtype.kind in "fc" else WHOLE_TRIALS
-        self._undisturbed = [run(image) for _, image in self._images()]
+        self._trials = trials if self.dtype.kind in "fc" else WHOLE_TRIALS
+        self._undisturbed = [self._run(image) for _, image in self._images()]
         self.output_shapes = [array.shape for array in self._undisturbed[0]]
 
     def _images(self) -> Iterator[tuple[Trial, NDArray[Any]]]:
@@ -238,19 +229,7 @@ class NetworkExperiment(Experiment):
         outputs: Sequence[Tensor],
         trials: Sequence[Trial] = TRIALS,
     ) -> None:
-        tf = import_tensorflow()
-        graph = model.graph
-        name_of = graph.name_of
-        for output in outputs:
-            if graph.nodes[output[0]].frame.function:
-                raise GraphError(
-                    f"{name_of(output)!r} lies inside of a function that the graph "
-                    "calls, which TensorFlow does not hand over: measure an output of "
-                    "the model, the Keras model itself, or a frozen graph of it."
-                )
-        definition = tf.compat.v1.GraphDef.FromString(
-            model.definition.SerializeToString()
-        )
+        runner: Runner = model.graph.framework.runner()
         shape = list(question.network.shape(question.network.input) or ())
         shape[0] = shape[0] if isinstance(shape[0], int) else 1
         if not all(isinstance(size, int) for size in shape):
@@ -260,15 +239,8 @@ class NetworkExperiment(Experiment):
             )
         image_shape = tuple(int(size) for size in shape)  # type: ignore[arg-type]
         self.sizes = tuple(image_shape[axis] for axis in question.spatial)
-        weights = network_weights(question.network)
-        start = full_name(name_of(question.network.input))
-        names = [full_name(name_of(output)) for output in outputs]
-        try:
-            run, dtype = runner(tf, definition, weights, start, names, image_shape)
-            super().__init__(run, dtype, image_shape, question.spatial, trials)
-        except cannot_run(tf) as error:
-            reason = in_one_line(error)
-            raise GraphError(f"TensorFlow cannot run the network: {reason}") from error
+        computation = runner.network(model, question.network, outputs, image_shape)
+        super().__init__(computation, image_shape, question.spatial, trials)
 
 
 def _differ(one: NDArray[Any], two: NDArray[Any]) -> Mask:

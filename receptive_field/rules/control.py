@@ -23,7 +23,9 @@ def _same_value(call: Call) -> Sequence[Value]:
     return [call.value(0)]
 
 
-PASS = Op(first_follows, first_shape, _same_value, may_be_handle=True)
+PASS = Op(
+    first_follows, first_shape, _same_value, may_be_handle=True, is_pointwise=True
+)
 """The rules of an op that returns its first input unchanged."""
 
 

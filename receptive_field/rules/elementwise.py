@@ -133,7 +133,9 @@ def division(one: Any, two: Any) -> Any:
     return one / two
 
 
-ELEMENTWISE = Op(broadcast_relations, broadcast_shapes, taps=Taps.FACTOR)
+ELEMENTWISE = Op(
+    broadcast_relations, broadcast_shapes, taps=Taps.FACTOR, is_pointwise=True
+)
 """The rules of an elementwise op with several inputs, which broadcast."""
 
 UNARY = Op(same, first_shape, taps=Taps.ACTIVATION)
@@ -158,7 +160,7 @@ def first_follows(call: Call, output: int) -> Relations:
     return [SAME, *[ALL] * (len(call) - 1)]
 
 
-FIRST = Op(first_follows, first_shape, taps=Taps.COPY)
+FIRST = Op(first_follows, first_shape, taps=Taps.COPY, is_pointwise=True)
 """The rules of an op whose positions see themselves in the first input, and all of the
 other inputs."""
 

@@ -492,6 +492,8 @@ class Op(NamedTuple):
     may_be_handle: bool = False
     """Whether an output may be the handle of a variable or a list. A recorded shape
     without axes then does not describe the value behind the handle."""
+    is_pointwise: bool = False
+    """Whether an element of the output depends only on those at its own place."""
     condition: int | None = None
     """The input that decides which of the outputs is computed."""
     chooses: bool = False

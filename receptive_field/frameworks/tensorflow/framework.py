@@ -10,6 +10,7 @@ from receptive_field.frameworks.tensorflow.attributes import (
     recorded_shapes,
 )
 from receptive_field.frameworks.tensorflow.moments import batch_moments
+from receptive_field.frameworks.tensorflow.running import TensorFlowRunner
 from receptive_field.frameworks.tensorflow.signatures import first_output
 from receptive_field.graph.graph import Graph, Node
 
@@ -37,6 +38,10 @@ class TensorFlow:
         The channels are taken to be the last axis.
         """
         return tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
+
+    def runner(self) -> TensorFlowRunner:
+        """Returns what runs networks with TensorFlow."""
+        return TensorFlowRunner()
 
 
 TENSORFLOW = TensorFlow()

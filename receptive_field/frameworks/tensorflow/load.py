@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from receptive_field.frameworks.tensorflow.files import (
@@ -103,7 +104,7 @@ def _from_function(function: Any) -> Model:
 
 
 def _from_keras(model: Any, name: str) -> Model:
-    from receptive_field.frameworks.tensorflow import keras_models
+    from receptive_field.frameworks.tensorflow import keras_gradients, keras_models
 
     traced = keras_models.trace(model)
     definition = traced.graph.as_graph_def(add_shapes=True)
@@ -123,4 +124,5 @@ def _from_keras(model: Any, name: str) -> Model:
             for name, given in traced.layer_inputs.items()
         },
         traced.name_of,
+        partial(keras_gradients.squared_gradients, keras_of(model), model),
     )

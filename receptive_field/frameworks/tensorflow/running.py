@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
@@ -11,37 +13,118 @@ import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.tensorflow.functions import is_written_out
 from receptive_field.graph.graph import Graph, Node, Tensor
-from receptive_field.rules.elementwise import ELEMENTWISE, FIRST
+from receptive_field.graph.model import Model
+from receptive_field.graph.runner import Computation
 from receptive_field.rules.op import Call, Shape, rule_of
 
 
-def import_tensorflow() -> Any:
-    """Imports and returns TensorFlow.
+class TensorFlowRunner:
+    """Runs the graphs of TensorFlow; see `graph.runner.Runner`."""
 
-    Raises:
-      GraphError: if it is not installed.
-    """
-    try:
-        return import_module("tensorflow")
-    except ImportError:
-        raise GraphError(
-            "a measurement runs the network, and TensorFlow is not installed: "
-            'pip install "receptive_field[tensorflow]"'
-        ) from None
+    def __init__(self) -> None:
+        """Imports TensorFlow.
+
+        Raises:
+          GraphError: if it is not installed.
+        """
+        try:
+            self._tf = import_module("tensorflow")
+        except ImportError:
+            raise GraphError(
+                "a measurement runs the network, and TensorFlow is not installed: "
+                'pip install "receptive_field[tensorflow]"'
+            ) from None
+
+    def network(
+        self,
+        model: Model,
+        network: Between,
+        outputs: Sequence[Tensor],
+        shape: Sequence[int],
+    ) -> Computation:
+        """Returns the computation of some outputs from an image of this shape."""
+        graph = model.graph
+        names = [_full_name(graph.name_of(output)) for output in outputs]
+        for output in outputs:
+            if graph.nodes[output[0]].frame.function:
+                raise GraphError(
+                    f"{graph.name_of(output)!r} lies inside of a function that the "
+                    "graph calls, which TensorFlow does not hand over: measure an "
+                    "output of the model, the Keras model itself, or a frozen graph of "
+                    "it."
+                )
+        serialized = model.definition.SerializeToString()
+        definition = self._tf.compat.v1.GraphDef.FromString(serialized)
+        weights = network_weights(network)
+        start = _full_name(graph.name_of(network.input))
+        with self._failing("the network"):
+            run, dtype = runner(self._tf, definition, weights, start, names, shape)
+        return Computation(self._guarded(run, "the network"), dtype)
+
+    def runs(self, node: Node) -> bool:
+        """Whether TensorFlow runs this node as one op."""
+        return not is_written_out(node)
+
+    def reads(self, node: Node, number: int) -> bool:
+        """Whether the op reads this input when it runs here."""
+        return not number or not _is_batch_norm(node.op)
+
+    def scale(self, call: Call) -> float | None:
+        """Returns the average of weights that reach the features through this call."""
+        return weight_scale(call)
+
+    def alone(
+        self, node: Node, number: int, given: Callable[[int, Tensor, str], Any]
+    ) -> _Alone:
+        """Returns a node that runs by itself."""
+        return _Alone(self, _alone(self._tf, node, number, given), f"input_{number}:0")
+
+    def compute(
+        self, definition: Any, start: str, name: str, shape: Sequence[int], double: bool
+    ) -> Computation:
+        """Returns the computation of an output of a node that runs by itself."""
+        copy = type(definition)()
+        copy.CopyFrom(definition)
+        with self._failing("it"):
+            run, dtype = runner(self._tf, copy, {}, start, [name], shape, double)
+        return Computation(self._guarded(run, "it"), dtype)
+
+    @contextmanager
+    def _failing(self, what: str) -> Iterator[None]:
+        """Turns an error of TensorFlow into one that says what cannot be run."""
+        try:
+            yield
+        except (self._tf.errors.OpError, ValueError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())[:500]
+            raise GraphError(f"TensorFlow cannot run {what}: {reason}") from error
+
+    def _guarded(self, run: Callable[[Any], Any], what: str) -> Callable[[Any], Any]:
+        def guarded(image: Any) -> Any:
+            with self._failing(what):
+                return run(image)
+
+        return guarded
 
 
-def cannot_run(tf: Any) -> tuple[type[Exception], ...]:
-    """Returns the errors that TensorFlow raises for a graph that it cannot run."""
-    return tf.errors.OpError, ValueError, KeyError, TypeError
+class _Alone:
+    """A node in a graph of its own; see `graph.runner.Alone`."""
+
+    def __init__(self, runner: TensorFlowRunner, definition: Any, start: str) -> None:
+        self._runner, self._definition, self._start = runner, definition, start
+        self.content: bytes = definition.SerializeToString(deterministic=True)
+
+    def computations(
+        self, output: int, shape: Sequence[int]
+    ) -> Iterator[Callable[[], Computation]]:
+        """Yields ways to compute an output: in double precision, and in its own."""
+        node = self._definition, self._start, f"op:{output}", shape
+        for double in (True, False):
+            yield partial(self._runner.compute, *node, double)
 
 
-def in_one_line(error: Exception) -> str:
-    """Returns the beginning of an error message."""
-    return " ".join(str(error).split())[:500]
-
-
-def full_name(name: str) -> str:
+def _full_name(name: str) -> str:
     """Returns the name of a tensor with its output number."""
     return name if ":" in name else f"{name}:0"
 
@@ -50,6 +133,7 @@ class Between(Protocol):
     """The nodes between the input and the outputs, and what is known about them."""
 
     graph: Graph
+    input: Tensor
     order: list[int]
     carries: bytearray
     known: Any
@@ -144,8 +228,7 @@ def weight_scale(call: Call) -> float | None:
         return 1 / count if isinstance(count, int) and count else 1.0
     if call.node.op in ADDING:
         return 0.0
-    elementwise = (ELEMENTWISE.relations, FIRST.relations)
-    return 1.0 if op is not None and op.relations in elementwise else None
+    return 1.0 if op is not None and op.is_pointwise else None
 
 
 SINGLE_PRECISION: dict[str, tuple[int, ...]] = {
@@ -405,13 +488,13 @@ def _nodes_to_double(tf: Any, nodes: Any, outputs: Mapping[str, str]) -> dict[st
     return instead
 
 
-def is_batch_norm(op: str) -> bool:
+def _is_batch_norm(op: str) -> bool:
     """Whether an op is a fused batch normalisation, which runs as an identity."""
     return op.startswith("FusedBatchNorm")
 
 
 def _node_to_double(tf: Any, node: Any) -> None:
-    if is_batch_norm(node.op):
+    if _is_batch_norm(node.op):
         # With the chosen weights, the op is the identity.
         dtype = node.attr["T"].type
         del node.input[1:]
@@ -435,18 +518,16 @@ def _node_to_double(tf: Any, node: Any) -> None:
 # --- A node by itself ----------------------------------------------------------------
 
 
-def alone(
-    tf: Any, node: Node, fed: int, given: Callable[[int, Tensor, Any], Any]
-) -> tuple[Any, str]:
-    """Returns a graph of one node, and the name of its placeholder.
-
-    One input of the node is the placeholder, and the others are constants.
+def _alone(
+    tf: Any, node: Node, fed: int, given: Callable[[int, Tensor, str], Any]
+) -> Any:
+    """Returns a graph of one node. Its inputs are constants, and one placeholder.
 
     Args:
       tf: TensorFlow.
       node: the node. Its name in the graph is "op".
       fed: the number of the input that is the placeholder.
-      given: returns the value of another input, from its number, tensor and type.
+      given: returns the value of another input, from its number, tensor, and kind.
 
     Raises:
       GraphError: if TensorFlow does not know the op, or the types of the inputs are not
@@ -470,10 +551,22 @@ def alone(
             made.op = "Placeholder"
         else:
             made.op = "Const"
-            array = given(number, read, tf.dtypes.as_dtype(dtype))
+            kind = tf.dtypes.as_dtype(dtype)
+            array = given(number, read, _letter(kind)).astype(kind.as_numpy_dtype)
             tensor = tf.make_tensor_proto(array, dtype, array.shape)
             made.attr["value"].tensor.CopyFrom(tensor)
-    return definition, f"input_{fed}:0"
+    return definition
+
+
+def _letter(dtype: Any) -> str:
+    """Returns the kind of a data type as NumPy's letter."""
+    kinds = {
+        "f": dtype.is_floating,
+        "c": dtype.is_complex,
+        "i": dtype.is_integer,
+        "b": dtype.is_bool,
+    }
+    return next((letter for letter, is_it in kinds.items() if is_it), "O")
 
 
 def _input_types(node: Node, attributes: Mapping[str, Any]) -> list[int]:

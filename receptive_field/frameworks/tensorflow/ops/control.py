@@ -221,7 +221,13 @@ register("Enter RefEnter Exit RefExit LoopCond", PASS)
 # the initial shape instead.
 register(
     "NextIteration RefNextIteration",
-    Op(first_follows, unknown_shape, may_be_handle=True, starts_over=True),
+    Op(
+        first_follows,
+        unknown_shape,
+        may_be_handle=True,
+        is_pointwise=True,
+        starts_over=True,
+    ),
 )
 
 

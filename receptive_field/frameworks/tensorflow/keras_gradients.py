@@ -1,0 +1,96 @@
+"""Gradients of Keras models with their real weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from receptive_field.errors import ReceptiveFieldError
+
+IMAGES_AT_ONCE = 8
+
+
+def squared_gradients(
+    keras: Any,
+    model: Any,
+    output: str,
+    *,
+    is_whole: bool,
+    number: int,
+    shape: Sequence[int],
+    where: Mapping[int, int],
+    draws: int,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Returns squared gradients of a feature on random images, [draw, *shape].
+
+    They are divided by the number of the feature's channels.
+
+    Args:
+      keras: the Keras module of the model.
+      model: a Keras model.
+      output: the name of a layer.
+      is_whole: whether the layer is an output of the model.
+      number: the number of the input.
+      shape: the shape of the input, without the batch.
+      where: axis of the output -> the feature's position on it.
+      draws: the number of images.
+      seed: the seed of the random numbers.
+
+    Raises:
+      ReceptiveFieldError: if the model cannot be cut at the layer.
+    """
+    part = _part(keras, model, output, is_whole)
+    others = [s for i, s in enumerate(_input_shapes(model)) if i != number]
+    tf = import_module("tensorflow")
+    random = np.random.default_rng(seed)
+    found = []
+    for start in range(0, draws, IMAGES_AT_ONCE):
+        count = min(IMAGES_AT_ONCE, draws - start)
+        inputs = [
+            tf.constant(random.standard_normal((count, *sizes)), tf.float32)
+            for sizes in others
+        ]
+        image = tf.constant(random.standard_normal((count, *shape)), tf.float32)
+        inputs.insert(number, image)
+        with tf.GradientTape() as tape:
+            tape.watch(image)
+            features = part(inputs if others else image, training=False)
+            index = tuple(where.get(a, slice(None)) for a in range(features.ndim))
+            values = features[index]
+            signs = random.choice([-1.0, 1.0], tuple(values.shape))
+            loss = tf.reduce_sum(values * tf.constant(signs, values.dtype))
+        gradient = tape.gradient(loss, image)
+        if gradient is None:
+            break
+        squares = np.square(np.asarray(gradient, dtype=np.float64))
+        found.append(squares / math.prod(values.shape[1:]))
+    return np.concatenate(found) if found else np.zeros((2, *shape))
+
+
+def _part(keras: Any, model: Any, output: str, is_whole: bool) -> Any:
+    """Returns the part of a model that ends at a layer.
+
+    Raises:
+      ReceptiveFieldError: if the model cannot be cut there.
+    """
+    try:
+        return keras.Model(model.inputs, model.get_layer(output).output)
+    except (AttributeError, ValueError):
+        if is_whole and len(getattr(model, "outputs", None) or [output]) == 1:
+            return model
+    raise ReceptiveFieldError(
+        f"the model {model.name!r} cannot be cut at {output!r}: gradients are "
+        "measured at layers of functional and sequential models that are called once, "
+        "and at the only output of others."
+    )
+
+
+def _input_shapes(model: Any) -> list[list[int]]:
+    inputs = getattr(model, "inputs", None) or []
+    return [[int(size or 1) for size in tensor.shape[1:]] for tensor in inputs]
