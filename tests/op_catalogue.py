@@ -371,6 +371,17 @@ REASONS: dict[str, str] = {
         _CONTROL,
     ),
     **dict.fromkeys(
+        words(
+            "Multinomial ParameterizedTruncatedNormal RandomGamma RandomPoissonV2 "
+            "RandomShuffle RandomUniformInt StatelessMultinomial StatelessRandomNormal "
+            "StatelessRandomNormalV2 StatelessRandomGetKeyCounter "
+            "StatelessRandomUniform StatelessRandomUniformInt "
+            "StatelessRandomUniformIntV2 StatelessRandomUniformV2 "
+            "StatelessTruncatedNormal StatelessTruncatedNormalV2"
+        ),
+        "draws random numbers, tested by tests/test_random_numbers.py",
+    ),
+    **dict.fromkeys(
         words("ReadVariableOp ResourceGather _ReadVariablesOp"),
         "reads a variable, which cannot be an image",
     ),

@@ -3,6 +3,7 @@
 from receptive_field.frameworks.tensorflow.framework import TENSORFLOW
 from receptive_field.frameworks.tensorflow.ops import (
     control,
+    drawing,
     elementwise,
     images,
     indexing,
@@ -21,6 +22,7 @@ __all__ = [
     "OPS",
     "TENSORFLOW",
     "control",
+    "drawing",
     "elementwise",
     "images",
     "indexing",

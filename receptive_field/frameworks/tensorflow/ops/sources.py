@@ -1,4 +1,4 @@
-"""Rules for constants, variables, placeholders, random numbers, shapes and fills.
+"""Rules for constants, variables, placeholders, shapes and fills.
 
 Most of these rules have no relations, so paths end at these ops. Only the rules of
 Range and Fill follow the values of inputs.
@@ -17,6 +17,7 @@ from receptive_field.frameworks.tensorflow.attributes import (
     StatedTensor,
     stated_shape,
 )
+from receptive_field.frameworks.tensorflow.ops.drawing import stated_by_input
 from receptive_field.frameworks.tensorflow.ops.registry import register
 from receptive_field.rules.op import (
     Call,
@@ -107,25 +108,7 @@ register(
 )
 
 
-def _shape_input(call: Call) -> Sequence[Shape]:
-    sizes = call.integers(0)
-    return [None if sizes is None else tuple(sizes)]
-
-
-register(
-    "RandomUniform RandomStandardNormal TruncatedNormal RandomUniformInt "
-    "ParameterizedTruncatedNormal StatelessRandomUniform StatelessRandomUniformV2 "
-    "StatelessRandomNormal StatelessRandomNormalV2 StatelessTruncatedNormal "
-    "StatelessTruncatedNormalV2 StatelessRandomUniformInt StatelessRandomUniformIntV2",
-    Op(None, _shape_input, is_random=True),
-)
-register("Empty", Op(None, _shape_input))
-register(
-    "RngReadAndSkip StatefulStandardNormalV2 StatefulUniform StatefulTruncatedNormal "
-    "StatelessRandomGetKeyCounter StatelessRandomGetAlg RandomShuffle Multinomial "
-    "StatelessMultinomial RandomGamma RandomPoissonV2",
-    Op(None, lambda call: [None] * 3, is_random=True),
-)
+register("Empty", Op(None, stated_by_input))
 register("NoOp", Op(None, lambda call: [None] * 3))
 
 
@@ -216,5 +199,5 @@ def _fill_value(call: Call) -> Sequence[Value]:
 
 register(
     "Fill",
-    Op(lambda call, output: [None, call.all_of(1)], _shape_input, _fill_value),
+    Op(lambda call, output: [None, call.all_of(1)], stated_by_input, _fill_value),
 )
