@@ -29,6 +29,15 @@ WALKERS = {
 """Files that ask for the relations of a node."""
 
 
+SINGLE = {
+    "passes/positions.py",
+    "questions/question.py",
+    "questions/reach.py",
+    "questions/steps.py",
+}
+"""Files that look at the edges of single nodes."""
+
+
 def module_of(path):
     parts = ("receptive_field", *path.with_suffix("").parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -110,6 +119,16 @@ def test_only_the_original_interface_names_a_wing():
         for path, others in wings.items()
         if (named := [o for o in others if o.startswith("frameworks/tensorflow/")])
     } == {}
+
+
+def test_few_files_read_edges():
+    """The walk does; others look at the inputs of single nodes."""
+    reads = {
+        path.as_posix()
+        for path in FILES
+        if ".edges(" in (PACKAGE / path).read_text("utf-8")
+    }
+    assert reads <= WALKERS | SINGLE
 
 
 def test_only_the_walk_asks_for_relations():

@@ -17,7 +17,7 @@ Missing rules, nodes that fail, and loops are handled here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from receptive_field.errors import ReceptiveFieldError, UnsupportedOpsError
@@ -214,17 +214,40 @@ def ascend(
     return found
 
 
+def tensors_below(
+    network: Network, starts: Iterable[Tensor], goes_on: Callable[[Tensor], bool]
+) -> Iterator[Tensor]:
+    """Yields all tensors on the paths down from some tensors, each of them once.
+
+    Args:
+      network: the network.
+      starts: where the paths start. They are only yielded if they are read further up.
+      goes_on: whether the paths through a tensor continue, or end with it.
+    """
+    found: set[Tensor] = set()
+    waiting = [start for start in starts if start != network.input]
+    while waiting:
+        for _, tensor in network.edges(waiting.pop()[0]):
+            if tensor not in found:
+                found.add(tensor)
+                if tensor != network.input and goes_on(tensor):
+                    waiting.append(tensor)
+                yield tensor
+
+
+def tensors_read(network: Network) -> Iterator[Tensor]:
+    """Yields the tensors that nodes of a network read, as often as they are read."""
+    for index in network.order:
+        for _, tensor in network.edges(index):
+            yield tensor
+
+
 def outputs_wanted(
     network: Network, asked: Iterable[Tensor]
 ) -> dict[int, list[Tensor]]:
     """Returns all wanted outputs, for each node with more than its first one wanted."""
     read: dict[int, set[int]] = {}
-    tensors = set(asked)
-    for index in network.order:
-        for _, tensor in network.edges(index):
-            if tensor[1]:
-                tensors.add(tensor)
-    for index, number in tensors:
+    for index, number in {*asked, *tensors_read(network)}:
         if number:
             read.setdefault(index, {0}).add(number)
     return {index: [(index, k) for k in sorted(ks)] for index, ks in read.items()}

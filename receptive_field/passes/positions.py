@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Edge, Network
-from receptive_field.network.walk import Read, descend
+from receptive_field.network.walk import Read, descend, tensors_below
 from receptive_field.passes.zeros import ZeroPass
 from receptive_field.relations import boxes
 from receptive_field.relations.boxes import Box, Mask
@@ -141,12 +141,8 @@ def _settled_zeros(network: Network, output: Tensor) -> ZeroPass:
     sets show that it depends on the input.
     """
     zeros = ZeroPass(network)
-    above, stack = {output[0]}, [output[0]]
-    while stack:
-        for _, below in network.edges(stack.pop()):
-            if below[0] not in above:
-                above.add(below[0])
-                stack.append(below[0])
+    above = {t[0] for t in tensors_below(network, [output], lambda t: True)}
+    above.add(output[0])
     for index in network.order:
         for _, factor in zeros.factors(index) if index in above else ():
             live = zeros.live(factor)

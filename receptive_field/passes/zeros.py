@@ -15,6 +15,7 @@ import numpy as np
 
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
+from receptive_field.network.walk import tensors_below
 from receptive_field.relations.boxes import Mask, is_told, reached
 from receptive_field.relations.relation import SAME, Relation, all_seen
 from receptive_field.rules.op import Call, Zeros, rule_of
@@ -93,15 +94,9 @@ class ZeroPass:
 
     def _unknown_below(self, tensor: Tensor) -> list[Tensor]:
         """Returns this tensor and those below that are still unknown, lowest first."""
-        found, stack = {tensor}, [tensor]
-        while stack:
-            current = stack.pop()
-            if current == self._network.input:
-                continue
-            for _, below in self._network.edges(current[0]):
-                if below not in found and below not in self._found:
-                    found.add(below)
-                    stack.append(below)
+        known = self._found
+        below = tensors_below(self._network, [tensor], lambda t: t not in known)
+        found = {tensor, *(t for t in below if t not in known)}
         return sorted(found, key=lambda t: self._places.get(t[0], -1))
 
     def _look_at(self, tensor: Tensor) -> Live | None:

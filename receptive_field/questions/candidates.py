@@ -9,6 +9,7 @@ from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.model import Model
 from receptive_field.network.inference import Inference
 from receptive_field.network.network import find_network
+from receptive_field.network.walk import tensors_read
 from receptive_field.rules.op import rule_of
 
 
@@ -84,7 +85,7 @@ def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Ten
 def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[int]:
     """Returns the nodes with a rule that depend on the input and that nothing reads."""
     network = find_network(Inference(graph), start, range(len(graph)), stop)
-    read = {tensor[0] for index in network.order for _, tensor in network.edges(index)}
+    read = {index for index, _ in tensors_read(network)}
     ends = [index for index in network.order if index not in read]
     return [index for index in ends if rule_of(graph.nodes[index])]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from receptive_field.algebra.axis_map import INFINITY, NONE, AxisMap, Bound
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.walk import Read, ascend, reads
+from receptive_field.network.walk import Read, ascend, reads, tensors_below
 from receptive_field.passes.regions import Forward
 from receptive_field.questions.question import Question
 from receptive_field.relations.joins import settled, through
@@ -146,11 +146,13 @@ def _layer_names(question: Question) -> dict[int, str]:
     """
     network = question.network
     names: dict[int, str] = {}
+
+    def is_unnamed(tensor: Tensor) -> bool:
+        return tensor[0] not in names
+
     for name, tensor in question.layers.items():
-        stack = [tensor[0]]
-        while stack:
-            index = stack.pop()
-            if index not in names and network.carries[index]:
-                names[index] = name
-                stack += [below for _, (below, _) in network.edges(index)]
+        if network.carries[tensor[0]]:
+            names.setdefault(tensor[0], name)
+            for index, _ in tensors_below(network, [tensor], is_unnamed):
+                names.setdefault(index, name)
     return names

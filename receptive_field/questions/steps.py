@@ -21,7 +21,7 @@ from receptive_field.algebra.axis_map import (
 from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.walk import reads
+from receptive_field.network.walk import reads, tensors_below
 from receptive_field.passes.positions import UntoldError, follow_positions
 from receptive_field.passes.regions import Forward, State, backward
 from receptive_field.questions.question import Question
@@ -195,13 +195,8 @@ class Steps:
     def _segment(self, top: Tensor) -> set[int]:
         """Returns the nodes from a tensor down to the next stops, without these."""
         stops, network = self._found_stops, self._question.network
-        found, waiting = {top[0]}, [top[0]]
-        while waiting:
-            for _, below in network.edges(waiting.pop()):
-                if below not in stops and below[0] not in found:
-                    found.add(below[0])
-                    waiting.append(below[0])
-        return found
+        below = tensors_below(network, [top], lambda t: t not in stops)
+        return {top[0], *(t[0] for t in below if t not in stops)}
 
     def _related(
         self, top: Tensor, indices: set[int]

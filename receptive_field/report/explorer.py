@@ -35,6 +35,7 @@ from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import Model
 from receptive_field.network.layout import Resolution
+from receptive_field.network.walk import tensors_below, tensors_read
 from receptive_field.passes.regions import forward
 from receptive_field.questions.costs import compute_costs
 from receptive_field.questions.later import LATER
@@ -248,8 +249,8 @@ def _is_copy(question: Question, tensor: Tensor) -> bool:
 def _tensors(question: Question, shown: Mapping[str, Tensor]) -> list[Tensor]:
     """Returns the first output of each node, and all outputs that are read or shown."""
     network = question.network
-    read = (tensor for index in network.order for _, tensor in network.edges(index))
-    every = [*((index, 0) for index in network.order), *read, *shown.values()]
+    first = ((index, 0) for index in network.order)
+    every = [*first, *tensors_read(network), *shown.values()]
     return [t for t in dict.fromkeys(every) if t != network.input]
 
 
@@ -375,18 +376,15 @@ class _Export:
     def _reads(self, tensor: Tensor) -> set[Tensor]:
         """Returns the shown tensors just below a tensor, whether they are stops or
         not."""
+        place = self.steps.order
+
+        def is_next(below: Tensor) -> bool:
+            # A tensor that comes later is read in the last round of a loop.
+            return below in self.known and place(below) < place(tensor)
+
         network = self.question.network
-        found: set[Tensor] = set()
-        seen, waiting = {tensor[0]}, [tensor[0]]
-        while waiting and tensor != network.input:
-            for _, below in network.edges(waiting.pop()):
-                comes_before = self.steps.order(below) < self.steps.order(tensor)
-                if below in self.known and comes_before:  # Not in a loop's last round.
-                    found.add(below)
-                elif below[0] not in seen:
-                    seen.add(below[0])
-                    waiting.append(below[0])
-        return found
+        below = tensors_below(network, [tensor], lambda t: not is_next(t))
+        return set(filter(is_next, below))
 
     def _sizes(self, tensor: Tensor, places: Iterable[int | None]) -> list[int | None]:
         shape = self.question.network.shape(tensor)
