@@ -40,6 +40,7 @@ def networks() -> dict[str, Network]:
     ``inception_v*`` are the bases, with biases and without batch normalisation;
     ``inception_v*_classifier`` have batch normalisation, dropout and logits.
     ``resnet_v*_small`` have two blocks of two units, and so all that the others have.
+    ``inception_small`` ends with its first two modules, batch normalisation included.
     """
     slim = import_slim()
     nets = {part: importlib.import_module(f"tf_slim.nets.{part}") for part in MODULES}
@@ -65,6 +66,18 @@ def networks() -> dict[str, Network]:
             return dict(end_points)
 
         return call
+
+    def inception_small(
+        images: Any, data_format: str = "NHWC", is_training: Any = False
+    ) -> dict[str, Any]:
+        with (
+            _quick_hashes(),
+            slim.arg_scope(nets["inception"].inception_v1_arg_scope()),
+            slim.arg_scope([slim.batch_norm], is_training=is_training),
+        ):
+            build = nets["inception"].inception_v1_base
+            _, end_points = build(images, final_endpoint="Mixed_3c")
+        return dict(end_points)
 
     inference = {"is_training": False, "spatial_squeeze": False}
     return {
@@ -117,6 +130,7 @@ def networks() -> dict[str, Network]:
             )
             for version in (1, 2)
         },
+        "inception_small": inception_small,
     }
 
 
