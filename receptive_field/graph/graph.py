@@ -27,8 +27,14 @@ class Framework(Protocol):
     def attribute(self, definition: Any, name: str) -> Any:
         """Returns an attribute of a node as a plain value, or `ABSENT`."""
 
-    def first_output(self, op: str, argument: str) -> int:
-        """Returns the number of the first tensor of a named output of an op type."""
+    def inputs(self, definition: Any) -> Sequence[str]:
+        """Returns the texts of the inputs of a node that are data."""
+
+    def resolve(self, graph: Graph, text: str, frame: Frame) -> Tensor | None:
+        """Returns the tensor that the text of an input refers to, or None.
+
+        The graph itself looks up plain names of nodes.
+        """
 
     def recorded_shapes(self, call: Any) -> Sequence[Any]:
         """Returns the shapes of a call's outputs that the graph records, if any."""
@@ -167,15 +173,17 @@ class _Inputs(dict[int, tuple[Tensor, ...]]):
 
 def _resolved(node: Node) -> tuple[Tensor, ...]:
     found = []
-    for text in node.definition.input:
-        if not text.startswith("^"):
-            tensor = node.graph.resolve(text, node.frame)
-            if tensor is None:
-                raise GraphError(
-                    f"node {node.name!r} reads {text!r}, which is not in the graph. "
-                    "The graph is incomplete: was it cut or truncated?"
-                )
-            found.append(tensor)
+    graph, names = node.graph, node.frame.names
+    for text in graph.framework.inputs(node.definition):
+        tensor = graph.framework.resolve(graph, text, node.frame)
+        if tensor is None and text in names:
+            tensor = names[text], 0
+        if tensor is None:
+            raise GraphError(
+                f"node {node.name!r} reads {text!r}, which is not in the graph. "
+                "The graph is incomplete: was it cut or truncated?"
+            )
+        found.append(tensor)
     return tuple(found)
 
 
@@ -252,23 +260,6 @@ class Graph:
         frame.names[definition.name] = node.index
         self.index_of.setdefault(node.name, node.index)
         return node
-
-    def resolve(self, text: str, frame: Frame) -> Tensor | None:
-        """Returns the tensor that the text of an input refers to, or None.
-
-        The text is ``name`` or ``name:number``. In a function, it may also be the name
-        of an argument, or ``name:output_argument:number``.
-        """
-        name, *rest = text.split(":")
-        if name in frame.arguments:
-            return frame.arguments[name]
-        index = frame.names.get(name)
-        if index is None or not all(part.isdigit() for part in rest[-1:]):
-            return None
-        number = int(rest[-1]) if rest else 0
-        if len(rest) == 2:
-            number += self.framework.first_output(self.nodes[index].op, rest[0])
-        return index, number
 
     def __len__(self) -> int:
         return self._count

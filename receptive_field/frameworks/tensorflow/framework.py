@@ -11,7 +11,7 @@ from receptive_field.frameworks.tensorflow.attributes import (
 )
 from receptive_field.frameworks.tensorflow.moments import batch_moments
 from receptive_field.frameworks.tensorflow.running import TensorFlowRunner
-from receptive_field.frameworks.tensorflow.signatures import first_output
+from receptive_field.frameworks.tensorflow.signatures import data_inputs, resolve
 from receptive_field.graph.graph import Graph, Node
 
 
@@ -20,7 +20,9 @@ class TensorFlow:
 
     attribute = staticmethod(attribute)
 
-    first_output = staticmethod(first_output)
+    inputs = staticmethod(data_inputs)
+
+    resolve = staticmethod(resolve)
 
     recorded_shapes = staticmethod(recorded_shapes)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.tensorflow.signatures import resolve
 from receptive_field.graph.graph import Frame, Framework, Graph, Node
 
 CALLS = {
@@ -175,7 +176,7 @@ class _Writer:
         for definition in function.node_def:
             self.graph.append(definition, frame)
         returned = [
-            self.graph.resolve(function.ret[output.name], frame)
+            resolve(self.graph, function.ret[output.name], frame)
             for output in function.signature.output_arg
         ]
         for output, tensor in zip(function.signature.output_arg, returned, strict=True):

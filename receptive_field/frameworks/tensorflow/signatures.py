@@ -1,10 +1,16 @@
-"""Names of output arguments, for ops that have more than one.
+"""How the inputs of a node are written, and the names of output arguments.
 
 Inside functions, an input is written as ``node:argument:number``. Elsewhere, outputs
-only have numbers. A test compares these names with TensorFlow's op definitions.
+only have numbers. Names of arguments are listed for ops that have more than one. A test
+compares them with TensorFlow's op definitions.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from receptive_field.graph.graph import Frame, Graph, Tensor
 
 _OPS = {
     "nmsed_boxes nmsed_scores nmsed_classes valid_detections": (
@@ -59,7 +65,25 @@ OUTPUT_ARGUMENTS = {
 }
 
 
-def first_output(op: str, argument: str) -> int:
-    """Returns the number of the first output of an output argument."""
-    names = OUTPUT_ARGUMENTS.get(op, ())
-    return names.index(argument) if argument in names else 0
+def data_inputs(definition: Any) -> Sequence[str]:
+    """Returns the texts of the inputs of a node, without those that only control it."""
+    return [text for text in definition.input if not text.startswith("^")]
+
+
+def resolve(graph: Graph, text: str, frame: Frame) -> Tensor | None:
+    """Returns the tensor that the text of an input refers to, or None.
+
+    The text is ``name`` or ``name:number``. In a function, it may also be the name of
+    an argument, or ``name:output_argument:number``.
+    """
+    name, *rest = text.split(":")
+    if name in frame.arguments:
+        return frame.arguments[name]
+    index = frame.names.get(name)
+    if index is None or not all(part.isdigit() for part in rest[-1:]):
+        return None
+    number = int(rest[-1]) if rest else 0
+    if len(rest) == 2:
+        arguments = OUTPUT_ARGUMENTS.get(graph.op(index), ())
+        number += arguments.index(rest[0]) if rest[0] in arguments else 0
+    return index, number
