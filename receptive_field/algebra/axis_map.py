@@ -513,7 +513,9 @@ class AxisMap:
     @property
     def is_unbounded(self) -> bool:
         """Whether any position may be seen, because something is unknown."""
-        return any(type(strand) is Anywhere for strand in self.strands)
+        return self.classic is None and any(
+            type(strand) is Anywhere for strand in self.strands
+        )
 
     @property
     def is_everything(self) -> bool:
@@ -537,6 +539,8 @@ class AxisMap:
     @property
     def is_floating(self) -> bool:
         """Whether windows cannot be computed, because an offset is unknown."""
+        if self.classic is not None:
+            return False
         floating = any(type(strand) is Floating for strand in self.strands)
         return floating and not self.is_unbounded
 

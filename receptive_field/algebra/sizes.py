@@ -104,6 +104,8 @@ class Symbolic:
 
     def __mul__(self, other: Any) -> Size:
         if isinstance(other, (int, Fraction)):
+            if other == 1:
+                return self
             return _simplest({m: factor * other for m, factor in self.terms.items()})
         terms: dict[Monomial, Fraction] = {}
         for one, factor in self.terms.items():

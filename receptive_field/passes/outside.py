@@ -51,15 +51,20 @@ def overstated_axes(
     found: set[int] = set()
     if not rule.axes or rule.parts or rule.piece:
         return found  # What lies beyond a part belongs to the next part.
+    lower_axes = {
+        axis: followed
+        for axis, followed in enumerate(below.axes)
+        if clamps or permutes(followed)
+    }
+    if not lower_axes:
+        return found
     looking = {
         number: (above, upper)
         for number, (above, upper) in enumerate(map(source, rule.axes))
         if above is not None and _may_look_outside(upper)
     }
-    for axis, followed in enumerate(below.axes):
+    for axis, followed in lower_axes.items():
         if not looking.keys() & followed_axes(followed):
-            continue
-        if not clamps and not permutes(followed):
             continue
         place, lower = source(followed)
         if place is not None:

@@ -118,13 +118,12 @@ def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
 
 def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
     """Whether something about a field may depend on the size of an input axis."""
-    of_axis = [a for a in field.axes if a.input_axis == axis and a.input_size is None]
-    if not of_axis:
+    if not any(a.input_axis == axis and a.input_size is None for a in field.axes):
         return False
     if question.network.known.disagreements or last_unplaced(question, [field]):
         return True
-    local = field.local or field
-    maps = [a.map for f in (field, local) for a in f.axes if a.input_axis == axis]
+    fields = [field] if field.local is None else [field, field.local]
+    maps = (a.map for one in fields for a in one.axes if a.input_axis == axis)
     return any(
         m.aligned is None or m.is_unbounded or (m.is_floating and not m.exact)
         for m in maps
@@ -239,10 +238,12 @@ def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
     """
     network = question.network
     exceeded = network.known.exceeded
+    if not exceeded:
+        return 0
     waiting = [f.origin.output[0] for f in fields if isinstance(f.origin, Asked)]
     seen = set(waiting)
     sizes: dict[Symbolic, int] = {}
-    while waiting and exceeded:
+    while waiting:
         index = waiting.pop()
         for size, number in exceeded.get(index, {}).items():
             sizes[size] = max(sizes.get(size, 0), number)

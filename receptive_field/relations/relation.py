@@ -646,6 +646,9 @@ def _composed(factor: Factor) -> AxisMap:
 def _fused(thread: Thread) -> Thread:
     """Returns the thread with a single factor, if all its factors follow one axis."""
     whole, *rest = thread.factors
+    plain = whole.size is None and whole.via.is_identity and thread.tail.is_identity
+    if plain and not rest:
+        return thread
     for factor in rest:
         joined = _fused_pair(whole, factor, always=True)
         if joined is None:

@@ -316,12 +316,11 @@ class Call:
             pair = sizes[0], size
             if 1 in pair or not any(isinstance(s, Symbolic) for s in pair):
                 continue
-            agree = can_agree(sizes[0], size)
-            near = bounds(sizes[0] - size) is not None and not self.knowledge.is_strict
+            agree = can_agree(*pair)
             if agree is None:
                 self.knowledge.disagreements.add(self.node.name)
-            elif not agree and not near:
-                one, two = map(in_words, (sizes[0], size))
+            elif not agree and (self.knowledge.is_strict or not _is_near(*pair)):
+                one, two = map(in_words, pair)
                 self.fail(
                     f"does not fit: of an input of n positions, maps of {one} and of "
                     f"{two} positions meet, which are not equal at any large n"
@@ -363,6 +362,11 @@ class Call:
           GraphError: always.
         """
         raise GraphError(f"{self.node.op} node {self.node.name!r} {reason}.")
+
+
+def _is_near(one: Size, two: Size) -> bool:
+    """Whether the difference of two sizes is bounded."""
+    return bounds(one - two) is not None
 
 
 def exact(number: Any) -> Any:
