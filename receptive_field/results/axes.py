@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from receptive_field.algebra.axis_map import AxisMap
+from receptive_field.arrays import np
+from receptive_field.errors import ReceptiveFieldError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
 
 class FeatureAxis(NamedTuple):
@@ -47,3 +53,25 @@ class SpatialAxis:
     def output_axis(self) -> int | None:
         """The single output axis, or None if there are none or several."""
         return self.output_axes[0] if len(self.output_axes) == 1 else None
+
+
+def checked_coordinates(
+    given: ArrayLike, count: int, described: Callable[[], str]
+) -> NDArray[Any]:
+    """Checks coordinates, and returns them as an array.
+
+    Raises:
+      ReceptiveFieldError: if they are not numbers, or their last axis does not have
+        ``count`` entries. ``described`` is called for the message.
+    """
+    coordinates = np.asarray(given)
+    if not coordinates.ndim or coordinates.shape[-1] != count:
+        raise ReceptiveFieldError(
+            f"coordinates must have {count} entries in their last axis, and the shape "
+            f"is {coordinates.shape}: {described()}."
+        )
+    if not np.issubdtype(coordinates.dtype, np.number):
+        raise ReceptiveFieldError(
+            f"coordinates must be numbers; they are {coordinates.dtype}."
+        )
+    return coordinates

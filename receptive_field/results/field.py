@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import zip_longest
@@ -18,7 +18,11 @@ from receptive_field.errors import (
     ReceptiveFieldError,
     nearest,
 )
-from receptive_field.results.axes import FeatureAxis, SpatialAxis
+from receptive_field.results.axes import (
+    FeatureAxis,
+    SpatialAxis,
+    checked_coordinates,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -363,7 +367,7 @@ class ReceptiveField:
         >>> field.compute_feature_region([100, 100]).tolist()   # 15 pixels, every 4th
         [[22, 25], [22, 25]]
         """
-        positions = _coordinates(x, len(self.axes), self._positions_described)
+        positions = checked_coordinates(x, len(self.axes), self._positions_described)
         if not np.issubdtype(positions.dtype, np.integer):
             raise ReceptiveFieldError(
                 "input positions are given by integer coordinates; these are "
@@ -558,7 +562,7 @@ class ReceptiveField:
         """
         chosen = self._chosen(axis)
         what = self._positions_described
-        positions = _coordinates(x, len(chosen), what).astype(np.float64)
+        positions = checked_coordinates(x, len(chosen), what).astype(np.float64)
         features = []
         for i, spatial in enumerate(chosen):
             origin, stride = self._line(spatial)
@@ -577,7 +581,7 @@ class ReceptiveField:
 
     def _features(self, y: ArrayLike, count: int | None = None) -> NDArray[Any]:
         wanted = len(self.feature_axes) if count is None else count
-        return _coordinates(y, wanted, self._features_described)
+        return checked_coordinates(y, wanted, self._features_described)
 
     def _features_described(self) -> str:
         """Describes the coordinates of features, as part of a sentence."""
@@ -788,28 +792,6 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
 def axis_names(count: int) -> list[str]:
     """Returns the names of spatial axes, x first."""
     return list("xyz"[:count]) + [f"axis {i}" for i in range(3, count)]
-
-
-def _coordinates(
-    given: ArrayLike, count: int, described: Callable[[], str]
-) -> NDArray[Any]:
-    """Checks coordinates, and returns them as an array.
-
-    Raises:
-      ReceptiveFieldError: if they are not numbers, or their last axis does not have
-        ``count`` entries. ``described`` is called for the message.
-    """
-    coordinates = np.asarray(given)
-    if not coordinates.ndim or coordinates.shape[-1] != count:
-        raise ReceptiveFieldError(
-            f"coordinates must have {count} entries in their last axis, and the shape "
-            f"is {coordinates.shape}: {described()}."
-        )
-    if not np.issubdtype(coordinates.dtype, np.number):
-        raise ReceptiveFieldError(
-            f"coordinates must be numbers; they are {coordinates.dtype}."
-        )
-    return coordinates
 
 
 def _stride(axis_map: AxisMap) -> int | Fraction | None:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.relations.boxes import Group, Mask, joined_groups
+from receptive_field.results.axes import checked_coordinates
 
 Positions = NDArray[np.int64]
 
@@ -263,12 +264,7 @@ class Support:
 
 
 def _coordinates(y: ArrayLike, count: int) -> Positions:
-    coordinates = np.asarray(y)
-    if not coordinates.ndim or coordinates.shape[-1] != count:
-        raise ReceptiveFieldError(
-            f"coordinates must have {count} entries in their last axis, x first; the "
-            f"shape is {coordinates.shape}."
-        )
+    coordinates = checked_coordinates(y, count, lambda: "x comes first")
     if not np.issubdtype(coordinates.dtype, np.integer):
         raise ReceptiveFieldError(
             f"coordinates must be integers here; they are {coordinates.dtype}."
