@@ -162,6 +162,10 @@ def test_many(tmp_path):
         (("layers", rf.EXAMPLE_GRAPH, "--columns", "FLOPs"), "with --resolution"),
         (("nodes", rf.EXAMPLE_GRAPH, "Mixd_5b"), "Did you mean 'Mixed_5b'"),
         (("nodes", rf.EXAMPLE_GRAPH, "--op", "Rlu"), "Did you mean 'Relu'"),
+        (
+            ("nodes", rf.EXAMPLE_GRAPH, "Conv2d_1a", "--op", "MaxPool"),
+            "no node whose name matches 'Conv2d_1a' has an op type that matches",
+        ),
         (("plot", "growth", rf.EXAMPLE_GRAPH, "-o", "a.txt"), ".svg, .png, .pdf"),
         (("plot", "growth", "nofile", "-o", "no/a.svg"), "there is no such folder"),
         (("plot", "growth", "nofile", "-o", "a.svg"), "cannot read 'nofile'"),

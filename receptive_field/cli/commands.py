@@ -10,7 +10,12 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.cli.terminal import show, show_json, with_options
-from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError, nearest
+from receptive_field.errors import (
+    NodeNotFoundError,
+    ReceptiveFieldError,
+    nearest,
+    some_names,
+)
 
 if TYPE_CHECKING:
     from receptive_field.graph.model import Model
@@ -94,7 +99,14 @@ def nodes(options: argparse.Namespace) -> int:
         raise _no_match(options.pattern, ops)
     found = {n: op for n, op in named.items() if fnmatchcase(op, options.op or "*")}
     if not found:
-        raise _no_match(options.op, dict.fromkeys(named.values()), "op type")
+        elsewhere = any(fnmatchcase(op, options.op) for op in ops.values())
+        if elsewhere:
+            known = some_names(sorted(set(named.values())))
+            raise NodeNotFoundError(
+                f"no node whose name matches {options.pattern!r} has an op type that "
+                f"matches {options.op!r}. Theirs are {known}."
+            )
+        raise _no_match(options.op, dict.fromkeys(ops.values()), "op type")
     width = max(map(len, found.values()))
     lines = [f"{op:{width}}  {name}" for name, op in found.items()]
     show("\n".join(lines), {r"(?m)^\S+": "cyan"})
