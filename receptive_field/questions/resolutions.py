@@ -267,7 +267,12 @@ class _AxisAnalysis:
         return _Seen(placement, stride, is_vague, size, axis_map.reach)
 
     def _obstacle(self, question: Question) -> Obstacle | None:
-        """Returns the first node that cannot run, or that has an empty output."""
+        """Returns the first node that cannot run, or where the feature map vanishes.
+
+        An empty map that leaves the output with positions, such as one that is joined
+        with others, is no obstacle.
+        """
+        vanishing: Obstacle | None = None
         for index, axes in self.growing:
             node = question.network.graph.nodes[index]
             try:
@@ -275,13 +280,14 @@ class _AxisAnalysis:
             except ReceptiveFieldError as error:
                 return Obstacle(node.name, str(error))
             sizes = [shape[axis] for axis in axes if axis < len(shape)]
-            if any(isinstance(size, int) and size < 1 for size in sizes):
-                return Obstacle(
+            if vanishing is None and _is_empty(sizes):
+                vanishing = Obstacle(
                     node.name,
                     f"{node.op} node {node.name!r} makes the feature map vanish: its "
                     f"output has the shape {shape}.",
                 )
-        return None
+        is_empty = _is_empty(question.network.shape(self.output) or ())
+        return vanishing if is_empty else None
 
     def _by_residue(self, period: int) -> list[_Outcome]:
         """Returns, for each remainder, what is found at all sizes that have it."""
@@ -514,6 +520,10 @@ class _AxisAnalysis:
         if slopes or slope is None:
             return None
         return _shortest_size(slope, [offset for _, offset in linear])
+
+
+def _is_empty(shape: Sequence[Size]) -> bool:
+    return any(isinstance(size, int) and size < 1 for size in shape)
 
 
 def _large(smallest: int, period: int) -> int:

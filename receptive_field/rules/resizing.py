@@ -24,6 +24,7 @@ from receptive_field.algebra.axis_map import (
     Extents,
     constant,
     periodic,
+    shift,
     table,
 )
 from receptive_field.algebra.sizes import Size, bounds, divide, limit_of_ratio
@@ -100,6 +101,8 @@ def resize_map(
     windows = [taps(float(source)) for source in float_sources]
     if align_corners and windows[-1] != tuple(w + advance for w in windows[0]):
         return table(windows)
+    if not align_corners and all(w == (u, u) for u, w in enumerate(windows[:-1])):
+        return shift(0)  # As from n + 1 positions to n by nearest-neighbour.
     return periodic(advance, windows[:-1])
 
 
@@ -130,6 +133,8 @@ def _drifting(
     low, high = min(ends[0], Fraction(0)), max(ends[1], Fraction(0))
     top = high - LEAST if high and not align_corners else high
     sources = _positions(range(limit.denominator), limit, half_pixel, recentre)
+    if limit == 1 and taps(sources[0] + low) == taps(sources[0] + top) == (0, 0):
+        return shift(0).as_bound()  # Float32 may round up in very large maps.
     places = list(enumerate(sources))
     least = min(taps(source + low)[0] - place * limit for place, source in places)
     most = max(taps(source + top)[0] - place * limit for place, source in places)
