@@ -112,6 +112,15 @@ def test_rolled_copies_are_misaligned(join):
     assert field.local is field  # Nothing mixes the whole axis.
 
 
+def test_rolled_copies_have_no_stride():
+    """The first feature sees 0 and 8, all others see two neighbours."""
+    field = ask(lambda x: x + tf.roll(x, 1, 1), [9, 9])
+    assert list(field) == [1, 9, 1, None, 0, None]
+    assert field.compute_input_region([0, 8]).tolist() == [[0, 0], [7, 8]]
+    centres = field.compute_input_center_coordinates([[0, 0], [0, 8]])
+    assert centres.tolist() == [[0, 4], [0, 7.5]]
+
+
 @pytest.mark.parametrize("size", [*range(1, 30), 99, 500])
 def test_resolutions_of_a_rolled_branch(size):
     """All but few positions look where others look at other sizes, too."""

@@ -578,6 +578,26 @@ class AxisMap:
         strands = (s for s in self.strands if isinstance(s, (Periodic, Floating)))
         return tuple(sorted({Fraction(s.rate) for s in strands if s.rate is not None}))
 
+    def follows_pattern(self, count: int | None = None) -> bool:
+        """Whether no position sees more than the only periodic strand says.
+
+        Some positions may be listed in a table, such as those that a roll moves to the
+        other end. If ``count`` is given, only positions ``0 .. count - 1`` matter.
+        """
+        if self.classic is not None:
+            return True
+        tables = [s for s in self.strands if isinstance(s, Table)]
+        patterns = [s for s in self.strands if isinstance(s, Periodic)]
+        if not tables or len(patterns) != 1:
+            return True
+        (pattern,) = patterns
+        return all(
+            _hull((window, pattern.window(u))) == pattern.window(u)
+            for strand in tables
+            for u, window in enumerate(strand.windows, strand.start)
+            if u >= 0 and (count is None or u < count)
+        )
+
     def then(self, other: AxisMap) -> AxisMap:
         """Returns the map of two steps: this one, followed by ``other``."""
         if other.is_identity or self is NONE:

@@ -304,6 +304,8 @@ def _with_cases(
     if not whole.is_global:
         return replace(whole, global_nodes=(), local_paths=None)
     locals_ = [(f.local, size) for f, size in found if f.local is not None]
+    if all(size is not None for _, size in locals_):
+        locals_ = []  # Single sizes alone say nothing about all sizes.
     before = field.local if field.is_global else None
     local = None
     if locals_:

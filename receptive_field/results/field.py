@@ -238,10 +238,16 @@ class ReceptiveField:
         return [None if self.hide_padding else self._padding(a) for a in self.axes]
 
     def _stride(self, axis: SpatialAxis) -> int | Fraction | None:
-        return None if self._is_folded(axis) else _stride(axis.map)
+        return None if self._is_irregular(axis) else _stride(axis.map)
 
     def _padding(self, axis: SpatialAxis) -> int | None:
-        return None if self._is_folded(axis) else _padding(axis.map)
+        return None if self._is_irregular(axis) else _padding(axis.map)
+
+    def _is_irregular(self, axis: SpatialAxis) -> bool:
+        """Whether no stride and padding can describe all features."""
+        if self._is_folded(axis):
+            return True
+        return not axis.map.follows_pattern(axis.output_size)
 
     @property
     def aligned(self) -> bool | None:
