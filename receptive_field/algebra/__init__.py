@@ -1,1 +1,1 @@
-"""How positions of one axis follow those of another, and sizes that are not known."""
+"""How the positions of one axis depend on those of another, and unknown sizes."""

@@ -3,10 +3,11 @@
 For every position u of an axis, an `AxisMap` gives the interval ``first(u) .. last(u)``
 of another axis that u depends on, or nothing. Positions are integers, and may be
 negative or past the end. Two operations are enough for any network: `AxisMap.then`
-(one layer after another) and ``|`` (two paths that meet). This file knows nothing of
+(one layer after another) and ``|`` (two paths that meet). This file knows nothing about
 graphs, ops or names.
 
-A map is a set of *strands*. Its window at u is the hull of their windows at u:
+A map is a set of *strands*. The map's window at u is the hull of the strands' windows
+at u. There are four kinds of strands:
 
 * In a `Periodic` strand, ``first(u + period) = first(u) + advance``, and likewise for
   ``last``. A convolution (kernel k, stride s, padding p, dilation d) has period 1,
@@ -17,28 +18,30 @@ A map is a set of *strands*. Its window at u is the hull of their windows at u:
   inside of a mirrored padding). Positions outside the table depend on nothing.
 * A `Floating` strand has an unknown offset (SAME padding of an input of unknown size).
   Only its rate and its extents are known.
-* `Anywhere` means that nothing is known: any position may matter. Strands next to it
-  record where features are known to look (a roll of an axis of unknown size). They
-  are used for the alignment.
+* `Anywhere` means that any position may matter, because nothing is known. Other strands
+  beside it record the dependencies that are known (for example, those of a roll of an
+  axis of unknown size). These strands decide the alignment.
 
 Strands with different rates (advance / period) cannot merge, so they stay side by
 side. The ends of a window may be ``-inf`` and ``inf``: `GLOBAL` depends on everything,
 and one-sided maps (cumulative sums) have one infinite end. `NONE` has no strands.
 
-Four attributes make sure that an upper bound is never mistaken for an exact result:
+Four attributes qualify the windows, so that an upper bound is never mistaken for an
+exact result:
 
 * ``exact``: whether both ends of every window are positions that really matter. If
-  not, the windows are upper bounds, such as those of floating strands that were merged
-  without knowing whether their paths align. A window is never smaller than the truth.
+  not, the windows are upper bounds. For example, floating strands may be merged without
+  knowing whether their paths align. A window is never smaller than the truth.
 * ``gap``: the largest distance between two neighbouring positions that matter inside
-  one window (1: no holes; inf: unknown). Dilation and strides make gaps, and a
-  composition can lose exactness only if there are gaps.
-* ``seen``: a second map, for padding that shows positions from inside (mirrored
-  padding). The strands treat such padding like zero padding, and give size, stride and
-  padding. ``seen`` says what features really see. The window of the map is the window
-  of the strands if this contains what is seen, and otherwise what is seen.
+  one window (1: no holes; inf: unknown). Dilation and strides make gaps. If all windows
+  are known and finite, a composition can lose exactness only because of gaps.
+* ``seen``: a second map, for padding that repeats positions from inside (mirrored
+  padding). The strands treat such padding like zero padding. They determine size,
+  stride and padding, while ``seen`` gives the positions that features really see. The
+  window of the map is that of the strands if it contains the ``seen`` window, and
+  otherwise the ``seen`` window.
 * ``aligned``: whether every two paths merged so far have the same rate and the same
-  centre at every position (equations align_crit_1 and align_crit_2 of the paper), or
+  centre at every position (the paper's equations align_crit_1 and align_crit_2), or
   None if an unknown offset hides this.
 
 Positions are Python integers or infinite, because the strides of deep graphs do not
@@ -69,14 +72,14 @@ Window = tuple[Bound, Bound]
 """An inclusive interval ``(first, last)``."""
 
 MaybeWindow = Window | None
-"""A window, or None if there is no dependency."""
+"""A window, or None if a position depends on nothing."""
 
 EVERYTHING: Window = (-INFINITY, INFINITY)
 
 
 class Periodic(NamedTuple):
-    """The windows of positions ``0 .. period - 1``, which repeat after every period,
-    moved by ``advance``."""
+    """Windows that repeat: ``windows`` are those of positions ``0 .. period - 1``, and
+    each further period moves them by ``advance``."""
 
     advance: int
     windows: tuple[MaybeWindow, ...]
@@ -118,14 +121,14 @@ class Periodic(NamedTuple):
     def readers(self, targets: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
         """Yields, for each phase, the first and last position that reads each target.
 
-        If no position reads a target, the first is larger than the last.
+        If no position of the phase reads a target, the first is larger than the last.
         """
         period, advance = len(self.windows), self.advance
         for phase, window in enumerate(self.windows):
             if window is None:
                 continue
             (first, last), wanted, step = window, targets, advance
-            if advance < 0:  # Mirror the strand, so that it moves forwards.
+            if advance < 0:  # Mirror the strand so that it moves forwards.
                 first, last, wanted, step = -last, -first, -targets, -advance
             if advance == 0:
                 reads = (first <= targets) & (targets <= last)
@@ -144,16 +147,16 @@ class Periodic(NamedTuple):
             )
 
     def is_monotone(self) -> bool:
-        """Whether no window is empty, and both ends only ever move one way."""
+        """Whether no window is empty and both ends move in one direction only."""
         sequence = [*self.windows, self.window(len(self.windows))]
         return _is_monotone(sequence)
 
     def moves_back(self) -> bool:
-        """Whether some window begins and ends before that of an earlier position.
+        """Whether some window begins and ends before the window of an earlier position.
 
         If ``advance`` is negative, the windows are mirrored first.
         """
-        front: list[Window] = []  # The earlier windows that none exceeds.
+        front: list[Window] = []  # Earlier windows that none exceeds at both ends.
         for window in map(self.window, range(2 * len(self.windows))):
             if window is None:
                 continue
@@ -168,7 +171,7 @@ class Periodic(NamedTuple):
 
 
 class Table(NamedTuple):
-    """One window per position from ``start`` on, and nothing before or after."""
+    """One window per position, starting at ``start``; other positions see nothing."""
 
     start: int
     windows: tuple[MaybeWindow, ...]
@@ -181,7 +184,11 @@ class Table(NamedTuple):
         return self.windows[index] if 0 <= index < len(self.windows) else None
 
     def readers(self, targets: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
-        """Yields the same as `Periodic.readers`, entry by entry."""
+        """Yields, for each entry, the first and last position that reads each target.
+
+        The entry itself is the only position that can read a target. If it does not,
+        the first position is larger than the last.
+        """
         for position, window in enumerate(self.windows, self.start):
             if window is not None:
                 reads = (window[0] <= targets) & (targets <= window[1])
@@ -204,28 +211,28 @@ class Unknown(NamedTuple):
 
 
 LONGEST_EXTENTS = 16
-"""The most entries of `Extents.several`; longer lists become upper bounds."""
+"""The most entries of `Extents.several`. Longer lists are replaced by upper bounds."""
 
 
 class Extents(NamedTuple):
-    """Upper bounds for the number of positions that n neighbours depend on together."""
+    """Upper bounds for the size of the hull of n neighbouring positions' windows."""
 
     one: int
-    """The number for a single position."""
+    """The upper bound for a single position. It may be less than ``several[0]``."""
     several: tuple[int, ...]
-    """The numbers for 1, 2, ... neighbours. Each further round through the list adds
-    ``advance``. The numbers hold for any n, but ``one`` may be less than the first."""
+    """The upper bounds for 1, 2, ... neighbours. Each further round through the list
+    adds ``advance``."""
     advance: int
 
     def __call__(self, count: int) -> int:
-        """Returns how many positions ``count`` neighbours depend on, at most."""
+        """Returns the upper bound for ``count`` neighbours."""
         if count == 1:
             return self.one
         rounds, rest = divmod(count - 1, len(self.several))
         return self.several[rest] + rounds * self.advance
 
     def then(self, other: Extents) -> Extents:
-        """Returns the extents of two steps: this one, followed by ``other``."""
+        """Returns the extents of a composition: these, followed by ``other``."""
         length, step = len(self.several), len(other.several)
         rounds = step // math.gcd(self.advance, step)
         several = tuple(
@@ -235,14 +242,15 @@ class Extents(NamedTuple):
         return Extents(other(self.one), tuple(several), advance).shortest()
 
     def at_most(self, count: int) -> int:
-        """Returns the same as a call, but always from ``several``."""
+        """Like calling the object, but always uses ``several``, never ``one``."""
         rounds, rest = divmod(count - 1, len(self.several))
         return self.several[rest] + rounds * self.advance
 
     def shortest(self) -> Extents:
-        """Returns the same extents with the shortest possible list ``several``.
+        """Returns the same extents with ``several`` as short as possible.
 
-        A list that is still longer than `LONGEST_EXTENTS` is replaced by upper bounds.
+        If the list is still longer than `LONGEST_EXTENTS`, it is replaced by a shorter
+        list of larger upper bounds.
         """
         length = len(self.several)
         for period in range(1, length):
@@ -260,25 +268,25 @@ class Extents(NamedTuple):
         return Extents(self.one, tuple(several), advance)
 
     def written_out(self, length: int) -> tuple[int, ...]:
-        """Returns what ``several`` says of 1 to ``length`` neighbours."""
+        """Returns the upper bounds from ``several`` for 1 to ``length`` neighbours."""
         return tuple(self.at_most(n + 1) for n in range(length))
 
 
 class Drift(NamedTuple):
-    """What is known of a map whose rate only approaches a limit for large sizes."""
+    """A description of a map whose rate only approaches a limit as sizes grow."""
 
     always: bool
     """Whether the rate differs from the limit at every size."""
 
     least: Fraction | int
-    """The window of position u begins at ``u * rate + least`` or later, and at
-    ``u * rate + most`` or earlier, where ``rate`` is the limit."""
+    """The window of position u begins between ``u * rate + least`` and
+    ``u * rate + most``, where ``rate`` is the limit."""
     most: Fraction | int
     extents: Extents
 
 
 class Either(NamedTuple):
-    """The name of an unknown: where the hull of several strands begins."""
+    """The name of an unknown number: the start of the hull of several strands."""
 
     strands: frozenset[tuple[int, Extents, Unknowns]]
     """The first position, extents and unknowns of each strand."""
@@ -286,30 +294,33 @@ class Either(NamedTuple):
 
 
 Unknowns = frozenset[tuple[Unknown, int]]
-"""A sum of unknown numbers, each times its factor."""
+"""A sum of unknown numbers, each multiplied by a factor."""
 
 
 class Floating(NamedTuple):
     """A strand whose offset is unknown.
 
     The window of position u begins at ``first + u * rate`` plus the sum of the
-    ``unknowns``, so two strands with the same unknowns can be compared.
+    ``unknowns``. Two strands with the same unknowns can therefore be compared.
     """
 
     rate: Fraction | int | None
-    """None if different sizes have different rates."""
+    """None if the rate differs between sizes."""
     first: int
     extents: Extents
     unknowns: Unknowns
     gap: Bound = 1
     exact: bool = True
     drifts: bool | None = False
-    """True if ``rate`` is only the limit for large sizes, and no size has this rate;
-    None if some sizes may have it."""
+    """False if every size has this ``rate``. Otherwise ``rate`` is only the limit for
+    large sizes: True if no size has this rate, None if some sizes may have it."""
 
     def standing(self) -> Periodic | None:
-        """Returns the strand with all unknowns set to zero, if it is like a classic
-        layer: all windows have one size, and an integer stride apart from 0."""
+        """Returns the strand with all unknowns set to zero.
+
+        Returns None unless the strand is like a classic layer: all windows have the
+        same size, and the stride is an integer other than 0.
+        """
         if not isinstance(self.rate, int) or not self.rate or self.drifts is not False:
             return None
         one, several, _ = self.extents
@@ -319,7 +330,7 @@ class Floating(NamedTuple):
         return Periodic(self.rate, (window,), self.gap, self.exact)
 
     def starts(self) -> tuple[Any, Any]:
-        """Returns the least and greatest start of a window, minus ``u * rate``."""
+        """Returns the least and greatest start of u's window, minus ``u * rate``."""
         return _between(self.first, self.unknowns)
 
 
@@ -331,7 +342,7 @@ class Anywhere(NamedTuple):
 
     @property
     def windows(self) -> tuple[MaybeWindow, ...]:
-        """The window that all positions share."""
+        """The one window that all positions share."""
         return (EVERYTHING,)
 
     def window(self, position: int) -> MaybeWindow:
@@ -343,7 +354,7 @@ class Anywhere(NamedTuple):
         return EVERYTHING
 
     def readers(self, targets: NDArray[Any]) -> Iterator[tuple[Any, Any]]:
-        """Yields all positions for each target, because any of them may read it."""
+        """Yields all positions for each target, because any position may read it."""
         ends = np.full(targets.shape, INFINITY, dtype=object)
         yield -ends, ends
 
@@ -352,9 +363,10 @@ Strand = Periodic | Table | Floating | Anywhere
 
 
 def _classic(strands: tuple[Strand, ...]) -> Periodic | None:
-    """Returns the only strand, if it is that of a classic convolutional layer.
+    """Returns the only strand if it is that of a classic convolutional layer.
 
-    Its period is 1, its stride positive and its window finite.
+    The strand must have period 1, a positive stride and a finite window. Otherwise, or
+    if there are several strands, returns None.
     """
     if len(strands) != 1:
         return None
@@ -374,7 +386,7 @@ def _has_everything(strands: tuple[Strand, ...]) -> bool:
 
 
 class AxisMap:
-    """A map from each position of one axis to the interval of another that it sees.
+    """A map from each position of one axis to the interval that it sees of another.
 
     Make maps with the functions of this module (`convolution`, `shift`, ...), and
     combine them with `then` and ``|``. Instances are immutable and hashable.
@@ -411,12 +423,12 @@ class AxisMap:
         self.aligned = aligned
         self.seen = seen
         self.classic = _classic(strands) if seen is None else None
-        """The only strand, if it is that of a classic layer; otherwise None."""
+        """The only strand if it is that of a classic layer; otherwise None."""
         self.is_global = self.classic is None and _has_everything(strands)
         """Whether every position depends on the whole axis, because an op mixes it."""
         self.is_identity = is_identity
-        """Whether the map keeps the whole axis as it is. A crop at the end is a shift
-        by 0 as well, but leaves out positions."""
+        """Whether the map leaves the whole axis unchanged. A crop at the end also maps
+        positions to themselves, but leaves some out."""
         self._hash: int | None = None
         self._has_empty: bool | None = None
         self._moves_back: bool | None = None
@@ -451,7 +463,7 @@ class AxisMap:
 
     @property
     def has_empty(self) -> bool:
-        """Whether there are, or may be, positions that depend on nothing."""
+        """Whether some positions depend, or may depend, on nothing."""
         if self._has_empty is None:
             tables = all(isinstance(strand, Table) for strand in self.strands)
             self._has_empty = tables or self.has_holes
@@ -459,7 +471,7 @@ class AxisMap:
 
     @property
     def has_holes(self) -> bool:
-        """Whether a strand has empty windows, not counting those outside of a table."""
+        """Whether a strand has empty windows, not counting those outside a table."""
         return any(
             not isinstance(strand, Floating) and None in strand.windows
             for strand in self.strands
@@ -469,7 +481,8 @@ class AxisMap:
     def moves_back(self) -> bool:
         """Whether windows move backwards in some places and forwards in others.
 
-        Permuted positions do so. What would follow the last one can then lie anywhere.
+        An example is a permutation. Past the last position, such a map may continue
+        anywhere.
         """
         if self.classic is not None:
             return False
@@ -492,7 +505,7 @@ class AxisMap:
 
     @property
     def is_split(self) -> bool:
-        """Whether the map can lead to one part of a merged axis.
+        """Whether the map may select one part of a merged axis.
 
         Examples are `quotient` and `remainder`.
         """
@@ -519,7 +532,7 @@ class AxisMap:
 
     @property
     def is_everything(self) -> bool:
-        """Whether every position sees everything, or may see everything."""
+        """Whether every position sees, or may see, the whole axis."""
         if self.classic is not None:
             return False
         return self.is_global or (len(self.strands) == 1 and self.is_unbounded)
@@ -555,9 +568,9 @@ class AxisMap:
 
     @property
     def reach(self) -> Bound:
-        """The largest distance from ``u * rate`` that the window of position u reaches.
+        """An upper bound for the distance from ``u * rate`` to both ends of u's window.
 
-        An upper bound. Only strands that place the features count, so tables do not.
+        Only strands that place the features are considered, so tables are not.
         """
         most: Bound = 0
         for strand in self.strands:
@@ -599,7 +612,7 @@ class AxisMap:
         )
 
     def then(self, other: AxisMap) -> AxisMap:
-        """Returns the map of two steps: this one, followed by ``other``."""
+        """Returns the composition: this map, followed by ``other``."""
         if other.is_identity or self is NONE:
             return self
         if self.is_identity or other is NONE:
@@ -634,11 +647,15 @@ class AxisMap:
 
     @property
     def placed(self) -> AxisMap:
-        """This map without ``seen``, which has no part in placing the features."""
+        """This map without ``seen``, which does not affect where features lie."""
         return AxisMap(self.strands, self.aligned)
 
     def showing(self, seen: AxisMap) -> AxisMap:
-        """Returns this map, with ``seen`` as the map of what is really seen."""
+        """Returns this map with ``seen`` as the map of what is really seen.
+
+        A map that sees, or may see, everything is returned unchanged. If one of the two
+        maps is empty, returns ``seen``.
+        """
         if not self.strands or not seen.strands:
             return seen
         if self.is_global or self.is_unbounded:
@@ -646,7 +663,7 @@ class AxisMap:
         return AxisMap(self.strands, self.aligned, seen)
 
     def with_alignment(self, aligned: bool | None) -> AxisMap:
-        """Returns the same map with another ``aligned``."""
+        """Returns this map with ``aligned`` replaced."""
         if aligned is self.aligned:
             return self
         return AxisMap(self.strands, aligned, self.seen, self.is_identity)
@@ -666,7 +683,9 @@ class AxisMap:
         return found
 
     def _placed(self) -> Sequence[Periodic | Table | Anywhere]:
-        """Returns the strands that give the windows: an `Anywhere` alone, or all.
+        """Returns the strands that determine the windows.
+
+        These are all strands, or only the `Anywhere` if there is one.
 
         Raises:
           ValueError: if an offset is unknown and there is no `Anywhere`.
@@ -679,7 +698,7 @@ class AxisMap:
         return cast("Sequence[Periodic | Table]", self.strands)
 
     def span(self, first: Bound, last: Bound) -> MaybeWindow:
-        """Returns the hull of what positions ``first .. last`` depend on.
+        """Returns the hull of all positions that ``first .. last`` depend on.
 
         Raises:
           ValueError: if an offset is unknown.
@@ -692,9 +711,9 @@ class AxisMap:
     def size(self, count: int | None = None) -> Bound:
         """Returns the size of the largest window.
 
-        If there are tables or strands of different rates, ``count`` restricts this to
-        the positions ``0 .. count - 1``. Strands of different rates move apart without
-        limit, so the size is infinite if ``count`` is not given.
+        If there are tables or strands of different rates, and ``count`` is given, only
+        the windows of positions ``0 .. count - 1`` are compared. Strands of different
+        rates move apart without limit, so without ``count`` their size is infinite.
         """
         if not self.strands:
             return 0
@@ -722,11 +741,12 @@ class AxisMap:
         return max((last - first + 1 for first, last in windows), default=0)
 
     def evaluate(self, positions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Returns the first and last positions that each of an array of positions sees.
+        """Returns the first and the last position that each of the ``positions`` sees.
 
-        An empty window is (inf, -inf). Both arrays have the shape of ``positions``. The
-        dtype is int64 if all strands are periodic and no window is empty, infinite or
-        too large. Otherwise it is object (Python integers and infinities).
+        An empty window is (inf, -inf). Both arrays have the shape of ``positions``.
+        Their dtype is int64 if all strands are periodic, there is no map ``seen``, and
+        no window is empty, infinite or too large. Otherwise it is object (Python
+        integers and infinities).
 
         Raises:
           ValueError: if an offset is unknown.
@@ -741,10 +761,10 @@ class AxisMap:
         return firsts.reshape(positions.shape), lasts.reshape(positions.shape)
 
     def inverse(self, targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Returns the first and last positions that depend on each of the targets.
+        """Returns the first and the last position that depends on each of the targets.
 
-        A position depends on everything in the window of one of its strands. Targets
-        that nothing depends on get (inf, -inf).
+        A position depends on everything in the windows of the strands. For a target
+        that no position depends on, the two are (inf, -inf).
 
         Raises:
           ValueError: if an offset is unknown.
@@ -765,7 +785,10 @@ class AxisMap:
     def _evaluate_classic(
         self, positions: NDArray[Any]
     ) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """Evaluates finite periodic strands in int64; None if anything does not fit."""
+        """Evaluates finite periodic strands in int64.
+
+        Returns None for any other strand, or if the numbers may not fit.
+        """
         ends: list[tuple[NDArray[Any], NDArray[Any]]] = []
         largest = int(np.abs(positions).max(initial=0)) + 1
         for strand in self.strands:
@@ -790,10 +813,10 @@ class AxisMap:
         return firsts, lasts
 
     def interleave(self, inner: AxisMap, count: int) -> AxisMap:
-        """Returns the map to ``outer * count + inner``, with this map as the outer one.
+        """Returns the map to ``outer * count + inner``, where this map gives ``outer``.
 
-        Both maps start from the same axis. The target axis is a merge of two axes, and
-        the inner one has ``count`` positions (einops: ``(outer inner)``).
+        Both maps start from the same axis. The target axis is a merge of two axes, the
+        inner of which has ``count`` positions (einops: ``(outer inner)``).
         """
         merged = NONE
         for outer_strand in self.strands:
@@ -815,7 +838,8 @@ class AxisMap:
         """Returns this map moved by ``factor`` times an unknown number.
 
         The number lies in ``least .. most``. Maps moved by the same ``unknown`` move
-        equally far.
+        equally far. If the map has a table or an infinite window, the result is
+        `ANYWHERE`.
         """
         whole = NONE
         for strand in self.strands:
@@ -836,7 +860,7 @@ class AxisMap:
         return AxisMap(whole.strands, self.aligned)
 
     def beside_anything(self) -> AxisMap:
-        """Returns this map with `Anywhere` added: some positions may see anything."""
+        """Returns this map with `Anywhere` added, because any position may be seen."""
         return AxisMap((*self.strands, Anywhere()), self.aligned)
 
     def with_drift(self, unknown: Hashable, moved: Drift) -> AxisMap:
@@ -846,7 +870,7 @@ class AxisMap:
 
         Args:
           unknown: a name for the amount.
-          moved: what is known of it.
+          moved: the description of the stretched map.
         """
         (strand,) = self.strands
         assert isinstance(strand, Periodic)
@@ -860,7 +884,7 @@ class AxisMap:
         return AxisMap((floating,), self.aligned)
 
     def as_bound(self) -> AxisMap:
-        """Returns the same map, marked as an upper bound."""
+        """Returns this map, marked as an upper bound."""
         strands = tuple(strand._replace(exact=False) for strand in self.strands)
         seen = None if self.seen is None else self.seen.as_bound()
         return AxisMap(strands, self.aligned, seen)
@@ -875,8 +899,8 @@ def convolution(
 ) -> AxisMap:
     """Returns the map of a convolution or pooling.
 
-    Its taps are at ``u * stride - padding + dilation * i``. ``padding`` is the padding
-    before the first position.
+    Position u has its taps at ``u * stride - padding + dilation * i``. ``padding`` is
+    the padding before the first position.
 
     >>> convolution(kernel=3, stride=2, padding=1).window(0)
     (-1, 1)
@@ -889,7 +913,7 @@ def convolution(
 def transposed_convolution(
     kernel: int, stride: int, padding: int = 0, dilation: int = 1
 ) -> AxisMap:
-    """Returns the transpose (gradient) of `convolution` with the same numbers.
+    """Returns the transpose (gradient) of a `convolution` with the same parameters.
 
     Position u depends on every v that has a tap i with
     ``v * stride - padding + dilation * i = u``.
@@ -948,7 +972,7 @@ def periodic(
 def table(
     windows: Iterable[MaybeWindow], start: int = 0, gap: Bound = 1, exact: bool = True
 ) -> AxisMap:
-    """Returns the map with one window per position from ``start`` on.
+    """Returns the map with one window per position, starting at ``start``.
 
     >>> table([(2, 2), (1, 1), (0, 0)]).window(0)
     (2, 2)
@@ -957,7 +981,7 @@ def table(
 
 
 def selection(chosen: Iterable[bool]) -> AxisMap:
-    """Returns the map from chosen positions to themselves and from others to nothing.
+    """Returns the map from chosen positions to themselves, and from others to nothing.
 
     >>> selection([True, False]).window(0), selection([True, False]).window(1)
     ((0, 0), None)
@@ -977,10 +1001,10 @@ def one_sided(first: Bound = -INFINITY, last: Bound = INFINITY) -> AxisMap:
 
 
 def piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
-    """Returns a map that follows each of several maps at its own positions.
+    """Returns a map that follows a different map on each of several ranges.
 
-    The positions must not overlap, and lie in ``0 .. total - 1``. If the windows of all
-    ``total`` positions repeat evenly, the result continues them beyond the end.
+    The ranges must not overlap, and must lie in ``0 .. total - 1``. If the windows of
+    all ``total`` positions repeat with a period, the result continues beyond the end.
 
     >>> piecewise([(range(2), shift(5)), (range(2, 4), shift(5))], 4) == shift(5)
     True
@@ -1017,13 +1041,13 @@ def _piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
 
 
 LONGEST_PIECED_PERIOD = 64
-"""The longest period that is looked for in the windows of joined pieces."""
+"""The longest period that is searched for in the windows of joined pieces."""
 
 
 def _evenly(windows: Sequence[MaybeWindow]) -> Periodic | None:
-    """Returns the strand of shortest period that explains all windows, or None.
+    """Returns the strand with the shortest period that produces all windows, or None.
 
-    The period must occur at least twice, unless there is only one window.
+    There must be at least two full periods, unless there is only one window.
     """
     total = len(windows)
     if total == 1:
@@ -1056,16 +1080,16 @@ def remainder(divisor: int) -> AxisMap:
 
 
 NONE = AxisMap(())
-"""No dependency. NONE is neutral for ``|``, and ``NONE.then(anything)`` is NONE."""
+"""No dependency. ``NONE | m`` is m, and ``NONE.then(m)`` is NONE."""
 
 IDENTITY = AxisMap((Periodic(1, ((0, 0),)),), is_identity=True)
-"""Every position depends on itself, and none is left out."""
+"""Every position depends on itself, and no position is left out."""
 
 GLOBAL = AxisMap((Periodic(0, (EVERYTHING,)),))
 """Every position depends on the whole axis."""
 
 GLOBAL_BOUND = AxisMap((Periodic(0, (EVERYTHING,), 1, False),))
-"""The same as an upper bound: some positions of the axis may not matter."""
+"""Like `GLOBAL`, but an upper bound: some positions of the axis may not matter."""
 
 ANYWHERE = AxisMap((Anywhere(),), None)
 """Nothing is known: any position may matter."""
@@ -1101,10 +1125,13 @@ def _classic_then(one: Periodic, two: Periodic, *aligned: bool | None) -> AxisMa
 
 
 def _classic_step(one: Periodic, two: Periodic) -> Periodic:
-    """Composes by the paper's equations rf_loc_recurrence_u and rf_loc_recurrence_v."""
+    """Composes the strands of two classic layers.
+
+    See the paper's equations rf_loc_recurrence_u and rf_loc_recurrence_v.
+    """
     first, last = cast("Window", one.windows[0])
     low, high = cast("Window", two.windows[0])
-    if two.advance < 0:  # In a mirrored axis, the last position comes first.
+    if two.advance < 0:  # On a mirrored axis, the last position comes first.
         first, last = last, first
     advance, gap, exact = one.advance, one.gap, one.exact
     stride, inner_gap, inner_exact = two.advance, two.gap, two.exact
@@ -1137,7 +1164,7 @@ def _composed(one: Strand, two: Strand) -> AxisMap:
     exact = one.exact and two.exact and _keeps_ends(one, two)
     gap = _composed_gap(one, two)
     if isinstance(two, Table) and one.windows == (EVERYTHING,):
-        return GLOBAL_BOUND  # A global map stays global, whatever lies below.
+        return GLOBAL_BOUND  # A global map stays global, whatever map lies below it.
     if isinstance(one, Table):
         windows = [None if w is None else two.span(*w) for w in one.windows]
         return table(windows, one.start, gap, exact)
@@ -1162,7 +1189,7 @@ def _periodic_then_table(one: Periodic, two: Table, gap: Bound, exact: bool) -> 
         # Neither a period nor a table describes a one-sided map above a table exactly.
         whole = two.span(-INFINITY, INFINITY)
         return NONE if whole is None else constant(*whole, exact=False)
-    # Include all positions whose windows can meet the table, and a spare period.
+    # Include all positions whose windows can meet the table, with a spare period.
     period, advance = len(one.windows), abs(one.advance)
     low, high = min(w[0] for w in ends), max(w[1] for w in ends)
     reach = [two.start - high, two.start + len(two.windows) - low]
@@ -1215,7 +1242,7 @@ def _then_floating(one: Periodic | Table, two: Floating) -> AxisMap:
             return _float(_floated(one), two, one)
         return ANYWHERE
     if isinstance(one, Periodic) and one.windows == (EVERYTHING,):
-        return GLOBAL_BOUND  # An end may be left out below, as in `_keeps_ends`.
+        return GLOBAL_BOUND  # The map below may skip an end; see `_keeps_ends`.
     return ANYWHERE
 
 
@@ -1224,9 +1251,10 @@ def _has_finite_windows(strand: Periodic) -> bool:
 
 
 def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
-    """Returns the map of two steps.
+    """Composes two floating strands.
 
-    ``through`` is the strand that was made floating, for the name of the unknown.
+    ``through`` is the strand from which one of the two was made. It becomes part of the
+    name of the unknown.
     """
     if one.rate is None or two.rate is None:
         return ANYWHERE
@@ -1235,7 +1263,7 @@ def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
     exact = one.exact and two.exact
     low, high = one.starts()
     least, most = two.starts()
-    if two.rate < 0:  # In a mirrored axis, the last position comes first.
+    if two.rate < 0:  # On a mirrored axis, the last position comes first.
         low, high = high + one.extents.one - 1, low
     unknown = Unknown(
         (one, two, through), low * two.rate + least, high * two.rate + most
@@ -1246,7 +1274,7 @@ def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
 
 
 def _between(number: int, unknowns: Iterable[tuple[Unknown, int]]) -> tuple[Any, Any]:
-    """Returns the least and greatest value of a number plus unknowns."""
+    """Returns the least and greatest value of a number plus a sum of unknowns."""
     low: Any = number
     high: Any = number
     for unknown, factor in unknowns:
@@ -1256,8 +1284,11 @@ def _between(number: int, unknowns: Iterable[tuple[Unknown, int]]) -> tuple[Any,
 
 
 def _standing(strand: Strand) -> Periodic | None:
-    """Returns the strand with its unknowns set to zero, if all windows are alike and
-    move."""
+    """Returns the strand with its unknowns set to zero.
+
+    Returns None unless all windows are finite and of one size, and move at an integer
+    rate other than 0.
+    """
     if type(strand) is Floating:
         return strand.standing()
     if type(strand) is not Periodic or not strand.advance or len(strand.windows) > 1:
@@ -1270,7 +1301,7 @@ def _unknowns(strand: Strand) -> Unknowns:
 
 
 def _sum(one: Unknowns, two: Unknowns, stride: int) -> Unknowns:
-    """Returns the unknowns of two steps, where ``stride`` is that of the second."""
+    """Returns the unknowns of a composition; ``stride`` is that of the second map."""
     if not one:
         return two
     factors: dict[Unknown, int] = dict(two)
@@ -1280,7 +1311,7 @@ def _sum(one: Unknowns, two: Unknowns, stride: int) -> Unknowns:
 
 
 def _moved_by(classic: AxisMap, unknowns: Unknowns) -> AxisMap:
-    """Returns the map of a classic layer, moved by unknowns."""
+    """Returns the map of a classic layer, moved by a sum of unknowns."""
     if not unknowns:
         return classic
     (strand,) = classic.strands
@@ -1289,7 +1320,7 @@ def _moved_by(classic: AxisMap, unknowns: Unknowns) -> AxisMap:
 
 
 def _floated(strand: Periodic | Floating) -> Floating:
-    """Returns the strand as a floating one, without unknowns if its period is 1."""
+    """Returns the strand as a floating one; it has no unknowns if its period is 1."""
     if isinstance(strand, Floating):
         return strand
     advance, windows, gap, exact = strand
@@ -1308,7 +1339,7 @@ def _floated(strand: Periodic | Floating) -> Floating:
     length = min(period, LONGEST_EXTENTS)
     several = [math.floor(n * rate + wide) for n in range(length)]
     if period <= LONGEST_EXTENTS:
-        # Inner windows may reach further than the outer ones, so check two periods.
+        # Inner windows may reach further than outer windows, so check two periods.
         for more in range(2 * period):
             spans = (strand.span(u, u + more) or (0, -1) for u in range(period))
             most = max(int(last) - int(first) + 1 for first, last in spans)
@@ -1329,10 +1360,10 @@ def _plain(rate: Fraction) -> Fraction | int:
 
 
 def _keeps_ends(one: Periodic | Table, two: Periodic | Table) -> bool:
-    """Whether the outermost positions of a window decide the outermost ones below.
+    """Whether the ends of a window of ``one`` determine those of the composed window.
 
-    An infinite window really stops at the ends of the axis. The map below may leave out
-    positions there (by a stride or a crop), so the ends decide nothing.
+    An infinite window really stops where the axis ends. There, ``two`` may leave out
+    positions (a stride or a crop), so the ends of the composed window may not matter.
     """
     infinite = any(w is not None and not _is_finite(*w) for w in one.windows)
     if infinite or two.windows == (EVERYTHING,):
@@ -1345,7 +1376,10 @@ def _keeps_ends(one: Periodic | Table, two: Periodic | Table) -> bool:
 
 
 def _composed_gap(one: Periodic | Table, two: Periodic | Table) -> Bound:
-    """Returns the gap of both steps: holes of ``two``, and between its windows."""
+    """Returns the gap of the composition.
+
+    Holes occur inside the windows of ``two`` and between them.
+    """
     if all(w is None or w[0] == w[1] for w in one.windows):
         return two.gap
     if two.windows == (EVERYTHING,):
@@ -1377,7 +1411,7 @@ def _composed_gap(one: Periodic | Table, two: Periodic | Table) -> Bound:
 
 def _largest_ahead(values: Sequence[Bound], reach: int) -> Iterator[Bound]:
     """Yields, for each value, the largest of the ``reach`` values that follow."""
-    best: deque[int] = deque()  # The indices of ever smaller values.
+    best: deque[int] = deque()  # Indices of values in decreasing order.
     for index, value in enumerate(values):
         while best and values[best[-1]] <= value:
             best.pop()
@@ -1454,7 +1488,10 @@ def _classic_union(one: Periodic, two: Periodic, *aligned: bool | None) -> AxisM
 
 
 def _key(strand: Strand) -> tuple[int, Fraction | int]:
-    """Returns a key that strands share if they can merge: by rate, and all tables."""
+    """Returns a key that is equal for strands that are merged.
+
+    All tables are merged, and all strands of the same rate.
+    """
     if isinstance(strand, Table):
         return 1, 0
     if isinstance(strand, Anywhere):
@@ -1490,9 +1527,10 @@ def _merged(one: Strand, two: Strand) -> Strand:
 
 
 def _floating_united(one: Floating, two: Floating) -> Floating | Anywhere:
-    """Returns the union of two strands, or everything that they may cover.
+    """Returns the union of two strands, or `Anywhere` if it has no limits.
 
-    They can be compared only if they have the same unknowns.
+    If their unknowns differ, the strands cannot be compared, and the union is an upper
+    bound.
     """
     a, b = one.standing(), two.standing()
     if one.unknowns == two.unknowns and a is not None and b is not None:
@@ -1525,7 +1563,7 @@ def _floating_united(one: Floating, two: Floating) -> Floating | Anywhere:
 
 
 def _alternatives(strand: Floating) -> frozenset[tuple[int, Extents, Unknowns]]:
-    """Returns the strands whose hull this one is, or just this one."""
+    """Returns the strands that this one is the hull of, or only this one."""
     if not strand.first and len(strand.unknowns) == 1:
         ((unknown, factor),) = strand.unknowns
         name = unknown.name
@@ -1537,7 +1575,7 @@ def _alternatives(strand: Floating) -> frozenset[tuple[int, Extents, Unknowns]]:
 def _furthest(
     one: tuple[int, Extents, Unknowns], two: tuple[int, Extents, Unknowns]
 ) -> Any:
-    """Returns the largest distance from the start of one to the start of the other."""
+    """Returns the largest distance from the start of ``one`` to that of ``two``."""
     first, _, below = one
     last, _, above = two
     # Unknowns that move both strands cancel.
@@ -1551,7 +1589,7 @@ def _furthest(
 def _merged_windows(
     one: Periodic | Table, two: Periodic | Table, positions: range
 ) -> tuple[tuple[MaybeWindow, ...], Bound, bool]:
-    """Returns the hulls of both at ``positions``, their gap and their exactness."""
+    """Returns the hulls of both strands' windows, their gap and their exactness."""
     windows: list[MaybeWindow] = []
     exact, hole = True, 0
     one_inside = two_inside = True
@@ -1604,7 +1642,7 @@ def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
     else:
         tables = [s for s in local if isinstance(s, Table)]
         if not all(t.exact for t in tables):
-            return None  # The centre of an upper bound may not be that of what is seen.
+            return None  # The centre of an upper bound may not be the true centre.
         start = min(t.start for t in tables)
         positions = range(start, max(t.start + len(t.windows) for t in tables))
     return all(_same_centre(first.window(u), second.window(u)) for u in positions)
@@ -1635,7 +1673,7 @@ def _is_floating_aligned(one: AxisMap, two: AxisMap) -> bool | None:
 
 
 def _local_strand(axis_map: AxisMap) -> Periodic | Table | None:
-    """Returns the strand that places the features, or None if there is not just one."""
+    """Returns the strand that places the features, or None if it is not unique."""
     strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
     if len(strands) == 1:
         return strands[0]
@@ -1698,7 +1736,7 @@ def _interleaved(outer: Strand, inner: Strand, count: int) -> AxisMap:
 
 
 def _single(strand: Periodic | Table) -> AxisMap:
-    """Returns a map of one strand in normal form, or NONE if it depends on nothing."""
+    """Returns a map of one strand in normal form, or NONE if all windows are empty."""
     if all(window is None for window in strand.windows):
         return NONE
     if isinstance(strand, Table):
@@ -1710,7 +1748,7 @@ def _single(strand: Periodic | Table) -> AxisMap:
 
 
 def _smallest(strand: Periodic) -> Periodic:
-    """Returns the same strand with its smallest period."""
+    """Returns the strand, rewritten with its smallest period."""
     windows, advance = strand.windows, strand.advance
     if all(window == EVERYTHING for window in windows):
         return strand._replace(advance=0, windows=(EVERYTHING,), gap=1)

@@ -1,12 +1,13 @@
 """Sizes of axes: integers, or expressions in unknown sizes.
 
-Even if the input of a graph has no fixed size, much is known: one map is half as high
-as another, and a resize doubles it. A `Symbolic` size is a polynomial with rational
-coefficients over *atoms*: unknown sizes, and rounded sizes and quotients that are not
-simplified further. Two sizes are equal if their expressions are equal. Therefore,
-merges and splits of axes and the scale of a resize can be worked out without numbers.
+Even if the input of a graph has no fixed size, relations between sizes are known: one
+map may be half as high as another, for example. A `Symbolic` size is a polynomial with
+rational coefficients over *atoms*: unknown sizes, and rounded sizes and quotients that
+are not simplified further. Two sizes are equal if their expressions are equal.
+Therefore, merges and splits of axes and the scale of a resize can be worked out without
+numbers.
 
-This file knows nothing of graphs or ops.
+This file knows nothing about graphs or ops.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 
 class Atom:
-    """A size that is not taken apart: an unknown size, a rounded size or a quotient.
+    """A size that is not simplified: an unknown size, a rounded size or a quotient.
 
     Atoms are interned (`_interned`): equal atoms are the same object. This makes it
     cheap to compare and sort deeply nested sizes.
@@ -31,7 +32,7 @@ class Atom:
 
     def __init__(self, kind: str, operands: tuple[Size, ...], serial: int) -> None:
         self.kind = kind
-        """The name of an unknown size, or otherwise "floor" or "quotient"."""
+        """The name of an unknown size, or "floor", or "quotient"."""
         self.operands = operands
         self.serial = serial
 
@@ -58,7 +59,7 @@ Monomial = tuple[Atom, ...]
 
 
 class Symbolic:
-    """A polynomial over atoms: ``terms`` maps a product of atoms to its factor.
+    """A polynomial over atoms: ``terms`` maps products of atoms to their coefficients.
 
     >>> height = unknown("height")
     >>> str((height * 2 + 4) // 2)
@@ -152,7 +153,7 @@ class Symbolic:
 
 
 Size = int | Fraction | Symbolic
-"""The number of positions of an axis (fractions only in intermediate results)."""
+"""The number of positions on an axis. Fractions occur in intermediate results only."""
 
 
 def unknown(name: str) -> Symbolic:
@@ -161,7 +162,7 @@ def unknown(name: str) -> Symbolic:
 
 
 def divide(size: Size, by: Size) -> Size | None:
-    """Returns the exact quotient, or None if it is not known.
+    """Returns the exact quotient ``size / by``, or None if it is not known.
 
     >>> divide(unknown("n") * 12, unknown("n") * 4)
     3
@@ -190,7 +191,7 @@ def divide(size: Size, by: Size) -> Size | None:
                 rest.remove(atom)
             terms[tuple(rest)] = times / factor
         return _simplest(terms)
-    # A sum is a multiple of another if all their terms have the same ratio.
+    # One sum is a multiple of another if all pairs of terms have the same ratio.
     ratios = {numerator.get(m, Fraction(0)) / f for m, f in by.terms.items()}
     if len(ratios) == 1 and len(numerator) == len(by.terms):
         return _plain(ratios.pop())
@@ -198,7 +199,7 @@ def divide(size: Size, by: Size) -> Size | None:
 
 
 def divides(by: Size, size: Size) -> Size | None:
-    """Returns ``size / by`` if this is known to be an integer, else None."""
+    """Returns ``size / by`` if it is known to be an integer, else None."""
     quotient = divide(size, by)
     if isinstance(quotient, Symbolic):
         return quotient if quotient.is_integral else None
@@ -233,7 +234,7 @@ def rounded_up(size: Size) -> Size:
 
 
 def ceiling_division(size: Size, by: int) -> Size:
-    """Returns ``ceil(size / by)``, such as the output size of a stride.
+    """Returns ``ceil(size / by)``, for example the output size of a strided layer.
 
     >>> ceiling_division(7, 2)
     4
@@ -260,9 +261,10 @@ def residue(size: Size, modulus: int) -> int | None:
 
 
 def remainder_of(size: Symbolic, modulus: int) -> tuple[Hashable, int]:
-    """Returns a name and a number for the remainder of a size.
+    """Describes the remainder of a size by a name and a number.
 
-    Sizes with the same name differ, modulo ``modulus``, by the same as their numbers.
+    If two sizes have the same name, their difference is equal to the difference of
+    their numbers, modulo ``modulus``.
 
     >>> n = unknown("n")
     >>> remainder_of(n + 3, 2) == (remainder_of(n * 5, 2)[0], 1)
@@ -272,12 +274,15 @@ def remainder_of(size: Symbolic, modulus: int) -> tuple[Hashable, int]:
     known = rest.pop((), Fraction(0))
     terms = {m: f % modulus for m, f in rest.items() if f % modulus}
     if known.denominator > 1 or any(f.denominator > 1 for f in terms.values()):
-        terms[()], known = known % modulus, Fraction(0)  # Only the sum is an integer.
+        # The terms are fractions. Only their sum is an integer.
+        terms[()], known = known % modulus, Fraction(0)
     return frozenset(terms.items()), int(known) % modulus
 
 
 def bounds(size: Size) -> tuple[Fraction, Fraction] | None:
-    """Returns limits of a size for all unknown sizes, or None if it has no limits.
+    """Returns a lower and an upper limit of a size, whatever the unknown sizes are.
+
+    Returns None if no such limits are known.
 
     >>> n = unknown("n")
     >>> bounds(n - rounded_down(n * Fraction(1, 2)) * 2)
@@ -288,15 +293,16 @@ def bounds(size: Size) -> tuple[Fraction, Fraction] | None:
 
 
 LARGEST_AGREEING = 1 << 10
-"""The largest value of what is unknown for which sizes that move apart are compared."""
+"""The largest value of unknown sizes up to which `can_agree` compares two sizes."""
 
 
 def can_agree(one: Size, two: Size) -> bool | None:
-    """Whether two sizes are equal for all values of what is unknown.
+    """Whether two sizes are equal, for all values of the unknown sizes.
 
-    True if they always are, and False if they never are, except where both are 1. None
-    if they may be equal for some values. Sizes that move apart are compared up to
-    `LARGEST_AGREEING`, and taken to differ above.
+    True if they are equal for all values. False if they are equal for none, except
+    where both are 1. None if they may be equal for some values. If the difference of
+    the sizes grows without limit, they are compared up to `LARGEST_AGREEING` and
+    assumed to differ beyond it.
 
     >>> n = unknown("n")
     >>> can_agree(n, rounded_down(n * Fraction(1, 2)) * 2) is None
@@ -318,10 +324,10 @@ def can_agree(one: Size, two: Size) -> bool | None:
 
 
 def last_not_above(size: Size, number: int, limit: int) -> int:
-    """Returns the last value of what is unknown at which a size is at most ``number``.
+    """Returns the largest n up to ``limit`` for which a size is at most ``number``.
 
-    All unknown sizes have this value, which is not above ``limit``. Returns 0 if the
-    size is always larger.
+    All unknown sizes are set to n. Returns 0 if the size is larger than ``number`` for
+    every n.
 
     >>> last_not_above(ceiling_division(unknown("n"), 2), 3, 100)
     6
@@ -335,7 +341,9 @@ def last_not_above(size: Size, number: int, limit: int) -> int:
 
 
 def smaller(one: Size, two: Size) -> Size | None:
-    """Returns the smaller of two sizes for large unknown sizes, or None if not known.
+    """Returns the size that is smaller when the unknown sizes are large.
+
+    Returns None if this is not known.
 
     >>> str(smaller(unknown("n"), unknown("n") * 2 - 3))
     'n'
@@ -348,7 +356,9 @@ def smaller(one: Size, two: Size) -> Size | None:
 
 
 def in_words(size: Size) -> str:
-    """Returns a size as a formula in n, the only unknown size.
+    """Returns a size as a formula in which n stands for its only unknown size.
+
+    Returns the text of the expression if there is no simple formula.
 
     >>> in_words(ceiling_division(ceiling_division(unknown("x[1]"), 2), 2))
     'ceil(n / 4)'
@@ -380,7 +390,7 @@ def in_words(size: Size) -> str:
 
 
 def _at(size: Size, number: int) -> int:
-    """Returns the value of a size if all unknown sizes are ``number``."""
+    """Returns the value of a size when all unknown sizes are ``number``."""
     whole = Fraction(0)
     for monomial, factor in _terms(size).items():
         for atom in monomial:
@@ -399,7 +409,9 @@ def _atom_at(atom: Atom, number: int) -> Fraction | int:
 
 
 def period(size: Size) -> int:
-    """Returns the step by which unknown sizes must grow for this one to grow evenly.
+    """Returns the period of a size.
+
+    Whenever all unknown sizes grow by this period, the size grows by the same amount.
 
     >>> period(ceiling_division(ceiling_division(unknown("n"), 2), 3))
     6
@@ -408,7 +420,7 @@ def period(size: Size) -> int:
 
 
 def _period_and_slope(size: Size) -> tuple[int, Fraction]:
-    """Returns the period, and the slope if all unknown sizes grow together."""
+    """Returns the period, and the slope if all unknown sizes grow at the same rate."""
     whole, slope = 1, Fraction(0)
     for monomial, factor in _terms(size).items():
         if len(monomial) != 1:
@@ -424,7 +436,9 @@ def _period_and_slope(size: Size) -> tuple[int, Fraction]:
 
 
 def limit_of_ratio(size: Size, by: Size) -> Fraction | None:
-    """Returns the limit of ``size / by`` for large sizes, or None if there is not one.
+    """Returns the limit of ``size / by`` for large unknown sizes.
+
+    Returns None if there is no limit, or if it is not known.
 
     >>> n = unknown("n")
     >>> limit_of_ratio(ceiling_division(n, 4), ceiling_division(n, 2))
@@ -437,10 +451,10 @@ def limit_of_ratio(size: Size, by: Size) -> Fraction | None:
 
 
 def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]]:
-    """Returns low, high and a sum without roundings.
+    """Returns ``low``, ``high`` and the terms of a sum that has no rounding in it.
 
-    The size lies between ``sum + low`` and ``sum + high``. The latest rounding is
-    undone first, so that its operand can cancel with other terms.
+    The size lies between ``sum + low`` and ``sum + high``. The most recently created
+    rounding is undone first, so that its operand can cancel with other terms.
     """
     low = high = Fraction(0)
     terms = dict(_terms(size))
@@ -451,7 +465,7 @@ def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]
         monomial = max(rounded, key=lambda m: m[0].serial)
         factor = terms.pop(monomial)
         operand = _terms(monomial[0].operands[0])
-        # Rounding down an integer divided by d cuts off at most (d - 1) / d.
+        # Rounding down an integer divided by d removes at most (d - 1) / d.
         parts = math.lcm(*(f.denominator for f in operand.values()))
         cut = factor * (1 if _has_quotient(operand) else Fraction(parts - 1, parts))
         if cut > 0:
@@ -466,7 +480,7 @@ def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]
 
 
 def product(sizes: Any) -> Size:
-    """Returns the product of sizes; 1 if there are none."""
+    """Returns the product of sizes, or 1 if there are none."""
     result: Size = 1
     for size in sizes:
         result = result * size
@@ -481,7 +495,7 @@ def _terms(value: Any) -> dict[Monomial, Fraction]:
 
 
 def _exact(value: Any) -> Size:
-    """Returns NumPy numbers and floats as exact Python numbers."""
+    """Converts a NumPy number or a float to an exact Python number."""
     if isinstance(value, (Symbolic, int, Fraction)):
         return value
     if hasattr(value, "__index__"):
@@ -519,7 +533,7 @@ _SERIAL = operator.attrgetter("serial")
 
 
 def substituted(size: Size, values: Mapping[Atom, Size]) -> Size:
-    """Returns a size in which some atoms are replaced by their values."""
+    """Returns the size with each atom in ``values`` replaced by its value."""
     if not isinstance(size, Symbolic):
         return size
     whole: Size = 0
@@ -546,7 +560,10 @@ def _value(atom: Atom, values: Mapping[Atom, Size]) -> Size:
 
 
 def slope_and_offset(size: Size, symbol: Symbolic) -> tuple[int | None, int]:
-    """Returns integers a and b if the size is ``a * symbol + b``, else None and 0."""
+    """Returns integers a and b such that the size is ``a * symbol + b``.
+
+    Returns None and 0 if there are none.
+    """
     terms: dict[tuple[Atom, ...], Fraction] = {(): Fraction(0)}
     terms |= size.terms if isinstance(size, Symbolic) else {(): Fraction(size)}
     (monomial,) = symbol.terms

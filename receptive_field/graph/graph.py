@@ -1,6 +1,6 @@
 """A graph of nodes, read lazily from the messages that define them.
 
-The message of a node is any object with the fields of TensorFlow's NodeDef: one of this
+A node's message is any object with the fields of TensorFlow's NodeDef: one of this
 library's own messages, or one from the caller's TensorFlow. Only names are read up
 front. Nodes are created, and their inputs and attributes decoded, on first use.
 """
@@ -15,40 +15,43 @@ from typing import Any, Protocol
 from receptive_field.errors import GraphError, NodeNotFoundError, nearest
 
 Tensor = tuple[int, int]
-"""An output of a node: (index of the node in the graph, number of the output)."""
+"""An output of a node: (the node's index in the graph, the number of the output)."""
 
 ABSENT = object()
 """The value of an attribute that a node does not have."""
 
 
 class Framework(Protocol):
-    """What only the framework of a graph knows about the graph."""
+    """The questions about a graph that only its framework can answer."""
 
     def attribute(self, definition: Any, name: str) -> Any:
-        """Returns an attribute of a node as a plain value, or `ABSENT`."""
+        """Returns a node's attribute as a plain Python value, or `ABSENT`."""
 
     def inputs(self, definition: Any) -> Sequence[str]:
-        """Returns the texts of the inputs of a node that are data."""
+        """Returns the texts of a node's inputs, without control inputs."""
 
     def resolve(self, graph: Graph, text: str, frame: Frame) -> Tensor | None:
         """Returns the tensor that the text of an input refers to, or None.
 
-        The graph itself looks up plain names of nodes.
+        If this returns None, the graph looks the text up as the name of a node.
         """
 
     def recorded_shapes(self, call: Any) -> Sequence[Any]:
-        """Returns the shapes of a call's outputs that the graph records, if any."""
+        """Returns the output shapes that the graph records for a call, if any."""
 
     def placeholders(self, graph: Graph) -> Iterator[Node]:
-        """Yields the nodes whose values a caller feeds."""
+        """Yields the nodes whose values the caller of the graph feeds."""
 
     def batch_moments(
         self, graph: Graph, knowledge: Any, among: Iterable[int]
     ) -> set[int]:
-        """Returns the nodes that compute moments of a batch; searches ``among``."""
+        """Returns the indices of nodes that compute the mean or variance of a batch.
+
+        The search starts from the nodes in ``among``.
+        """
 
     def default_layout(self, rank: int) -> tuple[int, ...]:
-        """Returns the spatial axes of a tensor if no op determines them."""
+        """Returns the axes to treat as spatial when no op determines them."""
 
     def runner(self) -> Any:
         """Returns a `graph.runner.Runner`, which runs networks for experiments.
@@ -60,11 +63,11 @@ class Framework(Protocol):
 
 @dataclass(slots=True)
 class Frame:
-    """The scope of names in the inputs of nodes: a graph, or one call of a function."""
+    """The scope in which input names are looked up: a graph, or one function call."""
 
     function: str = ""
     scope: str = ""
-    """The prefix of the names of the nodes."""
+    """The prefix of the nodes' names."""
     arguments: Mapping[str, Tensor] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     caller: Frame | None = None
@@ -88,7 +91,7 @@ class Node:
     name: str
     inputs: tuple[Tensor, ...]
     """The tensors that this node reads, without control inputs. They are looked up on
-    first use, with a `GraphError` if an input is not in the graph."""
+    first use, which raises a `GraphError` if an input is not in the graph."""
 
     def __init__(self, graph: Graph, index: int, definition: Any, frame: Frame) -> None:
         self.graph = graph
@@ -97,7 +100,7 @@ class Node:
         self.frame = frame
         self.op: str = definition.op
         self.attributes: dict[str, Any] = {}
-        """The attributes decoded so far, see `attribute`."""
+        """The attributes decoded so far; see the method `attribute`."""
         self.stated: Any = None
         """The rules that a caller has stated for this node."""
 
@@ -105,7 +108,7 @@ class Node:
         return f"Node({self.name!r}, {self.op})"
 
     def __getattr__(self, name: str) -> Any:
-        # Python calls this for attributes that are not set yet.
+        # Python calls this only for attributes that are not set yet.
         if name == "inputs":
             self.inputs = self.graph.inputs[self.index]
         elif name == "name":
@@ -115,7 +118,7 @@ class Node:
         return getattr(self, name)
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """Returns an attribute as a plain Python value, or ``default`` if missing."""
+        """Returns an attribute as a plain Python value, or ``default`` if absent."""
         known = self.attributes
         if name in known:
             value = known[name]
@@ -125,16 +128,16 @@ class Node:
         return default if value is ABSENT else value
 
     def has(self, name: str) -> bool:
-        """Whether the node has an attribute of this name."""
+        """Whether the node has an attribute with this name."""
         return self.attribute(name, ABSENT) is not ABSENT
 
     def read(self, inputs: Iterable[Tensor]) -> None:
-        """Makes the node read these tensors instead of those in the graph."""
+        """Replaces the tensors that the node reads."""
         self.inputs = self.graph.inputs[self.index] = tuple(inputs)
 
 
 class _Nodes(dict[int, Node]):
-    """Nodes by index, created on first use."""
+    """A dictionary from index to node; creates each node on first use."""
 
     def __init__(self, graph: Graph, definitions: Sequence[Any], root: Frame) -> None:
         self.graph = graph
@@ -150,7 +153,7 @@ class _Nodes(dict[int, Node]):
 
 
 class _Inputs(dict[int, tuple[Tensor, ...]]):
-    """The inputs of nodes by index, looked up on first use."""
+    """A dictionary from a node's index to its inputs, looked up on first use."""
 
     def __init__(self, nodes: _Nodes) -> None:
         self.nodes = nodes
@@ -188,10 +191,10 @@ def _resolved(node: Node) -> tuple[Tensor, ...]:
 
 
 class Graph:
-    """The nodes of a graph, in the order of the file, by index and by name.
+    """The nodes of a graph, in file order, accessible by index and by name.
 
     Args:
-      definitions: the messages of the nodes.
+      definitions: the nodes' messages.
       name: the name of the graph in results.
       rules: op type -> its rules.
       framework: the framework that the graph comes from.
@@ -216,7 +219,7 @@ class Graph:
         self.index_of = root.names
         self.nodes = _Nodes(self, definitions, root)
         self.inputs = _Inputs(self.nodes)
-        """Index of a node -> its `Node.inputs`, without creating the node."""
+        """A node's index -> its `Node.inputs`; a look-up need not create the node."""
         self._count = len(definitions)
         if len(self.index_of) < self._count:
             twice = next(
@@ -266,28 +269,29 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         for index in itertools.count():
-            if index >= self._count:  # Nodes may be appended meanwhile.
+            if index >= self._count:  # Nodes may be appended during the iteration.
                 return
             yield self.nodes[index]
 
     def op(self, index: int) -> str:
-        """Returns the op type of a node, without creating the node."""
+        """Returns a node's op type without creating the node."""
         nodes = self.nodes
         found = nodes[index] if index in nodes else nodes.definitions[index]
         name: str = found.op
         return name
 
     def of_ops(self, *ops: str) -> Iterator[Node]:
-        """Yields the nodes of some op types, in order."""
+        """Yields the nodes whose op type is one of ``ops``, in order."""
         for index in range(self._count):
             if self.op(index) in ops:
                 yield self.nodes[index]
 
     def node(self, name: str) -> Node:
-        """Returns the node of this name.
+        """Returns the node with this name.
 
         Raises:
-          NodeNotFoundError: if there is none; the message suggests similar names.
+          NodeNotFoundError: if there is no such node; the message suggests similar
+            names.
         """
         if name not in self.index_of:
             raise NodeNotFoundError(
@@ -300,8 +304,8 @@ class Graph:
         """Returns the tensor called ``name`` or ``name:k``.
 
         Raises:
-          NodeNotFoundError: if there is no such node; the message suggests similar
-            names. Also if k is not a number.
+          NodeNotFoundError: if k is not a number, or if there is no such node; the
+            message then suggests similar names.
         """
         plain, _, number = name.partition(":")
         if number and not number.isdigit():
@@ -323,13 +327,13 @@ def topological_order(
     inputs: Iterable[int] = (),
     stop_propagation: Sequence[str] = (),
 ) -> tuple[list[int], list[tuple[int, int]]]:
-    """Returns the ancestors of ``outputs``, each node after the nodes that it reads.
+    """Returns ``outputs`` and their ancestors, each node after the nodes that it reads.
 
-    ``inputs`` are visited, but not what they read. Nodes whose name starts with one of
-    ``stop_propagation`` are not followed.
+    The search does not go beyond ``inputs``. It does not follow edges to nodes whose
+    name starts with one of ``stop_propagation``.
 
     Returns:
-      The indices, and the edges (reader, read) that close a cycle.
+      The nodes' indices, and the edges (reader, read) that close a cycle.
     """
     nodes, inputs_of = graph.nodes, graph.inputs
     roots = set(inputs)
@@ -369,16 +373,19 @@ def strongly_connected(
 ) -> list[list[int]]:
     """Groups the nodes of a depth-first order into strongly connected components.
 
-    Each group comes after the groups that it reads. Nodes in a group keep their order.
+    Each group comes after the groups that it reads. Nodes within a group keep their
+    order.
 
     Args:
       graph: the graph.
-      order: its nodes, each after those that it reads, except by edges in ``closing``.
+      order: the nodes' indices. Each node comes after the nodes that it reads, except
+        where an edge is in ``closing``.
       closing: the edges (reader, read) that close a cycle.
     """
     place = {index: i for i, index in enumerate(order)}
-    # The edge that closes a cycle reads a node that comes later in the order. All nodes
-    # in between form one stretch, which Tarjan's algorithm splits into groups.
+    # An edge that closes a cycle reads a node that comes later in the order. The nodes
+    # from its reader to that node form a stretch. Overlapping stretches are merged, and
+    # Tarjan's algorithm then splits each stretch into groups.
     groups: list[list[int]] = []
     stop = -1
     last = {i: i for i in range(len(order))}
@@ -396,7 +403,7 @@ def strongly_connected(
 
 
 def _components(graph: Graph, stretch: Sequence[int]) -> list[list[int]]:
-    """Runs Tarjan's algorithm, without recursion."""
+    """Splits a stretch with Tarjan's algorithm, without recursion."""
     place = {index: i for i, index in enumerate(stretch)}
     number: dict[int, int] = {}
     low: dict[int, int] = {}

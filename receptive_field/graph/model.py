@@ -1,4 +1,4 @@
-"""The model that every source returns: a graph, and the names of its parts."""
+"""The model that every source returns: a graph and the names of its parts."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def _no_object(thing: Any) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A graph with those inputs, outputs and layers that its source names."""
+    """A graph, with the inputs, outputs and layers that its source names."""
 
     graph: Graph
     definition: Any
-    """The GraphDef message of the graph, or an object that reads it when serialized."""
+    """The graph's GraphDef message, or an object that reads it when serialized."""
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
     layers: Mapping[str, Tensor] = field(default_factory=dict)
-    """Name of a layer call -> the tensor that it returns."""
+    """Name of a layer call -> the tensor that the call returns."""
     layer_inputs: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
-    """Name of a layer call -> the tensors that it is given."""
+    """Name of a layer call -> the tensors passed to the call."""
     name_of: Callable[[Any], str | None] = _no_object
-    """Returns the name of a layer or tensor object of the caller, or None."""
+    """Returns the name of the caller's layer or tensor object, or None."""
     squared_gradients: Callable[..., Any] | None = None
     """Computes squared gradients with the model's real weights, if it has any."""
 
@@ -36,7 +36,8 @@ class Model:
         """Returns the name and tensor of an input, output, layer or node.
 
         Raises:
-          NodeNotFoundError: if there is none; the message suggests similar names.
+          NodeNotFoundError: if the model has nothing of this name; the message suggests
+            similar names.
         """
         name = thing if isinstance(thing, str) else self.name_of(thing)
         if name is None:

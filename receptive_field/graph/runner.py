@@ -1,4 +1,4 @@
-"""What the experiments ask of a framework: to run a network, or one of its ops."""
+"""Protocols through which experiments run a network, or one of its ops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 class Computation(NamedTuple):
-    """A function from an image to outputs."""
+    """A function that computes outputs from an image."""
 
     run: Callable[[Array], Sequence[Array]]
     """Raises a GraphError if the framework fails."""
@@ -24,15 +24,18 @@ class Computation(NamedTuple):
 
 
 class Alone(Protocol):
-    """An op that runs by itself, with all of its inputs but one fixed."""
+    """A single op that runs by itself, with all but one of its inputs fixed."""
 
     content: bytes
-    """Equal for ops that compute the same."""
+    """A key: ops with equal keys compute the same function."""
 
     def computations(
         self, output: int, shape: Sequence[int]
     ) -> Iterator[Callable[[], Computation]]:
-        """Yields ways to compute an output of an image, the most precise one first."""
+        """Yields ways to compute an output from an image of this shape.
+
+        The most precise way comes first.
+        """
 
 
 class Runner(Protocol):
@@ -45,7 +48,7 @@ class Runner(Protocol):
         outputs: Sequence[Tensor],
         shape: Sequence[int],
     ) -> Computation:
-        """Returns the computation of some outputs from an image of this shape.
+        """Returns a computation of ``outputs`` from an image of this shape.
 
         Raises:
           GraphError: if the framework cannot run the network.
@@ -55,24 +58,24 @@ class Runner(Protocol):
         """Whether the framework runs this node as one op."""
 
     def reads(self, node: Node, number: int) -> bool:
-        """Whether the op reads this input when it runs here."""
+        """Whether the op really reads this input when this runner runs it."""
 
     def scale(self, call: Any) -> float | None:
-        """Returns the average of weights that reach the features through this call.
+        """Returns the average to give to weights that reach features through this call.
 
-        None if it is no call that weights reach the features through.
+        Returns None if no weights reach the features through the call.
         """
 
     def alone(
         self, node: Node, number: int, given: Callable[[int, Tensor, str], Array]
     ) -> Alone:
-        """Returns a node that runs by itself.
+        """Returns the op of a node in a form that runs by itself.
 
         Args:
           node: the node.
-          number: the number of the input that an image is fed to.
-          given: returns the value of another input. It gets the number of the input,
-            the tensor there, and the kind of its data type, as in NumPy.
+          number: the number of the input that is fed an image.
+          given: returns the value of another input. Its arguments are the input's
+            number, the tensor read there, and the NumPy kind of the data type.
 
         Raises:
           GraphError: if the framework does not know the op.

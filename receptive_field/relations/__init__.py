@@ -1,1 +1,1 @@
-"""How the axes of one tensor follow those of another."""
+"""How the axes of one tensor follow the axes of another."""

@@ -1,18 +1,19 @@
-"""Sets of positions: what features need of a tensor, position by position.
+"""Sets of positions: which individual positions of a tensor the features need.
 
-`relations.relation` describes what an op needs by windows, which may reach into padding
-and have holes. This module applies the same relations to sets. It cuts the sets to the
-size of each tensor on the way. Therefore, the padding of a map in between carries
-nothing on, and positions that a dilated kernel skips are not seen.
+`relations.relation` works with windows, which may reach into padding and have holes.
+This module applies the same relations to sets of positions. It clips the sets to the
+size of each tensor on the way. Therefore, features see nothing through the padding of
+an intermediate tensor, or at positions that a dilated kernel skips.
 
-A `Box` is what features need of one tensor by one path: the product of its *groups*.
-A group is a boolean array over the positions of some axes of the output and of some
-*parts* of the tensor's axes. In most networks, each axis is a single part, and the only
-one in a group that depends on one axis of the output. The group is then a matrix.
-Reshapes only regroup parts. If paths meet, their boxes are kept side by side, because
-the union of two boxes is not a box. A box that lies within another one is dropped.
+A `Box` holds the positions that features need of one tensor along one path. It is the
+product of its *groups*. A group is a boolean array over the positions of some axes of
+the output and of some *parts* of the tensor's axes. In most networks, each axis is a
+single part and has a group to itself, which depends on one axis of the output. The
+group is then a matrix. Reshapes only regroup parts. When paths meet, their boxes are
+kept side by side, because the union of two boxes is not always a box. A box that lies
+within another box is dropped.
 
-This file knows nothing of ops or graphs.
+This file knows nothing about ops or graphs.
 """
 
 from __future__ import annotations
@@ -37,26 +38,26 @@ from receptive_field.algebra.axis_map import (
 from receptive_field.relations.relation import SAME, Factor, Relation, Slot, Thread
 
 MOST_BOXES = 64
-"""The most boxes at one tensor; more are merged if possible, as an upper bound."""
+"""The most boxes of one tensor; if possible, more are merged into an upper bound."""
 
 LARGEST_GROUP = 1 << 27
-"""The largest array that is made; an upper bound takes the place of larger ones."""
+"""The most elements of an array. Upper bounds replace results that would need more."""
 
 Mask = NDArray[np.bool_]
 
 
 class Group(NamedTuple):
-    """The positions of some parts that are needed together."""
+    """The needed positions of some parts, in one array."""
 
     outputs: tuple[int, ...]
-    """Axes of the output that it depends on, ascending: the first axes of `seen`."""
+    """Output axes that the group depends on, ascending; the first axes of `seen`."""
     parts: tuple[int, ...]
-    """The numbers of the parts: the other axes of `seen`."""
+    """The numbers of the parts; the remaining axes of `seen`."""
     seen: Mask
 
 
 class Box(NamedTuple):
-    """What features need of one tensor by one path: the product of groups."""
+    """The positions that features need of one tensor along one path."""
 
     groups: tuple[Group, ...]
     axes: tuple[tuple[int, ...], ...]
@@ -66,12 +67,12 @@ class Box(NamedTuple):
 
 
 def start(shape: Sequence[int], features: Mapping[int, NDArray[Any]]) -> Box:
-    """Returns what features of the output need of the output: themselves.
+    """Returns the box of the output itself, where each feature needs only itself.
 
     Args:
       shape: the shape of the output.
-      features: axis -> the positions on it that are asked about. On all other axes,
-        every position counts.
+      features: axis -> the positions of the features on that axis. On all other axes, a
+        feature contains every position.
     """
     groups = []
     for axis, size in enumerate(shape):
@@ -89,14 +90,14 @@ def through(
     shape: Sequence[int],
     taps: Mapping[int, Mask] | None = None,
 ) -> list[Box]:
-    """Returns what is needed of a tensor that an op reads.
+    """Returns the boxes of a tensor that an op reads.
 
     Args:
-      box: what is needed of the tensor that the op makes.
-      relation: how the tensor that is read follows the tensor that is made.
-      shape: the shape of the tensor that is read.
-      taps: axis -> the positions that matter, [above, below], if windows and their gaps
-        do not describe them. The axis must follow one axis alone.
+      box: a box of the op's output.
+      relation: how the tensor that the op reads follows the op's output.
+      shape: the shape of the tensor that the op reads.
+      taps: axis -> a matrix [above, below] of the positions that matter, where windows
+        and their gaps do not describe them. The axis must follow a single axis.
     """
     if relation is SAME:
         return [box]
@@ -139,7 +140,7 @@ def _through_threads(
     taps: Mapping[int, Mask],
 ) -> Box | None:
     work = _Work(box)
-    # Find all slots first, because this may split parts that other factors use.
+    # Find all slots first, because finding one may split parts that other factors use.
     for thread in threads:
         for factor in thread.factors:
             if factor.slot is not None:
@@ -201,7 +202,7 @@ def _through_threads(
 
 
 def _size(factor: Factor, thread: Thread, number: int, size: int) -> int | None:
-    """Returns how many positions a factor has, on an axis of this size."""
+    """Returns the number of positions of a factor of an axis of this size, if known."""
     if len(thread.factors) == 1 and thread.tail.is_identity:
         return size
     if isinstance(factor.size, int):
@@ -213,7 +214,7 @@ def _size(factor: Factor, thread: Thread, number: int, size: int) -> int | None:
 
 
 class _Work:
-    """A box that is being turned into another box."""
+    """A box that is being transformed into another box."""
 
     def __init__(self, box: Box) -> None:
         self.groups = list(box.groups)
@@ -222,10 +223,10 @@ class _Work:
         self.next = max(used, default=-1) + 1
 
     def box(self, axes: Sequence[Sequence[int]], exact: bool) -> Box:
-        """Returns the result, with its parts numbered in the order of the axes.
+        """Returns the resulting box, with its parts numbered in the order of the axes.
 
-        Groups without parts say which features need anything at all. They are left out
-        if all features do.
+        A group without parts records which features need anything at all. It is left
+        out if all features need something.
         """
         number = {part: i for i, part in enumerate(itertools.chain(*axes))}
         groups = []
@@ -256,7 +257,7 @@ class _Work:
         return int(group.seen.shape[len(group.outputs) + group.parts.index(part)])
 
     def constant(self, seen: Mask) -> list[int]:
-        """Adds an axis on which all features need the same positions."""
+        """Adds a part of which all features need the same positions."""
         part = self.new()
         self.groups.append(Group((), (part,), seen))
         return [part]
@@ -274,7 +275,11 @@ class _Work:
         return tuple(parts[begin:end])
 
     def _cut(self, parts: list[int], end: int, inner: Any) -> int | None:
-        """Returns where the parts begin that hold ``inner`` positions up to ``end``."""
+        """Returns the index of the first of the parts that make up ``inner`` positions.
+
+        ``end`` is the index after the last of these parts. If necessary, a part is
+        split. Returns None if that is impossible.
+        """
         if not isinstance(inner, int):
             return None
         place = end
@@ -304,7 +309,10 @@ class _Work:
         return two
 
     def merged(self, parts: Sequence[int]) -> int | None:
-        """Merges parts, outermost first, into one; None if it would be too large."""
+        """Merges parts, outermost first, into one.
+
+        Returns None if the array would be too large.
+        """
         if len(parts) == 1:
             return parts[0]
         if not parts:
@@ -322,7 +330,10 @@ class _Work:
         return part
 
     def _joined(self, parts: Sequence[int]) -> Group | None:
-        """Joins the groups of these parts; None if the result would be too large."""
+        """Joins the groups of these parts into one.
+
+        Returns None if the array would be too large.
+        """
         indices = list(dict.fromkeys(map(self.find, parts)))
         if len(indices) == 1:
             return self.groups[indices[0]]
@@ -347,10 +358,10 @@ class _Work:
         sizes: Sequence[int],
         matrix: Mask | None = None,
     ) -> list[int] | None:
-        """Replaces a part by what its positions need, with a new part for each map.
+        """Replaces a part by the positions that it needs below: a new part per map.
 
-        If there is a matrix, there is only one map, and the matrix says more than it.
-        Returns None if the result would be too large.
+        If a matrix is given, there must be only one map, and the matrix is used in its
+        place. Returns None if the array would be too large.
         """
         index = self.find(part)
         outputs, parts, seen = self.groups[index]
@@ -373,14 +384,20 @@ class _Work:
         return new
 
     def fitted(self, parts: list[int], tail: AxisMap, size: int) -> list[int] | None:
-        """Applies a map to the parts of an axis, and cuts them to its size."""
+        """Applies a map to the parts of an axis, and clips the result to ``size``.
+
+        Returns None if an array would be too large.
+        """
         if tail.is_identity and math.prod(map(self.size, parts)) == size:
             return parts
         part = self.merged(parts)
         return None if part is None else self.mapped(part, [tail], [size])
 
     def use(self, kept: Sequence[int]) -> None:
-        """Drops all other parts, and only keeps whether anything of them is needed."""
+        """Drops the parts that are not in ``kept``.
+
+        For a dropped part, its group still records which features need anything of it.
+        """
         for index, (outputs, parts, seen) in enumerate(self.groups):
             gone = tuple(
                 len(outputs) + i for i, part in enumerate(parts) if part not in kept
@@ -393,10 +410,12 @@ class _Work:
 
 
 def of_axes(box: Box, chosen: Sequence[int], outputs: Collection[int]) -> Box:
-    """Returns the box on some axes, with a part for each, numbered in their order.
+    """Returns the box reduced to the ``chosen`` axes, in their order.
 
-    Of the other axes, the box keeps only whether anything is needed. Positions on axes
-    of the output that are not among ``outputs`` are no longer distinguished.
+    Each of these axes is a single part.
+    For the other axes, the box records only whether anything of them is needed.
+    Positions on axes of the output that are not in ``outputs`` are no longer
+    distinguished.
     """
     work = _Work(box)
     for index, (above, parts, seen) in enumerate(work.groups):
@@ -418,7 +437,7 @@ def of_axes(box: Box, chosen: Sequence[int], outputs: Collection[int]) -> Box:
 
 
 def joined_groups(groups: Sequence[Group]) -> Group | None:
-    """Returns the product of groups as one group; None if it would be too large."""
+    """Returns the product of groups as one group, or None if it would be too large."""
     outputs = sorted({axis for group in groups for axis in group.outputs})
     sizes = {
         axis: group.seen.shape[i]
@@ -440,7 +459,7 @@ def joined_groups(groups: Sequence[Group]) -> Group | None:
 
 
 def restricted(box: Box, live: Sequence[Mask]) -> Box:
-    """Returns the box with only these positions of each axis."""
+    """Returns the box restricted to the ``live`` positions of each axis."""
     work = _Work(box)
     axes, exact = [list(parts) for parts in work.axes], box.exact
     for place, positions in enumerate(live):
@@ -459,11 +478,11 @@ def restricted(box: Box, live: Sequence[Mask]) -> Box:
 
 
 def image(seen: Mask, axis_map: AxisMap, size: int) -> Mask | None:
-    """Returns the positions, out of ``size``, that sets of positions need by a map.
+    """Returns the positions, out of ``size``, that sets need through a map.
 
-    The sets lie in the last axis of ``seen``. The map must be that of a single layer:
-    a window with gap g holds every g-th position, from the first on. Returns None if
-    this would take too large an array.
+    The sets lie along the last axis of ``seen``. The map must be that of a single
+    layer: a window with gap g contains every g-th position, starting with its first.
+    Returns None if an array would be too large.
     """
     found = np.zeros((*seen.shape[:-1], size), dtype=bool)
     for strand in axis_map.strands:
@@ -475,7 +494,10 @@ def image(seen: Mask, axis_map: AxisMap, size: int) -> Mask | None:
 
 
 def _add_strand(seen: Mask, strand: Periodic | Table, found: Mask) -> bool:
-    """Marks what sets of positions need by a strand; returns False if it cannot."""
+    """Marks in ``found`` the positions that sets of positions need through a strand.
+
+    Returns False if an array would be too large.
+    """
     count, size = seen.shape[-1], found.shape[-1]
     step = 1 if strand.gap == math.inf else int(strand.gap)
     if isinstance(strand, Periodic) and _is_sliding(strand):
@@ -509,7 +531,7 @@ def _is_sliding(strand: Periodic) -> bool:
 
 
 def _slide(seen: Mask, strand: Periodic, step: int, found: Mask) -> None:
-    """Marks what sets of positions need, tap by tap."""
+    """Does the same as `_add_strand` for a sliding window, tap by tap."""
     first, last = strand.windows[0]  # type: ignore[misc]
     stride, count, size = strand.advance, seen.shape[-1], found.shape[-1]
     for tap in range(int(first), int(last) + 1, step):
@@ -523,9 +545,9 @@ def _slide(seen: Mask, strand: Periodic, step: int, found: Mask) -> None:
 
 
 def reached(live: Mask, axis_map: AxisMap, count: int) -> Mask | None:
-    """Returns which of ``count`` positions read one of the live ones.
+    """Returns which of ``count`` positions read at least one live position.
 
-    Returns None if this would take too long.
+    Returns None if finding out would take too long.
     """
     size, found = len(live), np.zeros(count, dtype=bool)
     for strand in axis_map.strands:
@@ -554,9 +576,10 @@ def reached(live: Mask, axis_map: AxisMap, count: int) -> Mask | None:
 def _ends(
     strand: Periodic | Table, count: int, size: int, step: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Returns the first and last of ``size`` positions that each of ``count`` reads.
+    """Returns the first and last position that each of ``count`` positions reads.
 
-    If it reads none, the first is larger than the last.
+    They lie within an axis of ``size`` positions. If a position reads none of them, the
+    first is larger than the last.
     """
     if isinstance(strand, Periodic) and _is_sliding(strand):
         starts = np.arange(count, dtype=float) * strand.advance
@@ -565,14 +588,14 @@ def _ends(
         windows = [strand.window(position) or (size, -1) for position in range(count)]
         firsts, lasts = np.array(windows, dtype=float).reshape(count, 2).T
     lasts = np.minimum(lasts, size - 1)
-    # Start at the first tap that is inside, or at 0 if the window is infinite.
+    # Start at the first tap inside the axis, or at 0 if the window is infinite.
     firsts = np.where(np.isinf(firsts), 0, firsts)
     firsts = np.where(firsts < 0, firsts + np.ceil(-firsts / step) * step, firsts)
     return firsts.astype(np.int64), lasts.astype(np.int64)
 
 
 def _scatter(seen: Mask, targets: NDArray[Any], valid: Mask, found: Mask) -> None:
-    """Marks the target of each valid position."""
+    """Marks in ``found`` the target of each valid position that is in a set."""
     some = np.flatnonzero(valid)
     if len(some):
         order = some[np.argsort(targets[some], kind="stable")]
@@ -583,7 +606,7 @@ def _scatter(seen: Mask, targets: NDArray[Any], valid: Mask, found: Mask) -> Non
 def _joint_image(
     seen: Mask, maps: Sequence[AxisMap], sizes: Sequence[int]
 ) -> Mask | None:
-    """Returns the positions of several axes that sets of positions need together."""
+    """Returns the positions that sets of positions need, as points on several axes."""
     count = seen.shape[-1]
     shape = (*seen.shape[:-1], *sizes)
     single = [_single_targets(m, count, n) for m, n in zip(maps, sizes, strict=True)]
@@ -606,9 +629,9 @@ def _joint_image(
 
 
 def _single_targets(axis_map: AxisMap, count: int, size: int) -> NDArray[Any] | None:
-    """Returns the only position that each position needs, -1 if it needs none.
+    """Returns the one position that each position needs, or -1 where it needs none.
 
-    Returns None if a position may need more than one.
+    Returns None if any position may need more than one.
     """
     if len(axis_map.strands) != 1:
         return None
@@ -627,7 +650,7 @@ def _product(seen: Mask, matrix: Mask) -> Mask:
 
 
 def is_told(axis_map: AxisMap) -> bool:
-    """Whether a map determines for every position whether it matters."""
+    """Whether a map determines exactly which positions matter."""
     return axis_map.exact and all(s.gap != math.inf for s in axis_map.strands)
 
 
@@ -640,9 +663,9 @@ def _constant(axis_map: AxisMap, size: int) -> Mask:
 
 
 def united(boxes: Sequence[Box]) -> list[Box]:
-    """Returns the same sets without boxes that lie within others.
+    """Returns the boxes, without those that lie within other boxes.
 
-    If there are more than `MOST_BOXES`, boxes are merged where possible.
+    If more than `MOST_BOXES` are left, boxes are merged where possible.
     """
     kept: list[Box] = []
     for box in boxes:
@@ -671,7 +694,7 @@ def _is_alike(one: Box, two: Box) -> bool:
 
 
 def _lies_within(one: Box, two: Box) -> bool:
-    """Whether the second box needs everything that the first one needs."""
+    """Whether box ``one`` can be dropped, because it lies within box ``two``."""
     if not two.exact and one.exact:
         return False  # An exact box is kept, even if an upper bound covers it.
     if not _is_alike(one, two):
@@ -681,7 +704,7 @@ def _lies_within(one: Box, two: Box) -> bool:
 
 
 def _hull(one: Box, two: Box) -> Box | None:
-    """Returns a box around both, or None if they are grouped differently."""
+    """Returns a box that contains both, or None if they are grouped differently."""
     if not _is_alike(one, two):
         return None
     pairs = zip(one.groups, two.groups, strict=True)

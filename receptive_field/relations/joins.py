@@ -1,15 +1,15 @@
 """Relations through joined tensors, whose parts often come from one tensor.
 
-If an op joins several parts into a tensor J (Concat, Pack), only some positions of an
-axis of J depend on each part. Further down, the parts often come from one tensor B: the
-steps of a sequence that was cut up, the bins of an adaptive pooling, or the ends of an
-image that pad it in a circle. The backward pass therefore keeps *the relation from A to
-J* separate from *the relations from J to B by each part* until all parts have met. Then
-the joined axis is related to B piece by piece, and only this map is composed with the
-path from A to J.
+If an op joins several parts into a tensor J (Concat, Pack), each part determines only
+some positions of an axis of J. Further down, the parts often come from one tensor B:
+the steps of a sequence that was cut up, the bins of an adaptive pooling, or the ends of
+an image that pad it in a circle. The backward pass therefore keeps *the relation from A
+to J* separate from *the relations from J to B through each part* until all parts have
+met. Then the joined axis is related to B piece by piece, and only this map is composed
+with the path from A to J.
 
-The functions do the same as those of `relations.relation`, and also accept paths whose
-parts have not met yet.
+The functions do the same as those with the same names in `relations.relation`, but also
+accept paths whose parts have not met yet.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from receptive_field.relations.relation import (
 )
 
 MOST_PARTS = 256
-"""The most parts that are kept separate; if there are more, joins are closed early."""
+"""The most parts that are kept separate. If there are more, joins are closed early."""
 
 LONGEST_JOINED_AXIS = 1 << 16
 """The longest axis that is written out position by position."""
 
 
 class Part(NamedTuple):
-    """One of the parts that are joined, and its positions on the joined axis."""
+    """One of the joined parts, and its positions on the joined axis."""
 
     ranges: tuple[range, ...]
     relation: Paths
@@ -56,7 +56,7 @@ class Join(NamedTuple):
     upper: Relation
     """The relation from A to J."""
     axis: int
-    """The joined axis of J, of ``total`` positions."""
+    """The joined axis of J, which has ``total`` positions."""
     total: int
     parts: tuple[Part, ...]
 
@@ -67,10 +67,10 @@ class Join(NamedTuple):
 
 
 class Open(NamedTuple):
-    """All paths from A to B, if some go through joins whose parts have not all met."""
+    """All paths from A to B, when the parts of some joins have not all met."""
 
     closed: Relation | None
-    """The other paths."""
+    """The paths that go through none of these joins, or None if all paths do."""
     joins: tuple[Join, ...]
 
 
@@ -79,9 +79,9 @@ Paths = Relation | Open
 
 
 def through(upper: Paths, lower: Relation) -> Paths | None:
-    """Composes paths and the relation of an op, which may begin a join.
+    """Composes paths with the relation of an op, which may begin a join.
 
-    Like `axes.through`, returns None if nothing is needed.
+    Like `axes.through`, returns None if nothing is needed of the op's input.
     """
     if isinstance(upper, Open):
         if sum(len(join.parts) for join in upper.joins) <= MOST_PARTS:
@@ -128,7 +128,7 @@ def _joined(
 
 
 def _needed(upper: Relation, axis: int, total: int) -> tuple[float, float]:
-    """Returns the first and last position of an axis of B that A needs.
+    """Returns the first and last position of a joined axis that A needs.
 
     They are the ends of the axis, unless all positions of A need the same interval.
     """
@@ -140,7 +140,7 @@ def _needed(upper: Relation, axis: int, total: int) -> tuple[float, float]:
 
 
 def _is_elsewhere(followed: Axis, axis: int) -> bool:
-    """Whether an axis follows only axes other than ``axis``, or is needed whole."""
+    """Whether an axis does not follow ``axis``, or is needed whole."""
     return all(
         factor.map.is_everything
         or (factor.slot is not None and factor.slot.axis != axis)
@@ -168,7 +168,7 @@ def _open_through(upper: Open, lower: Relation) -> Paths | None:
 
 
 def united(one: Paths, two: Paths) -> Paths:
-    """Unites paths like `axes.united`, and collects the parts of each join."""
+    """Like `axes.united`, but also collects the parts of each join."""
     if isinstance(one, Relation) and isinstance(two, Relation):
         return axes.united(one, two)
     one, two = (p if isinstance(p, Open) else Open(p, ()) for p in (one, two))
@@ -187,7 +187,7 @@ def united(one: Paths, two: Paths) -> Paths:
 
 
 def _met(one: tuple[Part, ...], two: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Returns the parts of both, where parts at the same positions are united."""
+    """Combines the parts of two joins, uniting parts at the same positions."""
     parts = {part.ranges: part for part in one}
     for part in two:
         place = part.ranges
@@ -198,17 +198,18 @@ def _met(one: tuple[Part, ...], two: tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 def gathered(paths: Paths) -> Paths | None:
-    """Returns the same paths, with those joins closed whose parts have all met.
+    """Closes the joins whose parts have all met, and returns the paths.
 
-    No more paths may reach the tensor afterwards.
+    This must be called only after the last path has reached the tensor.
     """
     return paths if isinstance(paths, Relation) else _closed(paths, always=False)
 
 
 def settled(paths: Paths) -> Relation | None:
-    """Returns the same paths as one relation, with all joins closed.
+    """Closes all joins, and returns the paths as a single relation.
 
-    Positions whose parts have not arrived see nothing.
+    Positions of the joined axis whose parts have not arrived see nothing. Returns None
+    if no path is left.
     """
     if isinstance(paths, Relation):
         return paths
@@ -218,7 +219,7 @@ def settled(paths: Paths) -> Relation | None:
 
 
 def mixes(paths: Paths, axis: int) -> bool:
-    """Whether `axes.mixes` is true for any of the paths, including those of parts."""
+    """Whether `axes.mixes` is true for any path, including the paths of parts."""
     if isinstance(paths, Relation):
         return axes.mixes(paths, axis)
     parts = (part.relation for join in paths.joins for part in join.parts)
@@ -227,7 +228,7 @@ def mixes(paths: Paths, axis: int) -> bool:
 
 
 def widened(before: Paths, after: Paths) -> Paths:
-    """Does the same as `axes.widened`, after closing all joins."""
+    """Like `axes.widened`, but closes all joins first."""
     one, two = settled(before), settled(after)
     return after if one is None or two is None else axes.widened(one, two)
 
@@ -258,12 +259,12 @@ def _is_complete(join: Join) -> bool:
 
 
 def _ends(places: Iterable[tuple[range, ...]]) -> Iterator[tuple[int, int]]:
-    """Returns where the ranges of all places start and stop."""
+    """Returns the start and stop of every range."""
     return ((r.start, r.stop) for r in itertools.chain.from_iterable(places))
 
 
 def _as_relation(join: Join) -> Relation | None:
-    """Returns the relation from A to B through all parts, or None if there are none."""
+    """Returns the relation from A to B through all parts, or None if there is none."""
     below = ((p.ranges, settled(p.relation)) for p in join.parts)
     parts = [(ranges, r) for ranges, r in below if r is not None]
     if not parts:
@@ -284,7 +285,8 @@ def _as_relation(join: Join) -> Relation | None:
         pieced = _pieced(column, join)
         if pieced is not None:
             told, found[index] = certain, pieced
-            # Each position follows its own part. Drop what only the hull mixed up.
+            # Each position follows its own part. Drop the pairs that are in the hull
+            # only because it mixes the parts.
             kept = {pair for pair in kept if pair[1] != index or pair in own}
         elif not same:
             lost.add(index)
@@ -298,7 +300,10 @@ def _as_relation(join: Join) -> Relation | None:
 def _pieced(
     column: Sequence[tuple[tuple[range, ...], Axis]], join: Join
 ) -> Axis | None:
-    """Returns an axis that follows the joined one piece by piece, or None."""
+    """Returns an axis that follows the joined axis piece by piece.
+
+    Returns None if such an axis cannot be written down.
+    """
     if join.total > LONGEST_JOINED_AXIS:
         return None
     pieces = []
@@ -317,7 +322,7 @@ def _pieced(
 def _apart(
     pieces: Sequence[tuple[range, AxisMap]],
 ) -> Iterator[tuple[range, AxisMap]]:
-    """Yields the same pieces without overlaps: maps that overlap are united."""
+    """Splits the pieces at their ends, and unites the maps of pieces that overlap."""
     cuts = sorted({end for place, _ in pieces for end in (place.start, place.stop)})
     waiting = sorted(pieces, key=lambda piece: piece[0].start)[::-1]
     here: list[tuple[range, AxisMap]] = []

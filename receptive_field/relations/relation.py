@@ -1,15 +1,15 @@
-"""Relations between two tensors: which axis follows which, and by what axis map.
+"""Relations between two tensors: which axis follows which, and through which axis map.
 
 A `Relation` says which positions of a lower tensor B each position of an upper tensor A
 depends on. Each axis of B is a merge of *factors*, outermost first, like ``(h w)`` in
 einops. Each factor follows a *slot* through an `AxisMap`. A slot is a part of an axis
-of A that is split in the same way. Reshapes only merge and split. Therefore, a batch
-axis that SpaceToBatch fills with positions, or the tokens of a vision transformer, can
-be split again without loss. Only ops that mix positions across the boundary of a factor
-give an upper bound.
+of A, which is split in the same way. Reshapes only merge and split axes. Therefore, a
+batch axis that SpaceToBatch fills with positions, or the tokens of a vision
+transformer, can be split again without loss. Only ops that mix positions across the
+boundary of a factor give an upper bound.
 
 Relations are closed under composition (`through`) and union (`united`). The rules of
-ops make relations, and the passes combine them. This file knows nothing of ops or
+ops make relations, and the passes combine them. This file knows nothing about ops or
 graphs.
 """
 
@@ -36,7 +36,7 @@ from receptive_field.algebra.axis_map import (
 from receptive_field.algebra.sizes import Size, Symbolic, divides, product
 
 MOST_THREADS = 8
-"""The most threads of one axis; more are replaced by an upper bound."""
+"""The most threads of one axis. If there are more, an upper bound replaces them."""
 
 LARGEST_PERIOD = 1 << 16
 """The longest period of a map that describes a part of a merged axis."""
@@ -60,15 +60,15 @@ class Factor(NamedTuple):
     """A part of an axis of B that follows one slot of A."""
 
     size: Size | None
-    """The number of positions; None (outermost factor only) if nobody needs it."""
+    """The number of positions; None is allowed for the outermost factor only."""
     slot: Slot | None
     """None if the factor is the same for all positions of A; the map is then constant.
-    A factor that needs the whole of its axis may keep a slot nevertheless: the axis of
-    A then takes the place of this one, and each of its positions sees everything."""
+    A factor that needs the whole of its axis may have a slot nevertheless: that axis of
+    A takes the place of the axis of B, and each of its positions sees everything."""
     map: AxisMap
     via: AxisMap = IDENTITY
-    """The map before ``map``, kept separate if ``map`` splits an axis. The parts of an
-    interval belong together, and are merged again before the interval is mapped on."""
+    """A map that is applied before ``map``. It is kept separate if ``map`` splits an
+    axis, so that the parts of an interval can be merged again before the next map."""
 
     @property
     def is_identity(self) -> bool:
@@ -88,7 +88,7 @@ Axis = tuple[Thread, ...]
 
 
 class Piece(NamedTuple):
-    """Some positions of an axis of ``total`` positions, as ranges with step 1."""
+    """Some of the ``total`` positions of an axis, as ranges with step 1."""
 
     axis: int
     ranges: tuple[range, ...]
@@ -100,18 +100,19 @@ class Relation(NamedTuple):
 
     axes: tuple[Axis, ...]
     any_rank: str = ""
-    """What holds for every axis, if the rank is unknown or does not matter."""
+    """How every axis is followed, if the rank is unknown or does not matter: "same",
+    "all" or "all, as a bound". Empty if ``axes`` lists the axes."""
     parts: frozenset[tuple[int, int]] = frozenset()
-    """Pairs of an axis of A and an axis of B. What is said of the axis of B holds only
-    for some positions of the axis of A, because B is one of several parts that are
-    joined along it, or because one of several paths sees nothing at the others. The
-    relation does not record which positions these are. It is therefore an upper bound,
-    unless a feature of A holds the whole of that axis (channels)."""
+    """Pairs of an axis of A and an axis of B, for which the relation holds only at some
+    positions of the axis of A. Either B is one of several parts that are joined along
+    this axis, or one of several paths sees nothing at the other positions. ``parts``
+    does not record which positions these are. The relation is therefore an upper bound,
+    unless a feature of A contains the whole axis (channels)."""
     piece: Piece | None = None
-    """In the rule of an op that joins tensors: which positions these are. This module
-    only looks at ``parts``; `relations.joins` follows the pieces further down."""
+    """The positions of A that depend on B, in the rule of an op that joins tensors.
+    This module uses only ``parts``; `relations.joins` keeps track of the pieces."""
     several: bool = False
-    """Whether this is a union of paths that differ, perhaps on more than one axis."""
+    """Whether this is a union of paths that may differ on more than one axis."""
     channels: frozenset[int] = frozenset()
     """Axes of A that hold channels made by an op between A and B."""
 
@@ -133,7 +134,7 @@ def follow(axis: int, axis_map: AxisMap = IDENTITY) -> Axis:
 
 
 def moved(axis_map: AxisMap, offset: Size) -> AxisMap:
-    """Returns the map to positions that lie ``offset`` further on.
+    """Returns ``axis_map`` with all of its windows moved by ``offset``.
 
     If the offset is a sum of unknown sizes, the result can be compared with other maps
     that are moved by the same sizes.
@@ -164,18 +165,18 @@ def _of_all(axis_map: AxisMap) -> Axis:
 
 
 FULL = _of_all(GLOBAL)
-"""All of an axis is needed."""
+"""The whole axis is needed."""
 
 FULL_BOUND = _of_all(ANYWHERE)
-"""Any position of an axis may be needed, because nothing is known."""
+"""Any position of the axis may be needed, because nothing is known."""
 
 
 def whole(axes: Iterable[int], axis_map: AxisMap = GLOBAL) -> Axis:
-    """Returns an axis of B that is needed whole, while axes of A take its place.
+    """Returns an axis of B that is needed whole; axes of A take its place.
 
     Args:
-      axes: the axes of A.
-      axis_map: a map to everything that is needed, or may be needed.
+      axes: the axes of A that take its place.
+      axis_map: a map that sees, or may see, the whole axis.
     """
     return _whole(frozenset(axes), axis_map)
 
@@ -197,7 +198,7 @@ def local(maps: Iterable[AxisMap | None]) -> Relation:
 
 
 def part(relation: Relation, axis: int, piece: Piece | None = None) -> Relation:
-    """Returns the relation to one of the parts that are joined along an axis of A."""
+    """Marks a relation as leading to one of the parts joined along an axis of A."""
     parts = frozenset((axis, below) for below in range(len(relation.axes)))
     return relation._replace(parts=relation.parts | parts, piece=piece)
 
@@ -213,7 +214,7 @@ def full(rank: int | None, exact: bool = True) -> Relation:
 
 
 def ranked(relation: Relation, rank: int) -> Relation:
-    """Returns the relation with its axes written out, for a B of this rank."""
+    """Returns the relation with its axes written out, where B has this rank."""
     if relation is SAME:
         return Relation(tuple(follow(axis) for axis in range(rank)))
     if relation is ALL or relation is ALL_BOUND:
@@ -227,7 +228,7 @@ def ranked(relation: Relation, rank: int) -> Relation:
 def through(upper: Relation, lower: Relation) -> Relation | None:
     """Composes two relations: ``upper`` relates A to B, and ``lower`` relates B to C.
 
-    Returns None if nothing of C is needed.
+    Returns None if A needs nothing of C.
 
     Raises:
       IndexError: if the ranks do not fit.
@@ -247,7 +248,7 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
         return None
     lost: frozenset[tuple[int, int]] = _NO_PARTS
     if upper.several:
-        # A union does not record which of its paths see nothing from here on.
+        # A union does not record which of its paths end here and see nothing below.
         for middle in _places_of(lower, attrgetter("has_holes")):
             followed = followed_axes(upper.axes[middle])
             lost |= _lost(followed, axes)
@@ -273,7 +274,7 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
         followed = followed_axes(upper.axes[joined])
         parts.update(itertools.product(followed, within))
         if not followed and not _is_certain(upper.axes[joined]):
-            # Perhaps only other parts are needed.
+            # It may be that only other parts are needed.
             axes = tuple(_bounds(a) if i in within else a for i, a in enumerate(axes))
     return Relation(axes, "", frozenset(parts), None, several, channels)
 
@@ -287,16 +288,17 @@ def followed_axes(axis: Axis) -> set[int]:
 
 
 def standing_axes(axis: Axis) -> set[int]:
-    """Returns the axes of A that take the place of an axis of B.
+    """Returns the axes of A that an axis of B follows, or that take its place.
 
-    Their positions may each see everything.
+    `followed_axes` leaves out the latter, because each of their positions sees
+    everything.
     """
     slots = (factor.slot for thread in axis for factor in thread.factors)
     return {slot.axis for slot in slots if slot is not None}
 
 
 def has_phases(relation: Relation) -> bool:
-    """Whether any axis is followed differently from position to position."""
+    """Whether the way in which any axis is followed varies with the position."""
     return any(
         factor.map.has_phases or not (factor.slot is None or factor.slot.is_whole)
         for axis in relation.axes
@@ -322,7 +324,7 @@ def permutes(axis: Axis) -> bool:
 
 
 def repeats(axis: Axis) -> bool:
-    """Whether later positions of A may return to the same positions of an axis of B."""
+    """Whether later positions of A may see the same positions of an axis of B again."""
     return permutes(axis) or any(
         factor.slot is not None and factor.map.is_constant
         for thread in axis
@@ -339,7 +341,7 @@ def with_bounds(relation: Relation, bounds: Collection[int]) -> Relation:
 
 
 def _is_certain(axis: Axis) -> bool:
-    """Whether all of an axis of B is known to be needed."""
+    """Whether the whole of an axis of B is known to be needed."""
     return any(map(_is_everything, axis)) and is_exact(axis)
 
 
@@ -347,7 +349,7 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
     if len(axis) == 1 and len(axis[0].factors) == 1:
         ((_, slot, axis_map, via),) = axis[0].factors
         if slot is None:
-            # If the path to B is an upper bound, this dependency is one, too.
+            # If the path to B is an upper bound, so is this dependency.
             certain = axis_map.is_everything or all(map(is_exact, upper))
             return axis if certain else _bounds(axis)
         if axis_map.is_everything:
@@ -368,7 +370,7 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
 
 
 def _whole_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
-    """Composes an axis of C that is needed whole, or may be needed whole."""
+    """Composes a relation with an axis of C that is, or may be, needed whole."""
     places = standing_axes(axis)
     standing = itertools.chain.from_iterable(standing_axes(upper[p]) for p in places)
     seen = _everything(axis)
@@ -392,7 +394,7 @@ def _mixes(axis: Axis) -> bool:
 
 
 def is_exact(axis: Axis) -> bool:
-    """Whether everything that is said to be seen of an axis is known to matter."""
+    """Whether all maps of an axis are exact."""
     return all(
         thread.tail.exact and all(factor.map.exact for factor in thread.factors)
         for thread in axis
@@ -419,7 +421,7 @@ def _thread_through(upper: tuple[Axis, ...], thread: Thread) -> list[Thread]:
 
 
 def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
-    """Returns the thread followed by a map; it has no factors if nothing is seen."""
+    """Returns a thread followed by a map; the result has no factors if it is empty."""
     if axis_map.is_identity or not thread.factors:
         return thread
     if len(thread.factors) > 1:
@@ -457,9 +459,10 @@ def _distinct(threads: Iterable[Thread]) -> Axis:
 
 
 def _selected(thread: Thread, slot: Slot) -> list[Thread]:
-    """Returns the threads of the coordinate ``// slot.inner % slot.size`` of an axis.
+    """Returns the threads of one slot of an axis.
 
-    ``thread`` is one way in which the axis follows A.
+    The slot is the coordinate ``u // slot.inner % slot.size``. ``thread`` is one way in
+    which the axis follows A.
     """
     if slot.is_whole or not thread.factors:
         return [thread]
@@ -482,7 +485,7 @@ def _selected(thread: Thread, slot: Slot) -> list[Thread]:
 def _take(factors: list[Factor], size: Size) -> tuple[Factor, ...] | None:
     """Removes and returns the innermost factors whose sizes multiply to ``size``.
 
-    Returns None if no factors do.
+    A factor is split if necessary. Returns None if this is impossible.
     """
     taken: list[Factor] = []
     while size != 1:
@@ -538,7 +541,7 @@ def _unknown_part(size: Size | None, thread: Thread) -> list[Thread]:
 
 
 def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
-    """Merges the threads of the factors of one axis, outermost first, into one."""
+    """Merges the threads of an axis's factors, outermost first, into a single one."""
     if len(parts) == 1 and not parts[0].tail.is_identity:
         return parts[0]
     factors: list[Factor] = []
@@ -558,7 +561,7 @@ def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
 
 
 def _simplified(factors: tuple[Factor, ...]) -> Thread:
-    """Returns the thread of these factors, and joins neighbours if nothing is lost."""
+    """Returns a thread of these factors; joins neighbours where nothing is lost."""
     done: list[Factor] = []
     for factor in [f for f in factors if f.size != 1] or factors[:1]:
         joined = _contiguous(done[-1], factor) if done else None
@@ -572,7 +575,10 @@ def _simplified(factors: tuple[Factor, ...]) -> Thread:
 
 
 def _contiguous(outer: Factor, inner: Factor) -> Factor | None:
-    """Joins two neighbouring, unchanged slots of one axis, or returns None."""
+    """Joins two factors that follow adjacent slots of one axis unchanged.
+
+    Returns None if they do not.
+    """
     one, two = outer.slot, inner.slot
     if one is None or two is None or one.axis != two.axis or two.size is None:
         return None
@@ -589,8 +595,8 @@ def _contiguous(outer: Factor, inner: Factor) -> Factor | None:
 def _fused_pair(outer: Factor, inner: Factor, always: bool = False) -> Factor | None:
     """Joins two factors that follow the same axis of A, or returns None.
 
-    Slots that are followed unchanged are only joined if ``always`` is set, because a
-    later op may put them back in place.
+    Slots that are followed unchanged are joined only if ``always`` is set, because a
+    later op may restore their order.
     """
     if outer.is_identity and inner.is_identity and not always:
         return None
@@ -598,12 +604,12 @@ def _fused_pair(outer: Factor, inner: Factor, always: bool = False) -> Factor | 
     count = inner.size
     if len(axes) > 1 or not isinstance(count, int):
         return None
-    if inner.map.is_everything:  # An inner factor has ``count`` positions in all.
+    if inner.map.is_everything:  # The inner factor needs all ``count`` positions.
         inner = Factor(count, None, constant(0, count - 1, inner.map.exact))
     total = None if outer.size is None else outer.size * count
     slot = Slot(axes.pop()) if axes else None
     if outer.slot == inner.slot or inner.slot is None or outer.slot is None:
-        # A constant factor is the same from any position, so it fits any ``via``.
+        # A constant factor is the same for every position, so any ``via`` fits it.
         if outer[1::2] != inner[1::2]:  # Compares slot and via.
             outer, inner = (
                 f._replace(map=_composed(f), via=IDENTITY) if f.slot is None else f
@@ -624,7 +630,10 @@ def _fused_pair(outer: Factor, inner: Factor, always: bool = False) -> Factor | 
 
 
 def _whole_map(factor: Factor) -> AxisMap | None:
-    """Returns a factor as a map from its whole axis of A; None if this is too long."""
+    """Returns a factor as a map from the whole axis of A.
+
+    Returns None if the map's period would be too long or is unknown.
+    """
     slot, axis_map = factor.slot, _composed(factor)
     if slot is None or slot.is_whole:
         return axis_map
@@ -644,7 +653,7 @@ def _composed(factor: Factor) -> AxisMap:
 
 
 def _fused(thread: Thread) -> Thread:
-    """Returns the thread with a single factor, if all its factors follow one axis."""
+    """Returns the thread, with its factors fused into one if they follow one axis."""
     whole, *rest = thread.factors
     plain = whole.size is None and whole.via.is_identity and thread.tail.is_identity
     if plain and not rest:
@@ -660,8 +669,9 @@ def _fused(thread: Thread) -> Thread:
 def source(axis: Axis) -> tuple[int | None, AxisMap]:
     """Returns the axis of A that an axis of B follows, and the map between the two.
 
-    If no axis is followed, the axis is None and the map is constant. If several are, or
-    if the map cannot be written down, the axis is None and the map is `ANYWHERE`.
+    If no axis is followed, the axis is None and the map is constant. If several axes
+    are followed, or if the map cannot be written down, the axis is None and the map is
+    `ANYWHERE`.
     """
     followed: set[int] = set()
     found: AxisMap | None = None
@@ -684,7 +694,7 @@ def source(axis: Axis) -> tuple[int | None, AxisMap]:
 
 
 def united(one: Relation, two: Relation) -> Relation:
-    """Returns the relation of two paths from A to B together.
+    """Returns the union of two relations from A to B.
 
     Raises:
       IndexError: if the ranks do not fit.
@@ -706,7 +716,7 @@ def united(one: Relation, two: Relation) -> Relation:
         within = next(paths, None)
     lost: frozenset[tuple[int, int]] = _NO_PARTS
     if within is None:
-        # A path that sees nothing on one axis sees nothing on the others.
+        # A path that sees nothing on one axis sees nothing on the other axes, either.
         pairs = enumerate(zip(one.axes, two.axes, strict=True))
         differ = {i for i, (a, b) in pairs if _unmarked(a) != _unmarked(b)}
         has = attrgetter("has_empty")
@@ -721,7 +731,7 @@ def united(one: Relation, two: Relation) -> Relation:
 
 
 def _unmarked(axis: Axis) -> Axis:
-    """Returns what is seen of an axis, without the axes that take its place."""
+    """Removes the axes of A that take the place of an axis that is needed whole."""
     return whole((), _everything(axis)) if any(map(_is_everything, axis)) else axis
 
 
@@ -736,10 +746,10 @@ def _places_of(relation: Relation, has: Callable[[AxisMap], bool]) -> set[int]:
 
 
 def _lost(places: Collection[int], axes: Sequence[Axis]) -> frozenset[tuple[int, int]]:
-    """Returns the pairs of axes on which united paths are no longer distinguished.
+    """Returns the pairs of axes on which a union does not tell its paths apart.
 
-    If paths see nothing at some positions of the axes ``places`` of A, their union does
-    not record which of the paths is seen on the other axes of B.
+    If some paths see nothing at some positions of the axes ``places`` of A, the union
+    does not record which of the paths is seen on the other axes of B.
     """
     return frozenset(
         (place, below)
@@ -750,9 +760,9 @@ def _lost(places: Collection[int], axes: Sequence[Axis]) -> frozenset[tuple[int,
 
 
 def all_seen(relation: Relation) -> Relation:
-    """Returns the relation to what is really seen, if padding shows positions inside.
+    """Returns the relation with each map replaced by its `AxisMap.all_seen`.
 
-    Returns the same object if no padding does.
+    Only maps of mirrored padding differ. If there are none, returns the same object.
     """
     threads = (thread for axis in relation.axes for thread in axis)
     factors = (factor for thread in threads for factor in thread.factors)
@@ -799,7 +809,10 @@ def _is_everything(thread: Thread) -> bool:
 
 
 def widened(before: Relation, after: Relation) -> Relation:
-    """Returns ``after``, with each axis that differs from ``before`` needed whole."""
+    """Returns ``after``, with each axis that differs from ``before`` needed whole.
+
+    Unless an op mixes the whole axis, this is an upper bound.
+    """
     rank = max(len(before.axes), len(after.axes))
     if not rank:
         return ALL_BOUND
@@ -817,19 +830,19 @@ def _widened(before: Axis, after: Axis) -> Axis:
 
 
 def needs_everything(relation: Relation, axis: int) -> bool:
-    """Whether all of an axis of B is needed, or may be needed."""
+    """Whether the whole of an axis of B is needed, or may be needed."""
     if not relation.axes:
         return relation is ALL or relation is ALL_BOUND
     return any(map(_is_everything, relation.axes[axis]))
 
 
 def mixes(relation: Relation, axis: int) -> bool:
-    """Whether all of an axis of B is mixed, even if some positions may not matter."""
+    """Whether an op mixes the whole axis, even if some positions may not matter."""
     return _mixes(relation.axes[axis]) if relation.axes else relation is ALL
 
 
 def _thread_united(one: Thread, two: Thread) -> Thread | None:
-    """Returns both as one thread if they have the same splits and slots, else None."""
+    """Unites two threads that have the same splits and slots; else returns None."""
     if one == two:
         return one
     if len(one.factors) != len(two.factors) or one.tail != two.tail:
