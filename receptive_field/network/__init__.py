@@ -1,1 +1,1 @@
-"""The nodes between the input and the outputs of a question, and the walk over them."""
+"""The nodes between the input and the outputs of a question, and walks over them."""

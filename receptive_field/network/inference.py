@@ -1,7 +1,7 @@
-"""Shapes and constant values of tensors, computed by rules on demand.
+"""Shapes and constant values of tensors, which rules compute on demand.
 
-Only what a rule asks for is computed, and only once. The work uses a stack of its own,
-so that deep graphs do not reach the recursion limit.
+Each result is computed when it is first asked for, and then kept. The computation uses
+its own stack, so that deep graphs do not reach the recursion limit.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Inference:
 
     Args:
       graph: the graph.
-      shapes: shapes that are given, such as that of the input.
-      ignore_recorded: by index, whether to ignore a node's recorded shapes, because
-        they belong to another input.
+      shapes: the given shapes, such as that of the input.
+      ignore_recorded: for each node's index, whether to ignore the shapes that the
+        graph records for it, because they belong to an input of a different shape.
       trains_batch_norm: see `Call.trains_batch_norm`.
       is_strict: see `Call.meet`.
     """
@@ -66,10 +66,10 @@ class Inference:
         decided: bytearray,
         is_strict: bool | None = None,
     ) -> Inference:
-        """Returns the inference for the same graph if other shapes are given.
+        """Returns an inference for the same graph with different given shapes.
 
-        The given shapes affect only the nodes marked in ``decided``. What is known of
-        all other nodes is computed once, and shared.
+        ``decided`` marks all nodes that the given shapes may affect. Shapes and values
+        of all other nodes are computed only once and shared.
         """
         strict = self.is_strict if is_strict is None else is_strict
         batch_norm = self.trains_batch_norm
@@ -88,14 +88,14 @@ class Inference:
         return shapes[number] if number < len(shapes) else None
 
     def output_count(self, index: int) -> int | None:
-        """Returns how many outputs a node has; None if its op has no rule."""
+        """Returns the number of outputs of a node, or None if its op has no rule."""
         if rule_at(self.graph, index) is None:
             return None
         self.shape((index, 0))
         return len(self._shapes[index]) if index in self._shapes else None
 
     def value(self, tensor: Tensor) -> Value:
-        """Returns the constant value of a tensor, or None if it has none."""
+        """Returns the constant value of a tensor, or None if it is not known."""
         index, number = tensor
         values = self._values.get(index)
         if values is None:
@@ -103,7 +103,7 @@ class Inference:
         return values[number] if number < len(values) else None
 
     def integers(self, tensor: Tensor) -> list[Size] | None:
-        """Returns the constant value of a tensor as a flat list, or None."""
+        """Returns the constant value of a tensor as a flat list, or None if unknown."""
         if tensor not in self._integers:
             index = tensor[0]
             if self._is_undecided(index):
@@ -121,7 +121,7 @@ class Inference:
         return self._integers[tensor]
 
     def _is_undecided(self, index: int) -> bool:
-        """Returns whether the given shapes do not affect a node."""
+        """Whether a node is unaffected by the given shapes."""
         return self._decided is not None and not self._decided[index]
 
     def _shapes_of(self, index: int) -> Sequence[Shape]:
@@ -149,7 +149,7 @@ class Inference:
         compute: Callable[[int, Op | None], Sequence[T]],
         inputs_of: Callable[[int, Op | None], Sequence[int]],
     ) -> None:
-        """Fills in what is known of a node, after the nodes that it depends on."""
+        """Computes the entry of a node in ``known``, after those of its inputs."""
         stack = [index]
         opened: dict[int, Op | None] = {}
         while stack:
@@ -159,7 +159,7 @@ class Inference:
                 waiting = inputs_of(current, op)
                 opened[current] = op
                 for below in waiting:
-                    if below in opened:  # In a cycle, nothing is known of the node.
+                    if below in opened:  # A node in a cycle has no known results.
                         known[below] = ()
                     else:
                         stack.append(below)
@@ -170,7 +170,7 @@ class Inference:
             stack.pop()
 
     def _shape_inputs(self, index: int, op: Op | None) -> list[int]:
-        """Returns the nodes whose shapes are needed first."""
+        """Returns the nodes whose shapes must be computed before those of a node."""
         inputs: Sequence[Tensor] = self.graph.inputs[index]
         if not inputs or op is None or op.shapes is unknown_shape:
             return []
@@ -200,7 +200,7 @@ class Inference:
     def _with_recorded(
         self, index: int, op: Op | None, shapes: Sequence[Shape]
     ) -> Sequence[Shape]:
-        """Returns the shapes, filled up with shapes that the graph records."""
+        """Returns the shapes, with unknown ones replaced by those the graph records."""
         if self._ignored and self._ignored[index]:
             return shapes
         call = Call(self.graph.nodes[index], self)
@@ -214,7 +214,7 @@ class Inference:
         ]
 
     def _value_inputs(self, index: int, op: Op | None) -> list[int]:
-        """Returns the nodes whose values are needed first."""
+        """Returns the nodes whose values must be computed before those of a node."""
         if op is None or op.values is None or op.values_need_shapes:
             return []
         known = self._values

@@ -1,4 +1,4 @@
-"""The spatial axes of the input, their sizes, and the output axes that hold them."""
+"""The input's spatial axes, their sizes, and the output axes that hold positions."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from receptive_field.rules.op import Call, Shape, rule_of
 Resolution = Sequence[int | None] | Literal["unknown"] | None
 
 Places = dict[int, int]
-"""Axis of a tensor -> the axis of the input whose positions it holds."""
+"""Maps an axis of a tensor to the axis of the input whose positions it holds."""
 
 
 def spatial_layout(
     network: Network, beyond: Callable[[], Network]
 ) -> tuple[int, tuple[int, ...]]:
-    """Returns the rank of the input and its spatial axes, ascending.
+    """Returns the rank of the input, and its spatial axes in ascending order.
 
-    The first op with a layout decides. Axes between the batch and the axes that it
-    names, such as the time of a video, are spatial, too. If no op has a layout, the
-    framework's default layout applies.
+    The first op with a layout decides which axes are spatial. Axes between the batch
+    and the axes that this op names, such as the time axis of a video, are spatial, too.
+    If no op has a layout, the framework's default layout applies.
 
     Args:
       network: the network that the question is about.
       beyond: returns the network of everything that depends on the input. It is used
-        if the network itself has no op with a layout: for example, what a padding is
-        for shows in the ops that read it.
+        if ``network`` has no op with a layout. For example, if the network ends at a
+        padding, the convolution that reads the padded tensor names the axes.
 
     Raises:
       GraphError: if the input has no axes, or its rank is unknown.
@@ -69,9 +69,9 @@ def spatial_layout(
 
 
 def _told_by_layout(network: Network, rank: int) -> tuple[int, ...] | None:
-    """Returns the spatial axes of an input of this rank, by the first op with a layout.
+    """Returns the spatial axes of an input of this rank, according to the first layout.
 
-    Returns None if there is no such op.
+    Returns None if no op of the network has a layout that fits.
     """
     places: dict[Tensor, Places] = {network.input: {a: a for a in range(rank)}}
     for index in network.order:
@@ -94,20 +94,20 @@ def _told_by_layout(network: Network, rank: int) -> tuple[int, ...] | None:
                     return (*outer, *named)
             relation = call.relations(op, 0)[number]
         except ReceptiveFieldError:
-            continue  # The pass reports the error, if it gets there.
+            continue  # The pass reports the error if it reaches this node.
         if relation is not None:
             places[(index, 0)] = _moved(places[tensor], relation)
     return None
 
 
 def _with_rank(network: Network) -> Network:
-    """Returns the network with an input of the rank that it must have.
+    """Returns a network in which the rank of the input, so far unknown, is known.
 
-    With this rank, the first op with a layout gets an input of the rank that it needs,
-    whatever axes are added and removed in between.
+    The rank is chosen so that an op with a layout reads a tensor of the rank that it
+    needs, whatever axes are added or removed between the input and this op.
 
     Raises:
-      GraphError: if no op decides the rank.
+      GraphError: if no op determines the rank.
     """
     name = network.graph.name_of(network.input)
     for index in network.order:
@@ -124,14 +124,14 @@ def _with_rank(network: Network) -> Network:
                 if read is not None and len(told.shape(read) or ()) == needed:
                     return told
             except ReceptiveFieldError:
-                continue  # For example, a missing axis is squeezed.
+                continue  # For example, an op squeezes an axis that does not exist.
     raise GraphError(
         f"the rank of the input {name!r} is not known, and no op says what it must be."
     )
 
 
 def _moved(places: Places, relation: Relation) -> Places:
-    """Returns where the input's axes are after an op."""
+    """Returns the `Places` after an op with this relation."""
     moved = {}
     for below, axis in places.items():
         if relation is SAME:
@@ -149,12 +149,12 @@ def input_shape(
     spatial: tuple[int, ...],
     resolution: Resolution,
 ) -> tuple[Size, ...] | None:
-    """Returns the shape that the input is assumed to have.
+    """Returns the shape that the analysis assumes for the input.
 
-    Returns None if it is the shape that the graph states.
+    Returns None if this is the shape that the graph states.
 
     Raises:
-      ReceptiveFieldError: if the resolution is not one size per spatial axis.
+      ReceptiveFieldError: if the resolution does not have one size per spatial axis.
     """
     shape = network.shape(network.input)
     if resolution is None and shape is not None:
@@ -194,15 +194,15 @@ def _sizes(resolution: Resolution, count: int) -> list[int | None]:
 
 
 class FeatureLayout(NamedTuple):
-    """The places of an output's features on its axes."""
+    """How the features of an output are arranged along its axes."""
 
     features: tuple[FeatureAxis, ...]
     """See `ReceptiveField`."""
     followed: Mapping[int, tuple[int, ...]]
-    """Spatial axis of the input -> the axes of the output that place features on it,
-    ascending."""
+    """For each spatial axis of the input, the axes of the output that determine the
+    place of a feature on it, in ascending order."""
     channels: frozenset[int]
-    """The axes of the output that hold channels, alone or with other axes."""
+    """The axes of the output that hold channels, possibly mixed with positions."""
     shape: Shape
     """The shape of the output."""
 
@@ -212,8 +212,9 @@ class FeatureLayout(NamedTuple):
         return frozenset[int]().union(*self.followed.values())
 
     def places(self, axis: int) -> int | None:
-        """Returns how many places the output axes have that an input axis follows.
+        """Returns the number of places that features have on an axis of the input.
 
+        This is the product of the sizes of the output axes that the input axis follows.
         Returns None if there are no such axes, or their sizes are unknown.
         """
         followed = self.followed[axis]
@@ -258,18 +259,18 @@ def feature_layout(
     spatial: Sequence[int],
     shape: Shape,
 ) -> FeatureLayout:
-    """Returns where features lie, from the axes that the input follows.
+    """Returns how features are arranged along the output axes that the input follows.
 
-    If no spatial axis of the input follows an axis of the output, that axis holds no
-    positions, and a feature contains all of it. The same is true of an axis that holds
-    channels and positions within a block, as long as other axes hold the place of the
-    block.
+    If no spatial axis of the input follows an output axis, this output axis holds no
+    positions, and a feature contains all of it. The same is true of an output axis that
+    holds both channels and the positions within a block, as long as other axes hold the
+    place of the block.
 
     Args:
       relation: how the input follows the output, axis by axis.
-      local: the same without paths that see a whole axis; None if there are no such
-        paths.
-      spatial: the spatial axes of the input, ascending.
+      local: the relation without the paths that see a whole axis; None if there are no
+        such paths.
+      spatial: the spatial axes of the input, in ascending order.
       shape: the shape of the output.
     """
     others = set(range(len(relation.axes))) - {0, *spatial}
@@ -284,8 +285,8 @@ def feature_layout(
     taken = set(channels).union(batch, *placed.values())
     for axis, places in placed.items():
         if not places:
-            # An axis that is seen whole still has places, if an axis keeps its slot, or
-            # if parts that see it are joined along one.
+            # Features still have places on an input axis that is seen whole if some
+            # output axis keeps its slot, or joins parts that see the input axis.
             standing = standing_axes(relation.axes[axis])
             joined = {above for above, below in relation.parts if below == axis}
             places |= (standing - taken) or (joined - taken)

@@ -1,4 +1,4 @@
-"""The nodes between input and outputs, and how their tensors relate."""
+"""The nodes between the input and the outputs, and the relations of their tensors."""
 
 from __future__ import annotations
 
@@ -38,15 +38,17 @@ from receptive_field.rules.op import (
 
 @dataclass(slots=True)
 class Network:
-    """The nodes that carry something from the input to the outputs.
+    """The nodes through which the outputs depend on the input.
 
     Args:
-      graph: all nodes.
-      input: the tensor that counts as the input.
-      order: the nodes in between, in topological order, without the input's node.
-      carries: for each node of the graph, whether it is in ``order``, or the input's.
+      graph: the graph with all its nodes.
+      input: the tensor that is treated as the input.
+      order: these nodes in topological order, without the input's node.
+      carries: for each node of the graph, whether it is in ``order`` or is the input's
+        node.
       known: shapes and constant values.
-      stop_propagation: prefixes of the names of nodes that are not followed.
+      stop_propagation: prefixes of names; nodes whose names start with one of them are
+        not followed.
     """
 
     graph: Graph
@@ -56,11 +58,13 @@ class Network:
     known: Inference
     stop_propagation: tuple[str, ...] = ()
     needed: Sequence[int] = ()
-    """The nodes that the outputs are computed from, in order, up to the input's."""
+    """The nodes that the outputs are computed from, including weights, in topological
+    order. Nodes that only the input's node is computed from are left out."""
     loops: dict[int, int] = field(default_factory=dict)
-    """Where nodes that depend on each other start in `order` -> where they end."""
+    """For each group of nodes that depend on each other, the index in `order` where the
+    group starts, mapped to the index after its last node."""
     cycle: set[int] = field(default_factory=set)
-    """Nodes that depend on each other without forming a loop."""
+    """Nodes that depend on each other but do not form a loop of the framework."""
     _edges: dict[int, list[tuple[int, Tensor]]] = field(default_factory=dict)
     _places: dict[int, int] = field(default_factory=dict)
     _decided: bytearray | None = None
@@ -70,7 +74,7 @@ class Network:
         return self.known.shape(tensor)
 
     def value(self, tensor: Tensor) -> Value:
-        """Returns the constant value of a tensor, or None if it has none."""
+        """Returns the constant value of a tensor, or None if it is not known."""
         return self.known.value(tensor)
 
     def told(self, shape: Shape, is_strict: bool | None = None) -> Network:
@@ -82,16 +86,17 @@ class Network:
         return replace(self, known=known)
 
     def _found_decided(self) -> bytearray:
-        """Returns, for each node, whether the input's shape may affect what is known.
+        """Returns, for each node, whether the input's shape may affect the node.
 
-        Unlike `carries`, this includes nodes that read only a shape.
+        Unlike `carries`, this marks nodes that read only the shape of a tensor. It also
+        marks all nodes outside of `needed`.
         """
         start, inputs = self.input[0], self.graph.inputs
         decided = bytearray(b"\1") * len(self.graph)
         for index in self.needed:
             decided[index] = index == start
         grown = True
-        while grown:  # Loops take more than one round.
+        while grown:  # A graph with loops may take more than one round.
             grown = False
             for index in self.needed:
                 if not decided[index]:
@@ -102,7 +107,7 @@ class Network:
         return decided
 
     def below(self, outputs: Iterable[Tensor]) -> Network:
-        """Returns the network without the nodes that none of the outputs depends on.
+        """Returns a network with only those nodes that the given outputs depend on.
 
         A network with loops is returned unchanged.
         """
@@ -115,11 +120,11 @@ class Network:
         return replace(self, order=[i for i in self.order if i in needed])
 
     def relations(self, tensor: Tensor) -> Relations:
-        """Returns the relations of a tensor to the inputs of its node, by its rule.
+        """Returns the relations of a tensor to the inputs of its node.
 
         Raises:
-          GraphError: if the node is in a cycle, or its rule fails.
-          UnsupportedOpsError: if the op has no rule.
+          GraphError: if the node is in a cycle that is not a loop, or its rule fails.
+          UnsupportedOpsError: if the node's op has no rule.
         """
         node = self.graph.nodes[tensor[0]]
         if tensor[0] in self.cycle:
@@ -140,14 +145,14 @@ class Network:
         return found
 
     def in_loop(self) -> set[int]:
-        """Returns the nodes that a walk may visit more than once."""
+        """Returns the nodes in loops, which a walk may visit more than once."""
         slices = (self.order[start:stop] for start, stop in self.loops.items())
         return set(itertools.chain.from_iterable(slices))
 
     def edges(self, index: int) -> list[tuple[int, Tensor]]:
-        """Returns the inputs of a node that carry something of the network's input.
+        """Returns the inputs of a node that depend on the network's input.
 
-        Each comes with its number.
+        Each input is a pair of its number and its tensor.
         """
         found = self._edges.get(index)
         if found is None:
@@ -159,13 +164,17 @@ class Network:
         return found
 
     def place(self, index: int) -> int:
-        """Returns where a node is in `needed`, or -1 if it is not there."""
+        """Returns the position of a node in `needed`, or -1 if `needed` lacks it."""
         if not self._places:
             self._places.update((node, i) for i, node in enumerate(self.needed))
         return self._places.get(index, -1)
 
     def reaches(self, index: int) -> bool:
-        """Returns whether an input of a node carries something, as far as is known."""
+        """Returns whether a node reads a tensor that depends on the network's input.
+
+        While the network is being built, this considers only the nodes that are already
+        marked in `carries`.
+        """
         carries = self.carries
         for tensor in self.graph.inputs[index]:
             if carries[tensor[0]] and self.has(tensor):
@@ -173,7 +182,11 @@ class Network:
         return False
 
     def has(self, tensor: Tensor) -> bool:
-        """Returns whether this output of a node that carries something does so, too."""
+        """Returns whether a tensor depends on the input, given that its node does.
+
+        Returns False for other outputs of the input's node, and for tensors at which
+        propagation is stopped.
+        """
         index = tensor[0]
         if index == self.input[0] and tensor != self.input:
             return False
@@ -190,8 +203,9 @@ def find_network(
 ) -> Network:
     """Returns the network between the input and the outputs.
 
-    ``constant`` is given the nodes in between, and returns those that count as constant
-    and so carry nothing.
+    ``constant`` takes the nodes of this network, and returns those to treat as
+    constants. These, and all nodes that depend on the input only through them, are then
+    left out.
     """
     graph = known.graph
     order, closing = topological_order(
@@ -219,7 +233,7 @@ def _collect(network: Network, order: Iterable[int], fixed: Collection[int]) -> 
     inputs, nodes = graph.inputs, graph.nodes
     for index in order:
         for read, _ in inputs[index] if index != start else ():
-            if carries[read]:  # Most nodes are weights, and none of their inputs does.
+            if carries[read]:  # False for weights, which are the majority of all nodes.
                 cut = index in fixed or cuts(nodes[index])
                 if not cut and network.edges(index):
                     carries[index] = 1
@@ -252,13 +266,13 @@ def _collect_with_loops(
 
 
 def cuts(node: Node) -> bool:
-    """Returns whether, by its rule, no value of a node's inputs matters."""
+    """Returns whether, according to a node's rule, its inputs' values do not matter."""
     op = rule_of(node)
     return op is not None and op.relations is None
 
 
 def clamps(node: Node) -> bool:
-    """Returns whether a node reads border positions instead of positions outside."""
+    """Returns whether a node reads border positions in place of positions outside."""
     op = rule_of(node)
     return op is not None and op.clamps
 
@@ -270,7 +284,7 @@ def _is_loop(node: Node) -> bool:
 
 
 class _Sight(NamedTuple):
-    """The part of a network that rules may see."""
+    """The questions that rules may ask about a network; implements `rules.op.Sight`."""
 
     network: Network
 
@@ -279,9 +293,10 @@ class _Sight(NamedTuple):
         return bool(self.network.carries[tensor[0]]) and self.network.has(tensor)
 
     def is_alike(self, one: Tensor, two: Tensor) -> bool:
-        """Returns whether two tensors see the same where all their paths meet.
+        """Returns whether two tensors see the same positions.
 
-        Returns False if that is not known.
+        They are compared at the tensor where all their paths meet. Returns False if
+        this is unknown.
         """
         if self.network.loops or self.network.cycle:
             return False
@@ -289,7 +304,7 @@ class _Sight(NamedTuple):
             self._choose_below(max(one[0], two[0], key=self.network.place))
             meeting = self._met({one: SAME}, {two: SAME})
         except ReceptiveFieldError:
-            return False  # The pass reports the error itself.
+            return False  # The pass reports the error.
         if meeting is None:
             return False
         tensor, *paths = meeting
@@ -298,9 +313,14 @@ class _Sight(NamedTuple):
         return None not in found and found[0] == found[1]
 
     def _met(self, *states: dict[Tensor, Paths]) -> tuple[Tensor, Paths, Paths] | None:
-        """Returns the tensor where all paths down from two tensors meet, and the paths.
+        """Returns the tensor where all paths down from two tensors meet.
 
-        Returns None if they do not meet in one tensor.
+        Also returns the paths from each of the two to this tensor. Returns None if the
+        paths do not all meet at one tensor.
+
+        Args:
+          states: for each of the two, the tensors that its paths have reached so far,
+            and these paths.
         """
         one, two = states
         while one and two:
@@ -316,7 +336,10 @@ class _Sight(NamedTuple):
     def _descend(
         self, tensor: Tensor, paths: Paths, state: dict[Tensor, Paths]
     ) -> None:
-        """Adds the paths from a tensor to those that it reads."""
+        """Extends paths that lead to a tensor to the tensors that it reads.
+
+        Adds the extended paths to ``state``.
+        """
         node = self.network.graph.nodes[tensor[0]]
         rules = self.network.relations(tensor)
         for number, below in self.network.edges(tensor[0]):
@@ -328,9 +351,10 @@ class _Sight(NamedTuple):
                     state[below] = merged(node, state.get(below), found)
 
     def _choose_below(self, index: int) -> None:
-        """Works out the rules of all choices up to a node, the lowest first.
+        """Evaluates the rules of all ops that choose, from the lowest one up to a node.
 
-        No rule then has to ask for many others at once.
+        Each rule then finds the results of those below it, instead of having to
+        evaluate a long chain of them.
         """
         network = self.network
         for below in network.needed[: network.place(index) + 1]:
@@ -341,16 +365,21 @@ class _Sight(NamedTuple):
 
 
 def spelled(rule: Relation, below: Tensor, network: Network) -> Relation:
-    """Returns a rule with one entry per axis instead of `ALL`, if the rank is known."""
+    """Returns a rule in which `ALL` or `ALL_BOUND` is spelled out axis by axis.
+
+    Any other rule is returned unchanged, and so is every rule if the rank is unknown.
+    """
     shape = network.shape(below) if rule is ALL or rule is ALL_BOUND else None
     return rule if shape is None else full(len(shape), exact=rule is ALL)
 
 
 def combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
-    """Returns the composition of paths with a rule below; None if it sees nothing.
+    """Returns the composition of paths with the rule of the edge below them.
+
+    Returns None if the composition sees nothing.
 
     Raises:
-      GraphError: if their ranks differ.
+      GraphError: if the ranks of the paths and the rule differ.
     """
     if lower is SAME and isinstance(upper, Relation) and upper.piece is None:
         return upper
@@ -361,10 +390,10 @@ def combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
 
 
 def merged(node: Node, one: Paths | None, two: Paths) -> Paths:
-    """Returns the union of two paths.
+    """Returns the union of the paths that two edges bring to a tensor.
 
     Raises:
-      GraphError: if their ranks differ.
+      GraphError: if the ranks of the paths differ.
     """
     if one is None:
         return two
@@ -387,7 +416,10 @@ Edge = tuple[Tensor, int]
 
 
 def upstream(network: Network, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
-    """Returns, for each node that depends on some edges, the names of their nodes."""
+    """Returns, for each node that depends on some of these edges, the edges' nodes.
+
+    The node of an edge is the upper one, and is given by its name.
+    """
     nodes = network.graph.nodes
     own: dict[int, tuple[str, ...]] = {
         tensor[0]: (nodes[tensor[0]].name,) for tensor, _ in edges

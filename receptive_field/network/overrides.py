@@ -14,14 +14,15 @@ from receptive_field.rules.stated import Rule, op_of
 
 
 def with_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> Model:
-    """Returns the model with the stated rules instead of those of the graph.
+    """Returns a copy of the model in which the stated rules replace those of the graph.
 
-    A node gets the rule itself. If a layer or scope is named, its outputs read its
-    inputs directly, by that rule. The given model does not change.
+    A rule for a node replaces the node's own rule. A rule for a layer or a scope is
+    given to its outputs, which then read the inputs of the layer or scope directly. If
+    there are no overrides, the model itself is returned.
 
     Raises:
       ReceptiveFieldError: if a rule is invalid, a name is not found, or a layer returns
-        its input.
+        its own input.
     """
     if overrides is not None and not isinstance(overrides, Mapping):
         raise ReceptiveFieldError(
@@ -79,15 +80,16 @@ def _replace_scope(model: Model, name: str, op: Any) -> None:
 
 
 def _cut(node: Node) -> None:
-    """Gives a node a rule by which it depends on nothing that it reads."""
+    """Gives a node a rule that makes it independent of its inputs."""
     op = rule_of(node) or op_of(None)
     node.stated = op._replace(relations=None)
 
 
 def _replace(graph: Graph, index: int, op: Any, inputs: Sequence[Tensor]) -> None:
-    """Gives a node another rule and other inputs, and keeps its shape if it is known.
+    """Gives a node a new rule and new inputs, but keeps its shapes if they are known.
 
-    A copy of the node, which still has the old rule for shapes, provides the shape.
+    The shapes come from a copy of the node, which still has the old inputs and the old
+    rule for shapes. If they are unknown, the new rule computes them.
     """
     node = graph.nodes[index]
     before = graph.append(node.definition, node.frame)

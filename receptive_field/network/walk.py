@@ -1,18 +1,18 @@
-"""Walks over a network, which hand on values from tensor to tensor.
+"""Walks over a network, which pass values from tensor to tensor.
 
-A *domain* defines the values, and how they step over an edge::
+A *domain* defines the values, and how they pass along an edge::
 
     descend(network, starts, domain)        from outputs down to the input
-      domain.ready(tensor, value)             completes it after all readers are seen
-      domain.down(read, value)                steps to the tensor that is read
+      domain.ready(tensor, value)             completes a value once readers are visited
+      domain.down(read, value)                passes a value to the tensor that is read
       domain.united(tensor, one, two)         unites the values of two edges
     ascend(network, start, domain)          from the input up to the outputs
-      domain.up(read, value)                  steps to the tensor that reads
+      domain.up(read, value)                  passes a value to the tensor that reads
       domain.united(tensor, one, two)         unites the values of two edges
-      domain.ready(tensor, value)             completes it after all inputs are seen
+      domain.ready(tensor, value)             completes a value once inputs are visited
 
-Each tensor is visited once, except in loops, which are visited until they settle.
-Missing rules, nodes that fail, and loops are handled here and nowhere else.
+Each tensor is visited once, except in a loop, whose tensors are visited until their
+values settle. Only this module handles missing rules, nodes that fail, and loops.
 """
 
 from __future__ import annotations
@@ -30,51 +30,58 @@ V = TypeVar("V")
 
 
 class Read(NamedTuple):
-    """An edge from a tensor to one that it depends on."""
+    """An edge from a tensor to a tensor that it depends on."""
 
     tensor: Tensor
+    """The tensor that depends on ``below``."""
     number: int
-    """The number of the input of ``node``."""
+    """The number of the input of ``node`` that reads ``below``."""
     below: Tensor
     """The tensor that is read."""
     rule: Relation
-    """How the tensor that is read follows the tensor that reads it."""
+    """How ``below`` follows ``tensor``, axis by axis."""
     node: Node
-    """The node of ``tensor``."""
+    """The node that ``tensor`` is an output of."""
 
 
 class Domain(Protocol[V]):
-    """The values that a walk hands on, and how; see the docstring of the module."""
+    """The operations on the values that a walk passes on; see the module docstring."""
 
     def united(self, tensor: Tensor, one: V, two: V) -> V:
-        """Returns the union of the values that two edges hand to a tensor."""
+        """Returns the union of the values that two edges bring to a tensor."""
 
     def ready(self, tensor: Tensor, value: V) -> V | None:
-        """Returns the final value of a tensor, or None if it has none to hand on."""
+        """Returns the completed value of a tensor, or None to pass no value on."""
 
     def widened(self, before: V, now: V) -> V:
-        """Returns a value for all rounds of a loop, if one grew from before to now."""
+        """Returns a value that covers all further rounds of a loop.
+
+        In one round, the value grew from ``before`` to ``now``."""
 
 
 class Descent(Domain[V], Protocol):
     """A domain for `descend`."""
 
     def down(self, read: Read, value: V) -> V | None:
-        """Returns the value that steps down an edge, or None if there is none."""
+        """Returns the value of ``read.below`` through an edge, or None if it has none.
+
+        ``value`` is that of ``read.tensor``."""
 
 
 class Ascent(Domain[V], Protocol):
     """A domain for `ascend`."""
 
     def up(self, read: Read, value: V) -> V | None:
-        """Returns the value that steps up an edge, or None if there is none."""
+        """Returns the value of ``read.tensor`` through an edge, or None if it has none.
+
+        ``value`` is that of ``read.below``."""
 
 
 def reads(network: Network, tensor: Tensor) -> list[Read]:
-    """Returns the edges from a tensor to those that it depends on.
+    """Returns the edges from a tensor to the tensors that it depends on.
 
     Raises:
-      ReceptiveFieldError: if its op has no rule, or cannot be analysed.
+      ReceptiveFieldError: if the tensor's op has no rule, or cannot be analysed.
     """
     node = network.graph.nodes[tensor[0]]
     rules = network.relations(tensor)
@@ -96,17 +103,19 @@ def descend(
     domain: Descent[V],
     wanted: Collection[Tensor] = (),
 ) -> dict[Tensor, V]:
-    """Walks from some tensors down to the input, and returns the values of tensors.
+    """Walks from some tensors down to the input, and returns the values that it keeps.
 
     Args:
       network: the network.
-      starts: the values of the tensors where the walk starts.
-      domain: the values, and how they are handed on.
-      wanted: tensors whose values are kept, besides the input's. In a network without
-        loops, all others are dropped, because sets of positions may be large.
+      starts: the tensors where the walk starts, and their values.
+      domain: the operations on the values.
+      wanted: the tensors whose values are kept, in addition to the input. In a network
+        without loops, all other values are dropped, because sets of positions may be
+        large.
 
     Raises:
-      ReceptiveFieldError: if any op of the network has no rule, or cannot be analysed.
+      ReceptiveFieldError: if an op that the walk reaches has no rule, or cannot be
+        analysed.
     """
     nodes = network.graph.nodes
     state = dict(starts)
@@ -119,7 +128,7 @@ def descend(
         try:
             return reads(network, tensor)
         except UnsupportedOpsError:
-            missing.add(tensor[0])  # The walk goes on, to find all missing rules.
+            missing.add(tensor[0])  # The walk continues, to find all missing rules.
             node = nodes[tensor[0]]
             return [
                 Read(tensor, number, below, ALL_BOUND, node)
@@ -161,23 +170,23 @@ class Found(NamedTuple, Generic[V]):
     """The result of `ascend`."""
 
     state: dict[Tensor, V]
-    """Tensors and their values."""
+    """The value of each tensor that has one."""
     errors: dict[Tensor, ReceptiveFieldError]
-    """Tensors that could not be analysed, and why."""
+    """The error of each tensor that could not be analysed."""
 
 
 def ascend(
     network: Network, start: V, domain: Ascent[V], asked: Iterable[Tensor] = ()
 ) -> Found[V]:
-    """Walks from the input up, and returns the values of tensors.
+    """Walks up from the input, and returns the values of all tensors that are wanted.
 
-    If a node cannot be analysed, only it and the nodes that depend on it fail.
+    If a node cannot be analysed, only this node and those that depend on it get errors.
 
     Args:
       network: the network.
       start: the value of the input.
-      domain: the values, and how they are handed on.
-      asked: tensors that are wanted even if nothing reads them. The first output of
+      domain: the operations on the values.
+      asked: tensors that are wanted even if no node reads them. The first output of
         every node is always wanted.
     """
     state, errors = found = Found({network.input: start}, {})
@@ -217,12 +226,13 @@ def ascend(
 def tensors_below(
     network: Network, starts: Iterable[Tensor], goes_on: Callable[[Tensor], bool]
 ) -> Iterator[Tensor]:
-    """Yields all tensors on the paths down from some tensors, each of them once.
+    """Yields each tensor on the paths down from some tensors, once.
 
     Args:
       network: the network.
-      starts: where the paths start. They are only yielded if they are read further up.
-      goes_on: whether the paths through a tensor continue, or end with it.
+      starts: the tensors where the paths start. They are yielded only if a path leads
+        to them again.
+      goes_on: returns whether paths continue below a tensor instead of ending there.
     """
     found: set[Tensor] = set()
     waiting = [start for start in starts if start != network.input]
@@ -236,7 +246,7 @@ def tensors_below(
 
 
 def tensors_read(network: Network) -> Iterator[Tensor]:
-    """Yields the tensors that nodes of a network read, as often as they are read."""
+    """Yields the tensors that nodes of a network read, each as often as it is read."""
     for index in network.order:
         for _, tensor in network.edges(index):
             yield tensor
@@ -245,7 +255,10 @@ def tensors_read(network: Network) -> Iterator[Tensor]:
 def outputs_wanted(
     network: Network, asked: Iterable[Tensor]
 ) -> dict[int, list[Tensor]]:
-    """Returns all wanted outputs, for each node with more than its first one wanted."""
+    """Returns the wanted outputs of each node with more than one of them.
+
+    For a node that is missing from the result, only the first output is wanted.
+    """
     read: dict[int, set[int]] = {}
     for index, number in {*asked, *tensors_read(network)}:
         if number:
@@ -263,10 +276,10 @@ def _settle(
     domain: Domain[V],
     backward: bool = False,
 ) -> None:
-    """Visits all nodes in order, or in reverse order, and loops until they settle.
+    """Visits all nodes in order or in reverse, and repeats each loop until it settles.
 
     A value that still grows in the second round of a loop would grow in every further
-    round, so each round after the first one widens it.
+    round. So each round after the first one widens the values that grow.
     """
     order = network.order
     if not network.loops:

@@ -1,1 +1,4 @@
-"""Rules for families of ops, from numbers. Knows no framework and no op type."""
+"""Rules for families of ops, computed from numbers such as kernel sizes and strides.
+
+This package does not know about any framework or op type.
+"""

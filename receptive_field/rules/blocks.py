@@ -27,10 +27,10 @@ from receptive_field.rules.op import Call
 
 
 def checked_block(call: Call, size: int) -> int:
-    """Returns the size of a block.
+    """Returns the block size unchanged.
 
     Raises:
-      GraphError: if it is out of range.
+      GraphError: if the block size is out of range.
     """
     if not 0 < size <= LARGEST_PERIOD:
         call.fail(f"has a block of {size} positions, not of 1 .. {LARGEST_PERIOD}")
@@ -40,14 +40,14 @@ def checked_block(call: Call, size: int) -> int:
 def space_to_batch(
     shape: Sequence[Size], blocks: Sequence[int], paddings: Sequence[int]
 ) -> Relation:
-    """Returns the relation to a tensor whose blocks of positions move to the batch.
+    """Returns the relation to the input of an op that moves blocks into the batch.
 
-    The padded position is ``position * block + offset``. The offset becomes part of the
-    batch.
+    A position of the padded input is ``output position * block + offset``. The offset
+    becomes part of the batch index.
 
     Args:
-      shape: the shape of that tensor.
-      blocks: the sizes of a block on the axes after the batch.
+      shape: the shape of the input.
+      blocks: the block size on each of the axes that follow the batch axis.
       paddings: the padding before each of these axes.
     """
     inner = shape[0]
@@ -75,9 +75,9 @@ def space_to_batch_shape(
     paddings: Sequence[int],
     ends: Sequence[Size],
 ) -> tuple[Size, ...]:
-    """Returns the shape with blocks in the batch.
+    """Returns the shape of the output after blocks have moved into the batch.
 
-    ``paddings`` and ``ends`` are the padding before and after each axis.
+    ``paddings`` and ``ends`` give the padding before and after each axis.
 
     Raises:
       GraphError: if the padded size of an axis is not a multiple of its block.
@@ -99,12 +99,12 @@ def space_to_batch_shape(
 def batch_to_space(
     call: Call, shape: Sequence[Size], blocks: Sequence[int], crops: Sequence[int]
 ) -> Relation:
-    """Returns the relation to a tensor whose batch is split into blocks of positions.
+    """Returns the relation to the input of an op that moves blocks out of the batch.
 
-    ``crops`` is the number of positions dropped in front of each axis.
+    ``crops`` gives the number of positions dropped from the start of each axis.
 
     Raises:
-      GraphError: if the batch does not consist of whole blocks.
+      GraphError: if the size of the batch is not a multiple of the size of a block.
     """
     batch: list[Factor] = []
     axes: list[Axis] = []
@@ -128,9 +128,10 @@ def batch_to_space_shape(
     crops: Sequence[int],
     ends: Sequence[Size],
 ) -> tuple[Size, ...]:
-    """Returns the shape with blocks moved from the batch to positions.
+    """Returns the shape of the output after blocks have moved out of the batch.
 
-    ``crops`` and ``ends`` are the positions dropped before and after each axis.
+    ``crops`` and ``ends`` give the number of positions dropped from the start and the
+    end of each axis.
     """
     sizes = list(shape)
     batch = divides(product(blocks), sizes[0])
@@ -145,9 +146,9 @@ def batch_to_space_shape(
 def between_depth_and_space(
     rank: int, axes: Sequence[int], channel: int, block: int, to_space: bool
 ) -> Relation:
-    """Returns the relation if blocks of positions become channels, or the reverse.
+    """Returns the relation for moving blocks of positions into channels, or back.
 
-    Channels are needed whole.
+    Every output needs all channels.
     """
     step = quotient(block) if to_space else convolution(block, block)
     axis_of = {axis: follow(axis, step) for axis in axes} | {channel: FULL}
@@ -162,7 +163,7 @@ def depth_or_space_shape(
     block: int,
     to_space: bool,
 ) -> tuple[Size, ...]:
-    """Returns the shape after blocks of positions become channels, or the reverse."""
+    """Returns the shape after moving blocks of positions into channels, or back."""
     sizes = list(shape)
     for axis in (*axes, channel):
         factor = block if axis != channel else block * block

@@ -1,4 +1,4 @@
-"""Ops that pass values on: identities, branches, switches and merges."""
+"""Ops that pass values on unchanged: identities, branches, switches and merges."""
 
 from __future__ import annotations
 
@@ -42,23 +42,24 @@ def _each_value(call: Call) -> Sequence[Value]:
 
 
 EACH = Op(_each, _each_shape, _each_value, may_be_handle=True)
-"""The rules of an op that returns each input unchanged."""
+"""The rules of an op that returns all of its inputs unchanged."""
 
 
 # --- Branches ------------------------------------------------------------------------
 
 
 def branches(call: Call, count: int, taken: Sequence[int], output: int) -> Relations:
-    """Returns the relations of an output to a condition and the results of branches.
+    """Returns the relations of an output to the condition and the branches' results.
 
     Each branch has one result per output. A condition that depends on the input, or is
-    drawn at random, may choose any branch. Any other condition chooses an unknown one,
-    so the relations are upper bounds, unless all branches see the same.
+    drawn at random, may choose any branch. Any other condition always chooses the same
+    branch, and it is not known which. The relations are then upper bounds, unless all
+    branches see the same positions.
 
     Args:
-      call: the op.
-      count: how many outputs it has.
-      taken: the branches that may be taken.
+      call: the op, whose inputs are the condition and the results of each branch.
+      count: the number of outputs.
+      taken: the numbers of the branches that may be taken.
       output: the number of the output.
     """
     first, *others = (1 + branch * count + output for branch in taken)
@@ -72,13 +73,13 @@ def branches(call: Call, count: int, taken: Sequence[int], output: int) -> Relat
 
 
 def _any_of(call: Call, output: int) -> Relation:
-    """The relation to one of several tensors that may be this output."""
+    """Returns the relation to a tensor that may or may not become this output."""
     shape = call.output_shape(output)
     return ALL_BOUND if shape is None else chosen(SAME, len(shape), None)
 
 
 def branch_shapes(call: Call, count: int, taken: Sequence[int]) -> list[Shape]:
-    """Returns what the shapes of the branches that may be taken have in common."""
+    """Returns, per output, the sizes that all branches that may be taken agree on."""
     return [
         common_shape(call, [call.shape(1 + b * count + k) for b in taken], k)
         for k in range(count)
@@ -86,7 +87,10 @@ def branch_shapes(call: Call, count: int, taken: Sequence[int]) -> list[Shape]:
 
 
 def branch_values(call: Call, count: int, taken: Sequence[int]) -> list[Value]:
-    """Returns the values of a branch, if it is the only one that may be taken."""
+    """Returns the constant values of the outputs, as far as they are known.
+
+    They are known only if a single branch may be taken.
+    """
     if len(taken) > 1:
         return [None] * count
     return [call.value(1 + taken[0] * count + k) for k in range(count)]
@@ -95,7 +99,7 @@ def branch_values(call: Call, count: int, taken: Sequence[int]) -> list[Value]:
 def switched(call: Call, output: int) -> Relations:
     """Returns the relations of an output of a switch.
 
-    If a known condition takes the other output, this one depends on nothing.
+    If the condition is known to select the other output, this one depends on nothing.
     """
     value = call.value(1)
     if value is not None and not value.ndim and bool(value) != bool(output):
@@ -104,9 +108,11 @@ def switched(call: Call, output: int) -> Relations:
 
 
 def merged(call: Call, output: int) -> Relations:
-    """Returns relations to all inputs. A condition further down decides which arrives.
+    """Returns the relations of a merge, which passes on the input that arrives.
 
-    As in `branches`, they are upper bounds if nothing is known of the condition.
+    The condition of a switch further down decides which input arrives. As in
+    `branches`, the relations are exact only if the condition varies or its value is
+    known, or if all inputs see the same positions.
     """
     numbers = range(len(call))
     if output == 1:  # The index of the input that arrived.
@@ -120,11 +126,14 @@ def merged(call: Call, output: int) -> Relations:
 
 
 def _conditions(call: Call) -> Iterator[Tensor]:
-    """Yields the conditions of the nearest switches below a node."""
+    """Yields the conditions of the nearest switches below a node.
+
+    Yields none for the merge at the start of a loop.
+    """
     graph = call.node.graph
     waiting = [index for index, _ in call.node.inputs]
     if any(_starts_over(rule_at(graph, index)) for index in waiting):
-        return  # The next round of a loop arrives after the first one.
+        return  # The inputs of a loop's merge all arrive, one round after another.
     seen = set[int]()
     while waiting:
         index = waiting.pop()
@@ -142,9 +151,10 @@ def _starts_over(op: Op | None) -> bool:
 
 
 def common_shape(call: Call, shapes: Sequence[Shape], output: int) -> Shape:
-    """Returns the sizes that these shapes share; others are symbols.
+    """Returns the shape that the known shapes have in common.
 
-    Returns None if no shape is known, or the ranks differ.
+    Sizes that differ become new symbols. Returns None if no shape is known or the ranks
+    differ.
     """
     known = [shape for shape in shapes if shape is not None]
     if not known or any(len(shape) != len(known[0]) for shape in known):

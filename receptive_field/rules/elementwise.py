@@ -1,6 +1,7 @@
-"""Ops that look at one position at a time, and normalisations.
+"""Ops that compute each position on its own, and batch normalisation.
 
-Inputs broadcast as in NumPy: an axis of size one is read at its only position.
+Inputs broadcast as in NumPy: every output position reads an axis of size one at its
+only position.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from receptive_field.rules.op import (
 
 
 def broadcast(call: Call, *shapes: Shape) -> Shape:
-    """Returns the shape that the given shapes broadcast to; None if one is unknown.
+    """Returns the shape that these shapes broadcast to, or None if one is unknown.
 
-    An unknown size that meets a known size other than 1 must equal it, because
-    otherwise the op would fail.
+    An unknown size that meets a known size other than 1 is taken to be equal to it:
+    if the two differed, the op would fail.
 
     Raises:
       GraphError: if the shapes do not broadcast.
@@ -52,7 +53,7 @@ def broadcast(call: Call, *shapes: Shape) -> Shape:
 
 
 def _is_within(shape: Sequence[Size], longest: Sequence[Size]) -> bool:
-    """Returns whether broadcasting ``shape`` with the longest leaves that unchanged."""
+    """Whether ``longest`` is unchanged by broadcasting it with ``shape``."""
     above = longest[len(longest) - len(shape) :]
     pairs = zip(shape, above, strict=True)
     return all(one is two or one == 1 or one == two for one, two in pairs)
@@ -66,7 +67,7 @@ def broadcast_relation(shape: Shape, output: Shape) -> Relation:
 
 
 def broadcast_axes(shape: Sequence[Size], output: Sequence[Size]) -> tuple[Axis, ...]:
-    """Returns the axes of `broadcast_relation`."""
+    """Returns the axes of the relation that `broadcast_relation` returns."""
     offset = len(output) - len(shape)
     return tuple(
         follow(axis + offset, constant(0, 0))
@@ -77,7 +78,7 @@ def broadcast_axes(shape: Sequence[Size], output: Sequence[Size]) -> tuple[Axis,
 
 
 def broadcast_relations(call: Call, output: int) -> list[Relation]:
-    """Returns the relation to each input if all are broadcast to one shape."""
+    """Returns the relations to inputs that are all broadcast to one shape."""
     shapes = [call.shape(i) for i in range(len(call))]
     if all(shape == shapes[0] for shape in shapes):
         return [SAME] * len(call)
@@ -96,7 +97,10 @@ def broadcast_shapes(call: Call) -> Sequence[Shape]:
 def computed(
     function: str | Callable[..., Any],
 ) -> Callable[[Call], Sequence[Value]]:
-    """Returns an `Op.values` that applies a function, given itself or by NumPy name."""
+    """Returns a function for `Op.values` that applies ``function`` to the inputs.
+
+    ``function`` is a callable, or the name of a NumPy function.
+    """
 
     def values(call: Call) -> Sequence[Value]:
         operands = [call.value(i) for i in range(len(call))]
@@ -113,10 +117,10 @@ def computed(
 
 
 def equal(one: Any, two: Any) -> Any:
-    """Returns where two arrays are equal.
+    """Returns a boolean array that is true where two arrays are equal.
 
     Raises:
-      TypeError: if that depends on an unknown size.
+      TypeError: if the result depends on an unknown size.
     """
     if one.dtype != object and two.dtype != object:
         return one == two
@@ -136,14 +140,14 @@ def division(one: Any, two: Any) -> Any:
 ELEMENTWISE = Op(
     broadcast_relations, broadcast_shapes, taps=Taps.FACTOR, is_pointwise=True
 )
-"""The rules of an elementwise op with several inputs, which broadcast."""
+"""The rules of an elementwise op whose inputs broadcast against each other."""
 
 UNARY = Op(same, first_shape, taps=Taps.ACTIVATION)
 """The rules of an elementwise op with one input."""
 
 
 def rounding(direction: int) -> Callable[[Any], Any]:
-    """Returns a function that rounds down if ``direction`` is 1, and up if it is -1."""
+    """Returns a rounding function: down if ``direction`` is 1, up if it is -1."""
 
     def rounded(value: Any) -> Any:
         if value.dtype != object:
@@ -156,29 +160,31 @@ def rounding(direction: int) -> Callable[[Any], Any]:
 
 
 def first_follows(call: Call, output: int) -> Relations:
-    """Every position sees itself in the first input, and all of the other inputs."""
+    """Relates each position to itself in the first input, and to all of the others."""
     return [SAME, *[ALL] * (len(call) - 1)]
 
 
 FIRST = Op(first_follows, first_shape, taps=Taps.COPY, is_pointwise=True)
-"""The rules of an op whose positions see themselves in the first input, and all of the
-other inputs."""
+"""The rules of an op whose output positions follow the same position of the first
+input, and need the whole of every other input."""
 
 
 def _ranged(call: Call, output: int) -> Relations:
-    """The first output follows the first input; all others are computed ranges."""
+    """Relates the first output to the first input, and the others to the ranges."""
     if output == 0:
         return first_follows(call, output)
     return [None, *(call.all_of(i) for i in range(1, len(call)))]
 
 
 RANGED = Op(_ranged, lambda call: [call.shape(0), (), ()], taps=Taps.COPY)
-"""The rules of a quantised op: the first input and output are data, the rest ranges."""
+"""The rules of a quantised op.
+
+The first input and the first output are data; all others are ranges."""
 
 
 def normalised_by_batch(rank: int, channels: int) -> Relation:
-    """Returns the relation to a tensor that is normalised by its moments.
+    """Returns the relation to a tensor that is normalised with its own moments.
 
-    Mean and variance are taken over all axes except the channels.
+    The mean and the variance are taken over all axes except the channels.
     """
     return local([IDENTITY if axis == channels else GLOBAL for axis in range(rank)])

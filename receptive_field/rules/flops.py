@@ -1,12 +1,12 @@
 """The number of floating-point operations of a node.
 
-The convention is that of TensorFlow's profiler (``tf.compat.v1.profiler``, option
-`float_operation`). A multiply-add counts as two operations, an elementwise op as one
-per element, and functions such as exp or tanh as none. If the profiler has no formula
-for an op that multiplies and adds (resizes, Einsum, batch normalisation), its
-convention is applied all the same, and `Flops.profiled` is None.
+Operations are counted as in TensorFlow's profiler (``tf.compat.v1.profiler``, option
+`float_operation`). A multiply-add is two operations, an elementwise op is one per
+element, and functions such as exp or tanh are none. Some ops multiply and add but have
+no formula in the profiler (resizes, Einsum, batch normalisation). They are counted in
+the same way, and their `Flops.profiled` is None.
 
-The functions here make the `Op.flops` of rules.
+Rules use these functions for `Op.flops`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Count = Callable[[Call], Flops]
 
 
 def elements(call: Call, number: int = 0) -> Size:
-    """Returns how many elements an input has."""
+    """Returns the number of elements of an input."""
     return product(call.known_shape(number))
 
 
 def output_elements(call: Call) -> Size:
-    """Returns how many elements the first output has."""
+    """Returns the number of elements of the first output."""
     shape = call.output_shape()
     if shape is None:
         call.fail("has an output whose shape cannot be known")
@@ -38,14 +38,15 @@ def per_input(times: int = 1, profiled: bool = True) -> Count:
 
 
 def per_output(times: int = 1, profiled: bool = True) -> Count:
-    """Returns a `Count` of ``times`` operations per element of the output."""
+    """Returns a `Count` of ``times`` operations per element of the first output."""
     return lambda call: Flops.alike(times * output_elements(call), profiled)
 
 
 def reduction(last: int = 0, profiled: bool = True) -> Count:
-    """Returns a `Count` of one operation per addition, and ``last`` per output element.
+    """Returns a `Count` for a reduction that adds up elements of the first input.
 
-    An output that sums up n elements has n - 1 additions.
+    An output element that sums up n input elements takes n - 1 additions, and then
+    ``last`` further operations.
     """
 
     def flops(call: Call) -> Flops:
@@ -56,5 +57,5 @@ def reduction(last: int = 0, profiled: bool = True) -> Count:
 
 
 def multiply_adds(number: Size, profiled: bool = True) -> Flops:
-    """Returns the operations of this number of multiply-adds."""
+    """Returns the `Flops` of ``number`` multiply-adds."""
     return Flops(2 * number, number, 2 * number if profiled else None)

@@ -1,4 +1,4 @@
-"""Joins, which place several tensors one after another along an axis."""
+"""Ops that join tensors along an axis, either an existing one or a new one."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from receptive_field.rules.op import Call, Shape
 
 
 def joined_axis(call: Call, shapes: Sequence[Shape], axis: int | None) -> int | None:
-    """Returns the axis along which tensors are joined, from the front, or None.
+    """Returns the axis along which tensors are joined, counted from the front.
 
-    It is None if the axis is not given, or no rank is known.
+    Returns None if ``axis`` is None or no rank is known.
 
     Raises:
-      GraphError: if the tensors differ in rank, or do not have the axis.
+      GraphError: if the tensors differ in rank or do not have this axis.
     """
     known = [shape for shape in shapes if shape is not None]
     if len(set(map(len, known))) > 1:
@@ -60,10 +60,13 @@ def joined_shape(call: Call, shapes: Sequence[Shape], axis: int | None) -> Shape
 def joined(
     call: Call, numbers: Sequence[int], axis: int | None
 ) -> list[Relation | None]:
-    """Returns the relations to inputs, by number, that are joined along an axis."""
+    """Returns the relations to inputs that are joined along an axis, in order.
+
+    ``numbers`` are the numbers of these inputs.
+    """
     relations: list[Relation | None] = []
     offset: Size | None = 0
-    # If all other parts are constants, they act as the padding of a single part.
+    # A single part that is joined only with constants is padded by them.
     varying = (n for n in numbers if not call.is_constant(n))
     several = len(list(itertools.islice(varying, 2))) > 1
     joined = call.output_shape() if several and axis is not None else None
@@ -93,7 +96,7 @@ def joined(
 def _part(
     rank: int, axis: int, place: AxisMap, varies: bool, piece: Piece | None
 ) -> Relation:
-    """Returns the relation to an input that is placed on the joined axis by a map."""
+    """Returns the relation to an input that ``place`` maps the joined axis to."""
     relation = local(place if a == axis else IDENTITY for a in range(rank))
     return part(relation, axis, piece) if varies else relation
 

@@ -1,8 +1,9 @@
-"""Ops that choose between two tensors, position by position, by a mask.
+"""Ops in which a mask chooses between two tensors at each position.
 
-If the values of the mask are known, each tensor is seen where it is chosen. A mask that
-depends on the input, or is drawn at random, may choose either tensor at any position.
-Any other mask gives an upper bound, unless both tensors see the same.
+If the values of the mask are known, each tensor is seen only where it is chosen. A mask
+that depends on the input, or is drawn at random, may choose either tensor at any
+position. Any other mask gives an upper bound, unless both tensors see the same
+positions of the tensor where all their paths meet.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Flags: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 
 def _select(call: Call, output: int) -> Relations:
-    call.input(2)  # Raises if there is none.
+    call.input(2)  # Raises if there is no such input.
     condition, one, two = broadcast_relations(call, output)
     shape, mask = call.output_shape(), _mask(call)
     if mask is not None and shape is not None:
@@ -44,8 +45,11 @@ def _select(call: Call, output: int) -> Relations:
 
 
 def _select_rows(call: Call, output: int) -> Relations:
-    """Returns the relations if a condition of lower rank chooses whole rows."""
-    call.input(2)  # Raises if there is none.
+    """Returns the relations of an op whose condition may choose whole rows.
+
+    It chooses rows if its rank is lower than that of the data.
+    """
+    call.input(2)  # Raises if there is no such input.
     condition, data, mask = call.shape(0), call.shape(1), _mask(call)
     rows = SAME
     if condition is not None and data is not None and len(condition) < len(data):
@@ -61,7 +65,11 @@ def _mask(call: Call) -> Flags | None:
 
 
 def _sides(call: Call, one: Relation, two: Relation, mask: Flags | None) -> Relations:
-    """Returns the relations to the tensors chosen where the mask is true, and false."""
+    """Returns the relations to inputs 1 and 2, which a mask chooses between.
+
+    ``one`` and ``two`` relate the output to these inputs wherever they are chosen. The
+    mask is None if its values are unknown.
+    """
     if mask is None and call.varies(call.input(0)):
         return [one, two]
     if mask is not None and (mask.all() or not mask.any()):
@@ -103,9 +111,10 @@ def _piece(side: Relation, rank: int, axis: int, chosen: Flags) -> Relation:
 def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
     """Returns the relation to a tensor that is chosen where a mask is true.
 
-    On each axis, it keeps the positions at which the mask is true anywhere. It is an
-    upper bound, unless the mask is true on the whole product of these positions. If the
-    mask is None, it is an upper bound that keeps all positions.
+    On each axis, the relation keeps the positions at which the mask has any true value.
+    It is exact if the mask is true at every combination of these positions, and an
+    upper bound otherwise. For a mask of None, it is an upper bound that keeps all
+    positions.
     """
     maps: list[AxisMap] = [IDENTITY] * rank
     varying: Sequence[int] = ()
@@ -124,14 +133,14 @@ def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
     found = through(local(maps if exact else [m.as_bound() for m in maps]), below)
     assert found is not None
     for axis in set(varying).difference(*map(followed_axes, below.axes)):
-        found = part(found, axis)  # A repeated axis does not record what is chosen.
+        found = part(found, axis)  # No axis below records the choice along this axis.
     return found
 
 
 SELECT = Op(
     _select, broadcast_shapes, computed("where"), chooses=True, taps=Taps.CHOICE
 )
-"""The rules of an op with a mask and two tensors, which all broadcast."""
+"""The rules of an op whose mask and two tensors broadcast against each other."""
 
 SELECT_ROWS = Op(
     _select_rows, lambda call: [call.shape(1)], chooses=True, taps=Taps.CHOICE

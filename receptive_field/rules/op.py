@@ -1,8 +1,8 @@
-"""The rules of an op type (`Op`), and what a rule can see of a node (`Call`).
+"""The rules of an op type (`Op`), and a rule's view of a node (`Call`).
 
 Each op type has one `Op`. It gives the relation between outputs and inputs, the shapes
-of the outputs and, if they can be known, their constant values. The tables of the
-frameworks list the op types and know the names of their attributes.
+of the outputs and, if they can be known, their constant values. Each framework has its
+own table, which maps op types to their rules and reads their attributes by name.
 """
 
 from __future__ import annotations
@@ -29,17 +29,19 @@ Shape = tuple[Size, ...] | None
 """The sizes of a tensor; None if not even its rank is known."""
 
 StatedShape = tuple[int | None, ...] | None
-"""A shape as the graph states it; a size or a whole shape is None if it is unknown."""
+"""A shape as recorded in the graph: an unknown size, or an unknown shape, is None."""
 
 Value: TypeAlias = "np.ndarray[Any, Any] | None"
-"""A constant array of numbers, or of Python objects if some are symbolic sizes."""
+"""A constant array of numbers, or None if the value is unknown.
+
+The array holds Python objects if some of the numbers are symbolic sizes."""
 
 
 T = TypeVar("T")
 
 
 class Knowledge(Protocol):
-    """The source of what a rule knows about other tensors."""
+    """The facts about the graph's tensors that a rule can look up."""
 
     def shape(self, tensor: Tensor) -> Shape:
         """Returns the shape of a tensor, as far as it is known."""
@@ -48,44 +50,52 @@ class Knowledge(Protocol):
         """Returns the constant value of a tensor, or None if it is not known."""
 
     def integers(self, tensor: Tensor) -> list[Size] | None:
-        """Returns the constant value of a tensor as a flat list, or None."""
+        """Returns the constant value of a tensor as a flat list, or None if unknown."""
 
     def output_count(self, index: int) -> int | None:
         """Returns how many outputs a node has; None if its op has no rule."""
 
     @property
     def trains_batch_norm(self) -> bool:
-        """Whether a batch normalisation in training mode counts as such."""
+        """Whether training-mode batch normalisation is analysed in training mode.
+
+        Otherwise it is treated as in inference mode."""
 
     @property
     def worked_out(self) -> dict[int, Any]:
-        """Results that rules keep for reuse, by the index of the node."""
+        """Results that rules store for reuse, each under the index of its node."""
 
     @property
     def disagreements(self) -> set[str]:
-        """Names of nodes where sizes meet that agree at some input sizes only."""
+        """Names of nodes where `Call.meet` found sizes that are equal only sometimes.
+
+        Such sizes are equal at some input sizes and differ at others."""
 
     @property
     def exceeded(self) -> dict[int, dict[Symbolic, int]]:
-        """Unknown sizes that rules assume to exceed a number, by the node's index."""
+        """For each node's index, unknown sizes that the rule assumes to be large.
+
+        Each size comes with a number that it must exceed."""
 
     @property
     def is_strict(self) -> bool:
-        """Whether sizes that meet with a bounded difference are an error."""
+        """Whether `Call.meet` also rejects unequal sizes with a bounded difference."""
 
 
 class Sight(Protocol):
-    """What a rule may know about the input that the question is about."""
+    """The facts that a rule can look up about the input of the question."""
 
     def carries(self, tensor: Tensor) -> bool:
-        """Returns whether a tensor depends on that input."""
+        """Returns whether a tensor depends on the input of the question."""
 
     def is_alike(self, one: Tensor, two: Tensor) -> bool:
-        """Returns whether two tensors see the same where all their paths meet."""
+        """Returns whether two tensors see the same positions.
+
+        They are compared at the tensor where all their paths meet."""
 
 
 class Call:
-    """A node as its rule sees it: its attributes, and what is known of its inputs."""
+    """A node as seen by its rule: attributes, and known facts about its inputs."""
 
     __slots__ = ("knowledge", "node", "sight")
 
@@ -95,7 +105,7 @@ class Call:
         self.node = node
         self.knowledge = knowledge
         self.sight = sight
-        """None if it does not matter which input the question is about."""
+        """None if the result does not depend on which input the question is about."""
 
     def __len__(self) -> int:
         """The number of data inputs."""
@@ -110,12 +120,12 @@ class Call:
         return self.knowledge.shape((self.node.index, number))
 
     def known_shape(self, number: int, rank: int | None = None) -> tuple[Size, ...]:
-        """Returns the shape of an input, whose rank must be ``rank`` if it is given.
+        """Returns the shape of an input, whose rank must be ``rank`` unless it is None.
 
-        If the rank is unknown, the input is assumed to have ``rank`` unknown sizes.
+        An input of unknown rank is assumed to have ``rank`` axes of unknown size.
 
         Raises:
-          GraphError: if the rank is not ``rank``, or is unknown and not given.
+          GraphError: if the rank is not ``rank``, or is unknown and ``rank`` is None.
         """
         shape = self.shape(number)
         if shape is None:
@@ -141,7 +151,7 @@ class Call:
         """Returns the tensor that is read as input ``number``.
 
         Raises:
-          GraphError: if there are fewer inputs.
+          GraphError: if the node has no input with this number.
         """
         try:
             return self.node.inputs[number]
@@ -149,10 +159,10 @@ class Call:
             self.fail(f"has {len(self)} inputs, needs {number + 1}")
 
     def relations(self, op: Op, output: int) -> Relations:
-        """Returns the relations of an output to all inputs, by the node's rule.
+        """Returns the relations of an output to all inputs, as given by ``op``.
 
         Raises:
-          GraphError: if the rule fails, or knows fewer inputs than the node has.
+          GraphError: if the rule fails, or covers fewer inputs than the node has.
         """
         if op.relations is None:
             return [None] * len(self)
@@ -186,9 +196,10 @@ class Call:
         return self.sight is None or self.sight.carries(self.input(number))
 
     def is_alike(self, one: int, two: int) -> bool:
-        """Returns whether two inputs see the same of the tensor where they meet.
+        """Returns whether two inputs see the same positions.
 
-        Without a `Sight`, they are assumed to.
+        They are compared at the tensor where all their paths meet. Without a `Sight`,
+        the answer is always True.
         """
         if self.sight is None:
             return True
@@ -198,7 +209,10 @@ class Call:
         return known[one, two]
 
     def varies(self, condition: Tensor) -> bool:
-        """Returns whether a condition depends on the input, or on random numbers."""
+        """Returns whether a condition depends on the input, or on random numbers.
+
+        Without a `Sight`, the answer is always True.
+        """
         if self.sight is None or self.sight.carries(condition):
             return True
         graph = self.node.graph
@@ -222,7 +236,10 @@ class Call:
         return None if found is None else list(found)
 
     def integer(self, number: int) -> int | None:
-        """Returns the constant value of a scalar input, or None if it is not known."""
+        """Returns the constant value of an input with one element.
+
+        Returns None if the value is unknown, or the input does not hold one integer.
+        """
         values = self.integers(number)
         if values is None or len(values) != 1 or not isinstance(values[0], int):
             return None
@@ -230,7 +247,7 @@ class Call:
 
     @property
     def trains_batch_norm(self) -> bool:
-        """Whether a batch normalisation in training mode counts as such."""
+        """Whether training-mode batch normalisation is analysed in training mode."""
         return self.knowledge.trains_batch_norm
 
     def attribute(self, name: str, default: Any = None) -> Any:
@@ -252,14 +269,14 @@ class Call:
         return value
 
     def number(self, name: str, default: int | None = None) -> int:
-        """Returns an attribute that must be an integer, or the number of a type."""
+        """Returns an attribute that must be an integer or the number of a data type."""
         value = self.node.attribute(name, default)
         if type(value) is not int:
             self.malformed(name, "an integer")
         return value
 
     def numbers(self, name: str, default: list[int] | None = None) -> list[int] | None:
-        """Returns an attribute that must be a list of integers, or missing."""
+        """Returns an attribute that must be a list of integers, if it is present."""
         value: list[int] | None = self.node.attribute(name, default)
         if value is not None and (
             type(value) is not list or (value and type(value[0]) is not int)
@@ -292,9 +309,9 @@ class Call:
         return self.node.graph.name_of(self.input(number))
 
     def once(self, work: Callable[[], T]) -> T:
-        """Returns the result of ``work``, which is done once for this node.
+        """Returns the result of ``work``, which runs only once for each node.
 
-        All calls for one node share a single result.
+        Later calls for the same node return the first result, whatever they pass.
         """
         kept = self.knowledge.worked_out
         if self.node.index not in kept:
@@ -303,14 +320,16 @@ class Call:
         return found
 
     def meet(self, sizes: Sequence[Size]) -> None:
-        """Records that sizes must be equal.
+        """Records that sizes must be equal; a size of 1 fits any other.
 
-        Sizes that never agree, but whose difference is bounded, are only an error if
-        `is_strict`. Otherwise a question about a known size finds them, and can look
-        for a padding that makes them equal.
+        Unknown sizes that are never equal, but have a bounded difference, are an error
+        only if `is_strict`. Otherwise they are left to a question with a known input
+        size, which can look for a padding that makes them equal. Two known sizes are
+        not compared.
 
         Raises:
-          GraphError: if two sizes can never be equal, except where both are 1.
+          GraphError: if an unknown size can never be equal to the first size, or the
+            first size is unknown and can never be equal to another.
         """
         for size in sizes[1:]:
             pair = sizes[0], size
@@ -327,7 +346,7 @@ class Call:
                 )
 
     def exceeds(self, size: Symbolic, number: int) -> None:
-        """Records that the rule only holds if an unknown size exceeds a number."""
+        """Records that the rule holds only if an unknown size exceeds a number."""
         known = self.knowledge.exceeded.setdefault(self.node.index, {})
         known[size] = max(known.get(size, 0), number)
 
@@ -347,12 +366,12 @@ class Call:
         )
 
     def unknown_offset(self, axis: int, number: int = 0) -> Hashable:
-        """Returns a name for the unknown distance by which an axis is moved."""
+        """Returns a key that identifies the unknown distance by which an axis moves."""
         return self.node.name, number, axis
 
     def all_of(self, number: int, exact: bool = True) -> Relation:
-        """Returns the relation to an input whose elements all matter, at any rank."""
-        self.input(number)  # Raises if there is none.
+        """Returns the relation to an input, of any rank, whose elements all matter."""
+        self.input(number)  # Raises if there is no such input.
         return ALL if exact else ALL_BOUND
 
     def fail(self, reason: str) -> NoReturn:
@@ -365,12 +384,12 @@ class Call:
 
 
 def _is_near(one: Size, two: Size) -> bool:
-    """Whether the difference of two sizes is bounded."""
+    """Whether the difference between two sizes is bounded."""
     return bounds(one - two) is not None
 
 
 def exact(number: Any) -> Any:
-    """Returns a float as an int if its value is one, else the number unchanged."""
+    """Returns a float with an integer value as an int, and other numbers unchanged."""
     if isinstance(number, float) and number.is_integer():
         return int(number)
     return number
@@ -382,16 +401,16 @@ class Window(NamedTuple):
     kernel: int
     stride: int
     padding: int | None
-    """The padding in front; None if it depends on an unknown size."""
+    """The padding before the axis; None if it depends on an unknown size."""
     total_padding: int | None
-    """The padding in front and at the end; None if it depends on an unknown size."""
+    """The padding before and after the axis; None if it depends on an unknown size."""
     dilation: int = 1
     follows_size: bool = False
     """Whether the padding is chosen to give ceil(size / stride) output positions."""
 
     @property
     def extent(self) -> int:
-        """How many positions the dilated kernel spans."""
+        """The number of positions that the dilated kernel spans."""
         return self.dilation * (self.kernel - 1) + 1
 
 
@@ -400,59 +419,63 @@ class Flops(NamedTuple):
 
     total: Size
     multiply_adds: Size = 0
-    """How many multiply-adds ``total`` includes; each counts as two operations."""
+    """The number of multiply-adds in ``total``; each counts as two operations."""
     profiled: Size | Fraction | None = None
-    """The number that TensorFlow's profiler counts; None if it has no formula."""
+    """The count of TensorFlow's profiler; None if the profiler has no formula."""
 
     @classmethod
     def alike(cls, total: Size, profiled: bool = True) -> Flops:
         """Returns operations without multiply-adds.
 
-        ``profiled`` is whether the profiler knows the op, and counts the same.
+        ``profiled`` says whether the profiler has a formula for the op. It then gives
+        the same count.
         """
         return cls(total, 0, total if profiled else None)
 
     def plus(self, operations: Size) -> Flops:
-        """Returns a copy with more operations, which the profiler does not count."""
+        """Returns a copy with further operations that the profiler does not count."""
         return self._replace(total=self.total + operations)
 
 
 class Taps(Enum):
-    """How an op weighs the positions of a window, for the effective receptive field."""
+    """How an op weights the positions of a window (for effective receptive fields)."""
 
     COPY = "copy"
     """Positions are passed on unchanged: moved, added, or picked one by one."""
     FACTOR = "factor"
-    """As `COPY`, unless several inputs depend on the input of the question."""
+    """Like `COPY`, unless several inputs depend on the input of the question."""
     CHOICE = "choice"
     """At each position, one of several inputs is passed on unchanged."""
     ACTIVATION = "activation"
-    """As `COPY`, times a derivative of about one and of either sign."""
+    """Like `COPY`, times a derivative of either sign and of magnitude about one."""
     SUM = "sum"
     """Positions are added up."""
     MEAN = "mean"
-    """Takes the mean of the positions inside the map."""
+    """The positions inside the map are averaged."""
     WEIGHTS = "weights"
-    """Each position has weights of its own, which are the same in every window."""
+    """Each position has its own weights, which are the same in every window."""
     WINNER = "winner"
-    """One position is taken, and the values decide which."""
+    """One position is passed on; the values decide which one."""
 
 
 class Zeros(Enum):
     """How zeros in the inputs of an op affect its output."""
 
     KEPT = "kept"
-    """The output is zero where everything that it reads is zero."""
+    """An output position is zero if everything that it reads is zero."""
     SUM = "sum"
-    """As `KEPT`, but constants are added, which count as nonzero."""
+    """Like `KEPT`, but constants that are added are taken to be nonzero."""
     BESIDE = "beside"
-    """Output positions that are not read from an input are nonzero."""
+    """Like `KEPT`, but output positions that are not read from an input that depends on
+    the input of the question are taken to be nonzero."""
     FILLED = "filled"
     """The output is nonzero everywhere."""
 
 
 Coefficients = Mapping[int, "np.ndarray[Any, np.dtype[np.float64]]"]
-"""For axes of an input, the weight of each position: an array [above, below]."""
+"""For axes of an input, the weight of each position.
+
+Each array is indexed by the position above (output) and the one below (input)."""
 
 
 Relations = Sequence[Relation | None]
@@ -463,84 +486,86 @@ class Op(NamedTuple):
     """The rules of one op type."""
 
     relations: Callable[[Call, int], Relations] | None
-    """How an output (by its number) relates to each data input; None if the values of
-    the inputs do not matter."""
+    """The relations of the output with the given number to each data input; None if the
+    values of the inputs do not matter."""
     shapes: Callable[[Call], Sequence[Shape]]
     """The shapes of the outputs."""
     values: Callable[[Call], Sequence[Value]] | None = None
     """The constant values of the outputs, as far as they can be known."""
     numbers: Callable[[Call], Sequence[Any] | None] | None = None
-    """The first of `values` as a flat list, if it can be read without NumPy."""
+    """The value of the first output as a flat list, if it can be read without NumPy."""
     values_need_shapes: bool = False
-    """Whether `values` needs the shapes of the inputs, not their values."""
+    """Whether `values` needs the shapes of the inputs instead of their values."""
     layout: Callable[[Call], tuple[int, Sequence[int]]] | None = None
-    """The number of an input, and its spatial axes: (y, x) of an image."""
+    """The number of the data input, and its spatial axes: (y, x) for an image."""
     windows: Callable[[Call], Sequence[Window]] | None = None
     """Kernel, stride and padding per spatial axis (y, x); None for ops without them."""
     products: Callable[[Call], Size] | None = None
-    """How many products with a weight each element of the output sums up."""
+    """The number of products with a weight that each element of the output sums up."""
     flops: Callable[[Call], Flops] | None = None
     """The floating-point operations of all outputs together; None if there are none."""
     rounds: Callable[[Call], int | None] | None = None
-    """For a loop: how many rounds it runs, if that is known."""
+    """For a loop: the number of rounds that it runs, if that is known."""
     folded: Callable[[Call], tuple[Node, Size] | None] | None = None
-    """For an op that unfolds positions from the batch: the layer between folding and
-    unfolding, and how many elements it would compute without them."""
+    """For an op that moves positions from the batch back to their axes: the layer whose
+    input was folded into the batch, and the number of elements that this layer would
+    compute without the folding."""
     weights: Callable[[Call], Size] | None = None
-    """How many trained numbers enter here, from a variable or, in a frozen graph, a
-    constant."""
+    """The number of trained parameters that the node reads, from a variable or, in a
+    frozen graph, from a constant."""
     reads: Callable[[Call], Sequence[Tensor]] | None = None
-    """The inputs that decide shapes and values, if not all do."""
+    """The inputs that decide the shapes and values; None if all inputs do."""
     shapes_by_first: bool = False
     """Whether the first input alone decides the shapes."""
     may_be_handle: bool = False
     """Whether an output may be the handle of a variable or a list. A recorded shape
-    without axes then does not describe the value behind the handle."""
+    without axes may then be that of the handle instead of the value behind it."""
     is_pointwise: bool = False
-    """Whether an element of the output depends only on those at its own place."""
+    """Whether each output element depends only on the elements at its own place."""
     condition: int | None = None
-    """The input that decides which of the outputs is computed."""
+    """The number of the input that decides which of the outputs is computed."""
     chooses: bool = False
     """Whether the rule asks whether inputs are alike (`Call.is_alike`)."""
     is_random: bool = False
     """Whether the values are drawn at random."""
     starts_over: bool = False
-    """Whether a loop returns to its beginning here."""
+    """Whether the node takes a loop back to its beginning for the next round."""
     clamps: bool = False
-    """Whether the op reads the first or last position of its first input instead of
-    positions outside."""
+    """Whether the op reads the nearest border position of its first input in place of
+    any position outside."""
     taps: Taps | None = None
-    """How the positions of a window are weighted; None if there is no rule for it."""
+    """How the positions of a window are weighted; None if no rule says so."""
     coefficients: Callable[[Call], Coefficients] | None = None
     """The weights of single positions of the first input, if they differ."""
     zeros: Zeros | Callable[[Call], Zeros | None] | None = None
-    """How zeros affect the output; None if that is not known."""
+    """How zeros in the inputs affect the output; None if this is unknown."""
     absorbing: Sequence[int] = ()
-    """Inputs whose zeros make the output zero, whatever the other inputs are."""
+    """The inputs that make the output zero where they are zero, whatever the other
+    inputs are."""
     signs: Sequence[int] = ()
     """The signs of inputs that are added up, if some are negative."""
 
 
 def rule_of(node: Node) -> Op | None:
-    """Returns the rules stated for a node by the caller, or those of its op type."""
+    """Returns the rules that the caller stated for a node, or those of its op type."""
     return node.stated or node.graph.rules.get(node.op)
 
 
 def rule_at(graph: Graph, index: int) -> Op | None:
-    """Returns the rules of a node by its index, without creating the node object."""
-    node = graph.nodes.get(index)  # Rules are only stated for nodes that exist.
+    """Returns the rules of the node with this index, without creating its object."""
+    node = graph.nodes.get(index)  # Only a node with an object can have stated rules.
     if node is None:
         return graph.rules.get(graph.nodes.definitions[index].op)
     return node.stated or graph.rules.get(node.op)
 
 
 def same(call: Call, output: int) -> Relations:
-    """Returns relations in which every position follows itself, in every input."""
+    """Returns relations in which each position follows itself in every input."""
     return [SAME] * len(call)
 
 
 def first_shape(call: Call) -> Sequence[Shape]:
-    """Returns the shape of the first input as that of the output."""
+    """Returns the shape of the output: that of the first input."""
     return [call.shape(0)]
 
 
@@ -550,5 +575,5 @@ def scalar(call: Call) -> Sequence[Shape]:
 
 
 def unknown_shape(call: Call) -> Sequence[Shape]:
-    """Returns None, as the shape of the output is unknown."""
+    """Returns None as the shape of the output, which is unknown."""
     return [None]

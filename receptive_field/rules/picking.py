@@ -36,11 +36,13 @@ from receptive_field.rules.masks import Flags
 from receptive_field.rules.op import Call, Value
 
 LARGEST_TABLE = 1 << 16
-"""Longer lists of indices are not written out; their map is an upper bound."""
+"""The longest list of positions that is stored as a table.
+
+For longer lists, the map is an upper bound."""
 
 
 def _maps(rank: int, changed: Mapping[int, AxisMap | None]) -> Relation:
-    """Returns the relation in which all axes but the changed ones follow themselves.
+    """Returns a relation that changes some axes and lets all others follow themselves.
 
     A changed axis follows its map, or is needed whole if its map is None.
     """
@@ -57,14 +59,14 @@ def gathered(
     axis: int,
     batch: int,
 ) -> tuple[Relation, Relation]:
-    """Returns the relations to a tensor that positions are taken from, and to indices.
+    """Returns the relations of a gather to the tensor and to the indices.
 
     Args:
-      shape: the shape of the tensor.
+      shape: the shape of the tensor that is read.
       indices: the shape of the indices.
       values: the indices as a flat list; None if they are unknown.
       axis: the axis along which positions are taken.
-      batch: how many leading axes the tensor and the indices share.
+      batch: the number of leading axes that the tensor and the indices share.
     """
     added = len(indices) - batch
     axes: list[Axis] = [follow(a) for a in range(axis)]
@@ -77,7 +79,7 @@ def gathered(
 def _picked(
     values: Sequence[Size] | None, axis: int, places: Sequence[Size], size: Size
 ) -> Axis:
-    """Returns how the gathered axis follows the axes of the indices."""
+    """Returns how the gathered axis follows the output axes that replace it."""
     anywhere = whole(range(axis, axis + len(places)), ANYWHERE)
     if values is None or not values or len(values) > LARGEST_TABLE:
         return anywhere
@@ -98,10 +100,11 @@ def _picked(
 
 
 def positions_map(positions: Sequence[int], row: int = 1) -> AxisMap:
-    """Returns the map to a list of positions: periodic if rows are evenly spaced.
+    """Returns the map from each index of a list to the position stored there.
 
-    A row is ``row`` positions long. If the steps from one to the next differ, the map
-    is a table.
+    The list consists of rows of ``row`` positions. If all rows are alike except for a
+    constant distance from each row to the next, the map is periodic. Otherwise, it is a
+    table.
     """
     steps = np.unique(np.subtract(positions[row:], positions[:-row])).tolist()
     if len(steps) == 1:
@@ -110,15 +113,15 @@ def positions_map(positions: Sequence[int], row: int = 1) -> AxisMap:
 
 
 def gathered_slices(rank: int, indices: int, batch: int, depth: int) -> Relation:
-    """Returns the relation to a tensor from which slices are taken, at any place.
+    """Returns the relation to a tensor from which slices are taken at unknown places.
 
     Axes that are not indexed follow themselves.
 
     Args:
       rank: the rank of the tensor.
       indices: the rank of the indices, whose last axis holds the place of a slice.
-      batch: how many leading axes the tensor and the indices share.
-      depth: how many axes are indexed.
+      batch: the number of leading axes that the tensor and the indices share.
+      depth: the number of indexed axes.
     """
     picked = batch + depth
     kept = indices - 1 - picked
@@ -135,7 +138,7 @@ def gathered_slices(rank: int, indices: int, batch: int, depth: int) -> Relation
 
 
 def by_rows(rank: int) -> Relation:
-    """Returns the relation to indices whose rows are the places of slices."""
+    """Returns the relation to indices in which each row is the place of one slice."""
     return Relation((*map(follow, range(rank - 1)), FULL))
 
 
@@ -145,10 +148,12 @@ def by_rows(rank: int) -> Relation:
 def split_sizes(
     call: Call, size: Size, sizes: Sequence[Size], count: int
 ) -> list[Size]:
-    """Returns the sizes of the parts of an axis; one may be -1, for the rest.
+    """Returns the sizes of the parts that an axis is split into.
+
+    One of ``sizes`` may be -1, and then stands for all remaining positions.
 
     Raises:
-      GraphError: if there are not ``count`` sizes, or one is negative.
+      GraphError: if there are not ``count`` sizes, or one of them is negative.
     """
     found = list(sizes)
     if found.count(-1) == 1:
@@ -162,9 +167,9 @@ def split_sizes(
 def split(
     call: Call, rank: int, axis: int, sizes: Sequence[Size] | None, output: int
 ) -> Relation:
-    """Returns the relation of a part to the tensor that is split along an axis.
+    """Returns the relation of one part to the tensor that is split along an axis.
 
-    ``output`` is the number of the part.
+    ``output`` is the number of the part. The sizes of the parts may be unknown (None).
     """
     if sizes is None:
         place = call.unknown_offset(axis, output)
@@ -206,7 +211,10 @@ def flipped(shape: Sequence[Size], axes: Sequence[int]) -> Relation:
 
 
 def rolled(call: Call, shape: Sequence[Size], offsets: Mapping[int, Size]) -> Relation:
-    """Returns the relation to a tensor that is rolled; ``offsets`` are by axis."""
+    """Returns the relation to a tensor that is rolled.
+
+    ``offsets`` gives the distance for each rolled axis.
+    """
     changed = {a: _rolled(call, shape[a], offset) for a, offset in offsets.items()}
     return _maps(len(shape), changed)
 
@@ -226,9 +234,9 @@ def _rolled(call: Call, size: Size, offset: Size) -> AxisMap | None:
 
 
 def not_written(shape: Sequence[Size], indices: Value) -> Flags | None:
-    """Returns a mask of positions where no slice is written; None if it is unknown.
+    """Returns a mask of the positions where no slice is written, or None if unknown.
 
-    It has size one on each axis that is not indexed.
+    The mask has size one on each axis that is not indexed.
     """
     if indices is None or not indices.ndim:
         return None

@@ -1,4 +1,4 @@
-"""Products of matrices and tensors, which need the axes that they sum over whole."""
+"""Products of matrices and tensors. They need the whole of each axis they sum over."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from receptive_field.rules.op import Call
 def matrix_product(
     outer: Sequence[Sequence[Size]], batch: Sequence[Size], swapped: Sequence[bool]
 ) -> list[Relation]:
-    """Returns the relations to both operands of a product of matrices.
+    """Returns the relations to the two operands of a matrix product.
 
     Args:
-      outer: for each operand, the sizes of the axes in front of its matrix.
-      batch: the sizes that they broadcast to.
+      outer: for each operand, the sizes of the axes before the last two.
+      batch: the sizes that ``outer`` broadcasts to.
       swapped: for each operand, whether its matrices are transposed.
     """
     relations = []
@@ -35,9 +35,9 @@ def matrix_product(
 
 
 def einsum_labels(call: Call, equation: str) -> tuple[list[list[str]], list[str]]:
-    """Returns the labels of the axes of every input, and of the output.
+    """Returns the labels of the axes of each input, and of the output.
 
-    An ellipsis becomes labels of its own, which are counted from the last axis.
+    Each axis of an ellipsis gets its own label, numbered from the last axis backwards.
     """
     equation = equation.replace(" ", "")
     left, arrow, right = equation.partition("->")
@@ -68,7 +68,7 @@ def _spelled(term: str, rank: int) -> list[str]:
 def einsum(
     call: Call, operands: Sequence[Sequence[str]], result: Sequence[str]
 ) -> list[Relation]:
-    """Returns the relations to all inputs, by the labels of their axes."""
+    """Returns the relations to all inputs, given the labels of all axes."""
     sizes = label_sizes(call, operands)
     relations = []
     for number, labels in enumerate(operands):
@@ -86,7 +86,7 @@ def einsum(
 
 
 def label_sizes(call: Call, operands: Sequence[Sequence[str]]) -> dict[str, Size]:
-    """Returns the size of each label, to which axes of size one broadcast."""
+    """Returns the size of each label. Axes of size one broadcast to it."""
     sizes: dict[str, Size] = {}
     for number, labels in enumerate(operands):
         shape = call.known_shape(number, len(labels))
@@ -98,5 +98,5 @@ def label_sizes(call: Call, operands: Sequence[Sequence[str]]) -> dict[str, Size
 
 
 def summed_over(sizes: dict[str, Size], result: Sequence[str]) -> Size:
-    """Returns how many products each element of the output sums up."""
+    """Returns the number of products that each element of the output sums up."""
     return product(size for label, size in sizes.items() if label not in result)

@@ -1,4 +1,4 @@
-"""Ops that look along axes: reductions, softmax, spectra, cumulative sums."""
+"""Ops that combine positions along axes: reductions, softmax, spectra, running sums."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from receptive_field.rules.op import Call, Relations
 def reduced(rank: int, gone: Sequence[int], keeps: bool) -> Relation:
     """Returns the relation to a tensor that is reduced along the axes ``gone``.
 
-    ``keeps`` is whether these axes stay, with one position each.
+    ``keeps`` says whether these axes remain in the result, with size one.
     """
     axes, position = [], 0
     for axis in range(rank):
@@ -34,16 +34,17 @@ def reduced(rank: int, gone: Sequence[int], keeps: bool) -> Relation:
 def reduced_shape(
     shape: Sequence[Size], gone: Sequence[int], keeps: bool
 ) -> tuple[Size, ...]:
-    """Returns the shape after a reduction; the arguments are those of `reduced`."""
+    """Returns the shape after a reduction; see `reduced` for the arguments."""
     if keeps:
         return tuple(1 if axis in gone else size for axis, size in enumerate(shape))
     return tuple(size for axis, size in enumerate(shape) if axis not in gone)
 
 
 def along_last(count: int, seen: AxisMap = GLOBAL) -> Callable[[Call, int], Relations]:
-    """Returns an `Op.relations` for ops that look along the last ``count`` axes.
+    """Returns an `Op.relations` for ops that combine positions along the last axes.
 
-    ``seen`` is what a position sees of each of these axes, by default all of it.
+    ``count`` is the number of these axes. ``seen`` maps a position to the positions of
+    such an axis that it sees, by default all of them.
     """
 
     def relations(call: Call, output: int) -> Relations:
@@ -63,10 +64,10 @@ def along_last(count: int, seen: AxisMap = GLOBAL) -> Callable[[Call, int], Rela
 def along(
     axes: Sequence[int], seen: AxisMap = GLOBAL
 ) -> Callable[[Call, int], Relations]:
-    """Returns an `Op.relations` for ops that look along some axes of the first input.
+    """Returns an `Op.relations` for ops that combine positions along some axes.
 
-    ``seen`` is what a position sees of each of these axes, by default all of it. The
-    other axes follow themselves.
+    ``axes`` are axes of the first input, and its other axes follow themselves. ``seen``
+    is as in `along_last`.
     """
 
     def relations(call: Call, output: int) -> Relations:
@@ -88,15 +89,15 @@ def along(
 def spectrum(
     call: Call, shape: Sequence[Size], lengths: Sequence[Size | None], real: bool
 ) -> Relation:
-    """Returns the relation of a spectrum along the last axes.
+    """Returns the relation of a real Fourier transform, or its inverse, to the input.
 
-    ``lengths`` says how many positions of each axis the transform has, or None if that
-    is unknown. The op pads shorter axes with zeros and cuts off longer ones. If the
-    input is not ``real``, it is half of a spectrum, so only ``length // 2 + 1``
-    positions of the last axis are read.
+    ``lengths`` gives the length of the transform along each of the last axes, or None
+    where it is unknown. The op pads shorter axes with zeros and cuts off longer ones.
+    If the input is not ``real``, it is half of a spectrum, so the op reads only
+    ``length // 2 + 1`` positions of the last axis.
 
     Raises:
-      GraphError: if an axis has no positions to read.
+      GraphError: if one of the lengths is less than 1.
     """
     read = list(lengths)
     if any(isinstance(length, int) and length < 1 for length in read):
@@ -110,17 +111,17 @@ def spectrum(
 
 
 def _start(axis: int, size: Size, read: Size | None) -> Axis:
-    """Returns how an axis is followed if its first ``read`` positions are read."""
+    """Returns the axis of a relation that needs the first ``read`` positions."""
     if isinstance(read, int) and isinstance(size, int):
         return whole([axis]) if read >= size else follow(axis, constant(0, read - 1))
     return whole([axis], GLOBAL if read == size else GLOBAL_BOUND)
 
 
 def accumulated(rank: int, axis: int, own: bool, reverse: bool) -> Relation:
-    """Returns the relation if each position depends on all before it along an axis.
+    """Returns the relation of a running sum, or another running result, along an axis.
 
-    With ``reverse``, it depends on all positions after it. ``own`` is whether it
-    depends on itself.
+    Each position depends on all positions before it or, with ``reverse``, on all
+    positions after it. ``own`` says whether it also depends on itself.
     """
     left_out = int(not own)
     maps: list[AxisMap | None] = [IDENTITY] * rank

@@ -1,4 +1,4 @@
-"""Reshapes, which merge, split, add, drop and permute axes."""
+"""Ops that merge, split, add, drop and permute axes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from receptive_field.rules.op import Call, Shape
 
 
 def reshape_relation(below: tuple[Size, ...], above: tuple[Size, ...]) -> Relation:
-    """Returns how the axes ``below`` a reshape follow those ``above``."""
+    """Returns the relation of a reshape.
+
+    Args:
+      below: the shape of its input.
+      above: the shape of its output.
+    """
     axes: list[Axis] = []
     start = 0
     while start < min(len(below), len(above)) and below[start] == above[start]:
@@ -42,9 +47,10 @@ def reshape_relation(below: tuple[Size, ...], above: tuple[Size, ...]) -> Relati
 def _regrouped(
     below: tuple[Size, ...], above: tuple[Size, ...], start: int
 ) -> list[Axis]:
-    """Returns the axes in the middle, split into their common factors from the end.
+    """Returns how the axes ``below`` follow those ``above``, which begin at ``start``.
 
-    If the sizes cannot be split, each axis depends on all axes above in an unknown way.
+    The sizes on both sides are split into common factors, from the last axis to the
+    first. If this is impossible, each axis depends on all axes above in an unknown way.
     """
     axes: list[Axis] = []
     unknown = [whole(range(start, start + len(above)), ANYWHERE)] * len(below)
@@ -77,9 +83,9 @@ def _regrouped(
 
 
 def filled_in(call: Call, shape: Shape, sizes: Sequence[Size]) -> tuple[Size, ...]:
-    """Returns the sizes of a reshape, in which -1 is replaced by what the others leave.
+    """Returns the sizes of a reshape with a -1 replaced by the size that it stands for.
 
-    If that is unknown, it is a new symbol.
+    If this size is unknown, it becomes a new symbol.
     """
     found = list(sizes)
     if -1 in found:
@@ -91,14 +97,20 @@ def filled_in(call: Call, shape: Shape, sizes: Sequence[Size]) -> tuple[Size, ..
 
 
 def without_axes(rank: int, gone: Sequence[int]) -> Relation:
-    """Returns the relation to a tensor from which axes of one position are dropped."""
+    """Returns the relation to a tensor from which axes of size one are dropped.
+
+    ``rank`` is the rank of that tensor, and ``gone`` are the dropped axes.
+    """
     kept = iter(range(rank))
     axes = [fixed(0, 0) if a in gone else follow(next(kept)) for a in range(rank)]
     return Relation(tuple(axes))
 
 
 def with_axis(rank: int, axis: int) -> Relation:
-    """Returns the relation of a tensor of this rank to one that lacks ``axis``."""
+    """Returns the relation for inserting ``axis`` into a tensor.
+
+    ``rank`` is the rank of the result.
+    """
     return Relation(tuple(follow(a) for a in range(rank) if a != axis))
 
 
@@ -106,7 +118,7 @@ def checked_permutation(call: Call, values: Sequence[Size], rank: int) -> list[i
     """Returns a permutation of the axes of a tensor, as integers.
 
     Raises:
-      GraphError: if it does not name each axis once.
+      GraphError: if ``values`` does not contain each axis exactly once.
     """
     if set(values) != set(range(rank)) or len(values) != rank:
         call.fail(f"has the permutation {values} for an input of rank {rank}")

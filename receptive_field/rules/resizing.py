@@ -1,8 +1,8 @@
-"""Resizes, in the arithmetic of TensorFlow's kernels.
+"""Resizes, computed with the arithmetic of TensorFlow's kernels.
 
 The kernels compute the source position of every output position in float32
-(tensorflow/core/util/image_resizer_state.h). This module does the same if the sizes are
-known, because for a few pairs of sizes float32 and exact arithmetic read different
+(tensorflow/core/util/image_resizer_state.h). If the sizes are known, this module does
+the same, because for a few pairs of sizes, exact arithmetic would read different
 positions. If only the scale is known, it uses exact arithmetic.
 """
 
@@ -36,32 +36,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Taps = Callable[[float | Fraction], tuple[int, int]]
-"""Maps a source position to the first and last position that are read for it."""
+"""Maps a source position to the first and the last input position read for it."""
 
 
 def bilinear(position: float | Fraction) -> tuple[int, int]:
-    """Returns the two positions around a source, or the position that it falls on."""
+    """Returns the positions on both sides of the source.
+
+    A source at a whole position has only this one tap.
+    """
     # At a whole position, the second tap would have weight zero.
     return math.floor(position), math.ceil(position)
 
 
 def nearest(position: float | Fraction) -> tuple[int, int]:
-    """Returns the last position that is not after the source."""
+    """Returns the last position at or before the source, as both ends."""
     return math.floor(position), math.floor(position)
 
 
 def nearest_corner(position: float | Fraction) -> tuple[int, int]:
-    """Returns the position nearest to the source."""
-    rounded = math.floor(position + Fraction(1, 2))  # roundf, if not negative
+    """Returns the position nearest to the source, as both ends."""
+    rounded = math.floor(position + Fraction(1, 2))  # C's roundf, for positions >= 0.
     return rounded, rounded
 
 
 def bicubic(position: float | Fraction) -> tuple[int, int]:
-    """Returns the four positions around a source, or the one that it falls on."""
-    # The kernel takes its weights from a table of 1024 steps (resize_bicubic_op.cc).
+    """Returns the first and last of the four positions around the source.
+
+    If the source falls on a position, only this position is read.
+    """
+    # The kernel takes its weights from a table with 1024 steps (resize_bicubic_op.cc).
     below = math.floor(position)
     step = int(np.rint(np.float32(position - below) * np.float32(1024)))
-    whole = below + step // 1024  # A position just below the next one rounds up to it.
+    whole = below + step // 1024  # A source just before a position rounds up to it.
     return (whole, whole) if step % 1024 == 0 else (below - 1, below + 2)
 
 
@@ -73,11 +79,12 @@ def resize_map(
     align_corners: bool,
     recentre: bool,
 ) -> AxisMap | None:
-    """Returns the map of one axis, or None if even its scale is unknown.
+    """Returns the map of one axis, or None if not even its scale is known.
 
-    ``recentre`` subtracts half a pixel again after scaling, as all kernels except
-    nearest-neighbour do. The kernel clamps positions before the first and after the
-    last; the map leaves them outside, like padding.
+    With ``half_pixel``, half a pixel is added to a position before it is scaled and,
+    with ``recentre``, subtracted again afterwards. All kernels except nearest-neighbour
+    do the latter. The kernels clamp source positions to the image. The map does not: it
+    leaves positions before the first or after the last one outside, like padding.
     """
     if size == new_size:
         return IDENTITY
@@ -107,7 +114,9 @@ def resize_map(
 
 
 LEAST = Fraction(1, 1 << 32)
-"""Subtracted from a bound that is never reached, so that taps are read below it."""
+"""A tiny distance, which is subtracted from a limit that is approached but not reached.
+
+The taps are then those of positions just below the limit."""
 
 
 def _drifting(
@@ -118,11 +127,12 @@ def _drifting(
     align_corners: bool,
     recentre: bool,
 ) -> AxisMap | None:
-    """Returns the map of a scale that is nearly the same at all sizes.
+    """Returns the map of a resize whose scale approaches a limit for large sizes.
 
-    For example, a resize to the size of a skip connection has such a scale. Source
-    positions are those at the scale of very large sizes, each moved by a fraction of
-    the difference between ``size`` and ``new_size`` times that scale.
+    For example, a resize to the size of a skip connection has such a scale. At any
+    size, each source position is its position at the limit scale, moved by a fraction
+    of ``size - limit * new_size``. Returns None if there is no limit, or if this
+    difference is unbounded.
     """
     limit = limit_of_ratio(size, new_size)
     if limit is None or limit <= 0:
@@ -151,7 +161,7 @@ def _drifting(
 
 
 def _between(sources: Sequence[Fraction]) -> list[Fraction]:
-    """Returns the sources, and points between each of them and the next position."""
+    """Returns each source, and six more points less than one position after it."""
     return [source + Fraction(k, 7) for source in sources for k in range(7)]
 
 
@@ -176,13 +186,15 @@ def _float_positions(
 
 
 MOST_POSITIONS = 1 << 18
-"""The most positions an axis may be resized to, as each is computed in float32."""
+"""The largest size to which an axis may be resized.
+
+There is a limit because every source position is computed in float32."""
 
 
 def resized(maps: Sequence[AxisMap | None]) -> Relation:
-    """Returns the relation to images that are resized with one map per axis.
+    """Returns the relation to images that are resized, given a map per spatial axis.
 
-    A map is None if it is unknown.
+    A map that is unknown is None.
     """
     axes = [follow(0)]
     for axis, found in enumerate(maps, start=1):
@@ -197,7 +209,7 @@ def taps_in_all(
     new_sizes: Sequence[Size],
     maps: Sequence[AxisMap | None],
 ) -> Size:
-    """Returns how many elements are read in total to compute the whole output."""
+    """Returns the number of reads of input elements that compute the whole output."""
     taps = shape[0] * shape[-1]
     for new_size, found in zip(new_sizes, maps, strict=True):
         if found is None or found.is_floating or not isinstance(new_size, int):
@@ -212,7 +224,9 @@ def taps_in_all(
 
 @dataclass(frozen=True)
 class _Cells:
-    """The taps of a cell: all positions that an interval of this length covers."""
+    """The `Taps` of an area resize: all positions that an interval covers.
+
+    The interval begins at the source position and has this length."""
 
     length: Fraction
 
@@ -230,7 +244,11 @@ def _drifting_area(size: Size, new_size: Size) -> AxisMap | None:
 
 
 def area_map(size: Size, new_size: Size, corners: bool) -> AxisMap | None:
-    """Returns the map of one axis if each position is the mean of those it covers."""
+    """Returns the map of one axis for an area resize, or None if it is unknown.
+
+    In an area resize, each output position is the mean of the input positions that it
+    covers.
+    """
     if size == new_size:
         return IDENTITY
     if corners:
@@ -292,15 +310,16 @@ def _mitchell_cubic(x: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class Kernel(NamedTuple):
-    """The weights of positions by their distance, and the distances of weight zero."""
+    """A weight as a function of distance, and the distances at which it is zero."""
 
     weights: Weighing
     end: Fraction
-    """The distance at and beyond which all weights are zero."""
+    """The distance beyond which all weights are zero. At this distance itself, the
+    weight is zero, too, unless the kernel jumps there."""
     zeros: tuple[Fraction, ...] = ()
-    """Smaller distances of weight zero."""
+    """The smaller distances at which the weight is zero."""
     jumps: bool = False
-    """Whether the weight drops to zero at the end without becoming small before."""
+    """Whether the weight jumps to zero at the end instead of approaching zero."""
 
 
 KERNELS: dict[str, Kernel] = {
@@ -319,30 +338,32 @@ KERNELS: dict[str, Kernel] = {
     "keyscubic": Kernel(_keys_cubic, Fraction(2), (Fraction(1),)),
     "mitchellcubic": Kernel(_mitchell_cubic, Fraction(2), (Fraction(8, 7),)),
 }
-"""The kernels by type. Distances are in pixels of the coarser image, or of the input.
+"""The kernels, keyed by the names that the op gives them.
 
-Lanczos kernels have no zeros before their end: at whole distances, the op computes the
-sine of a rounded multiple of pi, and reads these pixels with a weight of about 1e-8.
+With antialiasing, distances are in pixels of the coarser of the input and the output.
+Otherwise, they are in pixels of the input. Lanczos kernels have no zeros before their
+end: at whole distances, the op computes the sine of a rounded multiple of pi, and so
+reads these pixels with a weight of about 1e-8.
 """
 
 
 class Covered(NamedTuple):
-    """The positions to which a kernel gives weight, for one output position."""
+    """The input positions with nonzero weight for one output position."""
 
     first: int
     last: int
     holes: tuple[int, ...]
-    """Positions between ``first`` and ``last`` that have weight zero."""
+    """The positions between ``first`` and ``last`` that have weight zero."""
     exact: bool = True
 
 
 class Lens(NamedTuple):
-    """A kernel laid over an axis.
+    """A kernel that is placed on an axis with a scale and an offset.
 
-    Exact arithmetic decides where a weight is zero. The op computes in float32, which
-    turns a root of a polynomial into a weight of up to 1e-6. Such weights count as
-    zero. The op's own arithmetic decides only on which side of a jump a pixel lies, and
-    whether the centre is inside the image.
+    Exact arithmetic decides where a weight is zero. The op itself computes in float32,
+    so it may give a weight of up to 1e-6 to a pixel at a root of the kernel. Such
+    weights are treated as zero. The op's float32 arithmetic decides only on which side
+    of a jump a pixel lies, and whether a centre lies inside the image.
     """
 
     kernel: Kernel
@@ -358,18 +379,21 @@ class Lens(NamedTuple):
 
     @property
     def is_rounded(self) -> bool:
-        """Whether float32 has to round the inverse of the scale."""
+        """Whether the inverse of the scale is rounded in float32."""
         return Fraction(float(self.inverse)) * self.scale != 1
 
     def centre(self, u: Any) -> Any:
-        """Returns the float32 place read for an output position, or for an array."""
+        """Returns the place, in float32, that an output position reads.
+
+        ``u`` is an output position, or an array of them.
+        """
         offset = np.float32(self.offset) * self.inverse
         return (
             np.asarray(u, dtype=np.float32) + np.float32(0.5)
         ) * self.inverse - offset
 
     def weights(self, positions: Any, centres: Any) -> NDArray[np.float32]:
-        """Returns the weights of positions for centres, as the op computes them."""
+        """Returns the weights of positions around centres, as the op computes them."""
         one, half = np.float32(1), np.float32(0.5)
         wide = max(self.inverse, one) if self.antialias else one
         apart = np.asarray(positions, dtype=np.float32) + half - centres
@@ -377,16 +401,16 @@ class Lens(NamedTuple):
             return self.kernel.weights(np.abs(apart) * (one / wide))
 
     def covered(self, count: int, size: int | None) -> list[Covered | None]:
-        """Returns what each of ``count`` output positions covers.
+        """Returns the input positions that each of ``count`` output positions covers.
 
-        An entry is None if its centre lies outside the image, or if all its weights
-        are zero. ``size`` is None if the input's size is unknown.
+        The entry of an output position is None if its centre lies outside the image, or
+        all its weights are zero. ``size`` is the size of the input; None if unknown.
         """
         half = Fraction(1, 2)
         wide = max(1 / self.scale, Fraction(1)) if self.antialias else Fraction(1)
         start, step = (half - self.offset) / self.scale - half, 1 / self.scale
         distances = [z * wide for z in (self.kernel.end, *self.kernel.zeros)]
-        # In this unit, all numbers are integers.
+        # A position has so many units that all of these numbers become integers.
         unit = math.lcm(*(n.denominator for n in (start, step, *distances)))
         first, stride, *whole = (int(n * unit) for n in (start, step, *distances))
         centres = self.centre(np.arange(count))
@@ -406,14 +430,17 @@ class Lens(NamedTuple):
         centre: np.float32,
         anywhere: bool,
     ) -> Covered | None:
-        """Returns what the kernel covers around a place, or None if nothing.
+        """Returns the positions that the kernel covers around a place.
+
+        Returns None if the kernel covers none.
 
         Args:
-          middle: the place, in units; pixel p has its centre at ``p * unit``.
-          unit: how many units a position has.
-          distances: the end of the kernel, then its zeros, in units.
-          centre: the same place in float32, counted from the border of the image.
-          anywhere: whether the result is also used for other places.
+          middle: the place, in units; the centre of pixel p is at ``p * unit``.
+          unit: the number of units per position.
+          distances: the end of the kernel, followed by its zeros, in units.
+          centre: the same place in float32, measured from the border of the image.
+          anywhere: whether the result must also hold for the places that follow at
+            multiples of the period.
         """
         end, *zeros = distances
         low, high = middle - end, middle + end
@@ -441,7 +468,7 @@ class Lens(NamedTuple):
 def lens(
     kernel: Kernel, scale: Any, offset: Any, antialias: bool, size: Size, new_size: Size
 ) -> Lens | None:
-    """Returns a kernel laid over an axis that is scaled and moved.
+    """Returns the `Lens` of a kernel on an axis that is scaled and moved.
 
     Returns None if the scale or the offset is unknown or out of range.
     """
@@ -460,9 +487,9 @@ def lens(
 
 
 def _simplest(number: np.float32) -> Fraction:
-    """Returns a fraction of small numbers that rounds to ``number``, if there is one.
+    """Returns a fraction with a small denominator that rounds to ``number``.
 
-    Otherwise, returns ``number`` itself as a fraction.
+    If there is none, returns the exact value of ``number``.
     """
     whole = Fraction(float(number))
     limits = (1 << power for power in range(LARGEST_PERIOD.bit_length()))
@@ -471,7 +498,7 @@ def _simplest(number: np.float32) -> Fraction:
 
 
 def kernel_map(lens: Lens, size: Size, new_size: Size) -> AxisMap | None:
-    """Returns the map of an axis under a lens, or None if it cannot be known."""
+    """Returns the map of an axis that is resized with a lens, or None if unknown."""
     count, advance = lens.scale.numerator, lens.scale.denominator
     even, limit = lens.offset == 0, None
     if isinstance(size, int) and isinstance(new_size, int):
@@ -492,7 +519,9 @@ def kernel_map(lens: Lens, size: Size, new_size: Size) -> AxisMap | None:
 # --- The weights of positions --------------------------------------------------------
 
 Weights = Callable[["NDArray[np.float32]"], "tuple[NDArray[Any], NDArray[Any]]"]
-"""Maps source positions to the positions read and their weights, [output, tap]."""
+"""Maps source positions to the positions that are read, and to their weights.
+
+Both results are arrays [output position, tap]."""
 
 
 def bilinear_weights(
@@ -518,7 +547,7 @@ def corner_weights(sources: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[
 
 
 def cubic_weights(slope: float) -> Weights:
-    """Returns the cubic convolution kernel with this slope (Keys, 1981)."""
+    """Returns the `Weights` of cubic convolution (Keys, 1981) with this slope."""
 
     def weights(sources: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
         below = np.floor(sources)
@@ -540,8 +569,8 @@ def interpolated(
 ) -> NDArray[np.float64]:
     """Returns the weight of each input position for each output position.
 
-    Positions outside the axis are clamped to the border. The exception is the cubic
-    kernel with half-pixel centres, which gives them no weight.
+    Positions outside the axis are clamped to the border, except for the cubic kernel
+    with half-pixel centres, which gives them no weight.
     """
     if size == new_size:
         return np.eye(size)
@@ -559,19 +588,19 @@ def interpolated(
 
 
 def by_area(size: int, new: int, corners: bool) -> NDArray[np.float64]:
-    """Returns the weight of each input position if outputs are means of areas."""
+    """Returns the weight of each input position for each output of an area resize."""
     whole = corners and new > 1 < size
     scale = np.float32(size - whole) / np.float32(new - whole)
     edges = np.arange(new + 1, dtype=np.float32) * scale
     cells = np.arange(size + 1, dtype=np.float64)
-    cells[-1] = math.inf  # The op clamps positions after the last one to it.
+    cells[-1] = math.inf  # The op reads the last position in place of any after it.
     lows, highs = edges[:-1, None], edges[1:, None]
     inside = np.minimum(highs, cells[1:]) - np.maximum(lows, cells[:-1])
     return np.asarray(np.maximum(inside, 0) / scale, dtype=np.float64)
 
 
 def by_kernel(lens: Lens, size: int, new: int) -> NDArray[np.float64]:
-    """Returns the weight of each input position under a kernel."""
+    """Returns the weight of each input position for each output of a kernel resize."""
     matrix = np.zeros((new, size))
     for u, covered in enumerate(lens.covered(new, size)):
         if covered is not None:

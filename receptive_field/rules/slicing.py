@@ -1,4 +1,4 @@
-"""Padding and slicing, which move positions, and add or drop some."""
+"""Padding and slicing, which move positions and add or drop some of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from receptive_field.relations.relation import (
 from receptive_field.rules.op import Call, Op, Relations, Shape, Value
 
 Pairs = Sequence[tuple[int, Size]]
-"""Padding before and after, per axis."""
+"""For each axis, the padding before and after it."""
 
 
 def checked_paddings(
@@ -38,7 +38,7 @@ def checked_paddings(
     """Returns the padding before and after each axis, as pairs.
 
     Raises:
-      GraphError: if a padding is negative, or a padding in front is unknown.
+      GraphError: if a padding is negative, or the padding before an axis is unknown.
     """
     pairs: list[tuple[int, Size]] = []
     for before, after in zip(befores, afters, strict=True):
@@ -66,8 +66,8 @@ def mirrored(call: Call, shape: Sequence[Size], pairs: Pairs, edge: int) -> Rela
     Args:
       call: the op.
       shape: the shape of the tensor.
-      pairs: the padding.
-      edge: 1 if the border itself is not repeated (REFLECT), 0 if it is (SYMMETRIC).
+      pairs: the padding before and after each axis.
+      edge: 0 if the border position is repeated (SYMMETRIC), 1 if it is not (REFLECT).
 
     Raises:
       GraphError: if an axis has too few positions to mirror.
@@ -85,11 +85,11 @@ def mirrored(call: Call, shape: Sequence[Size], pairs: Pairs, edge: int) -> Rela
 
 
 def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
-    """Returns a shift, as for zero padding, whose `seen` are positions inside.
+    """Returns the shift of zero padding, with a `seen` map to positions of the image.
 
-    If the size is unknown, so is the place where the far end is mirrored. Each
-    position then sees a window that is wide enough for any size, as an upper bound, or
-    `Anywhere` if the padding behind is unknown, too.
+    If the size is unknown, so is the place where the far end is mirrored. Each position
+    then sees a window that is wide enough for any size, which is an upper bound. If the
+    padding after the axis is unknown, it sees `ANYWHERE`.
     """
     if isinstance(size, int) and isinstance(after, int):
         reflected = [before - 1 - u + edge for u in range(before)]
@@ -110,11 +110,12 @@ class Piece:
     """The part of one axis that a slice takes."""
 
     start: Size | None
-    """The first position taken; None if it is unknown."""
+    """The first position that is taken; None if it is unknown."""
     step: int | None
-    """The distance between positions taken; None if unknown or not needed."""
+    """The distance between the positions that are taken; None if it is unknown, or if
+    only one position is taken."""
     count: Size | None
-    """How many positions are taken; None if that is unknown."""
+    """The number of positions that are taken; None if it is unknown."""
     kept: bool = True
     """Whether the output has this axis."""
 
@@ -131,7 +132,7 @@ def _piece_axis(call: Call, piece: Piece, place: int, axis: int) -> Axis:
     if step is None:
         return whole([axis], ANYWHERE)
     if isinstance(start, int):
-        # A crop at the end also has start 0 and step 1, but is not the identity.
+        # A slice that drops the end has start 0 and step 1, but is not the identity.
         is_all = (start, step, piece.count) == (0, 1, call.known_shape(0)[place])
         return follow(axis, IDENTITY if is_all else sampling(start, step))
     if start is None:
@@ -166,12 +167,13 @@ def slice_pieces(
     starts: Sequence[Size | None] | None,
     counts: Sequence[Size | None] | None,
 ) -> list[Piece]:
-    """Returns the piece of each axis, from its start and its number of positions.
+    """Returns the piece of each axis, given its start and its number of positions.
 
-    A count of -1 takes all positions from the start on.
+    A count of -1 takes all positions from the start on. Unknown starts and counts are
+    None.
 
     Raises:
-      GraphError: if there is not one start and one count for each axis.
+      GraphError: if there is not one start and one count per axis.
     """
     unknown: list[Size | None] = [None] * len(shape)
     starts = unknown if starts is None else starts
@@ -196,7 +198,11 @@ def strided_piece(
     step: Size | None,
     shrink: bool,
 ) -> Piece:
-    """Returns the piece of one axis; ``begin`` and ``end`` say if they are left open.
+    """Returns the piece of one axis that a strided slice takes.
+
+    ``begin`` and ``end`` are each a position, and whether it is ignored and the slice
+    left open on that side. ``shrink`` says whether the slice takes a single position
+    and drops the axis.
 
     Raises:
       GraphError: if the step is zero.
@@ -223,7 +229,7 @@ def strided_piece(
 
 
 def _wrapped(position: Size | None, size: Size) -> Size | None:
-    """Returns a position, counted from the end if it is a negative number."""
+    """Returns a position; a negative one counts from the end of the axis."""
     if isinstance(position, int) and position < 0:
         return size + position
     return position
@@ -232,10 +238,11 @@ def _wrapped(position: Size | None, size: Size) -> Size | None:
 def _clamped(
     call: Call, position: Size | None, size: Size, step: int, is_start: bool
 ) -> Size | None:
-    """Returns where a slice really starts or stops, within the ends of its axis.
+    """Returns the position where a slice starts or stops, clamped to its axis.
 
-    If the size is unknown, the result holds at large sizes, and `Call.exceeds` records
-    which. At small sizes, a slice may take less, or nothing.
+    If the size is unknown, the result holds only for sizes that are large enough, and
+    `Call.exceeds` records this condition. For smaller sizes, the slice may take fewer
+    positions, or none. Returns None if the result is unknown.
     """
     if position is None:
         return None
@@ -278,7 +285,8 @@ def slice_op(pieces_of: Callable[[Call], list[Piece] | None]) -> Op:
     """Returns the rules of an op that slices its first input.
 
     Args:
-      pieces_of: returns the pieces that a call takes, or None if they are unknown.
+      pieces_of: a function that returns the pieces that a call takes, or None if they
+        are unknown.
     """
 
     def relations(call: Call, output: int) -> Relations:

@@ -1,4 +1,4 @@
-"""Rules that a caller states, for their own op types or for parts of one graph."""
+"""Rules that a caller states for custom op types or for parts of one graph."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ from receptive_field.rules.windows import output_size, same_padding, window_map
 
 
 class SlidingWindow(NamedTuple):
-    """A rule for ops whose outputs see a window of the input, like a convolution.
+    """A rule for ops whose output positions each see a window, as in a convolution.
 
-    A number applies to all spatial axes; a sequence has one number per axis, x first.
+    A single number applies to all spatial axes. A sequence has one number per spatial
+    axis, x first.
 
     Attributes:
-      kernel_size: how many positions a window takes.
-      stride: how far the window moves from one output position to the next.
-      padding: how many positions are added at each end, or "same" or "valid", as in
-        TensorFlow.
-      dilation: the distance between the positions that a window takes.
+      kernel_size: the number of positions in a window.
+      stride: the distance that the window moves from one output position to the next.
+      padding: the number of positions added at each end of an axis; or "same" or
+        "valid", as in TensorFlow.
+      dilation: the distance between neighbouring positions of a window.
       channels_first: whether the channels are axis 1 instead of the last axis.
 
     >>> SlidingWindow(kernel_size=3, stride=2, padding="same").stride
@@ -49,9 +50,11 @@ class SlidingWindow(NamedTuple):
 
 
 Rule = str | SlidingWindow | Op | Callable[[Call, int], Relations] | None
-"""A caller's rule: "elementwise", "global", "no_dependency" (or None), a
-`SlidingWindow`, an `Op`, or a function that takes a `Call` and the number of an output,
-and returns one relation (or None) per input."""
+"""A rule that a caller can state.
+
+It is "elementwise", "global", "no_dependency" (or None), a `SlidingWindow`, an `Op`, or
+a function. The function takes a `Call` and the number of an output, and returns one
+relation (or None) per input."""
 
 
 def _all(call: Call, output: int) -> Relations:
@@ -69,7 +72,8 @@ def op_of(rule: Rule) -> Op:
     """Returns the `Op` for a caller's rule.
 
     Raises:
-      ReceptiveFieldError: if the rule is not a `Rule`, or its numbers are invalid.
+      ReceptiveFieldError: if the rule is not a `Rule`, or is a `SlidingWindow` with
+        invalid values.
     """
     if rule is None:
         rule = "no_dependency"
@@ -90,7 +94,7 @@ def op_of(rule: Rule) -> Op:
 def _checked(
     rule: Callable[[Call, int], Relations],
 ) -> Callable[[Call, int], Relations]:
-    """Wraps a caller's function to check that it returns one relation per input."""
+    """Wraps a caller's function in a check that it returns one relation per input."""
 
     def relations(call: Call, output: int) -> Relations:
         found = rule(call, output)
@@ -106,10 +110,11 @@ def _checked(
 
 
 def _whole(name: str, values: Any, least: float) -> int | list[int]:
-    """Returns a number, or one number per axis, as Python integers.
+    """Returns a number, or a list with one number per axis, as Python integers.
 
     Raises:
-      ReceptiveFieldError: if one is not an integer, or is less than ``least``.
+      ReceptiveFieldError: if any of the values is not an integer, or is less than
+        ``least``, or there are none.
     """
     try:
         if isinstance(values, Iterable):
@@ -186,7 +191,7 @@ def _window_op(stated: SlidingWindow) -> Op:
 def _per_axis(call: Call, values: int | Sequence[int], count: int) -> list[int]:
     """Returns one number per spatial axis, in the order of the tensor's axes.
 
-    The caller lists x first, which is the last spatial axis.
+    The caller's order is the reverse: x, the last spatial axis, comes first.
     """
     if isinstance(values, int):
         return [values] * count

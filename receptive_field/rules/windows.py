@@ -1,8 +1,9 @@
 """Convolutions and poolings: windows that slide over spatial axes.
 
-Padding that follows the size is TensorFlow's SAME (tf.nn.convolution, "Notes on
+Padding that follows the size is TensorFlow's SAME padding (tf.nn.convolution, "Notes on
 padding"). Its total is ``max(extent - stride, 0)`` if the size is a multiple of the
-stride, otherwise ``max(extent - size % stride, 0)``. The smaller half comes first.
+stride, and ``max(extent - size % stride, 0)`` otherwise. If the total is odd, the
+padding before the axis is the smaller part.
 """
 
 from __future__ import annotations
@@ -41,12 +42,13 @@ from receptive_field.rules.op import Call, Window
 def same_padding(
     extent: int, stride: int, size: Size, least: int | None = 0
 ) -> tuple[int | None, int | None]:
-    """Returns the padding before the first position, and the total.
+    """Returns the SAME padding before the first position, and the total padding.
 
-    They depend on the size only through its residue modulo the stride. If the residue
-    is unknown and matters, they are None. ``least`` is the least total; if it is None,
-    padding may be negative, so that a stride longer than the kernel skips positions in
-    front.
+    Both depend on the size only through its remainder modulo the stride. Each of them
+    is None if it depends on a remainder that is unknown.
+
+    ``least`` is the smallest total that is allowed. If it is None, padding may be
+    negative: a stride longer than the kernel then skips positions at the start.
     """
     return _same_padding(extent, stride, residue(size, stride), least)
 
@@ -76,12 +78,12 @@ def sliding_windows(
 
     Args:
       sizes: the sizes of the axes.
-      kernel, strides, dilations: a number for each axis.
-      paddings: the padding before and after each axis; None if it follows the sizes.
+      kernel, strides, dilations: one number per axis.
+      paddings: the padding before and after each axis; None for SAME padding.
       least: see `same_padding`.
 
     Raises:
-      ValueError: if a number is out of range, or no window fits.
+      ValueError: if a number is out of range, or not a single window fits on an axis.
     """
     steps = tuple(zip(kernel, strides, dilations, strict=True))
     if paddings is None:
@@ -146,7 +148,7 @@ def _keeps_size(w: Window) -> bool:
 
 
 def output_size(size: Size, w: Window) -> Size:
-    """Returns how many positions a window gives when it slides over ``size``."""
+    """Returns the number of output positions of a window on an axis of this size."""
     if w.follows_size:
         return ceiling_division(size, w.stride)
     assert w.total_padding is not None
@@ -154,11 +156,13 @@ def output_size(size: Size, w: Window) -> Size:
 
 
 MakeMap = Callable[[int, int, int, int], AxisMap]
-"""`convolution` or its transpose, from kernel, stride, padding and dilation."""
+"""`convolution` or `transposed_convolution`.
+
+The arguments are the kernel size, the stride, the padding and the dilation."""
 
 
 def window_map(size: Size, w: Window, make: MakeMap, least: int | None = 0) -> AxisMap:
-    """Returns the map of one window, whose padding may depend on the size."""
+    """Returns the map of a window on one axis; its padding may depend on the size."""
     if w.padding is None:
         return unknown_padding(size, w, make, least)
     return make(w.kernel, w.stride, w.padding, w.dilation)
@@ -168,9 +172,10 @@ def window_map(size: Size, w: Window, make: MakeMap, least: int | None = 0) -> A
 def _placed(
     rank: int, axes: tuple[int, ...], windows: tuple[Window, ...], make: MakeMap
 ) -> Relation:
-    """Returns the relation of windows on some axes; other axes are needed whole.
+    """Returns the relation of windows on some axes.
 
-    The first axis, the batch, follows itself.
+    The first axis, the batch, follows itself. All other axes are needed whole. Unknown
+    padding is taken to be 0.
     """
     maps = {
         axis: make(w.kernel, w.stride, w.padding or 0, w.dilation)
@@ -188,8 +193,10 @@ def _paddings_are_known(windows: tuple[Window, ...]) -> bool:
 def unknown_padding(size: Size, w: Window, make: MakeMap, least: int | None) -> AxisMap:
     """Returns the map of a window whose padding follows an unknown size.
 
-    The offset from the least padding depends only on the remainder of the size modulo
-    the stride. For example, it is the same for kernels of 3 and of 5 positions.
+    This is the map for the least possible padding, moved by an unknown offset. The
+    offset has a name that depends only on the remainder of the size modulo the stride
+    and on the padding that each remainder adds. So windows with the same offset share
+    its name: for example, kernels of 3 and of 5 positions.
     """
     name, number = remainder_of(size, w.stride)  # type: ignore[arg-type]
     befores = [
@@ -211,14 +218,14 @@ class Sliding(NamedTuple):
     """Windows, and the axes that they slide over."""
 
     shape: tuple[Size, ...]
-    """The shape of the tensor that they slide over."""
+    """The shape of the tensor that the windows slide over."""
     axes: tuple[int, ...]
     windows: tuple[Window, ...]
     least: int | None = 0
-    """The least total padding; see `same_padding`."""
+    """The smallest total padding that is allowed; see `same_padding`."""
 
     def relation(self, make: MakeMap = convolution) -> Relation:
-        """Returns what each position sees; channels are needed whole."""
+        """Returns the relation of the windows; channels are needed whole."""
         shape, axes, windows, least = self
         placed = _placed(len(shape), axes, windows, make)
         if _paddings_are_known(windows):
@@ -243,11 +250,11 @@ def transposed(call: Call, above: Sliding, below: Sequence[Size]) -> Relation:
 
     Args:
       call: the op.
-      above: the windows of the convolution that it transposes, on its output.
-      below: the shape of its input.
+      above: the windows of the forward convolution, which slide over the op's output.
+      below: the shape of the op's input.
 
     Raises:
-      GraphError: if the input does not have one position for each window.
+      GraphError: if the input does not have exactly one position per window.
     """
     for axis, w in zip(above.axes, above.windows, strict=True):
         needed = output_size(above.shape[axis], w)
@@ -266,10 +273,10 @@ def transposed(call: Call, above: Sliding, below: Sequence[Size]) -> Relation:
 def fractional_sizes(
     call: Call, shape: Sequence[Size], ratios: Sequence[Fraction]
 ) -> list[Size]:
-    """Returns the sizes divided by the ratios and rounded down.
+    """Returns the sizes, divided by the ratios and rounded down.
 
     Raises:
-      GraphError: if an axis has no position left.
+      GraphError: if one of the results is zero.
     """
     sizes: list[Size] = [
         floor(size / ratio) if isinstance(size, int) else call.unknown_size(axis)
@@ -281,12 +288,12 @@ def fractional_sizes(
 
 
 def fractional(size: Size, pools: Size, axis: int, overlap: int) -> Axis:
-    """Returns how an axis of pools of random lengths follows the axis that is pooled.
+    """Returns how the input axis of a fractional pooling follows the output axis.
 
-    Each pool takes between one and ``ceil(size / pools)`` positions, and ``overlap``
-    more. This limits where a pool can begin and end, because the pools before it and
-    after it must fill the rest of the axis. The result is an upper bound, unless every
-    pool takes one position.
+    The pools have random lengths. Each takes between one and ``ceil(size / pools)``
+    positions, plus ``overlap`` more. The pools before and after a pool must fill the
+    rest of the axis, which limits where it can begin and end. The result is an upper
+    bound unless ``size`` equals ``pools``.
     """
     if size == pools:
         return follow(axis, convolution(1 + overlap))
