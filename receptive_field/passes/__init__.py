@@ -1,1 +1,1 @@
-"""Passes over a network: regions, sets of positions, gradients, zeros."""
+"""Passes over a network for regions, sets of positions, gradients and zeros."""

@@ -1,9 +1,9 @@
-"""The pass of squared gradients: from a feature down to the input, op by op.
+"""Computes squared gradients, from a feature down to the input, op by op.
 
 `questions/effective.py` says what the pass computes and what it assumes. An `Edge`
-hands gradients from an op to one of its inputs, by the op's rule (a relation, and how
-much each position of a window counts). The `Descent` visits all tensors from the output
-down. No op is named here.
+passes gradients from an op to one of its inputs, according to the op's rule (a relation
+and the weight of each position of a window). The `Descent` visits all tensors from the
+output down. This module does not mention any specific op.
 """
 
 from __future__ import annotations
@@ -42,15 +42,16 @@ from receptive_field.relations.relation import (
 from receptive_field.rules.op import Call, Taps, rule_of
 
 MOST_TERMS = 16
-"""The most weightless paths that are kept side by side. More than these are added up as
-if they were independent."""
+"""The largest number of weightless paths that is tracked at a tensor. If there are
+more, their gradients are added up as if they were independent."""
 
-# --- What one op hands down -----------------------------------------------------------
+# --- From the output of an op to an input ---------------------------------------------
 
 
 @lru_cache(maxsize=1024)
 def _taps(axis_map: AxisMap, above: int, below: int) -> Array:
-    """Returns how often each position below is a tap of each above: [above, below]."""
+    """Returns a matrix [above, below]: how often a position below is a tap of one
+    above."""
     counts = np.zeros((above, below))
     for strand in axis_map.strands:
         if isinstance(strand, Floating):
@@ -79,7 +80,8 @@ def _rate(axis_map: AxisMap) -> Fraction | None:
 def _mean_taps(axis_map: AxisMap, counts: Array) -> float:
     """Returns the average number of taps of a feature, including those in the padding.
 
-    If windows are endless or the map has no stride, it is the largest number inside.
+    If windows are endless or the map has no stride, returns the largest number of taps
+    inside the tensor instead.
     """
     if _rate(axis_map) is not None:
         (strand,) = axis_map.strands
@@ -92,10 +94,10 @@ def _mean_taps(axis_map: AxisMap, counts: Array) -> float:
 
 
 MOVING = (Taps.COPY, Taps.FACTOR, Taps.CHOICE, Taps.ACTIVATION)
-"""The taps that hand on each position as it is."""
+"""The kinds of taps that pass on each position unchanged."""
 
 COHERENT = (*MOVING, Taps.SUM, Taps.MEAN)
-"""The taps whose gradients are added up before they are squared."""
+"""The kinds of taps whose gradients are added up before they are squared."""
 
 
 def _is_identity(axis_map: AxisMap, above: Size | None, below: Size | None) -> bool:
@@ -104,7 +106,7 @@ def _is_identity(axis_map: AxisMap, above: Size | None, below: Size | None) -> b
 
 @dataclass(slots=True)
 class Edge:
-    """An edge, and how gradients go over it from an output of a node to an input."""
+    """An edge, and how it passes gradients from an output of a node to an input."""
 
     below: Tensor
     relation: Relation
@@ -115,13 +117,13 @@ class Edge:
     sizes: tuple[Size | None, ...]
     placed: frozenset[int]
     """The axes of the input along which positions are kept apart. ``above_placed`` has
-    those of the output."""
+    the same for the output."""
     coefficients: dict[int, Array] = dataclasses.field(default_factory=dict)
     independent: bool = False
     """Whether the gradient of this input is independent of those of other inputs."""
     matrices: tuple[Array | None, ...] | None = None
-    """For each axis, the matrix to multiply by (None if it is unchanged). The field is
-    None if the edge has weights, or does more than multiply by matrices."""
+    """For each axis, the matrix to multiply by (None if the axis is unchanged). The
+    attribute is None if the edge has weights or does more than multiply by matrices."""
 
     def __post_init__(self) -> None:
         if self.taps in COHERENT and not self.relation.any_rank:
@@ -134,7 +136,8 @@ class Edge:
 
     @property
     def meets_others(self) -> bool:
-        """Whether its gradients add to those of other paths before they are squared."""
+        """Whether the edge's gradients are added to other paths' gradients before they
+        are squared."""
         return self.coherent and not self.independent
 
     def _simple(self) -> tuple[Array | None, ...] | None:
@@ -168,7 +171,8 @@ class Edge:
     def _matrix(
         self, axis: int, axis_map: AxisMap, above: int | None, size: Size | None
     ) -> Array:
-        """Returns how much each position of an axis below counts: [above, below]."""
+        """Returns a matrix [above, below]: the weight of each position of an axis
+        below."""
         if axis in self.coefficients:
             return self.coefficients[axis]
         counts = self._counts(axis_map, above, size)
@@ -179,7 +183,7 @@ class Edge:
             return counts / _mean_taps(axis_map, counts)
         return counts
 
-    # Limits: how far apart two positions may be if an op below brings them together.
+    # Limits: the largest lags at which some op below can bring two positions together.
 
     def limits(self, below: Sequence[int]) -> list[int]:
         """Returns the largest lags that matter above, given those that matter below."""
@@ -254,7 +258,8 @@ class Edge:
         return len(self.relation.axes[axis][0].factors) == 1
 
     def _followers(self) -> dict[int, list[tuple[int, int]]]:
-        """Returns, for each axis above, the factors that follow it: (axis, number)."""
+        """Returns, for each axis above, the factors that follow it, as pairs (axis,
+        number)."""
         found: dict[int, list[tuple[int, int]]] = {}
         for axis, (thread,) in enumerate(self.relation.axes):
             for number, factor in enumerate(thread.factors):
@@ -297,7 +302,7 @@ class Edge:
         return _taps(thread.tail, merged, own)
 
     def _joint(self, followers: Sequence[tuple[int, int]]) -> Array:
-        """Returns a matrix from an axis above to the factors that follow its parts."""
+        """Returns a matrix from an axis above to the merged factors that follow it."""
         whole: Array | None = None
         for key in followers:
             factor, size = self._factor(*key), self._size(*key)
@@ -318,10 +323,10 @@ class Edge:
         assert whole is not None
         return whole
 
-    # Handing down.
+    # From pairs of the output to pairs of the input.
 
     def handed(self, pairs: Pairs, limits: Sequence[int]) -> Pairs:
-        """Returns the pairs of the input that come from these pairs of the output."""
+        """Returns the pairs of the input that result from these pairs of the output."""
         if self.relation.any_rank or len(self.above_sizes) != pairs.rank:
             for _ in range(pairs.rank):
                 pairs = pairs.without(0, coherent=False)
@@ -388,7 +393,7 @@ class Edge:
     def _through(
         self, pairs: Pairs, place: int, key: tuple[int, int], limits: Sequence[int]
     ) -> Pairs:
-        """Takes an axis through the map of the one factor that follows all of it."""
+        """Applies to an axis the map of the only factor that follows it, as a whole."""
         factor = self._factor(*key)
         axis_map, size = _map(factor), self._size(*key)
         single = self._is_single(key[0])
@@ -438,7 +443,7 @@ class Edge:
         """Splits an axis into the factors that follow it.
 
         Returns:
-          The pairs, and the key of each part, which is None if nothing follows it.
+          The pairs, and the key of each part: None if no factor follows the part.
         """
         slots = {key: self._factor(*key).slot for key in keys}
         plain = all(self._factor(*key).is_identity for key in keys)
@@ -497,7 +502,7 @@ class Edge:
 
 
 def _place(slot: Slot | None) -> tuple[Any, bool]:
-    """Returns the key that sorts the slots of an axis, innermost first."""
+    """Returns a sort key that puts the innermost slot of an axis first."""
     assert slot is not None
     return slot.inner, slot.size != 1
 
@@ -507,7 +512,7 @@ def _map(factor: Factor) -> AxisMap:
 
 
 class Step(NamedTuple):
-    """An edge as the rule of its op describes it."""
+    """An edge, as described by its op's rule."""
 
     below: Tensor
     relation: Relation
@@ -518,7 +523,7 @@ class Step(NamedTuple):
 
 
 def _known(axes: Collection[int], sizes: Sequence[Size | None]) -> frozenset[int]:
-    """Returns the axes whose sizes are known."""
+    """Returns those of the axes whose sizes are known."""
     return frozenset(
         axis for axis in axes if axis < len(sizes) and isinstance(sizes[axis], int)
     )
@@ -530,9 +535,9 @@ def _channels_apart(
     below: Sequence[Size | None],
     placed: Collection[int],
 ) -> Relation:
-    """Returns the relation, with channels that follow themselves.
+    """Returns the relation, in which channels follow the channels above if possible.
 
-    Rules do not track single channels. If an op needs all of them and keeps their
+    Rules do not track single channels. If an op needs all channels and keeps their
     number, their axis is taken to follow the same axis above.
     """
     if len(above) != len(below) or relation.any_rank:
@@ -556,7 +561,10 @@ def _channels_apart(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Term:
-    """A weightless path from a root: a factor, and a matrix (or None) for each axis."""
+    """A weightless path from a root: a factor, and a matrix for each axis.
+
+    A matrix is None if the path leaves the axis unchanged.
+    """
 
     factor: float
     matrices: tuple[Array | None, ...]
@@ -571,11 +579,12 @@ class Term:
 
 
 Paths = dict[int, list[Term]]
-"""The gradient of a tensor: for each independent root, the paths that lead from it."""
+"""The gradient of a tensor: for each root, the paths that lead to the tensor."""
 
 
 def _added(terms: list[Term], term: Term) -> None:
-    """Adds a term to a list, or its factor to that of a term with equal matrices."""
+    """Adds a term to a list. If the list has a term with equal matrices, adds up the
+    factors instead."""
     for index, other in enumerate(terms):
         pairs = zip(other.matrices, term.matrices, strict=True)
         if all(
@@ -588,10 +597,10 @@ def _added(terms: list[Term], term: Term) -> None:
 
 
 class Descent:
-    """The pass that hands the squared gradient of a feature down to the input.
+    """The pass that takes the squared gradient of a feature down to the input.
 
     Paths start from *roots*: gradients that are independent of all others. At a
-    weightless op, a path only notes matrices, so that paths that part and meet again
+    weightless op, a path only collects matrices, so that paths that part and meet again
     are added up before they are squared. Any other edge makes a new root.
     """
 
@@ -610,11 +619,12 @@ class Descent:
         self._numbers = itertools.count()
         self.pending: dict[Tensor, Paths] = {}
         self.placed: dict[Tensor, frozenset[int]] = {}
-        """For each tensor, the axes along which positions are kept apart: those that
-        hold positions of the input or copies, but not channels."""
+        """For each tensor, the axes along which positions are kept apart. These are the
+        axes of positions and of copies, but not of channels."""
         self.edges: dict[Tensor, list[Edge]] = {}
         self.order: list[list[Tensor]] = []
-        """The tensors from the output down, with those of a loop in one list."""
+        """The tensors from the output down, in lists: all tensors of a loop share a
+        list."""
         self._find_edges()
         flat = itertools.chain.from_iterable(self.order)
         self.places = {tensor: place for place, tensor in enumerate(flat)}
@@ -624,7 +634,7 @@ class Descent:
     # Preparation.
 
     def _find_edges(self) -> None:
-        """Finds all edges on a way down, and the axes with positions on a way up."""
+        """Finds the edges on the way down, then the axes of positions on the way up."""
         produced: dict[int, list[Tensor]] = {self.output[0]: [self.output]}
         steps: dict[Tensor, list[Step]] = {}
         starts = {end: start for start, end in self.network.loops.items()}
@@ -661,7 +671,7 @@ class Descent:
             axes = enumerate(relation.axes)
             placed.update(*(followed_axes(axis) for a, axis in axes if a in held))
             if step.taps in COHERENT and not relation.any_rank:
-                # Axes that an op without weights adds, for example by repeating.
+                # Axes that an op without weights adds, for example by repetition.
                 placed |= set(range(len(shape))).difference(
                     *map(followed_axes, relation.axes)
                 )
@@ -688,7 +698,7 @@ class Descent:
     def _loop_steps(self, group: Sequence[int]) -> list[Step]:
         """Returns the steps of a loop.
 
-        They spread its gradient evenly over each tensor that the loop reads.
+        These spread the loop's gradient evenly over each tensor that the loop reads.
         """
         self.assumed[self.network.graph.nodes[group[0]].name] = None
         edges = (edge for index in group for edge in self.network.edges(index))
@@ -705,7 +715,7 @@ class Descent:
             for number, below in self.network.edges(tensor[0])
             if (rule := rules[number]) is not None
         ]
-        # An input that is chosen at some positions is not multiplied by the others.
+        # An input of which only a piece is used is not multiplied by other inputs.
         several = sum(rule.piece is None for _, _, rule in carrying) > 1
         product = several and op.taps in (Taps.FACTOR, Taps.CHOICE, Taps.WEIGHTS)
         if product and not self._is_activation(carrying):
@@ -721,7 +731,7 @@ class Descent:
             moves = taps in MOVING
             vague = relation.any_rank or (moves and not _is_certain(relation))
             if product and not _covers(relation):
-                # The number that a broadcast factor meets differs by position.
+                # At each position, a broadcast factor meets a different number.
                 taps = Taps.WINNER
             if taps is None or vague or (product and taps is Taps.WEIGHTS):
                 self.assumed[node.name] = None
@@ -738,7 +748,7 @@ class Descent:
     def _zeros_beside(
         self, tensor: Tensor, number: int, relation: Relation, below: Tensor
     ) -> dict[int, Array]:
-        """Returns, for axes of a factor, the taps where no other factor is zero."""
+        """Returns, for the axes of a factor, its taps where no other factor is zero."""
         live = self.zeros.beside(tensor, number)
         found: dict[int, Array] = {}
         if live is None or relation.any_rank:
@@ -759,7 +769,8 @@ class Descent:
         return bool(set.intersection(*sources))
 
     def _elementwise_sources(self, tensor: Tensor) -> list[Tensor]:
-        """Returns this tensor and those below that it is an elementwise function of."""
+        """Returns this tensor, and all tensors of which it is an elementwise
+        function."""
         found = [tensor]
         while tensor != self.network.input:
             edges = self.network.edges(tensor[0])
@@ -774,7 +785,8 @@ class Descent:
         return found
 
     def _plain(self, rule: Relation, tensor: Tensor, below: Tensor) -> Relation:
-        """Returns the relation spelled out, or `ALL_BOUND` if it cannot be followed."""
+        """Returns the relation with all axes spelled out, or `ALL_BOUND` if that is not
+        possible."""
         above, shape = self.network.shape(tensor), self.network.shape(below)
         if above is None or shape is None or rule is ALL or rule is ALL_BOUND:
             return ALL_BOUND
@@ -786,7 +798,7 @@ class Descent:
         return relation if fits and _is_placed(relation) else ALL_BOUND
 
     def _find_limits(self) -> dict[Tensor, list[int]]:
-        """Finds, for each tensor, the largest lags that something below needs."""
+        """Finds, for each tensor, the largest lags that are needed below it."""
         limits: dict[Tensor, list[int]] = {}
 
         def limit(tensor: Tensor) -> list[int]:
@@ -840,10 +852,10 @@ class Descent:
         return any(one & two for one, two in pairs)
 
     def _find_meets(self) -> dict[Tensor, int]:
-        """Returns a set of bits for each tensor: the tensors where its paths may meet.
+        """Returns, for each tensor, the tensors where its paths may meet others.
 
-        These are the tensors that several edges lead to, and that weightless paths from
-        this tensor reach.
+        These are the tensors to which several edges lead and which weightless paths
+        from the tensor reach. Each is one bit of the returned integer.
         """
         read: dict[Tensor, int] = {}
         for edges in self.edges.values():
@@ -864,14 +876,14 @@ class Descent:
     # The pass itself.
 
     def run(self, feature: dict[int, int]) -> tuple[Array, tuple[str, ...]]:
-        """Hands the gradient of a feature down to the input.
+        """Takes the gradient of a feature down to the input.
 
         Args:
           feature: for each axis of the output with positions, the feature's position.
 
         Returns:
           The expected squared gradients over the input's spatial axes, and the names of
-          the nodes at which something had to be assumed.
+          the nodes at which the pass had to make an assumption.
         """
         if self.output == self.network.input:
             self.order = []
@@ -956,7 +968,7 @@ class Descent:
         self.assumed[self.network.graph.nodes[tensor[0]].name] = None
 
     def _is_shared(self, tensor: Tensor, paths: Paths) -> bool:
-        """Whether paths at a tensor may yet meet other paths from the same root."""
+        """Whether paths at a tensor may still meet other paths from the same root."""
         mine = self.meets.get(tensor, 0)
         return any(
             self.meets.get(other, 0) & mine and not paths.keys().isdisjoint(theirs)
@@ -964,7 +976,7 @@ class Descent:
         )
 
     def _value(self, paths: Paths, limits: Sequence[int]) -> Pairs:
-        """Returns the pairs of a tensor, from all paths that lead to it."""
+        """Returns the pairs of a tensor, summed over all paths that lead to it."""
         found: Pairs | None = None
         for root, terms in paths.items():
             for one in terms:
@@ -989,7 +1001,7 @@ class Descent:
 
 
 def _is_certain(relation: Relation) -> bool:
-    """Whether all axes of a relation are exact and all its windows finite."""
+    """Whether all axes of a relation are exact and all its windows are finite."""
     return all(
         is_exact(axis) and not any(map(_is_endless, _maps(axis)))
         for axis in relation.axes
@@ -1020,5 +1032,5 @@ def _is_endless(axis_map: AxisMap) -> bool:
 
 
 def _is_placed(relation: Relation) -> bool:
-    """Whether all offsets are known."""
+    """Whether all offsets in a relation are known."""
     return not any(m.is_floating for axis in relation.axes for m in _maps(axis))

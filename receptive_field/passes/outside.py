@@ -1,15 +1,16 @@
-"""Finds rules whose positions outside a tensor would fall on pixels of the input.
+"""Finds rules that read outside a tensor and would thereby add pixels to a region.
 
-The paper's regions count the padding of any layer as positions. A position outside a
-tensor counts as lying where the tensor would see the input if it continued. In two
-cases, this adds pixels to a region although no feature sees them:
+The paper's regions include the padding of every layer. A position outside a tensor is
+placed where the tensor would see the input if the tensor continued. In two cases, this
+adds pixels to a region although no feature sees them:
 
 * An op *clamps*, as a resize does: instead of a position before the first one, it reads
-  the first one. If the first position sees the first pixel, the positions before it lie
-  in the padding of the image. If the first pixels were cropped, they lie on those.
-* The tensor was *permuted* below, so positions after its last one may lie anywhere.
+  the first one. If the first position sees the first pixel, the positions before it
+  fall into the padding of the image. But if the image was cropped, they fall on the
+  pixels that were cut off.
+* The tensor was *permuted* below, so a position after its last one may fall anywhere.
 
-On the axes where this happens, the rule of the op is only an upper bound.
+On the axes where this happens, the op's rule is only an upper bound.
 """
 
 from __future__ import annotations
@@ -31,26 +32,27 @@ from receptive_field.algebra.sizes import Size, bounds, residue, unknown
 from receptive_field.relations.relation import Relation, followed_axes, permutes, source
 
 Shapes = Callable[[], Sequence[tuple[Size, ...] | None]]
-"""Returns the shapes of an op's output, of the tensor it reads, and of the input."""
+"""Returns three shapes: those of an op's output, the tensor it reads, and the input."""
 
 
 def overstated_axes(
     rule: Relation, below: Relation, clamps: bool, shapes: Shapes
 ) -> set[int]:
-    """Returns the axes on which a rule may show more of the input than is really seen.
+    """Returns the axes on which a rule may include pixels that no feature sees.
 
     Args:
       rule: the relation of the op's output to the tensor that it reads.
       below: the relation of that tensor to the input.
-      clamps: whether the op reads the first or last position instead of those outside.
-      shapes: called only if sizes matter.
+      clamps: whether the op replaces a position outside the tensor by the first or last
+        position.
+      shapes: a function that is called only if sizes matter.
 
     Returns:
       Axes of the tensor that the op reads.
     """
     found: set[int] = set()
     if not rule.axes or rule.parts or rule.piece:
-        return found  # What lies beyond a part belongs to the next part.
+        return found  # Positions beyond the end of a part belong to the next part.
     lower_axes = {
         axis: followed
         for axis, followed in enumerate(below.axes)
@@ -70,7 +72,7 @@ def overstated_axes(
         if place is not None:
             doubtful = lower.exact and (clamps or lower.moves_back)
             places = {place} if doubtful else set()
-        else:  # The positions are on several axes, or on none.
+        else:  # The axis follows several axes, or none.
             places = followed_axes(followed) if clamps else set()
         for number in places & looking.keys():
             above, upper = looking[number]
@@ -89,7 +91,7 @@ def _may_look_outside(axis_map: AxisMap) -> bool:
 def _overstates(
     upper: AxisMap, lower: AxisMap, made: Size, read: Size, start: Size
 ) -> bool:
-    """Whether the positions that an op reads outside a tensor may add to what is seen.
+    """Whether reading positions outside a tensor may add pixels to a region.
 
     Args:
       upper: the map from the op's output to the tensor that it reads.
@@ -123,7 +125,7 @@ def _adds(window: Window, lower: AxisMap, read: int, start: int) -> bool:
     """
     first, last = window
     if first == -INFINITY or last == INFINITY:
-        return False  # An endless window ends where the tensor does.
+        return False  # An endless window stops at the end of the tensor.
     low, high = (int(min(max(end, 0), read - 1)) for end in window)
     inside = lower.span(low, high)
     everywhere = lower.span(min(first, low), max(last, high))
@@ -139,12 +141,12 @@ def _cut(window: MaybeWindow, size: int) -> MaybeWindow:
 # --- At unknown sizes ----------------------------------------------------------------
 
 Ends = list[tuple[Any, Any]]
-"""The windows that one position may have. Their ends are numbers or unknown sizes."""
+"""The possible windows of one position. Their ends are numbers or unknown sizes."""
 
 
 def _ends_inside(axis_map: AxisMap, made: Size, read: Size) -> tuple[bool, bool]:
-    """Returns whether windows are known to stay inside the tensor that is read: whether
-    the first one begins inside, and whether the last one ends inside."""
+    """Returns whether the first window is known to begin inside the tensor that is
+    read, and whether the last window is known to end inside it."""
     firsts = [_windows(strand, 0) for strand in axis_map.strands]
     lasts = [_windows(strand, made - 1) for strand in axis_map.strands]
     return (
@@ -156,9 +158,9 @@ def _ends_inside(axis_map: AxisMap, made: Size, read: Size) -> tuple[bool, bool]
 
 
 def _ends_reached(axis_map: AxisMap, read: Size, start: Size) -> tuple[bool, bool]:
-    """Returns whether windows are known to reach the ends of the input: the first one
-    the first position, and the last one the last. Both are true if all windows are the
-    same."""
+    """Returns whether the first window is known to reach the start of the input, and
+    whether the last window is known to reach its end. Both are true if all windows are
+    the same."""
     moving = [s for s in axis_map.strands if not _is_constant(s)]
     if not moving:
         return True, True
@@ -179,16 +181,16 @@ def _is_constant(strand: Strand) -> bool:
 
 
 def _is_forward(strand: Strand) -> bool:
-    """Whether later positions see later positions below."""
+    """Whether a later position sees later positions of the tensor below."""
     if isinstance(strand, Floating):
         return strand.rate is not None and strand.rate > 0
     return isinstance(strand, Periodic) and strand.advance > 0
 
 
 def _windows(strand: Strand, position: Size) -> Ends:
-    """Returns the windows that a position may have, or the outermost two of them.
+    """Returns the possible windows of a position, or only the outermost two.
 
-    The list is empty if they are not known.
+    The list is empty if the windows are not known.
     """
     if isinstance(strand, Floating):
         if strand.rate is None or strand.drifts is not False:

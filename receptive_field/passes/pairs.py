@@ -1,8 +1,8 @@
 """Expected products of the gradients at two positions of one tensor.
 
-`gradients` hands these numbers from tensor to tensor. They know no graph and no op. On
-some axes, each position has numbers of its own. On the others, which are *even*, only
-the sum over all positions is kept.
+`gradients` passes these products from tensor to tensor. This module does not know about
+graphs or ops. On some axes, the products are kept for each position. On the other axes,
+which are called *even*, only the sum over all positions is kept.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from receptive_field.algebra.sizes import Size
 Array = NDArray[np.float64]
 
 MOST_PAIRS = 1 << 25
-"""The most numbers that are kept for one tensor. Beyond that, lags are dropped, and
-the gradients at different positions count as independent."""
+"""The largest number of products that is kept for one tensor. If there are more, lags
+are dropped, and gradients at different positions are taken to be independent."""
 
 
 class TooManyPairsError(Exception):
-    """The pairs of a tensor do not fit, unless lags are dropped."""
+    """A tensor has more pairs than `MOST_PAIRS`, unless lags are dropped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,9 +34,9 @@ class Pairs:
     """The expected product of gradients, for all pairs of nearby positions of a tensor.
 
     Products are summed over channels. On each axis, a pair is ``(p, p + d)``. The first
-    half of the axes of ``array`` holds the lags d, from ``-reach`` to ``reach``. The
-    second half holds the positions p. On an axis that is ``even``, only the sum over
-    all positions is kept, as they are alike and independent.
+    half of the axes of ``array`` is for the lags d, from ``-reach`` to ``reach``. The
+    second half is for the positions p. On an ``even`` axis, all positions are alike and
+    independent, so only the sum over them is kept.
     """
 
     array: Array
@@ -53,14 +53,22 @@ class Pairs:
         return int(self.array.shape[axis] // 2)
 
     def _moved(self, *axes: int) -> Array:
-        """Returns the array with the lags of some axes first, then their positions."""
+        """Returns the array with the lags of these axes moved to the front, followed by
+        their positions."""
         there = [*axes, *(self.rank + axis for axis in axes)]
         return np.moveaxis(self.array, there, range(len(there)))
 
     def _with(
         self, moved: Array, axes: int, new: Sequence[int], **fields: Any
     ) -> Pairs:
-        """Inverts `_moved`, after the ``axes`` axes were replaced by ``new`` ones."""
+        """Inverts `_moved` after some axes were replaced by new ones.
+
+        Args:
+          moved: the array, with lags and then positions of the new axes in front.
+          axes: how many axes were replaced.
+          new: the numbers of the new axes.
+          **fields: ``sizes`` and ``even`` of the new axes.
+        """
         sizes, even = list(self.sizes), list(self.even)
         start = new[0] if new else axes
         del sizes[start : start + axes], even[start : start + axes]
@@ -72,7 +80,7 @@ class Pairs:
         )
 
     def explicit(self, axis: int) -> Pairs:
-        """Writes out the positions of an even axis, if their number is known."""
+        """Gives each position of an even axis its own entry, if the size is known."""
         size = self.sizes[axis]
         if not self.even[axis] or not isinstance(size, int):
             return self
@@ -104,10 +112,10 @@ class Pairs:
         limit: int,
         rate: Fraction | None = None,
     ) -> Pairs:
-        """Takes an axis through matrices [above, below].
+        """Maps an axis to an axis of the tensor below, using matrices [above, below].
 
         Args:
-          axis: the axis.
+          axis: the axis to map.
           one: the matrix for the first position of a pair.
           two: the matrix for the second position.
           limit: the largest lag to keep.
@@ -115,7 +123,8 @@ class Pairs:
             the lag above times the rate.
 
         Raises:
-          TooManyPairsError: if there are more than `MOST_PAIRS` numbers, with lags.
+          TooManyPairsError: if lags are kept and the result would have more than
+            `MOST_PAIRS` numbers.
         """
         whole = self.explicit(axis)
         moved = np.moveaxis(whole._moved(axis), 1, -1)
@@ -146,7 +155,7 @@ class Pairs:
         return whole._with(back, 1, [axis], sizes=[size], even=[False])
 
     def split(self, axis: int, inner: Size) -> Pairs:
-        """Splits an axis in two; the inner one gets this size."""
+        """Splits an axis in two, of which the inner one has size ``inner``."""
         size = self.sizes[axis]
         known = isinstance(size, int) and isinstance(inner, int)
         outer = size // inner if known else None  # type: ignore[operator]
@@ -191,7 +200,8 @@ class Pairs:
         return whole._with(found, 2, [axis], sizes=[size], even=[False])
 
     def without(self, axis: int, coherent: bool) -> Pairs:
-        """Removes an axis by adding up its gradients (if coherent) or their squares."""
+        """Removes an axis: adds up the gradients along it (if coherent), or their
+        squares."""
         moved = self._moved(axis)
         if coherent and not self.even[axis]:
             summed = moved.sum(axis=(0, 1))
@@ -202,7 +212,7 @@ class Pairs:
         return Pairs(summed, tuple(sizes), tuple(even))
 
     def with_axis(self, size: Size | None, even: bool) -> Pairs:
-        """Appends an axis of one position, or an even axis."""
+        """Appends an axis with a single position, or an even axis."""
         array = self.array.reshape(
             *self.array.shape[: self.rank], 1, *self.array.shape[self.rank :], 1
         )
@@ -235,7 +245,8 @@ class Pairs:
 
 
 def _displaced(matrix: Array, above: int, below: int) -> Array:
-    """Returns the matrix ``[u + above, p + below]`` for [u, p], with zeros outside."""
+    """Returns a matrix whose entry [u, p] is ``matrix[u + above, p + below]``, or zero
+    if that is outside the matrix."""
     if not above and not below:
         return matrix
     found = np.zeros_like(matrix)
@@ -250,7 +261,8 @@ def _displaced(matrix: Array, above: int, below: int) -> Array:
 
 
 def farthest(one: Array, two: Array, reach: int) -> int:
-    """Returns the largest lag below between positions at most ``reach`` apart above."""
+    """Returns how far apart two positions below can be if they are read by two
+    positions above that are at most ``reach`` apart."""
     ends = []
     for matrix in (one, two):
         some = matrix != 0

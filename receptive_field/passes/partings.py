@@ -24,8 +24,8 @@ from receptive_field.relations.relation import (
 class Meeting:
     """A tensor from which two paths to the output are misaligned.
 
-    ``paths`` names the node by which each path reads the tensor, and ``maps`` has the
-    map of each on the axis where they differ.
+    For each path, ``paths`` has the name of the node that reads the tensor, and
+    ``maps`` has the map on the axis where the two paths differ.
     """
 
     tensor: str
@@ -34,7 +34,7 @@ class Meeting:
 
 
 class _Partings(Below):
-    """The backward pass, recording the first two paths that disagree."""
+    """The domain of the backward pass that also records the first misaligned paths."""
 
     def __init__(self, network: Network, axes: Sequence[int], rank: int) -> None:
         super().__init__(network)
@@ -43,7 +43,7 @@ class _Partings(Below):
         self._name_of = network.graph.name_of
         self._axes, self._rank = axes, rank
         self._through: dict[Tensor, tuple[str, str]] = {}
-        """For each tensor, its last two readers that were visited."""
+        """For each tensor, the last two of its readers that were visited."""
 
     def down(self, read: Read, value: Paths) -> Paths | None:
         """Returns the paths, continued over an edge; None if they end there."""
@@ -54,7 +54,7 @@ class _Partings(Below):
         return found
 
     def united(self, tensor: Tensor, one: Paths, two: Paths) -> Paths:
-        """Returns the union of two paths, and records the first that are misaligned."""
+        """Returns the union of two paths, and records the first misaligned pair."""
         if tensor in self._from_input and self.meeting is None:
             relation = ranked(self._from_input[tensor], self._rank)
             counted = _positions(relation, self._axes)
@@ -73,13 +73,13 @@ def find_misalignment(
     Args:
       network: the network to analyse.
       output: the tensor that is not aligned.
-      axes: the axes of the input that count.
+      axes: the axes of the input to look at.
       rank: the rank of the input.
 
     Returns:
-      The meeting, or None if there is none, and whether the map of some op differs from
-      position to position (see `Backward.has_phases`). Paths may then be misaligned
-      without being so where they meet.
+      The meeting (None if no tensor was found), and whether the map of some op differs
+      from position to position (see `Backward.has_phases`). If it does, paths may be
+      misaligned although they are aligned where they meet.
     """
     domain = _Partings(network, axes, rank)
     descend(network, {output: SAME}, domain)
@@ -87,7 +87,7 @@ def find_misalignment(
 
 
 def _positions(relation: Relation, axes: Sequence[int]) -> set[int]:
-    """Returns the axes of a tensor that some of the input's axes follow."""
+    """Returns the axes of a tensor that the given axes of the input follow."""
     return set[int]().union(*(followed_axes(relation.axes[axis]) for axis in axes))
 
 

@@ -1,9 +1,9 @@
-"""The backward pass on sets: exactly which input positions features see.
+"""The backward pass on sets: finds exactly which input positions features see.
 
-Like the backward pass of `regions`, it visits each node and edge once, but it hands
+Like the backward pass in `regions`, it visits each node and edge once, but it passes
 down sets of positions (`relations.boxes`) instead of windows. All sizes must be known.
-If something cannot be followed position by position (a loop, a size that depends on
-data), the pass raises `UntoldError`.
+If the network cannot be followed position by position, because of a loop or a size that
+depends on data, the pass raises `UntoldError`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from receptive_field.relations.relation import Relation, all_seen
 from receptive_field.rules.op import Call, Taps, rule_of
 
 Features = Mapping[int, NDArray[Any]]
-"""Axis of the output -> the positions of the features on it."""
+"""For each axis of the output, the positions of the features on that axis."""
 
 
 class UntoldError(Exception):
-    """Something between input and output cannot be followed position by position."""
+    """The network cannot be followed position by position from output to input."""
 
 
 class Needed:
@@ -37,7 +37,7 @@ class Needed:
 
     Args:
       network: the network to walk over.
-      zeros: where tensors are zero; None if zeros are to be ignored.
+      zeros: where tensors are zero; None to ignore zeros.
       cut: edges that are not followed.
     """
 
@@ -50,7 +50,7 @@ class Needed:
         self._network, self._zeros, self._cut = network, zeros, cut
 
     def ready(self, tensor: Tensor, value: list[Box]) -> list[Box]:
-        """Unites the boxes, and marks them as bounds if the node may need less."""
+        """Unites the boxes, and marks those that may contain too much as bounds."""
         united = boxes.united(value)
         if tensor == self._network.input:
             return united
@@ -61,7 +61,7 @@ class Needed:
         return united
 
     def down(self, read: Read, value: list[Box]) -> list[Box] | None:
-        """Returns what is needed of the tensor below; None if the edge is cut."""
+        """Returns the positions needed of the tensor below; None if the edge is cut."""
         tensor, number = read.tensor, read.number
         if (tensor, number) in self._cut:
             return None
@@ -77,11 +77,11 @@ class Needed:
         return [b for box in needed for b in boxes.through(box, rule, sizes, taps)]
 
     def united(self, tensor: Tensor, one: list[Box], two: list[Box]) -> list[Box]:
-        """Returns the boxes of both edges, side by side."""
+        """Returns the boxes of both edges in one list."""
         return one + two
 
     def widened(self, before: list[Box], now: list[Box]) -> list[Box]:
-        """Raises an error, as loops cannot be followed position by position.
+        """Raises an error, because loops cannot be followed position by position.
 
         Raises:
           UntoldError: always.
@@ -96,18 +96,19 @@ def follow_positions(
     cut: Collection[Edge] = (),
     zeros: ZeroPass | None = None,
 ) -> list[Box]:
-    """Returns what features of a tensor need of the input, as boxes.
+    """Returns the input positions that features of a tensor need, as boxes.
 
     Args:
       network: the network below the tensor. All sizes must be known.
-      output: the tensor.
-      features: the positions to ask about. On an axis that is left out, all positions
-        together are one feature.
+      output: the tensor that has the features.
+      features: the positions of the features. On an axis that is left out, all
+        positions together are one feature.
       cut: edges that are not followed.
-      zeros: where tensors are zero. If None, the function finds out.
+      zeros: where tensors are zero. If None, this is computed.
 
     Raises:
-      UntoldError: if a size on the way is unknown, or if the network has a loop.
+      UntoldError: if the size of a tensor on the way to the input is unknown, or if the
+        network has a loop.
     """
     if network.loops or network.cycle:
         raise UntoldError
@@ -121,8 +122,8 @@ def follow_positions(
 def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> list[Box]:
     """Drops the positions of a tensor where a product multiplies an input by zero.
 
-    If the zeros are uncertain, it returns an upper bound and, if any are known, the
-    positions where the input certainly counts.
+    If the zeros are uncertain, the result is an upper bound, together with the
+    positions where the input is certain to matter, if any are known.
     """
     live = zeros.beside(tensor, number)
     if live is None:
@@ -137,8 +138,8 @@ def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> li
 def _settled_zeros(network: Network, output: Tensor) -> ZeroPass:
     """Returns where the factors of products below the output are zero.
 
-    If the rules of the ops leave it uncertain, a factor counts as nonzero where its own
-    sets show that it depends on the input.
+    If the rules of the ops do not decide where a factor is zero, it is taken to be
+    nonzero at every position whose own set shows that it depends on the input.
     """
     zeros = ZeroPass(network)
     above = {t[0] for t in tensors_below(network, [output], lambda t: True)}
@@ -156,9 +157,9 @@ def _settled_zeros(network: Network, output: Tensor) -> ZeroPass:
 def _dependent(
     network: Network, tensor: Tensor, zeros: ZeroPass
 ) -> tuple[Mask, ...] | None:
-    """Returns positions of each axis whose product is known to see the input.
+    """Returns, for each axis, positions whose product is known to see the input.
 
-    Of several such products, it returns the largest. None if there is none.
+    If there are several such products, returns the largest; if there are none, None.
     """
     sizes = _sizes(network, tensor)
     features = {axis: np.arange(size) for axis, size in enumerate(sizes) if axis}
@@ -179,10 +180,10 @@ def _volume(axes: Sequence[Mask]) -> int:
 
 
 def _is_certain(network: Network, index: int) -> bool:
-    """Whether nothing suggests that an op multiplies some of its inputs by zero.
+    """Whether there is no sign that an op may multiply some of its inputs by zero.
 
     A constant may mask positions. If two factors depend on the input, one of them may
-    mask positions of the other, as the weights of attention do.
+    mask positions of the other, as attention weights do.
     """
     node = network.graph.nodes[index]
     op = rule_of(node)
@@ -190,7 +191,7 @@ def _is_certain(network: Network, index: int) -> bool:
         return True
     carrying = {number for number, _ in network.edges(index)}
     if op.taps is Taps.WEIGHTS and (len(carrying) > 1 or len(node.inputs) == 1):
-        return False  # An op with one input moves positions into channels, or back.
+        return False  # An op with one input moves positions into channels or back.
     values = (network.value(t) for i, t in enumerate(node.inputs) if i not in carrying)
     return not any(
         v is not None and v.dtype.kind in "fb" and (v == 0).any() for v in values
@@ -198,7 +199,8 @@ def _is_certain(network: Network, index: int) -> bool:
 
 
 def _taps(network: Network, index: int, rule: Relation) -> dict[int, Mask]:
-    """Returns which positions of the first input count, on axes with irregular holes.
+    """Returns which positions of the first input are read, for axes with irregular
+    holes.
 
     The result has a matrix [above, below] for each axis whose gap is not known.
     """
@@ -217,9 +219,9 @@ def _taps(network: Network, index: int, rule: Relation) -> dict[int, Mask]:
 
 
 def _mixes_channels(network: Network, index: int) -> bool:
-    """Whether each output channel of a node is known to need all its input channels.
+    """Whether each output channel of a node is known to need all input channels.
 
-    True for nodes without weights, where the question does not arise.
+    True for nodes without weights, for which the question does not arise.
     """
     node = network.graph.nodes[index]
     op = rule_of(node)
@@ -239,7 +241,7 @@ def _mixes_channels(network: Network, index: int) -> bool:
 
 
 def _bound_if_partial(box: Box) -> Box:
-    """Marks a box as an upper bound if it holds only some of the channels."""
+    """Marks a box as an upper bound if it contains only some of the channels."""
     partial = any(
         not group.seen.all()
         for group in box.groups

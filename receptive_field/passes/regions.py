@@ -1,9 +1,9 @@
-"""The regions that features see, found by two passes over the network.
+"""Finds the regions that features see, in two passes over the network.
 
 Both passes combine the relations of single ops and visit each node and edge once. The
-backward pass (the paper's algorithm) starts at one output and finds how it depends on
-every tensor below. The forward pass, its dual, starts at the input and finds how every
-tensor above depends on it.
+backward pass (the paper's algorithm) starts at one output and finds how this output
+depends on every tensor below. The forward pass, its dual, starts at the input and finds
+how every tensor above depends on the input.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ class Backward(NamedTuple):
     has_parts: bool
     """Whether the pass met a relation that holds at some positions only, such as one
     part of a join along an axis of positions. Windows end at the edge of a part, so
-    paths that are aligned above it may be misaligned below it, or vice versa."""
+    paths that are aligned above the join may be misaligned below it, or vice versa."""
     looks_outside: bool
-    """Whether the pass met an op that reads outside its input, where only the forward
-    pass can find out whether this adds pixels to a region (see `outside`)."""
+    """Whether the pass met an op that may read outside its input. Only the forward pass
+    can find out whether this adds pixels to a region (see `outside`)."""
 
 
 class Below:
@@ -72,7 +72,7 @@ class Below:
     Args:
       network: the network to walk over.
       overstated: for each edge, the axes on which its rule is only an upper bound, as
-        the forward pass finds them.
+        found by the forward pass.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Below:
         self._looked_at: dict[int, Relation] = {}  # By id, as most rules are shared.
 
     def ready(self, tensor: Tensor, value: Paths) -> Paths | None:
-        """Returns the paths, with the joins closed whose parts have all met."""
+        """Returns the paths after closing every join whose parts have all met."""
         if isinstance(value, Relation):
             return value
         whole = gathered(value)
@@ -115,7 +115,7 @@ class Below:
         return merged(self._nodes[tensor[0]], one, two)
 
     def widened(self, before: Paths, now: Paths) -> Paths:
-        """Returns the paths with each axis that still grows seen as a whole."""
+        """Returns the paths, after widening each axis that still grows to its whole."""
         return widened(before, now)
 
 
@@ -130,12 +130,12 @@ def backward(
     Args:
       network: the network to analyse.
       output: the tensor to start from.
-      wanted: the tensors to return an answer for.
+      wanted: the tensors for which to return a relation.
       overstated: for each edge, the axes on which its rule is only an upper bound, as
-        the forward pass finds them.
+        found by the forward pass.
 
     Raises:
-      ReceptiveFieldError: if any op of the network has no rule, or cannot be analysed.
+      ReceptiveFieldError: if any op of the network has no rule or cannot be analysed.
     """
     domain = Below(network, overstated)
     state = descend(network, {output: SAME}, domain, wanted)
@@ -151,7 +151,7 @@ def backward(
 
 
 def _repeats(joined: Paths) -> bool:
-    """Whether a tensor whose parts were joined may hold some positions repeatedly."""
+    """Whether a tensor whose parts were joined may repeat some positions."""
     return isinstance(joined, Relation) and any(map(repeats, joined.axes))
 
 
@@ -169,26 +169,26 @@ class Forward:
     """The edges at which local paths begin to depend on a whole axis of the input, in
     order."""
     local_state: State
-    """The state without the paths over global edges, for the tensors where it differs
-    from `state`."""
+    """How tensors above global edges depend on the input through local paths alone.
+    Tensors that no local path reaches are left out."""
     reached: set[Tensor]
-    """The tensors above global edges, where the local paths may differ from all paths.
-    Those that no local path reaches are missing from `local_state`."""
+    """The tensors above global edges. For these, `local_state` applies; for all others,
+    `state` and the local state are the same."""
     overstated: dict[Edge, set[int]]
-    """For each edge over which an op reads outside its input in a way that may add
-    pixels to a region, the axes on which it does so (see `outside`)."""
+    """For each edge over which an op reads outside its input and so may add pixels to a
+    region, the axes on which this happens (see `outside`)."""
 
     def local(self, tensor: Tensor) -> Relation | None:
-        """Returns how a tensor depends on the input by local paths alone."""
+        """Returns how a tensor depends on the input through local paths alone."""
         return (self.local_state if tensor in self.reached else self.state).get(tensor)
 
 
 class _Ways(NamedTuple):
-    """The paths from a tensor to the input: all of them, and the local ones."""
+    """All paths from a tensor to the input, and the local paths among them."""
 
     whole: Paths
     local: Paths | None
-    """The paths that avoid global edges; None if there are none."""
+    """The local paths: those that avoid global edges. None if there are none."""
     apart: bool = False
     """Whether ``local`` has to be tracked separately from ``whole``."""
 
@@ -203,7 +203,10 @@ class _Above:
         self._spatial = spatial
 
     def up(self, read: Read, value: _Ways) -> _Ways | None:
-        """Returns the paths, continued over an edge; records it if it is global."""
+        """Returns the paths, continued over an edge. Records the edge if it is global.
+
+        Returns None if the paths end at the edge.
+        """
         if read.rule is SAME:
             return value
         edge = read.tensor, read.number
@@ -219,7 +222,8 @@ class _Above:
         return None if path is None else _Ways(path, local, local is not path)
 
     def _over(self, read: Read, value: Paths) -> tuple[Paths | None, set[int]]:
-        """Returns paths continued over an edge, and the axes that it overstates."""
+        """Returns paths continued over an edge, and the axes on which the edge's rule
+        is only an upper bound."""
         network, node, below = self._network, read.node, settled(value)
         if below is None:
             return None, set()
@@ -233,7 +237,7 @@ class _Above:
         return combined(node, with_bounds(read.rule, seeming), below), seeming
 
     def united(self, tensor: Tensor, one: _Ways, two: _Ways) -> _Ways:
-        """Returns the union of the paths over two edges, and that of the local ones."""
+        """Returns the union of the paths over two edges, and of their local paths."""
         node = self._network.graph.nodes[tensor[0]]
         whole = merged(node, one.whole, two.whole)
         if not (one.apart or two.apart):
@@ -242,7 +246,7 @@ class _Above:
         return _Ways(whole, _all(node, local), True)
 
     def ready(self, tensor: Tensor, value: _Ways) -> _Ways | None:
-        """Returns the paths with all joins closed; None if none reaches the input."""
+        """Returns the paths with all joins closed; None if no paths are left."""
         whole = settled(value.whole)
         if whole is None:
             return None
@@ -251,7 +255,7 @@ class _Above:
         return _Ways(whole, value.local and settled(value.local), True)
 
     def widened(self, before: _Ways, now: _Ways) -> _Ways:
-        """Returns the paths with each axis that still grows seen as a whole."""
+        """Returns the paths, after widening each axis that still grows to its whole."""
         whole = now.whole
         if whole != before.whole:
             whole = widened(before.whole, whole)
@@ -275,11 +279,11 @@ def forward(
 ) -> Forward:
     """Returns how every tensor of the network depends on the input.
 
-    An error at one node affects only that node and those that depend on it.
+    An error at one node affects only that node and the nodes that depend on it.
 
     Args:
       network: the network to analyse.
-      spatial: the axes of the input that count for global edges.
+      spatial: the axes of the input to check for global edges.
       asked: tensors to analyse even if nothing reads them. The first output of every
         node is always analysed.
     """

@@ -1,9 +1,9 @@
 """Finds where tensors are zero for every input, because of zero padding.
 
 A product does not depend on one factor where the other factor is zero. Zeros come from
-paddings, and pass through ops that keep them (`Op.zeros`). Weights and other constants
-count as nonzero. For each axis of a tensor, the pass records which positions are
-*live*. The tensor is zero outside the product of these positions.
+padding, and pass through ops that keep them (`Op.zeros`). Weights and other constants
+are taken to be nonzero. For each axis of a tensor, the pass records which positions are
+*live*. The tensor is zero outside the product of these sets.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ class Live(NamedTuple):
     axes: tuple[Mask, ...]
     """The live positions of each axis."""
     certain: bool
-    """Whether all of the product of ``axes`` is nonzero, unless a weight is zero."""
+    """Whether the tensor is nonzero everywhere in the product of ``axes``, unless a
+    weight is zero."""
     sure: tuple[Mask, ...] | None = None
-    """If not certain: positions of each axis whose product is known to be nonzero, or
-    None."""
+    """If not certain: for each axis, positions whose product is known to be nonzero.
+    None if no such positions are known."""
 
     @property
     def is_all(self) -> bool:
@@ -49,8 +50,8 @@ class ZeroPass:
     def factors(self, index: int) -> list[tuple[int, Tensor]]:
         """Returns the factors of a product that depend on the network's input.
 
-        Where one of them is zero, the others do not matter. The list is empty if only
-        one input of the node depends on the network's input.
+        Where one factor is zero, the others do not matter. The list is empty if fewer
+        than two inputs of the node depend on the network's input.
         """
         edges = self._network.edges(index)
         op = rule_of(self._network.graph.nodes[index])
@@ -93,7 +94,8 @@ class ZeroPass:
         return None if found.certain and found.is_all else found
 
     def _unknown_below(self, tensor: Tensor) -> list[Tensor]:
-        """Returns this tensor and those below that are still unknown, lowest first."""
+        """Returns this tensor and the tensors below it whose zeros are not known yet,
+        lowest first."""
         known = self._found
         below = tensors_below(self._network, [tensor], lambda t: t not in known)
         found = {tensor, *(t for t in below if t not in known)}
@@ -133,7 +135,7 @@ class ZeroPass:
     def _handed(
         self, below: Tensor, rule: Relation | None, sizes: Sequence[int]
     ) -> Live:
-        """Returns the positions of an op's output that read live positions below."""
+        """Returns the positions of an op's output that read a live position below."""
         whole = tuple(np.ones(size, dtype=bool) for size in sizes)
         live = self._found[below] if below in self._found else self.live(below)
         if live is None or rule is None:
@@ -196,7 +198,7 @@ def _in_all(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
 
 
 def _in_any(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
-    """Returns where any part is live, or the smallest product that contains this."""
+    """Returns the smallest product that contains all positions where a part is live."""
     axes = tuple(
         np.logical_or.reduce([np.zeros(size, dtype=bool), *(p.axes[i] for p in parts)])
         for i, size in enumerate(sizes)

@@ -1,1 +1,1 @@
-"""Answers questions: from a model, and what the caller names, to a result."""
+"""Answers questions about a model and the tensors that the caller names."""

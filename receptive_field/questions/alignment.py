@@ -1,4 +1,4 @@
-"""Computes which changes of layers would align two paths."""
+"""Computes how to change layers so that two misaligned paths become aligned."""
 
 from __future__ import annotations
 
@@ -23,31 +23,37 @@ class Layer(NamedTuple):
     """The spatial axis, x being 0."""
     input_axis: int
     output_axis: int
-    """The axis of its output that ``input_axis`` follows; -1 if there is none."""
+    """The axis of the output that ``input_axis`` follows; -1 if there is none."""
     weight: Fraction
-    """How far one unit of padding in front moves the first path's centre relative to
-    the second's."""
+    """How far one more position of padding at the start moves the first path's centre
+    relative to the second path's centre."""
     window: Window
     map: AxisMap
     size: int | None
-    """The size of its input."""
+    """The size of the layer's input."""
     is_same: bool
-    """Whether its padding follows the size (SAME)."""
+    """Whether the layer has SAME padding."""
     is_cut: bool
-    """Whether it cuts positions off instead of padding."""
+    """Whether the layer cuts positions off instead of padding."""
     has_kernel: bool
-    """Whether it is a convolution or pooling."""
+    """Whether the layer is a convolution or pooling."""
     side: int
-    """Which of the two paths it belongs to, 0 or 1."""
+    """The number of the path that the layer belongs to, 0 or 1."""
 
     def after(self, before: int) -> int | None:
-        """Returns the padding behind that, with this padding in front, keeps the output
-        size, if there is one."""
+        """Returns the padding at the end that keeps the size of the output.
+
+        Args:
+          before: the padding at the start.
+
+        Returns:
+          The padding, or None if no padding keeps the size.
+        """
         w = self.window
         total = w.total_padding
         totals = [] if total is None else [total]
         if self.is_same:
-            # At any size, this total gives the same number of positions as SAME.
+            # At every size, this total gives the same output size as SAME.
             totals.insert(0, w.extent - 1)
         if self.size is not None and total is not None:
             spare = (self.size + total - w.extent) % w.stride
@@ -61,7 +67,7 @@ class Layer(NamedTuple):
 
     @property
     def follows_size(self) -> bool:
-        """Whether its padding depends on the size of its input."""
+        """Whether the layer's padding depends on the size of its input."""
         return self.is_same and self.window.stride > 1
 
     def allows(self, padding: int) -> bool:
@@ -70,26 +76,26 @@ class Layer(NamedTuple):
 
     @property
     def setting(self) -> Setting:
-        """The present kernel and padding."""
+        """The layer's current kernel and padding."""
         total, before = self.window.total_padding, self.window.padding or 0
         return Setting(
             self.window.kernel, before, None if total is None else total - before
         )
 
     def skew(self, setting: Setting) -> int:
-        """Returns by how much the two paddings of a setting differ."""
+        """Returns the difference between the two paddings of a setting."""
         after = self.window.extent - 1 if setting.after is None else setting.after
         return abs(setting.before - after)
 
     @property
     def is_changeable(self) -> bool:
-        """Whether another padding would move the centre of the path."""
+        """Whether a different padding would move the centre of the path."""
         w = self.window
         known = w.padding is not None and (w.total_padding is not None or self.is_same)
         return known and w.kernel > 0 and self.weight != 0 and self.output_axis >= 0
 
     def changed(self, new: Setting) -> AxisMap:
-        """Returns the map of the layer with another setting."""
+        """Returns the map of the layer with a different setting."""
         w = self.window
         if new.kernel != w.kernel:
             return convolution(new.kernel, w.stride, new.before, w.dilation)
@@ -109,10 +115,10 @@ class Solution(NamedTuple):
 
     @property
     def cost(self) -> tuple[int, ...]:
-        """Sort key.
+        """The sort key of the solution.
 
-        Prefers solutions that keep the size, then those that change few kernels, then
-        few layers, then those with symmetric paddings, then small changes.
+        It prefers solutions that keep the size, then solutions that change few kernels,
+        then few layers, then solutions with symmetric padding, then small changes.
         """
         kernels = sum(new.kernel != layer.window.kernel for layer, new in self.settings)
         skew = sum(layer.skew(n) - layer.skew(layer.setting) for layer, n in self[0])
@@ -132,8 +138,10 @@ def single_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Soluti
 
 
 def joint_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solution]:
-    """Yields the change of the fewest layers that together align the paths, and keep
-    the sizes of their outputs."""
+    """Yields a change of as few layers as possible that together align the paths.
+
+    All these layers keep the sizes of their outputs.
+    """
     choices = []
     for layer in layers:
         before = layer.setting.before
@@ -147,8 +155,8 @@ def joint_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solutio
 
 
 def resizing_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solution]:
-    """Yields changes of paddings in front that leave the paddings behind as they
-    are."""
+    """Yields changes of the padding at the start that leave the padding at the end
+    unchanged."""
     for layer in layers:
         more = offset / layer.weight
         if more.denominator == 1 and layer.allows(layer.setting.before + int(more)):
@@ -160,10 +168,11 @@ def resizing_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solu
 
 
 def pinned(layers: Sequence[Layer], solution: Solution) -> Iterator[Solution]:
-    """Yields a solution that also fixes paddings which depend on the size (SAME).
+    """Yields the solution, extended so that size-dependent (SAME) padding is explicit.
 
-    The solution changes sizes inside its paths, so the other layers of these paths need
-    explicit paddings to keep theirs. Yields nothing if these paddings are unknown.
+    The solution changes sizes inside its paths. The other layers of these paths keep
+    their present padding only if it is explicit. Yields nothing if that padding is
+    unknown.
     """
     changed = {layer.edge for layer, _ in solution.settings}
     sides = {layer.side for layer, _ in solution.settings}
@@ -177,7 +186,8 @@ def pinned(layers: Sequence[Layer], solution: Solution) -> Iterator[Solution]:
 
 
 def _moved(layers: Sequence[Layer], moves: Sequence[int], keeps_size: bool) -> Solution:
-    """Returns the solution that adds these paddings in front of the layers."""
+    """Returns the solution that adds these numbers to the layers' padding at the
+    start."""
     settings = []
     for layer, more in zip(layers, moves, strict=True):
         if more:
@@ -188,7 +198,7 @@ def _moved(layers: Sequence[Layer], moves: Sequence[int], keeps_size: bool) -> S
 
 
 def kernel_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solution]:
-    """Yields changes of one kernel's size by one, with a matching padding."""
+    """Yields changes of one layer's kernel size by one, with a matching padding."""
     for layer in layers:
         for more in (1, -1):
             other = with_kernel(layer, layer.window.kernel + more)
@@ -203,8 +213,8 @@ def kernel_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Soluti
 
 
 def with_kernel(layer: Layer, kernel: int) -> Layer | None:
-    """Returns the layer with another kernel size, and with a total padding that keeps
-    the size of its output. None if the layer cannot have such a kernel."""
+    """Returns the layer with a different kernel size, and with a total padding that
+    keeps the size of its output. None if the layer cannot have such a kernel."""
     w = layer.window
     if kernel == w.kernel:
         return layer
@@ -228,8 +238,9 @@ def cheapest(
 ) -> list[int] | None:
     """Returns one choice for each weight, so that the products add up to the target.
 
-    Prefers few nonzero choices, then small ones. None if no such choices are found;
-    only the `MOST_SUMS` partial sums closest to the target are followed.
+    Prefers few nonzero choices, then small choices. After each weight, only the
+    `MOST_SUMS` partial sums closest to the target are kept. Returns None if no such
+    choices are found in this way.
     """
     best: dict[Fraction, tuple[int, int, tuple[int, ...]]] = {Fraction(0): (0, 0, ())}
     for weight, some in zip(weights, choices, strict=True):
@@ -246,5 +257,5 @@ def cheapest(
 
 
 def columns(rows: Iterable[Sequence[int]]) -> Iterator[tuple[int, ...]]:
-    """Yields the columns of rows."""
+    """Yields the columns of the given rows."""
     return zip(*rows, strict=True)

@@ -1,9 +1,9 @@
-"""Finds the op whose rule is wrong, by comparing the relation of each edge with the op.
+"""Finds the op whose rule is wrong, by testing the rule of each edge in an experiment.
 
 Every node between input and output is run by itself. One of its inputs is fed with
-images whose positions are disturbed, and the changes of each output are compared with
-the node's rule. No other op and no composition of rules is involved, so the first edge
-that differs names the op whose rule is wrong.
+images in which some positions are disturbed, and the changes of each output are
+compared with the node's rule. No other op and no composition of rules is involved, so
+the first edge at which they differ shows which op's rule is wrong.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ from receptive_field.rules.op import Call
 Rows = NDArray[np.int64]
 
 MOST_LINES = 24
-"""At most this many positions of an axis are disturbed. On longer axes, these are at
-both ends and in the middle."""
+"""At most this many positions of an axis are disturbed. On a longer axis, only
+positions at both ends and in the middle are disturbed."""
 
 MOST_POINTS = 8
-"""The number of single positions that are disturbed."""
+"""The number of single positions (on all axes) that are disturbed."""
 
 MOST_ROWS = 600
 """At most this many positions of each axis of an output are compared."""
 
 
 class WrongRelation(NamedTuple):
-    """An edge of the graph whose relation is wrong, or seems to be.
+    """An edge of the graph whose relation is wrong or suspicious.
 
     Attributes:
       node: the name of the node.
       op: its op type.
       input: the number of the node's input.
-      tensor: the name of the tensor that the node reads there.
-      text: what the rule says, and what the experiment found.
+      tensor: the name of the tensor that is this input.
+      text: a description of what the rule says and what the experiment found.
       proved: whether the experiment proves that the rule is wrong.
     """
 
@@ -86,9 +86,9 @@ class Bisection:
       input: the name of the input tensor.
       output: the name of the output tensor.
       wrong: the first edge whose relation is proved wrong; None if there is none.
-      suspected: edges whose rule claims to be exact although some feature changed in no
-        experiment. The numbers may have hidden the dependency.
-      checked: the names of the nodes whose relations hold, in order.
+      suspected: edges whose rule claims to be exact although some feature never changed
+        in the experiment. The values used may have hidden the dependency.
+      checked: the names of the nodes that agree with their rules, in order.
       unchecked: the names of the nodes that could not be checked, each with the reason.
     """
 
@@ -127,20 +127,21 @@ def bisect(
 ) -> Bisection:
     """Finds the first op between an input and an output whose rule is wrong.
 
-    Nodes are taken in topological order. TensorFlow runs each of them by itself, in
-    double precision, on random numbers of the right shapes: see
-    `measure_receptive_field` for how weights, images and disturbances are chosen. An
-    edge is wrong if a feature changes with a position that it does not read according
-    to the rule. It is also wrong if the rule claims to be exact, and a feature changes
-    with some of the positions that it reads according to the rule, but not with all.
+    Nodes are checked in topological order. TensorFlow runs each of them by itself, in
+    double precision if possible, on random numbers of the right shapes.
+    `measure_receptive_field` describes how weights, images and disturbances are chosen.
+    An edge is wrong if a feature changes with a position that it does not read
+    according to the rule. It is also wrong if the rule claims to be exact, and a
+    feature changes with some of the positions that it reads according to the rule, but
+    not with all of them.
 
-    On long axes, only both ends and the middle are tried. A node that TensorFlow cannot
-    run by itself is not checked. If all relations hold but a receptive field is still
-    wrong, their composition is at fault.
+    On a long axis, only positions at both ends and in the middle are tried. A node that
+    TensorFlow cannot run by itself is not checked. If all relations hold but a
+    receptive field is still wrong, the composition of relations is at fault.
 
     Args:
       model, output, input, input_resolution, signature: as in
-        `compute_receptive_field`. All sizes but the batch must be known.
+        `compute_receptive_field`. All sizes except the batch must be known.
 
     Raises:
       ReceptiveFieldError: if TensorFlow is missing, a size of the input is not known,
@@ -182,9 +183,10 @@ class _Says(NamedTuple):
     """What a rule says about one edge."""
 
     most: Sequence[Sequence[Box]]
-    """Descriptions of what is read. A position must lie in all of them to be read."""
+    """Lists of boxes, each of which contains all positions that are read. A position
+    may be read only if it lies in every list."""
     sure: Sequence[Box]
-    """What is certainly read."""
+    """Boxes of positions that are certain to be read."""
     rows: Sequence[Rows]
     """For each axis of the output, the positions that are compared."""
 
@@ -201,7 +203,7 @@ class _Says(NamedTuple):
 
 
 def _reading(alternatives: Sequence[Box], probe: Probe, rank: int) -> Mask:
-    """Returns which positions of an output read any disturbed position."""
+    """Returns which positions of an output read at least one disturbed position."""
     found = np.zeros([1] * rank, dtype=bool)
     for box in alternatives:
         sizes = _part_sizes(box)
@@ -254,10 +256,10 @@ class _Check:
         self.wanted = outputs_wanted(self.network, asked)
         self.found: Forward = forward(self.network, question.spatial, asked)
         self.alike: set[Any] = set()
-        """The experiments that agreed with their rule, so that none is repeated."""
+        """The experiments that agreed with the rule. None of them is repeated."""
 
     def nodes(self) -> Iterator[Node]:
-        """Yields the nodes that read something of the input, in topological order."""
+        """Yields the nodes that depend on the input, in topological order."""
         for index in self.network.needed:
             node = self.network.graph.nodes[index]
             reads = index != self.network.input[0] and self.network.edges(index)
@@ -268,7 +270,7 @@ class _Check:
     def wrong_relations(self, node: Node) -> tuple[list[WrongRelation], str | None]:
         """Returns the edges of a node whose relations are wrong or suspicious.
 
-        The second value is the reason why some edge cannot be checked, or None.
+        The second value is the reason why an edge could not be checked, or None.
         """
         wrong: list[WrongRelation] = []
         unchecked: str | None = None
@@ -293,8 +295,8 @@ class _Check:
         """Checks the relation of one edge.
 
         Returns:
-          Whether it is proved wrong, and a description of the difference. None if the
-          relation holds.
+          Whether the relation is proved wrong, and a description of the difference.
+          None if the relation holds.
 
         Raises:
           ReceptiveFieldError: if the rule fails.
@@ -340,7 +342,7 @@ class _Check:
     def _says(self, tensor: Tensor, number: int, rule: Relation) -> _Says | None:
         """Returns what the rule of a node says about an edge.
 
-        None if the rule does not fit the shapes of the two tensors.
+        Returns None if the rule does not fit the shapes of the two tensors.
         """
         network = self.network
         shape = self._sizes(tensor)
@@ -355,14 +357,14 @@ class _Check:
             told = needed.down(read, needed.ready(tensor, start)) or []
             # A rule describes windows and sets separately, and both must hold.
             windows = boxes.through(start[0], all_seen(rule), below)
-        except IndexError:  # It follows an axis that is not there.
+        except IndexError:  # The rule follows an axis that does not exist.
             return None
         if any(_shape_of(box) != below for box in (*told, *windows)):
             return None
         return _Says([told, windows], [box for box in told if box.exact], rows)
 
     def _places(self, tensor: Tensor) -> tuple[int, ...]:
-        """Returns the axes of a tensor that hold positions and no channels."""
+        """Returns the axes of a tensor that hold positions but no channels."""
         relation = self.found.state.get(tensor)
         if relation is None:
             return ()
@@ -384,10 +386,10 @@ class _Check:
     def _experiment(
         self, alone: Alone, output: int, shape: Sequence[int]
     ) -> Experiment:
-        """Returns the op in the highest precision in which it runs.
+        """Returns an experiment with the op, in the highest precision in which it runs.
 
         Raises:
-          _UncheckedError: if it cannot be run.
+          _UncheckedError: if the op cannot be run, or gives different values each time.
         """
         failure = ""
         for computed in alone.computations(output, shape):
@@ -404,10 +406,10 @@ class _Check:
         raise _UncheckedError(failure)
 
     def _given(self, node: Node, number: int, read: Tensor, kind: str) -> Array:
-        """Returns the numbers for an input that is not disturbed.
+        """Returns the values of an input that is not disturbed.
 
-        Known values are kept, except weights. They become random and positive, as in
-        `measure_receptive_field`.
+        Known values are kept, except those of weights. Weights become random and
+        positive, as in `measure_receptive_field`.
 
         Raises:
           _UncheckedError: if the value or the shape of the input is unknown.
@@ -429,7 +431,7 @@ class _Check:
 
 
 def _spread(size: int, most: int) -> Rows:
-    """Returns all positions of an axis or, if these are more than ``most``, equally
+    """Returns all positions of an axis or, if there are more than ``most``, equally
     many at both ends and in the middle."""
     if size <= most:
         return np.arange(size)
@@ -443,7 +445,8 @@ def _rows(shape: Sequence[int]) -> list[Rows]:
 
 
 def _lines(shape: Sequence[int], places: Sequence[int]) -> list[list[Probe]]:
-    """Returns, for each axis, probes of single positions along the whole other axes."""
+    """Returns probes for each axis: each disturbs one position of this axis, and all
+    positions of the other axes."""
     found = []
     for axis in places:
         before, after = ([slice(None)] * n for n in (axis, len(shape) - axis - 1))
@@ -453,7 +456,7 @@ def _lines(shape: Sequence[int], places: Sequence[int]) -> list[list[Probe]]:
 
 
 def _points(shape: Sequence[int], places: Sequence[int]) -> list[Probe]:
-    """Returns probes of single positions: the first, the last, and random others."""
+    """Returns probes of single positions: the first, the last, and random positions."""
     random, found = np.random.default_rng(0), []
     for number in range(MOST_POINTS):
         point: list[Any] = [slice(None)] * len(shape)
@@ -470,11 +473,11 @@ def _compared(
     places: tuple[Sequence[int], Sequence[int]],
     names: tuple[str, str],
 ) -> tuple[bool, str] | None:
-    """Compares an experiment with what the rule says.
+    """Compares an experiment with the op's rule.
 
     Args:
-      experiment: a single op with one output.
-      says: what its rule says.
+      experiment: an experiment with a single op that has one output.
+      says: what the op's rule says.
       places: the axes of the output and of the input that hold positions.
       names: the names of the output and of the input.
 
@@ -483,7 +486,7 @@ def _compared(
       there is no difference.
 
     Raises:
-      _UncheckedError: if nothing ever changes, although the rule says that it may.
+      _UncheckedError: if the output never changes, although the rule says that it may.
     """
     lines = _lines(experiment.image_shape, places[1])
     if len(lines) != 1:
@@ -507,7 +510,7 @@ def _compared(
         for wrong, said in differences:
             if not wrong.any():
                 continue
-            # If no probe changes a feature, its numbers may hide the dependency.
+            # If no probe changes a feature, its values may hide the dependency.
             proofs = wrong & changed.any(axis=0)
             proved = bool(proofs.any())
             number, *row = np.argwhere(proofs if proved else wrong)[0].tolist()
@@ -526,9 +529,9 @@ def _compared(
 
 
 def _of_features(mask: Mask, shape: Sequence[int], places: Sequence[int]) -> Mask:
-    """Reduces a mask of elements to one of features.
+    """Reduces a mask of elements to a mask of features.
 
-    A feature consists of all elements at a position, so it changes if any of them does.
+    A feature consists of all elements at a position. It changes if any of them changes.
     """
     gone = tuple(axis for axis in range(len(shape)) if axis not in places)
     return np.asarray(np.broadcast_to(mask, shape).any(gone, keepdims=True))
@@ -537,7 +540,7 @@ def _of_features(mask: Mask, shape: Sequence[int], places: Sequence[int]) -> Mas
 def _changed(experiment: Experiment, says: _Says, probe: Probe, thorough: bool) -> Mask:
     """Returns which rows of the output change if the probe's positions are disturbed.
 
-    Unless ``thorough``, trials end when everything that may change has changed.
+    Unless ``thorough``, trials stop as soon as every row that may change has changed.
     """
     may, index = says.may_change(probe), np.ix_(*says.rows)
     found: Mask | None = None
@@ -564,8 +567,8 @@ def _described(
     Args:
       number: the number of the probe that shows the difference.
       row: the indices of the feature among the rows that are compared.
-      probes: probes of positions along one axis, or a probe of one position.
-      said: for each probe, whether the feature reads it according to the rule.
+      probes: probes of positions along one axis, or a single probe of one position.
+      said: for each probe, whether the rule says that the feature reads its positions.
       changed: for each probe, whether it changes the feature.
       says: what the rule says.
       places: the axes of the output that hold positions.
@@ -601,7 +604,7 @@ def _indexed(name: str, index: Sequence[Any]) -> str:
 
 
 def _in_words(numbers: Rows) -> str:
-    """Writes ascending numbers in words, consecutive ones as a range."""
+    """Writes ascending numbers as text, with consecutive numbers as a range."""
     found = []
     for _, group in itertools.groupby(
         enumerate(numbers.tolist()), lambda p: p[1] - p[0]

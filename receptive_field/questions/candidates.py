@@ -1,4 +1,4 @@
-"""Finds the tensors that may be the input and the output of a model."""
+"""Finds the tensors that could be the input and the output of a model."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from receptive_field.rules.op import rule_of
 
 
 def only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
-    """Returns the only input or output that a model states; empty if it states none.
+    """Returns the only input or output that a model states, or an empty dict.
 
     Raises:
-      NodeNotFoundError: if it states several.
+      NodeNotFoundError: if the model states several.
     """
     if len(named) > 1:
         raise NodeNotFoundError(
@@ -30,9 +30,9 @@ def only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
 def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Returns the possible inputs and outputs of a model, by name.
 
-    These are the ones that the model states. If it states no inputs, these are the
-    placeholders that may be images. If it states no outputs, these are the tensors that
-    depend on an input and that nothing reads.
+    These are the inputs and outputs that the model states. If it states no inputs, the
+    placeholders that could be images are used. If it states no outputs, the tensors
+    that depend on an input and that no node reads are used.
     """
     graph = model.graph
     inputs, outputs = dict(model.inputs), dict(model.outputs)
@@ -49,7 +49,7 @@ def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 def _possible_inputs(
     graph: Graph, outputs: Sequence[int], stop: Sequence[str]
 ) -> list[Node]:
-    """Returns the placeholders that may be images, and that the outputs depend on.
+    """Returns the placeholders that could be images and on which the outputs depend.
 
     If no outputs are given, the second condition does not apply.
     """
@@ -65,10 +65,10 @@ def _possible_inputs(
 
 
 def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Tensor:
-    """Returns the only placeholder that may be the input.
+    """Returns the only placeholder that could be the input.
 
     Raises:
-      NodeNotFoundError: if there is none, or there are several.
+      NodeNotFoundError: if there is none, or if there are several.
     """
     found = _possible_inputs(graph, outputs, stop)
     if len(found) != 1:
@@ -83,7 +83,7 @@ def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Ten
 
 
 def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[int]:
-    """Returns the nodes with a rule that depend on the input and that nothing reads."""
+    """Returns the nodes with a rule that depend on the input and that no node reads."""
     network = find_network(Inference(graph), start, range(len(graph)), stop)
     read = {index for index, _ in tensors_read(network)}
     ends = [index for index in network.order if index not in read]
@@ -91,10 +91,11 @@ def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[
 
 
 def only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
-    """Returns the only node with a rule that depends on the input and nothing reads.
+    """Returns the only node with a rule that depends on the input and that no node
+    reads.
 
     Raises:
-      NodeNotFoundError: if there is none, or there are several.
+      NodeNotFoundError: if there is none, or if there are several.
     """
     known = _possible_outputs(graph, start, stop)
     if len(known) != 1:

@@ -38,28 +38,28 @@ def compute_costs(
 ) -> Costs:
     """Counts floating-point operations, multiply-adds and parameters of a model.
 
-    They are counted as TensorFlow's profiler does (option ``float_operation``). A
-    multiply-add counts as two operations, an elementwise op as one for each element,
-    and functions such as exp count as nothing. `Cost.profiler_flops` is the profiler's
-    figure. `Cost.flops` follows the same convention, and also counts ops for which the
-    profiler has no formula: Einsum, resizes, batch normalisation, three-dimensional
-    pooling, fused ops.
+    Operations are counted as TensorFlow's profiler does it (option
+    ``float_operation``). A multiply-add counts as two operations, an elementwise op as
+    one for each element, and functions such as exp as zero. `Cost.profiler_flops` is
+    the profiler's figure. `Cost.flops` follows the same convention, but also counts ops
+    for which the profiler has no formula: Einsum, resizes, batch normalisation,
+    three-dimensional pooling, fused ops.
 
-    Everything that the output needs counts, including all branches of a condition. The
-    batch has the size that the graph states, or one example if that is unknown. A
-    dilated convolution may be written as SpaceToBatch, a convolution and BatchToSpace.
-    It costs what the layer itself computes, while the profiler also counts the
-    positions that fill up the blocks. If a loop counts up to a known number, such as a
-    recurrent layer of known length, all rounds count. The profiler counts none of them.
-    Parameters are counted at the layer that reads them first, or at the node between
-    input and output.
+    All nodes that the output needs are counted, including all branches of a condition.
+    The batch has the size that the graph states, or one example if that size is
+    unknown. A dilated convolution may be written as SpaceToBatch, a convolution and
+    BatchToSpace. Its cost is the cost of the layer itself, while the profiler also
+    counts the positions that fill up the blocks. If the number of rounds of a loop is
+    known, as in a recurrent layer of known length, all rounds are counted. The profiler
+    counts none of them. Parameters are counted at the layer that reads them first (in
+    Keras models), or at the first node that depends on the input and uses them.
 
     Args:
       model, input, signature: as in `compute_receptive_field`.
       output: the tensor to compute. None means all outputs of the model.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
         images. None means the size that the graph states. If there are several inputs
-        and none is named, all have this size.
+        and none of them is named, all inputs have this size.
 
     Returns:
       A mapping from the names of layers (Keras) or nodes to their costs, with the
@@ -105,10 +105,10 @@ def compute_costs(
 def node_costs(
     graph: Graph, order: Iterable[int], inference: Inference
 ) -> dict[int, Cost]:
-    """Returns the cost of each node in ``order`` that computes something.
+    """Returns the cost of each node in ``order`` that performs operations.
 
     Raises:
-      UnsupportedOpsError: if nodes have no rule.
+      UnsupportedOpsError: if any node has no rule.
       GraphError: if a cost depends on an unknown size.
     """
     missing: dict[str, list[str]] = {}
@@ -137,7 +137,7 @@ def node_costs(
 def _unfold(
     node: Node, wanted: Size, inference: Inference, by_node: dict[int, Cost]
 ) -> None:
-    """Subtracts what a layer computes only because positions are folded into blocks."""
+    """Subtracts the operations of a layer at positions that only fill up blocks."""
     computed = product(inference.shape((node.index, 0)) or ())
     if node.index not in by_node:
         return
@@ -153,7 +153,8 @@ def _unfold(
 def _prepared(
     model: Model, output: Any, input: Any, resolution: Resolution
 ) -> tuple[list[Tensor], Inference, Iterable[Tensor]]:
-    """Returns the outputs, shapes and values for a batch of one, and the inputs."""
+    """Returns the outputs, the shapes and values (for a batch of one if its size is
+    unknown), and the inputs."""
     outputs = list(model.outputs.values())
     if output is not None:
         outputs = [model.find(output)[1]]
@@ -194,10 +195,10 @@ def _unknown(node: Node) -> GraphError:
 def _weights(
     graph: Graph, order: Sequence[int], inference: Inference, frozen: bool
 ) -> dict[int, int]:
-    """Returns the number of parameters that enter at each node.
+    """Returns, for each node that reads parameters, how many it reads.
 
-    These are the variables or, if there are none and the graph may be ``frozen``, the
-    constants. Each is counted at its first reader.
+    Parameters are the variables or, if there are none and the graph may be ``frozen``,
+    the constants. Each of them is counted only at its first reader.
     """
     variables: dict[Tensor, tuple[int, int]] = {}
     constants: dict[Tensor, tuple[int, int]] = {}
@@ -231,7 +232,7 @@ def _rounds(
     Raises:
       GraphError: if the graph does not say how many rounds a loop runs.
     """
-    times: dict[str, int] = {}  # Keys are the prefixes of names in a loop's functions.
+    times: dict[str, int] = {}  # Keyed by the name prefix of a loop's functions.
     variables: set[int] = set()
     for index in order:
         op = rule_at(graph, index)
@@ -265,9 +266,9 @@ def _endless(node: Node) -> GraphError:
 def _users(
     graph: Graph, order: Sequence[int], inputs: Iterable[Tensor]
 ) -> dict[int, int]:
-    """Returns the user of each node that depends on no input.
+    """Returns, for each node that does not depend on an input, the node that uses it.
 
-    The user is the first node that depends on an input and reads the other one,
+    The user is the first node that depends on an input and reads the given node,
     directly or indirectly.
     """
     place = {index: i for i, index in enumerate(order)}
@@ -285,7 +286,8 @@ def _users(
 
 
 def _behind(graph: Graph, tensor: Tensor) -> Tensor:
-    """Follows ops that pass on a single input, and returns the tensor behind them."""
+    """Follows a tensor down as long as its node has exactly one input. Returns the
+    tensor at the end."""
     while len(graph.inputs[tensor[0]]) == 1:
         tensor = graph.inputs[tensor[0]][0]
     return tensor
@@ -294,7 +296,8 @@ def _behind(graph: Graph, tensor: Tensor) -> Tensor:
 def _by_layer(
     model: Model, by_node: Mapping[int, Cost], needed: set[int]
 ) -> dict[str, Cost]:
-    """Assigns to each layer what its output needs and no layer before it needed."""
+    """Returns the cost of each layer: that of all nodes which its output needs, except
+    nodes that an earlier layer needs."""
     graph = model.graph
     assigned = bytearray(len(graph))
     found = {}

@@ -1,8 +1,8 @@
 """Computes effective receptive fields: how much each position of the input matters.
 
 The weight of a position is the expected squared gradient of one feature with respect to
-it, summed over the channels of both, as a share of the total over the input. (See the
-closing remark of Araujo, Norris and Sim, 2019, and Luo, Li, Urtasun and Zemel,
+that position, summed over the channels of both, as a share of the total over the input.
+(See the closing remark of Araujo, Norris and Sim, 2019, and Luo, Li, Urtasun and Zemel,
 "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks",
 2016. Their theorems are special cases: a deep stack of convolutions gives a Gaussian.)
 
@@ -10,33 +10,33 @@ closing remark of Araujo, Norris and Sim, 2019, and Luo, Li, Urtasun and Zemel,
 
 * Weights are independent, with mean zero. Their variance is one over the number of
   products that an output sums up, so a layer preserves the size of a gradient. With k
-  taps, each tap gets 1/k of the squared gradient. (For a transposed convolution, this
-  is the mean over the features, k/stride per axis.) Gradients that fall into padding
-  are lost.
-* Ops without weights have fixed coefficients: an average over k positions weighs each
-  by 1/k, an interpolation uses its coefficients, and a subtraction counts as -1. Along
-  a chain of such ops, and where paths of only such ops meet, gradients are added before
-  they are squared. TensorFlow's average pooling divides by the number of positions
-  inside the map.
+  taps, each tap gets 1/k of the squared gradient. (For a transposed convolution, k is
+  the mean number of taps of its features: the kernel size over the stride, per axis.)
+  Gradients that fall into padding are lost.
+* Ops without weights have fixed coefficients: an average over k positions gives each
+  position the weight 1/k, an interpolation uses its coefficients, and a subtraction has
+  the coefficient -1. TensorFlow's average pooling divides by the number of positions
+  inside the map. Along a chain of such ops, and where paths that consist only of such
+  ops meet, gradients are added before they are squared.
 * Squares alone are therefore not enough: if a pooling gives two neighbours the same
   gradient, their gradients are still correlated below a convolution, and another
-  pooling adds them up. So for every tensor, the products of gradients at *pairs* of
-  positions are handed down, as far apart as some op further down can bring them
-  together. Gradients of different channels are independent below any layer with
+  pooling adds them up. So for every tensor, the pass computes the products of gradients
+  at *pairs* of positions, for all distances at which some op further down can bring the
+  two together. Gradients of different channels are independent below any layer with
   weights.
-* The derivative of an activation has size one, and so has that of a batch normalisation
-  at inference. (A ReLU halves the squared gradient, and He's variance, which is twice
-  as large, makes up for it.) Plus and minus are equally likely, so a path around the
-  activation is independent.
+* The derivative of an activation has absolute value one, and so has the derivative of a
+  batch normalisation in inference mode. (A ReLU halves the squared gradient, and He's
+  variance, which is twice as large, makes up for it.) Both signs are equally likely, so
+  a path around the activation is independent of the path through it.
 * A maximum takes each of its positions equally often, independently of its neighbours.
 * All channels are alike. An op that reads some of the channels gets their share.
-* Any other op (softmax, gathers by data, loops) gives an equal share to each position
-  that it sees, and a product of features gives one to each of its factors (but
-  ``x * f(x)`` is an activation). ``assumed`` names these nodes. If it is empty, and
-  there are no activations or maxima, the result is exact.
+* Any other op (softmax, a gather with indices from data, a loop) gives an equal share
+  to each position that it sees. A product of features gives an equal share to each of
+  its factors (but ``x * f(x)`` is an activation). ``assumed`` names these nodes. If it
+  is empty, and there are no activations or maxima, the result is exact.
 
-`measure_effective_receptive_field` uses real gradients of a Keras model with its own
-weights, on random inputs.
+`measure_effective_receptive_field` uses the real gradients of a Keras model with its
+own weights, on random inputs.
 """
 
 from __future__ import annotations
@@ -74,10 +74,11 @@ def analytic(
       output: the tensor of the feature.
       feature: the coordinates of the feature, x first. None means the one in the
         middle.
-      field: the receptive field of the output. None means to compute it.
+      field: the receptive field of the output. If None, it is computed.
 
     Returns:
-      The shares, computed in one pass over the graph (see the module).
+      The share of each position, computed in one pass over the graph (see the module's
+      docstring).
 
     Raises:
       ReceptiveFieldError: if a size is not known, there is no such feature, or the
@@ -154,7 +155,7 @@ def _place(
         for place in axis.output_axes
         if not axis.map.is_everything or isinstance(shape[place], int)
     }
-    # If all features see everything, their number does not matter.
+    # If every feature sees everything, the number of features does not matter.
     held = [axis.output_axis for axis in field.feature_axes]
     places = [place if place in moving else None for place in held]
     found = [1 if place is None else shape[place] for place in places]
@@ -189,10 +190,10 @@ def measure_effective_receptive_field(
 ) -> EffectiveReceptiveField:
     """Measures the effective receptive field of a feature of a Keras model.
 
-    The squared gradient, with the model's own weights at inference, is averaged over
-    images of independent standard normal numbers. The channels of the feature are added
-    up with new random signs for each image, so the mean of the square is the sum of
-    squares. As in `analytic`, it is divided by their number.
+    The squared gradient, with the model's own weights in inference mode, is averaged
+    over images of independent standard normal numbers. The channels of the feature are
+    added up with new random signs for each image, so the mean of the square is the sum
+    of the channels' squares. As in `analytic`, it is divided by the number of channels.
 
     Args:
       model: a Keras model on TensorFlow.
@@ -200,17 +201,17 @@ def measure_effective_receptive_field(
       input: the input to use, if the model has several.
       feature: the coordinates of the feature, x first. None means the one in the
         middle.
-      input_resolution: the size of the input, ``[height, width]``, if the model leaves
-        it open.
-      draws: the number of images. Standard errors fall with its square root.
+      input_resolution: the size of the input, ``[height, width]``, if the model does
+        not fix it.
+      draws: the number of images. Standard errors fall with the square root of it.
       seed: the seed of the random numbers. The same seed gives the same images.
 
     Returns:
-      The shares, with a ``standard_error`` of each.
+      The share of each position, with its ``standard_error``.
 
     Raises:
       ReceptiveFieldError: if the model is not a Keras model, a size is unknown, there
-        is no such feature, or no gradient arrives.
+        is no such feature, or no gradient reaches the input.
 
     >>> import keras    # doctest: +SKIP
     >>> model = keras.applications.ResNet50(weights=None)    # doctest: +SKIP

@@ -1,11 +1,12 @@
 """Finds what holds at every size of an input axis whose size is unknown.
 
-One pass finds what can be said of all sizes alike. It may leave a doubt: paths whose
-paddings depend on the size in different ways, a resize to the size of a skip, maps that
-fit together at some sizes only. Then each case is analysed by itself. These are the
-sizes ``period * q + r`` with a symbol q, for every residue r, so that all rounding is
-known, and small sizes one by one, until every residue has been seen to behave as its
-case says. The answer is what all cases have in common.
+A single pass finds what holds at all sizes. It may leave some properties in doubt, for
+example if the paddings of two paths depend on the size in different ways, if a map is
+resized to the size of a skip connection, or if maps fit together at some sizes only.
+Then several cases are analysed separately. For every residue r, one case covers the
+sizes ``period * q + r``, where q is a symbol, so that the result of all rounding is
+known. Small sizes are analysed one by one, until one size of each residue has agreed
+with the case of its residue. The answer is what all cases have in common.
 """
 
 from __future__ import annotations
@@ -39,19 +40,20 @@ from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
 
 LONGEST_PERIOD = 256
-"""If a network repeats only after more sizes, the answer of one pass is kept."""
+"""If the period of a network is longer, the answer of the single pass is kept."""
 
 MOST_VISITS = 16_000
-"""It is also kept if the passes for all residues would visit more nodes than this."""
+"""The answer of the single pass is also kept if the passes for all residues would visit
+more nodes than this."""
 
 NOTHING = (None, None, None)
 """The numbers of a field whose alignment, stride and padding are all unknown."""
 
 LARGEST_TRIED = 32
-"""How far beyond the period single sizes are usually tried."""
+"""Usually, the single sizes up to this many beyond the period are tried."""
 
 LARGEST_ROLLED = 256
-"""How far single sizes are tried to see where a roll no longer goes round."""
+"""To find where a roll no longer goes round, single sizes up to this are tried."""
 
 LARGEST_SMALL = 1 << 10
 """The search for the last size at which something may differ stops here."""
@@ -63,11 +65,11 @@ class Case(NamedTuple):
     fields: ReceptiveFields
     residue: int
     size: int | None
-    """None for all sizes with the residue."""
+    """The size; None if the case covers all sizes with the residue."""
 
 
 def at_every_size(question: Question, field: ReceptiveField) -> ReceptiveField:
-    """Returns what holds of the receptive field of the only output at every size.
+    """Returns the receptive field of the only output, as it holds at every size.
 
     Raises:
       ReceptiveFieldError: if the network cannot run at any size.
@@ -78,15 +80,15 @@ def at_every_size(question: Question, field: ReceptiveField) -> ReceptiveField:
 
 
 def all_at_every_size(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
-    """Returns the same for several outputs.
+    """Returns the receptive fields of several outputs, as they hold at every size.
 
-    Outputs that cannot be computed at any size are in the errors.
+    Outputs that cannot be computed at any size are listed in the errors.
     """
     return _settled(question, fields)
 
 
 def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
-    """Returns the fields, with those in doubt replaced by what all cases share."""
+    """Returns the fields, after replacing doubtful ones by what all cases share."""
     found = dict(fields)
     failed = dict(fields.errors)
     for axis in question.spatial:
@@ -98,8 +100,8 @@ def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
         cases = list(_cases(question, doubtful, axis))
         tried = max((case.size or 0 for case in cases), default=0)
         for name in doubtful:
-            # Only residues at which the output can run in general count. At small
-            # sizes with other residues, maps of length 1 may still be broadcast.
+            # Use only residues for which the output can be computed at large sizes. At
+            # small sizes with other residues, maps of length 1 may still be broadcast.
             fits = {c.residue for c in cases if c.size is None and name in c.fields}
             own = [c for c in cases if c.residue in fits and name in c.fields]
             of_residues = [c.fields[name] for c in own if c.size is None]
@@ -173,7 +175,8 @@ def _cases(
 
 
 def _period(question: Question, axis: int) -> int:
-    """Returns the number of sizes of an axis after which all shapes behave alike."""
+    """Returns the number of sizes of an axis after which the pattern of shapes
+    repeats."""
     network = question.network
     shape = network.shape(network.input) or ()
     given = shape[axis] if axis < len(shape) else 1
@@ -189,7 +192,8 @@ def _period(question: Question, axis: int) -> int:
 
 
 def _fields(question: Question, by_one: bool) -> ReceptiveFields:
-    """Returns the fields by the backward pass (for one output) or the forward pass."""
+    """Returns the fields, using the backward pass (``by_one``, for a single output) or
+    the forward pass."""
     if not by_one:
         return question.answers(strict=False)
     ((name, _),) = (question.outputs or {}).items()
@@ -200,11 +204,11 @@ def _fields(question: Question, by_one: bool) -> ReceptiveFields:
 
 
 def _agree(one: ReceptiveFields, two: ReceptiveFields, axis: int) -> bool:
-    """Whether a single size agrees with all that is known for its residue.
+    """Whether a single size agrees with everything that is known for its residue.
 
     Args:
       one: the fields at the single size.
-      two: the fields at all sizes with its residue.
+      two: the fields at all sizes with the same residue.
       axis: the axis of the input.
     """
     for name, field in two.items():
@@ -218,8 +222,8 @@ def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
     """Returns the last size at which something may differ from all larger sizes.
 
     Up to this size, slices may be shorter, or all features may see the other end of a
-    roll. What holds at larger sizes may then be wrong, so these sizes are analysed one
-    by one. The result is at most `LARGEST_SMALL`.
+    roll. The result for larger sizes may then be wrong, so the sizes up to this one are
+    analysed one by one. The result is at most `LARGEST_SMALL`.
     """
     listed = list(fields)
     shortened = last_shortened(question, listed)
@@ -231,10 +235,11 @@ def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
 
 
 def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
-    """Returns the last size at which a slice takes less, or a roll goes round.
+    """Returns the last size at which a slice takes fewer positions or a roll goes
+    round.
 
-    It is 0 if there is no such size, and otherwise an upper bound: the sum over all
-    slices and rolls below the fields.
+    The result is 0 if there is no such size. Otherwise it is an upper bound: the sum
+    over all slices and rolls below the fields.
     """
     network = question.network
     exceeded = network.known.exceeded
@@ -247,7 +252,7 @@ def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
         index = waiting.pop()
         for size, number in exceeded.get(index, {}).items():
             sizes[size] = max(sizes.get(size, 0), number)
-        if index != network.input[0]:  # Follow shapes, too, not only data.
+        if index != network.input[0]:  # Follow inputs that give shapes, too.
             below = {read for read, _ in network.graph.inputs[index]} - seen
             seen |= below
             waiting += below
@@ -257,7 +262,7 @@ def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
 def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
     """Returns a field that also holds at small sizes that were not analysed.
 
-    What features see there is at most as large, but may be at another place.
+    At these sizes, regions are at most as large, but may lie elsewhere.
     """
     axes = list(field.axes)
     place = _place(field, axis)
@@ -273,7 +278,8 @@ def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
 def _unplaced(
     rate: int | Fraction | None, size: int, aligned: bool | None, exact: bool
 ) -> AxisMap:
-    """Returns a map to windows of this size, placed by the size of the input."""
+    """Returns a map to windows of this size, whose places depend on the input's
+    size."""
     extents = Extents(size, (size,), 0)
     unknowns = frozenset({(Unknown("what the size decides"), 1)})
     return AxisMap((Floating(rate, 0, extents, unknowns, INFINITY, exact),), aligned)
@@ -296,7 +302,8 @@ def _place(field: ReceptiveField, axis: int) -> int:
 def _with_cases(
     field: ReceptiveField, name: str, cases: Sequence[Case], axis: int
 ) -> ReceptiveField:
-    """Returns the field with what all cases have in common on one axis of the input."""
+    """Returns the field, with everything that all cases share on one axis of the
+    input."""
     place = _place(field, axis)
     found = [(case.fields[name], case.size) for case in cases]
     whole = _on_axis(field, place, found)
@@ -320,7 +327,7 @@ def _on_axis(
     place: int,
     cases: Sequence[tuple[ReceptiveField, int | None]],
 ) -> ReceptiveField:
-    """Returns the field with the map and the output sizes that all cases share."""
+    """Returns the field, with the map and the output sizes that all cases share."""
     found = [field, *(f for f, _ in cases)]
     axes = list(field.axes)
     size = _only({f.axes[place].output_size for f in found})
@@ -347,9 +354,10 @@ def _has_several(axis: SpatialAxis) -> bool:
 
 
 def _holds_all(axis_map: AxisMap, single: SpatialAxis) -> bool:
-    """Whether the windows of a map contain all that features see at a single size.
+    """Whether the windows of a map contain everything that features see at one size.
 
-    True without a check if the map floats, as its windows have no known place.
+    If the map floats, this is True without a check, because the places of its windows
+    are not known.
     """
     if axis_map.is_floating or single.map.strands == axis_map.strands:
         return True
@@ -367,7 +375,7 @@ def _common(
     cases: Sequence[tuple[ReceptiveField, int | None]],
     output_size: int | None,
 ) -> AxisMap:
-    """Returns a map with what the maps of all cases to one axis have in common."""
+    """Returns a map to one axis that describes what the maps of all cases share."""
     every = [f.axes[place] for f, size in cases if size is None]
     single = [f.axes[place] for f, size in cases if size is not None]
     maps = [axis.map for axis in every]
@@ -394,7 +402,7 @@ def _common(
         if size is None or _has_several(f.axes[place])
     ]
     strides = {stride for stride, _ in several_positions}
-    # Without a common output size, this also compares windows that no case has.
+    # Without a common output size, the map's size may include windows that no case has.
     alike &= len(set(several_positions)) == 1
     alike &= max(sizes) == maps[0].size(output_size)
     if alike and all(_holds_all(maps[0], axis) for axis in single):

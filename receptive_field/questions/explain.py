@@ -1,11 +1,12 @@
 """Explains why a graph is misaligned: which two paths disagree, and how to align them.
 
-The two paths split at one tensor and meet at another. If neighbouring positions of a
-layer's input are S positions apart in the tensor where the paths split, the layer moves
-the centre of its path by S for each unit of padding in front, and by S * dilation / 2
-for each unit of its kernel. Arithmetic on these numbers finds the changes that make the
-centres equal. The graph is then recomputed with each change, and only changes that
-align the paths are proposed.
+The two paths split at one tensor and meet at another. Suppose that neighbouring
+positions of a layer's input are S positions apart in the tensor where the paths split.
+Then one more position of padding at the start of the layer's input moves the centre of
+the layer's path by S, and an increase of the kernel size by one moves it by
+S * dilation / 2. Arithmetic on these numbers finds the changes that make the centres
+equal. The relations are then recomputed with each change, and only changes that align
+the paths are proposed.
 """
 
 from __future__ import annotations
@@ -87,16 +88,18 @@ def explain(
     output: Tensor,
     known: ReceptiveField | None = None,
 ) -> Explanation[ReceptiveField]:
-    """Explains why the features of a tensor are aligned or not, and what would help.
+    """Explains why the features of a tensor are misaligned, and how to align them.
 
     If there are several pairs of misaligned paths, this describes the pair that splits
-    closest to the output. Paths that see a whole axis (global pooling) do not count.
+    closest to the output. Paths that see a whole axis (global pooling) are ignored. If
+    the features are aligned, the explanation only says so.
 
     Args:
       question: the model, its input, and what is known about sizes.
       name: the name of the tensor.
       output: the tensor.
-      known: its receptive field, if more is known than from a single pass.
+      known: the tensor's receptive field, used if a single pass cannot tell whether it
+        is aligned.
 
     Returns:
       The explanation. Arrays and tuples list x first. All distances are in positions of
@@ -132,9 +135,9 @@ def explain(
 
 
 def _of_hulls(network: Ways, field: ReceptiveField) -> Explanation[ReceptiveField]:
-    """Explains a misalignment if every two paths agree at the tensor where they meet.
+    """Explains a misalignment in which all paths agree at the tensors where they meet.
 
-    The regions that later layers see, which are hulls of several features, may still be
+    A later layer sees several features, and the hulls of their regions may still be
     centred differently.
     """
     parting = network.parting(network.output)
@@ -196,13 +199,13 @@ class _Pair:
         described = [self._described(e, side) for side, e in enumerate(self.edges)]
         self.paths = [path for path, _ in described]
         self.layers = [layers for _, layers in described]
-        """For each path and axis, the layers whose padding may change."""
+        """For each path and axis, the layers whose padding may be changed."""
 
     def _path(
         self, way: Way, state: Mapping[Tensor, Relation], rules: Rules
     ) -> Relation | None:
-        """Returns the relation of one path: from where the paths meet, along the given
-        input, to where they split."""
+        """Returns the relation of the path that enters the meeting tensor by this way,
+        from there down to the tensor where the paths split."""
         rule = rules.get((self.meets, way.number), way.rule)
         path = through(rule, state[way.below]) if way.below in state else None
         return None if path is None else settled(path)
@@ -210,7 +213,7 @@ class _Pair:
     def _traced(self, way: Way) -> list[tuple[Tensor, Way]]:
         """Returns the edges of the path that enters the meeting tensor by this way.
 
-        Where several aligned paths continue, the one that sees the most is followed.
+        Where several aligned paths continue, this follows the one that sees the most.
         """
 
         def extents(way: Way) -> list[Bound]:
@@ -285,8 +288,8 @@ class _Pair:
     def _described(
         self, edges: Sequence[tuple[Tensor, Way]], side: int
     ) -> tuple[Path[ReceptiveField], list[list[Layer]]]:
-        """Returns a path and, for each axis, those of its layers whose padding may
-        change."""
+        """Returns a path and, for each axis, those of its layers whose padding may be
+        changed."""
         below: Paths | None = SAME
         steps = []
         layers: list[list[Layer]] = [[] for _ in self.axes]
@@ -314,9 +317,9 @@ class _Pair:
         return Path(tuple(steps), self._field(whole)), layers
 
     def _is_bypassed(self, tensor: Tensor, top: Tensor) -> bool:
-        """Whether another way leads around a tensor, from the top of a path to its end.
+        """Whether another way from the top of a path to its end avoids a tensor.
 
-        A change of the tensor would then misalign the path with that other way.
+        A change at the tensor would then misalign the path with that other way.
         """
         seen, stack = {tensor}, [top]
         while stack:
@@ -353,9 +356,10 @@ class _Pair:
     def _layer(
         self, tensor: Tensor, way: Way, below: Relation | None, axis: int, side: int
     ) -> Layer | None:
-        """Returns what one step of a path does on one axis, x being 0.
+        """Returns one step of a path as a layer on one axis, x being 0.
 
-        None if it leaves all positions where they are, or follows no single axis.
+        Returns None if the step leaves all positions where they are, or if no single
+        axis can be followed.
         """
         start_axis = self.axes[axis]
         if below is None or start_axis is None:
@@ -379,7 +383,7 @@ class _Pair:
             resized = None
             if size is not None and output_size is not None:
                 resized = output_size - size
-            # An addition may also change the size (by broadcasting), but cuts nothing.
+            # An addition may also change the size (by broadcasting), but does not cut.
             is_cut = resized and isinstance(resized, int) and self._is_only(tensor)
             if shift_by == 0 and not is_cut:
                 return None
@@ -440,8 +444,8 @@ class _Pair:
             return [], "their centres are not known."
         if offset is None:
             return self._tried(axis, layers)
-        # The layers must move the first path's centre, relative to the second's, by the
-        # offset.
+        # The layers must move the first path's centre by the offset, relative to the
+        # second path's centre.
         found = list(single_changes(layers, offset))
         found = found or list(joint_changes(layers, offset))
         found = found or list(self._compensated(axis, layers, offset))
@@ -475,8 +479,8 @@ class _Pair:
     def _tried(self, axis: int, layers: Sequence[Layer]) -> tuple[list[Solution], str]:
         """Tries small changes of one layer at a time.
 
-        This is for paths whose offset differs between features, where arithmetic does
-        not help.
+        This is for paths whose offset differs between features, for which the
+        arithmetic does not work.
         """
         found = []
         for layer in layers:
@@ -543,8 +547,8 @@ class _Pair:
     def _spare(self, axis: int, side: int, layers: Sequence[Layer]) -> Iterator[int]:
         """Yields changes of a path's total padding that keep the size of its output.
 
-        Zero comes first. The others change only how many positions the strides skip at
-        the end.
+        The first one is zero. The others only change how many positions the strides
+        skip at the end.
         """
         yield 0
         spatial = self.paths[side].field.axes[axis]
@@ -584,8 +588,8 @@ class _Pair:
         return rules
 
     def _agree(self, rules: Rules, axes: Collection[int]) -> bool:
-        """Whether these rules align the two paths, on these axes, and leave fewer
-        misaligned edges between the two tensors."""
+        """Whether these rules align the two paths on these axes, and reduce the number
+        of misaligned edges between the two tensors."""
         state, apart = self.network.forward(self.parts, axes, rules, self.meets)
         one, two = (self._path(edges[0][1], state, rules) for edges in self.edges)
         if one is None or two is None or disagree(one, two, axes):
@@ -596,10 +600,11 @@ class _Pair:
         return count_apart(apart) < count_apart(before)
 
     def _proposals(self, solutions: Sequence[Sequence[Solution]]) -> list[Proposal]:
-        """Combines one solution from each axis into proposals that hold up when tested.
+        """Combines one solution from each axis into proposals, and tests them.
 
-        Solutions that change the same layers on all axes are combined. If there are
-        none, the best solution of each axis is used.
+        Solutions that change the same layers on all axes are combined. If there are no
+        such solutions, the best solution of each axis is used. Only the proposals that
+        align the paths and leave the fewest misaligned edges are returned.
         """
         by_edges = [{s.edges: s for s in reversed(of_axis)} for of_axis in solutions]
         joint = [
@@ -666,16 +671,16 @@ def _centre(window: MaybeWindow) -> Fraction | None:
 def _strand(axis_map: AxisMap) -> Periodic | None:
     """Returns the only periodic strand of a map, which says where features lie.
 
-    Tables beside it describe the insides of paddings. None if there are several
-    periodic strands, or an offset is unknown.
+    Tables next to this strand describe the inside of a padding. Returns None if there
+    is not exactly one periodic strand, or if an offset is unknown.
     """
     found = [s for s in axis_map.strands if isinstance(s, Periodic)]
     return found[0] if len(found) == 1 and not axis_map.is_floating else None
 
 
 def _shift_of(axis_map: AxisMap) -> int | None:
-    """Returns the distance by which a map moves every position, if that is all it
-    does."""
+    """Returns the distance by which a map moves every position. None if the map does
+    anything else."""
     strand = _strand(axis_map)
     if strand is None or strand.advance != 1 or len(strand.windows) != 1:
         return None

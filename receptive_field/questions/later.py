@@ -1,7 +1,7 @@
 """Answers the questions that a receptive field passes on to its origin.
 
-These are its support, its effective receptive field and an explanation. The modules
-that answer them are imported only when they are needed.
+Such a question asks for the field's support, its effective receptive field or an
+explanation. The module that answers it is imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _Rooms:
-    """Answers each question with the module for it."""
+    """Passes each question to the module that answers it."""
 
     def support(
         self, asked: Asked, of: ReceptiveField, features: NDArray[Any] | None

@@ -1,9 +1,8 @@
-"""Measures receptive fields: runs the real network and disturbs its input.
+"""Measures receptive fields by running the real network and disturbing its input.
 
-TensorFlow computes the network in double precision. This module chooses the weights:
-positive, small and irregular numbers that make dependencies visible. It uses the rules
-for receptive fields only to find the tensors of the question and the role of each
-weight.
+TensorFlow computes the network in double precision. The weights are replaced by small,
+irregular positive numbers that make dependencies visible. The rules for receptive
+fields are used only to find the tensors of the question and the role of each weight.
 """
 
 from __future__ import annotations
@@ -38,28 +37,27 @@ def measure_receptive_field(
     """Finds the receptive field of one feature by running the network.
 
     TensorFlow runs the network in double precision on a few images. Each input position
-    is disturbed in turn, and the feature is compared.
+    is disturbed in turn, and the feature is compared with its undisturbed value.
 
     A reported position really changes the feature, so a computed receptive field
-    without it would be wrong. But no experiment can prove that an unreported position
-    never matters. These choices make that unlikely: weights become random positive
-    numbers (so nothing cancels) whose sums are about one (so nothing overflows or
-    saturates), and offsets become zero. Images and disturbances are chosen to pass
-    every common nonlinearity. From zero, values are raised, where ReLUs and gates are
-    linear and the smallest contribution is not lost in rounding. On random images,
-    values are set far above and far below all others, to win every maximum and minimum,
-    and are also changed a little. Batch normalisation is treated as at inference.
-    Weights of a resize kernel (bicubic, Lanczos) that differ from zero only by rounding
-    are set to zero.
+    without this position would be wrong. But no experiment can prove that an unreported
+    position never matters. These choices make it unlikely that one does: weights become
+    random positive numbers (so nothing cancels) whose sums are about one (so nothing
+    overflows or saturates), and offsets become zero. Images and disturbances are chosen
+    to pass every common nonlinearity. On an image of zeros, values are raised, because
+    there ReLUs and gates are linear and even the smallest contribution is not lost in
+    rounding. On random images, values are set far above and far below all others, to
+    win every maximum and minimum, and are also changed a little. Batch normalisation
+    runs in inference mode. Weights of a resize kernel (bicubic, Lanczos) that differ
+    from zero only because of rounding are set to zero.
 
     Args:
       model, output, input, input_resolution, signature: as in
-        `compute_receptive_field`. All sizes but the batch must be known.
+        `compute_receptive_field`. All sizes except the batch must be known.
       feature: the coordinates of the feature, x first. None means the one in the
         middle.
       axes_only: whether to measure only which rows and columns change the feature. This
-        takes one run for each row and column, instead of one for each position of the
-        region.
+        is faster, because single positions are not disturbed.
 
     Raises:
       ReceptiveFieldError: if TensorFlow is missing or cannot run the network, a size is
@@ -117,16 +115,16 @@ def _feature(feature: ArrayLike | None, sizes: Sequence[int]) -> tuple[int, ...]
 # --- Images and disturbances ---------------------------------------------------------
 
 Probe = tuple[Any, ...]
-"""An index into the spatial axes of the input, (y, x) for an image."""
+"""An index into the spatial axes of the input: (y, x) for an image."""
 
 
 class Trial(NamedTuple):
-    """The range of an image's random values, and what is added to disturb them."""
+    """The range of an image's random values, and the size of its disturbances."""
 
     low: float
     high: float
     by: float
-    """Each disturbed value changes by a random multiple of this, 0.5 to 1.5."""
+    """Each disturbed value changes by this, times a random factor from 0.5 to 1.5."""
 
 
 TRIALS = (
@@ -143,9 +141,9 @@ class Experiment:
     """A computation that runs on images, and on the same images with disturbances.
 
     Attributes:
-      image_shape: the shape of its input.
-      dtype: the data type of its input.
-      output_shapes: the shapes of its outputs.
+      image_shape: the shape of the computation's input.
+      dtype: the data type of the computation's input.
+      output_shapes: the shapes of the computation's outputs.
     """
 
     def __init__(
@@ -155,13 +153,14 @@ class Experiment:
         axes: Sequence[int],
         trials: Sequence[Trial] = TRIALS,
     ) -> None:
-        """Runs the computation on the images.
+        """Runs the computation on the undisturbed images.
 
         Args:
           computation: computes the outputs for an image.
           image_shape: the shape of the image.
           axes: the axes that a probe indexes.
-          trials: the images and disturbances. Integer inputs use others.
+          trials: the images and disturbances. Integer inputs use `WHOLE_TRIALS`
+            instead.
         """
         self._run, self.dtype = computation
         self.image_shape = tuple(image_shape)
@@ -179,14 +178,15 @@ class Experiment:
     def _numbers(
         self, random: np.random.Generator, low: float, high: float, shape: Any
     ) -> NDArray[Any]:
-        """Returns random numbers. For complex types, both parts are random."""
+        """Returns random numbers. If they are complex, both parts are random."""
         found = random.uniform(low, high, shape)
         if self.dtype.kind == "c":
             found = found + 1j * random.uniform(low, high, shape)
         return np.asarray(found)
 
     def changes(self, probe: Probe) -> Iterator[list[Mask]]:
-        """Yields, for each trial, where outputs change if the probe is disturbed."""
+        """Yields, for each trial, where outputs change if the probe's positions are
+        disturbed."""
         index: list[Any] = [slice(None)] * len(self.image_shape)
         for axis, part in zip(self._axes, probe, strict=False):
             index[axis] = part

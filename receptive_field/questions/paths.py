@@ -24,7 +24,7 @@ from receptive_field.rules.op import Call, rule_of
 
 
 class Way(NamedTuple):
-    """How a tensor depends on one input of its node."""
+    """One step down: how a tensor depends on one input of its node."""
 
     number: int
     below: Tensor
@@ -35,12 +35,12 @@ Edge = tuple[Tensor, int]
 """A tensor, and the number of an input of its node."""
 
 Rules = Mapping[Edge, Relation]
-"""Rules that replace those of some edges, to test the effect of a change."""
+"""Replacement rules for some edges, used to test the effect of a change."""
 
 
 @dataclass(frozen=True)
 class Ways:
-    """Everything that an output depends on by paths that do not see a whole axis."""
+    """All local paths to an output: the paths that do not see a whole axis."""
 
     question: Question
     output: Tensor
@@ -54,7 +54,7 @@ class Ways:
 
     @property
     def start(self) -> Tensor:
-        """The input."""
+        """The input tensor."""
         return self.question.network.input
 
     @property
@@ -64,7 +64,7 @@ class Ways:
         return any(index in loops for index, _ in self.ways)
 
     def call(self, tensor: Tensor) -> Call:
-        """Returns the op of a tensor, as its rule sees it."""
+        """Returns the call that is passed to the rule of a tensor's op."""
         graph = self.question.network.graph
         return Call(graph.nodes[tensor[0]], self.question.network.known)
 
@@ -86,10 +86,11 @@ class Ways:
     ) -> tuple[dict[Tensor, Relation], dict[Tensor, list[int]]]:
         """Returns how tensors depend on ``start``, and where misaligned paths meet.
 
-        Where misaligned paths meet, only the paths that agree with the first are
+        Where misaligned paths meet, only the paths that agree with the first path are
         followed further, so every meeting is judged on its own. The second result maps
-        each of these tensors to the input numbers of the other paths. The rules in
-        ``changed`` replace those of the graph. Tensors after ``last`` are ignored.
+        each tensor where such paths meet to the numbers of the inputs through which the
+        other paths arrive. The rules in ``changed`` replace those of the graph. Tensors
+        after ``last`` are ignored.
         """
         state: dict[Tensor, Relation] = {start: SAME}
         apart: dict[Tensor, list[int]] = {}
@@ -119,9 +120,10 @@ class Ways:
     def meeting(self) -> tuple[Tensor, Tensor, int] | None:
         """Returns the tensors where two misaligned paths split and meet.
 
-        Of all pairs of misaligned paths, this is the one that splits closest to the
-        output and, among these, the shortest. The third value is the number of the
-        input by which the second path enters the tensor where they meet.
+        If there are several pairs of such paths, this is about the pair that splits
+        closest to the output and, if several pairs split there, about the shortest one.
+        The third value is the number of the input through which the second path enters
+        the tensor where the paths meet.
         """
         parting = self.parting(self.output)
         found = None
@@ -136,8 +138,12 @@ class Ways:
         return found
 
     def parting(self, upper: Tensor) -> tuple[Tensor, Relation, Relation] | None:
-        """Returns the tensor closest to ``upper`` from which two misaligned paths lead
-        to it, and both paths."""
+        """Returns a tensor from which two misaligned paths lead to ``upper``, and both
+        paths.
+
+        Of all such tensors, this is the one closest to ``upper``. If there are none,
+        returns None.
+        """
         arrivals: dict[Tensor, list[Paths]] = {upper: [SAME]}
         for tensor in [*reversed(self.ways), self.start]:
             paths = arrivals.pop(tensor, [])
@@ -168,7 +174,7 @@ class Ways:
 
 
 def ways_to(question: Question, output: Tensor) -> Ways:
-    """Finds everything that an output depends on by local paths."""
+    """Finds all local paths to an output."""
     network = question.network
     skipped = forward(network, question.spatial, [output]).global_edges
     ways: dict[Tensor, tuple[Way, ...]] = {}
@@ -179,8 +185,8 @@ def ways_to(question: Question, output: Tensor) -> Ways:
             continue
         found = []
         for read in reads(network, tensor):
-            # A global edge ends the local paths if it is known to see a whole axis. If
-            # it is global only because it is unknown, local paths may continue.
+            # A global edge ends the local paths if its rule is known to see a whole
+            # axis. If the rule is global only because it is unknown, they may continue.
             edge = tensor, read.number
             if edge not in skipped or not all(map(is_exact, read.rule.axes)):
                 found.append(Way(read.number, read.below, read.rule))
@@ -192,10 +198,10 @@ def ways_to(question: Question, output: Tensor) -> Ways:
 
 
 def _whole(paths: Paths, axes: Collection[int]) -> Relation | None:
-    """Returns the paths as one relation.
+    """Closes all joins and returns the paths as a single relation.
 
-    None if parts are joined along one of the axes, because each part is seen from other
-    positions.
+    Returns None if parts are joined along one of the axes, because each part is seen
+    from different positions.
     """
     for join in () if isinstance(paths, Relation) else paths.joins:
         for relation in (settled(part.relation) for part in join.parts):
@@ -209,7 +215,7 @@ def _whole(paths: Paths, axes: Collection[int]) -> Relation | None:
 
 
 def disagree(one: Relation, two: Relation, axes: Collection[int]) -> bool:
-    """Whether two paths to a tensor are misaligned on any of these axes."""
+    """Whether two paths are misaligned on any of these axes."""
     rank = max(len(one.axes), len(two.axes), max(axes, default=-1) + 1)
     one, two = ranked(one, rank), ranked(two, rank)
     for axis in axes:
@@ -222,5 +228,5 @@ def disagree(one: Relation, two: Relation, axes: Collection[int]) -> bool:
 
 
 def count_apart(apart: Mapping[Tensor, Sequence[int]]) -> int:
-    """Returns how many edges misaligned paths arrive by."""
+    """Returns the number of edges over which misaligned paths arrive."""
     return sum(map(len, apart.values()))

@@ -1,4 +1,4 @@
-"""Questions about a model: what the caller names, and how it is answered."""
+"""Questions about the tensors that a caller names, and how they are answered."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ NEAR_SIZES = 33
 """In the search for a size that fits, increments below this are tried one by one."""
 
 FAR_SIZES = (64, 128, 256, 512, 1024, 2048)
-"""The increments that are tried after that."""
+"""The increments that are tried if none of those below `NEAR_SIZES` fits."""
 
 StopPropagation = Sequence[str] | str | None
 
@@ -77,8 +77,8 @@ def ask(
 ) -> tuple[Question, ReceptiveField]:
     """Returns the question about one output, and its answer.
 
-    The default output is the only one of the model or, if that has no positions, the
-    last tensor below it that has.
+    If ``output`` is None, the only output of the model is used or, if that output has
+    no positions, the last tensor below it that has positions.
     """
     question = Question.ask(model, input, [output], options, later)
     try:
@@ -96,10 +96,10 @@ def ask(
 
 
 class Later(Protocol):
-    """Answers the questions that a field is asked after it was handed out.
+    """Answers the questions that the user asks a field after it was returned.
 
-    The function that hands out a field passes this in, as the answers come from modules
-    that import this one.
+    The function that returns a field passes this object in, because the answers come
+    from modules that import this one.
     """
 
     def support(
@@ -129,7 +129,7 @@ class Question:
     """The spatial axes of the input, height before width."""
     layers: Mapping[str, Tensor]
     later: Later | None = None
-    """None if no field is handed to a user."""
+    """Answers later questions about the fields; None if no user gets these fields."""
 
     @classmethod
     def ask(
@@ -143,12 +143,13 @@ class Question:
         """Returns a question about the tensors that the caller named.
 
         If ``output_things`` is None, the question is about all layers of the model or,
-        if there are none, all tensors. If one of them is None, that output is the only
-        candidate. The same goes for an input that is None.
+        if there are no layers, about all tensors. If an item of ``output_things`` is
+        None, it stands for the model's only possible output. Likewise, None as
+        ``input_thing`` stands for the model's only possible input.
 
         Raises:
-          ReceptiveFieldError: if a tensor cannot be found, if there is not exactly one
-            candidate, or if an option has no meaning.
+          ReceptiveFieldError: if a tensor cannot be found, if an output or input is
+            None and there is not exactly one candidate, or if an option is invalid.
         """
         resolution, stop_propagation, batch_norm, overrides = options
         if batch_norm not in ("inference", "graph"):
@@ -199,7 +200,8 @@ class Question:
         return cls(network, input_name, outputs, rank, spatial, layers, later)
 
     def sized(self) -> Network:
-        """Returns the network with one example if the size of the batch is unknown."""
+        """Returns the network, with a batch of one if the size of the batch is
+        unknown."""
         start = self.network.input
         shape = self.network.shape(start)
         if shape is None or isinstance(shape[0], int) or 0 in self.spatial:
@@ -209,9 +211,9 @@ class Question:
     def of_one_image(self) -> Question | None:
         """Returns the same question about a batch of one.
 
-        None if it is about that already, if there is no batch, or if the shape of the
-        input is unknown. With one image, positions that are folded into the batch are
-        those of the image.
+        Returns None if the batch has size one already, if there is no batch, or if the
+        shape of the input is unknown. In a batch of one image, all positions that are
+        folded into the batch belong to that image.
         """
         start = self.network.input
         shape = self.network.shape(start)
@@ -231,8 +233,8 @@ class Question:
     def answer(self) -> ReceptiveField:
         """Returns the receptive field of the only output.
 
-        The backward pass finds it. The forward pass runs, too, where only it can settle
-        something.
+        The backward pass finds the receptive field. The forward pass also runs if there
+        is a doubt that only the forward pass can settle.
         """
         ((name, output),) = (self.outputs or {}).items()
         start = self.network.input
@@ -243,7 +245,7 @@ class Question:
         field = self._field(name, output, relation)
         one = self.of_one_image() if 0 in _places(field) else None
         if one is not None:
-            with suppress(ReceptiveFieldError):  # The graph may need its own batch.
+            with suppress(ReceptiveFieldError):  # The graph may need its batch size.
                 return one.answer()
         in_doubt = below.has_phases or below.has_parts or field.aligned is None
         exact = any(axis.map.exact for axis in field.axes)
@@ -266,10 +268,10 @@ class Question:
         return field
 
     def next_size(self) -> list[int] | None:
-        """Returns the next larger input size, ``[height, width]``, where shapes fit.
+        """Returns the next larger input size, ``[height, width]``, at which shapes fit.
 
-        None if they fit at the size that the input has, if that size is unknown, or if
-        the search finds no such size.
+        Returns None if shapes fit at the present size of the input, if that size is
+        unknown, or if the search finds no size at which they fit.
         """
         ((_, output),) = (self.outputs or {}).items()
         start = self.network.input
@@ -289,8 +291,8 @@ class Question:
 
         if not known or len(known) < len(sizes) or fits(0):
             return None
-        # Maps that meet may fit at some sizes only, so try all of those nearby. From
-        # some size on, maps no longer vanish, so bisect.
+        # Maps that meet may fit at some sizes only, so try all nearby sizes. Above a
+        # certain size, no map vanishes any more, so bisect to find that size.
         near = next((more for more in range(1, NEAR_SIZES) if fits(more)), None)
         if near is None:
             far = next((more for more in FAR_SIZES if fits(more)), None)
@@ -303,8 +305,7 @@ class Question:
     def output_has_positions(self, field: ReceptiveField) -> bool:
         """Whether the only output has an axis with more than one position.
 
-        An axis that mixes positions with channels, as in a flattened map, does not
-        count.
+        Axes that mix positions with channels, as in a flattened map, are ignored.
         """
         origin = field.origin
         mixed = origin.layout.channels if isinstance(origin, Asked) else ()
@@ -320,9 +321,9 @@ class Question:
     ) -> tuple[Question, ReceptiveField] | None:
         """Returns the question about the last tensor with positions, and its answer.
 
-        The tensor is a layer of the model, or any tensor if there are no layers. If not
-        ``folded``, it has an axis for each spatial axis of the input. None if there is
-        no such tensor.
+        The tensor is the output of a layer or, if the model has no layers, any tensor.
+        If ``folded`` is False, it must have an axis for each spatial axis of the input.
+        Returns None if there is no such tensor.
         """
         order = {tensor: name for name, tensor in self.layers.items()}
         tensors = list(order) or [(index, 0) for index in self.network.order]
@@ -343,17 +344,18 @@ class Question:
         return None
 
     def answers(self, strict: bool) -> ReceptiveFields:
-        """Returns the receptive fields of all outputs, by the forward pass.
+        """Returns the receptive fields of all outputs, found by the forward pass.
 
-        If ``strict``, an output that cannot be analysed, or does not depend on the
-        input, raises an error.
+        If ``strict``, raises an error for an output that cannot be analysed or does not
+        depend on the input.
         """
         asked = list((self.outputs or {}).values())
         found = forward(self.network, self.spatial, asked)
         return self.fields(found, strict)
 
     def fields(self, found: Forward, strict: bool = False) -> ReceptiveFields:
-        """Returns the receptive fields of all outputs from a forward pass."""
+        """Returns the receptive fields of all outputs, given the result of a forward
+        pass."""
         state, errors = found.state, found.errors
         names = upstream(self.network, found.global_edges)
         name_of = self.network.graph.name_of
@@ -369,7 +371,7 @@ class Question:
             elif tensor in state:
                 try:
                     field = self._field(name, tensor, state[tensor])
-                except ReceptiveFieldError as error:  # Its rank makes no sense.
+                except ReceptiveFieldError as error:  # The output's rank is wrong.
                     failed[name] = error
                     continue
                 if field.is_global:
@@ -406,8 +408,8 @@ class Question:
         """Raises an error unless a field is known to be aligned.
 
         Raises:
-          MisalignedError: if it is known to be misaligned; see `check_aligned`.
-          GraphError: if it is unknown whether it is aligned.
+          MisalignedError: if the field is known to be misaligned; see `check_aligned`.
+          GraphError: if it is unknown whether the field is aligned.
         """
         self.check_aligned(field)
         if field.aligned is None:
@@ -426,8 +428,9 @@ class Question:
         """Raises an error if a field is known to be misaligned.
 
         Raises:
-          MisalignedError: if it is. The message names the tensor from which two paths
-            differ, and how they differ, if that can be found.
+          MisalignedError: if the field is known to be misaligned. If possible, the
+            message names the tensor from which two paths differ, and says how they
+            differ.
         """
         if field.aligned is False:
             outputs = self.outputs or {}
@@ -449,9 +452,9 @@ class Question:
 
         Args:
           output: the output.
-          relation: its relation to the input, by all paths.
-          local: the relation by local paths; None if that is not needed, or if there
-            are none.
+          relation: the output's relation to the input through all paths.
+          local: the relation through local paths alone; None if it is not needed, or if
+            there are no local paths.
 
         Raises:
           GraphError: if the output has fewer axes than the relation needs.
@@ -540,19 +543,19 @@ class Question:
 
 @dataclass(frozen=True)
 class Asked:
-    """The origin of a receptive field: the question behind it, which knows the rest."""
+    """The origin of a receptive field: the question that the field answers."""
 
     question: Question
     output: Tensor
     layout: FeatureLayout
     cut: frozenset[Edge]
-    """The global edges that a field of local paths leaves out."""
+    """The global edges to leave out; empty unless the field is of local paths only."""
     kept: dict[str, Support] = field(default_factory=dict)
 
     def support(
         self, of: ReceptiveField, features: NDArray[Any] | None = None
     ) -> Support:
-        """Returns the support of all features, or of some; see `ReceptiveField`."""
+        """Returns the support of all or some features; see `ReceptiveField.support`."""
         if features is None and "support" in self.kept:
             return self.kept["support"]
         found = self._later.support(self, of, features)
@@ -592,7 +595,7 @@ class Asked:
         network = self.question.network
         edges = []
         for index in network.order:
-            with suppress(ReceptiveFieldError):  # The node may matter to other outputs.
+            with suppress(ReceptiveFieldError):  # Only other outputs may need the node.
                 edges += [
                     (read.tensor, read.number)
                     for read in reads(network, (index, 0))
@@ -601,7 +604,7 @@ class Asked:
         return upstream(network, edges).get(self.output[0], ())
 
     def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
-        """See `Origin`. The input counts as one of the tensors."""
+        """See `Origin`. The input is included as one of the tensors."""
         network = self.question.network
         named: dict[int, list[str]] = {}
         for name, one in among.items():
@@ -652,10 +655,11 @@ def _is_loose(axis: SpatialAxis) -> bool:
 
 
 def _sharpened(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
-    """Returns the field with maps taken from another one where that one is better.
+    """Returns the field, with maps taken from another field where they are better.
 
     The two passes compose maps in a different order. If a map of the first field is
-    only an upper bound, and that of the second is exact or smaller, the second is used.
+    only an upper bound, and the other field's map is exact or smaller, the other one is
+    used.
     """
 
     def sharper(one: SpatialAxis, two: SpatialAxis) -> SpatialAxis:
@@ -667,7 +671,7 @@ def _sharpened(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
 
 
 def _aligned_as(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
-    """Returns the field with the alignment of another field of the same tensors."""
+    """Returns the field, with the alignment of another field of the same tensors."""
     axes = (
         replace(one, map=one.map.with_alignment(two.map.aligned))
         for one, two in zip(field.axes, other.axes, strict=True)

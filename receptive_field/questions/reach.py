@@ -1,5 +1,5 @@
-"""Finds how much of the input is seen below each layer, by its smallest path and by all
-local paths."""
+"""Finds how much of the input each layer's input sees, along its smallest path and
+along all local paths."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _Relations = Callable[[Tensor], Relation | None]
 
 
 class _Smallest:
-    """The domain of `ascend` that finds the path that sees least of an input axis."""
+    """The domain of `ascend` that finds the path that sees the least of an input
+    axis."""
 
     def __init__(self, question: Question, axis: int) -> None:
         self._question, self._axis = question, axis
@@ -49,7 +50,8 @@ class _Smallest:
         return value
 
     def widened(self, before: Relation, now: Relation) -> Relation:
-        """Returns the path of the first round, as more rounds make no path smaller."""
+        """Returns the path of the first round, because more rounds do not make it
+        smaller."""
         return before
 
     def _extent(self, relation: Relation) -> Bound:
@@ -57,15 +59,15 @@ class _Smallest:
 
 
 def _smallest_paths(question: Question, axis: int) -> dict[Tensor, Relation]:
-    """Returns, for each tensor, the path that sees least of an axis of the input."""
+    """Returns, for each tensor, the path that sees the least of an input axis."""
     asked = list((question.outputs or {}).values())
     return ascend(question.network, SAME, _Smallest(question, axis), asked).state
 
 
 def layer_reaches(question: Question, found: Forward) -> tuple[LayerReach, ...]:
-    """Returns what the input of each convolution and pooling sees, in order.
+    """Returns how much the input of each convolution and pooling sees, in order.
 
-    Layers that have a kernel of one position on every axis are left out.
+    Layers whose kernel has size one on every axis are left out.
     """
     network = question.network
     axes = question.spatial[::-1]
@@ -120,8 +122,9 @@ def _reach_of_input(
 ) -> Bound:
     """Returns how many positions of an input axis the input of a layer sees.
 
-    If the positions are on several axes (around a dilated convolution), this is what
-    the tensor behind them sees. Without a path to the tensor, it is infinite.
+    If the layer's input holds the positions on several axes (as around a dilated
+    convolution), the result is for the tensor below, and so on down a chain of nodes
+    with one input. If there is no path to the tensor, the result is infinite.
     """
     while True:
         relation = of_tensor(tensor)
@@ -140,7 +143,7 @@ def reach_of(relation: Relation | None, question: Question, axis: int) -> Bound:
 
 
 def _layer_names(question: Question) -> dict[int, str]:
-    """Returns, for each node, the first layer whose output needs it.
+    """Returns, for each node, the name of the first layer whose output needs the node.
 
     The result is empty for a model without layers.
     """

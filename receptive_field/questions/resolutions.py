@@ -1,11 +1,11 @@
-"""The input sizes for which a network is aligned, and its padding there.
+"""Finds the input sizes at which a network is aligned, and its padding at these sizes.
 
 TensorFlow's SAME padding depends only on the remainder of a size, so there is an exact
 answer for all sizes at once. The input gets the size ``period * q + r``, where q is a
-symbol. Whatever the analysis then finds holds for every q. The sizes of the other axes
-are unknown, so the answer does not depend on them either. At small sizes, a map may
-vanish or an op may behave differently. These are analysed one by one, until every
-remainder has been seen to behave as the symbolic answer says.
+symbol. The result of the analysis then holds for every q. The sizes of the other axes
+are unknown, so the result does not depend on them either. At small sizes, a map may
+vanish or an op may behave differently. Small sizes are therefore analysed one by one,
+until one size of each remainder has agreed with the symbolic answer.
 """
 
 from __future__ import annotations
@@ -51,20 +51,20 @@ from receptive_field.results.resolutions import (
 from receptive_field.rules.stated import Rule
 
 LONGEST_PERIOD = 1 << 12
-"""Answers that repeat only after more sizes than this are not computed."""
+"""The longest period for which an answer is computed."""
 
 LARGEST_SMALLEST = 1 << 11
 """The search for a size at which the network can run stops here."""
 
 SIZES_TRIED = 16
-"""The number of small sizes at which the output's size is compared with its
-function."""
+"""The number of small sizes at which the function for the output's size is tested."""
 
 MORE_TURNS = (0, 1, 5)
-"""A large size is trusted if the sizes this many periods further on agree with it."""
+"""The result at a large size is trusted if it is the same at these numbers of periods
+further on."""
 
 MOST_ASKED = 256
-"""The most questions about sizes that are kept at a time."""
+"""The largest number of questions (one per size) that is cached."""
 
 
 def resolutions(
@@ -77,25 +77,26 @@ def resolutions(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
 ) -> Resolutions:
-    """Finds the input sizes at which a network is aligned, and its padding there.
+    """Finds the input sizes at which a network is aligned, and the padding at each.
 
-    Paths that see a whole axis (global pooling, attention) have no padding, and do not
-    count. The sizes that the graph states for the input are ignored. Values that were
-    computed from them when the graph was built (such as paddings in Keras) stay.
+    Paths that see a whole axis (global pooling, attention) have no padding and are
+    ignored. The sizes that the graph states for the input are ignored, too. Values that
+    were computed from these sizes when the graph was built (such as paddings in Keras)
+    are kept.
 
     Args:
       model, output, input, stop_propagation, batch_norm, overrides, signature: as in
         `compute_receptive_field`.
 
     Returns:
-      The answer for all sizes, one axis after the other. It includes the sizes at which
-      the network cannot run, and the nodes for which more matters than the remainder of
-      a size (a resize to a constant size). Resizes are computed in exact arithmetic.
+      The answer for all sizes, axis by axis. It includes the sizes at which the network
+      cannot run, and the nodes that do not depend on the remainder of a size alone
+      (such as a resize to a constant size). Resizes are computed in exact arithmetic.
       The rounding of TensorFlow's kernels may move single positions at some sizes.
 
     Raises:
       ReceptiveFieldError: if the model cannot be read or analysed, cannot run at any
-        size up to 2048, or repeats only after more than 4096 sizes.
+        size up to 2048, or has a period of more than 4096 sizes.
 
     >>> import receptive_field as rf
     >>> print(rf.resolutions(rf.EXAMPLE_GRAPH).axes[0])
@@ -113,13 +114,13 @@ def resolutions(
                 f"not, so that there is no padding on an axis.{advice}"
             )
         field = below[1]
-    # Nodes after the output do not matter.
+    # Leave out the nodes after the output.
     question = Question.ask(loaded, input, [field.output], options)
     found = forward(question.network, question.spatial)
     spatial = question.spatial[::-1]
     analyses = [_AxisAnalysis(question, field, found, axis) for axis in spatial]
     axes = [analysis.result() for analysis in analyses]
-    # If a resize blocks some sizes, more is known at others.
+    # If a resize blocks the answer at some sizes, more is known at other sizes.
     told = question.with_sizes({a.axis: a.clearest for a in analyses})
     ((name, tensor),) = (question.outputs or {}).items()
     found = forward(told.network, told.spatial, [tensor])
@@ -144,15 +145,15 @@ class _Seen(NamedTuple):
     placement: Placement
     stride: int | Fraction | None
     is_vague: bool
-    """Whether any path is only an upper bound, or has an unknown offset."""
+    """Whether the relation is only an upper bound, or has an unknown offset."""
     size: Bound
     """The local receptive field, or an upper bound."""
     reach: Bound
-    """The largest distance of what a feature sees from its own place, if known."""
+    """The largest known distance from a feature's own place to a position it sees."""
 
 
 class _Unclear(NamedTuple):
-    """An edge whose relation is better known if the size of the input is a number."""
+    """An edge whose relation is known better if the size of the input is a number."""
 
     node: int
     below: Tensor
@@ -161,11 +162,12 @@ class _Unclear(NamedTuple):
 
 
 _Outcome = _Seen | Obstacle
-"""What the analysis finds, or why the network cannot run."""
+"""The result of the analysis at some size, or the reason why the network cannot run."""
 
 
 class _AxisAnalysis:
-    """Asks about one axis at chosen sizes, while the other sizes are unknown."""
+    """The analysis of one axis at chosen sizes. The sizes of the other axes stay
+    unknown."""
 
     def __init__(
         self, question: Question, field: ReceptiveField, found: Forward, axis: int
@@ -176,16 +178,15 @@ class _AxisAnalysis:
         """The axis of the input."""
         shape = question.network.shape(question.network.input) or ()
         self.clearest: Size = shape[axis]
-        """A size for all multiples of a period, at which as much as possible is
-        known."""
+        """A symbolic size at which as much as possible is known about the network."""
         ((_, self.output),) = (question.outputs or {}).items()
         self.unplaced = last_unplaced(question, [field])
-        """The last size at which something may differ from all larger ones."""
+        """The last size at which something may differ from all larger sizes."""
         self.shortened = last_shortened(question, [field])
-        """The last size at which a slice takes less, or a roll goes round. All sizes up
-        to here are analysed."""
+        """The last size at which a slice takes fewer positions, or a roll goes round.
+        All sizes up to this one are analysed."""
         self.largest: Bound = 0
-        """The largest local receptive field of all remainders."""
+        """The size of the largest local receptive field, over all remainders."""
         self._asked: dict[Size, Question] = {}
         self.growing: list[tuple[int, list[int]]] = []
         """The nodes whose outputs have axes of unknown size, and these axes."""
@@ -196,7 +197,7 @@ class _AxisAnalysis:
                 self.growing.append((index, unknowns))
 
     def result(self) -> AxisResolutions:
-        """Returns the answer at all sizes, without the size of the output."""
+        """Returns the answer for all sizes, but without the size of the output."""
         whole = [self._outcome(self.clearest)]
         if _is_vague(whole[0]):
             whole = self._by_residue(self._period())
@@ -240,8 +241,10 @@ class _AxisAnalysis:
         )
 
     def _at(self, size: Size) -> Question:
-        """Returns the question at one size. Recent questions are kept, because their
-        networks cache the shapes."""
+        """Returns the question at one size.
+
+        Recent questions are kept, because their networks cache shapes.
+        """
         if size not in self._asked:
             if len(self._asked) >= MOST_ASKED:
                 self._asked.clear()
@@ -290,7 +293,7 @@ class _AxisAnalysis:
         return vanishing if is_empty else None
 
     def _by_residue(self, period: int) -> list[_Outcome]:
-        """Returns, for each remainder, what is found at all sizes that have it."""
+        """Returns, for each remainder, the outcome at all sizes with that remainder."""
         if period > LONGEST_PERIOD:
             raise GraphError(
                 f"the paddings of {self.question.input!r} repeat after {period} sizes "
@@ -301,12 +304,13 @@ class _AxisAnalysis:
         return [self._outcome(turns * period + residue) for residue in range(period)]
 
     def _period(self, of_all: bool = False) -> int:
-        """Returns how many remainders to distinguish, because of ops not fully known.
+        """Returns how many remainders must be distinguished.
 
-        If a tensor has effective stride a / b, its size is b / a times that of the
-        input, apart from an offset and rounding. So the period is a multiple of the
-        numerators a of the tensors around these ops (or ``of_all`` ops). At multiples
-        of it, sizes are whole numbers, and so are their quotients by the strides.
+        If a tensor has effective stride a / b, its size is b / a times the size of the
+        input, apart from an offset and rounding. So the period is a common multiple of
+        the numerators a of the tensors around all ops whose relations are not fully
+        known (or around all ops, if ``of_all``). If the size of the input is a multiple
+        of the period, the sizes of these tensors are whole numbers, apart from offsets.
         """
         network = self.question.network
         period = 1
@@ -319,7 +323,8 @@ class _AxisAnalysis:
         return period
 
     def _map(self, tensor: Tensor) -> AxisMap:
-        """Returns how a tensor follows the axis along local paths, at unknown sizes."""
+        """Returns how a tensor follows the axis through local paths, for an unknown
+        size."""
         return followed(self.found.local(tensor), self.question, self.axis)[1]
 
     def _is_vague(self, rule: Relation | None, below: Tensor) -> bool:
@@ -332,11 +337,11 @@ class _AxisAnalysis:
         return any(m.is_floating or not m.exact for m in maps)
 
     def _smallest(self) -> tuple[int, Obstacle | None]:
-        """Returns the smallest size that the network runs at, and why smaller ones
-        fail.
+        """Returns the smallest size at which the network runs, and why the size below
+        fails (None if the smallest size is 1).
 
         Raises:
-          ReceptiveFieldError: if there is no such size.
+          ReceptiveFieldError: if there is no such size up to `LARGEST_SMALLEST`.
         """
         vanishing = None
         for size in range(1, LARGEST_SMALLEST + 1):
@@ -350,8 +355,8 @@ class _AxisAnalysis:
         )
 
     def _as_it_fits(self, whole: list[_Outcome], smallest: int) -> list[_Outcome]:
-        """Returns the same outcomes, repeated for more remainders if the network can
-        run at some of these only."""
+        """Returns the outcomes. If the network can run only at some remainders of a
+        longer period, the outcomes are repeated to cover that period."""
         cycle = math.lcm(self._period(of_all=True), len(whole))
         if cycle > LONGEST_PERIOD:
             return whole
@@ -362,13 +367,13 @@ class _AxisAnalysis:
     def _as_it_rolls(
         self, whole: Sequence[_Outcome], smallest: int
     ) -> dict[int, _Outcome]:
-        """Returns the outcome at single sizes, for remainders where only rolls are
-        unknown.
+        """Returns the outcome at a large size, for each remainder where only rolls are
+        unclear.
 
         A roll lets a few positions see the other end of the axis. If the input is
-        larger than all that is seen from both ends together, then a larger input with
-        the same remainder only adds positions in the middle. They see the same as the
-        others there.
+        larger than the parts seen from both ends together, a larger input with the same
+        remainder only adds positions in the middle. These behave like the other
+        positions in the middle.
         """
         rolled: dict[int, _Outcome] = {}
         period = len(whole)
@@ -392,22 +397,22 @@ class _AxisAnalysis:
     def _held(
         self, whole: Sequence[_Outcome], smallest: int
     ) -> tuple[dict[int, _Outcome], dict[int, _Outcome]]:
-        """Compares single sizes with what was found for all sizes with their remainder.
+        """Compares single sizes with the outcome for all sizes with their remainder.
 
         Returns:
-          The sizes that differ, up to where each remainder has agreed. For each
-          remainder that never agrees, the outcome that was found instead.
+          The outcome at each size that differs, until each remainder has agreed once.
+          For each remainder that never agrees, the outcome at a large size.
         """
         period = len(whole)
         large = max(_large(smallest, period), self.shortened + 1)
         failed: dict[int, _Outcome] = {}
         for size in range(large, large + period):
-            # Small maps that do not fit may be broadcast, so try large ones.
+            # Small maps that do not fit may be broadcast, so try large maps.
             residue = size % period
             obstacle = self._obstacle(self._at(size))
             if obstacle is not None:
                 failed[residue] = obstacle
-            elif _is_vague(whole[residue]):  # It may not hold at every size.
+            elif _is_vague(whole[residue]):  # The outcome may not hold at every size.
                 found = self._outcome(size)
                 if not _agree(found, whole[residue]):
                     failed[residue] = found
@@ -433,7 +438,7 @@ class _AxisAnalysis:
         return [self._described(*place[:3]) for place in unclear]
 
     def _unclear(self, residue: int, period: int, smallest: int) -> Iterator[_Unclear]:
-        """Yields the edges that are better known if the size is a number."""
+        """Yields the edges whose relations are known better if the size is a number."""
         for_all = self._at(unknown("turns") * period + residue)
         for_one = self._at((smallest // period + 8) * period + residue)
         network = self.question.network
@@ -449,7 +454,7 @@ class _AxisAnalysis:
                 found = _better_known(read.rule, known.get(read.number))
                 if found is not None:
                     axis, vague_map = found
-                    # Only a roll places most positions, but not all.
+                    # Only the map of a roll places most but not all positions.
                     is_roll = vague_map.is_unbounded and not vague_map.is_everything
                     yield _Unclear(index, read.below, axis, is_roll)
                     break
@@ -478,8 +483,8 @@ class _AxisAnalysis:
     ) -> OutputSize | None:
         """Returns the size of the output, given its relation to the input.
 
-        None if small sizes differ, because a slice with constant ends takes less of
-        them.
+        Returns None if the size is unknown, or if the function does not hold at small
+        sizes, where a slice with constant ends takes fewer positions.
         """
         shape = self.question.network.shape(self.output)
         place, axis_map = followed(relation, self.question, self.axis)
@@ -499,9 +504,9 @@ class _AxisAnalysis:
         return known
 
     def _as_function(self, size: Size, period: int) -> OutputSize | None:
-        """Returns a size as a function, with this period, of the input's size.
+        """Returns a size as a function of the input's size, with this period.
 
-        None if there is no such function, or if the period is too long.
+        Returns None if there is no such function, or if the period is too long.
         """
         shape = self.question.network.shape(self.question.network.input) or ()
         given = shape[self.axis]
@@ -527,12 +532,12 @@ def _is_empty(shape: Sequence[Size]) -> bool:
 
 
 def _large(smallest: int, period: int) -> int:
-    """Returns a size at which no map is small."""
+    """Returns a size that is large enough for no map to be small."""
     return max(4 * smallest, smallest + 4 * period, 64)
 
 
 def _agree(one: _Outcome, two: _Outcome) -> bool:
-    """Whether two sizes have the same placement and stride. Errors never agree."""
+    """Whether two outcomes have the same placement and stride; False for obstacles."""
     return isinstance(one, _Seen) and isinstance(two, _Seen) and one[:2] == two[:2]
 
 
@@ -545,7 +550,7 @@ def _placement(found: _Outcome) -> Outcome:
 
 
 def _says_little(relation: Relation | None) -> bool:
-    """Whether a relation leaves open where something is seen on some axis."""
+    """Whether a relation leaves open, on some axis, which positions are seen."""
     maps = (source(axis)[1] for axis in relation.axes) if relation else ()
     return any(m.is_floating or m.is_unbounded for m in maps)
 

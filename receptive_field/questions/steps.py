@@ -1,10 +1,10 @@
-"""Computes how tensors depend on those just below them, for the explorer's page.
+"""Computes how tensors depend on the tensors just below them, for the explorer's page.
 
 The page follows regions from one *stop* to the next. Between two stops lie tensors that
-it does not need: copies, and tensors whose axes hold positions in parts, such as the
-phases of a SpaceToBatch. The backward pass composes the relations from each stop down
-to the next ones. If an axis map per axis cannot describe the result, the pass on sets
-does.
+the page does not need: copies, and tensors that spread the positions of one axis over
+several axes, such as the output of a SpaceToBatch. The backward pass composes the
+relations from each stop down to the next stops. If the composed axis maps cannot
+describe which positions are seen, the pass on sets is used.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from receptive_field.relations.relation import (
 from receptive_field.results.field import ReceptiveField
 
 MOST_SEEN = 1 << 22
-"""Sets are not computed if the features, times the positions that each may see, are
-more than this."""
+"""Sets are not computed if the number of features, times the number of positions that
+each may see, is larger than this."""
 
 Places = tuple[int | None, ...]
-"""For each spatial axis of the input, x first, the axis of a tensor that holds its
-positions; None if there is none."""
+"""For each spatial axis of the input, x first, the axis of a tensor that holds the
+positions of the input's axis; None if there is no such axis."""
 
 
 class Follows(NamedTuple):
@@ -52,8 +52,8 @@ class Follows(NamedTuple):
     """The spatial axis above, x being 0; None if the map is constant."""
     map: AxisMap
     seen: Mask | None = None
-    """The positions that each position above sees, if the map cannot describe them. One
-    row for all positions if ``axis`` is None."""
+    """The positions that each position above sees, if the map cannot describe them. If
+    ``axis`` is None, there is one row for all positions."""
 
 
 Axes = tuple[Follows | None, ...]
@@ -65,10 +65,10 @@ class Step:
 
     Attributes:
       below: the lower tensor.
-      axes: how its spatial axes follow those above, x first; None for an axis of the
-        input whose positions the lower tensor does not hold.
-      even: whether exactly every ``gap``-th position of a window counts, as in a single
-        layer. If not, any position of the window may count.
+      axes: how the lower tensor's spatial axes follow the spatial axes above, x first;
+        None for an axis of the input whose positions the lower tensor does not hold.
+      even: whether every ``gap``-th position of a window is seen and no other, as in a
+        single layer. If not, any position of the window may be seen.
       exact: whether the step is exact. If not, it is an upper bound.
     """
 
@@ -82,8 +82,8 @@ class Steps:
     """The steps between the stops of a network.
 
     Args:
-      question: the question. All sizes on the spatial axes should be known.
-      found: the result of its forward pass.
+      question: the question. All spatial sizes should be known.
+      found: the result of the question's forward pass.
       fields: the receptive fields of the tensors. Only these tensors can be stops.
       shown: the tensors that should be stops, if each of their axes holds positions of
         at most one axis of the input.
@@ -103,12 +103,12 @@ class Steps:
         self._looping = question.network.in_loop()
         self._passing = {i for i in self._order if self._hands_on(i)}
         self.stops = self._find_stops(shown)
-        """The input, and the tensors that are shown or do more than hand on what they
-        read, in topological order."""
+        """The input, and the tensors that are shown or that are not mere copies (see
+        `hands_on`), in topological order."""
         self._found_stops = set(self.stops)
 
     def order(self, tensor: Tensor) -> int:
-        """Returns the place of a tensor in topological order, -1 for the input."""
+        """Returns the place of a tensor in topological order; -1 for the input."""
         return self._order.get(tensor[0], -1)
 
     def places(self, tensor: Tensor) -> Places:
@@ -136,8 +136,8 @@ class Steps:
         return steps
 
     def hands_on(self, tensor: Tensor) -> bool:
-        """Whether each feature sees exactly what the feature at its place in the only
-        tensor below sees."""
+        """Whether the tensor reads only one tensor, and each feature sees exactly the
+        same as the feature at the same place in that tensor."""
         return tensor[0] in self._passing
 
     # --- Stops -----------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Steps:
     def _find_stops(self, shown: Collection[Tensor]) -> list[Tensor]:
         """Returns the stops in topological order.
 
-        If one output of a node cannot be a stop, none of them is.
+        If one output of a node cannot be a stop, no output of that node is one.
         """
         wanted = [t for t in self._fields if self._is_plain(t)]
         unplain = {t[0] for t in self._fields} - {t[0] for t in wanted}
@@ -193,7 +193,8 @@ class Steps:
     # --- From one stop to the next ---------------------------------------------------
 
     def _segment(self, top: Tensor) -> set[int]:
-        """Returns the nodes from a tensor down to the next stops, without these."""
+        """Returns the nodes from a tensor down to the next stops, without the nodes of
+        these stops."""
         stops, network = self._found_stops, self._question.network
         below = tensors_below(network, [top], lambda t: t not in stops)
         return {top[0], *(t[0] for t in below if t not in stops)}
@@ -245,7 +246,7 @@ class Steps:
 
     def _is_single(self, top: Tensor, indices: set[int]) -> bool:
         """Whether at most one layer lies between two stops, so that maps and their gaps
-        describe its taps."""
+        describe that layer's taps."""
         rest = indices - {top[0]}
         plain = top in self._found_stops
         return plain and all(index in self._passing for index in rest)
@@ -253,13 +254,13 @@ class Steps:
     def _with_sets(
         self, top: Tensor, below: Tensor, indices: set[int], axes: Axes
     ) -> tuple[Axes, bool]:
-        """Adds the sets of positions that windows cannot describe.
+        """Adds sets of positions where windows cannot describe what is seen.
 
-        The windows of several layers together may contain positions that are not seen.
+        The composed windows of several layers may contain positions that are not seen.
 
         Returns:
-          The axes, with sets where these differ from the windows, and whether the
-          result is exact. The axes are unchanged if sets cannot be computed.
+          The axes, with sets where the sets differ from the windows, and whether the
+          result is exact. If sets cannot be computed, the axes are unchanged.
         """
         above = self.places(top)
         held = [axis for axis in self.places(below) if axis is not None]
@@ -287,10 +288,11 @@ class Steps:
     def _boxes(
         self, top: Tensor, below: Tensor, indices: set[int], held: Sequence[int]
     ) -> list[Box]:
-        """Returns what all features of a tensor need of some axes of a lower one.
+        """Returns the positions on some axes of a lower tensor that all features of a
+        tensor need.
 
         Raises:
-          UntoldError: if it cannot be computed, or would be too large.
+          UntoldError: if this cannot be computed, or if the sets would be too large.
         """
         network = self._question.sized()
         above, shape = network.shape(top), network.shape(below)
@@ -311,10 +313,10 @@ class Steps:
 
 
 def _number(size: Size) -> int:
-    """Returns a size that is known.
+    """Returns a size as a number.
 
     Raises:
-      UntoldError: if it is unknown.
+      UntoldError: if the size is unknown.
     """
     if not isinstance(size, int):
         raise UntoldError
@@ -325,11 +327,11 @@ class _Rows(NamedTuple):
     """What a box says about one of its axes."""
 
     follows: int | None
-    """The axis of the output that it follows; None if it is the same for all."""
+    """The axis of the output that it follows; None if the set is the same for all."""
     seen: Mask
-    """The set of positions for each position of that axis."""
+    """For each position of the output's axis, the set of positions that it sees."""
     exact: bool
-    """Whether nothing is lost by looking at this axis alone."""
+    """Whether the sets of this axis alone lose no information about the box."""
 
 
 def _rows(box: Box, place: int) -> _Rows:
@@ -340,7 +342,7 @@ def _rows(box: Box, place: int) -> _Rows:
     others = tuple(axis for axis in range(group.seen.ndim) if axis not in kept)
     seen: Mask = np.asarray(group.seen.any(axis=others))
     follows, exact = (group.outputs or (None,))[0], not others
-    for other in box.groups:  # These say whether a feature needs anything.
+    for other in box.groups:  # Groups without parts: does a feature need anything?
         if not other.parts and other.outputs == (follows,):
             seen = seen & other.seen[:, None]
         elif not other.parts:

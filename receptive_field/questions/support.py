@@ -1,4 +1,4 @@
-"""Computes the support of a receptive field: which positions of the input matter."""
+"""Computes the support of a receptive field: the input positions that matter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def windows_as_boxes(axes: Sequence[SpatialAxis], features: Features) -> list[Bo
         positions = features[outputs[0]] if outputs else np.zeros(1, dtype=np.int64)
         indices = np.arange(axis.input_size or 0)
         seen = np.ones((len(positions), len(indices)), dtype=bool)
-        # If the offset is unknown or several axes are followed, all positions count.
+        # If the offset is unknown or several axes are followed, take all positions.
         if not axis.map.is_floating and outputs == axis.output_axes:
             firsts, lasts = axis.map.evaluate(positions)
             seen = (indices >= firsts[:, None]) & (indices <= lasts[:, None])
@@ -52,11 +52,11 @@ def find_support(
     Args:
       field: the receptive field. All its sizes must be known.
       network, output, cut: as in `follow_positions`.
-      chosen: the coordinates of the features to answer for, of shape ``(..., d)``. None
+      chosen: the coordinates of the features to include, of shape ``(..., d)``. None
         means all features.
 
     Raises:
-      ReceptiveFieldError: if a size is not known, or the sets are too large for the
+      ReceptiveFieldError: if a size is not known, or if the sets would take too much
         memory.
     """
     sizes = [axis.input_size for axis in field.axes]
