@@ -106,7 +106,7 @@ _ROOMS = {
     "results.resolutions": "Resolutions",
     "results.support": "Support",
 }
-"""Where the public names are. What is not asked for, is not imported."""
+"""Module -> its public names. Each name is imported on first use."""
 
 
 def __getattr__(name: str) -> Any:

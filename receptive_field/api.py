@@ -1,4 +1,4 @@
-"""The public functions. They load the model, ask the question and return the answer."""
+"""The public functions that load a model and compute its receptive fields."""
 
 from __future__ import annotations
 
@@ -45,30 +45,31 @@ def compute_receptive_field(
         ``tf.Graph``, ``tf.function`` or Keras model; or a ``tf.Tensor``, which is then
         the output.
       output: the tensor whose features you ask about, or its name. May be omitted if
-        there is only one candidate. If that one has no spatial axis with more than one
-        position (the scores of a classifier), the last feature map before it is used.
-        ``ReceptiveField.output`` names the tensor.
+        there is only one candidate. If this candidate has no spatial axis with more
+        than one position (a classifier's scores), the last feature map before it is
+        used. ``ReceptiveField.output`` names the tensor that was used.
       input: the tensor that the features see, or its name. May be omitted if there is
         only one candidate.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
-        images. An entry is None for an axis of any size. If the whole argument is None,
-        the sizes are those that the graph states; "unknown" ignores them.
-      stop_propagation: inputs whose name starts with one of these strings are not
+        images. An entry is None for an axis of any size. None uses the sizes that the
+        graph states; "unknown" ignores them.
+      stop_propagation: node inputs whose name starts with one of these strings are not
         followed.
       global_context: whether to "include" or "exclude" paths that see a whole axis
-        (global pooling, attention). `ReceptiveField.local` is the answer without them.
-      batch_norm: whether batch normalisation is treated as at "inference", or as the
-        "graph" states. In training mode it depends on the whole batch.
+        (global pooling, attention). `ReceptiveField.local` is the receptive field
+        without these paths.
+      batch_norm: whether batch normalisation is analysed in "inference" mode, or in the
+        mode that the "graph" states. In training mode it depends on the whole batch.
       overrides: a mapping from nodes, scopes or layers to rules, as in `register_op`. A
-        rule says how the outputs depend on the inputs, and replaces what the graph
-        states.
+        rule says how the outputs depend on the inputs, and is used instead of the
+        definition in the graph.
       require_aligned: whether to raise an error if the graph is misaligned, or if its
         alignment depends on an unknown size.
       signature: the signature of a SavedModel to use, if it has several.
 
     Returns:
-      The receptive field. In a misaligned graph, regions are the hull of what the paths
-      see, and ``aligned`` is False.
+      The receptive field. In a misaligned graph, each region is the hull of the regions
+      of all paths, and ``aligned`` is False.
 
     Raises:
       ReceptiveFieldError: if the model cannot be read or analysed. The message says
@@ -114,13 +115,13 @@ def compute_receptive_fields(
     Args:
       model, input, input_resolution, stop_propagation, global_context, batch_norm,
         overrides, require_aligned, signature: as in `compute_receptive_field`.
-      outputs: the tensors to analyse. None means all that depend on the input.
+      outputs: the tensors to analyse. None means all tensors that depend on the input.
 
     Returns:
       A mapping from the names of the tensors to their receptive fields, in topological
-      order, computed in one pass. If a node cannot be analysed, it is in the ``errors``
-      of the mapping, together with all nodes that depend on it. Other nodes are not
-      affected.
+      order, computed in one pass. A node that cannot be analysed is listed in the
+      mapping's ``errors``, together with all nodes that depend on it. Other nodes are
+      not affected.
 
     Raises:
       ReceptiveFieldError: if the model cannot be read, or one of the given ``outputs``
@@ -151,16 +152,17 @@ def unsupported_ops(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
 ) -> dict[str, list[str]]:
-    """Finds the ops without a rule between the input and the output.
+    """Finds the ops between the input and the output that have no rule.
 
     Args:
       model, input, stop_propagation, overrides, signature: as in
         `compute_receptive_field`.
-      output: the tensor that you ask about. None means all that depend on the input.
+      output: the tensor that you ask about. None means all tensors that depend on the
+        input.
 
     Returns:
-      A mapping from op types to the names of their nodes. It is empty if all nodes can
-      be analysed.
+      A mapping from op types to the names of their nodes. It is empty if every op has a
+      rule.
 
     Raises:
       ReceptiveFieldError: if the model cannot be read, or the input cannot be found.
@@ -185,13 +187,14 @@ def register_op(name: str, rule: Rule, *, framework: str = "tensorflow") -> None
 
     Args:
       name: the op type, as in NodeDef.op.
-      rule: how its outputs depend on its inputs: "elementwise" (every position on
-        itself), "global" (on everything), "no_dependency", a `SlidingWindow`, or, for
-        anything else, an `Op` or a function, as docs/design.md describes.
-      framework: whose op type it is; only "tensorflow" is known.
+      rule: how its outputs depend on its inputs: "elementwise" (every position depends
+        only on the same position), "global" (every position depends on all positions),
+        "no_dependency", a `SlidingWindow`, or, for anything else, an `Op` or a
+        function, as docs/design.md describes.
+      framework: the framework that defines the op type. Only "tensorflow" is supported.
 
     Raises:
-      ReceptiveFieldError: if it is no rule, or there is no such framework.
+      ReceptiveFieldError: if ``rule`` is not a rule, or the framework is unknown.
 
     >>> import receptive_field as rf
     >>> rf.register_op("MyActivation", "elementwise")

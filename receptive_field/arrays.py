@@ -1,7 +1,7 @@
-"""NumPy, imported when something is first asked of it.
+"""NumPy, imported on first use.
 
-It takes longer to start than a question about a graph, which needs no arrays, takes to
-be answered.
+Importing NumPy takes longer than computing the receptive field of a graph, which needs
+no arrays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ else:
             import numpy
 
             found = getattr(numpy, name)
-            setattr(self, name, found)  # From now on it is found without this method.
+            setattr(self, name, found)  # Later lookups bypass this method.
             return found
 
     np = _NumPy()

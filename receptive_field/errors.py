@@ -1,6 +1,6 @@
-"""The errors and warnings of this library. All errors have one base class.
+"""The library's errors and warnings. All errors have one base class.
 
-Every message says what is wrong, where, and what to do about it.
+Every message says what is wrong, where it is wrong, and what to do about it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ class ReceptiveFieldError(ValueError):
 
 
 class GraphError(ReceptiveFieldError):
-    """The file or the graph is malformed, or cannot be analysed as it is."""
+    """The file or the graph is malformed or cannot be analysed."""
 
 
 class NodeNotFoundError(ReceptiveFieldError):
@@ -54,19 +54,19 @@ class UnsupportedOpsError(ReceptiveFieldError):
 
 
 def some_names(names: list[str], limit: int = 3) -> str:
-    """Returns the first few names, and how many more there are."""
+    """Returns the first few names as text, and the number of remaining names."""
     shown = ", ".join(names[:limit])
     rest = len(names) - limit
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def nearest(name: str, known: Iterable[str], what: str = "name") -> str:
-    """Returns a sentence that suggests known names similar to a wrong one."""
+    """Returns a sentence that suggests known names similar to an unknown one."""
     import difflib  # Only needed after an error.
 
     names = list(known)
     ending = [other for other in names if other.endswith("/" + name)]
-    parts = name.count("/") + 1  # A name may be only the end of a path.
+    parts = name.count("/") + 1  # The user may give only the end of a path.
     tails = {"/".join(other.split("/")[-parts:]): other for other in reversed(names)}
     close = ending[:3]
     for known_as in (tails, dict(zip(names, names, strict=True))):

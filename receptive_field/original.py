@@ -1,8 +1,8 @@
-"""The interface of the original library: same names, arguments, order and meaning.
+"""The original library's interface: the same names and arguments, in the same order.
 
 These functions take GraphDefs and describe two axes, x (width) and y (height). They
 raise an error if a graph is misaligned, and hide both effective paddings if any padding
-is unknown. `receptive_field.compute_receptive_field` has neither limit.
+is unknown. `receptive_field.compute_receptive_field` has neither limitation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def compute_receptive_field_from_graph_def(
       graph_def: a GraphDef (or anything that `compute_receptive_field` takes).
       input_node: name of the input node.
       output_node: name of the output node.
-      stop_propagation: inputs whose name starts with one of these strings are not
+      stop_propagation: node inputs whose name starts with one of these strings are not
         followed.
       input_resolution: ``[height, width]`` of the input. None means unknown, even if
         the placeholder has a static shape.
@@ -47,12 +47,12 @@ def compute_receptive_field_from_graph_def(
     Returns:
       A receptive field that unpacks to ``rf_size_x, rf_size_y, effective_stride_x,
       effective_stride_y, effective_padding_x, effective_padding_y``. If the padding of
-      any layer on the way is unknown, both paddings are None, and alignment is not
-      checked.
+      any layer between the two nodes is unknown, both paddings are None, and alignment
+      is not checked.
 
     Raises:
-      ReceptiveFieldError: if the graph is misaligned or cannot be analysed. It is a
-        ValueError.
+      ReceptiveFieldError: if the graph is misaligned or cannot be analysed. This error
+        is a ValueError.
 
     >>> import receptive_field as rf
     >>> output = "InceptionResnetV2/Conv2d_7b_1x1/Relu"
@@ -76,13 +76,13 @@ class NodeInfo(NamedTuple):
     """The information about one node that `get_compute_order` returns."""
 
     order: int
-    """Length of the longest data path from the roots. It is 0 for the input node."""
+    """The length of the longest path from a root to this node. 0 for the input node."""
     node: Any
     """The NodeDef."""
     input_size: list[int] | None
-    """``[height, width]`` of the first input, or None if unknown."""
+    """``[height, width]`` of the node's first input, or None if unknown."""
     output_size: list[int] | None
-    """``[height, width]`` of the output, or None if unknown."""
+    """``[height, width]`` of the node's output, or None if unknown."""
 
 
 def get_compute_order(
@@ -126,7 +126,7 @@ def get_compute_order(
 def _spatial_sizes(
     model: Model, input_name: str, resolution: Sequence[int] | None
 ) -> dict[int, list[int]]:
-    """Returns ``[height, width]`` of the first output of each node, if it is known."""
+    """Returns ``[height, width]`` of each node's first output, where it is known."""
     if not input_name or resolution is None:
         return {}
     question = Question.ask(model, input_name, None, Options(resolution))
@@ -159,14 +159,14 @@ def get_layer_params(
       node: the NodeDef of the layer.
       name_to_node: NodeDefs by name, as returned by `get_compute_order`.
       input_resolution: ``[height, width]`` of this layer's input. None means unknown.
-      force: whether to return eight None instead of raising an error, if the op is
-        unknown or has no such parameters.
+      force: whether to return a tuple of eight None, instead of raising an error, for
+        an op that is unknown or has no such parameters.
 
     Returns:
       ``(kernel_x, kernel_y, stride_x, stride_y, padding_x, padding_y,
-      total_padding_x, total_padding_y)``. The size of a dilated kernel is what it
-      spans. An elementwise op has size 1, stride 1 and no padding. A padding is None if
-      it depends on an unknown size.
+      total_padding_x, total_padding_y)``. The size of a dilated kernel is the number of
+      positions that it spans. An elementwise op has size 1, stride 1 and no padding. A
+      padding is None if it depends on an unknown size.
 
     Raises:
       ReceptiveFieldError: if the op is unknown or has no such parameters.
@@ -202,7 +202,10 @@ def get_layer_params(
 def _layer_shape(
     graph: Graph, index: int, resolution: Sequence[int] | None
 ) -> dict[tuple[int, int], Shape]:
-    """Maps the layer's data input to its shape, with this resolution or any."""
+    """Maps the layer's data input to its shape at this resolution.
+
+    Sizes that the resolution leaves open are unknown.
+    """
     node = graph.nodes[index]
     op = rule_of(node)
     if op is None or op.layout is None:
@@ -218,7 +221,7 @@ def _layer_shape(
 
 
 def _is_elementwise(op: Op, call: Call) -> bool:
-    """Whether an input is read position by position along height and width."""
+    """Whether the op reads an input position by position along height and width."""
     for relation in call.relations(op, 0):
         if relation is SAME:
             return True

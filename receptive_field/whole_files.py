@@ -11,9 +11,9 @@ Path = str | os.PathLike[str]
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replaces a file with new content, or leaves it unchanged if that fails.
+    """Replaces a file with new content, or leaves it unchanged if writing fails.
 
-    A special file, such as a device or a pipe, is not replaced but written to.
+    A special file, such as a device or a pipe, is not replaced but written to directly.
 
     Raises:
       OSError: if the file cannot be written.
@@ -36,7 +36,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Replaces a file as `replace_file` does, with an error message for users.
+    """Like `replace_file`, but raises an error with a message for users.
 
     Raises:
       ReceptiveFieldError: if the file cannot be written.
@@ -51,7 +51,7 @@ def check_writable(path: Path) -> None:
     """Checks that a file can be written, before any work is done.
 
     Raises:
-      ReceptiveFieldError: if it cannot be written. The message says why.
+      ReceptiveFieldError: if the file cannot be written. The message says why.
     """
     target = os.path.realpath(path)
     folder = os.path.dirname(target)

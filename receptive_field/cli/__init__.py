@@ -1,11 +1,11 @@
 """The command line: ``receptive-field``, with a subcommand for each question.
 
 `arguments` parses the command line, `commands` runs the command, and `terminal` prints
-the result. Each command imports what it needs when it runs, so the others start without
-it.
+the result. Each command imports its modules only when it runs, so that other commands
+start faster.
 
-The exit status is 0 for success, 1 for a problem with the model or the question (stderr
-says which), and 2 for a mistake in the command line.
+The exit status is 0 for success, 1 for a problem with the model or the question
+(explained on stderr), 2 for a mistake in the command line, and 130 for an interrupt.
 """
 
 from __future__ import annotations
@@ -44,5 +44,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def command_line() -> None:
-    """The entry point of the command ``receptive-field``."""
+    """Runs the command ``receptive-field`` and exits."""
     sys.exit(main())

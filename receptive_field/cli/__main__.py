@@ -1,4 +1,4 @@
-"""``python -m receptive_field.cli``: the same as ``receptive-field``."""
+"""Makes ``python -m receptive_field.cli`` run the command ``receptive-field``."""
 
 from receptive_field.cli import command_line
 

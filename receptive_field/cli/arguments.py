@@ -28,11 +28,11 @@ EXAMPLES = {
 }
 
 FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
-"""How each shell completes file names, as shtab spells it."""
+"""Shell -> its way to complete file names, in shtab's notation."""
 
 
 class _Completion(argparse.Action):
-    """Prints the completion script for a shell, and exits."""
+    """Prints a shell completion script and exits."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, _: Any, shell: Any, __: Any = None
@@ -49,7 +49,7 @@ class _Completion(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    """Returns the parser. ``options.run(options)`` then runs the chosen command."""
+    """Returns the parser. To run the chosen command, call ``options.run(options)``."""
     lines = [f"  receptive-field {name} {text}" for name, text in EXAMPLES.items()]
     whole = argparse.ArgumentParser(
         prog="receptive-field",

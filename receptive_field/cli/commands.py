@@ -1,4 +1,4 @@
-"""The commands."""
+"""The functions that run the commands and return their exit status."""
 
 from __future__ import annotations
 
@@ -62,7 +62,11 @@ def layers(options: argparse.Namespace) -> int:
 def _costs(
     model: Model, options: argparse.Namespace, fields: Iterable[ReceptiveField]
 ) -> Costs | None:
-    """Returns what layers cost, if the caller asks for it or it is known."""
+    """Returns the layers' costs, or None if they are unknown or not to be shown.
+
+    Raises:
+      ReceptiveFieldError: if the user asks for costs that cannot be computed.
+    """
     from receptive_field.questions.costs import compute_costs
     from receptive_field.results.tables import COSTS
 
@@ -214,7 +218,7 @@ PLOTS = {
     "effective": (7.5, 5),
     "accuracy": (11.5, 6.5),
 }
-"""Kind of plot -> width and height in inches."""
+"""Kind of plot -> its width and height in inches."""
 
 
 def plot(options: argparse.Namespace) -> int:
@@ -290,7 +294,11 @@ def _shared(options: argparse.Namespace, model: Model) -> dict[str, Any]:
 
 
 def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
-    """Returns the prefixes, and raises an error if no node starts with one of them."""
+    """Returns the prefixes given with ``--stop``.
+
+    Raises:
+      NodeNotFoundError: if a prefix matches no node.
+    """
     prefixes: list[str] | None = options.stop
     names = model.graph.index_of
     for prefix in prefixes or ():
@@ -302,7 +310,13 @@ def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
 
 
 def _full_name(model: Model, name: str | None) -> str | None:
-    """Returns the name itself, or the only name that ends with it."""
+    """Returns the full name for a name or the end of a name.
+
+    A name that matches nothing is returned unchanged.
+
+    Raises:
+      NodeNotFoundError: if several names end with the given one.
+    """
     known = (*model.layers, *model.outputs, *model.inputs, *model.graph.index_of)
     if name is None:
         return None

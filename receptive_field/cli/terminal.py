@@ -1,4 +1,4 @@
-"""Prints results, with colours on a terminal."""
+"""Prints results, in colour on a terminal."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any, TextIO
 def show(
     text: str, styles: Mapping[str, str] | None = None, file: TextIO | None = None
 ) -> None:
-    """Prints a text, and styles the parts that match a pattern.
+    """Prints a text and styles the parts that match a pattern.
 
-    The text is plain without Rich, with NO_COLOR, and if the output is not a terminal.
+    The text is not styled if Rich is not installed, NO_COLOR is set, or the output is
+    not a terminal that supports styles.
     """
     out = file or sys.stdout
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
@@ -34,7 +35,7 @@ def show(
 
 
 def show_json(value: Any) -> None:
-    """Prints plain data."""
+    """Prints plain data as JSON."""
     import json
 
     show(json.dumps(value, indent=2, allow_nan=False))
@@ -52,11 +53,11 @@ OPTIONS = {
     r"\brf\.resolutions\b": "receptive-field resolutions",
     r'\bglobal_context="exclude"': "--exclude-global",
 }
-"""Parameters of Python functions -> the options that correspond to them."""
+"""Pattern for a parameter of a Python function -> the corresponding option."""
 
 
 def with_options(message: str) -> str:
-    """Rewrites a message of the library for the command line."""
+    """Replaces Python parameters in a message with command-line options."""
     for pattern, option in OPTIONS.items():
         message = re.sub(rf"(?<![-'/]){pattern}", option, message)
     return message

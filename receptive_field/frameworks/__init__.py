@@ -1,4 +1,4 @@
-"""One wing for each framework. Each turns its own files and objects into models."""
+"""One wing for each framework. A wing turns its framework's graphs into models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.model import Model
 
 TABLES = {"tensorflow": OPS}
-"""Name of a framework -> its table of rules, from op type to `Op`."""
+"""Framework name -> the framework's table of rules, from op type to `Op`."""
 
 
 def load(model: Any, signature: str | None = None) -> Model:

@@ -1,4 +1,4 @@
-"""Many graphs: one row for each file, computed by any executor and saved on arrival.
+"""Analyses many files: one row per file, computed by any executor, saved on arrival.
 
 `rows` runs in a worker, `work` hands out the files, and `results` saves the rows.
 """
@@ -42,27 +42,28 @@ def compute_many(
 ) -> list[Row]:
     """Computes the receptive fields of many files, in parallel or on a cluster.
 
-    If a file cannot be analysed, its row contains the ``error``: it may not be a graph,
-    it may have changed while it was read, or its worker may have crashed. The other
-    files are not affected.
+    If a file cannot be analysed, its row contains the ``error``: the file may not be a
+    graph, it may have changed while it was read, or its worker may have crashed. The
+    other files are not affected.
 
     In a script, call this under ``if __name__ == "__main__":``, like any function that
-    starts processes. Call `register_op` outside that block, so that the processes know
-    the rules, too.
+    starts processes. Call `register_op` outside that block, so that the worker
+    processes register the rules, too.
 
     Args:
       models: paths of files or SavedModel folders, as in `compute_receptive_field`.
       output, input, input_resolution, stop_propagation, global_context: as in
         `compute_receptive_field`, the same for all files.
       executor: any executor of ``concurrent.futures``, or Dask's
-        ``Client.get_executor()``. Its workers must see the same paths. It stays open.
-        None means processes on this machine.
+        ``Client.get_executor()``. Its workers must see the same paths. It is not shut
+        down. None means processes on this machine.
       workers: the number of processes; None means one per core. With an executor, the
         number of workers to keep busy.
       results: a ``.csv`` or ``.parquet`` file. Every row is written as it arrives. For
-        Parquet, rows go to a CSV file next to it (``.parquet.csv``) until the end.
+        Parquet, rows go to a CSV file next to the result (``.parquet.csv``) until all
+        files are done.
       resume: whether to keep rows in ``results`` for the same files and options. Files
-        with an error are tried again. If False, ``results`` must not exist.
+        whose row is an error are tried again. If False, ``results`` must not exist.
       progress: whether to show a progress bar on stderr. None shows it on a terminal
         only.
 
@@ -71,8 +72,8 @@ def compute_many(
 
     Raises:
       ReceptiveFieldError: if an option is wrong, ``results`` cannot be read or written,
-        or no worker can be started. Rows that were written stay, as after an interrupt,
-        and the next run continues from there.
+        or no worker can be started. Rows that were already written are kept, as after
+        an interrupt, and the next run continues from there.
 
     >>> import receptive_field as rf
     >>> from concurrent.futures import ThreadPoolExecutor
@@ -115,13 +116,13 @@ def compute_many(
 
 
 def run_many(models: Iterable[Path], results: Path, **options: Any) -> int:
-    """Runs `compute_many` as a command, and prints failures to stderr.
+    """Runs `compute_many` for the command line, and prints failures to stderr.
 
     Args:
       models, results, options: as in `compute_many`.
 
     Returns:
-      The exit status: 0 if all files could be analysed, 1 if not, 130 if interrupted.
+      The exit status: 0 if all files were analysed, 1 if not, 130 after an interrupt.
     """
     try:
         rows = compute_many(models, results=results, **options)
@@ -150,7 +151,7 @@ def _path(path: Path) -> str:
 
 @contextmanager
 def _bar(done: int, left: int, show: bool | None) -> Iterator[Callable[[Row], None]]:
-    """Shows a progress bar. The caller passes each row to the function that it gets."""
+    """Shows a progress bar. The caller must pass each row to the yielded function."""
     shown = sys.stderr.isatty() if show is None else show
     try:
         rich = import_module("rich.progress") if shown else None

@@ -1,4 +1,4 @@
-"""Saves rows in a CSV or Parquet file, each before the next one is accepted."""
+"""Saves rows in a CSV or Parquet file, each row as soon as it arrives."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FLAGS = ("aligned", "exact")
 
 
 class Results:
-    """Rows by file and options. Each row is in a CSV file before the next one is
-    accepted.
+    """A mapping from file and options to rows, which is also saved in a file.
 
-    For Parquet, the CSV file is next to it until the end, when all rows are converted.
+    Each row is written to a CSV file as soon as it is added. For Parquet, the CSV file
+    is next to the Parquet file, and is converted at the end.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Results:
             if key in self.rows and self.rows[key].error is not None:
                 del self.rows[key]
         with _writing(self.log):
-            if self.log in files:  # Drops an incomplete row, and rows to redo.
+            if self.log in files:  # Drops an incomplete row and rows to redo.
                 replace_file(self.log, _csv(Row._fields, *self.rows.values()))
             self.file = open(self.log, "ab", buffering=0)  # noqa: SIM115
             if self.log not in files:
@@ -71,14 +71,14 @@ class Results:
                 os.remove(self.log)
 
     def add(self, row: Row) -> None:
-        """Saves a row that has arrived."""
+        """Adds a row and saves it."""
         if self.path is not None:
             with _writing(self.log):
                 self._write(_csv(row))
         self.rows[row[:2]] = row
 
     def _write(self, line: bytes) -> None:
-        """Writes a whole line, or nothing."""
+        """Writes a whole line, or nothing if writing fails."""
         end = self.file.seek(0, os.SEEK_END)
         try:
             while line:
@@ -107,7 +107,7 @@ def _csv(*rows: Iterable[Any]) -> bytes:
 
 
 def read_rows(path: str, pyarrow: Any) -> list[Row]:
-    """Returns the rows of a file. The last row of a CSV file may be incomplete."""
+    """Returns the rows of a file. An incomplete last row of a CSV file is ignored."""
     try:
         if pyarrow is not None:
             table = pyarrow.parquet.ParquetFile(path).read()
@@ -136,7 +136,7 @@ def read_rows(path: str, pyarrow: Any) -> list[Row]:
 
 
 def _value(column: str, cell: Any) -> Any:
-    """Returns the value of a cell, whether it is text or not."""
+    """Returns the value of a cell, which is text (CSV) or already typed (Parquet)."""
     if cell is None or cell == "":
         return None
     if column in TEXTS:

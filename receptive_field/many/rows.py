@@ -1,4 +1,4 @@
-"""One row for each file: what it says, and how a worker computes it."""
+"""One row for each file: its columns, and the function that computes it in a worker."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ Question = Mapping[str, Any]
 """The options of `compute_receptive_field`."""
 
 CHUNK_SECONDS = 0.25
-"""How long a worker collects rows before it sends them, which is much quicker."""
+"""How long a worker collects rows before it sends them. Sending each row by itself
+would be much slower."""
 
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Row(NamedTuple):
-    """The receptive field of the output of one file, or the reason why there is none.
+    """The receptive field of one file's output, or the reason why it has none.
 
-    A missing number is None. A number is infinite if a feature sees a whole axis, and a
-    float if it is a fraction.
+    A missing number is None. A size is infinite if a feature sees a whole axis. A
+    number that is not an integer is a float.
     """
 
     model: str
@@ -48,12 +49,12 @@ class Row(NamedTuple):
 
 
 def one_line(text: str) -> str:
-    """Returns the text as one line that any file can hold."""
+    """Returns the text as one line, with unprintable characters escaped."""
     return UNPRINTABLE.sub(lambda c: c[0].encode("unicode_escape").decode(), text)
 
 
 def described(question: Question) -> str | None:
-    """Returns the options that differ from the default, as one line."""
+    """Returns the options that differ from their defaults, as one line of text."""
     usual = ("global_context", "include")
     given = [
         f"{k}={v!r}" for k, v in question.items() if v is not None and (k, v) != usual
@@ -64,9 +65,10 @@ def described(question: Question) -> str | None:
 def analyse(
     question: Question, paths: list[str], ticket: str
 ) -> tuple[list[Row], float]:
-    """Returns the rows of as many paths as fit in the time, and the time taken.
+    """Returns rows for the first paths, and the time taken in seconds.
 
-    The ticket makes each call unique, because Dask does not repeat a known call.
+    No further path is started after `CHUNK_SECONDS`. The ticket makes each call unique,
+    because Dask does not repeat a call with the same arguments.
     """
     start, seconds = time.perf_counter(), 0.0
     rows: list[Row] = []
@@ -103,7 +105,7 @@ def _row(path: str, question: Question) -> Row:
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
-    """Returns a stamp that changes if the file, or the graph in the folder, changes."""
+    """Returns a stamp that changes when the file, or the folder's graph, changes."""
     for name in (f"{path}/saved_model.pb", f"{path}/saved_model.pbtxt", path):
         with suppress(OSError):
             status = os.stat(name)
@@ -112,6 +114,6 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 
 
 def _number(value: Any) -> float | None:
-    """Returns an integer if a float could hold it, otherwise a float."""
+    """Returns integers that fit in a float unchanged, and other numbers as floats."""
     whole = isinstance(value, int) and abs(value) <= 2**53
     return value if value is None or whole else float(value)

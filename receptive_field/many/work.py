@@ -1,4 +1,4 @@
-"""Hands out files to workers, and yields their rows as they arrive."""
+"""Hands out files to workers and yields their rows as they arrive."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _Call: TypeAlias = "Future[tuple[list[Row], float]]"
 LARGEST_CHUNK = 64
 
 UNKNOWN_WORKERS = 128
-"""The assumed number of workers if an executor does not say."""
+"""The assumed number of workers of an executor that does not state one."""
 
 DIED = (
     "the worker died while it analysed this file, of a crash or out of memory; analyse "
@@ -54,9 +54,9 @@ def arriving_rows(
 ) -> Generator[Row, None, None]:
     """Yields the rows in the order in which they are ready.
 
-    A failed call may concern several files, and a worker that crashes also ends the
-    calls of others. So all of these files are tried again one by one, while nothing
-    else runs. A file that fails then is to blame.
+    A failed call may contain several files, and a worker that crashes also ends the
+    calls of other workers. So all files of failed calls are tried again one by one,
+    while nothing else runs. A file that fails again is to blame.
     """
     todo, suspects = deque(paths), deque[str]()
     waiting: dict[_Call, list[str]] = {}
@@ -103,7 +103,7 @@ def arriving_rows(
 
 
 class _Pool:
-    """The caller's executor. If there is none, or if it broke, our own processes."""
+    """The caller's executor, or our own processes if there is none or it broke."""
 
     def __init__(self, executor: Executor | None, workers: int | None, files: int):
         cores = getattr(os, "process_cpu_count", os.cpu_count)() or 1
@@ -126,8 +126,8 @@ class _Pool:
             ) from None
 
     def _started(self) -> Executor:
-        """Starts processes and checks that they run. Later crashes are the fault of a
-        file."""
+        """Starts processes and checks that they run, so that any later crash must be
+        the fault of a file."""
         listener, self.end = Pipe(duplex=False)
         pool = ProcessPoolExecutor(
             self.processes, get_context("spawn"), _start_worker, (listener,)
@@ -152,11 +152,12 @@ class _Pool:
 
 
 class _Arrivals:
-    """Calls in the order in which they are done, and an interrupt among them.
+    """A queue of finished calls, in which an interrupt waits its turn.
 
-    An interrupt can come at any line, also between the lines of an executor that take
-    a lock and give it back, and nobody could end that executor then. So it waits in the
-    same queue until the caller is at a line of its own. A second one does not wait.
+    An interrupt can arrive at any line, even while an executor holds a lock. Raised
+    there, it could leave the lock taken, and the executor could never be shut down. So
+    the interrupt waits in the queue and is raised in `next`. A second interrupt does
+    not wait.
     """
 
     def __init__(self) -> None:
@@ -165,7 +166,7 @@ class _Arrivals:
 
     @contextmanager
     def taking_interrupts(self) -> Iterator[None]:
-        """Takes interrupts, if this is the main thread and it handles them by code."""
+        """Queues interrupts, in a main thread whose interrupt handler is a function."""
         handler = signal.getsignal(signal.SIGINT)
         main = threading.current_thread() is threading.main_thread()
         if not (main and callable(handler)):
@@ -188,7 +189,7 @@ class _Arrivals:
         call.add_done_callback(self._queue.put)
 
     def next(self) -> _Call:
-        """Waits for a call that is done, and is where an interrupt is raised."""
+        """Waits for a finished call and returns it, or raises a queued interrupt."""
         while (call := self._queue.get()) is None:
             self._raise_interrupt()
         return call
@@ -206,5 +207,5 @@ def _start_worker(parent: Connection) -> None:
 
 
 def _end_with(parent: Connection) -> None:
-    parent.poll(None)  # Nothing is ever sent, so the other end was closed.
+    parent.poll(None)  # Nothing is ever sent: returns when the parent ends.
     os._exit(1)

@@ -1,1 +1,1 @@
-"""Plots and pages of results. They need extras, and change nothing."""
+"""Plots and HTML pages of results. They need optional packages."""

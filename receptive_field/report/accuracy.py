@@ -1,4 +1,4 @@
-"""Draws the figure of the paper: accuracy on ImageNet against the receptive field."""
+"""Draws the paper's figure of ImageNet accuracy against receptive field size."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 from receptive_field.report.figure import BLUE, axes
 
 ACCURACIES = Path(__file__).parent.parent / "data" / "accuracy.csv"
-"""Top-1 accuracies of the networks of the paper, from the TF-Slim model library."""
+"""Top-1 accuracies of the paper's networks, from the TF-Slim model library."""
 
 AREA_PER_GFLOP = 40.0
-"""The area of a dot for each GFLOP, in square points."""
+"""The area of a dot, in square points per GFLOP."""
 
 
 class Dot(NamedTuple):
@@ -31,7 +31,7 @@ class Dot(NamedTuple):
 
 
 def accuracies() -> dict[str, float]:
-    """Returns a dictionary: network -> its top-1 accuracy on ImageNet in the paper."""
+    """Returns a dictionary: network -> top-1 accuracy on ImageNet in the paper."""
     with ACCURACIES.open(newline="", encoding="utf-8") as file:
         return {r["model"]: float(r["imagenet_top1"]) for r in csv.DictReader(file)}
 
@@ -44,7 +44,7 @@ def logarithmic_trend(dots: Iterable[Dot]) -> tuple[float, float]:
 
 
 def networks_of_paper(resolution: int = 224) -> list[Dot]:
-    """Returns the networks whose accuracies the paper gives, computed from the zoo.
+    """Returns dots for the paper's networks, computed from the graphs of the zoo.
 
     Args:
       resolution: the height and width of the image for which floating-point operations
@@ -67,9 +67,9 @@ def plot_accuracy(dots: Iterable[Dot] | None = None, *, ax: Any = None) -> Any:
     """Draws accuracy against receptive field size, with FLOPs as the area of the dots.
 
     Args:
-      dots: name, receptive field size, floating-point operations and accuracy of each
-        network. None means the networks of the paper, which needs TensorFlow.
-      ax: the Matplotlib axes to draw on. None means new ones.
+      dots: the name, receptive field size, floating-point operations and accuracy of
+        each network. None means the paper's networks, which TensorFlow must build.
+      ax: the Matplotlib axes to draw on. None creates new axes.
 
     Returns:
       The axes.
@@ -102,7 +102,7 @@ def plot_accuracy(dots: Iterable[Dot] | None = None, *, ax: Any = None) -> Any:
     )
     for dot in dots:
         radius = math.sqrt(dot.flops / 1e9 * AREA_PER_GFLOP / math.pi)
-        # Labels go away from the line, where there is room.
+        # Labels point away from the trend line, where there is room for them.
         up = 1 if dot.accuracy > a + b * math.log10(dot.size) else -1
         ax.annotate(
             f"{dot.network}\n{dot.flops / 1e9:.1f} GFLOPs",

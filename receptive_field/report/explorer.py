@@ -1,8 +1,8 @@
 """Writes a page for exploring receptive fields: one file that needs no server.
 
-The page holds exact axis maps and evaluates them itself (``page/maps.js``). It has the
-map from every layer to the input, and from every stop (see `steps`) to the next ones
-below. Everything else in it is names and numbers.
+The page contains exact axis maps and evaluates them itself (``page/maps.js``). It has
+the maps from every layer to the input, and from every stop (see `questions.steps`) to
+the next stops below. All other data are names and numbers.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ SCRIPTS = (
     *("maps.js", "follow.js", "dom.js", "tree.js", "picture.js", "pane.js"),
     *("between.js", "table.js", "figure.js", "main.js"),
 )
-"""The scripts in the order in which the page runs them."""
+"""The scripts, in the order in which the page runs them."""
 
 DEFAULT_SIZES = {1: (256, 8192), 2: (224, 512), 3: (64, 96)}
-"""Number of spatial axes -> the smallest and largest size to assume for an axis of
-unknown size."""
+"""Number of spatial axes -> the smallest and largest size that may be assumed for an
+axis of unknown size."""
 
 MOST_WEIGHED = 50_000_000
-"""The most work (`_work`) that effective receptive fields may take, a few seconds. They
-are computed for as many layers as this allows."""
+"""The most work (`_work`) to spend on effective receptive fields, a few seconds. They
+are computed for as many layers as this limit allows."""
 
 LARGEST_NUMBER = 2**53
-"""JavaScript represents all integers up to this one exactly."""
+"""JavaScript represents all integers up to this number exactly."""
 
 Data = dict[str, Any]
 
@@ -84,18 +84,21 @@ def explore(
 ) -> Path:
     """Writes a page on which the receptive fields of all layers can be explored.
 
-    The page shows what each feature sees of the input and of every layer in between. It
-    is a single file that loads nothing else, and works in any recent browser.
+    The page shows, for each feature, the positions that it sees in the input and in
+    every layer below. The page is a single file that loads no other files and works in
+    any recent browser.
 
     Args:
       model, input, stop_propagation, overrides, signature: as in
         `compute_receptive_field`.
       path: the path of the page. An existing file is replaced.
-      output: a layer or node. Only what lies between the input and it is shown. None
-        means all layers of a Keras model, or everything between the input and the only
-        output of a graph (or all that depends on the input, if there are several).
+      output: a layer or node. Only tensors between the input and this output are shown.
+        None means all layers of a Keras model. For a graph, None means all tensors
+        between the input and the only output or, if there are several outputs, all
+        tensors that depend on the input.
       input_resolution: the size of the input's spatial axes, ``[height, width]``. If
-        neither this nor the model gives a size, one is assumed, and the page says so.
+        neither this argument nor the model gives a size, a size is assumed, and the
+        page says so.
       title: the title of the page. None means the name of the model.
 
     Returns:
@@ -123,7 +126,7 @@ def page(data: Data) -> str:
     """Returns the page as text, with its style, scripts and data included."""
     folder = files("receptive_field.report") / "page"
     template = (folder / "page.html").read_text(encoding="utf-8")
-    # "<" could end a script, so strings of JSON contain it as an escape.
+    # "<" in a JSON string could end the script element, so it is escaped.
     encoded = json.dumps(data, separators=(",", ":"), allow_nan=False)
     scripts = "\n".join(
         f"<script>\n{(folder / name).read_text(encoding='utf-8')}</script>"
@@ -152,7 +155,7 @@ def _title(model: Any) -> str:
 
 
 def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
-    """Returns all data of the page but its title, as plain JSON values.
+    """Returns all data of the page except its title, as plain JSON values.
 
     Raises:
       ReceptiveFieldError: if the model cannot be analysed, or no layer has features
@@ -181,7 +184,7 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
 def _sized(
     model: Model, output: Any, input: Any, options: Options
 ) -> tuple[Question, str]:
-    """Returns the question with all sizes known, and a note on the assumed ones."""
+    """Returns the question with all sizes known, and a note about assumed sizes."""
     question = _asked(model, output, input, options)
     sizes = _input_sizes(question)
     if all(isinstance(size, int) for size in sizes):
@@ -224,8 +227,8 @@ def _largest_field(question: Question) -> int:
 
 
 def _shown(question: Question) -> dict[str, Tensor]:
-    """Returns the tensors of the page by name: all layers or, for a graph, all nodes
-    but copies."""
+    """Returns the tensors to show, by name: the outputs of all layers or, for a graph,
+    of all nodes that do more than copy."""
     network = question.network
     named = dict(question.outputs or {})
     if question.layers:
@@ -247,7 +250,7 @@ def _is_copy(question: Question, tensor: Tensor) -> bool:
 
 
 def _tensors(question: Question, shown: Mapping[str, Tensor]) -> list[Tensor]:
-    """Returns the first output of each node, and all outputs that are read or shown."""
+    """Returns each node's first output, and other outputs that are read or shown."""
     network = question.network
     first = ((index, 0) for index in network.order)
     every = [*first, *tensors_read(network), *shown.values()]
@@ -269,14 +272,14 @@ def _costs(model: Model, question: Question, options: Options) -> Costs | None:
             input_resolution=options.input_resolution or _input_sizes(question),
         )
     except ReceptiveFieldError:
-        return None  # The page does without costs, and shows a dash instead.
+        return None  # The page shows a dash instead of the costs.
 
 
 # --- As data -------------------------------------------------------------------------
 
 
 class _Export:
-    """Numbers the tensors and maps of the page, and turns them into its data."""
+    """Numbers the page's tensors and maps and turns them into the page's data."""
 
     def __init__(
         self,
@@ -301,7 +304,7 @@ class _Export:
         self.listed = sorted(listed, key=lambda pair: steps.order(pair[0]))
         stops = set(steps.stops)
         self.bypassed = any(tensor not in stops for tensor in known)
-        """Whether any tensor is shown that is not a stop."""
+        """Whether any shown tensor is not a stop."""
         self.known = known | {question.network.input}
         self.failed = {n: str(e) for n, e in fields.errors.items()}
 
@@ -364,7 +367,7 @@ class _Export:
         }
         held = [place for place in places if place is not None]
         if len(set(held)) < len(held):
-            node["shared"] = 1  # Both x and y follow the axis of tokens.
+            node["shared"] = 1  # Several input axes share one output axis (tokens).
         if field.is_global:
             node["whole"] = list(field.global_nodes[:3])
             if field.local is not None:
@@ -374,12 +377,12 @@ class _Export:
         return node
 
     def _reads(self, tensor: Tensor) -> set[Tensor]:
-        """Returns the shown tensors just below a tensor, whether they are stops or
-        not."""
+        """Returns the shown tensors just below a tensor, including those that are not
+        stops."""
         place = self.steps.order
 
         def is_next(below: Tensor) -> bool:
-            # A tensor that comes later is read in the last round of a loop.
+            # A tensor that comes later was computed in the previous round of a loop.
             return below in self.known and place(below) < place(tensor)
 
         network = self.question.network
@@ -421,9 +424,9 @@ class _Export:
     # --- Effective weights -----------------------------------------------------------
 
     def _add_weights(self, nodes: Sequence[Data]) -> None:
-        """Adds the profiles of the middle feature to as many layers as are cheap.
+        """Adds the middle feature's profiles to as many layers as the limit allows.
 
-        Layers that only hand on the features of another layer show that layer's
+        Layers that only pass on the features of another layer show that layer's
         profiles.
         """
         work = list(itertools.accumulate(_work(node) for node in nodes))
@@ -447,15 +450,15 @@ class _Export:
 def _work(node: Data) -> int:
     """Returns how much a layer adds to the work for the weights of each later layer.
 
-    This is the number of pairs of positions on each axis, and a constant for work that
-    does not depend on the size.
+    The work is the number of pairs of positions on each axis, plus a constant for work
+    that does not depend on the size.
     """
     return 2000 + sum((size or 1) ** 2 for size in node["size"])
 
 
 def _told(axis: SpatialAxis) -> AxisMap:
-    """Returns a map with the final windows of the features of an axis, which take
-    mirrored borders into account."""
+    """Returns a map with the final windows of features on an axis, in which mirrored
+    borders are taken into account."""
     axis_map, count = axis.map, axis.output_size
     if axis_map.seen is None or axis_map.is_floating or count is None:
         return axis_map.all_seen
@@ -463,15 +466,15 @@ def _told(axis: SpatialAxis) -> AxisMap:
 
 
 def _row_numbers(row: Mapping[str, Any]) -> Data:
-    """Returns the numbers of a row of the table, as JSON values."""
+    """Returns the numbers in a row of the layer table, as JSON values."""
     keys = ("receptive field", "rf"), ("stride",) * 2, ("padding",) * 2
     found: Data = {key: [_number(v) for v in row[name]] for name, key in keys}
     return found | {"centre": row["first centre"]}
 
 
 def _profiles(field: ReceptiveField) -> Data | None:
-    """Returns the shares of the middle feature on each axis, from 0 to 999 for the
-    largest. None if they cannot be computed."""
+    """Returns the middle feature's profile on each axis, scaled so that the largest
+    value is 999. None if the profiles cannot be computed."""
     try:
         effective = field.effective_receptive_field()
     except ReceptiveFieldError:
@@ -496,7 +499,7 @@ def encoded_map(axis_map: AxisMap) -> list[Data] | None:
     """Returns a map as JSON values: its strands, or None if an offset is unknown.
 
     A periodic strand is ``{"a": advance, "w": windows, "g": gap}``. A table has its
-    start as ``"t"`` instead of the advance. Windows are a flat list of first and last
+    start as ``"t"`` instead of ``"a"``. Windows are a flat list of first and last
     positions, with ``null, null`` for an empty window, and ``"-"`` and ``"+"`` for
     infinite ends. A gap that is 1 or unknown is left out. ``"b": 1`` marks an upper
     bound.
@@ -525,9 +528,10 @@ def encoded_map(axis_map: AxisMap) -> list[Data] | None:
 
 
 def encoded_sets(seen: Mask) -> list[Data]:
-    """Returns sets of positions as JSON values, to use like a map: ``{"s": runs}``.
+    """Returns sets of positions as JSON values, in place of a map: ``{"s": runs}``.
 
-    ``runs`` lists, for each position above, the first and last position of each run.
+    ``runs`` lists, for each position above, the first and last position of each run of
+    positions in its set.
     """
     runs = []
     for row in seen:
@@ -551,7 +555,7 @@ def _bound(end: Bound | None) -> int | str | None:
 
 
 def _number(value: Any) -> Any:
-    """Returns a number of the table for JSON, where infinity is the string "inf"."""
+    """Returns a number of the layer table for JSON, with "inf" for infinity."""
     if value == INFINITY:
         return "inf"
     return float(value) if isinstance(value, Fraction) else value

@@ -1,4 +1,4 @@
-"""Axes, colours and files, shared by all plots."""
+"""Axes, colours and file output shared by all plots."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.whole_files import check_writable, write_whole
 
-# The colours of Okabe and Ito, which colour-blind readers can tell apart.
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 PURPLE, VERMILION, SKY = "#CC79A7", "#D55E00", "#56B4E9"
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 PADDING = "0.55"
 
 KINDS = {"svg": "Date", "png": "Software", "pdf": "CreationDate"}
-"""File extension -> the metadata that would differ between runs or versions."""
+"""File extension -> the metadata field that would differ between runs or versions."""
 
 
 def imported(name: str) -> Any:
     """Imports a module of Matplotlib, or of a package that Matplotlib requires.
 
     Raises:
-      ReceptiveFieldError: if it is not installed.
+      ReceptiveFieldError: if the module is not installed.
     """
     try:
         return import_module(name)
@@ -37,7 +37,7 @@ def imported(name: str) -> Any:
 
 
 def axes(ax: Any, width: float, height: float) -> Any:
-    """Returns the caller's axes or, if None, new ones of this size in inches."""
+    """Returns the caller's axes or, for None, new axes of this size in inches."""
     pyplot = imported("matplotlib.pyplot")
     if ax is None:
         _, ax = pyplot.subplots(figsize=(width, height), layout="constrained")
@@ -45,7 +45,7 @@ def axes(ax: Any, width: float, height: float) -> Any:
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
-    """Returns the kind of a file, by the extension of its path.
+    """Returns the kind of a file, which is the extension of its path.
 
     Raises:
       ReceptiveFieldError: if the kind is not one of `KINDS`, or the file cannot be
@@ -66,17 +66,17 @@ def kind_of(path: str | os.PathLike[str]) -> str:
 def file_axes(
     path: str | os.PathLike[str], width: float, height: float
 ) -> Iterator[Any]:
-    """Provides axes, and finally writes their figure to a file.
+    """Provides axes to draw on, and then writes their figure to a file.
 
-    Every run writes the same bytes. No window is opened, and no display is needed.
-    Nothing is written if drawing fails.
+    Every run writes the same bytes. No window is opened, and no display is needed. If
+    drawing fails, nothing is written.
 
     Args:
       path: the path of the file. Its extension must be one of `KINDS`.
       width, height: the size of the figure, in inches.
 
     Raises:
-      ReceptiveFieldError: if the file cannot be written. This is checked before
+      ReceptiveFieldError: if the file cannot be written. The path is checked before
         drawing.
     """
     kind = kind_of(path)

@@ -1,7 +1,7 @@
-"""Plots of regions, of their growth through the layers, of their holes and weights.
+"""Plots of regions, their growth through the layers, their holes and their weights.
 
-All functions draw on the caller's Matplotlib axes, or on new ones, and return the axes.
-Positions are pixels of the input, and pixel i reaches from i - 0.5 to i + 0.5. An input
+All functions draw on the caller's Matplotlib axes, or on new axes, and return the axes.
+Positions are pixels of the input. Pixel i extends from i - 0.5 to i + 0.5. An input
 with one axis is drawn as a strip.
 """
 
@@ -36,7 +36,7 @@ from receptive_field.results.field import (
 
 Positions = NDArray[np.int64]
 Rectangle = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
+"""The coordinates of the left, top, right and bottom sides."""
 
 TILE = 16
 """The side of a tile of the test pattern, in pixels."""
@@ -51,20 +51,20 @@ def plot_regions(
 ) -> Any:
     """Draws the regions that features see, over an image.
 
-    The parts of a region that lie in the padding, outside the image, are hatched.
+    The part of a region that lies in the padding, outside the image, is hatched.
 
     Args:
       field: the receptive field. Its paddings must be known, and its size finite.
       features: integer coordinates of shape ``(..., len(field.feature_axes))``.
       image: an array of shape ``(height, width)`` or ``(height, width, channels)``, or
         the path of an image file. For an input with one axis, an array of shape
-        ``(length,)`` or ``(length, channels)``. It is stretched to the size of the
-        input if that is known. None means a test pattern.
-      ax: the Matplotlib axes to draw on. None means new ones.
+        ``(length,)`` or ``(length, channels)``. The image is stretched to the input's
+        size if this is known. None means a test pattern.
+      ax: the Matplotlib axes to draw on. None creates new axes.
 
     Returns:
-      The axes. Each feature has two patches and a line, whose ``get_gid()`` is
-      "region", "inside" (the part inside the image) and "centre".
+      The axes. Each feature has two patches, whose ``get_gid()`` is "region" and
+      "inside" (the part inside the image, if any), and a line, "centre".
 
     Raises:
       ReceptiveFieldError: if the field or the image cannot be drawn, or there is no
@@ -115,9 +115,10 @@ def plot_regions(
 
 
 def some_features(field: ReceptiveField) -> list[list[int]]:
-    """Returns the first feature, the one in the middle, and the last.
+    """Returns the first, middle and last feature.
 
-    Each is a list of coordinates, x first. Features that coincide are listed once.
+    Each feature is a list of coordinates, x first. Features that coincide are listed
+    once.
 
     Raises:
       ReceptiveFieldError: if the number of features is unknown.
@@ -139,7 +140,7 @@ def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
     """Returns the features as rows of coordinates.
 
     Raises:
-      ReceptiveFieldError: if they cannot be drawn, or lie outside the map.
+      ReceptiveFieldError: if the features cannot be drawn or lie outside the map.
     """
     rank = len(field.axes)
     if rank not in (1, 2):
@@ -192,10 +193,10 @@ def _unbounded(regions: Positions) -> bool:
 
 
 def _sizes(field: ReceptiveField, pixels: NDArray[Any] | None) -> tuple[int, ...]:
-    """Returns the size of the input, x first, or that of the image if it is unknown.
+    """Returns the size of the input, x first. Unknown sizes are taken from the image.
 
     Raises:
-      ReceptiveFieldError: if both are unknown.
+      ReceptiveFieldError: if a size is unknown and there is no image.
     """
     known = [axis.input_size for axis in field.axes]
     if pixels is not None:
@@ -248,8 +249,8 @@ def _read(path: str | os.PathLike[str]) -> NDArray[Any]:
 
 
 def _pattern(sizes: Sequence[int]) -> NDArray[np.float64]:
-    """Returns the test pattern: light grey tiles that get darker to the right and down,
-    so that places can be told apart."""
+    """Returns the test pattern: light grey tiles that get darker towards the bottom
+    right, so that places can be told apart."""
     places = np.meshgrid(*(np.arange(size) for size in sizes), indexing="xy")
     tiles = sum(place // TILE for place in places) % 2
     slopes = sum(p / max(n - 1, 1) for p, n in zip(places, sizes, strict=True))
@@ -259,7 +260,7 @@ def _pattern(sizes: Sequence[int]) -> NDArray[np.float64]:
 def _draw_image(
     ax: Any, pixels: NDArray[Any] | None, sizes: Sequence[int]
 ) -> Rectangle:
-    """Draws the image and its border, and returns its place.
+    """Draws the image and its border, and returns the rectangle that the image fills.
 
     An image with one axis becomes a strip in row 0.
     """
@@ -303,14 +304,13 @@ def _draw_region(
     label: str,
     over_image: bool,
 ) -> None:
-    """Draws a region. Its part inside the image covers the hatches, so that they only
-    show in the padding."""
+    """Draws a region so that its hatching only shows in the padding."""
     dashed = {"edgecolor": colour, "linestyle": "--", "linewidth": 1.5}
     outer = _draw_outline(ax, place, hatch="////", zorder=1, gid="region", **dashed)
     outer.set_label(f"{label}, in the padding only" if inside is None else None)
     to_rgba = imported("matplotlib.colors").to_rgba
     if inside is not None:
-        # An image hides the hatches. Beside a strip, an opaque colour must do so.
+        # An image hides the hatching. Regions beside a strip need an opaque colour.
         filled = to_rgba(colour, 0.3) if over_image else _lighter(to_rgba(colour))
         solid = {"fill": True, "facecolor": filled, "edgecolor": colour}
         _draw_outline(
@@ -323,7 +323,7 @@ def _lighter(colour: Sequence[float]) -> list[float]:
 
 
 def _rectangle(region: Positions, row: int | None) -> Rectangle:
-    """Returns the rectangle of a region. A region with one axis is put into ``row``."""
+    """Returns the rectangle of a region. A region with one axis is drawn in ``row``."""
     (left, right), *rest = region.tolist()
     if row is not None:
         return left - 0.5, row - 0.35, right + 0.5, row + 0.35
@@ -347,7 +347,7 @@ def _label_axes(ax: Any, rank: int) -> None:
 
 
 def _limit(ax: Any, places: Sequence[Rectangle]) -> None:
-    """Sets the limits of the axes so that all places are visible, y pointing down."""
+    """Sets the limits so that all rectangles are visible, with y pointing down."""
     ends = np.array(places)
     left, top = ends[:, :2].min(axis=0)
     right, bottom = ends[:, 2:].max(axis=0)
@@ -386,19 +386,18 @@ def _add_legend(ax: Any, handles: Sequence[Any]) -> None:
 def plot_growth(fields: Mapping[str, ReceptiveField], *, ax: Any = None) -> Any:
     """Draws how the receptive field grows through the layers, on all branches.
 
-    Each layer is a point. It shows the layer's depth (the number of layers on the
-    longest path from the input) and the size of its receptive field. Lines connect
-    each layer with the layers that it reads. If features see a whole axis, the point
-    shows their local receptive field, and a triangle marks the layer at the upper
-    border.
+    Each layer is a point that shows its depth (the number of layers on the longest path
+    from the input) and the size of its receptive field. Lines connect each layer with
+    the layers that it reads. For a layer whose features see a whole axis, the point
+    shows the local receptive field, and a triangle at the upper border marks the layer.
 
     Args:
       fields: the result of `compute_receptive_fields`.
-      ax: the Matplotlib axes to draw on. None means new ones.
+      ax: the Matplotlib axes to draw on. None creates new axes.
 
     Returns:
-      The axes. The points of one axis are a line whose ``get_gid()`` is "x", "y" or
-      "z". If all axes grow alike, there is one line for all, such as "x, y".
+      The axes. The points for one input axis are a line whose ``get_gid()`` is "x", "y"
+      or "z". If all input axes grow alike, there is a single line, such as "x, y".
 
     Raises:
       ReceptiveFieldError: if there is nothing to draw.
@@ -478,7 +477,7 @@ def _depths(
 def _distinct_axes(
     fields: Mapping[str, ReceptiveField], sizes: Mapping[str, NDArray[Any]]
 ) -> list[tuple[int, str]]:
-    """Returns the numbers and names of the axes, or one entry for all if they grow
+    """Returns the number and name of each axis, or a single entry if all axes grow
     alike."""
     rank = len(next(iter(fields.values())).axes)
     names = list("xyz"[:rank]) if rank <= len("xyz") else list(map(str, range(rank)))
@@ -545,12 +544,12 @@ def plot_support(
     Args:
       field: the receptive field. The size of its input must be known.
       feature: the integer coordinates of the feature, x first.
-      ax: the Matplotlib axes to draw on. None means new ones.
+      ax: the Matplotlib axes to draw on. None creates new axes.
 
     Returns:
       The axes. Their image has the value 2 for pixels that are seen, 1 for holes
-      (pixels of the region that are not seen) and 0 for all others. The patch "region"
-      also shows the padding.
+      (pixels of the region that are not seen) and 0 for all other pixels. The patch
+      "region" also covers the padding.
 
     Raises:
       ReceptiveFieldError: if the size of the input is unknown, or there is no such
@@ -633,15 +632,15 @@ def plot_effective(
 
     Args:
       effective_or_field: an effective receptive field, computed or measured, or a
-        receptive field from which to compute one.
-      feature: the coordinates of the feature, x first, if a receptive field is given.
-        None means the feature in the middle.
-      ax: the Matplotlib axes to draw on. None means new ones.
+        receptive field from which to compute the effective receptive field.
+      feature: the coordinates of the feature, x first. Only allowed with a receptive
+        field. None means the feature in the middle.
+      ax: the Matplotlib axes to draw on. None creates new axes.
 
     Returns:
       The axes, with a patch "region", and a patch "interval" that contains 95.45 % of
-      the total along each axis. If only an effective receptive field is given, the
-      region is the hull of all positions whose share is above zero.
+      the total along each axis. If an effective receptive field is given, the region is
+      the hull of all positions whose share is above zero.
 
     Raises:
       ReceptiveFieldError: if the input has more than two axes, or an unknown size.
@@ -685,8 +684,8 @@ def plot_effective(
 
 
 def _set_title(ax: Any, text: str) -> None:
-    """Sets the title in lines, because layers may have names longer than the plot is
-    wide."""
+    """Sets the title, broken into lines because layer names may be wider than the
+    plot."""
     lines = (part for line in text.split("\n") for part in textwrap.wrap(line, 60))
     ax.set_title("\n".join(lines), fontsize="medium")
 

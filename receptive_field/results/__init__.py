@@ -1,1 +1,1 @@
-"""Results: fields, sets, costs and explanations, and how they are put into words."""
+"""Results: fields, sets, costs and explanations, and their descriptions as text."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FeatureAxis(NamedTuple):
-    """What one coordinate of a feature counts.
+    """One coordinate of a feature: the output axis along which it counts positions.
 
     >>> import receptive_field as rf
     >>> size = [299, 299]
@@ -25,10 +25,10 @@ class FeatureAxis(NamedTuple):
     """
 
     output_axis: int | None
-    """The axis of the output that the coordinate runs along. If there is none, this is
-    None and the coordinate is 0."""
+    """The axis of the output that the coordinate runs along. If there is no such axis,
+    this is None and the coordinate is 0."""
     size: int | None
-    """The number of positions, or None if it is unknown."""
+    """The number of positions along this coordinate, or None if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,18 @@ class SpatialAxis:
     """One spatial axis of the input, and how the output's features depend on it."""
 
     map: AxisMap
-    """From a feature's place on the ``output_axes`` to positions on this axis."""
+    """Maps a feature's place on the ``output_axes`` to positions on this axis."""
     input_axis: int
     """The axis of the input tensor."""
     output_axes: tuple[int, ...]
-    """The axes of the output tensor whose positions place a feature on this axis, in
-    ascending order. Empty if all features see the same. If there are several, places
-    are counted row by row, as if the axes were reshaped into one."""
+    """The axes of the output tensor that decide which positions of this axis a feature
+    sees, in ascending order. Empty if all features see the same positions. Places on
+    several axes are counted row by row, as if the axes were reshaped into one."""
     input_size: int | None
     """The number of positions on this axis, or None if it is unknown."""
     output_size: int | None
-    """The number of places on the ``output_axes``. None if it is unknown, or if there
-    are no such axes."""
+    """The number of places on the ``output_axes``. None if this number is unknown, or
+    if there are no such axes."""
 
     @property
     def output_axis(self) -> int | None:
@@ -58,11 +58,11 @@ class SpatialAxis:
 def checked_coordinates(
     given: ArrayLike, count: int, described: Callable[[], str]
 ) -> NDArray[Any]:
-    """Checks coordinates, and returns them as an array.
+    """Checks coordinates and returns them as an array.
 
     Raises:
-      ReceptiveFieldError: if they are not numbers, or their last axis does not have
-        ``count`` entries. ``described`` is called for the message.
+      ReceptiveFieldError: if the coordinates are not numbers, or their last axis does
+        not have ``count`` entries. ``described`` returns the end of the message.
     """
     coordinates = np.asarray(given)
     if not coordinates.ndim or coordinates.shape[-1] != count:

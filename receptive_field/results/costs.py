@@ -16,17 +16,18 @@ from receptive_field.graph.model import Model
 class Cost:
     """The cost of a part of a network.
 
-    It is the cost of a batch of the size that the graph states, or of one example if
-    the size is unknown.
+    It is the cost for one batch of the size that the graph states, or for one example
+    if the batch size is unknown.
 
     Attributes:
       flops: floating-point operations. A multiply-add counts as two.
-      macs: the multiply-adds (multiply-accumulates) among them.
-      profiler_flops: the figure of TensorFlow's profiler, which leaves out some ops.
-      parameters: the number of trained numbers that are read, each counted once. In a
-        graph without variables, such as a frozen one, these are all constants of a
-        floating type that have axes. This is an upper bound, because some of them may
-        not have been trained.
+      macs: the number of multiply-adds (multiply-accumulates).
+      profiler_flops: the operations that TensorFlow's profiler counts. The profiler
+        leaves out some ops.
+      parameters: the number of trained values that the part reads, each counted once.
+        In a graph without variables, such as a frozen graph, every element of a
+        floating-point or quantised constant with at least one axis is counted. This is
+        an upper bound, because some constants may not have been trained.
     """
 
     flops: int = 0
@@ -43,7 +44,10 @@ class Cost:
         )
 
     def in_a_loop(self, rounds: int) -> Cost:
-        """Returns the cost of this many rounds, which the profiler does not count."""
+        """Returns the cost of this many rounds of a loop.
+
+        TensorFlow's profiler does not count the operations in a loop.
+        """
         return Cost(self.flops * rounds, self.macs * rounds, 0, self.parameters)
 
 
@@ -55,14 +59,15 @@ _PARTS = [attrgetter(part.name) for part in fields(Cost)]
 
 @dataclass(frozen=True, slots=True)
 class Costs(Mapping[str, Cost]):
-    """Costs by layer (of a Keras model) or node (of a graph), in topological order.
+    """Maps the name of each layer (Keras model) or node (graph) to its cost.
 
-    The cost of a layer is that of everything computed since the layers before it. If a
-    layer is called twice, the first call has its parameters.
+    Names are in topological order. The cost of a layer covers everything computed since
+    the layers before it. The parameters of a layer that is called twice are counted at
+    the first call.
 
     Attributes:
-      total: the cost of the whole model, that is, of all its layers and everything
-        after the last one.
+      total: the cost of the whole model: all its layers and everything computed after
+        the last layer.
       unprofiled: op type -> the floating-point operations that the profiler leaves out,
         because it has no formula for them.
     """
@@ -90,7 +95,9 @@ class Costs(Mapping[str, Cost]):
         return len(self._costs)
 
     def up_to(self, output: Any) -> Cost:
-        """Returns the cost of everything that a tensor (by name, or a layer) needs.
+        """Returns the cost of everything that a tensor is computed from.
+
+        The tensor is given by its name, or as a layer.
 
         Raises:
           ReceptiveFieldError: if there is no such tensor or layer.
@@ -113,8 +120,8 @@ def totals(
     Args:
       graph: the graph.
       order: the nodes that the outputs are computed from, in topological order.
-      by_node: the costs of the nodes that compute or store something.
-      outputs: outputs of some of these nodes.
+      by_node: node index -> cost, for the nodes that compute or store something.
+      outputs: the output tensors. Their nodes are in ``order``.
     """
     needed_by = [0] * len(graph)  # Bit i: output i needs the node.
     for bit, (index, _) in enumerate(outputs):

@@ -22,16 +22,17 @@ class EffectiveReceptiveField:
       input: the name of the input tensor.
       output: the name of the tensor of the feature.
       feature: the coordinates of the feature, x first.
-      map: the share of each position, as float64 numbers that sum to one, in the
+      map: the share of each position, as a float64 array that sums to one, in the
         spatial shape of the input, (height, width) for an image.
-      total: the sum before division, that is, the expected squared gradient with
-        respect to the whole input. It is below 1 if gradients were lost in padding, or
-        if poolings weighed them.
-      assumed: the nodes without an exact rule. Everything that they read was assumed to
-        matter equally.
-      draws: the number of random inputs in the average. None if computed.
-      standard_error: the standard error of each position of a measured map. None if
-        computed.
+      total: the sum of the map before normalisation, that is, the expected squared
+        gradient with respect to the whole input. It is below 1 if gradients were lost
+        in padding or scaled down by pooling.
+      assumed: the nodes without an exact rule. All positions that such a node reads
+        were assumed to matter equally.
+      draws: the number of random inputs that a measured map is averaged over. None for
+        a computed map.
+      standard_error: the standard error of each position of a measured map. None for a
+        computed map.
     """
 
     input: str
@@ -45,9 +46,9 @@ class EffectiveReceptiveField:
 
     @property
     def exact(self) -> bool:
-        """Whether the map is computed, and no node needed an assumption.
+        """Whether the map is computed and no node needed an assumption.
 
-        The derivatives of activations and the choices of maxima do not count.
+        Assumptions about activation derivatives and the choices of maxima are allowed.
         """
         return self.draws is None and not self.assumed
 
@@ -61,7 +62,7 @@ class EffectiveReceptiveField:
 
     @property
     def profiles(self) -> tuple[Array, ...]:
-        """The map summed over all other axes, for each axis, x first."""
+        """For each axis, x first, the map summed over all other axes."""
         axes = range(self.map.ndim)
         others = [tuple(a for a in axes if a != axis) for axis in axes]
         return tuple(self.map.sum(axis=other) for other in others[::-1])
@@ -80,20 +81,20 @@ class EffectiveReceptiveField:
 
     @property
     def size(self) -> Array:
-        """The extent of `interval`, x first: ``2 * reach + 1`` input positions."""
+        """The extent of the default `interval` on each axis, in positions, x first."""
         ends = self.interval()
         return np.asarray(ends[:, 1] - ends[:, 0] + 1)
 
     def interval(self, share: float = TWO_SIGMA) -> Array:
-        """Returns the smallest interval around the centre of mass that has this share.
+        """Returns the smallest interval around the centre of mass with a given share.
 
         Args:
-          share: the share of the profile. The default is that of two standard
-            deviations of a Gaussian, 95.45 %.
+          share: the share of each profile that the interval contains. The default is
+            the share of a Gaussian within two standard deviations, 95.45 %.
 
         Returns:
-          A float64 array of shape ``(d, 2)``, x first: the centre minus and plus the
-          distance that contains the share. The interval may reach past the input.
+          A float64 array of shape ``(d, 2)``, x first: the two ends of the interval,
+          which are equally far from the centre. They may lie outside the input.
         """
         if not 0 < share <= 1:
             raise ReceptiveFieldError(f"a share is above 0, at most 1; not {share!r}.")

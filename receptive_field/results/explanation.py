@@ -1,4 +1,4 @@
-"""Explanations of why a network is misaligned, and what would align it."""
+"""Explanations of why a network is misaligned, and of changes that would align it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MOST_SUMS = 512
 
 
 class StepWindow(NamedTuple):
-    """The window of a step on one axis."""
+    """Kernel size, stride, padding and dilation of a step on one axis."""
 
     kernel: int | None
     """None for a step without a window, such as an upsampling or a flip."""
     stride: int | Fraction | None
-    """None for a step that puts positions on several axes, or out of order."""
+    """None for a step that spreads positions over several axes or reorders them."""
     before: int | None
-    """The padding in front. Negative if positions are cut off, None if unknown."""
+    """The padding at the start. Negative if positions are cut off, None if unknown."""
     after: int | None
     dilation: int = 1
 
@@ -46,7 +46,7 @@ class Step:
     node: str
     op: str
     windows: tuple[StepWindow | None, ...]
-    """One for each axis, x first. None if positions do not change."""
+    """One for each axis, x first. None for an axis whose positions do not change."""
 
     def __str__(self) -> str:
         if len(set(self.windows)) == 1:
@@ -82,22 +82,24 @@ class Path(Generic[F]):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How two paths disagree on one axis, in positions of the tensor where they
-    split."""
+    """How two paths disagree on one axis.
+
+    Centres and offsets are positions of the tensor where the paths split.
+    """
 
     axis: int
-    """0 for x, 1 for y."""
+    """0 for x, 1 for y, and so on."""
     strides: tuple[Fraction | None, Fraction | None]
     centres: tuple[Fraction, Fraction] | None
-    """The centres of the first feature. None if strides differ, or if a centre is
-    unknown."""
+    """The first feature's centre on each path. None if the strides differ, or if a
+    centre is unknown."""
     offsets: tuple[Fraction, ...]
-    """The second path's centre minus the first's. One number for all features, or
-    several that repeat. Empty if the centres are unknown."""
+    """The second path's centre minus the first path's. One number for all features, or
+    several numbers that repeat. Empty if the centres are unknown."""
 
     @property
     def offset(self) -> Fraction | None:
-        """The distance of the centres, if it is the same for all features."""
+        """The distance between the centres, or None if it varies between features."""
         return self.offsets[0] if len(self.offsets) == 1 else None
 
     def __str__(self) -> str:
@@ -121,9 +123,9 @@ class Setting(NamedTuple):
 
     kernel: int
     before: int
-    """The padding in front. Negative if positions are cut off."""
+    """The padding at the start. Negative if positions are cut off."""
     after: int | None
-    """The padding behind. None if it depends on an unknown size."""
+    """The padding at the end. None if it depends on an unknown size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,9 @@ class Change:
     node: str
     op: str
     old: tuple[Setting | None, ...]
-    """One for each axis, x first. None if nothing changes."""
+    """One for each axis, x first. None for an axis on which nothing changes."""
     new: tuple[Setting | None, ...]
+    """One for each axis, like ``old``."""
 
     def __str__(self) -> str:
         texts: dict[str, list[str]] = {}
@@ -190,24 +193,24 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Explanation(Generic[F]):
-    """Whether a graph is aligned and, if it is not, why and what would align it.
+    """Whether a graph is aligned and, if not, why, and which changes would align it.
 
     Attributes:
       field: the receptive field to explain.
-      unknown_paddings: the nodes whose padding depends on an unknown size, if that
-        hides the alignment.
-      parts: the tensor where the two paths split, seen from the input. None if no such
-        pair was found.
-      meets: the tensor where they meet again.
-      differences: the axes on which they disagree, x first.
+      unknown_paddings: the nodes whose padding depends on an unknown size, if their
+        padding decides the alignment.
+      parts: the tensor where the two paths split, seen from the input. None if no pair
+        of misaligned paths was found.
+      meets: the tensor where the two paths meet again.
+      differences: how the paths disagree, for each axis on which they do, x first.
       paths: the two paths.
-      changes: the proposals that would align them, the best first. Any one of them is
-        enough.
-      reasons: why there is no better proposal, as text.
+      changes: the proposals, the best first. Each proposal aligns the two paths by
+        itself.
+      reasons: sentences that say why there is no better proposal.
       size_dependent: the nodes on both paths whose padding (SAME) depends on the size
         of the input, so that the paths may be aligned at other sizes.
-      meetings: the number of tensors at which misaligned paths meet, including this
-        one. Each is judged as if those before it were aligned.
+      meetings: the number of tensors at which misaligned paths meet, including
+        ``meets``. Each tensor is judged as if the earlier ones were aligned.
     """
 
     field: F
@@ -268,7 +271,7 @@ class Explanation(Generic[F]):
 
 
 def strides_text(axis: int, difference: Difference, paths: Sequence[Path[F]]) -> str:
-    """Returns the reason why no padding aligns two paths with different strides."""
+    """Returns a text that says why no padding aligns paths with different strides."""
     texts = []
     for stride, path in zip(difference.strides, paths, strict=True):
         factors = [
@@ -289,13 +292,13 @@ def axis_name(axis: int) -> str:
 
 
 def number_text(value: Fraction) -> str:
-    """Returns a number of positions as text, as a decimal if that is short."""
+    """Returns a number of positions as text: an integer, a decimal, or a fraction."""
     exactly = value.denominator == 1 or abs(value) > MOST_SUMS
     return str(value) if exactly else str(float(value))
 
 
 def listed(names: Sequence[str], limit: int = 3) -> str:
-    """Returns the first names in quotes, and how many more there are."""
+    """Returns the first names in quotes, and the number of remaining names."""
     unique = list(dict.fromkeys(names))
     shown = ", ".join(map(repr, unique[:limit]))
     rest = len(unique) - limit

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 LEAST_INT64, LARGEST_INT64 = -(1 << 63), (1 << 63) - 1
 
 MOST_KEPT = 1 << 24
-"""If the sets of all features are larger, only those of requested features are
-computed."""
+"""If the sets for all features would be larger, only the sets for the requested
+features are computed."""
 
 MOST_FOLDED = 1 << 20
-"""If axes are folded, at most this many features are searched one by one."""
+"""On folded axes, at most this many features are searched one by one."""
 
 
 class Origin(Protocol):
@@ -48,7 +48,7 @@ class Origin(Protocol):
     def support(
         self, of: ReceptiveField, features: NDArray[Any] | None = None
     ) -> Support:
-        """Returns the support of all features, or of some."""
+        """Returns the support of the given features, or of all features."""
 
     def effective(
         self, of: ReceptiveField, feature: Sequence[int] | None
@@ -71,12 +71,12 @@ class Origin(Protocol):
         """The nodes that mirror the border of a map."""
 
     def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
-        """Returns the pairs of tensors that have none of the others in between."""
+        """Returns the pairs of tensors with no other given tensor between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField:
-    """What the features of a tensor see of the input.
+    """The receptive field of a tensor: the input positions that its features see.
 
     Every per-axis array lists x (horizontal, width) first, then y, then depth.
     Unpacking gives all sizes, then all strides, then all paddings: for images
@@ -86,14 +86,16 @@ class ReceptiveField:
       input: the name of the input tensor.
       output: the name of the tensor whose features are described.
       axes: the spatial axes of the input, x first.
-      feature_axes: what the coordinates of a feature count. In most networks there is
-        one for each spatial axis of the input, x first, wherever the output has that
-        axis. If several axes of the input are folded into one axis of the output (the
-        tokens of a vision transformer), or one into several, there is one for each axis
-        of the output that holds positions, the last one first.
-      hide_padding: whether paddings are None because one on the way is unknown.
+      feature_axes: the output axes along which a feature's coordinates run. In most
+        networks there is one for each spatial axis of the input, x first, whatever its
+        place in the output. If several input axes are folded into one output axis (the
+        tokens of a vision transformer), or one into several, there is one for each
+        output axis that holds positions, the last axis first.
+      hide_padding: whether all paddings are None because the padding of some layer is
+        unknown.
       global_nodes: the nodes that make a feature see a whole axis.
-      local_paths: see `local`.
+      local_paths: the field of the paths that do not see a whole axis; see `local`.
+      origin: the question that computed this field and can answer further ones.
     """
 
     input: str
@@ -115,10 +117,11 @@ class ReceptiveField:
         """The nodes whose padding mirrors the map, if features see the mirrored
         positions.
 
-        `size`, `stride` and `padding` are those of features that see no mirrored
-        position. The region of a feature is the usual one if that contains everything
-        it sees. Otherwise, the region is what the feature sees. If the size is unknown,
-        so is the place where the far end is mirrored. Regions are then upper bounds.
+        `size`, `stride` and `padding` describe features that see no mirrored position.
+        A feature has the usual region if this contains everything that the feature
+        sees. Otherwise, its region is the hull of the positions that it sees. If the
+        size is unknown, so is the place where the far end is mirrored, and regions are
+        upper bounds.
         """
         shown = any(axis.map.seen is not None for axis in self.axes)
         return self.origin.mirroring_nodes if shown and self.origin else ()
@@ -127,17 +130,17 @@ class ReceptiveField:
     def local(self) -> ReceptiveField | None:
         """The receptive field without the paths that see a whole axis.
 
-        The same object if there are no such paths, and None if there are no other
-        paths.
+        If no path sees a whole axis, this is the field itself. If all paths do, it is
+        None.
         """
         return self.local_paths if self.is_global else self
 
     @property
     def is_folded(self) -> bool:
-        """Whether coordinates count positions on output axes instead of input axes.
+        """Whether a feature has one coordinate per output axis, not per input axis.
 
-        See ``feature_axes``. A folded axis has no stride and no padding, and neither
-        has an axis that it is folded with.
+        See ``feature_axes``. A folded axis has neither a stride nor a padding. The same
+        is true for any axis that is folded with another axis.
         """
         return any(map(self._is_folded, self.axes))
 
@@ -155,7 +158,7 @@ class ReceptiveField:
         ``global_nodes`` still names the nodes that cause these paths.
 
         Raises:
-          ReceptiveFieldError: if there are no other paths.
+          ReceptiveFieldError: if all paths see a whole axis.
         """
         if self.local is None:
             raise ReceptiveFieldError(
@@ -170,7 +173,7 @@ class ReceptiveField:
             yield from values()
 
     def __str__(self) -> str:
-        # Imported only when something is printed.
+        # Imported only for printing.
         from receptive_field.results.words import as_text
 
         return as_text(self)
@@ -182,16 +185,16 @@ class ReceptiveField:
         return as_html(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns everything that is known, as plain data for JSON.
+        """Returns the whole field as plain data for JSON.
 
         Returns:
-          ``graph`` (its file, if there is one); ``input`` and ``output`` by name; lists
-          with one entry per axis, x first: ``input_size``, ``output_size``, ``size``,
-          ``stride``, ``padding`` and ``first_center``; ``aligned``, ``exact``,
-          ``global_nodes`` and ``mirroring_nodes``; and ``local``, the same numbers
-          without paths that see a whole axis, if there are both such paths and others.
-          Unknown values are None. ``"inf"`` is an infinite size, and ``"1/2"`` a stride
-          that is not an integer.
+          ``graph`` (its file, if there is one); the names ``input`` and ``output``;
+          lists with one entry per axis, x first: ``input_size``, ``output_size``,
+          ``size``, ``stride``, ``padding`` and ``first_center``; ``aligned``,
+          ``exact``, ``global_nodes`` and ``mirroring_nodes``; and, if some but not all
+          paths see a whole axis, ``local``, the same numbers without these paths.
+          Unknown values are None. An infinite size is ``"inf"``. A stride that is not
+          an integer is a string such as ``"1/2"``.
 
         >>> import receptive_field as rf
         >>> rf.compute_receptive_field(rf.EXAMPLE_GRAPH).to_dict()["stride"]
@@ -205,7 +208,7 @@ class ReceptiveField:
     def size(self) -> NDArray[Any]:
         """Receptive field sizes, the paper's r0: the largest over all features.
 
-        Infinite if a feature sees a whole axis, or everything on one side of it.
+        Infinite if a feature sees a whole axis, or all of it on one side of a position.
         """
         return _array(self._sizes())
 
@@ -213,14 +216,15 @@ class ReceptiveField:
     def stride(self) -> NDArray[Any]:
         """Effective strides, the paper's S0: how far the region moves per feature.
 
-        A ``Fraction`` if it is not an integer. None if paths with different strides
-        meet, if the region does not move, or if the axis is folded (`is_folded`).
+        A stride that is not an integer is a ``Fraction``. It is None if paths with
+        different strides meet, if the region does not move, or if the axis is folded
+        (`is_folded`).
         """
         return _array(self._strides())
 
     @property
     def padding(self) -> NDArray[Any]:
-        """Effective paddings, the paper's P0: the first feature's region starts at -P.
+        """Effective paddings, the paper's P0: feature 0's region starts at -P0.
 
         None if no single number is right for all features, either because the padding
         of a layer depends on an unknown size, or because the region does not move
@@ -253,7 +257,7 @@ class ReceptiveField:
     def aligned(self) -> bool | None:
         """Whether all paths have the same stride and centre for every feature.
 
-        Paths that see a whole axis have no centre and do not count. None if the answer
+        Paths that see a whole axis have no centre and are ignored. None if the answer
         is unknown, because a padding depends on an unknown size.
         """
         field = self.local_paths or self
@@ -264,14 +268,14 @@ class ReceptiveField:
     def exact(self) -> bool:
         """Whether sizes and regions are exact, and not only upper bounds.
 
-        Numbers that the graph multiplies by count as nonzero, whatever they are
-        (weights, constants, the Hann window of a spectrogram, which starts with a
-        zero). Pixels that an op multiplies by zero by its own definition do not count,
-        such as those at the end of the kernel of a resize. (Rounding in TensorFlow may
-        give them a weight of up to a millionth.)
+        Every number that the graph multiplies by is taken to be nonzero (weights,
+        constants, a spectrogram's Hann window, which starts with a zero). Pixels that
+        an op's own definition multiplies by zero are not part of a region. An example
+        is the pixel at the end of a resize kernel, although rounding in TensorFlow may
+        give it a weight of up to a millionth.
 
-        This refers to regions without ``clip``, in which the padding of any layer
-        counts as positions.
+        Exactness refers to regions without ``clip``, which include the padding of every
+        layer as positions.
         """
         return all(axis.map.exact for axis in self.axes)
 
@@ -280,24 +284,24 @@ class ReceptiveField:
     ) -> NDArray[np.int64]:
         """Returns the input region that each feature sees (equations for u0 and v0).
 
-        Without ``clip``, it is the paper's region, from ``u * stride - padding`` to
+        Without ``clip``, this is the paper's region, from ``u * stride - padding`` to
         ``u * stride - padding + size - 1``. It may reach into the padding (below zero
-        or past the end). The padding of any layer counts as positions, and these may
-        coincide with real positions of the input that the feature does not see. If a
-        feature sees mirrored positions outside this region, its region is what it sees
-        (`mirroring_nodes`).
+        or past the end). It includes the padding of every layer as positions, which may
+        coincide with real input positions that the feature does not see. If a feature
+        sees mirrored positions outside this region, its region is the hull of the
+        positions that it sees (`mirroring_nodes`).
 
-        With ``clip``, it is the region of real input positions that can change the
-        feature. The padding of maps in between does not count. Neither do positions
-        that are multiplied by zero padding, or that a dilated kernel skips. The region
-        is exact if ``support().exact``, and otherwise an upper bound. Weights and
-        constants count as nonzero; see `exact`.
+        With ``clip``, this is the smallest region that contains all real input
+        positions that can change the feature. It leaves out the padding of intermediate
+        maps, positions that are multiplied by zero padding, and positions that a
+        dilated kernel skips. The region is exact if ``support().exact``, and otherwise
+        an upper bound. Weights and constants are taken to be nonzero; see `exact`.
 
         Args:
           y: integer feature coordinates of shape ``(..., len(feature_axes))``. In most
             networks, there is one for each spatial axis of the input, x first.
-          clip: whether only positions of the input count. The size of the input must
-            then be known, and features must lie inside their map.
+          clip: whether to restrict regions to real input positions. The size of the
+            input must then be known, and features must lie inside their map.
 
         Returns:
           An int64 array of shape ``(..., d, 2)``: first and last position for each of
@@ -306,11 +310,12 @@ class ReceptiveField:
           limits of int64.
 
         Raises:
-          ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
+          ReceptiveFieldError: if the coordinates have the wrong shape or type, or a
+            padding is unknown.
 
         Warns:
           OutsideMapWarning: if features lie outside a map of known size. (With
-            ``clip``, this is an error.)
+            ``clip``, such features are an error.)
 
         >>> import receptive_field as rf
         >>> field = rf.compute_receptive_field(
@@ -354,17 +359,18 @@ class ReceptiveField:
 
         Args:
           x: integer input coordinates of shape ``(..., d)``, x first.
-          clip: whether only features of the map count that really see the position, as
-            in `compute_input_region`. Otherwise, all features count whose windows
-            contain it, on a map without borders.
+          clip: whether to return only features of the map that really see the position,
+            as in `compute_input_region`. Otherwise, all features whose windows contain
+            the position are returned, on a map without borders.
 
         Returns:
-          An int64 array of shape ``(..., len(feature_axes), 2)``: first and last
-          feature for each of its coordinates, inclusive. A position that no feature
+          An int64 array of shape ``(..., len(feature_axes), 2)``: the first and last
+          feature along each feature coordinate, inclusive. A position that no feature
           sees has ``[0, -1]`` everywhere. Infinite ends are the limits of int64.
 
         Raises:
-          ReceptiveFieldError: if the coordinates do not fit, or a padding is unknown.
+          ReceptiveFieldError: if the coordinates have the wrong shape or type, or a
+            padding is unknown.
 
         >>> import receptive_field as rf
         >>> field = rf.compute_receptive_field(
@@ -423,21 +429,21 @@ class ReceptiveField:
     def support(self, features: ArrayLike | None = None) -> Support:
         """Returns the input positions that features really see inside their regions.
 
-        Dilated kernels leave holes, a stride longer than its kernel skips positions,
-        and two branches of 1x3 and 3x1 see a plus, not a square.
+        Dilated kernels leave holes, a stride longer than the kernel skips positions,
+        and two branches with kernels of 1x3 and 3x1 see a plus, not a square.
 
         Args:
           features: the features to compute sets for, of shape
-            ``(..., len(feature_axes))``. Use it if the sets of all features would be
-            too large.
+            ``(..., len(feature_axes))``. None means all features. Give only some
+            features if the sets for all of them would be too large.
 
         Returns:
-          The sets for each feature and axis, the share of the regions that they cover,
-          and the positions that no feature sees.
+          The set of positions for each feature and axis, the share of each region that
+          it covers, and the positions that no feature sees.
 
         Raises:
-          ReceptiveFieldError: if the size of the input is unknown, or the sets are too
-            large to hold.
+          ReceptiveFieldError: if the size of the input is unknown, or the sets do not
+            fit in memory.
 
         >>> import receptive_field as rf
         >>> field = rf.compute_receptive_field(
@@ -460,20 +466,20 @@ class ReceptiveField:
         The weight of a position is its share of the expected squared gradient, for
         independent weights with mean zero. This is exact for linear networks. The
         module `receptive_field.questions.effective` lists the assumptions for other
-        networks. `rf.measure_effective_receptive_field` uses the gradients of a Keras
-        model with its own weights.
+        networks. `rf.measure_effective_receptive_field` instead measures the gradients
+        of a Keras model with the model's own weights.
 
         Args:
-          feature: its integer coordinates, x first. None means the feature in the
-            middle.
+          feature: the feature's integer coordinates, x first. None means the feature in
+            the middle of the map.
 
         Returns:
-          The map in the order of an image, its profiles and their coordinates x first,
-          and how wide it is.
+          The map of weights (in array order, height first), and its profiles,
+          coordinates and width (x first).
 
         Raises:
           ReceptiveFieldError: if the size of the input is not known, or the feature
-            lies outside of the map, or sees nothing.
+            lies outside the map or sees nothing.
 
         >>> import receptive_field as rf
         >>> field = rf.compute_receptive_field(
@@ -488,12 +494,12 @@ class ReceptiveField:
         return self._origin().effective(self, feature)
 
     def explain(self) -> Explanation[ReceptiveField]:
-        """Explains which two paths disagree in a misaligned graph, and what would help.
+        """Explains which two paths of a misaligned graph disagree, and how to fix it.
 
         Returns:
           Both paths, layer by layer with kernel, stride and padding; where and by how
-          much they differ; and changes of padding that have been tested and would align
-          them. ``print`` shows it as text.
+          much they differ; and changes of padding or kernel size that have been tested
+          and would align them. ``print`` shows the explanation as text.
 
         Raises:
           ReceptiveFieldError: if this field does not know its graph.
@@ -512,8 +518,8 @@ class ReceptiveField:
         return self.origin
 
     def _support_of(self, features: NDArray[Any]) -> Support:
-        """Returns the support of all features, or only of the given ones if the sets of
-        all would be too large."""
+        """Returns the support of all features, or only of the given features if the
+        sets for all would be too large."""
         sizes = [(a.output_size or 1) * (a.input_size or 1) for a in self.axes]
         if max(sizes, default=1) <= MOST_KEPT:
             return self.support()
@@ -522,7 +528,7 @@ class ReceptiveField:
     def compute_input_center_coordinates(
         self, y: ArrayLike, axis: Iterable[int] | None = None
     ) -> NDArray[np.float64]:
-        """Returns the centres of the input regions of features (equation for c0).
+        """Returns the centres of the features' input regions (equation for c0).
 
         Args:
           y: feature coordinates of shape ``(..., len(axis))``, fractions allowed.
@@ -532,8 +538,8 @@ class ReceptiveField:
           A float64 array of the same shape: the centres in input coordinates.
 
         Raises:
-          ReceptiveFieldError: if the coordinates do not fit, a padding is unknown, or
-            a region has no centre.
+          ReceptiveFieldError: if the coordinates have the wrong shape or type, a
+            padding is unknown, or a region has no centre.
         """
         if self.is_folded:
             return self._folded_centres(self._features(y), axis)
@@ -563,8 +569,9 @@ class ReceptiveField:
         arguments.
 
         Raises:
-          ReceptiveFieldError: if the coordinates do not fit, a padding is unknown, or
-            there is no inverse because centres do not move evenly.
+          ReceptiveFieldError: if the coordinates have the wrong shape or type, a
+            padding is unknown, or there is no inverse because the centres are not
+            evenly spaced.
         """
         chosen = self._chosen(axis)
         what = self._positions_described
@@ -615,7 +622,7 @@ class ReceptiveField:
         return f"a position of {self.input!r} has the coordinates {', '.join(names)}"
 
     def _places(self, axis: SpatialAxis, features: NDArray[Any]) -> NDArray[Any]:
-        """Returns the place of each feature on the output axes of a spatial axis.
+        """Returns each feature's place on the output axes that a spatial axis follows.
 
         Places on several axes are counted row by row.
         """
@@ -668,7 +675,7 @@ class ReceptiveField:
         ends = []
         for whole in (below, below + 1):
             firsts, lasts = axis.map.placed.evaluate(whole)
-            with np.errstate(invalid="ignore"):  # A whole axis has no centre.
+            with np.errstate(invalid="ignore"):  # Whole axes have no centre.
                 centre = (firsts + lasts) / 2
             ends.append(np.asarray(centre, dtype=np.float64))
         weight = features - below
@@ -684,7 +691,11 @@ class ReceptiveField:
         return centres
 
     def _line(self, axis: SpatialAxis) -> tuple[float, float]:
-        """Returns the centre of feature 0 and the stride, if centres lie on a line."""
+        """Returns the centre of feature 0 and the stride.
+
+        Raises:
+          ReceptiveFieldError: if the centres are not evenly spaced.
+        """
         self._check_known(axis)
         stride, padding = self._stride(axis), self._padding(axis)
         if not stride or padding is None:
@@ -701,8 +712,8 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
     """Receptive fields by tensor name, in topological order.
 
     Attributes:
-      errors: name -> why this tensor could not be analysed. Looking up one of these
-        names raises the error.
+      errors: tensor name -> the reason why the tensor could not be analysed. Looking up
+        one of these names raises the error.
     """
 
     _fields: Mapping[str, ReceptiveField]
@@ -724,7 +735,7 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
     def without_global_context(self) -> ReceptiveFields:
         """Returns the fields without paths that see a whole axis.
 
-        Tensors without other paths move to ``errors``.
+        Tensors that have only such paths move to ``errors``.
         """
         fields, errors = {}, dict(self.errors)
         for name, whole in self._fields.items():
@@ -744,7 +755,7 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         return f"<ReceptiveFields: {len(self)} tensors, {len(self.errors)} errors>"
 
     def __str__(self) -> str:
-        # Imported only when something is printed.
+        # Imported only for printing.
         from receptive_field.results.tables import as_text
 
         return as_text(self._fields, self.errors)
@@ -776,11 +787,11 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         """Returns a pandas DataFrame with one row for each layer, in topological order.
 
         Returns:
-          A table with the columns ``layer``, ``op``; for each axis ``output_size_x``,
-          ``rf_x``, ``stride_x``, ``padding_x``, ``center_x`` (of the first feature;
-          then y, z); ``aligned``, ``exact`` and ``error``, which says why a layer has
-          no numbers. Unknown values are missing (``pandas.NA``), and infinite sizes are
-          infinite.
+          A table with the columns ``layer`` and ``op``; ``output_size_x``, ``rf_x``,
+          ``stride_x``, ``padding_x`` and ``center_x`` (of the first feature), and
+          likewise for y and z; ``aligned``, ``exact`` and ``error``, the reason why a
+          layer has no numbers. Unknown values are ``pandas.NA``, and infinite sizes are
+          ``inf``.
 
         Raises:
           ReceptiveFieldError: if pandas is not installed.
@@ -811,7 +822,7 @@ def _stride(axis_map: AxisMap) -> int | Fraction | None:
 def _padding(axis_map: AxisMap) -> int | None:
     """Returns the effective padding: minus the first position that feature 0 sees.
 
-    None if features do not move evenly, or an offset is unknown.
+    None if regions are not evenly spaced, or an offset is unknown.
     """
     strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
     unplaced = axis_map.is_floating or axis_map.is_unbounded
@@ -830,7 +841,7 @@ def _is_integer(bound: float) -> bool:
 
 
 def _array(values: Iterable[Any]) -> NDArray[Any]:
-    """Returns an int64 array if all entries are integers, otherwise one of objects."""
+    """Returns an int64 array if all values fit, and otherwise an object array."""
     entries = list(values)
     if all(type(v) is int and LEAST_INT64 <= v <= LARGEST_INT64 for v in entries):
         return np.array(entries, dtype=np.int64)

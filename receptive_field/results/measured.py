@@ -16,10 +16,11 @@ class MeasuredReceptiveField:
       input: the name of the input tensor.
       output: the name of the tensor of the feature.
       feature: the coordinates of the feature, x first.
-      per_axis: which positions on each axis change the feature, x first.
-      positions: which positions change the feature, as a boolean array with the spatial
-        shape of the input, (height, width) for an image. None if only axes were
-        measured.
+      per_axis: for each axis, x first, a boolean array that marks the positions that
+        change the feature.
+      positions: a boolean array that marks the positions that change the feature, in
+        the spatial shape of the input, (height, width) for an image. None if each axis
+        was measured by itself.
     """
 
     input: str
@@ -30,8 +31,8 @@ class MeasuredReceptiveField:
 
     @property
     def region(self) -> NDArray[np.int64]:
-        """The first and last position on each axis, x first; ``[0, -1]`` if there are
-        none."""
+        """The first and last position on each axis, x first; ``[0, -1]`` on every axis
+        if no position changes the feature."""
         ends = [np.flatnonzero(mask)[[0, -1]] for mask in self.per_axis if mask.any()]
         if len(ends) < len(self.per_axis):
             ends = [np.array([0, -1])] * len(self.per_axis)

@@ -1,4 +1,4 @@
-"""Statements about a network that hold at every input size."""
+"""Alignment, padding and output size of a network at every input size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from receptive_field.algebra.axis_map import INFINITY, Bound
 from receptive_field.errors import GraphError, ReceptiveFieldError
 
 LONGEST_WORDS = 64
-"""The longest period of a function that is described in words."""
+"""The longest period that is described in words."""
 
 
 class Placement(NamedTuple):
@@ -20,28 +20,28 @@ class Placement(NamedTuple):
     axis."""
 
     aligned: bool | None
-    """As `ReceptiveField.aligned`."""
+    """See `ReceptiveField.aligned`."""
     padding: int | None
-    """The effective padding, or None if no single number is right."""
+    """The effective padding, or None if no single number is right for all features."""
 
 
 class Obstacle(NamedTuple):
-    """Why there is no answer at some sizes."""
+    """The reason why there is no answer at some sizes."""
 
     node: str
-    """The name of the node where it happens."""
+    """The name of the node that causes it."""
     reason: str
     can_run: bool = False
-    """Whether the network can run. If so, the remainder of the size does not determine
-    the answer."""
+    """Whether the network can run at these sizes. If it can, there is no answer because
+    the remainder of the size does not determine it."""
 
 
 Outcome = Placement | Obstacle
-"""What holds at some sizes, or why there is no answer."""
+"""Alignment and padding at some sizes, or the reason why there is no answer."""
 
 
 class OutputSize(NamedTuple):
-    """The output's size as a function of the input's.
+    """The output's size as a function of the input's size.
 
     ``n`` positions become ``(n - r) / period * slope + offsets[r]``, where r is the
     remainder of n modulo the period.
@@ -60,7 +60,7 @@ class OutputSize(NamedTuple):
         if slope == 0:
             return str(offsets[0])
         if slope == 1:
-            # floor((r + shift) / period) steps where the quotient is a whole number.
+            # floor((r + shift) / period) rises where the quotient is a whole number.
             step = next((r for r in range(period) if offsets[r] != offsets[0]), period)
             shift = period * (offsets[0] + 1) - step
             if all((r + shift) // period == offsets[r] for r in range(period)):
@@ -73,20 +73,21 @@ class OutputSize(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AxisResolutions:
-    """What holds on one axis of the input, at every size.
+    """Alignment, padding and output size for every size of one input axis.
 
     Attributes:
       placements: the answer for each remainder of the size modulo the `period`. An
         `Obstacle` if the network cannot run, or if a node blocks the answer.
-      blocking: the nodes for which the remainder of a size does not determine the
+      blocking: the nodes for which the remainder of the size does not determine the
         answer.
       smallest: the smallest size at which the network can run.
-      vanishing: the node at which the feature map vanishes if the input is one smaller.
-        None if ``smallest`` is 1.
-      exceptions: the sizes from ``smallest`` on that differ from ``placements``. Sizes
-        were tried one by one, until every remainder had been seen to agree with them.
-      output_size: the size of the output. None if it cannot be known, or if no axis of
-        the output follows this one.
+      vanishing: the node at which the feature map vanishes if the input is one position
+        smaller than ``smallest``. None if ``smallest`` is 1.
+      exceptions: the sizes from ``smallest`` on whose answer differs from
+        ``placements``. Sizes were tried one by one, until the answer had agreed with
+        ``placements`` for every remainder.
+      output_size: the size of the output as a function of the size of this axis. None
+        if this function is unknown, or if no output axis follows this axis.
     """
 
     placements: tuple[Outcome, ...]
@@ -147,8 +148,7 @@ class AxisResolutions:
         return "; ".join(part.removesuffix(".") for part in parts)
 
     def _obstacles(self) -> dict[str, list[int]]:
-        """Returns, for each reason, the remainders that have no answer because of
-        it."""
+        """Maps each reason for a missing answer to the remainders it applies to."""
         reasons: dict[str, list[int]] = {}
         for residue, found in enumerate(self.placements):
             if isinstance(found, Obstacle):
@@ -157,30 +157,31 @@ class AxisResolutions:
 
 
 class LayerReach(NamedTuple):
-    """What the input of a layer already sees on each axis, x first."""
+    """The receptive field sizes of the paths to a layer's input, per axis, x first."""
 
     name: str
+    """The name of the layer."""
     smallest: tuple[Bound | None, ...]
-    """The receptive field of the smallest path to its input. None for an axis on which
-    the kernel of the layer has a single position."""
+    """The size for the smallest path. None for an axis on which the layer's kernel has
+    a single position."""
     largest: tuple[Bound | None, ...]
-    """The receptive field of the largest local path."""
+    """The size for the largest path that does not see a whole axis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolutions:
-    """What holds for a network at every size of its input.
+    """Alignment, padding and useful sizes of a network at every size of its input.
 
     Lists have x (width) first, then y.
 
     Attributes:
       input: the name of the input tensor.
       output: the name of the tensor whose features are described.
-      axes: one answer for each spatial axis of the input.
-      layers: convolutions and poolings whose kernel has more than one position.
+      axes: the answer for each spatial axis of the input.
+      layers: the convolutions and poolings whose kernel has more than one position.
       largest_useful_size: the largest local receptive field on each axis (an upper
-        bound, if a resize has a different scale at every size). In a larger image, a
-        feature sees nothing more, except by paths that see a whole axis.
+        bound if a resize has a different scale at every size). In a larger image, a
+        feature sees nothing more, except through paths that see a whole axis.
     """
 
     input: str
@@ -190,7 +191,7 @@ class Resolutions:
     largest_useful_size: tuple[Bound, ...]
 
     def at(self, resolution: Sequence[int] | int) -> tuple[Placement, ...]:
-        """Returns alignment and padding of each axis, x first.
+        """Returns the alignment and padding of each axis, x first.
 
         Args:
           resolution: the size of the input's spatial axes, ``[height, width]`` for
@@ -206,10 +207,10 @@ class Resolutions:
     def unproductive_layers(
         self, resolution: Sequence[int] | int
     ) -> tuple[tuple[str, ...], ...]:
-        """Returns, for each axis, x first, the layers that add nothing at this size.
+        """Returns the layers that add nothing at this size, for each axis, x first.
 
-        Even the smallest path to the input of such a layer sees as many positions as
-        the image has.
+        Even the smallest path to such a layer's input sees at least as many positions
+        as the image has.
 
         Args:
           resolution: as in `at`.
@@ -223,10 +224,10 @@ class Resolutions:
     def critical_layers(
         self, resolution: Sequence[int] | int
     ) -> tuple[tuple[str, ...], ...]:
-        """Returns, for each axis, x first, the layers that only some paths need.
+        """Returns the layers that are useful on some paths only, per axis, x first.
 
-        The largest path to the input of such a layer sees as many positions as the
-        image has at this size, but the smallest path does not.
+        The largest path to such a layer's input sees at least as many positions as the
+        image has, but the smallest path does not.
 
         Args:
           resolution: as in `at`.
@@ -243,21 +244,21 @@ class Resolutions:
 
     @property
     def smallest_productive_size(self) -> tuple[Bound, ...]:
-        """The smallest size without unproductive layers for each axis, x first."""
+        """For each axis, x first, the smallest size without unproductive layers."""
         reaches = [[x.smallest[i] for x in self.layers] for i in range(len(self.axes))]
         return tuple(max([0, *filter(None, reach)]) + 1 for reach in reaches)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns everything as plain data for JSON.
+        """Returns the answers as plain data for JSON.
 
         Returns:
-          ``input`` and ``output`` by name, and ``axes``, x first. Each axis has its
-          ``period``; ``placements`` (by the remainder of the size modulo the period)
-          and ``exceptions`` (by size), which hold ``aligned`` and ``padding``, or the
-          ``node`` and ``reason`` why there is no answer; ``smallest_size``;
-          ``output_size`` with its ``slope`` and ``offsets`` (see `OutputSize`), or
-          None; ``smallest_productive_size`` and ``largest_useful_size``, where
-          ``"inf"`` means infinite.
+          The names ``input`` and ``output``, and ``axes``, x first. Each axis has its
+          ``period``; ``placements``, a list with one entry per remainder, and
+          ``exceptions``, size -> entry, where an entry has ``aligned`` and
+          ``padding``, or the ``node`` and ``reason`` why there is no answer;
+          ``smallest_size``; ``output_size`` with its ``slope`` and ``offsets`` (see
+          `OutputSize`), or None; ``smallest_productive_size`` and
+          ``largest_useful_size``, where ``"inf"`` means infinite.
         """
 
         def told(found: Outcome) -> dict[str, Any]:
@@ -312,7 +313,8 @@ class Resolutions:
         """Returns the sizes of a resolution, x first.
 
         Raises:
-          ReceptiveFieldError: if these are not one positive integer for each axis.
+          ReceptiveFieldError: if the resolution is neither one positive integer nor one
+            for each axis.
         """
         alone = not isinstance(resolution, Sequence)
         given: Any = [resolution] * len(self.axes) if alone else resolution
@@ -333,11 +335,11 @@ _ALIGNED = {True: "aligned", False: "misaligned", None: "alignment unknown"}
 
 
 MOST_CASES = 4
-"""The most values that are described in words. More are listed by remainder."""
+"""At most this many different values or sizes are described one by one."""
 
 
 def _cases(values: Sequence[str | None], whole: bool = True) -> str:
-    """Describes which value holds for which remainder. None means no value.
+    """Describes which value belongs to which remainder. None means no value.
 
     Without ``whole``, a single value is described without its remainders.
     """
@@ -362,7 +364,7 @@ def _paddings(values: Sequence[int | None]) -> str:
     values = shortest(values)
     first, period = values[0], len(values)
     if first is not None and period > 2:
-        # The input is padded in front to a multiple of the period.
+        # The start of the input is padded to make its size a multiple of the period.
         in_front = [first + -residue % period for residue in range(period)]
         if list(values) == in_front:
             return f"{first} + (-size mod {period})" if first else f"-size mod {period}"
@@ -370,7 +372,7 @@ def _paddings(values: Sequence[int | None]) -> str:
 
 
 def _where(residues: Sequence[int], period: int) -> str:
-    """Describes these remainders. Returns "" for all of them."""
+    """Describes a set of remainders. Returns "" if the set contains every remainder."""
     others = [residue for residue in range(period) if residue not in set(residues)]
     if not others:
         return ""
@@ -404,7 +406,7 @@ T = TypeVar("T")
 
 
 def shortest(values: Sequence[T]) -> Sequence[T]:
-    """Returns the shortest period of the values, which are compared as text."""
+    """Returns one period of the values, the shortest. Values are compared as text."""
     told = [str(value) for value in values]
     for period in range(1, len(told)):
         if len(told) % period == 0 and told[period:] == told[:-period]:

@@ -1,4 +1,4 @@
-"""Which positions inside a region really matter, and which features see a position."""
+"""The positions inside a region that really matter, and the features that see them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Positions = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """The input positions that features really see, without holes in their regions.
+    """The input positions that features really see, without the holes in regions.
 
     The coordinates of features and positions are those of `ReceptiveField`, x first.
 
@@ -26,12 +26,12 @@ class Support:
       input: the name of the input tensor.
       output: the name of the tensor whose features are described.
       input_size: the number of positions on each axis of the input, x first.
-      output_size: the number of features for each of their coordinates (see
-        ``feature_axes`` of `ReceptiveField`). None for a coordinate that is always 0.
+      output_size: the number of features along each coordinate (see ``feature_axes`` of
+        `ReceptiveField`). None for a coordinate that is always 0.
       exact: whether every position in the sets matters, as long as no weight is zero.
-        If not, the sets are upper bounds. This is False if features are multiplied by a
-        constant that is known to contain a zero, or if it is unknown whether a factor
-        is zero.
+        Otherwise, the sets are upper bounds. This is False if features are multiplied
+        by a constant that is known to contain a zero, or if it is unknown whether a
+        factor is zero.
     """
 
     input: str
@@ -40,18 +40,19 @@ class Support:
     output_size: tuple[int | None, ...]
     exact: bool
     _axes: tuple[int | None, ...] = field(repr=False)
-    """The output axis of each coordinate of a feature, None if it is always 0."""
+    """The output axis of each feature coordinate. None if the coordinate is always
+    0."""
     _features: Mapping[int, Positions] = field(repr=False)
-    """Output axis -> the positions on it that have sets, in ascending order."""
+    """Output axis -> the positions on that axis whose sets are stored, ascending."""
     _boxes: tuple[tuple[Group, ...], ...] = field(repr=False)
-    """For each path, groups over axes of the output and of the input. Parts are the
-    input's axes, x being 0."""
+    """For each path, groups over output axes and input axes. The parts of a group are
+    input axes, where 0 is x."""
 
     def region(self, y: ArrayLike) -> Positions:
-        """Returns the hull of what each feature sees; see `compute_input_region`.
+        """Returns the hull of the positions that each feature sees.
 
         Args:
-          y: integer feature coordinates, as for `compute_input_region`.
+          y: integer feature coordinates, as for `ReceptiveField.compute_input_region`.
 
         Returns:
           An int64 array of shape ``(..., d, 2)``: first and last position on each axis
@@ -88,8 +89,8 @@ class Support:
           x: integer input coordinates of shape ``(..., d)``, x first.
 
         Returns:
-          An int64 array of shape ``(..., d, 2)``: first and last feature for each of
-          their coordinates. A position that no feature sees has ``[0, -1]`` everywhere.
+          An int64 array of shape ``(..., d, 2)``: the first and last feature along each
+          feature coordinate. They are ``[0, -1]`` for a position that no feature sees.
 
         Raises:
           ReceptiveFieldError: if a position is outside the input.
@@ -102,7 +103,7 @@ class Support:
         lasts = np.full(shape, -1, dtype=np.int64)
         rows = {place: positions[..., place] for place in range(len(self.input_size))}
         for box in self._boxes:
-            # Groups that depend on a common axis of the output are joined.
+            # Groups that depend on a common output axis are joined.
             groups = [_turned(group) for group in _by_outputs(box)]
             some = np.ones(positions.shape[:-1], dtype=bool)
             found: dict[int, tuple[Positions, Positions]] = {}
@@ -130,11 +131,11 @@ class Support:
         """Returns which features see one input position.
 
         Args:
-          x: its integer coordinates, of shape ``(d,)``, x first.
+          x: the position's integer coordinates, of shape ``(d,)``, x first.
 
         Returns:
-          A boolean array over the axes of the output that hold positions, in their
-          order: ``[height, width]`` for an image, ``[tokens]`` for tokens.
+          A boolean array over the output axes that hold positions, in the order of the
+          output: ``[height, width]`` for an image, ``[tokens]`` for tokens.
 
         Raises:
           ReceptiveFieldError: if the position is outside the input.
@@ -159,7 +160,7 @@ class Support:
         """Returns which input positions one feature sees.
 
         Args:
-          y: its integer coordinates, of shape ``(d,)``, x first.
+          y: the feature's integer coordinates, of shape ``(d,)``, x first.
 
         Returns:
           A boolean array in the order of an image: ``[height, width]`` in 2-D.
@@ -173,11 +174,11 @@ class Support:
         """Returns which positions on each axis one feature sees, x first.
 
         Args:
-          y: its integer coordinates, of shape ``(d,)``, x first.
+          y: the feature's integer coordinates, of shape ``(d,)``, x first.
 
         Returns:
-          One boolean array for each axis of the input, with the size of the axis. A
-          position is True if the feature sees anything there.
+          One boolean array for each axis of the input, with the size of the axis. An
+          entry is True if the feature sees anything at that position of the axis.
         """
         rows = self._rows(self._feature(y))
         found = [np.zeros(size, dtype=bool) for size in self.input_size]
@@ -191,17 +192,17 @@ class Support:
         return tuple(found)
 
     def coverage(self, y: ArrayLike) -> float:
-        """Returns the share of a feature's clipped region that it really sees.
+        """Returns the share of a feature's clipped region that the feature really sees.
 
         Args:
-          y: its integer coordinates, of shape ``(d,)``, x first.
+          y: the feature's integer coordinates, of shape ``(d,)``, x first.
         """
         sizes = np.diff(self.region(self._feature(y))).astype(float) + 1
         area = float(np.prod(sizes))
         return float(self.mask(y).sum()) / area if area else 0.0
 
     def seen(self) -> Mask:
-        """Returns which input positions are seen by any feature, in image order."""
+        """Returns which input positions at least one feature sees, in image order."""
         found = []
         for box in self._boxes:
             groups = list(_by_outputs(box))
@@ -219,8 +220,8 @@ class Support:
         return ~self.seen()
 
     def _mask(self, boxes: Sequence[Sequence[tuple[tuple[int, ...], Mask]]]) -> Mask:
-        """Returns the union of boxes in image order. A box is a product of arrays over
-        parts."""
+        """Returns the union of boxes in image order. A box is a product of arrays, each
+        over the axes that are its parts."""
         rank = len(self.input_size)
         found = np.zeros(self.input_size[::-1], dtype=bool)
         for box in boxes:
@@ -237,7 +238,8 @@ class Support:
         """Checks and returns feature coordinates.
 
         Raises:
-          ReceptiveFieldError: if they do not fit, or are outside the map.
+          ReceptiveFieldError: if the coordinates have the wrong shape or type, or are
+            outside the map.
         """
         features = _coordinates(y, len(self.output_size))
         for place, size in enumerate(self.output_size):
@@ -254,8 +256,7 @@ class Support:
         return self.features(y)
 
     def _rows(self, features: Positions) -> dict[int, Positions]:
-        """Returns, for each axis of the output, the rows of the features in the arrays
-        of groups."""
+        """Maps each output axis to the features' indices in the arrays of groups."""
         return {
             axis: np.searchsorted(self._features[axis], features[..., place])
             for place, axis in enumerate(self._axes)
@@ -288,7 +289,7 @@ def _index(group: Group, rows: Mapping[int, Positions]) -> tuple[Positions, ...]
 
 def _ends(group: Group) -> tuple[Mask, list[Positions], list[Positions]]:
     """Returns which features of a group see anything, and the first and last position
-    on each part that they see."""
+    that each feature sees on each part."""
     outer, count = len(group.outputs), len(group.parts)
     inner = tuple(range(outer, outer + count))
     firsts, lasts = [], []
@@ -300,8 +301,7 @@ def _ends(group: Group) -> tuple[Mask, list[Positions], list[Positions]]:
 
 
 def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
-    """Yields groups with the same product, in which those that depend on a common axis
-    of the output are joined.
+    """Joins groups that depend on a common output axis. The product stays the same.
 
     Raises:
       ReceptiveFieldError: if a joined group would be too large.
@@ -330,7 +330,7 @@ def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
 
 
 def _turned(group: Group) -> Group:
-    """Returns the inverse group, from positions of the input to features."""
+    """Returns the inverse group, which maps input positions to features."""
     outer, inner = len(group.outputs), len(group.parts)
     turned = group.seen.transpose(*range(outer, outer + inner), *range(outer))
     return Group(group.parts, group.outputs, turned)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 Fields = Mapping[str, Described]
-"""Name of a tensor -> receptive field."""
+"""Tensor name -> receptive field."""
 
 Errors = Mapping[str, ReceptiveFieldError]
-"""Name of a tensor -> why it could not be analysed."""
+"""Tensor name -> the reason why the tensor could not be analysed."""
 
 FORMATS = ("table", "csv", "json", "markdown")
 
@@ -32,10 +32,10 @@ HEADER = (
 
 
 NAMES = ("layer", "op")
-"""The columns without numbers."""
+"""The columns that contain text instead of numbers."""
 
 COSTS = ("FLOPs", "parameters")
-"""The columns that need the costs."""
+"""The columns that show costs."""
 
 
 def layer_rows(
@@ -43,17 +43,19 @@ def layer_rows(
     costs: Costs | None = None,
     columns: Sequence[str] = HEADER,
 ) -> list[dict[str, Any]]:
-    """Returns one row for each layer or node. Numbers per axis are lists, x first.
+    """Returns one row for each layer or node, as a mapping from columns to values.
+
+    A value with one number per axis is a list, x first.
 
     Args:
       fields: name -> receptive field.
       costs: the costs of the layers or nodes, if known.
-      columns: the columns to return, some of `HEADER` in any order.
+      columns: the columns to return, chosen from `HEADER`, in any order.
     """
     rows = []
     for name, field in fields.items():
         sizes = [axis.size for axis in field.feature_axes]
-        # `costs.get` would search for similar names whenever one is missing.
+        # `costs.get` would search for similar names whenever a name is missing.
         cost = costs[name] if costs is not None and name in costs else None
         values = (
             *(name, _op(field), sizes, _plain(field.size), _plain(field.stride)),
@@ -77,13 +79,13 @@ WITHOUT_COSTS = tuple(column for column in HEADER if column not in COSTS)
 
 
 def as_text(fields: Fields, errors: Errors) -> str:
-    """Returns a table of all layers, and how many tensors could not be analysed."""
+    """Returns a table of all layers, and the number of tensors that failed."""
     table = formatted(layer_rows(fields, None, WITHOUT_COSTS), "table")
     return table + _failures(errors)
 
 
 def as_html(fields: Fields, errors: Errors) -> str:
-    """Returns an HTML table of all layers that scrolls."""
+    """Returns a scrollable HTML table of all layers."""
     from html import escape  # Only notebooks need it.
 
     head = "".join(f"<th>{escape(column)}</th>" for column in WITHOUT_COSTS)
@@ -130,11 +132,11 @@ FLAT = (
     *(f"{number}_{axis}" for axis in "xyz" for number in NUMBERS),
     *ALWAYS[2:],
 )
-"""The possible columns of a DataFrame. Those of axes that do not exist are left out."""
+"""The possible columns of a DataFrame. Columns for missing axes are left out."""
 
 
 def _flat(name: str, field: Described) -> dict[str, Any]:
-    """Returns a row with a column for each number and axis."""
+    """Returns a DataFrame row, in which each number of each axis has its own column."""
     (row,) = layer_rows({name: field})
     parts = ("output size", "receptive field", "stride", "padding", "first centre")
     numbers = {
@@ -172,7 +174,7 @@ def formatted(rows: Sequence[Mapping[str, Any]], kind: str) -> str:
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
-    """Returns a line with names aligned to the left and numbers to the right."""
+    """Returns a line whose names are left-aligned and numbers right-aligned."""
     cells = [
         cell.ljust(width) if is_name else cell.rjust(width)
         for cell, width, is_name in zip(line, widths, left, strict=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """The question behind a receptive field, as far as it is described here."""
+    """The part of a receptive field's `Origin` that is needed to describe the field."""
 
     @property
     def graph(self) -> Graph:
@@ -134,7 +134,7 @@ def _named(nodes: Sequence[str]) -> str:
 
 
 def numbers(values: Iterable[Any]) -> str:
-    """Returns one number per axis as text, with the names of axes if they differ."""
+    """Returns one number per axis as text, with axis names if the numbers differ."""
     texts = [str(value) for value in values]
     if len(set(texts)) > 1 and len(texts) <= len("xyz"):
         return ", ".join(f"{axis}: {text}" for axis, text in zip("xyz", texts))  # noqa: B905
@@ -192,9 +192,9 @@ def _numbers_of(field: Described) -> dict[str, Any]:
 
 
 def _sizes_strides_paddings(field: Described) -> Iterable[list[Any]]:
-    """Returns three lists with one entry per axis, x first.
+    """Returns sizes, strides and paddings: three lists with one entry per axis.
 
-    Unlike the properties of the field, they need no arrays.
+    Unlike the properties of the field, this does not import NumPy.
     """
     values = list(field)
     count = len(values) // 3
@@ -202,7 +202,7 @@ def _sizes_strides_paddings(field: Described) -> Iterable[list[Any]]:
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:
-    """Returns values for JSON, with infinity and fractions as text."""
+    """Returns the values for JSON, with infinity and fractions as text."""
     return [
         None if value is None else int(value) if value % 1 == 0 else str(value)
         for value in values
@@ -210,9 +210,9 @@ def _plain(values: Iterable[Any]) -> list[Any]:
 
 
 def first_center(field: Described) -> list[float] | None:
-    """Returns the centre of the region of feature 0, x first.
+    """Returns the centre of feature 0's region, x first.
 
-    None if it is unknown, or the region has no centre.
+    None if the centre is unknown, or if the region has no centre.
     """
     if field.is_global:
         return None

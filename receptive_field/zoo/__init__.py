@@ -4,7 +4,7 @@
 >>> zoo.NETWORKS["vgg_16"].end_points[:3]
 ('vgg_16/conv1/conv1_1', 'vgg_16/pool1', 'vgg_16/conv2/conv2_1')
 
-`build` turns one of them into a TensorFlow graph. Only `build` and `table` need
+`build` turns a network into a TensorFlow graph. Only `build` and `table` need
 TensorFlow.
 """
 
@@ -37,17 +37,17 @@ def build(
     *,
     resource_variables: bool = False,
 ) -> BuiltNetwork:
-    """Builds the graph of a network of the zoo.
+    """Builds the graph of a network in the zoo.
 
     Args:
       name: a key of `NETWORKS`.
       input_resolution: ``[height, width]`` of the input, in pixels. None leaves both
         unknown in the graph.
-      resource_variables: whether variables are those of TensorFlow 2 (VarHandleOp),
-        instead of TensorFlow 1 (VariableV2).
+      resource_variables: whether to create TensorFlow 2 variables (VarHandleOp) instead
+        of TensorFlow 1 variables (VariableV2).
 
     Returns:
-      The graph, and the names of its input and its end-points.
+      The graph, and the names of its input and end-points.
 
     Raises:
       ReceptiveFieldError: if the network is unknown, the resolution is invalid or too
@@ -62,7 +62,7 @@ def network(name: str) -> Network:
     """Returns the network with this name.
 
     Raises:
-      ReceptiveFieldError: if there is none. The message lists the known ones.
+      ReceptiveFieldError: if there is no such network. The message lists all networks.
     """
     if not isinstance(name, str) or name not in NETWORKS:
         known = ", ".join(NETWORKS)
@@ -78,7 +78,7 @@ def table(
 ) -> Table:
     """Computes the receptive fields and costs of end-points, as in the paper's table.
 
-    This builds one graph, and analyses it in one pass.
+    This builds the graph once and analyses it in one pass.
 
     Args:
       name: a key of `NETWORKS`.
@@ -86,7 +86,7 @@ def table(
       end_points: some of ``NETWORKS[name].end_points``. None means all of them.
 
     Returns:
-      One row for each end-point, and the time in seconds for building and analysing.
+      One row for each end-point, and the seconds spent on building and analysing.
 
     Raises:
       ReceptiveFieldError: as for `build`, or if there is no such end-point.

@@ -1,8 +1,8 @@
 """Builds TensorFlow graphs from tables, with one function for each kind of layer.
 
-Graphs consist of plain operations, as in TensorFlow 1. Weights are variables that start
-at zero, so the GraphDef stays small. This file contains no networks. It imports
-TensorFlow when it builds the first graph.
+Graphs consist of plain operations, as in TensorFlow 1. Weights are variables that are
+initialised with zeros, so the GraphDef stays small. This file contains no networks.
+TensorFlow is imported when the first graph is built.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ INPUT = "input_image"
 _EPSILON = 1e-5
 
 LARGEST_SIZE = 1 << 20
-"""TensorFlow cannot describe maps of much larger images."""
+"""The largest height or width. TensorFlow cannot represent the feature maps of much
+larger images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class BuiltNetwork:
       name: the name of the network.
       graph: the `tf.Graph`, with float32 features in NHWC.
       input: the name of the input node, a placeholder with shape (1, H, W, 3).
-      end_points: the published name of each end-point -> the name of its node, in the
-        order of the network.
+      end_points: published name of an end-point -> name of its node, in the order of
+        the network.
     """
 
     name: str
@@ -121,7 +122,7 @@ class _Builder:
 
     @singledispatchmethod
     def add(self, layer: Layer, tensor: Any) -> Any:
-        """Adds a layer that reads the tensor, and returns its output."""
+        """Adds a layer that reads the tensor, and returns the layer's output."""
         raise TypeError(f"no builder for {type(layer).__name__}")
 
     @add.register
@@ -213,7 +214,7 @@ class _Builder:
     def _padded(
         self, layer: Convolution | Pool, tensor: Any, operation: str
     ) -> tuple[Any, str]:
-        """Returns the tensor that the operation reads, and its padding argument.
+        """Returns the tensor that the operation reads and the operation's padding.
 
         Adds a Pad node if the layer needs one.
         """

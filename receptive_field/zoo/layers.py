@@ -1,10 +1,10 @@
 """The kinds of layers in the zoo, as plain data.
 
-A network is a sequence of layers. Its table may use only the kinds of layers defined
-below. This file contains no networks, and does not use TensorFlow.
+A network is a sequence of layers of the kinds defined below. This file contains no
+networks and does not use TensorFlow.
 
 A layer with a name opens a scope with that name in the graph. `Concatenation` and
-`Residual` belong to the scope that contains them.
+`Residual` have no name and open no scope.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Kernel = tuple[int, int]
 Padding = Literal["SAME", "VALID", "PAD"]
 """TensorFlow's two paddings, or an explicit Pad node followed by VALID.
 
-``PAD`` puts (k - 1) // 2 zeros before each axis and the rest of k - 1 after it, for
-inputs of any size. SAME depends on the size if the stride is not 1.
+``PAD`` adds k - 1 zeros to each axis, (k - 1) // 2 of them before the first position,
+for inputs of any size. SAME padding depends on the size if the stride is not 1.
 """
 
 
@@ -31,7 +31,7 @@ class Convolution:
       name: the scope of its nodes.
       filters: the number of output channels.
       kernel: height and width.
-      stride: the same on both axes.
+      stride: the stride on both axes.
       padding: see `Padding`.
       normalised: whether batch normalisation replaces the bias.
       activated: whether a ReLU follows.
@@ -48,7 +48,7 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True)
 class Depthwise:
-    """A convolution with one SAME filter for each input channel, then bias and ReLU."""
+    """A depthwise convolution (one filter per input channel, SAME), bias and ReLU."""
 
     name: str
     kernel: Kernel
@@ -57,7 +57,8 @@ class Depthwise:
 
 @dataclass(frozen=True, slots=True)
 class Separable:
-    """`multiplier` SAME filters for each channel, a 1x1 convolution, bias and ReLU."""
+    """A depthwise convolution with `multiplier` filters per input channel and SAME
+    padding, then a 1x1 convolution, bias and ReLU."""
 
     name: str
     filters: int
@@ -79,26 +80,26 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """Batch normalisation at inference, and ReLU (a pre-activation)."""
+    """Batch normalisation in inference mode, then ReLU (a pre-activation)."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Concatenation:
-    """Parts that read the same tensor. Their outputs are joined along the channels."""
+    """Layers that read the same tensor. Their outputs are joined along the channels."""
 
     parts: tuple[Layer, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """The sum of shortcut and body, then ReLU.
+    """The sum of a shortcut and a body, then ReLU.
 
     Attributes:
       body: the layers of the residual branch.
-      shortcut: the layers of the other branch. If empty, it is the identity.
-      scale: the factor of the body in the sum. None means no factor.
+      shortcut: the layers of the shortcut branch. Empty for an identity.
+      scale: the factor by which the body is multiplied. None means no factor.
       activated: whether a ReLU follows.
     """
 
@@ -118,7 +119,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Another name for the tensor at this place. It adds no node."""
+    """A name for the output of the previous layer. It adds no node to the graph."""
 
     name: str
 
@@ -134,13 +135,13 @@ class Network:
     """The definition of a network.
 
     Attributes:
-      name: the name in the published table.
-      scope: the outermost scope of its graph.
-      layers: the table. Every end-point is one of its rows.
-      end_points: the published names of end-points, starting at the input. Each is the
-        name of a row, with or without the scope in front.
-      year: the year of the model in "Computing Receptive Fields of Convolutional Neural
-        Networks" (Araujo et al., 2019). None if the paper does not give it.
+      name: the name of the network, as in the published table.
+      scope: the outermost scope of the graph.
+      layers: the rows of the network's table. Every end-point is one of the rows.
+      end_points: the published names of the end-points, starting at the input. Each is
+        the name of a row, with or without the scope as a prefix.
+      year: the network's year in "Computing Receptive Fields of Convolutional Neural
+        Networks" (Araujo et al., 2019). None if that paper gives no year.
       paper: the paper that proposed the network.
     """
 
@@ -152,6 +153,9 @@ class Network:
     paper: str
 
     def end_point(self, name: str) -> str | None:
-        """Returns the end-point with this name, with or without the scope in front."""
+        """Returns the published name of an end-point, or None if there is none.
+
+        The given name may include the scope or leave it out.
+        """
         meant = (name, f"{self.scope}/{name}")
         return next((point for point in self.end_points if point in meant), None)

@@ -1,9 +1,9 @@
-"""The tables of the zoo: every network as data, without repetition.
+"""The zoo's tables: every network as data, without repetition.
 
 The rows of AlexNet and the Inception networks use the notation of
-`receptive_field.zoo.notation`. The other networks are regular enough for loops. Scopes
-and node names are those of the TF-Slim model library, because the published table uses
-its end-points.
+`receptive_field.zoo.notation`. The other networks are regular enough to be generated in
+loops. Scopes and node names are those of the TF-Slim model library, because the
+published table uses TF-Slim's end-points.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _YEARS = {
     "resnet_v1_152": 2015,
     "resnet_v1_200": 2015,
 }
-"""Years in "Computing Receptive Fields of Convolutional Neural Networks"."""
+"""Network -> year, as in "Computing Receptive Fields of Convolutional Neural
+Networks"."""
 
 
 def _network(
@@ -55,7 +56,8 @@ def _network(
     prefix: str = "",
     unpublished: Sequence[str] = (),
 ) -> Network:
-    """Returns a network. Rows are end-points unless they match `unpublished`."""
+    """Returns a network whose end-points are the rows that do not match any pattern in
+    `unpublished`."""
     table = tuple(layers)
     end_points = tuple(
         prefix + layer.name
@@ -88,7 +90,8 @@ def _alexnet_v2() -> Network:
 
 
 def _vgg(name: str, depths: Sequence[int]) -> Network:
-    """VGG: Simonyan and Zisserman (2014), with `depths` convolutions in its stages."""
+    """VGG: Simonyan and Zisserman (2014). `depths` is the number of convolutions in
+    each stage."""
     layers: list[NamedLayer] = []
     for stage, (filters, depth) in enumerate(
         zip((64, 128, 256, 512, 512), depths, strict=True), start=1
@@ -109,7 +112,7 @@ def _vgg(name: str, depths: Sequence[int]) -> Network:
 
 
 def _inception_v2(name: str, first: NamedLayer) -> Network:
-    """BN-Inception: Ioffe and Szegedy (2015), with a choice of the first layer."""
+    """BN-Inception: Ioffe and Szegedy (2015), with the given first layer."""
     table = """
         MaxPool_2a_3x3: max 3x3/2
         Conv2d_2b_1x1: 64 1x1
@@ -152,7 +155,7 @@ _INCEPTION_MAX_POOL_STEM = f"""
     Conv2d_4a_3x3: 192 3x3 V
     MaxPool_5a_3x3: max 3x3/2 V
 """
-"""The stem of Inception-v3, which Inception-ResNet-v2 of TF-Slim shares."""
+"""The stem of Inception-v3, which TF-Slim's Inception-ResNet-v2 also uses."""
 
 
 def _inception_v3() -> Network:
@@ -214,7 +217,7 @@ def _inception_v4() -> Network:
 def _inception_resnet_v2(name: str, *, valid: bool = True) -> Network:
     """Inception-ResNet-v2: Szegedy et al. (2016).
 
-    Without `valid`, every V in the tables is removed, so all padding is SAME.
+    If `valid` is False, every V in the tables is removed, so all padding is SAME.
     """
 
     def table(text: str) -> tuple[NamedLayer, ...]:
@@ -265,14 +268,14 @@ def _repeated(
 def _inception_residual(
     text: str, depth: int, scale: float, *, activated: bool = True
 ) -> Residual:
-    """Projects the branches to the depth of the input, scales them, and adds them to
-    it."""
+    """A residual unit that joins the branches, projects the result to the depth of the
+    unit's input, scales it, and adds it to the input."""
     projection = Convolution("Conv2d_1x1", depth, (1, 1), activated=False)
     return Residual((branches(text), projection), scale=scale, activated=activated)
 
 
 def _mobilenet_v1(name: str, multiplier: float = 1.0) -> Network:
-    """MobileNet: Howard et al. (2017), with all depths times the multiplier."""
+    """MobileNet: Howard et al. (2017), with all depths multiplied by `multiplier`."""
 
     def depth(filters: int) -> int:
         return int(filters * multiplier)
@@ -298,7 +301,7 @@ _BOTTLENECK_UNITS = {
     152: (3, 8, 36, 3),
     200: (3, 24, 36, 3),
 }
-"""Number of layers -> units in each of the four stages."""
+"""Number of layers -> number of units in each of the four stages."""
 
 
 def _square(
@@ -310,22 +313,22 @@ def _square(
     *,
     activated: bool = True,
 ) -> Convolution:
-    """A square convolution with batch normalisation, as in all residual networks."""
+    """A convolution with a square kernel and batch normalisation."""
     kernel = (size, size)
     return Convolution(name, filters, kernel, stride, padding, True, activated)
 
 
 def _projection(last: Convolution, stride: int) -> Convolution:
-    """A 1x1 shortcut to the depth of the last convolution of the body."""
+    """A 1x1 shortcut with the depth of the body's last convolution."""
     return replace(last, name="shortcut", kernel=(1, 1), stride=stride)
 
 
 def _slim_resnet(version: int, depth: int) -> Network:
-    """A ResNet as in TF-Slim, where the last unit of a block has its stride.
+    """A ResNet as in TF-Slim, where the last unit of a block has the block's stride.
 
-    Version 1 is He et al. (2015). Version 2 is He et al. (2016), in which normalisation
-    and ReLU come before the convolutions. The depth of 200 layers also comes from that
-    paper.
+    Version 1 is from He et al. (2015). Version 2 is from He et al. (2016), where
+    normalisation and ReLU come before the convolutions. The depth of 200 layers is also
+    from the 2016 paper.
     """
     first = _square("conv1", 64, 7, 2)
     if version == 2:
@@ -354,7 +357,7 @@ def _slim_resnet(version: int, depth: int) -> Network:
 
 
 def _slim_unit_v1(width: int, stride: int, projected: bool) -> tuple[Layer, ...]:
-    """A bottleneck. If the depth does not change, the shortcut subsamples."""
+    """A bottleneck. If the shortcut is not a projection, it subsamples its input."""
     body = _slim_bottleneck(width, stride)
     if projected:
         return (Residual(body, (_projection(body[-1], stride),)),)
@@ -362,7 +365,7 @@ def _slim_unit_v1(width: int, stride: int, projected: bool) -> tuple[Layer, ...]
 
 
 def _slim_unit_v2(width: int, stride: int, projected: bool) -> tuple[Layer, ...]:
-    """A bottleneck with pre-activation. A projection also reads the pre-activation."""
+    """A bottleneck with pre-activation. A projection reads the pre-activation, too."""
     preactivation = Normalisation("preact")
     *convolutions, last = _slim_bottleneck(width, stride)
     last = replace(last, normalised=False)
@@ -407,7 +410,8 @@ def _bottleneck(width: int, stride: int) -> tuple[Convolution, ...]:
 
 
 def _bottleneck_b(width: int, stride: int) -> tuple[Convolution, ...]:
-    """ResNet-B, with the stride in the 3x3: He, T. et al. (2018), arXiv:1812.01187."""
+    """ResNet-B, with the stride in the 3x3 convolution: He, T. et al. (2018),
+    arXiv:1812.01187."""
     return (
         _square("conv1", width, 1),
         _square("conv2", width, 3, stride),
@@ -418,11 +422,11 @@ def _bottleneck_b(width: int, stride: int) -> tuple[Convolution, ...]:
 def _stages(
     name: str, depth: int, units: Sequence[int], body: Body
 ) -> Iterator[NamedLayer]:
-    """Yields stages ``name1``, ``name2``, ... on top of `depth` channels.
+    """Yields the stages ``name1``, ``name2``, ... for an input with `depth` channels.
 
-    The first stage is as wide as its input. Each other stage is twice as wide as the
-    one before, and has stride 2 in its first unit. If a unit changes depth or size, its
-    shortcut is a projection.
+    The first stage is as wide as its input. Each later stage is twice as wide as the
+    stage before it, and its first unit has stride 2. The shortcut of a unit that
+    changes the depth or size is a projection.
     """
     first_width = depth
     for stage, count in enumerate(units):
@@ -442,7 +446,7 @@ def _stages(
 
 def _resnet(name: str, units: Sequence[int], body: Body) -> Network:
     """The original ResNet: He et al. (2015), with paddings that do not depend on the
-    size."""
+    input size."""
     layers = (
         _square("conv1", 64, 7, 2),
         Pool("maxpool", "max", (3, 3), 2, "PAD"),
@@ -459,7 +463,7 @@ def _resnet_cifar_20() -> Network:
 
 
 def _published() -> Iterator[Network]:
-    """Yields the networks of the published table, in its order."""
+    """Yields the networks of the published table, in the table's order."""
     first = "Conv2d_1a_7x7"
     yield _alexnet_v2()
     yield _vgg("vgg_a", (1, 1, 2, 2, 2))
@@ -480,7 +484,8 @@ def _published() -> Iterator[Network]:
 
 
 def _classic() -> Iterator[Network]:
-    """Yields the ResNets of the papers, with both placements of the stride."""
+    """Yields the ResNets as in the original papers, with both placements of the
+    stride."""
     for depth, units in _BASIC_UNITS.items():
         yield _resnet(f"resnet_{depth}", units, _basic)
     for depth in (50, 101, 152):
@@ -490,9 +495,9 @@ def _classic() -> Iterator[Network]:
 
 
 PUBLISHED = tuple(network.name for network in _published())
-"""The networks of the published table."""
+"""The names of the networks in the published table."""
 
 NETWORKS: Mapping[str, Network] = MappingProxyType(
     {network.name: network for network in (*_published(), *_classic())}
 )
-"""All networks of the zoo by name."""
+"""Name -> network, for all networks of the zoo."""

@@ -1,9 +1,9 @@
-"""The notation for layers in the tables of the zoo.
+"""Parses the notation for layers in the zoo's tables.
 
 | written | meaning |
 |---|---|
 | `64 3x3/2 V` | convolution, 64 filters, height x width / stride, VALID |
-| `64 3x3` | the same with stride 1 and SAME |
+| `64 3x3` | convolution, 64 filters, 3 x 3, stride 1, SAME |
 | `max 3x3/2 V`, `avg 3x3` | pooling |
 | `a -> b` | one after the other |
 | `a | b` | branches `Branch_0`, `Branch_1`, ..., concatenated over channels |
@@ -13,9 +13,9 @@
 
 A row may continue on the next line before `|` and `[`.
 
-If a layer of a branch has no name, it gets the usual one: `Conv2d_0a_1x1` is the first
-layer of a branch, `Conv2d_0b_3x3` the second, `Conv2d_1a_3x3` the first one with a
-stride, and `MaxPool_1a_3x3` a pooling.
+A layer without a name in a branch gets its usual name: `Conv2d_0a_1x1` for the first
+layer of a branch, `Conv2d_0b_3x3` for the second, `Conv2d_1a_3x3` for the first layer
+with a stride above 1, and `MaxPool_1a_3x3` for a pooling.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _KINDS = {"max": "MaxPool", "avg": "AvgPool"}
 
 
 def rows(table: str) -> tuple[NamedLayer, ...]:
-    """Returns the layers of a table that has one named row in each line."""
+    """Returns the layers of a table with one named row per line."""
     lines = _CONTINUED.sub(" ", table).strip().splitlines()
     return tuple(layer for line in lines for layer in _row(line.strip()))
 
@@ -74,7 +74,8 @@ def _branch(text: str) -> Iterator[Layer]:
 
 
 def _layer(text: str, used: Counter[int]) -> Convolution | Pool:
-    """Returns one layer. `used` counts earlier layers with and without stride."""
+    """Returns one layer. `used` counts the earlier layers with stride 1 (key 0) and
+    with larger strides (key 1)."""
     parsed = _LAYER.fullmatch(text)
     if parsed is None:
         raise ValueError(f"not a layer in the notation of the zoo: {text!r}")

@@ -1,4 +1,4 @@
-"""The table of the paper: receptive fields and costs of the end-points of a network."""
+"""The paper's table: receptive fields and costs of a network's end-points."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from receptive_field.zoo.layers import Network
 class EndPoint(NamedTuple):
     """One row of the table.
 
-    Numbers are None if they depend on an unknown size of the input.
+    A number that depends on an unknown input size is None.
     """
 
     network: str
@@ -31,18 +31,19 @@ class EndPoint(NamedTuple):
     """Height and width."""
     name: str
     flops: int | None
-    """The FLOPs of all nodes that the end-point needs, as in TensorFlow's profiler."""
+    """The FLOPs of all nodes that the end-point needs, as TensorFlow's profiler counts
+    them."""
     receptive_field: ReceptiveField
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows of one network at one resolution, and the time they took.
+    """The rows of one network at one resolution, and the time spent on them.
 
     Attributes:
       rows: the end-points, starting at the input.
-      building: the seconds that TensorFlow took to build the graph and write it out.
-      analysing: the seconds that receptive fields and FLOPs of all rows took.
+      building: the seconds spent on building the graph and converting it to a GraphDef.
+      analysing: the seconds spent on the receptive fields and FLOPs of all rows.
     """
 
     rows: Sequence[EndPoint] = field(default_factory=tuple)
@@ -51,11 +52,13 @@ class Table:
 
 
 def end_points_of(network: Network, chosen: Sequence[str] | None) -> tuple[str, ...]:
-    """Returns the chosen end-points, named with or without scope. None means all.
+    """Returns the full names of the chosen end-points. None means all end-points.
+
+    Each name in ``chosen`` may include the scope or leave it out.
 
     Raises:
-      NodeNotFoundError: if there is no such end-point. The message lists the known
-        ones.
+      NodeNotFoundError: if there is no such end-point. The message lists all
+        end-points.
     """
     if chosen is None:
         return network.end_points
@@ -91,8 +94,8 @@ def network_table(
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Turns off garbage collection, which takes longer than the analysis because
-    TensorFlow's graph has so many objects."""
+    """Turns off garbage collection, which would take longer than the analysis because
+    TensorFlow's graph consists of so many objects."""
     enabled = gc.isenabled()
     gc.disable()
     try:

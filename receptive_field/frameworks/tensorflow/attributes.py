@@ -16,7 +16,7 @@ from receptive_field.graph.graph import ABSENT
 from receptive_field.rules.op import Call, StatedShape
 
 _SEEN: dict[bytes, Any] = {}
-"""Serialized attribute -> its value. Most nodes share a few attributes."""
+"""Serialized attribute -> value. The same few attributes occur in most nodes."""
 
 MOST_SEEN = 1 << 14
 LARGEST_SEEN = 256
@@ -26,8 +26,8 @@ _PLAIN = (str, int, float, tuple, type(ABSENT))
 def attribute(definition: Any, name: str) -> Any:
     """Returns an attribute of a NodeDef as a plain value.
 
-    Returns `ABSENT` if the attribute is missing or empty. Functions stay messages,
-    because no rule reads them.
+    Returns `ABSENT` if the attribute is missing or empty. Functions are returned as
+    messages, because no rule reads them.
     """
     found = definition.attr.get(name)
     if found is None:
@@ -40,7 +40,7 @@ def attribute(definition: Any, name: str) -> Any:
     value = plain(found) if content else ABSENT
     if len(_SEEN) < MOST_SEEN and len(content) <= LARGEST_SEEN:
         parts = value if isinstance(value, list) else [value]
-        # Not messages, which would keep their graph alive.
+        # A cached message would keep its whole graph alive.
         if all(isinstance(part, _PLAIN) for part in parts):
             _SEEN[content] = value
     return value
@@ -94,16 +94,13 @@ _TYPES: dict[int, tuple[str, str, str]] = {
 
 
 def most_values(dtype: int) -> int:
-    """Returns the size limit for constants of this type, in elements.
-
-    Rules cannot read the values of larger constants.
-    """
+    """Returns the largest number of elements in a constant that rules can read."""
     integral = dtype in _TYPES and not _TYPES[dtype][0].startswith("float")
     return LARGEST_VALUE if integral else LARGEST_NUMBERS
 
 
 class StatedTensor:
-    """A constant in an attribute. Its numbers are decoded on demand."""
+    """A constant in an attribute. Its values are decoded on demand."""
 
     __slots__ = ("_message",)
 
@@ -119,10 +116,10 @@ class StatedTensor:
         return tuple([dim.size for dim in self._message.tensor_shape.dim])
 
     def numbers(self) -> Sequence[Any] | None:
-        """Returns the numbers as a flat list; None for weights and unsupported types.
+        """Returns the values as a flat list; None for weights and unsupported types.
 
         Raises:
-          ValueError: if their count does not match the shape.
+          ValueError: if the number of values does not match the shape.
         """
         message, shape = self._message, self.shape
         count = math.prod(shape)
@@ -135,13 +132,13 @@ class StatedTensor:
             except struct.error as error:
                 raise ValueError(f"for the shape {list(shape)}, {error}") from None
         flat = list(getattr(message, field)) or [0] * count
-        flat += flat[-1:] * (count - len(flat))  # The last one fills up the shape.
+        flat += flat[-1:] * (count - len(flat))  # The last value is repeated.
         if len(flat) != count:
             raise ValueError(f"{len(flat)} values for the shape {list(shape)}")
         return flat
 
     def array(self, numbers: Sequence[Any]) -> np.ndarray[Any, Any]:
-        """Returns the numbers as an array with the type and shape of the constant."""
+        """Returns decoded values as an array with the constant's type and shape."""
         return np.array(numbers, dtype=_TYPES[self._message.dtype][0]).reshape(
             self.shape
         )
@@ -152,11 +149,11 @@ class StatedTensor:
 DATA_FORMATS = ("NHWC", "NCHW", "NDHWC", "NCDHW", "NWC", "NCW", "NCHW_VECT_C")
 
 RESOURCE = 20
-"""The DataType of handles, for example of variables."""
+"""The DataType of resource handles, such as those of variables."""
 
 
 def data_format(call: Call, default: str = "NHWC") -> str:
-    """Returns the layout of the axes, with one letter for each, such as NHWC."""
+    """Returns the layout of the axes, with one letter per axis, such as NHWC."""
     found = call.text("data_format", default) or default
     if found not in DATA_FORMATS:
         call.fail(f"has the data_format {found!r}; {', '.join(DATA_FORMATS)} are known")
@@ -174,7 +171,7 @@ def stated_shape(call: Call) -> StatedShape:
 def recorded_shapes(call: Call) -> Sequence[StatedShape]:
     """Returns the output shapes that TensorFlow recorded; empty if there are none."""
     if call.node.attribute("dtype") == RESOURCE:
-        return []  # It recorded the shape of the handle, not of the variable.
+        return []  # TensorFlow recorded the handle's shape, not the variable's.
     values: Sequence[StatedShape] = call.node.attribute("_output_shapes") or []
     known = {tuple, type(None)}
     if type(values) is not list or not known.issuperset(map(type, values)):

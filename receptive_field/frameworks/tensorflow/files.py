@@ -1,7 +1,7 @@
 """Reads graphs from files, using only protobuf.
 
-The content of a file shows whether it is gzip-compressed, binary or text. Its name does
-not matter.
+Whether a file is gzip-compressed, binary or text is determined from its content, not
+from its name.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from receptive_field.frameworks.tensorflow.wire import (
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-# Bytes that never occur in text. A binary graph contains at least one of them, the tag
-# of a node's op.
+# Bytes that never occur in text. A binary graph contains at least one such byte: the
+# tag of a node's op.
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v")
 
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """A graph, and the names of the tensors in one of the file's signatures."""
+    """A graph, and the tensor names in one of the file's signatures."""
 
     graph_def: Any
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -49,7 +49,9 @@ class FileContent:
 def read_file(
     path: str | os.PathLike[str], signature: str | None = None, whole: bool = False
 ) -> FileContent | Any:
-    """Reads a graph file or SavedModel folder. Returns a Keras model for a Keras file.
+    """Reads a graph file, SavedModel folder or Keras file.
+
+    For a Keras file, the result is the Keras model.
 
     Args:
       path: a GraphDef, MetaGraphDef or SavedModel, binary or text, compressed or not;
@@ -98,12 +100,12 @@ def _content(path: str) -> Iterator[Any]:
 
 
 LARGE_FILE = 1 << 22
-"""Binary graphs of at least this many bytes are read without their weights."""
+"""Uncompressed binary graphs of at least this many bytes are read without weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class WholeGraph:
-    """The complete graph of a file. The file is read again on demand."""
+    """The complete graph of a file, which is read again when the graph is needed."""
 
     path: str
     signature: str | None
@@ -116,7 +118,7 @@ class WholeGraph:
 
 
 def read_graph_def(path: str | os.PathLike[str]) -> Any:
-    """Returns the complete GraphDef message in a file; see `read_file`."""
+    """Returns the complete GraphDef message of a graph file; see `read_file`."""
     return read_file(path, whole=True).graph_def
 
 
@@ -129,7 +131,7 @@ def _saved_model_in(folder: str) -> str:
 
 
 def _signature(parsed: Any, path: str, name: str | None) -> FileContent:
-    """Returns the graph of a MetaGraphDef or SavedModel, with one of its signatures."""
+    """Returns the graph of a MetaGraphDef or SavedModel, and one of its signatures."""
     metas = parsed.meta_graphs if isinstance(parsed, SavedModel) else [parsed]
     serving = [m for m in metas if "serve" in m.meta_info_def.tags]
     meta = (serving or list(metas))[0]
@@ -182,9 +184,9 @@ def _parse_text(content: Any, path: str, whole: bool) -> Any:
 
 
 def _parse_binary(content: Any, path: str, whole: bool) -> Any:
-    """Returns the message, parsed as the first kind in which it contains nodes.
+    """Returns the content, parsed as the first message type in which it has nodes.
 
-    A message of one kind may also parse as another kind, but then has no valid nodes.
+    A message of one type may also parse as another type, but then has no valid nodes.
     """
     reason = ""
     for kind, holds_nodes in _KINDS.items():

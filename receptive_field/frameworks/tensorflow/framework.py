@@ -1,4 +1,4 @@
-"""Answers questions about a graph that depend on TensorFlow."""
+"""The properties of a graph that depend on how TensorFlow represents it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TensorFlow:
     recorded_shapes = staticmethod(recorded_shapes)
 
     def placeholders(self, graph: Graph) -> Iterator[Node]:
-        """Yields the nodes for tensors that a caller feeds."""
+        """Yields the placeholders that a caller feeds with data."""
         for node in graph.of_ops("Placeholder", "PlaceholderV2"):
             if node.attribute("dtype") != RESOURCE:
                 yield node
@@ -35,14 +35,14 @@ class TensorFlow:
     batch_moments = staticmethod(batch_moments)
 
     def default_layout(self, rank: int) -> tuple[int, ...]:
-        """Returns the spatial axes of a tensor if no op determines them.
+        """Returns the spatial axes of a tensor for which no op determines them.
 
-        The channels are taken to be the last axis.
+        The last axis is assumed to hold the channels.
         """
         return tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
 
     def runner(self) -> TensorFlowRunner:
-        """Returns what runs networks with TensorFlow."""
+        """Returns a runner that runs networks with TensorFlow."""
         return TensorFlowRunner()
 
 

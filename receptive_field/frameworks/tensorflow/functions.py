@@ -1,9 +1,10 @@
 """Inlines function calls, branches and loops into one flat graph.
 
-Every call gets its own nodes, named after the call, so two calls of a function share
-nothing. A call node stays, and reads what the function returns. A branch reads the
-condition and then what each of its functions returns. A loop becomes a cycle through
-Merge and NextIteration, as in TensorFlow 1.
+Every call gets its own nodes, named after the call, so two calls of a function share no
+nodes. The call node remains in the graph, and its inputs become the tensors that the
+function returns. The inputs of a branch become the condition and then the tensors that
+each of its functions returns. A loop becomes a cycle through Merge and NextIteration,
+as in TensorFlow 1.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from receptive_field.graph.graph import Frame, Framework, Graph, Node
 CALLS = {
     "PartitionedCall": ("f", 0),
     "StatefulPartitionedCall": ("f", 0),
-    "RemoteCall": ("f", 1),  # The name of a device.
+    "RemoteCall": ("f", 1),  # Input 0 is the name of a device.
 }
-"""Ops that call one function -> the attribute that names it, and the number of inputs
-before its arguments."""
+"""Op that calls one function -> the attribute that names the function, and the number
+of inputs before the function's arguments."""
 
 BRANCHES = {
     "If": ("then_branch", "else_branch"),
@@ -30,7 +31,7 @@ BRANCHES = {
     "Case": ("branches",),
     "StatelessCase": ("branches",),
 }
-"""Ops that call one of several functions -> the attributes that name them."""
+"""Op that calls one of several functions -> the attributes that name the functions."""
 
 LOOPS = ("While", "StatelessWhile")
 
@@ -56,7 +57,8 @@ def flattened(
     """Returns the graph of these nodes, with all function calls inlined.
 
     Raises:
-      GraphError: if a function is missing, calls itself, or does not fit its call.
+      GraphError: if a function is missing, calls itself, or does not have the number of
+        arguments or results that the node expects.
     """
     graph = Graph(definitions, name, rules=rules, framework=framework)
     library = {function.signature.name: function for function in functions}
@@ -66,7 +68,7 @@ def flattened(
 
 
 def is_written_out(node: Node) -> bool:
-    """Whether a node is an inlined call, branch or loop, or was added for one."""
+    """Whether a node is, or was added for, an inlined call, branch or loop."""
     definition = node.definition
     added = isinstance(definition, Definition)
     return added or node.op != definition.op or node.op in (*CALLS, *BRANCHES, *LOOPS)
@@ -80,7 +82,7 @@ class _Writer:
         self.library = library
 
     def write(self) -> None:
-        # The loop also visits the nodes that it appends.
+        # The loop also visits nodes that are appended while it runs.
         for node in self.graph:
             attributes = node.definition.attr
             if node.op in CALLS:
@@ -149,7 +151,7 @@ class _Writer:
         scope: str,
         arguments: Iterable[tuple[int, int]],
     ) -> list[tuple[int, int]]:
-        """Appends the nodes of a function, and returns the tensors that it returns."""
+        """Appends a function's nodes to the graph and returns its result tensors."""
         function = self.library.get(name)
         if function is None:
             raise GraphError(

@@ -1,4 +1,4 @@
-"""Gradients of Keras models with their real weights."""
+"""Computes gradients of Keras models with the models' own weights."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def squared_gradients(
 ) -> NDArray[np.float64]:
     """Returns squared gradients of a feature on random images, [draw, *shape].
 
-    They are divided by the number of the feature's channels.
+    The squares are divided by the number of the feature's channels.
 
     Args:
       keras: the Keras module of the model.
       model: a Keras model.
       output: the name of a layer.
       is_whole: whether the layer is an output of the model.
-      number: the number of the input.
+      number: the index of the input among the model's inputs.
       shape: the shape of the input, without the batch.
-      where: axis of the output -> the feature's position on it.
-      draws: the number of images.
+      where: output axis -> the feature's position on that axis.
+      draws: the number of random images.
       seed: the seed of the random numbers.
 
     Raises:
@@ -77,7 +77,7 @@ def _part(keras: Any, model: Any, output: str, is_whole: bool) -> Any:
     """Returns the part of a model that ends at a layer.
 
     Raises:
-      ReceptiveFieldError: if the model cannot be cut there.
+      ReceptiveFieldError: if the model cannot be cut at the layer.
     """
     try:
         return keras.Model(model.inputs, model.get_layer(output).output)

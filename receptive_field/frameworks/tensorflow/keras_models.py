@@ -1,9 +1,10 @@
-"""Turns Keras models (Keras 3, or Keras 2 of the tf_keras package) into graphs.
+"""Turns Keras models (Keras 3, or Keras 2 from the tf_keras package) into graphs.
 
-A model is traced once, as a `tf.function` at inference, with inputs of the model's own
-shapes. During tracing, every call of a layer is recorded with the tensors that it
-returns. This includes layers of nested and subclassed models. It needs no naming rule
-and no second trace, and also finds layers that leave no node, such as Dropout.
+A model is traced once, as a `tf.function` in inference mode, with inputs of the model's
+own shapes. During tracing, every layer call is recorded with the tensors that it reads
+and returns. This includes the layers of nested and subclassed models. The recording
+does not depend on node names, needs no second trace, and also finds layers that create
+no node, such as Dropout.
 """
 
 from __future__ import annotations
@@ -27,18 +28,19 @@ class TracedModel:
     """The `tf.Graph`."""
     inputs: dict[str, str]
     outputs: dict[str, str]
-    """Name of an input or output of the model -> name of its tensor."""
+    """Name of a model input or output -> tensor name."""
     layers: dict[str, str] = field(default_factory=dict)
-    """Name of a layer call -> name of the first tensor that it returns."""
+    """Name of a layer call -> name of the first tensor that the call returns."""
     layer_inputs: dict[str, list[str]] = field(default_factory=dict)
-    """Name of a layer call -> names of the tensors that it receives."""
+    """Name of a layer call -> names of the tensors that the call receives."""
     calls: dict[int, list[str]] = field(default_factory=dict)
     """``id`` of a layer -> the names of its calls, in order."""
 
     def name_of(self, thing: Any) -> str | None:
-        """Returns the name of the only call of a layer, or of a KerasTensor's call.
+        """Returns the name of the layer call that a layer or KerasTensor stands for.
 
-        For an input of the model, this is the input's name. None if there is no call.
+        A layer stands for its only call, and a KerasTensor for the call that made it.
+        For a model input, this is the input's name. None if there is no call.
 
         Raises:
           GraphError: if a layer is called several times.
@@ -63,8 +65,8 @@ def trace(model: Any) -> TracedModel:
     """Traces a Keras model.
 
     Raises:
-      GraphError: if this is not a Keras model, Keras runs on another backend, the shape
-        of the input is unknown, or the model fails on inputs of this shape.
+      GraphError: if the object is not a Keras model, Keras runs on another backend, the
+        input shape is unknown, or the model fails on inputs of this shape.
     """
     keras = keras_of(model)
     if keras is None:
@@ -147,10 +149,10 @@ def _base_name(name: str) -> str:
 
 
 def read(path: str) -> Any:
-    """Loads the model in a ``.keras`` or ``.h5`` file, without running code from it.
+    """Loads the model in a ``.keras`` or ``.h5`` file without running the file's code.
 
     Raises:
-      GraphError: if Keras is not installed, or cannot load the file safely.
+      GraphError: if Keras is not installed or cannot load the file safely.
     """
     try:
         keras = import_module("keras")
@@ -170,7 +172,7 @@ def read(path: str) -> Any:
 
 
 def _input_structure(model: Any, tf: Any) -> Any:
-    """Returns the TensorSpecs of the inputs, in the structure that the model takes."""
+    """Returns TensorSpecs of the inputs, in the structure that the model expects."""
     inputs = getattr(model, "_inputs_struct", None)
     if inputs is None:
         listed = getattr(model, "inputs", None)
@@ -214,7 +216,7 @@ def _recorded(layer_class: Any, calls: list[tuple[Any, Any, Any]]) -> Iterator[N
 
 
 def _unique(name: str, taken: Mapping[str, str]) -> str:
-    """Returns the name, with a number appended if the name is taken."""
+    """Returns the name, with a number appended if it is already taken."""
     number, unique = 1, name
     while unique in taken:
         number += 1

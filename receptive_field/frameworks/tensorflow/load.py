@@ -27,18 +27,18 @@ READS = (
     "a path to a graph file or SavedModel, a GraphDef, a tf.Graph, a tf.Tensor of one, "
     "a tf.function, a ConcreteFunction or a Keras model"
 )
-"""What this wing can read, for error messages."""
+"""The kinds of models that this wing can read, for error messages."""
 
 
 def model_of(thing: Any, signature: str | None = None) -> Model | None:
-    """Returns the `Model` of a thing, or None if this wing cannot read it.
+    """Returns the `Model` of a thing, or None if this wing cannot read the thing.
 
     Args:
-      thing: any object. `READS` lists those that this wing can read.
+      thing: any object. `READS` lists the kinds that this wing can read.
       signature: the signature of a SavedModel to use, if it has several.
 
     Raises:
-      GraphError: if the thing is malformed, or no graph can be made of it.
+      GraphError: if the thing is malformed or cannot be converted to a graph.
     """
     name = None
     if isinstance(thing, (str, os.PathLike)):

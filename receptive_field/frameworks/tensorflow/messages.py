@@ -1,8 +1,8 @@
 """Defines the protobuf messages of a TensorFlow graph, without TensorFlow.
 
 The messages have their own descriptor pool and their own names, so they never collide
-with TensorFlow's messages in the same process, whichever are imported first. Protobuf
-skips the fields that are left out here because the analysis does not need them. Field
+with TensorFlow's messages in the same process, whatever the order of imports. Fields
+that the analysis does not need are not defined here, and protobuf skips them. Field
 numbers are TensorFlow's (tensorflow/core/framework/*.proto).
 """
 
@@ -14,8 +14,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 _PACKAGE = "receptive_field"
 
-# Message -> field -> its number and type. "*" marks a repeated field, and "map" a map
-# from strings. A capitalised type is a message or enum in this file.
+# Message -> field -> the field's number and type. "*" marks a repeated field, and "map"
+# a map from strings. A capitalised type is a message or enum of this file.
 _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "GraphDef": {
         "node": (1, "*NodeDef"),
@@ -104,7 +104,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     },
 }
 
-# tensorflow/core/framework/types.proto. Reference types are 100 higher.
+# tensorflow/core/framework/types.proto. The number of a reference type is 100 higher.
 # fmt: off
 _DATA_TYPES = (
     "INVALID", "FLOAT", "DOUBLE", "INT32", "UINT8", "INT16", "INT8", "STRING",
@@ -174,10 +174,10 @@ AttrValue: Any = _message_class("AttrValue")
 """The message class of an attribute."""
 
 GraphDef: Any = _message_class("GraphDef")
-"""The message class of a graph. Its fields lead to all other parts of a graph."""
+"""The message class of a graph, which contains all other parts of the graph."""
 
 MetaGraphDef: Any = _message_class("MetaGraphDef")
-"""The message class of a graph with signatures, in a ``.meta`` file or SavedModel."""
+"""The message class of a graph with signatures, from a ``.meta`` file or SavedModel."""
 
 SavedModel: Any = _message_class("SavedModel")
 """The message class of ``saved_model.pb``."""

@@ -1,8 +1,8 @@
 """Finds batch normalisation in training mode that consists of separate ops.
 
-Keras 3 and ``tf.nn.moments`` create a ``Mean``, the ``SquaredDifference`` from it, and
-another ``Mean``. If the batch is among the axes, these are the moments of the batch,
-which are constants at inference.
+Keras 3 and ``tf.nn.moments`` create a ``Mean``, a ``SquaredDifference`` from this mean,
+and another ``Mean``. If the reduced axes include the batch, the means are the moments
+of the batch, which are constants in inference mode.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from receptive_field.rules.op import Call, Knowledge
 def batch_moments(graph: Graph, knowledge: Knowledge, among: Iterable[int]) -> set[int]:
     """Returns the indices of nodes that compute the mean or variance of a batch.
 
-    The search for variances covers only the nodes `among`. Means of the batch are found
-    anywhere in the graph, if `among` contains any ``Mean``.
+    Variances are searched only among the nodes `among`. Means are searched in the whole
+    graph, provided that `among` contains any ``Mean``.
     """
     means = [index for index in among if graph.nodes[index].op == "Mean"]
     if not means:
@@ -34,7 +34,10 @@ def batch_moments(graph: Graph, knowledge: Knowledge, among: Iterable[int]) -> s
 
 
 def _mean_of(graph: Graph, node: Node, knowledge: Knowledge) -> Node | None:
-    """Returns the batch mean that a SquaredDifference node subtracts, if it does."""
+    """Returns the node of the batch mean that a SquaredDifference node subtracts.
+
+    None if the node does not subtract a batch mean.
+    """
     for number in (0, 1):
         mean = graph.nodes[node.inputs[number][0]]
         while mean.op in ("StopGradient", "Identity"):

@@ -1,7 +1,7 @@
 """Finds the graphs of TensorFlow and Keras objects.
 
-This file never imports TensorFlow or Keras. Their objects only exist if the caller has
-imported them, so it looks them up in ``sys.modules``.
+This file never imports TensorFlow or Keras, but looks them up in ``sys.modules``. A
+caller who has TensorFlow or Keras objects has already imported the module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def graph_of(thing: Any) -> Any | None:
     """Returns the ``tf.Graph`` that an object is or belongs to; None for other objects.
 
     Raises:
-      GraphError: if it is an eager tensor.
+      GraphError: if the object is an eager tensor.
     """
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is None:
@@ -38,7 +38,7 @@ def graph_of(thing: Any) -> Any | None:
 
 
 def keras_of(thing: Any) -> Any | None:
-    """Returns the Keras module (keras or tf_keras) of a layer; None for non-layers."""
+    """Returns a layer's Keras module (keras or tf_keras); None for other objects."""
     for name in LAYER_MODULES:
         keras = sys.modules.get(name)
         layers = getattr(keras, "layers", None)
@@ -51,8 +51,8 @@ def concrete_function_of(thing: Any) -> Any | None:
     """Returns the ConcreteFunction that an object is or has; None for other objects.
 
     Raises:
-      GraphError: if it is a tf.function without an input signature that is not traced
-        exactly once.
+      GraphError: if the object is a tf.function without an input signature that has not
+        been traced exactly once.
     """
     if sys.modules.get("tensorflow") is None:
         return None

@@ -21,13 +21,13 @@ from receptive_field.rules.op import Call, Shape, rule_of
 
 
 class TensorFlowRunner:
-    """Runs the graphs of TensorFlow; see `graph.runner.Runner`."""
+    """Runs TensorFlow graphs; see `graph.runner.Runner`."""
 
     def __init__(self) -> None:
         """Imports TensorFlow.
 
         Raises:
-          GraphError: if it is not installed.
+          GraphError: if TensorFlow is not installed.
         """
         try:
             self._tf = import_module("tensorflow")
@@ -44,7 +44,7 @@ class TensorFlowRunner:
         outputs: Sequence[Tensor],
         shape: Sequence[int],
     ) -> Computation:
-        """Returns the computation of some outputs from an image of this shape."""
+        """Returns a computation of the outputs from an image of this shape."""
         graph = model.graph
         names = [_full_name(graph.name_of(output)) for output in outputs]
         for output in outputs:
@@ -64,27 +64,30 @@ class TensorFlowRunner:
         return Computation(self._guarded(run, "the network"), dtype)
 
     def runs(self, node: Node) -> bool:
-        """Whether TensorFlow runs this node as one op."""
+        """Whether TensorFlow can run this node as a single op."""
         return not is_written_out(node)
 
     def reads(self, node: Node, number: int) -> bool:
-        """Whether the op reads this input when it runs here."""
+        """Whether the op reads this input in an experiment.
+
+        A batch normalisation runs as an identity, and reads only its first input.
+        """
         return not number or not _is_batch_norm(node.op)
 
     def scale(self, call: Call) -> float | None:
-        """Returns the average of weights that reach the features through this call."""
+        """Returns the scale of weights that reach the features through this call."""
         return weight_scale(call)
 
     def alone(
         self, node: Node, number: int, given: Callable[[int, Tensor, str], Any]
     ) -> _Alone:
-        """Returns a node that runs by itself."""
+        """Returns a graph in which the node runs by itself."""
         return _Alone(self, _alone(self._tf, node, number, given), f"input_{number}:0")
 
     def compute(
         self, definition: Any, start: str, name: str, shape: Sequence[int], double: bool
     ) -> Computation:
-        """Returns the computation of an output of a node that runs by itself."""
+        """Returns a computation of one output of a node that runs by itself."""
         copy = type(definition)()
         copy.CopyFrom(definition)
         with self._failing("it"):
@@ -93,7 +96,7 @@ class TensorFlowRunner:
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
-        """Turns an error of TensorFlow into one that says what cannot be run."""
+        """Turns TensorFlow's errors into a `GraphError` that names the thing to run."""
         try:
             yield
         except (self._tf.errors.OpError, ValueError, KeyError, TypeError) as error:
@@ -118,7 +121,7 @@ class _Alone:
     def computations(
         self, output: int, shape: Sequence[int]
     ) -> Iterator[Callable[[], Computation]]:
-        """Yields ways to compute an output: in double precision, and in its own."""
+        """Yields ways to compute an output: in double and in the op's own precision."""
         node = self._definition, self._start, f"op:{output}", shape
         for double in (True, False):
             yield partial(self._runner.compute, *node, double)
@@ -130,7 +133,7 @@ def _full_name(name: str) -> str:
 
 
 class Between(Protocol):
-    """The nodes between the input and the outputs, and what is known about them."""
+    """The part of a `Network` that is needed to run it."""
 
     graph: Graph
     input: Tensor
@@ -143,21 +146,21 @@ class Between(Protocol):
 
 
 class Weight(NamedTuple):
-    """The values that a variable or constant is set to."""
+    """The random values that a variable or constant is set to for an experiment."""
 
     shape: tuple[int, ...]
     dtype: int
-    """The number of the DataType, or 0 if the node states its type itself."""
+    """The number of the DataType, or 0 to use the type that the node states."""
     scale: float | None
-    """The average of the random positive values. If None, constants keep their values,
-    and variables get values of about one."""
+    """The average of the random positive values. If it is None, constants keep their
+    values, and variables get values of about one."""
 
 
 def network_weights(network: Between) -> dict[str, Weight]:
-    """Returns what the weights of the network are set to, by the names of their nodes.
+    """Returns the values of the network's weights for an experiment, by node name.
 
-    A kernel sums to one. Weights that are added to the features are zero. All other
-    weights, such as factors, are about one.
+    The weights of a kernel sum to about one. Weights that are added to the features are
+    zero. All other weights, such as factors, are about one.
     """
     graph = network.graph
     nodes = graph.nodes
@@ -182,11 +185,14 @@ def network_weights(network: Between) -> dict[str, Weight]:
 
 
 READING = frozenset({"ReadVariableOp", "ResourceGather"})
-"""Ops that read a variable by its handle."""
+"""Ops that read a variable through its handle."""
 
 
 def _scales(network: Between) -> dict[int, float | None]:
-    """Returns the scale of all values that have no input and go into the features."""
+    """Returns the scale of each node without inputs whose value reaches the features.
+
+    Nodes that depend on the network's input are left out.
+    """
     nodes = network.graph.nodes
     scales: dict[int, float | None] = {}
     visited: set[tuple[Tensor, float | None]] = set()
@@ -209,10 +215,10 @@ def _scales(network: Between) -> dict[int, float | None]:
 
 
 def _weight_of_part(scale: float | None) -> float:
-    """Sort key for the roles of a weight that has several. The kernel comes first.
+    """Returns a sort key. A weight with several scales gets the scale that sorts first.
 
-    The factor comes before the offset, because a mean is scaled before it is
-    subtracted.
+    Kernels come before factors. Factors come before offsets, because a mean is scaled
+    before it is subtracted.
     """
     return math.inf if scale is None else scale or 2.0
 
@@ -244,7 +250,8 @@ SINGLE_PRECISION: dict[str, tuple[int, ...]] = {
     "FakeQuantWithMinMaxVars": (0, 1, 2),
     "FakeQuantWithMinMaxVarsPerChannel": (0, 1, 2),
 }
-"""Ops with single-precision outputs -> the inputs that need single precision, too."""
+"""Op whose output is always single precision -> the numbers of the inputs that must
+also be single precision."""
 
 
 def runner(
@@ -256,12 +263,12 @@ def runner(
     shape: Sequence[int],
     double: bool = True,
 ) -> tuple[Any, np.dtype[Any]]:
-    """Returns a function from an image to the outputs, and the type of the image.
+    """Returns a function from an image to the outputs, and the image's data type.
 
     Args:
-      tf: TensorFlow.
+      tf: the TensorFlow module.
       definition: the graph, which this function changes.
-      weights: the values of weights, by the names of their nodes.
+      weights: node name -> the values of the node.
       start: the name of the input.
       outputs: the names of the outputs.
       shape: the shape of the image.
@@ -305,17 +312,18 @@ LEAST_WEIGHTS = {"lanczos": 1e-12}
 
 
 LEAST_WEIGHT = 2e-6
-"""Smaller weights of `ScaleAndTranslate` are rounding errors, unless `LEAST_WEIGHTS`
-has another limit for the kernel."""
+"""Weights of `ScaleAndTranslate` below this limit are rounding errors. `LEAST_WEIGHTS`
+has different limits for some kernels."""
 
 
 def without_rounded_zeros(tf: Any, definition: Any) -> None:
-    """Sets weights of resizes to zero if they differ from it only by rounding.
+    """Sets resize weights to zero if they differ from zero only by rounding.
 
-    Single precision turns a root of a cubic kernel into a weight of up to a millionth,
-    and the end of a Lanczos kernel into one of 1e-16. The op is replaced by a function
-    that gets the weights from the op and multiplies by the larger ones. (Inside a
-    Lanczos kernel, the op really reads with weights of 1e-8, and they stay.)
+    In single precision, the weight at a root of a cubic kernel may be a millionth
+    instead of zero, and the weight at the end of a Lanczos kernel may be 1e-16. Each
+    resize op is replaced by a function that obtains the weights from the op, sets tiny
+    weights to zero, and multiplies by the result. (Inside a Lanczos kernel, weights of
+    1e-8 are real and are kept.)
     """
     functions = (function.node_def for function in definition.library.function)
     made: set[str] = set()
@@ -338,7 +346,7 @@ def without_rounded_zeros(tf: Any, definition: Any) -> None:
 
 
 def _resize_by_weights(tf: Any, kernel: str, antialias: bool, dtype: Any) -> Any:
-    """Returns a FunctionDef that computes the op, with tiny weights set to zero."""
+    """Returns a FunctionDef that computes the resize with tiny weights set to zero."""
 
     least = LEAST_WEIGHTS.get(kernel.rstrip("135"), LEAST_WEIGHT)
 
@@ -394,7 +402,7 @@ def _keep_ancestors(definition: Any, tensors: Sequence[str]) -> None:
 def _set_weights(
     tf: Any, definition: Any, weights: Mapping[str, Weight]
 ) -> dict[str, NDArray[Any]]:
-    """Writes the chosen values into constants, and returns the values of variables."""
+    """Writes the chosen values into constants and returns the values of variables."""
     values = {}
     for number, node in enumerate(definition.node):
         weight = weights.get(node.name)
@@ -409,7 +417,7 @@ def _set_weights(
             continue
         resource = tf.resource.as_datatype_enum
         if node.op == "Placeholder" and node.attr["dtype"].type != resource:
-            continue  # An input whose shape counts, not a captured variable.
+            continue  # An input whose shape is read, not a captured variable.
         by_handle = node.op in ("VarHandleOp", "Placeholder")
         if not by_handle and node.op not in ("VariableV2", "Variable"):
             continue
@@ -428,7 +436,7 @@ def _set_weights(
 
 
 _WIDE = {1: 2, 2: 2, 19: 2, 14: 2, 101: 102, 8: 18}
-"""Data types of single and half precision -> the type of double precision."""
+"""Floating and complex data types -> the corresponding type in double precision."""
 
 
 def _to_double(tf: Any, definition: Any) -> None:
@@ -438,7 +446,7 @@ def _to_double(tf: Any, definition: Any) -> None:
         signature = function.signature
         for argument in (*signature.input_arg, *signature.output_arg):
             argument.type = _WIDE.get(argument.type, argument.type)
-        # Inside a function, an output is read as "node:argument:number".
+        # Inside a function, inputs refer to an output as "node:argument:number".
         read = (text for node in function.node_def for text in node.input)
         texts = (*read, *function.ret.values())
         outputs = {text.partition(":")[0]: text for text in texts if ":" in text}
@@ -451,16 +459,16 @@ def _to_double(tf: Any, definition: Any) -> None:
 
 
 def _nodes_to_double(tf: Any, nodes: Any, outputs: Mapping[str, str]) -> dict[str, str]:
-    """Converts nodes to double precision, with casts around ops that lack it.
+    """Converts nodes to double precision, with casts around single-precision ops.
 
     Args:
-      tf: TensorFlow.
+      tf: the TensorFlow module.
       nodes: the nodes to change.
-      outputs: name of a node -> the text by which inputs read its output. Nodes that
-        are read by their names may be left out.
+      outputs: node name -> the text with which inputs refer to the node's output. A
+        node that is missing is referred to by its name.
 
     Returns:
-      Text of an input to replace -> the text that reads the cast instead.
+      Input text to replace -> the input text that refers to the cast instead.
     """
     instead = {}
     for node in list(nodes):
@@ -521,17 +529,18 @@ def _node_to_double(tf: Any, node: Any) -> None:
 def _alone(
     tf: Any, node: Node, fed: int, given: Callable[[int, Tensor, str], Any]
 ) -> Any:
-    """Returns a graph of one node. Its inputs are constants, and one placeholder.
+    """Returns a graph of one node, whose inputs are one placeholder and constants.
 
     Args:
-      tf: TensorFlow.
+      tf: the TensorFlow module.
       node: the node. Its name in the graph is "op".
-      fed: the number of the input that is the placeholder.
-      given: returns the value of another input, from its number, tensor, and kind.
+      fed: the number of the input that becomes the placeholder.
+      given: returns the value of a constant input, from the input's number, tensor and
+        kind of data type (see `_letter`).
 
     Raises:
-      GraphError: if TensorFlow does not know the op, or the types of the inputs are not
-        stated.
+      GraphError: if TensorFlow does not know the op, or the data types of the inputs
+        are not stated.
     """
     definition = tf.compat.v1.GraphDef()
     attributes = {

@@ -1,8 +1,8 @@
-"""How the inputs of a node are written, and the names of output arguments.
+"""Finds the tensor that an input text of a NodeDef refers to.
 
-Inside functions, an input is written as ``node:argument:number``. Elsewhere, outputs
-only have numbers. Names of arguments are listed for ops that have more than one. A test
-compares them with TensorFlow's op definitions.
+Inside functions, an input is written as ``node:argument:number``. Elsewhere, it is
+written as ``node:number``. This file lists the output arguments of ops with several
+output arguments. A test compares the lists with TensorFlow's op definitions.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _OPS = {
     "y idx": ("Unique UniqueV2"),
     "y idx count": ("UniqueWithCounts UniqueWithCountsV2"),
 }
-"""Names of output arguments -> the ops that have them."""
+"""Names of output arguments -> the ops with these output arguments."""
 
 OUTPUT_ARGUMENTS = {
     op: tuple(arguments.split())
@@ -66,15 +66,15 @@ OUTPUT_ARGUMENTS = {
 
 
 def data_inputs(definition: Any) -> Sequence[str]:
-    """Returns the texts of the inputs of a node, without those that only control it."""
+    """Returns the input texts of a node, without control inputs."""
     return [text for text in definition.input if not text.startswith("^")]
 
 
 def resolve(graph: Graph, text: str, frame: Frame) -> Tensor | None:
-    """Returns the tensor that the text of an input refers to, or None.
+    """Returns the tensor that an input text refers to, or None if there is none.
 
-    The text is ``name`` or ``name:number``. In a function, it may also be the name of
-    an argument, or ``name:output_argument:number``.
+    The text is ``name`` or ``name:number``. In a function, the text may also be the
+    name of an argument, or ``name:output_argument:number``.
     """
     name, *rest = text.split(":")
     if name in frame.arguments:

@@ -1,9 +1,9 @@
-"""Indexes graphs in text form, and parses attributes on demand.
+"""Indexes graphs in text form and parses attributes on demand.
 
 Protobuf's text parser takes a second for a large network, mostly for attributes that
 are never read. TensorFlow writes a regular layout (one field per line, indented by two
-spaces per level, names before attributes), in which a regular expression finds the
-nodes. For any other text, `index` returns None, and protobuf parses it.
+spaces per level, names before attributes), in which a regular expression can find the
+nodes. For any other text, `index` returns None, and protobuf parses the text.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class TextGraph(NamedTuple):
 
 def index(text: str) -> TextGraph | None:
     """Indexes a GraphDef in TensorFlow's layout. Returns None for any other text."""
-    # Indentation shows the levels only if the braces at line ends balance.
+    # Indentation corresponds to nesting only if the braces at line ends balance.
     if text.count("{\n") != text.count("}\n"):
         return None
     nodes = []
@@ -141,7 +141,7 @@ def _covers_less(node: TextNode) -> bool:
 
 
 def _simple(text: str) -> Any:
-    """Returns a simple attribute without using a parser; None for all others."""
+    """Returns a simple attribute without using a parser; None for other attributes."""
     scalar = _SCALAR.fullmatch(text)
     if scalar is not None:
         return _scalar(*scalar.groups())
@@ -166,7 +166,7 @@ def _scalar(kind: str, quoted: str | None, plain: str | None) -> Any:
 
 
 def _without_weights(text: str) -> str:
-    """Removes the values of a tensor if rules cannot read them."""
+    """Removes the values of a tensor that is too large for rules to read."""
     kept = _CONTENT.sub("", text)
     tensor = text_format.Parse(kept, AttrValue(), allow_unknown_field=True).tensor
     elements = math.prod(dim.size for dim in tensor.tensor_shape.dim)

@@ -1,10 +1,10 @@
 """Removes the weights from binary graphs without reading them.
 
-Most of a frozen graph is the contents of its constants, and only their types and shapes
-matter here. This code walks the fields of protobuf's wire format (tag, length, content)
-and enters the fields that are large enough to contain large tensors. If rules cannot
-read the values of a tensor, only its type and shape are kept. `FileBytes` never reads
-the contents of the skipped tensors, so this also works for gigabytes.
+Most bytes of a frozen graph are the values of its constants, but the analysis needs
+only their types and shapes. This code walks the fields of protobuf's wire format (tag,
+length, content) and enters the fields that are large enough to contain large tensors.
+Of a tensor that is too large for rules to read, only the type and shape are kept.
+`FileBytes` never reads the values of such tensors, so this works for large files, too.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _INSIDE: Mapping[str, Mapping[int, str]] = {
     "AttrEntry": {2: "AttrValue"},
     "AttrValue": {8: "TensorProto"},
 }
-"""Message -> number of each field that may contain tensors -> type of the field."""
+"""Message -> number of a field that may contain tensors -> type of the field."""
 
 
 class FileBytes:
     """The bytes of an open file, read in blocks on demand.
 
-    Mapping the file into memory would load megabytes around each page.
+    Mapping the file into memory would load megabytes around each accessed page.
     """
 
     def __init__(self, file: RawIOBase, size: int) -> None:
@@ -76,7 +76,7 @@ class FileBytes:
 
 
 class DamagedError(ValueError):
-    """The bytes are not a valid message."""
+    """The bytes are not a valid protobuf message."""
 
 
 def without_weights(content: Any, kind: str) -> bytes:
@@ -87,15 +87,15 @@ def without_weights(content: Any, kind: str) -> bytes:
       kind: the name of the message type.
 
     Raises:
-      DamagedError: if a field is invalid or ends past the end. The message names the
-        byte.
+      DamagedError: if a field is invalid or extends past the end of its message. The
+        error text gives the position of the byte.
     """
     return b"".join(_kept(content, 0, len(content), kind))
 
 
 def _kept(content: Any, start: int, end: int, kind: str) -> Iterator[bytes]:
     inside = _INSIDE.get(kind, {})
-    run = start  # Bytes from here on are not yielded yet.
+    run = start  # The bytes from this position on have not been yielded yet.
     for number, begin, value, stop in _fields(content, start, end):
         if stop - value < LARGE or number not in inside:
             continue
@@ -111,7 +111,7 @@ def _kept(content: Any, start: int, end: int, kind: str) -> Iterator[bytes]:
 
 
 def _tensor(content: Any, start: int, end: int) -> bytes:
-    """Returns the bytes of a tensor, without values if rules cannot read them."""
+    """Returns a tensor's bytes, without values if it is too large for rules to read."""
     head = b"".join(
         content[begin:stop]
         for number, begin, _, stop in _fields(content, start, end)
@@ -125,7 +125,7 @@ def _tensor(content: Any, start: int, end: int) -> bytes:
 
 
 def _fields(content: Any, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yields the fields of a message: number, start, start of the value, end."""
+    """Yields the number, start, start of the value, and end of each field."""
     position = start
     while position < end:
         begin = position

@@ -1,4 +1,4 @@
-"""TensorFlow's table of rules, with one file for each family of ops."""
+"""The table of rules for TensorFlow's ops, with one file for each family of ops."""
 
 from receptive_field.frameworks.tensorflow.framework import TENSORFLOW
 from receptive_field.frameworks.tensorflow.ops import (

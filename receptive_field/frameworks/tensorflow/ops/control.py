@@ -48,7 +48,10 @@ register(
 
 
 def _ensured_shape(call: Call) -> Sequence[Shape]:
-    """Merges the shapes of input and attribute. The op fails if they differ."""
+    """Merges the shapes of the input and the attribute.
+
+    If their ranks differ, this fails.
+    """
     shape, stated = call.shape(0), stated_shape(call)
     if stated is None:
         return [shape]
@@ -62,7 +65,7 @@ def _ensured_shape(call: Call) -> Sequence[Shape]:
 register("EnsureShape", PASS._replace(shapes=_ensured_shape))
 
 
-# An inlined call reads what its function returns.
+# The inputs of an inlined call are the results of its function.
 register("IdentityN PartitionedCall", EACH)
 
 
@@ -75,10 +78,10 @@ def _outputs_of_branches(call: Call) -> int:
 
 
 def _taken(call: Call) -> Sequence[int]:
-    """Returns the branches that may be taken: only one, if the condition is known.
+    """Returns the branches that may be taken: only one if the condition is known.
 
-    The condition of an If is a boolean. That of a Case is the number of a branch, and
-    invalid numbers choose the last branch.
+    The condition of an If is a boolean. The condition of a Case is the number of a
+    branch, and an invalid number selects the last branch.
     """
     count = (len(call) - 1) // _outputs_of_branches(call)
     value = call.value(0)
@@ -125,8 +128,8 @@ def _loop(call: Call, output: int) -> Relations:
 def _loop_shapes(call: Call) -> Sequence[Shape]:
     """Returns the shapes of the variables before the first round.
 
-    If a size is unknown at that point (for example, in a list of results), the size
-    after one round is used.
+    For a size that is unknown at that point (for example, in a list of results), the
+    size after one round is used.
     """
     graph = call.node.graph
     shapes = []
@@ -145,7 +148,7 @@ def _loop_shapes(call: Call) -> Sequence[Shape]:
 
 
 def _rounds(call: Call) -> int | None:
-    """Returns the number of rounds, if the loop counts up to a known number."""
+    """Returns the rounds of a loop that counts up to a known number, otherwise None."""
     return _until(call, call.node.inputs[0])
 
 
@@ -194,7 +197,7 @@ def _after_a_round(call: Call, tensor: Tensor) -> Tensor | None:
 
 
 def _handed_on(call: Call, tensor: Tensor) -> Tensor:
-    """Returns the tensor that this one is a copy of."""
+    """Returns the original of a tensor that may be a copy."""
     graph = call.node.graph
     while graph.op(tensor[0]) in ("Identity", "LoopCond"):
         tensor = graph.inputs[tensor[0]][0]
@@ -202,7 +205,7 @@ def _handed_on(call: Call, tensor: Tensor) -> Tensor:
 
 
 def _fixed(call: Call, tensor: Tensor) -> int | None:
-    """Returns an integer that is the same in all rounds, or None if it is unknown."""
+    """Returns an integer that is the same in all rounds, or None for other tensors."""
     tensor = _handed_on(call, tensor)
     if _after_a_round(call, tensor) == tensor:
         tensor = call.node.graph.inputs[tensor[0]][0]
@@ -211,14 +214,14 @@ def _fixed(call: Call, tensor: Tensor) -> int | None:
     return numbers[0] if known else None  # type: ignore[index,return-value]
 
 
-# An inlined loop reads its condition and then the final values of its variables.
+# The inputs of an inlined loop are its condition and then its variables.
 register(
     "While",
     Op(_loop, _loop_shapes, may_be_handle=True, rounds=_rounds),
 )
 register("Enter RefEnter Exit RefExit LoopCond", PASS)
-# Inferring its shape would go round the loop. The Merge at the start of the loop uses
-# the initial shape instead.
+# Inferring the shape of NextIteration would never leave the loop. The Merge at the
+# start of the loop uses the initial shape instead.
 register(
     "NextIteration RefNextIteration",
     Op(

@@ -1,7 +1,7 @@
-"""Rules for TensorFlow's random numbers.
+"""Rules for ops that draw random numbers.
 
-A number may be any that the op can draw. So an element of the output sees all input
-elements that it could be computed from.
+Any number that the op can draw is possible. So an output element sees every input
+element from which it could be computed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from receptive_field.rules.op import Call, Op, Relations, Shape, first_shape
 
 
 def stated_by_input(call: Call) -> Sequence[Shape]:
-    """Returns the shape that the first input states."""
+    """Returns the shape that the first input contains."""
     sizes = call.integers(0)
     return [None if sizes is None else tuple(sizes)]
 
@@ -31,7 +31,7 @@ register(
 
 
 def _by_numbers(call: Call, output: int) -> Relations:
-    """Seeds and limits decide every number; the shape decides none."""
+    """Every number depends on the seeds and limits, but not on the shape."""
     return [None, *(call.all_of(number) for number in range(1, len(call)))]
 
 
@@ -44,7 +44,7 @@ register(
 
 
 def _by_moments(call: Call, output: int) -> Relations:
-    """There is one mean, deviation, minimum and maximum, or one for each batch."""
+    """Each parameter of the distribution is one number, or one per batch element."""
     numbers = range(1, len(call))
     return [None, *(call.all_of(n, exact=call.shape(n) == ()) for n in numbers)]
 
@@ -67,7 +67,7 @@ register("RandomShuffle", Op(_shuffled, first_shape, is_random=True))
 
 
 def _sampled(call: Call, output: int) -> Relations:
-    """A sample of a row may be any of its classes, by all of its probabilities."""
+    """A sample depends on the probabilities of all classes of its row."""
     others = (call.all_of(number) for number in range(1, len(call)))
     return [Relation((follow(0), whole([1]))), *others]
 
@@ -84,7 +84,8 @@ register(
 
 
 def _each_drawn(call: Call, output: int) -> Relations:
-    """So many numbers are drawn for each element of the parameter, which come first."""
+    """Several numbers are drawn for each element of the parameter. The first axes of
+    the output are the axes of these numbers."""
     drawn, rank = call.integers(0), len(call.known_shape(1))
     if drawn is None:
         return [None, call.all_of(1, exact=False)]

@@ -1,7 +1,7 @@
 """Rules for elementwise ops and normalisations.
 
-Batch normalisation is treated as at inference, where it is a scale and an offset,
-unless the caller asks for ``batch_norm="graph"``.
+Unless the caller asks for ``batch_norm="graph"``, batch normalisation is treated as in
+inference mode, where it is a scale and an offset.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _second_follows(call: Call, output: int) -> Relations:
     return [call.all_of(0), SAME, *(call.all_of(i) for i in range(2, len(call)))]
 
 
-# The inputs are the table, the keys and a default value.
+# Their inputs are the table, the keys and a default value.
 register(
     "LookupTableFind LookupTableFindV2",
     Op(_second_follows, lambda call: [call.shape(1)]),
@@ -203,7 +203,7 @@ def _normalised(call: Call, output: int) -> Relations:
         return [call.all_of(i) for i in range(len(call))]
     data, *rest = first_follows(call, output)
     if call.trains_batch_norm and call.flag("is_training", True):
-        # Mean and variance are computed over the batch.
+        # The mean and variance are computed over the whole batch.
         rank = len(call.known_shape(0))
         first = data_format(call).startswith("NC")
         data = normalised_by_batch(rank, 1 if first else rank - 1)
@@ -285,7 +285,7 @@ def _response_flops(call: Call) -> Flops:
 
 
 def _normalised_flops(call: Call) -> Flops:
-    """Counts a multiply-add per element and, in training, the mean and variance."""
+    """Counts a multiply-add per element and, in training mode, the moments."""
     size = elements(call)
     moments = 4 * size if call.flag("is_training") else 0
     return Flops(2 * size + moments, size)

@@ -18,7 +18,7 @@ from receptive_field.rules.op import (
 from receptive_field.rules.reductions import along
 
 register("RGBToHSV HSVToRGB AdjustHue AdjustSaturation", Op(along([-1]), first_shape))
-# Contrast is changed relative to the mean of the image.
+# The contrast is changed relative to the image's mean.
 register("AdjustContrastv2", Op(along([-3, -2]), first_shape))
 
 
@@ -30,7 +30,7 @@ def _warped_shape(call: Call) -> Sequence[Shape]:
     return [(shape[0], *sizes, shape[3])]
 
 
-# A warp may take its pixels from anywhere.
+# A warp may take each pixel from anywhere.
 register(
     "ImageProjectiveTransformV2 ImageProjectiveTransformV3",
     Op(along([1, 2], ANYWHERE), _warped_shape),

@@ -103,7 +103,7 @@ register(
 
 
 def _parts(call: Call, name: str) -> int:
-    """Returns the number of outputs, which the attribute of this name states."""
+    """Returns the number of outputs, which is stated in the attribute `name`."""
     count = call.number(name)
     if not 0 <= count <= LARGEST_TABLE:
         call.fail(f"has the {name} {count}")
@@ -111,7 +111,7 @@ def _parts(call: Call, name: str) -> int:
 
 
 def _split_sizes(call: Call) -> tuple[int | None, list[Size] | None]:
-    """Returns the axis of a split and the sizes of its parts. Unknown ones are None."""
+    """Returns the axis of a split and the sizes of its parts, each None if unknown."""
     first = call.node.op == "Split"  # Split reads its axis first, SplitV last.
     shape = call.shape(1 if first else 0)
     axis = call.integer(0 if first else 2)
@@ -330,7 +330,7 @@ register("OneHot", Op(_one_hot, _one_hot_shape))
 
 
 def _gather_nd(call: Call, output: int) -> Relations:
-    """Slices may come from anywhere. Axes without an index follow themselves."""
+    """Slices may come from anywhere. Axes that are not indexed stay as they are."""
     shape, indices = call.shape(0), call.shape(1)
     batch = call.number("batch_dims", 0)
     depth = indices[-1] if indices else None
@@ -368,7 +368,7 @@ def _updated(call: Call, output: int) -> Relations:
 
 
 def _overwritten(call: Call, output: int) -> Relations:
-    """Overwritten positions are not seen."""
+    """Positions that are overwritten are not seen."""
     (_, *rest), shape = _updated(call, output), call.shape(0)
     if shape is None:
         return [call.all_of(0, exact=False), *rest]
@@ -411,7 +411,7 @@ register(
 def _diagonal(call: Call, output: int) -> Relations:
     """Row i of the matrix contains position i of the vector, in column i.
 
-    The identity is an upper bound, because all other columns are zero.
+    The identity is only an upper bound, because all other columns are zero.
     """
     shape = call.shape(0)
     if shape is None:
@@ -430,7 +430,8 @@ register("MatrixDiag", Op(_diagonal, _diagonal_shape))
 
 
 def _band(call: Call, output: int) -> Relations:
-    """The identity is an upper bound, because the output is zero outside the band."""
+    """The identity is only an upper bound, because elements outside the band are
+    zero."""
     shape = call.shape(0)
     if shape is None:
         return [call.all_of(0, exact=False), None, None]

@@ -1,9 +1,9 @@
 """Rules for lists of tensors, which recurrent layers build step by step.
 
-A list is treated as a tensor whose first axis counts its items. The item that a step
-reads or writes is rarely known. If it is unknown, it may be any item, which gives an
-upper bound. TensorFlow 1's tensor arrays pass their content along as the *flow*, which
-is treated as a list, too.
+A list is treated as a tensor whose first axis runs over its items. It is rarely known
+which item a step reads or writes. If it is unknown, every item is possible, which gives
+an upper bound. TensorFlow 1's tensor arrays pass their content along as the *flow*,
+which is also treated as a list.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def _only(call: Call, **numbered: Relation | None) -> Relations:
     found: list[Relation | None] = [None] * len(call)
     for name, relation in numbered.items():
         number = int(name.removeprefix("input_"))
-        call.input(number)  # Raises an error if it is missing.
+        call.input(number)  # Raises an error if the input is missing.
         found[number] = relation
     return found
 
 
 def _item(call: Call, rank: int | None, number: int | None) -> Relation | None:
-    """Returns the relation of an item to its list, which has this rank."""
+    """Returns the relation of an item to its list, which is a tensor of this rank."""
     if rank is None:
         return call.all_of(0, exact=False)
     axes: list[Axis] = [FULL_BOUND if number is None else fixed(number, number)]
@@ -60,7 +60,7 @@ def _rank(shape: Shape) -> int | None:
 
 
 def _element_shape(call: Call, number: int) -> Shape:
-    """Returns the stated shape of an item, or None. A scalar -1 states no shape."""
+    """Returns the stated shape of an item, or None if it is unknown (a scalar -1)."""
     sizes = call.integers(number)
     if sizes is None or call.shape(number) != (len(sizes),):
         return None
@@ -159,7 +159,7 @@ register("TensorListPopBack", Op(_pop, _pop_shapes, may_be_handle=True))
 
 
 def _any_items(data: int) -> Callable[[Call, int], Relations]:
-    """Returns a rule by which each item may be any item of the other list."""
+    """Returns a rule in which each item may be any item of the input `data`."""
 
     def relations(call: Call, output: int) -> Relations:
         shape = call.shape(data)

@@ -1,4 +1,4 @@
-"""Rules for ops that choose between two tensors by a mask."""
+"""Rules for ops that choose between two tensors, depending on a mask."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def _mirror_pad(call: Call, output: int) -> Relations:
 def _pad_windows(call: Call) -> Sequence[Window]:
     """Returns the windows of the spatial axes.
 
-    The axes that are padded show whether the channels come first or last.
+    Whether the channels come first or last is inferred from the axes that are padded.
     """
     pairs = _paddings(call)
     channels_first = len(pairs) == 4 and any(pairs[3]) and not any(pairs[1])
@@ -82,7 +82,7 @@ def _slice_pieces(call: Call) -> list[Piece] | None:
 
 
 def _strided_pieces(call: Call) -> list[Piece] | None:
-    """Returns the pieces of tf.strided_slice. Its masks have one bit for each spec."""
+    """Returns the pieces of tf.strided_slice. Each mask has one bit per slice spec."""
     shape = call.shape(0)
     if shape is None:
         return None
@@ -154,7 +154,8 @@ weigh("Pad PadV2 MirrorPad Slice StridedSlice", Taps.COPY)
 
 
 def _zeros_of_padding(call: Call) -> Zeros | None:
-    """PadV2 may pad with other numbers than zero. Unknown numbers count as nonzero."""
+    """PadV2 may pad with a number other than zero. An unknown number is assumed to be
+    nonzero."""
     value = call.value(2) if len(call) > 2 else None
     known = len(call) < 3 or (value is not None and not value.any())
     return Zeros.KEPT if known else Zeros.BESIDE

@@ -74,7 +74,7 @@ def _reduce_shape(call: Call) -> Sequence[Shape]:
 
 
 def _reduce_value(function: str) -> Callable[[Call], Sequence[Value]]:
-    """Returns a function that computes values with the NumPy function of this name."""
+    """Returns a value rule that applies the NumPy function with this name."""
 
     def values(call: Call) -> Sequence[Value]:
         value, gone = call.value(0), _reduced_axes(call)
@@ -106,9 +106,9 @@ count("EuclideanNorm", lambda call: multiply_adds(elements(call), profiled=False
 
 
 def _product(call: Call, output: int) -> Relations:
-    """Rows and columns follow an axis of one operand, and the sum needs a whole axis.
+    """Rows follow the first operand, and columns the second. Sums need a whole axis.
 
-    Axes before the matrices broadcast.
+    Axes before the matrix axes are broadcast.
     """
     operands = [_before_matrix(call, number) for number in range(2)]
     batch = broadcast(call, *operands)
@@ -120,13 +120,13 @@ def _product(call: Call, output: int) -> Relations:
 
 
 def _swapped(call: Call) -> tuple[bool, bool]:
-    """Returns whether the matrices of each operand are transposed."""
+    """Returns, for each operand, whether its matrices are transposed."""
     left = call.flag("transpose_a") or call.flag("adj_x")
     return left, call.flag("transpose_b") or call.flag("adj_y")
 
 
 def _before_matrix(call: Call, number: int) -> Shape:
-    """Returns the sizes of an operand before its matrix axes, or None if unknown."""
+    """Returns the sizes of an operand's axes before its matrix axes, if known."""
     shape = call.shape(number)
     if shape is None:
         return None if "Batch" in call.node.op else ()
@@ -158,8 +158,8 @@ register(
 def _product_flops(call: Call) -> Flops:
     """Counts a multiply-add for each product.
 
-    The profiler ignores ``adj_x`` of BatchMatMul, so it takes the inner size from the
-    wrong axis if that is set.
+    The profiler ignores ``adj_x`` of BatchMatMul. If this is set, the profiler takes
+    the inner size from the wrong axis.
     """
     flops = multiply_adds(_products(call) * output_elements(call))
     if not call.flag("adj_x"):
@@ -201,7 +201,7 @@ def _einsum_products(call: Call) -> Size:
 
 
 def _einsum_flops(call: Call) -> Flops:
-    """Counts multiply-adds or, if there is only one operand, additions."""
+    """Counts multiply-adds or, for a single operand, additions."""
     number = _einsum_products(call) * output_elements(call)
     if len(call) == 1:
         return Flops(number - output_elements(call))
@@ -224,7 +224,7 @@ register("FFT IFFT", Op(along_last(1), first_shape))
 register("FFT2D IFFT2D", Op(along_last(2), first_shape))
 register("FFT3D IFFT3D", Op(along_last(3), first_shape))
 register("MatrixInverse MatrixExponential", Op(along_last(2), first_shape))
-# Each row depends on only a part of the matrix.
+# Each row of the result depends on only a part of the matrix.
 register("Cholesky", Op(along_last(2, GLOBAL_BOUND), first_shape))
 
 
@@ -243,7 +243,7 @@ def _spectrum(count: int, real: bool) -> Callable[[Call, int], Relations]:
 
 
 def _spectrum_shape(count: int, real: bool) -> Callable[[Call], Sequence[Shape]]:
-    """Returns a shape rule. Only half of the spectrum of real numbers is kept."""
+    """Returns a shape rule. For real input, only half of the spectrum is kept."""
 
     def shapes(call: Call) -> Sequence[Shape]:
         shape, lengths = call.shape(0), call.integers(1)

@@ -1,4 +1,4 @@
-"""TensorFlow's table of rules, and the functions that fill it."""
+"""The table of rules for TensorFlow's ops, and the functions that fill the table."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from receptive_field.rules.flops import Count
 from receptive_field.rules.op import Call, Op, Taps, Zeros
 
 OPS: dict[str, Op] = {}
-"""TensorFlow op type -> its rules."""
+"""TensorFlow op type -> rule."""
 
 
 def register(names: str, op: Op) -> None:
-    """Registers a rule for op types, given as names separated by spaces."""
+    """Registers a rule for op types. `names` is a list separated by spaces."""
     for name in names.split():
         OPS[name] = op
 
@@ -27,7 +27,7 @@ def weigh(names: str, taps: Taps, **fields: Any) -> None:
 def treat_zeros(
     names: str, zeros: Zeros | Callable[[Call], Zeros | None], **fields: Any
 ) -> None:
-    """Sets what op types make of zeros."""
+    """Sets how op types treat zeros."""
     for name in names.split():
         OPS[name] = OPS[name]._replace(zeros=zeros, **fields)
 

@@ -1,4 +1,4 @@
-"""Rules for reshapes and joins, and for moves of positions into batch or channels."""
+"""Rules for reshapes, joins, and ops that move positions into batch or channels."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ register("Squeeze", Op(_squeeze, _squeeze_shape, _squeeze_value))
 
 
 def _new_axis(call: Call) -> tuple[int, int] | None:
-    """Returns the axis that ExpandDims adds and the rank of its output, if known."""
+    """Returns the axis that ExpandDims adds, and the rank of the output, if known."""
     shape, axis = call.shape(0), call.integer(1)
     if shape is None or axis is None:
         return None
@@ -194,7 +194,7 @@ register("Transpose", Op(_transpose, _transpose_shape, _transpose_value))
 
 
 class _Join:
-    """The rules of Concat and ConcatV2, which read the axis as first or last input."""
+    """The rules of Concat and ConcatV2, whose first or last input is the axis."""
 
     def __init__(self, axis_input: int):
         self.axis_input = axis_input
@@ -332,7 +332,7 @@ FOLDS = ("SpaceToBatch", "SpaceToBatchND")
 
 
 def _copied_from(node: Node) -> Iterator[Node]:
-    """Yields the nodes below, up to the first that does more than copy."""
+    """Yields the nodes below a node, up to the first that does more than copy."""
     while node.inputs:
         node = node.graph.nodes[node.inputs[0][0]]
         yield node
@@ -344,8 +344,8 @@ def _copied_from(node: Node) -> Iterator[Node]:
 def _folded(call: Call) -> tuple[Node, Size] | None:
     """Returns the layer between SpaceToBatch and this op, and this op's output size.
 
-    The layer also computes elements for the padding of the last blocks, which are not
-    needed. None if there is no such layer.
+    The layer also computes elements for the padding of the last blocks, which this op
+    removes. None if there is no such layer.
     """
     for node in _copied_from(call.node):
         if node.op in FOLDS:

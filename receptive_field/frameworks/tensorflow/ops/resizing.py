@@ -66,7 +66,7 @@ def _sizes(call: Call) -> list[Size]:
 
 
 Axes = Callable[[Call, int, Size, Size], AxisMap | None]
-"""Returns the map of a node's spatial axis (0 is y), from its old and new size."""
+"""Returns the map of a node's spatial axis (0 is y), given its old and new size."""
 
 
 def _resize_op(axis_map: Axes) -> Op:
@@ -87,7 +87,7 @@ def _resize_op(axis_map: Axes) -> Op:
         return [(shape[0], *_sizes(call), shape[3])]
 
     def flops(call: Call) -> Flops:
-        """Counts a multiply-add for each position read, unless all are just copied."""
+        """Counts a multiply-add for each read position, or nothing for pure copies."""
         taps = taps_in_all(call, call.known_shape(0, 4), _sizes(call), maps(call))
         copied = taps == output_elements(call)
         return Flops(0) if copied else multiply_adds(taps, profiled=False)
@@ -124,7 +124,7 @@ register("ResizeArea", _resize_op(_area_map))
 
 
 def _lens(call: Call, axis: int, size: Size, new_size: Size) -> Lens | None:
-    """Returns the kernel of a node on one axis, or None if it is not fully known."""
+    """Returns the kernel of a node on one axis, or None if a parameter is unknown."""
     scales, offsets = call.value(2), call.value(3)
     kind = call.text("kernel_type", "lanczos3")
     if scales is None or offsets is None or kind not in KERNELS:
@@ -146,7 +146,7 @@ register("ScaleAndTranslate", _resize_op(_kernel_map))
 # --- Weights of positions ------------------------------------------------------------
 
 OnAxis = Callable[[Call, int, int, int], "NDArray[np.float64]"]
-"""Returns the weights of positions on a spatial axis (0 is y), from its old and new
+"""Returns the weights of positions on a spatial axis (0 is y), given its old and new
 size."""
 
 

@@ -1,7 +1,7 @@
 """Rules for constants, variables, placeholders, shapes and fills.
 
-Most of these rules have no relations, so paths end at these ops. Only the rules of
-Range and Fill follow the values of inputs.
+Most of these rules have no relations, so paths end at these ops. Only the outputs of
+Range and Fill depend on the values of their inputs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from receptive_field.rules.op import (
 )
 
 TRAINED_TYPES = frozenset({1, 2, 8, 11, 12, 13, 14, 15, 16, 18, 19})
-"""DataType numbers of floating-point, complex and quantised numbers."""
+"""The numbers of the floating-point, complex and quantised DataTypes."""
 
 
 def _declared(call: Call) -> Sequence[Shape]:
@@ -68,7 +68,7 @@ def _constant_value(call: Call) -> Sequence[Value]:
 def own_weights(call: Call) -> Size:
     """Returns the number of elements in the output.
 
-    Integers count as weights, because quantised kernels are integers.
+    Integers are counted as weights, because quantised kernels are integers.
     """
     shape = call.output_shape()
     if shape is None:
@@ -80,9 +80,9 @@ def own_weights(call: Call) -> Size:
 
 
 def _constant_weights(call: Call) -> Size:
-    """Returns the number of elements if they may be weights, otherwise 0.
+    """Returns the number of elements of a constant that may be a weight, otherwise 0.
 
-    Scalars and integers are part of the computation.
+    Scalars and integers are taken to be part of the computation.
     """
     shape = call.output_shape()
     trained = call.number("dtype", 1) in TRAINED_TYPES
@@ -101,7 +101,7 @@ register(
 )
 register("Placeholder", Op(None, _placeholder))
 register("PlaceholderV2 ImmutableConst", Op(None, _declared))
-# A handle counts as having the shape of its variable.
+# A handle is given the shape of its variable.
 register(
     "Variable VariableV2 VarHandleOp TemporaryVariable _VarHandlesOp",
     Op(None, _declared, weights=own_weights, may_be_handle=True),

@@ -43,7 +43,7 @@ def spatial_axes(data_format: str) -> tuple[int, ...]:
 
 
 def _paddings(call: Call, axes: Sequence[int]) -> list[tuple[int, int]] | None:
-    """Returns the padding before and after each axis, or None if it is SAME."""
+    """Returns the padding before and after each axis, or None for SAME padding."""
     padding = call.text("padding", "VALID")
     if padding == "SAME":
         return None
@@ -153,13 +153,14 @@ def _filter_shape(call: Call, number: int, rank: int) -> tuple[Size, ...]:
 class _Convolution(_Family):
     """Convolutions.
 
-    The second input is the kernel. It has spatial axes, input and output channels.
+    The second input is the kernel, whose axes are the spatial axes, the input channels
+    and the output channels.
     """
 
     def __init__(self, rank: int, depthwise: bool = False, fused: bool = False):
         super().__init__(rank, self._kernel)
         self.depthwise = depthwise
-        self.fused = fused  # Whether it includes a bias or an addition.
+        self.fused = fused  # Whether the op also adds a bias or another tensor.
 
     def _kernel(self, call: Call, axes: Sequence[int]) -> list[Size]:
         return list(_filter_shape(call, 1, self.rank)[: len(axes)])
@@ -169,9 +170,9 @@ class _Convolution(_Family):
         return inner * outer if self.depthwise else outer
 
     def products(self, call: Call) -> Size:
-        """Returns the number of products that each output element sums up.
+        """Returns the number of products that are summed for each output element.
 
-        A depthwise kernel sums over positions, other kernels also over channels.
+        A depthwise kernel sums over positions. Other kernels also sum over channels.
         """
         *positions, inner, _ = _filter_shape(call, 1, self.rank)
         return product(positions if self.depthwise else [*positions, inner])
@@ -180,7 +181,7 @@ class _Convolution(_Family):
         return super().op()._replace(products=self.products, flops=self.flops)
 
     def flops(self, call: Call) -> Flops:
-        """Counts a multiply-add for each product, and additions of fused inputs."""
+        """Counts a multiply-add for each product, and the additions of fused inputs."""
         number = self.products(call) * output_elements(call)
         if not self.fused:
             return multiply_adds(number)
@@ -189,7 +190,7 @@ class _Convolution(_Family):
 
 
 class _Pooling(_Family):
-    """Poolings, with kernel and strides as attributes or as second and third input."""
+    """Poolings. Kernel and strides are attributes, or the second and third inputs."""
 
     def __init__(self, rank: int):
         super().__init__(rank, self._kernel)
@@ -218,8 +219,8 @@ class _Pooling(_Family):
     def flops(self, call: Call) -> Flops:
         """Counts one operation for each position of each window.
 
-        The profiler only has a formula for two dimensions with the channels last, and
-        kernel sizes in an attribute.
+        The profiler only has a formula for two-dimensional poolings with the channels
+        last and the kernel size in an attribute.
         """
         first = data_format(call).startswith("NC")
         known = self.rank == 4 and call.node.has("ksize") and not first
@@ -245,8 +246,8 @@ register("MaxPool3D AvgPool3D", _Pooling(5).op())
 class _Quantized(_Convolution):
     """Quantised convolutions.
 
-    Additional inputs give the ranges of the data and the kernel, and two additional
-    outputs the range of the result. That range does not depend on the data.
+    Additional inputs are the ranges of the data and the kernel. Two additional outputs
+    are the range of the result, which does not depend on the data.
     """
 
     def relations(self, call: Call, output: int) -> Relations:
@@ -293,7 +294,7 @@ register("QuantizedMaxPool QuantizedAvgPool", _QuantizedPooling(4).op())
 
 
 class _Patches(_Family):
-    """Ops that copy the positions of each window into channels."""
+    """Ops that copy the positions of each window into the channels."""
 
     def __init__(self, rank: int):
         super().__init__(rank, self._kernel)
@@ -309,7 +310,7 @@ class _Patches(_Family):
 
 
 class _VolumePatches(_Patches):
-    """ExtractVolumePatches. TensorFlow allows negative SAME padding for it."""
+    """ExtractVolumePatches, for which TensorFlow allows negative SAME padding."""
 
     least_padding = None
 
@@ -343,7 +344,7 @@ register("Dilation2D", _Dilation().op())
 
 
 class _Transposed(_Convolution):
-    """Gradients of convolutions. The inputs are output sizes, kernel and data."""
+    """Transposed convolutions. Their inputs are the output sizes, kernel and data."""
 
     def _output_shape(self, call: Call) -> tuple[Size, ...]:
         data = call.known_shape(2, self.rank)
@@ -364,7 +365,7 @@ class _Transposed(_Convolution):
         return tuple(shape)
 
     def input_shape(self, call: Call) -> tuple[Size, ...]:
-        # The forward convolution reads a map of the size of this op's output.
+        # The forward convolution reads a map with the shape of this op's output.
         return self._output_shape(call)
 
     def relations(self, call: Call, output: int) -> Relations:
@@ -379,10 +380,10 @@ class _Transposed(_Convolution):
         return 2, self.axes(call)
 
     def flops(self, call: Call) -> Flops:
-        """Counts a multiply-add for each input element and each weight applied to it.
+        """Counts a multiply-add for each pair of an input element and a weight.
 
-        The profiler instead counts a convolution over the output, and divides its
-        products by the strides.
+        The profiler instead counts the products of a convolution over the output, and
+        divides their number by the strides.
         """
         *area, channels, _ = _filter_shape(call, 1, self.rank)
         flops = multiply_adds(elements(call, 2) * product([*area, channels]))
@@ -443,7 +444,7 @@ register(
 
 # --- Weights of positions ------------------------------------------------------------
 
-# Patches become channels, and each channel is later read with its own weights.
+# Extracted patches become channels, which a later op reads with their own weights.
 weigh(
     "Conv2D Conv3D DepthwiseConv2dNative _FusedConv2D _FusedConv3D "
     "_FusedDepthwiseConv2dNative Conv2DBackpropInput Conv3DBackpropInputV2 "
