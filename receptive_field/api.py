@@ -190,7 +190,7 @@ def register_op(name: str, rule: Rule, *, framework: str = "tensorflow") -> None
       rule: how its outputs depend on its inputs: "elementwise" (every position depends
         only on the same position), "global" (every position depends on all positions),
         "no_dependency", a `SlidingWindow`, or, for anything else, an `Op` or a
-        function, as docs/design.md describes.
+        function, as docs/add_an_op.md describes.
       framework: the framework that defines the op type. Only "tensorflow" is supported.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from typing import Any
 
 from receptive_field.errors import ReceptiveFieldError
 
@@ -47,14 +48,21 @@ def write_whole(path: Path, content: bytes) -> None:
         raise _unwritable(path, error.strerror or str(error)) from None
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, read: Any = None) -> None:
     """Checks that a file can be written, before any work is done.
+
+    Args:
+      path: the file.
+      read: what is read. If it is the path of a file, that file is not overwritten.
 
     Raises:
       ReceptiveFieldError: if the file cannot be written. The message says why.
     """
     target = os.path.realpath(path)
     folder = os.path.dirname(target)
+    is_path = isinstance(read, (str, os.PathLike))
+    if is_path and os.path.exists(target) and os.path.realpath(read) == target:
+        raise _unwritable(path, "it is the model that is read")
     if os.path.isdir(target):
         raise _unwritable(path, "it is a folder")
     if _is_special(path):

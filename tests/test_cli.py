@@ -153,6 +153,10 @@ def test_many(tmp_path):
         ),
         (("compute", rf.EXAMPLE_GRAPH, "--input", "inptu"), "mean 'input_image'?"),
         (("compute", rf.EXAMPLE_GRAPH, "--stop", "Incption"), "begins with 'Incption'"),
+        (
+            ("explore", rf.EXAMPLE_GRAPH, "-o", rf.EXAMPLE_GRAPH),
+            "it is the model that is read",
+        ),
         (("compute", os.devnull), "is empty"),
         (("compute", "."), "the folder '.' holds no SavedModel"),
         (("compute", rf.EXAMPLE_GRAPH, "--output", "Relu"), "names end with 'Relu'"),

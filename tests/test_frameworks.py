@@ -64,6 +64,7 @@ TABLE = {
     "Pad": Op(  # And one of this, which reads its paddings from an input.
         lambda call, output: [windows(call).relation()],
         lambda call: [tuple(windows(call).sizes())],
+        layout=lambda call: (0, (2, 3)),
         windows=lambda call: windows(call).windows,
     ),
 }

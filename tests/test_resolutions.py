@@ -554,3 +554,40 @@ def test_a_slice_with_constant_ends_takes_less_of_small_images():
     image = keras.Input((None, None, 1))
     found = resolutions(keras.Model(image, image[:, :10, :10]))
     assert [axis.output_size for axis in found.axes] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "sizes"),
+    [
+        (
+            "Conv1D",
+            {"kernel_size": 3, "padding": "same", "dilation_rate": 2},
+            range(1, 40, 2),
+        ),
+        (
+            "Conv1D",
+            {"kernel_size": 3, "padding": "same", "dilation_rate": 3},
+            range(2, 40, 3),
+        ),
+        ("Conv1DTranspose", {"kernel_size": 5, "strides": 2}, [17]),
+    ],
+)
+def test_a_model_that_was_built_for_one_size(kind, options, sizes):
+    """The graph holds paddings and crops of that size, or the size itself."""
+    keras = needed("keras")
+    image = keras.Input((17, 2))
+    model = keras.Model(image, getattr(keras.layers, kind)(2, **options)(image))
+    (axis,) = resolutions(model).axes
+    runs = []
+    for size in range(1, 40):
+        try:
+            field = compute_receptive_field(model, input_resolution=[size])
+        except ReceptiveFieldError:
+            with pytest.raises(ReceptiveFieldError):
+                axis.at(size)
+        else:
+            runs.append(size)
+            placement = Placement(field.aligned, field.padding.item())
+            assert axis.at(size) == placement
+    assert 17 in runs
+    assert runs == list(sizes)

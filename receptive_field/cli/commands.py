@@ -182,7 +182,7 @@ def explore(options: argparse.Namespace) -> int:
     from receptive_field.report.explorer import explore
     from receptive_field.whole_files import check_writable
 
-    check_writable(options.file)
+    check_writable(options.file, options.model)
     model = _load(options)
     written = explore(
         model,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from receptive_field.errors import GraphError
-from receptive_field.frameworks.tensorflow.load import READS, model_of
+from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.model import Model
+
+WINGS = (tensorflow,)
+"""Modules with a function `model_of`, and `READS`, which lists what it reads."""
 
 TABLES = {"tensorflow": OPS}
 """Framework name -> the framework's table of rules, from op type to `Op`."""
@@ -25,8 +28,10 @@ def load(model: Any, signature: str | None = None) -> Model:
     """
     if isinstance(model, Model):
         return model
-    found = model_of(model, signature)
-    if found is None:
-        kind = f"{type(model).__module__}.{type(model).__qualname__}"
-        raise GraphError(f"cannot analyse a {kind}: give {READS}.")
-    return found
+    for wing in WINGS:
+        found: Model | None = wing.model_of(model, signature)
+        if found is not None:
+            return found
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    reads = "; ".join(wing.READS for wing in WINGS)
+    raise GraphError(f"cannot analyse a {kind}: give {reads}.")

@@ -63,6 +63,9 @@ MORE_TURNS = (0, 1, 5)
 """The result at a large size is trusted if it is the same at these numbers of periods
 further on."""
 
+MOST_BLOCKS = 13
+"""Periods are at most one time less longer than strides alone make them."""
+
 MOST_ASKED = 256
 """The largest number of questions (one per size) that is cached."""
 
@@ -357,12 +360,20 @@ class _AxisAnalysis:
     def _as_it_fits(self, whole: list[_Outcome], smallest: int) -> list[_Outcome]:
         """Returns the outcomes. If the network can run only at some remainders of a
         longer period, the outcomes are repeated to cover that period."""
-        cycle = math.lcm(self._period(of_all=True), len(whole))
-        if cycle > LONGEST_PERIOD:
-            return whole
-        large = _large(smallest, cycle)
-        fits = [self._obstacle(self._at(large + n)) is None for n in range(cycle)]
-        return whole if all(fits) else whole * (cycle // len(whole))
+        once = math.lcm(self._period(of_all=True), len(whole))
+        large = _large(smallest, once)
+        fits: list[bool] = []
+        # Blocks into which an op divides a map may make the period longer.
+        for cycle in (once * times for times in range(1, MOST_BLOCKS)):
+            if cycle > LONGEST_PERIOD:
+                break
+            for size in range(large + len(fits), large + max(2 * cycle, MOST_BLOCKS)):
+                fits.append(self._obstacle(self._at(size)) is None)
+            if all(fits):
+                return whole
+            if fits[cycle:] == fits[:-cycle]:
+                return whole * (cycle // len(whole))
+        return whole
 
     def _as_it_rolls(
         self, whole: Sequence[_Outcome], smallest: int
@@ -406,13 +417,15 @@ class _AxisAnalysis:
         period = len(whole)
         large = max(_large(smallest, period), self.shortened + 1)
         failed: dict[int, _Outcome] = {}
+        # A model that was built for one size may fail at all large ones.
+        fails = not isinstance(self._outcome(large), _Seen)
         for size in range(large, large + period):
             # Small maps that do not fit may be broadcast, so try large maps.
             residue = size % period
             obstacle = self._obstacle(self._at(size))
             if obstacle is not None:
                 failed[residue] = obstacle
-            elif _is_vague(whole[residue]):  # The outcome may not hold at every size.
+            elif fails or _is_vague(whole[residue]):  # Not found for all sizes at once.
                 found = self._outcome(size)
                 if not _agree(found, whole[residue]):
                     failed[residue] = found

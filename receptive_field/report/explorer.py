@@ -113,7 +113,7 @@ def explore(
     PosixPath('page.html')
     """
     target = Path(path)
-    check_writable(target)
+    check_writable(target, model)
     options = Options(input_resolution, stop_propagation, overrides=overrides)
     loaded = load(model, signature)
     data = page_data(loaded, output, input, options)

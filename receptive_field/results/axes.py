@@ -64,7 +64,12 @@ def checked_coordinates(
       ReceptiveFieldError: if the coordinates are not numbers, or their last axis does
         not have ``count`` entries. ``described`` returns the end of the message.
     """
-    coordinates = np.asarray(given)
+    try:
+        coordinates = np.asarray(given)
+    except ValueError as error:
+        raise ReceptiveFieldError(
+            f"coordinates must be an array of numbers: {error}."
+        ) from None
     if not coordinates.ndim or coordinates.shape[-1] != count:
         raise ReceptiveFieldError(
             f"coordinates must have {count} entries in their last axis, and the shape "

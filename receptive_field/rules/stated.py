@@ -87,7 +87,7 @@ def op_of(rule: Rule) -> Op:
         return Op(_checked(rule), unknown_shape)
     raise ReceptiveFieldError(
         f"{rule!r} is no rule. Give one of {', '.join(map(repr, _NAMED))}, a "
-        "SlidingWindow, an Op, or a function (docs/design.md says how)."
+        "SlidingWindow, an Op, or a function (docs/add_an_op.md says how)."
     )
 
 

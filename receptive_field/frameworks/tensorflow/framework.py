@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from receptive_field.frameworks.tensorflow.attributes import (
     RESOURCE,
@@ -10,9 +11,11 @@ from receptive_field.frameworks.tensorflow.attributes import (
     recorded_shapes,
 )
 from receptive_field.frameworks.tensorflow.moments import batch_moments
-from receptive_field.frameworks.tensorflow.running import TensorFlowRunner
 from receptive_field.frameworks.tensorflow.signatures import data_inputs, resolve
 from receptive_field.graph.graph import Graph, Node
+
+if TYPE_CHECKING:
+    from receptive_field.graph.runner import Runner
 
 
 class TensorFlow:
@@ -41,8 +44,10 @@ class TensorFlow:
         """
         return tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
 
-    def runner(self) -> TensorFlowRunner:
-        """Returns a runner that runs networks with TensorFlow."""
+    def runner(self) -> Runner:
+        """Returns what runs networks with TensorFlow."""
+        from receptive_field.frameworks.tensorflow.running import TensorFlowRunner
+
         return TensorFlowRunner()
 
 
