@@ -215,7 +215,8 @@ LONGEST_EXTENTS = 16
 
 
 class Extents(NamedTuple):
-    """Upper bounds for the size of the hull of n neighbouring positions' windows."""
+    """Upper bounds on the size of the hull of the windows of n neighbouring
+    positions."""
 
     one: int
     """The upper bound for a single position. It may be less than ``several[0]``."""
@@ -1563,7 +1564,10 @@ def _floating_united(one: Floating, two: Floating) -> Floating | Anywhere:
 
 
 def _alternatives(strand: Floating) -> frozenset[tuple[int, Extents, Unknowns]]:
-    """Returns the strands that this one is the hull of, or only this one."""
+    """Returns the strands whose hull this strand is.
+
+    If it is not the hull of several strands, returns just this strand.
+    """
     if not strand.first and len(strand.unknowns) == 1:
         ((unknown, factor),) = strand.unknowns
         name = unknown.name

@@ -295,8 +295,8 @@ class _Sight(NamedTuple):
     def is_alike(self, one: Tensor, two: Tensor) -> bool:
         """Returns whether two tensors see the same positions.
 
-        They are compared at the tensor where all their paths meet. Returns False if
-        this is unknown.
+        They are compared at the tensor where all their paths meet. Returns False if it
+        is unknown whether they see the same positions.
         """
         if self.network.loops or self.network.cycle:
             return False

@@ -63,18 +63,20 @@ class Descent(Domain[V], Protocol):
     """A domain for `descend`."""
 
     def down(self, read: Read, value: V) -> V | None:
-        """Returns the value of ``read.below`` through an edge, or None if it has none.
+        """Returns the value that ``read.below`` gets through this edge, or None if it
+        gets none.
 
-        ``value`` is that of ``read.tensor``."""
+        ``value`` is the value of ``read.tensor``."""
 
 
 class Ascent(Domain[V], Protocol):
     """A domain for `ascend`."""
 
     def up(self, read: Read, value: V) -> V | None:
-        """Returns the value of ``read.tensor`` through an edge, or None if it has none.
+        """Returns the value that ``read.tensor`` gets through this edge, or None if it
+        gets none.
 
-        ``value`` is that of ``read.below``."""
+        ``value`` is the value of ``read.below``."""
 
 
 def reads(network: Network, tensor: Tensor) -> list[Read]:

@@ -80,8 +80,8 @@ def _rate(axis_map: AxisMap) -> Fraction | None:
 def _mean_taps(axis_map: AxisMap, counts: Array) -> float:
     """Returns the average number of taps of a feature, including those in the padding.
 
-    If windows are endless or the map has no stride, returns the largest number of taps
-    inside the tensor instead.
+    If the windows are infinite or the map has no stride, returns the largest number of
+    taps inside the tensor instead.
     """
     if _rate(axis_map) is not None:
         (strand,) = axis_map.strands

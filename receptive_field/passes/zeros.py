@@ -181,7 +181,7 @@ def _has_zero(call: Call, number: int) -> bool:
 
 
 def _in_all(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
-    """Returns where all parts are live."""
+    """Returns the positions that are live in all parts."""
 
     whole = tuple(np.ones(size, dtype=bool) for size in sizes)
 

@@ -153,8 +153,8 @@ def _unfold(
 def _prepared(
     model: Model, output: Any, input: Any, resolution: Resolution
 ) -> tuple[list[Tensor], Inference, Iterable[Tensor]]:
-    """Returns the outputs, the shapes and values (for a batch of one if its size is
-    unknown), and the inputs."""
+    """Returns the outputs, the shapes and values (computed for a batch of one if the
+    batch size is unknown), and the inputs."""
     outputs = list(model.outputs.values())
     if output is not None:
         outputs = [model.find(output)[1]]

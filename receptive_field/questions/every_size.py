@@ -375,7 +375,7 @@ def _common(
     cases: Sequence[tuple[ReceptiveField, int | None]],
     output_size: int | None,
 ) -> AxisMap:
-    """Returns a map to one axis that describes what the maps of all cases share."""
+    """Returns the map to one axis that keeps what all cases' maps have in common."""
     every = [f.axes[place] for f, size in cases if size is None]
     single = [f.axes[place] for f, size in cases if size is not None]
     maps = [axis.map for axis in every]

@@ -545,7 +545,7 @@ class _Pair:
             yield from pinned(layers, Solution(tuple(settings)))
 
     def _spare(self, axis: int, side: int, layers: Sequence[Layer]) -> Iterator[int]:
-        """Yields changes of a path's total padding that keep the size of its output.
+        """Yields changes to a path's total padding that do not change its output size.
 
         The first one is zero. The others only change how many positions the strides
         skip at the end.

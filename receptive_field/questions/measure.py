@@ -44,12 +44,13 @@ def measure_receptive_field(
     position never matters. These choices make it unlikely that one does: weights become
     random positive numbers (so nothing cancels) whose sums are about one (so nothing
     overflows or saturates), and offsets become zero. Images and disturbances are chosen
-    to pass every common nonlinearity. On an image of zeros, values are raised, because
-    there ReLUs and gates are linear and even the smallest contribution is not lost in
-    rounding. On random images, values are set far above and far below all others, to
-    win every maximum and minimum, and are also changed a little. Batch normalisation
-    runs in inference mode. Weights of a resize kernel (bicubic, Lanczos) that differ
-    from zero only because of rounding are set to zero.
+    so that the disturbances get through every common nonlinearity. Values are raised on
+    an image of zeros, because on such an image ReLUs and gates are linear and rounding
+    does not hide even the smallest contribution. On random images, values are set far
+    above and far below all others, to win every maximum and minimum, and are also
+    changed a little. Batch normalisation runs in inference mode. Weights of a resize
+    kernel (bicubic, Lanczos) that differ from zero only because of rounding are set to
+    zero.
 
     Args:
       model, output, input, input_resolution, signature: as in

@@ -413,7 +413,7 @@ def of_axes(box: Box, chosen: Sequence[int], outputs: Collection[int]) -> Box:
     """Returns the box reduced to the ``chosen`` axes, in their order.
 
     Each of these axes is a single part.
-    For the other axes, the box records only whether anything of them is needed.
+    For the other axes, the box records only whether any part of them is needed.
     Positions on axes of the output that are not in ``outputs`` are no longer
     distinguished.
     """

@@ -498,9 +498,9 @@ def _profiles(field: ReceptiveField) -> Data | None:
 def encoded_map(axis_map: AxisMap) -> list[Data] | None:
     """Returns a map as JSON values: its strands, or None if an offset is unknown.
 
-    A periodic strand is ``{"a": advance, "w": windows, "g": gap}``. A table has its
-    start as ``"t"`` instead of ``"a"``. Windows are a flat list of first and last
-    positions, with ``null, null`` for an empty window, and ``"-"`` and ``"+"`` for
+    A periodic strand is ``{"a": advance, "w": windows, "g": gap}``. For a table,
+    ``"t"`` holds the start and replaces ``"a"``. Windows are a flat list of first and
+    last positions, with ``null, null`` for an empty window, and ``"-"`` and ``"+"`` for
     infinite ends. A gap that is 1 or unknown is left out. ``"b": 1`` marks an upper
     bound.
 

@@ -341,7 +341,7 @@ MOST_CASES = 4
 def _cases(values: Sequence[str | None], whole: bool = True) -> str:
     """Describes which value belongs to which remainder. None means no value.
 
-    Without ``whole``, a single value is described without its remainders.
+    If ``whole`` is false and there is only one value, its remainders are left out.
     """
     values = shortest(values)
     period = len(values)

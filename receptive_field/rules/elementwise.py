@@ -1,7 +1,7 @@
 """Ops that compute each position on its own, and batch normalisation.
 
-Inputs broadcast as in NumPy: every output position reads an axis of size one at its
-only position.
+Inputs broadcast as in NumPy: if an input axis has size one, every output position reads
+the single position on it.
 """
 
 from __future__ import annotations

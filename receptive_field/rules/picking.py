@@ -138,7 +138,7 @@ def gathered_slices(rank: int, indices: int, batch: int, depth: int) -> Relation
 
 
 def by_rows(rank: int) -> Relation:
-    """Returns the relation to indices in which each row is the place of one slice."""
+    """Returns the relation to an index tensor; each of its rows places one slice."""
     return Relation((*map(follow, range(rank - 1)), FULL))
 
 

@@ -75,7 +75,8 @@ class TensorFlowRunner:
         return not number or not _is_batch_norm(node.op)
 
     def scale(self, call: Call) -> float | None:
-        """Returns the scale of weights that reach the features through this call."""
+        """Returns the scale to use for weights that this call passes on to the
+        features."""
         return weight_scale(call)
 
     def alone(

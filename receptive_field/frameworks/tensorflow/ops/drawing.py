@@ -1,7 +1,7 @@
 """Rules for ops that draw random numbers.
 
-Any number that the op can draw is possible. So an output element sees every input
-element from which it could be computed.
+The rules allow for every number that the op could draw. So an output element sees every
+input element from which it could be computed.
 """
 
 from __future__ import annotations
