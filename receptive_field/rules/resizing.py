@@ -108,7 +108,8 @@ def resize_map(
     windows = [taps(float(source)) for source in float_sources]
     if align_corners and windows[-1] != tuple(w + advance for w in windows[0]):
         return table(windows)
-    if not align_corners and all(w == (u, u) for u, w in enumerate(windows[:-1])):
+    moves = align_corners or any(w != (u, u) for u, w in enumerate(windows[:-1]))
+    if not moves and new_size != 1:
         return shift(0)  # As from n + 1 positions to n by nearest-neighbour.
     return periodic(advance, windows[:-1])
 
