@@ -83,6 +83,28 @@ class TestSupport:
         assert np.flatnonzero(seen).tolist() == list(range(3, 28, 4))
         assert support.coverage([15, 15]) == pytest.approx((7 / 25) ** 2)
 
+    @pytest.mark.parametrize("axis", [1, 2])
+    @pytest.mark.parametrize(
+        "size, times, block", [(21, 2, 3), (8, 3, 2), (6, 4, 6), (10, 6, 15)]
+    )
+    def test_blocks_of_what_was_repeated(self, axis, size, times, block):
+        """The axis is divided twice, and neither division is a part of the other."""
+
+        def network(x):
+            shape = np.where(np.arange(2) == axis - 1, block, 1)
+            x = tf.repeat(x, times, axis)
+            return tf.batch_to_space(
+                2 * tf.space_to_batch(x, shape, [[0, 0]] * 2), shape, [[0, 0]] * 2
+            )
+
+        shape = np.where(np.arange(4) == axis, size, 1)
+        support = field_of(network, shape.tolist()).support()
+        assert support.exact
+        features = np.zeros((size * times, 2), int)
+        features[:, 2 - axis] = np.arange(size * times)
+        truth = features // times
+        assert (support.region(features) == truth[:, :, None]).all()
+
     def test_one_axis(self):
         support = field_of(conv(2, padding="VALID"), (1, 4, 1)).support()
         assert support.mask([1]).tolist() == [False, True, True, False]

@@ -145,12 +145,17 @@ def _through_threads(
         for factor in thread.factors:
             if factor.slot is not None:
                 work.slot(factor.slot)
+    slots = {
+        (place, number): work.slot(factor.slot)
+        for place, thread in enumerate(threads)
+        for number, factor in enumerate(thread.factors)
+        if factor.slot is not None
+    }
+    present = set(itertools.chain(*work.axes))
     uses: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-    for place, thread in enumerate(threads):
-        for number, factor in enumerate(thread.factors):
-            parts = None if factor.slot is None else work.slot(factor.slot)
-            if parts is not None:
-                uses.setdefault(parts, []).append((place, number))
+    for (place, number), parts in slots.items():
+        if parts is not None and present.issuperset(parts):
+            uses.setdefault(parts, []).append((place, number))
     exact = box.exact
     kept: list[int] = []
     results: dict[tuple[int, int], list[int] | None] = {}
@@ -277,8 +282,8 @@ class _Work:
     def _cut(self, parts: list[int], end: int, inner: Any) -> int | None:
         """Returns the index of the first of the parts that make up ``inner`` positions.
 
-        ``end`` is the index after the last of these parts. If necessary, a part is
-        split. Returns None if that is impossible.
+        ``end`` is the index after the last of these parts. If necessary, parts are
+        merged and split. Returns None if that is impossible.
         """
         if not isinstance(inner, int):
             return None
@@ -294,7 +299,12 @@ class _Work:
                 parts[place - 1 : place] = self._split(parts[place - 1], inner)
                 return place
             else:
-                return None
+                # An axis that was divided into 14 x 3 may be divided into 21 x 2 below.
+                merged = self.merged(parts[place - 2 : place]) if place > 1 else None
+                if merged is None:
+                    return None
+                parts[place - 2 : place] = [merged]
+                place -= 1
         return place
 
     def _split(self, part: int, inner: int) -> list[int]:
