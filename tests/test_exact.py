@@ -85,7 +85,7 @@ class TestSupport:
 
     @pytest.mark.parametrize("axis", [1, 2])
     @pytest.mark.parametrize(
-        "size, times, block", [(21, 2, 3), (8, 3, 2), (6, 4, 6), (10, 6, 15)]
+        ("size", "times", "block"), [(21, 2, 3), (8, 3, 2), (6, 4, 6), (10, 6, 15)]
     )
     def test_blocks_of_what_was_repeated(self, axis, size, times, block):
         """The axis is divided twice, and neither division is a part of the other."""

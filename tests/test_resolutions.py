@@ -1,5 +1,6 @@
 """Answers for all input sizes are those of an analysis at each single size."""
 
+import math
 import random
 
 import pytest
@@ -591,3 +592,50 @@ def test_a_model_that_was_built_for_one_size(kind, options, sizes):
             assert axis.at(size) == placement
     assert 17 in runs
     assert runs == list(sizes)
+
+
+@pytest.mark.parametrize(
+    ("strides", "dilations", "length", "fits"),
+    [
+        (1, [13], 143, {143, 156, 169, 182, 195}),
+        (1, [5, 7], 140, {140, 175}),
+        (2, [11], 132, {131, 132, 153, 154, 175, 176, 197, 198}),
+        (2, [3, 4], 144, {143, 144, 167, 168, 191, 192}),
+    ],
+)
+def test_blocks_of_a_model_that_was_built_for_one_size(
+    strides, dilations, length, fits
+):
+    """Each map must be a multiple of all dilations, as it is at the size of the
+    model."""
+    keras = needed("keras")
+    image = keras.Input((length, 1))
+    features = keras.layers.Conv1D(1, 3, strides, "same")(image)
+    for dilation in dilations:
+        layer = keras.layers.Conv1D(1, 3, padding="same", dilation_rate=dilation)
+        features = layer(features)
+    model = keras.Model(image, features)
+    (axis,) = resolutions(model).axes
+    assert axis.period == strides * math.lcm(*dilations)
+    runs = set()
+    for size in range(131, 200):
+        try:
+            field = compute_receptive_field(model, input_resolution=[size])
+        except ReceptiveFieldError:
+            with pytest.raises(ReceptiveFieldError, match="cannot be run at size"):
+                axis.at(size)
+        else:
+            runs.add(size)
+            assert axis.at(size) == Placement(field.aligned, field.padding.item())
+    assert runs == fits
+
+
+def test_blocks_that_repeat_too_late():
+    keras = needed("keras")
+    image = keras.Input((60, 1))
+    features = image
+    for dilation in (11, 13, 15, 17):
+        layer = keras.layers.Conv1D(1, 3, padding="same", dilation_rate=dilation)
+        features = layer(features)
+    with pytest.raises(ReceptiveFieldError, match="Ask about single sizes"):
+        resolutions(keras.Model(image, features))

@@ -36,7 +36,13 @@ from receptive_field.questions.every_size import (
 )
 from receptive_field.questions.question import Options, Question, StopPropagation, ask
 from receptive_field.questions.reach import followed, layer_reaches, reach_of
-from receptive_field.relations.relation import ALL_BOUND, Relation, source
+from receptive_field.relations.relation import (
+    ALL_BOUND,
+    Relation,
+    ranked,
+    rates,
+    source,
+)
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.resolutions import (
     LONGEST_WORDS,
@@ -62,9 +68,6 @@ SIZES_TRIED = 16
 MORE_TURNS = (0, 1, 5)
 """The result at a large size is trusted if it is the same at these numbers of periods
 further on."""
-
-MOST_BLOCKS = 13
-"""Periods are at most one time less longer than strides alone make them."""
 
 MOST_ASKED = 256
 """The largest number of questions (one per size) that is cached."""
@@ -297,14 +300,18 @@ class _AxisAnalysis:
 
     def _by_residue(self, period: int) -> list[_Outcome]:
         """Returns, for each remainder, the outcome at all sizes with that remainder."""
+        turns = unknown("turns") * self._checked(period)
+        return [self._outcome(turns + residue) for residue in range(period)]
+
+    def _checked(self, period: int) -> int:
+        """Returns the period, unless it is too long for an answer."""
         if period > LONGEST_PERIOD:
             raise GraphError(
                 f"the paddings of {self.question.input!r} repeat after {period} sizes "
                 f"only, and {LONGEST_PERIOD} is the limit. Ask about single sizes with "
                 "compute_receptive_field(..., input_resolution=...)."
             )
-        turns = unknown("turns")
-        return [self._outcome(turns * period + residue) for residue in range(period)]
+        return period
 
     def _period(self, of_all: bool = False) -> int:
         """Returns how many remainders must be distinguished.
@@ -321,14 +328,23 @@ class _AxisAnalysis:
             for read in reads(network, (index, 0)):
                 if of_all or self._is_vague(read.rule, read.below):
                     for tensor in (read.tensor, read.below):
-                        rates = self._map(tensor).rates
-                        period = math.lcm(period, *(r.numerator for r in rates if r))
+                        found = self._map(tensor).rates
+                        period = math.lcm(period, *(r.numerator for r in found if r))
         return period
 
     def _map(self, tensor: Tensor) -> AxisMap:
         """Returns how a tensor follows the axis through local paths, for an unknown
         size."""
         return followed(self.found.local(tensor), self.question, self.axis)[1]
+
+    def _period_of_blocks(self, tensor: Tensor) -> int:
+        """Returns how many sizes pass until a tensor has one more block, if blocks or a
+        reshape divide the axis (and else 1)."""
+        relation = self.found.local(tensor)
+        if relation is None:
+            return 1
+        found = rates(ranked(relation, self.question.rank).axes[self.axis])
+        return math.lcm(*(rate.numerator for rate in found if rate))
 
     def _is_vague(self, rule: Relation | None, below: Tensor) -> bool:
         if rule is None or not rule.axes:
@@ -359,21 +375,34 @@ class _AxisAnalysis:
 
     def _as_it_fits(self, whole: list[_Outcome], smallest: int) -> list[_Outcome]:
         """Returns the outcomes. If the network can run only at some remainders of a
-        longer period, the outcomes are repeated to cover that period."""
-        once = math.lcm(self._period(of_all=True), len(whole))
-        large = _large(smallest, once)
-        fits: list[bool] = []
-        # Blocks into which an op divides a map may make the period longer.
-        for cycle in (once * times for times in range(1, MOST_BLOCKS)):
-            if cycle > LONGEST_PERIOD:
-                break
-            for size in range(large + len(fits), large + max(2 * cycle, MOST_BLOCKS)):
-                fits.append(self._obstacle(self._at(size)) is None)
-            if all(fits):
+        longer period, the outcomes are repeated to cover that period.
+
+        Ops that divide an axis into blocks make the period longer, if paddings do not
+        see to it that the blocks always fit. Such an op fails at some of the sizes
+        tried, because no two sizes in a row fit.
+        """
+        graph = self.question.network.graph
+        longer = math.lcm(self._period(of_all=True), len(whole))
+        period = 0
+        while longer > period:
+            period = longer
+            large = _large(smallest, period)
+            count = 2 * period if period <= LONGEST_PERIOD else SIZES_TRIED
+            sizes = range(large, large + count)
+            found = [self._obstacle(self._at(size)) for size in sizes]
+            nodes = {obstacle.node for obstacle in found if obstacle}
+            if not nodes:
                 return whole
-            if fits[cycle:] == fits[:-cycle]:
-                return whole * (cycle // len(whole))
-        return whole
+            blocks = map(self._period_of_blocks, map(graph.tensor, nodes))
+            longer = self._checked(math.lcm(period, *blocks))
+        fits = [obstacle is None for obstacle in found]
+        if fits[:period] != fits[period:]:
+            raise GraphError(
+                f"the sizes of {self.question.input!r} at which the network can be run "
+                "do not repeat soon enough to be found. Ask about single sizes with "
+                "compute_receptive_field(..., input_resolution=...)."
+            )
+        return whole * (period // len(whole))
 
     def _as_it_rolls(
         self, whole: Sequence[_Outcome], smallest: int

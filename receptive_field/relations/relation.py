@@ -690,6 +690,22 @@ def source(axis: Axis) -> tuple[int | None, AxisMap]:
     return (followed.pop() if followed else None), found
 
 
+def rates(axis: Axis) -> set[Fraction]:
+    """Returns the different rates at which an axis of B follows axes of A, if known.
+
+    If a reshape or an op with blocks divides the axis of B, this is the rate of the
+    outermost factor. Each of its steps passes a whole block.
+    """
+    found: set[Fraction] = set()
+    for thread in map(_fused, axis):
+        (outer, *inner) = thread.factors
+        block = product(factor.size for factor in inner)
+        if isinstance(block, int):
+            steps = _composed(outer).rates, thread.tail.rates
+            found.update(one * block * two for one, two in itertools.product(*steps))
+    return found
+
+
 # --- Union -----------------------------------------------------------------------
 
 
