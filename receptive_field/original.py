@@ -21,7 +21,11 @@ from receptive_field.network.inference import Inference
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question
-from receptive_field.relations.relation import SAME, follow, source
+from receptive_field.relations.relation import (
+    SAME,
+    follow,
+    source,
+)
 from receptive_field.results.field import ReceptiveField
 from receptive_field.rules.op import Call, Op, Shape, Window, rule_of
 
@@ -223,7 +227,7 @@ def _layer_shape(
 def _is_elementwise(op: Op, call: Call) -> bool:
     """Whether the op reads an input position by position along height and width."""
     for relation in call.relations(op, 0):
-        if relation is SAME:
+        if relation == SAME:
             return True
         if relation is not None and len(relation.axes) == 4:
             spatial = [source(axis) for axis in relation.axes[1:3]]

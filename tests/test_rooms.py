@@ -143,3 +143,17 @@ def test_only_the_walk_asks_for_relations():
         or path == Path("network/network.py")
     }
     assert asks == WALKERS
+
+
+def test_no_meaning_hangs_on_the_identity_of_a_value():
+    """Equal values mean the same, whether or not they are the same object."""
+    compared = {
+        f"{path}:{node.lineno}"
+        for path in FILES
+        for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare)
+        for op, value in zip(node.ops, node.comparators, strict=True)
+        if isinstance(op, ast.Is | ast.IsNot) and isinstance(value, ast.Name)
+        if value.id.isupper() and value.id != "ABSENT"  # No value can equal that one.
+    }
+    assert not compared

@@ -614,9 +614,9 @@ class AxisMap:
 
     def then(self, other: AxisMap) -> AxisMap:
         """Returns the composition: this map, followed by ``other``."""
-        if other.is_identity or self is NONE:
+        if other.is_identity or not self.strands:
             return self
-        if self.is_identity or other is NONE:
+        if self.is_identity or not other.strands:
             return other
         if self.classic is not None and other.classic is not None:
             return _classic_then(

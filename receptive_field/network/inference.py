@@ -13,13 +13,12 @@ from receptive_field.algebra.sizes import Size, Symbolic
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.rules.op import (
     Call,
+    LikeInput,
     Op,
     Shape,
     Value,
     exact,
-    first_shape,
     rule_at,
-    unknown_shape,
 )
 
 T = TypeVar("T")
@@ -172,9 +171,11 @@ class Inference:
     def _shape_inputs(self, index: int, op: Op | None) -> list[int]:
         """Returns the nodes whose shapes must be computed before those of a node."""
         inputs: Sequence[Tensor] = self.graph.inputs[index]
-        if not inputs or op is None or op.shapes is unknown_shape:
+        if not inputs or op is None or op.shapes is None:
             return []
-        if op.shapes is first_shape or op.shapes_by_first:
+        if isinstance(op.shapes, LikeInput):
+            inputs = inputs[op.shapes.number :][:1]
+        elif op.shapes_by_first:
             inputs = inputs[:1]
         elif op.reads is not None:
             inputs = op.reads(Call(self.graph.nodes[index], self))
@@ -187,10 +188,10 @@ class Inference:
 
     def _compute_shapes(self, index: int, op: Op | None) -> Sequence[Shape]:
         shapes: Sequence[Shape]
-        if op is None:
+        if op is None or op.shapes is None:
             shapes = [None]
-        elif op.shapes is first_shape and self.graph.inputs[index]:
-            shapes = [self.shape(self.graph.inputs[index][0])]
+        elif isinstance(op.shapes, LikeInput) and self.graph.inputs[index]:
+            shapes = [self.shape(self.graph.inputs[index][op.shapes.number])]
         else:
             shapes = op.shapes(Call(self.graph.nodes[index], self))
         if None in shapes:

@@ -112,7 +112,7 @@ def _with_rank(network: Network) -> Network:
     name = network.graph.name_of(network.input)
     for index in network.order:
         op = rule_of(network.graph.nodes[index])
-        if op is None or op.layout is None:
+        if op is None or op.layout is None or op.shapes is None:
             continue
         call = Call(network.graph.nodes[index], network.known)
         number, needed = op.layout(call)[0], len(op.shapes(call)[0] or ())
@@ -134,7 +134,7 @@ def _moved(places: Places, relation: Relation) -> Places:
     """Returns the `Places` after an op with this relation."""
     moved = {}
     for below, axis in places.items():
-        if relation is SAME:
+        if relation == SAME:
             moved[below] = axis
         elif below < len(relation.axes):
             above, _ = source(relation.axes[below])

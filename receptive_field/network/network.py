@@ -369,8 +369,8 @@ def spelled(rule: Relation, below: Tensor, network: Network) -> Relation:
 
     Any other rule is returned unchanged, and so is every rule if the rank is unknown.
     """
-    shape = network.shape(below) if rule is ALL or rule is ALL_BOUND else None
-    return rule if shape is None else full(len(shape), exact=rule is ALL)
+    shape = network.shape(below) if rule in (ALL, ALL_BOUND) else None
+    return rule if shape is None else full(len(shape), exact=rule == ALL)
 
 
 def combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
@@ -381,7 +381,7 @@ def combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
     Raises:
       GraphError: if the ranks of the paths and the rule differ.
     """
-    if lower is SAME and isinstance(upper, Relation) and upper.piece is None:
+    if lower == SAME and isinstance(upper, Relation) and upper.piece is None:
         return upper
     try:
         return through(upper, lower)

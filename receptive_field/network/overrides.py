@@ -104,7 +104,7 @@ def _replace(graph: Graph, index: int, op: Any, inputs: Sequence[Tensor]) -> Non
         if known is not None:
             count = call.knowledge.output_count(before.index) or 1
             return [call.knowledge.shape((before.index, k)) for k in range(count)]
-        found: Sequence[Shape] = op.shapes(call)
+        found: Sequence[Shape] = [None] if op.shapes is None else op.shapes(call)
         return found
 
     node.stated = op._replace(shapes=shapes, values=None)

@@ -778,7 +778,7 @@ class Descent:
             if len(edges) != 1 or op is None or op.taps not in MOVING:
                 break
             ((number, below),) = edges
-            if self.network.relations(tensor)[number] is not SAME:
+            if self.network.relations(tensor)[number] != SAME:
                 break
             tensor = below
             found.append(tensor)
@@ -788,7 +788,7 @@ class Descent:
         """Returns the relation with all axes spelled out, or `ALL_BOUND` if that is not
         possible."""
         above, shape = self.network.shape(tensor), self.network.shape(below)
-        if above is None or shape is None or rule is ALL or rule is ALL_BOUND:
+        if above is None or shape is None or rule in (ALL, ALL_BOUND):
             return ALL_BOUND
         relation = ranked(all_seen(rule), len(shape))
         fits = len(relation.axes) == len(shape) and all(

@@ -97,7 +97,7 @@ class Below:
     def down(self, read: Read, value: Paths) -> Paths | None:
         """Returns the paths, continued over an edge; None if they end there."""
         rule = read.rule
-        if rule is not SAME:
+        if rule != SAME:
             if id(rule) not in self._looked_at:
                 self._looked_at[id(rule)] = rule
                 self.has_phases |= has_phases(rule)
@@ -207,7 +207,7 @@ class _Above:
 
         Returns None if the paths end at the edge.
         """
-        if read.rule is SAME:
+        if read.rule == SAME:
             return value
         edge = read.tensor, read.number
         path, seeming = self._over(read, value.whole)

@@ -17,7 +17,12 @@ from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
 from receptive_field.network.walk import tensors_below
 from receptive_field.relations.boxes import Mask, is_told, reached
-from receptive_field.relations.relation import SAME, Relation, all_seen
+from receptive_field.relations.relation import (
+    ALL,
+    SAME,
+    Relation,
+    all_seen,
+)
 from receptive_field.rules.op import Call, Zeros, rule_of
 
 
@@ -140,10 +145,10 @@ class ZeroPass:
         live = self._found[below] if below in self._found else self.live(below)
         if live is None or rule is None:
             return Live(whole, False)
-        if rule is SAME and len(live.axes) == len(sizes):
+        if rule == SAME and len(live.axes) == len(sizes):
             return live
         if not rule.axes:
-            return Live(whole, live.certain and rule.any_rank == "all")
+            return Live(whole, live.certain and rule == ALL)
         axes, certain = list(whole), live.certain and not rule.parts
         for axis, threads in zip(live.axes, all_seen(rule).axes, strict=True):
             factors = [factor for thread in threads for factor in thread.factors]

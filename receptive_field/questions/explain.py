@@ -299,7 +299,7 @@ class _Pair:
             found: list[Layer] = []
             for axis, start_axis in enumerate(self.axes):
                 window = None
-                if start_axis is not None and way.rule is not SAME:
+                if start_axis is not None and way.rule != SAME:
                     layer = self._layer(tensor, way, settled(below), axis, side)
                     window = _step_window(layer)
                     if layer is not None and layer.is_changeable:

@@ -348,7 +348,7 @@ class _AxisAnalysis:
 
     def _is_vague(self, rule: Relation | None, below: Tensor) -> bool:
         if rule is None or not rule.axes:
-            return rule is ALL_BOUND
+            return rule == ALL_BOUND
         relation = self.found.local(below)
         place, _ = followed(relation, self.question, self.axis)
         axes = rule.axes if place is None else rule.axes[place : place + 1]

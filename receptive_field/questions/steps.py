@@ -179,7 +179,7 @@ class Steps:
         if not found:
             return False
         ((_, _, below, rule, _),) = found
-        if rule is SAME:
+        if rule == SAME:
             return True
         places = self.places(tensor)
         known = below in self._fields or below == self._question.network.input

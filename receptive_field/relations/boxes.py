@@ -35,7 +35,14 @@ from receptive_field.algebra.axis_map import (
     Periodic,
     Table,
 )
-from receptive_field.relations.relation import SAME, Factor, Relation, Slot, Thread
+from receptive_field.relations.relation import (
+    ALL,
+    SAME,
+    Factor,
+    Relation,
+    Slot,
+    Thread,
+)
 
 MOST_BOXES = 64
 """The most boxes of one tensor; if possible, more are merged into an upper bound."""
@@ -99,13 +106,13 @@ def through(
       taps: axis -> a matrix [above, below] of the positions that matter, where windows
         and their gaps do not describe them. The axis must follow a single axis.
     """
-    if relation is SAME:
+    if relation == SAME:
         return [box]
     if not relation.axes:
         work = _Work(box)
         work.use(())
         axes = [work.constant(np.ones(size, dtype=bool)) for size in shape]
-        return [work.box([*axes], box.exact and relation.any_rank == "all")]
+        return [work.box([*axes], box.exact and relation == ALL)]
     if relation.parts and relation.piece is None:
         box = box._replace(exact=False)
     if relation.piece is not None:

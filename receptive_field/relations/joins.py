@@ -101,7 +101,7 @@ def through(upper: Paths, lower: Relation) -> Paths | None:
             return axes.part(below, axis)  # Pieces make no difference, as for channels.
         return _joined(SAME, axis, ranges, total, below)
     axis, ranges, total = lower.piece
-    if upper is ALL or upper is ALL_BOUND:
+    if upper in (ALL, ALL_BOUND):
         return axes.through(upper, lower)
     if axes.needs_everything(upper, axis):
         if axes.is_exact(upper.axes[axis]):  # Every part is needed whole.
@@ -132,7 +132,7 @@ def _needed(upper: Relation, axis: int, total: int) -> tuple[float, float]:
 
     They are the ends of the axis, unless all positions of A need the same interval.
     """
-    if upper is not SAME and not axes.followed_axes(upper.axes[axis]):
+    if upper != SAME and not axes.followed_axes(upper.axes[axis]):
         window = source(upper.axes[axis])[1].window(0)
         if window is not None:
             return max(window[0], 0), min(window[1], total - 1)
@@ -273,7 +273,7 @@ def _as_relation(join: Join) -> Relation | None:
     rank = len(hull.axes)
     complete = _is_complete(join)
     found: list[Axis] = list(hull.axes)
-    certain = join.upper is SAME or axes.is_exact(join.upper.axes[join.axis])
+    certain = join.upper == SAME or axes.is_exact(join.upper.axes[join.axis])
     told, lost = complete and certain, set()
     kept = set(hull.parts)
     own = {pair for _, relation in parts for pair in relation.parts}

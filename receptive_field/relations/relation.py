@@ -215,10 +215,10 @@ def full(rank: int | None, exact: bool = True) -> Relation:
 
 def ranked(relation: Relation, rank: int) -> Relation:
     """Returns the relation with its axes written out, where B has this rank."""
-    if relation is SAME:
+    if relation == SAME:
         return Relation(tuple(follow(axis) for axis in range(rank)))
-    if relation is ALL or relation is ALL_BOUND:
-        return full(rank, exact=relation is ALL)
+    if relation in (ALL, ALL_BOUND):
+        return full(rank, exact=relation == ALL)
     return relation
 
 
@@ -233,13 +233,14 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
     Raises:
       IndexError: if the ranks do not fit.
     """
-    if upper is SAME:
+    if upper == SAME:
         return lower
-    if lower is SAME or lower is ALL or lower is ALL_BOUND:
-        return upper if lower is SAME else lower
-    if upper is ALL or upper is ALL_BOUND:
-        everything = FULL if upper is ALL else FULL_BOUND
-        unmoved = tuple if upper is ALL else _bounds
+    if lower == SAME or lower in (ALL, ALL_BOUND):
+        return upper if lower == SAME else lower
+    if upper in (ALL, ALL_BOUND):
+        is_exact = upper == ALL
+        everything = FULL if is_exact else FULL_BOUND
+        unmoved = tuple if is_exact else _bounds
         return Relation(
             tuple(everything if followed_axes(a) else unmoved(a) for a in lower.axes)
         )
@@ -257,7 +258,7 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
     several = upper.several or lower.several
     channels = upper.channels
     for axis in lower.channels:
-        if upper.axes[axis] is not FULL:
+        if upper.axes[axis] != FULL:
             channels = channels.union(standing_axes(upper.axes[axis]))
     if not upper.parts and not lower.parts:
         return Relation(axes, "", lost, None, several, channels)
@@ -848,13 +849,15 @@ def _widened(before: Axis, after: Axis) -> Axis:
 def needs_everything(relation: Relation, axis: int) -> bool:
     """Whether the whole of an axis of B is needed, or may be needed."""
     if not relation.axes:
-        return relation is ALL or relation is ALL_BOUND
+        return relation in (ALL, ALL_BOUND)
     return any(map(_is_everything, relation.axes[axis]))
 
 
 def mixes(relation: Relation, axis: int) -> bool:
     """Whether an op mixes the whole axis, even if some positions may not matter."""
-    return _mixes(relation.axes[axis]) if relation.axes else relation is ALL
+    if not relation.axes:
+        return relation == ALL
+    return _mixes(relation.axes[axis])
 
 
 def _thread_united(one: Thread, two: Thread) -> Thread | None:

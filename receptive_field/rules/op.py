@@ -8,6 +8,7 @@ own table, which maps op types to their rules and reads their attributes by name
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
@@ -488,8 +489,8 @@ class Op(NamedTuple):
     relations: Callable[[Call, int], Relations] | None
     """The relations of the output with the given number to each data input; None if the
     values of the inputs do not matter."""
-    shapes: Callable[[Call], Sequence[Shape]]
-    """The shapes of the outputs."""
+    shapes: Callable[[Call], Sequence[Shape]] | None
+    """The shapes of the outputs; None if they are unknown."""
     values: Callable[[Call], Sequence[Value]] | None = None
     """The constant values of the outputs, as far as they can be known."""
     numbers: Callable[[Call], Sequence[Any] | None] | None = None
@@ -564,16 +565,21 @@ def same(call: Call, output: int) -> Relations:
     return [SAME] * len(call)
 
 
-def first_shape(call: Call) -> Sequence[Shape]:
-    """Returns the shape of the output: that of the first input."""
-    return [call.shape(0)]
+@dataclass(frozen=True, slots=True)
+class LikeInput:
+    """The rule that the only output has the shape of one of the inputs."""
+
+    number: int
+
+    def __call__(self, call: Call) -> Sequence[Shape]:
+        """Returns the shape of the output."""
+        return [call.shape(self.number)]
+
+
+first_shape = LikeInput(0)
+"""The rule that the only output has the shape of the first input."""
 
 
 def scalar(call: Call) -> Sequence[Shape]:
     """Returns the shape of an output without axes."""
     return [()]
-
-
-def unknown_shape(call: Call) -> Sequence[Shape]:
-    """Returns None as the shape of the output, which is unknown."""
-    return [None]

@@ -118,9 +118,11 @@ class Piece:
     """The number of positions that are taken; None if it is unknown."""
     kept: bool = True
     """Whether the output has this axis."""
+    is_new: bool = False
+    """Whether the input does not have this axis."""
 
 
-NEW_AXIS = Piece(None, None, 1)
+NEW_AXIS = Piece(None, None, 1, is_new=True)
 """An axis of the output that the input does not have."""
 
 
@@ -147,7 +149,7 @@ def _slice_relation(call: Call, pieces: list[Piece]) -> Relation:
     if any(piece.count == 0 for piece in pieces):
         call.fail("makes the feature map vanish: it takes no position of an axis")
     for piece in pieces:
-        if piece is not NEW_AXIS:
+        if not piece.is_new:
             axes.append(_piece_axis(call, piece, len(axes), position))
         position += piece.kept
     return Relation(tuple(axes))
@@ -265,7 +267,7 @@ def _sliced_value(call: Call, pieces: list[Piece] | None) -> Sequence[Value]:
         return [None]
     index: list[slice | int | None] = []
     for piece in pieces:
-        if piece is NEW_AXIS:
+        if piece.is_new:
             index.append(None)
         elif not isinstance(piece.start, int) or not isinstance(piece.count, int):
             return [None]

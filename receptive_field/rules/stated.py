@@ -19,7 +19,6 @@ from receptive_field.rules.op import (
     Window,
     first_shape,
     same,
-    unknown_shape,
 )
 from receptive_field.rules.windows import output_size, same_padding, window_map
 
@@ -63,8 +62,8 @@ def _all(call: Call, output: int) -> Relations:
 
 _NAMED = {
     "elementwise": Op(same, first_shape),
-    "global": Op(_all, unknown_shape),
-    "no_dependency": Op(None, unknown_shape),
+    "global": Op(_all, None),
+    "no_dependency": Op(None, None),
 }
 
 
@@ -84,7 +83,7 @@ def op_of(rule: Rule) -> Op:
     if isinstance(rule, str) and rule in _NAMED:
         return _NAMED[rule]
     if callable(rule):
-        return Op(_checked(rule), unknown_shape)
+        return Op(_checked(rule), None)
     raise ReceptiveFieldError(
         f"{rule!r} is no rule. Give one of {', '.join(map(repr, _NAMED))}, a "
         "SlidingWindow, an Op, or a function (docs/add_an_op.md says how)."

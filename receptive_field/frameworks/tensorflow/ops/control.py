@@ -33,7 +33,6 @@ from receptive_field.rules.op import (
     Taps,
     Value,
     Zeros,
-    unknown_shape,
 )
 
 register(
@@ -226,7 +225,7 @@ register(
     "NextIteration RefNextIteration",
     Op(
         first_follows,
-        unknown_shape,
+        None,
         may_be_handle=True,
         is_pointwise=True,
         starts_over=True,

@@ -13,7 +13,6 @@ from receptive_field.rules.op import (
     Relations,
     Shape,
     first_shape,
-    unknown_shape,
 )
 from receptive_field.rules.reductions import along
 
@@ -67,5 +66,5 @@ register(
     "NonMaxSuppression NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 "
     "NonMaxSuppressionV5 NonMaxSuppressionWithOverlaps CombinedNonMaxSuppression Where "
     "Unique UniqueV2 UniqueWithCounts UniqueWithCountsV2 Bincount HistogramFixedWidth",
-    Op(_everything, unknown_shape),
+    Op(_everything, None),
 )

@@ -31,7 +31,6 @@ from receptive_field.rules.op import (
     Value,
     Zeros,
     first_shape,
-    unknown_shape,
 )
 from receptive_field.rules.picking import (
     LARGEST_TABLE,
@@ -401,7 +400,7 @@ register(
     "DynamicStitch ParallelDynamicStitch DynamicPartition SegmentSum SegmentMean "
     "SegmentMax SegmentMin UnsortedSegmentSum UnsortedSegmentMax "
     "UnsortedSegmentMin",
-    Op(_all_as_bound, unknown_shape),
+    Op(_all_as_bound, None),
 )
 
 
