@@ -183,6 +183,6 @@ BREAKS = (
         "receptive_field/algebra/sizes.py",
         "return frozenset(terms.items()), int(known) % modulus",
         "return frozenset(terms.items()), 0",
-        ("test_relations.py", "test_alignment_of_passes.py", "test_resolutions.py"),
+        ("test_alignment_of_passes.py", "test_relations.py", "test_resolutions.py"),
     ),
 )
