@@ -147,14 +147,15 @@ class Periodic(NamedTuple):
             )
 
     def is_monotone(self) -> bool:
-        """Whether no window is empty and both ends move in one direction only."""
+        """Returns whether no window is empty and both ends move in one direction."""
         sequence = [*self.windows, self.window(len(self.windows))]
         return _is_monotone(sequence)
 
     def moves_back(self) -> bool:
-        """Whether some window begins and ends before the window of an earlier position.
+        """Returns whether some window lies before the window of an earlier position.
 
-        If ``advance`` is negative, the windows are mirrored first.
+        Both its first and its last position must come before those of the other. If
+        ``advance`` is negative, the windows are mirrored first.
         """
         front: list[Window] = []  # Earlier windows that none exceeds at both ends.
         for window in map(self.window, range(2 * len(self.windows))):
@@ -243,7 +244,10 @@ class Extents(NamedTuple):
         return Extents(other(self.one), tuple(several), advance).shortest()
 
     def at_most(self, count: int) -> int:
-        """Like calling the object, but always uses ``several``, never ``one``."""
+        """Returns the upper bound from ``several`` for ``count`` neighbours.
+
+        Unlike a call of the object, this does not use ``one`` for a single position.
+        """
         rounds, rest = divmod(count - 1, len(self.several))
         return self.several[rest] + rounds * self.advance
 
@@ -426,7 +430,8 @@ class AxisMap:
         self.classic = _classic(strands) if seen is None else None
         """The only strand if it is that of a classic layer; otherwise None."""
         self.is_global = self.classic is None and _has_everything(strands)
-        """Whether every position depends on the whole axis, because an op mixes it."""
+        """Whether every position depends, or may depend, on the whole axis, because an
+        op mixes it."""
         self.is_identity = is_identity
         """Whether the map leaves the whole axis unchanged. A crop at the end also maps
         positions to themselves, but leaves some out."""
@@ -443,7 +448,7 @@ class AxisMap:
             return False
         if self.seen != other.seen or self.is_identity != other.is_identity:
             return False
-        # As tuples, a `Table` and a `Periodic` may be equal.
+        # A `Table` and a `Periodic` are tuples, so they may compare equal.
         return [*map(type, self.strands)] == [*map(type, other.strands)]
 
     def __hash__(self) -> int:
@@ -458,7 +463,7 @@ class AxisMap:
 
     @property
     def exact(self) -> bool:
-        """Whether both ends of every window are known to matter."""
+        """Whether both ends of every window are positions that really matter."""
         told = self.seen is None or self.seen.exact
         return told and all(strand.exact for strand in self.strands)
 
@@ -571,7 +576,7 @@ class AxisMap:
     def reach(self) -> Bound:
         """An upper bound for the distance from ``u * rate`` to both ends of u's window.
 
-        Only strands that place the features are considered, so tables are not.
+        Tables and `Anywhere` are ignored, because they do not place the features.
         """
         most: Bound = 0
         for strand in self.strands:
@@ -593,10 +598,12 @@ class AxisMap:
         return tuple(sorted({Fraction(s.rate) for s in strands if s.rate is not None}))
 
     def follows_pattern(self, count: int | None = None) -> bool:
-        """Whether no position sees more than the only periodic strand says.
+        """Returns whether the only periodic strand covers what every position sees.
 
-        Some positions may be listed in a table, such as those that a roll moves to the
-        other end. If ``count`` is given, only positions ``0 .. count - 1`` matter.
+        A table may list further windows, for example those of the positions that a roll
+        moves to the other end. The strand must contain these windows. If ``count`` is
+        given, only positions ``0 .. count - 1`` are checked. Returns True if there is
+        no table, or if there is not exactly one periodic strand.
         """
         if self.classic is not None:
             return True
@@ -745,9 +752,9 @@ class AxisMap:
         """Returns the first and the last position that each of the ``positions`` sees.
 
         An empty window is (inf, -inf). Both arrays have the shape of ``positions``.
-        Their dtype is int64 if all strands are periodic, there is no map ``seen``, and
-        no window is empty, infinite or too large. Otherwise it is object (Python
-        integers and infinities).
+        Their dtype is int64 if all strands are periodic, ``seen`` is None, and no
+        window is empty, infinite or too large. Otherwise it is object (Python integers
+        and infinities).
 
         Raises:
           ValueError: if an offset is unknown.
@@ -764,8 +771,8 @@ class AxisMap:
     def inverse(self, targets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Returns the first and the last position that depends on each of the targets.
 
-        A position depends on everything in the windows of the strands. For a target
-        that no position depends on, the two are (inf, -inf).
+        A position is taken to depend on everything inside the windows of its strands.
+        For a target that no position depends on, the two are (inf, -inf).
 
         Raises:
           ValueError: if an offset is unknown.
@@ -816,8 +823,9 @@ class AxisMap:
     def interleave(self, inner: AxisMap, count: int) -> AxisMap:
         """Returns the map to ``outer * count + inner``, where this map gives ``outer``.
 
-        Both maps start from the same axis. The target axis is a merge of two axes, the
-        inner of which has ``count`` positions (einops: ``(outer inner)``).
+        Both maps start from the same axis. The target axis is a merge of an outer and
+        an inner axis (einops: ``(outer inner)``). The inner axis has ``count``
+        positions.
         """
         merged = NONE
         for outer_strand in self.strands:
@@ -1042,7 +1050,7 @@ def _piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
 
 
 LONGEST_PIECED_PERIOD = 64
-"""The longest period that is searched for in the windows of joined pieces."""
+"""The longest period that `piecewise` looks for in the windows of its pieces."""
 
 
 def _evenly(windows: Sequence[MaybeWindow]) -> Periodic | None:
@@ -1361,7 +1369,7 @@ def _plain(rate: Fraction) -> Fraction | int:
 
 
 def _keeps_ends(one: Periodic | Table, two: Periodic | Table) -> bool:
-    """Whether the ends of a window of ``one`` determine those of the composed window.
+    """Returns whether windows of ``one`` determine the ends of composed windows.
 
     An infinite window really stops where the axis ends. There, ``two`` may leave out
     positions (a stride or a crop), so the ends of the composed window may not matter.
@@ -1467,7 +1475,7 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
 
 
 def _holds(whole: Strand, entries: Strand) -> bool:
-    """Whether a periodic strand sees everything that a table sees."""
+    """Returns whether a periodic strand sees everything that a table sees."""
     if not isinstance(whole, Periodic) or not isinstance(entries, Table):
         return False
     places = enumerate(entries.windows, entries.start)
@@ -1491,7 +1499,7 @@ def _classic_union(one: Periodic, two: Periodic, *aligned: bool | None) -> AxisM
 def _key(strand: Strand) -> tuple[int, Fraction | int]:
     """Returns a key that is equal for strands that are merged.
 
-    All tables are merged, and all strands of the same rate.
+    All tables have the same key, and so do all strands with the same rate.
     """
     if isinstance(strand, Table):
         return 1, 0
@@ -1626,7 +1634,10 @@ def _merged_windows(
 
 
 def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
-    """Whether two paths have the same rate, and the same centre at every position."""
+    """Returns whether two paths have the same rate and the same centres.
+
+    The centres are compared at every position. Returns None if the answer is unknown.
+    """
     if one.is_unbounded or two.is_unbounded:
         some = (AxisMap(_known_strands(m.strands)) for m in (one, two))
         first_known, second_known = some

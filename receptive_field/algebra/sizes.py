@@ -261,7 +261,7 @@ def residue(size: Size, modulus: int) -> int | None:
 
 
 def remainder_of(size: Symbolic, modulus: int) -> tuple[Hashable, int]:
-    """Describes the remainder of a size by a name and a number.
+    """Returns a name and a number that describe the remainder of a size.
 
     If two sizes have the same name, their difference is equal to the difference of
     their numbers, modulo ``modulus``.
@@ -280,7 +280,7 @@ def remainder_of(size: Symbolic, modulus: int) -> tuple[Hashable, int]:
 
 
 def bounds(size: Size) -> tuple[Fraction, Fraction] | None:
-    """Returns a lower and an upper limit of a size, whatever the unknown sizes are.
+    """Returns a lower and an upper limit of a size for all values of unknown sizes.
 
     Returns None if no such limits are known.
 
@@ -297,12 +297,12 @@ LARGEST_AGREEING = 1 << 10
 
 
 def can_agree(one: Size, two: Size) -> bool | None:
-    """Whether two sizes are equal, for all values of the unknown sizes.
+    """Returns whether two sizes are equal for all, some or no values of unknown sizes.
 
-    True if they are equal for all values. False if they are equal for none, except
-    where both are 1. None if they may be equal for some values. If the difference of
-    the sizes grows without limit, they are compared up to `LARGEST_AGREEING` and
-    assumed to differ beyond it.
+    Returns True if they are equal for all values, and None if they may be equal for
+    some values. Returns False if they are equal for no values, except where both are 1.
+    If the difference of the sizes grows without limit, they are compared up to
+    `LARGEST_AGREEING` and assumed to differ beyond it.
 
     >>> n = unknown("n")
     >>> can_agree(n, rounded_down(n * Fraction(1, 2)) * 2) is None
@@ -356,9 +356,9 @@ def smaller(one: Size, two: Size) -> Size | None:
 
 
 def in_words(size: Size) -> str:
-    """Returns a size as a formula in which n stands for its only unknown size.
+    """Returns a size as a formula, with n as the name of its only unknown size.
 
-    Returns the text of the expression if there is no simple formula.
+    If there is no simple formula, returns the text of the expression.
 
     >>> in_words(ceiling_division(ceiling_division(unknown("x[1]"), 2), 2))
     'ceil(n / 4)'
@@ -411,7 +411,7 @@ def _atom_at(atom: Atom, number: int) -> Fraction | int:
 def period(size: Size) -> int:
     """Returns the period of a size.
 
-    Whenever all unknown sizes grow by this period, the size grows by the same amount.
+    Each time all unknown sizes grow by this period, the size grows by a fixed amount.
 
     >>> period(ceiling_division(ceiling_division(unknown("n"), 2), 3))
     6
@@ -451,7 +451,7 @@ def limit_of_ratio(size: Size, by: Size) -> Fraction | None:
 
 
 def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]]:
-    """Returns ``low``, ``high`` and the terms of a sum that has no rounding in it.
+    """Returns ``low``, ``high`` and the terms of a sum without rounding.
 
     The size lies between ``sum + low`` and ``sum + high``. The most recently created
     rounding is undone first, so that its operand can cancel with other terms.
@@ -521,7 +521,7 @@ def _atom(kind: str, *sizes: Any) -> Symbolic:
 
 
 def _has_quotient(terms: Iterable[Monomial]) -> bool:
-    """Whether any atom is a quotient, which may not be an integer."""
+    """Returns whether any atom is a quotient, which may not be an integer."""
     return any(
         atom.kind == "quotient" and atom.operands
         for monomial in terms
