@@ -45,7 +45,8 @@ from receptive_field.relations.relation import (
 )
 
 MOST_BOXES = 64
-"""The most boxes of one tensor; if possible, more are merged into an upper bound."""
+"""The most boxes that are kept for one tensor. If there are more, boxes are merged
+into upper bounds where possible."""
 
 LARGEST_GROUP = 1 << 27
 """The most elements of an array. Upper bounds replace results that would need more."""
@@ -78,8 +79,8 @@ def start(shape: Sequence[int], features: Mapping[int, NDArray[Any]]) -> Box:
 
     Args:
       shape: the shape of the output.
-      features: axis -> the positions of the features on that axis. On all other axes, a
-        feature contains every position.
+      features: for some axes, the positions of the features on that axis. On all other
+        axes, a feature contains every position.
     """
     groups = []
     for axis, size in enumerate(shape):
@@ -103,8 +104,9 @@ def through(
       box: a box of the op's output.
       relation: how the tensor that the op reads follows the op's output.
       shape: the shape of the tensor that the op reads.
-      taps: axis -> a matrix [above, below] of the positions that matter, where windows
-        and their gaps do not describe them. The axis must follow a single axis.
+      taps: for each axis of that tensor whose windows and gaps do not describe which
+        positions matter, a matrix [above, below] of these positions. Each of these axes
+        must follow a single axis of the output.
     """
     if relation == SAME:
         return [box]
@@ -269,7 +271,10 @@ class _Work:
         return int(group.seen.shape[len(group.outputs) + group.parts.index(part)])
 
     def constant(self, seen: Mask) -> list[int]:
-        """Adds a part of which all features need the same positions."""
+        """Adds a part that has the same needed positions for all features.
+
+        Returns a list that contains only this part.
+        """
         part = self.new()
         self.groups.append(Group((), (part,), seen))
         return [part]
@@ -375,10 +380,11 @@ class _Work:
         sizes: Sequence[int],
         matrix: Mask | None = None,
     ) -> list[int] | None:
-        """Replaces a part by the positions that it needs below: a new part per map.
+        """Replaces a part by new parts, which hold the positions that it needs below.
 
-        If a matrix is given, there must be only one map, and the matrix is used in its
-        place. Returns None if the array would be too large.
+        There is one new part for each map. If a matrix is given, there must be only one
+        map, and the matrix is used instead of it. Returns the new parts, or None if the
+        array would be too large.
         """
         index = self.find(part)
         outputs, parts, seen = self.groups[index]
@@ -413,7 +419,8 @@ class _Work:
     def use(self, kept: Sequence[int]) -> None:
         """Drops the parts that are not in ``kept``.
 
-        For a dropped part, its group still records which features need anything of it.
+        The group of a dropped part still records which features need any position of
+        that part.
         """
         for index, (outputs, parts, seen) in enumerate(self.groups):
             gone = tuple(
@@ -427,12 +434,12 @@ class _Work:
 
 
 def of_axes(box: Box, chosen: Sequence[int], outputs: Collection[int]) -> Box:
-    """Returns the box reduced to the ``chosen`` axes, in their order.
+    """Returns the box reduced to the ``chosen`` axes of the tensor, in this order.
 
-    Each of these axes is a single part.
-    For the other axes, the box records only whether any part of them is needed.
-    Positions on axes of the output that are not in ``outputs`` are no longer
-    distinguished.
+    Each of these axes becomes a single part. For the other axes, the box records only
+    which features need any of their positions. If the box depends on output axes that
+    are not in ``outputs``, it no longer distinguishes positions on these axes, and so
+    becomes an upper bound.
     """
     work = _Work(box)
     for index, (above, parts, seen) in enumerate(work.groups):
@@ -495,7 +502,7 @@ def restricted(box: Box, live: Sequence[Mask]) -> Box:
 
 
 def image(seen: Mask, axis_map: AxisMap, size: int) -> Mask | None:
-    """Returns the positions, out of ``size``, that sets need through a map.
+    """Returns which of ``size`` positions each set needs through a map.
 
     The sets lie along the last axis of ``seen``. The map must be that of a single
     layer: a window with gap g contains every g-th position, starting with its first.
@@ -564,7 +571,7 @@ def _slide(seen: Mask, strand: Periodic, step: int, found: Mask) -> None:
 def reached(live: Mask, axis_map: AxisMap, count: int) -> Mask | None:
     """Returns which of ``count`` positions read at least one live position.
 
-    Returns None if finding out would take too long.
+    Returns None if the search would take too long.
     """
     size, found = len(live), np.zeros(count, dtype=bool)
     for strand in axis_map.strands:
@@ -595,8 +602,8 @@ def _ends(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Returns the first and last position that each of ``count`` positions reads.
 
-    They lie within an axis of ``size`` positions. If a position reads none of them, the
-    first is larger than the last.
+    Only positions inside an axis of ``size`` positions count. If a position reads none
+    of these, its first position is larger than its last.
     """
     if isinstance(strand, Periodic) and _is_sliding(strand):
         starts = np.arange(count, dtype=float) * strand.advance
@@ -667,7 +674,7 @@ def _product(seen: Mask, matrix: Mask) -> Mask:
 
 
 def is_told(axis_map: AxisMap) -> bool:
-    """Whether a map determines exactly which positions matter."""
+    """Returns whether a map determines exactly which positions matter."""
     return axis_map.exact and all(s.gap != math.inf for s in axis_map.strands)
 
 
@@ -703,7 +710,7 @@ def united(boxes: Sequence[Box]) -> list[Box]:
 
 
 def _is_alike(one: Box, two: Box) -> bool:
-    """Whether two boxes group the axes in the same way."""
+    """Returns whether two boxes group the axes in the same way."""
     if one.axes != two.axes or len(one.groups) != len(two.groups):
         return False
     pairs = zip(one.groups, two.groups, strict=True)
@@ -711,7 +718,7 @@ def _is_alike(one: Box, two: Box) -> bool:
 
 
 def _lies_within(one: Box, two: Box) -> bool:
-    """Whether box ``one`` can be dropped, because it lies within box ``two``."""
+    """Returns whether box ``one`` lies within box ``two``, and so can be dropped."""
     if not two.exact and one.exact:
         return False  # An exact box is kept, even if an upper bound covers it.
     if not _is_alike(one, two):
@@ -721,7 +728,7 @@ def _lies_within(one: Box, two: Box) -> bool:
 
 
 def _hull(one: Box, two: Box) -> Box | None:
-    """Returns a box that contains both, or None if they are grouped differently."""
+    """Returns a box that contains both boxes, or None if their groups differ."""
     if not _is_alike(one, two):
         return None
     pairs = zip(one.groups, two.groups, strict=True)

@@ -3,10 +3,10 @@
 If an op joins several parts into a tensor J (Concat, Pack), each part determines only
 some positions of an axis of J. Further down, the parts often come from one tensor B:
 the steps of a sequence that was cut up, the bins of an adaptive pooling, or the ends of
-an image that pad it in a circle. The backward pass therefore keeps *the relation from A
-to J* separate from *the relations from J to B through each part* until all parts have
-met. Then the joined axis is related to B piece by piece, and only this map is composed
-with the path from A to J.
+an image that pad it in a circle. The backward pass starts at an upper tensor A. It
+therefore keeps *the relation from A to J* separate from *the relations from J to B
+through each part* until all parts have met. Then the joined axis is related to B piece
+by piece, and only this map is composed with the path from A to J.
 
 The functions do the same as those with the same names in `relations.relation`, but also
 accept paths whose parts have not met yet.
@@ -140,7 +140,7 @@ def _needed(upper: Relation, axis: int, total: int) -> tuple[float, float]:
 
 
 def _is_elsewhere(followed: Axis, axis: int) -> bool:
-    """Whether an axis does not follow ``axis``, or is needed whole."""
+    """Returns whether an axis does not follow ``axis``, or is needed whole."""
     return all(
         factor.map.is_everything
         or (factor.slot is not None and factor.slot.axis != axis)
@@ -168,7 +168,10 @@ def _open_through(upper: Open, lower: Relation) -> Paths | None:
 
 
 def united(one: Paths, two: Paths) -> Paths:
-    """Like `axes.united`, but also collects the parts of each join."""
+    """Returns the union of paths, like `axes.united`, and collects each join's parts.
+
+    Parts at the same positions of a join are united.
+    """
     if isinstance(one, Relation) and isinstance(two, Relation):
         return axes.united(one, two)
     one, two = (p if isinstance(p, Open) else Open(p, ()) for p in (one, two))
@@ -219,7 +222,7 @@ def settled(paths: Paths) -> Relation | None:
 
 
 def mixes(paths: Paths, axis: int) -> bool:
-    """Whether `axes.mixes` is true for any path, including the paths of parts."""
+    """Returns whether `axes.mixes` is true for any path, including those of parts."""
     if isinstance(paths, Relation):
         return axes.mixes(paths, axis)
     parts = (part.relation for join in paths.joins for part in join.parts)
@@ -228,7 +231,10 @@ def mixes(paths: Paths, axis: int) -> bool:
 
 
 def widened(before: Paths, after: Paths) -> Paths:
-    """Like `axes.widened`, but closes all joins first."""
+    """Returns ``after``, widened as by `axes.widened` after all joins are closed.
+
+    If nothing is left of either argument, returns ``after`` unchanged.
+    """
     one, two = settled(before), settled(after)
     return after if one is None or two is None else axes.widened(one, two)
 
@@ -249,7 +255,7 @@ def _closed(paths: Open, always: bool) -> Paths | None:
 
 
 def _is_complete(join: Join) -> bool:
-    """Whether every needed position of the joined axis is in one of the parts."""
+    """Returns whether every needed position of the joined axis is in some part."""
     covered, last = join.needed
     for start, stop in sorted(_ends(part.ranges for part in join.parts)):
         if start > covered:

@@ -63,8 +63,8 @@ class Factor(NamedTuple):
     """The number of positions; None is allowed for the outermost factor only."""
     slot: Slot | None
     """None if the factor is the same for all positions of A; the map is then constant.
-    A factor that needs the whole of its axis may have a slot nevertheless: that axis of
-    A takes the place of the axis of B, and each of its positions sees everything."""
+    A factor that needs the whole of its axis may still have a slot. The axis of A then
+    takes the place of the axis of B, and each of its positions sees everything."""
     map: AxisMap
     via: AxisMap = IDENTITY
     """A map that is applied before ``map``. It is kept separate if ``map`` splits an
@@ -198,7 +198,10 @@ def local(maps: Iterable[AxisMap | None]) -> Relation:
 
 
 def part(relation: Relation, axis: int, piece: Piece | None = None) -> Relation:
-    """Marks a relation as leading to one of the parts joined along an axis of A."""
+    """Returns a relation, marked as leading to one part of a join along an axis of A.
+
+    ``piece`` gives the positions of A that depend on the part, if they are recorded.
+    """
     parts = frozenset((axis, below) for below in range(len(relation.axes)))
     return relation._replace(parts=relation.parts | parts, piece=piece)
 
@@ -214,7 +217,7 @@ def full(rank: int | None, exact: bool = True) -> Relation:
 
 
 def ranked(relation: Relation, rank: int) -> Relation:
-    """Returns the relation with its axes written out, where B has this rank."""
+    """Returns the relation to a tensor of this rank, with its axes written out."""
     if relation == SAME:
         return Relation(tuple(follow(axis) for axis in range(rank)))
     if relation in (ALL, ALL_BOUND):
@@ -275,7 +278,7 @@ def through(upper: Relation, lower: Relation) -> Relation | None:
         followed = followed_axes(upper.axes[joined])
         parts.update(itertools.product(followed, within))
         if not followed and not _is_certain(upper.axes[joined]):
-            # It may be that only other parts are needed.
+            # Perhaps only other parts are needed.
             axes = tuple(_bounds(a) if i in within else a for i, a in enumerate(axes))
     return Relation(axes, "", frozenset(parts), None, several, channels)
 
@@ -299,7 +302,7 @@ def standing_axes(axis: Axis) -> set[int]:
 
 
 def has_phases(relation: Relation) -> bool:
-    """Whether the way in which any axis is followed varies with the position."""
+    """Returns whether some axis is followed differently from position to position."""
     return any(
         factor.map.has_phases or not (factor.slot is None or factor.slot.is_whole)
         for axis in relation.axes
@@ -309,12 +312,15 @@ def has_phases(relation: Relation) -> bool:
 
 
 def has_holes(relation: Relation) -> bool:
-    """Whether the map of any axis has holes: positions that depend on nothing."""
+    """Returns whether any axis has a map with holes.
+
+    Holes are positions that depend on nothing.
+    """
     return bool(_places_of(relation, attrgetter("has_holes")))
 
 
 def permutes(axis: Axis) -> bool:
-    """Whether successive positions of A may look back and forth along an axis of B."""
+    """Returns whether successive positions of A may see an axis of B back and forth."""
     return any(
         factor.map.moves_back
         or factor.via.moves_back
@@ -325,7 +331,7 @@ def permutes(axis: Axis) -> bool:
 
 
 def repeats(axis: Axis) -> bool:
-    """Whether later positions of A may see the same positions of an axis of B again."""
+    """Returns whether later positions of A may see positions of an axis of B again."""
     return permutes(axis) or any(
         factor.slot is not None and factor.map.is_constant
         for thread in axis
@@ -342,7 +348,7 @@ def with_bounds(relation: Relation, bounds: Collection[int]) -> Relation:
 
 
 def _is_certain(axis: Axis) -> bool:
-    """Whether the whole of an axis of B is known to be needed."""
+    """Returns whether the whole of an axis of B is known to be needed."""
     return any(map(_is_everything, axis)) and is_exact(axis)
 
 
@@ -381,7 +387,7 @@ def _whole_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
 
 
 def _everything(axis: Axis) -> AxisMap:
-    """Returns the most certain of several maps to everything, or `ANYWHERE`."""
+    """Returns the most certain of an axis's maps to everything, or `ANYWHERE`."""
     threads = list(filter(_is_everything, axis))
     maps = [factor.map for thread in threads for factor in thread.factors]
     mixed = [m for m in (*maps, *(t.tail for t in threads)) if m.is_global]
@@ -395,7 +401,7 @@ def _mixes(axis: Axis) -> bool:
 
 
 def is_exact(axis: Axis) -> bool:
-    """Whether all maps of an axis are exact."""
+    """Returns whether all maps of an axis are exact."""
     return all(
         thread.tail.exact and all(factor.map.exact for factor in thread.factors)
         for thread in axis
@@ -596,8 +602,8 @@ def _contiguous(outer: Factor, inner: Factor) -> Factor | None:
 def _fused_pair(outer: Factor, inner: Factor, always: bool = False) -> Factor | None:
     """Joins two factors that follow the same axis of A, or returns None.
 
-    Slots that are followed unchanged are joined only if ``always`` is set, because a
-    later op may restore their order.
+    Two factors that follow their slots unchanged are joined only if ``always`` is set,
+    because a later op may restore their order.
     """
     if outer.is_identity and inner.is_identity and not always:
         return None
@@ -694,8 +700,9 @@ def source(axis: Axis) -> tuple[int | None, AxisMap]:
 def rates(axis: Axis) -> set[Fraction]:
     """Returns the different rates at which an axis of B follows axes of A, if known.
 
-    If a reshape or an op with blocks divides the axis of B, this is the rate of the
-    outermost factor. Each of its steps passes a whole block.
+    If a reshape or an op with blocks divides the axis of B, its rate is that of the
+    outermost factor times the size of a block, because each step of this factor passes
+    a whole block.
     """
     found: set[Fraction] = set()
     for thread in map(_fused, axis):
@@ -828,7 +835,7 @@ def _is_everything(thread: Thread) -> bool:
 def widened(before: Relation, after: Relation) -> Relation:
     """Returns ``after``, with each axis that differs from ``before`` needed whole.
 
-    Unless an op mixes the whole axis, this is an upper bound.
+    On these axes, the result is an upper bound, unless an op mixes the whole axis.
     """
     rank = max(len(before.axes), len(after.axes))
     if not rank:
@@ -847,21 +854,22 @@ def _widened(before: Axis, after: Axis) -> Axis:
 
 
 def needs_everything(relation: Relation, axis: int) -> bool:
-    """Whether the whole of an axis of B is needed, or may be needed."""
+    """Returns whether the whole of an axis of B is needed, or may be needed."""
     if not relation.axes:
         return relation in (ALL, ALL_BOUND)
     return any(map(_is_everything, relation.axes[axis]))
 
 
 def mixes(relation: Relation, axis: int) -> bool:
-    """Whether an op mixes the whole axis, even if some positions may not matter."""
+    """Returns whether an op mixes the whole axis, even if some positions may not
+    matter."""
     if not relation.axes:
         return relation == ALL
     return _mixes(relation.axes[axis])
 
 
 def _thread_united(one: Thread, two: Thread) -> Thread | None:
-    """Unites two threads that have the same splits and slots; else returns None."""
+    """Returns the union of two threads, or None if their splits or slots differ."""
     if one == two:
         return one
     if len(one.factors) != len(two.factors) or one.tail != two.tail:
