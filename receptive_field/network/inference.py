@@ -120,7 +120,7 @@ class Inference:
         return self._integers[tensor]
 
     def _is_undecided(self, index: int) -> bool:
-        """Whether a node is unaffected by the given shapes."""
+        """Returns whether the given shapes do not affect a node."""
         return self._decided is not None and not self._decided[index]
 
     def _shapes_of(self, index: int) -> Sequence[Shape]:
@@ -201,7 +201,8 @@ class Inference:
     def _with_recorded(
         self, index: int, op: Op | None, shapes: Sequence[Shape]
     ) -> Sequence[Shape]:
-        """Returns the shapes, with unknown ones replaced by those the graph records."""
+        """Returns the shapes, with unknown shapes replaced by shapes that the graph
+        records."""
         if self._ignored and self._ignored[index]:
             return shapes
         call = Call(self.graph.nodes[index], self)

@@ -32,7 +32,7 @@ from receptive_field.rules.op import Call, Shape, rule_of
 Resolution = Sequence[int | None] | Literal["unknown"] | None
 
 Places = dict[int, int]
-"""Maps an axis of a tensor to the axis of the input whose positions it holds."""
+"""For each axis of a tensor, the axis of the input whose positions it holds."""
 
 
 def spatial_layout(
@@ -41,7 +41,7 @@ def spatial_layout(
     """Returns the rank of the input, and its spatial axes in ascending order.
 
     The first op with a layout decides which axes are spatial. Axes between the batch
-    and the axes that this op names, such as the time axis of a video, are spatial, too.
+    and the axes that this op names, such as the time axis of a video, are also spatial.
     If no op has a layout, the framework's default layout applies.
 
     Args:
@@ -60,8 +60,8 @@ def spatial_layout(
     rank = len(shape)
     if not rank:
         raise GraphError(
-            f"the input {network.graph.name_of(network.input)!r} is a single number: "
-            "it has no positions. Is this the input that you mean?"
+            f"the input {network.graph.name_of(network.input)!r} is a single number, "
+            "so it has no positions. Did you mean a different input?"
         )
     told = _told_by_layout(network, rank)
     told = told or _told_by_layout(replace(beyond(), known=network.known), rank)
@@ -101,10 +101,10 @@ def _told_by_layout(network: Network, rank: int) -> tuple[int, ...] | None:
 
 
 def _with_rank(network: Network) -> Network:
-    """Returns a network in which the rank of the input, so far unknown, is known.
+    """Returns the network with a known rank for its input, whose rank is unknown.
 
     The rank is chosen so that an op with a layout reads a tensor of the rank that it
-    needs, whatever axes are added or removed between the input and this op.
+    needs, even if axes are added or removed between the input and this op.
 
     Raises:
       GraphError: if no op determines the rank.
@@ -126,7 +126,7 @@ def _with_rank(network: Network) -> Network:
             except ReceptiveFieldError:
                 continue  # For example, an op squeezes an axis that does not exist.
     raise GraphError(
-        f"the rank of the input {name!r} is not known, and no op says what it must be."
+        f"the rank of the input {name!r} is unknown, and no op determines it."
     )
 
 
@@ -171,8 +171,9 @@ def _sizes(resolution: Resolution, count: int) -> list[int | None]:
     if resolution is None or isinstance(resolution, str):
         if resolution not in (None, "unknown"):
             raise ReceptiveFieldError(
-                f"input_resolution is {resolution!r}; give a list of sizes such as "
-                "[224, 224], 'unknown', or None for what the graph says."
+                "input_resolution must be a list of sizes such as [224, 224], "
+                "'unknown', or None for the size that the graph states; it is "
+                f"{resolution!r}."
             )
         return [None] * count
     try:
@@ -184,7 +185,7 @@ def _sizes(resolution: Resolution, count: int) -> list[int | None]:
         ) from None
     if len(sizes) != count or any(size is not None and size < 1 for size in sizes):
         raise ReceptiveFieldError(
-            f"input_resolution must hold {count} sizes of at least 1, height before "
+            f"input_resolution must contain {count} sizes of at least 1, height before "
             f"width; it is {list(resolution)}."
         )
     return sizes
@@ -263,13 +264,13 @@ def feature_layout(
 
     If no spatial axis of the input follows an output axis, this output axis holds no
     positions, and a feature contains all of it. The same is true of an output axis that
-    holds both channels and the positions within a block, as long as other axes hold the
-    place of the block.
+    holds both channels and the positions within a block, if other axes hold the place
+    of the block.
 
     Args:
       relation: how the input follows the output, axis by axis.
-      local: the relation without the paths that see a whole axis; None if there are no
-        such paths.
+      local: the relation through local paths alone, which do not see a whole axis. None
+        if there are no local paths, or if the relation is not needed.
       spatial: the spatial axes of the input, in ascending order.
       shape: the shape of the output.
     """

@@ -43,7 +43,8 @@ class Network:
     Args:
       graph: the graph with all its nodes.
       input: the tensor that is treated as the input.
-      order: these nodes in topological order, without the input's node.
+      order: the nodes through which the outputs depend on the input, in topological
+        order, without the input's node.
       carries: for each node of the graph, whether it is in ``order`` or is the input's
         node.
       known: shapes and constant values.
@@ -130,7 +131,7 @@ class Network:
         if tensor[0] in self.cycle:
             raise GraphError(
                 f"the graph has a cycle between input and output: {node.name!r} "
-                "depends on itself, and not through a loop of TensorFlow's."
+                "depends on itself, and the cycle is not a TensorFlow loop."
             )
         op = rule_of(node)
         if op is None:
@@ -266,13 +267,15 @@ def _collect_with_loops(
 
 
 def cuts(node: Node) -> bool:
-    """Returns whether, according to a node's rule, its inputs' values do not matter."""
+    """Returns whether a node's rule says that the values of its inputs do not
+    matter."""
     op = rule_of(node)
     return op is not None and op.relations is None
 
 
 def clamps(node: Node) -> bool:
-    """Returns whether a node reads border positions in place of positions outside."""
+    """Returns whether a node reads the nearest border position instead of positions
+    outside."""
     op = rule_of(node)
     return op is not None and op.clamps
 
@@ -353,8 +356,8 @@ class _Sight(NamedTuple):
     def _choose_below(self, index: int) -> None:
         """Evaluates the rules of all ops that choose, from the lowest one up to a node.
 
-        Each rule then finds the results of those below it, instead of having to
-        evaluate a long chain of them.
+        Each rule then finds the results of the rules below it, and need not evaluate a
+        long chain of rules.
         """
         network = self.network
         for below in network.needed[: network.place(index) + 1]:
@@ -367,7 +370,8 @@ class _Sight(NamedTuple):
 def spelled(rule: Relation, below: Tensor, network: Network) -> Relation:
     """Returns a rule in which `ALL` or `ALL_BOUND` is spelled out axis by axis.
 
-    Any other rule is returned unchanged, and so is every rule if the rank is unknown.
+    Any other rule is returned unchanged. If the rank is unknown, this is true of every
+    rule.
     """
     shape = network.shape(below) if rule in (ALL, ALL_BOUND) else None
     return rule if shape is None else full(len(shape), exact=rule == ALL)
@@ -406,8 +410,8 @@ def merged(node: Node, one: Paths | None, two: Paths) -> Paths:
 def rank_error(node: Node) -> GraphError:
     """Returns the error for a node whose rule does not fit the rank of its inputs."""
     return GraphError(
-        f"{node.op} node {node.name!r} does not fit the rank of what it reads, or of "
-        "what reads it."
+        f"{node.op} node {node.name!r} does not fit the rank of the tensors that it "
+        "reads, or of those that read it."
     )
 
 
@@ -416,10 +420,8 @@ Edge = tuple[Tensor, int]
 
 
 def upstream(network: Network, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
-    """Returns, for each node that depends on some of these edges, the edges' nodes.
-
-    The node of an edge is the upper one, and is given by its name.
-    """
+    """Returns, for each node that depends on some of these edges, the names of the
+    upper nodes of these edges."""
     nodes = network.graph.nodes
     own: dict[int, tuple[str, ...]] = {
         tensor[0]: (nodes[tensor[0]].name,) for tensor, _ in edges

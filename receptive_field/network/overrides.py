@@ -26,7 +26,7 @@ def with_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> Model:
     """
     if overrides is not None and not isinstance(overrides, Mapping):
         raise ReceptiveFieldError(
-            "overrides are a dictionary, {node, scope or layer: rule}; they are "
+            "overrides must be a dictionary, {node, scope or layer: rule}; it is "
             f"{overrides!r}."
         )
     if not overrides:
@@ -37,14 +37,15 @@ def with_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> Model:
         name = thing if isinstance(thing, str) else model.name_of(thing)
         if name is None:
             raise ReceptiveFieldError(
-                f"overrides are stated for names, layers or tensors, not {thing!r}."
+                "the keys of overrides must be names, layers or tensors, not "
+                f"{thing!r}."
             )
         if name in model.layers:
             output, inputs = model.layers[name], model.layer_inputs.get(name, ())
             if output in inputs:
                 raise ReceptiveFieldError(
-                    f"the layer {name!r} does nothing to its input: no node of the "
-                    "graph could be given another rule."
+                    f"the layer {name!r} returns its input unchanged, so it has no "
+                    "node that could get a different rule."
                 )
             _replace(model.graph, output[0], op, inputs)
         elif name in model.graph.index_of:

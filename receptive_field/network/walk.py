@@ -105,7 +105,7 @@ def descend(
     domain: Descent[V],
     wanted: Collection[Tensor] = (),
 ) -> dict[Tensor, V]:
-    """Walks from some tensors down to the input, and returns the values that it keeps.
+    """Returns the values that a walk from some tensors down to the input keeps.
 
     Args:
       network: the network.
@@ -281,7 +281,7 @@ def _settle(
     """Visits all nodes in order or in reverse, and repeats each loop until it settles.
 
     A value that still grows in the second round of a loop would grow in every further
-    round. So each round after the first one widens the values that grow.
+    round. Therefore, each round after the first one widens the values that grow.
     """
     order = network.order
     if not network.loops:
