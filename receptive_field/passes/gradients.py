@@ -1,6 +1,6 @@
 """Computes squared gradients, from a feature down to the input, op by op.
 
-`questions/effective.py` says what the pass computes and what it assumes. An `Edge`
+`questions/effective.py` explains what the pass computes and what it assumes. An `Edge`
 passes gradients from an op to one of its inputs, according to the op's rule (a relation
 and the weight of each position of a window). The `Descent` visits all tensors from the
 output down. This module does not mention any specific op.
@@ -50,8 +50,8 @@ more, their gradients are added up as if they were independent."""
 
 @lru_cache(maxsize=1024)
 def _taps(axis_map: AxisMap, above: int, below: int) -> Array:
-    """Returns a matrix [above, below]: how often a position below is a tap of one
-    above."""
+    """Returns a matrix [above, below] that counts how often a position above has a tap
+    at a position below."""
     counts = np.zeros((above, below))
     for strand in axis_map.strands:
         if isinstance(strand, Floating):
@@ -171,8 +171,8 @@ class Edge:
     def _matrix(
         self, axis: int, axis_map: AxisMap, above: int | None, size: Size | None
     ) -> Array:
-        """Returns a matrix [above, below]: the weight of each position of an axis
-        below."""
+        """Returns a matrix [above, below] with the weight that each position above
+        gives to each position below, along one axis."""
         if axis in self.coefficients:
             return self.coefficients[axis]
         counts = self._counts(axis_map, above, size)
@@ -393,7 +393,10 @@ class Edge:
     def _through(
         self, pairs: Pairs, place: int, key: tuple[int, int], limits: Sequence[int]
     ) -> Pairs:
-        """Applies to an axis the map of the only factor that follows it, as a whole."""
+        """Maps an axis through the only factor that follows it.
+
+        The factor follows the whole axis.
+        """
         factor = self._factor(*key)
         axis_map, size = _map(factor), self._size(*key)
         single = self._is_single(key[0])
@@ -443,7 +446,7 @@ class Edge:
         """Splits an axis into the factors that follow it.
 
         Returns:
-          The pairs, and the key of each part: None if no factor follows the part.
+          The pairs, and the key of each part (None if no factor follows the part).
         """
         slots = {key: self._factor(*key).slot for key in keys}
         plain = all(self._factor(*key).is_identity for key in keys)
@@ -538,7 +541,7 @@ def _channels_apart(
     """Returns the relation, in which channels follow the channels above if possible.
 
     Rules do not track single channels. If an op needs all channels and keeps their
-    number, their axis is taken to follow the same axis above.
+    number, this treats the axis of channels as if it followed the same axis above.
     """
     if len(above) != len(below) or relation.any_rank:
         return relation
@@ -715,7 +718,7 @@ class Descent:
             for number, below in self.network.edges(tensor[0])
             if (rule := rules[number]) is not None
         ]
-        # An input of which only a piece is used is not multiplied by other inputs.
+        # An input that fills only a piece of the output is not multiplied by others.
         several = sum(rule.piece is None for _, _, rule in carrying) > 1
         product = several and op.taps in (Taps.FACTOR, Taps.CHOICE, Taps.WEIGHTS)
         if product and not self._is_activation(carrying):
@@ -748,7 +751,10 @@ class Descent:
     def _zeros_beside(
         self, tensor: Tensor, number: int, relation: Relation, below: Tensor
     ) -> dict[int, Array]:
-        """Returns, for the axes of a factor, its taps where no other factor is zero."""
+        """Returns the taps of a factor where no other factor of the product is zero.
+
+        There is one matrix [above, below] for each axis on which others are zero.
+        """
         live = self.zeros.beside(tensor, number)
         found: dict[int, Array] = {}
         if live is None or relation.any_rank:
@@ -764,13 +770,15 @@ class Descent:
         return found
 
     def _is_activation(self, factors: Sequence[tuple[int, Tensor, Relation]]) -> bool:
-        """Whether all factors are elementwise functions of one tensor: x * f(x)."""
+        """Returns whether all factors are elementwise functions of one tensor.
+
+        An example is ``x * f(x)``.
+        """
         sources = [set(self._elementwise_sources(below)) for _, below, _ in factors]
         return bool(set.intersection(*sources))
 
     def _elementwise_sources(self, tensor: Tensor) -> list[Tensor]:
-        """Returns this tensor, and all tensors of which it is an elementwise
-        function."""
+        """Returns this tensor, and all tensors that determine it elementwise."""
         found = [tensor]
         while tensor != self.network.input:
             edges = self.network.edges(tensor[0])
@@ -785,8 +793,8 @@ class Descent:
         return found
 
     def _plain(self, rule: Relation, tensor: Tensor, below: Tensor) -> Relation:
-        """Returns the relation with all axes spelled out, or `ALL_BOUND` if that is not
-        possible."""
+        """Returns the relation with all axes written out, or `ALL_BOUND` if this is
+        impossible."""
         above, shape = self.network.shape(tensor), self.network.shape(below)
         if above is None or shape is None or rule in (ALL, ALL_BOUND):
             return ALL_BOUND
@@ -854,8 +862,8 @@ class Descent:
     def _find_meets(self) -> dict[Tensor, int]:
         """Returns, for each tensor, the tensors where its paths may meet others.
 
-        These are the tensors to which several edges lead and which weightless paths
-        from the tensor reach. Each is one bit of the returned integer.
+        Paths may meet at a tensor if several edges lead to it, and if weightless paths
+        reach it. Each such tensor is one bit of the returned integer.
         """
         read: dict[Tensor, int] = {}
         for edges in self.edges.values():
@@ -968,7 +976,7 @@ class Descent:
         self.assumed[self.network.graph.nodes[tensor[0]].name] = None
 
     def _is_shared(self, tensor: Tensor, paths: Paths) -> bool:
-        """Whether paths at a tensor may still meet other paths from the same root."""
+        """Returns whether paths at a tensor may yet meet others from the same root."""
         mine = self.meets.get(tensor, 0)
         return any(
             self.meets.get(other, 0) & mine and not paths.keys().isdisjoint(theirs)
@@ -1001,7 +1009,7 @@ class Descent:
 
 
 def _is_certain(relation: Relation) -> bool:
-    """Whether all axes of a relation are exact and all its windows are finite."""
+    """Returns whether all axes of a relation are exact, with finite windows."""
     return all(
         is_exact(axis) and not any(map(_is_endless, _maps(axis)))
         for axis in relation.axes
@@ -1009,7 +1017,7 @@ def _is_certain(relation: Relation) -> bool:
 
 
 def _covers(relation: Relation) -> bool:
-    """Whether every factor follows a slot, so that nothing is broadcast."""
+    """Returns whether every factor follows a slot, so that nothing is broadcast."""
     return all(
         factor.slot is not None
         for axis in relation.axes
@@ -1032,5 +1040,5 @@ def _is_endless(axis_map: AxisMap) -> bool:
 
 
 def _is_placed(relation: Relation) -> bool:
-    """Whether all offsets in a relation are known."""
+    """Returns whether all offsets in a relation are known."""
     return not any(m.is_floating for axis in relation.axes for m in _maps(axis))

@@ -84,14 +84,14 @@ def overstated_axes(
 
 
 def _may_look_outside(axis_map: AxisMap) -> bool:
-    """Whether the windows are exact and may contain positions outside the axis."""
+    """Returns whether windows are exact and may contain positions outside the axis."""
     return axis_map.exact and not (axis_map.is_identity or axis_map.is_split)
 
 
 def _overstates(
     upper: AxisMap, lower: AxisMap, made: Size, read: Size, start: Size
 ) -> bool:
-    """Whether reading positions outside a tensor may add pixels to a region.
+    """Returns whether reading positions outside a tensor may add pixels to a region.
 
     Args:
       upper: the map from the op's output to the tensor that it reads.
@@ -119,7 +119,7 @@ def _overstates(
 
 
 def _adds(window: Window, lower: AxisMap, read: int, start: int) -> bool:
-    """Whether a window sees more of the input than its part inside the tensor does.
+    """Returns whether a window sees more of the input than its part inside the tensor.
 
     A window that lies entirely outside is compared with the position nearest to it.
     """
@@ -181,7 +181,7 @@ def _is_constant(strand: Strand) -> bool:
 
 
 def _is_forward(strand: Strand) -> bool:
-    """Whether a later position sees later positions of the tensor below."""
+    """Returns whether a later position sees later positions of the tensor below."""
     if isinstance(strand, Floating):
         return strand.rate is not None and strand.rate > 0
     return isinstance(strand, Periodic) and strand.advance > 0
@@ -216,6 +216,6 @@ def _windows(strand: Strand, position: Size) -> Ends:
 
 
 def _is_positive(size: Size) -> bool:
-    """Whether a size is known to be zero or positive."""
+    """Returns whether a size is known to be zero or positive."""
     limits = bounds(size)
     return limits is not None and limits[0] >= 0

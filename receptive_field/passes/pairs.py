@@ -155,7 +155,7 @@ class Pairs:
         return whole._with(back, 1, [axis], sizes=[size], even=[False])
 
     def split(self, axis: int, inner: Size) -> Pairs:
-        """Splits an axis in two, of which the inner one has size ``inner``."""
+        """Splits an axis into an outer axis and an inner axis of size ``inner``."""
         size = self.sizes[axis]
         known = isinstance(size, int) and isinstance(inner, int)
         outer = size // inner if known else None  # type: ignore[operator]
@@ -261,8 +261,12 @@ def _displaced(matrix: Array, above: int, below: int) -> Array:
 
 
 def farthest(one: Array, two: Array, reach: int) -> int:
-    """Returns how far apart two positions below can be if they are read by two
-    positions above that are at most ``reach`` apart."""
+    """Returns the largest distance between a column that one row reads and a column
+    that another row reads.
+
+    A row reads a column if their entry is not zero. One row is a row of ``one``, the
+    other a row of ``two``, and the rows are at most ``reach`` apart.
+    """
     ends = []
     for matrix in (one, two):
         some = matrix != 0

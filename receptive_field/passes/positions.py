@@ -159,7 +159,8 @@ def _dependent(
 ) -> tuple[Mask, ...] | None:
     """Returns, for each axis, positions whose product is known to see the input.
 
-    If there are several such products, returns the largest; if there are none, None.
+    Returns the largest of these products if there are several, and None if there are
+    none.
     """
     sizes = _sizes(network, tensor)
     features = {axis: np.arange(size) for axis, size in enumerate(sizes) if axis}
@@ -180,7 +181,7 @@ def _volume(axes: Sequence[Mask]) -> int:
 
 
 def _is_certain(network: Network, index: int) -> bool:
-    """Whether there is no sign that an op may multiply some of its inputs by zero.
+    """Returns whether nothing suggests that an op multiplies part of an input by zero.
 
     A constant may mask positions. If two factors depend on the input, one of them may
     mask positions of the other, as attention weights do.
@@ -199,10 +200,10 @@ def _is_certain(network: Network, index: int) -> bool:
 
 
 def _taps(network: Network, index: int, rule: Relation) -> dict[int, Mask]:
-    """Returns which positions of the first input are read, for axes with irregular
+    """Returns which positions of the first input an op reads on axes with irregular
     holes.
 
-    The result has a matrix [above, below] for each axis whose gap is not known.
+    The result has a matrix [above, below] for each axis whose gap is unknown.
     """
     node = network.graph.nodes[index]
     op = rule_of(node)
@@ -219,9 +220,10 @@ def _taps(network: Network, index: int, rule: Relation) -> dict[int, Mask]:
 
 
 def _mixes_channels(network: Network, index: int) -> bool:
-    """Whether each output channel of a node is known to need all input channels.
+    """Returns whether each output channel of a node is known to need all input
+    channels.
 
-    True for nodes without weights, for which the question does not arise.
+    The question does not arise for nodes without weights, so the result is True.
     """
     node = network.graph.nodes[index]
     op = rule_of(node)

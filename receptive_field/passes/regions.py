@@ -151,7 +151,7 @@ def backward(
 
 
 def _repeats(joined: Paths) -> bool:
-    """Whether a tensor whose parts were joined may repeat some positions."""
+    """Returns whether a tensor whose parts were joined may repeat some positions."""
     return isinstance(joined, Relation) and any(map(repeats, joined.axes))
 
 
@@ -164,7 +164,7 @@ class Forward:
 
     state: State
     errors: dict[Tensor, ReceptiveFieldError]
-    """For each tensor that could not be analysed, the reason."""
+    """For each tensor that could not be analysed, the error that says why."""
     global_edges: dict[Edge, None]
     """The edges at which local paths begin to depend on a whole axis of the input, in
     order."""
@@ -172,8 +172,8 @@ class Forward:
     """How tensors above global edges depend on the input through local paths alone.
     Tensors that no local path reaches are left out."""
     reached: set[Tensor]
-    """The tensors above global edges. For these, `local_state` applies; for all others,
-    `state` and the local state are the same."""
+    """The tensors above global edges. For these tensors, the local paths are in
+    `local_state`. For all other tensors, all paths are local and in `state`."""
     overstated: dict[Edge, set[int]]
     """For each edge over which an op reads outside its input and so may add pixels to a
     region, the axes on which this happens (see `outside`)."""
@@ -301,7 +301,7 @@ def forward(
 
 
 def _closed(paths: Paths) -> Relation:
-    assert isinstance(paths, Relation), "a tensor's paths are settled before it is left"
+    assert isinstance(paths, Relation), "a pass must close all joins at a tensor"
     return paths
 
 

@@ -55,8 +55,8 @@ class ZeroPass:
     def factors(self, index: int) -> list[tuple[int, Tensor]]:
         """Returns the factors of a product that depend on the network's input.
 
-        Where one factor is zero, the others do not matter. The list is empty if fewer
-        than two inputs of the node depend on the network's input.
+        At positions where one factor is zero, the others do not matter. The list is
+        empty if fewer than two inputs of the node depend on the network's input.
         """
         edges = self._network.edges(index)
         op = rule_of(self._network.graph.nodes[index])
@@ -180,7 +180,7 @@ def _known_sizes(network: Network, tensor: Tensor) -> tuple[int, ...] | None:
 
 
 def _has_zero(call: Call, number: int) -> bool:
-    """Whether an input is known to be a constant that contains a zero."""
+    """Returns whether an input is known to be a constant that contains a zero."""
     value = call.value(number)
     return value is not None and value.dtype.kind in "fb" and bool((value == 0).any())
 
