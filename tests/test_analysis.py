@@ -429,11 +429,11 @@ def test_graphs_that_cannot_be_analysed(nodes, message):
         (("inptu", "two"), "no node 'inptu' in the graph. Did you mean 'input'"),
         (("input", "tow"), "Did you mean 'two'"),
         (("input", "weights"), "Did you mean 'one/weights' or 'two/weights'"),
-        (("input", "two:x"), "after the colon comes a number"),
+        (("input", "two:x"), "a number must follow the colon"),
         (("input", "two:1"), "has 1 output"),
         (("input", "one/weights"), "does not depend on the input"),
         (("two", "one"), "does not depend on the input"),
-        ((3, "one"), "is a name or a tensor"),
+        ((3, "one"), "must be a name or a tensor"),
     ],
 )
 def test_names_that_are_not_there(names, message):

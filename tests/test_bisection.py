@@ -106,7 +106,7 @@ def test_a_wrong_shape(network, monkeypatch):
     states_another_shape(monkeypatch)
     found = bisect(network)
     assert found.wrong.node == "pool"
-    assert "[1, 12, 14, 2] by the rule, and [1, 10, 12, 2] in the exp" in str(found)
+    assert "[1, 12, 14, 2] by the rule, but [1, 10, 12, 2] in the exp" in str(found)
 
 
 @pytest.mark.parametrize("maps", [[], [IDENTITY] * 3, [IDENTITY] * 2])
@@ -117,7 +117,7 @@ def test_a_rule_for_other_shapes(network, monkeypatch, maps):
         monkeypatch.setitem(OPS, "MaxPool", same)
     found = bisect(network)
     assert found.wrong.node == "pool"
-    assert "[1, 12, 14, 2] of the input and [1, 10, 12, 2]" in str(found)
+    assert "[1, 12, 14, 2] of the input and the shape [1, 10, 12, 2]" in str(found)
 
 
 def test_a_network_without_a_wrong_rule(network):
@@ -230,7 +230,7 @@ def test_what_reads_no_values_is_checked_too():
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
-        ((placeholder(), conv("one", "input")), "can be run: give input_resolution"),
+        ((placeholder(), conv("one", "input")), "can be run. Give input_resolution"),
         (
             (placeholder(sizes=(1, 9, 9, 1)), conv("one", "input")),
             "no op between 'input' and 'one' can be checked. one: the data types",
@@ -274,7 +274,7 @@ def test_the_command_of_a_model_that_cannot_be_run(tmp_path, capsys):
     path = tmp_path / "graph.pbtxt"
     path.write_text(str(graph_def(placeholder(), conv("one", "input"))))
     assert main(["bisect", str(path)]) == 1
-    assert capsys.readouterr().err.endswith("give --resolution, [height, width].\n")
+    assert capsys.readouterr().err.endswith("Give --resolution as [height, width].\n")
     assert main(["bisect", str(path), "--resolution", "9x9"]) == 1
     shown = capsys.readouterr()
     assert shown.out == ""

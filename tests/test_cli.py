@@ -174,7 +174,7 @@ def test_many(tmp_path):
         (("plot", "growth", "nofile", "-o", "no/a.svg"), "there is no such folder"),
         (("plot", "growth", "nofile", "-o", "a.svg"), "cannot read 'nofile'"),
         (("plot", "regions", rf.EXAMPLE_GRAPH, "-o", "a.svg"), "give --resolution"),
-        (("layers", rf.EXAMPLE_GRAPH, "--costs"), "size that is not known"),
+        (("layers", rf.EXAMPLE_GRAPH, "--costs"), "unknown size"),
         (("nodes", rf.EXAMPLE_GRAPH, "nothing"), "no name matches"),
     ],
 )
@@ -475,7 +475,7 @@ def test_messages_speak_of_options(graph):
     ends = (conv("one", "input"), conv("two", "input"))
     file.write_text(str(graph_def(placeholder(), *ends)))
     done = run("compute", file)
-    assert done.stderr.endswith("('one', 'two'). Say which with --output.\n")
+    assert done.stderr.endswith("('one', 'two'). Choose one with --output.\n")
     assert answer("compute", file, "--output", "one").splitlines()[3].endswith("3 x 3")
 
 

@@ -273,8 +273,8 @@ def test_up_to_an_end_point():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "depends on a size that is not known. Give all sizes"),
-        ({"input_resolution": [299, None]}, "not known. Give all sizes"),
+        ({}, "depends on an unknown size. Give all sizes"),
+        ({"input_resolution": [299, None]}, "unknown size. Give all sizes"),
         ({"input_resolution": [0, 3]}, "sizes of at least 1"),
         ({"output": "nothing"}, "nothing"),
     ],

@@ -138,7 +138,7 @@ def test_an_input_of_which_the_shape_counts_too():
         ({"feature": [30, 0]}, r"no feature \[30, 0\].*below \[26, 22\]"),
         ({"feature": [0]}, "2 coordinates"),
         ({"feature": [0.5, 1]}, "no feature"),
-        ({"input_resolution": "unknown"}, "give input_resolution"),
+        ({"input_resolution": "unknown"}, "Give input_resolution"),
         ({"output": "nowhere"}, "no layer 'nowhere'"),
     ],
 )

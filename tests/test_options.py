@@ -298,7 +298,7 @@ def test_options_that_do_not_exist(options):
 
 @pytest.mark.parametrize("stop", [3, [None]])
 def test_wrong_prefixes(stop):
-    with pytest.raises(rf.ReceptiveFieldError, match="stop_propagation is"):
+    with pytest.raises(rf.ReceptiveFieldError, match="stop_propagation must be"):
         rf.compute_receptive_field(UNKNOWN, output="last", stop_propagation=stop)
 
 

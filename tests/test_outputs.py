@@ -623,7 +623,7 @@ def test_a_size_at_which_maps_vanish(size, next_one):
     with pytest.raises(rf.ReceptiveFieldError) as raised:
         rf.compute_receptive_field(rf.EXAMPLE_GRAPH, input_resolution=size)
     assert "MaxPool node" in str(raised.value)
-    assert str(raised.value).endswith(f"can be run is {next_one}.")
+    assert str(raised.value).endswith(f"can run is {next_one}.")
 
 
 def test_maps_that_do_not_fit():

@@ -155,7 +155,7 @@ def test_what_cannot_be_drawn(field):
         lambda: rf.plot_regions(field, [6, 0]): "there is no feature",
         lambda: rf.plot_support(field, [[0, 0]]): "one feature is drawn here",
         lambda: rf.plot_support(valid, [0, 0]): "size",
-        lambda: rf.plot_effective(valid): "give input_resolution",
+        lambda: rf.plot_effective(valid): "Give input_resolution",
         lambda: rf.plot_growth({}): "no receptive fields",
     }.items():
         with pytest.raises(rf.ReceptiveFieldError, match=message):

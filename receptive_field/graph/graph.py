@@ -28,7 +28,7 @@ class Framework(Protocol):
         """Returns a node's attribute as a plain Python value, or `ABSENT`."""
 
     def inputs(self, definition: Any) -> Sequence[str]:
-        """Returns the texts of a node's inputs, without control inputs."""
+        """Returns the inputs of a node as texts, without control inputs."""
 
     def resolve(self, graph: Graph, text: str, frame: Frame) -> Tensor | None:
         """Returns the tensor that the text of an input refers to, or None.
@@ -128,7 +128,7 @@ class Node:
         return default if value is ABSENT else value
 
     def has(self, name: str) -> bool:
-        """Whether the node has an attribute with this name."""
+        """Returns whether the node has an attribute with this name."""
         return self.attribute(name, ABSENT) is not ABSENT
 
     def read(self, inputs: Iterable[Tensor]) -> None:
@@ -137,7 +137,7 @@ class Node:
 
 
 class _Nodes(dict[int, Node]):
-    """A dictionary from index to node; creates each node on first use."""
+    """A dictionary from index to node, which creates each node on first use."""
 
     def __init__(self, graph: Graph, definitions: Sequence[Any], root: Frame) -> None:
         self.graph = graph
@@ -196,7 +196,7 @@ class Graph:
     Args:
       definitions: the nodes' messages.
       name: the name of the graph in results.
-      rules: op type -> its rules.
+      rules: the rules of each op type.
       framework: the framework that the graph comes from.
 
     Raises:
@@ -219,7 +219,8 @@ class Graph:
         self.index_of = root.names
         self.nodes = _Nodes(self, definitions, root)
         self.inputs = _Inputs(self.nodes)
-        """A node's index -> its `Node.inputs`; a look-up need not create the node."""
+        """For each node's index, its `Node.inputs`. A look-up usually does not create
+        the node."""
         self._count = len(definitions)
         if len(self.index_of) < self._count:
             twice = next(
@@ -310,7 +311,7 @@ class Graph:
         plain, _, number = name.partition(":")
         if number and not number.isdigit():
             raise NodeNotFoundError(
-                f"{name!r} is not a tensor name: after the colon comes a number."
+                f"{name!r} is not a tensor name: a number must follow the colon."
             )
         return self.node(plain).index, int(number or 0)
 

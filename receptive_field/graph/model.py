@@ -24,9 +24,9 @@ class Model:
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
     layers: Mapping[str, Tensor] = field(default_factory=dict)
-    """Name of a layer call -> the tensor that the call returns."""
+    """For each layer call's name, the tensor that the call returns."""
     layer_inputs: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
-    """Name of a layer call -> the tensors passed to the call."""
+    """For each layer call's name, the tensors that are passed to the call."""
     name_of: Callable[[Any], str | None] = _no_object
     """Returns the name of the caller's layer or tensor object, or None."""
     squared_gradients: Callable[..., Any] | None = None
@@ -42,8 +42,8 @@ class Model:
         name = thing if isinstance(thing, str) else self.name_of(thing)
         if name is None:
             raise NodeNotFoundError(
-                "an input or output is a name or a tensor of the graph, or a layer of "
-                f"the model, not {thing!r}."
+                "an input or output must be a name or a tensor of the graph, or a "
+                f"layer of the model, not {thing!r}."
             )
         for named in (self.layers, self.outputs, self.inputs):
             if name in named:

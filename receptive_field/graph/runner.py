@@ -27,7 +27,7 @@ class Alone(Protocol):
     """A single op that runs by itself, with all but one of its inputs fixed."""
 
     content: bytes
-    """A key: ops with equal keys compute the same function."""
+    """A key. Ops with equal keys compute the same function."""
 
     def computations(
         self, output: int, shape: Sequence[int]
@@ -55,10 +55,10 @@ class Runner(Protocol):
         """
 
     def runs(self, node: Node) -> bool:
-        """Whether the framework runs this node as one op."""
+        """Returns whether the framework runs this node as one op."""
 
     def reads(self, node: Node, number: int) -> bool:
-        """Whether the op really reads this input when this runner runs it."""
+        """Returns whether the op really reads this input when this runner runs it."""
 
     def scale(self, call: Any) -> float | None:
         """Returns the average to give to weights that reach features through this call.

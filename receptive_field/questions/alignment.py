@@ -20,7 +20,7 @@ class Layer(NamedTuple):
 
     edge: Edge
     axis: int
-    """The spatial axis, x being 0."""
+    """The number of the spatial axis (0 for x)."""
     input_axis: int
     output_axis: int
     """The axis of the output that ``input_axis`` follows; -1 if there is none."""
@@ -34,7 +34,7 @@ class Layer(NamedTuple):
     is_same: bool
     """Whether the layer has SAME padding."""
     is_cut: bool
-    """Whether the layer cuts positions off instead of padding."""
+    """Whether the layer cuts off positions instead of padding."""
     has_kernel: bool
     """Whether the layer is a convolution or pooling."""
     side: int
@@ -71,7 +71,7 @@ class Layer(NamedTuple):
         return self.is_same and self.window.stride > 1
 
     def allows(self, padding: int) -> bool:
-        """Whether the layer may have this padding."""
+        """Returns whether the layer may have this padding."""
         return padding <= 0 if self.is_cut else padding >= 0
 
     @property
@@ -138,9 +138,9 @@ def single_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Soluti
 
 
 def joint_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solution]:
-    """Yields a change of as few layers as possible that together align the paths.
+    """Yields a joint change of as few layers as possible that aligns the paths.
 
-    All these layers keep the sizes of their outputs.
+    All of these layers keep the sizes of their outputs.
     """
     choices = []
     for layer in layers:
@@ -214,7 +214,10 @@ def kernel_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Soluti
 
 def with_kernel(layer: Layer, kernel: int) -> Layer | None:
     """Returns the layer with a different kernel size, and with a total padding that
-    keeps the size of its output. None if the layer cannot have such a kernel."""
+    keeps the size of its output.
+
+    Returns None if the layer cannot have such a kernel.
+    """
     w = layer.window
     if kernel == w.kernel:
         return layer
@@ -238,9 +241,9 @@ def cheapest(
 ) -> list[int] | None:
     """Returns one choice for each weight, so that the products add up to the target.
 
-    Prefers few nonzero choices, then small choices. After each weight, only the
-    `MOST_SUMS` partial sums closest to the target are kept. Returns None if no such
-    choices are found in this way.
+    This prefers few nonzero choices, then small choices. After each weight, it keeps
+    only the `MOST_SUMS` partial sums that are closest to the target. Returns None if
+    this search finds no such choices.
     """
     best: dict[Fraction, tuple[int, int, tuple[int, ...]]] = {Fraction(0): (0, 0, ())}
     for weight, some in zip(weights, choices, strict=True):

@@ -43,14 +43,14 @@ from receptive_field.rules.op import Call
 Rows = NDArray[np.int64]
 
 MOST_LINES = 24
-"""At most this many positions of an axis are disturbed. On a longer axis, only
+"""The largest number of positions of an axis that are disturbed. On a longer axis, only
 positions at both ends and in the middle are disturbed."""
 
 MOST_POINTS = 8
 """The number of single positions (on all axes) that are disturbed."""
 
 MOST_ROWS = 600
-"""At most this many positions of each axis of an output are compared."""
+"""The largest number of positions of each output axis that are compared."""
 
 
 class WrongRelation(NamedTuple):
@@ -183,8 +183,8 @@ class _Says(NamedTuple):
     """What a rule says about one edge."""
 
     most: Sequence[Sequence[Box]]
-    """Lists of boxes, each of which contains all positions that are read. A position
-    may be read only if it lies in every list."""
+    """Lists of boxes. The boxes of each list together contain all positions that are
+    read, so a position may be read only if every list contains it."""
     sure: Sequence[Box]
     """Boxes of positions that are certain to be read."""
     rows: Sequence[Rows]
@@ -249,8 +249,8 @@ class _Check:
         shape = self.network.shape(self.network.input)
         if shape is None or not all(isinstance(size, int) for size in shape):
             raise GraphError(
-                f"the input {question.input!r} has sizes that are not known, so that "
-                "no op can be run: give input_resolution, [height, width]."
+                f"the input {question.input!r} has unknown sizes, so no op can be run. "
+                "Give input_resolution as [height, width]."
             )
         asked = list((question.outputs or {}).values())
         self.wanted = outputs_wanted(self.network, asked)
@@ -303,7 +303,9 @@ class _Check:
           _UncheckedError: if the edge cannot be checked.
         """
         if not self.runner.reads(node, number):
-            raise _UncheckedError("it counts as at inference, and reads its image only")
+            raise _UncheckedError(
+                "it is treated as in inference mode, where it reads only its image"
+            )
         rule = self.network.relations(tensor)[number]
         alone = self.runner.alone(node, number, partial(self._given, node))
         shape = self._sizes(below)
@@ -322,13 +324,13 @@ class _Check:
             if stated != output_shape:
                 return True, (
                     f"  {self._name(tensor)} has the shape {list(stated)} by the rule, "
-                    f"and {list(output_shape)} in the experiment."
+                    f"but {list(output_shape)} in the experiment."
                 )
             says = self._says(tensor, number, rule)
             if says is None:
                 return True, (
-                    f"  The rule is not one for the shapes {list(shape)} of the input "
-                    f"and {list(stated)} of the output."
+                    f"  The rule does not fit the shape {list(shape)} of the input and "
+                    f"the shape {list(stated)} of the output."
                 )
         names = self._name(tensor), self._name(below)
         found = _compared(experiment, says, places, names)
@@ -378,7 +380,7 @@ class _Check:
     def _sizes(self, tensor: Tensor) -> tuple[int, ...]:
         shape = self.network.shape(tensor)
         if shape is None or not all(isinstance(size, int) for size in shape):
-            raise _UncheckedError(f"the shape of {self._name(tensor)!r} is not known")
+            raise _UncheckedError(f"the shape of {self._name(tensor)!r} is unknown")
         return shape  # type: ignore[return-value]
 
     # --- A node by itself ------------------------------------------------------------
@@ -396,7 +398,7 @@ class _Check:
             try:
                 computation = computed()
                 if computation.dtype.kind not in "fciub":
-                    raise _UncheckedError("it reads no numbers")
+                    raise _UncheckedError("it does not read numbers")
                 found = Experiment(computation, shape, range(len(shape)), TRIALS)
                 if not found.is_repeatable():
                     raise _UncheckedError("its values differ from run to run")
@@ -423,7 +425,7 @@ class _Check:
         random = np.random.default_rng(number).uniform(0.5, 1.5, self._sizes(read))
         whole = kind in "ib"
         if not real and not (whole and self.network.carries[read[0]]):
-            raise _UncheckedError(f"the value of {self._name(read)!r} is not known")
+            raise _UncheckedError(f"the value of {self._name(read)!r} is unknown")
         return np.ones_like(random) if whole else random * (scale or 1.0)
 
 
@@ -431,8 +433,10 @@ class _Check:
 
 
 def _spread(size: int, most: int) -> Rows:
-    """Returns all positions of an axis or, if there are more than ``most``, equally
-    many at both ends and in the middle."""
+    """Returns the positions of an axis to use, at most ``most`` of them.
+
+    On a longer axis, these are equally many positions at both ends and in the middle.
+    """
     if size <= most:
         return np.arange(size)
     some = np.arange(most // 3)
@@ -445,8 +449,10 @@ def _rows(shape: Sequence[int]) -> list[Rows]:
 
 
 def _lines(shape: Sequence[int], places: Sequence[int]) -> list[list[Probe]]:
-    """Returns probes for each axis: each disturbs one position of this axis, and all
-    positions of the other axes."""
+    """Returns a list of probes for each axis.
+
+    Each probe disturbs one position of this axis, and all positions of other axes.
+    """
     found = []
     for axis in places:
         before, after = ([slice(None)] * n for n in (axis, len(shape) - axis - 1))
@@ -524,7 +530,7 @@ def _compared(
                 return True, text
             suspicion = suspicion or (False, text)
     if blind:
-        raise _UncheckedError(f"no change of {names[1]!r} shows in an experiment")
+        raise _UncheckedError(f"no disturbance of {names[1]!r} changes the output")
     return suspicion
 
 
@@ -585,7 +591,7 @@ def _described(
         both = "by the rule", "in the experiment"
         one, other = both if said[number] else both[::-1]
         read = _indexed(names[1], probes[number])
-        return f"  {output} reads {read} {one}, and not {other}."
+        return f"  {output} reads {read} {one}, but not {other}."
     axis = next(i for i, part in enumerate(probes[0]) if not isinstance(part, slice))
     line = [*probes[0]]
     line[axis] = "i"

@@ -21,8 +21,8 @@ def only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
     """
     if len(named) > 1:
         raise NodeNotFoundError(
-            f"the model has {len(named)} {what}s: {', '.join(map(repr, named))}. Say "
-            f"which with {what}=."
+            f"the model has {len(named)} {what}s: {', '.join(map(repr, named))}. "
+            f"Choose one with {what}=."
         )
     return dict(named)
 
@@ -77,7 +77,8 @@ def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Ten
         raise NodeNotFoundError(
             f"{len(found) or 'no'} placeholders could be the input"
             + (f" of {whose}" if whose else "")
-            + (f" ({names}). Say which with input=." if found else ". Name it: input=.")
+            + (f" ({names}). Choose one" if found else ". Name the input")
+            + " with input=."
         )
     return found[0].index, 0
 
@@ -104,6 +105,6 @@ def only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
             f"{len(known)} nodes could be the output: they depend on "
             f"{graph.name_of(start)!r} and nothing reads them"
             + (f" ({names})" if known else "")
-            + ". Say which with output=."
+            + ". Choose one with output=."
         )
     return known[0]

@@ -38,12 +38,12 @@ def compute_costs(
 ) -> Costs:
     """Counts floating-point operations, multiply-adds and parameters of a model.
 
-    Operations are counted as TensorFlow's profiler does it (option
-    ``float_operation``). A multiply-add counts as two operations, an elementwise op as
-    one for each element, and functions such as exp as zero. `Cost.profiler_flops` is
-    the profiler's figure. `Cost.flops` follows the same convention, but also counts ops
-    for which the profiler has no formula: Einsum, resizes, batch normalisation,
-    three-dimensional pooling, fused ops.
+    Operations are counted as in TensorFlow's profiler (option ``float_operation``). A
+    multiply-add counts as two operations, an elementwise op as one for each element,
+    and a function such as exp as zero. `Cost.profiler_flops` is the profiler's figure.
+    `Cost.flops` follows the same convention, but also counts ops for which the profiler
+    has no formula: Einsum, resizes, batch normalisation, three-dimensional pooling and
+    fused ops.
 
     All nodes that the output needs are counted, including all branches of a condition.
     The batch has the size that the graph states, or one example if that size is
@@ -187,8 +187,8 @@ def _prepared(
 
 def _unknown(node: Node) -> GraphError:
     return GraphError(
-        f"the cost of {node.op} node {node.name!r} depends on a size that is not "
-        "known. Give all sizes of the input with input_resolution."
+        f"the cost of {node.op} node {node.name!r} depends on an unknown size. Give "
+        "all sizes of the input with input_resolution."
     )
 
 
@@ -202,7 +202,7 @@ def _weights(
     """
     variables: dict[Tensor, tuple[int, int]] = {}
     constants: dict[Tensor, tuple[int, int]] = {}
-    for index in sorted(order):  # The first reader, as the graph lists them.
+    for index in sorted(order):  # The first reader is the first in the graph's list.
         op = rule_at(graph, index)
         if op is None or op.weights is None:
             continue
@@ -258,8 +258,8 @@ def _rounds(
 
 def _endless(node: Node) -> GraphError:
     return GraphError(
-        "the cost of a loop depends on how many rounds it runs, which the graph does "
-        f"not say: {node.name!r}."
+        f"the graph does not say how many rounds the loop at {node.name!r} runs, so "
+        "the cost of the loop is unknown."
     )
 
 
@@ -286,8 +286,8 @@ def _users(
 
 
 def _behind(graph: Graph, tensor: Tensor) -> Tensor:
-    """Follows a tensor down as long as its node has exactly one input. Returns the
-    tensor at the end."""
+    """Returns the first tensor, from a tensor down, whose node does not have exactly
+    one input."""
     while len(graph.inputs[tensor[0]]) == 1:
         tensor = graph.inputs[tensor[0]][0]
     return tensor
@@ -296,8 +296,11 @@ def _behind(graph: Graph, tensor: Tensor) -> Tensor:
 def _by_layer(
     model: Model, by_node: Mapping[int, Cost], needed: set[int]
 ) -> dict[str, Cost]:
-    """Returns the cost of each layer: that of all nodes which its output needs, except
-    nodes that an earlier layer needs."""
+    """Returns the cost of each layer.
+
+    This is the cost of all nodes that the layer's output needs, except those that an
+    earlier layer needs.
+    """
     graph = model.graph
     assigned = bytearray(len(graph))
     found = {}

@@ -29,7 +29,8 @@ that position, summed over the channels of both, as a share of the total over th
   variance, which is twice as large, makes up for it.) Both signs are equally likely, so
   a path around the activation is independent of the path through it.
 * A maximum takes each of its positions equally often, independently of its neighbours.
-* All channels are alike. An op that reads some of the channels gets their share.
+* All channels are alike. An op that reads only some channels gets the share of these
+  channels.
 * Any other op (softmax, a gather with indices from data, a loop) gives an equal share
   to each position that it sees. A product of features gives an equal share to each of
   its factors (but ``x * f(x)`` is an activation). ``assumed`` names these nodes. If it
@@ -107,7 +108,7 @@ def analytic(
     if not total:
         raise ReceptiveFieldError(
             f"the feature {list(chosen)} of {name!r} sees nothing of "
-            f"{question.input!r}, or nothing but its padding."
+            f"{question.input!r}, or only its padding."
         )
     return EffectiveReceptiveField(
         question.input, name, chosen, found / total, total, assumed
@@ -132,8 +133,8 @@ def _with_one_image(question: Question) -> Network:
 
 def _unknown_sizes(name: str) -> GraphError:
     return GraphError(
-        f"the effective receptive field depends on the size of {name!r}, which is not "
-        "known: give input_resolution, [height, width]."
+        f"the effective receptive field depends on the size of {name!r}, which is "
+        "unknown. Give input_resolution as [height, width]."
     )
 
 
@@ -222,12 +223,15 @@ def measure_effective_receptive_field(
     (224, 224)
     """
     if not isinstance(draws, int) or draws < 2:
-        raise ReceptiveFieldError(f"at least two draws are needed, not {draws!r}.")
+        raise ReceptiveFieldError(
+            f"draws must be an integer of at least 2; it is {draws!r}."
+        )
     source = load(model)
     if source.squared_gradients is None:
         raise ReceptiveFieldError(
-            f"gradients are measured of Keras models, not of {type(model).__name__!r}; "
-            "analytic takes any graph."
+            "gradients can be measured only for Keras models, not for "
+            f"{type(model).__name__!r}. ReceptiveField.effective_receptive_field "
+            "accepts any graph."
         )
     question, answer = ask(source, output, input, Options(input_resolution))
     network = _with_one_image(question)
@@ -256,8 +260,8 @@ def measure_effective_receptive_field(
     total = float(mean.sum())
     if not total:
         raise ReceptiveFieldError(
-            f"no gradient of the feature {list(chosen)} of {answer.output!r} arrives "
-            f"at {question.input!r}; are its weights zero, or all its units inactive?"
+            f"no gradient of the feature {list(chosen)} of {answer.output!r} reaches "
+            f"{question.input!r}. Are its weights zero, or are all its units inactive?"
         )
     return EffectiveReceptiveField(
         question.input,

@@ -40,7 +40,8 @@ from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
 
 LONGEST_PERIOD = 256
-"""If the period of a network is longer, the answer of the single pass is kept."""
+"""If the period of a network is longer than this, the answer of the single pass is
+kept."""
 
 MOST_VISITS = 16_000
 """The answer of the single pass is also kept if the passes for all residues would visit
@@ -50,13 +51,14 @@ NOTHING = (None, None, None)
 """The numbers of a field whose alignment, stride and padding are all unknown."""
 
 LARGEST_TRIED = 32
-"""Usually, the single sizes up to this many beyond the period are tried."""
+"""Usually, single sizes smaller than the period plus this number are tried."""
 
 LARGEST_ROLLED = 256
-"""To find where a roll no longer goes round, single sizes up to this are tried."""
+"""The largest single size that is tried to find where a roll or a slice no longer
+behaves differently than at large sizes."""
 
 LARGEST_SMALL = 1 << 10
-"""The search for the last size at which something may differ stops here."""
+"""The largest size that the search for the last unusual size considers."""
 
 
 class Case(NamedTuple):
@@ -88,7 +90,7 @@ def all_at_every_size(question: Question, fields: ReceptiveFields) -> ReceptiveF
 
 
 def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
-    """Returns the fields, after replacing doubtful ones by what all cases share."""
+    """Returns the fields, with doubtful ones replaced by what all cases share."""
     found = dict(fields)
     failed = dict(fields.errors)
     for axis in question.spatial:
@@ -119,7 +121,7 @@ def _settled(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
 
 
 def _is_in_doubt(question: Question, field: ReceptiveField, axis: int) -> bool:
-    """Whether something about a field may depend on the size of an input axis."""
+    """Returns whether a field may depend on the size of an input axis in some way."""
     if not any(a.input_axis == axis and a.input_size is None for a in field.axes):
         return False
     if question.network.known.disagreements or last_unplaced(question, [field]):
@@ -204,7 +206,7 @@ def _fields(question: Question, by_one: bool) -> ReceptiveFields:
 
 
 def _agree(one: ReceptiveFields, two: ReceptiveFields, axis: int) -> bool:
-    """Whether a single size agrees with everything that is known for its residue.
+    """Returns whether a single size agrees with all that is known for its residue.
 
     Args:
       one: the fields at the single size.
@@ -219,11 +221,12 @@ def _agree(one: ReceptiveFields, two: ReceptiveFields, axis: int) -> bool:
 
 
 def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
-    """Returns the last size at which something may differ from all larger sizes.
+    """Returns the last size whose result may differ from that for larger sizes.
 
     Up to this size, slices may be shorter, or all features may see the other end of a
-    roll. The result for larger sizes may then be wrong, so the sizes up to this one are
-    analysed one by one. The result is at most `LARGEST_SMALL`.
+    roll. The result for larger sizes may not hold there, so the sizes up to this one
+    are analysed one by one. The result is 0 if there is no such size, and at most
+    `LARGEST_SMALL`.
     """
     listed = list(fields)
     shortened = last_shortened(question, listed)
@@ -235,11 +238,11 @@ def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
 
 
 def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
-    """Returns the last size at which a slice takes fewer positions or a roll goes
-    round.
+    """Returns the last size at which a slice is shorter, or a roll moves positions by
+    the whole axis or more.
 
-    The result is 0 if there is no such size. Otherwise it is an upper bound: the sum
-    over all slices and rolls below the fields.
+    The result is 0 if there is no such size. Otherwise it is an upper bound: the sum of
+    these sizes over all slices and rolls below the fields.
     """
     network = question.network
     exceeded = network.known.exceeded
@@ -262,7 +265,7 @@ def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
 def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
     """Returns a field that also holds at small sizes that were not analysed.
 
-    At these sizes, regions are at most as large, but may lie elsewhere.
+    At these sizes, regions are no larger than at other sizes, but may lie elsewhere.
     """
     axes = list(field.axes)
     place = _place(field, axis)
@@ -278,7 +281,7 @@ def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
 def _unplaced(
     rate: int | Fraction | None, size: int, aligned: bool | None, exact: bool
 ) -> AxisMap:
-    """Returns a map to windows of this size, whose places depend on the input's
+    """Returns a map to windows of this size, at places that depend on the input's
     size."""
     extents = Extents(size, (size,), 0)
     unknowns = frozenset({(Unknown("what the size decides"), 1)})
@@ -302,8 +305,7 @@ def _place(field: ReceptiveField, axis: int) -> int:
 def _with_cases(
     field: ReceptiveField, name: str, cases: Sequence[Case], axis: int
 ) -> ReceptiveField:
-    """Returns the field, with everything that all cases share on one axis of the
-    input."""
+    """Returns the field, reduced to what all cases share on one axis of the input."""
     place = _place(field, axis)
     found = [(case.fields[name], case.size) for case in cases]
     whole = _on_axis(field, place, found)
@@ -349,12 +351,12 @@ def _only(sizes: Collection[int | None]) -> int | None:
 
 
 def _has_several(axis: SpatialAxis) -> bool:
-    """Whether there may be more than one feature along an axis."""
+    """Returns whether there may be more than one feature along an axis."""
     return bool(axis.output_axes) and axis.output_size != 1
 
 
 def _holds_all(axis_map: AxisMap, single: SpatialAxis) -> bool:
-    """Whether the windows of a map contain everything that features see at one size.
+    """Returns whether the windows of a map contain all that features see at one size.
 
     If the map floats, this is True without a check, because the places of its windows
     are not known.
@@ -375,7 +377,7 @@ def _common(
     cases: Sequence[tuple[ReceptiveField, int | None]],
     output_size: int | None,
 ) -> AxisMap:
-    """Returns the map to one axis that keeps what all cases' maps have in common."""
+    """Returns the map to one axis with what the maps of all cases have in common."""
     every = [f.axes[place] for f, size in cases if size is None]
     single = [f.axes[place] for f, size in cases if size is not None]
     maps = [axis.map for axis in every]

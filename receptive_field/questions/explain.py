@@ -79,7 +79,7 @@ from receptive_field.rules.op import Call, Window, rule_of
 from receptive_field.rules.windows import same_padding
 
 MOST_PROPOSALS = 4
-"""At most this many proposals are returned."""
+"""The largest number of proposals that are returned."""
 
 
 def explain(
@@ -90,9 +90,9 @@ def explain(
 ) -> Explanation[ReceptiveField]:
     """Explains why the features of a tensor are misaligned, and how to align them.
 
-    If there are several pairs of misaligned paths, this describes the pair that splits
-    closest to the output. Paths that see a whole axis (global pooling) are ignored. If
-    the features are aligned, the explanation only says so.
+    If there are several pairs of misaligned paths, the explanation describes the pair
+    that splits closest to the output. Paths that see a whole axis (global pooling) are
+    ignored. If the features are aligned, the explanation only says so.
 
     Args:
       question: the model, its input, and what is known about sizes.
@@ -144,11 +144,11 @@ def _of_hulls(network: Ways, field: ReceptiveField) -> Explanation[ReceptiveFiel
     if parting is None:
         below = backward(network.question.network, network.output, ())
         if not below.has_phases:
-            return Explanation(field, reasons=("No two paths can be told apart.",))
+            return Explanation(field, reasons=("No two misaligned paths were found.",))
         reason = (
             "paths meet above an op that treats its positions differently, such as an "
-            "upsampling. They look at one place there, but below it not for every "
-            "feature."
+            "upsampling. The paths see the same place above this op, but for some "
+            "features they see different places below it."
         )
         return Explanation(field, reasons=(reason,))
     parts, *paths = parting
@@ -166,9 +166,9 @@ def _of_hulls(network: Ways, field: ReceptiveField) -> Explanation[ReceptiveFiel
         differences=tuple(differences),
         reasons=(
             "They agree where they meet, feature by feature. But neighbouring features "
-            "see regions of different sizes there (as behind a transposed convolution "
-            "or an upsampling), so that the regions that further layers see are not "
-            "centred alike. No padding of one layer is known to align them.",
+            "see regions of different sizes there (as after a transposed convolution "
+            "or an upsampling), so the regions that later layers see have different "
+            "centres. No change of one layer's padding is known to align them.",
         ),
     )
 
@@ -204,14 +204,18 @@ class _Pair:
     def _path(
         self, way: Way, state: Mapping[Tensor, Relation], rules: Rules
     ) -> Relation | None:
-        """Returns the relation of the path that enters the meeting tensor by this way,
-        from there down to the tensor where the paths split."""
+        """Returns the relation of one path, from the tensor where the paths meet down
+        to the tensor where they split.
+
+        ``way`` is the first step of the path, down from the tensor where they meet.
+        """
         rule = rules.get((self.meets, way.number), way.rule)
         path = through(rule, state[way.below]) if way.below in state else None
         return None if path is None else settled(path)
 
     def _traced(self, way: Way) -> list[tuple[Tensor, Way]]:
-        """Returns the edges of the path that enters the meeting tensor by this way.
+        """Returns the edges of the path that begins with this step down from the tensor
+        where the paths meet.
 
         Where several aligned paths continue, this follows the one that sees the most.
         """
@@ -271,7 +275,9 @@ class _Pair:
         changes = self._proposals(solutions) if all(solutions) else []
         texts = [f"On {' and '.join(axes)} {why}" for why, axes in reasons.items()]
         if solutions and all(solutions) and not changes:
-            texts.append("No change on these paths aligns them without parting others.")
+            texts.append(
+                "No change on these paths aligns them without misaligning other paths."
+            )
         return Explanation(
             field,
             (),
@@ -288,8 +294,7 @@ class _Pair:
     def _described(
         self, edges: Sequence[tuple[Tensor, Way]], side: int
     ) -> tuple[Path[ReceptiveField], list[list[Layer]]]:
-        """Returns a path and, for each axis, those of its layers whose padding may be
-        changed."""
+        """Returns a path and, for each axis, its layers with changeable padding."""
         below: Paths | None = SAME
         steps = []
         layers: list[list[Layer]] = [[] for _ in self.axes]
@@ -317,9 +322,10 @@ class _Pair:
         return Path(tuple(steps), self._field(whole)), layers
 
     def _is_bypassed(self, tensor: Tensor, top: Tensor) -> bool:
-        """Whether another way from the top of a path to its end avoids a tensor.
+        """Returns whether another path from the top of a path to its end avoids a
+        tensor.
 
-        A change at the tensor would then misalign the path with that other way.
+        A change at the tensor would then misalign the two paths.
         """
         seen, stack = {tensor}, [top]
         while stack:
@@ -356,7 +362,7 @@ class _Pair:
     def _layer(
         self, tensor: Tensor, way: Way, below: Relation | None, axis: int, side: int
     ) -> Layer | None:
-        """Returns one step of a path as a layer on one axis, x being 0.
+        """Returns one step of a path as a layer on one axis (0 for x).
 
         Returns None if the step leaves all positions where they are, or if no single
         axis can be followed.
@@ -439,9 +445,9 @@ class _Pair:
     ) -> tuple[list[Solution], str]:
         offset = difference.offset
         if not layers:
-            return [], "no padding aligns them: no layer of theirs has any."
+            return [], "no padding aligns them: they have no layer with padding."
         if difference.centres is None:
-            return [], "their centres are not known."
+            return [], "their centres are unknown."
         if offset is None:
             return self._tried(axis, layers)
         # The layers must move the first path's centre by the offset, relative to the
@@ -456,13 +462,13 @@ class _Pair:
         if unit and offset % unit == 0:
             resizing = resizing_changes(layers, offset)
             return [p for s in resizing for p in pinned(layers, s)], (
-                "no padding aligns them and keeps the size of "
+                "no padding both aligns them and keeps the size of "
                 f"{self.question.network.graph.name_of(self.meets)!r}."
             )
         kernels = sorted(kernel_changes(layers, offset), key=lambda s: s.cost)
         return kernels, (
-            "no padding aligns them: centres differ by "
-            f"{number_text(abs(offset))}, paddings move them by multiples of "
+            "no padding aligns them: their centres differ by "
+            f"{number_text(abs(offset))}, but paddings move them only by multiples of "
             f"{number_text(unit)}. {self._parity_text(layers)}"
         )
 
@@ -473,14 +479,14 @@ class _Pair:
             if layer.window.extent % 2 == 0
         ]
         if not even:
-            return "The number of even kernels on both must be equally odd or even."
-        return f"Even kernels make it so: {listed(even)}."
+            return "Both numbers of even kernels must be even, or both must be odd."
+        return f"The cause is the even kernels of {listed(even)}."
 
     def _tried(self, axis: int, layers: Sequence[Layer]) -> tuple[list[Solution], str]:
         """Tries small changes of one layer at a time.
 
-        This is for paths whose offset differs between features, for which the
-        arithmetic does not work.
+        This is for paths whose offset differs between features, because the arithmetic
+        does not work for them.
         """
         found = []
         for layer in layers:
@@ -506,7 +512,7 @@ class _Pair:
         uneven = [node for node, w in windows if w is not None and w.kernel is None]
         return found, (
             "no padding of one layer aligns them: a centre does not move evenly"
-            + (f", by {listed(uneven)}." if uneven else ".")
+            + (f", because of {listed(uneven)}." if uneven else ".")
         )
 
     def _compensated(
@@ -566,8 +572,10 @@ class _Pair:
             yield sign * more
 
     def _is_chain(self, side: int, axis: int) -> bool:
-        """Whether a path consists of layers with known paddings, and no other node
-        reads the tensors between them."""
+        """Returns whether a path is a chain of layers with known paddings.
+
+        In a chain, no other node reads the tensors between the layers.
+        """
         inner = {tensor for tensor, _ in self.edges[side][1:]}
         readers = [w.below for ways in self.network.ways.values() for w in ways]
         if any(readers.count(tensor) > 1 for tensor in inner):
@@ -588,8 +596,10 @@ class _Pair:
         return rules
 
     def _agree(self, rules: Rules, axes: Collection[int]) -> bool:
-        """Whether these rules align the two paths on these axes, and reduce the number
-        of misaligned edges between the two tensors."""
+        """Returns whether rules align the two paths on some axes.
+
+        They must also reduce the number of misaligned edges between the two tensors.
+        """
         state, apart = self.network.forward(self.parts, axes, rules, self.meets)
         one, two = (self._path(edges[0][1], state, rules) for edges in self.edges)
         if one is None or two is None or disagree(one, two, axes):
@@ -600,7 +610,8 @@ class _Pair:
         return count_apart(apart) < count_apart(before)
 
     def _proposals(self, solutions: Sequence[Sequence[Solution]]) -> list[Proposal]:
-        """Combines one solution from each axis into proposals, and tests them.
+        """Returns proposals that combine one solution from each axis, after testing
+        them.
 
         Solutions that change the same layers on all axes are combined. If there are no
         such solutions, the best solution of each axis is used. Only the proposals that
@@ -679,8 +690,10 @@ def _strand(axis_map: AxisMap) -> Periodic | None:
 
 
 def _shift_of(axis_map: AxisMap) -> int | None:
-    """Returns the distance by which a map moves every position. None if the map does
-    anything else."""
+    """Returns the distance by which a map moves every position.
+
+    Returns None if the map does anything else.
+    """
     strand = _strand(axis_map)
     if strand is None or strand.advance != 1 or len(strand.windows) != 1:
         return None

@@ -1,7 +1,7 @@
 """Answers the questions that a receptive field passes on to its origin.
 
-Such a question asks for the field's support, its effective receptive field or an
-explanation. The module that answers it is imported only when it is needed.
+These questions ask for the field's support, its effective receptive field or an
+explanation. The module that answers a question is imported only when it is needed.
 """
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ class Experiment:
             yield [_differ(a, b) for a, b in zip(found, undisturbed, strict=True)]
 
     def is_repeatable(self) -> bool:
-        """Whether a second run gives the same outputs."""
+        """Returns whether a second run gives the same outputs."""
         again = [self._run(image) for _, image in self._images()]
         return not any(
             _differ(a, b).any()
@@ -235,8 +235,8 @@ class NetworkExperiment(Experiment):
         shape[0] = shape[0] if isinstance(shape[0], int) else 1
         if not all(isinstance(size, int) for size in shape):
             raise GraphError(
-                f"the input {question.input!r} has sizes that are not known, so that "
-                "the network cannot be run: give input_resolution, [height, width]."
+                f"the input {question.input!r} has unknown sizes, so the network "
+                "cannot be run. Give input_resolution as [height, width]."
             )
         image_shape = tuple(int(size) for size in shape)  # type: ignore[arg-type]
         self.sizes = tuple(image_shape[axis] for axis in question.spatial)

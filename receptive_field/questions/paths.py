@@ -120,10 +120,10 @@ class Ways:
     def meeting(self) -> tuple[Tensor, Tensor, int] | None:
         """Returns the tensors where two misaligned paths split and meet.
 
-        If there are several pairs of such paths, this is about the pair that splits
-        closest to the output and, if several pairs split there, about the shortest one.
-        The third value is the number of the input through which the second path enters
-        the tensor where the paths meet.
+        If there are several pairs of such paths, the result describes the pair that
+        splits closest to the output. If several pairs split there, it describes the
+        pair that meets closest to where they split. The third value is the number of
+        the input through which the second path enters the tensor where the paths meet.
         """
         parting = self.parting(self.output)
         found = None
@@ -138,11 +138,10 @@ class Ways:
         return found
 
     def parting(self, upper: Tensor) -> tuple[Tensor, Relation, Relation] | None:
-        """Returns a tensor from which two misaligned paths lead to ``upper``, and both
-        paths.
+        """Returns the closest tensor to ``upper`` from which two misaligned paths lead
+        there, and both paths.
 
-        Of all such tensors, this is the one closest to ``upper``. If there are none,
-        returns None.
+        Returns None if there is no such tensor.
         """
         arrivals: dict[Tensor, list[Paths]] = {upper: [SAME]}
         for tensor in [*reversed(self.ways), self.start]:
@@ -215,7 +214,7 @@ def _whole(paths: Paths, axes: Collection[int]) -> Relation | None:
 
 
 def disagree(one: Relation, two: Relation, axes: Collection[int]) -> bool:
-    """Whether two paths are misaligned on any of these axes."""
+    """Returns whether two paths are misaligned on any of these axes."""
     rank = max(len(one.axes), len(two.axes), max(axes, default=-1) + 1)
     one, two = ranked(one, rank), ranked(two, rank)
     for axis in axes:

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from receptive_field.results.support import Support
 
 NEAR_SIZES = 33
-"""In the search for a size that fits, increments below this are tried one by one."""
+"""The search for a size that fits tries increments below this one by one."""
 
 FAR_SIZES = (64, 128, 256, 512, 1024, 2048)
 """The increments that are tried if none of those below `NEAR_SIZES` fits."""
@@ -88,7 +88,7 @@ def ask(
         if fitting is None:
             raise
         raise GraphError(
-            f"{error} The next size at which the network can be run is {fitting}."
+            f"{error} The next size at which the network can run is {fitting}."
         ) from None
     if output is None and not question.output_has_positions(field):
         question, field = question.at_last_feature_map() or (question, field)
@@ -143,9 +143,9 @@ class Question:
         """Returns a question about the tensors that the caller named.
 
         If ``output_things`` is None, the question is about all layers of the model or,
-        if there are no layers, about all tensors. If an item of ``output_things`` is
-        None, it stands for the model's only possible output. Likewise, None as
-        ``input_thing`` stands for the model's only possible input.
+        if there are no layers, about all tensors. An item of ``output_things`` that is
+        None means the model's only possible output. Likewise, if ``input_thing`` is
+        None, the model's only possible input is used.
 
         Raises:
           ReceptiveFieldError: if a tensor cannot be found, if an output or input is
@@ -154,7 +154,7 @@ class Question:
         resolution, stop_propagation, batch_norm, overrides = options
         if batch_norm not in ("inference", "graph"):
             raise ReceptiveFieldError(
-                f"batch_norm is {batch_norm!r}; it is 'inference' or 'graph'."
+                f"batch_norm must be 'inference' or 'graph'; it is {batch_norm!r}."
             )
         as_in_graph = batch_norm == "graph"
         model = with_overrides(model, overrides)
@@ -200,8 +200,7 @@ class Question:
         return cls(network, input_name, outputs, rank, spatial, layers, later)
 
     def sized(self) -> Network:
-        """Returns the network, with a batch of one if the size of the batch is
-        unknown."""
+        """Returns the network, with a batch of one if the batch size is unknown."""
         start = self.network.input
         shape = self.network.shape(start)
         if shape is None or isinstance(shape[0], int) or 0 in self.spatial:
@@ -233,8 +232,8 @@ class Question:
     def answer(self) -> ReceptiveField:
         """Returns the receptive field of the only output.
 
-        The backward pass finds the receptive field. The forward pass also runs if there
-        is a doubt that only the forward pass can settle.
+        The backward pass finds the receptive field. The forward pass also runs if the
+        backward pass leaves a doubt that only the forward pass can settle.
         """
         ((name, output),) = (self.outputs or {}).items()
         start = self.network.input
@@ -270,7 +269,7 @@ class Question:
     def next_size(self) -> list[int] | None:
         """Returns the next larger input size, ``[height, width]``, at which shapes fit.
 
-        Returns None if shapes fit at the present size of the input, if that size is
+        Returns None if shapes fit at the current size of the input, if this size is
         unknown, or if the search finds no size at which they fit.
         """
         ((_, output),) = (self.outputs or {}).items()
@@ -291,8 +290,8 @@ class Question:
 
         if not known or len(known) < len(sizes) or fits(0):
             return None
-        # Maps that meet may fit at some sizes only, so try all nearby sizes. Above a
-        # certain size, no map vanishes any more, so bisect to find that size.
+        # Maps that meet may fit at some sizes only, so try all nearby sizes. Above some
+        # size, no map vanishes any more, so find that size by bisection.
         near = next((more for more in range(1, NEAR_SIZES) if fits(more)), None)
         if near is None:
             far = next((more for more in FAR_SIZES if fits(more)), None)
@@ -303,7 +302,7 @@ class Question:
         return [size + near for size in known]
 
     def output_has_positions(self, field: ReceptiveField) -> bool:
-        """Whether the only output has an axis with more than one position.
+        """Returns whether the only output has an axis with more than one position.
 
         Axes that mix positions with channels, as in a flattened map, are ignored.
         """
@@ -417,10 +416,11 @@ class Question:
             raise GraphError(
                 f"whether {field.output!r} is aligned "
                 + (
-                    f"depends on the size of {field.input!r}, which is not known. Give "
+                    f"depends on the size of {field.input!r}, which is unknown. Give "
                     "input_resolution, or see rf.resolutions for all sizes."
                     if unknown
-                    else "cannot be known, as positions that an op reads are not."
+                    else "is unknown, because the positions that an op reads are "
+                    "unknown."
                 )
             )
 
@@ -442,7 +442,7 @@ class Question:
     def _independent(self, output: str) -> GraphError:
         return GraphError(
             f"the output {output!r} does not depend on the input {self.input!r}. Check "
-            "both names; does a stop_propagation cut the way?"
+            "both names, and check that stop_propagation does not cut all paths."
         )
 
     def layout(
@@ -515,20 +515,19 @@ class Question:
         if meeting is None and has_phases:
             return MisalignedError(
                 f"{start}two paths from {self.input!r} to {name!r} meet above an op "
-                "that treats its positions differently, such as an upsampling, and "
-                "do not look at one place for every feature."
+                "that treats its positions differently, such as an upsampling, and for "
+                "some features they see different places."
             )
         shape = self.network.shape(network.input) or ()
         if meeting is None and any(_number(shape[a]) is None for a in self.spatial):
             return MisalignedError(
-                f"{start}two paths from {self.input!r} to {name!r} are placed by the "
-                "size of the input, and differ at every size. Give an input_resolution "
-                "to be told where they meet."
+                f"{start}two paths from {self.input!r} to {name!r} depend on the size "
+                "of the input, and differ at every size. Give input_resolution to find "
+                "out where they meet."
             )
         if meeting is None:
             return MisalignedError(
-                f"{start}paths from {self.input!r} to {name!r} disagree about which "
-                "axis they follow."
+                f"{start}paths from {self.input!r} to {name!r} follow different axes."
             )
         described = ", the other ".join(
             f"through {node!r} with {_described(axis_map)}"
@@ -536,8 +535,8 @@ class Question:
         )
         return MisalignedError(
             f"{start}two paths from {meeting.tensor!r} to {name!r} differ: one "
-            f"{described}. compute_receptive_field gives the hull of both, and its "
-            "explain() what would align them."
+            f"{described}. compute_receptive_field returns the hull of both paths. Its "
+            "explain() says what would align them."
         )
 
 
@@ -576,7 +575,7 @@ class Asked:
     @property
     def _later(self) -> Later:
         later = self.question.later
-        assert later is not None, "this field is handed to nobody"
+        assert later is not None, "this field is not for users"
         return later
 
     @property
@@ -634,8 +633,8 @@ def _prefixes(stop_propagation: StopPropagation) -> list[str]:
     listed = isinstance(stop_propagation, Sequence)
     if not listed or not all(isinstance(p, str) for p in stop_propagation):
         raise ReceptiveFieldError(
-            "stop_propagation is the beginning of node names, a string or a list of "
-            f"them; it is {stop_propagation!r}."
+            "stop_propagation must be the beginning of node names, as a string or a "
+            f"list of strings; it is {stop_propagation!r}."
         )
     return list(stop_propagation)
 
@@ -649,7 +648,7 @@ def _described(axis_map: AxisMap) -> str:
 
 
 def _is_loose(axis: SpatialAxis) -> bool:
-    """Whether the windows are upper bounds although all offsets are known."""
+    """Returns whether the windows are upper bounds although all offsets are known."""
     unplaced = axis.map.is_floating or axis.map.is_unbounded
     return not (axis.map.exact or unplaced)
 
@@ -658,8 +657,8 @@ def _sharpened(field: ReceptiveField, other: ReceptiveField) -> ReceptiveField:
     """Returns the field, with maps taken from another field where they are better.
 
     The two passes compose maps in a different order. If a map of the first field is
-    only an upper bound, and the other field's map is exact or smaller, the other one is
-    used.
+    only an upper bound, and the other field's map is exact or smaller, the result has
+    the other field's map.
     """
 
     def sharper(one: SpatialAxis, two: SpatialAxis) -> SpatialAxis:

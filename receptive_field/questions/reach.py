@@ -1,5 +1,8 @@
-"""Finds how much of the input each layer's input sees, along its smallest path and
-along all local paths."""
+"""Finds how much of the network's input the input of each layer sees.
+
+There are two results: one along the path that sees the least, and one along all local
+paths.
+"""
 
 from __future__ import annotations
 
@@ -122,9 +125,10 @@ def _reach_of_input(
 ) -> Bound:
     """Returns how many positions of an input axis the input of a layer sees.
 
-    If the layer's input holds the positions on several axes (as around a dilated
-    convolution), the result is for the tensor below, and so on down a chain of nodes
-    with one input. If there is no path to the tensor, the result is infinite.
+    If the layer's input holds these positions on several axes (as around a dilated
+    convolution), the result is that of the tensor below. The search goes on down a
+    chain of nodes with one input. If there is no path to the tensor, the result is
+    infinite.
     """
     while True:
         relation = of_tensor(tensor)

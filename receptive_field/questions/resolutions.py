@@ -63,7 +63,8 @@ LARGEST_SMALLEST = 1 << 11
 """The search for a size at which the network can run stops here."""
 
 SIZES_TRIED = 16
-"""The number of small sizes at which the function for the output's size is tested."""
+"""The number of sizes at which the function for the output's size is tested. If a
+period is too long, this is also the number of sizes that are tried instead."""
 
 MORE_TURNS = (0, 1, 5)
 """The result at a large size is trusted if it is the same at these numbers of periods
@@ -114,10 +115,11 @@ def resolutions(
     if field.is_folded:
         below = question.at_last_feature_map(folded=False)
         if output is not None or below is None:
-            advice = f" Ask about {below[1].output!r}, before it." if below else ""
+            advice = f" Ask about {below[1].output!r} below it." if below else ""
             raise GraphError(
-                f"{field.output!r} has no axis for each of the input's, as tokens have "
-                f"not, so that there is no padding on an axis.{advice}"
+                f"{field.output!r} does not have one axis for each spatial axis of the "
+                "input (for example, because it holds tokens), so it has no padding on "
+                f"these axes.{advice}"
             )
         field = below[1]
     # Leave out the nodes after the output.
@@ -159,7 +161,7 @@ class _Seen(NamedTuple):
 
 
 class _Unclear(NamedTuple):
-    """An edge whose relation is known better if the size of the input is a number."""
+    """An edge whose relation is better known if the size of the input is a number."""
 
     node: int
     below: Tensor
@@ -172,8 +174,10 @@ _Outcome = _Seen | Obstacle
 
 
 class _AxisAnalysis:
-    """The analysis of one axis at chosen sizes. The sizes of the other axes stay
-    unknown."""
+    """The analysis of one axis at chosen sizes.
+
+    The sizes of the other axes stay unknown.
+    """
 
     def __init__(
         self, question: Question, field: ReceptiveField, found: Forward, axis: int
@@ -187,10 +191,10 @@ class _AxisAnalysis:
         """A symbolic size at which as much as possible is known about the network."""
         ((_, self.output),) = (question.outputs or {}).items()
         self.unplaced = last_unplaced(question, [field])
-        """The last size at which something may differ from all larger sizes."""
+        """The last size whose result may differ from that for larger sizes."""
         self.shortened = last_shortened(question, [field])
-        """The last size at which a slice takes fewer positions, or a roll goes round.
-        All sizes up to this one are analysed."""
+        """The last size at which a slice is shorter, or a roll moves positions by the
+        whole axis or more. All sizes up to this one are analysed."""
         self.largest: Bound = 0
         """The size of the largest local receptive field, over all remainders."""
         self._asked: dict[Size, Question] = {}
@@ -278,8 +282,8 @@ class _AxisAnalysis:
     def _obstacle(self, question: Question) -> Obstacle | None:
         """Returns the first node that cannot run, or where the feature map vanishes.
 
-        An empty map that leaves the output with positions, such as one that is joined
-        with others, is no obstacle.
+        An empty map is not an obstacle if the output still has positions, for example
+        because the map is joined with others.
         """
         vanishing: Obstacle | None = None
         for index, axes in self.growing:
@@ -307,9 +311,9 @@ class _AxisAnalysis:
         """Returns the period, unless it is too long for an answer."""
         if period > LONGEST_PERIOD:
             raise GraphError(
-                f"the paddings of {self.question.input!r} repeat after {period} sizes "
-                f"only, and {LONGEST_PERIOD} is the limit. Ask about single sizes with "
-                "compute_receptive_field(..., input_resolution=...)."
+                f"the paddings of {self.question.input!r} repeat only after {period} "
+                f"sizes, but the limit is {LONGEST_PERIOD}. Ask about single sizes "
+                "with compute_receptive_field(..., input_resolution=...)."
             )
         return period
 
@@ -338,8 +342,11 @@ class _AxisAnalysis:
         return followed(self.found.local(tensor), self.question, self.axis)[1]
 
     def _period_of_blocks(self, tensor: Tensor) -> int:
-        """Returns how many sizes pass until a tensor has one more block, if blocks or a
-        reshape divide the axis (and else 1)."""
+        """Returns how many sizes pass until a tensor has a whole number of blocks more.
+
+        If nothing divides the axis into blocks, this is the numerator of the tensor's
+        stride. If no local path reaches the tensor, it is 1.
+        """
         relation = self.found.local(tensor)
         if relation is None:
             return 1
@@ -356,8 +363,8 @@ class _AxisAnalysis:
         return any(m.is_floating or not m.exact for m in maps)
 
     def _smallest(self) -> tuple[int, Obstacle | None]:
-        """Returns the smallest size at which the network runs, and why the size below
-        fails (None if the smallest size is 1).
+        """Returns the smallest size at which the network runs, and the reason why the
+        next smaller size fails (None if the smallest size is 1).
 
         Raises:
           ReceptiveFieldError: if there is no such size up to `LARGEST_SMALLEST`.
@@ -370,16 +377,16 @@ class _AxisAnalysis:
             vanishing = found
         raise GraphError(
             f"the network cannot be run at any size up to {LARGEST_SMALLEST}: "
-            f"{vanishing and vanishing.reason} Is this the input that you mean?"
+            f"{vanishing and vanishing.reason} Did you mean a different input?"
         )
 
     def _as_it_fits(self, whole: list[_Outcome], smallest: int) -> list[_Outcome]:
-        """Returns the outcomes. If the network can run only at some remainders of a
-        longer period, the outcomes are repeated to cover that period.
+        """Returns the outcomes, repeated to cover a longer period if necessary.
 
-        Ops that divide an axis into blocks make the period longer, if paddings do not
-        see to it that the blocks always fit. Such an op fails at some of the sizes
-        tried, because no two sizes in a row fit.
+        This is necessary if the network can run only at some remainders of the longer
+        period. Ops that divide an axis into blocks make the period longer, unless
+        paddings ensure that the blocks always fit. Such an op fails at some of the
+        sizes tried, because two consecutive sizes never both fit.
         """
         graph = self.question.network.graph
         longer = math.lcm(self._period(of_all=True), len(whole))
@@ -398,17 +405,17 @@ class _AxisAnalysis:
         fits = [obstacle is None for obstacle in found]
         if fits[:period] != fits[period:]:
             raise GraphError(
-                f"the sizes of {self.question.input!r} at which the network can be run "
-                "do not repeat soon enough to be found. Ask about single sizes with "
-                "compute_receptive_field(..., input_resolution=...)."
+                f"the sizes of {self.question.input!r} at which the network can run "
+                "repeat only after a period that is too long to be found. Ask about "
+                "single sizes with compute_receptive_field(..., input_resolution=...)."
             )
         return whole * (period // len(whole))
 
     def _as_it_rolls(
         self, whole: Sequence[_Outcome], smallest: int
     ) -> dict[int, _Outcome]:
-        """Returns the outcome at a large size, for each remainder where only rolls are
-        unclear.
+        """Returns the outcome at a large size, for each remainder at which only rolls
+        are unclear.
 
         A roll lets a few positions see the other end of the axis. If the input is
         larger than the parts seen from both ends together, a larger input with the same
@@ -511,13 +518,17 @@ class _AxisAnalysis:
         node = question.network.graph.nodes[index]
         reason = (
             f"{node.op} node {node.name!r} depends on the size itself, not only on its "
-            f"residue: its input has size {sizes[0]}, its output {sizes[1]}."
+            f"residue: its input has size {sizes[0]}, and its output has size "
+            f"{sizes[1]}."
         )
         return Obstacle(node.name, reason, can_run=True)
 
     def _unexplained(self) -> Obstacle:
         name = self.question.network.graph.name_of(self.output)
-        reason = f"at {name!r} single sizes differ from what holds for their residue."
+        reason = (
+            f"at {name!r}, the results at single sizes differ from the result for all "
+            "sizes with their residue."
+        )
         return Obstacle(name, reason, can_run=True)
 
     def output_size(
@@ -579,7 +590,10 @@ def _large(smallest: int, period: int) -> int:
 
 
 def _agree(one: _Outcome, two: _Outcome) -> bool:
-    """Whether two outcomes have the same placement and stride; False for obstacles."""
+    """Returns whether two outcomes have the same placement and stride.
+
+    Returns False if one of them is an obstacle.
+    """
     return isinstance(one, _Seen) and isinstance(two, _Seen) and one[:2] == two[:2]
 
 
@@ -592,7 +606,7 @@ def _placement(found: _Outcome) -> Outcome:
 
 
 def _says_little(relation: Relation | None) -> bool:
-    """Whether a relation leaves open, on some axis, which positions are seen."""
+    """Returns whether a relation leaves open which positions are seen on some axis."""
     maps = (source(axis)[1] for axis in relation.axes) if relation else ()
     return any(m.is_floating or m.is_unbounded for m in maps)
 

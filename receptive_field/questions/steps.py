@@ -37,8 +37,8 @@ from receptive_field.relations.relation import (
 from receptive_field.results.field import ReceptiveField
 
 MOST_SEEN = 1 << 22
-"""Sets are not computed if the number of features, times the number of positions that
-each may see, is larger than this."""
+"""Sets are computed only if the number of positions above, times the number of
+positions below, is at most this. The sizes of a tensor's axes are added up."""
 
 Places = tuple[int | None, ...]
 """For each spatial axis of the input, x first, the axis of a tensor that holds the
@@ -49,7 +49,7 @@ class Follows(NamedTuple):
     """How one spatial axis of a tensor follows a tensor above it."""
 
     axis: int | None
-    """The spatial axis above, x being 0; None if the map is constant."""
+    """The number of the spatial axis above (0 for x); None if the map is constant."""
     map: AxisMap
     seen: Mask | None = None
     """The positions that each position above sees, if the map cannot describe them. If
@@ -67,8 +67,8 @@ class Step:
       below: the lower tensor.
       axes: how the lower tensor's spatial axes follow the spatial axes above, x first;
         None for an axis of the input whose positions the lower tensor does not hold.
-      even: whether every ``gap``-th position of a window is seen and no other, as in a
-        single layer. If not, any position of the window may be seen.
+      even: whether a window sees exactly every ``gap``-th of its positions, as in a
+        single layer. If not, any of its positions may be seen.
       exact: whether the step is exact. If not, it is an upper bound.
     """
 
@@ -136,8 +136,11 @@ class Steps:
         return steps
 
     def hands_on(self, tensor: Tensor) -> bool:
-        """Whether the tensor reads only one tensor, and each feature sees exactly the
-        same as the feature at the same place in that tensor."""
+        """Returns whether the tensor only hands on the positions of one other tensor.
+
+        Each feature then sees exactly what the feature at the same place in that tensor
+        sees.
+        """
         return tensor[0] in self._passing
 
     # --- Stops -----------------------------------------------------------------------
@@ -159,8 +162,8 @@ class Steps:
         return [start, *sorted(stops - {start}, key=lambda t: (self.order(t), t[1]))]
 
     def _is_plain(self, tensor: Tensor) -> bool:
-        """Whether each axis of a tensor holds positions of at most one axis of the
-        input, and the tensor is not in a loop."""
+        """Returns whether each axis of a tensor holds positions of at most one input
+        axis, and the tensor is not in a loop."""
         if tensor[0] in self._looping:
             return False
         question = self._question
@@ -170,7 +173,7 @@ class Steps:
         )
 
     def _hands_on(self, index: int) -> bool:
-        """Whether a node has one input and leaves all positions where they are."""
+        """Returns whether a node has one input and does not move any positions."""
         network, tensor = self._question.network, (index, 0)
         edges = network.edges(index)
         if len(edges) != 1 or index in self._looping or tensor not in self._fields:
@@ -245,8 +248,10 @@ class Steps:
     # --- Position by position --------------------------------------------------------
 
     def _is_single(self, top: Tensor, indices: set[int]) -> bool:
-        """Whether at most one layer lies between two stops, so that maps and their gaps
-        describe that layer's taps."""
+        """Returns whether at most one layer lies between two stops.
+
+        If so, maps and their gaps describe the taps of that layer.
+        """
         rest = indices - {top[0]}
         plain = top in self._found_stops
         return plain and all(index in self._passing for index in rest)

@@ -31,7 +31,7 @@ def windows_as_boxes(axes: Sequence[SpatialAxis], features: Features) -> list[Bo
         positions = features[outputs[0]] if outputs else np.zeros(1, dtype=np.int64)
         indices = np.arange(axis.input_size or 0)
         seen = np.ones((len(positions), len(indices)), dtype=bool)
-        # If the offset is unknown or several axes are followed, take all positions.
+        # If the offset is unknown or the axis follows several axes, take all positions.
         if not axis.map.is_floating and outputs == axis.output_axes:
             firsts, lasts = axis.map.evaluate(positions)
             seen = (indices >= firsts[:, None]) & (indices <= lasts[:, None])
@@ -62,8 +62,8 @@ def find_support(
     sizes = [axis.input_size for axis in field.axes]
     if None in [*sizes, *(axis.size for axis in field.feature_axes)]:
         raise ReceptiveFieldError(
-            f"which positions of {field.input!r} matter depends on its size, which "
-            "is not known. Give input_resolution."
+            f"the positions of {field.input!r} that matter depend on its size, which "
+            "is unknown. Give input_resolution."
         )
     features: dict[int, NDArray[Any]] = {}
     for number, axis in enumerate(field.feature_axes):
@@ -98,7 +98,8 @@ def _check_memory(field: ReceptiveField, features: Features) -> None:
         size = count * (axis.input_size or 0)
         if size > boxes.LARGEST_GROUP:
             raise ReceptiveFieldError(
-                f"which of {axis.input_size} positions {count} features see, takes "
-                f"{size:,} bytes. Ask about some features, support(features=...), or "
-                "take the hull: compute_input_region without clip."
+                f"a table of which of {axis.input_size} positions {count} features "
+                f"see takes {size:,} bytes. Ask about some of the features with "
+                "support(features=...), or compute their hull with "
+                "compute_input_region, without clip."
             )
