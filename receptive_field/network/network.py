@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from receptive_field.errors import GraphError, ReceptiveFieldError, UnsupportedOpsError
 from receptive_field.graph.graph import (
@@ -34,6 +34,8 @@ from receptive_field.rules.op import (
     rule_at,
     rule_of,
 )
+
+N = TypeVar("N", bound="Network")
 
 
 @dataclass(slots=True)
@@ -78,7 +80,7 @@ class Network:
         """Returns the constant value of a tensor, or None if it is not known."""
         return self.known.value(tensor)
 
-    def told(self, shape: Shape, is_strict: bool | None = None) -> Network:
+    def told(self: N, shape: Shape, is_strict: bool | None = None) -> N:
         """Returns the same network with an input of this shape."""
         if self._decided is None:
             self._decided = self._found_decided()
@@ -107,7 +109,7 @@ class Network:
                             break
         return decided
 
-    def below(self, outputs: Iterable[Tensor]) -> Network:
+    def below(self: N, outputs: Iterable[Tensor]) -> N:
         """Returns a network with only those nodes that the given outputs depend on.
 
         A network with loops is returned unchanged.
@@ -119,6 +121,10 @@ class Network:
             if index in needed:
                 needed.update(tensor[0] for _, tensor in self.edges(index))
         return replace(self, order=[i for i in self.order if i in needed])
+
+    def above(self: N, start: Tensor) -> N:
+        """Returns the same network with one of its tensors as the input."""
+        return replace(self, input=start, _edges={})
 
     def relations(self, tensor: Tensor) -> Relations:
         """Returns the relations of a tensor to the inputs of its node.

@@ -25,6 +25,7 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import unknown
 from receptive_field.graph.graph import Tensor
+from receptive_field.network.walk import Read
 from receptive_field.passes.regions import backward
 from receptive_field.questions.alignment import (
     Layer,
@@ -42,7 +43,6 @@ from receptive_field.questions.alignment import (
 from receptive_field.questions.paths import (
     Edge,
     Rules,
-    Way,
     Ways,
     count_apart,
     disagree,
@@ -191,10 +191,10 @@ class _Pair:
         """The axes of the tensor where the paths split, x first."""
         self.counted = network.positions(parts)
         self.state, self.apart_above = network.forward(parts, self.counted, {}, meets)
-        ways = network.ways[meets]
-        first = next(way for way in ways if self._path(way, self.state, {}) is not None)
-        second = next(way for way in ways if way.number == number)
-        self.edges = tuple(self._traced(way) for way in (first, second))
+        reads = network.reads[meets]
+        first = next(r for r in reads if self._path(r, self.state, {}) is not None)
+        second = next(r for r in reads if r.number == number)
+        self.edges = tuple(self._traced(read) for read in (first, second))
         """The edges of both paths, from where they meet down to where they split."""
         described = [self._described(e, side) for side, e in enumerate(self.edges)]
         self.paths = [path for path, _ in described]
@@ -202,44 +202,44 @@ class _Pair:
         """For each path and axis, the layers whose padding may be changed."""
 
     def _path(
-        self, way: Way, state: Mapping[Tensor, Relation], rules: Rules
+        self, read: Read, state: Mapping[Tensor, Relation], rules: Rules
     ) -> Relation | None:
         """Returns the relation of one path, from the tensor where the paths meet down
         to the tensor where they split.
 
-        ``way`` is the first step of the path, down from the tensor where they meet.
+        ``read`` is the first step of the path, down from the tensor where they meet.
         """
-        rule = rules.get((self.meets, way.number), way.rule)
-        path = through(rule, state[way.below]) if way.below in state else None
+        rule = rules.get((self.meets, read.number), read.rule)
+        path = through(rule, state[read.below]) if read.below in state else None
         return None if path is None else settled(path)
 
-    def _traced(self, way: Way) -> list[tuple[Tensor, Way]]:
+    def _traced(self, read: Read) -> list[Read]:
         """Returns the edges of the path that begins with this step down from the tensor
         where the paths meet.
 
         Where several aligned paths continue, this follows the one that sees the most.
         """
 
-        def extents(way: Way) -> list[Bound]:
-            path = through(way.rule, self.state[way.below])
+        def extents(read: Read) -> list[Bound]:
+            path = through(read.rule, self.state[read.below])
             relation = None if path is None else settled(path)
             if relation is None:
                 return []
             axes = ranked(relation, max(self.counted, default=0) + 1).axes
             return [source(axes[axis])[1].size() for axis in self.counted]
 
-        edges = [(self.meets, way)]
-        tensor = way.below
+        edges = [read]
+        tensor = read.below
         while tensor != self.parts:
             apart = self.apart_above.get(tensor, [])
-            ways = [
+            reads = [
                 w
-                for w in self.network.ways[tensor]
+                for w in self.network.reads[tensor]
                 if w.below in self.state and w.number not in apart
             ]
-            way = max(ways, key=extents)
-            edges.append((tensor, way))
-            tensor = way.below
+            read = max(reads, key=extents)
+            edges.append(read)
+            tensor = read.below
         return edges
 
     # --- The paths ---
@@ -292,32 +292,32 @@ class _Pair:
         )
 
     def _described(
-        self, edges: Sequence[tuple[Tensor, Way]], side: int
+        self, edges: Sequence[Read], side: int
     ) -> tuple[Path[ReceptiveField], list[list[Layer]]]:
         """Returns a path and, for each axis, its layers with changeable padding."""
         below: Paths | None = SAME
         steps = []
         layers: list[list[Layer]] = [[] for _ in self.axes]
-        for tensor, way in reversed(edges):
+        for read in reversed(edges):
             assert below is not None
             windows: list[StepWindow | None] = []
             found: list[Layer] = []
             for axis, start_axis in enumerate(self.axes):
                 window = None
-                if start_axis is not None and way.rule != SAME:
-                    layer = self._layer(tensor, way, settled(below), axis, side)
+                if start_axis is not None and read.rule != SAME:
+                    layer = self._layer(read, settled(below), axis, side)
                     window = _step_window(layer)
                     if layer is not None and layer.is_changeable:
                         found.append(layer)
                 windows.append(window)
-            if found and not self._is_bypassed(tensor, edges[0][1].below):
+            if found and not self._is_bypassed(read.tensor, edges[0].below):
                 for layer in found:
                     layers[layer.axis].append(layer)
             if any(windows):
-                node = self.network.call(tensor).node
+                node = self.network.call(read.tensor).node
                 steps.append(Step(node.name, node.op, tuple(windows)))
             closed = settled(below)
-            below = None if closed is None else through(way.rule, closed)
+            below = None if closed is None else through(read.rule, closed)
         whole = settled(below) if below is not None else None
         return Path(tuple(steps), self._field(whole)), layers
 
@@ -334,7 +334,7 @@ class _Pair:
                 return tensor != self.meets
             if upper not in seen:
                 seen.add(upper)
-                stack += [way.below for way in self.network.ways.get(upper, ())]
+                stack += [read.below for read in self.network.reads.get(upper, ())]
         return False
 
     def _field(self, relation: Relation | None) -> ReceptiveField:
@@ -360,7 +360,7 @@ class _Pair:
         )
 
     def _layer(
-        self, tensor: Tensor, way: Way, below: Relation | None, axis: int, side: int
+        self, read: Read, below: Relation | None, axis: int, side: int
     ) -> Layer | None:
         """Returns one step of a path as a layer on one axis (0 for x).
 
@@ -371,18 +371,18 @@ class _Pair:
         if below is None or start_axis is None:
             return None
         place, axis_below = source(ranked(below, start_axis + 1).axes[start_axis])
-        if place is None or place >= len(way.rule.axes):
+        if place is None or place >= len(read.rule.axes):
             return None
-        output_axis, axis_map = source(way.rule.axes[place])
-        call = self.network.call(tensor)
+        output_axis, axis_map = source(read.rule.axes[place])
+        call = self.network.call(read.tensor)
         size, output_size = (
             shape[a] if shape and a is not None and a < len(shape) else None
             for shape, a in (
-                (self.question.network.shape(way.below), place),
-                (self.question.network.shape(tensor), output_axis),
+                (self.question.network.shape(read.below), place),
+                (self.question.network.shape(read.tensor), output_axis),
             )
         )
-        window = self._window(call, way.number, place)
+        window = self._window(call, read.number, place)
         has_kernel = window is not None
         if window is None:
             shift_by = _shift_of(axis_map)
@@ -390,7 +390,7 @@ class _Pair:
             if size is not None and output_size is not None:
                 resized = output_size - size
             # An addition may also change the size (by broadcasting), but does not cut.
-            is_cut = resized and isinstance(resized, int) and self._is_only(tensor)
+            is_cut = resized and isinstance(resized, int) and self._is_only(read.tensor)
             if shift_by == 0 and not is_cut:
                 return None
             window = Window(0, 1, None, None)
@@ -400,7 +400,7 @@ class _Pair:
         rates = axis_below.rates
         rate = rates[0] if len(rates) == 1 else Fraction(0)
         return Layer(
-            (tensor, way.number),
+            (read.tensor, read.number),
             axis,
             place,
             -1 if output_axis is None else output_axis,
@@ -415,7 +415,7 @@ class _Pair:
         )
 
     def _is_only(self, tensor: Tensor) -> bool:
-        return len(self.network.ways[tensor]) == 1
+        return len(self.network.reads[tensor]) == 1
 
     def _window(self, call: Call, number: int, axis: int) -> Window | None:
         """Returns the window of a convolution or pooling on one axis of one input."""
@@ -428,8 +428,8 @@ class _Pair:
         return op.windows(call)[list(axes).index(axis)]
 
     def _size_dependent(self) -> Iterator[str]:
-        for tensor, _ in (edge for edges in self.edges for edge in reversed(edges)):
-            call = self.network.call(tensor)
+        for read in (read for edges in self.edges for read in reversed(edges)):
+            call = self.network.call(read.tensor)
             op = rule_of(call.node)
             if op is None or op.windows is None:
                 continue
@@ -576,8 +576,8 @@ class _Pair:
 
         In a chain, no other node reads the tensors between the layers.
         """
-        inner = {tensor for tensor, _ in self.edges[side][1:]}
-        readers = [w.below for ways in self.network.ways.values() for w in ways]
+        inner = {read.tensor for read in self.edges[side][1:]}
+        readers = [r.below for reads in self.network.reads.values() for r in reads]
         if any(readers.count(tensor) > 1 for tensor in inner):
             return False
         windows = (step.windows[axis] for step in self.paths[side].steps)
@@ -586,10 +586,10 @@ class _Pair:
     def _rules(self, solutions: Iterable[Solution]) -> dict[Edge, Relation]:
         """Returns the rules of the changed layers with their new settings."""
         rules: dict[Edge, Relation] = {}
-        ways = {(t, w.number): w.rule for edges in self.edges for t, w in edges}
+        known = {(r.tensor, r.number): r.rule for edges in self.edges for r in edges}
         for solution in solutions:
             for layer, new in solution.settings:
-                rule = rules.get(layer.edge, ways[layer.edge])
+                rule = rules.get(layer.edge, known[layer.edge])
                 axes: list[Axis] = list(rule.axes)
                 axes[layer.input_axis] = follow(layer.output_axis, layer.changed(new))
                 rules[layer.edge] = rule._replace(axes=tuple(axes))
@@ -601,7 +601,7 @@ class _Pair:
         They must also reduce the number of misaligned edges between the two tensors.
         """
         state, apart = self.network.forward(self.parts, axes, rules, self.meets)
-        one, two = (self._path(edges[0][1], state, rules) for edges in self.edges)
+        one, two = (self._path(edges[0], state, rules) for edges in self.edges)
         if one is None or two is None or disagree(one, two, axes):
             return False
         before = self.apart_above

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import NamedTuple
 
 from receptive_field.graph.graph import Tensor
-from receptive_field.network.walk import reads
+from receptive_field.network.network import Network, spelled
+from receptive_field.network.walk import Read, ascend, descend
 from receptive_field.passes.regions import forward
 from receptive_field.questions.question import Question
 from receptive_field.relations.joins import Paths, gathered, settled, through, united
@@ -20,16 +21,7 @@ from receptive_field.relations.relation import (
     ranked,
     source,
 )
-from receptive_field.rules.op import Call, rule_of
-
-
-class Way(NamedTuple):
-    """One step down: how a tensor depends on one input of its node."""
-
-    number: int
-    below: Tensor
-    rule: Relation
-
+from receptive_field.rules.op import Call, Relations, rule_of
 
 Edge = tuple[Tensor, int]
 """A tensor, and the number of an input of its node."""
@@ -38,39 +30,68 @@ Rules = Mapping[Edge, Relation]
 """Replacement rules for some edges, used to test the effect of a change."""
 
 
+@dataclass(slots=True)
+class LocalNetwork(Network):
+    """A network in which global edges lead nowhere, and some rules may be replaced."""
+
+    skipped: Collection[Edge] = ()
+    """The global edges. An edge that is global only because its rule is unknown is
+    followed nevertheless."""
+    rules: dict[Tensor, Relations] = field(default_factory=dict)
+    """The relations that are already known."""
+
+    def relations(self, tensor: Tensor) -> Relations:
+        """Returns the relations of a tensor to the inputs of its node."""
+        found = self.rules.get(tensor)
+        if found is None:
+            whole = list(Network.relations(self, tensor))
+            for number, below in self.edges(tensor[0]):
+                rule = whole[number]
+                if rule is not None and (tensor, number) in self.skipped:
+                    rule = spelled(rule, below, self)
+                    if all(map(is_exact, rule.axes)):
+                        whole[number] = None
+            found = self.rules[tensor] = whole
+        return found
+
+    def with_rules(self, rules: Rules) -> LocalNetwork:
+        """Returns the network with other rules for some edges."""
+        changed = dict(self.rules)
+        for (tensor, number), rule in rules.items():
+            relations = list(changed.get(tensor) or self.relations(tensor))
+            relations[number] = rule
+            changed[tensor] = relations
+        return replace(self, rules=changed)
+
+
 @dataclass(frozen=True)
 class Ways:
     """All local paths to an output: the paths that do not see a whole axis."""
 
     question: Question
+    network: LocalNetwork
     output: Tensor
-    ways: dict[Tensor, tuple[Way, ...]]
-    """The ways down from each tensor, in topological order."""
+    reads: dict[Tensor, list[Read]]
+    """The edges down from each tensor on the paths, in topological order."""
 
     @cached_property
     def from_input(self) -> dict[Tensor, Relation]:
         """How each tensor depends on the input."""
-        return self.forward(self.start, self.question.spatial, {})[0]
-
-    @property
-    def start(self) -> Tensor:
-        """The input tensor."""
-        return self.question.network.input
+        return self.forward(self.network.input, self.question.spatial, {})[0]
 
     @property
     def has_loops(self) -> bool:
         """Whether any path runs through a loop."""
-        loops = self.question.network.in_loop()
-        return any(index in loops for index, _ in self.ways)
+        loops = self.network.in_loop()
+        return any(index in loops for index, _ in self.reads)
 
     def call(self, tensor: Tensor) -> Call:
         """Returns the call that is passed to the rule of a tensor's op."""
-        graph = self.question.network.graph
-        return Call(graph.nodes[tensor[0]], self.question.network.known)
+        return Call(self.network.graph.nodes[tensor[0]], self.network.known)
 
     def unknown_paddings(self) -> Iterator[str]:
         """Yields the names of the nodes whose padding is unknown."""
-        for tensor in self.ways:
+        for tensor in self.reads:
             call = self.call(tensor)
             op = rule_of(call.node)
             windows = () if op is None or op.windows is None else op.windows(call)
@@ -89,33 +110,14 @@ class Ways:
         Where misaligned paths meet, only the paths that agree with the first path are
         followed further, so every meeting is judged on its own. The second result maps
         each tensor where such paths meet to the numbers of the inputs through which the
-        other paths arrive. The rules in ``changed`` replace those of the graph. Tensors
-        after ``last`` are ignored.
+        other paths arrive. The rules in ``changed`` replace those of the graph. Only
+        the paths to ``last`` are followed; by default, the paths to the output.
         """
-        state: dict[Tensor, Relation] = {start: SAME}
-        apart: dict[Tensor, list[int]] = {}
-        for tensor, ways in self.ways.items():
-            first: Relation | None = None
-            whole: Paths | None = None
-            for number, below, rule in ways:
-                if below not in state:
-                    continue
-                path = through(changed.get((tensor, number), rule), state[below])
-                closed = None if path is None else settled(path)
-                if path is None or closed is None:
-                    continue
-                if first is None:
-                    first = closed
-                elif disagree(first, closed, axes):
-                    apart.setdefault(tensor, []).append(number)
-                    continue
-                whole = path if whole is None else united(whole, path)
-            found = None if whole is None else settled(whole)
-            if found is not None:
-                state[tensor] = found
-            if tensor == last:
-                break
-        return state, apart
+        last = last or self.output
+        network = self.network.with_rules(changed).below([last]).above(start)
+        domain = _Apart(axes)
+        found = ascend(network, _Arrival(SAME, SAME, 0), domain, [last]).state
+        return {tensor: value.first for tensor, value in found.items()}, domain.apart
 
     def meeting(self) -> tuple[Tensor, Tensor, int] | None:
         """Returns the tensors where two misaligned paths split and meet.
@@ -143,23 +145,12 @@ class Ways:
 
         Returns None if there is no such tensor.
         """
-        arrivals: dict[Tensor, list[Paths]] = {upper: [SAME]}
-        for tensor in [*reversed(self.ways), self.start]:
-            paths = arrivals.pop(tensor, [])
-            if tensor not in self.from_input or not paths:
-                continue
-            counted = self.positions(tensor)
-            seen = (_whole(path, counted) for path in paths)
-            closed = [path for path in seen if path is not None]
-            for other in closed[1:]:
-                if disagree(closed[0], other, counted):
-                    return tensor, closed[0], other
-            whole = gathered(reduce(united, paths))
-            for _, below, rule in self.ways.get(tensor, ()):
-                path = None if whole is None else through(whole, rule)
-                if path is not None:
-                    arrivals.setdefault(below, []).append(path)
-        return None
+        domain = _Parting(self)
+        start = self.network.input
+        starts: dict[Tensor, list[Paths]] = {upper: [SAME]}
+        found = descend(self.network, starts, domain)
+        domain.ready(start, found.get(start, []))
+        return domain.parting
 
     def axes_of(self, tensor: Tensor) -> list[int | None]:
         """Returns the axes of a tensor that hold positions of the input, x first."""
@@ -176,24 +167,126 @@ def ways_to(question: Question, output: Tensor) -> Ways:
     """Finds all local paths to an output."""
     network = question.network
     skipped = forward(network, question.spatial, [output]).global_edges
-    ways: dict[Tensor, tuple[Way, ...]] = {}
-    stack = [output]
-    while stack:
-        tensor = stack.pop()
-        if tensor in ways or tensor == network.input:
-            continue
-        found = []
-        for read in reads(network, tensor):
-            # A global edge ends the local paths if its rule is known to see a whole
-            # axis. If the rule is global only because it is unknown, they may continue.
-            edge = tensor, read.number
-            if edge not in skipped or not all(map(is_exact, read.rule.axes)):
-                found.append(Way(read.number, read.below, read.rule))
-                stack.append(read.below)
-        ways[tensor] = tuple(found)
+    fields = {name: getattr(network, name) for name in Network.__slots__}
+    local = LocalNetwork(**fields, skipped=skipped)
+    domain = _Collected()
+    descend(local, {output: True}, domain)
     place = {index: i for i, index in enumerate(network.order)}
-    ordered = sorted(ways, key=lambda tensor: (place[tensor[0]], tensor[1]))
-    return Ways(question, output, {tensor: ways[tensor] for tensor in ordered})
+    ordered = sorted(domain.reads, key=lambda tensor: (place[tensor[0]], tensor[1]))
+    return Ways(question, local, output, {t: domain.reads[t] for t in ordered})
+
+
+# --- Domains -------------------------------------------------------------------------
+
+
+class _Collected:
+    """The domain of `descend` that collects the edges on all paths."""
+
+    def __init__(self) -> None:
+        self.reads: dict[Tensor, list[Read]] = {}
+
+    def down(self, read: Read, value: bool) -> bool:
+        """Records the edge."""
+        self.reads[read.tensor].append(read)
+        return value
+
+    def united(self, tensor: Tensor, one: bool, two: bool) -> bool:
+        """Returns that the tensor is on a path."""
+        return one or two
+
+    def ready(self, tensor: Tensor, value: bool) -> bool:
+        """Prepares the record of a tensor."""
+        self.reads[tensor] = []
+        return value
+
+    def widened(self, before: bool, now: bool) -> bool:
+        """Returns that the tensor is on a path."""
+        return now
+
+
+class _Arrival(NamedTuple):
+    """The aligned paths to a tensor."""
+
+    paths: Paths
+    first: Relation
+    """The first of the paths, or all of them after the tensor was visited."""
+    number: int
+    """The number of the input through which the first path arrives."""
+
+
+class _Apart:
+    """The domain of `ascend` that follows aligned paths and records where misaligned
+    paths meet."""
+
+    def __init__(self, axes: Collection[int]) -> None:
+        self.apart: dict[Tensor, list[int]] = {}
+        self._axes = axes
+
+    def up(self, read: Read, value: _Arrival) -> _Arrival | None:
+        """Returns the paths, continued over an edge; None if they end there."""
+        paths = through(read.rule, value.first)
+        first = None if paths is None else settled(paths)
+        if paths is None or first is None:
+            return None
+        return _Arrival(paths, first, read.number)
+
+    def united(self, tensor: Tensor, one: _Arrival, two: _Arrival) -> _Arrival:
+        """Returns the union, unless the new path is misaligned with the first."""
+        if disagree(one.first, two.first, self._axes):
+            self.apart.setdefault(tensor, []).append(two.number)
+            return one
+        return one._replace(paths=united(one.paths, two.paths))
+
+    def ready(self, tensor: Tensor, value: _Arrival) -> _Arrival | None:
+        """Returns the paths with all joins closed; None if no paths are left."""
+        whole = settled(value.paths)
+        return None if whole is None else value._replace(paths=whole, first=whole)
+
+    def widened(self, before: _Arrival, now: _Arrival) -> _Arrival:
+        """Returns the paths of the last round (loops are not explained)."""
+        return now
+
+
+class _Parting:
+    """The domain of `descend` that finds the first tensor from which two misaligned
+    paths lead to the tensor where the walk started."""
+
+    def __init__(self, ways: Ways) -> None:
+        self.parting: tuple[Tensor, Relation, Relation] | None = None
+        self._ways = ways
+
+    def down(self, read: Read, value: list[Paths]) -> list[Paths] | None:
+        """Returns the paths, continued over an edge; None if they end there."""
+        paths = through(value[0], read.rule)
+        return None if paths is None else [paths]
+
+    def united(self, tensor: Tensor, one: list[Paths], two: list[Paths]) -> list[Paths]:
+        """Returns all paths, one by one."""
+        return one + two
+
+    def ready(self, tensor: Tensor, value: list[Paths]) -> list[Paths] | None:
+        """Compares the paths, and returns their union.
+
+        Returns None if misaligned paths were found, so that the walk ends.
+        """
+        if self.parting or not value or tensor not in self._ways.from_input:
+            return None
+        counted = self._ways.positions(tensor)
+        seen = (_whole(paths, counted) for paths in value)
+        closed = [paths for paths in seen if paths is not None]
+        for other in closed[1:]:
+            if disagree(closed[0], other, counted):
+                self.parting = tensor, closed[0], other
+                return None
+        whole = gathered(reduce(united, value))
+        return None if whole is None else [whole]
+
+    def widened(self, before: list[Paths], now: list[Paths]) -> list[Paths]:
+        """Returns the paths of the last round (loops are not explained)."""
+        return now
+
+
+# --- Relations -----------------------------------------------------------------------
 
 
 def _whole(paths: Paths, axes: Collection[int]) -> Relation | None:
