@@ -8,7 +8,7 @@ front. Nodes are created, and their inputs and attributes decoded, on first use.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -367,6 +367,27 @@ def topological_order(
                 elif state[read] == 1:
                     closing.append((index, read))
     return order, closing
+
+
+def nodes_below(
+    graph: Graph, starts: Iterable[int], goes_on: Callable[[int], bool]
+) -> Iterator[int]:
+    """Yields some nodes and all nodes that they are computed from, each of them once.
+
+    Args:
+      graph: the graph.
+      starts: the nodes where the paths down start.
+      goes_on: returns whether paths continue below a node instead of ending there.
+    """
+    waiting = list(starts)
+    found = set(waiting)
+    while waiting:
+        index = waiting.pop()
+        if goes_on(index):
+            below = {read for read, _ in graph.inputs[index]} - found
+            found |= below
+            waiting += below
+        yield index
 
 
 def strongly_connected(

@@ -12,6 +12,7 @@ from receptive_field.algebra.sizes import Size, product, unknown
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
+from receptive_field.network.walk import Read, ascend
 from receptive_field.relations.relation import (
     FULL_BOUND,
     SAME,
@@ -73,31 +74,59 @@ def _told_by_layout(network: Network, rank: int) -> tuple[int, ...] | None:
 
     Returns None if no op of the network has a layout that fits.
     """
-    places: dict[Tensor, Places] = {network.input: {a: a for a in range(rank)}}
-    for index in network.order:
-        node = network.graph.nodes[index]
-        op = rule_of(node)
-        edges = [(n, t) for n, t in network.edges(index) if t in places]
-        if op is None or not edges:
-            continue
-        number, tensor = edges[0]
-        call = Call(node, network.known)
-        try:
-            layout = None if op.layout is None else op.layout(call)
-            if layout is not None and layout[0] == number:
-                axes = layout[1]
-                named = sorted(places[tensor][a] for a in axes if a in places[tensor])
-                if named and (len(named) == len(axes) or rank == len(named) + 2):
-                    outer = range(1, rank - 1 - len(named))
-                    if set(named) != set(range(len(outer) + 1, rank - 1)):
-                        outer = range(0)
-                    return (*outer, *named)
-            relation = call.relations(op, 0)[number]
-        except ReceptiveFieldError:
-            continue  # The pass reports the error if it reaches this node.
-        if relation is not None:
-            places[(index, 0)] = _moved(places[tensor], relation)
+    places = {axis: axis for axis in range(rank)}
+    try:
+        ascend(network, places, _Layout(network, rank))
+    except _LayoutFoundError as found:
+        return found.axes
     return None
+
+
+class _LayoutFoundError(Exception):
+    """The end of the walk at the first op with a layout; not an error."""
+
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        super().__init__(axes)
+        self.axes = axes
+
+
+class _Layout:
+    """The domain of `ascend` that follows the axes of the input to the first op with a
+    layout, over the first path to each tensor."""
+
+    def __init__(self, network: Network, rank: int) -> None:
+        self._network, self._rank = network, rank
+
+    def up(self, read: Read, value: Places) -> Places:
+        """Returns the places of the tensor that reads, unless its op has a layout.
+
+        Raises:
+          _LayoutFoundError: if the op has a layout that fits. It names the spatial axes
+            of the input.
+        """
+        op = rule_of(read.node)
+        if op is not None and op.layout is not None:
+            number, axes = op.layout(Call(read.node, self._network.known))
+            named = sorted(value[axis] for axis in axes if axis in value)
+            fits = len(named) == len(axes) or self._rank == len(named) + 2
+            if number == read.number and named and fits:
+                outer = range(1, self._rank - 1 - len(named))
+                if set(named) != set(range(len(outer) + 1, self._rank - 1)):
+                    outer = range(0)
+                raise _LayoutFoundError((*outer, *named))
+        return _moved(value, read.rule)
+
+    def united(self, tensor: Tensor, one: Places, two: Places) -> Places:
+        """Returns the places over the first path."""
+        return one
+
+    def ready(self, tensor: Tensor, value: Places) -> Places:
+        """Returns the places unchanged."""
+        return value
+
+    def widened(self, before: Places, now: Places) -> Places:
+        """Returns the places of the first round of a loop."""
+        return before
 
 
 def _with_rank(network: Network) -> Network:

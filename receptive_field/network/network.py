@@ -421,6 +421,23 @@ def rank_error(node: Node) -> GraphError:
     )
 
 
+def nearest_below(network: Network, chosen: Collection[int]) -> dict[int, set[int]]:
+    """Returns, for each chosen node of the network, the nearest chosen nodes below it.
+
+    These are the chosen nodes that it depends on over a path without another one.
+    """
+    start = network.input[0]
+    below: dict[int, set[int]] = {start: {start} & set(chosen)}
+    found = {}
+    for index in network.order:
+        read = (below.get(tensor[0], set()) for _, tensor in network.edges(index))
+        below.setdefault(index, set()).update(*read)
+        if index in chosen:
+            found[index] = below[index]
+            below[index] = {index}
+    return found
+
+
 Edge = tuple[Tensor, int]
 """An output of a node, and the number of an input that it depends on."""
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from receptive_field.algebra.axis_map import AxisMap, convolution, shift
-from receptive_field.questions.paths import Edge
+from receptive_field.network.network import Edge
 from receptive_field.results.explanation import MOST_SUMS, Setting
 from receptive_field.rules.op import Window
 

@@ -17,6 +17,7 @@ from receptive_field.graph.graph import (
     Graph,
     Node,
     Tensor,
+    nodes_below,
     strongly_connected,
     topological_order,
 )
@@ -306,13 +307,11 @@ def _by_layer(
     found = {}
     for name, (output, _) in model.layers.items():
         cost = FREE
-        stack = [output] if output in needed else []
-        while stack:
-            index = stack.pop()
+        starts = [output] if output in needed else []
+        for index in nodes_below(graph, starts, lambda i: not assigned[i]):
             if not assigned[index]:
                 assigned[index] = 1
                 cost += by_node.get(index, FREE)
-                stack += [tensor[0] for tensor in graph.inputs[index]]
         found[name] = cost
     return found
 

@@ -35,6 +35,7 @@ from receptive_field.algebra.sizes import (
     unknown,
 )
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.graph.graph import nodes_below
 from receptive_field.questions.question import Asked, Question
 from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
@@ -248,17 +249,12 @@ def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
     exceeded = network.known.exceeded
     if not exceeded:
         return 0
-    waiting = [f.origin.output[0] for f in fields if isinstance(f.origin, Asked)]
-    seen = set(waiting)
+    starts = [f.origin.output[0] for f in fields if isinstance(f.origin, Asked)]
     sizes: dict[Symbolic, int] = {}
-    while waiting:
-        index = waiting.pop()
+    # Inputs that give shapes count, too.
+    for index in nodes_below(network.graph, starts, lambda i: i != network.input[0]):
         for size, number in exceeded.get(index, {}).items():
             sizes[size] = max(sizes.get(size, 0), number)
-        if index != network.input[0]:  # Follow inputs that give shapes, too.
-            below = {read for read, _ in network.graph.inputs[index]} - seen
-            seen |= below
-            waiting += below
     return sum(last_not_above(*pair, LARGEST_SMALL) for pair in sizes.items())
 
 

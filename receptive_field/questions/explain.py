@@ -25,6 +25,8 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import unknown
 from receptive_field.graph.graph import Tensor
+from receptive_field.network.local import Rules
+from receptive_field.network.network import Edge
 from receptive_field.network.walk import Read
 from receptive_field.passes.regions import backward
 from receptive_field.questions.alignment import (
@@ -41,8 +43,6 @@ from receptive_field.questions.alignment import (
     with_kernel,
 )
 from receptive_field.questions.paths import (
-    Edge,
-    Rules,
     Ways,
     count_apart,
     disagree,

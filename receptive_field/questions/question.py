@@ -31,6 +31,7 @@ from receptive_field.network.network import (
     Edge,
     Network,
     find_network,
+    nearest_below,
     upstream,
 )
 from receptive_field.network.overrides import with_overrides
@@ -609,16 +610,13 @@ class Asked:
         for name, one in among.items():
             if isinstance(one.origin, Asked):
                 named.setdefault(one.origin.output[0], []).append(name)
-        below = {network.input[0]: {self.question.input}}
-        found = []
-        for index in network.order:
-            read = (below.get(tensor[0], set()) for _, tensor in network.edges(index))
-            below.setdefault(index, set()).update(*read)
-            for name in named.get(index, ()):
-                found += [(other, name) for other in sorted(below[index])]
-            if index in named:
-                below[index] = set(named[index])
-        return found
+        named[network.input[0]] = [self.question.input]
+        return [
+            (other, name)
+            for index, below in nearest_below(network, named).items()
+            for name in named[index]
+            for other in sorted(n for node in below for n in named[node])
+        ]
 
 
 def _places(field: ReceptiveField) -> list[int | None]:

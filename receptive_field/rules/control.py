@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from receptive_field.graph.graph import Tensor
+from receptive_field.graph.graph import Tensor, nodes_below
 from receptive_field.relations.relation import ALL_BOUND, SAME, Relation
 from receptive_field.rules.elementwise import first_follows
 from receptive_field.rules.masks import chosen
@@ -131,19 +131,18 @@ def _conditions(call: Call) -> Iterator[Tensor]:
     Yields none for the merge at the start of a loop.
     """
     graph = call.node.graph
-    waiting = [index for index, _ in call.node.inputs]
-    if any(_starts_over(rule_at(graph, index)) for index in waiting):
+    starts = [index for index, _ in call.node.inputs]
+    if any(_starts_over(rule_at(graph, index)) for index in starts):
         return  # The inputs of a loop's merge all arrive, one round after another.
-    seen = set[int]()
-    while waiting:
-        index = waiting.pop()
-        if index not in seen:
-            seen.add(index)
-            op, inputs = rule_at(graph, index), graph.inputs[index]
-            if op is not None and op.condition is not None:
-                yield inputs[op.condition]
-            else:
-                waiting += [below for below, _ in inputs]
+
+    def condition(index: int) -> int | None:
+        op = rule_at(graph, index)
+        return None if op is None else op.condition
+
+    for index in nodes_below(graph, starts, lambda i: condition(i) is None):
+        number = condition(index)
+        if number is not None:
+            yield graph.inputs[index][number]
 
 
 def _starts_over(op: Op | None) -> bool:
