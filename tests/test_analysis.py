@@ -389,7 +389,7 @@ def test_mirrored_padding_counts_as_padding_and_shows_the_inside():
             [INPUT, node("w", "Placeholder"), node("output", "Conv2D", ["input", "w"])],
             "kernel whose shape cannot be known",
         ),
-        ([INPUT, node("output", "Conv2D", ["input"])], "has 1 inputs, needs 2"),
+        ([INPUT, node("output", "Conv2D", ["input"])], "has 1 inputs, but needs 2"),
         ([INPUT, conv("output", "input", 0)], "kernel size 0"),
         ([INPUT, conv("output", "input", 3, 0)], "stride 0"),
         ([INPUT, conv("output", "input", 3, -2)], "stride -2"),
@@ -409,7 +409,7 @@ def test_mirrored_padding_counts_as_padding_and_shows_the_inside():
         ),
         (
             [INPUT, constant("axes", [7]), node("output", "Mean", ["input", "axes"])],
-            r"names axis 7 of a tensor of rank 4",
+            r"refers to axis 7 of a tensor of rank 4",
         ),
         (
             [placeholder(sizes=(1, 5, 5, 1)), conv("output", "input", 7)],

@@ -33,7 +33,7 @@ def checked_block(call: Call, size: int) -> int:
       GraphError: if the block size is out of range.
     """
     if not 0 < size <= LARGEST_PERIOD:
-        call.fail(f"has a block of {size} positions, not of 1 .. {LARGEST_PERIOD}")
+        call.fail(f"has a block size of {size}, not one from 1 to {LARGEST_PERIOD}")
     return size
 
 
@@ -90,7 +90,8 @@ def space_to_batch_shape(
         size = divides(block, sizes[axis] + before + after)
         if isinstance(sizes[axis] + before + after, int) and size is None:
             call.fail(
-                f"cannot divide axis {axis} of {sizes[axis]} into blocks of {block}"
+                f"cannot divide the {sizes[axis]} positions of axis {axis} into blocks "
+                f"of {block}"
             )
         sizes[axis] = call.unknown_size(axis) if size is None else size
     return tuple(sizes)

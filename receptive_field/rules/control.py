@@ -79,7 +79,7 @@ def _any_of(call: Call, output: int) -> Relation:
 
 
 def branch_shapes(call: Call, count: int, taken: Sequence[int]) -> list[Shape]:
-    """Returns, per output, the sizes that all branches that may be taken agree on."""
+    """Returns the shape of each output, as far as all possible branches agree on it."""
     return [
         common_shape(call, [call.shape(1 + b * count + k) for b in taken], k)
         for k in range(count)

@@ -53,7 +53,7 @@ def broadcast(call: Call, *shapes: Shape) -> Shape:
 
 
 def _is_within(shape: Sequence[Size], longest: Sequence[Size]) -> bool:
-    """Whether ``longest`` is unchanged by broadcasting it with ``shape``."""
+    """Returns whether broadcasting with ``shape`` leaves ``longest`` unchanged."""
     above = longest[len(longest) - len(shape) :]
     pairs = zip(shape, above, strict=True)
     return all(one is two or one == 1 or one == two for one, two in pairs)
@@ -160,7 +160,10 @@ def rounding(direction: int) -> Callable[[Any], Any]:
 
 
 def first_follows(call: Call, output: int) -> Relations:
-    """Relates each position to itself in the first input, and to all of the others."""
+    """Relates each position to itself in the first input.
+
+    Each position also needs all elements of every other input.
+    """
     return [SAME, *[ALL] * (len(call) - 1)]
 
 

@@ -109,7 +109,7 @@ class Call:
         """None if the result does not depend on which input the question is about."""
 
     def __len__(self) -> int:
-        """The number of data inputs."""
+        """Returns the number of data inputs."""
         return len(self.node.inputs)
 
     def shape(self, number: int) -> Shape:
@@ -132,7 +132,7 @@ class Call:
         if shape is None:
             if rank is None:
                 self.fail(
-                    f"cannot be analysed: the rank of {self.name(number)} unknown"
+                    f"cannot be analysed: the rank of {self.name(number)} is unknown"
                 )
             return tuple(
                 unknown(f"{self.name(number)}[{axis}]") for axis in range(rank)
@@ -157,7 +157,7 @@ class Call:
         try:
             return self.node.inputs[number]
         except IndexError:
-            self.fail(f"has {len(self)} inputs, needs {number + 1}")
+            self.fail(f"has {len(self)} inputs, but needs {number + 1}")
 
     def relations(self, op: Op, output: int) -> Relations:
         """Returns the relations of an output to all inputs, as given by ``op``.
@@ -169,7 +169,7 @@ class Call:
             return [None] * len(self)
         found = op.relations(self, output)
         if len(found) < len(self):
-            self.fail(f"has {len(self)} inputs; its rule knows {len(found)}")
+            self.fail(f"has {len(self)} inputs, but its rule covers {len(found)}")
         return found
 
     def is_constant(self, number: int) -> bool:
@@ -259,7 +259,7 @@ class Call:
         """Returns an attribute that must be a string."""
         value = self.node.attribute(name, default)
         if type(value) is not str:
-            self.malformed(name, "a text")
+            self.malformed(name, "a string")
         return value
 
     def flag(self, name: str, default: bool = False) -> bool:
@@ -302,7 +302,7 @@ class Call:
           GraphError: if the tensor has no such axis.
         """
         if not isinstance(axis, int) or not -rank <= axis < rank:
-            self.fail(f"names axis {axis} of a tensor of rank {rank}")
+            self.fail(f"refers to axis {axis} of a tensor of rank {rank}")
         return axis % rank
 
     def name(self, number: int) -> str:
@@ -321,8 +321,9 @@ class Call:
         return found
 
     def meet(self, sizes: Sequence[Size]) -> None:
-        """Records that sizes must be equal; a size of 1 fits any other.
+        """Checks that sizes can be equal; a size of 1 fits any other.
 
+        Unknown sizes that are equal only sometimes are recorded in `disagreements`.
         Unknown sizes that are never equal, but have a bounded difference, are an error
         only if `is_strict`. Otherwise they are left to a question with a known input
         size, which can look for a padding that makes them equal. Two known sizes are
@@ -342,8 +343,8 @@ class Call:
             elif not agree and (self.knowledge.is_strict or not _is_near(*pair)):
                 one, two = map(in_words, pair)
                 self.fail(
-                    f"does not fit: of an input of n positions, maps of {one} and of "
-                    f"{two} positions meet, which are not equal at any large n"
+                    f"does not fit: for an input of n positions, maps of {one} and "
+                    f"{two} positions meet, and these sizes differ for every large n"
                 )
 
     def exceeds(self, size: Symbolic, number: int) -> None:
@@ -385,7 +386,7 @@ class Call:
 
 
 def _is_near(one: Size, two: Size) -> bool:
-    """Whether the difference between two sizes is bounded."""
+    """Returns whether the difference between two sizes is bounded."""
     return bounds(one - two) is not None
 
 

@@ -160,7 +160,7 @@ def split_sizes(
         rest = size - sum(size for size in found if size != -1)
         found = [rest if size == -1 else size for size in found]
     if len(found) != count or any(isinstance(s, int) and s < 0 for s in found):
-        call.fail(f"divides {size} positions into {count} parts as {found}")
+        call.fail(f"cannot split {size} positions into {count} parts of sizes {found}")
     return found
 
 

@@ -411,7 +411,7 @@ class Lens(NamedTuple):
         wide = max(1 / self.scale, Fraction(1)) if self.antialias else Fraction(1)
         start, step = (half - self.offset) / self.scale - half, 1 / self.scale
         distances = [z * wide for z in (self.kernel.end, *self.kernel.zeros)]
-        # A position has so many units that all of these numbers become integers.
+        # The unit is a fraction of a position, so that all these numbers are integers.
         unit = math.lcm(*(n.denominator for n in (start, step, *distances)))
         first, stride, *whole = (int(n * unit) for n in (start, step, *distances))
         centres = self.centre(np.arange(count))

@@ -45,7 +45,7 @@ def checked_paddings(
         if not isinstance(before, int):
             call.fail(f"has a padding that cannot be known: {before}")
         if before < 0 or (isinstance(after, int) and after < 0):
-            call.fail(f"has the paddings {before} and {after}; none may be negative")
+            call.fail(f"has the paddings {before} and {after}; neither may be negative")
         pairs.append((before, after))
     return pairs
 
@@ -75,7 +75,7 @@ def mirrored(call: Call, shape: Sequence[Size], pairs: Pairs, edge: int) -> Rela
     for size, pair in zip(shape, pairs, strict=True):
         most = max(padding for padding in pair if isinstance(padding, int))
         if isinstance(size, int) and most > max(size - edge, 0):
-            call.fail(f"mirrors {most} positions of an axis of {size}")
+            call.fail(f"cannot mirror {most} positions of an axis of size {size}")
     return local(
         [
             _mirrored(before, size, after, edge) if before or after else IDENTITY
@@ -147,7 +147,7 @@ def _slice_relation(call: Call, pieces: list[Piece]) -> Relation:
     axes: list[Axis] = []
     position = 0
     if any(piece.count == 0 for piece in pieces):
-        call.fail("makes the feature map vanish: it takes no position of an axis")
+        call.fail("makes the feature map vanish: it takes no positions from an axis")
     for piece in pieces:
         if not piece.is_new:
             axes.append(_piece_axis(call, piece, len(axes), position))
@@ -280,7 +280,7 @@ def _sliced_value(call: Call, pieces: list[Piece] | None) -> Sequence[Value]:
     try:
         return [np.asarray(value[tuple(index)], dtype=value.dtype)]
     except IndexError:
-        call.fail(f"takes a position outside of {call.name(0)}")
+        call.fail(f"takes a position outside {call.name(0)}")
 
 
 def slice_op(pieces_of: Callable[[Call], list[Piece] | None]) -> Op:

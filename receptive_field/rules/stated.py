@@ -85,8 +85,8 @@ def op_of(rule: Rule) -> Op:
     if callable(rule):
         return Op(_checked(rule), None)
     raise ReceptiveFieldError(
-        f"{rule!r} is no rule. Give one of {', '.join(map(repr, _NAMED))}, a "
-        "SlidingWindow, an Op, or a function (docs/add_an_op.md says how)."
+        f"{rule!r} is not a rule. Give one of {', '.join(map(repr, _NAMED))}, a "
+        "SlidingWindow, an Op, or a function (see docs/add_an_op.md)."
     )
 
 
@@ -100,8 +100,8 @@ def _checked(
         listed = isinstance(found, Sequence) and len(found) == len(call)
         if not listed or not all(isinstance(r, Relation | None) for r in found):
             call.fail(
-                f"has a rule that returns {found!r}; it must return one relation, or "
-                f"None, for each of its {len(call)} inputs"
+                f"has a rule that returned {found!r}; it must return one relation, or "
+                f"None, for each of the {len(call)} inputs"
             )
         return found
 
@@ -125,8 +125,8 @@ def _whole(name: str, values: Any, least: float) -> int | list[int]:
     if not numbers or min(numbers) < least:
         wanted = "an integer" if least < 1 else f"an integer of at least {least}"
         raise ReceptiveFieldError(
-            f"the {name} of a SlidingWindow is {values!r}; it must be {wanted}, for "
-            "all axes or one for each."
+            f"the {name} of a SlidingWindow is {values!r}; it must be {wanted}, or a "
+            "list with one for each axis."
         )
     return numbers if isinstance(values, Iterable) else numbers[0]
 
@@ -195,7 +195,9 @@ def _per_axis(call: Call, values: int | Sequence[int], count: int) -> list[int]:
     if isinstance(values, int):
         return [values] * count
     if len(values) != count:
-        call.fail(f"has {count} spatial axes, its SlidingWindow {len(values)}")
+        call.fail(
+            f"has {count} spatial axes, but its SlidingWindow has {len(values)} values"
+        )
     return list(values)[::-1]
 
 

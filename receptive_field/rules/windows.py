@@ -122,7 +122,7 @@ def _padded_windows(
         if size is not None and size + sum(pair) < extent:
             raise ValueError(
                 f"makes the feature map vanish: its input has {size} positions on an "
-                f"axis, its kernel spans {extent}"
+                f"axis, but its kernel spans {extent}"
             )
         found.append(Window(kernel, stride, pair[0], sum(pair), dilation))
     return tuple(found)
@@ -263,9 +263,9 @@ def transposed(call: Call, above: Sliding, below: Sequence[Size]) -> Relation:
         known = isinstance(needed, int) and isinstance(given, int)
         if known and needed != given:
             call.fail(
-                f"does not fit: {above.shape[axis]} positions come from {needed}, its "
-                f"input has {given}. Was the model built for another size? Build "
-                "it with None sizes to ask about others"
+                f"does not fit: an output of {above.shape[axis]} positions needs an "
+                f"input of {needed}, but the input has {given}. If the model was built "
+                "for one size only, build it with None sizes to ask about others"
             )
     return above.relation(transposed_convolution)
 
