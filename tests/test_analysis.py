@@ -345,7 +345,7 @@ def test_upsampling_has_a_fractional_stride():
     assert list(fields["down"]) == [1, 1, 1, 1, 0, 0]
     centres = fields["up"].compute_input_center_coordinates([[3, 4], [3.5, 4.5]])
     assert centres.tolist() == [[1, 2], [1.5, 2]]
-    with pytest.raises(rf.ReceptiveFieldError, match="do not move evenly"):
+    with pytest.raises(rf.ReceptiveFieldError, match="are not evenly spaced"):
         fields["up"].compute_feature_coordinates([1, 1])
 
 
@@ -476,7 +476,7 @@ def test_chosen_outputs_in_one_pass():
     [
         ("compute_input_region", [0, 0, 0], "must have 2 entries"),
         ("compute_input_region", 3, "must have 2 entries"),
-        ("compute_input_region", [0.5, 0], "integer coordinates"),
+        ("compute_input_region", [0.5, 0], "must be integers"),
         ("compute_input_region", ["a", "b"], "must be numbers"),
         ("compute_input_center_coordinates", [0], "must have 2 entries"),
         ("compute_feature_coordinates", [[1], [2]], "must have 2 entries"),
@@ -502,7 +502,7 @@ def test_coordinates_of_some_axes():
     assert field.compute_feature_coordinates([[3.0]], axis=[0]).tolist() == [[0.5]]
     assert field.compute_input_region(np.zeros((4, 3, 2), int)).shape == (4, 3, 2, 2)
     for axis in ([2], ["x"]):
-        with pytest.raises(rf.ReceptiveFieldError, match="axis must hold indices"):
+        with pytest.raises(rf.ReceptiveFieldError, match="axis must list indices"):
             field.compute_input_center_coordinates([1], axis=axis)
 
 

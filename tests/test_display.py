@@ -151,7 +151,7 @@ def test_costs_as_text():
     costs = rf.compute_costs(rf.EXAMPLE_GRAPH, input_resolution=[299, 299])
     assert str(costs.total) in str(costs)
     assert len(str(costs)) < 1000
-    with pytest.raises(rf.ReceptiveFieldError, match=r"^there is no cost of 'some'"):
+    with pytest.raises(rf.ReceptiveFieldError, match=r"^there is no cost for 'some'"):
         costs["some"]
 
 

@@ -209,7 +209,7 @@ def test_maps_that_fit_at_even_sizes_only(name):
         )
         assert found.at(n)[0] == (single.aligned, None)
         assert list(single) == list(field)
-    with pytest.raises(GraphError, match="cannot be run at size 7: .*'" + name):
+    with pytest.raises(GraphError, match="cannot run at size 7: .*'" + name):
         found.at(7)
 
 

@@ -163,8 +163,8 @@ misaligned: two paths from 'input' to 'output' differ.
   the other: size 5 x 5, stride 1 x 1, padding 0 x 0
     right_1 (Conv2D): k 3 s 1 p 0/0
     right_2 (Conv2D): k 3 s 1 p 0/0
-On x and y no padding aligns them: the product of the strides is 2 (2 by 'left') on \
-one path, 1 (no layer has any) on the other. Make them equal."""
+On x and y no padding aligns the paths: the product of the strides is 2 (2 by 'left') \
+on one path and 1 (no layer has a stride) on the other. Make the products equal."""
 
 
 def toy(right_stride=1, before=2, after=1):
@@ -224,7 +224,7 @@ def test_steps_list_what_moves_positions_x_first():
     assert list(one.field) == [11, 7, 1, 1, 6, 4]
     assert other.steps == ()
     assert list(other.field) == [1, 1, 1, 1, 0, 0]
-    assert "nothing that moves a position" in str(found)
+    assert "no node that moves positions" in str(found)
 
 
 def test_one_axis_only():
@@ -288,8 +288,8 @@ def test_a_crop_may_start_elsewhere():
     found = explained(model)
     assert "crop (Slice): k 1 s 1 p 0/-4" in str(found)
     assert str(found.changes[0]) == (
-        "cut 2 in front, 2 at the end by 'crop' instead of 0 in front, 4 at the end "
-        "(x and y)"
+        "make 'crop' cut off 2 at the start and 2 at the end instead of 0 at the start "
+        "and 4 at the end (x and y)"
     )
     for definition in model.node:
         if definition.name == "begin":

@@ -304,9 +304,9 @@ def test_the_graph_of_the_package():
     assert str(found) == (
         "InceptionResnetV2/Conv2d_7b_1x1/Relu in input_image, by input size\n"
         "x, y: aligned at every size; padding 1482\n"
-        f"  smallest size 75 (below, the map vanishes at {node!r})\n"
+        f"  smallest size 75 (below it, the map vanishes at {node!r})\n"
         "  output size floor((size - 43) / 32)\n"
-        "  no unproductive layer from size 80 on\n"
+        "  no unproductive layers at size 80 or above\n"
         "  largest local receptive field 3039"
     )
     with pytest.raises(ReceptiveFieldError, match=r"at size 74: MaxPool node .*Mixed"):
@@ -369,7 +369,7 @@ def test_sizes_at_which_two_maps_do_not_fit_cannot_be_run():
         assert not axis.blocking
         # The only position of the smaller map is broadcast.
         assert set(axis.exceptions) == {1}
-    with pytest.raises(ReceptiveFieldError, match="cannot be run at size 7"):
+    with pytest.raises(ReceptiveFieldError, match="cannot run at size 7"):
         found.at([8, 7])
 
 
@@ -547,7 +547,7 @@ def test_sizes_at_which_maps_do_not_meet():
     for axis in found.axes:
         assert isinstance(axis.at(6), Placement)
         for size in (5, 7, 101):
-            with pytest.raises(ReceptiveFieldError, match="cannot be run at size"):
+            with pytest.raises(ReceptiveFieldError, match="cannot run at size"):
                 axis.at(size)
 
 
@@ -623,7 +623,7 @@ def test_blocks_of_a_model_that_was_built_for_one_size(
         try:
             field = compute_receptive_field(model, input_resolution=[size])
         except ReceptiveFieldError:
-            with pytest.raises(ReceptiveFieldError, match="cannot be run at size"):
+            with pytest.raises(ReceptiveFieldError, match="cannot run at size"):
                 axis.at(size)
         else:
             runs.add(size)

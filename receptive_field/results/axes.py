@@ -72,8 +72,8 @@ def checked_coordinates(
         ) from None
     if not coordinates.ndim or coordinates.shape[-1] != count:
         raise ReceptiveFieldError(
-            f"coordinates must have {count} entries in their last axis, and the shape "
-            f"is {coordinates.shape}: {described()}."
+            f"coordinates must have {count} entries in their last axis, but their "
+            f"shape is {coordinates.shape}: {described()}."
         )
     if not np.issubdtype(coordinates.dtype, np.number):
         raise ReceptiveFieldError(

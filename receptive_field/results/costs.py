@@ -81,7 +81,7 @@ class Costs(Mapping[str, Cost]):
     def __getitem__(self, name: str) -> Cost:
         if name not in self._costs:
             raise NoSuchEntryError(
-                f"there is no cost of {name!r}. {nearest(str(name), self._costs)}"
+                f"there is no cost for {name!r}. {nearest(str(name), self._costs)}"
             )
         return self._costs[name]
 

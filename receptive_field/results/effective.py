@@ -97,7 +97,9 @@ class EffectiveReceptiveField:
           which are equally far from the centre. They may lie outside the input.
         """
         if not 0 < share <= 1:
-            raise ReceptiveFieldError(f"a share is above 0, at most 1; not {share!r}.")
+            raise ReceptiveFieldError(
+                f"a share must be above 0 and at most 1; it is {share!r}."
+            )
         ends = []
         for profile, at, center in zip(
             self.profiles, self.coordinates, self.center, strict=True

@@ -20,9 +20,11 @@ class StepWindow(NamedTuple):
     """Kernel size, stride, padding and dilation of a step on one axis."""
 
     kernel: int | None
-    """None for a step without a window, such as an upsampling or a flip."""
+    """The kernel size. None for a step without a window, such as an upsampling or a
+    flip."""
     stride: int | Fraction | None
-    """None for a step that spreads positions over several axes or reorders them."""
+    """The stride. None for a step that spreads positions over several axes or reorders
+    them."""
     before: int | None
     """The padding at the start. Negative if positions are cut off, None if unknown."""
     after: int | None
@@ -30,7 +32,7 @@ class StepWindow(NamedTuple):
 
     def __str__(self) -> str:
         if self.kernel is None and self.stride is None:
-            return "puts positions elsewhere"
+            return "rearranges positions"
         parts = [] if self.kernel is None else [f"k {self.kernel}"]
         parts.append(f"s {self.stride}")
         if self.kernel is not None:
@@ -46,7 +48,8 @@ class Step:
     node: str
     op: str
     windows: tuple[StepWindow | None, ...]
-    """One for each axis, x first. None for an axis whose positions do not change."""
+    """The window on each axis, x first. None for an axis whose positions do not
+    change."""
 
     def __str__(self) -> str:
         if len(set(self.windows)) == 1:
@@ -77,7 +80,7 @@ class Path(Generic[F]):
             )
         )
         steps = "".join(f"\n    {step}" for step in self.steps)
-        return numbers + (steps or "\n    nothing that moves a position")
+        return numbers + (steps or "\n    no node that moves positions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class Difference:
     """
 
     axis: int
-    """0 for x, 1 for y, and so on."""
+    """The number of the axis: 0 for x, 1 for y, and so on."""
     strides: tuple[Fraction | None, Fraction | None]
     centres: tuple[Fraction, Fraction] | None
     """The first feature's centre on each path. None if the strides differ, or if a
@@ -113,9 +116,7 @@ class Difference:
         else:
             by = ", ".join(map(number_text, self.offsets[:4])) + " in turn"
         first, second = map(number_text, self.centres)
-        return (
-            f"{name}: centres differ by {by}; of the first feature: {first}, {second}"
-        )
+        return f"{name}: centres differ by {by} (first feature: {first} and {second})"
 
 
 class Setting(NamedTuple):
@@ -135,9 +136,9 @@ class Change:
     node: str
     op: str
     old: tuple[Setting | None, ...]
-    """One for each axis, x first. None for an axis on which nothing changes."""
+    """The setting on each axis, x first. None for an axis on which nothing changes."""
     new: tuple[Setting | None, ...]
-    """One for each axis, like ``old``."""
+    """The new setting on each axis, like ``old``."""
 
     def __str__(self) -> str:
         texts: dict[str, list[str]] = {}
@@ -152,21 +153,21 @@ def _change_text(node: str, old: Setting, new: Setting) -> str:
     paddings = [p for s in (old, new) for p in (s.before, s.after) if p is not None]
     if min(paddings) < 0:
         start, stop = (
-            ", ".join(
+            " and ".join(
                 f"{-p} {where}"
-                for p, where in ((s.before, "in front"), (s.after, "at the end"))
+                for p, where in ((s.before, "at the start"), (s.after, "at the end"))
                 if p is not None
             )
             for s in (new, old)
         )
-        return f"cut {start} by {node!r} instead of {stop}"
+        return f"make {node!r} cut off {start} instead of {stop}"
 
     def pads(setting: Setting) -> str:
         after = "the rest" if setting.after is None else setting.after
         return f"{setting.before} before and {after} after"
 
     if new == old:
-        return f"pad {node!r} by {pads(new)} as now, whatever its size"
+        return f"pad {node!r} by {pads(new)} as now, but at every size"
     padded = f"by {pads(new)} instead of {pads(old)}"
     if old.kernel != new.kernel:
         return (
@@ -188,7 +189,9 @@ class Proposal:
 
     def __str__(self) -> str:
         text = ", and ".join(map(str, self.changes))
-        return text + ("" if self.keeps_size else "; it changes the size of the output")
+        return text + (
+            "" if self.keeps_size else "; this changes the size of the output"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +245,8 @@ class Explanation(Generic[F]):
         if self.unknown_paddings:
             return (
                 f"{one_line(self.field)}: two paths differ at every size of the input. "
-                "Where, depends on it, by the padding of "
-                f"{listed(self.unknown_paddings)}. Give input_resolution to be told."
+                "The size also determines where they differ, because of the padding of "
+                f"{listed(self.unknown_paddings)}. Give input_resolution to find out."
             )
         if self.parts is None:
             return f"misaligned: {' '.join(self.reasons)}"
@@ -254,14 +257,16 @@ class Explanation(Generic[F]):
         lines += self.reasons
         if self.changes:
             one = (
-                "This aligns them:" if len(self.changes) == 1 else "Either aligns them:"
+                "This aligns them:"
+                if len(self.changes) == 1
+                else "Each of these aligns them:"
             )
             lines += [one, *(f"  - {proposal}" for proposal in self.changes)]
         if self.size_dependent:
             lines.append(
                 f"The padding of {listed(self.size_dependent)} (SAME) depends on the "
-                "size of the input: at other sizes these paths may be aligned, or "
-                "others not; see rf.resolutions."
+                "size of the input. At other sizes, these paths may be aligned, or "
+                "other paths may be misaligned; see rf.resolutions."
             )
         if self.meetings is not None and self.meetings > 1:
             lines.append(
@@ -279,10 +284,10 @@ def strides_text(axis: int, difference: Difference, paths: Sequence[Path[F]]) ->
             for step in path.steps
             if (window := step.windows[axis]) is not None and window.stride != 1
         ]
-        texts.append(f"{stride} ({' times '.join(factors) or 'no layer has any'})")
+        texts.append(f"{stride} ({' times '.join(factors) or 'no layer has a stride'})")
     return (
-        "no padding aligns them: the product of the strides is "
-        f"{texts[0]} on one path, {texts[1]} on the other. Make them equal."
+        "no padding aligns the paths: the product of the strides is "
+        f"{texts[0]} on one path and {texts[1]} on the other. Make the products equal."
     )
 
 

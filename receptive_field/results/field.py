@@ -56,7 +56,7 @@ class Origin(Protocol):
         """Returns how much each position of the input matters for a feature."""
 
     def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
-        """Explains why the graph is misaligned."""
+        """Returns an explanation of why the graph is misaligned."""
 
     @property
     def graph(self) -> Graph:
@@ -162,8 +162,8 @@ class ReceptiveField:
         """
         if self.local is None:
             raise ReceptiveFieldError(
-                f"without global context {self.output!r} does not depend on "
-                f"{self.input!r}: all paths see a whole axis, by "
+                f"without global context, {self.output!r} does not depend on "
+                f"{self.input!r}: all paths see a whole axis, because of "
                 f"{', '.join(map(repr, self.global_nodes))}."
             )
         return replace(self.local, global_nodes=self.global_nodes)
@@ -248,7 +248,7 @@ class ReceptiveField:
         return None if self._is_irregular(axis) else _padding(axis.map)
 
     def _is_irregular(self, axis: SpatialAxis) -> bool:
-        """Whether no stride and padding can describe all features."""
+        """Returns whether no single stride and padding describe all features."""
         if self._is_folded(axis):
             return True
         return not axis.map.follows_pattern(axis.output_size)
@@ -331,8 +331,8 @@ class ReceptiveField:
         features = self._features(y)
         if not np.issubdtype(features.dtype, np.integer):
             raise ReceptiveFieldError(
-                "features are given by integer coordinates; these are "
-                f"{features.dtype}. Centres of fractional features can be had from "
+                "the coordinates of features must be integers; these are "
+                f"{features.dtype}. For the centres of fractional features, use "
                 "compute_input_center_coordinates."
             )
         if clip:
@@ -382,7 +382,7 @@ class ReceptiveField:
         positions = checked_coordinates(x, len(self.axes), self._positions_described)
         if not np.issubdtype(positions.dtype, np.integer):
             raise ReceptiveFieldError(
-                "input positions are given by integer coordinates; these are "
+                "the coordinates of input positions must be integers; these are "
                 f"{positions.dtype}."
             )
         if clip:
@@ -406,13 +406,13 @@ class ReceptiveField:
         sizes = [axis.size for axis in self.feature_axes]
         if None in sizes:
             raise ReceptiveFieldError(
-                f"how many features {self.output!r} has is not known. Give "
-                "input_resolution to find those that see a position."
+                f"the number of features of {self.output!r} is not known. Give "
+                "input_resolution to find the features that see a position."
             )
         if math.prod(sizes) > MOST_FOLDED:  # type: ignore[arg-type]
             raise ReceptiveFieldError(
                 f"{self.output!r} has {math.prod(sizes)} features, "  # type: ignore[arg-type]
-                "too many to go through: see compute_input_region."
+                "too many to search. Use compute_input_region instead."
             )
         grid = np.indices(sizes).reshape(len(sizes), -1).T  # type: ignore[arg-type]
         windows = self.compute_input_region(grid)
@@ -513,7 +513,7 @@ class ReceptiveField:
     def _origin(self) -> Origin:
         if self.origin is None:
             raise ReceptiveFieldError(
-                "this field does not hold the graph that it is of."
+                "this field does not know the graph that it belongs to."
             )
         return self.origin
 
@@ -553,8 +553,8 @@ class ReceptiveField:
     ) -> NDArray[np.float64]:
         if not np.issubdtype(features.dtype, np.integer):
             raise ReceptiveFieldError(
-                f"features of {self.output!r} are given by integer coordinates, as "
-                f"axes are folded; these are {features.dtype}."
+                f"the coordinates of features of {self.output!r} must be integers, "
+                f"because axes are folded; these are {features.dtype}."
             )
         places = [(a, self._places(a, features)) for a in self._chosen(axis)]
         centres = [self._centres(a, place.astype(np.float64)) for a, place in places]
@@ -588,8 +588,8 @@ class ReceptiveField:
             return [self.axes[i] for i in indices]
         except (IndexError, TypeError):
             raise ReceptiveFieldError(
-                f"axis must hold indices of the {len(self.axes)} spatial axes, 0 being "
-                f"x; it is {axis!r}."
+                f"axis must list indices of the {len(self.axes)} spatial axes, where 0 "
+                f"is x; it is {axis!r}."
             ) from None
 
     def _features(self, y: ArrayLike, count: int | None = None) -> NDArray[Any]:
@@ -608,7 +608,7 @@ class ReceptiveField:
             if self.is_folded:
                 told.append(along)
             elif axis.output_axis is None:
-                told.append(f"{name}, which is 0")
+                told.append(f"{name}, which is always 0")
             else:
                 told.append(f"{name} along {along}")
         count = len(told)
@@ -651,8 +651,8 @@ class ReceptiveField:
         if outside.any():
             first = features[outside][0].tolist()
             warnings.warn(
-                f"there is no feature {first}: {self._features_described()}. What is "
-                "told is that of a map without borders.",
+                f"there is no feature {first}: {self._features_described()}. The "
+                "result is that of a map without borders.",
                 OutsideMapWarning,
                 stacklevel=3,
             )
@@ -685,8 +685,8 @@ class ReceptiveField:
             )
         if not np.isfinite(centres).all():
             raise ReceptiveFieldError(
-                f"a feature of {self.output} sees nothing, or without a bound: its "
-                "region has no centre."
+                f"a feature of {self.output} sees nothing, or an infinite region. Such "
+                "a region has no centre."
             )
         return centres
 
@@ -700,8 +700,8 @@ class ReceptiveField:
         stride, padding = self._stride(axis), self._padding(axis)
         if not stride or padding is None:
             raise ReceptiveFieldError(
-                f"the centres of the features of {self.output} do not move evenly: "
-                "there is no stride and padding that would place them."
+                f"the centres of the features of {self.output} are not evenly spaced, "
+                "so no stride and padding can describe them."
             )
         size = axis.map.size()
         return float(-padding + (size - 1) / 2), float(stride)
@@ -724,8 +724,8 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
             raise self.errors[name]
         if name not in self._fields:
             raise NoSuchEntryError(
-                f"there is no {name!r} among the {len(self)} that depend on the input. "
-                + nearest(str(name), self._fields)
+                f"there is no {name!r} among the {len(self)} tensors that depend on "
+                "the input. " + nearest(str(name), self._fields)
             )
         return self._fields[name]
 
@@ -862,7 +862,7 @@ def _limited(bound: float) -> int:
         return LARGEST_INT64 if bound > 0 else LEAST_INT64
     if not LEAST_INT64 < bound < LARGEST_INT64:
         raise ReceptiveFieldError(
-            "a region lies beyond the range of 64-bit integers; take size, stride and "
+            "a region exceeds the range of 64-bit integers; use size, stride and "
             "padding, which have no such limit."
         )
     return math.floor(bound)

@@ -110,7 +110,7 @@ class AxisResolutions:
             the reason), or if the remainder of the size does not determine the answer.
         """
         if size < 1:
-            raise ReceptiveFieldError(f"a size is at least 1; it is {size}.")
+            raise ReceptiveFieldError(f"a size must be at least 1; it is {size}.")
         found = self.exceptions.get(size, self.placements[size % self.period])
         if self.vanishing is not None and size < self.smallest:
             found = self.vanishing
@@ -118,11 +118,11 @@ class AxisResolutions:
             return found
         if found.can_run:
             raise GraphError(
-                f"what size {size} decides does not follow from its residue: "
-                f"{found.reason} Ask compute_receptive_field with an input_resolution."
+                f"the remainder of size {size} does not determine the answer: "
+                f"{found.reason} Call compute_receptive_field with an input_resolution."
             )
         raise GraphError(
-            f"the network cannot be run at size {size}: {found.reason} The smallest "
+            f"the network cannot run at size {size}: {found.reason} The smallest "
             f"possible size is {self.smallest}."
         )
 
@@ -138,13 +138,13 @@ class AxisResolutions:
             where = _where(residues, self.period) or " at any size"
             parts.append(f"no answer{where}: {reason}")
         for size, found in list(self.exceptions.items())[:MOST_CASES]:
-            told = f"cannot be run: {found[1]}"
+            told = f"it cannot run: {found[1]}"
             if isinstance(found, Placement):
                 told = f"{_ALIGNED[found.aligned]}, padding {found.padding}"
             parts.append(f"at size {size} {told}")
         if len(self.exceptions) > MOST_CASES:
             last = max(self.exceptions)
-            parts.append(f"and otherwise at more sizes up to {last} (see exceptions)")
+            parts.append(f"and more such sizes up to {last} (see exceptions)")
         return "; ".join(part.removesuffix(".") for part in parts)
 
     def _obstacles(self) -> dict[str, list[int]]:
@@ -295,12 +295,12 @@ class Resolutions:
         for name, axis, (productive, useful) in told:
             text = [str(axis), f"smallest size {axis.smallest}"]
             if axis.vanishing is not None:
-                text[-1] += f" (below, the map vanishes at {axis.vanishing.node!r})"
+                text[-1] += f" (below it, the map vanishes at {axis.vanishing.node!r})"
             if axis.output_size is not None:
                 text.append(f"output size {axis.output_size}")
             if productive != INFINITY:
                 productive = max(productive, axis.smallest)
-                text.append(f"no unproductive layer from size {productive} on")
+                text.append(f"no unproductive layers at size {productive} or above")
             if useful != INFINITY:
                 text.append(f"largest local receptive field {useful}")
             lines.setdefault(tuple(text), []).append(name)
@@ -324,9 +324,9 @@ class Resolutions:
             sizes = []
         if len(sizes) != len(self.axes) or min(sizes) < 1:
             raise ReceptiveFieldError(
-                f"a resolution is one positive integer for each of the "
-                f"{len(self.axes)} spatial axes, height before width, or one for all; "
-                f"it is {resolution!r}."
+                "a resolution must be one positive integer for each of the "
+                f"{len(self.axes)} spatial axes, height before width, or one for all "
+                f"axes; it is {resolution!r}."
             )
         return sizes[::-1]
 

@@ -250,7 +250,7 @@ class Support:
     def _feature(self, y: ArrayLike) -> Positions:
         if np.ndim(y) != 1:
             raise ReceptiveFieldError(
-                f"one feature is asked about here, by {len(self.output_size)} "
+                f"this needs one feature, given by {len(self.output_size)} "
                 f"coordinates, x first; the shape is {np.shape(y)}."
             )
         return self.features(y)
@@ -268,7 +268,7 @@ def _coordinates(y: ArrayLike, count: int) -> Positions:
     coordinates = checked_coordinates(y, count, lambda: "x comes first")
     if not np.issubdtype(coordinates.dtype, np.integer):
         raise ReceptiveFieldError(
-            f"coordinates must be integers here; they are {coordinates.dtype}."
+            f"the coordinates must be integers; they are {coordinates.dtype}."
         )
     return coordinates.astype(np.int64)
 
@@ -279,7 +279,7 @@ def _check_inside(values: Positions, size: int, place: int, what: str) -> None:
         axis = "xyz"[place] if place < 3 else str(place)
         raise ReceptiveFieldError(
             f"there is no position {values[outside].flat[0]} on axis {axis} of the "
-            f"{what}: it has {size}, from 0 to {size - 1}."
+            f"{what}: it has {size} positions, from 0 to {size - 1}."
         )
 
 
@@ -301,7 +301,9 @@ def _ends(group: Group) -> tuple[Mask, list[Positions], list[Positions]]:
 
 
 def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
-    """Joins groups that depend on a common output axis. The product stays the same.
+    """Joins groups that depend on a common output axis, and yields the result.
+
+    The product of all groups stays the same.
 
     Raises:
       ReceptiveFieldError: if a joined group would be too large.
@@ -323,8 +325,8 @@ def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
         if joined is None:
             size = math.prod(math.prod(g.seen.shape) for g in together)
             raise ReceptiveFieldError(
-                f"what features see together on several axes would take {size} bytes; "
-                "ask for single features, or for regions."
+                f"the sets that features see on several axes would take {size} bytes; "
+                "ask for some of the features, or for regions."
             )
         yield joined
 

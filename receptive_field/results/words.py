@@ -119,7 +119,7 @@ def lines(field: Described) -> list[tuple[str, str]]:
         size, stride, padding = _sizes_strides_paddings(local)
         found.append(
             (
-                "without that",
+                "local paths only",
                 f"receptive field {numbers(size)}, stride {numbers(stride)}, "
                 f"padding {numbers(padding)}, "
                 + ("exact" if local.exact else "an upper bound"),

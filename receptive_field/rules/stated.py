@@ -100,7 +100,7 @@ def _checked(
         listed = isinstance(found, Sequence) and len(found) == len(call)
         if not listed or not all(isinstance(r, Relation | None) for r in found):
             call.fail(
-                f"has a rule that returned {found!r}; it must return one relation, or "
+                f"has a rule that returns {found!r}; it must return one relation, or "
                 f"None, for each of the {len(call)} inputs"
             )
         return found
