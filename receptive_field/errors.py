@@ -47,8 +47,8 @@ class UnsupportedOpsError(ReceptiveFieldError):
         listed = "; ".join(f"{op} ({some_names(names)})" for op, names in nodes.items())
         super().__init__(
             f"no rule for {len(nodes)} op type(s) between input and output: {listed}. "
-            "Add a rule with receptive_field.register_op(op_type, rule), state what "
-            "these nodes do with overrides={name: rule}, or keep the analysis away "
+            "Add a rule with receptive_field.register_op(op_type, rule), state a rule "
+            "for these nodes with overrides={name: rule}, or keep the analysis away "
             "from them with stop_propagation."
         )
 

@@ -80,7 +80,8 @@ class NodeInfo(NamedTuple):
     """The information about one node that `get_compute_order` returns."""
 
     order: int
-    """The length of the longest path from a root to this node. 0 for the input node."""
+    """The length of the longest path to this node from a node without inputs, or from
+    the input node, whose own order is 0."""
     node: Any
     """The NodeDef."""
     input_size: list[int] | None
@@ -193,7 +194,7 @@ def get_layer_params(
             return (None,) * 8
         what = "unknown" if op is None else "without kernel, stride and padding"
         raise ReceptiveFieldError(
-            f"the op {node.op} of node {node.name!r} is {what}. Give force=True for "
+            f"the op {node.op} of node {node.name!r} is {what}. Give force=True to get "
             "None instead of this error."
         )
     y, x = windows
@@ -225,7 +226,8 @@ def _layer_shape(
 
 
 def _is_elementwise(op: Op, call: Call) -> bool:
-    """Whether the op reads an input position by position along height and width."""
+    """Returns whether the op reads an input position by position, along height and
+    width."""
     for relation in call.relations(op, 0):
         if relation == SAME:
             return True

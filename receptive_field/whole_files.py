@@ -62,17 +62,17 @@ def check_writable(path: Path, read: Any = None) -> None:
     folder = os.path.dirname(target)
     is_path = isinstance(read, (str, os.PathLike))
     if is_path and os.path.exists(target) and os.path.realpath(read) == target:
-        raise _unwritable(path, "it is the model that is read")
+        raise _unwritable(path, "it is the file that the model is read from")
     if os.path.isdir(target):
         raise _unwritable(path, "it is a folder")
     if _is_special(path):
         if not os.access(path, os.W_OK):
-            raise _unwritable(path, "it does not allow it")
+            raise _unwritable(path, "you have no permission to write to it")
         return
     if not os.path.isdir(folder):
-        raise _unwritable(path, "there is no such folder")
+        raise _unwritable(path, "its folder does not exist")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _unwritable(path, "the folder does not allow it")
+        raise _unwritable(path, "you have no permission to write to its folder")
 
 
 def _is_special(path: Path) -> bool:

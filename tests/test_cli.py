@@ -155,7 +155,7 @@ def test_many(tmp_path):
         (("compute", rf.EXAMPLE_GRAPH, "--stop", "Incption"), "begins with 'Incption'"),
         (
             ("explore", rf.EXAMPLE_GRAPH, "-o", rf.EXAMPLE_GRAPH),
-            "it is the model that is read",
+            "it is the file that the model is read from",
         ),
         (("compute", os.devnull), "is empty"),
         (("compute", "."), "the folder '.' holds no SavedModel"),
@@ -171,7 +171,7 @@ def test_many(tmp_path):
             "no node whose name matches 'Conv2d_1a' has an op type that matches",
         ),
         (("plot", "growth", rf.EXAMPLE_GRAPH, "-o", "a.txt"), ".svg, .png, .pdf"),
-        (("plot", "growth", "nofile", "-o", "no/a.svg"), "there is no such folder"),
+        (("plot", "growth", "nofile", "-o", "no/a.svg"), "its folder does not exist"),
         (("plot", "growth", "nofile", "-o", "a.svg"), "cannot read 'nofile'"),
         (("plot", "regions", rf.EXAMPLE_GRAPH, "-o", "a.svg"), "give --resolution"),
         (("layers", rf.EXAMPLE_GRAPH, "--costs"), "unknown size"),
@@ -425,7 +425,7 @@ def test_what_makes_no_difference_is_no_option(kind, option, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert f"--{option} makes no difference to {kind}" in capsys.readouterr().err
+    assert f"--{option} has no effect on {kind}" in capsys.readouterr().err
     assert not [*tmp_path.iterdir()]
 
 

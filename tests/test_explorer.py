@@ -1026,7 +1026,7 @@ def test_the_command(tmp_path, open_page):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((rf.EXAMPLE_GRAPH, "-o", "none/page.html"), "there is no such folder"),
+        ((rf.EXAMPLE_GRAPH, "-o", "none/page.html"), "its folder does not exist"),
         ((rf.EXAMPLE_GRAPH, "-o", "."), "it is a folder"),
         ((rf.EXAMPLE_GRAPH, "-o", "p.html", "--output", "x"), "there is no node 'x'"),
         (("missing.pb", "-o", "p.html"), "cannot read 'missing.pb'"),

@@ -160,9 +160,9 @@ def test_processes_import_no_tensorflow(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"models": "graph.pb"}, "one path"),
-        ({"models": [3]}, "no int"),
-        ({"workers": 0}, "1 or more"),
+        ({"models": "graph.pb"}, "a list of paths"),
+        ({"models": [3]}, "not int"),
+        ({"workers": 0}, "at least 1"),
         ({"global_context": "no"}, "'include' or 'exclude'"),
         ({"results": "rows.txt"}, r"\.csv or \.parquet"),
         ({"results": "no such folder/rows.csv"}, "cannot write .*No such"),
@@ -284,7 +284,7 @@ def test_workers_that_cannot_start(tmp_path):
 def test_an_executor_that_takes_no_work(tmp_path):
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
-    with pytest.raises(rf.ReceptiveFieldError, match="takes no more work"):
+    with pytest.raises(rf.ReceptiveFieldError, match="accepts no more work"):
         compute_many(write_graphs(tmp_path, 1), executor=executor)
 
 
@@ -409,7 +409,7 @@ def test_half_a_row_is_done_again(tmp_path):
 def test_files_of_others_are_left_alone(tmp_path, content, suffix):
     results = tmp_path / f"rows{suffix}"
     results.write_bytes(content)
-    with pytest.raises(rf.ReceptiveFieldError, match="does not hold rows"):
+    with pytest.raises(rf.ReceptiveFieldError, match="has no rows"):
         compute_many([], results=results)
     assert results.read_bytes() == content
 
@@ -418,7 +418,7 @@ def test_rows_with_missing_cells_are_not_ours(tmp_path):
     results = tmp_path / "rows.csv"
     compute_many(write_graphs(tmp_path, 1), executor=Recorder(), results=results)
     results.write_bytes(results.read_bytes() + b"graph.pb,1\n")
-    with pytest.raises(rf.ReceptiveFieldError, match="does not hold rows"):
+    with pytest.raises(rf.ReceptiveFieldError, match="has no rows"):
         compute_many([], results=results)
 
 
@@ -499,7 +499,7 @@ def test_a_run_that_is_ended_from_outside(tmp_path, start, end, group):
     _, told = run.communicate(timeout=30)  # Returns when no process is left.
     if end == signal.SIGINT:
         assert run.returncode == 130
-        assert told.endswith("interrupted; the rows so far are written.\n")
+        assert told.endswith("interrupted; all rows so far have been written.\n")
     done = len(saved.read_rows(str(results), None))
     assert 3 <= done <= 20
     rest = Recorder()

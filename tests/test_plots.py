@@ -127,7 +127,7 @@ def test_an_image_says_how_large_an_input_of_any_size_is():
         (np.zeros((16, 0)), "height, width"),
         (np.array([["a"]]), "height, width"),
         ("nofile.png", "cannot read the image 'nofile.png': No such file"),
-        (__file__, "no image that Pillow reads"),
+        (__file__, "Pillow cannot read it as an image"),
         (".", "cannot read the image '.'"),
     ],
 )
@@ -149,11 +149,11 @@ def test_what_cannot_be_drawn(field):
     for ask, message in {
         lambda: rf.plot_regions(unknown, [0, 0]): "Give input_resolution",
         lambda: rf.plot_regions(valid, [0, 0]): "or an image",
-        lambda: rf.plot_regions(whole, [0, 0]): "see a whole axis of 'input', by 'all'",
+        lambda: rf.plot_regions(whole, [0, 0]): "of 'input', because of 'all'",
         lambda: rf.plot_regions(field, [0.5, 0]): "integer coordinates",
         lambda: rf.plot_regions(field, [0]): "2 integer coordinates each",
         lambda: rf.plot_regions(field, [6, 0]): "there is no feature",
-        lambda: rf.plot_support(field, [[0, 0]]): "one feature is drawn here",
+        lambda: rf.plot_support(field, [[0, 0]]): "this plot shows one feature",
         lambda: rf.plot_support(valid, [0, 0]): "size",
         lambda: rf.plot_effective(valid): "Give input_resolution",
         lambda: rf.plot_growth({}): "no receptive fields",
@@ -206,7 +206,7 @@ def test_effective(field):
     seen = np.argwhere(effective.map)
     ends = np.stack([seen.min(axis=0), seen.max(axis=0)], axis=-1)[::-1]
     assert drawn(alone, "region") == places([ends])
-    with pytest.raises(rf.ReceptiveFieldError, match="of one feature already"):
+    with pytest.raises(rf.ReceptiveFieldError, match="already belongs to one feature"):
         rf.plot_effective(effective, feature=[1, 1])
 
 

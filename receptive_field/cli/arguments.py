@@ -41,8 +41,7 @@ class _Completion(argparse.Action):
             import shtab
         except ImportError:
             raise ReceptiveFieldError(
-                "completions are made by shtab: "
-                'pip install "receptive_field[terminal]".'
+                'shell completion needs shtab: pip install "receptive_field[terminal]".'
             ) from None
         print(shtab.complete(parser, shell))
         parser.exit()
@@ -57,8 +56,9 @@ def parser() -> argparse.ArgumentParser:
         "works from the\ngraph alone, and marks results that are only upper bounds.",
         epilog="examples:\n" + "\n".join(lines) + "\n\n"
         "exit status: 0 for success, 1 for a problem with the model or the question,\n"
-        "2 for a mistake in the command line. The end of a name is enough if it\n"
-        "follows a slash. Colours appear only on a terminal, and never with NO_COLOR.",
+        "2 for a mistake in the command line. Instead of a full name, you can give\n"
+        "its end, after any slash. Colours appear only on a terminal, and only if\n"
+        "NO_COLOR is not set.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"%(prog)s {__version__}"
@@ -114,7 +114,7 @@ def _add_layers(command: Any) -> None:
     text = "a table of all layers or nodes"
     more = (
         "Sizes, strides and paddings list x before y if they differ. FLOPs and "
-        "parameters are known if the size of the input is."
+        "parameters are listed if the size of the input is known."
     )
     added = command("layers", commands.layers, text, more)
     _add_model(added)
@@ -148,7 +148,8 @@ def _add_nodes(command: Any) -> None:
 def _add_resolutions(command: Any) -> None:
     text = "alignment and padding for every input size"
     more = (
-        "Also prints the output size, and the size from which on every layer is of use."
+        "Also prints the output size, and the smallest size at which every layer is "
+        "useful."
     )
     added = command("resolutions", commands.resolutions, text, more)
     _add_model(added)
@@ -281,7 +282,7 @@ def _add_resolution(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_stop(parser: argparse.ArgumentParser) -> None:
-    text = "do not follow names that start with PREFIX"
+    text = "do not follow inputs whose name starts with PREFIX"
     parser.add_argument("--stop", action="append", metavar="PREFIX", help=text)
 
 
@@ -298,7 +299,7 @@ def _integers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers") from None
 
 
 def _columns(text: str) -> list[str]:
@@ -309,6 +310,6 @@ def _columns(text: str) -> list[str]:
     for name in asked:
         if name not in known:
             raise argparse.ArgumentTypeError(
-                f"there is no column {name!r}; there are {', '.join(HEADER)}"
+                f"there is no column {name!r}; the columns are {', '.join(HEADER)}"
             )
     return [known[name] for name in asked]

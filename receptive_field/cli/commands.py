@@ -62,7 +62,7 @@ def layers(options: argparse.Namespace) -> int:
 def _costs(
     model: Model, options: argparse.Namespace, fields: Iterable[ReceptiveField]
 ) -> Costs | None:
-    """Returns the layers' costs, or None if they are unknown or not to be shown.
+    """Returns the layers' costs, or None if they are unknown or should not be shown.
 
     Raises:
       ReceptiveFieldError: if the user asks for costs that cannot be computed.
@@ -108,7 +108,7 @@ def nodes(options: argparse.Namespace) -> int:
             known = some_names(sorted(set(named.values())))
             raise NodeNotFoundError(
                 f"no node whose name matches {options.pattern!r} has an op type that "
-                f"matches {options.op!r}. Theirs are {known}."
+                f"matches {options.op!r}. Their op types are {known}."
             )
         raise _no_match(options.op, dict.fromkeys(ops.values()), "op type")
     width = max(map(len, found.values()))
@@ -224,7 +224,7 @@ PLOTS = {
 def plot(options: argparse.Namespace) -> int:
     """See ``receptive-field plot --help``."""
     if (options.model is None) != (options.kind == "accuracy"):
-        options.fail("a MODEL is needed, but for accuracy.")
+        options.fail("all plots except accuracy need a MODEL.")
     if len(options.feature or ()) > 1 and options.kind != "regions":
         options.fail(f"{options.kind} shows one feature only.")
     ignored = {"growth": ("output", "feature", "image")}.get(
@@ -232,7 +232,7 @@ def plot(options: argparse.Namespace) -> int:
     )
     for name in ignored:
         if getattr(options, name) is not None:
-            options.fail(f"--{name} makes no difference to {options.kind}.")
+            options.fail(f"--{name} has no effect on {options.kind}.")
     from receptive_field.report.figure import file_axes
 
     with file_axes(options.file, *PLOTS[options.kind]) as ax:

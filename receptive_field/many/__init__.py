@@ -1,4 +1,4 @@
-"""Analyses many files: one row per file, computed by any executor, saved on arrival.
+"""Analyses many files. Any executor can compute the rows, which are saved on arrival.
 
 `rows` runs in a worker, `work` hands out the files, and `results` saves the rows.
 """
@@ -90,12 +90,12 @@ def compute_many(
         "global_context": global_context,
     }
     if isinstance(models, (str, bytes, os.PathLike)):
-        raise ReceptiveFieldError(f"models is one path, {models!r}; give a list.")
+        raise ReceptiveFieldError(f"models must be a list of paths; it is {models!r}.")
     if workers is not None and workers < 1:
-        raise ReceptiveFieldError(f"workers is {workers}; it is 1 or more.")
+        raise ReceptiveFieldError(f"workers must be at least 1; it is {workers}.")
     if global_context not in ("include", "exclude"):
         raise ReceptiveFieldError(
-            f"global_context is {global_context!r}; it is 'include' or 'exclude'."
+            f"global_context must be 'include' or 'exclude'; it is {global_context!r}."
         )
     paths = [_path(model) for model in models]
     asked = [(one_line(path), described(question)) for path in paths]
@@ -130,7 +130,7 @@ def run_many(models: Iterable[Path], results: Path, **options: Any) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the rows so far are written.", file=sys.stderr)
+        print("interrupted; all rows so far have been written.", file=sys.stderr)
         return 130
     failed = [row for row in rows if row.error]
     for row in failed:
@@ -144,7 +144,7 @@ def _path(path: Path) -> str:
         return os.fsdecode(path)
     except TypeError:
         raise ReceptiveFieldError(
-            f"compute_many reads files: it takes paths, no {type(path).__qualname__}. "
+            f"compute_many reads files: it takes paths, not {type(path).__qualname__}. "
             "For a model in memory, call compute_receptive_field."
         ) from None
 

@@ -42,7 +42,7 @@ class Results:
         there = [name for name in (self.path, self.log) if os.path.exists(name)]
         if there and not resume:
             raise ReceptiveFieldError(
-                f"{there[0]!r} exists; move it, or go on from it with resume=True."
+                f"{there[0]!r} exists; move it, or continue from it with resume=True."
             )
         files = [name for name in dict.fromkeys(there) if os.path.isfile(name)]
         for name in files:
@@ -95,8 +95,8 @@ def _writing(path: str, kept: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         raise ReceptiveFieldError(
-            f"cannot write {path!r}: {error.strerror or error}.{kept} What was written "
-            "stays; once this is mended, the same call goes on from there."
+            f"cannot write {path!r}: {error.strerror or error}.{kept} Rows that were "
+            "written are kept. To continue, fix the problem and repeat the call."
         ) from None
 
 
@@ -121,7 +121,7 @@ def read_rows(path: str, pyarrow: Any) -> list[Row]:
             whole = content[: content.rfind(b"\n") + 1].decode()
             header, *lines = csv.reader(io.StringIO(whole, newline=""))
         if header != list(Row._fields):
-            raise ValueError("the columns are others.")
+            raise ValueError("it has other columns.")
         return [
             Row(*(_value(*cell) for cell in zip(Row._fields, line, strict=True)))
             for line in lines
@@ -131,7 +131,7 @@ def read_rows(path: str, pyarrow: Any) -> list[Row]:
         raise ReceptiveFieldError(f"cannot read {path!r}: {reason}.") from None
     except (ValueError, csv.Error) as error:
         raise ReceptiveFieldError(
-            f"{path!r} does not hold rows of compute_many: {error} Give another path."
+            f"{path!r} has no rows of compute_many: {error} Give another path."
         ) from None
 
 

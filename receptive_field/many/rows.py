@@ -16,8 +16,8 @@ Question = Mapping[str, Any]
 """The options of `compute_receptive_field`."""
 
 CHUNK_SECONDS = 0.25
-"""How long a worker collects rows before it sends them. Sending each row by itself
-would be much slower."""
+"""The time for which a worker collects rows before it sends them. Sending each row by
+itself would be much slower."""
 
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -85,8 +85,8 @@ def _row(path: str, question: Question) -> Row:
         field = compute_receptive_field(path, **question)
         if len(field.axes) > 3:
             raise ReceptiveFieldError(
-                f"a row holds three axes, there are {len(field.axes)}; analyse this "
-                "file with compute_receptive_field."
+                f"a row can hold three axes, but there are {len(field.axes)}; analyse "
+                "this file with compute_receptive_field."
             )
         if _stamp(path) != before:
             raise ReceptiveFieldError(f"{path!r} changed while it was read; try again.")

@@ -41,8 +41,8 @@ UNKNOWN_WORKERS = 128
 """The assumed number of workers of an executor that does not state one."""
 
 DIED = (
-    "the worker died while it analysed this file, of a crash or out of memory; analyse "
-    "it alone to see which."
+    "the worker died while it analysed this file, because it crashed or ran out of "
+    "memory; analyse the file by itself to find out why."
 )
 
 
@@ -121,8 +121,8 @@ class _Pool:
             return self._started().submit(work, *arguments)
         except RuntimeError as error:
             raise ReceptiveFieldError(
-                f"the executor takes no more work: {error}. Run again with another "
-                "one; rows that are in a results file are not done again."
+                f"the executor accepts no more work: {error}. Run again with another "
+                "one; rows that are in a results file are not computed again."
             ) from None
 
     def _started(self) -> Executor:
@@ -138,8 +138,8 @@ class _Pool:
                 future.result()
         except (BrokenExecutor, OSError) as error:
             raise ReceptiveFieldError(
-                f"no worker process can be started: {error} A script must be a file, "
-                'and call compute_many under if __name__ == "__main__":.'
+                f"no worker process can be started: {error} A script must be a file "
+                'and must call compute_many under if __name__ == "__main__":.'
             ) from None
         return pool
 
@@ -152,7 +152,7 @@ class _Pool:
 
 
 class _Arrivals:
-    """A queue of finished calls, in which an interrupt waits its turn.
+    """A queue of finished calls, in which interrupts wait until they are raised.
 
     An interrupt can arrive at any line, even while an executor holds a lock. Raised
     there, it could leave the lock taken, and the executor could never be shut down. So

@@ -195,8 +195,8 @@ def _sized(
     chosen = [size if isinstance(size, int) else default for size in sizes]
     shown = " x ".join(map(str, chosen))
     note = (
-        f"The model leaves the size of its input open; {shown} is assumed. "
-        "Give input_resolution (--resolution) for another."
+        f"The model does not state the size of its input; {shown} is assumed. "
+        "Give input_resolution (--resolution) to choose another size."
     )
     sized = options._replace(input_resolution=chosen)
     return _asked(model, output, input, sized), note
@@ -242,7 +242,7 @@ def _shown(question: Question) -> dict[str, Tensor]:
 
 
 def _is_copy(question: Question, tensor: Tensor) -> bool:
-    """Whether a node only copies its input."""
+    """Returns whether a node only copies its input."""
     op = rule_of(question.network.graph.nodes[tensor[0]])
     inputs = question.network.graph.nodes[tensor[0]].inputs
     copies = op is not None and op.taps is Taps.COPY and len(inputs) == 1
@@ -457,8 +457,7 @@ def _work(node: Data) -> int:
 
 
 def _told(axis: SpatialAxis) -> AxisMap:
-    """Returns a map with the final windows of features on an axis, in which mirrored
-    borders are taken into account."""
+    """Returns the map to what features see on an axis, including mirrored borders."""
     axis_map, count = axis.map, axis.output_size
     if axis_map.seen is None or axis_map.is_floating or count is None:
         return axis_map.all_seen
@@ -548,8 +547,9 @@ def _bound(end: Bound | None) -> int | str | None:
         return "+" if end > 0 else "-"
     if abs(end) > LARGEST_NUMBER:
         raise ReceptiveFieldError(
-            "a region lies beyond 2**53, further than a page can count. Take the table "
-            "of all layers (receptive-field layers), or an output= nearer the input."
+            "a region extends beyond 2**53, the largest number of a page. Use the "
+            "table of all layers (receptive-field layers), or an output= nearer the "
+            "input."
         )
     return end
 

@@ -55,8 +55,8 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     if kind not in KINDS:
         known = ", ".join("." + ending for ending in KINDS)
         raise ReceptiveFieldError(
-            f"{os.fspath(path)!r}: a plot is written to a file that ends with one of "
-            f"{known}."
+            f"cannot write a plot to {os.fspath(path)!r}: the name must end with one "
+            f"of {known}."
         )
     check_writable(path)
     return kind

@@ -128,7 +128,7 @@ def some_features(field: ReceptiveField) -> list[list[int]]:
         size = axis.size
         if size is None:
             raise ReceptiveFieldError(
-                f"how many features {field.output!r} has is not known: give "
+                f"the number of features of {field.output!r} is not known: give "
                 "input_resolution, or the features to draw."
             )
         sizes.append(size)
@@ -145,14 +145,14 @@ def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
     rank = len(field.axes)
     if rank not in (1, 2):
         raise ReceptiveFieldError(
-            f"plots show inputs with one or two axes; {field.input!r} has {rank}."
+            f"plots only show inputs with one or two axes; {field.input!r} has {rank}."
         )
     chosen = np.asarray(features)
     count = len(field.feature_axes)
     fits = chosen.size and chosen.shape[-1:] == (count,)
     if not fits or chosen.dtype.kind not in "iu":
         raise ReceptiveFieldError(
-            f"features are given by {count} integer coordinates each, x first; not by "
+            f"features need {count} integer coordinates each, x first; these are "
             f"{chosen.tolist()!r}."
         )
     rows = chosen.reshape(-1, count)
@@ -163,7 +163,7 @@ def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
         ):
             raise ReceptiveFieldError(
                 f"there is no feature {row}: {field.output!r} has "
-                f"{' x '.join(map(str, sizes))} of them, x first, counted from 0."
+                f"{' x '.join(map(str, sizes))} features, x first, counted from 0."
             )
     return rows
 
@@ -175,15 +175,15 @@ def _bounded_regions(field: ReceptiveField, features: Positions) -> Positions:
         others = 'global_context="exclude" leaves these paths out.'
         raise ReceptiveFieldError(
             f"the features of {field.output!r} see a whole axis of {field.input!r}"
-            + (f", by {by}" if by else "")
-            + ". A region without a bound cannot be drawn. "
+            + (f", because of {by}" if by else "")
+            + ". An infinite region cannot be drawn. "
             + (others if field.local else "There are no other paths.")
         )
     nothing = (regions[..., 1] < regions[..., 0]).any(axis=-1)
     if nothing.any():
         raise ReceptiveFieldError(
             f"the feature {features[nothing][0].tolist()} of {field.output!r} sees "
-            f"nothing of {field.input!r}; there is nothing to draw."
+            f"nothing of {field.input!r}, so there is nothing to draw."
         )
     return regions
 
@@ -205,8 +205,8 @@ def _sizes(field: ReceptiveField, pixels: NDArray[Any] | None) -> tuple[int, ...
     sizes = tuple(size for size in known if size is not None)
     if len(sizes) < len(known):
         raise ReceptiveFieldError(
-            f"the size of {field.input!r} is not known, so nobody can say where its "
-            "padding begins: give input_resolution, or an image."
+            f"the size of {field.input!r} is not known, so the plot cannot show where "
+            "its padding begins: give input_resolution, or an image."
         )
     return sizes
 
@@ -230,8 +230,9 @@ def _pixels(
     if channels not in ((), (1,), (3,), (4,)):
         axes_of = ("length",) if rank == 1 else ("height", "width")
         raise ReceptiveFieldError(
-            f"an image here has the axes {', '.join(axes_of)}, and 1, 3 or 4 channels "
-            f"or none; this is an array of {pixels.dtype} of shape {pixels.shape}."
+            f"an image must have the axes {', '.join(axes_of)}, and may also have an "
+            f"axis of 1, 3 or 4 channels; this is an array of {pixels.dtype} of shape "
+            f"{pixels.shape}."
         )
     return pixels[..., 0] if channels == (1,) else pixels
 
@@ -242,7 +243,7 @@ def _read(path: str | os.PathLike[str]) -> NDArray[Any]:
         with pillow.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or "it is no image that Pillow reads"
+        reason = getattr(error, "strerror", None) or "Pillow cannot read it as an image"
         raise ReceptiveFieldError(
             f"cannot read the image {os.fspath(path)!r}: {reason}."
         ) from None
@@ -409,7 +410,7 @@ def plot_growth(fields: Mapping[str, ReceptiveField], *, ax: Any = None) -> Any:
     """
     if not isinstance(fields, Mapping):
         raise ReceptiveFieldError(
-            "plot_growth draws what compute_receptive_fields returns, not a "
+            "plot_growth draws the result of compute_receptive_fields, not a "
             f"{type(fields).__qualname__}."
         )
     if isinstance(fields, ReceptiveFields):
@@ -453,7 +454,7 @@ def _links(fields: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
     origin = next(iter(fields.values())).origin
     if origin is None:
         raise ReceptiveFieldError(
-            "these fields do not hold the graph that they are of."
+            "these fields do not know the graph that they belong to."
         )
     return origin.links(fields)
 
@@ -614,8 +615,8 @@ def plot_support(
 def _one(field: ReceptiveField, feature: ArrayLike) -> Positions:
     if np.ndim(feature) != 1:
         raise ReceptiveFieldError(
-            f"one feature is drawn here: {len(field.axes)} coordinates, x first; not "
-            f"{feature!r}."
+            f"this plot shows one feature, given by {len(field.axes)} coordinates, x "
+            f"first; not {feature!r}."
         )
     return _chosen(field, feature)
 
@@ -659,15 +660,16 @@ def plot_effective(
         effective = effective_or_field.effective_receptive_field(feature)
     elif feature is not None:
         raise ReceptiveFieldError(
-            "an effective receptive field is of one feature already; feature is for a "
-            "receptive field."
+            "an effective receptive field already belongs to one feature; give feature "
+            "only with a receptive field."
         )
     else:
         effective = effective_or_field
     rank = effective.map.ndim
     if rank not in (1, 2):
         raise ReceptiveFieldError(
-            f"plots show inputs with one or two axes; {effective.input!r} has {rank}."
+            "plots only show inputs with one or two axes; "
+            f"{effective.input!r} has {rank}."
         )
     region = _region_of(effective_or_field, effective)
     interval = effective.interval()

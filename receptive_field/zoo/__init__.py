@@ -66,7 +66,9 @@ def network(name: str) -> Network:
     """
     if not isinstance(name, str) or name not in NETWORKS:
         known = ", ".join(NETWORKS)
-        raise ReceptiveFieldError(f"no network {name!r} in the zoo; known: {known}")
+        raise ReceptiveFieldError(
+            f"there is no network {name!r} in the zoo; the networks are {known}."
+        )
     return NETWORKS[name]
 
 

@@ -91,7 +91,7 @@ def _tensorflow() -> Any:
         return import_module("tensorflow")
     except ImportError as error:
         raise ReceptiveFieldError(
-            "the networks of the zoo are built with TensorFlow, which cannot be "
+            "building a network of the zoo needs TensorFlow, which cannot be "
             f'imported ({error}): pip install "receptive_field[tensorflow]"'
         ) from error
 
@@ -107,7 +107,7 @@ def _checked_resolution(
         height = width = 0
     if not 1 <= min(height, width) <= max(height, width) <= LARGEST_SIZE:
         raise ReceptiveFieldError(
-            "input_resolution has to be [height, width], two integers from 1 to "
+            "input_resolution must be [height, width], two integers from 1 to "
             f"{LARGEST_SIZE}, or None; it is {resolution!r}"
         )
     return height, width

@@ -63,13 +63,13 @@ def end_points_of(network: Network, chosen: Sequence[str] | None) -> tuple[str, 
     if chosen is None:
         return network.end_points
     if isinstance(chosen, str) or not isinstance(chosen, Sequence):
-        raise NodeNotFoundError(f"end_points is a list of names, not {chosen!r}.")
+        raise NodeNotFoundError(f"end_points must be a list of names, not {chosen!r}.")
     wanted = set()
     for name in chosen:
         point = network.end_point(name)
         if point is None:
             raise NodeNotFoundError(
-                f"{network.name} has no end-point {name!r}; known: "
+                f"{network.name} has no end-point {name!r}; its end-points are "
                 f"{', '.join(network.end_points)}."
             )
         wanted.add(point)
@@ -94,8 +94,8 @@ def network_table(
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Turns off garbage collection, which would take longer than the analysis because
-    TensorFlow's graph consists of so many objects."""
+    """Turns off garbage collection. It would take longer than the analysis, because a
+    TensorFlow graph consists of very many objects."""
     enabled = gc.isenabled()
     gc.disable()
     try:
