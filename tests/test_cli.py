@@ -158,7 +158,7 @@ def test_many(tmp_path):
             "it is the file that the model is read from",
         ),
         (("compute", os.devnull), "is empty"),
-        (("compute", "."), "the folder '.' holds no SavedModel"),
+        (("compute", "."), "the folder '.' has no SavedModel"),
         (("compute", rf.EXAMPLE_GRAPH, "--output", "Relu"), "names end with 'Relu'"),
         (("compute", rf.EXAMPLE_GRAPH, "--resolution", "0x9"), "at least 1"),
         (("layers", rf.EXAMPLE_GRAPH, "--filter", "x*y"), "no name matches 'x*y'"),

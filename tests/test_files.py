@@ -48,7 +48,7 @@ def test_the_content_decides_the_format(tmp_path, name, content):
         (b"just some words", "not the text of a GraphDef: 1:6"),
         (b"node { name: 3 }", "not the text of a GraphDef: 1:14"),
         ("n\u00f6de".encode("latin-1"), "not the text of a GraphDef"),
-        (b"versions { producer: 3 }", "holds no nodes"),
+        (b"versions { producer: 3 }", "contains no nodes"),
         (gzip.compress(BINARY, mtime=0)[:-12], "cannot read"),
         (gzip.compress(BINARY, mtime=0)[:12] + b"garbage" * 9, "cannot read"),
         (b"node " + b"{ attr { value { func " * 3000, "not the text of a GraphDef"),
@@ -66,7 +66,7 @@ def test_files_that_are_no_graphs(tmp_path, content, message):
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(rf.ReceptiveFieldError, match="No such file"):
         rf.compute_receptive_field(tmp_path / "missing.pb")
-    with pytest.raises(rf.ReceptiveFieldError, match="holds no SavedModel"):
+    with pytest.raises(rf.ReceptiveFieldError, match="has no SavedModel"):
         rf.compute_receptive_field(tmp_path)
 
 

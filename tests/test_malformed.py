@@ -178,9 +178,12 @@ def network(**attributes: str) -> Any:
         ({"strides": "list { f: 1 f: 2 f: 2 f: 1 }"}, "not a list of integers"),
         ({"strides": "i: 2"}, "malformed: its strides is 2"),
         ({"strides": integers([1, 0, 0, 1])}, "each must be at least 1"),
-        ({"padding": "i: 1"}, "malformed: its padding is 1, not a text"),
-        ({"data_format": 's: "hello"'}, "data_format 'hello'; NHWC, NCHW"),
-        ({"data_format": 's: "NDHWC"'}, "data_format NDHWC for 2 axes of space"),
+        ({"padding": "i: 1"}, "malformed: its padding is 1, not a string"),
+        (
+            {"data_format": 's: "hello"'},
+            "data_format 'hello', which is not one of NHWC, NCHW",
+        ),
+        ({"data_format": 's: "NDHWC"'}, "data_format NDHWC for 2 spatial axes"),
     ],
 )
 def test_message(attributes, message):

@@ -195,5 +195,5 @@ def test_what_lies_inside_of_a_function_is_not_handed_over(tmp_path):
     keras.Model(image, scores).export(tmp_path / "saved", verbose=False)
     field = rf.compute_receptive_field(tmp_path / "saved")
     assert field.size.tolist() == [3, 3]
-    with pytest.raises(rf.ReceptiveFieldError, match="inside of a function"):
+    with pytest.raises(rf.ReceptiveFieldError, match="inside a function"):
         rf.measure_receptive_field(tmp_path / "saved")

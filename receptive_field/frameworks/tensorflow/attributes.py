@@ -156,7 +156,10 @@ def data_format(call: Call, default: str = "NHWC") -> str:
     """Returns the layout of the axes, with one letter per axis, such as NHWC."""
     found = call.text("data_format", default) or default
     if found not in DATA_FORMATS:
-        call.fail(f"has the data_format {found!r}; {', '.join(DATA_FORMATS)} are known")
+        call.fail(
+            f"has the data_format {found!r}, which is not one of "
+            f"{', '.join(DATA_FORMATS)}"
+        )
     return found
 
 

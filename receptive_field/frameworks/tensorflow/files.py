@@ -127,7 +127,7 @@ def _saved_model_in(folder: str) -> str:
         path = os.path.join(folder, name)
         if os.path.exists(path):
             return path
-    raise GraphError(f"the folder {folder!r} holds no SavedModel (saved_model.pb).")
+    raise GraphError(f"the folder {folder!r} has no SavedModel (saved_model.pb).")
 
 
 def _signature(parsed: Any, path: str, name: str | None) -> FileContent:
@@ -145,12 +145,14 @@ def _signature(parsed: Any, path: str, name: str | None) -> FileContent:
         if not default:
             raise GraphError(
                 f"{path!r} has several signatures: {', '.join(sorted(signatures))}. "
-                "Say which with signature=."
+                "Choose one with signature=."
             )
         name = default[0]
     if name is not None and name not in signatures:
         known = ", ".join(sorted(signatures)) or "none"
-        raise GraphError(f"{path!r} has no signature {name!r}; it has: {known}.")
+        raise GraphError(
+            f"{path!r} has no signature {name!r}; its signatures are: {known}."
+        )
     if not signatures:
         return FileContent(meta.graph_def)
     chosen = signatures[name] if name is not None else next(iter(signatures.values()))
@@ -180,7 +182,7 @@ def _parse_text(content: Any, path: str, whole: bool) -> Any:
         raise GraphError(
             f"{path!r} is text, but not the text of a GraphDef: {error}"
         ) from None
-    raise GraphError(f"{path!r} holds no nodes; is it a GraphDef?")
+    raise GraphError(f"{path!r} contains no nodes; is it a GraphDef?")
 
 
 def _parse_binary(content: Any, path: str, whole: bool) -> Any:
@@ -203,8 +205,8 @@ def _parse_binary(content: Any, path: str, whole: bool) -> Any:
             if holds_nodes(parsed):
                 return parsed
     raise GraphError(
-        f"{path!r} is not a GraphDef: its {len(content)} bytes are no text, and as "
-        f"binary they are damaged or of another format{reason}."
+        f"{path!r} is not a GraphDef: its {len(content)} bytes are not text, and as "
+        f"binary data, they are damaged or have another format{reason}."
     )
 
 

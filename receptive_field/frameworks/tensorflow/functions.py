@@ -68,7 +68,7 @@ def flattened(
 
 
 def is_written_out(node: Node) -> bool:
-    """Whether a node is, or was added for, an inlined call, branch or loop."""
+    """Returns whether a node is, or was added for, an inlined call, branch or loop."""
     definition = node.definition
     added = isinstance(definition, Definition)
     return added or node.op != definition.op or node.op in (*CALLS, *BRANCHES, *LOOPS)
@@ -162,7 +162,7 @@ class _Writer:
         while above is not None:
             if above.function == name:
                 raise GraphError(
-                    f"the function {name!r} calls itself, by way of node "
+                    f"the function {name!r} calls itself through node "
                     f"{caller.name!r}; recursion cannot be analysed."
                 )
             above = above.caller
@@ -171,7 +171,7 @@ class _Writer:
         if len(arguments) != len(named):
             raise GraphError(
                 f"{caller.op} node {caller.name!r} calls the function {name!r} with "
-                f"{len(arguments)} inputs; it takes {len(named)}."
+                f"{len(arguments)} inputs, but it takes {len(named)}."
             )
         given = dict(zip(named, arguments, strict=True))
         frame = Frame(name, scope + "/", given, {}, caller.frame)
@@ -185,6 +185,6 @@ class _Writer:
             if tensor is None:
                 raise GraphError(
                     f"the function {name!r} returns {function.ret[output.name]!r}, "
-                    "which it does not hold."
+                    "which it does not contain."
                 )
         return [tensor for tensor in returned if tensor is not None]

@@ -85,9 +85,9 @@ def _part(keras: Any, model: Any, output: str, is_whole: bool) -> Any:
         if is_whole and len(getattr(model, "outputs", None) or [output]) == 1:
             return model
     raise ReceptiveFieldError(
-        f"the model {model.name!r} cannot be cut at {output!r}: gradients are "
-        "measured at layers of functional and sequential models that are called once, "
-        "and at the only output of others."
+        f"the model {model.name!r} cannot be cut at {output!r}: in functional and "
+        "sequential models, gradients can be measured at every layer that is called "
+        "once. In other models, they can be measured only at a single output."
     )
 
 

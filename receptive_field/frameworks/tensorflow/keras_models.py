@@ -37,9 +37,9 @@ class TracedModel:
     """``id`` of a layer -> the names of its calls, in order."""
 
     def name_of(self, thing: Any) -> str | None:
-        """Returns the name of the layer call that a layer or KerasTensor stands for.
+        """Returns the name of the layer call that a layer or KerasTensor refers to.
 
-        A layer stands for its only call, and a KerasTensor for the call that made it.
+        A layer refers to its only call, and a KerasTensor to the call that created it.
         For a model input, this is the input's name. None if there is no call.
 
         Raises:
@@ -55,8 +55,8 @@ class TracedModel:
         names = self.calls.get(id(thing), [])
         if len(names) > 1:
             raise GraphError(
-                f"the layer {thing.name!r} is called {len(names)} times; say which "
-                f"call is meant: {', '.join(map(repr, names))}."
+                f"the layer {thing.name!r} is called {len(names)} times; give the "
+                f"name of one call: {', '.join(map(repr, names))}."
             )
         return names[0] if names else None
 
@@ -76,7 +76,8 @@ def trace(model: Any) -> TracedModel:
         if backend != "tensorflow":
             raise GraphError(
                 f"Keras runs on the {backend} backend, which has no graph to analyse. "
-                "Set KERAS_BACKEND=tensorflow in the environment before importing it."
+                "Set KERAS_BACKEND=tensorflow in the environment before importing "
+                "Keras."
             )
     tf = import_module("tensorflow")
 
@@ -158,7 +159,7 @@ def read(path: str) -> Any:
         keras = import_module("keras")
     except ImportError:
         raise GraphError(
-            f"{path!r} is a Keras model, and Keras is not installed: "
+            f"{path!r} is a Keras model, but Keras is not installed: "
             'pip install "receptive_field[tensorflow]"'
         ) from None
     try:
@@ -167,7 +168,7 @@ def read(path: str) -> Any:
         reason = " ".join(str(error).split())
         raise GraphError(
             f"Keras cannot load {path!r}: {reason[:300]} Custom classes and lambdas "
-            "are never loaded from a file; load the model yourself and give the object."
+            "are never loaded from a file; load the model yourself and pass the object."
         ) from error
 
 

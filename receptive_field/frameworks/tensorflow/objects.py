@@ -32,8 +32,8 @@ def graph_of(thing: Any) -> Any | None:
         return thing.graph
     except AttributeError:
         raise GraphError(
-            "this tensor was computed eagerly and belongs to no graph; build it inside "
-            "a tf.Graph."
+            "this tensor was computed eagerly and does not belong to a graph; build it "
+            "inside a tf.Graph."
         ) from None
 
 
@@ -66,7 +66,7 @@ def concrete_function_of(thing: Any) -> Any | None:
     if len(known) != 1:
         raise GraphError(
             f"the tf.function {thing.__name__!r} has {len(known)} traced signatures; "
-            "give get_concrete_function(tf.TensorSpec(...)) of it."
+            "give the result of its get_concrete_function(tf.TensorSpec(...)) instead."
         )
     return known[0]
 

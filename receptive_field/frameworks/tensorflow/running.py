@@ -33,7 +33,7 @@ class TensorFlowRunner:
             self._tf = import_module("tensorflow")
         except ImportError:
             raise GraphError(
-                "a measurement runs the network, and TensorFlow is not installed: "
+                "a measurement runs the network, but TensorFlow is not installed: "
                 'pip install "receptive_field[tensorflow]"'
             ) from None
 
@@ -50,10 +50,9 @@ class TensorFlowRunner:
         for output in outputs:
             if graph.nodes[output[0]].frame.function:
                 raise GraphError(
-                    f"{graph.name_of(output)!r} lies inside of a function that the "
-                    "graph calls, which TensorFlow does not hand over: measure an "
-                    "output of the model, the Keras model itself, or a frozen graph of "
-                    "it."
+                    f"{graph.name_of(output)!r} is inside a function that the graph "
+                    "calls, so TensorFlow cannot return it: measure an output of the "
+                    "model, the Keras model itself, or a frozen graph of the model."
                 )
         serialized = model.definition.SerializeToString()
         definition = self._tf.compat.v1.GraphDef.FromString(serialized)
@@ -64,11 +63,11 @@ class TensorFlowRunner:
         return Computation(self._guarded(run, "the network"), dtype)
 
     def runs(self, node: Node) -> bool:
-        """Whether TensorFlow can run this node as a single op."""
+        """Returns whether TensorFlow can run this node as a single op."""
         return not is_written_out(node)
 
     def reads(self, node: Node, number: int) -> bool:
-        """Whether the op reads this input in an experiment.
+        """Returns whether the op reads this input in an experiment.
 
         A batch normalisation runs as an identity, and reads only its first input.
         """
@@ -498,7 +497,7 @@ def _nodes_to_double(tf: Any, nodes: Any, outputs: Mapping[str, str]) -> dict[st
 
 
 def _is_batch_norm(op: str) -> bool:
-    """Whether an op is a fused batch normalisation, which runs as an identity."""
+    """Returns whether an op is a fused batch normalisation. It runs as an identity."""
     return op.startswith("FusedBatchNorm")
 
 
@@ -602,5 +601,7 @@ def _input_types(node: Node, attributes: Mapping[str, Any]) -> list[int]:
     if 0 in found:
         raise GraphError("the data types of its inputs are not stated")
     if len(found) != len(node.inputs):
-        raise GraphError(f"it has {len(node.inputs)} inputs, and the op {len(found)}")
+        raise GraphError(
+            f"it has {len(node.inputs)} inputs, but the op takes {len(found)}"
+        )
     return found

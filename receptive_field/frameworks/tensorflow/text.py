@@ -130,7 +130,8 @@ def index(text: str) -> TextGraph | None:
 
 
 def _covers_less(node: TextNode) -> bool:
-    """Whether the pattern misses part of the attributes, or a name occurs twice."""
+    """Returns whether the pattern misses a part of the attributes, or a name occurs
+    twice."""
     body = node._body
     if not body:
         return False

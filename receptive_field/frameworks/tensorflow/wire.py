@@ -145,7 +145,7 @@ def _fields(content: Any, start: int, end: int) -> Iterator[tuple[int, int, int,
                 raise DamagedError(f"there is no field at byte {begin}")
         if position > end:
             raise DamagedError(
-                f"a field at byte {begin} goes on to byte {position}, past the end at "
+                f"a field at byte {begin} extends to byte {position}, past the end at "
                 f"{end}"
             )
         yield tag >> 3, begin, value, position

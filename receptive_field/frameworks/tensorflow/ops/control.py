@@ -47,9 +47,10 @@ register(
 
 
 def _ensured_shape(call: Call) -> Sequence[Shape]:
-    """Merges the shapes of the input and the attribute.
+    """Returns the stated shape, with the input's sizes in place of unknown sizes.
 
-    If their ranks differ, this fails.
+    Raises:
+      GraphError: if the ranks of the input and of the stated shape differ.
     """
     shape, stated = call.shape(0), stated_shape(call)
     if stated is None:
@@ -57,7 +58,7 @@ def _ensured_shape(call: Call) -> Sequence[Shape]:
     if shape is None:
         return [call.named_shape(stated)]
     if len(shape) != len(stated):
-        call.fail(f"states the shape {stated} of an input of rank {len(shape)}")
+        call.fail(f"states the shape {stated} for an input of rank {len(shape)}")
     return [tuple(b if a is None else a for a, b in zip(stated, shape, strict=True))]
 
 

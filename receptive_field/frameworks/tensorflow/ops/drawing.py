@@ -31,7 +31,7 @@ register(
 
 
 def _by_numbers(call: Call, output: int) -> Relations:
-    """Every number depends on the seeds and limits, but not on the shape."""
+    """Returns relations of numbers to the seeds and limits, but not to the shape."""
     return [None, *(call.all_of(number) for number in range(1, len(call)))]
 
 
@@ -44,7 +44,10 @@ register(
 
 
 def _by_moments(call: Call, output: int) -> Relations:
-    """Each parameter of the distribution is one number, or one per batch element."""
+    """Returns relations to the parameters of the distribution.
+
+    Each parameter is one number, or one number per batch element.
+    """
     numbers = range(1, len(call))
     return [None, *(call.all_of(n, exact=call.shape(n) == ()) for n in numbers)]
 
@@ -67,7 +70,7 @@ register("RandomShuffle", Op(_shuffled, first_shape, is_random=True))
 
 
 def _sampled(call: Call, output: int) -> Relations:
-    """A sample depends on the probabilities of all classes of its row."""
+    """Returns relations in which a sample needs the probabilities of its whole row."""
     others = (call.all_of(number) for number in range(1, len(call)))
     return [Relation((follow(0), whole([1]))), *others]
 
@@ -84,8 +87,10 @@ register(
 
 
 def _each_drawn(call: Call, output: int) -> Relations:
-    """Several numbers are drawn for each element of the parameter. The first axes of
-    the output are the axes of these numbers."""
+    """Returns relations for several draws per element of the parameter.
+
+    The first axes of the output are the axes of these numbers.
+    """
     drawn, rank = call.integers(0), len(call.known_shape(1))
     if drawn is None:
         return [None, call.all_of(1, exact=False)]

@@ -37,7 +37,7 @@ register(
 
 
 def _cropped(call: Call, output: int) -> Relations:
-    """A crop may come from any image of the batch, and from any place in it."""
+    """Returns relations for crops from any place in any image of the batch."""
     call.known_shape(0, 4)
     sides = (whole([axis], ANYWHERE) for axis in (1, 2))
     image = Relation((FULL_BOUND, *sides, follow(3)))

@@ -87,7 +87,7 @@ def _gather_value(call: Call) -> Sequence[Value]:
     try:
         return [np.asarray(np.take(value, indices.astype(np.int64), axis))]
     except IndexError:
-        call.fail(f"gathers positions outside of {call.name(0)}")
+        call.fail(f"gathers positions outside {call.name(0)}")
 
 
 _GATHER = Op(_gather, _gather_shape, _gather_value)
@@ -105,7 +105,7 @@ def _parts(call: Call, name: str) -> int:
     """Returns the number of outputs, which is stated in the attribute `name`."""
     count = call.number(name)
     if not 0 <= count <= LARGEST_TABLE:
-        call.fail(f"has the {name} {count}")
+        call.fail(f"has the {name} {count}, which is out of range")
     return count
 
 
@@ -236,7 +236,7 @@ def _broadcast_to(call: Call, output: int) -> Relations:
     if shape is None or whole is None:
         return [call.all_of(0, exact=False), None]
     if len(shape) > len(whole):
-        call.fail(f"broadcasts rank {len(shape)} to rank {len(whole)}")
+        call.fail(f"cannot broadcast rank {len(shape)} to rank {len(whole)}")
     return [broadcast_relation(shape, whole), None]
 
 
@@ -272,7 +272,7 @@ def _roll(call: Call, output: int) -> Relations:
     if shape is None or shifts is None or axes is None:
         return [call.all_of(0, exact=False), None, None]
     if len(shifts) != len(axes):
-        call.fail(f"rolls {len(axes)} axes by {len(shifts)} shifts")
+        call.fail(f"has {len(axes)} axes to roll, but {len(shifts)} shifts")
     offsets: dict[int, Size] = {}
     for offset, axis in zip(shifts, axes, strict=True):
         place = call.axis(axis, len(shape))
@@ -329,7 +329,10 @@ register("OneHot", Op(_one_hot, _one_hot_shape))
 
 
 def _gather_nd(call: Call, output: int) -> Relations:
-    """Slices may come from anywhere. Axes that are not indexed stay as they are."""
+    """Returns relations for slices from anywhere along the indexed axes.
+
+    Axes that are not indexed follow themselves.
+    """
     shape, indices = call.shape(0), call.shape(1)
     batch = call.number("batch_dims", 0)
     depth = indices[-1] if indices else None
@@ -367,7 +370,7 @@ def _updated(call: Call, output: int) -> Relations:
 
 
 def _overwritten(call: Call, output: int) -> Relations:
-    """Positions that are overwritten are not seen."""
+    """Returns relations in which overwritten positions are not seen."""
     (_, *rest), shape = _updated(call, output), call.shape(0)
     if shape is None:
         return [call.all_of(0, exact=False), *rest]
@@ -408,9 +411,10 @@ register(
 
 
 def _diagonal(call: Call, output: int) -> Relations:
-    """Row i of the matrix contains position i of the vector, in column i.
+    """Returns the identity as an upper bound.
 
-    The identity is only an upper bound, because all other columns are zero.
+    Row i of the matrix contains position i of the vector in column i. All other columns
+    of the row are zero.
     """
     shape = call.shape(0)
     if shape is None:
@@ -429,8 +433,7 @@ register("MatrixDiag", Op(_diagonal, _diagonal_shape))
 
 
 def _band(call: Call, output: int) -> Relations:
-    """The identity is only an upper bound, because elements outside the band are
-    zero."""
+    """Returns the identity as an upper bound. Elements outside the band are zero."""
     shape = call.shape(0)
     if shape is None:
         return [call.all_of(0, exact=False), None, None]
@@ -441,7 +444,7 @@ register("MatrixBandPart", Op(_band, first_shape))
 
 
 def _bincount_rows(call: Call, output: int) -> Relations:
-    """Each row of counts depends on a whole row of the input."""
+    """Returns relations in which each row of counts needs a whole row of the input."""
     rest = [call.all_of(i, exact=False) for i in range(1, len(call))]
     shape = call.shape(0)
     if shape is None or len(shape) != 2:

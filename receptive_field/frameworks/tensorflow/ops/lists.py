@@ -189,7 +189,7 @@ register(
 
 
 def _joined(call: Call, output: int) -> Relations:
-    """The items are joined along their first axis."""
+    """Returns relations for items that are joined along their first axis."""
     shape = call.shape(0)
     if shape is None:
         return _only(call, input_0=call.all_of(0, exact=False))

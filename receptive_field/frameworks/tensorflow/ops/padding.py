@@ -54,7 +54,7 @@ def _mirror_pad(call: Call, output: int) -> Relations:
     shape = call.known_shape(0, len(pairs))
     mode = call.text("mode")
     if mode not in ("REFLECT", "SYMMETRIC"):
-        call.fail(f"has the mode {mode!r}; REFLECT and SYMMETRIC are known")
+        call.fail(f"has the mode {mode!r}, which is not REFLECT or SYMMETRIC")
     edge = 1 if mode == "REFLECT" else 0
     return [mirrored(call, shape, pairs, edge), call.all_of(1)]
 
@@ -154,8 +154,11 @@ weigh("Pad PadV2 MirrorPad Slice StridedSlice", Taps.COPY)
 
 
 def _zeros_of_padding(call: Call) -> Zeros | None:
-    """PadV2 may pad with a number other than zero. An unknown number is assumed to be
-    nonzero."""
+    """Returns how Pad and PadV2 treat zeros.
+
+    PadV2 may pad with a number other than zero. An unknown number is assumed to be
+    nonzero.
+    """
     value = call.value(2) if len(call) > 2 else None
     known = len(call) < 3 or (value is not None and not value.any())
     return Zeros.KEPT if known else Zeros.BESIDE

@@ -106,9 +106,10 @@ count("EuclideanNorm", lambda call: multiply_adds(elements(call), profiled=False
 
 
 def _product(call: Call, output: int) -> Relations:
-    """Rows follow the first operand, and columns the second. Sums need a whole axis.
+    """Returns the relations of a matrix product to its operands and other inputs.
 
-    Axes before the matrix axes are broadcast.
+    Rows follow the first operand, and columns follow the second. The axes that are
+    summed over are needed whole. Axes before the matrix axes are broadcast.
     """
     operands = [_before_matrix(call, number) for number in range(2)]
     batch = broadcast(call, *operands)
@@ -131,7 +132,7 @@ def _before_matrix(call: Call, number: int) -> Shape:
     if shape is None:
         return None if "Batch" in call.node.op else ()
     if len(shape) < 2:
-        call.fail(f"multiplies a tensor of shape {shape}; each needs two axes")
+        call.fail(f"multiplies a tensor of shape {shape}, which needs two axes or more")
     return shape[:-2]
 
 

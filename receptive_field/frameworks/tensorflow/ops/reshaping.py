@@ -201,7 +201,7 @@ class _Join:
 
     def parts(self, call: Call) -> list[int]:
         if len(call) < 2:
-            call.fail("joins nothing")
+            call.fail("has nothing to join")
         numbers = list(range(len(call)))
         del numbers[self.axis_input]
         return numbers
@@ -312,7 +312,7 @@ def _checked_shape(call: Call, blocks: list[int]) -> tuple[Size, ...]:
     if shape is None:
         return call.known_shape(0, len(blocks) + 2)
     if len(shape) <= len(blocks):
-        call.fail(f"needs an input of more than {len(blocks)} axes, has {len(shape)}")
+        call.fail(f"needs more than {len(blocks)} axes, but its input has {len(shape)}")
     return shape
 
 

@@ -61,7 +61,9 @@ def _sizes(call: Call) -> list[Size]:
         return [call.unknown_size(1), call.unknown_size(2)]
     for size in sizes:
         if isinstance(size, int) and not 0 < size <= MOST_POSITIONS:
-            call.fail(f"resizes to {size} positions, not to 1 .. {MOST_POSITIONS}")
+            call.fail(
+                f"has an output size of {size}, not one from 1 to {MOST_POSITIONS}"
+            )
     return sizes
 
 

@@ -53,7 +53,7 @@ def _paddings(call: Call, axes: Sequence[int]) -> list[tuple[int, int]] | None:
             call.fail("has EXPLICIT padding but no explicit_paddings for each axis")
         return [(listed[2 * axis], listed[2 * axis + 1]) for axis in axes]
     if padding != "VALID":
-        call.fail(f"has padding {padding!r}; SAME, VALID or EXPLICIT are known")
+        call.fail(f"has padding {padding!r}, which is not SAME, VALID or EXPLICIT")
     return [(0, 0)] * len(axes)
 
 
@@ -78,7 +78,7 @@ class _Family:
         layout = data_format(call, default)
         axes = spatial_axes(layout)
         if len(axes) != self.rank - 2:
-            call.fail(f"has the data_format {layout} for {self.rank - 2} axes of space")
+            call.fail(f"has the data_format {layout} for {self.rank - 2} spatial axes")
         return axes
 
     def input_shape(self, call: Call) -> tuple[Size, ...]:
@@ -139,13 +139,14 @@ def _filter_shape(call: Call, number: int, rank: int) -> tuple[Size, ...]:
     shape = call.shape(number)
     if shape is None:
         call.fail(
-            f"has a kernel whose shape cannot be known: {call.name(number)} says "
-            "nothing of it. Save the graph with shapes (as_graph_def(add_shapes=True)) "
-            "or frozen"
+            f"has a kernel whose shape cannot be known: {call.name(number)} does not "
+            "state it. Save the graph with shapes (as_graph_def(add_shapes=True)), or "
+            "freeze it"
         )
     if len(shape) != rank:
         call.fail(
-            f"needs a kernel of rank {rank}, {call.name(number)} has {len(shape)}"
+            f"needs a kernel of rank {rank}, but {call.name(number)} has rank "
+            f"{len(shape)}"
         )
     return shape
 
@@ -411,9 +412,9 @@ def _ratios(call: Call) -> list[Fraction]:
     ratios = call.attribute("pooling_ratio")
     numbers = type(ratios) is list and {int, float}.issuperset(map(type, ratios))
     if not numbers or not all(1 <= ratio < INFINITY for ratio in ratios):
-        call.fail(f"has the pooling_ratio {ratios}; it is at least 1 for each axis")
+        call.fail(f"has the pooling_ratio {ratios}; each must be at least 1")
     if len(ratios) != 4 or ratios[0] != 1:
-        call.fail(f"has the pooling_ratio {ratios}; the first of four is 1")
+        call.fail(f"has the pooling_ratio {ratios}; it needs four, starting with 1")
     return list(map(Fraction, ratios))
 
 
