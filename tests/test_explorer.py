@@ -534,7 +534,7 @@ def test_weights_are_not_moved_where_features_differ(open_page, tmp_path):
         assert bool(tab.locator(".profiles polyline").count()) is shown
         note = tab.locator(".profiles .hint").text_content()
         assert ("Curve: " in note) is shown
-        assert ("differ here in more than their place" in note) is not shown
+        assert ("differ from it in more than their place" in note) is not shown
 
 
 def test_all_features_at_their_centres(pages, open_page):
@@ -804,7 +804,7 @@ def test_a_file_that_is_no_image(pages, open_page):
     before = middle_pixel(tab)
     drop(tab, "broken.png", "image/png", b"this is no image")
     expect(tab.locator("#message")).to_contain_text("broken.png")
-    expect(tab.locator("#message")).to_contain_text("no image that this browser")
+    expect(tab.locator("#message")).to_contain_text("this browser cannot read")
     assert middle_pixel(tab) == before
 
 
@@ -884,7 +884,7 @@ def test_editing_the_figure(pages, open_page):
     editor.get_by_label("layer 2: padding before").fill("2")
     editor.get_by_label("layer 2: padding after").fill("2")
     check_figure(tab, [[(3, 1, 1, 1), (5, 2, 2, 1), (3, 1, 1, 1)]])
-    editor.get_by_role("button", name="+ path beside").nth(1).click()
+    editor.get_by_role("button", name="+ parallel path").nth(1).click()
     check_figure(
         tab,
         [

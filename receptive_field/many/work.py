@@ -154,10 +154,10 @@ class _Pool:
 class _Arrivals:
     """A queue of finished calls, in which interrupts wait until they are raised.
 
-    An interrupt can arrive at any line, even while an executor holds a lock. Raised
-    there, it could leave the lock taken, and the executor could never be shut down. So
-    the interrupt waits in the queue and is raised in `next`. A second interrupt does
-    not wait.
+    An interrupt can arrive at any line, even while an executor holds a lock. If it were
+    raised there, the lock might never be released, and the executor could never be shut
+    down. So the interrupt waits in the queue and is raised in `next`. A second
+    interrupt does not wait.
     """
 
     def __init__(self) -> None:

@@ -150,7 +150,7 @@ def split_sizes(
 ) -> list[Size]:
     """Returns the sizes of the parts that an axis is split into.
 
-    One of ``sizes`` may be -1, and then stands for all remaining positions.
+    One of ``sizes`` may be -1, which means all remaining positions.
 
     Raises:
       GraphError: if there are not ``count`` sizes, or one of them is negative.

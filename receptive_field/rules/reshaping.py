@@ -83,7 +83,7 @@ def _regrouped(
 
 
 def filled_in(call: Call, shape: Shape, sizes: Sequence[Size]) -> tuple[Size, ...]:
-    """Returns the sizes of a reshape with a -1 replaced by the size that it stands for.
+    """Returns the sizes of a reshape, with a -1 replaced by the size that it implies.
 
     If this size is unknown, it becomes a new symbol.
     """

@@ -1,6 +1,6 @@
 "use strict";
-/* A small map for each layer between the chosen one and the input, with what the chosen
- * feature sees of it. Only those in view are drawn. */
+/* A small map for each layer between the input and the chosen layer. It shows what the
+ * chosen feature sees. Only maps in view are drawn. */
 
 class Between {
   constructor(app) {
@@ -19,7 +19,7 @@ class Between {
     this.thumbs = new Map();
   }
 
-  /** Lists the layers below the chosen one, those left out that only hand on. */
+  /** Lists the layers below the chosen one, without layers that only pass values on. */
   list(pane) {
     this.pane = pane;
     this.observer.disconnect();

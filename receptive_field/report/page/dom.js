@@ -1,5 +1,5 @@
 "use strict";
-/* Making elements. Names come from models: they are only ever set as text. */
+/* Creates elements. Names come from models, so they are set only as text. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -25,7 +25,7 @@ function byId(id) {
   return document.getElementById(id);
 }
 
-/** A number as text: a dash for what is not known. */
+/** Returns a number as text. An unknown number is a dash. */
 function shown(value) {
   if (value === null || value === undefined) return "–";
   if (value === "inf" || value === Infinity) return "∞";
@@ -34,25 +34,25 @@ function shown(value) {
   return text.replace("-", "−");
 }
 
-/** Numbers per axis as text, one of them where all are alike. */
+/** Returns one number per axis as text, or a single number if all are equal. */
 function shownAll(values) {
   if (values === null || values === undefined) return "–";
   const texts = values.map(shown);
   return texts.every((text) => text === texts[0]) ? texts[0] : texts.join(" × ");
 }
 
-/** The size of a node's map: each axis that it has. */
+/** Returns the size of a node's map as text, on all axes that the map has. */
 function shownSize(node) {
   const known = node.size.filter((size) => size !== null).slice(0, node.shared ? 1 : 3);
   return known.length ? known.join(" × ") : "no positions";
 }
 
-/** The end of a long name of scopes. */
+/** Returns the last two parts of a name with scopes. */
 function shortName(name) {
   return name.split("/").slice(-2).join("/");
 }
 
-/** A large number with a unit: 3.86 G. */
+/** Returns a large number as text with a unit, such as 3.86 G. */
 function shownLarge(value) {
   if (value === null || value === undefined) return "–";
   const units = ["", " k", " M", " G", " T", " P"];
@@ -62,7 +62,8 @@ function shownLarge(value) {
   return `${+rest.toPrecision(3)}${units[unit]}`;
 }
 
-/** Calls a function once per frame at most, with the latest arguments. */
+/** Returns a function that calls the action at most once per frame, with the latest
+ * arguments. */
 function oncePerFrame(action) {
   let waiting = null;
   return (...given) => {

@@ -1,8 +1,9 @@
 "use strict";
-/* A small network with one axis, to be edited: the paper's equations as they happen.
+/* A small editable network with one axis, which illustrates the paper's equations.
  *
- * A network is a list of blocks; a block has one path of layers, or several whose ends are
- * added up. A layer has kernel k, stride s, padding p before and q after, dilation d. */
+ * A network is a list of blocks. A block has one path of layers, or several paths whose
+ * outputs are added. A layer has kernel size k, stride s, padding p before the axis and q
+ * after it, and dilation d. */
 
 const layer = (k, s = 1, p = 0, q = p, d = 1) => ({ k, s, p, q, d });
 
@@ -23,7 +24,7 @@ const FIELDS = {
 
 const MOST_WAYS = 64;
 
-/** The network in the form that `follow` takes, with what each node is called. */
+/** Returns the network in the form that `follow` needs, with a label for each node. */
 function figureNetwork({ size, blocks }) {
   const nodes = [{ label: "input", size: [size], from: [], path: 0 }];
   const maps = [];
@@ -55,7 +56,7 @@ function figureNetwork({ size, blocks }) {
   return { nodes, maps, identical: new Set() };
 }
 
-/** All ways from the input to the output: lists of layers. */
+/** Returns all paths from the input to the output, as lists of layers. */
 function pathsOf({ blocks }) {
   return blocks.reduce(
     (paths, block) => paths.flatMap((path) => block.map((more) => [...path, ...more])),
@@ -63,7 +64,7 @@ function pathsOf({ blocks }) {
   );
 }
 
-/** r, S and P by the paper's recurrences, from the output down; every step of it. */
+/** Returns r, S and P after each step of the paper's recurrences, from the output down. */
 function recurrences(layers) {
   const steps = [{ r: 1, S: 1, P: 0 }];
   for (const { k, s, p, d } of [...layers].reverse()) {
@@ -74,7 +75,8 @@ function recurrences(layers) {
   return steps;
 }
 
-/** Numbers of the whole network, and the region of each output feature. */
+/** Returns the numbers of the whole network, and a function from an output feature to its
+ * region. */
 function figureNumbers(network) {
   const ends = pathsOf(network).map((path) => recurrences(path).at(-1));
   const centre = ({ r, P }) => -P + (r - 1) / 2;
@@ -99,7 +101,7 @@ class Figure {
     this.equations = el("div", { class: "scroll" });
     this.picture.addEventListener("keydown", (event) => this.onKey(event));
     root.append(
-      el("div", { class: "bar" }, el("label", {}, "Example ", preset), el("span", { class: "hint" }, "Point at a feature of the top row. Each feature stands above the centre of what it sees: in an aligned network, the paths agree about it.")),
+      el("div", { class: "bar" }, el("label", {}, "Example ", preset), el("span", { class: "hint" }, "Point at a feature of the top row. Each feature is drawn above the centre of what it sees. In an aligned network, all paths have the same centre.")),
       el("div", { class: "columns" }, el("div", { class: "drawing" }, this.picture, this.result), el("div", {}, this.editor, this.equations)),
     );
     this.load(names[3]);
@@ -128,9 +130,9 @@ class Figure {
 
   findProblem() {
     const empty = this.graph.nodes.find((node) => !node.size[0]);
-    if (empty) return `${empty.label} has no features: its window is wider than what it reads. Make the input or the padding larger.`;
+    if (empty) return `${empty.label} has no features: its window is wider than its padded input. Make the input or the padding larger.`;
     const torn = this.graph.nodes.find((node) => new Set(node.sizes).size > 1);
-    if (torn) return `The paths have ${torn.sizes.join(" and ")} features; only the first ${torn.size[0]} are added. Change a padding.`;
+    if (torn) return `The paths have ${torn.sizes.join(" and ")} features, so only the first ${torn.size[0]} are added. Change a padding.`;
     return "";
   }
 
@@ -158,7 +160,7 @@ class Figure {
       el(
         "fieldset",
         {},
-        el("legend", {}, block.length > 1 ? "Paths, added up" : "One path"),
+        el("legend", {}, block.length > 1 ? "Paths that are added" : "One path"),
         ...block.map((path, i) =>
           el(
             "div",
@@ -168,7 +170,7 @@ class Figure {
             block.length > 1 ? el("button", { onclick: () => this.edit(() => block.splice(i, 1)) }, "remove path") : null,
           ),
         ),
-        el("button", { onclick: () => this.edit(() => block.push([layer(1)])), disabled: this.isFull(block) }, "+ path beside"),
+        el("button", { onclick: () => this.edit(() => block.push([layer(1)])), disabled: this.isFull(block) }, "+ parallel path"),
         network.blocks.length > 1 ? el("button", { onclick: () => this.edit(() => network.blocks.splice(b, 1)) }, "remove") : null,
       ),
     );
@@ -178,7 +180,8 @@ class Figure {
     this.editor.replaceChildren(el("label", { class: "size" }, "Input size ", size), ...blocks, more, hint);
   }
 
-  /** Whether another path would be too many: each combination of paths is worked out. */
+  /** Returns whether another path would be too many, because each combination of paths is
+   * computed. */
   isFull(block) {
     const ways = this.network.blocks.reduce((count, { length }) => count * length, 1);
     return block.length > 2 || (ways / block.length) * (block.length + 1) > MOST_WAYS;
@@ -213,7 +216,8 @@ class Figure {
 
   // --- The drawing ------------------------------------------------------------------
 
-  /** The window of a span of positions, down to the input: where they are drawn. */
+  /** Returns the input window of a span of positions, which decides where they are
+   * drawn. */
   spanOf(index, first, last) {
     const { nodes, maps } = this.graph;
     if (index === 0) return [first, last];
@@ -228,7 +232,7 @@ class Figure {
     return (first + last) / 2;
   }
 
-  /** For each node the positions that the feature needs, padding included. */
+  /** Returns the positions of each node that the feature needs, including padding. */
   needed(feature) {
     const { nodes, maps } = this.graph;
     const found = nodes.map(() => new Set());
@@ -310,7 +314,8 @@ class Figure {
     return svg("g", {}, name, detail);
   }
 
-  /** From where to where anything is drawn, whichever feature is pointed at. */
+  /** Returns the first and last place of the drawing, which do not depend on the chosen
+   * feature. */
   reach() {
     const { nodes } = this.graph;
     const outermost = [0, nodes[this.top].size[0] - 1].map((u) => this.needed(u));
@@ -331,7 +336,7 @@ class Figure {
     const [first, last] = regionOfFeature(this.feature);
     const words = aligned
       ? `Aligned: receptive field size r = ${r}, effective stride S = ${S}, effective padding P = ${P}.`
-      : "Misaligned: paths disagree about the stride or the centre, so no single r, S and P hold for all features.";
+      : "Misaligned: the paths have different strides or centres, so no single r, S and P describe all features.";
     const rows = Array.from({ length: count }, (_, u) => {
       const [a, b] = regionOfFeature(u);
       return el("tr", { class: u === this.feature ? "chosen" : null, "data-region": `${a},${b}` }, el("th", { scope: "row" }, String(u)), el("td", {}, `${shown(a)} … ${shown(b)}`), el("td", {}, String(b - a + 1)));
@@ -341,7 +346,7 @@ class Figure {
     this.result.replaceChildren(
       ...(this.problem ? [el("p", { class: "problem" }, this.problem)] : []),
       el("p", { class: aligned ? "verdict good" : "verdict bad" }, words),
-      ...(count ? [el("p", {}, `Feature ${this.feature} sees ${shown(first)} … ${shown(last)}, ${last - first + 1} positions; inside of the input: ${inside.join(", ") || "none"}.`)] : []),
+      ...(count ? [el("p", {}, `Feature ${this.feature} sees ${shown(first)} … ${shown(last)}, ${last - first + 1} positions; inside the input: ${inside.join(", ") || "none"}.`)] : []),
       el("table", {}, el("thead", {}, el("tr", {}, ...["feature", "start … end", "size"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, ...rows)),
     );
   }
@@ -360,7 +365,7 @@ class Figure {
       return el(
         "table",
         { class: "equations" },
-        el("caption", {}, `Path ${i + 1}, from the output down; its first centre is −P + (r − 1)/2 = ${shown(-P + (r - 1) / 2)}`),
+        el("caption", {}, `Path ${i + 1}, from the output down; the first centre is −P + (r − 1)/2 = ${shown(-P + (r - 1) / 2)}`),
         el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))),
         el("tbody", {}, ...rows),
       );

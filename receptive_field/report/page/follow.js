@@ -1,12 +1,14 @@
 "use strict";
-/* What a feature sees of every tensor below it: sets of positions, one per axis, handed
- * down from tensor to tensor and cut to each one's size. A set is a Uint8Array with a one
- * for each position that is in it. */
-
-/** Marks in `into` what the positions in `seen` (null: position 0) need by a map.
+/* Finds what a feature sees in every tensor below it, as one set of positions per axis.
  *
- * Of a window with a gap g, just every g-th position counts if it is said to be `even`;
- * else, all may. Returns whether anything was marked. */
+ * Sets are passed down from tensor to tensor and clipped to the size of each tensor. A set
+ * is a Uint8Array with a 1 for each position that it contains. */
+
+/** Marks in `into` the positions to which a map leads from the positions in `seen`.
+ *
+ * If `seen` is null, it consists of position 0. If `even` is true, only every g-th position
+ * of a window with gap g is marked, and otherwise all positions. Returns whether anything
+ * was marked. */
 function markImage(map, seen, even, into) {
   if (map === null || isGlobal(map)) {
     const some = into.length > 0 && (seen === null || seen.includes(1));
@@ -38,7 +40,8 @@ function markImage(map, seen, even, into) {
   return marked;
 }
 
-/** The same, where what each position needs is listed: as runs. */
+/** Does the same as `markImage`, with the runs that each position needs in place of a
+ * map. */
 function markSets(sets, seen, into) {
   let marked = false;
   sets.forEach((runs, u) => {
@@ -51,7 +54,8 @@ function markSets(sets, seen, into) {
   return marked;
 }
 
-/** What an edge hands down of the sets of the upper tensor; null if nothing. */
+/** Returns the sets that an edge passes down from the upper tensor; null if it passes
+ * nothing. */
 function handedDown(network, edge, seen, local) {
   const [below, axes, even] = edge;
   const sizes = network.nodes[below].size;
@@ -76,12 +80,13 @@ function handedDown(network, edge, seen, local) {
   return found;
 }
 
-/** For each tensor up to the chosen one what the feature sees: a set per axis (null for
- * an axis that the tensor has not), or undefined where it sees nothing.
+/** Returns what the feature sees in each tensor up to the chosen one.
  *
- * `bounds` of the result are the tensors whose sets may be more than the truth: a step is
- * a bound, or paths meet whose sets together are no product of one set per axis. With
- * `local`, paths over a whole axis are left out. */
+ * The entry of a tensor has one set per axis (null for an axis that the tensor does not
+ * have). It is undefined if the feature sees nothing of the tensor. The property `bounds`
+ * contains the tensors whose sets may be too large, because a step is an upper bound, or
+ * because the union of several paths is not a product of one set per axis. If `local` is
+ * true, paths that see a whole axis are left out. */
 function follow(network, chosen, feature, local = false) {
   const seen = new Array(chosen + 1);
   seen.bounds = new Set();
@@ -103,14 +108,15 @@ function follow(network, chosen, feature, local = false) {
         continue;
       }
       const known = seen[below];
-      seen[below] = known.map((set) => set && set.slice()); // It may be shared.
+      seen[below] = known.map((set) => set && set.slice()); // The set may be shared.
       if (!unite(seen[below], found)) seen.bounds.add(below);
     }
   }
   return seen;
 }
 
-/** Adds sets to others; whether the products of both together are one product. */
+/** Adds the sets of `more` to `known`. Returns whether the union of the two products is
+ * the product of the resulting sets. */
 function unite(known, more) {
   let differing = 0;
   let within = true;
@@ -132,7 +138,7 @@ function unite(known, more) {
   return differing < 2 || within || without;
 }
 
-/** The runs of a set: pairs [first, last], ascending. */
+/** Returns the runs of a set as pairs [first, last], in ascending order. */
 function runsOf(set) {
   const runs = [];
   for (let i = set.indexOf(1); i >= 0; i = set.indexOf(1, i)) {
@@ -144,12 +150,13 @@ function runsOf(set) {
   return runs;
 }
 
-/** First and last of a set. */
+/** Returns the first and last position of a set. */
 function hullOf(set) {
   return [set.indexOf(1), set.lastIndexOf(1)];
 }
 
-/** The network of a page: decoded maps, and nodes that know their readers and number. */
+/** Returns the network of a page, with decoded maps. Each node has its index and the
+ * indices of the nodes that read it. */
 function decodeNetwork(data) {
   const maps = data.maps.map(decodeMap);
   const nodes = data.nodes.map((node, index) => ({ ...node, index, readers: [] }));

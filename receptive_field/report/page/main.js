@@ -1,5 +1,5 @@
 "use strict";
-/* The page: what is chosen, and who hears of it. */
+/* The page: its current choices, and its reactions to events. */
 
 const VIEWS = ["explore", "table", "figure"];
 
@@ -36,7 +36,7 @@ class App {
     byId("local-label").hidden = !nodes.some((node) => node.local);
   }
 
-  /** The output that was asked for, or the last layer with several positions. */
+  /** Returns the requested output, or the last layer with several positions. */
   firstChoice() {
     const { nodes, outputs } = this.network;
     const asked = nodes.filter((node) => outputs.includes(node.name)).at(-1);
@@ -44,7 +44,7 @@ class App {
     return (asked ?? many.at(-1) ?? nodes[0]).index;
   }
 
-  // --- What happens -----------------------------------------------------------------
+  // --- Actions ----------------------------------------------------------------------
 
   select(index) {
     this.pane.select(index);
@@ -58,7 +58,7 @@ class App {
     this.select(index);
   }
 
-  /** Points a pane at a feature: by hovering (unless it is pinned), or for good. */
+  /** Points a pane at a feature. Hovering does not move a pinned pane. */
   point(pane, feature, how) {
     if (how === "hover" && pane.pinned) return;
     if (how === "pin") pane.pinned = true;
@@ -67,7 +67,7 @@ class App {
     this.refresh();
   }
 
-  /** After a feature has moved: the other pane goes along, and what shows it. */
+  /** Updates the other pane and the rest of the page after a feature has moved. */
   pointed() {
     const start = performance.now();
     const other = this.panes.find((pane) => pane !== this.moved);
@@ -111,7 +111,7 @@ class App {
     this.select(this.pane.node.index);
   }
 
-  /** A layer in the middle of those below a pane's. */
+  /** Returns the layer halfway between the input and the layer of a pane. */
   halfWay(pane) {
     const { nodes } = this.network;
     const named = [...pane.cone].filter((index) => nodes[index].name !== undefined).sort((a, b) => a - b);
@@ -134,7 +134,7 @@ class App {
     this.between.draw();
   }
 
-  /** Says in words what is shown, for those who do not see it. */
+  /** Describes the region in words, for screen readers. */
   tell() {
     const { node, region, feature } = this.pane;
     const where = region ? region.map(([a, b], axis) => `${AXES[axis]} ${shown(a)} to ${shown(b)}`).join(", ") : "nothing";
@@ -148,7 +148,7 @@ class App {
     return this.picture.colours(node.size[0] ?? 1, rows, centres, node.shared);
   }
 
-  /** The page's colours as canvases take them. */
+  /** Reads the page's colours in a form that canvases accept. */
   readColours() {
     const probe = el("span", {});
     document.body.append(probe);
@@ -201,7 +201,7 @@ class App {
     this.between.draw();
   }
 
-  // --- Who is listened to -----------------------------------------------------------
+  // --- Events -----------------------------------------------------------------------
 
   show(view) {
     VIEWS.forEach((name) => {
@@ -247,7 +247,7 @@ class App {
     event.preventDefault();
     const [file] = event.dataTransfer.files;
     if (file) this.load(file);
-    else this.say("What was dropped is no file. Drop an image file.");
+    else this.say("You dropped something that is not a file. Drop an image file.");
   }
 
   onSearchKey(event) {

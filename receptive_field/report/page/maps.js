@@ -1,9 +1,9 @@
 "use strict";
-/* Axis maps, as receptive_field/axis_map.py has them: for every position of one axis the
- * interval of another axis that it depends on. A map is a list of strands, or null where
- * an offset is unknown; its window is the hull of theirs. */
+/* Axis maps, as in receptive_field/algebra/axis_map.py. They give the interval of one axis
+ * that each position of another axis depends on. A map is a list of strands, or null if an
+ * offset is unknown. The window of a map is the hull of the windows of its strands. */
 
-/** A map from JSON: infinite ends become numbers, windows pairs. */
+/** Returns a map from JSON. Infinite ends become numbers, and windows become pairs. */
 function decodeMap(strands) {
   if (strands === null) return null;
   const bound = (end) => (end === "-" ? -Infinity : end === "+" ? Infinity : end);
@@ -24,7 +24,7 @@ function decodeMap(strands) {
   });
 }
 
-/** The window of one strand at a position: [first, last], or null. */
+/** Returns the window of one strand at a position: [first, last], or null. */
 function strandWindow(strand, position) {
   const count = strand.windows.length;
   if (strand.start !== undefined) {
@@ -37,7 +37,7 @@ function strandWindow(strand, position) {
   return [window[0] + moved, window[1] + moved];
 }
 
-/** The window of a map at a position: [first, last], or null where it sees nothing. */
+/** Returns the window of a map at a position: [first, last], or null if it is empty. */
 function windowOf(map, position) {
   let first = Infinity;
   let last = -Infinity;
@@ -51,7 +51,7 @@ function windowOf(map, position) {
   return first > last ? null : [first, last];
 }
 
-/** Whether every position sees the whole axis. */
+/** Returns whether every position sees the whole axis. */
 function isGlobal(map) {
   return (
     map !== null &&
@@ -66,16 +66,16 @@ function isGlobal(map) {
   );
 }
 
-/** Whether every position sees just itself. */
+/** Returns whether every position sees only itself. */
 function isIdentity(map) {
   if (map === null || map.length !== 1) return false;
   const [{ advance, windows }] = map;
   return advance === 1 && windows.length === 1 && windows[0]?.join() === "0,0";
 }
 
-/** The region of a feature, unclipped: for each axis a window.
+/** Returns the region of a feature without clipping, as one window per axis.
  *
- * Empty on one axis is empty on all: null. So is what cannot be placed. */
+ * Returns null if the window on any axis is empty or unknown. */
 function regionOf(maps, feature) {
   if (maps.includes(null)) return null;
   const region = maps.map((map, axis) => windowOf(map, feature[axis]));

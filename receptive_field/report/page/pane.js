@@ -1,5 +1,5 @@
 "use strict";
-/* One layer: its map of features, the region of one of them on the image, numbers. */
+/* One layer: its map of features, the region of one feature on the image, and numbers. */
 
 const MOST_DOTS = 10000;
 const MOST_PATCHES = 4000;
@@ -29,7 +29,7 @@ class Pane {
     this.formula = el("p", { class: "formula" });
     this.slider = el("label", { class: "slice", hidden: true });
     this.profiles = el("div", { class: "profiles" });
-    this.further = el("p", { class: "hint" }, "The region goes on beyond what is drawn.");
+    this.further = el("p", { class: "hint" }, "The region extends beyond the drawing.");
     const mapName = el("h3", {}, "Its map of features");
     this.element = el(
       "article",
@@ -64,7 +64,7 @@ class Pane {
     this.stage.append(...Object.values(parts));
   }
 
-  // --- What is chosen ---------------------------------------------------------------
+  // --- The current choice -----------------------------------------------------------
 
   select(index) {
     const { network } = this.app;
@@ -80,12 +80,12 @@ class Pane {
     this.point(this.feature);
   }
 
-  /** The maps to the input: all of them, or those of local paths. */
+  /** Returns the maps to the input, either of all paths or only of local paths. */
   maps() {
     return this.app.local && this.node.local ? this.node.local : this.node.map;
   }
 
-  /** Moves to a feature, kept inside of the map, and draws what it sees. */
+  /** Moves to a feature, or the nearest one inside the map, and draws what it sees. */
   point(feature) {
     const { app, node } = this;
     const kept = feature.map((value, axis) => {
@@ -101,7 +101,7 @@ class Pane {
     this.draw();
   }
 
-  /** The numbers that go with these maps. */
+  /** Returns the numbers that belong to these maps. */
   told() {
     return this.app.local && this.node.local ? this.node.near : this.node;
   }
@@ -123,7 +123,7 @@ class Pane {
     return this.nearest([x - 0.5, y - 0.5]);
   }
 
-  /** The feature whose centre is nearest to a place of the input. */
+  /** Returns the feature whose centre is nearest to a place in the input. */
   nearest(place) {
     return this.feature.map((value, axis) => {
       if (!(axis in place)) return value;
@@ -132,7 +132,7 @@ class Pane {
     });
   }
 
-  /** Where the feature is on the input. */
+  /** Returns the centre of the feature in the input. */
   place() {
     return this.feature.map((u, axis) => this.centres[axis][u]);
   }
@@ -146,12 +146,12 @@ class Pane {
     const aligned = {
       true: ["good", "aligned", "All paths have the same stride and the same centres."],
       false: ["bad", "misaligned", "Paths with different strides or centres meet."],
-      null: ["", "alignment unknown", "A padding on the way is not known."],
+      null: ["", "alignment unknown", "The padding of a layer is not known."],
     }[String(node.aligned)];
     const exact = node.exact
       ? ["good", "exact", "Both ends of every region matter."]
-      : ["bad", "upper bound", "Regions may be larger than the truth, never smaller."];
-    const badges = [badge("op", node.op, "The op, or the last one of the layer"), badge(...aligned), badge(...exact)];
+      : ["bad", "upper bound", "Regions may be too large, but never too small."];
+    const badges = [badge("op", node.op, "The op, or the last op of the layer"), badge(...aligned), badge(...exact)];
     if (node.whole) badges.push(badge("", "sees the whole input", `By ${node.whole.join(", ")}`));
     this.badges.replaceChildren(...badges);
     const name = `${node.name}, ${shownSize(node)} features`;
@@ -175,7 +175,7 @@ class Pane {
         rows.push(["· in the input", `${most}${clipped[0]} … ${clipped[1]}`, `${clipped[1] - clipped[0] + 1}`]);
       }
     });
-    if (!region) rows.push(["sees", node.map.includes(null) ? "not known: a padding is not" : "nothing of the input"]);
+    if (!region) rows.push(["sees", node.map.includes(null) ? "not known: depends on an unknown padding" : "nothing of the input"]);
     else if (!this.clipped) rows.push(["· in the input", "nothing but padding"]);
     rows.push(
       ["receptive field r", shownAll(this.told().rf)],
@@ -215,7 +215,8 @@ class Pane {
 
   // --- Drawing ----------------------------------------------------------------------
 
-  /** How much is shown around the image: as far as regions reach, up to a half of it. */
+  /** Sets how much is shown around the image: as far as regions reach, up to half of the
+   * image's size. */
   fitStage() {
     const { width, height } = this.app.picture;
     const sizes = [width, height];
@@ -277,7 +278,7 @@ class Pane {
     this.makeSlider();
   }
 
-  /** A third axis is told by a slider. */
+  /** Makes a slider for the third axis, if there is one. */
   makeSlider() {
     const depth = this.node.size[2];
     this.slider.hidden = !depth || depth < 2;
@@ -323,14 +324,14 @@ class Pane {
     parts.centre.setAttribute("d", `M${centre(0) - arm} ${centre(1)}h${2 * arm}m${-arm} ${-arm}v${2 * arm}`);
   }
 
-  /** An interval cut where the stage ends, which no box can be drawn beyond. */
+  /** Returns an interval, clipped to the stage and one stage length on either side. */
   within([first, last], axis) {
     const start = this.view[axis];
     const length = this.view[axis + 2];
     return [Math.max(first, start - length), Math.min(last, start + 2 * length)];
   }
 
-  /** The image, but for what is seen of it. */
+  /** Returns the path that shades the parts of the image that the feature does not see. */
   shadePath() {
     const { width, height } = this.app.picture;
     let path = `M0 0H${width}V${height}H0Z`;
@@ -387,8 +388,8 @@ class Pane {
     return el("figure", {}, el("figcaption", {}, text), picture);
   }
 
-  /** How far the profile of the middle feature is to be moved on an axis to be that of
-   * this one; null if features differ in more than their place. */
+  /** Returns how far to move the profile of the middle feature on an axis to get the
+   * profile of this feature. Null if the two differ in more than their place. */
   movedBy(axis, weights) {
     const steps = this.feature[axis] - weights.at[axis];
     const { stride, padding } = this.node.near ?? this.node;
@@ -410,16 +411,17 @@ class Pane {
   }
 
   curveNote(weights) {
-    if (!weights) return "How much each matters was not worked out for this layer (field.effective_receptive_field() does).";
+    if (!weights) return "The page has no data on how much each position matters for this layer. Use field.effective_receptive_field().";
     const at = `feature (${weights.at.join(", ")})`;
     if (this.app.sizes.some((_, axis) => this.movedBy(axis, weights) === null))
-      return `How much each matters was worked out for ${at} only, from which others differ here in more than their place (field.effective_receptive_field() tells of each).`;
-    const what = `how much each matters (expected squared gradient under random weights${weights.assumed ? "; partly assumed" : ""})`;
-    return `Curve: ${what}, worked out for ${at} and moved here without regard to the border; 95 % lie within ${shownAll(weights.wide)} px.`;
+      return `The page shows how much each position matters only for ${at}, because other features differ from it in more than their place. Use field.effective_receptive_field() for other features.`;
+    const what = `how much each position matters (expected squared gradient with random weights${weights.assumed ? "; partly assumed" : ""})`;
+    return `Curve: ${what}, computed for ${at} and moved here without regard to the border; 95 % lie within ${shownAll(weights.wide)} px.`;
   }
 }
 
-/** Sets a rect to positions first … last of each axis: a position is a unit wide. */
+/** Places a rect over the first to last position on each axis. A position is one unit
+ * wide. */
 function place(rect, [left, right], [top, bottom]) {
   rect.setAttribute("x", left);
   rect.setAttribute("y", top);
@@ -427,7 +429,8 @@ function place(rect, [left, right], [top, bottom]) {
   rect.setAttribute("height", Math.max(0, bottom - top + 1));
 }
 
-/** The sets of x and y as rectangles: pairs of runs. Too many are put together. */
+/** Returns the sets of x and y as rectangles, which are pairs of runs. If there would be
+ * too many rectangles, returns only their hull. */
 function patchesOf(seen, sizes) {
   if (seen === undefined) return [];
   const runs = [0, 1].map((axis) => (seen[axis] ? runsOf(seen[axis]) : [[0, sizes[axis] - 1]]));
@@ -452,8 +455,8 @@ function drawGrid(context, columns, rows, cell, tall) {
   context.stroke();
 }
 
-/** For each axis the centres of a node's features on the input. Where there are none, as
- * the whole axis is seen, features are spread evenly. */
+/** Returns the centres of a node's features in the input, for each axis. Features without
+ * a centre, for example if they see a whole axis, are spread evenly. */
 function centresOf(app, node) {
   const maps = node.local ?? node.map;
   return node.size.map((size, axis) => {
@@ -467,7 +470,7 @@ function centresOf(app, node) {
   });
 }
 
-/** A node and all that it is computed from. */
+/** Returns the indices of a node and of all nodes that it is computed from. */
 function coneOf(network, index) {
   const found = new Set([index]);
   for (let upper = index; upper > 0; upper--) {
@@ -476,7 +479,7 @@ function coneOf(network, index) {
   return found;
 }
 
-/** The effective weights of a node, or of the one whose features it hands on. */
+/** Returns the effective weights of a node, or of the node whose features it passes on. */
 function weightsOf(network, node) {
   let current = node;
   while (!current.weights && current.same) current = network.nodes[current.from[0][0]];

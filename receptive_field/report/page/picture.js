@@ -1,5 +1,5 @@
 "use strict";
-/* The picture in the place of the input: one drawn here, or the reader's own. */
+/* The picture that represents the input: the built-in picture, or the user's own. */
 
 class Picture {
   constructor(width, height) {
@@ -12,7 +12,7 @@ class Picture {
     this.paint();
   }
 
-  /** The built-in picture. */
+  /** Draws the built-in picture. */
   paint() {
     this.context.setTransform(this.width, 0, 0, this.height, 0, 0);
     if (this.height > 1 && this.width / this.height < 6) paintLandscape(this.context);
@@ -22,9 +22,9 @@ class Picture {
     this.changed();
   }
 
-  /** Takes an image file, cut to the input's shape around its middle.
+  /** Loads an image file and crops the middle to the shape of the input.
    *
-   * Rejects with an error whose message is for the reader. */
+   * If this fails, the promise is rejected with a message for the user. */
   async load(file) {
     const url = URL.createObjectURL(file);
     try {
@@ -35,7 +35,7 @@ class Picture {
       this.place(image);
     } catch {
       throw new Error(
-        `“${file.name}” cannot be shown: it is no image that this browser can read. ` +
+        `“${file.name}” cannot be shown: this browser cannot read it as an image. ` +
           "Try a PNG or JPEG file.",
       );
     } finally {
@@ -60,9 +60,10 @@ class Picture {
     this.thumbs.clear();
   }
 
-  /** A small canvas with a pixel for each feature, coloured as the image at its centre.
+  /** Returns a small canvas with one pixel per feature, in the colour of the image at the
+   * centre of the feature.
    *
-   * Features that follow x and y along one axis are `paired`: one row of them. */
+   * If `paired` is true, the features follow x and y along one axis and fill one row. */
   colours(columns, rows, [xs, ys], paired) {
     const ends = (centres) => centres && `${centres[0]}:${centres[centres.length - 1]}`;
     const key = `${columns},${rows},${ends(xs)},${ends(ys)}`;
@@ -132,7 +133,8 @@ function paintLandscape(context) {
   }
 }
 
-/** For inputs with one axis: a wave on colours that tell its positions apart. */
+/** Paints the picture for inputs with one axis: a wave on a background whose colours
+ * distinguish positions. */
 function paintSignal(context, ratio) {
   const colours = context.createLinearGradient(0, 0, 1, 0);
   ["#27496d", "#3f8fb5", "#7cc3a2", "#f0d58c", "#e08a5b", "#9a4b6b"].forEach((colour, i) =>

@@ -1,7 +1,8 @@
 "use strict";
-/* All layers with their numbers, sortable. */
+/* A sortable table of all layers with their numbers. */
 
-/** Name, value to sort by, and what is shown if that is not the value. */
+/** The name of each column, a function for its value, and a function for its text if this
+ * is not the value. Rows are sorted by value. */
 const COLUMNS = [
   ["layer", (node) => node.name],
   ["op", (node) => node.op],
@@ -28,7 +29,7 @@ class Table {
     );
     const failed = Object.entries(app.network.failed);
     root.append(
-      el("div", { class: "bar" }, this.filter, el("span", { class: "hint" }, "A click on a row opens the layer. Sizes in positions, x first; FLOPs count a multiply-add as two.")),
+      el("div", { class: "bar" }, this.filter, el("span", { class: "hint" }, "Click on a row to open the layer. Sizes are in positions, x first. A multiply-add counts as two FLOPs.")),
       el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ...this.heads)), this.body)),
     );
     if (failed.length) root.append(el("h2", {}, "Not analysed"), el("ul", {}, ...failed.map(([name, why]) => el("li", {}, `${name}: ${why}`))));
@@ -69,7 +70,8 @@ class Table {
   }
 }
 
-/** Numbers before words, lists by their entries, what is not known last. */
+/** Compares two values in ascending order. Lists are compared entry by entry. Unknown
+ * values come last. */
 function compared(a, b) {
   const plain = (value) => (value === "inf" ? Infinity : value);
   const [one, two] = [a, b].map((value) => (Array.isArray(value) ? value.map(plain) : [plain(value)]));

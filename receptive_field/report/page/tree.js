@@ -1,6 +1,6 @@
 "use strict";
-/* The graph as a foldable list, input first: a row for each layer or folded group, and
- * beside it the lanes of what flows from row to row. */
+/* The graph as a foldable list, with the input first. Each layer or folded group has a
+ * row. The lanes beside the rows show how data flow from row to row. */
 
 const ROW = 26;
 const LANE = 13;
@@ -8,7 +8,8 @@ const FEW_ROWS = 45;
 const MANY_GROUPS = 60;
 const LONGEST = 40;
 
-/** For each named node the named nodes that it reads, past those without a name. */
+/** Returns, for each node, the named nodes that it reads directly or through nodes without
+ * a name. */
 function namedSources(nodes) {
   const found = new Array(nodes.length);
   for (const node of nodes) {
@@ -22,12 +23,13 @@ function namedSources(nodes) {
   return found;
 }
 
-/** The scopes of a name, or its words; a number at the end is no word of its own. */
+/** Returns the scopes of a name or, if it has none, its words. A number at the end belongs
+ * to the word before it. */
 function nameParts(name) {
   return name.includes("/") ? name.split("/") : name.split(/(?=_)(?!_\d+$)/);
 }
 
-/** Neighbours whose names begin alike, as groups in groups. */
+/** Returns the nodes in nested groups of neighbours whose names begin alike. */
 function groupedByName(nodes, depth = 0, prefix = "") {
   const items = [];
   for (let i = 0; i < nodes.length; ) {
@@ -50,13 +52,14 @@ function groupedByName(nodes, depth = 0, prefix = "") {
   return items;
 }
 
-/** A group, or the only one that is in it. */
+/** Returns a group or, if it contains only one group, that group. */
 function groupOf(name, prefix, items) {
   if (items.length === 1 && items[0].items) return { ...items[0], prefix };
   return { name, prefix, items, open: false };
 }
 
-/** What lies between two layers that everything has to pass, as groups. */
+/** Groups the nodes between layers that all data pass through. Fewer than three nodes are
+ * not grouped. */
 function groupedByFlow(nodes, sources) {
   const furthest = new Map();
   nodes.forEach(({ index }) => {
@@ -76,7 +79,8 @@ function groupedByFlow(nodes, sources) {
   return items.concat(block);
 }
 
-/** A stretch of layers as a group; a long one in parts. */
+/** Returns a stretch of layers as a group. In a long stretch, this group contains smaller
+ * groups. */
 function stretch(items) {
   const name = `${items[0].node.name} … ${items.at(-1).node.name}`;
   const parts = [];
@@ -101,7 +105,8 @@ function groupedNodes(nodes, sources) {
   return items;
 }
 
-/** Which lane each station takes, and what it is joined to: as `git log --graph`. */
+/** Assigns a lane to each station, as in `git log --graph`, and returns the number of
+ * lanes. */
 function laidOut(stations) {
   const lastUse = new Map();
   stations.forEach((station, i) => station.sources.forEach((s) => lastUse.set(s, i)));
@@ -144,7 +149,7 @@ class Tree {
     });
   }
 
-  /** The layer of just that name, or the first that matches. */
+  /** Returns the layer with exactly the name in the search, or the first match. */
   best() {
     if (!this.query) return undefined;
     const found = this.matches();
@@ -163,7 +168,7 @@ class Tree {
     this.draw();
   }
 
-  /** Opens the groups that hold a node, and brings its row into view. */
+  /** Opens the groups that contain a node, and scrolls its row into view. */
   reveal(index) {
     const open = (items) =>
       items.some((item) => {
@@ -281,7 +286,7 @@ class Tree {
     return { element, width };
   }
 
-  /** Shows what is selected, and which layers the selected one is computed from. */
+  /** Marks the selected layers, and the layers that the current one is computed from. */
   mark() {
     const { app } = this;
     const cone = app.pane ? app.pane.cone : new Set();
@@ -322,7 +327,8 @@ class Tree {
   }
 }
 
-/** What a name adds to that of its group; a bare number needs the word before it. */
+/** Returns the part that a name adds to the name of its group. If this part begins with a
+ * digit, the word before it is included. */
 function labelOf(name, prefix) {
   const rest = name.slice(prefix.length).replace(/^[/_]/, "");
   return prefix && /^\d/.test(rest) ? `${prefix.split(/[/_]/).pop()}_${rest}` : rest;
