@@ -77,8 +77,8 @@ BREAKS = (
             "strides"
         ),
         "receptive_field/questions/resolutions.py",
-        "period = math.lcm(period, *(r.numerator for r in rates if r))",
-        "period = max(period, *(r.numerator for r in rates if r), 1)",
+        "period = math.lcm(period, *(r.numerator for r in found if r))",
+        "period = max(period, *(r.numerator for r in found if r), 1)",
         ("test_resolutions.py",),
         by_a_reader=True,
     ),
@@ -88,8 +88,10 @@ BREAKS = (
             "computed first"
         ),
         "receptive_field/questions/costs.py",
-        ("for index in sorted(order):  # The first reader, as the graph lists them."),
-        "for index in order:  # The first reader, as the graph lists them.",
+        (
+            "for index in sorted(order):  # The first reader is the first in the graph's list."
+        ),
+        "for index in order:  # The first reader is the first in the graph's list.",
         ("test_costs.py",),
         by_a_reader=True,
     ),
