@@ -8,10 +8,10 @@ from typing import Any
 
 from receptive_field.errors import ReceptiveFieldError
 
-Path = str | os.PathLike[str]
+FilePath = str | os.PathLike[str]
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: FilePath, content: bytes) -> None:
     """Replaces a file with new content, or leaves it unchanged if writing fails.
 
     A special file, such as a device or a pipe, is not replaced but written to directly.
@@ -36,7 +36,7 @@ def replace_file(path: Path, content: bytes) -> None:
             os.remove(beside)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: FilePath, content: bytes) -> None:
     """Like `replace_file`, but raises an error with a message for users.
 
     Raises:
@@ -48,7 +48,7 @@ def write_whole(path: Path, content: bytes) -> None:
         raise _unwritable(path, error.strerror or str(error)) from None
 
 
-def check_writable(path: Path, read: Any = None) -> None:
+def check_writable(path: FilePath, read: Any = None) -> None:
     """Checks that a file can be written, before any work is done.
 
     Args:
@@ -75,9 +75,9 @@ def check_writable(path: Path, read: Any = None) -> None:
         raise _unwritable(path, "you have no permission to write to its folder")
 
 
-def _is_special(path: Path) -> bool:
+def _is_special(path: FilePath) -> bool:
     return os.path.exists(path) and not os.path.isfile(path)
 
 
-def _unwritable(path: Path, reason: str) -> ReceptiveFieldError:
+def _unwritable(path: FilePath, reason: str) -> ReceptiveFieldError:
     return ReceptiveFieldError(f"cannot write {os.fspath(path)!r}: {reason}.")

@@ -89,7 +89,8 @@ BREAKS = (
         ),
         "receptive_field/questions/costs.py",
         (
-            "for index in sorted(order):  # The first reader is the first in the graph's list."
+            "for index in sorted(order):  # The first reader is the first in the "
+            "graph's list."
         ),
         "for index in order:  # The first reader is the first in the graph's list.",
         ("test_costs.py",),

@@ -16,7 +16,7 @@ from needed import needed
 import receptive_field as rf
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
-from receptive_field.frameworks.tensorflow.running import without_rounded_zeros
+from receptive_field.frameworks.tensorflow.double_precision import without_rounded_zeros
 from receptive_field.questions.question import Options, Question
 
 tf = needed("tensorflow")

@@ -17,7 +17,7 @@ from receptive_field.algebra.axis_map import (
     IDENTITY,
     INFINITY,
     NONE,
-    Table,
+    Tabulated,
     _largest_ahead,
     constant,
     convolution,
@@ -531,14 +531,14 @@ def test_paths_are_aligned_if_all_their_centres_are_the_same(advance, both):
 def test_a_long_mirrored_axis_takes_linear_time(monkeypatch):
     """The entries of a table are passed over a few times, not once for each window."""
     counted = 0
-    original = Table.window
+    original = Tabulated.window
 
     def window(self, position):
         nonlocal counted
         counted += 1
         return original(self, position)
 
-    monkeypatch.setattr(Table, "window", window)
+    monkeypatch.setattr(Tabulated, "window", window)
     size, pad = 44_000, 128
     border = [pad - u for u in range(pad)], [size - 2 - u for u in range(pad)]
     windows = [*border[0], *range(size), *border[1]]

@@ -14,8 +14,9 @@ at u. There are four kinds of strands:
   advance s, first ``-p`` and last ``-p + d * (k - 1)``. The paper's r, S and P are
   ``last - first + 1``, ``advance`` and ``-first``. A transposed convolution, an
   upsampling, a flip or a broadcast (advance 0) differs only in its numbers.
-* A `Table` has one entry per position, for maps without a small period (a gather, the
-  inside of a mirrored padding). Positions outside the table depend on nothing.
+* A `Tabulated` strand has one entry per position, for maps without a small period (a
+  gather, the inside of a mirrored padding). Positions outside the table depend on
+  nothing.
 * A `Floating` strand has an unknown offset (SAME padding of an input of unknown size).
   Only its rate and its extents are known.
 * `Anywhere` means that any position may matter, because nothing is known. Other strands
@@ -65,16 +66,16 @@ if TYPE_CHECKING:
 
 INFINITY = math.inf
 
-Bound = int | float
-"""A position: an int, or ``-inf`` or ``inf``."""
+Extended = int | float
+"""A position, a size or a distance: an int, or ``-inf`` or ``inf``."""
 
-Window = tuple[Bound, Bound]
+Interval = tuple[Extended, Extended]
 """An inclusive interval ``(first, last)``."""
 
-MaybeWindow = Window | None
+MaybeInterval = Interval | None
 """A window, or None if a position depends on nothing."""
 
-EVERYTHING: Window = (-INFINITY, INFINITY)
+EVERYTHING: Interval = (-INFINITY, INFINITY)
 
 
 class Periodic(NamedTuple):
@@ -82,8 +83,8 @@ class Periodic(NamedTuple):
     each further period moves them by ``advance``."""
 
     advance: int
-    windows: tuple[MaybeWindow, ...]
-    gap: Bound = 1
+    windows: tuple[MaybeInterval, ...]
+    gap: Extended = 1
     exact: bool = True
 
     @property
@@ -91,13 +92,13 @@ class Periodic(NamedTuple):
         """Input positions per output position: the effective stride."""
         return Fraction(self.advance, len(self.windows))
 
-    def window(self, position: int) -> MaybeWindow:
+    def window(self, position: int) -> MaybeInterval:
         """Returns the window of one position."""
         turns, phase = divmod(position, len(self.windows))
         window = self.windows[phase]
         return _shifted(window, turns * self.advance) if turns else window
 
-    def span(self, first: Bound, last: Bound) -> MaybeWindow:
+    def span(self, first: Extended, last: Extended) -> MaybeInterval:
         """Returns the hull of the windows of positions ``first .. last``."""
         period = len(self.windows)
         if isinstance(first, int) and isinstance(last, int):
@@ -108,7 +109,7 @@ class Periodic(NamedTuple):
             if last - first < 2 * period:
                 return _hull(map(self.window, range(first, last + 1)))
         # The outermost windows lie within one period of either end.
-        ends: list[MaybeWindow] = []
+        ends: list[MaybeInterval] = []
         for end, direction in ((first, 1), (last, -1)):
             start = int(end) if _is_finite(end) else 0
             some = [self.window(start + direction * i) for i in range(period)]
@@ -157,7 +158,7 @@ class Periodic(NamedTuple):
         Both its first and its last position must come before those of the other. If
         ``advance`` is negative, the windows are mirrored first.
         """
-        front: list[Window] = []  # Earlier windows that none exceeds at both ends.
+        front: list[Interval] = []  # Earlier windows that none exceeds at both ends.
         for window in map(self.window, range(2 * len(self.windows))):
             if window is None:
                 continue
@@ -171,15 +172,15 @@ class Periodic(NamedTuple):
         return False
 
 
-class Table(NamedTuple):
+class Tabulated(NamedTuple):
     """One window per position, starting at ``start``; other positions see nothing."""
 
     start: int
-    windows: tuple[MaybeWindow, ...]
-    gap: Bound = 1
+    windows: tuple[MaybeInterval, ...]
+    gap: Extended = 1
     exact: bool = True
 
-    def window(self, position: int) -> MaybeWindow:
+    def window(self, position: int) -> MaybeInterval:
         """Returns the window of one position."""
         index = position - self.start
         return self.windows[index] if 0 <= index < len(self.windows) else None
@@ -196,7 +197,7 @@ class Table(NamedTuple):
                 first, last = (np.where(reads, position, e) for e in EVERYTHING[::-1])
                 yield first, last
 
-    def span(self, first: Bound, last: Bound) -> MaybeWindow:
+    def span(self, first: Extended, last: Extended) -> MaybeInterval:
         """Returns the hull of the windows of positions ``first .. last``."""
         low = max(first - self.start, 0)
         high = min(last - self.start, len(self.windows) - 1)
@@ -207,8 +208,8 @@ class Unknown(NamedTuple):
     """An unknown number between ``least`` and ``most``."""
 
     name: Hashable
-    least: Bound | Fraction = -INFINITY
-    most: Bound | Fraction = INFINITY
+    least: Extended | Fraction = -INFINITY
+    most: Extended | Fraction = INFINITY
 
 
 LONGEST_EXTENTS = 16
@@ -314,7 +315,7 @@ class Floating(NamedTuple):
     first: int
     extents: Extents
     unknowns: Unknowns
-    gap: Bound = 1
+    gap: Extended = 1
     exact: bool = True
     drifts: bool | None = False
     """False if every size has this ``rate``. Otherwise ``rate`` is only the limit for
@@ -342,19 +343,19 @@ class Floating(NamedTuple):
 class Anywhere(NamedTuple):
     """A strand about which nothing is known: any position may be seen."""
 
-    gap: Bound = 1
+    gap: Extended = 1
     exact: bool = False
 
     @property
-    def windows(self) -> tuple[MaybeWindow, ...]:
+    def windows(self) -> tuple[MaybeInterval, ...]:
         """The one window that all positions share."""
         return (EVERYTHING,)
 
-    def window(self, position: int) -> MaybeWindow:
+    def window(self, position: int) -> MaybeInterval:
         """Returns all positions, as an upper bound."""
         return EVERYTHING
 
-    def span(self, first: Bound, last: Bound) -> MaybeWindow:
+    def span(self, first: Extended, last: Extended) -> MaybeInterval:
         """Returns all positions, as an upper bound."""
         return EVERYTHING
 
@@ -364,7 +365,7 @@ class Anywhere(NamedTuple):
         yield -ends, ends
 
 
-Strand = Periodic | Table | Floating | Anywhere
+Strand = Periodic | Tabulated | Floating | Anywhere
 
 
 def _classic(strands: tuple[Strand, ...]) -> Periodic | None:
@@ -448,7 +449,7 @@ class AxisMap:
             return False
         if self.seen != other.seen or self.is_identity != other.is_identity:
             return False
-        # A `Table` and a `Periodic` are tuples, so they may compare equal.
+        # A `Tabulated` and a `Periodic` are tuples, so they may compare equal.
         return [*map(type, self.strands)] == [*map(type, other.strands)]
 
     def __hash__(self) -> int:
@@ -471,7 +472,7 @@ class AxisMap:
     def has_empty(self) -> bool:
         """Whether some positions depend, or may depend, on nothing."""
         if self._has_empty is None:
-            tables = all(isinstance(strand, Table) for strand in self.strands)
+            tables = all(isinstance(strand, Tabulated) for strand in self.strands)
             self._has_empty = tables or self.has_holes
         return self._has_empty
 
@@ -573,12 +574,12 @@ class AxisMap:
         )
 
     @property
-    def reach(self) -> Bound:
+    def reach(self) -> Extended:
         """An upper bound for the distance from ``u * rate`` to both ends of u's window.
 
         Tables and `Anywhere` are ignored, because they do not place the features.
         """
-        most: Bound = 0
+        most: Extended = 0
         for strand in self.strands:
             if isinstance(strand, Floating):
                 low, high = strand.starts()
@@ -607,7 +608,7 @@ class AxisMap:
         """
         if self.classic is not None:
             return True
-        tables = [s for s in self.strands if isinstance(s, Table)]
+        tables = [s for s in self.strands if isinstance(s, Tabulated)]
         patterns = [s for s in self.strands if isinstance(s, Periodic)]
         if not tables or len(patterns) != 1:
             return True
@@ -676,7 +677,7 @@ class AxisMap:
             return self
         return AxisMap(self.strands, aligned, self.seen, self.is_identity)
 
-    def window(self, position: int) -> MaybeWindow:
+    def window(self, position: int) -> MaybeInterval:
         """Returns the window of one position, or None if it depends on nothing.
 
         Raises:
@@ -690,7 +691,7 @@ class AxisMap:
             return found if _hull((found, shown)) == found else shown
         return found
 
-    def _placed(self) -> Sequence[Periodic | Table | Anywhere]:
+    def _placed(self) -> Sequence[Periodic | Tabulated | Anywhere]:
         """Returns the strands that determine the windows.
 
         These are all strands, or only the `Anywhere` if there is one.
@@ -703,9 +704,9 @@ class AxisMap:
                 return (strand,)
         if self.is_floating:
             raise ValueError("the offset of this map is unknown")
-        return cast("Sequence[Periodic | Table]", self.strands)
+        return cast("Sequence[Periodic | Tabulated]", self.strands)
 
-    def span(self, first: Bound, last: Bound) -> MaybeWindow:
+    def span(self, first: Extended, last: Extended) -> MaybeInterval:
         """Returns the hull of all positions that ``first .. last`` depend on.
 
         Raises:
@@ -716,7 +717,7 @@ class AxisMap:
             return found
         return _hull((found, self.seen.span(first, last)))
 
-    def size(self, count: int | None = None) -> Bound:
+    def size(self, count: int | None = None) -> Extended:
         """Returns the size of the largest window.
 
         If there are tables or strands of different rates, and ``count`` is given, only
@@ -735,7 +736,7 @@ class AxisMap:
             return strand.extents.one  # type: ignore[union-attr]
         if drifting and count is None:
             return INFINITY
-        tables = [s for s in self.strands if isinstance(s, Table)]
+        tables = [s for s in self.strands if isinstance(s, Tabulated)]
         if count is not None and (drifting or tables):
             positions: Iterable[int] = range(count)
         else:
@@ -840,8 +841,8 @@ class AxisMap:
     def with_unknown_offset(
         self,
         unknown: Hashable,
-        least: Bound | Fraction = -INFINITY,
-        most: Bound | Fraction = INFINITY,
+        least: Extended | Fraction = -INFINITY,
+        most: Extended | Fraction = INFINITY,
         factor: int = 1,
     ) -> AxisMap:
         """Returns this map moved by ``factor`` times an unknown number.
@@ -852,7 +853,7 @@ class AxisMap:
         """
         whole = NONE
         for strand in self.strands:
-            if isinstance(strand, Table) or (
+            if isinstance(strand, Tabulated) or (
                 isinstance(strand, Periodic) and not _has_finite_windows(strand)
             ):
                 return ANYWHERE
@@ -930,8 +931,8 @@ def transposed_convolution(
     >>> transposed_convolution(kernel=2, stride=2).window(5)
     (2, 2)
     """
-    windows: list[MaybeWindow] = []
-    gap: Bound = 1
+    windows: list[MaybeInterval] = []
+    gap: Extended = 1
     for u in range(stride):
         shifted = (u + padding - dilation * i for i in reversed(range(kernel)))
         positions = [v // stride for v in shifted if v % stride == 0]
@@ -958,7 +959,7 @@ def sampling(start: int, step: int) -> AxisMap:
     return AxisMap((Periodic(step, ((start, start),)),))
 
 
-def constant(first: Bound, last: Bound, exact: bool = True) -> AxisMap:
+def constant(first: Extended, last: Extended, exact: bool = True) -> AxisMap:
     """Returns the map from every position to the same interval.
 
     >>> constant(0, 0).window(7)
@@ -968,7 +969,10 @@ def constant(first: Bound, last: Bound, exact: bool = True) -> AxisMap:
 
 
 def periodic(
-    advance: int, windows: Iterable[MaybeWindow], gap: Bound = 1, exact: bool = True
+    advance: int,
+    windows: Iterable[MaybeInterval],
+    gap: Extended = 1,
+    exact: bool = True,
 ) -> AxisMap:
     """Returns the map that repeats these windows, reduced to its smallest period.
 
@@ -979,14 +983,17 @@ def periodic(
 
 
 def table(
-    windows: Iterable[MaybeWindow], start: int = 0, gap: Bound = 1, exact: bool = True
+    windows: Iterable[MaybeInterval],
+    start: int = 0,
+    gap: Extended = 1,
+    exact: bool = True,
 ) -> AxisMap:
     """Returns the map with one window per position, starting at ``start``.
 
     >>> table([(2, 2), (1, 1), (0, 0)]).window(0)
     (2, 2)
     """
-    return _single(Table(start, tuple(windows), gap, exact))
+    return _single(Tabulated(start, tuple(windows), gap, exact))
 
 
 def selection(chosen: Iterable[bool]) -> AxisMap:
@@ -997,10 +1004,10 @@ def selection(chosen: Iterable[bool]) -> AxisMap:
     """
     # Empty windows at the ends are kept, so that they count as holes.
     windows = ((u, u) if flag else None for u, flag in enumerate(chosen))
-    return AxisMap((Table(0, tuple(windows)),))
+    return AxisMap((Tabulated(0, tuple(windows)),))
 
 
-def one_sided(first: Bound = -INFINITY, last: Bound = INFINITY) -> AxisMap:
+def one_sided(first: Extended = -INFINITY, last: Extended = INFINITY) -> AxisMap:
     """Returns a map with an infinite end: ``one_sided(last=0)`` is a cumulative sum.
 
     >>> one_sided(last=0).window(3)
@@ -1029,8 +1036,8 @@ def piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
 
 
 def _piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
-    windows: list[MaybeWindow] = [None] * total
-    gap: Bound = 1
+    windows: list[MaybeInterval] = [None] * total
+    gap: Extended = 1
     exact = True
     flags: list[bool | None] = []
     for positions, axis_map in pieces:
@@ -1042,7 +1049,7 @@ def _piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
         if len(axis_map.strands) > 1:  # The gap between two strands is unknown.
             gap = INFINITY
     even = _evenly(windows)
-    strand: Periodic | Table = Table(0, tuple(windows), gap, exact)
+    strand: Periodic | Tabulated = Tabulated(0, tuple(windows), gap, exact)
     if even is not None:
         strand = even._replace(gap=gap, exact=exact)
     found = _single(strand)
@@ -1053,7 +1060,7 @@ LONGEST_PIECED_PERIOD = 64
 """The longest period that `piecewise` looks for in the windows of its pieces."""
 
 
-def _evenly(windows: Sequence[MaybeWindow]) -> Periodic | None:
+def _evenly(windows: Sequence[MaybeInterval]) -> Periodic | None:
     """Returns the strand with the shortest period that produces all windows, or None.
 
     There must be at least two full periods, unless there is only one window.
@@ -1138,8 +1145,8 @@ def _classic_step(one: Periodic, two: Periodic) -> Periodic:
 
     See the paper's equations rf_loc_recurrence_u and rf_loc_recurrence_v.
     """
-    first, last = cast("Window", one.windows[0])
-    low, high = cast("Window", two.windows[0])
+    first, last = cast("Interval", one.windows[0])
+    low, high = cast("Interval", two.windows[0])
     if two.advance < 0:  # On a mirrored axis, the last position comes first.
         first, last = last, first
     advance, gap, exact = one.advance, one.gap, one.exact
@@ -1172,12 +1179,12 @@ def _composed(one: Strand, two: Strand) -> AxisMap:
         return _then_floating(one, two)
     exact = one.exact and two.exact and _keeps_ends(one, two)
     gap = _composed_gap(one, two)
-    if isinstance(two, Table) and one.windows == (EVERYTHING,):
+    if isinstance(two, Tabulated) and one.windows == (EVERYTHING,):
         return GLOBAL_BOUND  # A global map stays global, whatever map lies below it.
-    if isinstance(one, Table):
+    if isinstance(one, Tabulated):
         windows = [None if w is None else two.span(*w) for w in one.windows]
         return table(windows, one.start, gap, exact)
-    if isinstance(two, Table):
+    if isinstance(two, Tabulated):
         return _periodic_then_table(one, two, gap, exact)
     # After this many periods of the first map, the second one repeats.
     turns = len(two.windows) // math.gcd(one.advance, len(two.windows))
@@ -1189,7 +1196,9 @@ def _composed(one: Strand, two: Strand) -> AxisMap:
     return periodic(advance, spans, gap, exact)
 
 
-def _periodic_then_table(one: Periodic, two: Table, gap: Bound, exact: bool) -> AxisMap:
+def _periodic_then_table(
+    one: Periodic, two: Tabulated, gap: Extended, exact: bool
+) -> AxisMap:
     if one.advance == 0:
         spans = [None if w is None else two.span(*w) for w in one.windows]
         return periodic(0, spans, gap, exact)
@@ -1231,7 +1240,7 @@ def _anywhere_then(two: Strand) -> AxisMap:
     return AxisMap((Periodic(0, (whole,), 1, False),), None)
 
 
-def _floating_then(one: Floating, two: Periodic | Table | Floating) -> AxisMap:
+def _floating_then(one: Floating, two: Periodic | Tabulated | Floating) -> AxisMap:
     if isinstance(two, Floating):
         return _float(one, two, two)
     if isinstance(two, Periodic) and two.advance and _has_finite_windows(two):
@@ -1245,7 +1254,7 @@ def _floating_then(one: Floating, two: Periodic | Table | Floating) -> AxisMap:
     return _anywhere_then(two)
 
 
-def _then_floating(one: Periodic | Table, two: Floating) -> AxisMap:
+def _then_floating(one: Periodic | Tabulated, two: Floating) -> AxisMap:
     if isinstance(one, Periodic) and _has_finite_windows(one):
         if one.advance:
             return _float(_floated(one), two, one)
@@ -1335,7 +1344,7 @@ def _floated(strand: Periodic | Floating) -> Floating:
     advance, windows, gap, exact = strand
     period = len(windows)
     if period == 1:
-        first, last = cast("Window", windows[0])
+        first, last = cast("Interval", windows[0])
         reach = int(last) - int(first) + 1
         extents = Extents(reach, (reach,), abs(advance))
         return Floating(advance, int(first), extents, frozenset(), gap, exact)
@@ -1368,7 +1377,7 @@ def _plain(rate: Fraction) -> Fraction | int:
     return rate.numerator if rate.denominator == 1 else rate
 
 
-def _keeps_ends(one: Periodic | Table, two: Periodic | Table) -> bool:
+def _keeps_ends(one: Periodic | Tabulated, two: Periodic | Tabulated) -> bool:
     """Returns whether windows of ``one`` determine the ends of composed windows.
 
     An infinite window really stops where the axis ends. There, ``two`` may leave out
@@ -1379,12 +1388,12 @@ def _keeps_ends(one: Periodic | Table, two: Periodic | Table) -> bool:
         return two.windows == (EVERYTHING,)
     if one.gap == 1:
         return True
-    if isinstance(two, Table):
+    if isinstance(two, Tabulated):
         return False
     return two.is_monotone()
 
 
-def _composed_gap(one: Periodic | Table, two: Periodic | Table) -> Bound:
+def _composed_gap(one: Periodic | Tabulated, two: Periodic | Tabulated) -> Extended:
     """Returns the gap of the composition.
 
     Holes occur inside the windows of ``two`` and between them.
@@ -1396,7 +1405,7 @@ def _composed_gap(one: Periodic | Table, two: Periodic | Table) -> Bound:
     empty = two.windows.count(None)
     if one.gap == INFINITY or (one.gap > 1 and empty):
         return INFINITY
-    start = two.start if isinstance(two, Table) else 0
+    start = two.start if isinstance(two, Tabulated) else 0
     stop = start + len(two.windows)
     if one.gap > 1:
         reach = int(one.gap)
@@ -1418,7 +1427,7 @@ def _composed_gap(one: Periodic | Table, two: Periodic | Table) -> Bound:
     return gap
 
 
-def _largest_ahead(values: Sequence[Bound], reach: int) -> Iterator[Bound]:
+def _largest_ahead(values: Sequence[Extended], reach: int) -> Iterator[Extended]:
     """Yields, for each value, the largest of the ``reach`` values that follow."""
     best: deque[int] = deque()  # Indices of values in decreasing order.
     for index, value in enumerate(values):
@@ -1476,7 +1485,7 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
 
 def _holds(whole: Strand, entries: Strand) -> bool:
     """Returns whether a periodic strand sees everything that a table sees."""
-    if not isinstance(whole, Periodic) or not isinstance(entries, Table):
+    if not isinstance(whole, Periodic) or not isinstance(entries, Tabulated):
         return False
     places = enumerate(entries.windows, entries.start)
     pairs = ((whole.window(u), w) for u, w in places)
@@ -1501,7 +1510,7 @@ def _key(strand: Strand) -> tuple[int, Fraction | int]:
 
     All tables have the same key, and so do all strands with the same rate.
     """
-    if isinstance(strand, Table):
+    if isinstance(strand, Tabulated):
         return 1, 0
     if isinstance(strand, Anywhere):
         return 2, 0
@@ -1519,12 +1528,12 @@ def _covers_everything(strands: tuple[Strand, ...]) -> bool:
 
 
 def _merged(one: Strand, two: Strand) -> Strand:
-    if isinstance(one, Table) and isinstance(two, Table):
+    if isinstance(one, Tabulated) and isinstance(two, Tabulated):
         start = min(one.start, two.start)
         stop = max(one.start + len(one.windows), two.start + len(two.windows))
         positions = range(start, stop)
         windows, gap, exact = _merged_windows(one, two, positions)
-        return Table(start, windows, gap, exact)
+        return Tabulated(start, windows, gap, exact)
     if isinstance(one, Periodic) and isinstance(two, Periodic):
         period = math.lcm(len(one.windows), len(two.windows))
         advance = one.advance * (period // len(one.windows))
@@ -1599,10 +1608,10 @@ def _furthest(
 
 
 def _merged_windows(
-    one: Periodic | Table, two: Periodic | Table, positions: range
-) -> tuple[tuple[MaybeWindow, ...], Bound, bool]:
+    one: Periodic | Tabulated, two: Periodic | Tabulated, positions: range
+) -> tuple[tuple[MaybeInterval, ...], Extended, bool]:
     """Returns the hulls of both strands' windows, their gap and their exactness."""
-    windows: list[MaybeWindow] = []
+    windows: list[MaybeInterval] = []
     exact, hole = True, 0
     one_inside = two_inside = True
     for u in positions:
@@ -1655,7 +1664,7 @@ def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
             return False
         positions = range(math.lcm(len(first.windows), len(second.windows)))
     else:
-        tables = [s for s in local if isinstance(s, Table)]
+        tables = [s for s in local if isinstance(s, Tabulated)]
         if not all(t.exact for t in tables):
             return None  # The centre of an upper bound may not be the true centre.
         start = min(t.start for t in tables)
@@ -1668,7 +1677,9 @@ def _known_strands(strands: tuple[Strand, ...]) -> tuple[Strand, ...]:
 
 
 def _is_floating_aligned(one: AxisMap, two: AxisMap) -> bool | None:
-    if any(len(m.strands) > 1 or isinstance(m.strands[0], Table) for m in (one, two)):
+    if any(
+        len(m.strands) > 1 or isinstance(m.strands[0], Tabulated) for m in (one, two)
+    ):
         return None if one.rates == two.rates else False
     first, second = (_floated(m.strands[0]) for m in (one, two))  # type: ignore[arg-type]
     if first.rate is None or second.rate is None:
@@ -1687,16 +1698,16 @@ def _is_floating_aligned(one: AxisMap, two: AxisMap) -> bool | None:
     return _same_centre(a.windows[0], b.windows[0])
 
 
-def _local_strand(axis_map: AxisMap) -> Periodic | Table | None:
+def _local_strand(axis_map: AxisMap) -> Periodic | Tabulated | None:
     """Returns the strand that places the features, or None if it is not unique."""
     strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
     if len(strands) == 1:
         return strands[0]
-    tables = [s for s in axis_map.strands if isinstance(s, Table)]
+    tables = [s for s in axis_map.strands if isinstance(s, Tabulated)]
     return tables[0] if not strands and tables else None
 
 
-def _same_centre(one: MaybeWindow, two: MaybeWindow) -> bool:
+def _same_centre(one: MaybeInterval, two: MaybeInterval) -> bool:
     if one is None or two is None:
         return True
     if not _is_finite(*one, *two):
@@ -1724,17 +1735,17 @@ def _interleaved(outer: Strand, inner: Strand, count: int) -> AxisMap:
         return ANYWHERE
     exact = outer.exact and inner.exact
     sizes = [w[1] - w[0] + 1 for w in inner.windows if w is not None]
-    gap: Bound = inner.gap
+    gap: Extended = inner.gap
     if any(w is not None and w[0] != w[1] for w in outer.windows) and sizes:
         gap = max(gap, count * outer.gap - (min(sizes) - 1))
 
-    def at(u: int) -> MaybeWindow:
+    def at(u: int) -> MaybeInterval:
         a, b = outer.window(u), inner.window(u)
         if a is None or b is None:
             return None
-        return _merged_bound(a[0], b[0], count), _merged_bound(a[1], b[1], count)
+        return _merged_end(a[0], b[0], count), _merged_end(a[1], b[1], count)
 
-    tables = [s for s in (outer, inner) if isinstance(s, Table)]
+    tables = [s for s in (outer, inner) if isinstance(s, Tabulated)]
     if tables:
         start = min(s.start for s in tables)
         stop = max(s.start + len(s.windows) for s in tables)
@@ -1750,11 +1761,11 @@ def _interleaved(outer: Strand, inner: Strand, count: int) -> AxisMap:
 # --- Normal form -----------------------------------------------------------------
 
 
-def _single(strand: Periodic | Table) -> AxisMap:
+def _single(strand: Periodic | Tabulated) -> AxisMap:
     """Returns a map of one strand in normal form, or NONE if all windows are empty."""
     if all(window is None for window in strand.windows):
         return NONE
-    if isinstance(strand, Table):
+    if isinstance(strand, Tabulated):
         filled = [i for i, w in enumerate(strand.windows) if w is not None]
         start, stop = filled[0], filled[-1] + 1
         windows = strand.windows[start:stop]
@@ -1795,33 +1806,33 @@ def _prime_factors(number: int) -> Iterator[int]:
 # --- Windows ---------------------------------------------------------------------
 
 
-def _moved(bound: Bound, offset: int) -> Bound:
+def _moved(bound: Extended, offset: int) -> Extended:
     return bound + offset if isinstance(bound, int) else bound
 
 
-def _shifted(window: MaybeWindow, offset: int) -> MaybeWindow:
+def _shifted(window: MaybeInterval, offset: int) -> MaybeInterval:
     if window is None:
         return None
     return _moved(window[0], offset), _moved(window[1], offset)
 
 
-def _merged_bound(outer: Bound, inner: Bound, count: int) -> Bound:
+def _merged_end(outer: Extended, inner: Extended, count: int) -> Extended:
     return _moved(inner, outer * count) if isinstance(outer, int) else outer
 
 
-def _hull(windows: Iterable[MaybeWindow]) -> MaybeWindow:
+def _hull(windows: Iterable[MaybeInterval]) -> MaybeInterval:
     some = [window for window in windows if window is not None]
     if not some:
         return None
     return min(first for first, _ in some), max(last for _, last in some)
 
 
-def _is_finite(*bounds: Bound) -> bool:
+def _is_finite(*bounds: Extended) -> bool:
     # Not math.isfinite: an int may be too large for a float.
     return not any(isinstance(bound, float) for bound in bounds)
 
 
-def _is_monotone(windows: Sequence[MaybeWindow]) -> bool:
+def _is_monotone(windows: Sequence[MaybeInterval]) -> bool:
     some = [window for window in windows if window is not None]
     if len(some) < len(windows):
         return False

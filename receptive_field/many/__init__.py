@@ -21,13 +21,13 @@ from receptive_field.many.work import arriving_rows
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.question import StopPropagation
 
-Path = str | os.PathLike[str]
+FilePath = str | os.PathLike[str]
 
 __all__ = ["Row", "compute_many", "run_many"]
 
 
 def compute_many(
-    models: Iterable[Path],
+    models: Iterable[FilePath],
     *,
     output: str | None = None,
     input: str | None = None,
@@ -36,7 +36,7 @@ def compute_many(
     global_context: GlobalContext = "include",
     executor: Executor | None = None,
     workers: int | None = None,
-    results: Path | None = None,
+    results: FilePath | None = None,
     resume: bool = True,
     progress: bool | None = None,
 ) -> list[Row]:
@@ -115,7 +115,7 @@ def compute_many(
         return [kept.rows[key] for key in asked]
 
 
-def run_many(models: Iterable[Path], results: Path, **options: Any) -> int:
+def run_many(models: Iterable[FilePath], results: FilePath, **options: Any) -> int:
     """Runs `compute_many` for the command line, and prints failures to stderr.
 
     Args:
@@ -139,7 +139,7 @@ def run_many(models: Iterable[Path], results: Path, **options: Any) -> int:
     return 1 if failed else 0
 
 
-def _path(path: Path) -> str:
+def _path(path: FilePath) -> str:
     try:
         return os.fsdecode(path)
     except TypeError:

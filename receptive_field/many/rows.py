@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from receptive_field.api import compute_receptive_field
 from receptive_field.errors import ReceptiveFieldError
 
-Question = Mapping[str, Any]
+Query = Mapping[str, Any]
 """The options of `compute_receptive_field`."""
 
 CHUNK_SECONDS = 0.25
@@ -53,7 +53,7 @@ def one_line(text: str) -> str:
     return UNPRINTABLE.sub(lambda c: c[0].encode("unicode_escape").decode(), text)
 
 
-def described(question: Question) -> str | None:
+def described(question: Query) -> str | None:
     """Returns the options that differ from their defaults, as one line of text."""
     usual = ("global_context", "include")
     given = [
@@ -62,9 +62,7 @@ def described(question: Question) -> str | None:
     return one_line(", ".join(given)) or None
 
 
-def analyse(
-    question: Question, paths: list[str], ticket: str
-) -> tuple[list[Row], float]:
+def analyse(question: Query, paths: list[str], ticket: str) -> tuple[list[Row], float]:
     """Returns rows for the first paths, and the time taken in seconds.
 
     No further path is started after `CHUNK_SECONDS`. The ticket makes each call unique,
@@ -78,7 +76,7 @@ def analyse(
     return rows, seconds
 
 
-def _row(path: str, question: Question) -> Row:
+def _row(path: str, question: Query) -> Row:
     name, options = one_line(path), described(question)
     before = _stamp(path)
     try:

@@ -26,7 +26,7 @@ from typing import Any, TypeAlias
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.many.rows import (
     CHUNK_SECONDS,
-    Question,
+    Query,
     Row,
     analyse,
     described,
@@ -48,7 +48,7 @@ DIED = (
 
 def arriving_rows(
     paths: Iterable[str],
-    question: Question,
+    question: Query,
     executor: Executor | None,
     workers: int | None,
 ) -> Generator[Row, None, None]:

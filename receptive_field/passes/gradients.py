@@ -1,9 +1,9 @@
 """Computes squared gradients, from a feature down to the input, op by op.
 
-`questions/effective.py` explains what the pass computes and what it assumes. An `Edge`
-passes gradients from an op to one of its inputs, according to the op's rule (a relation
-and the weight of each position of a window). The `Descent` visits all tensors from the
-output down. This module does not mention any specific op.
+`questions/effective.py` explains what the pass computes and what it assumes. A
+`GradientEdge` passes gradients from an op to one of its inputs, according to the op's
+rule (a relation and the weight of each position of a window). The `Descent` visits all
+tensors from the output down. This module does not mention any specific op.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _is_identity(axis_map: AxisMap, above: Size | None, below: Size | None) -> b
 
 
 @dataclass(slots=True)
-class Edge:
+class GradientEdge:
     """An edge, and how it passes gradients from an output of a node to an input."""
 
     below: Tensor
@@ -514,7 +514,7 @@ def _map(factor: Factor) -> AxisMap:
     return factor.via.then(factor.map)
 
 
-class Step(NamedTuple):
+class RuleEdge(NamedTuple):
     """An edge, as described by its op's rule."""
 
     below: Tensor
@@ -581,7 +581,7 @@ class Term:
         return Term(self.factor * factor, found)
 
 
-Paths = dict[int, list[Term]]
+Terms = dict[int, list[Term]]
 """The gradient of a tensor: for each root, the paths that lead to the tensor."""
 
 
@@ -602,7 +602,7 @@ def _added(terms: list[Term], term: Term) -> None:
 class Descent:
     """The pass that takes the squared gradient of a feature down to the input.
 
-    Paths start from *roots*: gradients that are independent of all others. At a
+    Terms start from *roots*: gradients that are independent of all others. At a
     weightless op, a path only collects matrices, so that paths that part and meet again
     are added up before they are squared. Any other edge makes a new root.
     """
@@ -620,11 +620,11 @@ class Descent:
         self.assumed: dict[str, None] = {}
         self.roots: dict[int, Pairs] = {}
         self._numbers = itertools.count()
-        self.pending: dict[Tensor, Paths] = {}
+        self.pending: dict[Tensor, Terms] = {}
         self.placed: dict[Tensor, frozenset[int]] = {}
         """For each tensor, the axes along which positions are kept apart. These are the
         axes of positions and of copies, but not of channels."""
-        self.edges: dict[Tensor, list[Edge]] = {}
+        self.edges: dict[Tensor, list[GradientEdge]] = {}
         self.order: list[list[Tensor]] = []
         """The tensors from the output down, in lists: all tensors of a loop share a
         list."""
@@ -639,7 +639,7 @@ class Descent:
     def _find_edges(self) -> None:
         """Finds the edges on the way down, then the axes of positions on the way up."""
         produced: dict[int, list[Tensor]] = {self.output[0]: [self.output]}
-        steps: dict[Tensor, list[Step]] = {}
+        steps: dict[Tensor, list[RuleEdge]] = {}
         starts = {end: start for start, end in self.network.loops.items()}
         stop = len(self.network.order)
         while stop:
@@ -662,7 +662,7 @@ class Descent:
             for tensor in tensors:
                 self._make_edges(tensor, steps[tensor])
 
-    def _make_edges(self, tensor: Tensor, steps: Sequence[Step]) -> None:
+    def _make_edges(self, tensor: Tensor, steps: Sequence[RuleEdge]) -> None:
         shape, placed = self._shape(tensor), set[int]()
         relations = []
         for step in steps:
@@ -680,7 +680,7 @@ class Descent:
                 )
         self.placed[tensor] = _known(placed, shape)
         self.edges[tensor] = [
-            Edge(
+            GradientEdge(
                 step.below,
                 relation,
                 step.taps,
@@ -698,7 +698,7 @@ class Descent:
     def _shape(self, tensor: Tensor) -> tuple[Size | None, ...]:
         return self.network.shape(tensor) or ()
 
-    def _loop_steps(self, group: Sequence[int]) -> list[Step]:
+    def _loop_steps(self, group: Sequence[int]) -> list[RuleEdge]:
         """Returns the steps of a loop.
 
         These spread the loop's gradient evenly over each tensor that the loop reads.
@@ -706,9 +706,9 @@ class Descent:
         self.assumed[self.network.graph.nodes[group[0]].name] = None
         edges = (edge for index in group for edge in self.network.edges(index))
         read = dict.fromkeys(below for _, below in edges if below[0] not in group)
-        return [Step(below, ALL_BOUND, Taps.WINNER) for below in read]
+        return [RuleEdge(below, ALL_BOUND, Taps.WINNER) for below in read]
 
-    def _steps(self, tensor: Tensor) -> list[Step]:
+    def _steps(self, tensor: Tensor) -> list[RuleEdge]:
         node = self.network.graph.nodes[tensor[0]]
         op = rule_of(node)
         assert op is not None
@@ -745,7 +745,7 @@ class Descent:
             if product:
                 coefficients |= self._zeros_beside(tensor, number, relation, below)
             apart = product or taps is Taps.ACTIVATION
-            found.append(Step(below, relation, taps, sign, coefficients, apart))
+            found.append(RuleEdge(below, relation, taps, sign, coefficients, apart))
         return found
 
     def _zeros_beside(
@@ -862,7 +862,7 @@ class Descent:
     def _find_meets(self) -> dict[Tensor, int]:
         """Returns, for each tensor, the tensors where its paths may meet others.
 
-        Paths may meet at a tensor if several edges lead to it, and if weightless paths
+        Terms may meet at a tensor if several edges lead to it, and if weightless paths
         reach it. Each such tensor is one bit of the returned integer.
         """
         read: dict[Tensor, int] = {}
@@ -955,7 +955,7 @@ class Descent:
         for root in paths.keys() - used:
             del self.roots[root]
 
-    def _within_bounds(self, tensor: Tensor, paths: Paths) -> Pairs:
+    def _within_bounds(self, tensor: Tensor, paths: Terms) -> Pairs:
         limits = self.limits[tensor]
         try:
             return self._value(paths, limits)
@@ -963,7 +963,7 @@ class Descent:
             self._assume(tensor)
             return self._value(paths, [0] * len(limits))
 
-    def _handed(self, tensor: Tensor, pairs: Pairs, edge: Edge) -> Pairs:
+    def _handed(self, tensor: Tensor, pairs: Pairs, edge: GradientEdge) -> Pairs:
         limits = self.limits[edge.below]
         try:
             return edge.handed(pairs, limits)
@@ -975,7 +975,7 @@ class Descent:
     def _assume(self, tensor: Tensor) -> None:
         self.assumed[self.network.graph.nodes[tensor[0]].name] = None
 
-    def _is_shared(self, tensor: Tensor, paths: Paths) -> bool:
+    def _is_shared(self, tensor: Tensor, paths: Terms) -> bool:
         """Returns whether paths at a tensor may yet meet others from the same root."""
         mine = self.meets.get(tensor, 0)
         return any(
@@ -983,7 +983,7 @@ class Descent:
             for other, theirs in self.pending.items()
         )
 
-    def _value(self, paths: Paths, limits: Sequence[int]) -> Pairs:
+    def _value(self, paths: Terms, limits: Sequence[int]) -> Pairs:
         """Returns the pairs of a tensor, summed over all paths that lead to it."""
         found: Pairs | None = None
         for root, terms in paths.items():

@@ -23,10 +23,10 @@ from receptive_field.algebra.axis_map import (
     INFINITY,
     AxisMap,
     Floating,
-    MaybeWindow,
+    Interval,
+    MaybeInterval,
     Periodic,
     Strand,
-    Window,
 )
 from receptive_field.algebra.sizes import Size, bounds, residue, unknown
 from receptive_field.relations.relation import Relation, followed_axes, permutes, source
@@ -118,7 +118,7 @@ def _overstates(
 # --- At known sizes ------------------------------------------------------------------
 
 
-def _adds(window: Window, lower: AxisMap, read: int, start: int) -> bool:
+def _adds(window: Interval, lower: AxisMap, read: int, start: int) -> bool:
     """Returns whether a window sees more of the input than its part inside the tensor.
 
     A window that lies entirely outside is compared with the position nearest to it.
@@ -132,7 +132,7 @@ def _adds(window: Window, lower: AxisMap, read: int, start: int) -> bool:
     return _cut(everywhere, start) != _cut(inside, start)
 
 
-def _cut(window: MaybeWindow, size: int) -> MaybeWindow:
+def _cut(window: MaybeInterval, size: int) -> MaybeInterval:
     if window is None or window[1] < 0 or window[0] >= size:
         return None
     return max(window[0], 0), min(window[1], size - 1)

@@ -23,7 +23,7 @@ from receptive_field.algebra.axis_map import (
     ANYWHERE,
     INFINITY,
     AxisMap,
-    Bound,
+    Extended,
     Extents,
     Floating,
     Unknown,
@@ -393,7 +393,7 @@ def _common(
         maps = [m.as_bound() for m in maps]
     alike = all(m.strands == maps[0].strands for m in maps)
     numbers = [(f.stride.tolist()[place], f.padding.tolist()[place]) for f, _ in cases]
-    sizes: list[Bound] = [f.size.tolist()[place] for f, _ in cases]
+    sizes: list[Extended] = [f.size.tolist()[place] for f, _ in cases]
     several_positions = [
         pair
         for pair, (f, size) in zip(numbers, cases, strict=True)

@@ -19,8 +19,8 @@ from fractions import Fraction
 from receptive_field.algebra.axis_map import (
     INFINITY,
     AxisMap,
-    Bound,
-    MaybeWindow,
+    Extended,
+    MaybeInterval,
     Periodic,
 )
 from receptive_field.algebra.sizes import unknown
@@ -220,7 +220,7 @@ class _Pair:
         Where several aligned paths continue, this follows the one that sees the most.
         """
 
-        def extents(read: Read) -> list[Bound]:
+        def extents(read: Read) -> list[Extended]:
             path = through(read.rule, self.state[read.below])
             relation = None if path is None else settled(path)
             if relation is None:
@@ -673,7 +673,7 @@ def _difference(axis: int, one: AxisMap, two: AxisMap) -> Difference:
     return Difference(axis, strides, pairs[0], offsets[:1] if same else offsets)
 
 
-def _centre(window: MaybeWindow) -> Fraction | None:
+def _centre(window: MaybeInterval) -> Fraction | None:
     if window is None or INFINITY in map(abs, window):
         return None
     return Fraction(int(window[0]) + int(window[1]), 2)

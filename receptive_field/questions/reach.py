@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from receptive_field.algebra.axis_map import INFINITY, NONE, AxisMap, Bound
+from receptive_field.algebra.axis_map import INFINITY, NONE, AxisMap, Extended
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.walk import Read, ascend, reads, tensors_below
 from receptive_field.passes.regions import Forward
@@ -57,7 +57,7 @@ class _Smallest:
         smaller."""
         return before
 
-    def _extent(self, relation: Relation) -> Bound:
+    def _extent(self, relation: Relation) -> Extended:
         return followed(relation, self._question, self._axis)[1].size() or INFINITY
 
 
@@ -122,7 +122,7 @@ def _reach_of_input(
     of_tensor: _Relations,
     question: Question,
     axis: int,
-) -> Bound:
+) -> Extended:
     """Returns how many positions of an input axis the input of a layer sees.
 
     If the layer's input holds these positions on several axes (as around a dilated
@@ -141,7 +141,7 @@ def _reach_of_input(
         ((_, tensor),) = below
 
 
-def reach_of(relation: Relation | None, question: Question, axis: int) -> Bound:
+def reach_of(relation: Relation | None, question: Question, axis: int) -> Extended:
     """Returns how many positions a relation sees, or infinity if it sees nothing."""
     return followed(relation, question, axis)[1].size() or INFINITY
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from receptive_field.algebra.axis_map import INFINITY, AxisMap, Bound
+from receptive_field.algebra.axis_map import INFINITY, AxisMap, Extended
 from receptive_field.algebra.sizes import (
     Size,
     Symbolic,
@@ -154,9 +154,9 @@ class _Seen(NamedTuple):
     stride: int | Fraction | None
     is_vague: bool
     """Whether the relation is only an upper bound, or has an unknown offset."""
-    size: Bound
+    size: Extended
     """The local receptive field, or an upper bound."""
-    reach: Bound
+    reach: Extended
     """The largest known distance from a feature's own place to a position it sees."""
 
 
@@ -195,7 +195,7 @@ class _AxisAnalysis:
         self.shortened = last_shortened(question, [field])
         """The last size at which a slice is shorter, or a roll moves positions by the
         whole axis or more. All sizes up to this one are analysed."""
-        self.largest: Bound = 0
+        self.largest: Extended = 0
         """The size of the largest local receptive field, over all remainders."""
         self._asked: dict[Size, Question] = {}
         self.growing: list[tuple[int, list[int]]] = []
@@ -276,7 +276,7 @@ class _AxisAnalysis:
         placement = Placement(axis_map.aligned, local.padding.tolist()[place])
         is_vague = of_all.is_floating or not of_all.exact
         stride = local.stride.tolist()[place]
-        size: Bound = local.size.tolist()[place]
+        size: Extended = local.size.tolist()[place]
         return _Seen(placement, stride, is_vague, size, axis_map.reach)
 
     def _obstacle(self, question: Question) -> Obstacle | None:
@@ -424,7 +424,9 @@ class _AxisAnalysis:
         """
         rolled: dict[int, _Outcome] = {}
         period = len(whole)
-        reach: Bound = max((o.reach for o in whole if isinstance(o, _Seen)), default=0)
+        reach: Extended = max(
+            (o.reach for o in whole if isinstance(o, _Seen)), default=0
+        )
         least = self.shortened + 2 * reach
         if least * len(self.question.network.order) > MOST_VISITS:
             return rolled

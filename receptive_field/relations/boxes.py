@@ -33,7 +33,7 @@ from receptive_field.algebra.axis_map import (
     AxisMap,
     Floating,
     Periodic,
-    Table,
+    Tabulated,
 )
 from receptive_field.relations.relation import (
     ALL,
@@ -517,7 +517,7 @@ def image(seen: Mask, axis_map: AxisMap, size: int) -> Mask | None:
     return found
 
 
-def _add_strand(seen: Mask, strand: Periodic | Table, found: Mask) -> bool:
+def _add_strand(seen: Mask, strand: Periodic | Tabulated, found: Mask) -> bool:
     """Marks in ``found`` the positions that sets of positions need through a strand.
 
     Returns False if an array would be too large.
@@ -598,7 +598,7 @@ def reached(live: Mask, axis_map: AxisMap, count: int) -> Mask | None:
 
 
 def _ends(
-    strand: Periodic | Table, count: int, size: int, step: int
+    strand: Periodic | Tabulated, count: int, size: int, step: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Returns the first and last position that each of ``count`` positions reads.
 

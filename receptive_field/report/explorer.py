@@ -1,8 +1,8 @@
 """Writes a page for exploring receptive fields: one file that needs no server.
 
 The page contains exact axis maps and evaluates them itself (``page/maps.js``). It has
-the maps from every layer to the input, and from every stop (see `questions.steps`) to
-the next stops below. All other data are names and numbers.
+the maps from every layer to the input, and from every stop (see
+`questions.stretches`) to the next stops below. All other data are names and numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from receptive_field.algebra.axis_map import (
     INFINITY,
     Anywhere,
     AxisMap,
-    Bound,
+    Extended,
     Floating,
     Periodic,
     table,
@@ -40,7 +40,7 @@ from receptive_field.passes.regions import forward
 from receptive_field.questions.costs import compute_costs
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question, StopPropagation
-from receptive_field.questions.steps import Follows, Step, Steps
+from receptive_field.questions.stretches import Follows, Stretch, Stretches
 from receptive_field.relations.boxes import Mask
 from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.costs import Costs
@@ -171,7 +171,7 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
     analysed = set(every)
     by_tensor = {t: every[name] for t, name in tensors.items() if name in analysed}
     named = _fields(question, shown, found)
-    steps = Steps(question, found, by_tensor, {shown[name] for name in named})
+    steps = Stretches(question, found, by_tensor, {shown[name] for name in named})
     if not any(any(p is not None for p in steps.places(shown[n])) for n in named):
         raise GraphError(
             "no layer has features with positions: the model has no spatial axes to "
@@ -284,7 +284,7 @@ class _Export:
     def __init__(
         self,
         question: Question,
-        steps: Steps,
+        steps: Stretches,
         shown: Mapping[str, Tensor],
         fields: ReceptiveFields,
         costs: Costs | None,
@@ -399,7 +399,7 @@ class _Export:
         places = self.steps.places(tensor)
         return [None if p is None else [i, number] for i, p in enumerate(places)]
 
-    def _step(self, step: Step) -> list[list[int] | None]:
+    def _step(self, step: Stretch) -> list[list[int] | None]:
         return [None if axis is None else self._followed(axis) for axis in step.axes]
 
     def _numbers(self, axes: Sequence[SpatialAxis]) -> list[int]:
@@ -540,7 +540,7 @@ def encoded_sets(seen: Mask) -> list[Data]:
     return [{"s": runs}]
 
 
-def _bound(end: Bound | None) -> int | str | None:
+def _bound(end: Extended | None) -> int | str | None:
     if end is None:
         return None
     if isinstance(end, float):

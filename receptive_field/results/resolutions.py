@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import Any, NamedTuple, TypeVar
 
-from receptive_field.algebra.axis_map import INFINITY, Bound
+from receptive_field.algebra.axis_map import INFINITY, Extended
 from receptive_field.errors import GraphError, ReceptiveFieldError
 
 LONGEST_WORDS = 64
@@ -161,10 +161,10 @@ class LayerReach(NamedTuple):
 
     name: str
     """The name of the layer."""
-    smallest: tuple[Bound | None, ...]
+    smallest: tuple[Extended | None, ...]
     """The size for the smallest path. None for an axis on which the layer's kernel has
     a single position."""
-    largest: tuple[Bound | None, ...]
+    largest: tuple[Extended | None, ...]
     """The size for the largest path that does not see a whole axis."""
 
 
@@ -188,7 +188,7 @@ class Resolutions:
     output: str
     axes: tuple[AxisResolutions, ...]
     layers: tuple[LayerReach, ...]
-    largest_useful_size: tuple[Bound, ...]
+    largest_useful_size: tuple[Extended, ...]
 
     def at(self, resolution: Sequence[int] | int) -> tuple[Placement, ...]:
         """Returns the alignment and padding of each axis, x first.
@@ -243,7 +243,7 @@ class Resolutions:
         )
 
     @property
-    def smallest_productive_size(self) -> tuple[Bound, ...]:
+    def smallest_productive_size(self) -> tuple[Extended, ...]:
         """For each axis, x first, the smallest size without unproductive layers."""
         reaches = [[x.smallest[i] for x in self.layers] for i in range(len(self.axes))]
         return tuple(max([0, *filter(None, reach)]) + 1 for reach in reaches)
@@ -266,7 +266,7 @@ class Resolutions:
                 return {"aligned": found.aligned, "padding": found.padding}
             return {"node": found.node, "reason": found.reason}
 
-        def number(bound: Bound) -> int | str:
+        def number(bound: Extended) -> int | str:
             return "inf" if bound == INFINITY else int(bound)
 
         guidance = zip(
@@ -398,7 +398,7 @@ def _signed(number: int) -> str:
     return f" {'-' if number < 0 else '+'} {abs(number)}" if number else ""
 
 
-def _covers(reach: Bound | None, size: int) -> bool:
+def _covers(reach: Extended | None, size: int) -> bool:
     return reach is not None and reach >= size
 
 

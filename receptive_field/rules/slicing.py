@@ -106,7 +106,7 @@ def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Slice:
     """The part of one axis that a slice takes."""
 
     start: Size | None
@@ -122,11 +122,11 @@ class Piece:
     """Whether the input does not have this axis."""
 
 
-NEW_AXIS = Piece(None, None, 1, is_new=True)
+NEW_AXIS = Slice(None, None, 1, is_new=True)
 """An axis of the output that the input does not have."""
 
 
-def _piece_axis(call: Call, piece: Piece, place: int, axis: int) -> Axis:
+def _piece_axis(call: Call, piece: Slice, place: int, axis: int) -> Axis:
     """Returns how axis ``place`` of the input follows ``axis`` of the output."""
     start, step = piece.start, piece.step
     if not piece.kept:
@@ -143,7 +143,7 @@ def _piece_axis(call: Call, piece: Piece, place: int, axis: int) -> Axis:
     return follow(axis, moved(sampling(0, step), start))
 
 
-def _slice_relation(call: Call, pieces: list[Piece]) -> Relation:
+def _slice_relation(call: Call, pieces: list[Slice]) -> Relation:
     axes: list[Axis] = []
     position = 0
     if any(piece.count == 0 for piece in pieces):
@@ -155,7 +155,7 @@ def _slice_relation(call: Call, pieces: list[Piece]) -> Relation:
     return Relation(tuple(axes))
 
 
-def _slice_shape(call: Call, pieces: list[Piece]) -> Shape:
+def _slice_shape(call: Call, pieces: list[Slice]) -> Shape:
     kept = [piece for piece in pieces if piece.kept]
     return tuple(
         call.unknown_size(axis) if piece.count is None else piece.count
@@ -168,7 +168,7 @@ def slice_pieces(
     shape: Sequence[Size],
     starts: Sequence[Size | None] | None,
     counts: Sequence[Size | None] | None,
-) -> list[Piece]:
+) -> list[Slice]:
     """Returns the piece of each axis, given its start and its number of positions.
 
     A count of -1 takes all positions from the start on. Unknown starts and counts are
@@ -188,7 +188,7 @@ def slice_pieces(
             count = None if start is None else size - start
         elif count == size:
             start = 0  # No other start leaves enough positions.
-        pieces.append(Piece(start, 1, count))
+        pieces.append(Slice(start, 1, count))
     return pieces
 
 
@@ -199,7 +199,7 @@ def strided_piece(
     end: tuple[Size | None, bool],
     step: Size | None,
     shrink: bool,
-) -> Piece:
+) -> Slice:
     """Returns the piece of one axis that a strided slice takes.
 
     ``begin`` and ``end`` are each a position, and whether it is ignored and the slice
@@ -211,9 +211,9 @@ def strided_piece(
     """
     if shrink:
         position = _wrapped(begin[0], size)
-        return Piece(position, None, 1, kept=False)
+        return Slice(position, None, 1, kept=False)
     if not isinstance(step, int):
-        return Piece(None, None, None)
+        return Slice(None, None, None)
     if step == 0:
         call.fail("has a stride of zero")
     first_open, last_open = (0, size) if step > 0 else (size - 1, -1)
@@ -221,13 +221,13 @@ def strided_piece(
     start = first_open if begin[1] else _clamped(call, first, size, step, True)
     stop = last_open if end[1] else _clamped(call, last, size, step, False)
     if start is None or stop is None:
-        return Piece(start, step, None)
+        return Slice(start, step, None)
     count = (
         ceiling_division(stop - start, step)
         if step > 0
         else ceiling_division(start - stop, -step)
     )
-    return Piece(start, step, max(count, 0) if isinstance(count, int) else count)
+    return Slice(start, step, max(count, 0) if isinstance(count, int) else count)
 
 
 def _wrapped(position: Size | None, size: Size) -> Size | None:
@@ -261,7 +261,7 @@ def _clamped(
     return clamped
 
 
-def _sliced_value(call: Call, pieces: list[Piece] | None) -> Sequence[Value]:
+def _sliced_value(call: Call, pieces: list[Slice] | None) -> Sequence[Value]:
     value = call.value(0)
     if value is None or pieces is None:
         return [None]
@@ -283,7 +283,7 @@ def _sliced_value(call: Call, pieces: list[Piece] | None) -> Sequence[Value]:
         call.fail(f"takes a position outside {call.name(0)}")
 
 
-def slice_op(pieces_of: Callable[[Call], list[Piece] | None]) -> Op:
+def slice_op(pieces_of: Callable[[Call], list[Slice] | None]) -> Op:
     """Returns the rules of an op that slices its first input.
 
     Args:

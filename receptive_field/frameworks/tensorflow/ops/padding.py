@@ -21,7 +21,7 @@ from receptive_field.rules.op import (
 )
 from receptive_field.rules.slicing import (
     NEW_AXIS,
-    Piece,
+    Slice,
     checked_paddings,
     mirrored,
     padded,
@@ -75,13 +75,13 @@ register("Pad PadV2", Op(_pad, _padded_shape, windows=_pad_windows))
 register("MirrorPad", Op(_mirror_pad, _padded_shape, windows=_pad_windows))
 
 
-def _slice_pieces(call: Call) -> list[Piece] | None:
+def _slice_pieces(call: Call) -> list[Slice] | None:
     shape = call.shape(0)
     begins, sizes = call.integers(1), call.integers(2)
     return None if shape is None else slice_pieces(call, shape, begins, sizes)
 
 
-def _strided_pieces(call: Call) -> list[Piece] | None:
+def _strided_pieces(call: Call) -> list[Slice] | None:
     """Returns the pieces of tf.strided_slice. Each mask has one bit per slice spec."""
     shape = call.shape(0)
     if shape is None:
@@ -112,13 +112,13 @@ def _strided_pieces(call: Call) -> list[Piece] | None:
     missing = len(shape) - (length - new_axes - ellipsis)
     if missing < 0:
         call.fail(f"slices {length} axes of an input of rank {len(shape)}")
-    pieces: list[Piece] = []
+    pieces: list[Slice] = []
     axis = 0
 
     def take_whole(count: int) -> None:
         nonlocal axis
         for _ in range(count):
-            pieces.append(Piece(0, 1, shape[axis]))
+            pieces.append(Slice(0, 1, shape[axis]))
             axis += 1
 
     for spec in range(length):

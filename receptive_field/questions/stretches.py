@@ -60,7 +60,7 @@ Axes = tuple[Follows | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Stretch:
     """How a tensor depends on the next stop below it.
 
     Attributes:
@@ -78,7 +78,7 @@ class Step:
     exact: bool
 
 
-class Steps:
+class Stretches:
     """The steps between the stops of a network.
 
     Args:
@@ -118,7 +118,7 @@ class Steps:
             return question.spatial[::-1]
         return tuple(axis.output_axis for axis in self._fields[tensor].axes)
 
-    def below(self, tensor: Tensor) -> list[Step]:
+    def below(self, tensor: Tensor) -> list[Stretch]:
         """Returns the steps down from a tensor to the next stops."""
         if tensor == self._question.network.input:
             return []
@@ -132,7 +132,7 @@ class Steps:
             if not single:
                 axes, exact = self._with_sets(tensor, below, indices, axes)
                 even = exact or any(f is not None and f.seen is not None for f in axes)
-            steps.append(Step(below, axes, even, exact))
+            steps.append(Stretch(below, axes, even, exact))
         return steps
 
     def hands_on(self, tensor: Tensor) -> bool:
