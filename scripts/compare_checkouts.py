@@ -1,16 +1,16 @@
-"""Compares what two checkouts say of the same graphs, and lists every difference.
+"""Compares the results of two checkouts for the same graphs, and lists all differences.
 
   python scripts/compare_checkouts.py BEFORE [--networks 2000] [--folder FOLDER]
 
-BEFORE is another checkout; this one is the other side. The graphs are the 40 Keras
-applications, at no and at their default size, the networks of the published table, and
-random networks. Every tensor is asked about by the forward pass, the last one by the
-backward pass, too, and its first, middle and last region. Graphs and answers are kept
-in a folder, by the contents of the package that gave them: a comparison that was
-interrupted goes on. Run it before a change that touches numbers is called done, and
-account for every line that it prints.
+BEFORE is the other checkout. The graphs are the 40 Keras applications (at their default
+size and at an unknown size), the networks of the published table, and random networks.
+The forward pass analyses every tensor. The backward pass analyses the last tensor and
+its first, middle and last region. Errors are compared by type, not by wording. The
+folder keeps graphs and answers, so an interrupted comparison continues. (Answers belong
+to the contents of a package.) Run this before you call a change of the mathematics
+done, and be able to explain every line that it prints.
 
-The exit code is 0 if nothing differs, 1 if something does.
+The exit code is 0 if nothing differs, and 1 if something does.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _answers(rf: Any, graph: Path, question: Any) -> Iterator[tuple[str, Any]]:
         field = rf.compute_receptive_field(graph, output=end, **question)
         yield "the output, backward", _said(rf, field) | {"regions": _regions(field)}
     except rf.ReceptiveFieldError as error:
-        yield "the output, backward", {"error": str(error)}
+        yield "the output, backward", {"error": type(error).__name__}
 
 
 def _said(rf: Any, field: Any) -> Any:
@@ -148,7 +148,7 @@ def _regions(field: Any) -> Any:
         try:
             found.append(field.compute_input_region(features, clip=clip).tolist())
         except ValueError as error:
-            found.append(str(error))
+            found.append(type(error).__name__)
     return found
 
 

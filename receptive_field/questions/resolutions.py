@@ -10,6 +10,7 @@ until one size of each remainder has agreed with the symbolic answer.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -39,7 +40,6 @@ from receptive_field.questions.reach import followed, layer_reaches, reach_of
 from receptive_field.relations.relation import (
     ALL_BOUND,
     Relation,
-    ranked,
     rates,
     source,
 )
@@ -341,17 +341,23 @@ class _AxisAnalysis:
         size."""
         return followed(self.found.local(tensor), self.question, self.axis)[1]
 
-    def _period_of_blocks(self, tensor: Tensor) -> int:
-        """Returns how many sizes pass until a tensor has a whole number of blocks more.
+    def _period_of_blocks(self, node: int) -> int:
+        """Returns how many sizes pass until the output of a node has one more block.
 
-        If nothing divides the axis into blocks, this is the numerator of the tensor's
-        stride. If no local path reaches the tensor, it is 1.
+        This is the product of the stride of the tensor that the node reads and the size
+        of the blocks into which the node divides it (1 if it does not). If the node
+        reads several tensors, the result is a common multiple.
         """
-        relation = self.found.local(tensor)
-        if relation is None:
-            return 1
-        found = rates(ranked(relation, self.question.rank).axes[self.axis])
-        return math.lcm(*(rate.numerator for rate in found if rate))
+        network, period = self.question.network, 1
+        for read in reads(network, (node, 0)):
+            place, axis_map = followed(
+                self.found.local(read.below), self.question, self.axis
+            )
+            if place is not None and place < len(read.rule.axes):
+                steps = itertools.product(axis_map.rates, rates(read.rule.axes[place]))
+                found = [one * two for one, two in steps]
+                period = math.lcm(period, *(r.numerator for r in found if r))
+        return period
 
     def _is_vague(self, rule: Relation | None, below: Tensor) -> bool:
         if rule is None or not rule.axes:
@@ -400,7 +406,7 @@ class _AxisAnalysis:
             nodes = {obstacle.node for obstacle in found if obstacle}
             if not nodes:
                 return whole
-            blocks = map(self._period_of_blocks, map(graph.tensor, nodes))
+            blocks = (self._period_of_blocks(graph.node(name).index) for name in nodes)
             longer = self._checked(math.lcm(period, *blocks))
         fits = [obstacle is None for obstacle in found]
         if fits[:period] != fits[period:]:
@@ -409,6 +415,8 @@ class _AxisAnalysis:
                 "repeat only after a period that is too long to be found. Ask about "
                 "single sizes with compute_receptive_field(..., input_resolution=...)."
             )
+        if any(map(_is_vague, whole)):
+            return self._by_residue(period)
         return whole * (period // len(whole))
 
     def _as_it_rolls(
