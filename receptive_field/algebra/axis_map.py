@@ -12,38 +12,41 @@ at u. There are four kinds of strands:
 * In a `Periodic` strand, ``first(u + period) = first(u) + advance``, and likewise for
   ``last``. A convolution (kernel k, stride s, padding p, dilation d) has period 1,
   advance s, first ``-p`` and last ``-p + d * (k - 1)``. The paper's r, S and P are
-  ``last - first + 1``, ``advance`` and ``-first``. A transposed convolution, an
-  upsampling, a flip or a broadcast (advance 0) differs only in its numbers.
+  ``last - first + 1``, ``advance`` and ``-first``. Transposed convolutions, upsampling,
+  flips and broadcasts (advance 0) differ from it only in these numbers.
 * A `Tabulated` strand has one entry per position, for maps without a small period (a
   gather, the inside of a mirrored padding). Positions outside the table depend on
   nothing.
 * A `Floating` strand has an unknown offset (SAME padding of an input of unknown size).
   Only its rate and its extents are known.
-* `Anywhere` means that any position may matter, because nothing is known. Other strands
-  beside it record the dependencies that are known (for example, those of a roll of an
-  axis of unknown size). These strands decide the alignment.
+* `Anywhere` means that any position may matter, because nothing is known. The other
+  strands of the same map record the dependencies that are known (for example, those of
+  a roll of an axis of unknown size). Only these other strands decide whether paths are
+  aligned.
 
-Strands with different rates (advance / period) cannot merge, so they stay side by
-side. The ends of a window may be ``-inf`` and ``inf``: `GLOBAL` depends on everything,
-and one-sided maps (cumulative sums) have one infinite end. `NONE` has no strands.
+Strands with different rates (advance / period) cannot merge, so a map keeps them
+separate. The ends of a window may be ``-inf`` and ``inf``: in `GLOBAL`, every position
+depends on everything, and the windows of one-sided maps (cumulative sums) have one
+infinite end. `NONE` has no strands.
 
 Four attributes qualify the windows, so that an upper bound is never mistaken for an
 exact result:
 
-* ``exact``: whether both ends of every window are positions that really matter. If
-  not, the windows are upper bounds. For example, floating strands may be merged without
-  knowing whether their paths align. A window is never smaller than the truth.
+* ``exact``: whether both ends of every window are positions that really matter. If not,
+  the windows are upper bounds. For example, floating strands may be merged without
+  knowing whether their paths align. A window never leaves out a position that matters.
 * ``gap``: the largest distance between two neighbouring positions that matter inside
-  one window (1: no holes; inf: unknown). Dilation and strides make gaps. If all windows
-  are known and finite, a composition can lose exactness only because of gaps.
+  one window (1: no holes; inf: unknown). Dilation and strides make it larger than 1. If
+  all windows are known and finite, a composition can lose exactness only because of
+  gaps.
 * ``seen``: a second map, for padding that repeats positions from inside (mirrored
-  padding). The strands treat such padding like zero padding. They determine size,
-  stride and padding, while ``seen`` gives the positions that features really see. The
-  window of the map is that of the strands if it contains the ``seen`` window, and
-  otherwise the ``seen`` window.
+  padding). The strands treat such padding like zero padding and determine the size,
+  stride and padding of the map, while ``seen`` gives the positions that features really
+  see. At each position, the window of the map is the hull of the strands' windows if
+  this hull contains the ``seen`` window, and the ``seen`` window otherwise.
 * ``aligned``: whether every two paths merged so far have the same rate and the same
   centre at every position (the paper's equations align_crit_1 and align_crit_2), or
-  None if an unknown offset hides this.
+  None if this is unknown because an offset is unknown.
 
 Positions are Python integers or infinite, because the strides of deep graphs do not
 fit in 64 bits.
@@ -79,8 +82,8 @@ EVERYTHING: Interval = (-INFINITY, INFINITY)
 
 
 class Periodic(NamedTuple):
-    """Windows that repeat: ``windows`` are those of positions ``0 .. period - 1``, and
-    each further period moves them by ``advance``."""
+    """Windows that repeat: ``windows`` holds those of positions ``0 .. period - 1``,
+    and each later period moves them by ``advance``."""
 
     advance: int
     windows: tuple[MaybeInterval, ...]
@@ -148,15 +151,15 @@ class Periodic(NamedTuple):
             )
 
     def is_monotone(self) -> bool:
-        """Returns whether no window is empty and both ends move in one direction."""
+        """Returns whether no window is empty and both ends always move the same way."""
         sequence = [*self.windows, self.window(len(self.windows))]
         return _is_monotone(sequence)
 
     def moves_back(self) -> bool:
         """Returns whether some window lies before the window of an earlier position.
 
-        Both its first and its last position must come before those of the other. If
-        ``advance`` is negative, the windows are mirrored first.
+        Both the first and the last position must be smaller than in the earlier window.
+        If ``advance`` is negative, the windows are mirrored first.
         """
         front: list[Interval] = []  # Earlier windows that none exceeds at both ends.
         for window in map(self.window, range(2 * len(self.windows))):
@@ -173,7 +176,7 @@ class Periodic(NamedTuple):
 
 
 class Tabulated(NamedTuple):
-    """One window per position, starting at ``start``; other positions see nothing."""
+    """One window per position, starting at ``start``; positions outside see nothing."""
 
     start: int
     windows: tuple[MaybeInterval, ...]
@@ -223,8 +226,8 @@ class Extents(NamedTuple):
     one: int
     """The upper bound for a single position. It may be less than ``several[0]``."""
     several: tuple[int, ...]
-    """The upper bounds for 1, 2, ... neighbours. Each further round through the list
-    adds ``advance``."""
+    """The upper bounds for 1, 2, ... neighbours. After its end, the list is repeated,
+    and each repetition adds ``advance``."""
     advance: int
 
     def __call__(self, count: int) -> int:
@@ -235,7 +238,10 @@ class Extents(NamedTuple):
         return self.several[rest] + rounds * self.advance
 
     def then(self, other: Extents) -> Extents:
-        """Returns the extents of a composition: these, followed by ``other``."""
+        """Returns the extents of a map with these extents, followed by another map.
+
+        ``other`` gives the extents of the second map.
+        """
         length, step = len(self.several), len(other.several)
         rounds = step // math.gcd(self.advance, step)
         several = tuple(
@@ -247,7 +253,7 @@ class Extents(NamedTuple):
     def at_most(self, count: int) -> int:
         """Returns the upper bound from ``several`` for ``count`` neighbours.
 
-        Unlike a call of the object, this does not use ``one`` for a single position.
+        Unlike calling the object, this does not use ``one`` for a single position.
         """
         rounds, rest = divmod(count - 1, len(self.several))
         return self.several[rest] + rounds * self.advance
@@ -279,7 +285,7 @@ class Extents(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """A description of a map whose rate only approaches a limit as sizes grow."""
+    """A map whose rate depends on the size of the axis and approaches a limit."""
 
     always: bool
     """Whether the rate differs from the limit at every size."""
@@ -318,8 +324,9 @@ class Floating(NamedTuple):
     gap: Extended = 1
     exact: bool = True
     drifts: bool | None = False
-    """False if every size has this ``rate``. Otherwise ``rate`` is only the limit for
-    large sizes: True if no size has this rate, None if some sizes may have it."""
+    """False if the strand has this ``rate`` at every size. Otherwise, ``rate`` is only
+    the limit for large sizes, and ``drifts`` is True if the strand has this rate at no
+    size, or None if it may have it at some sizes."""
 
     def standing(self) -> Periodic | None:
         """Returns the strand with all unknowns set to zero.
@@ -336,7 +343,8 @@ class Floating(NamedTuple):
         return Periodic(self.rate, (window,), self.gap, self.exact)
 
     def starts(self) -> tuple[Any, Any]:
-        """Returns the least and greatest start of u's window, minus ``u * rate``."""
+        """Returns the least and greatest possible start of u's window minus
+        ``u * rate``."""
         return _between(self.first, self.unknowns)
 
 
@@ -369,7 +377,7 @@ Strand = Periodic | Tabulated | Floating | Anywhere
 
 
 def _classic(strands: tuple[Strand, ...]) -> Periodic | None:
-    """Returns the only strand if it is that of a classic convolutional layer.
+    """Returns the only strand if it describes a classic convolutional layer.
 
     The strand must have period 1, a positive stride and a finite window. Otherwise, or
     if there are several strands, returns None.
@@ -429,13 +437,14 @@ class AxisMap:
         self.aligned = aligned
         self.seen = seen
         self.classic = _classic(strands) if seen is None else None
-        """The only strand if it is that of a classic layer; otherwise None."""
+        """The only strand if it describes a classic layer; otherwise None."""
         self.is_global = self.classic is None and _has_everything(strands)
         """Whether every position depends, or may depend, on the whole axis, because an
-        op mixes it."""
+        op mixes the axis."""
         self.is_identity = is_identity
         """Whether the map leaves the whole axis unchanged. A crop at the end also maps
-        positions to themselves, but leaves some out."""
+        positions to themselves, but it leaves some positions out and therefore does not
+        count."""
         self._hash: int | None = None
         self._has_empty: bool | None = None
         self._moves_back: bool | None = None
@@ -478,7 +487,7 @@ class AxisMap:
 
     @property
     def has_holes(self) -> bool:
-        """Whether a strand has empty windows, not counting those outside a table."""
+        """Whether a strand has empty windows; those outside a table do not count."""
         return any(
             not isinstance(strand, Floating) and None in strand.windows
             for strand in self.strands
@@ -488,8 +497,8 @@ class AxisMap:
     def moves_back(self) -> bool:
         """Whether windows move backwards in some places and forwards in others.
 
-        An example is a permutation. Past the last position, such a map may continue
-        anywhere.
+        An example is a permutation. Past the last position, the windows of such a map
+        may lie anywhere.
         """
         if self.classic is not None:
             return False
@@ -575,9 +584,10 @@ class AxisMap:
 
     @property
     def reach(self) -> Extended:
-        """An upper bound for the distance from ``u * rate`` to both ends of u's window.
+        """An upper bound on the distance from ``u * rate`` to both ends of u's window.
 
-        Tables and `Anywhere` are ignored, because they do not place the features.
+        Tables and `Anywhere` are ignored, because they do not determine where the
+        features lie.
         """
         most: Extended = 0
         for strand in self.strands:
@@ -602,9 +612,9 @@ class AxisMap:
         """Returns whether the only periodic strand covers what every position sees.
 
         A table may list further windows, for example those of the positions that a roll
-        moves to the other end. The strand must contain these windows. If ``count`` is
-        given, only positions ``0 .. count - 1`` are checked. Returns True if there is
-        no table, or if there is not exactly one periodic strand.
+        moves to the other end. The windows of the strand must contain these windows. If
+        ``count`` is given, only positions ``0 .. count - 1`` are checked. Returns True
+        if there is no table, or if there is not exactly one periodic strand.
         """
         if self.classic is not None:
             return True
@@ -636,7 +646,7 @@ class AxisMap:
         return found.showing(self.all_seen.then(other.all_seen))
 
     def __or__(self, other: AxisMap) -> AxisMap:
-        """Returns the map of two paths that meet: the hull of both windows."""
+        """Returns the map of two paths that meet: each window is the hull of theirs."""
         if self is other or not other.strands:
             return self
         if not self.strands:
@@ -651,7 +661,7 @@ class AxisMap:
 
     @property
     def all_seen(self) -> AxisMap:
-        """The map of what is really seen: ``seen``, or this map if there is none."""
+        """The map of what is really seen: ``seen``, or this map if ``seen`` is None."""
         return self if self.seen is None else self.seen
 
     @property
@@ -694,7 +704,7 @@ class AxisMap:
     def _placed(self) -> Sequence[Periodic | Tabulated | Anywhere]:
         """Returns the strands that determine the windows.
 
-        These are all strands, or only the `Anywhere` if there is one.
+        These are all strands, or only the `Anywhere` strand if the map has one.
 
         Raises:
           ValueError: if an offset is unknown and there is no `Anywhere`.
@@ -722,7 +732,7 @@ class AxisMap:
 
         If there are tables or strands of different rates, and ``count`` is given, only
         the windows of positions ``0 .. count - 1`` are compared. Strands of different
-        rates move apart without limit, so without ``count`` their size is infinite.
+        rates move apart without limit, so the size is infinite if ``count`` is None.
         """
         if not self.strands:
             return 0
@@ -773,7 +783,7 @@ class AxisMap:
         """Returns the first and the last position that depends on each of the targets.
 
         A position is taken to depend on everything inside the windows of its strands.
-        For a target that no position depends on, the two are (inf, -inf).
+        If no position depends on a target, the first is inf and the last is -inf.
 
         Raises:
           ValueError: if an offset is unknown.
@@ -847,9 +857,9 @@ class AxisMap:
     ) -> AxisMap:
         """Returns this map moved by ``factor`` times an unknown number.
 
-        The number lies in ``least .. most``. Maps moved by the same ``unknown`` move
-        equally far. If the map has a table or an infinite window, the result is
-        `ANYWHERE`.
+        The number lies in ``least .. most``, and ``unknown`` identifies it: in all
+        maps, the same ``unknown`` stands for the same number. If the map has a table or
+        an infinite window, the result is `ANYWHERE`.
         """
         whole = NONE
         for strand in self.strands:
@@ -870,7 +880,7 @@ class AxisMap:
         return AxisMap(whole.strands, self.aligned)
 
     def beside_anything(self) -> AxisMap:
-        """Returns this map with `Anywhere` added, because any position may be seen."""
+        """Returns this map with an `Anywhere` strand: any position may be seen."""
         return AxisMap((*self.strands, Anywhere()), self.aligned)
 
     def with_drift(self, unknown: Hashable, moved: Drift) -> AxisMap:
@@ -907,7 +917,7 @@ class AxisMap:
 def convolution(
     kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> AxisMap:
-    """Returns the map of a convolution or pooling.
+    """Returns the map of a convolution or a pooling layer.
 
     Position u has its taps at ``u * stride - padding + dilation * i``. ``padding`` is
     the padding before the first position.
@@ -942,7 +952,9 @@ def transposed_convolution(
 
 
 def shift(offset: int) -> AxisMap:
-    """Returns the map from u to ``u + offset``: a crop, or zero padding if negative.
+    """Returns the map from u to ``u + offset``.
+
+    This is the map of a crop or, if ``offset`` is negative, of zero padding.
 
     >>> shift(2).window(0)
     (2, 2)
@@ -951,7 +963,7 @@ def shift(offset: int) -> AxisMap:
 
 
 def sampling(start: int, step: int) -> AxisMap:
-    """Returns the map from u to ``start + u * step``: a strided slice or a flip.
+    """Returns the map from u to ``start + u * step``, as of a strided slice or a flip.
 
     >>> sampling(start=9, step=-1).window(0)
     (9, 9)
@@ -997,7 +1009,7 @@ def table(
 
 
 def selection(chosen: Iterable[bool]) -> AxisMap:
-    """Returns the map from chosen positions to themselves, and from others to nothing.
+    """Returns the map in which chosen positions see themselves and others see nothing.
 
     >>> selection([True, False]).window(0), selection([True, False]).window(1)
     ((0, 0), None)
@@ -1008,7 +1020,9 @@ def selection(chosen: Iterable[bool]) -> AxisMap:
 
 
 def one_sided(first: Extended = -INFINITY, last: Extended = INFINITY) -> AxisMap:
-    """Returns a map with an infinite end: ``one_sided(last=0)`` is a cumulative sum.
+    """Returns a map whose windows are unbounded at one end.
+
+    For example, ``one_sided(last=0)`` is the map of a cumulative sum.
 
     >>> one_sided(last=0).window(3)
     (-inf, 3)
@@ -1020,7 +1034,8 @@ def piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
     """Returns a map that follows a different map on each of several ranges.
 
     The ranges must not overlap, and must lie in ``0 .. total - 1``. If the windows of
-    all ``total`` positions repeat with a period, the result continues beyond the end.
+    all ``total`` positions repeat with a period, they continue to repeat in the result
+    after the last of these positions.
 
     >>> piecewise([(range(2), shift(5)), (range(2, 4), shift(5))], 4) == shift(5)
     True
@@ -1063,7 +1078,7 @@ LONGEST_PIECED_PERIOD = 64
 def _evenly(windows: Sequence[MaybeInterval]) -> Periodic | None:
     """Returns the strand with the shortest period that produces all windows, or None.
 
-    There must be at least two full periods, unless there is only one window.
+    The windows must cover at least two full periods, unless there is only one window.
     """
     total = len(windows)
     if total == 1:
@@ -1105,7 +1120,7 @@ GLOBAL = AxisMap((Periodic(0, (EVERYTHING,)),))
 """Every position depends on the whole axis."""
 
 GLOBAL_BOUND = AxisMap((Periodic(0, (EVERYTHING,), 1, False),))
-"""Like `GLOBAL`, but an upper bound: some positions of the axis may not matter."""
+"""Like `GLOBAL`, but an upper bound: possibly, not all positions of the axis matter."""
 
 ANYWHERE = AxisMap((Anywhere(),), None)
 """Nothing is known: any position may matter."""
@@ -1271,8 +1286,8 @@ def _has_finite_windows(strand: Periodic) -> bool:
 def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
     """Composes two floating strands.
 
-    ``through`` is the strand from which one of the two was made. It becomes part of the
-    name of the unknown.
+    ``through`` is the strand from which one of the two floating strands was made. It
+    becomes part of the name of the new unknown offset.
     """
     if one.rate is None or two.rate is None:
         return ANYWHERE
@@ -1319,7 +1334,7 @@ def _unknowns(strand: Strand) -> Unknowns:
 
 
 def _sum(one: Unknowns, two: Unknowns, stride: int) -> Unknowns:
-    """Returns the unknowns of a composition; ``stride`` is that of the second map."""
+    """Returns the unknowns of a composition whose second map has this stride."""
     if not one:
         return two
     factors: dict[Unknown, int] = dict(two)
@@ -1338,7 +1353,10 @@ def _moved_by(classic: AxisMap, unknowns: Unknowns) -> AxisMap:
 
 
 def _floated(strand: Periodic | Floating) -> Floating:
-    """Returns the strand as a floating one; it has no unknowns if its period is 1."""
+    """Returns a floating strand for this one.
+
+    If the strand is periodic with period 1, the result has no unknowns.
+    """
     if isinstance(strand, Floating):
         return strand
     advance, windows, gap, exact = strand
@@ -1380,8 +1398,9 @@ def _plain(rate: Fraction) -> Fraction | int:
 def _keeps_ends(one: Periodic | Tabulated, two: Periodic | Tabulated) -> bool:
     """Returns whether windows of ``one`` determine the ends of composed windows.
 
-    An infinite window really stops where the axis ends. There, ``two`` may leave out
-    positions (a stride or a crop), so the ends of the composed window may not matter.
+    An infinite window really stops at the end of the axis. If ``two`` leaves out
+    positions at that end (as a stride or a crop does), the ends of the composed window
+    need not be positions that matter.
     """
     infinite = any(w is not None and not _is_finite(*w) for w in one.windows)
     if infinite or two.windows == (EVERYTHING,):
@@ -1493,7 +1512,7 @@ def _holds(whole: Strand, entries: Strand) -> bool:
 
 
 def _with_anywhere(strands: tuple[Strand, ...], aligned: bool | None) -> AxisMap:
-    """Returns a map of these strands in which `Anywhere` occurs once."""
+    """Returns a map of these strands in which `Anywhere` occurs exactly once."""
     placed = tuple(s for s in strands if not isinstance(s, Anywhere))
     return AxisMap((*placed, Anywhere()), aligned)
 
@@ -1545,7 +1564,7 @@ def _merged(one: Strand, two: Strand) -> Strand:
 
 
 def _floating_united(one: Floating, two: Floating) -> Floating | Anywhere:
-    """Returns the union of two strands, or `Anywhere` if it has no limits.
+    """Returns the union of two strands, or `Anywhere` if the union is unbounded.
 
     If their unknowns differ, the strands cannot be compared, and the union is an upper
     bound.
@@ -1581,7 +1600,7 @@ def _floating_united(one: Floating, two: Floating) -> Floating | Anywhere:
 
 
 def _alternatives(strand: Floating) -> frozenset[tuple[int, Extents, Unknowns]]:
-    """Returns the strands whose hull this strand is.
+    """Returns the strands that this strand is the hull of.
 
     If it is not the hull of several strands, returns just this strand.
     """
@@ -1610,7 +1629,7 @@ def _furthest(
 def _merged_windows(
     one: Periodic | Tabulated, two: Periodic | Tabulated, positions: range
 ) -> tuple[tuple[MaybeInterval, ...], Extended, bool]:
-    """Returns the hulls of both strands' windows, their gap and their exactness."""
+    """Returns hulls of both strands' windows, their gap, and whether they are exact."""
     windows: list[MaybeInterval] = []
     exact, hole = True, 0
     one_inside = two_inside = True
@@ -1699,7 +1718,10 @@ def _is_floating_aligned(one: AxisMap, two: AxisMap) -> bool | None:
 
 
 def _local_strand(axis_map: AxisMap) -> Periodic | Tabulated | None:
-    """Returns the strand that places the features, or None if it is not unique."""
+    """Returns the strand that determines where the features lie.
+
+    Returns None if there is no such strand, or more than one.
+    """
     strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
     if len(strands) == 1:
         return strands[0]

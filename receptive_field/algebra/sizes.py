@@ -1,11 +1,11 @@
 """Sizes of axes: integers, or expressions in unknown sizes.
 
-Even if the input of a graph has no fixed size, relations between sizes are known: one
-map may be half as high as another, for example. A `Symbolic` size is a polynomial with
-rational coefficients over *atoms*: unknown sizes, and rounded sizes and quotients that
-are not simplified further. Two sizes are equal if their expressions are equal.
-Therefore, merges and splits of axes and the scale of a resize can be worked out without
-numbers.
+Even if the input of a graph has no fixed size, relations between sizes are known. For
+example, one feature map may be half as high as another. A `Symbolic` size is a
+polynomial with rational coefficients over *atoms*: unknown sizes, and rounded sizes and
+quotients that are not simplified further. Two sizes are equal if their expressions are
+equal. Therefore, merges and splits of axes and the scale of a resize can be worked out
+without numbers.
 
 This file knows nothing about graphs or ops.
 """
@@ -32,7 +32,7 @@ class Atom:
 
     def __init__(self, kind: str, operands: tuple[Size, ...], serial: int) -> None:
         self.kind = kind
-        """The name of an unknown size, or "floor", or "quotient"."""
+        """The name, if the atom is an unknown size; otherwise "floor" or "quotient"."""
         self.operands = operands
         self.serial = serial
 
@@ -293,7 +293,7 @@ def bounds(size: Size) -> tuple[Fraction, Fraction] | None:
 
 
 LARGEST_AGREEING = 1 << 10
-"""The largest value of unknown sizes up to which `can_agree` compares two sizes."""
+"""The largest value of the unknown sizes at which `can_agree` compares two sizes."""
 
 
 def can_agree(one: Size, two: Size) -> bool | None:
@@ -420,7 +420,7 @@ def period(size: Size) -> int:
 
 
 def _period_and_slope(size: Size) -> tuple[int, Fraction]:
-    """Returns the period, and the slope if all unknown sizes grow at the same rate."""
+    """Returns the period and slope of a size as all unknown sizes grow equally."""
     whole, slope = 1, Fraction(0)
     for monomial, factor in _terms(size).items():
         if len(monomial) != 1:
@@ -562,7 +562,7 @@ def _value(atom: Atom, values: Mapping[Atom, Size]) -> Size:
 def slope_and_offset(size: Size, symbol: Symbolic) -> tuple[int | None, int]:
     """Returns integers a and b such that the size is ``a * symbol + b``.
 
-    Returns None and 0 if there are none.
+    Returns None and 0 if there are no such integers.
     """
     terms: dict[tuple[Atom, ...], Fraction] = {(): Fraction(0)}
     terms |= size.terms if isinstance(size, Symbolic) else {(): Fraction(size)}
