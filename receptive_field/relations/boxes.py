@@ -58,9 +58,10 @@ class Group(NamedTuple):
     """The needed positions of some parts, in one array."""
 
     outputs: tuple[int, ...]
-    """Output axes that the group depends on, ascending; the first axes of `seen`."""
+    """The output axes that the group depends on, in ascending order. They are the first
+    axes of the array `seen`."""
     parts: tuple[int, ...]
-    """The numbers of the parts; the remaining axes of `seen`."""
+    """The numbers of the parts. They are the remaining axes of the array `seen`."""
     seen: Mask
 
 
@@ -104,9 +105,10 @@ def through(
       box: a box of the op's output.
       relation: how the tensor that the op reads follows the op's output.
       shape: the shape of the tensor that the op reads.
-      taps: for each axis of that tensor whose windows and gaps do not describe which
-        positions matter, a matrix [above, below] of these positions. Each of these axes
-        must follow a single axis of the output.
+      taps: a matrix for each axis of that tensor on which windows and gaps do not
+        describe which positions matter. The element [u, v] says whether position v of
+        the axis matters to position u of the output axis. Each of these axes must
+        follow a single axis of the output.
     """
     if relation == SAME:
         return [box]
@@ -216,7 +218,10 @@ def _through_threads(
 
 
 def _size(factor: Factor, thread: Thread, number: int, size: int) -> int | None:
-    """Returns the number of positions of a factor of an axis of this size, if known."""
+    """Returns how many positions a factor has, or None if this is unknown.
+
+    The factor is number ``number`` of a thread of an axis of ``size`` positions.
+    """
     if len(thread.factors) == 1 and thread.tail.is_identity:
         return size
     if isinstance(factor.size, int):
@@ -380,11 +385,11 @@ class _Work:
         sizes: Sequence[int],
         matrix: Mask | None = None,
     ) -> list[int] | None:
-        """Replaces a part by new parts, which hold the positions that it needs below.
+        """Replaces a part by new parts, which hold what it needs of the tensor below.
 
         There is one new part for each map. If a matrix is given, there must be only one
-        map, and the matrix is used instead of it. Returns the new parts, or None if the
-        array would be too large.
+        map, and the matrix is used instead of that map. Returns the new parts, or None
+        if the array would be too large.
         """
         index = self.find(part)
         outputs, parts, seen = self.groups[index]
@@ -619,7 +624,7 @@ def _ends(
 
 
 def _scatter(seen: Mask, targets: NDArray[Any], valid: Mask, found: Mask) -> None:
-    """Marks in ``found`` the target of each valid position that is in a set."""
+    """Marks in ``found`` the target of each valid position that belongs to a set."""
     some = np.flatnonzero(valid)
     if len(some):
         order = some[np.argsort(targets[some], kind="stable")]

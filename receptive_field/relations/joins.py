@@ -2,11 +2,11 @@
 
 If an op joins several parts into a tensor J (Concat, Pack), each part determines only
 some positions of an axis of J. Further down, the parts often come from one tensor B:
-the steps of a sequence that was cut up, the bins of an adaptive pooling, or the ends of
-an image that pad it in a circle. The backward pass starts at an upper tensor A. It
-therefore keeps *the relation from A to J* separate from *the relations from J to B
-through each part* until all parts have met. Then the joined axis is related to B piece
-by piece, and only this map is composed with the path from A to J.
+the steps of a sequence that was cut up, the bins of an adaptive pooling layer, or the
+two ends of an image that is padded circularly. The backward pass starts at an upper
+tensor A. It therefore keeps *the relation from A to J* separate from *the relations
+from J to B through each part* until all parts have met. Then the joined axis is related
+to B piece by piece, and only this map is composed with the path from A to J.
 
 The functions do the same as those with the same names in `relations.relation`, but also
 accept paths whose parts have not met yet.
@@ -67,10 +67,10 @@ class Join(NamedTuple):
 
 
 class Open(NamedTuple):
-    """All paths from A to B, when the parts of some joins have not all met."""
+    """All paths from A to B while the parts of some joins have not all met yet."""
 
     closed: Relation | None
-    """The paths that go through none of these joins, or None if all paths do."""
+    """The paths that go through none of these joins, or None if there are none."""
     joins: tuple[Join, ...]
 
 
@@ -81,7 +81,7 @@ Paths = Relation | Open
 def through(upper: Paths, lower: Relation) -> Paths | None:
     """Composes paths with the relation of an op, which may begin a join.
 
-    Like `axes.through`, returns None if nothing is needed of the op's input.
+    Like `relation.through`, this returns None if nothing is needed of the op's input.
     """
     if isinstance(upper, Open):
         if sum(len(join.parts) for join in upper.joins) <= MOST_PARTS:
@@ -140,7 +140,7 @@ def _needed(upper: Relation, axis: int, total: int) -> tuple[float, float]:
 
 
 def _is_elsewhere(followed: Axis, axis: int) -> bool:
-    """Returns whether an axis does not follow ``axis``, or is needed whole."""
+    """Returns whether ``followed`` does not follow ``axis``, or is needed whole."""
     return all(
         factor.map.is_everything
         or (factor.slot is not None and factor.slot.axis != axis)
@@ -168,7 +168,7 @@ def _open_through(upper: Open, lower: Relation) -> Paths | None:
 
 
 def united(one: Paths, two: Paths) -> Paths:
-    """Returns the union of paths, like `axes.united`, and collects each join's parts.
+    """Returns the union of paths, like `relation.united`, and collects joined parts.
 
     Parts at the same positions of a join are united.
     """
@@ -203,7 +203,7 @@ def _met(one: tuple[Part, ...], two: tuple[Part, ...]) -> tuple[Part, ...]:
 def gathered(paths: Paths) -> Paths | None:
     """Closes the joins whose parts have all met, and returns the paths.
 
-    This must be called only after the last path has reached the tensor.
+    This must be called only after the last path has reached B.
     """
     return paths if isinstance(paths, Relation) else _closed(paths, always=False)
 
@@ -211,8 +211,8 @@ def gathered(paths: Paths) -> Paths | None:
 def settled(paths: Paths) -> Relation | None:
     """Closes all joins, and returns the paths as a single relation.
 
-    Positions of the joined axis whose parts have not arrived see nothing. Returns None
-    if no path is left.
+    Positions of the joined axis whose parts have not arrived yet see nothing. Returns
+    None if no path is left.
     """
     if isinstance(paths, Relation):
         return paths
@@ -222,7 +222,7 @@ def settled(paths: Paths) -> Relation | None:
 
 
 def mixes(paths: Paths, axis: int) -> bool:
-    """Returns whether `axes.mixes` is true for any path, including those of parts."""
+    """Returns whether `relation.mixes` is true for any path, or any joined part."""
     if isinstance(paths, Relation):
         return axes.mixes(paths, axis)
     parts = (part.relation for join in paths.joins for part in join.parts)
@@ -231,7 +231,7 @@ def mixes(paths: Paths, axis: int) -> bool:
 
 
 def widened(before: Paths, after: Paths) -> Paths:
-    """Returns ``after``, widened as by `axes.widened` after all joins are closed.
+    """Returns ``after``, widened by `relation.widened` after all joins are closed.
 
     If nothing is left of either argument, returns ``after`` unchanged.
     """

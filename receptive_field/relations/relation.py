@@ -3,10 +3,10 @@
 A `Relation` says which positions of a lower tensor B each position of an upper tensor A
 depends on. Each axis of B is a merge of *factors*, outermost first, like ``(h w)`` in
 einops. Each factor follows a *slot* through an `AxisMap`. A slot is a part of an axis
-of A, which is split in the same way. Reshapes only merge and split axes. Therefore, a
-batch axis that SpaceToBatch fills with positions, or the tokens of a vision
-transformer, can be split again without loss. Only ops that mix positions across the
-boundary of a factor give an upper bound.
+of A: just as an axis of B is a merge of factors, an axis of A can be split into slots.
+Reshapes only merge and split axes. Therefore, a batch axis that SpaceToBatch fills with
+positions, or the tokens of a vision transformer, can be split again without loss. Only
+ops that mix positions across the boundary of a factor give an upper bound.
 
 Relations are closed under composition (`through`) and union (`united`). The rules of
 ops make relations, and the passes combine them. This file knows nothing about ops or
@@ -64,11 +64,13 @@ class Factor(NamedTuple):
     slot: Slot | None
     """None if the factor is the same for all positions of A; the map is then constant.
     A factor that needs the whole of its axis may still have a slot. The axis of A then
-    takes the place of the axis of B, and each of its positions sees everything."""
+    takes the place of the axis of B, and each position of the axis of A sees
+    everything."""
     map: AxisMap
     via: AxisMap = IDENTITY
     """A map that is applied before ``map``. It is kept separate if ``map`` splits an
-    axis, so that the parts of an interval can be merged again before the next map."""
+    axis, so that the parts of an interval can be merged again before further maps are
+    applied."""
 
     @property
     def is_identity(self) -> bool:
@@ -107,10 +109,11 @@ class Relation(NamedTuple):
     positions of the axis of A. Either B is one of several parts that are joined along
     this axis, or one of several paths sees nothing at the other positions. ``parts``
     does not record which positions these are. The relation is therefore an upper bound,
-    unless a feature of A contains the whole axis (channels)."""
+    unless a feature of A contains the whole axis, as it does for channels."""
     piece: Piece | None = None
-    """The positions of A that depend on B, in the rule of an op that joins tensors.
-    This module uses only ``parts``; `relations.joins` keeps track of the pieces."""
+    """The positions of A that depend on B, if this is the relation of an op that joins
+    tensors. This module uses only ``parts``; `relations.joins` keeps track of the
+    pieces."""
     several: bool = False
     """Whether this is a union of paths that may differ on more than one axis."""
     channels: frozenset[int] = frozenset()
@@ -118,13 +121,13 @@ class Relation(NamedTuple):
 
 
 SAME = Relation((), "same")
-"""Every axis follows itself, whatever the rank."""
+"""Every axis of B follows the same axis of A, whatever the rank."""
 
 ALL = Relation((), "all")
-"""Everything matters, whatever the rank."""
+"""Every position of A needs all of B, whatever the rank."""
 
 ALL_BOUND = Relation((), "all, as a bound")
-"""Anything may matter, because nothing is known."""
+"""Every position of A may need any part of B, because nothing is known."""
 
 
 @lru_cache(maxsize=4096)
@@ -320,7 +323,7 @@ def has_holes(relation: Relation) -> bool:
 
 
 def permutes(axis: Axis) -> bool:
-    """Returns whether successive positions of A may see an axis of B back and forth."""
+    """Returns whether the positions of A may go back and forth on an axis of B."""
     return any(
         factor.map.moves_back
         or factor.via.moves_back
@@ -331,7 +334,10 @@ def permutes(axis: Axis) -> bool:
 
 
 def repeats(axis: Axis) -> bool:
-    """Returns whether later positions of A may see positions of an axis of B again."""
+    """Returns whether positions of A may return to parts of an axis of B seen before.
+
+    Mere overlaps of the windows of successive positions do not count.
+    """
     return permutes(axis) or any(
         factor.slot is not None and factor.map.is_constant
         for thread in axis
@@ -428,7 +434,7 @@ def _thread_through(upper: tuple[Axis, ...], thread: Thread) -> list[Thread]:
 
 
 def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
-    """Returns a thread followed by a map; the result has no factors if it is empty."""
+    """Returns a thread followed by a map. If nothing is seen, it has no factors."""
     if axis_map.is_identity or not thread.factors:
         return thread
     if len(thread.factors) > 1:
@@ -541,7 +547,7 @@ def _split(factor: Factor, inner: Size) -> tuple[Factor, Factor]:
 
 
 def _unknown_part(size: Size | None, thread: Thread) -> list[Thread]:
-    """Returns an upper bound for a part of an axis that cannot be split."""
+    """Returns an upper bound on a part of an axis that cannot be split."""
     places = map(Slot, sorted(standing_axes((thread,))))
     found = [Thread((Factor(size, place, ANYWHERE),)) for place in places]
     return found or [Thread((Factor(size, None, ANYWHERE),))]
@@ -568,7 +574,7 @@ def _joined(parts: Sequence[Thread], sizes: Sequence[Size | None]) -> Thread:
 
 
 def _simplified(factors: tuple[Factor, ...]) -> Thread:
-    """Returns a thread of these factors; joins neighbours where nothing is lost."""
+    """Returns a thread of these factors; neighbours are joined if nothing is lost."""
     done: list[Factor] = []
     for factor in [f for f in factors if f.size != 1] or factors[:1]:
         joined = _contiguous(done[-1], factor) if done else None
@@ -584,7 +590,7 @@ def _simplified(factors: tuple[Factor, ...]) -> Thread:
 def _contiguous(outer: Factor, inner: Factor) -> Factor | None:
     """Joins two factors that follow adjacent slots of one axis unchanged.
 
-    Returns None if they do not.
+    Returns None if the factors do not follow such slots.
     """
     one, two = outer.slot, inner.slot
     if one is None or two is None or one.axis != two.axis or two.size is None:
@@ -701,8 +707,8 @@ def rates(axis: Axis) -> set[Fraction]:
     """Returns the different rates at which an axis of B follows axes of A, if known.
 
     If a reshape or an op with blocks divides the axis of B, its rate is that of the
-    outermost factor times the size of a block, because each step of this factor passes
-    a whole block.
+    outermost factor times the size of a block, because each step of this factor moves
+    by a whole block.
     """
     found: set[Fraction] = set()
     for thread in map(_fused, axis):
