@@ -53,7 +53,7 @@ def branches(call: Call, count: int, taken: Sequence[int], output: int) -> Relat
 
     Each branch has one result per output. A condition that depends on the input, or is
     drawn at random, may choose any branch. Any other condition always chooses the same
-    branch, and it is not known which. The relations are then upper bounds, unless all
+    branch, but it is not known which. The relations are then upper bounds, unless all
     branches see the same positions.
 
     Args:
@@ -99,7 +99,8 @@ def branch_values(call: Call, count: int, taken: Sequence[int]) -> list[Value]:
 def switched(call: Call, output: int) -> Relations:
     """Returns the relations of an output of a switch.
 
-    If the condition is known to select the other output, this one depends on nothing.
+    If the condition is known to select the other output, this output depends on
+    nothing.
     """
     value = call.value(1)
     if value is not None and not value.ndim and bool(value) != bool(output):
@@ -128,7 +129,7 @@ def merged(call: Call, output: int) -> Relations:
 def _conditions(call: Call) -> Iterator[Tensor]:
     """Yields the conditions of the nearest switches below a node.
 
-    Yields none for the merge at the start of a loop.
+    Yields nothing for the merge at the start of a loop.
     """
     graph = call.node.graph
     starts = [index for index, _ in call.node.inputs]

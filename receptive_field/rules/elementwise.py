@@ -28,8 +28,8 @@ from receptive_field.rules.op import (
 def broadcast(call: Call, *shapes: Shape) -> Shape:
     """Returns the shape that these shapes broadcast to, or None if one is unknown.
 
-    An unknown size that meets a known size other than 1 is taken to be equal to it:
-    if the two differed, the op would fail.
+    An unknown size that meets a known size other than 1 is assumed to be equal to it:
+    if it were neither equal nor 1, the op would fail.
 
     Raises:
       GraphError: if the shapes do not broadcast.
@@ -131,7 +131,7 @@ def equal(one: Any, two: Any) -> Any:
 
 
 def division(one: Any, two: Any) -> Any:
-    """Returns the quotient of two arrays; integers round towards zero, as in C."""
+    """Returns the quotient of two arrays. Integer division truncates, as in C."""
     if one.dtype.kind in "iu" and two.dtype.kind in "iu":
         return np.sign(one) * np.sign(two) * (abs(one) // abs(two))
     return one / two
@@ -173,7 +173,7 @@ input, and need the whole of every other input."""
 
 
 def _ranged(call: Call, output: int) -> Relations:
-    """Relates the first output to the first input, and the others to the ranges."""
+    """Relates the first output to all inputs, and the other outputs to the ranges."""
     if output == 0:
         return first_follows(call, output)
     return [None, *(call.all_of(i) for i in range(1, len(call)))]

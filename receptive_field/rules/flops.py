@@ -1,10 +1,10 @@
 """The number of floating-point operations of a node.
 
 Operations are counted as in TensorFlow's profiler (``tf.compat.v1.profiler``, option
-`float_operation`). A multiply-add is two operations, an elementwise op is one per
-element, and functions such as exp or tanh are none. Some ops multiply and add but have
-no formula in the profiler (resizes, Einsum, batch normalisation). They are counted in
-the same way, and their `Flops.profiled` is None.
+`float_operation`). A multiply-add counts as two operations, an elementwise op as one
+per element, and functions such as exp or tanh count as none. Some ops multiply and add
+but have no formula in the profiler (resizes, Einsum, batch normalisation). They are
+counted in the same way, and their `Flops.profiled` is None.
 
 Rules use these functions for `Op.flops`.
 """

@@ -62,7 +62,7 @@ def joined(
 ) -> list[Relation | None]:
     """Returns the relations to inputs that are joined along an axis, in order.
 
-    ``numbers`` are the numbers of these inputs.
+    ``numbers`` gives the numbers of these inputs in the same order.
     """
     relations: list[Relation | None] = []
     offset: Size | None = 0
@@ -96,7 +96,7 @@ def joined(
 def _part(
     rank: int, axis: int, place: AxisMap, varies: bool, piece: Piece | None
 ) -> Relation:
-    """Returns the relation to an input that ``place`` maps the joined axis to."""
+    """Returns the relation to a joined input; ``place`` maps the joined axis to it."""
     relation = local(place if a == axis else IDENTITY for a in range(rank))
     return part(relation, axis, piece) if varies else relation
 

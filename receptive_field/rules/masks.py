@@ -47,7 +47,7 @@ def _select(call: Call, output: int) -> Relations:
 def _select_rows(call: Call, output: int) -> Relations:
     """Returns the relations of an op whose condition may choose whole rows.
 
-    It chooses rows if its rank is lower than that of the data.
+    The condition chooses rows if its rank is lower than that of the data.
     """
     call.input(2)  # Raises if there is no such input.
     condition, data, mask = call.shape(0), call.shape(1), _mask(call)
@@ -112,9 +112,9 @@ def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
     """Returns the relation to a tensor that is chosen where a mask is true.
 
     On each axis, the relation keeps the positions at which the mask has any true value.
-    It is exact if the mask is true at every combination of these positions, and an
-    upper bound otherwise. For a mask of None, it is an upper bound that keeps all
-    positions.
+    The relation is exact if the mask is true at every combination of these positions,
+    and an upper bound otherwise. If the mask is None, the relation is an upper bound
+    that keeps all positions.
     """
     maps: list[AxisMap] = [IDENTITY] * rank
     varying: Sequence[int] = ()

@@ -2,7 +2,7 @@
 
 Each op type has one `Op`. It gives the relation between outputs and inputs, the shapes
 of the outputs and, if they can be known, their constant values. Each framework has its
-own table, which maps op types to their rules and reads their attributes by name.
+own table, which maps op types to rules that read the attributes of its ops.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Knowledge(Protocol):
     def trains_batch_norm(self) -> bool:
         """Whether training-mode batch normalisation is analysed in training mode.
 
-        Otherwise it is treated as in inference mode."""
+        Otherwise, it is analysed in inference mode.
+        """
 
     @property
     def worked_out(self) -> dict[int, Any]:
@@ -68,15 +69,17 @@ class Knowledge(Protocol):
 
     @property
     def disagreements(self) -> set[str]:
-        """Names of nodes where `Call.meet` found sizes that are equal only sometimes.
+        """Names of nodes where `Call.meet` found sizes that are only sometimes equal.
 
-        Such sizes are equal at some input sizes and differ at others."""
+        Such sizes are equal for some input sizes and differ for others.
+        """
 
     @property
     def exceeded(self) -> dict[int, dict[Symbolic, int]]:
-        """For each node's index, unknown sizes that the rule assumes to be large.
+        """For each node's index, the unknown sizes that its rule assumes to be large.
 
-        Each size comes with a number that it must exceed."""
+        Each size comes with a number that it must exceed.
+        """
 
     @property
     def is_strict(self) -> bool:
@@ -92,7 +95,8 @@ class Sight(Protocol):
     def is_alike(self, one: Tensor, two: Tensor) -> bool:
         """Returns whether two tensors see the same positions.
 
-        They are compared at the tensor where all their paths meet."""
+        The positions are those of the tensor where all paths from the two tensors meet.
+        """
 
 
 class Call:
@@ -121,7 +125,7 @@ class Call:
         return self.knowledge.shape((self.node.index, number))
 
     def known_shape(self, number: int, rank: int | None = None) -> tuple[Size, ...]:
-        """Returns the shape of an input, whose rank must be ``rank`` unless it is None.
+        """Returns the shape of an input, which must have rank ``rank`` if given.
 
         An input of unknown rank is assumed to have ``rank`` axes of unknown size.
 
@@ -173,9 +177,9 @@ class Call:
         return found
 
     def is_constant(self, number: int) -> bool:
-        """Returns whether an input is constant, even if its value is unknown.
+        """Returns whether an input is known to be constant, even if its value is not.
 
-        For example, zeros in the shape of a batch of unknown size are constant.
+        For example, a tensor of zeros is constant even if its batch size is unknown.
         """
         if self.value(number) is not None:
             return True
@@ -199,8 +203,8 @@ class Call:
     def is_alike(self, one: int, two: int) -> bool:
         """Returns whether two inputs see the same positions.
 
-        They are compared at the tensor where all their paths meet. Without a `Sight`,
-        the answer is always True.
+        The positions are those of the tensor where all paths from the two inputs meet.
+        Without a `Sight`, the answer is always True.
         """
         if self.sight is None:
             return True
@@ -312,7 +316,8 @@ class Call:
     def once(self, work: Callable[[], T]) -> T:
         """Returns the result of ``work``, which runs only once for each node.
 
-        Later calls for the same node return the first result, whatever they pass.
+        Later calls for the same node return the first result, whatever ``work`` they
+        pass.
         """
         kept = self.knowledge.worked_out
         if self.node.index not in kept:
@@ -321,13 +326,13 @@ class Call:
         return found
 
     def meet(self, sizes: Sequence[Size]) -> None:
-        """Checks that sizes can be equal; a size of 1 fits any other.
+        """Checks that sizes can be equal; a size of 1 fits any other size.
 
-        Unknown sizes that are equal only sometimes are recorded in `disagreements`.
+        Unknown sizes that are only sometimes equal are recorded in `disagreements`.
         Unknown sizes that are never equal, but have a bounded difference, are an error
-        only if `is_strict`. Otherwise they are left to a question with a known input
-        size, which can look for a padding that makes them equal. Two known sizes are
-        not compared.
+        only if `is_strict`. Otherwise, they are accepted, because a question with a
+        known input size can look for a padding that makes them equal. Two known sizes
+        are not compared.
 
         Raises:
           GraphError: if an unknown size can never be equal to the first size, or the
@@ -398,7 +403,7 @@ def exact(number: Any) -> Any:
 
 
 class Window(NamedTuple):
-    """The parameters of a convolution or pooling on one axis."""
+    """The parameters of a convolution or pooling layer on one axis."""
 
     kernel: int
     stride: int
@@ -427,10 +432,10 @@ class Flops(NamedTuple):
 
     @classmethod
     def alike(cls, total: Size, profiled: bool = True) -> Flops:
-        """Returns operations without multiply-adds.
+        """Returns a count of operations that are not multiply-adds.
 
-        ``profiled`` says whether the profiler has a formula for the op. It then gives
-        the same count.
+        ``profiled`` says whether the profiler has a formula for the op. If so, the
+        profiler's count is the same.
         """
         return cls(total, 0, total if profiled else None)
 
@@ -449,11 +454,11 @@ class Taps(Enum):
     CHOICE = "choice"
     """At each position, one of several inputs is passed on unchanged."""
     ACTIVATION = "activation"
-    """Like `COPY`, times a derivative of either sign and of magnitude about one."""
+    """Like `COPY`, times a derivative with either sign and a magnitude of about one."""
     SUM = "sum"
     """Positions are added up."""
     MEAN = "mean"
-    """The positions inside the map are averaged."""
+    """The positions inside the feature map are averaged."""
     WEIGHTS = "weights"
     """Each position has its own weights, which are the same in every window."""
     WINNER = "winner"
@@ -468,16 +473,17 @@ class Zeros(Enum):
     SUM = "sum"
     """Like `KEPT`, but constants that are added are taken to be nonzero."""
     BESIDE = "beside"
-    """Like `KEPT`, but output positions that are not read from an input that depends on
-    the input of the question are taken to be nonzero."""
+    """Like `KEPT`, but an output position is assumed to be nonzero unless it is read
+    from an input that depends on the input of the question."""
     FILLED = "filled"
     """The output is nonzero everywhere."""
 
 
 Coefficients = Mapping[int, "np.ndarray[Any, np.dtype[np.float64]]"]
-"""For axes of an input, the weight of each position.
+"""The weight of each position on some axes of an input.
 
-Each array is indexed by the position above (output) and the one below (input)."""
+Each array is indexed [output position, input position].
+"""
 
 
 Relations = Sequence[Relation | None]
@@ -507,7 +513,7 @@ class Op(NamedTuple):
     flops: Callable[[Call], Flops] | None = None
     """The floating-point operations of all outputs together; None if there are none."""
     rounds: Callable[[Call], int | None] | None = None
-    """For a loop: the number of rounds that it runs, if that is known."""
+    """For a loop: the number of its iterations, if that is known."""
     folded: Callable[[Call], tuple[Node, Size] | None] | None = None
     """For an op that moves positions from the batch back to their axes: the layer whose
     input was folded into the batch, and the number of elements that this layer would
@@ -523,7 +529,7 @@ class Op(NamedTuple):
     """Whether an output may be the handle of a variable or a list. A recorded shape
     without axes may then be that of the handle instead of the value behind it."""
     is_pointwise: bool = False
-    """Whether each output element depends only on the elements at its own place."""
+    """Whether each output element depends only on elements at the same position."""
     condition: int | None = None
     """The number of the input that decides which of the outputs is computed."""
     chooses: bool = False
@@ -531,14 +537,14 @@ class Op(NamedTuple):
     is_random: bool = False
     """Whether the values are drawn at random."""
     starts_over: bool = False
-    """Whether the node takes a loop back to its beginning for the next round."""
+    """Whether the node takes a loop back to its beginning for the next iteration."""
     clamps: bool = False
-    """Whether the op reads the nearest border position of its first input in place of
-    any position outside."""
+    """Whether the op reads the nearest border position of its first input instead of
+    any position outside that input."""
     taps: Taps | None = None
-    """How the positions of a window are weighted; None if no rule says so."""
+    """How the positions of a window are weighted; None if this is unknown."""
     coefficients: Callable[[Call], Coefficients] | None = None
-    """The weights of single positions of the first input, if they differ."""
+    """The weights of individual positions of the first input, if they differ."""
     zeros: Zeros | Callable[[Call], Zeros | None] | None = None
     """How zeros in the inputs affect the output; None if this is unknown."""
     absorbing: Sequence[int] = ()

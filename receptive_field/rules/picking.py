@@ -100,11 +100,10 @@ def _picked(
 
 
 def positions_map(positions: Sequence[int], row: int = 1) -> AxisMap:
-    """Returns the map from each index of a list to the position stored there.
+    """Returns the map from each index of a list to the position at that index.
 
-    The list consists of rows of ``row`` positions. If all rows are alike except for a
-    constant distance from each row to the next, the map is periodic. Otherwise, it is a
-    table.
+    The list consists of rows of ``row`` positions. If every row is the previous row
+    plus the same constant, the map is periodic. Otherwise, it is a table.
     """
     steps = np.unique(np.subtract(positions[row:], positions[:-row])).tolist()
     if len(steps) == 1:
@@ -113,13 +112,13 @@ def positions_map(positions: Sequence[int], row: int = 1) -> AxisMap:
 
 
 def gathered_slices(rank: int, indices: int, batch: int, depth: int) -> Relation:
-    """Returns the relation to a tensor from which slices are taken at unknown places.
+    """Returns the relation to a tensor that is sliced at unknown positions.
 
     Axes that are not indexed follow themselves.
 
     Args:
       rank: the rank of the tensor.
-      indices: the rank of the indices, whose last axis holds the place of a slice.
+      indices: the rank of the indices, whose last axis holds the position of a slice.
       batch: the number of leading axes that the tensor and the indices share.
       depth: the number of indexed axes.
     """
@@ -138,7 +137,7 @@ def gathered_slices(rank: int, indices: int, batch: int, depth: int) -> Relation
 
 
 def by_rows(rank: int) -> Relation:
-    """Returns the relation to an index tensor; each of its rows places one slice."""
+    """Returns the relation to an index tensor, each row of which locates one slice."""
     return Relation((*map(follow, range(rank - 1)), FULL))
 
 

@@ -86,7 +86,7 @@ def einsum(
 
 
 def label_sizes(call: Call, operands: Sequence[Sequence[str]]) -> dict[str, Size]:
-    """Returns the size of each label. Axes of size one broadcast to it."""
+    """Returns the size of each label, to which axes of size one are broadcast."""
     sizes: dict[str, Size] = {}
     for number, labels in enumerate(operands):
         shape = call.known_shape(number, len(labels))

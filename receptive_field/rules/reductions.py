@@ -67,7 +67,7 @@ def along(
     """Returns an `Op.relations` for ops that combine positions along some axes.
 
     ``axes`` are axes of the first input, and its other axes follow themselves. ``seen``
-    is as in `along_last`.
+    has the same meaning as in `along_last`.
     """
 
     def relations(call: Call, output: int) -> Relations:

@@ -23,8 +23,8 @@ def reshape_relation(below: tuple[Size, ...], above: tuple[Size, ...]) -> Relati
     """Returns the relation of a reshape.
 
     Args:
-      below: the shape of its input.
-      above: the shape of its output.
+      below: the shape of the op's input.
+      above: the shape of the op's output.
     """
     axes: list[Axis] = []
     start = 0
@@ -47,10 +47,11 @@ def reshape_relation(below: tuple[Size, ...], above: tuple[Size, ...]) -> Relati
 def _regrouped(
     below: tuple[Size, ...], above: tuple[Size, ...], start: int
 ) -> list[Axis]:
-    """Returns how the axes ``below`` follow those ``above``, which begin at ``start``.
+    """Returns how the axes ``below`` follow the axes ``above``.
 
-    The sizes on both sides are split into common factors, from the last axis to the
-    first. If this is impossible, each axis depends on all axes above in an unknown way.
+    ``above`` gives the sizes of the output's axes from axis ``start`` onwards. The
+    sizes on both sides are split into common factors, from the last axis to the first.
+    If this is impossible, each axis depends on all axes above in an unknown way.
     """
     axes: list[Axis] = []
     unknown = [whole(range(start, start + len(above)), ANYWHERE)] * len(below)
@@ -107,7 +108,7 @@ def without_axes(rank: int, gone: Sequence[int]) -> Relation:
 
 
 def with_axis(rank: int, axis: int) -> Relation:
-    """Returns the relation for inserting ``axis`` into a tensor.
+    """Returns the relation to a tensor into which ``axis`` is inserted.
 
     ``rank`` is the rank of the result.
     """

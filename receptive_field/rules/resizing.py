@@ -40,29 +40,30 @@ Taps = Callable[[float | Fraction], tuple[int, int]]
 
 
 def bilinear(position: float | Fraction) -> tuple[int, int]:
-    """Returns the positions on both sides of the source.
+    """Returns the input positions on both sides of the source position.
 
-    A source at a whole position has only this one tap.
+    If the source position is an integer, it is the only position that is read.
     """
     # At a whole position, the second tap would have weight zero.
     return math.floor(position), math.ceil(position)
 
 
 def nearest(position: float | Fraction) -> tuple[int, int]:
-    """Returns the last position at or before the source, as both ends."""
+    """Returns the last position at or before the source position, as both ends."""
     return math.floor(position), math.floor(position)
 
 
 def nearest_corner(position: float | Fraction) -> tuple[int, int]:
-    """Returns the position nearest to the source, as both ends."""
+    """Returns the position nearest to the source position, as both ends."""
     rounded = math.floor(position + Fraction(1, 2))  # C's roundf, for positions >= 0.
     return rounded, rounded
 
 
 def bicubic(position: float | Fraction) -> tuple[int, int]:
-    """Returns the first and last of the four positions around the source.
+    """Returns the first and last of the four positions around the source position.
 
-    If the source falls on a position, only this position is read.
+    If the source position is an integer after rounding to a multiple of 1/1024, only
+    this position is read.
     """
     # The kernel takes its weights from a table with 1024 steps (resize_bicubic_op.cc).
     below = math.floor(position)
@@ -83,8 +84,8 @@ def resize_map(
 
     With ``half_pixel``, half a pixel is added to a position before it is scaled and,
     with ``recentre``, subtracted again afterwards. All kernels except nearest-neighbour
-    do the latter. The kernels clamp source positions to the image. The map does not: it
-    leaves positions before the first or after the last one outside, like padding.
+    subtract it again. The kernels clamp source positions to the image. The map does
+    not: it treats positions before the first or after the last one like padding.
     """
     if size == new_size:
         return IDENTITY
@@ -115,9 +116,10 @@ def resize_map(
 
 
 LEAST = Fraction(1, 1 << 32)
-"""A tiny distance, which is subtracted from a limit that is approached but not reached.
+"""A tiny distance, subtracted from a limit that is approached but never reached.
 
-The taps are then those of positions just below the limit."""
+As a result, the taps are those of a position just below the limit.
+"""
 
 
 def _drifting(
@@ -131,9 +133,9 @@ def _drifting(
     """Returns the map of a resize whose scale approaches a limit for large sizes.
 
     For example, a resize to the size of a skip connection has such a scale. At any
-    size, each source position is its position at the limit scale, moved by a fraction
-    of ``size - limit * new_size``. Returns None if there is no limit, or if this
-    difference is unbounded.
+    size, each source position differs from its position at the limit scale by a
+    fraction of ``size - limit * new_size``. Returns None if there is no limit, or if
+    this expression is unbounded.
     """
     limit = limit_of_ratio(size, new_size)
     if limit is None or limit <= 0:
@@ -162,7 +164,7 @@ def _drifting(
 
 
 def _between(sources: Sequence[Fraction]) -> list[Fraction]:
-    """Returns each source, and six more points less than one position after it."""
+    """Returns each source position and six points within one position after it."""
     return [source + Fraction(k, 7) for source in sources for k in range(7)]
 
 
@@ -210,7 +212,7 @@ def taps_in_all(
     new_sizes: Sequence[Size],
     maps: Sequence[AxisMap | None],
 ) -> Size:
-    """Returns the number of reads of input elements that compute the whole output."""
+    """Returns how often input elements are read to compute the whole output."""
     taps = shape[0] * shape[-1]
     for new_size, found in zip(new_sizes, maps, strict=True):
         if found is None or found.is_floating or not isinstance(new_size, int):
@@ -227,7 +229,8 @@ def taps_in_all(
 class _Cells:
     """The `Taps` of an area resize: all positions that an interval covers.
 
-    The interval begins at the source position and has this length."""
+    The interval begins at the source position and is ``length`` positions long.
+    """
 
     length: Fraction
 
@@ -315,10 +318,10 @@ class Kernel(NamedTuple):
 
     weights: Weighing
     end: Fraction
-    """The distance beyond which all weights are zero. At this distance itself, the
-    weight is zero, too, unless the kernel jumps there."""
+    """The distance beyond which all weights are zero. The weight at this distance is
+    zero, too, unless the kernel jumps."""
     zeros: tuple[Fraction, ...] = ()
-    """The smaller distances at which the weight is zero."""
+    """The distances below ``end`` at which the weight is zero."""
     jumps: bool = False
     """Whether the weight jumps to zero at the end instead of approaching zero."""
 
@@ -343,7 +346,7 @@ KERNELS: dict[str, Kernel] = {
 
 With antialiasing, distances are in pixels of the coarser of the input and the output.
 Otherwise, they are in pixels of the input. Lanczos kernels have no zeros before their
-end: at whole distances, the op computes the sine of a rounded multiple of pi, and so
+end: at integer distances, the op computes the sine of a rounded multiple of pi, and so
 reads these pixels with a weight of about 1e-8.
 """
 
@@ -362,7 +365,7 @@ class Lens(NamedTuple):
     """A kernel that is placed on an axis with a scale and an offset.
 
     Exact arithmetic decides where a weight is zero. The op itself computes in float32,
-    so it may give a weight of up to 1e-6 to a pixel at a root of the kernel. Such
+    so it may give a weight of up to 1e-6 to a pixel where the kernel is zero. Such
     weights are treated as zero. The op's float32 arithmetic decides only on which side
     of a jump a pixel lies, and whether a centre lies inside the image.
     """
@@ -384,7 +387,10 @@ class Lens(NamedTuple):
         return Fraction(float(self.inverse)) * self.scale != 1
 
     def centre(self, u: Any) -> Any:
-        """Returns the place, in float32, that an output position reads.
+        """Returns the centre of the kernel for an output position, computed in float32.
+
+        The centre is measured from the border of the input: pixel p lies at
+        ``p + 0.5``.
 
         ``u`` is an output position, or an array of them.
         """
@@ -394,7 +400,7 @@ class Lens(NamedTuple):
         ) * self.inverse - offset
 
     def weights(self, positions: Any, centres: Any) -> NDArray[np.float32]:
-        """Returns the weights of positions around centres, as the op computes them."""
+        """Returns the weights that the op computes for positions around centres."""
         one, half = np.float32(1), np.float32(0.5)
         wide = max(self.inverse, one) if self.antialias else one
         apart = np.asarray(positions, dtype=np.float32) + half - centres
@@ -431,17 +437,17 @@ class Lens(NamedTuple):
         centre: np.float32,
         anywhere: bool,
     ) -> Covered | None:
-        """Returns the positions that the kernel covers around a place.
+        """Returns the positions that the kernel covers if it is centred at a point.
 
-        Returns None if the kernel covers none.
+        Returns None if the kernel covers no position.
 
         Args:
-          middle: the place, in units; the centre of pixel p is at ``p * unit``.
+          middle: the point, in units; the centre of pixel p is at ``p * unit``.
           unit: the number of units per position.
           distances: the end of the kernel, followed by its zeros, in units.
-          centre: the same place in float32, measured from the border of the image.
-          anywhere: whether the result must also hold for the places that follow at
-            multiples of the period.
+          centre: the same point as returned by `centre`.
+          anywhere: whether the result must also hold if the point is moved by any
+            number of periods of the map.
         """
         end, *zeros = distances
         low, high = middle - end, middle + end

@@ -85,11 +85,12 @@ def mirrored(call: Call, shape: Sequence[Size], pairs: Pairs, edge: int) -> Rela
 
 
 def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
-    """Returns the shift of zero padding, with a `seen` map to positions of the image.
+    """Returns the map of zero padding, with a `seen` map to positions of the image.
 
-    If the size is unknown, so is the place where the far end is mirrored. Each position
-    then sees a window that is wide enough for any size, which is an upper bound. If the
-    padding after the axis is unknown, it sees `ANYWHERE`.
+    If the size is unknown, the position at which the far end is mirrored is unknown,
+    too. In the `seen` map, each position then sees a window that is wide enough for any
+    size, which is an upper bound. If the padding after the axis is unknown, the `seen`
+    map is `ANYWHERE`.
     """
     if isinstance(size, int) and isinstance(after, int):
         reflected = [before - 1 - u + edge for u in range(before)]
@@ -171,8 +172,8 @@ def slice_pieces(
 ) -> list[Slice]:
     """Returns the piece of each axis, given its start and its number of positions.
 
-    A count of -1 takes all positions from the start on. Unknown starts and counts are
-    None.
+    A count of -1 means all positions from the start to the end of the axis. Unknown
+    starts and counts are None.
 
     Raises:
       GraphError: if there is not one start and one count per axis.
@@ -202,9 +203,9 @@ def strided_piece(
 ) -> Slice:
     """Returns the piece of one axis that a strided slice takes.
 
-    ``begin`` and ``end`` are each a position, and whether it is ignored and the slice
-    left open on that side. ``shrink`` says whether the slice takes a single position
-    and drops the axis.
+    ``begin`` and ``end`` are pairs: a position, and whether that position is ignored,
+    so that the slice is open on that side. ``shrink`` says whether the slice takes a
+    single position and drops the axis.
 
     Raises:
       GraphError: if the step is zero.

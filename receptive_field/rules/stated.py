@@ -113,7 +113,7 @@ def _whole(name: str, values: Any, least: float) -> int | list[int]:
 
     Raises:
       ReceptiveFieldError: if any of the values is not an integer, or is less than
-        ``least``, or there are none.
+        ``least``, or if there are no values.
     """
     try:
         if isinstance(values, Iterable):

@@ -1,4 +1,4 @@
-"""Convolutions and poolings: windows that slide over spatial axes.
+"""Convolution and pooling: windows that slide over spatial axes.
 
 Padding that follows the size is TensorFlow's SAME padding (tf.nn.convolution, "Notes on
 padding"). Its total is ``max(extent - stride, 0)`` if the size is a multiple of the
@@ -195,8 +195,8 @@ def unknown_padding(size: Size, w: Window, make: MakeMap, least: int | None) -> 
 
     This is the map for the least possible padding, moved by an unknown offset. The
     offset has a name that depends only on the remainder of the size modulo the stride
-    and on the padding that each remainder adds. So windows with the same offset share
-    its name: for example, kernels of 3 and of 5 positions.
+    and on the padding that each remainder adds. Therefore, windows with the same offset
+    share its name. Examples are windows of kernels of 3 and of 5 positions.
     """
     name, number = remainder_of(size, w.stride)  # type: ignore[arg-type]
     befores = [
@@ -288,7 +288,7 @@ def fractional_sizes(
 
 
 def fractional(size: Size, pools: Size, axis: int, overlap: int) -> Axis:
-    """Returns how the input axis of a fractional pooling follows the output axis.
+    """Returns how the input axis of a fractional pooling op follows the output axis.
 
     The pools have random lengths. Each takes between one and ``ceil(size / pools)``
     positions, plus ``overlap`` more. The pools before and after a pool must fill the
