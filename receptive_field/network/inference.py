@@ -29,7 +29,7 @@ class Inference:
 
     Args:
       graph: the graph.
-      shapes: the given shapes, such as that of the input.
+      shapes: the given shapes, such as the shape of the input.
       ignore_recorded: for each node's index, whether to ignore the shapes that the
         graph records for it, because they belong to an input of a different shape.
       trains_batch_norm: see `Call.trains_batch_norm`.
@@ -65,7 +65,7 @@ class Inference:
         decided: bytearray,
         is_strict: bool | None = None,
     ) -> Inference:
-        """Returns an inference for the same graph with different given shapes.
+        """Returns an inference for the same graph that is given other shapes.
 
         ``decided`` marks all nodes that the given shapes may affect. Shapes and values
         of all other nodes are computed only once and shared.
@@ -148,7 +148,7 @@ class Inference:
         compute: Callable[[int, Op | None], Sequence[T]],
         inputs_of: Callable[[int, Op | None], Sequence[int]],
     ) -> None:
-        """Computes the entry of a node in ``known``, after those of its inputs."""
+        """Computes the entry of a node in ``known`` after the entries of its inputs."""
         stack = [index]
         opened: dict[int, Op | None] = {}
         while stack:
@@ -169,7 +169,7 @@ class Inference:
             stack.pop()
 
     def _shape_inputs(self, index: int, op: Op | None) -> list[int]:
-        """Returns the nodes whose shapes must be computed before those of a node."""
+        """Returns the nodes whose shapes must be known to compute those of a node."""
         inputs: Sequence[Tensor] = self.graph.inputs[index]
         if not inputs or op is None or op.shapes is None:
             return []
@@ -201,8 +201,7 @@ class Inference:
     def _with_recorded(
         self, index: int, op: Op | None, shapes: Sequence[Shape]
     ) -> Sequence[Shape]:
-        """Returns the shapes, with unknown shapes replaced by shapes that the graph
-        records."""
+        """Returns the shapes, with recorded shapes in place of unknown ones."""
         if self._ignored and self._ignored[index]:
             return shapes
         call = Call(self.graph.nodes[index], self)
@@ -216,7 +215,7 @@ class Inference:
         ]
 
     def _value_inputs(self, index: int, op: Op | None) -> list[int]:
-        """Returns the nodes whose values must be computed before those of a node."""
+        """Returns the nodes whose values must be known to compute those of a node."""
         if op is None or op.values is None or op.values_need_shapes:
             return []
         known = self._values

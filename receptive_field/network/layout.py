@@ -42,14 +42,15 @@ def spatial_layout(
     """Returns the rank of the input, and its spatial axes in ascending order.
 
     The first op with a layout decides which axes are spatial. Axes between the batch
-    and the axes that this op names, such as the time axis of a video, are also spatial.
-    If no op has a layout, the framework's default layout applies.
+    axis and the axes named by this op are also spatial, such as the time axis of a
+    video. If no op has a layout, the framework's default layout applies.
 
     Args:
       network: the network that the question is about.
-      beyond: returns the network of everything that depends on the input. It is used
-        if ``network`` has no op with a layout. For example, if the network ends at a
-        padding, the convolution that reads the padded tensor names the axes.
+      beyond: a function that returns the network of everything that depends on the
+        input. It is called if ``network`` has no op with a layout. For example, if the
+        network ends at a padding op, the convolution that reads the padded tensor names
+        the axes.
 
     Raises:
       GraphError: if the input has no axes, or its rank is unknown.
@@ -70,9 +71,10 @@ def spatial_layout(
 
 
 def _told_by_layout(network: Network, rank: int) -> tuple[int, ...] | None:
-    """Returns the spatial axes of an input of this rank, according to the first layout.
+    """Returns the spatial axes of an input of this rank, as told by the first layout.
 
-    Returns None if no op of the network has a layout that fits.
+    The first op of the network with a layout that fits decides. Returns None if there
+    is no such op.
     """
     places = {axis: axis for axis in range(rank)}
     try:
@@ -101,8 +103,8 @@ class _Layout:
         """Returns the places of the tensor that reads, unless its op has a layout.
 
         Raises:
-          _LayoutFoundError: if the op has a layout that fits. It names the spatial axes
-            of the input.
+          _LayoutFoundError: if the op has a layout that fits. The error holds the
+            spatial axes of the input.
         """
         op = rule_of(read.node)
         if op is not None and op.layout is not None:
@@ -117,7 +119,7 @@ class _Layout:
         return _moved(value, read.rule)
 
     def united(self, tensor: Tensor, one: Places, two: Places) -> Places:
-        """Returns the places over the first path."""
+        """Returns the places of the first path."""
         return one
 
     def ready(self, tensor: Tensor, value: Places) -> Places:
@@ -125,12 +127,12 @@ class _Layout:
         return value
 
     def widened(self, before: Places, now: Places) -> Places:
-        """Returns the places of the first round of a loop."""
+        """Returns the places of the first iteration of a loop."""
         return before
 
 
 def _with_rank(network: Network) -> Network:
-    """Returns the network with a known rank for its input, whose rank is unknown.
+    """Returns the network with a known rank for its input of unknown rank.
 
     The rank is chosen so that an op with a layout reads a tensor of the rank that it
     needs, even if axes are added or removed between the input and this op.
@@ -160,7 +162,10 @@ def _with_rank(network: Network) -> Network:
 
 
 def _moved(places: Places, relation: Relation) -> Places:
-    """Returns the `Places` after an op with this relation."""
+    """Returns the `Places` of an op's output, given those of its input.
+
+    ``relation`` is the relation of the output to the input.
+    """
     moved = {}
     for below, axis in places.items():
         if relation == SAME:
@@ -229,8 +234,8 @@ class FeatureLayout(NamedTuple):
     features: tuple[FeatureAxis, ...]
     """See `ReceptiveField`."""
     followed: Mapping[int, tuple[int, ...]]
-    """For each spatial axis of the input, the axes of the output that determine the
-    place of a feature on it, in ascending order."""
+    """For each spatial axis of the input, the axes of the output that determine where a
+    feature lies on that axis, in ascending order."""
     channels: frozenset[int]
     """The axes of the output that hold channels, possibly mixed with positions."""
     shape: Shape
@@ -242,7 +247,7 @@ class FeatureLayout(NamedTuple):
         return frozenset[int]().union(*self.followed.values())
 
     def places(self, axis: int) -> int | None:
-        """Returns the number of places that features have on an axis of the input.
+        """Returns the number of different places of features on an axis of the input.
 
         This is the product of the sizes of the output axes that the input axis follows.
         Returns None if there are no such axes, or their sizes are unknown.
@@ -291,15 +296,15 @@ def feature_layout(
 ) -> FeatureLayout:
     """Returns how features are arranged along the output axes that the input follows.
 
-    If no spatial axis of the input follows an output axis, this output axis holds no
-    positions, and a feature contains all of it. The same is true of an output axis that
-    holds both channels and the positions within a block, if other axes hold the place
-    of the block.
+    An output axis that no spatial axis of the input follows holds no positions, and a
+    feature contains all of it. The same is true of an output axis that holds both
+    channels and the positions within a block, if other axes give the place of the
+    block.
 
     Args:
       relation: how the input follows the output, axis by axis.
       local: the relation through local paths alone, which do not see a whole axis. None
-        if there are no local paths, or if the relation is not needed.
+        if there are no local paths, or if the local relation is not needed.
       spatial: the spatial axes of the input, in ascending order.
       shape: the shape of the output.
     """

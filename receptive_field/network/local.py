@@ -1,4 +1,4 @@
-"""A network without its global edges, to follow local paths one by one."""
+"""A network without its global edges, in which only local paths can be followed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LocalNetwork(Network):
         return found
 
     def with_rules(self, rules: Rules) -> LocalNetwork:
-        """Returns the network with other rules for some edges."""
+        """Returns the network with the rules of some edges replaced."""
         changed = dict(self.rules)
         for (tensor, number), rule in rules.items():
             relations = list(changed.get(tensor) or self.relations(tensor))

@@ -62,7 +62,7 @@ class Network:
     stop_propagation: tuple[str, ...] = ()
     needed: Sequence[int] = ()
     """The nodes that the outputs are computed from, including weights, in topological
-    order. Nodes that only the input's node is computed from are left out."""
+    order. Nodes that are needed only to compute the input's node are left out."""
     loops: dict[int, int] = field(default_factory=dict)
     """For each group of nodes that depend on each other, the index in `order` where the
     group starts, mapped to the index after its last node."""
@@ -89,7 +89,7 @@ class Network:
         return replace(self, known=known)
 
     def _found_decided(self) -> bytearray:
-        """Returns, for each node, whether the input's shape may affect the node.
+        """Returns, for each node, whether the shape of the input may affect the node.
 
         Unlike `carries`, this marks nodes that read only the shape of a tensor. It also
         marks all nodes outside of `needed`.
@@ -159,7 +159,7 @@ class Network:
     def edges(self, index: int) -> list[tuple[int, Tensor]]:
         """Returns the inputs of a node that depend on the network's input.
 
-        Each input is a pair of its number and its tensor.
+        Each input is returned as a pair: its number and its tensor.
         """
         found = self._edges.get(index)
         if found is None:
@@ -189,10 +189,10 @@ class Network:
         return False
 
     def has(self, tensor: Tensor) -> bool:
-        """Returns whether a tensor depends on the input, given that its node does.
+        """Returns whether a tensor of a node marked in `carries` depends on the input.
 
-        Returns False for other outputs of the input's node, and for tensors at which
-        propagation is stopped.
+        Returns False for a tensor at which propagation is stopped. If the input is one
+        output of its node, returns False for the node's other outputs.
         """
         index = tensor[0]
         if index == self.input[0] and tensor != self.input:
@@ -210,9 +210,9 @@ def find_network(
 ) -> Network:
     """Returns the network between the input and the outputs.
 
-    ``constant`` takes the nodes of this network, and returns those to treat as
-    constants. These, and all nodes that depend on the input only through them, are then
-    left out.
+    ``constant`` takes the nodes of this network, and returns the nodes to treat as
+    constants. These nodes, and all nodes that depend on the input only through them,
+    are then left out.
     """
     graph = known.graph
     order, closing = topological_order(
@@ -273,15 +273,13 @@ def _collect_with_loops(
 
 
 def cuts(node: Node) -> bool:
-    """Returns whether a node's rule says that the values of its inputs do not
-    matter."""
+    """Returns whether a node's rule says that the inputs' values do not matter."""
     op = rule_of(node)
     return op is not None and op.relations is None
 
 
 def clamps(node: Node) -> bool:
-    """Returns whether a node reads the nearest border position instead of positions
-    outside."""
+    """Returns whether a node reads border positions in place of positions outside."""
     op = rule_of(node)
     return op is not None and op.clamps
 
@@ -293,7 +291,7 @@ def _is_loop(node: Node) -> bool:
 
 
 class _Sight(NamedTuple):
-    """The questions that rules may ask about a network; implements `rules.op.Sight`."""
+    """Answers the questions of rules about a network; implements `rules.op.Sight`."""
 
     network: Network
 
@@ -304,8 +302,8 @@ class _Sight(NamedTuple):
     def is_alike(self, one: Tensor, two: Tensor) -> bool:
         """Returns whether two tensors see the same positions.
 
-        They are compared at the tensor where all their paths meet. Returns False if it
-        is unknown whether they see the same positions.
+        The positions are those of the tensor where all paths from the two tensors meet.
+        Returns False if it is unknown whether they see the same positions.
         """
         if self.network.loops or self.network.cycle:
             return False
@@ -322,14 +320,14 @@ class _Sight(NamedTuple):
         return None not in found and found[0] == found[1]
 
     def _met(self, *states: dict[Tensor, Paths]) -> tuple[Tensor, Paths, Paths] | None:
-        """Returns the tensor where all paths down from two tensors meet.
+        """Returns the tensor where all downward paths from two tensors meet.
 
-        Also returns the paths from each of the two to this tensor. Returns None if the
-        paths do not all meet at one tensor.
+        Also returns the paths from each of the two tensors to that tensor. Returns None
+        if the paths do not all meet at one tensor.
 
         Args:
-          states: for each of the two, the tensors that its paths have reached so far,
-            and these paths.
+          states: for each of the two tensors, a dictionary from the tensors that its
+            paths have reached so far to these paths.
         """
         one, two = states
         while one and two:
@@ -360,10 +358,10 @@ class _Sight(NamedTuple):
                     state[below] = merged(node, state.get(below), found)
 
     def _choose_below(self, index: int) -> None:
-        """Evaluates the rules of all ops that choose, from the lowest one up to a node.
+        """Evaluates the rules of the ops that choose, from the lowest up to a node.
 
-        Each rule then finds the results of the rules below it, and need not evaluate a
-        long chain of rules.
+        Each rule can then look up the results of the rules below it, and does not start
+        a long chain of evaluations.
         """
         network = self.network
         for below in network.needed[: network.place(index) + 1]:
@@ -376,8 +374,7 @@ class _Sight(NamedTuple):
 def spelled(rule: Relation, below: Tensor, network: Network) -> Relation:
     """Returns a rule in which `ALL` or `ALL_BOUND` is spelled out axis by axis.
 
-    Any other rule is returned unchanged. If the rank is unknown, this is true of every
-    rule.
+    Any other rule is returned unchanged, and so is every rule if the rank is unknown.
     """
     shape = network.shape(below) if rule in (ALL, ALL_BOUND) else None
     return rule if shape is None else full(len(shape), exact=rule == ALL)
@@ -424,7 +421,8 @@ def rank_error(node: Node) -> GraphError:
 def nearest_below(network: Network, chosen: Collection[int]) -> dict[int, set[int]]:
     """Returns, for each chosen node of the network, the nearest chosen nodes below it.
 
-    These are the chosen nodes that it depends on over a path without another one.
+    These are the chosen nodes that it depends on through a path that contains no other
+    chosen node.
     """
     start = network.input[0]
     below: dict[int, set[int]] = {start: {start} & set(chosen)}
@@ -443,8 +441,10 @@ Edge = tuple[Tensor, int]
 
 
 def upstream(network: Network, edges: Iterable[Edge]) -> dict[int, tuple[str, ...]]:
-    """Returns, for each node that depends on some of these edges, the names of the
-    upper nodes of these edges."""
+    """Returns, for each node, the names of the upper nodes of the edges it depends on.
+
+    Nodes that depend on none of the edges are left out.
+    """
     nodes = network.graph.nodes
     own: dict[int, tuple[str, ...]] = {
         tensor[0]: (nodes[tensor[0]].name,) for tensor, _ in edges

@@ -17,7 +17,7 @@ def with_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> Model:
     """Returns a copy of the model in which the stated rules replace those of the graph.
 
     A rule for a node replaces the node's own rule. A rule for a layer or a scope is
-    given to its outputs, which then read the inputs of the layer or scope directly. If
+    given to the outputs of the layer or scope, which then read its inputs directly. If
     there are no overrides, the model itself is returned.
 
     Raises:

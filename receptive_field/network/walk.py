@@ -54,29 +54,32 @@ class Domain(Protocol[V]):
         """Returns the completed value of a tensor, or None to pass no value on."""
 
     def widened(self, before: V, now: V) -> V:
-        """Returns a value that covers all further rounds of a loop.
+        """Returns a value that covers all further iterations of a loop.
 
-        In one round, the value grew from ``before`` to ``now``."""
+        In one iteration, the value grew from ``before`` to ``now``.
+        """
 
 
 class Descent(Domain[V], Protocol):
     """A domain for `descend`."""
 
     def down(self, read: Read, value: V) -> V | None:
-        """Returns the value that ``read.below`` gets through this edge, or None if it
-        gets none.
+        """Returns the value that this edge passes to ``read.below``.
 
-        ``value`` is the value of ``read.tensor``."""
+        ``value`` is the value of ``read.tensor``. Returns None if the edge passes no
+        value.
+        """
 
 
 class Ascent(Domain[V], Protocol):
     """A domain for `ascend`."""
 
     def up(self, read: Read, value: V) -> V | None:
-        """Returns the value that ``read.tensor`` gets through this edge, or None if it
-        gets none.
+        """Returns the value that this edge passes to ``read.tensor``.
 
-        ``value`` is the value of ``read.below``."""
+        ``value`` is the value of ``read.below``. Returns None if the edge passes no
+        value.
+        """
 
 
 def reads(network: Network, tensor: Tensor) -> list[Read]:
@@ -105,7 +108,7 @@ def descend(
     domain: Descent[V],
     wanted: Collection[Tensor] = (),
 ) -> dict[Tensor, V]:
-    """Returns the values that a walk from some tensors down to the input keeps.
+    """Walks from some tensors down to the input, and returns the values that it keeps.
 
     Args:
       network: the network.
@@ -228,13 +231,13 @@ def ascend(
 def tensors_below(
     network: Network, starts: Iterable[Tensor], goes_on: Callable[[Tensor], bool]
 ) -> Iterator[Tensor]:
-    """Yields each tensor on the paths down from some tensors, once.
+    """Yields each tensor on the paths down from some tensors exactly once.
 
     Args:
       network: the network.
-      starts: the tensors where the paths start. They are yielded only if a path leads
-        to them again.
-      goes_on: returns whether paths continue below a tensor instead of ending there.
+      starts: the tensors where the paths start. A start is yielded only if a path leads
+        back to it.
+      goes_on: a function that returns whether paths continue below a tensor.
     """
     found: set[Tensor] = set()
     waiting = [start for start in starts if start != network.input]
@@ -248,7 +251,7 @@ def tensors_below(
 
 
 def tensors_read(network: Network) -> Iterator[Tensor]:
-    """Yields the tensors that nodes of a network read, each as often as it is read."""
+    """Yields the tensors that a network's nodes read, once for each edge."""
     for index in network.order:
         for _, tensor in network.edges(index):
             yield tensor
@@ -257,7 +260,7 @@ def tensors_read(network: Network) -> Iterator[Tensor]:
 def outputs_wanted(
     network: Network, asked: Iterable[Tensor]
 ) -> dict[int, list[Tensor]]:
-    """Returns the wanted outputs of each node with more than one of them.
+    """Returns the wanted outputs of each node that has several wanted outputs.
 
     For a node that is missing from the result, only the first output is wanted.
     """
@@ -278,10 +281,11 @@ def _settle(
     domain: Domain[V],
     backward: bool = False,
 ) -> None:
-    """Visits all nodes in order or in reverse, and repeats each loop until it settles.
+    """Visits all nodes in order or in reverse order, and each loop until it settles.
 
-    A value that still grows in the second round of a loop would grow in every further
-    round. Therefore, each round after the first one widens the values that grow.
+    A value that still grows in the second iteration of a loop would grow in every
+    further iteration. Therefore, values that grow are widened in each iteration after
+    the first.
     """
     order = network.order
     if not network.loops:
