@@ -50,8 +50,10 @@ more, their gradients are added up as if they were independent."""
 
 @lru_cache(maxsize=1024)
 def _taps(axis_map: AxisMap, above: int, below: int) -> Array:
-    """Returns a matrix [above, below] that counts how often a position above has a tap
-    at a position below."""
+    """Returns a matrix [above, below] of the number of taps at each position below.
+
+    Each row counts the taps of one position above.
+    """
     counts = np.zeros((above, below))
     for strand in axis_map.strands:
         if isinstance(strand, Floating):
@@ -72,7 +74,7 @@ def _taps(axis_map: AxisMap, above: int, below: int) -> Array:
 
 
 def _rate(axis_map: AxisMap) -> Fraction | None:
-    """Returns the stride of a map that is a single periodic strand, else None."""
+    """Returns the stride of a map with a single periodic strand, or None for others."""
     (strand, *rest) = axis_map.strands or (None,)
     return strand.rate if not rest and isinstance(strand, Periodic) else None
 
@@ -116,14 +118,15 @@ class GradientEdge:
     above_placed: frozenset[int]
     sizes: tuple[Size | None, ...]
     placed: frozenset[int]
-    """The axes of the input along which positions are kept apart. ``above_placed`` has
-    the same for the output."""
+    """The axes of the input along which positions are kept apart. ``above_placed``
+    holds these axes of the output."""
     coefficients: dict[int, Array] = dataclasses.field(default_factory=dict)
     independent: bool = False
-    """Whether the gradient of this input is independent of those of other inputs."""
+    """Whether the gradient of this input is independent of other inputs' gradients."""
     matrices: tuple[Array | None, ...] | None = None
-    """For each axis, the matrix to multiply by (None if the axis is unchanged). The
-    attribute is None if the edge has weights or does more than multiply by matrices."""
+    """For each axis, the matrix to multiply by (None if the axis is unchanged).
+    ``matrices`` itself is None if the edge has weights or does more than multiply by
+    matrices."""
 
     def __post_init__(self) -> None:
         if self.taps in COHERENT and not self.relation.any_rank:
@@ -136,8 +139,8 @@ class GradientEdge:
 
     @property
     def meets_others(self) -> bool:
-        """Whether the edge's gradients are added to other paths' gradients before they
-        are squared."""
+        """Whether gradients are added to those of other paths before they are
+        squared."""
         return self.coherent and not self.independent
 
     def _simple(self) -> tuple[Array | None, ...] | None:
@@ -171,8 +174,10 @@ class GradientEdge:
     def _matrix(
         self, axis: int, axis_map: AxisMap, above: int | None, size: Size | None
     ) -> Array:
-        """Returns a matrix [above, below] with the weight that each position above
-        gives to each position below, along one axis."""
+        """Returns the weights along one axis, as a matrix [above, below].
+
+        Each element is the weight that the position above gives to the position below.
+        """
         if axis in self.coefficients:
             return self.coefficients[axis]
         counts = self._counts(axis_map, above, size)
@@ -258,8 +263,7 @@ class GradientEdge:
         return len(self.relation.axes[axis][0].factors) == 1
 
     def _followers(self) -> dict[int, list[tuple[int, int]]]:
-        """Returns, for each axis above, the factors that follow it, as pairs (axis,
-        number)."""
+        """Returns the factors that follow each axis above, as pairs (axis, number)."""
         found: dict[int, list[tuple[int, int]]] = {}
         for axis, (thread,) in enumerate(self.relation.axes):
             for number, factor in enumerate(thread.factors):
@@ -374,7 +378,7 @@ class GradientEdge:
         return pairs.times(self.sign**2).cropped(limits)
 
     def _piece(self, pairs: Pairs, place: int, axis: int) -> Pairs:
-        """Keeps this input's share of an axis along which inputs are joined."""
+        """Keeps only this input's positions on an axis of joined inputs."""
         piece = self.relation.piece
         if piece is None or piece.axis != axis:
             return pairs
@@ -426,7 +430,10 @@ class GradientEdge:
     def _share(
         self, axis_map: AxisMap, above: Size | None, below: Size | None
     ) -> float:
-        """Returns the factor by which an even axis (channels) is multiplied."""
+        """Returns the factor by which gradients on an even axis are multiplied.
+
+        An even axis, such as the channels, stores only the sum over its positions.
+        """
         if not isinstance(above, int) or not isinstance(below, int):
             return 1.0
         if axis_map.is_floating:
@@ -505,7 +512,7 @@ class GradientEdge:
 
 
 def _place(slot: Slot | None) -> tuple[Any, bool]:
-    """Returns a sort key that puts the innermost slot of an axis first."""
+    """Returns a key that sorts the slots of an axis, the innermost slot first."""
     assert slot is not None
     return slot.inner, slot.size != 1
 
@@ -526,7 +533,7 @@ class RuleEdge(NamedTuple):
 
 
 def _known(axes: Collection[int], sizes: Sequence[Size | None]) -> frozenset[int]:
-    """Returns those of the axes whose sizes are known."""
+    """Returns the axes among ``axes`` whose sizes are known."""
     return frozenset(
         axis for axis in axes if axis < len(sizes) and isinstance(sizes[axis], int)
     )
@@ -538,7 +545,7 @@ def _channels_apart(
     below: Sequence[Size | None],
     placed: Collection[int],
 ) -> Relation:
-    """Returns the relation, in which channels follow the channels above if possible.
+    """Returns the relation with channels following the channels above, if possible.
 
     Rules do not track single channels. If an op needs all channels and keeps their
     number, this treats the axis of channels as if it followed the same axis above.
@@ -586,8 +593,10 @@ Terms = dict[int, list[Term]]
 
 
 def _added(terms: list[Term], term: Term) -> None:
-    """Adds a term to a list. If the list has a term with equal matrices, adds up the
-    factors instead."""
+    """Adds a term to a list.
+
+    If the list has a term with equal matrices, this adds up the factors instead.
+    """
     for index, other in enumerate(terms):
         pairs = zip(other.matrices, term.matrices, strict=True)
         if all(
@@ -603,8 +612,9 @@ class Descent:
     """The pass that takes the squared gradient of a feature down to the input.
 
     Terms start from *roots*: gradients that are independent of all others. At a
-    weightless op, a path only collects matrices, so that paths that part and meet again
-    are added up before they are squared. Any other edge makes a new root.
+    weightless op, a path only collects matrices, so that the gradients of paths that
+    part and meet again are added up before they are squared. Any other edge makes a new
+    root.
     """
 
     def __init__(
@@ -626,8 +636,8 @@ class Descent:
         axes of positions and of copies, but not of channels."""
         self.edges: dict[Tensor, list[GradientEdge]] = {}
         self.order: list[list[Tensor]] = []
-        """The tensors from the output down, in lists: all tensors of a loop share a
-        list."""
+        """The tensors from the output down, as lists. Each list holds one tensor, or
+        all tensors of a loop."""
         self._find_edges()
         flat = itertools.chain.from_iterable(self.order)
         self.places = {tensor: place for place, tensor in enumerate(flat)}
@@ -699,9 +709,10 @@ class Descent:
         return self.network.shape(tensor) or ()
 
     def _loop_steps(self, group: Sequence[int]) -> list[RuleEdge]:
-        """Returns the steps of a loop.
+        """Returns the edges that stand for a whole loop.
 
-        These spread the loop's gradient evenly over each tensor that the loop reads.
+        They spread the gradient of the loop evenly over each tensor that the loop
+        reads.
         """
         self.assumed[self.network.graph.nodes[group[0]].name] = None
         edges = (edge for index in group for edge in self.network.edges(index))
@@ -751,9 +762,10 @@ class Descent:
     def _zeros_beside(
         self, tensor: Tensor, number: int, relation: Relation, below: Tensor
     ) -> dict[int, Array]:
-        """Returns the taps of a factor where no other factor of the product is zero.
+        """Returns the taps of a factor at positions where no other factor is zero.
 
-        There is one matrix [above, below] for each axis on which others are zero.
+        There is one matrix [above, below] for each axis on which other factors of the
+        product are zero at some positions.
         """
         live = self.zeros.beside(tensor, number)
         found: dict[int, Array] = {}
@@ -793,8 +805,10 @@ class Descent:
         return found
 
     def _plain(self, rule: Relation, tensor: Tensor, below: Tensor) -> Relation:
-        """Returns the relation with all axes written out, or `ALL_BOUND` if this is
-        impossible."""
+        """Returns the relation with all axes written out, or `ALL_BOUND`.
+
+        `ALL_BOUND` is returned if the axes cannot be written out.
+        """
         above, shape = self.network.shape(tensor), self.network.shape(below)
         if above is None or shape is None or rule in (ALL, ALL_BOUND):
             return ALL_BOUND
@@ -860,10 +874,10 @@ class Descent:
         return any(one & two for one, two in pairs)
 
     def _find_meets(self) -> dict[Tensor, int]:
-        """Returns, for each tensor, the tensors where its paths may meet others.
+        """Returns, for each tensor, the tensors at which its paths may meet others.
 
-        Terms may meet at a tensor if several edges lead to it, and if weightless paths
-        reach it. Each such tensor is one bit of the returned integer.
+        Paths may meet at a tensor if several edges lead to it and weightless paths
+        reach it. Each such tensor is one bit of the returned integers.
         """
         read: dict[Tensor, int] = {}
         for edges in self.edges.values():

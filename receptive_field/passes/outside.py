@@ -1,14 +1,14 @@
 """Finds rules that read outside a tensor and would thereby add pixels to a region.
 
-The paper's regions include the padding of every layer. A position outside a tensor is
-placed where the tensor would see the input if the tensor continued. In two cases, this
+The paper's regions include the padding of every layer. A position outside a tensor
+counts as seeing what it would see if the tensor continued there. In two cases, this
 adds pixels to a region although no feature sees them:
 
 * An op *clamps*, as a resize does: instead of a position before the first one, it reads
-  the first one. If the first position sees the first pixel, the positions before it
-  fall into the padding of the image. But if the image was cropped, they fall on the
-  pixels that were cut off.
-* The tensor was *permuted* below, so a position after its last one may fall anywhere.
+  the first one. If the first position sees the first pixel, the positions before it lie
+  in the padding of the image. But if the image was cropped, they lie on pixels that
+  were cut off.
+* The tensor was *permuted* below, so a position after its last one may lie anywhere.
 
 On the axes where this happens, the op's rule is only an upper bound.
 """
@@ -32,7 +32,7 @@ from receptive_field.algebra.sizes import Size, bounds, residue, unknown
 from receptive_field.relations.relation import Relation, followed_axes, permutes, source
 
 Shapes = Callable[[], Sequence[tuple[Size, ...] | None]]
-"""Returns three shapes: those of an op's output, the tensor it reads, and the input."""
+"""Returns the shapes of an op's output, the tensor that it reads, and the input."""
 
 
 def overstated_axes(
@@ -119,9 +119,10 @@ def _overstates(
 
 
 def _adds(window: Interval, lower: AxisMap, read: int, start: int) -> bool:
-    """Returns whether a window sees more of the input than its part inside the tensor.
+    """Returns whether a window sees more than the part of it inside the tensor does.
 
-    A window that lies entirely outside is compared with the position nearest to it.
+    Only pixels of the input count. A window that lies entirely outside the tensor is
+    compared with the tensor's position nearest to it.
     """
     first, last = window
     if first == -INFINITY or last == INFINITY:
@@ -141,12 +142,14 @@ def _cut(window: MaybeInterval, size: int) -> MaybeInterval:
 # --- At unknown sizes ----------------------------------------------------------------
 
 Ends = list[tuple[Any, Any]]
-"""The possible windows of one position. Their ends are numbers or unknown sizes."""
+"""The possible windows of a position; their ends are numbers or unknown sizes."""
 
 
 def _ends_inside(axis_map: AxisMap, made: Size, read: Size) -> tuple[bool, bool]:
-    """Returns whether the first window is known to begin inside the tensor that is
-    read, and whether the last window is known to end inside it."""
+    """Returns whether the first window begins and the last window ends inside.
+
+    "Inside" means inside the tensor that is read. A flag is False if this is unknown.
+    """
     firsts = [_windows(strand, 0) for strand in axis_map.strands]
     lasts = [_windows(strand, made - 1) for strand in axis_map.strands]
     return (
@@ -158,9 +161,12 @@ def _ends_inside(axis_map: AxisMap, made: Size, read: Size) -> tuple[bool, bool]
 
 
 def _ends_reached(axis_map: AxisMap, read: Size, start: Size) -> tuple[bool, bool]:
-    """Returns whether the first window is known to reach the start of the input, and
-    whether the last window is known to reach its end. Both are true if all windows are
-    the same."""
+    """Returns whether the first and the last window reach the ends of the input.
+
+    The first flag says whether the first window is known to reach the start of the
+    input, and the second flag whether the last window is known to reach the end. Both
+    are True if all windows are the same.
+    """
     moving = [s for s in axis_map.strands if not _is_constant(s)]
     if not moving:
         return True, True
@@ -181,14 +187,14 @@ def _is_constant(strand: Strand) -> bool:
 
 
 def _is_forward(strand: Strand) -> bool:
-    """Returns whether a later position sees later positions of the tensor below."""
+    """Returns whether later positions are known to see later positions below."""
     if isinstance(strand, Floating):
         return strand.rate is not None and strand.rate > 0
     return isinstance(strand, Periodic) and strand.advance > 0
 
 
 def _windows(strand: Strand, position: Size) -> Ends:
-    """Returns the possible windows of a position, or only the outermost two.
+    """Returns the possible windows of a position, or just the first and last of them.
 
     The list is empty if the windows are not known.
     """

@@ -2,7 +2,8 @@
 
 `gradients` passes these products from tensor to tensor. This module does not know about
 graphs or ops. On some axes, the products are kept for each position. On the other axes,
-which are called *even*, only the sum over all positions is kept.
+which are called *even*, only the sum over all positions is kept, as if all positions
+were alike and independent.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ class TooManyPairsError(Exception):
 class Pairs:
     """The expected product of gradients, for all pairs of nearby positions of a tensor.
 
-    Products are summed over channels. On each axis, a pair is ``(p, p + d)``. The first
-    half of the axes of ``array`` is for the lags d, from ``-reach`` to ``reach``. The
-    second half is for the positions p. On an ``even`` axis, all positions are alike and
-    independent, so only the sum over them is kept.
+    Products are summed over channels. On each axis, a pair consists of positions ``p``
+    and ``p + d``. The first half of the axes of ``array`` holds the lags d, from
+    ``-reach`` to ``reach``. The second half holds the positions p. On an ``even`` axis,
+    all positions are alike and independent, so only the sum over them is kept.
     """
 
     array: Array
@@ -53,8 +54,8 @@ class Pairs:
         return int(self.array.shape[axis] // 2)
 
     def _moved(self, *axes: int) -> Array:
-        """Returns the array with the lags of these axes moved to the front, followed by
-        their positions."""
+        """Returns the array with the lags, then the positions, of these axes in
+        front."""
         there = [*axes, *(self.rank + axis for axis in axes)]
         return np.moveaxis(self.array, there, range(len(there)))
 
@@ -64,7 +65,8 @@ class Pairs:
         """Inverts `_moved` after some axes were replaced by new ones.
 
         Args:
-          moved: the array, with lags and then positions of the new axes in front.
+          moved: the array, with the lags and then the positions of the new axes in
+            front.
           axes: how many axes were replaced.
           new: the numbers of the new axes.
           **fields: ``sizes`` and ``even`` of the new axes.
@@ -200,8 +202,11 @@ class Pairs:
         return whole._with(found, 2, [axis], sizes=[size], even=[False])
 
     def without(self, axis: int, coherent: bool) -> Pairs:
-        """Removes an axis: adds up the gradients along it (if coherent), or their
-        squares."""
+        """Removes an axis.
+
+        This adds up the gradients along the axis if ``coherent``, and the squares of
+        the gradients otherwise.
+        """
         moved = self._moved(axis)
         if coherent and not self.even[axis]:
             summed = moved.sum(axis=(0, 1))
@@ -245,8 +250,10 @@ class Pairs:
 
 
 def _displaced(matrix: Array, above: int, below: int) -> Array:
-    """Returns a matrix whose entry [u, p] is ``matrix[u + above, p + below]``, or zero
-    if that is outside the matrix."""
+    """Returns a matrix whose entry [u, p] is ``matrix[u + above, p + below]``.
+
+    Entries that would lie outside ``matrix`` are zero.
+    """
     if not above and not below:
         return matrix
     found = np.zeros_like(matrix)
@@ -261,11 +268,11 @@ def _displaced(matrix: Array, above: int, below: int) -> Array:
 
 
 def farthest(one: Array, two: Array, reach: int) -> int:
-    """Returns the largest distance between a column that one row reads and a column
-    that another row reads.
+    """Returns the largest distance between columns that two nearby rows read.
 
-    A row reads a column if their entry is not zero. One row is a row of ``one``, the
-    other a row of ``two``, and the rows are at most ``reach`` apart.
+    A row reads a column if the entry at that row and column is not zero. One row is a
+    row of ``one``, the other a row of ``two``, and their indices differ by at most
+    ``reach``.
     """
     ends = []
     for matrix in (one, two):

@@ -24,8 +24,8 @@ from receptive_field.relations.relation import (
 class Meeting:
     """A tensor from which two paths to the output are misaligned.
 
-    For each path, ``paths`` has the name of the node that reads the tensor, and
-    ``maps`` has the map on the axis where the two paths differ.
+    For each path, ``paths`` holds the name of the node that reads the tensor, and
+    ``maps`` holds the map on the axis where the two paths differ.
     """
 
     tensor: str
@@ -34,7 +34,7 @@ class Meeting:
 
 
 class _Partings(Below):
-    """The domain of the backward pass that also records the first misaligned paths."""
+    """The domain of a backward pass that also records the first misaligned paths."""
 
     def __init__(self, network: Network, axes: Sequence[int], rank: int) -> None:
         super().__init__(network)
@@ -46,7 +46,7 @@ class _Partings(Below):
         """For each tensor, the last two of its readers that were visited."""
 
     def down(self, read: Read, value: Paths) -> Paths | None:
-        """Returns the paths, continued over an edge; None if they end there."""
+        """Returns the paths, continued over an edge; None if the edge ends them."""
         found = super().down(read, value)
         if found is not None:
             _, last = self._through.get(read.below, ("", ""))
@@ -68,7 +68,7 @@ class _Partings(Below):
 def find_misalignment(
     network: Network, output: Tensor, axes: Sequence[int], rank: int
 ) -> tuple[Meeting | None, bool]:
-    """Finds the first tensor, from the output down, where two paths are misaligned.
+    """Finds the tensor nearest the output where two paths are misaligned.
 
     Args:
       network: the network to analyse.

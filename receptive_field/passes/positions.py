@@ -50,7 +50,7 @@ class Needed:
         self._network, self._zeros, self._cut = network, zeros, cut
 
     def ready(self, tensor: Tensor, value: list[Box]) -> list[Box]:
-        """Unites the boxes, and marks those that may contain too much as bounds."""
+        """Unites the boxes, and marks those that may be too large as upper bounds."""
         united = boxes.united(value)
         if tensor == self._network.input:
             return united
@@ -61,7 +61,7 @@ class Needed:
         return united
 
     def down(self, read: Read, value: list[Box]) -> list[Box] | None:
-        """Returns the positions needed of the tensor below; None if the edge is cut."""
+        """Returns the positions needed of ``read.below``; None if the edge is cut."""
         tensor, number = read.tensor, read.number
         if (tensor, number) in self._cut:
             return None
@@ -120,10 +120,10 @@ def follow_positions(
 
 
 def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> list[Box]:
-    """Drops the positions of a tensor where a product multiplies an input by zero.
+    """Drops the positions of a product at which it multiplies an input by zero.
 
-    If the zeros are uncertain, the result is an upper bound, together with the
-    positions where the input is certain to matter, if any are known.
+    If the zeros are uncertain, the result is an upper bound. If there are positions at
+    which the input is known to matter, they are added as an exact box.
     """
     live = zeros.beside(tensor, number)
     if live is None:
@@ -138,8 +138,8 @@ def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> li
 def _settled_zeros(network: Network, output: Tensor) -> ZeroPass:
     """Returns where the factors of products below the output are zero.
 
-    If the rules of the ops do not decide where a factor is zero, it is taken to be
-    nonzero at every position whose own set shows that it depends on the input.
+    If the rules of the ops do not decide where a factor is zero, the factor is assumed
+    to be nonzero at every position that is itself known to depend on the input.
     """
     zeros = ZeroPass(network)
     above = {t[0] for t in tensors_below(network, [output], lambda t: True)}
@@ -157,10 +157,10 @@ def _settled_zeros(network: Network, output: Tensor) -> ZeroPass:
 def _dependent(
     network: Network, tensor: Tensor, zeros: ZeroPass
 ) -> tuple[Mask, ...] | None:
-    """Returns, for each axis, positions whose product is known to see the input.
+    """Returns, for each axis, positions whose combinations are known to see the input.
 
-    Returns the largest of these products if there are several, and None if there are
-    none.
+    If several such sets of combinations are known, returns the largest. If none is
+    known, returns None.
     """
     sizes = _sizes(network, tensor)
     features = {axis: np.arange(size) for axis, size in enumerate(sizes) if axis}
@@ -181,7 +181,7 @@ def _volume(axes: Sequence[Mask]) -> int:
 
 
 def _is_certain(network: Network, index: int) -> bool:
-    """Returns whether nothing suggests that an op multiplies part of an input by zero.
+    """Returns False if there is reason to think that an op multiplies by zero.
 
     A constant may mask positions. If two factors depend on the input, one of them may
     mask positions of the other, as attention weights do.
@@ -200,10 +200,10 @@ def _is_certain(network: Network, index: int) -> bool:
 
 
 def _taps(network: Network, index: int, rule: Relation) -> dict[int, Mask]:
-    """Returns which positions of the first input an op reads on axes with irregular
-    holes.
+    """Returns which positions an op reads on axes with irregular holes.
 
-    The result has a matrix [above, below] for each axis whose gap is unknown.
+    The result has a boolean matrix [above, below] for each axis of the first input
+    whose gap is unknown.
     """
     node = network.graph.nodes[index]
     op = rule_of(node)
@@ -220,8 +220,7 @@ def _taps(network: Network, index: int, rule: Relation) -> dict[int, Mask]:
 
 
 def _mixes_channels(network: Network, index: int) -> bool:
-    """Returns whether each output channel of a node is known to need all input
-    channels.
+    """Returns whether each output channel is known to need all input channels.
 
     The question does not arise for nodes without weights, so the result is True.
     """

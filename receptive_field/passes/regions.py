@@ -55,12 +55,14 @@ class Backward(NamedTuple):
 
     state: State
     has_phases: bool
-    """Whether the pass met a map that differs from position to position, such as an
-    upsampling. Paths that are aligned above such a map may be misaligned below it."""
+    """Whether the pass met a map that differs from position to position, such as the
+    map of an upsampling op. Paths that are aligned above such a map may be misaligned
+    below it."""
     has_parts: bool
-    """Whether the pass met a relation that holds at some positions only, such as one
-    part of a join along an axis of positions. Windows end at the edge of a part, so
-    paths that are aligned above the join may be misaligned below it, or vice versa."""
+    """Whether the pass met a relation that holds at some positions only, such as the
+    relation to one part of a join along an axis of positions. Windows end at the edge
+    of a part, so paths that are aligned above the join may be misaligned below it, or
+    vice versa."""
     looks_outside: bool
     """Whether the pass met an op that may read outside its input. Only the forward pass
     can find out whether this adds pixels to a region (see `outside`)."""
@@ -95,7 +97,7 @@ class Below:
         return whole
 
     def down(self, read: Read, value: Paths) -> Paths | None:
-        """Returns the paths, continued over an edge; None if they end there."""
+        """Returns the paths, continued over an edge; None if the edge ends them."""
         rule = read.rule
         if rule != SAME:
             if id(rule) not in self._looked_at:
@@ -115,7 +117,7 @@ class Below:
         return merged(self._nodes[tensor[0]], one, two)
 
     def widened(self, before: Paths, now: Paths) -> Paths:
-        """Returns the paths, after widening each axis that still grows to its whole."""
+        """Returns the paths, but each axis that still grows is needed whole."""
         return widened(before, now)
 
 
@@ -222,8 +224,10 @@ class _Above:
         return None if path is None else _Ways(path, local, local is not path)
 
     def _over(self, read: Read, value: Paths) -> tuple[Paths | None, set[int]]:
-        """Returns paths continued over an edge, and the axes on which the edge's rule
-        is only an upper bound."""
+        """Returns paths continued over an edge, and the axes that are overstated.
+
+        On the overstated axes, the rule of the edge is only an upper bound.
+        """
         network, node, below = self._network, read.node, settled(value)
         if below is None:
             return None, set()
@@ -255,7 +259,7 @@ class _Above:
         return _Ways(whole, value.local and settled(value.local), True)
 
     def widened(self, before: _Ways, now: _Ways) -> _Ways:
-        """Returns the paths, after widening each axis that still grows to its whole."""
+        """Returns the paths, but each axis that still grows is needed whole."""
         whole = now.whole
         if whole != before.whole:
             whole = widened(before.whole, whole)

@@ -3,7 +3,7 @@
 A product does not depend on one factor where the other factor is zero. Zeros come from
 padding, and pass through ops that keep them (`Op.zeros`). Weights and other constants
 are taken to be nonzero. For each axis of a tensor, the pass records which positions are
-*live*. The tensor is zero outside the product of these sets.
+*live*. The tensor is zero wherever a position on some axis is not live.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Live(NamedTuple):
     axes: tuple[Mask, ...]
     """The live positions of each axis."""
     certain: bool
-    """Whether the tensor is nonzero everywhere in the product of ``axes``, unless a
-    weight is zero."""
+    """Whether the tensor is nonzero wherever the positions on all axes are live, unless
+    a weight is zero."""
     sure: tuple[Mask, ...] | None = None
-    """If not certain: for each axis, positions whose product is known to be nonzero.
-    None if no such positions are known."""
+    """If not certain: for each axis, positions such that the tensor is known to be
+    nonzero at all their combinations. None if no such positions are known."""
 
     @property
     def is_all(self) -> bool:
@@ -99,8 +99,7 @@ class ZeroPass:
         return None if found.certain and found.is_all else found
 
     def _unknown_below(self, tensor: Tensor) -> list[Tensor]:
-        """Returns this tensor and the tensors below it whose zeros are not known yet,
-        lowest first."""
+        """Returns this tensor and those below it with unknown zeros, lowest first."""
         known = self._found
         below = tensors_below(self._network, [tensor], lambda t: t not in known)
         found = {tensor, *(t for t in below if t not in known)}
@@ -203,7 +202,7 @@ def _in_all(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
 
 
 def _in_any(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
-    """Returns the smallest product that contains all positions where a part is live."""
+    """Returns, for each axis, the positions that are live in any part."""
     axes = tuple(
         np.logical_or.reduce([np.zeros(size, dtype=bool), *(p.axes[i] for p in parts)])
         for i, size in enumerate(sizes)
