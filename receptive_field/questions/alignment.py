@@ -36,7 +36,7 @@ class Layer(NamedTuple):
     is_cut: bool
     """Whether the layer cuts off positions instead of padding."""
     has_kernel: bool
-    """Whether the layer is a convolution or pooling."""
+    """Whether the layer is a convolution or pooling layer."""
     side: int
     """The number of the path that the layer belongs to, 0 or 1."""
 
@@ -155,8 +155,7 @@ def joint_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solutio
 
 
 def resizing_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Solution]:
-    """Yields changes of the padding at the start that leave the padding at the end
-    unchanged."""
+    """Yields changes of the padding at the start, but not of that at the end."""
     for layer in layers:
         more = offset / layer.weight
         if more.denominator == 1 and layer.allows(layer.setting.before + int(more)):
@@ -186,8 +185,8 @@ def pinned(layers: Sequence[Layer], solution: Solution) -> Iterator[Solution]:
 
 
 def _moved(layers: Sequence[Layer], moves: Sequence[int], keeps_size: bool) -> Solution:
-    """Returns the solution that adds these numbers to the layers' padding at the
-    start."""
+    """Returns the solution that changes the layers' padding at the start by
+    ``moves``."""
     settings = []
     for layer, more in zip(layers, moves, strict=True):
         if more:
@@ -213,10 +212,10 @@ def kernel_changes(layers: Sequence[Layer], offset: Fraction) -> Iterator[Soluti
 
 
 def with_kernel(layer: Layer, kernel: int) -> Layer | None:
-    """Returns the layer with a different kernel size, and with a total padding that
-    keeps the size of its output.
+    """Returns the layer with another kernel size, but with the same output size.
 
-    Returns None if the layer cannot have such a kernel.
+    The total padding changes accordingly. Returns None if the layer cannot have such a
+    kernel.
     """
     w = layer.window
     if kernel == w.kernel:
@@ -239,7 +238,7 @@ def moves(layer: Layer, padding: int, offset: Fraction) -> list[int]:
 def cheapest(
     weights: Sequence[Fraction], choices: Sequence[Sequence[int]], target: Fraction
 ) -> list[int] | None:
-    """Returns one choice for each weight, so that the products add up to the target.
+    """Returns one choice for each weight, such that the products sum to the target.
 
     This prefers few nonzero choices, then small choices. After each weight, it keeps
     only the `MOST_SUMS` partial sums that are closest to the target. Returns None if

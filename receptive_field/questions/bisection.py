@@ -47,7 +47,7 @@ MOST_LINES = 24
 positions at both ends and in the middle are disturbed."""
 
 MOST_POINTS = 8
-"""The number of single positions (on all axes) that are disturbed."""
+"""The number of single positions, chosen on all axes at once, that are disturbed."""
 
 MOST_ROWS = 600
 """The largest number of positions of each output axis that are compared."""
@@ -60,7 +60,7 @@ class WrongRelation(NamedTuple):
       node: the name of the node.
       op: its op type.
       input: the number of the node's input.
-      tensor: the name of the tensor that is this input.
+      tensor: the name of the tensor that the node reads as this input.
       text: a description of what the rule says and what the experiment found.
       proved: whether the experiment proves that the rule is wrong.
     """
@@ -86,8 +86,9 @@ class Bisection:
       input: the name of the input tensor.
       output: the name of the output tensor.
       wrong: the first edge whose relation is proved wrong; None if there is none.
-      suspected: edges whose rule claims to be exact although some feature never changed
-        in the experiment. The values used may have hidden the dependency.
+      suspected: edges whose rule claims to be exact although some feature that should
+        have changed in the experiment never did. The values used may have hidden the
+        dependency.
       checked: the names of the nodes that agree with their rules, in order.
       unchecked: the names of the nodes that could not be checked, each with the reason.
     """
@@ -184,7 +185,7 @@ class _Says(NamedTuple):
 
     most: Sequence[Sequence[Box]]
     """Lists of boxes. The boxes of each list together contain all positions that are
-    read, so a position may be read only if every list contains it."""
+    read, so a position may be read only if every list has a box that contains it."""
     sure: Sequence[Box]
     """Boxes of positions that are certain to be read."""
     rows: Sequence[Rows]
@@ -410,7 +411,7 @@ class _Check:
     def _given(self, node: Node, number: int, read: Tensor, kind: str) -> Array:
         """Returns the values of an input that is not disturbed.
 
-        Known values are kept, except those of weights. Weights become random and
+        Known values are kept, except the values of weights. Weights become random and
         positive, as in `measure_receptive_field`.
 
         Raises:
@@ -433,9 +434,10 @@ class _Check:
 
 
 def _spread(size: int, most: int) -> Rows:
-    """Returns the positions of an axis to use, at most ``most`` of them.
+    """Returns at most ``most`` positions of an axis to use.
 
-    On a longer axis, these are equally many positions at both ends and in the middle.
+    If the axis is longer, the same number of positions is taken from the start, the
+    middle and the end.
     """
     if size <= most:
         return np.arange(size)
@@ -451,7 +453,7 @@ def _rows(shape: Sequence[int]) -> list[Rows]:
 def _lines(shape: Sequence[int], places: Sequence[int]) -> list[list[Probe]]:
     """Returns a list of probes for each axis.
 
-    Each probe disturbs one position of this axis, and all positions of other axes.
+    Each probe disturbs one position of its axis, and all positions of the other axes.
     """
     found = []
     for axis in places:
@@ -574,8 +576,9 @@ def _described(
       number: the number of the probe that shows the difference.
       row: the indices of the feature among the rows that are compared.
       probes: probes of positions along one axis, or a single probe of one position.
-      said: for each probe, whether the rule says that the feature reads its positions.
-      changed: for each probe, whether it changes the feature.
+      said: for each probe, whether the rule says that the feature reads the probe's
+        positions.
+      changed: for each probe, whether it changed the feature in the experiment.
       says: what the rule says.
       places: the axes of the output that hold positions.
       names: the names of the output and of the input.

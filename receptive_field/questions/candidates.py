@@ -51,7 +51,7 @@ def _possible_inputs(
 ) -> list[Node]:
     """Returns the placeholders that could be images and on which the outputs depend.
 
-    If no outputs are given, the second condition does not apply.
+    If no outputs are given, this returns all placeholders that could be images.
     """
     inference = Inference(graph)
     found = []
@@ -92,8 +92,7 @@ def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[
 
 
 def only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
-    """Returns the only node with a rule that depends on the input and that no node
-    reads.
+    """Returns the only node with a rule that depends on the input and is not read.
 
     Raises:
       NodeNotFoundError: if there is none, or if there are several.

@@ -49,11 +49,12 @@ def compute_costs(
     All nodes that the output needs are counted, including all branches of a condition.
     The batch has the size that the graph states, or one example if that size is
     unknown. A dilated convolution may be written as SpaceToBatch, a convolution and
-    BatchToSpace. Its cost is the cost of the layer itself, while the profiler also
-    counts the positions that fill up the blocks. If the number of rounds of a loop is
-    known, as in a recurrent layer of known length, all rounds are counted. The profiler
-    counts none of them. Parameters are counted at the layer that reads them first (in
-    Keras models), or at the first node that depends on the input and uses them.
+    BatchToSpace. Its cost is then the cost of the layer itself, without the positions
+    that fill up the blocks. The profiler counts these positions, too. If the number of
+    iterations of a loop is known, as in a recurrent layer of known length, all
+    iterations are counted. The profiler counts none of them. Parameters are counted at
+    the layer that reads them first (in Keras models), or at the first node that depends
+    on the input and uses them.
 
     Args:
       model, input, signature: as in `compute_receptive_field`.
@@ -68,7 +69,7 @@ def compute_costs(
 
     Raises:
       ReceptiveFieldError: if the model cannot be read, a size is unknown, an op has no
-        rule, or a loop runs an unknown number of rounds.
+        rule, or the number of iterations of a loop is unknown.
 
     >>> import receptive_field as rf
     >>> costs = rf.compute_costs(rf.EXAMPLE_GRAPH, input_resolution=[299, 299])
@@ -154,8 +155,10 @@ def _unfold(
 def _prepared(
     model: Model, output: Any, input: Any, resolution: Resolution
 ) -> tuple[list[Tensor], Inference, Iterable[Tensor]]:
-    """Returns the outputs, the shapes and values (computed for a batch of one if the
-    batch size is unknown), and the inputs."""
+    """Returns the outputs, an inference of shapes and values, and the inputs.
+
+    If the batch size is unknown, shapes and values are those for a batch of one.
+    """
     outputs = list(model.outputs.values())
     if output is not None:
         outputs = [model.find(output)[1]]
@@ -231,7 +234,7 @@ def _rounds(
     """Returns how often each node in a loop runs.
 
     Raises:
-      GraphError: if the graph does not say how many rounds a loop runs.
+      GraphError: if the graph does not say how many iterations a loop has.
     """
     times: dict[str, int] = {}  # Keyed by the name prefix of a loop's functions.
     variables: set[int] = set()
@@ -287,8 +290,10 @@ def _users(
 
 
 def _behind(graph: Graph, tensor: Tensor) -> Tensor:
-    """Returns the first tensor, from a tensor down, whose node does not have exactly
-    one input."""
+    """Follows nodes with one input down from a tensor to the tensor where they end.
+
+    Returns the first tensor on the way whose node does not have exactly one input.
+    """
     while len(graph.inputs[tensor[0]]) == 1:
         tensor = graph.inputs[tensor[0]][0]
     return tensor

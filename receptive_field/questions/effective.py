@@ -16,14 +16,14 @@ that position, summed over the channels of both, as a share of the total over th
 * Ops without weights have fixed coefficients: an average over k positions gives each
   position the weight 1/k, an interpolation uses its coefficients, and a subtraction has
   the coefficient -1. TensorFlow's average pooling divides by the number of positions
-  inside the map. Along a chain of such ops, and where paths that consist only of such
-  ops meet, gradients are added before they are squared.
-* Squares alone are therefore not enough: if a pooling gives two neighbours the same
-  gradient, their gradients are still correlated below a convolution, and another
-  pooling adds them up. So for every tensor, the pass computes the products of gradients
-  at *pairs* of positions, for all distances at which some op further down can bring the
-  two together. Gradients of different channels are independent below any layer with
-  weights.
+  inside the feature map. Along a chain of such ops, and where paths that consist only
+  of such ops meet, gradients are added before they are squared.
+* Squares alone are therefore not enough: if a pooling layer gives two neighbours the
+  same gradient, their gradients are still correlated below a convolution, and another
+  pooling layer adds them up. So for every tensor, the pass computes the products of
+  gradients at *pairs* of positions, for all distances at which some op further down can
+  bring the two together. Gradients of different channels are independent below any
+  layer with weights.
 * The derivative of an activation has absolute value one, and so has the derivative of a
   batch normalisation in inference mode. (A ReLU halves the squared gradient, and He's
   variance, which is twice as large, makes up for it.) Both signs are equally likely, so
@@ -33,8 +33,9 @@ that position, summed over the channels of both, as a share of the total over th
   channels.
 * Any other op (softmax, a gather with indices from data, a loop) gives an equal share
   to each position that it sees. A product of features gives an equal share to each of
-  its factors (but ``x * f(x)`` is an activation). ``assumed`` names these nodes. If it
-  is empty, and there are no activations or maxima, the result is exact.
+  its factors (but ``x * f(x)`` is an activation). ``assumed`` names the nodes of all
+  such ops and products. If it is empty, and there are no activations or maxima, the
+  result is exact.
 
 `measure_effective_receptive_field` uses the real gradients of a Keras model with its
 own weights, on random inputs.
@@ -116,7 +117,7 @@ def analytic(
 
 
 def _with_one_image(question: Question) -> Network:
-    """Returns the network with a batch of one image, if the batch is unknown.
+    """Returns the network with a batch of one image if the batch size is unknown.
 
     Raises:
       GraphError: if a spatial size of the input is unknown.
@@ -144,8 +145,9 @@ def _place(
     shape: Sequence[Size | None],
     feature: ArrayLike | None,
 ) -> tuple[tuple[int, ...], dict[int, int]]:
-    """Returns the coordinates of a feature, x first, and its position on each axis of
-    the output that holds positions.
+    """Returns the coordinates of a feature, x first, and its positions on output axes.
+
+    The positions are given for each axis of the output that holds positions.
 
     Raises:
       ReceptiveFieldError: if there is no such feature, or a size is unknown.
@@ -194,7 +196,8 @@ def measure_effective_receptive_field(
     The squared gradient, with the model's own weights in inference mode, is averaged
     over images of independent standard normal numbers. The channels of the feature are
     added up with new random signs for each image, so the mean of the square is the sum
-    of the channels' squares. As in `analytic`, it is divided by the number of channels.
+    of the channels' squares. As in `analytic`, this sum is divided by the number of
+    channels.
 
     Args:
       model: a Keras model on TensorFlow.
@@ -204,7 +207,8 @@ def measure_effective_receptive_field(
         middle.
       input_resolution: the size of the input, ``[height, width]``, if the model does
         not fix it.
-      draws: the number of images. Standard errors fall with the square root of it.
+      draws: the number of images. Standard errors are inversely proportional to the
+        square root of ``draws``.
       seed: the seed of the random numbers. The same seed gives the same images.
 
     Returns:

@@ -55,8 +55,8 @@ LARGEST_TRIED = 32
 """Usually, single sizes smaller than the period plus this number are tried."""
 
 LARGEST_ROLLED = 256
-"""The largest single size that is tried to find where a roll or a slice no longer
-behaves differently than at large sizes."""
+"""The largest single size that is tried to find the size above which a roll or a slice
+behaves as it does at large sizes."""
 
 LARGEST_SMALL = 1 << 10
 """The largest size that the search for the last unusual size considers."""
@@ -178,8 +178,10 @@ def _cases(
 
 
 def _period(question: Question, axis: int) -> int:
-    """Returns the number of sizes of an axis after which the pattern of shapes
-    repeats."""
+    """Returns the number of sizes after which the pattern of shapes repeats.
+
+    Only the size of the given axis of the input varies.
+    """
     network = question.network
     shape = network.shape(network.input) or ()
     given = shape[axis] if axis < len(shape) else 1
@@ -195,8 +197,11 @@ def _period(question: Question, axis: int) -> int:
 
 
 def _fields(question: Question, by_one: bool) -> ReceptiveFields:
-    """Returns the fields, using the backward pass (``by_one``, for a single output) or
-    the forward pass."""
+    """Returns the fields of all outputs.
+
+    They are found by the backward pass if ``by_one`` (for a single output), and by the
+    forward pass otherwise.
+    """
     if not by_one:
         return question.answers(strict=False)
     ((name, _),) = (question.outputs or {}).items()
@@ -222,12 +227,11 @@ def _agree(one: ReceptiveFields, two: ReceptiveFields, axis: int) -> bool:
 
 
 def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
-    """Returns the last size whose result may differ from that for larger sizes.
+    """Returns the last size whose result may differ from the result for larger sizes.
 
     Up to this size, slices may be shorter, or all features may see the other end of a
-    roll. The result for larger sizes may not hold there, so the sizes up to this one
-    are analysed one by one. The result is 0 if there is no such size, and at most
-    `LARGEST_SMALL`.
+    roll. The result for larger sizes may not hold at these sizes, so they are analysed
+    one by one. The result is 0 if there is no such size, and at most `LARGEST_SMALL`.
     """
     listed = list(fields)
     shortened = last_shortened(question, listed)
@@ -239,11 +243,12 @@ def last_unplaced(question: Question, fields: Iterable[ReceptiveField]) -> int:
 
 
 def last_shortened(question: Question, fields: Iterable[ReceptiveField]) -> int:
-    """Returns the last size at which a slice is shorter, or a roll moves positions by
-    the whole axis or more.
+    """Returns the last size that is too small for some slice or roll.
 
-    The result is 0 if there is no such size. Otherwise it is an upper bound: the sum of
-    these sizes over all slices and rolls below the fields.
+    At such a size, the slice takes fewer positions than at large sizes, or the roll
+    moves positions by the whole axis or more. The result is 0 if there is no such size.
+    Otherwise, it is an upper bound: the sum of the last such sizes of all slices and
+    rolls below the fields.
     """
     network = question.network
     exceeded = network.known.exceeded
@@ -277,8 +282,7 @@ def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
 def _unplaced(
     rate: int | Fraction | None, size: int, aligned: bool | None, exact: bool
 ) -> AxisMap:
-    """Returns a map to windows of this size, at places that depend on the input's
-    size."""
+    """Returns a map to windows of this size at places that the input's size decides."""
     extents = Extents(size, (size,), 0)
     unknowns = frozenset({(Unknown("what the size decides"), 1)})
     return AxisMap((Floating(rate, 0, extents, unknowns, INFINITY, exact),), aligned)
@@ -373,7 +377,7 @@ def _common(
     cases: Sequence[tuple[ReceptiveField, int | None]],
     output_size: int | None,
 ) -> AxisMap:
-    """Returns the map to one axis with what the maps of all cases have in common."""
+    """Returns the map to one axis, reduced to what the maps of all cases share."""
     every = [f.axes[place] for f, size in cases if size is None]
     single = [f.axes[place] for f, size in cases if size is not None]
     maps = [axis.map for axis in every]

@@ -204,8 +204,7 @@ class _Pair:
     def _path(
         self, read: Read, state: Mapping[Tensor, Relation], rules: Rules
     ) -> Relation | None:
-        """Returns the relation of one path, from the tensor where the paths meet down
-        to the tensor where they split.
+        """Returns the relation of one path, from where paths meet to where they split.
 
         ``read`` is the first step of the path, down from the tensor where they meet.
         """
@@ -214,10 +213,11 @@ class _Pair:
         return None if path is None else settled(path)
 
     def _traced(self, read: Read) -> list[Read]:
-        """Returns the edges of the path that begins with this step down from the tensor
-        where the paths meet.
+        """Returns the edges of the path that begins with this step.
 
-        Where several aligned paths continue, this follows the one that sees the most.
+        The path leads from the tensor where the paths meet down to the tensor where
+        they split. Where several aligned paths continue, this follows the one that sees
+        the most.
         """
 
         def extents(read: Read) -> list[Extended]:
@@ -322,10 +322,10 @@ class _Pair:
         return Path(tuple(steps), self._field(whole)), layers
 
     def _is_bypassed(self, tensor: Tensor, top: Tensor) -> bool:
-        """Returns whether another path from the top of a path to its end avoids a
-        tensor.
+        """Returns whether a path from ``top`` to the other end avoids a tensor.
 
-        A change at the tensor would then misalign the two paths.
+        The other end is the tensor where the paths split. A change at ``tensor`` would
+        then misalign the avoiding path and the paths through ``tensor``.
         """
         seen, stack = {tensor}, [top]
         while stack:
@@ -418,7 +418,7 @@ class _Pair:
         return len(self.network.reads[tensor]) == 1
 
     def _window(self, call: Call, number: int, axis: int) -> Window | None:
-        """Returns the window of a convolution or pooling on one axis of one input."""
+        """Returns the window of a convolution or pooling op on one axis of an input."""
         op = rule_of(call.node)
         if op is None or op.windows is None or op.layout is None:
             return None
@@ -486,7 +486,7 @@ class _Pair:
         """Tries small changes of one layer at a time.
 
         This is for paths whose offset differs between features, because the arithmetic
-        does not work for them.
+        of this module does not apply to them.
         """
         found = []
         for layer in layers:
@@ -596,9 +596,10 @@ class _Pair:
         return rules
 
     def _agree(self, rules: Rules, axes: Collection[int]) -> bool:
-        """Returns whether rules align the two paths on some axes.
+        """Returns whether rules align the two paths on the given axes.
 
-        They must also reduce the number of misaligned edges between the two tensors.
+        The rules must also reduce the number of misaligned edges between the tensors
+        where the paths split and meet.
         """
         state, apart = self.network.forward(self.parts, axes, rules, self.meets)
         one, two = (self._path(edges[0], state, rules) for edges in self.edges)
@@ -610,8 +611,7 @@ class _Pair:
         return count_apart(apart) < count_apart(before)
 
     def _proposals(self, solutions: Sequence[Sequence[Solution]]) -> list[Proposal]:
-        """Returns proposals that combine one solution from each axis, after testing
-        them.
+        """Returns tested proposals that combine one solution from each axis.
 
         Solutions that change the same layers on all axes are combined. If there are no
         such solutions, the best solution of each axis is used. Only the proposals that

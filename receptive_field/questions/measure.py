@@ -41,16 +41,16 @@ def measure_receptive_field(
 
     A reported position really changes the feature, so a computed receptive field
     without this position would be wrong. But no experiment can prove that an unreported
-    position never matters. These choices make it unlikely that one does: weights become
-    random positive numbers (so nothing cancels) whose sums are about one (so nothing
-    overflows or saturates), and offsets become zero. Images and disturbances are chosen
-    so that the disturbances get through every common nonlinearity. Values are raised on
-    an image of zeros, because on such an image ReLUs and gates are linear and rounding
-    does not hide even the smallest contribution. On random images, values are set far
-    above and far below all others, to win every maximum and minimum, and are also
-    changed a little. Batch normalisation runs in inference mode. Weights of a resize
-    kernel (bicubic, Lanczos) that differ from zero only because of rounding are set to
-    zero.
+    position never matters. The following choices make it unlikely that an unreported
+    position matters. Weights become random positive numbers (so nothing cancels) whose
+    sums are about one (so nothing overflows or saturates), and offsets become zero.
+    Images and disturbances are chosen so that the disturbances get through every common
+    nonlinearity. Values are raised on an image of zeros, because on such an image ReLUs
+    and gates are linear and rounding does not hide even the smallest contribution. On
+    random images, values are set far above and far below all others, to win every
+    maximum and minimum, and are also changed a little. Batch normalisation runs in
+    inference mode. Weights of a resize kernel (bicubic, Lanczos) that differ from zero
+    only because of rounding are set to zero.
 
     Args:
       model, output, input, input_resolution, signature: as in
@@ -125,7 +125,7 @@ class Trial(NamedTuple):
     low: float
     high: float
     by: float
-    """Each disturbed value changes by this, times a random factor from 0.5 to 1.5."""
+    """Each disturbed value changes by ``by`` times a random factor from 0.5 to 1.5."""
 
 
 TRIALS = (
@@ -135,7 +135,7 @@ TRIALS = (
     Trial(0.5, 1.5, 1e-2),
 )
 WHOLE_TRIALS = (Trial(1, 1, -1), Trial(0, 0, 1))
-"""For integer inputs, such as tokens. Each disturbed value changes by one."""
+"""Trials for integer inputs, such as tokens. Each disturbed value changes by one."""
 
 
 class Experiment:
@@ -186,8 +186,7 @@ class Experiment:
         return np.asarray(found)
 
     def changes(self, probe: Probe) -> Iterator[list[Mask]]:
-        """Yields, for each trial, where outputs change if the probe's positions are
-        disturbed."""
+        """Yields, for each trial, where outputs change if the probe is disturbed."""
         index: list[Any] = [slice(None)] * len(self.image_shape)
         for axis, part in zip(self._axes, probe, strict=False):
             index[axis] = part

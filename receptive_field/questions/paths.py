@@ -69,9 +69,10 @@ class Ways:
 
         Where misaligned paths meet, only the paths that agree with the first path are
         followed further, so every meeting is judged on its own. The second result maps
-        each tensor where such paths meet to the numbers of the inputs through which the
-        other paths arrive. The rules in ``changed`` replace those of the graph. Only
-        the paths to ``last`` are followed; by default, the paths to the output.
+        each tensor where misaligned paths meet to the numbers of the inputs through
+        which the other paths arrive. The rules in ``changed`` replace those of the
+        graph. Only the paths to ``last`` are followed; by default, the paths to the
+        output.
         """
         last = last or self.output
         network = self.network.with_rules(changed).below([last]).above(start)
@@ -83,9 +84,10 @@ class Ways:
         """Returns the tensors where two misaligned paths split and meet.
 
         If there are several pairs of such paths, the result describes the pair that
-        splits closest to the output. If several pairs split there, it describes the
-        pair that meets closest to where they split. The third value is the number of
-        the input through which the second path enters the tensor where the paths meet.
+        splits closest to the output. If several pairs split at the same tensor, it
+        describes the pair that meets closest to this tensor. The third value is the
+        number of the input through which the second path enters the tensor where the
+        paths meet.
         """
         parting = self.parting(self.output)
         found = None
@@ -100,10 +102,9 @@ class Ways:
         return found
 
     def parting(self, upper: Tensor) -> tuple[Tensor, Relation, Relation] | None:
-        """Returns the closest tensor to ``upper`` from which two misaligned paths lead
-        there, and both paths.
+        """Returns the closest tensor from which two misaligned paths lead to ``upper``.
 
-        Returns None if there is no such tensor.
+        Also returns both paths. Returns None if there is no such tensor.
         """
         domain = _Parting(self)
         start = self.network.input
@@ -118,8 +119,7 @@ class Ways:
         return [source(axes[axis])[0] for axis in self.question.spatial[::-1]]
 
     def positions(self, tensor: Tensor) -> list[int]:
-        """Returns the axes of a tensor that are known to hold positions of the
-        input."""
+        """Returns the axes of a tensor that are known to hold the input's positions."""
         return [axis for axis in self.axes_of(tensor) if axis is not None]
 
 
@@ -183,7 +183,7 @@ class _Apart:
         self._axes = axes
 
     def up(self, read: Read, value: _Arrival) -> _Arrival | None:
-        """Returns the paths, continued over an edge; None if they end there."""
+        """Returns the paths, continued over an edge; None if the edge ends them."""
         paths = through(read.rule, value.first)
         first = None if paths is None else settled(paths)
         if paths is None or first is None:
@@ -191,7 +191,7 @@ class _Apart:
         return _Arrival(paths, first, read.number)
 
     def united(self, tensor: Tensor, one: _Arrival, two: _Arrival) -> _Arrival:
-        """Returns the union, unless the new path is misaligned with the first."""
+        """Returns the union of the paths, or just ``one`` if they are misaligned."""
         if disagree(one.first, two.first, self._axes):
             self.apart.setdefault(tensor, []).append(two.number)
             return one
@@ -203,7 +203,7 @@ class _Apart:
         return None if whole is None else value._replace(paths=whole, first=whole)
 
     def widened(self, before: _Arrival, now: _Arrival) -> _Arrival:
-        """Returns the paths of the last round (loops are not explained)."""
+        """Returns the last iteration's paths; explanations do not cover loops."""
         return now
 
 
@@ -216,12 +216,12 @@ class _Parting:
         self._ways = ways
 
     def down(self, read: Read, value: list[Paths]) -> list[Paths] | None:
-        """Returns the paths, continued over an edge; None if they end there."""
+        """Returns the paths, continued over an edge; None if the edge ends them."""
         paths = through(value[0], read.rule)
         return None if paths is None else [paths]
 
     def united(self, tensor: Tensor, one: list[Paths], two: list[Paths]) -> list[Paths]:
-        """Returns all paths, one by one."""
+        """Returns all paths in one list."""
         return one + two
 
     def ready(self, tensor: Tensor, value: list[Paths]) -> list[Paths] | None:
@@ -242,7 +242,7 @@ class _Parting:
         return None if whole is None else [whole]
 
     def widened(self, before: list[Paths], now: list[Paths]) -> list[Paths]:
-        """Returns the paths of the last round (loops are not explained)."""
+        """Returns the last iteration's paths; explanations do not cover loops."""
         return now
 
 
@@ -252,8 +252,8 @@ class _Parting:
 def _whole(paths: Paths, axes: Collection[int]) -> Relation | None:
     """Closes all joins and returns the paths as a single relation.
 
-    Returns None if parts are joined along one of the axes, because each part is seen
-    from different positions.
+    Returns None if the axes follow an axis along which parts are joined, because each
+    part is then seen from different positions.
     """
     for join in () if isinstance(paths, Relation) else paths.joins:
         for relation in (settled(part.relation) for part in join.parts):

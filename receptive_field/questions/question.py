@@ -59,7 +59,7 @@ NEAR_SIZES = 33
 """The search for a size that fits tries increments below this one by one."""
 
 FAR_SIZES = (64, 128, 256, 512, 1024, 2048)
-"""The increments that are tried if none of those below `NEAR_SIZES` fits."""
+"""The increments that are tried if no increment below `NEAR_SIZES` fits."""
 
 StopPropagation = Sequence[str] | str | None
 
@@ -97,7 +97,7 @@ def ask(
 
 
 class Later(Protocol):
-    """Answers the questions that the user asks a field after it was returned.
+    """Answers the questions that a user asks about a field after it was returned.
 
     The function that returns a field passes this object in, because the answers come
     from modules that import this one.
@@ -354,8 +354,7 @@ class Question:
         return self.fields(found, strict)
 
     def fields(self, found: Forward, strict: bool = False) -> ReceptiveFields:
-        """Returns the receptive fields of all outputs, given the result of a forward
-        pass."""
+        """Returns all outputs' receptive fields from the result of a forward pass."""
         state, errors = found.state, found.errors
         names = upstream(self.network, found.global_edges)
         name_of = self.network.graph.name_of
@@ -549,7 +548,7 @@ class Asked:
     output: Tensor
     layout: FeatureLayout
     cut: frozenset[Edge]
-    """The global edges to leave out; empty unless the field is of local paths only."""
+    """The global edges to leave out; empty unless only local paths are described."""
     kept: dict[str, Support] = field(default_factory=dict)
 
     def support(

@@ -22,7 +22,7 @@ from receptive_field.rules.op import Call, rule_of
 def followed(
     relation: Relation | None, question: Question, axis: int
 ) -> tuple[int | None, AxisMap]:
-    """Returns the axis of a tensor that follows an axis of the input, and its map."""
+    """Returns the axis of a tensor that an axis of the input follows, and the map."""
     if relation is None:
         return None, NONE
     return source(ranked(relation, question.rank).axes[axis])
@@ -33,14 +33,13 @@ _Relations = Callable[[Tensor], Relation | None]
 
 
 class _Smallest:
-    """The domain of `ascend` that finds the path that sees the least of an input
-    axis."""
+    """The domain of `ascend` that finds paths that see the least of an input axis."""
 
     def __init__(self, question: Question, axis: int) -> None:
         self._question, self._axis = question, axis
 
     def up(self, read: Read, value: Relation) -> Relation | None:
-        """Returns the path, continued over an edge; None if it ends there."""
+        """Returns the path, continued over an edge; None if the edge ends it."""
         path = through(read.rule, value)
         return None if path is None else settled(path)
 
@@ -53,8 +52,7 @@ class _Smallest:
         return value
 
     def widened(self, before: Relation, now: Relation) -> Relation:
-        """Returns the path of the first round, because more rounds do not make it
-        smaller."""
+        """Returns the path of the first iteration, because no later path sees less."""
         return before
 
     def _extent(self, relation: Relation) -> Extended:
@@ -68,7 +66,7 @@ def _smallest_paths(question: Question, axis: int) -> dict[Tensor, Relation]:
 
 
 def layer_reaches(question: Question, found: Forward) -> tuple[LayerReach, ...]:
-    """Returns how much the input of each convolution and pooling sees, in order.
+    """Returns how much the input of each convolution and pooling layer sees, in order.
 
     Layers whose kernel has size one on every axis are left out.
     """
@@ -126,9 +124,9 @@ def _reach_of_input(
     """Returns how many positions of an input axis the input of a layer sees.
 
     If the layer's input holds these positions on several axes (as around a dilated
-    convolution), the result is that of the tensor below. The search goes on down a
-    chain of nodes with one input. If there is no path to the tensor, the result is
-    infinite.
+    convolution), the result is the one for the tensor below. If necessary, the search
+    continues down a chain of nodes with one input. If there is no path to the tensor,
+    the result is infinite.
     """
     while True:
         relation = of_tensor(tensor)

@@ -3,9 +3,9 @@
 TensorFlow's SAME padding depends only on the remainder of a size, so there is an exact
 answer for all sizes at once. The input gets the size ``period * q + r``, where q is a
 symbol. The result of the analysis then holds for every q. The sizes of the other axes
-are unknown, so the result does not depend on them either. At small sizes, a map may
-vanish or an op may behave differently. Small sizes are therefore analysed one by one,
-until one size of each remainder has agreed with the symbolic answer.
+are unknown, so the result holds for all of them. At small sizes, a map may vanish or an
+op may behave differently. Small sizes are therefore analysed one by one, until one size
+of each remainder has agreed with the symbolic answer.
 """
 
 from __future__ import annotations
@@ -60,15 +60,15 @@ LONGEST_PERIOD = 1 << 12
 """The longest period for which an answer is computed."""
 
 LARGEST_SMALLEST = 1 << 11
-"""The search for a size at which the network can run stops here."""
+"""The search for a size at which the network can run stops at this size."""
 
 SIZES_TRIED = 16
 """The number of sizes at which the function for the output's size is tested. If a
 period is too long, this is also the number of sizes that are tried instead."""
 
 MORE_TURNS = (0, 1, 5)
-"""The result at a large size is trusted if it is the same at these numbers of periods
-further on."""
+"""The result at a large size is trusted if it stays the same when each of these numbers
+of periods is added to the size."""
 
 MOST_ASKED = 256
 """The largest number of questions (one per size) that is cached."""
@@ -155,9 +155,9 @@ class _Seen(NamedTuple):
     is_vague: bool
     """Whether the relation is only an upper bound, or has an unknown offset."""
     size: Extended
-    """The local receptive field, or an upper bound."""
+    """The size of the local receptive field, or an upper bound on it."""
     reach: Extended
-    """The largest known distance from a feature's own place to a position it sees."""
+    """The largest known distance from a feature's place to a position that it sees."""
 
 
 class _Unclear(NamedTuple):
@@ -191,10 +191,11 @@ class _AxisAnalysis:
         """A symbolic size at which as much as possible is known about the network."""
         ((_, self.output),) = (question.outputs or {}).items()
         self.unplaced = last_unplaced(question, [field])
-        """The last size whose result may differ from that for larger sizes."""
+        """The last size whose result may differ from the result for larger sizes."""
         self.shortened = last_shortened(question, [field])
-        """The last size at which a slice is shorter, or a roll moves positions by the
-        whole axis or more. All sizes up to this one are analysed."""
+        """The last size at which a slice takes fewer positions than at large sizes, or
+        a roll moves positions by the whole axis or more. All sizes up to this one are
+        analysed."""
         self.largest: Extended = 0
         """The size of the largest local receptive field, over all remainders."""
         self._asked: dict[Size, Question] = {}
@@ -324,7 +325,7 @@ class _AxisAnalysis:
         input, apart from an offset and rounding. So the period is a common multiple of
         the numerators a of the tensors around all ops whose relations are not fully
         known (or around all ops, if ``of_all``). If the size of the input is a multiple
-        of the period, the sizes of these tensors are whole numbers, apart from offsets.
+        of the period, the sizes of these tensors are integers, apart from offsets.
         """
         network = self.question.network
         period = 1
@@ -337,8 +338,7 @@ class _AxisAnalysis:
         return period
 
     def _map(self, tensor: Tensor) -> AxisMap:
-        """Returns how a tensor follows the axis through local paths, for an unknown
-        size."""
+        """Returns how the axis follows a tensor by local paths, for an unknown size."""
         return followed(self.found.local(tensor), self.question, self.axis)[1]
 
     def _period_of_blocks(self, node: int) -> int:
@@ -369,8 +369,10 @@ class _AxisAnalysis:
         return any(m.is_floating or not m.exact for m in maps)
 
     def _smallest(self) -> tuple[int, Obstacle | None]:
-        """Returns the smallest size at which the network runs, and the reason why the
-        next smaller size fails (None if the smallest size is 1).
+        """Returns the smallest size at which the network runs.
+
+        Also returns the reason why the next smaller size fails, or None if the smallest
+        size is 1.
 
         Raises:
           ReceptiveFieldError: if there is no such size up to `LARGEST_SMALLEST`.
@@ -422,13 +424,12 @@ class _AxisAnalysis:
     def _as_it_rolls(
         self, whole: Sequence[_Outcome], smallest: int
     ) -> dict[int, _Outcome]:
-        """Returns the outcome at a large size, for each remainder at which only rolls
-        are unclear.
+        """Returns outcomes at large sizes for remainders where only rolls are unclear.
 
         A roll lets a few positions see the other end of the axis. If the input is
         larger than the parts seen from both ends together, a larger input with the same
-        remainder only adds positions in the middle. These behave like the other
-        positions in the middle.
+        remainder only adds positions in the middle. The added positions behave like the
+        other positions in the middle.
         """
         rolled: dict[int, _Outcome] = {}
         period = len(whole)
@@ -457,8 +458,10 @@ class _AxisAnalysis:
         """Compares single sizes with the outcome for all sizes with their remainder.
 
         Returns:
-          The outcome at each size that differs, until each remainder has agreed once.
-          For each remainder that never agrees, the outcome at a large size.
+          Two dictionaries. The first maps single sizes to outcomes that differ. It
+          covers the sizes up to the one at which the last remainder has agreed once.
+          The second maps each remainder that never agrees to its outcome at a large
+          size.
         """
         period = len(whole)
         large = max(_large(smallest, period), self.shortened + 1)
@@ -595,7 +598,7 @@ def _is_empty(shape: Sequence[Size]) -> bool:
 
 
 def _large(smallest: int, period: int) -> int:
-    """Returns a size that is large enough for no map to be small."""
+    """Returns a size at which feature maps are assumed not to be small."""
     return max(4 * smallest, smallest + 4 * period, 64)
 
 
@@ -624,7 +627,11 @@ def _says_little(relation: Relation | None) -> bool:
 def _better_known(
     vague: Relation | None, known: Relation | None
 ) -> tuple[int, AxisMap] | None:
-    """Returns an axis that only the first relation leaves open, and its map there."""
+    """Returns an axis that the first relation leaves open but the second does not.
+
+    Also returns the first relation's map of that axis. Returns None if there is no such
+    axis.
+    """
     if vague is None or known is None:
         return None
     for axis, (one, two) in enumerate(zip(vague.axes, known.axes, strict=False)):

@@ -38,7 +38,8 @@ from receptive_field.results.field import ReceptiveField
 
 MOST_SEEN = 1 << 22
 """Sets are computed only if the number of positions above, times the number of
-positions below, is at most this. The sizes of a tensor's axes are added up."""
+positions below, is at most this. Here, the number of positions is the sum of the sizes
+of a tensor's axes."""
 
 Places = tuple[int | None, ...]
 """For each spatial axis of the input, x first, the axis of a tensor that holds the
@@ -136,7 +137,7 @@ class Stretches:
         return steps
 
     def hands_on(self, tensor: Tensor) -> bool:
-        """Returns whether the tensor only hands on the positions of one other tensor.
+        """Returns whether the tensor only passes on the positions of one other tensor.
 
         Each feature then sees exactly what the feature at the same place in that tensor
         sees.
@@ -162,8 +163,11 @@ class Stretches:
         return [start, *sorted(stops - {start}, key=lambda t: (self.order(t), t[1]))]
 
     def _is_plain(self, tensor: Tensor) -> bool:
-        """Returns whether each axis of a tensor holds positions of at most one input
-        axis, and the tensor is not in a loop."""
+        """Returns whether a tensor is simple enough to be a stop.
+
+        Each axis of the tensor must hold positions of at most one input axis, and the
+        tensor must not be in a loop.
+        """
         if tensor[0] in self._looping:
             return False
         question = self._question
@@ -196,8 +200,7 @@ class Stretches:
     # --- From one stop to the next ---------------------------------------------------
 
     def _segment(self, top: Tensor) -> set[int]:
-        """Returns the nodes from a tensor down to the next stops, without the nodes of
-        these stops."""
+        """Returns the nodes from a tensor down to just above the next stops."""
         stops, network = self._found_stops, self._question.network
         below = tensors_below(network, [top], lambda t: t not in stops)
         return {top[0], *(t[0] for t in below if t not in stops)}
@@ -293,8 +296,7 @@ class Stretches:
     def _boxes(
         self, top: Tensor, below: Tensor, indices: set[int], held: Sequence[int]
     ) -> list[Box]:
-        """Returns the positions on some axes of a lower tensor that all features of a
-        tensor need.
+        """Returns what all features of a tensor need of some axes of a lower tensor.
 
         Raises:
           UntoldError: if this cannot be computed, or if the sets would be too large.
@@ -332,7 +334,7 @@ class _Rows(NamedTuple):
     """What a box says about one of its axes."""
 
     follows: int | None
-    """The axis of the output that it follows; None if the set is the same for all."""
+    """The output axis that the axis follows; None if all positions see the same set."""
     seen: Mask
     """For each position of the output's axis, the set of positions that it sees."""
     exact: bool

@@ -52,8 +52,8 @@ def find_support(
     Args:
       field: the receptive field. All its sizes must be known.
       network, output, cut: as in `follow_positions`.
-      chosen: the coordinates of the features to include, of shape ``(..., d)``. None
-        means all features.
+      chosen: the coordinates of the features to include, of shape
+        ``(..., len(field.feature_axes))``. None means all features.
 
     Raises:
       ReceptiveFieldError: if a size is not known, or if the sets would take too much
