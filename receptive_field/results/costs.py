@@ -44,7 +44,7 @@ class Cost:
         )
 
     def in_a_loop(self, rounds: int) -> Cost:
-        """Returns the cost of this many rounds of a loop.
+        """Returns the cost of ``rounds`` iterations of a loop.
 
         TensorFlow's profiler does not count the operations in a loop.
         """
@@ -61,9 +61,9 @@ _PARTS = [attrgetter(part.name) for part in fields(Cost)]
 class Costs(Mapping[str, Cost]):
     """Maps the name of each layer (Keras model) or node (graph) to its cost.
 
-    Names are in topological order. The cost of a layer covers everything computed since
-    the layers before it. The parameters of a layer that is called twice are counted at
-    the first call.
+    Names are in topological order. The cost of a layer covers everything that its
+    output needs and that no earlier layer needs. The parameters of a layer that is
+    called twice are counted at the first call.
 
     Attributes:
       total: the cost of the whole model: all its layers and everything computed after

@@ -20,7 +20,7 @@ class StepWindow(NamedTuple):
     """Kernel size, stride, padding and dilation of a step on one axis."""
 
     kernel: int | None
-    """The kernel size. None for a step without a window, such as an upsampling or a
+    """The kernel size. None for a step without a window, such as an upsampling op or a
     flip."""
     stride: int | Fraction | None
     """The stride. None for a step that spreads positions over several axes or reorders
@@ -62,10 +62,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Path(Generic[F]):
-    """A path from the tensor where two paths split to the one where they meet."""
+    """A path from the tensor where two paths split to the tensor where they meet."""
 
     steps: tuple[Step, ...]
-    """The steps in the order of the data, without elementwise nodes."""
+    """The steps in the order of computation, without elementwise nodes."""
     field: F
     """Size, stride and padding of this path alone."""
 
@@ -136,7 +136,7 @@ class Change:
     node: str
     op: str
     old: tuple[Setting | None, ...]
-    """The setting on each axis, x first. None for an axis on which nothing changes."""
+    """The old setting on each axis, x first; None for an axis without a change."""
     new: tuple[Setting | None, ...]
     """The new setting on each axis, like ``old``."""
 
@@ -229,8 +229,7 @@ class Explanation(Generic[F]):
 
     @property
     def aligned(self) -> bool | None:
-        """The alignment of the receptive field: True, False, or None if it is
-        unknown."""
+        """Whether the receptive field is aligned, or None if this is unknown."""
         return self.field.aligned
 
     def __str__(self) -> str:

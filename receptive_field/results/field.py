@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 LEAST_INT64, LARGEST_INT64 = -(1 << 63), (1 << 63) - 1
 
 MOST_KEPT = 1 << 24
-"""If the sets for all features would be larger, only the sets for the requested
-features are computed."""
+"""The most elements that the sets of an axis for all features may have. If there would
+be more, only the sets for the requested features are computed."""
 
 MOST_FOLDED = 1 << 20
 """On folded axes, at most this many features are searched one by one."""
 
 
 class Origin(Protocol):
-    """The question behind a receptive field, which computes what the field lacks."""
+    """A receptive field's question, which computes what the field does not store."""
 
     def support(
         self, of: ReceptiveField, features: NDArray[Any] | None = None
@@ -87,10 +87,10 @@ class ReceptiveField:
       output: the name of the tensor whose features are described.
       axes: the spatial axes of the input, x first.
       feature_axes: the output axes along which a feature's coordinates run. In most
-        networks there is one for each spatial axis of the input, x first, whatever its
+        networks, there is one for each spatial axis of the input, x first, whatever its
         place in the output. If several input axes are folded into one output axis (the
-        tokens of a vision transformer), or one into several, there is one for each
-        output axis that holds positions, the last axis first.
+        tokens of a vision transformer), or one input axis into several output axes,
+        there is one for each output axis that holds positions, the last axis first.
       hide_padding: whether all paddings are None because the padding of some layer is
         unknown.
       global_nodes: the nodes that make a feature see a whole axis.
@@ -114,14 +114,13 @@ class ReceptiveField:
 
     @property
     def mirroring_nodes(self) -> tuple[str, ...]:
-        """The nodes whose padding mirrors the map, if features see the mirrored
-        positions.
+        """The nodes that pad by mirroring, if features see mirrored positions.
 
         `size`, `stride` and `padding` describe features that see no mirrored position.
-        A feature has the usual region if this contains everything that the feature
-        sees. Otherwise, its region is the hull of the positions that it sees. If the
-        size is unknown, so is the place where the far end is mirrored, and regions are
-        upper bounds.
+        A feature has the region that they give if this region contains everything that
+        the feature sees. Otherwise, its region is the hull of the positions that it
+        sees. If the size is unknown, the place where the far end is mirrored is
+        unknown, too, and regions are upper bounds.
         """
         shown = any(axis.map.seen is not None for axis in self.axes)
         return self.origin.mirroring_nodes if shown and self.origin else ()
@@ -139,8 +138,9 @@ class ReceptiveField:
     def is_folded(self) -> bool:
         """Whether a feature has one coordinate per output axis, not per input axis.
 
-        See ``feature_axes``. A folded axis has neither a stride nor a padding. The same
-        is true for any axis that is folded with another axis.
+        See ``feature_axes``. An input axis that is spread over several output axes, or
+        shares an output axis with another input axis, has neither a stride nor a
+        padding.
         """
         return any(map(self._is_folded, self.axes))
 
@@ -208,7 +208,8 @@ class ReceptiveField:
     def size(self) -> NDArray[Any]:
         """Receptive field sizes, the paper's r0: the largest over all features.
 
-        Infinite if a feature sees a whole axis, or all of it on one side of a position.
+        A size is infinite if a feature sees a whole axis, or everything on one side of
+        a position.
         """
         return _array(self._sizes())
 
@@ -216,9 +217,9 @@ class ReceptiveField:
     def stride(self) -> NDArray[Any]:
         """Effective strides, the paper's S0: how far the region moves per feature.
 
-        A stride that is not an integer is a ``Fraction``. It is None if paths with
-        different strides meet, if the region does not move, or if the axis is folded
-        (`is_folded`).
+        A stride that is not an integer is a ``Fraction``. A stride is None if paths
+        with different strides meet, if the region does not move, or if the axis is
+        folded (`is_folded`).
         """
         return _array(self._strides())
 
@@ -226,9 +227,9 @@ class ReceptiveField:
     def padding(self) -> NDArray[Any]:
         """Effective paddings, the paper's P0: feature 0's region starts at -P0.
 
-        None if no single number is right for all features, either because the padding
-        of a layer depends on an unknown size, or because the region does not move
-        evenly, as on a folded axis.
+        A padding is None if no single number is right for all features, either because
+        the padding of a layer depends on an unknown size, or because the region does
+        not move evenly, as on a folded axis.
         """
         return _array(self._paddings())
 
@@ -257,8 +258,8 @@ class ReceptiveField:
     def aligned(self) -> bool | None:
         """Whether all paths have the same stride and centre for every feature.
 
-        Paths that see a whole axis have no centre and are ignored. None if the answer
-        is unknown, because a padding depends on an unknown size.
+        Paths that see a whole axis have no centre and are ignored. The result is None
+        if the answer is unknown because a padding depends on an unknown size.
         """
         field = self.local_paths or self
         flags = {axis.map.aligned for axis in field.axes}
@@ -299,7 +300,8 @@ class ReceptiveField:
 
         Args:
           y: integer feature coordinates of shape ``(..., len(feature_axes))``. In most
-            networks, there is one for each spatial axis of the input, x first.
+            networks, there is one coordinate for each spatial axis of the input, x
+            first.
           clip: whether to restrict regions to real input positions. The size of the
             input must then be known, and features must lie inside their map.
 
@@ -439,7 +441,7 @@ class ReceptiveField:
 
         Returns:
           The set of positions for each feature and axis, the share of each region that
-          it covers, and the positions that no feature sees.
+          the set covers, and the positions that no feature sees.
 
         Raises:
           ReceptiveFieldError: if the size of the input is unknown, or the sets do not
@@ -518,8 +520,11 @@ class ReceptiveField:
         return self.origin
 
     def _support_of(self, features: NDArray[Any]) -> Support:
-        """Returns the support of all features, or only of the given features if the
-        sets for all would be too large."""
+        """Returns the support of all features, or only of the given features.
+
+        Only the given features are included if the sets for all features would be too
+        large.
+        """
         sizes = [(a.output_size or 1) * (a.input_size or 1) for a in self.axes]
         if max(sizes, default=1) <= MOST_KEPT:
             return self.support()
@@ -531,8 +536,8 @@ class ReceptiveField:
         """Returns the centres of the features' input regions (equation for c0).
 
         Args:
-          y: feature coordinates of shape ``(..., len(axis))``, fractions allowed.
-          axis: the axes of the coordinates, where 0 is x. None means all.
+          y: feature coordinates of shape ``(..., len(axis))``. They may be fractions.
+          axis: the axes of the coordinates, where 0 is x. None means all axes.
 
         Returns:
           A float64 array of the same shape: the centres in input coordinates.
@@ -822,7 +827,7 @@ def _stride(axis_map: AxisMap) -> int | Fraction | None:
 def _padding(axis_map: AxisMap) -> int | None:
     """Returns the effective padding: minus the first position that feature 0 sees.
 
-    None if regions are not evenly spaced, or an offset is unknown.
+    Returns None if regions are not evenly spaced, or an offset is unknown.
     """
     strands = [s for s in axis_map.strands if isinstance(s, Periodic)]
     unplaced = axis_map.is_floating or axis_map.is_unbounded

@@ -31,8 +31,10 @@ class MeasuredReceptiveField:
 
     @property
     def region(self) -> NDArray[np.int64]:
-        """The first and last position on each axis, x first; ``[0, -1]`` on every axis
-        if no position changes the feature."""
+        """The first and last position that change the feature, on each axis, x first.
+
+        The result is ``[0, -1]`` on every axis if no position changes the feature.
+        """
         ends = [np.flatnonzero(mask)[[0, -1]] for mask in self.per_axis if mask.any()]
         if len(ends) < len(self.per_axis):
             ends = [np.array([0, -1])] * len(self.per_axis)

@@ -16,8 +16,7 @@ LONGEST_WORDS = 64
 
 
 class Placement(NamedTuple):
-    """Alignment and padding on one axis, for the paths that do not see the whole
-    axis."""
+    """Alignment and padding on one axis, without paths that see the whole axis."""
 
     aligned: bool | None
     """See `ReceptiveField.aligned`."""
@@ -29,11 +28,11 @@ class Obstacle(NamedTuple):
     """The reason why there is no answer at some sizes."""
 
     node: str
-    """The name of the node that causes it."""
+    """The name of the node that is the reason."""
     reason: str
     can_run: bool = False
     """Whether the network can run at these sizes. If it can, there is no answer because
-    the remainder of the size does not determine it."""
+    the remainder of the size does not determine the answer."""
 
 
 Outcome = Placement | Obstacle
@@ -43,8 +42,9 @@ Outcome = Placement | Obstacle
 class OutputSize(NamedTuple):
     """The output's size as a function of the input's size.
 
-    ``n`` positions become ``(n - r) / period * slope + offsets[r]``, where r is the
-    remainder of n modulo the period.
+    For an input of n positions, the output has
+    ``(n - r) / period * slope + offsets[r]`` positions, where r is the remainder of n
+    modulo the period.
     """
 
     slope: int
@@ -83,9 +83,9 @@ class AxisResolutions:
       smallest: the smallest size at which the network can run.
       vanishing: the node at which the feature map vanishes if the input is one position
         smaller than ``smallest``. None if ``smallest`` is 1.
-      exceptions: the sizes from ``smallest`` on whose answer differs from
-        ``placements``. Sizes were tried one by one, until the answer had agreed with
-        ``placements`` for every remainder.
+      exceptions: size -> answer, for all sizes from ``smallest`` upwards whose answer
+        differs from ``placements``. Sizes were tried one by one, until the answer had
+        agreed with ``placements`` for every remainder.
       output_size: the size of the output as a function of the size of this axis. None
         if this function is unknown, or if no output axis follows this axis.
     """
@@ -148,7 +148,7 @@ class AxisResolutions:
         return "; ".join(part.removesuffix(".") for part in parts)
 
     def _obstacles(self) -> dict[str, list[int]]:
-        """Maps each reason for a missing answer to the remainders it applies to."""
+        """Maps each reason for a missing answer to the remainders without an answer."""
         reasons: dict[str, list[int]] = {}
         for residue, found in enumerate(self.placements):
             if isinstance(found, Obstacle):
@@ -178,7 +178,8 @@ class Resolutions:
       input: the name of the input tensor.
       output: the name of the tensor whose features are described.
       axes: the answer for each spatial axis of the input.
-      layers: the convolutions and poolings whose kernel has more than one position.
+      layers: the convolution and pooling layers whose kernel has more than one
+        position.
       largest_useful_size: the largest local receptive field on each axis (an upper
         bound if a resize has a different scale at every size). In a larger image, a
         feature sees nothing more, except through paths that see a whole axis.
@@ -254,11 +255,11 @@ class Resolutions:
         Returns:
           The names ``input`` and ``output``, and ``axes``, x first. Each axis has its
           ``period``; ``placements``, a list with one entry per remainder, and
-          ``exceptions``, size -> entry, where an entry has ``aligned`` and
-          ``padding``, or the ``node`` and ``reason`` why there is no answer;
-          ``smallest_size``; ``output_size`` with its ``slope`` and ``offsets`` (see
-          `OutputSize`), or None; ``smallest_productive_size`` and
-          ``largest_useful_size``, where ``"inf"`` means infinite.
+          ``exceptions``, size -> entry, where an entry has ``aligned`` and ``padding``,
+          or the ``node`` and the ``reason`` for a missing answer; ``smallest_size``;
+          ``output_size`` with its ``slope`` and ``offsets`` (see `OutputSize`), or
+          None; ``smallest_productive_size`` and ``largest_useful_size``, where
+          ``"inf"`` means infinite.
         """
 
         def told(found: Outcome) -> dict[str, Any]:
@@ -406,7 +407,7 @@ T = TypeVar("T")
 
 
 def shortest(values: Sequence[T]) -> Sequence[T]:
-    """Returns one period of the values, the shortest. Values are compared as text."""
+    """Returns the shortest period of the values, which are compared as text."""
     told = [str(value) for value in values]
     for period in range(1, len(told)):
         if len(told) % period == 0 and told[period:] == told[:-period]:

@@ -89,8 +89,9 @@ class Support:
           x: integer input coordinates of shape ``(..., d)``, x first.
 
         Returns:
-          An int64 array of shape ``(..., d, 2)``: the first and last feature along each
-          feature coordinate. They are ``[0, -1]`` for a position that no feature sees.
+          An int64 array of shape ``(..., len(output_size), 2)``: the first and last
+          feature along each feature coordinate. They are ``[0, -1]`` for a position
+          that no feature sees.
 
         Raises:
           ReceptiveFieldError: if a position is outside the input.
@@ -160,7 +161,8 @@ class Support:
         """Returns which input positions one feature sees.
 
         Args:
-          y: the feature's integer coordinates, of shape ``(d,)``, x first.
+          y: the feature's integer coordinates, of shape ``(len(output_size),)``, x
+            first.
 
         Returns:
           A boolean array in the order of an image: ``[height, width]`` in 2-D.
@@ -174,7 +176,8 @@ class Support:
         """Returns which positions on each axis one feature sees, x first.
 
         Args:
-          y: the feature's integer coordinates, of shape ``(d,)``, x first.
+          y: the feature's integer coordinates, of shape ``(len(output_size),)``, x
+            first.
 
         Returns:
           One boolean array for each axis of the input, with the size of the axis. An
@@ -195,7 +198,8 @@ class Support:
         """Returns the share of a feature's clipped region that the feature really sees.
 
         Args:
-          y: the feature's integer coordinates, of shape ``(d,)``, x first.
+          y: the feature's integer coordinates, of shape ``(len(output_size),)``, x
+            first.
         """
         sizes = np.diff(self.region(self._feature(y))).astype(float) + 1
         area = float(np.prod(sizes))
@@ -220,8 +224,11 @@ class Support:
         return ~self.seen()
 
     def _mask(self, boxes: Sequence[Sequence[tuple[tuple[int, ...], Mask]]]) -> Mask:
-        """Returns the union of boxes in image order. A box is a product of arrays, each
-        over the axes that are its parts."""
+        """Returns the union of boxes in image order.
+
+        A box is a product of arrays. Each array runs over the input axes that are given
+        with it.
+        """
         rank = len(self.input_size)
         found = np.zeros(self.input_size[::-1], dtype=bool)
         for box in boxes:
@@ -288,8 +295,10 @@ def _index(group: Group, rows: Mapping[int, Positions]) -> tuple[Positions, ...]
 
 
 def _ends(group: Group) -> tuple[Mask, list[Positions], list[Positions]]:
-    """Returns which features of a group see anything, and the first and last position
-    that each feature sees on each part."""
+    """Returns which features of a group see anything, and the ends of what they see.
+
+    The ends are the first and the last position that each feature sees on each part.
+    """
     outer, count = len(group.outputs), len(group.parts)
     inner = tuple(range(outer, outer + count))
     firsts, lasts = [], []

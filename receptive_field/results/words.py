@@ -212,7 +212,7 @@ def _plain(values: Iterable[Any]) -> list[Any]:
 def first_center(field: Described) -> list[float] | None:
     """Returns the centre of feature 0's region, x first.
 
-    None if the centre is unknown, or if the region has no centre.
+    Returns None if the centre is unknown, or if the region has no centre.
     """
     if field.is_global:
         return None
