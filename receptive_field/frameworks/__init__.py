@@ -10,7 +10,7 @@ from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.model import Model
 
 WINGS = (tensorflow,)
-"""Modules with a function `model_of`, and `READS`, which lists what it reads."""
+"""Modules with a function `model_of`, and a text `READS` that says what it can read."""
 
 TABLES = {"tensorflow": OPS}
 """Framework name -> the framework's table of rules, from op type to `Op`."""

@@ -164,7 +164,7 @@ def data_format(call: Call, default: str = "NHWC") -> str:
 
 
 def stated_shape(call: Call) -> StatedShape:
-    """Returns the attribute ``shape``. None if it is missing or has unknown rank."""
+    """Returns the attribute ``shape``, or None if it is missing or of unknown rank."""
     value: StatedShape = call.node.attribute("shape")
     if type(value) not in (tuple, type(None)):
         call.malformed("shape", "a shape")

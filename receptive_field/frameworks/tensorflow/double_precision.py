@@ -84,7 +84,10 @@ def _nodes_to_double(tf: Any, nodes: Any, outputs: Mapping[str, str]) -> dict[st
 
 
 def is_batch_norm(op: str) -> bool:
-    """Returns whether an op is a fused batch normalisation. It runs as an identity."""
+    """Returns whether an op is a fused batch normalisation.
+
+    In experiments, such an op runs as an identity.
+    """
     return op.startswith("FusedBatchNorm")
 
 
@@ -121,7 +124,7 @@ has different limits for some kernels."""
 def without_rounded_zeros(tf: Any, definition: Any) -> None:
     """Sets resize weights to zero if they differ from zero only by rounding.
 
-    In single precision, the weight at a root of a cubic kernel may be a millionth
+    In single precision, the weight at a zero of a cubic kernel may be a millionth
     instead of zero, and the weight at the end of a Lanczos kernel may be 1e-16. Each
     resize op is replaced by a function that obtains the weights from the op, sets tiny
     weights to zero, and multiplies by the result. (Inside a Lanczos kernel, weights of

@@ -45,7 +45,7 @@ class TensorFlow:
         return tuple(range(1, max(rank - 1, 2))) if rank > 1 else (0,)
 
     def runner(self) -> Runner:
-        """Returns what runs networks with TensorFlow."""
+        """Returns an object that runs networks with TensorFlow."""
         from receptive_field.frameworks.tensorflow.running import TensorFlowRunner
 
         return TensorFlowRunner()

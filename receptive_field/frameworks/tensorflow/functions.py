@@ -2,9 +2,9 @@
 
 Every call gets its own nodes, named after the call, so two calls of a function share no
 nodes. The call node remains in the graph, and its inputs become the tensors that the
-function returns. The inputs of a branch become the condition and then the tensors that
-each of its functions returns. A loop becomes a cycle through Merge and NextIteration,
-as in TensorFlow 1.
+function returns. The inputs of a node with branches become the condition, followed by
+the tensors that the function of each branch returns. A loop becomes a cycle through
+Merge and NextIteration, as in TensorFlow 1.
 """
 
 from __future__ import annotations

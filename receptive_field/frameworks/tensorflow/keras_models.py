@@ -40,7 +40,8 @@ class TracedModel:
         """Returns the name of the layer call that a layer or KerasTensor refers to.
 
         A layer refers to its only call, and a KerasTensor to the call that created it.
-        For a model input, this is the input's name. None if there is no call.
+        For a model input, returns the input's name. Returns None if there is no such
+        call.
 
         Raises:
           GraphError: if a layer is called several times.

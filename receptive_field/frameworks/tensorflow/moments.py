@@ -16,8 +16,8 @@ from receptive_field.rules.op import Call, Knowledge
 def batch_moments(graph: Graph, knowledge: Knowledge, among: Iterable[int]) -> set[int]:
     """Returns the indices of nodes that compute the mean or variance of a batch.
 
-    Variances are searched only among the nodes `among`. Means are searched in the whole
-    graph, provided that `among` contains any ``Mean``.
+    Nodes that compute variances are found only in `among`. Nodes that compute means are
+    found in the whole graph, provided that `among` contains any ``Mean``.
     """
     means = [index for index in among if graph.nodes[index].op == "Mean"]
     if not means:
@@ -36,7 +36,7 @@ def batch_moments(graph: Graph, knowledge: Knowledge, among: Iterable[int]) -> s
 def _mean_of(graph: Graph, node: Node, knowledge: Knowledge) -> Node | None:
     """Returns the node of the batch mean that a SquaredDifference node subtracts.
 
-    None if the node does not subtract a batch mean.
+    Returns None if the node does not subtract a batch mean.
     """
     for number in (0, 1):
         mean = graph.nodes[node.inputs[number][0]]

@@ -84,8 +84,7 @@ class TensorFlowRunner:
         return not number or not is_batch_norm(node.op)
 
     def scale(self, call: Call) -> float | None:
-        """Returns the scale to use for weights that this call passes on to the
-        features."""
+        """Returns the scale to give weights that reach features through this call."""
         return weight_scale(call)
 
     def alone(
@@ -106,7 +105,7 @@ class TensorFlowRunner:
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
-        """Turns TensorFlow's errors into a `GraphError` that names the thing to run."""
+        """Turns TensorFlow's errors into a `GraphError` that says what failed."""
         try:
             yield
         except (self._tf.errors.OpError, ValueError, KeyError, TypeError) as error:
@@ -131,7 +130,7 @@ class _Alone:
     def computations(
         self, output: int, shape: Sequence[int]
     ) -> Iterator[Callable[[], Computation]]:
-        """Yields ways to compute an output: in double and in the op's own precision."""
+        """Yields ways to compute an output: in double precision and in the op's own."""
         node = self._definition, self._start, f"op:{output}", shape
         for double in (True, False):
             yield partial(self._runner.compute, *node, double)
@@ -223,8 +222,8 @@ def _alone(
       tf: the TensorFlow module.
       node: the node. Its name in the graph is "op".
       fed: the number of the input that becomes the placeholder.
-      given: returns the value of a constant input, from the input's number, tensor and
-        kind of data type (see `_letter`).
+      given: a function that returns the value of a constant input for the input's
+        number, tensor and kind of data type (see `_letter`).
 
     Raises:
       GraphError: if TensorFlow does not know the op, or the data types of the inputs

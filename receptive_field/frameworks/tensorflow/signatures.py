@@ -71,7 +71,7 @@ def data_inputs(definition: Any) -> Sequence[str]:
 
 
 def resolve(graph: Graph, text: str, frame: Frame) -> Tensor | None:
-    """Returns the tensor that an input text refers to, or None if there is none.
+    """Returns the tensor that an input text refers to, or None if it does not exist.
 
     The text is ``name`` or ``name:number``. In a function, the text may also be the
     name of an argument, or ``name:output_argument:number``.

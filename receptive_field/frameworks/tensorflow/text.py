@@ -130,8 +130,7 @@ def index(text: str) -> TextGraph | None:
 
 
 def _covers_less(node: TextNode) -> bool:
-    """Returns whether the pattern misses a part of the attributes, or a name occurs
-    twice."""
+    """Returns whether the pattern misses some attributes, or a name occurs twice."""
     body = node._body
     if not body:
         return False

@@ -97,7 +97,7 @@ def _scales(network: Between) -> dict[int, float | None]:
 
 
 def _weight_of_part(scale: float | None) -> float:
-    """Returns a sort key. A weight with several scales gets the scale that sorts first.
+    """Returns a sort key for scales. A weight with several scales gets the first one.
 
     Kernels come before factors. Factors come before offsets, because a mean is scaled
     before it is subtracted.

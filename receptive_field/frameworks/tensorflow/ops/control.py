@@ -126,10 +126,10 @@ def _loop(call: Call, output: int) -> Relations:
 
 
 def _loop_shapes(call: Call) -> Sequence[Shape]:
-    """Returns the shapes of the variables before the first round.
+    """Returns the shapes of the variables before the first iteration.
 
     For a size that is unknown at that point (for example, in a list of results), the
-    size after one round is used.
+    size after one iteration is used.
     """
     graph = call.node.graph
     shapes = []
@@ -148,12 +148,15 @@ def _loop_shapes(call: Call) -> Sequence[Shape]:
 
 
 def _rounds(call: Call) -> int | None:
-    """Returns the rounds of a loop that counts up to a known number, otherwise None."""
+    """Returns the number of iterations of a loop that counts up to a known number.
+
+    Returns None for any other loop.
+    """
     return _until(call, call.node.inputs[0])
 
 
 def _until(call: Call, condition: Tensor) -> int | None:
-    """Returns the number of rounds until a condition is false, or None if unknown."""
+    """Returns the number of iterations until a condition is false; None if unknown."""
     node = call.node.graph.nodes[_handed_on(call, condition)[0]]
     if node.op == "LogicalAnd":
         parts = [_until(call, part) for part in node.inputs]
@@ -171,7 +174,7 @@ def _until(call: Call, condition: Tensor) -> int | None:
 
 
 def _counted(call: Call, tensor: Tensor) -> tuple[int, int] | None:
-    """Returns a variable's initial value and its increment per round, if known."""
+    """Returns a variable's initial value and its increment per iteration, if known."""
     variable = _handed_on(call, tensor)
     after = _after_a_round(call, variable)
     if after is None:
@@ -188,7 +191,7 @@ def _counted(call: Call, tensor: Tensor) -> tuple[int, int] | None:
 
 
 def _after_a_round(call: Call, tensor: Tensor) -> Tensor | None:
-    """Returns the value of a loop variable after one round; None for other tensors."""
+    """Returns a loop variable's value after one iteration; None for other tensors."""
     graph = call.node.graph
     if tensor not in call.node.inputs[1:]:
         return None
@@ -197,7 +200,7 @@ def _after_a_round(call: Call, tensor: Tensor) -> Tensor | None:
 
 
 def _handed_on(call: Call, tensor: Tensor) -> Tensor:
-    """Returns the original of a tensor that may be a copy."""
+    """Returns the tensor that a tensor is a copy of, or the tensor itself."""
     graph = call.node.graph
     while graph.op(tensor[0]) in ("Identity", "LoopCond"):
         tensor = graph.inputs[tensor[0]][0]
@@ -205,7 +208,10 @@ def _handed_on(call: Call, tensor: Tensor) -> Tensor:
 
 
 def _fixed(call: Call, tensor: Tensor) -> int | None:
-    """Returns an integer that is the same in all rounds, or None for other tensors."""
+    """Returns the value of a tensor that holds one known integer in all iterations.
+
+    Returns None for any other tensor.
+    """
     tensor = _handed_on(call, tensor)
     if _after_a_round(call, tensor) == tensor:
         tensor = call.node.graph.inputs[tensor[0]][0]

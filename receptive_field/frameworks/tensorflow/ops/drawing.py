@@ -31,7 +31,7 @@ register(
 
 
 def _by_numbers(call: Call, output: int) -> Relations:
-    """Returns relations of numbers to the seeds and limits, but not to the shape."""
+    """Returns relations of drawn numbers to the seeds and limits, but not the shape."""
     return [None, *(call.all_of(number) for number in range(1, len(call)))]
 
 
@@ -89,7 +89,8 @@ register(
 def _each_drawn(call: Call, output: int) -> Relations:
     """Returns relations for several draws per element of the parameter.
 
-    The first axes of the output are the axes of these numbers.
+    The first axes of the output run over the draws. The other axes follow the axes of
+    the parameter.
     """
     drawn, rank = call.integers(0), len(call.known_shape(1))
     if drawn is None:

@@ -1,6 +1,6 @@
 """Rules for elementwise ops and normalisations.
 
-Unless the caller asks for ``batch_norm="graph"``, batch normalisation is treated as in
+Unless the caller asks for ``batch_norm="graph"``, batch normalisation is analysed in
 inference mode, where it is a scale and an offset.
 """
 
@@ -285,7 +285,7 @@ def _response_flops(call: Call) -> Flops:
 
 
 def _normalised_flops(call: Call) -> Flops:
-    """Counts a multiply-add per element and, in training mode, the moments."""
+    """Counts a multiply-add per element and, in training mode, work for the moments."""
     size = elements(call)
     moments = 4 * size if call.flag("is_training") else 0
     return Flops(2 * size + moments, size)

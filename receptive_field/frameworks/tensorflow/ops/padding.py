@@ -1,4 +1,4 @@
-"""Rules for paddings and slices."""
+"""Rules for ops that pad or slice."""
 
 from __future__ import annotations
 

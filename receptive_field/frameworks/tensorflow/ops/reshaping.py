@@ -332,7 +332,7 @@ FOLDS = ("SpaceToBatch", "SpaceToBatchND")
 
 
 def _copied_from(node: Node) -> Iterator[Node]:
-    """Yields the nodes below a node, up to the first that does more than copy."""
+    """Yields the nodes below a node, ending with the first that does more than copy."""
     while node.inputs:
         node = node.graph.nodes[node.inputs[0][0]]
         yield node
@@ -345,7 +345,7 @@ def _folded(call: Call) -> tuple[Node, Size] | None:
     """Returns the layer between SpaceToBatch and this op, and this op's output size.
 
     The layer also computes elements for the padding of the last blocks, which this op
-    removes. None if there is no such layer.
+    removes. Returns None if there is no such layer.
     """
     for node in _copied_from(call.node):
         if node.op in FOLDS:

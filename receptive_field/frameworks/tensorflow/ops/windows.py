@@ -1,4 +1,4 @@
-"""Rules for convolutions and poolings."""
+"""Rules for convolution and pooling ops."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class _Convolution(_Family):
 
 
 class _Pooling(_Family):
-    """Poolings. Kernel and strides are attributes, or the second and third inputs."""
+    """Pooling. Kernel and strides are attributes, or the second and third inputs."""
 
     def __init__(self, rank: int):
         super().__init__(rank, self._kernel)
@@ -220,8 +220,8 @@ class _Pooling(_Family):
     def flops(self, call: Call) -> Flops:
         """Counts one operation for each position of each window.
 
-        The profiler only has a formula for two-dimensional poolings with the channels
-        last and the kernel size in an attribute.
+        The profiler only has a formula for two-dimensional pooling ops whose channels
+        come last and whose kernel size is an attribute.
         """
         first = data_format(call).startswith("NC")
         known = self.rank == 4 and call.node.has("ksize") and not first
@@ -263,7 +263,7 @@ class _Quantized(_Convolution):
 
 
 class _QuantizedPooling(_Pooling):
-    """Quantised poolings, which return the range of their input unchanged."""
+    """Quantised pooling ops, which return the range of their input unchanged."""
 
     def relations(self, call: Call, output: int) -> Relations:
         data, *ranges = super().relations(call, output)
