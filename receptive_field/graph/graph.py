@@ -377,7 +377,7 @@ def nodes_below(
     Args:
       graph: the graph.
       starts: the nodes where the paths down start.
-      goes_on: returns whether paths continue below a node instead of ending there.
+      goes_on: a function that returns whether paths continue below a node.
     """
     waiting = list(starts)
     found = set(waiting)
@@ -425,7 +425,7 @@ def strongly_connected(
 
 
 def _components(graph: Graph, stretch: Sequence[int]) -> list[list[int]]:
-    """Splits a stretch with Tarjan's algorithm, without recursion."""
+    """Splits nodes into components by Tarjan's algorithm, without recursion."""
     place = {index: i for i, index in enumerate(stretch)}
     number: dict[int, int] = {}
     low: dict[int, int] = {}

@@ -20,7 +20,7 @@ class Model:
 
     graph: Graph
     definition: Any
-    """The graph's GraphDef message, or an object that reads it when serialized."""
+    """The graph's GraphDef message, or an object that reads it on serialization."""
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
     layers: Mapping[str, Tensor] = field(default_factory=dict)

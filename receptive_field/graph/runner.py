@@ -74,8 +74,9 @@ class Runner(Protocol):
         Args:
           node: the node.
           number: the number of the input that is fed an image.
-          given: returns the value of another input. Its arguments are the input's
-            number, the tensor read there, and the NumPy kind of the data type.
+          given: a function that returns the value of another input. Its arguments are
+            the input's number, the tensor that it reads, and the NumPy kind of the
+            tensor's data type.
 
         Raises:
           GraphError: if the framework does not know the op.
