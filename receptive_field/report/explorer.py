@@ -61,8 +61,8 @@ DEFAULT_SIZES = {1: (256, 8192), 2: (224, 512), 3: (64, 96)}
 axis of unknown size."""
 
 MOST_WEIGHED = 50_000_000
-"""The most work (`_work`) to spend on effective receptive fields, a few seconds. They
-are computed for as many layers as this limit allows."""
+"""The most work (`_work`) to spend on effective receptive fields, which takes a few
+seconds. They are computed for as many layers as this limit allows."""
 
 LARGEST_NUMBER = 2**53
 """JavaScript represents all integers up to this number exactly."""
@@ -227,8 +227,11 @@ def _largest_field(question: Question) -> int:
 
 
 def _shown(question: Question) -> dict[str, Tensor]:
-    """Returns the tensors to show, by name: the outputs of all layers or, for a graph,
-    of all nodes that do more than copy."""
+    """Returns the tensors to show, by name.
+
+    These are the outputs of all layers or, for a graph, of all nodes that do more than
+    copy.
+    """
     network = question.network
     named = dict(question.outputs or {})
     if question.layers:
@@ -377,12 +380,11 @@ class _Export:
         return node
 
     def _reads(self, tensor: Tensor) -> set[Tensor]:
-        """Returns the shown tensors just below a tensor, including those that are not
-        stops."""
+        """Returns the shown tensors just below a tensor, even if they are not stops."""
         place = self.steps.order
 
         def is_next(below: Tensor) -> bool:
-            # A tensor that comes later was computed in the previous round of a loop.
+            # A tensor that comes later was computed in the previous iteration.
             return below in self.known and place(below) < place(tensor)
 
         network = self.question.network
@@ -472,8 +474,11 @@ def _row_numbers(row: Mapping[str, Any]) -> Data:
 
 
 def _profiles(field: ReceptiveField) -> Data | None:
-    """Returns the middle feature's profile on each axis, scaled so that the largest
-    value is 999. None if the profiles cannot be computed."""
+    """Returns the middle feature's profile on each axis.
+
+    The profiles are scaled so that the largest value is 999. Returns None if they
+    cannot be computed.
+    """
     try:
         effective = field.effective_receptive_field()
     except ReceptiveFieldError:

@@ -214,7 +214,7 @@ def _sizes(field: ReceptiveField, pixels: NDArray[Any] | None) -> tuple[int, ...
 def _pixels(
     image: ArrayLike | str | os.PathLike[str] | None, rank: int
 ) -> NDArray[Any] | None:
-    """Returns an image as an array with its spatial axes first. None stays None.
+    """Returns an image as an array with spatial axes first; None if there is none.
 
     Raises:
       ReceptiveFieldError: if the image cannot be read, or has an unsuitable shape or
@@ -250,8 +250,11 @@ def _read(path: str | os.PathLike[str]) -> NDArray[Any]:
 
 
 def _pattern(sizes: Sequence[int]) -> NDArray[np.float64]:
-    """Returns the test pattern: light grey tiles that get darker towards the bottom
-    right, so that places can be told apart."""
+    """Returns the test pattern.
+
+    It consists of light grey tiles that get darker towards the bottom right, so that
+    places can be told apart.
+    """
     places = np.meshgrid(*(np.arange(size) for size in sizes), indexing="xy")
     tiles = sum(place // TILE for place in places) % 2
     slopes = sum(p / max(n - 1, 1) for p, n in zip(places, sizes, strict=True))
@@ -462,8 +465,10 @@ def _links(fields: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
 def _depths(
     fields: Mapping[str, ReceptiveField], links: Sequence[tuple[str, str]]
 ) -> dict[str, int]:
-    """Returns, for the input and each layer, the number of layers on the longest path
-    from the input."""
+    """Returns the depth of the input and of each layer.
+
+    The depth is the number of layers on the longest path from the input.
+    """
     below: dict[str, list[str]] = {}
     for low, high in links:
         below.setdefault(high, []).append(low)
@@ -478,8 +483,10 @@ def _depths(
 def _distinct_axes(
     fields: Mapping[str, ReceptiveField], sizes: Mapping[str, NDArray[Any]]
 ) -> list[tuple[int, str]]:
-    """Returns the number and name of each axis, or a single entry if all axes grow
-    alike."""
+    """Returns the number and name of each axis to draw.
+
+    If all axes grow alike, there is a single entry for all of them.
+    """
     rank = len(next(iter(fields.values())).axes)
     names = list("xyz"[:rank]) if rank <= len("xyz") else list(map(str, range(rank)))
     if all((size == size[0]).all() for size in sizes.values()):
@@ -634,8 +641,8 @@ def plot_effective(
     Args:
       effective_or_field: an effective receptive field, computed or measured, or a
         receptive field from which to compute the effective receptive field.
-      feature: the coordinates of the feature, x first. Only allowed with a receptive
-        field. None means the feature in the middle.
+      feature: the coordinates of the feature, x first. This is only allowed with a
+        receptive field. None means the feature in the middle.
       ax: the Matplotlib axes to draw on. None creates new axes.
 
     Returns:
@@ -686,8 +693,7 @@ def plot_effective(
 
 
 def _set_title(ax: Any, text: str) -> None:
-    """Sets the title, broken into lines because layer names may be wider than the
-    plot."""
+    """Sets the title, in several lines if it is wider than the plot."""
     lines = (part for line in text.split("\n") for part in textwrap.wrap(line, 60))
     ax.set_title("\n".join(lines), fontsize="medium")
 
