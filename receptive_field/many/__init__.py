@@ -55,8 +55,8 @@ def compute_many(
       output, input, input_resolution, stop_propagation, global_context: as in
         `compute_receptive_field`, the same for all files.
       executor: any executor of ``concurrent.futures``, or Dask's
-        ``Client.get_executor()``. Its workers must see the same paths. It is not shut
-        down. None means processes on this machine.
+        ``Client.get_executor()``. Its workers must be able to open the files at the
+        same paths. The executor is not shut down. None means processes on this machine.
       workers: the number of processes; None means one per core. With an executor, the
         number of workers to keep busy.
       results: a ``.csv`` or ``.parquet`` file. Every row is written as it arrives. For
@@ -73,7 +73,7 @@ def compute_many(
     Raises:
       ReceptiveFieldError: if an option is wrong, ``results`` cannot be read or written,
         or no worker can be started. Rows that were already written are kept, as after
-        an interrupt, and the next run continues from there.
+        an interrupt, and the next run continues after them.
 
     >>> import receptive_field as rf
     >>> from concurrent.futures import ThreadPoolExecutor

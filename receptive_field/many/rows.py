@@ -63,7 +63,7 @@ def described(question: Query) -> str | None:
 
 
 def analyse(question: Query, paths: list[str], ticket: str) -> tuple[list[Row], float]:
-    """Returns rows for the first paths, and the time taken in seconds.
+    """Returns rows for the first of the paths, and the time taken in seconds.
 
     No further path is started after `CHUNK_SECONDS`. The ticket makes each call unique,
     because Dask does not repeat a call with the same arguments.

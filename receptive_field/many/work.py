@@ -103,7 +103,7 @@ def arriving_rows(
 
 
 class _Pool:
-    """The caller's executor, or our own processes if there is none or it broke."""
+    """The caller's executor, or our own processes if it is missing or broken."""
 
     def __init__(self, executor: Executor | None, workers: int | None, files: int):
         cores = getattr(os, "process_cpu_count", os.cpu_count)() or 1
@@ -126,8 +126,10 @@ class _Pool:
             ) from None
 
     def _started(self) -> Executor:
-        """Starts processes and checks that they run, so that any later crash must be
-        the fault of a file."""
+        """Starts processes and checks that they run.
+
+        Any later crash must then be the fault of a file.
+        """
         listener, self.end = Pipe(duplex=False)
         pool = ProcessPoolExecutor(
             self.processes, get_context("spawn"), _start_worker, (listener,)
@@ -155,9 +157,9 @@ class _Arrivals:
     """A queue of finished calls, in which interrupts wait until they are raised.
 
     An interrupt can arrive at any line, even while an executor holds a lock. If it were
-    raised there, the lock might never be released, and the executor could never be shut
-    down. So the interrupt waits in the queue and is raised in `next`. A second
-    interrupt does not wait.
+    raised at such a line, the lock might never be released, and the executor could
+    never be shut down. So the interrupt waits in the queue and is raised in `next`. A
+    second interrupt does not wait.
     """
 
     def __init__(self) -> None:
@@ -166,7 +168,11 @@ class _Arrivals:
 
     @contextmanager
     def taking_interrupts(self) -> Iterator[None]:
-        """Queues interrupts, in a main thread whose interrupt handler is a function."""
+        """Queues interrupts while the context is open, and then raises them.
+
+        Does nothing outside the main thread, or if the interrupt handler is not a
+        function.
+        """
         handler = signal.getsignal(signal.SIGINT)
         main = threading.current_thread() is threading.main_thread()
         if not (main and callable(handler)):
