@@ -42,7 +42,7 @@ def build(
     Args:
       name: a key of `NETWORKS`.
       input_resolution: ``[height, width]`` of the input, in pixels. None leaves both
-        unknown in the graph.
+        sizes unknown in the graph.
       resource_variables: whether to create TensorFlow 2 variables (VarHandleOp) instead
         of TensorFlow 1 variables (VariableV2).
 

@@ -48,7 +48,8 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True)
 class Depthwise:
-    """A depthwise convolution (one filter per input channel, SAME), bias and ReLU."""
+    """A depthwise convolution with one filter per input channel and SAME padding, then
+    bias and ReLU."""
 
     name: str
     kernel: Kernel
@@ -153,7 +154,7 @@ class Network:
     paper: str
 
     def end_point(self, name: str) -> str | None:
-        """Returns the published name of an end-point, or None if there is none.
+        """Returns the published name of an end-point, or None if it does not exist.
 
         The given name may include the scope or leave it out.
         """

@@ -484,8 +484,7 @@ def _published() -> Iterator[Network]:
 
 
 def _classic() -> Iterator[Network]:
-    """Yields the ResNets as in the original papers, with both placements of the
-    stride."""
+    """Yields the ResNets of the original papers, with both placements of the stride."""
     for depth, units in _BASIC_UNITS.items():
         yield _resnet(f"resnet_{depth}", units, _basic)
     for depth in (50, 101, 152):

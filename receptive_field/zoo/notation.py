@@ -13,9 +13,9 @@
 
 A row may continue on the next line before `|` and `[`.
 
-A layer without a name in a branch gets its usual name: `Conv2d_0a_1x1` for the first
-layer of a branch, `Conv2d_0b_3x3` for the second, `Conv2d_1a_3x3` for the first layer
-with a stride above 1, and `MaxPool_1a_3x3` for a pooling.
+In a branch, a layer that is written without a name gets its usual name: `Conv2d_0a_1x1`
+for the first layer of a branch, `Conv2d_0b_3x3` for the second, `Conv2d_1a_3x3` for the
+first layer with a stride above 1, and `MaxPool_1a_3x3` for a pooling layer.
 """
 
 from __future__ import annotations
@@ -74,8 +74,11 @@ def _branch(text: str) -> Iterator[Layer]:
 
 
 def _layer(text: str, used: Counter[int]) -> Convolution | Pool:
-    """Returns one layer. `used` counts the earlier layers with stride 1 (key 0) and
-    with larger strides (key 1)."""
+    """Returns one layer.
+
+    `used` counts the earlier layers with stride 1 (key 0) and with larger strides (key
+    1).
+    """
     parsed = _LAYER.fullmatch(text)
     if parsed is None:
         raise ValueError(f"not a layer in the notation of the zoo: {text!r}")

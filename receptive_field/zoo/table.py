@@ -94,8 +94,11 @@ def network_table(
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Turns off garbage collection. It would take longer than the analysis, because a
-    TensorFlow graph consists of very many objects."""
+    """Turns off garbage collection while the context is open.
+
+    Collecting garbage would take longer than the analysis, because a TensorFlow graph
+    consists of very many objects.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
