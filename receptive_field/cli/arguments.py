@@ -28,7 +28,7 @@ EXAMPLES = {
 }
 
 FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
-"""Shell -> its way to complete file names, in shtab's notation."""
+"""Shell -> how the shell completes file names, in shtab's notation."""
 
 
 class _Completion(argparse.Action):
