@@ -46,20 +46,20 @@ def compute_receptive_field(
         the output.
       output: the tensor whose features you ask about, or its name. May be omitted if
         there is only one candidate. If this candidate has no spatial axis with more
-        than one position (a classifier's scores), the last feature map before it is
-        used. ``ReceptiveField.output`` names the tensor that was used.
+        than one position (as for a classifier's scores), the last feature map before it
+        is used. ``ReceptiveField.output`` names the tensor that was used.
       input: the tensor that the features see, or its name. May be omitted if there is
         only one candidate.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
-        images. An entry is None for an axis of any size. None uses the sizes that the
-        graph states; "unknown" ignores them.
+        images. An entry is None for an axis of any size. If this argument is None, the
+        sizes that the graph states are used; "unknown" ignores them.
       stop_propagation: node inputs whose name starts with one of these strings are not
         followed.
       global_context: whether to "include" or "exclude" paths that see a whole axis
         (global pooling, attention). `ReceptiveField.local` is the receptive field
         without these paths.
       batch_norm: whether batch normalisation is analysed in "inference" mode, or in the
-        mode that the "graph" states. In training mode it depends on the whole batch.
+        mode that the "graph" states. In training mode, it depends on the whole batch.
       overrides: a mapping from nodes, scopes or layers to rules, as in `register_op`. A
         rule says how the outputs depend on the inputs, and is used instead of the
         definition in the graph.

@@ -1,7 +1,7 @@
 """NumPy, imported on first use.
 
-Importing NumPy takes longer than computing the receptive field of a graph. This
-computation needs no arrays.
+Importing NumPy takes longer than computing the receptive field of a graph. The
+computation itself needs no arrays.
 """
 
 from __future__ import annotations

@@ -226,8 +226,10 @@ def _layer_shape(
 
 
 def _is_elementwise(op: Op, call: Call) -> bool:
-    """Returns whether the op reads an input position by position, along height and
-    width."""
+    """Returns whether the op reads some input position by position.
+
+    Only the positions along height and width are considered.
+    """
     for relation in call.relations(op, 0):
         if relation == SAME:
             return True

@@ -53,7 +53,8 @@ def check_writable(path: FilePath, read: Any = None) -> None:
 
     Args:
       path: the file.
-      read: what is read. If it is the path of a file, that file is not overwritten.
+      read: what the caller reads. If it is the path of a file, that file is not
+        overwritten.
 
     Raises:
       ReceptiveFieldError: if the file cannot be written. The message says why.
