@@ -134,7 +134,7 @@ def _conditions(call: Call) -> Iterator[Tensor]:
     graph = call.node.graph
     starts = [index for index, _ in call.node.inputs]
     if any(_starts_over(rule_at(graph, index)) for index in starts):
-        return  # The inputs of a loop's merge all arrive, one round after another.
+        return  # The inputs of a loop's merge all arrive, one iteration after another.
 
     def condition(index: int) -> int | None:
         op = rule_at(graph, index)
