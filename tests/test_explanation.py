@@ -799,3 +799,17 @@ def test_what_is_not_known_hides_no_pair(axes):
         if found.aligned is False:
             assert "centres differ by 0.5" in str(found)
     assert found.aligned is False
+
+
+def test_paths_that_hold_positions_of_one_axis_on_different_axes():
+    """No axis is left on which the paths could be compared."""
+    tf = needed("tensorflow")
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float64, (1, 30, 1), name="input")
+        blocks = tf.reshape(image, (1, 15, 2))
+        both = tf.concat([image[:, ::2], blocks], -1)
+        mixed = tf.nn.conv1d(both, tf.ones((1, 3, 1), tf.float64), 1, "VALID")
+        tf.reshape(tf.stack([mixed, mixed], 2), (1, 30, 1), name="twice")
+    field = rf.compute_receptive_field(graph, output="twice")
+    assert field.aligned is not True
+    assert field.explain().changes == ()

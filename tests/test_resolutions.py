@@ -20,6 +20,7 @@ from random_search import seeds
 from receptive_field import EXAMPLE_GRAPH, compute_receptive_field, zoo
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.frameworks.tensorflow.messages import GraphDef
 from receptive_field.questions.question import Options, Question
 from receptive_field.questions.resolutions import resolutions
@@ -557,6 +558,11 @@ def test_a_slice_with_constant_ends_takes_less_of_small_images():
     assert [axis.output_size for axis in found.axes] == [None, None]
 
 
+def traced(model):
+    """The graph that TensorFlow makes of a model, with the sizes of its input."""
+    return tensorflow.model_of(model)
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "sizes"),
     [
@@ -571,13 +577,21 @@ def test_a_slice_with_constant_ends_takes_less_of_small_images():
             range(2, 40, 3),
         ),
         ("Conv1DTranspose", {"kernel_size": 5, "strides": 2}, [17]),
+        ("Autoencoder", {"strides": 3}, [15, 16, 17]),
+        ("Autoencoder", {"strides": 4}, [16, 17, 18, 19]),
     ],
 )
 def test_a_model_that_was_built_for_one_size(kind, options, sizes):
     """The graph holds paddings and crops of that size, or the size itself."""
     keras = needed("keras")
     image = keras.Input((17, 2))
-    model = keras.Model(image, getattr(keras.layers, kind)(2, **options)(image))
+    if kind == "Autoencoder":
+        low = keras.layers.MaxPooling1D(options["strides"])(image)
+        layer = keras.layers.Conv1DTranspose(2, 2, **options)
+        features = layer(low)
+    else:
+        features = getattr(keras.layers, kind)(2, **options)(image)
+    model = traced(keras.Model(image, features))
     (axis,) = resolutions(model).axes
     runs = []
     for size in range(1, 40):
@@ -620,7 +634,7 @@ def test_blocks_of_a_model_that_was_built_for_one_size(layers, length, period, f
             "u": keras.layers.UpSampling1D,
         }[kind](number)
         features = layer(features)
-    model = keras.Model(image, features)
+    model = traced(keras.Model(image, features))
     (axis,) = resolutions(model).axes
     assert axis.period == period
     runs = set()
@@ -646,4 +660,4 @@ def test_blocks_that_repeat_too_late():
         layer = keras.layers.Conv1D(1, 3, padding="same", dilation_rate=dilation)
         features = layer(features)
     with pytest.raises(ReceptiveFieldError, match="Ask about single sizes"):
-        resolutions(keras.Model(image, features))
+        resolutions(traced(keras.Model(image, features)))

@@ -272,9 +272,10 @@ class _Pair:
             solutions.append(found)
             if why:
                 reasons.setdefault(why, []).append(axis_name(axis))
-        changes = self._proposals(solutions) if all(solutions) else []
+        is_solved = bool(solutions) and all(solutions)
+        changes = self._proposals(solutions) if is_solved else []
         texts = [f"On {' and '.join(axes)} {why}" for why, axes in reasons.items()]
-        if solutions and all(solutions) and not changes:
+        if is_solved and not changes:
             texts.append(
                 "No change on these paths aligns them without misaligning other paths."
             )

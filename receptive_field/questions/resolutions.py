@@ -481,10 +481,13 @@ class _AxisAnalysis:
         waiting = set(range(period)) - set(failed)
         exceptions: dict[int, _Outcome] = {}
         least = max(smallest + period, self.unplaced + 1)
+        # A model that was built for one size may run at small sizes only.
+        small = {r for r, found in failed.items() if isinstance(found, Obstacle)}
         for size in range(smallest, max(large + period, least)):
-            if not waiting and size >= least:
-                break
-            residue, found = size % period, self._outcome(size)
+            residue = size % period
+            if size >= least and residue not in waiting | small:
+                continue
+            found = self._outcome(size)
             if _agree(found, whole[residue]) and residue not in failed:
                 waiting.discard(residue)
             elif isinstance(found, _Seen) or residue not in failed:
