@@ -92,7 +92,7 @@ def compute_receptive_field(
 def _excludes(global_context: str) -> bool:
     if global_context not in ("include", "exclude"):
         raise ReceptiveFieldError(
-            f"global_context must be 'include' or 'exclude'; it is {global_context!r}."
+            f"global_context must be 'include' or 'exclude', not {global_context!r}."
         )
     return global_context == "exclude"
 
@@ -201,10 +201,12 @@ def register_op(name: str, rule: Rule, *, framework: str = "tensorflow") -> None
     >>> rf.register_op("MyFilter", rf.SlidingWindow(kernel_size=5, padding="same"))
     """
     if not isinstance(name, str) or not name:
-        raise ReceptiveFieldError(f"an op type must be a name, not {name!r}.")
+        raise ReceptiveFieldError(
+            f"the op type must be a non-empty string, not {name!r}."
+        )
     if framework not in TABLES:
         raise ReceptiveFieldError(
-            f"there is no framework {framework!r}; the library knows "
+            f"there is no framework {framework!r}; the library supports "
             f"{', '.join(map(repr, TABLES))}."
         )
     TABLES[framework][name] = op_of(rule)

@@ -48,8 +48,8 @@ class UnsupportedOpsError(ReceptiveFieldError):
         super().__init__(
             f"no rule for {len(nodes)} op type(s) between input and output: {listed}. "
             "Add a rule with receptive_field.register_op(op_type, rule), state a rule "
-            "for these nodes with overrides={name: rule}, or keep the analysis away "
-            "from them with stop_propagation."
+            "for these nodes with overrides={name: rule}, or leave these nodes out of "
+            "the analysis with stop_propagation."
         )
 
 

@@ -192,9 +192,9 @@ def get_layer_params(
     if windows is None or len(windows) != 2:
         if force:
             return (None,) * 8
-        what = "unknown" if op is None else "without kernel, stride and padding"
+        what = "is unknown" if op is None else "has no kernel, stride and padding"
         raise ReceptiveFieldError(
-            f"the op {node.op} of node {node.name!r} is {what}. Give force=True to get "
+            f"the op {node.op} of node {node.name!r} {what}. Give force=True to get "
             "None instead of this error."
         )
     y, x = windows

@@ -63,12 +63,12 @@ def check_writable(path: FilePath, read: Any = None) -> None:
     folder = os.path.dirname(target)
     is_path = isinstance(read, (str, os.PathLike))
     if is_path and os.path.exists(target) and os.path.realpath(read) == target:
-        raise _unwritable(path, "it is the file that the model is read from")
+        raise _unwritable(path, "the model is read from this file")
     if os.path.isdir(target):
-        raise _unwritable(path, "it is a folder")
+        raise _unwritable(path, "the path is a folder")
     if _is_special(path):
         if not os.access(path, os.W_OK):
-            raise _unwritable(path, "you have no permission to write to it")
+            raise _unwritable(path, "you have no permission to write to this file")
         return
     if not os.path.isdir(folder):
         raise _unwritable(path, "its folder does not exist")

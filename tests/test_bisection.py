@@ -233,7 +233,7 @@ def test_what_reads_no_values_is_checked_too():
         ((placeholder(), conv("one", "input")), "can be run. Give input_resolution"),
         (
             (placeholder(sizes=(1, 9, 9, 1)), conv("one", "input")),
-            "no op between 'input' and 'one' can be checked. one: the data types",
+            "no op between 'input' and 'one' can be checked. one: the graph does not",
         ),
         (
             (placeholder(sizes=(1, 9, 9, 1)), node("own", "MyOp", ["input"])),
@@ -282,4 +282,4 @@ def test_the_command_of_a_model_that_cannot_be_run(tmp_path, capsys):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "tensorflow", None)
         assert main(["bisect", str(path), "--resolution", "9x9"]) == 1
-    assert "TensorFlow is not installed" in capsys.readouterr().err
+    assert "TensorFlow, which is not installed" in capsys.readouterr().err

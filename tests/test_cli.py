@@ -155,10 +155,10 @@ def test_many(tmp_path):
         (("compute", rf.EXAMPLE_GRAPH, "--stop", "Incption"), "begins with 'Incption'"),
         (
             ("explore", rf.EXAMPLE_GRAPH, "-o", rf.EXAMPLE_GRAPH),
-            "it is the file that the model is read from",
+            "the model is read from this file",
         ),
         (("compute", os.devnull), "is empty"),
-        (("compute", "."), "the folder '.' has no SavedModel"),
+        (("compute", "."), "the folder '.' contains no SavedModel"),
         (("compute", rf.EXAMPLE_GRAPH, "--output", "Relu"), "names end with 'Relu'"),
         (("compute", rf.EXAMPLE_GRAPH, "--resolution", "0x9"), "at least 1"),
         (("layers", rf.EXAMPLE_GRAPH, "--filter", "x*y"), "no name matches 'x*y'"),
@@ -173,7 +173,7 @@ def test_many(tmp_path):
         (("plot", "growth", rf.EXAMPLE_GRAPH, "-o", "a.txt"), ".svg, .png, .pdf"),
         (("plot", "growth", "nofile", "-o", "no/a.svg"), "its folder does not exist"),
         (("plot", "growth", "nofile", "-o", "a.svg"), "cannot read 'nofile'"),
-        (("plot", "regions", rf.EXAMPLE_GRAPH, "-o", "a.svg"), "give --resolution"),
+        (("plot", "regions", rf.EXAMPLE_GRAPH, "-o", "a.svg"), "Give --resolution"),
         (("layers", rf.EXAMPLE_GRAPH, "--costs"), "unknown size"),
         (("nodes", rf.EXAMPLE_GRAPH, "nothing"), "no name matches"),
     ],
@@ -507,7 +507,7 @@ def test_a_folder_is_no_place_for_a_plot(tmp_path):
     folder.mkdir()
     done = run("plot", "growth", "nofile", "-o", folder)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "it is a folder" in done.stderr
+    assert "the path is a folder" in done.stderr
 
 
 def test_files_need_no_tensorflow_and_no_arrays():

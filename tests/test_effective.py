@@ -630,7 +630,7 @@ def test_errors():
     with pytest.raises(rf.ReceptiveFieldError, match="input_resolution"):
         asked(model)
     assert asked(model, resolution=[8, 9]).map.shape == (8, 9)
-    with pytest.raises(rf.ReceptiveFieldError, match=r"map has \[7, 6\] features"):
+    with pytest.raises(rf.ReceptiveFieldError, match=r"map has 7 x 6 features"):
         asked(model, resolution=[8, 9], feature=[7, 0])
     with pytest.raises(rf.ReceptiveFieldError, match="no feature"):
         asked(model, resolution=[8, 9], feature=[1.5, 0])

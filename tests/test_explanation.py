@@ -690,7 +690,7 @@ def test_a_deeper_u_net_is_aligned_where_paths_meet_and_not_behind():
     assert found.aligned is False
     assert not found.changes
     assert all(-1 <= x <= 1 for d in found.differences for x in d.offsets)
-    assert "They agree where they meet" in str(found)
+    assert "The paths agree where they meet" in str(found)
     inner, outer = (
         layer.name for layer in model.layers if layer.name.startswith("concatenate")
     )

@@ -1027,7 +1027,7 @@ def test_the_command(tmp_path, open_page):
     ("arguments", "message"),
     [
         ((rf.EXAMPLE_GRAPH, "-o", "none/page.html"), "its folder does not exist"),
-        ((rf.EXAMPLE_GRAPH, "-o", "."), "it is a folder"),
+        ((rf.EXAMPLE_GRAPH, "-o", "."), "the path is a folder"),
         ((rf.EXAMPLE_GRAPH, "-o", "p.html", "--output", "x"), "there is no node 'x'"),
         (("missing.pb", "-o", "p.html"), "cannot read 'missing.pb'"),
         ((rf.EXAMPLE_GRAPH, "-o", "p.html", "--resolution", "9x9"), "vanish"),

@@ -66,7 +66,7 @@ def test_files_that_are_no_graphs(tmp_path, content, message):
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(rf.ReceptiveFieldError, match="No such file"):
         rf.compute_receptive_field(tmp_path / "missing.pb")
-    with pytest.raises(rf.ReceptiveFieldError, match="has no SavedModel"):
+    with pytest.raises(rf.ReceptiveFieldError, match="contains no SavedModel"):
         rf.compute_receptive_field(tmp_path)
 
 

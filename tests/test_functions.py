@@ -200,7 +200,10 @@ library { function {
     [
         (CALL + FUNCTION % ("f", "inner:output:0"), "function 'f' calls itself"),
         (CALL + FUNCTION % ("g", "inner:output:0"), "calls the function 'g', which"),
-        (CALL + FUNCTION % ("g", "lost:output:0"), "returns .lost:output:0., which it"),
+        (
+            CALL + FUNCTION % ("g", "lost:output:0"),
+            "returns .lost:output:0., which is not",
+        ),
     ],
 )
 def test_functions_that_cannot_be_written_out(text, message):

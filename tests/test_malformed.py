@@ -177,13 +177,13 @@ def network(**attributes: str) -> Any:
         ({"strides": 'list { s: "1" }'}, r"malformed: its strides is \['1'\]"),
         ({"strides": "list { f: 1 f: 2 f: 2 f: 1 }"}, "not a list of integers"),
         ({"strides": "i: 2"}, "malformed: its strides is 2"),
-        ({"strides": integers([1, 0, 0, 1])}, "each must be at least 1"),
+        ({"strides": integers([1, 0, 0, 1])}, "all three must be at least 1"),
         ({"padding": "i: 1"}, "malformed: its padding is 1, not a string"),
         (
             {"data_format": 's: "hello"'},
             "data_format 'hello', which is not one of NHWC, NCHW",
         ),
-        ({"data_format": 's: "NDHWC"'}, "data_format NDHWC for 2 spatial axes"),
+        ({"data_format": 's: "NDHWC"'}, "data_format NDHWC, but 2 spatial axes"),
     ],
 )
 def test_message(attributes, message):

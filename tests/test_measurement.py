@@ -135,7 +135,7 @@ def test_an_input_of_which_the_shape_counts_too():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"feature": [30, 0]}, r"no feature \[30, 0\].*below \[26, 22\]"),
+        ({"feature": [30, 0]}, r"no feature \[30, 0\].*26 x 22 features"),
         ({"feature": [0]}, "2 coordinates"),
         ({"feature": [0.5, 1]}, "no feature"),
         ({"input_resolution": "unknown"}, "Give input_resolution"),

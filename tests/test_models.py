@@ -224,7 +224,7 @@ def test_saved_models_that_cannot_be_read(model, tmp_path):
     with pytest.raises(rf.ReceptiveFieldError, match="is not a GraphDef"):
         rf.compute_receptive_field(folder)
     file.unlink()
-    with pytest.raises(rf.ReceptiveFieldError, match="has no SavedModel"):
+    with pytest.raises(rf.ReceptiveFieldError, match="contains no SavedModel"):
         rf.compute_receptive_field(folder)
 
 
@@ -244,7 +244,5 @@ def test_a_model_that_tensorflow_cannot_run():
     image = keras.Input((8, 8, 3))
     around = [(0, 0), (1, 1), (1, 1), (0, 0)]
     model = keras.Model(image, keras.ops.pad(image, around, mode="edge"))
-    with pytest.raises(
-        rf.ReceptiveFieldError, match="fails on inputs of its own shape"
-    ):
+    with pytest.raises(rf.ReceptiveFieldError, match="fails on inputs of the shape"):
         rf.compute_receptive_field(model)

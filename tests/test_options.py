@@ -308,7 +308,7 @@ def test_a_transposed_convolution_that_was_built_for_another_size():
     doubled = layers.Conv2DTranspose(4, 3, strides=2, padding="same")(halved)
     model = keras.Model(image, doubled)
     assert rf.compute_receptive_field(model).axes[0].output_size == 20
-    with pytest.raises(rf.ReceptiveFieldError, match="needs an input of 10"):
+    with pytest.raises(rf.ReceptiveFieldError, match="requires an input of 10"):
         rf.compute_receptive_field(model, input_resolution=[30, 30])
 
 

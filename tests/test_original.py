@@ -109,9 +109,11 @@ def test_x_comes_first_and_dilated_kernels_have_the_size_they_span():
     assert rf.get_layer_params(nodes["e"], nodes) == (2, 3, 1, 2, 3, 1, 7, 3)
 
 
-@pytest.mark.parametrize("name", ["odd", "resized"])
-def test_ops_without_parameters(name):
+@pytest.mark.parametrize(
+    ("name", "why"), [("odd", "is unknown"), ("resized", "has no kernel")]
+)
+def test_ops_without_parameters(name, why):
     _, nodes = rf.get_compute_order(GRAPH)
-    with pytest.raises(ValueError, match=f"of node '{name}' is"):
+    with pytest.raises(ValueError, match=f"of node '{name}' {why}"):
         rf.get_layer_params(nodes[name], nodes)
     assert rf.get_layer_params(nodes[name], nodes, force=True) == (None,) * 8

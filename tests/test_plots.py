@@ -127,7 +127,7 @@ def test_an_image_says_how_large_an_input_of_any_size_is():
         (np.zeros((16, 0)), "height, width"),
         (np.array([["a"]]), "height, width"),
         ("nofile.png", "cannot read the image 'nofile.png': No such file"),
-        (__file__, "Pillow cannot read it as an image"),
+        (__file__, "Pillow cannot read the file as an image"),
         (".", "cannot read the image '.'"),
     ],
 )
@@ -151,7 +151,7 @@ def test_what_cannot_be_drawn(field):
         lambda: rf.plot_regions(valid, [0, 0]): "or an image",
         lambda: rf.plot_regions(whole, [0, 0]): "of 'input', because of 'all'",
         lambda: rf.plot_regions(field, [0.5, 0]): "integer coordinates",
-        lambda: rf.plot_regions(field, [0]): "2 integer coordinates each",
+        lambda: rf.plot_regions(field, [0]): "each feature needs 2 integer coordinates",
         lambda: rf.plot_regions(field, [6, 0]): "there is no feature",
         lambda: rf.plot_support(field, [[0, 0]]): "this plot shows one feature",
         lambda: rf.plot_support(valid, [0, 0]): "size",

@@ -297,8 +297,8 @@ class TestWeights:
         ("content", "message"),
         [
             (b"\x0a\xff\xff\xff\xff\x7f" + bytes(5000), "past the end"),
-            (b"\x0a" + b"\xff" * 5000, "does not end"),
-            (b"\x0b" + bytes(5000), "no field at byte 0"),
+            (b"\x0a" + b"\xff" * 5000, "is not terminated"),
+            (b"\x0b" + bytes(5000), "no field begins at byte 0"),
             (struct.pack("<B", 9), "past the end"),
         ],
     )

@@ -659,5 +659,5 @@ def test_blocks_that_repeat_too_late():
     for dilation in (11, 13, 15, 17):
         layer = keras.layers.Conv1D(1, 3, padding="same", dilation_rate=dilation)
         features = layer(features)
-    with pytest.raises(ReceptiveFieldError, match="Ask about single sizes"):
+    with pytest.raises(ReceptiveFieldError, match="Ask about individual sizes"):
         resolutions(traced(keras.Model(image, features)))

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
             return 0  # The reader closed the pipe.
-        show_error(f"cannot write: {error.strerror}.")
+        show_error(f"cannot write the output: {error.strerror}.")
         return 1
     return status
 

@@ -108,7 +108,8 @@ def nodes(options: argparse.Namespace) -> int:
             known = some_names(sorted(set(named.values())))
             raise NodeNotFoundError(
                 f"no node whose name matches {options.pattern!r} has an op type that "
-                f"matches {options.op!r}. Their op types are {known}."
+                f"matches {options.op!r}. The nodes with matching names have the op "
+                f"types {known}."
             )
         raise _no_match(options.op, dict.fromkeys(ops.values()), "op type")
     width = max(map(len, found.values()))
@@ -224,15 +225,21 @@ PLOTS = {
 def plot(options: argparse.Namespace) -> int:
     """See ``receptive-field plot --help``."""
     if (options.model is None) != (options.kind == "accuracy"):
-        options.fail("all plots except accuracy need a MODEL.")
+        options.fail(
+            "every plot except accuracy requires a MODEL, and accuracy takes none."
+        )
     if len(options.feature or ()) > 1 and options.kind != "regions":
-        options.fail(f"{options.kind} shows one feature only.")
+        options.fail(
+            f"the plot {options.kind} shows only one feature; give --feature only once."
+        )
     ignored = {"growth": ("output", "feature", "image")}.get(
         options.kind, () if options.kind == "regions" else ("image",)
     )
     for name in ignored:
         if getattr(options, name) is not None:
-            options.fail(f"--{name} has no effect on {options.kind}.")
+            options.fail(
+                f"--{name} has no effect on {options.kind}; leave out this option."
+            )
     from receptive_field.report.figure import file_axes
 
     with file_axes(options.file, *PLOTS[options.kind]) as ax:
@@ -304,7 +311,8 @@ def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
     for prefix in prefixes or ():
         if not any(name.startswith(prefix) for name in names):
             raise NodeNotFoundError(
-                f"no name begins with {prefix!r}. {nearest(prefix, names)}"
+                f"no node has a name that begins with {prefix!r}. "
+                f"{nearest(prefix, names)}"
             )
     return prefixes
 
@@ -326,8 +334,10 @@ def _full_name(model: Model, name: str | None) -> str | None:
     found = [n for n in dict.fromkeys(known) if n.endswith("/" + plain)]
     if len(found) > 1:
         some = ", ".join(map(repr, found[:5]))
-        rest = " ..." if len(found) > 5 else "."
-        raise NodeNotFoundError(f"{len(found)} names end with {name!r}: {some}{rest}")
+        rest = ", ..." if len(found) > 5 else ""
+        raise NodeNotFoundError(
+            f"{len(found)} names end with {name!r}: {some}{rest}. Give the full name."
+        )
     return found[0] + colon + number if found else name
 
 

@@ -183,8 +183,8 @@ def _resolved(node: Node) -> tuple[Tensor, ...]:
             tensor = names[text], 0
         if tensor is None:
             raise GraphError(
-                f"node {node.name!r} reads {text!r}, which is not in the graph. "
-                "The graph is incomplete: was it cut or truncated?"
+                f"node {node.name!r} reads {text!r}, which is not in the graph. The "
+                "graph is incomplete: a part of it may have been cut off."
             )
         found.append(tensor)
     return tuple(found)

@@ -90,12 +90,12 @@ def compute_many(
         "global_context": global_context,
     }
     if isinstance(models, (str, bytes, os.PathLike)):
-        raise ReceptiveFieldError(f"models must be a list of paths; it is {models!r}.")
+        raise ReceptiveFieldError(f"models must be a list of paths, not {models!r}.")
     if workers is not None and workers < 1:
-        raise ReceptiveFieldError(f"workers must be at least 1; it is {workers}.")
+        raise ReceptiveFieldError(f"workers must be at least 1, not {workers}.")
     if global_context not in ("include", "exclude"):
         raise ReceptiveFieldError(
-            f"global_context must be 'include' or 'exclude'; it is {global_context!r}."
+            f"global_context must be 'include' or 'exclude', not {global_context!r}."
         )
     paths = [_path(model) for model in models]
     asked = [(one_line(path), described(question)) for path in paths]
@@ -130,7 +130,10 @@ def run_many(models: Iterable[FilePath], results: FilePath, **options: Any) -> i
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; all rows so far have been written.", file=sys.stderr)
+        print(
+            "interrupted; all rows that were finished have been written.",
+            file=sys.stderr,
+        )
         return 130
     failed = [row for row in rows if row.error]
     for row in failed:
@@ -144,7 +147,7 @@ def _path(path: FilePath) -> str:
         return os.fsdecode(path)
     except TypeError:
         raise ReceptiveFieldError(
-            f"compute_many reads files: it takes paths, not {type(path).__qualname__}. "
+            f"compute_many takes the paths of files, not {type(path).__qualname__}. "
             "For a model in memory, call compute_receptive_field."
         ) from None
 
@@ -158,7 +161,7 @@ def _bar(done: int, left: int, show: bool | None) -> Iterator[Callable[[Row], No
     except ImportError:
         if show:
             raise ReceptiveFieldError(
-                'progress=True needs pip install "receptive_field[many]".'
+                'progress=True requires rich: run pip install "receptive_field[many]".'
             ) from None
         rich = None
     if rich is None:

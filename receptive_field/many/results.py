@@ -35,14 +35,16 @@ class Results:
         suffix = os.path.splitext(self.path)[1].lower()
         if suffix not in (".csv", ".parquet"):
             raise ReceptiveFieldError(
-                f"results is {self.path!r}; its name must end with .csv or .parquet."
+                "the name of the results file must end with .csv or .parquet, but "
+                f"results is {self.path!r}."
             )
         self.pyarrow = _pyarrow() if suffix == ".parquet" else None
         self.log = f"{self.path}.csv" if self.pyarrow else self.path
         there = [name for name in (self.path, self.log) if os.path.exists(name)]
         if there and not resume:
             raise ReceptiveFieldError(
-                f"{there[0]!r} exists; move it, or continue from it with resume=True."
+                f"{there[0]!r} already exists; move it, or continue from it with "
+                "resume=True."
             )
         files = [name for name in dict.fromkeys(there) if os.path.isfile(name)]
         for name in files:
@@ -96,7 +98,8 @@ def _writing(path: str, kept: str = "") -> Iterator[None]:
     except OSError as error:
         raise ReceptiveFieldError(
             f"cannot write {path!r}: {error.strerror or error}.{kept} Rows that were "
-            "written are kept. To continue, fix the problem and repeat the call."
+            "already written are kept. To continue, fix the problem and repeat the "
+            "call."
         ) from None
 
 
@@ -121,7 +124,7 @@ def read_rows(path: str, pyarrow: Any) -> list[Row]:
             whole = content[: content.rfind(b"\n") + 1].decode()
             header, *lines = csv.reader(io.StringIO(whole, newline=""))
         if header != list(Row._fields):
-            raise ValueError("it has other columns.")
+            raise ValueError("the columns are different")
         return [
             Row(*(_value(*cell) for cell in zip(Row._fields, line, strict=True)))
             for line in lines
@@ -131,7 +134,8 @@ def read_rows(path: str, pyarrow: Any) -> list[Row]:
         raise ReceptiveFieldError(f"cannot read {path!r}: {reason}.") from None
     except (ValueError, csv.Error) as error:
         raise ReceptiveFieldError(
-            f"{path!r} has no rows of compute_many: {error} Give another path."
+            f"{path!r} does not contain rows of compute_many: "
+            f"{str(error).removesuffix('.')}. Give a different path."
         ) from None
 
 
@@ -163,6 +167,7 @@ def _pyarrow() -> Any:
         import_module("pyarrow.parquet")
     except ImportError:
         raise ReceptiveFieldError(
-            'Parquet needs pip install "receptive_field[many]"; or give a .csv path.'
+            'Parquet files require PyArrow: run pip install "receptive_field[many]", '
+            "or give a path that ends with .csv."
         ) from None
     return import_module("pyarrow")

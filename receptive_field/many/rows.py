@@ -83,11 +83,13 @@ def _row(path: str, question: Query) -> Row:
         field = compute_receptive_field(path, **question)
         if len(field.axes) > 3:
             raise ReceptiveFieldError(
-                f"a row can hold three axes, but there are {len(field.axes)}; analyse "
-                "this file with compute_receptive_field."
+                "a row can hold at most three axes, but the input has "
+                f"{len(field.axes)}; analyse this file with compute_receptive_field."
             )
         if _stamp(path) != before:
-            raise ReceptiveFieldError(f"{path!r} changed while it was read; try again.")
+            raise ReceptiveFieldError(
+                f"the file {path!r} changed while it was being read; repeat the call."
+            )
     except ReceptiveFieldError as error:
         return Row(name, options, error=one_line(str(error)))
     kinds = {"rf": field.size, "stride": field.stride, "padding": field.padding}

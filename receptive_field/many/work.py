@@ -41,8 +41,8 @@ UNKNOWN_WORKERS = 128
 """The assumed number of workers of an executor that does not state one."""
 
 DIED = (
-    "the worker died while it analysed this file, because it crashed or ran out of "
-    "memory; analyse the file by itself to find out why."
+    "the worker process crashed or ran out of memory while it analysed this file; "
+    "analyse the file by itself to find the cause."
 )
 
 
@@ -121,8 +121,9 @@ class _Pool:
             return self._started().submit(work, *arguments)
         except RuntimeError as error:
             raise ReceptiveFieldError(
-                f"the executor accepts no more work: {error}. Run again with another "
-                "one; rows that are in a results file are not computed again."
+                f"the executor accepts no more work: {error}. Call compute_many again "
+                "with another executor; rows that are in a results file are not "
+                "computed again."
             ) from None
 
     def _started(self) -> Executor:

@@ -157,7 +157,7 @@ def _with_rank(network: Network) -> Network:
             except ReceptiveFieldError:
                 continue  # For example, an op squeezes an axis that does not exist.
     raise GraphError(
-        f"the rank of the input {name!r} is unknown, and no op determines it."
+        f"the rank of the input {name!r} is unknown, and no op determines the rank."
     )
 
 
@@ -206,7 +206,7 @@ def _sizes(resolution: Resolution, count: int) -> list[int | None]:
         if resolution not in (None, "unknown"):
             raise ReceptiveFieldError(
                 "input_resolution must be a list of sizes such as [224, 224], "
-                "'unknown', or None for the size that the graph states; it is "
+                "'unknown', or None for the size that the graph states; got "
                 f"{resolution!r}."
             )
         return [None] * count
@@ -214,13 +214,13 @@ def _sizes(resolution: Resolution, count: int) -> list[int | None]:
         sizes = [None if s is None else operator.index(s) for s in resolution]
     except TypeError:
         raise ReceptiveFieldError(
-            "input_resolution must be a list of integers such as [224, 224]; it is "
+            "input_resolution must be a list of integers such as [224, 224], not "
             f"{resolution!r}."
         ) from None
     if len(sizes) != count or any(size is not None and size < 1 for size in sizes):
         raise ReceptiveFieldError(
-            f"input_resolution must contain {count} sizes of at least 1, height before "
-            f"width; it is {list(resolution)}."
+            f"input_resolution must contain {count} sizes of at least 1, height "
+            f"before width; got {list(resolution)}."
         )
     return sizes
 

@@ -414,7 +414,7 @@ def rank_error(node: Node) -> GraphError:
     """Returns the error for a node whose rule does not fit the rank of its inputs."""
     return GraphError(
         f"{node.op} node {node.name!r} does not fit the rank of the tensors that it "
-        "reads, or of those that read it."
+        "reads, or that of the nodes that read it."
     )
 
 

@@ -26,7 +26,7 @@ def with_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> Model:
     """
     if overrides is not None and not isinstance(overrides, Mapping):
         raise ReceptiveFieldError(
-            "overrides must be a dictionary, {node, scope or layer: rule}; it is "
+            "overrides must be a dictionary {node, scope or layer: rule}, not "
             f"{overrides!r}."
         )
     if not overrides:
@@ -45,7 +45,7 @@ def with_overrides(model: Model, overrides: Mapping[Any, Rule] | None) -> Model:
             if output in inputs:
                 raise ReceptiveFieldError(
                     f"the layer {name!r} returns its input unchanged, so it has no "
-                    "node that could get a different rule."
+                    "node whose rule could be replaced."
                 )
             _replace(model.graph, output[0], op, inputs)
         elif name in model.graph.index_of:

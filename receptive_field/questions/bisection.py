@@ -305,7 +305,7 @@ class _Check:
         """
         if not self.runner.reads(node, number):
             raise _UncheckedError(
-                "it is treated as in inference mode, where it reads only its image"
+                "the op is analysed in inference mode, in which it reads only its image"
             )
         rule = self.network.relations(tensor)[number]
         alone = self.runner.alone(node, number, partial(self._given, node))
@@ -399,10 +399,10 @@ class _Check:
             try:
                 computation = computed()
                 if computation.dtype.kind not in "fciub":
-                    raise _UncheckedError("it does not read numbers")
+                    raise _UncheckedError("the op does not read numbers")
                 found = Experiment(computation, shape, range(len(shape)), TRIALS)
                 if not found.is_repeatable():
-                    raise _UncheckedError("its values differ from run to run")
+                    raise _UncheckedError("the values of the op differ from run to run")
                 return found
             except GraphError as error:
                 failure = str(error)

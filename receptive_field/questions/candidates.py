@@ -101,9 +101,9 @@ def only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
     if len(known) != 1:
         names = ", ".join(repr(graph.nodes[index].name) for index in known[:10])
         raise NodeNotFoundError(
-            f"{len(known)} nodes could be the output: they depend on "
-            f"{graph.name_of(start)!r} and nothing reads them"
-            + (f" ({names})" if known else "")
-            + ". Choose one with output=."
+            f"{len(known) or 'no'} nodes that depend on {graph.name_of(start)!r} and "
+            "that no node reads could be the output"
+            + (f" ({names}). Choose one" if known else ". Name the output")
+            + " with output=."
         )
     return known[0]

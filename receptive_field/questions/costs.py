@@ -214,8 +214,8 @@ def _weights(
         size = op.weights(Call(node, inference))
         if not isinstance(size, int):
             raise GraphError(
-                f"the shape of the variable at {node.op} node {node.name!r} is not "
-                "known. Save the graph with shapes (as_graph_def(add_shapes=True))."
+                f"the shape of the variable at {node.op} node {node.name!r} is "
+                "unknown. Save the graph with shapes (as_graph_def(add_shapes=True))."
             )
         source = _behind(graph, node.inputs[0] if node.inputs else (index, 0))
         below = rule_at(graph, source[0])
@@ -262,7 +262,7 @@ def _rounds(
 
 def _endless(node: Node) -> GraphError:
     return GraphError(
-        f"the graph does not say how many rounds the loop at {node.name!r} runs, so "
+        f"the graph does not state how many times the loop at {node.name!r} runs, so "
         "the cost of the loop is unknown."
     )
 

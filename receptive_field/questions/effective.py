@@ -170,9 +170,10 @@ def _place(
     )
     whole = np.issubdtype(chosen.dtype, np.integer) and chosen.shape == (len(sizes),)
     if not whole or not ((chosen >= 0) & (chosen < sizes)).all():
+        shown = " x ".join(map(str, sizes)) or 1
         raise ReceptiveFieldError(
-            f"there is no feature {chosen.tolist()}: the map has {sizes} features, x "
-            "first, counted from 0."
+            f"there is no feature {chosen.tolist()}: the map has {shown} features (x "
+            f"first), and a feature has {len(sizes)} coordinates, which start at 0."
         )
     pairs = zip(places, chosen.tolist(), strict=True)
     return tuple(chosen.tolist()), {p: c for p, c in pairs if p is not None}
@@ -228,7 +229,7 @@ def measure_effective_receptive_field(
     """
     if not isinstance(draws, int) or draws < 2:
         raise ReceptiveFieldError(
-            f"draws must be an integer of at least 2; it is {draws!r}."
+            f"draws must be an integer of at least 2, not {draws!r}."
         )
     source = load(model)
     if source.squared_gradients is None:
@@ -265,7 +266,8 @@ def measure_effective_receptive_field(
     if not total:
         raise ReceptiveFieldError(
             f"no gradient of the feature {list(chosen)} of {answer.output!r} reaches "
-            f"{question.input!r}. Are its weights zero, or are all its units inactive?"
+            f"{question.input!r}. The weights may be zero, or all units may be "
+            "inactive."
         )
     return EffectiveReceptiveField(
         question.input,

@@ -146,9 +146,9 @@ def _of_hulls(network: Ways, field: ReceptiveField) -> Explanation[ReceptiveFiel
         if not below.has_phases:
             return Explanation(field, reasons=("No two misaligned paths were found.",))
         reason = (
-            "paths meet above an op that treats its positions differently, such as an "
-            "upsampling. The paths see the same place above this op, but for some "
-            "features they see different places below it."
+            "paths meet above an op that does not treat all positions alike, such as "
+            "an upsampling op. The paths see the same place above this op, but for "
+            "some features they see different places below the op."
         )
         return Explanation(field, reasons=(reason,))
     parts, *paths = parting
@@ -165,10 +165,11 @@ def _of_hulls(network: Ways, field: ReceptiveField) -> Explanation[ReceptiveFiel
         meets=name_of(network.output),
         differences=tuple(differences),
         reasons=(
-            "They agree where they meet, feature by feature. But neighbouring features "
-            "see regions of different sizes there (as after a transposed convolution "
-            "or an upsampling), so the regions that later layers see have different "
-            "centres. No change of one layer's padding is known to align them.",
+            "The paths agree where they meet, feature by feature. But neighbouring "
+            "features see regions of different sizes there (as after a transposed "
+            "convolution or an upsampling op), so the regions that later layers see "
+            "have different centres. No change of one layer's padding is known to "
+            "align them.",
         ),
     )
 

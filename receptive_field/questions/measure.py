@@ -106,9 +106,10 @@ def _feature(feature: ArrayLike | None, sizes: Sequence[int]) -> tuple[int, ...]
     chosen = np.asarray(feature)
     whole = np.issubdtype(chosen.dtype, np.integer) and chosen.shape == (len(sizes),)
     if not whole or not ((chosen >= 0) & (chosen < sizes)).all():
+        shown = " x ".join(map(str, sizes)) or 1
         raise ReceptiveFieldError(
-            f"there is no feature {chosen.tolist()}: features have {len(sizes)} "
-            f"coordinates, x first, below {list(sizes)}."
+            f"there is no feature {chosen.tolist()}: the map has {shown} features (x "
+            f"first), and a feature has {len(sizes)} coordinates, which start at 0."
         )
     return tuple(chosen.tolist())
 

@@ -155,7 +155,7 @@ class Question:
         resolution, stop_propagation, batch_norm, overrides = options
         if batch_norm not in ("inference", "graph"):
             raise ReceptiveFieldError(
-                f"batch_norm must be 'inference' or 'graph'; it is {batch_norm!r}."
+                f"batch_norm must be 'inference' or 'graph', not {batch_norm!r}."
             )
         as_in_graph = batch_norm == "graph"
         model = with_overrides(model, overrides)
@@ -417,7 +417,7 @@ class Question:
                 f"whether {field.output!r} is aligned "
                 + (
                     f"depends on the size of {field.input!r}, which is unknown. Give "
-                    "input_resolution, or see rf.resolutions for all sizes."
+                    "input_resolution, or use rf.resolutions to check all sizes."
                     if unknown
                     else "is unknown, because the positions that an op reads are "
                     "unknown."
@@ -515,8 +515,8 @@ class Question:
         if meeting is None and has_phases:
             return MisalignedError(
                 f"{start}two paths from {self.input!r} to {name!r} meet above an op "
-                "that treats its positions differently, such as an upsampling, and for "
-                "some features they see different places."
+                "that does not treat all positions alike, such as an upsampling op, "
+                "and for some features they see different places."
             )
         shape = self.network.shape(network.input) or ()
         if meeting is None and any(_number(shape[a]) is None for a in self.spatial):
@@ -535,8 +535,8 @@ class Question:
         )
         return MisalignedError(
             f"{start}two paths from {meeting.tensor!r} to {name!r} differ: one "
-            f"{described}. compute_receptive_field returns the hull of both paths. Its "
-            "explain() says what would align them."
+            f"{described}. compute_receptive_field returns the hull of both paths. "
+            "Call explain() on that result to see what would align the paths."
         )
 
 
@@ -630,8 +630,8 @@ def _prefixes(stop_propagation: StopPropagation) -> list[str]:
     listed = isinstance(stop_propagation, Sequence)
     if not listed or not all(isinstance(p, str) for p in stop_propagation):
         raise ReceptiveFieldError(
-            "stop_propagation must be the beginning of node names, as a string or a "
-            f"list of strings; it is {stop_propagation!r}."
+            "stop_propagation must be a prefix of node names, as a string or a list "
+            f"of strings; got {stop_propagation!r}."
         )
     return list(stop_propagation)
 

@@ -115,11 +115,13 @@ def resolutions(
     if field.is_folded:
         below = question.at_last_feature_map(folded=False)
         if output is not None or below is None:
-            advice = f" Ask about {below[1].output!r} below it." if below else ""
+            advice = ""
+            if below:
+                advice = f" Ask about {below[1].output!r}, which is nearer the input."
             raise GraphError(
-                f"{field.output!r} does not have one axis for each spatial axis of the "
-                "input (for example, because it holds tokens), so it has no padding on "
-                f"these axes.{advice}"
+                f"{field.output!r} does not have one axis for each spatial axis of "
+                "the input (for example, because it holds tokens), so it has no "
+                f"padding on the axes of the input.{advice}"
             )
         field = below[1]
     # Leave out the nodes after the output.
@@ -312,9 +314,10 @@ class _AxisAnalysis:
         """Returns the period, unless it is too long for an answer."""
         if period > LONGEST_PERIOD:
             raise GraphError(
-                f"the paddings of {self.question.input!r} repeat only after {period} "
-                f"sizes, but the limit is {LONGEST_PERIOD}. Ask about single sizes "
-                "with compute_receptive_field(..., input_resolution=...)."
+                f"the padding of {self.question.input!r} repeats with a period of "
+                f"{period} input sizes, which is more than the limit of "
+                f"{LONGEST_PERIOD}. Ask about individual sizes with "
+                "compute_receptive_field(..., input_resolution=...)."
             )
         return period
 
@@ -415,7 +418,8 @@ class _AxisAnalysis:
             raise GraphError(
                 f"the sizes of {self.question.input!r} at which the network can run "
                 "repeat only after a period that is too long to be found. Ask about "
-                "single sizes with compute_receptive_field(..., input_resolution=...)."
+                "individual sizes with compute_receptive_field(..., "
+                "input_resolution=...)."
             )
         if any(map(_is_vague, whole)):
             return self._by_residue(period)
@@ -533,8 +537,8 @@ class _AxisAnalysis:
             sizes.append(str(known or "unknown"))
         node = question.network.graph.nodes[index]
         reason = (
-            f"{node.op} node {node.name!r} depends on the size itself, not only on its "
-            f"residue: its input has size {sizes[0]}, and its output has size "
+            f"{node.op} node {node.name!r} depends on the size itself, not only on "
+            f"its remainder: its input has size {sizes[0]}, and its output has size "
             f"{sizes[1]}."
         )
         return Obstacle(node.name, reason, can_run=True)
@@ -542,8 +546,8 @@ class _AxisAnalysis:
     def _unexplained(self) -> Obstacle:
         name = self.question.network.graph.name_of(self.output)
         reason = (
-            f"at {name!r}, the results at single sizes differ from the result for all "
-            "sizes with their residue."
+            f"at {name!r}, the results at individual sizes differ from the result for "
+            "all sizes with the same remainder."
         )
         return Obstacle(name, reason, can_run=True)
 

@@ -62,8 +62,8 @@ def find_support(
     sizes = [axis.input_size for axis in field.axes]
     if None in [*sizes, *(axis.size for axis in field.feature_axes)]:
         raise ReceptiveFieldError(
-            f"the positions of {field.input!r} that matter depend on its size, which "
-            "is unknown. Give input_resolution."
+            f"the positions of {field.input!r} that features see depend on its size, "
+            "which is unknown. Give input_resolution."
         )
     features: dict[int, NDArray[Any]] = {}
     for number, axis in enumerate(field.feature_axes):
@@ -98,8 +98,8 @@ def _check_memory(field: ReceptiveField, features: Features) -> None:
         size = count * (axis.input_size or 0)
         if size > boxes.LARGEST_GROUP:
             raise ReceptiveFieldError(
-                f"a table of which of {axis.input_size} positions {count} features "
-                f"see takes {size:,} bytes. Ask about some of the features with "
-                "support(features=...), or compute their hull with "
-                "compute_input_region, without clip."
+                f"a table that shows which of the {axis.input_size} positions each of "
+                f"{count} features sees would take {size:,} bytes. Ask about some of "
+                "the features with support(features=...), or call "
+                "compute_input_region without clip to get the hull of what they see."
             )

@@ -552,9 +552,9 @@ def _bound(end: Extended | None) -> int | str | None:
         return "+" if end > 0 else "-"
     if abs(end) > LARGEST_NUMBER:
         raise ReceptiveFieldError(
-            "a region extends beyond 2**53, the largest number of a page. Use the "
-            "table of all layers (receptive-field layers), or an output= nearer the "
-            "input."
+            "a region extends beyond 2**53, the largest integer that the page can "
+            "show. Use the table of all layers (receptive-field layers), or choose an "
+            "output= nearer the input."
         )
     return end
 

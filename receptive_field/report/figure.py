@@ -32,7 +32,7 @@ def imported(name: str) -> Any:
         return import_module(name)
     except ImportError:
         raise ReceptiveFieldError(
-            'plots are drawn with Matplotlib: pip install "receptive_field[plot]".'
+            'plots require Matplotlib: run pip install "receptive_field[plot]".'
         ) from None
 
 

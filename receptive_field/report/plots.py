@@ -128,8 +128,8 @@ def some_features(field: ReceptiveField) -> list[list[int]]:
         size = axis.size
         if size is None:
             raise ReceptiveFieldError(
-                f"the number of features of {field.output!r} is not known: give "
-                "input_resolution, or the features to draw."
+                f"the number of features of {field.output!r} is unknown. Give "
+                "input_resolution, or list the features to draw."
             )
         sizes.append(size)
     ends = [[0] * len(sizes), [(n - 1) // 2 for n in sizes], [n - 1 for n in sizes]]
@@ -145,14 +145,15 @@ def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
     rank = len(field.axes)
     if rank not in (1, 2):
         raise ReceptiveFieldError(
-            f"plots only show inputs with one or two axes; {field.input!r} has {rank}."
+            "plots show only inputs with one or two spatial axes, but "
+            f"{field.input!r} has {rank}."
         )
     chosen = np.asarray(features)
     count = len(field.feature_axes)
     fits = chosen.size and chosen.shape[-1:] == (count,)
     if not fits or chosen.dtype.kind not in "iu":
         raise ReceptiveFieldError(
-            f"features need {count} integer coordinates each, x first; these are "
+            f"each feature needs {count} integer coordinates, x first; got "
             f"{chosen.tolist()!r}."
         )
     rows = chosen.reshape(-1, count)
@@ -163,7 +164,8 @@ def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
         ):
             raise ReceptiveFieldError(
                 f"there is no feature {row}: {field.output!r} has "
-                f"{' x '.join(map(str, sizes))} features, x first, counted from 0."
+                f"{' x '.join(map(str, sizes))} features (x first), and coordinates "
+                "start at 0."
             )
     return rows
 
@@ -172,12 +174,13 @@ def _bounded_regions(field: ReceptiveField, features: Positions) -> Positions:
     regions = field.compute_input_region(features)
     if _unbounded(regions):
         by = ", ".join(map(repr, field.global_nodes[:3]))
-        others = 'global_context="exclude" leaves these paths out.'
+        none = f"All paths from {field.input!r} see a whole axis."
+        others = 'global_context="exclude" leaves out the paths that see a whole axis.'
         raise ReceptiveFieldError(
             f"the features of {field.output!r} see a whole axis of {field.input!r}"
             + (f", because of {by}" if by else "")
             + ". An infinite region cannot be drawn. "
-            + (others if field.local else "There are no other paths.")
+            + (others if field.local else none)
         )
     nothing = (regions[..., 1] < regions[..., 0]).any(axis=-1)
     if nothing.any():
@@ -205,8 +208,8 @@ def _sizes(field: ReceptiveField, pixels: NDArray[Any] | None) -> tuple[int, ...
     sizes = tuple(size for size in known if size is not None)
     if len(sizes) < len(known):
         raise ReceptiveFieldError(
-            f"the size of {field.input!r} is not known, so the plot cannot show where "
-            "its padding begins: give input_resolution, or an image."
+            f"the size of {field.input!r} is unknown, so the plot cannot show where "
+            "its padding begins. Give input_resolution or an image."
         )
     return sizes
 
@@ -231,8 +234,8 @@ def _pixels(
         axes_of = ("length",) if rank == 1 else ("height", "width")
         raise ReceptiveFieldError(
             f"an image must have the axes {', '.join(axes_of)}, and may also have an "
-            f"axis of 1, 3 or 4 channels; this is an array of {pixels.dtype} of shape "
-            f"{pixels.shape}."
+            f"axis of 1, 3 or 4 channels; got an array of {pixels.dtype} with the "
+            f"shape {pixels.shape}."
         )
     return pixels[..., 0] if channels == (1,) else pixels
 
@@ -243,7 +246,8 @@ def _read(path: str | os.PathLike[str]) -> NDArray[Any]:
         with pillow.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or "Pillow cannot read it as an image"
+        unreadable = "Pillow cannot read the file as an image"
+        reason = getattr(error, "strerror", None) or unreadable
         raise ReceptiveFieldError(
             f"cannot read the image {os.fspath(path)!r}: {reason}."
         ) from None
@@ -457,7 +461,7 @@ def _links(fields: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
     origin = next(iter(fields.values())).origin
     if origin is None:
         raise ReceptiveFieldError(
-            "these fields do not know the graph that they belong to."
+            "these fields have no reference to the graph that they belong to."
         )
     return origin.links(fields)
 
@@ -623,7 +627,7 @@ def _one(field: ReceptiveField, feature: ArrayLike) -> Positions:
     if np.ndim(feature) != 1:
         raise ReceptiveFieldError(
             f"this plot shows one feature, given by {len(field.axes)} coordinates, x "
-            f"first; not {feature!r}."
+            f"first; got {feature!r}."
         )
     return _chosen(field, feature)
 
@@ -675,7 +679,7 @@ def plot_effective(
     rank = effective.map.ndim
     if rank not in (1, 2):
         raise ReceptiveFieldError(
-            "plots only show inputs with one or two axes; "
+            "plots show only inputs with one or two spatial axes, but "
             f"{effective.input!r} has {rank}."
         )
     region = _region_of(effective_or_field, effective)

@@ -77,6 +77,6 @@ def checked_coordinates(
         )
     if not np.issubdtype(coordinates.dtype, np.number):
         raise ReceptiveFieldError(
-            f"coordinates must be numbers; they are {coordinates.dtype}."
+            f"coordinates must be numbers, not {coordinates.dtype}."
         )
     return coordinates

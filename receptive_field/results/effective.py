@@ -98,7 +98,7 @@ class EffectiveReceptiveField:
         """
         if not 0 < share <= 1:
             raise ReceptiveFieldError(
-                f"a share must be above 0 and at most 1; it is {share!r}."
+                f"a share must be above 0 and at most 1, not {share!r}."
             )
         ends = []
         for profile, at, center in zip(

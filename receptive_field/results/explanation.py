@@ -239,7 +239,7 @@ class Explanation(Generic[F]):
             return (
                 f"{one_line(self.field)}: the padding of "
                 f"{listed(self.unknown_paddings)} depends on the size of the input. "
-                "Give input_resolution, or see rf.resolutions."
+                "Give input_resolution, or use rf.resolutions to check all sizes."
             )
         if self.unknown_paddings:
             return (
@@ -265,7 +265,7 @@ class Explanation(Generic[F]):
             lines.append(
                 f"The padding of {listed(self.size_dependent)} (SAME) depends on the "
                 "size of the input. At other sizes, these paths may be aligned, or "
-                "other paths may be misaligned; see rf.resolutions."
+                "other paths may be misaligned; use rf.resolutions to check all sizes."
             )
         if self.meetings is not None and self.meetings > 1:
             lines.append(

@@ -333,8 +333,8 @@ class ReceptiveField:
         features = self._features(y)
         if not np.issubdtype(features.dtype, np.integer):
             raise ReceptiveFieldError(
-                "the coordinates of features must be integers; these are "
-                f"{features.dtype}. For the centres of fractional features, use "
+                f"the coordinates of features must be integers, not {features.dtype}. "
+                "For the centres of fractional features, use "
                 "compute_input_center_coordinates."
             )
         if clip:
@@ -384,7 +384,7 @@ class ReceptiveField:
         positions = checked_coordinates(x, len(self.axes), self._positions_described)
         if not np.issubdtype(positions.dtype, np.integer):
             raise ReceptiveFieldError(
-                "the coordinates of input positions must be integers; these are "
+                "the coordinates of input positions must be integers, not "
                 f"{positions.dtype}."
             )
         if clip:
@@ -408,13 +408,13 @@ class ReceptiveField:
         sizes = [axis.size for axis in self.feature_axes]
         if None in sizes:
             raise ReceptiveFieldError(
-                f"the number of features of {self.output!r} is not known. Give "
+                f"the number of features of {self.output!r} is unknown. Give "
                 "input_resolution to find the features that see a position."
             )
         if math.prod(sizes) > MOST_FOLDED:  # type: ignore[arg-type]
             raise ReceptiveFieldError(
                 f"{self.output!r} has {math.prod(sizes)} features, "  # type: ignore[arg-type]
-                "too many to search. Use compute_input_region instead."
+                "which are too many to search. Use compute_input_region instead."
             )
         grid = np.indices(sizes).reshape(len(sizes), -1).T  # type: ignore[arg-type]
         windows = self.compute_input_region(grid)
@@ -515,7 +515,7 @@ class ReceptiveField:
     def _origin(self) -> Origin:
         if self.origin is None:
             raise ReceptiveFieldError(
-                "this field does not know the graph that it belongs to."
+                "this field has no reference to the graph that it belongs to."
             )
         return self.origin
 
@@ -559,7 +559,7 @@ class ReceptiveField:
         if not np.issubdtype(features.dtype, np.integer):
             raise ReceptiveFieldError(
                 f"the coordinates of features of {self.output!r} must be integers, "
-                f"because axes are folded; these are {features.dtype}."
+                f"because axes are folded; got {features.dtype}."
             )
         places = [(a, self._places(a, features)) for a in self._chosen(axis)]
         centres = [self._centres(a, place.astype(np.float64)) for a, place in places]
@@ -593,8 +593,8 @@ class ReceptiveField:
             return [self.axes[i] for i in indices]
         except (IndexError, TypeError):
             raise ReceptiveFieldError(
-                f"axis must list indices of the {len(self.axes)} spatial axes, where 0 "
-                f"is x; it is {axis!r}."
+                f"axis must list indices of the {len(self.axes)} spatial axes, where "
+                f"0 is x; got {axis!r}."
             ) from None
 
     def _features(self, y: ArrayLike, count: int | None = None) -> NDArray[Any]:
@@ -641,8 +641,8 @@ class ReceptiveField:
             size = self.feature_axes[number].size
             if size is None and output_axis != axis.output_axes[0]:
                 raise ReceptiveFieldError(
-                    f"the size of {self.output!r} is not known. Give input_resolution "
-                    "to place its features."
+                    f"the size of {self.output!r} is unknown. Give input_resolution "
+                    "so that its features can be located in the input."
                 )
             found = found * (size or 1) + features[..., number]
         return found
@@ -657,7 +657,7 @@ class ReceptiveField:
             first = features[outside][0].tolist()
             warnings.warn(
                 f"there is no feature {first}: {self._features_described()}. The "
-                "result is that of a map without borders.",
+                "result is computed as if the map had no borders.",
                 OutsideMapWarning,
                 stacklevel=3,
             )
@@ -666,8 +666,8 @@ class ReceptiveField:
         if axis.map.is_floating or self.hide_padding:
             raise ReceptiveFieldError(
                 f"the padding of a layer between {self.input} and {self.output} "
-                "depends on the size of the input, which is not known. Give "
-                "input_resolution to place features."
+                "depends on the size of the input, which is unknown. Give "
+                "input_resolution so that features can be located in the input."
             )
 
     def _centres(self, axis: SpatialAxis, features: NDArray[Any]) -> NDArray[Any]:
@@ -690,8 +690,8 @@ class ReceptiveField:
             )
         if not np.isfinite(centres).all():
             raise ReceptiveFieldError(
-                f"a feature of {self.output} sees nothing, or an infinite region. Such "
-                "a region has no centre."
+                f"a feature of {self.output} sees nothing, or an infinite region, so "
+                "its region has no centre."
             )
         return centres
 

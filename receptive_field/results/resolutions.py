@@ -110,7 +110,7 @@ class AxisResolutions:
             the reason), or if the remainder of the size does not determine the answer.
         """
         if size < 1:
-            raise ReceptiveFieldError(f"a size must be at least 1; it is {size}.")
+            raise ReceptiveFieldError(f"a size must be at least 1, not {size}.")
         found = self.exceptions.get(size, self.placements[size % self.period])
         if self.vanishing is not None and size < self.smallest:
             found = self.vanishing
@@ -119,7 +119,7 @@ class AxisResolutions:
         if found.can_run:
             raise GraphError(
                 f"the remainder of size {size} does not determine the answer: "
-                f"{found.reason} Call compute_receptive_field with an input_resolution."
+                f"{found.reason} Call compute_receptive_field with input_resolution."
             )
         raise GraphError(
             f"the network cannot run at size {size}: {found.reason} The smallest "
@@ -327,7 +327,7 @@ class Resolutions:
             raise ReceptiveFieldError(
                 "a resolution must be one positive integer for each of the "
                 f"{len(self.axes)} spatial axes, height before width, or one for all "
-                f"axes; it is {resolution!r}."
+                f"axes; got {resolution!r}."
             )
         return sizes[::-1]
 

@@ -257,8 +257,8 @@ class Support:
     def _feature(self, y: ArrayLike) -> Positions:
         if np.ndim(y) != 1:
             raise ReceptiveFieldError(
-                f"this needs one feature, given by {len(self.output_size)} "
-                f"coordinates, x first; the shape is {np.shape(y)}."
+                f"this method takes one feature, given by {len(self.output_size)} "
+                f"coordinates, x first; the shape of the argument is {np.shape(y)}."
             )
         return self.features(y)
 
@@ -275,7 +275,7 @@ def _coordinates(y: ArrayLike, count: int) -> Positions:
     coordinates = checked_coordinates(y, count, lambda: "x comes first")
     if not np.issubdtype(coordinates.dtype, np.integer):
         raise ReceptiveFieldError(
-            f"the coordinates must be integers; they are {coordinates.dtype}."
+            f"the coordinates must be integers, not {coordinates.dtype}."
         )
     return coordinates.astype(np.int64)
 
@@ -286,7 +286,7 @@ def _check_inside(values: Positions, size: int, place: int, what: str) -> None:
         axis = "xyz"[place] if place < 3 else str(place)
         raise ReceptiveFieldError(
             f"there is no position {values[outside].flat[0]} on axis {axis} of the "
-            f"{what}: it has {size} positions, from 0 to {size - 1}."
+            f"{what}: the axis has {size} positions, from 0 to {size - 1}."
         )
 
 
@@ -334,8 +334,9 @@ def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
         if joined is None:
             size = math.prod(math.prod(g.seen.shape) for g in together)
             raise ReceptiveFieldError(
-                f"the sets that features see on several axes would take {size} bytes; "
-                "ask for some of the features, or for regions."
+                "the sets of positions that features see along several axes would "
+                f"take {size} bytes. Ask about some of the features with "
+                "support(features=...), or call compute_input_region without clip."
             )
         yield joined
 

@@ -113,7 +113,7 @@ def as_dataframe(fields: Fields, errors: Errors) -> Any:
         pandas = import_module("pandas")
     except ImportError:
         raise ReceptiveFieldError(
-            'a DataFrame needs pandas: pip install "receptive_field[pandas]".'
+            'a DataFrame requires pandas: run pip install "receptive_field[pandas]".'
         ) from None
     rows = [_flat(name, field) for name, field in fields.items()]
     rows += [{"layer": n, "error": str(e)} for n, e in errors.items()]

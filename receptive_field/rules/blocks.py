@@ -33,7 +33,9 @@ def checked_block(call: Call, size: int) -> int:
       GraphError: if the block size is out of range.
     """
     if not 0 < size <= LARGEST_PERIOD:
-        call.fail(f"has a block size of {size}, not one from 1 to {LARGEST_PERIOD}")
+        call.fail(
+            f"has the block size {size}, which is not between 1 and {LARGEST_PERIOD}"
+        )
     return size
 
 

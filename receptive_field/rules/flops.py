@@ -28,7 +28,7 @@ def output_elements(call: Call) -> Size:
     """Returns the number of elements of the first output."""
     shape = call.output_shape()
     if shape is None:
-        call.fail("has an output whose shape cannot be known")
+        call.fail("has an output of unknown shape")
     return product(shape)
 
 

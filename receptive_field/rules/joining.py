@@ -51,7 +51,10 @@ def joined_shape(call: Call, shapes: Sequence[Shape], axis: int | None) -> Shape
         sizes = [shape[other] for shape in known]
         numbers = {s for s in sizes if isinstance(s, int)}
         if len(numbers) > 1:
-            call.fail(f"joins inputs of shapes {known} along axis {axis}")
+            call.fail(
+                f"joins inputs of shapes {known} along axis {axis}, but the shapes "
+                "differ along another axis"
+            )
         call.meet(sizes)
         whole[other] = min(numbers, default=size)
     return tuple(whole)

@@ -143,7 +143,7 @@ class Call:
             )
         if rank is not None and len(shape) != rank:
             self.fail(
-                f"needs an input of rank {rank}, but {self.name(number)} has rank "
+                f"requires an input of rank {rank}, but {self.name(number)} has rank "
                 f"{len(shape)}"
             )
         return shape
@@ -161,7 +161,7 @@ class Call:
         try:
             return self.node.inputs[number]
         except IndexError:
-            self.fail(f"has {len(self)} inputs, but needs {number + 1}")
+            self.fail(f"has {len(self)} inputs, but requires at least {number + 1}")
 
     def relations(self, op: Op, output: int) -> Relations:
         """Returns the relations of an output to all inputs, as given by ``op``.
@@ -173,7 +173,7 @@ class Call:
             return [None] * len(self)
         found = op.relations(self, output)
         if len(found) < len(self):
-            self.fail(f"has {len(self)} inputs, but its rule covers {len(found)}")
+            self.fail(f"has {len(self)} inputs, but its rule covers only {len(found)}")
         return found
 
     def is_constant(self, number: int) -> bool:
@@ -296,7 +296,7 @@ class Call:
           GraphError: always.
         """
         if self.attribute(name) is None:
-            self.fail(f"has no {name}")
+            self.fail(f"has no attribute {name}")
         self.fail(f"is malformed: its {name} is {self.attribute(name)!r}, not {what}")
 
     def axis(self, axis: Size, rank: int) -> int:
@@ -306,7 +306,9 @@ class Call:
           GraphError: if the tensor has no such axis.
         """
         if not isinstance(axis, int) or not -rank <= axis < rank:
-            self.fail(f"refers to axis {axis} of a tensor of rank {rank}")
+            self.fail(
+                f"refers to axis {axis}, which a tensor of rank {rank} does not have"
+            )
         return axis % rank
 
     def name(self, number: int) -> str:
@@ -349,7 +351,7 @@ class Call:
                 one, two = map(in_words, pair)
                 self.fail(
                     f"does not fit: for an input of n positions, maps of {one} and "
-                    f"{two} positions meet, and these sizes differ for every large n"
+                    f"{two} positions meet, and the two sizes differ for every large n"
                 )
 
     def exceeds(self, size: Symbolic, number: int) -> None:

@@ -43,7 +43,7 @@ def einsum_labels(call: Call, equation: str) -> tuple[list[list[str]], list[str]
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
     if not arrow or len(terms) != len(call):
-        call.fail(f"has {len(call)} inputs for the equation {equation!r}")
+        call.fail(f"has {len(call)} inputs, which do not fit the equation {equation!r}")
     operands = []
     for number, term in enumerate(terms):
         rank = len(call.known_shape(number)) if "..." in term else 0

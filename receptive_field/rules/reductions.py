@@ -53,7 +53,10 @@ def along_last(count: int, seen: AxisMap = GLOBAL) -> Callable[[Call, int], Rela
         if shape is None:
             return [call.all_of(0, exact=False), *rest]
         if len(shape) < count:
-            call.fail(f"needs {count} axes, but its input has {len(shape)}")
+            call.fail(
+                f"requires an input with at least {count} axes, but its input has "
+                f"{len(shape)}"
+            )
         first = len(shape) - count
         last = (whole([axis], seen) for axis in range(first, len(shape)))
         return [Relation((*map(follow, range(first)), *last)), *rest]
@@ -78,7 +81,7 @@ def along(
         kept = [follow(axis) for axis in range(len(shape))]
         for axis in axes:
             if not -len(shape) <= axis < len(shape):
-                call.fail(f"needs axis {axis}, but its input has rank {len(shape)}")
+                call.fail(f"requires axis {axis}, but its input has rank {len(shape)}")
             place = axis % len(shape)
             kept[place] = whole([place], seen)
         return [Relation(tuple(kept)), *rest]
@@ -101,7 +104,7 @@ def spectrum(
     """
     read = list(lengths)
     if any(isinstance(length, int) and length < 1 for length in read):
-        call.fail(f"has transforms of lengths {read}; each must be at least 1")
+        call.fail(f"has transforms of lengths {read}; each length must be at least 1")
     if not real:
         last = read[-1]
         read[-1] = last // 2 + 1 if isinstance(last, int) else None

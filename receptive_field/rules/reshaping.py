@@ -122,7 +122,9 @@ def checked_permutation(call: Call, values: Sequence[Size], rank: int) -> list[i
       GraphError: if ``values`` does not contain each axis exactly once.
     """
     if set(values) != set(range(rank)) or len(values) != rank:
-        call.fail(f"has the permutation {values} for an input of rank {rank}")
+        call.fail(
+            f"has the permutation {values}, which does not fit an input of rank {rank}"
+        )
     return [int(v) for v in values]  # type: ignore[arg-type]
 
 

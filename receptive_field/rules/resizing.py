@@ -216,7 +216,7 @@ def taps_in_all(
     taps = shape[0] * shape[-1]
     for new_size, found in zip(new_sizes, maps, strict=True):
         if found is None or found.is_floating or not isinstance(new_size, int):
-            call.fail("has sizes that cannot be known")
+            call.fail("has unknown sizes")
         firsts, lasts = found.evaluate(np.arange(new_size))
         taps = taps * int(sum(np.maximum(lasts - firsts + 1, 0)))
     return taps

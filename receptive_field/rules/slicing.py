@@ -43,7 +43,7 @@ def checked_paddings(
     pairs: list[tuple[int, Size]] = []
     for before, after in zip(befores, afters, strict=True):
         if not isinstance(before, int):
-            call.fail(f"has a padding that cannot be known: {before}")
+            call.fail(f"has an unknown padding: {before}")
         if before < 0 or (isinstance(after, int) and after < 0):
             call.fail(f"has the paddings {before} and {after}; neither may be negative")
         pairs.append((before, after))
@@ -182,7 +182,7 @@ def slice_pieces(
     starts = unknown if starts is None else starts
     counts = unknown if counts is None else counts
     if len(starts) != len(shape) or len(counts) != len(shape):
-        call.fail(f"slices {len(starts)} axes of an input of rank {len(shape)}")
+        call.fail(f"slices {len(starts)} axes, but its input has rank {len(shape)}")
     pieces = []
     for size, start, count in zip(shape, starts, counts, strict=True):
         if count == -1:

@@ -125,8 +125,8 @@ def _whole(name: str, values: Any, least: float) -> int | list[int]:
     if not numbers or min(numbers) < least:
         wanted = "an integer" if least < 1 else f"an integer of at least {least}"
         raise ReceptiveFieldError(
-            f"the {name} of a SlidingWindow is {values!r}; it must be {wanted}, or a "
-            "list with one for each axis."
+            f"the {name} of a SlidingWindow must be {wanted}, or a list with one "
+            f"integer for each axis; got {values!r}."
         )
     return numbers if isinstance(values, Iterable) else numbers[0]
 
@@ -140,8 +140,8 @@ def _window_op(stated: SlidingWindow) -> Op:
     if isinstance(stated.padding, str):
         if stated.padding not in ("same", "valid"):
             raise ReceptiveFieldError(
-                f"the padding of a SlidingWindow is {stated.padding!r}; give a number, "
-                "'same' or 'valid'."
+                "the padding of a SlidingWindow must be a number, 'same' or 'valid', "
+                f"not {stated.padding!r}."
             )
     else:
         padding = _whole("padding", stated.padding, -math.inf)

@@ -131,8 +131,8 @@ def _padded_windows(
 def _extent(kernel: int, stride: int, dilation: int) -> int:
     if min(kernel, stride, dilation) < 1:
         raise ValueError(
-            f"has kernel size {kernel}, stride {stride} and dilation {dilation}; each "
-            "must be at least 1"
+            f"has kernel size {kernel}, stride {stride} and dilation {dilation}; all "
+            "three must be at least 1"
         )
     if max(stride, dilation) > LARGEST_PERIOD:
         raise ValueError(
@@ -263,9 +263,10 @@ def transposed(call: Call, above: Sliding, below: Sequence[Size]) -> Relation:
         known = isinstance(needed, int) and isinstance(given, int)
         if known and needed != given:
             call.fail(
-                f"does not fit: an output of {above.shape[axis]} positions needs an "
-                f"input of {needed}, but the input has {given}. If the model was built "
-                "for one size only, build it with None sizes to ask about others"
+                f"does not fit: an output of {above.shape[axis]} positions requires "
+                f"an input of {needed} positions, but the input has {given}. If the "
+                "model was built for one size only, build the model with None sizes "
+                "to ask about other sizes"
             )
     return above.relation(transposed_convolution)
 
@@ -283,7 +284,9 @@ def fractional_sizes(
         for axis, (size, ratio) in enumerate(zip(shape, ratios, strict=True))
     ]
     if 0 in sizes:
-        call.fail(f"makes the feature map vanish: {shape} becomes {tuple(sizes)}")
+        call.fail(
+            f"makes the feature map vanish: the shape {shape} becomes {tuple(sizes)}"
+        )
     return sizes
 
 

@@ -91,8 +91,8 @@ def _tensorflow() -> Any:
         return import_module("tensorflow")
     except ImportError as error:
         raise ReceptiveFieldError(
-            "building a network of the zoo needs TensorFlow, which cannot be "
-            f'imported ({error}): pip install "receptive_field[tensorflow]"'
+            "building a network from the zoo requires TensorFlow, which cannot be "
+            f'imported ({error}): run pip install "receptive_field[tensorflow]"'
         ) from error
 
 
@@ -107,8 +107,8 @@ def _checked_resolution(
         height = width = 0
     if not 1 <= min(height, width) <= max(height, width) <= LARGEST_SIZE:
         raise ReceptiveFieldError(
-            "input_resolution must be [height, width], two integers from 1 to "
-            f"{LARGEST_SIZE}, or None; it is {resolution!r}"
+            "input_resolution must be None or [height, width], two integers from 1 to "
+            f"{LARGEST_SIZE}; got {resolution!r}"
         )
     return height, width
 

@@ -130,11 +130,15 @@ class StatedTensor:
             try:
                 return struct.unpack(f"<{count}{letter}", message.tensor_content)
             except struct.error as error:
-                raise ValueError(f"for the shape {list(shape)}, {error}") from None
+                raise ValueError(
+                    f"its content does not fit the shape {list(shape)}: {error}"
+                ) from None
         flat = list(getattr(message, field)) or [0] * count
         flat += flat[-1:] * (count - len(flat))  # The last value is repeated.
         if len(flat) != count:
-            raise ValueError(f"{len(flat)} values for the shape {list(shape)}")
+            raise ValueError(
+                f"it has {len(flat)} values, which do not fit the shape {list(shape)}"
+            )
         return flat
 
     def array(self, numbers: Sequence[Any]) -> np.ndarray[Any, Any]:

@@ -74,7 +74,9 @@ def read_file(
 
                 return keras_models.read(path)
             if not head.strip() and not content[:].strip():
-                raise GraphError(f"{path!r} is empty; a GraphDef was expected.")
+                raise GraphError(
+                    f"the file {path!r} is empty, but should contain a GraphDef."
+                )
             parse = _parse_binary if _CONTROL & frozenset(head) else _parse_text
             parsed = parse(content, path, whole)
     except (OSError, EOFError, zlib.error) as error:
@@ -127,7 +129,10 @@ def _saved_model_in(folder: str) -> str:
         path = os.path.join(folder, name)
         if os.path.exists(path):
             return path
-    raise GraphError(f"the folder {folder!r} has no SavedModel (saved_model.pb).")
+    raise GraphError(
+        f"the folder {folder!r} contains no SavedModel (saved_model.pb or "
+        "saved_model.pbtxt)."
+    )
 
 
 def _signature(parsed: Any, path: str, name: str | None) -> FileContent:
@@ -182,7 +187,7 @@ def _parse_text(content: Any, path: str, whole: bool) -> Any:
         raise GraphError(
             f"{path!r} is text, but not the text of a GraphDef: {error}"
         ) from None
-    raise GraphError(f"{path!r} contains no nodes; is it a GraphDef?")
+    raise GraphError(f"{path!r} contains no nodes. Check that the file is a GraphDef.")
 
 
 def _parse_binary(content: Any, path: str, whole: bool) -> Any:
@@ -205,8 +210,8 @@ def _parse_binary(content: Any, path: str, whole: bool) -> Any:
             if holds_nodes(parsed):
                 return parsed
     raise GraphError(
-        f"{path!r} is not a GraphDef: its {len(content)} bytes are not text, and as "
-        f"binary data, they are damaged or have another format{reason}."
+        f"{path!r} is not a GraphDef: its {len(content)} bytes are not text, and the "
+        f"binary data is damaged or has a different format{reason}."
     )
 
 

@@ -133,7 +133,7 @@ class _Writer:
         if len(body) != len(variables):
             raise GraphError(
                 f"{node.op} node {node.name!r} carries {len(variables)} values, but "
-                f"its body returns {len(body)}."
+                f"its body returns {len(body)} values."
             )
         for variable, returned in zip(variables, body, strict=True):
             again = graph.append(
@@ -171,7 +171,7 @@ class _Writer:
         if len(arguments) != len(named):
             raise GraphError(
                 f"{caller.op} node {caller.name!r} calls the function {name!r} with "
-                f"{len(arguments)} inputs, but it takes {len(named)}."
+                f"{len(arguments)} inputs, but the function takes {len(named)}."
             )
         given = dict(zip(named, arguments, strict=True))
         frame = Frame(name, scope + "/", given, {}, caller.frame)
@@ -185,6 +185,6 @@ class _Writer:
             if tensor is None:
                 raise GraphError(
                     f"the function {name!r} returns {function.ret[output.name]!r}, "
-                    "which it does not contain."
+                    "which is not in the function."
                 )
         return [tensor for tensor in returned if tensor is not None]

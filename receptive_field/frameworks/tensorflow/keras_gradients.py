@@ -87,7 +87,8 @@ def _part(keras: Any, model: Any, output: str, is_whole: bool) -> Any:
     raise ReceptiveFieldError(
         f"the model {model.name!r} cannot be cut at {output!r}: in functional and "
         "sequential models, gradients can be measured at every layer that is called "
-        "once. In other models, they can be measured only at a single output."
+        "once. In other models, gradients can be measured only at the model's single "
+        "output."
     )
 
 

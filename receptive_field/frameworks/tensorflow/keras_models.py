@@ -77,7 +77,7 @@ def trace(model: Any) -> TracedModel:
         if backend != "tensorflow":
             raise GraphError(
                 f"Keras runs on the {backend} backend, which has no graph to analyse. "
-                "Set KERAS_BACKEND=tensorflow in the environment before importing "
+                "Set KERAS_BACKEND=tensorflow in the environment before you import "
                 "Keras."
             )
     tf = import_module("tensorflow")
@@ -102,7 +102,8 @@ def trace(model: Any) -> TracedModel:
     ) as error:
         reason = textwrap.shorten(str(error), 300) or type(error).__name__
         raise GraphError(
-            f"the model {model.name!r} fails on inputs of its own shape: {reason}"
+            f"the model {model.name!r} fails on inputs of the shape that it declares: "
+            f"{reason}"
         ) from error
     graph = concrete.graph
     specs = tf.nest.flatten(structure)
@@ -160,8 +161,8 @@ def read(path: str) -> Any:
         keras = import_module("keras")
     except ImportError:
         raise GraphError(
-            f"{path!r} is a Keras model, but Keras is not installed: "
-            'pip install "receptive_field[tensorflow]"'
+            f"{path!r} is a Keras model, but Keras is not installed: run pip install "
+            '"receptive_field[tensorflow]"'
         ) from None
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
@@ -189,8 +190,8 @@ def _input_structure(model: Any, tf: Any) -> Any:
             if isinstance(sizes, (tuple, list)):
                 return tf.TensorSpec((None, *sizes[1:]), tf.float32)
         raise GraphError(
-            f"the input shape of the model {model.name!r} is not known. Call it once "
-            "on data, build it with build(shape), or give it an Input layer."
+            f"the input shape of the model {model.name!r} is unknown. Call the model "
+            "once on data, build the model with build(shape), or add an Input layer."
         )
     return tf.nest.map_structure(
         lambda tensor: tf.TensorSpec(

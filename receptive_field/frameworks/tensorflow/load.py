@@ -24,8 +24,8 @@ from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.model import Model
 
 READS = (
-    "a path to a graph file or SavedModel, a GraphDef, a tf.Graph, a tf.Tensor of one, "
-    "a tf.function, a ConcreteFunction or a Keras model"
+    "a path to a graph file or SavedModel, a GraphDef, a tf.Graph, a tf.Tensor in a "
+    "graph, a tf.function, a ConcreteFunction or a Keras model"
 )
 """The kinds of models that this wing can read, for error messages."""
 

@@ -32,8 +32,8 @@ def graph_of(thing: Any) -> Any | None:
         return thing.graph
     except AttributeError:
         raise GraphError(
-            "this tensor was computed eagerly and does not belong to a graph; build it "
-            "inside a tf.Graph."
+            "the tensor was computed eagerly and does not belong to a graph. Create "
+            "the tensor inside a tf.Graph."
         ) from None
 
 
@@ -65,8 +65,9 @@ def concrete_function_of(thing: Any) -> Any | None:
     known = thing._list_all_concrete_functions()
     if len(known) != 1:
         raise GraphError(
-            f"the tf.function {thing.__name__!r} has {len(known)} traced signatures; "
-            "give the result of its get_concrete_function(tf.TensorSpec(...)) instead."
+            f"the tf.function {thing.__name__!r} has {len(known)} traced signatures. "
+            "Instead of the function, give the result of its "
+            "get_concrete_function(tf.TensorSpec(...))."
         )
     return known[0]
 

@@ -43,8 +43,8 @@ class TensorFlowRunner:
             self._tf = import_module("tensorflow")
         except ImportError:
             raise GraphError(
-                "a measurement runs the network, but TensorFlow is not installed: "
-                'pip install "receptive_field[tensorflow]"'
+                "a measurement runs the network with TensorFlow, which is not "
+                'installed: run pip install "receptive_field[tensorflow]"'
             ) from None
 
     def network(
@@ -61,8 +61,9 @@ class TensorFlowRunner:
             if graph.nodes[output[0]].frame.function:
                 raise GraphError(
                     f"{graph.name_of(output)!r} is inside a function that the graph "
-                    "calls, so TensorFlow cannot return it: measure an output of the "
-                    "model, the Keras model itself, or a frozen graph of the model."
+                    "calls, so TensorFlow cannot return its value. Measure an output "
+                    "of the model, the Keras model itself, or a frozen graph of the "
+                    "model."
                 )
         serialized = model.definition.SerializeToString()
         definition = self._tf.compat.v1.GraphDef.FromString(serialized)
@@ -99,9 +100,9 @@ class TensorFlowRunner:
         """Returns a computation of one output of a node that runs by itself."""
         copy = type(definition)()
         copy.CopyFrom(definition)
-        with self._failing("it"):
+        with self._failing("the node"):
             run, dtype = runner(self._tf, copy, {}, start, [name], shape, double)
-        return Computation(self._guarded(run, "it"), dtype)
+        return Computation(self._guarded(run, "the node"), dtype)
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
@@ -286,9 +287,9 @@ def _input_types(node: Node, attributes: Mapping[str, Any]) -> list[int]:
             dtype = value(one).type if one else argument.type
             found += [dtype] * (value(count).i if count else 1)
     if 0 in found:
-        raise GraphError("the data types of its inputs are not stated")
+        raise GraphError("the graph does not state the data types of the node's inputs")
     if len(found) != len(node.inputs):
         raise GraphError(
-            f"it has {len(node.inputs)} inputs, but the op takes {len(found)}"
+            f"the node has {len(node.inputs)} inputs, but the op takes {len(found)}"
         )
     return found

@@ -142,11 +142,11 @@ def _fields(content: Any, start: int, end: int) -> Iterator[tuple[int, int, int,
             case 5:
                 position += 4
             case _:
-                raise DamagedError(f"there is no field at byte {begin}")
+                raise DamagedError(f"no field begins at byte {begin}")
         if position > end:
             raise DamagedError(
-                f"a field at byte {begin} extends to byte {position}, past the end at "
-                f"{end}"
+                f"the field at byte {begin} extends to byte {position}, which is past "
+                f"the end at byte {end}"
             )
         yield tag >> 3, begin, value, position
 
@@ -160,7 +160,7 @@ def _read_varint(content: Any, position: int, end: int) -> tuple[int, int]:
         if byte < 128:
             return number, position
         shift += 7
-    raise DamagedError(f"a number at byte {position} does not end")
+    raise DamagedError(f"a number is not terminated by byte {position}")
 
 
 def _varint(number: int) -> bytes:

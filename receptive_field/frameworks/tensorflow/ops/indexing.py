@@ -236,7 +236,9 @@ def _broadcast_to(call: Call, output: int) -> Relations:
     if shape is None or whole is None:
         return [call.all_of(0, exact=False), None]
     if len(shape) > len(whole):
-        call.fail(f"cannot broadcast rank {len(shape)} to rank {len(whole)}")
+        call.fail(
+            f"cannot broadcast an input of rank {len(shape)} to rank {len(whole)}"
+        )
     return [broadcast_relation(shape, whole), None]
 
 
@@ -248,7 +250,7 @@ def _broadcast_value(call: Call) -> Sequence[Value]:
     try:
         return [np.broadcast_to(value, shape)]
     except ValueError as error:
-        call.fail(f"does not broadcast: {error}")
+        call.fail(f"has inputs that do not broadcast: {error}")
 
 
 register("BroadcastTo", Op(_broadcast_to, _broadcast_shape, _broadcast_value))
@@ -425,7 +427,7 @@ def _diagonal(call: Call, output: int) -> Relations:
 def _diagonal_shape(call: Call) -> Sequence[Shape]:
     shape = call.shape(0)
     if shape == ():
-        call.fail("needs an input with axes")
+        call.fail("requires an input with at least one axis")
     return [None if shape is None else (*shape, shape[-1])]
 
 

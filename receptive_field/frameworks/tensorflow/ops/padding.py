@@ -36,7 +36,7 @@ def _paddings(call: Call) -> list[tuple[int, Size]]:
     """Returns the padding before and after each axis."""
     values = call.integers(1)
     if values is None or len(values) % 2:
-        call.fail(f"has paddings that cannot be known ({call.name(1)} is not constant)")
+        call.fail(f"has unknown paddings, because {call.name(1)} is not constant")
     return checked_paddings(call, values[::2], values[1::2])
 
 
@@ -54,7 +54,7 @@ def _mirror_pad(call: Call, output: int) -> Relations:
     shape = call.known_shape(0, len(pairs))
     mode = call.text("mode")
     if mode not in ("REFLECT", "SYMMETRIC"):
-        call.fail(f"has the mode {mode!r}, which is not REFLECT or SYMMETRIC")
+        call.fail(f"has the mode {mode!r}, which is neither REFLECT nor SYMMETRIC")
     edge = 1 if mode == "REFLECT" else 0
     return [mirrored(call, shape, pairs, edge), call.all_of(1)]
 
@@ -99,7 +99,7 @@ def _strided_pieces(call: Call) -> list[Slice] | None:
     if not isinstance(length, int):
         return None
     if any(values is not None and len(values) != length for values in lists):
-        call.fail("has begins, ends and strides of different lengths")
+        call.fail("has inputs begin, end and strides of different lengths")
     begins, ends, steps = (v if v is not None else [None] * length for v in lists)
 
     def bit(name: str, spec: int) -> bool:
@@ -111,7 +111,7 @@ def _strided_pieces(call: Call) -> list[Slice] | None:
         call.fail("has more than one ellipsis")
     missing = len(shape) - (length - new_axes - ellipsis)
     if missing < 0:
-        call.fail(f"slices {length} axes of an input of rank {len(shape)}")
+        call.fail(f"slices {length} axes, but its input has rank {len(shape)}")
     pieces: list[Slice] = []
     axis = 0
 

@@ -132,7 +132,9 @@ def _before_matrix(call: Call, number: int) -> Shape:
     if shape is None:
         return None if "Batch" in call.node.op else ()
     if len(shape) < 2:
-        call.fail(f"multiplies a tensor of shape {shape}, which needs two axes or more")
+        call.fail(
+            f"multiplies a tensor of shape {shape}, but requires at least two axes"
+        )
     return shape[:-2]
 
 
@@ -274,7 +276,10 @@ def _cumulative(call: Call, output: int) -> Relations:
     if shape is None or axis is None:
         return [call.all_of(0, exact=False), None]
     if not -len(shape) <= axis < len(shape):
-        call.fail(f"accumulates along axis {axis} of an input of rank {len(shape)}")
+        call.fail(
+            f"accumulates along axis {axis}, which an input of rank {len(shape)} does "
+            "not have"
+        )
     own, reverse = not call.flag("exclusive"), call.flag("reverse")
     return [accumulated(len(shape), axis, own, reverse), None]
 

@@ -76,7 +76,7 @@ def _reshape_value(call: Call) -> Sequence[Value]:
     if value is None or shape is None or not all(isinstance(s, int) for s in shape):
         return [None]
     if value.size != product(shape):
-        call.fail(f"cannot reshape {value.size} values to {shape}")
+        call.fail(f"cannot reshape {value.size} values to the shape {shape}")
     return [value.reshape(shape)]
 
 
@@ -201,7 +201,7 @@ class _Join:
 
     def parts(self, call: Call) -> list[int]:
         if len(call) < 2:
-            call.fail("has nothing to join")
+            call.fail("has no inputs to join")
         numbers = list(range(len(call)))
         del numbers[self.axis_input]
         return numbers
@@ -291,14 +291,14 @@ def _blocks(call: Call) -> tuple[list[int], list[int]]:
     else:
         known = call.integers(1)
         if known is None:
-            call.fail("has a block shape that cannot be known")
+            call.fail("has an unknown block shape")
         blocks, offsets = known, call.integers(2)
     if offsets is None or not all(isinstance(v, int) for v in (*blocks, *offsets[::2])):
-        call.fail("has a block shape, paddings or crops that cannot be known")
+        call.fail("has an unknown block shape, or unknown paddings or crops")
     for block in blocks:
         checked_block(call, block)
     if len(offsets) != 2 * len(blocks):
-        call.fail(f"has the block shape {blocks} with {len(offsets)} paddings")
+        call.fail(f"has the block shape {blocks}, but {len(offsets)} paddings")
     return blocks, [int(v) for v in offsets[::2]]  # type: ignore[arg-type]
 
 
@@ -312,7 +312,10 @@ def _checked_shape(call: Call, blocks: list[int]) -> tuple[Size, ...]:
     if shape is None:
         return call.known_shape(0, len(blocks) + 2)
     if len(shape) <= len(blocks):
-        call.fail(f"needs more than {len(blocks)} axes, but its input has {len(shape)}")
+        call.fail(
+            f"requires an input with more than {len(blocks)} axes, but its input has "
+            f"{len(shape)}"
+        )
     return shape
 
 

@@ -62,7 +62,8 @@ def _sizes(call: Call) -> list[Size]:
     for size in sizes:
         if isinstance(size, int) and not 0 < size <= MOST_POSITIONS:
             call.fail(
-                f"has an output size of {size}, not one from 1 to {MOST_POSITIONS}"
+                f"has the output size {size}, which is not between 1 and "
+                f"{MOST_POSITIONS}"
             )
     return sizes
 
@@ -132,7 +133,7 @@ def _lens(call: Call, axis: int, size: Size, new_size: Size) -> Lens | None:
     if scales is None or offsets is None or kind not in KERNELS:
         return None
     if scales.size != 2 or offsets.size != 2:
-        call.fail("needs two scales and two translations")
+        call.fail("requires two scales and two translations")
     scale, offset = scales.flat[axis], offsets.flat[axis]
     antialias = call.flag("antialias", True)
     return lens(KERNELS[kind], scale, offset, antialias, size, new_size)
@@ -185,7 +186,7 @@ def _by_area(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64]:
 def _by_kernel(call: Call, axis: int, size: int, new: int) -> NDArray[np.float64]:
     found = _lens(call, axis, size, new)
     if found is None:
-        call.fail("has a scale or a kernel that cannot be known")
+        call.fail("has an unknown scale or kernel")
     return by_kernel(found, size, new)
 
 

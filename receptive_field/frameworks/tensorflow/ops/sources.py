@@ -73,8 +73,8 @@ def own_weights(call: Call) -> Size:
     shape = call.output_shape()
     if shape is None:
         call.fail(
-            "has a shape that cannot be known, so its parameters cannot be counted. "
-            "Save the graph with shapes (as_graph_def(add_shapes=True))"
+            "has an unknown shape, so its parameters cannot be counted. Save the "
+            "graph with shapes (as_graph_def(add_shapes=True))"
         )
     return product(shape)
 

@@ -50,7 +50,10 @@ def _paddings(call: Call, axes: Sequence[int]) -> list[tuple[int, int]] | None:
     if padding == "EXPLICIT":
         listed = call.numbers("explicit_paddings") or []
         if len(listed) < 2 * max(axes) + 2:
-            call.fail("has EXPLICIT padding but no explicit_paddings for each axis")
+            call.fail(
+                "has EXPLICIT padding, but its explicit_paddings do not cover every "
+                "axis"
+            )
         return [(listed[2 * axis], listed[2 * axis + 1]) for axis in axes]
     if padding != "VALID":
         call.fail(f"has padding {padding!r}, which is not SAME, VALID or EXPLICIT")
@@ -78,7 +81,7 @@ class _Family:
         layout = data_format(call, default)
         axes = spatial_axes(layout)
         if len(axes) != self.rank - 2:
-            call.fail(f"has the data_format {layout} for {self.rank - 2} spatial axes")
+            call.fail(f"has the data_format {layout}, but {self.rank - 2} spatial axes")
         return axes
 
     def input_shape(self, call: Call) -> tuple[Size, ...]:
@@ -99,7 +102,7 @@ class _Family:
         kernel = [size for size in stated if isinstance(size, int)]
         if len(kernel) < len(stated):
             size = next(size for size in stated if not isinstance(size, int))
-            call.fail(f"has a kernel whose size cannot be known: {size}")
+            call.fail(f"has a kernel of unknown size: {size}")
         sizes = [shape[axis] for axis in axes]
         paddings, least = _paddings(call, axes), self.least_padding
         try:
@@ -139,13 +142,13 @@ def _filter_shape(call: Call, number: int, rank: int) -> tuple[Size, ...]:
     shape = call.shape(number)
     if shape is None:
         call.fail(
-            f"has a kernel whose shape cannot be known: {call.name(number)} does not "
-            "state it. Save the graph with shapes (as_graph_def(add_shapes=True)), or "
-            "freeze it"
+            f"has a kernel of unknown shape: {call.name(number)} does not state its "
+            "shape. Save the graph with shapes (as_graph_def(add_shapes=True)), or "
+            "freeze the graph"
         )
     if len(shape) != rank:
         call.fail(
-            f"needs a kernel of rank {rank}, but {call.name(number)} has rank "
+            f"requires a kernel of rank {rank}, but {call.name(number)} has rank "
             f"{len(shape)}"
         )
     return shape
@@ -209,7 +212,7 @@ class _Pooling(_Family):
         if values is None:
             values = call.integers(number) if len(call) > number else None
         if values is None or not all(isinstance(v, int) for v in values):
-            call.fail(f"has a {name} that cannot be known")
+            call.fail(f"has unknown values of {name}")
         rank = len(self.input_shape(call))
         if len(values) != rank:
             call.fail(
@@ -412,9 +415,12 @@ def _ratios(call: Call) -> list[Fraction]:
     ratios = call.attribute("pooling_ratio")
     numbers = type(ratios) is list and {int, float}.issuperset(map(type, ratios))
     if not numbers or not all(1 <= ratio < INFINITY for ratio in ratios):
-        call.fail(f"has the pooling_ratio {ratios}; each must be at least 1")
+        call.fail(f"has the pooling_ratio {ratios}; each ratio must be at least 1")
     if len(ratios) != 4 or ratios[0] != 1:
-        call.fail(f"has the pooling_ratio {ratios}; it needs four, starting with 1")
+        call.fail(
+            f"has the pooling_ratio {ratios}; it must have four entries, and the "
+            "first must be 1"
+        )
     return list(map(Fraction, ratios))
 
 
