@@ -41,7 +41,8 @@ class _Completion(argparse.Action):
             import shtab
         except ImportError:
             raise ReceptiveFieldError(
-                'shell completion needs shtab: pip install "receptive_field[terminal]".'
+                "shell completion requires shtab: run pip install "
+                '"receptive_field[terminal]".'
             ) from None
         print(shtab.complete(parser, shell))
         parser.exit()
@@ -52,13 +53,13 @@ def parser() -> argparse.ArgumentParser:
     lines = [f"  receptive-field {name} {text}" for name, text in EXAMPLES.items()]
     whole = argparse.ArgumentParser(
         prog="receptive-field",
-        description="Finds the part of the input that a feature of a network sees. It "
-        "works from the\ngraph alone, and marks results that are only upper bounds.",
+        description="Finds the part of the input that a feature of a network sees. The "
+        "command uses only\nthe graph, and marks results that are only upper bounds.",
         epilog="examples:\n" + "\n".join(lines) + "\n\n"
-        "exit status: 0 for success, 1 for a problem with the model or the question,\n"
+        "exit status: 0 for success, 1 for a problem with the model or the request,\n"
         "2 for a mistake in the command line. Instead of a full name, you can give\n"
-        "its end, after any slash. Colours appear only on a terminal, and only if\n"
-        "NO_COLOR is not set.",
+        "the part after any of its slashes. Colours appear only on a terminal, and\n"
+        "only if NO_COLOR is not set.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"%(prog)s {__version__}"
@@ -103,9 +104,9 @@ def _add_compute(command: Any) -> None:
     _add_model(added)
     _add_names(added, ("output", "input"))
     _add_analysis(added)
-    text = "fail if the network is misaligned, or its alignment is unknown"
+    text = "fail if the network is misaligned, or if its alignment is unknown"
     added.add_argument("--require-aligned", action="store_true", help=text)
-    text = "show which paths are misaligned, and what would align them"
+    text = "show which paths are misaligned, and which changes would align them"
     added.add_argument("--explain", action="store_true", help=text)
     added.add_argument("--format", choices=("text", "json"), default="text")
 
@@ -124,14 +125,14 @@ def _add_layers(command: Any) -> None:
     added.add_argument("--filter", metavar="PATTERN", help=text)
     text = "print only these columns, such as 'layer,stride,first centre'"
     added.add_argument("--columns", type=_columns, metavar="NAMES", help=text)
-    text = "fail if FLOPs and parameters are unknown"
+    text = "require FLOPs and parameters; fail if they are unknown"
     added.add_argument("--costs", action="store_true", help=text)
     kinds = ("table", "csv", "json", "markdown")
     added.add_argument("--format", choices=kinds, default="table")
 
 
 def _add_nodes(command: Any) -> None:
-    text = "the nodes of a graph, to find the names to use"
+    text = "the nodes of a graph, with the names that other commands accept"
     added = command(
         "nodes", commands.nodes, text, "Prints the op type and name of each node."
     )
@@ -159,8 +160,8 @@ def _add_resolutions(command: Any) -> None:
 
 
 def _add_measure(command: Any) -> None:
-    text = "what one feature sees, by running the network"
-    added = command("measure", commands.measure, text, "Needs TensorFlow.")
+    text = "what one feature sees, found by running the network"
+    added = command("measure", commands.measure, text, "Requires TensorFlow.")
     _add_model(added)
     _add_names(added, ("output", "input"))
     _add_resolution(added)
@@ -170,11 +171,12 @@ def _add_measure(command: Any) -> None:
 
 
 def _add_bisect(command: Any) -> None:
-    text = "the first op whose rule is wrong, by running each op"
+    text = "the first op whose rule is wrong, found by running each op"
     more = (
-        "Use this command if a number is wrong. It runs every op between input and "
-        "output by itself, and compares it with its rule. The exit status is 1 if a "
-        "rule is wrong. A small input takes less time. Needs TensorFlow."
+        "Use this command if a number is wrong. The command runs every op between "
+        "input and output by itself, and compares the result with the op's rule. The "
+        "exit status is 1 if a rule is wrong. A small input takes less time. Requires "
+        "TensorFlow."
     )
     added = command("bisect", commands.bisect, text, more)
     _add_model(added)
@@ -184,7 +186,7 @@ def _add_bisect(command: Any) -> None:
 
 def _add_explore(command: Any) -> None:
     text = "a page for exploring all layers in any browser"
-    more = "The page is a single file, and needs no network or server."
+    more = "The page is a single file, and needs no internet connection or server."
     added = command("explore", commands.explore, text, more)
     _add_model(added)
     text = "the file to write; an existing file is replaced"
@@ -197,7 +199,7 @@ def _add_explore(command: Any) -> None:
 
 
 def _add_many(command: Any) -> None:
-    text = "a row for each of many files, as CSV or Parquet"
+    text = "a table with one row per file, as CSV or Parquet"
     more = "If a model cannot be analysed, its row contains the error."
     added = command("many", commands.many, text, more)
     _add_file(added, "models", nargs="+", metavar="MODEL", help=MODEL)
@@ -212,10 +214,10 @@ def _add_many(command: Any) -> None:
 def _add_plot(command: Any) -> None:
     text = "a picture, as SVG, PNG or PDF"
     more = (
-        "Draws one of these: regions: what features see of an image; growth: the "
-        "receptive fields of all layers; support: which pixels a feature sees, with "
+        "The kinds are: regions: the parts of an image that features see; growth: the "
+        "receptive fields of all layers; support: the pixels that a feature sees, with "
         "holes; effective: how much each pixel matters; accuracy: the networks of the "
-        "paper (takes no MODEL, and needs TensorFlow). Needs Matplotlib."
+        "paper (takes no MODEL, and requires TensorFlow). Requires Matplotlib."
     )
     added = command("plot", commands.plot, text, more)
     added.add_argument("kind", choices=tuple(commands.PLOTS), help="what to draw")
@@ -234,8 +236,8 @@ def _add_plot(command: Any) -> None:
         type=_integers,
         action="append",
         metavar="X,Y",
-        help="the feature to draw (default: the one in the middle); regions takes "
-        "several",
+        help="the feature to draw (default: the one in the middle); for "
+        "regions, you can repeat this option",
     )
     _add_names(added, ("output", "input"))
     _add_analysis(added)
@@ -255,7 +257,7 @@ def _add_model(parser: argparse.ArgumentParser, **options: Any) -> None:
 def _add_names(
     parser: argparse.ArgumentParser, names: Sequence[str], by_end: bool = True
 ) -> None:
-    end = ", or the end of its name after a slash" if by_end else ""
+    end = ", or the part of its name after any slash" if by_end else ""
     for name in names:
         parser.add_argument(
             f"--{name}",
@@ -282,7 +284,7 @@ def _add_resolution(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_stop(parser: argparse.ArgumentParser) -> None:
-    text = "do not follow inputs whose name starts with PREFIX"
+    text = "do not follow node inputs whose names start with PREFIX"
     parser.add_argument("--stop", action="append", metavar="PREFIX", help=text)
 
 
@@ -299,7 +301,9 @@ def _integers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of integers"
+        ) from None
 
 
 def _columns(text: str) -> list[str]:
