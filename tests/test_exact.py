@@ -744,7 +744,10 @@ class TestMistakes:
         ("ask", "message"),
         [
             (lambda f: f.compute_input_region([7, 0], clip=True), "from 0 to 6"),
-            (lambda f: f.compute_input_region([0, -1], clip=True), "axis y .* 5, from"),
+            (
+                lambda f: f.compute_input_region([0, -1], clip=True),
+                "axis y .* 5 positions, from",
+            ),
             (lambda f: f.compute_input_region([1, 2, 3], clip=True), "2 entries"),
             (lambda f: f.compute_input_region([0.5, 1], clip=True), "integer"),
             (lambda f: f.compute_feature_region([0, 5], clip=True), "axis y .* input"),

@@ -203,8 +203,14 @@ def benchmark(folder, *flags):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--networks", "resnet"], "no network 'resnet' in the zoo; known: alexnet_v2"),
-        (["--end_points", "block9"], "no network .* 'block9'; known: alexnet_v2/conv1"),
+        (
+            ["--networks", "resnet"],
+            "no network 'resnet' in the zoo; the networks are alexnet_v2",
+        ),
+        (
+            ["--end_points", "block9"],
+            "no network .* 'block9'; known: alexnet_v2/conv1",
+        ),
         (["--resolutions", "224,12k"], "--resolutions has '12k'; known are"),
         (["--resolutions", "0"], "--resolutions has '0'"),
         (["--csv_path", "nowhere/table.csv"], "cannot write 'nowhere/table.csv'"),
