@@ -204,6 +204,20 @@ class TestLongAndSparse:
         field = check(network, (1, 5, 5, 1))
         assert not field.exact
 
+    @pytest.mark.parametrize("join", [tf.add_n, lambda maps: tf.concat(maps, -1)])
+    def test_empty_columns_over_repeated_ones(self, join):
+        """Two of three columns see nothing of the first path, and hence no row."""
+
+        def network(x):
+            wide = tf.compat.v1.image.resize_nearest_neighbor(x, [9, 9])
+            taps = weights(x, 1, 1, 1, 1)
+            spread = tf.nn.conv2d_transpose(wide, taps, [1, 9, 27, 1], [1, 3])
+            shifted = tf.pad(wide, [[0, 0], [2, 0], [0, 0], [0, 0]])
+            return join([spread[:, :, :9], shifted[:, :9]])
+
+        field = check(network, (1, 9, 8, 1))
+        assert not field.exact
+
     def test_channels_of_a_depthwise_convolution_stay_apart(self):
         """The first one sees 1x1 and then 3x3, whatever the other one sees."""
 

@@ -770,7 +770,11 @@ def _places_of(relation: Relation, has: Callable[[AxisMap], bool]) -> set[int]:
     return {
         place
         for axis in relation.axes
-        if any(has(factor.map) for thread in axis for factor in thread.factors)
+        if any(
+            has(factor.map) or has(factor.via)
+            for thread in axis
+            for factor in thread.factors
+        )
         for place in followed_axes(axis)
     }
 
