@@ -358,8 +358,8 @@ class _AxisAnalysis:
             )
             if place is not None and place < len(read.rule.axes):
                 steps = itertools.product(axis_map.rates, rates(read.rule.axes[place]))
-                found = [one * two for one, two in steps]
-                period = math.lcm(period, *(r.numerator for r in found if r))
+                passed = [one * two for one, two in steps]
+                period = math.lcm(period, *(step.numerator for step in passed if step))
         return period
 
     def _is_vague(self, rule: Relation | None, below: Tensor) -> bool:
