@@ -17,7 +17,6 @@ from receptive_field.frameworks import load
 from receptive_field.frameworks.tensorflow.ops import OPS, TENSORFLOW
 from receptive_field.graph.graph import Graph, topological_order
 from receptive_field.graph.model import Model
-from receptive_field.network.inference import Inference
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question
@@ -27,6 +26,7 @@ from receptive_field.relations.relation import (
     source,
 )
 from receptive_field.results.field import ReceptiveField
+from receptive_field.rules.inference import Inference
 from receptive_field.rules.op import Call, Op, Shape, Window, rule_of
 
 

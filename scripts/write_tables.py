@@ -189,9 +189,9 @@ def counted_additions(table: Path) -> list[dict[str, str]]:
     """The rows in which today's profiler counts AddV2, with what that amounts to."""
     from receptive_field.frameworks import load
     from receptive_field.graph.graph import topological_order
-    from receptive_field.network.inference import Inference
     from receptive_field.questions.costs import node_costs
     from receptive_field.results.costs import totals
+    from receptive_field.rules.inference import Inference
 
     with table.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["FLOPs (Billion)"]]

@@ -9,8 +9,8 @@ from raw_ops import op, words
 
 import receptive_field as rf
 from receptive_field.frameworks import load
-from receptive_field.network.inference import Inference
 from receptive_field.questions.question import Options, Question
+from receptive_field.rules.inference import Inference
 
 tf = needed("tensorflow")
 

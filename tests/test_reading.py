@@ -25,7 +25,7 @@ from receptive_field.frameworks.tensorflow.messages import (
     TensorProto,
 )
 from receptive_field.frameworks.tensorflow.text import index
-from receptive_field.network.inference import Inference
+from receptive_field.rules.inference import Inference
 
 names = st.text("abcXYZ012_/.-", min_size=1, max_size=12)
 strings = st.text(max_size=12).map(str.encode) | st.binary(max_size=6)

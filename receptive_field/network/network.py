@@ -16,7 +16,6 @@ from receptive_field.graph.graph import (
     strongly_connected,
     topological_order,
 )
-from receptive_field.network.inference import Inference
 from receptive_field.relations.joins import Paths, settled, through, united
 from receptive_field.relations.relation import (
     ALL,
@@ -26,6 +25,7 @@ from receptive_field.relations.relation import (
     full,
     ranked,
 )
+from receptive_field.rules.inference import Inference
 from receptive_field.rules.op import (
     Call,
     Relations,

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from receptive_field.errors import NodeNotFoundError
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.model import Model
-from receptive_field.network.inference import Inference
 from receptive_field.network.network import find_network
 from receptive_field.network.walk import tensors_read
+from receptive_field.rules.inference import Inference
 from receptive_field.rules.op import rule_of
 
 

@@ -22,10 +22,10 @@ from receptive_field.graph.graph import (
     topological_order,
 )
 from receptive_field.graph.model import Model
-from receptive_field.network.inference import Inference
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.question import Options, Question
 from receptive_field.results.costs import FREE, Cost, Costs, summed
+from receptive_field.rules.inference import Inference
 from receptive_field.rules.op import Call, rule_at
 
 

@@ -19,7 +19,6 @@ from receptive_field.errors import (
 )
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.model import Model
-from receptive_field.network.inference import Inference
 from receptive_field.network.layout import (
     FeatureLayout,
     Resolution,
@@ -46,6 +45,7 @@ from receptive_field.questions.candidates import (
 from receptive_field.relations.relation import Relation, all_seen, ranked
 from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
+from receptive_field.rules.inference import Inference
 from receptive_field.rules.stated import Rule
 
 if TYPE_CHECKING:
