@@ -69,9 +69,10 @@ def hold_layers(
     fields = rf.compute_receptive_fields(source, input_resolution=resolution, **options)
     names = list(fields) if layers is None else list(layers)
     assert layers or not fields.errors
-    question = Question.ask(source, None, names, Options(resolution))
+    run = source.to_run()
+    question = Question.ask(run, None, names, Options(resolution))
     tensors = [(question.outputs or {})[name] for name in names]
-    experiment = NetworkExperiment(source, question, tensors, trials)
+    experiment = NetworkExperiment(run, question, tensors, trials)
     image_shape = experiment.image_shape
     lines = [
         [np.zeros((*shape[:-1], size), dtype=bool) for size in experiment.sizes]

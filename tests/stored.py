@@ -23,6 +23,7 @@ import slim
 from needed import needed
 
 from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.graph.model import Model
 from receptive_field.whole_files import replace_file
 
@@ -88,7 +89,7 @@ def build(name: str, **options: Any) -> Any:
 
 @lru_cache(maxsize=4)
 def application(name: str, **options: Any) -> Model:
-    """What `load` makes of a Keras application; layers go by their names.
+    """What a trace makes of a Keras application; layers go by their names.
 
     Args:
       name: of its function in `keras.applications`.
@@ -96,7 +97,8 @@ def application(name: str, **options: Any) -> Model:
     """
 
     def make() -> tuple[Any, ...]:
-        model = load(build(name, **options))
+        model = tensorflow.model_of(build(name, **options))
+        assert model is not None
         tensors = model.inputs, model.outputs, model.layers, model.layer_inputs
         return model.definition.SerializeToString(), *tensors
 

@@ -10,7 +10,7 @@ from keras_experiments import hold_layers
 from needed import needed
 
 import receptive_field as rf
-from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.questions.measure import Trial
 
 keras = needed("keras")
@@ -46,7 +46,9 @@ def test_there_are_forty_of_them():
 def test_what_is_stored_is_what_is_loaded_of_the_real_one(name):
     """EfficientNet computes with weights while it is built, ConvNeXt has functions."""
     build = getattr(keras.applications, name)
-    real = load(build(weights=None, include_top=False, input_shape=SHAPE))
+    real = tensorflow.model_of(
+        build(weights=None, include_top=False, input_shape=SHAPE)
+    )
     found = stored.application(name, include_top=False, input_shape=SHAPE)
     assert [said(node) for node in found.graph] == [said(node) for node in real.graph]
     for part in ("inputs", "outputs", "layers", "layer_inputs"):

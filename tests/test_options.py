@@ -7,6 +7,7 @@ from needed import needed
 
 import receptive_field as rf
 from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.frameworks.tensorflow.ops import OPS, TENSORFLOW
 from receptive_field.graph.graph import Graph
 from receptive_field.rules.op import (
@@ -306,7 +307,7 @@ def test_a_transposed_convolution_that_was_built_for_another_size():
     image = keras.Input((20, 20, 1))
     halved = layers.Conv2D(4, 4, strides=2, padding="same")(image)
     doubled = layers.Conv2DTranspose(4, 3, strides=2, padding="same")(halved)
-    model = keras.Model(image, doubled)
+    model = tensorflow.model_of(keras.Model(image, doubled))
     assert rf.compute_receptive_field(model).axes[0].output_size == 20
     with pytest.raises(rf.ReceptiveFieldError, match="requires an input of 10"):
         rf.compute_receptive_field(model, input_resolution=[30, 30])

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.keras import load as keras
 from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.model import Model
 
-WINGS = (tensorflow,)
+WINGS = (keras, tensorflow)
 """Modules with a function `model_of`, and a text `READS` that says what it can read."""
 
 TABLES = {"tensorflow": OPS}

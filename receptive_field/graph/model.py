@@ -31,6 +31,12 @@ class Model:
     """Returns the name of the caller's layer or tensor object, or None."""
     squared_gradients: Callable[..., Any] | None = None
     """Computes squared gradients with the model's real weights, if it has any."""
+    traced: Callable[[], Model] | None = None
+    """Returns the model as its framework runs it; None if this model is that one."""
+
+    def to_run(self) -> Model:
+        """Returns the model to run in an experiment."""
+        return self if self.traced is None else self.traced()
 
     def find(self, thing: Any) -> tuple[str, Tensor]:
         """Returns the name and tensor of an input, output, layer or node.

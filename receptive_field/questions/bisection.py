@@ -148,7 +148,7 @@ def bisect(
       ReceptiveFieldError: if TensorFlow is missing, a size of the input is not known,
         or no node can be checked.
     """
-    loaded = load(model, signature)
+    loaded = load(model, signature).to_run()
     runner: Runner = loaded.graph.framework.runner()
     options = Options(input_resolution)
     question = Question.ask(loaded, input, [output], options)

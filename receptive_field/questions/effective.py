@@ -231,7 +231,7 @@ def measure_effective_receptive_field(
         raise ReceptiveFieldError(
             f"draws must be an integer of at least 2, not {draws!r}."
         )
-    source = load(model)
+    source = load(model).to_run()
     if source.squared_gradients is None:
         raise ReceptiveFieldError(
             "gradients can be measured only for Keras models, not for "

@@ -68,7 +68,7 @@ def measure_receptive_field(
     >>> rf.measure_receptive_field(model, feature=[3, 3]).size    # doctest: +SKIP
     array([43, 43])
     """
-    source = load(model, signature)
+    source = load(model, signature).to_run()
     question, field = ask(source, output, input, Options(input_resolution))
     tensor = next(iter((question.outputs or {}).values()))
     experiment = NetworkExperiment(source, question, [tensor])

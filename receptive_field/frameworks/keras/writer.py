@@ -1,0 +1,174 @@
+"""Writes the ops that Keras layers run as the nodes of a graph.
+
+The ops are those of TensorFlow, so that every question knows them. Sizes are written
+as expressions of the input's size, so that the graph also holds for other inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from receptive_field.algebra.sizes import Size
+from receptive_field.arrays import np
+from receptive_field.frameworks.tensorflow.attributes import StatedTensor
+from receptive_field.frameworks.tensorflow.framework import TensorFlow
+from receptive_field.frameworks.tensorflow.ops import OPS
+from receptive_field.graph.graph import ABSENT, Graph, Tensor
+from receptive_field.rules.inference import Inference
+
+FLOAT, INT = 1, 3
+"""DataTypes of constants and weights."""
+
+
+@dataclass(slots=True)
+class Written:
+    """A node of a written graph; `KerasFramework` reads its fields as attributes."""
+
+    name: str
+    op: str
+    fields: dict[str, Any]
+    input: list[str] = field(default_factory=list)
+
+
+class WrittenConstant(StatedTensor):
+    """A constant whose values are plain numbers."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Any) -> None:
+        self._values = np.asarray(values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each axis."""
+        return tuple(self._values.shape)
+
+    def numbers(self) -> Sequence[Any]:
+        """Returns the values as a flat list."""
+        flat: list[Any] = self._values.ravel().tolist()
+        return flat
+
+    def array(self, numbers: Sequence[Any]) -> np.ndarray[Any, Any]:
+        """Returns the values as an array."""
+        return self._values
+
+
+class KerasFramework(TensorFlow):
+    """The `Framework` of graphs that were written layer by layer."""
+
+    def attribute(self, definition: Written, name: str) -> Any:
+        """Returns a field of a node, or `ABSENT`."""
+        return definition.fields.get(name, ABSENT)
+
+
+KERAS = KerasFramework()
+
+
+class Writer:
+    """A graph to which nodes are added.
+
+    Args:
+      name: the name of the graph in results.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.graph = Graph([], name, rules=OPS, framework=KERAS)
+        self._known = Inference(self.graph)
+        self._scope = ""
+        self._owner: Hashable = None
+        self._weights: dict[Hashable, list[Tensor]] = {}
+        self._number = 0
+
+    @contextmanager
+    def scope(self, name: str, owner: Hashable) -> Iterator[None]:
+        """Puts this name in front of the names of the nodes written in the context.
+
+        Calls with the same owner, a layer, read the same weights.
+        """
+        before = self._scope, self._owner, self._number
+        self._scope, self._owner, self._number = name, owner, 0
+        try:
+            yield
+        finally:
+            self._scope, self._owner, self._number = before
+
+    def shape(self, tensor: Tensor) -> tuple[Size, ...]:
+        """Returns the shape of a tensor, whose rank is always known here."""
+        return self._known.shape(tensor) or ()
+
+    def rank(self, tensor: Tensor) -> int:
+        """Returns the number of axes of a tensor."""
+        return len(self.shape(tensor))
+
+    def op(self, kind: str, *inputs: Any, **fields: Any) -> Tensor:
+        """Adds a node and returns its first output.
+
+        Inputs that are numbers or lists become constants.
+        """
+        tensors = [self._tensor(thing) for thing in inputs]
+        return self._node(kind, kind, tensors, fields)
+
+    def placeholder(self, name: str, shape: Sequence[int | None]) -> Tensor:
+        """Adds an input of this shape, with None for unknown sizes."""
+        fields = {"shape": tuple(shape), "dtype": FLOAT}
+        return self._node("Placeholder", name, (), fields)
+
+    def weight(self, *shape: Size) -> Tensor:
+        """Adds the next variable of the owner, with this shape.
+
+        If an earlier call of the owner has added it, that variable is returned.
+        """
+        known = self._weights.setdefault(self._owner, [])
+        self._number += 1
+        if len(known) < self._number:
+            sizes = tuple(size if isinstance(size, int) else None for size in shape)
+            fields = {"shape": sizes, "dtype": FLOAT}
+            known.append(self._node("VariableV2", "weight", (), fields))
+        return known[self._number - 1]
+
+    def size(self, tensor: Tensor, axis: int) -> Tensor:
+        """Adds the size of an axis as a number."""
+        axis %= self.rank(tensor)
+        limits = ([axis], [axis + 1], [1])
+        return self.op("StridedSlice", self.op("Shape", tensor), *limits, **SHRINK)
+
+    def sizes(self, *sizes: Any) -> Tensor:
+        """Adds a vector of sizes, each of them a number or a tensor."""
+        return self.op("Pack", *sizes, axis=0)
+
+    def _tensor(self, thing: Any) -> Tensor:
+        if isinstance(thing, tuple):
+            return thing
+        values = np.asarray(thing)
+        dtype = INT if values.dtype.kind in "iu" else FLOAT
+        fields = {"value": WrittenConstant(values), "dtype": dtype}
+        return self._node("Const", "Const", (), fields)
+
+    def _node(
+        self, kind: str, name: str, tensors: Sequence[Tensor], fields: dict[str, Any]
+    ) -> Tensor:
+        whole = f"{self._scope}/{name}" if self._scope else name
+        number, unique = 0, whole
+        while unique in self.graph.index_of:
+            number += 1
+            unique = f"{whole}_{number}"
+        root = self.graph.nodes.root
+        node = self.graph.append(Written(unique, kind, fields), root)
+        node.read(tensors)
+        return node.index, 0
+
+
+SHRINK = {
+    "begin_mask": 0,
+    "end_mask": 0,
+    "ellipsis_mask": 0,
+    "new_axis_mask": 0,
+    "shrink_axis_mask": 1,
+}
+"""The attributes of a StridedSlice that takes one position of its only axis."""

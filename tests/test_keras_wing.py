@@ -1,0 +1,295 @@
+"""Keras models that are written layer by layer, held against their traces."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import layer_catalogue as catalogue
+import pytest
+import stored
+from needed import needed
+from random_search import seeds
+
+import receptive_field as rf
+from receptive_field.frameworks import load
+from receptive_field.frameworks.keras.configs import write
+from receptive_field.frameworks.keras.layers import LAYERS, NoRuleError
+from receptive_field.frameworks.tensorflow import load as tensorflow
+
+keras = needed("keras")
+layers = keras.layers
+
+APPLICATIONS = [
+    *("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "MobileNet"),
+    *("InceptionV3", "MobileNetV2", "MobileNetV3Small", "NASNetMobile", "ResNet50V2"),
+]
+
+
+def said(field):
+    """What a field says, without the name of its graph."""
+    answer = field.to_dict()
+    local = None if field.local is None else field.local.size.tolist()
+    numbers = ("size", "stride", "padding", "aligned", "exact", "output_size")
+    return [answer[name] for name in numbers], local, bool(field.global_nodes)
+
+
+def written(model):
+    """The model, as it is written from its layers; a test may not get a trace."""
+    found = load(model)
+    assert found.traced is not None
+    return found
+
+
+def hold(model, **options):
+    """Holds all layers of a model against those of its trace."""
+    one, two = (
+        rf.compute_receptive_fields(made, **options)
+        for made in (written(model), tensorflow.model_of(model))
+    )
+    assert one.keys() == two.keys()
+    assert {name: said(field) for name, field in one.items()} == {
+        name: said(field) for name, field in two.items()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_applications(name):
+    model = stored.build(name, include_top=False)
+    hold(model)
+    hold(model, input_resolution="unknown")
+    hold(model, input_resolution=[224, 257])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, *seeds("written layers", 1)])
+@pytest.mark.parametrize("name", sorted(set(catalogue.EXAMPLES) & set(LAYERS)))
+def test_layers(name, seed):
+    model = catalogue.model_of(name, seed)
+    try:
+        write(keras.saving.serialize_keras_object(model), name)
+    except NoRuleError:
+        return  # The parameters, or a layer beside it, have no rule.
+    hold(model)
+
+
+def model_in(kind, tmp_path):
+    image = keras.Input((None, None, 3), name="image")
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    inner = keras.Sequential(
+        [keras.Input((None, None, 3)), layers.Conv2D(4, 5, name="wide")], name="inner"
+    )
+    low = layers.MaxPooling2D(2, name="low")(shared(image))
+    both = layers.Concatenate(name="both")([shared(low), low])
+    model = keras.Model(image, [inner(low), both])
+    path = tmp_path / f"model.{kind}"
+    if kind == "json":
+        path.write_text(model.to_json())
+    else:
+        model.save(path)
+    return model, os.fspath(path)
+
+
+@pytest.mark.parametrize("kind", ["keras", "h5", "json"])
+def test_files(kind, tmp_path):
+    model, path = model_in(kind, tmp_path)
+    renamed = tmp_path / "network"
+    os.rename(path, renamed)  # The content tells what the file is.
+    found = rf.compute_receptive_fields(renamed)
+    assert {*found} == {"shared", "low", "shared:2", "both", "wide", "inner"}
+    assert found["shared:2"].size.tolist() == [8, 8]
+    assert found["inner"].size.tolist() == [12, 12]
+    hold(model)
+    with pytest.raises(rf.ReceptiveFieldError, match=r"inner.*both|both.*inner"):
+        rf.compute_receptive_field(renamed)
+    assert rf.compute_receptive_field(renamed, output="both").stride.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("kind", ["keras", "h5", "json"])
+def test_nothing_of_keras_is_imported_for_a_file(kind, tmp_path):
+    _, path = model_in(kind, tmp_path)
+    code = (
+        "import sys, receptive_field as rf\n"
+        f"print(rf.compute_receptive_field({path!r}, output='inner').size.tolist())\n"
+        "print([m for m in ('tensorflow', 'keras', 'h5py') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["[12, 12]", "[]"]
+
+
+def test_a_model_of_one_size_answers_at_others():
+    """The trace holds the sizes of the map that is repeated."""
+    image = keras.Input((64, 64, 3))
+    low = layers.Conv2D(4, 3, strides=2, padding="same")(image)
+    high = layers.UpSampling2D(2)(
+        layers.Conv2D(4, 3, padding="same", dilation_rate=5)(low)
+    )
+    model = keras.Model(image, layers.Concatenate()([high, image]))
+    field = rf.compute_receptive_field(model, input_resolution=[96, 128])
+    assert [axis.output_size for axis in field.axes] == [128, 96]
+    assert rf.compute_receptive_field(model, input_resolution="unknown").exact
+    # Kernels of 3 at steps of 1, and of 11 at steps of 2.
+    assert field.size.tolist() == [23, 23]
+
+
+def test_layers_and_tensors_of_the_model_are_its_names():
+    image = keras.Input((None, None, 3), name="image")
+    first, second = (
+        layers.Conv2D(3, 3, name="first"),
+        layers.Conv2D(3, 3, name="second"),
+    )
+    middle = first(image)
+    model = keras.Model(image, second(middle))
+    assert rf.compute_receptive_field(model, output=first).size.tolist() == [3, 3]
+    assert rf.compute_receptive_field(model, output=middle).size.tolist() == [3, 3]
+    field = rf.compute_receptive_field(model, input=middle, output=second)
+    assert field.size.tolist() == [3, 3]
+
+
+class Custom(layers.Layer):
+    def call(self, x):
+        return x[:, ::2]
+
+
+def test_layers_without_a_rule_are_traced():
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, Custom()(image))
+    assert load(model).traced is None
+    assert rf.compute_receptive_field(model).stride.tolist() == [1, 2]
+
+
+class Dense(layers.Layer):
+    """A class of the user, named like one of Keras."""
+
+    def call(self, x):
+        return x[:, ::2]
+
+
+class Model(keras.Model):
+    """A model that is not called as its config says."""
+
+    def call(self, x):
+        return super().call(x[:, ::2])
+
+
+def test_a_class_that_is_named_like_one_of_keras_is_not_taken_for_it():
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, Dense()(image))
+    assert rf.compute_receptive_field(model).stride.tolist() == [1, 2]
+    model = Model(image, layers.MaxPooling2D(2)(image))
+    assert rf.compute_receptive_field(model).stride.tolist() == [2, 4]
+
+
+def test_experiments_run_the_model_itself(tmp_path):
+    _, path = model_in("keras", tmp_path)
+    measured = rf.measure_receptive_field(
+        path, output="inner", input_resolution=[40, 40]
+    )
+    assert measured.size.tolist() == [12, 12]
+
+
+# --- Bad input -----------------------------------------------------------------------
+
+
+def archive(path, **members):
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name.replace("_json", ".json"), content)
+    return os.fspath(path)
+
+
+def config(*nodes):
+    """A model of one input and one layer that is called so."""
+    own = {"name": "a", "trainable": True, "pool_size": [2, 2]}
+    given = {"name": "image", "batch_shape": [None, None, None, 3]}
+    return {
+        "module": "keras.src.models.functional",
+        "class_name": "Functional",
+        "config": {
+            "name": "model",
+            "layers": [
+                {
+                    "module": "keras.layers",
+                    "class_name": "InputLayer",
+                    "config": given,
+                    "name": "image",
+                    "inbound_nodes": [],
+                },
+                {
+                    "module": "keras.layers",
+                    "class_name": "MaxPooling2D",
+                    "config": own,
+                    "name": "a",
+                    "inbound_nodes": list(nodes),
+                },
+            ],
+            "input_layers": [["image", 0, 0]],
+            "output_layers": [["a", 0, 0]],
+        },
+    }
+
+
+def reads(*history):
+    tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": history}}
+    return {"args": [tensor], "kwargs": {}}
+
+
+def test_a_config_by_hand(tmp_path):
+    path = archive(
+        tmp_path / "a.keras", config_json=json.dumps(config(reads("image", 0, 0)))
+    )
+    assert rf.compute_receptive_field(path).size.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps(config(reads("a", 0, 0))),
+        json.dumps(config(reads("b", 0, 0))),
+        json.dumps(config(reads("image", 0, 7))),
+        json.dumps(config({"args": 5})),
+        json.dumps(config(7)),
+        json.dumps({**config(), "config": {"layers": {}}}),
+        json.dumps({"class_name": "Functional", "config": []}),
+        "[" * 100_000,
+        "{}",
+        "nothing",
+    ],
+)
+def test_configs_that_make_no_model(content, tmp_path):
+    path = archive(tmp_path / "a.keras", config_json=content)
+    with pytest.raises(rf.ReceptiveFieldError):
+        rf.compute_receptive_field(path)
+
+
+def test_an_archive_without_a_config(tmp_path):
+    path = archive(tmp_path / "a.keras", other_json="{}")
+    with pytest.raises(rf.ReceptiveFieldError):
+        rf.compute_receptive_field(path)
+
+
+def test_json_with_a_layer_that_has_no_rule(tmp_path):
+    image = keras.Input((None, None, 3))
+    path = tmp_path / "a.json"
+    path.write_text(keras.Model(image, Custom(name="mine")(image)).to_json())
+    with pytest.raises(rf.ReceptiveFieldError, match=r"mine.*pass the object"):
+        rf.compute_receptive_field(path)
+
+
+def test_json_cannot_be_run(tmp_path):
+    _, path = model_in("json", tmp_path)
+    with pytest.raises(rf.ReceptiveFieldError, match="model_from_json"):
+        rf.measure_receptive_field(path, output="inner", input_resolution=[40, 40])
+
+
+def test_operations_are_not_taken_for_layers_of_their_name():
+    """`keras.ops.average` is no sum of its inputs."""
+    image = keras.Input((None, None, 3))
+    shifted = keras.ops.concatenate([image[:, 1:], image[:, :-1]], axis=-1)
+    model = keras.Model(image, layers.ReLU()(keras.ops.average(shifted, axis=1)))
+    field = rf.compute_receptive_field(model)
+    assert field.global_nodes or field.size[1] == float("inf")
