@@ -60,3 +60,12 @@ class Model:
         raise NodeNotFoundError(
             f"the model has no layer {name!r}. {nearest(name, self.layers)}"
         )
+
+
+def unique_name(name: str, taken: Mapping[str, Any]) -> str:
+    """Returns the name of a layer call, with a number appended if it is taken."""
+    number, unique = 1, name
+    while unique in taken:
+        number += 1
+        unique = f"{name}:{number}"
+    return unique

@@ -21,6 +21,7 @@ from receptive_field.frameworks.keras.layers import (
 from receptive_field.frameworks.keras.operations import OPERATIONS
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
+from receptive_field.graph.model import unique_name
 
 Config = Mapping[str, Any]
 
@@ -150,7 +151,7 @@ class _Calls:
             waiting = left
         outputs: dict[str, Tensor] = {}
         for name, call, number in _references(config["output_layers"]):
-            outputs[_unique(name, outputs)] = found[name, call][number]
+            outputs[unique_name(name, outputs)] = found[name, call][number]
         return outputs
 
     def _input(self, layer: Config) -> Tensor:
@@ -173,7 +174,7 @@ class _Calls:
         plain = len(tensors) == _count(arguments) and not any(_tensors(others))
         if not _is_own(layer):
             raise NoRuleError(f"the class {kind!r} of the layer {name!r} is custom")
-        called = _unique(name, model.layers)
+        called = unique_name(name, model.layers)
         operation = OPERATIONS.get(kind)
         try:
             if _is_quantized(layer["config"]):
@@ -195,7 +196,7 @@ class _Calls:
                 raise NoRuleError("there is no rule for the class")
         except NoRuleError as error:
             raise NoRuleError(f"the layer {name!r} ({kind}): {error}") from None
-        called = _unique(name, model.layers)
+        called = unique_name(name, model.layers)
         model.layers[called] = outputs[0]
         model.layer_inputs[called] = tensors
         return outputs
@@ -311,12 +312,3 @@ def _count(thing: Any) -> int:
     if isinstance(thing, list):
         return sum(map(_count, thing))
     return int(thing is not None)
-
-
-def _unique(name: str, taken: Mapping[str, Any]) -> str:
-    """Returns the name, with a number appended if it is already taken."""
-    number, unique = 1, name
-    while unique in taken:
-        number += 1
-        unique = f"{name}:{number}"
-    return unique

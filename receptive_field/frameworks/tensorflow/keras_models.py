@@ -10,7 +10,7 @@ no node, such as Dropout.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -18,6 +18,7 @@ from typing import Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.tensorflow.objects import keras_of
+from receptive_field.graph.model import unique_name
 
 
 @dataclass(slots=True)
@@ -126,7 +127,7 @@ def trace(model: Any) -> TracedModel:
     for layer, given, outputs in calls:
         tensors = names_of(outputs)
         if layer is not model and tensors:
-            name = _unique(layer.name, traced.layers)
+            name = unique_name(layer.name, traced.layers)
             traced.layers[name] = tensors[0]
             traced.layer_inputs[name] = names_of(given)
             traced.calls.setdefault(id(layer), []).append(name)
@@ -216,12 +217,3 @@ def _recorded(layer_class: Any, calls: list[tuple[Any, Any, Any]]) -> Iterator[N
         yield
     finally:
         layer_class.__call__ = original
-
-
-def _unique(name: str, taken: Mapping[str, str]) -> str:
-    """Returns the name, with a number appended if it is already taken."""
-    number, unique = 1, name
-    while unique in taken:
-        number += 1
-        unique = f"{name}:{number}"
-    return unique
