@@ -14,6 +14,8 @@ from raw_ops import op, weights
 
 import receptive_field as rf
 from receptive_field import zoo
+from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow import load as tensorflow
 
 keras = needed("keras")
 tf = needed("tensorflow")
@@ -223,11 +225,12 @@ def test_parameters_are_those_that_keras_counts(name):
     assert parts == costs.total
 
 
-def test_a_layer_that_is_called_twice_has_its_parameters_once():
+@pytest.mark.parametrize("read", [load, tensorflow.model_of])
+def test_a_layer_that_is_called_twice_has_its_parameters_once(read):
     inputs = keras.Input((8, 8, 3))
     layer = keras.layers.Conv2D(3, 3, name="twice")
     model = keras.Model(inputs, layer(layer(inputs)))
-    costs = rf.compute_costs(model)
+    costs = rf.compute_costs(read(model))
     assert costs.total.parameters == model.count_params()
     one, two = (costs[name] for name in costs if name.startswith("twice"))
     assert (one.parameters, two.parameters) == (model.count_params(), 0)
