@@ -489,7 +489,7 @@ class _AxisAnalysis:
         small = {r for r, found in failed.items() if isinstance(found, Obstacle)}
         for size in range(smallest, max(large + period, least)):
             residue = size % period
-            if size >= least and residue not in waiting | small:
+            if size >= least and not waiting and residue not in small:
                 continue
             found = self._outcome(size)
             if _agree(found, whole[residue]) and residue not in failed:
