@@ -20,7 +20,8 @@ class Model:
 
     graph: Graph
     definition: Any
-    """The graph's GraphDef message, or an object that reads it on serialization."""
+    """The graph's GraphDef message, or an object that reads it when serialized; None if
+    the graph is only analysed and another one is run (see `traced`)."""
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
     layers: Mapping[str, Tensor] = field(default_factory=dict)

@@ -38,7 +38,15 @@ class WrittenModel:
     outputs: dict[str, Tensor] = field(default_factory=dict)
     layers: dict[str, Tensor] = field(default_factory=dict)
     layer_inputs: dict[str, Sequence[Tensor]] = field(default_factory=dict)
+    calls: dict[str, list[str]] = field(default_factory=dict)
+    """Name of a layer -> the names of its calls, in order."""
 
+
+OF_KERAS_1 = frozenset({"border_mode", "dim_ordering"})
+"""Options that have other names since Keras 2."""
+
+MODES = ("mask", "training")
+"""Arguments that do not change what a layer does to an image at inference."""
 
 UNFIT = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What goes wrong if a part of a config has another form than is expected."""
@@ -171,7 +179,8 @@ class _Calls:
         model, name = self._model, layer["config"]["name"]
         kind = layer["class_name"]
         tensors = list(_tensors(arguments))
-        plain = len(tensors) == _count(arguments) and not any(_tensors(others))
+        given = [part for key, part in (others or {}).items() if key not in MODES]
+        plain = len(tensors) == _count(arguments) == _count([arguments, given])
         if not _is_own(layer):
             raise NoRuleError(f"the class {kind!r} of the layer {name!r} is custom")
         called = unique_name(name, model.layers)
@@ -179,6 +188,8 @@ class _Calls:
         try:
             if _is_quantized(layer["config"]):
                 raise NoRuleError("its weights are quantized")
+            if not OF_KERAS_1.isdisjoint(layer["config"]):
+                raise NoRuleError("it was saved by Keras 1")
             if not plain and not _is_operation(layer):
                 raise NoRuleError("it is called with constants or keyword arguments")
             if kind in MODELS:
@@ -197,6 +208,7 @@ class _Calls:
         except NoRuleError as error:
             raise NoRuleError(f"the layer {name!r} ({kind}): {error}") from None
         called = unique_name(name, model.layers)
+        model.calls.setdefault(name, []).append(called)
         model.layers[called] = outputs[0]
         model.layer_inputs[called] = tensors
         return outputs
@@ -205,9 +217,14 @@ class _Calls:
 def _is_operation(layer: Config) -> bool:
     """Returns whether the entry of a layer is a call of a function of `keras.ops`.
 
-    A layer and a function may have the same name. Only layers can be trainable.
+    A layer and a function may have the same name. If the entry does not say where the
+    class is defined, it is taken for a layer only if it can be trainable.
     """
-    return layer["class_name"] not in MODELS and "trainable" not in layer["config"]
+    if layer["class_name"] in MODELS:
+        return False
+    if layer.get("module"):
+        return str(layer["module"]).startswith("keras.src.ops")
+    return "trainable" not in layer["config"]
 
 
 def _is_quantized(config: Config) -> bool:

@@ -174,62 +174,66 @@ def _settings(call: LayerCall, tensor: Tensor, kernel: str) -> _Settings:
     return _Settings(one + kernels, one + strides, one + dilations)
 
 
+POINTWISE = _Settings([1, 1], [1, 1], [1, 1])
+
+
 def _convolved(
     call: LayerCall,
     op: str,
     tensor: Tensor,
     padding: str,
     found: _Settings,
-    kernel: Tensor,
+    channels: Sequence[Any],
 ) -> Tensor:
-    rank = call.writer.rank(tensor)
-    return call.writer.op(
+    """Adds a convolution. ``channels`` are the last two sizes of its kernel."""
+    w = call.writer
+    return w.op(
         op,
         tensor,
-        kernel,
+        w.weight(*found.kernel, *channels),
         strides=call.along(tensor, found.strides, 1),
         dilations=call.along(tensor, found.dilations, 1),
         padding=padding,
-        data_format=_format(call, rank),
+        data_format=_format(call, w.rank(tensor)),
     )
+
+
+def _layer(
+    call: LayerCall, op: str, channels: Sequence[Any], then: Sequence[Any] = ()
+) -> Tensor:
+    """Adds a convolution with its padding, bias and activation.
+
+    If ``then`` is given, it is the channels of a pointwise convolution that follows.
+    """
+    x, padding = _causal(call, call.x)
+    y = _as_image(call, x)
+    y = _convolved(call, op, y, padding, _settings(call, x, "kernel_size"), channels)
+    if then:
+        y = _convolved(call, "Conv2D", y, "VALID", POINTWISE, then)
+    return call.activated(call.biased(_as_before(call, y, call.writer.rank(x))))
 
 
 @rule("Conv1D Conv2D Conv3D Convolution1D Convolution2D Convolution3D")
 def _convolution(call: LayerCall) -> Tensor:
-    w, c = call.writer, call.config
-    x, padding = _causal(call, call.x)
-    rank, found = w.rank(x), _settings(call, x, "kernel_size")
-    groups = c.get("groups", 1)
-    kernel = w.weight(*found.kernel, call.channels(x) // groups, c["filters"])
-    op = "Conv3D" if rank == 5 else "Conv2D"
-    y = _convolved(call, op, _as_image(call, x), padding, found, kernel)
-    return call.activated(call.biased(_as_before(call, y, rank)))
+    op = "Conv3D" if call.writer.rank(call.x) == 5 else "Conv2D"
+    count = call.channels(call.x) // call.config.get("groups", 1)
+    return _layer(call, op, (count, call.config["filters"]))
 
 
 @rule("DepthwiseConv1D DepthwiseConv2D")
 def _depthwise(call: LayerCall) -> Tensor:
-    w, c = call.writer, call.config
-    x, padding = _causal(call, call.x)
-    rank, found = w.rank(x), _settings(call, x, "kernel_size")
-    kernel = w.weight(*found.kernel, call.channels(x), c.get("depth_multiplier", 1))
-    op = "DepthwiseConv2dNative"
-    y = _convolved(call, op, _as_image(call, x), padding, found, kernel)
-    return call.activated(call.biased(_as_before(call, y, rank)))
+    return _layer(call, "DepthwiseConv2dNative", _depthwise_channels(call))
 
 
 @rule("SeparableConv1D SeparableConv2D SeparableConvolution1D SeparableConvolution2D")
 def _separable(call: LayerCall) -> Tensor:
-    w, c = call.writer, call.config
-    x, padding = _causal(call, call.x)
-    rank, found = w.rank(x), _settings(call, x, "kernel_size")
-    count, multiplier = call.channels(x), c.get("depth_multiplier", 1)
-    kernel = w.weight(*found.kernel, count, multiplier)
-    op = "DepthwiseConv2dNative"
-    y = _convolved(call, op, _as_image(call, x), padding, found, kernel)
-    single = _Settings([1, 1], [1, 1], [1, 1])
-    kernel = w.weight(1, 1, count * multiplier, c["filters"])
-    y = _convolved(call, "Conv2D", y, "VALID", single, kernel)
-    return call.activated(call.biased(_as_before(call, y, rank)))
+    count, multiplier = channels = _depthwise_channels(call)
+    then = (count * multiplier, call.config["filters"])
+    return _layer(call, "DepthwiseConv2dNative", channels, then)
+
+
+def _depthwise_channels(call: LayerCall) -> tuple[Any, int]:
+    return call.channels(call.x), call.config.get("depth_multiplier", 1)
 
 
 @rule("Conv1DTranspose Conv2DTranspose Conv3DTranspose Deconvolution2D Deconvolution3D")

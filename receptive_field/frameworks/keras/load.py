@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.keras.files import config_of, is_json
 from receptive_field.frameworks.tensorflow import load as tensorflow
+from receptive_field.frameworks.tensorflow.objects import call_of
 from receptive_field.graph.model import Model
+
+if TYPE_CHECKING:
+    from receptive_field.frameworks.keras.configs import WrittenModel
 
 READS = "a path to a Keras file (.keras, .h5, or the JSON of a model)"
 """The kinds of models that this wing can read, for error messages."""
@@ -69,7 +73,7 @@ def model_of(thing: Any, signature: str | None = None) -> Model | None:
         found.outputs,
         found.layers,
         found.layer_inputs,
-        _name_of(found.inputs, found.layers),
+        _name_of(thing, found),
         traced=traced,
     )
 
@@ -78,46 +82,41 @@ def _config_of_object(thing: Any) -> Mapping[str, Any] | None:
     """Returns the config of a model of Keras 3; None for other objects."""
     keras = sys.modules.get("keras")
     models = getattr(keras, "Model", None)
-    if keras is None or models is None or not isinstance(thing, models):
-        return None
-    if not hasattr(keras, "saving") or not hasattr(
-        keras.saving, "serialize_keras_object"
-    ):
+    serialize = getattr(getattr(keras, "saving", None), "serialize_keras_object", None)
+    if models is None or serialize is None or not isinstance(thing, models):
         return None
     if type(thing).__module__.partition(".")[0] != "keras":
         return None  # A user's class may override how the model is called.
     try:
-        config = keras.saving.serialize_keras_object(thing)
+        config = serialize(thing)
     except Exception:  # Layers of a user may fail in any way.
         return None
     return config if isinstance(config, Mapping) else None
 
 
-def _name_of(
-    inputs: Mapping[str, Any], layers: Mapping[str, Any]
-) -> Callable[[Any], str | None]:
-    calls: dict[str, list[str]] = {}
-    for name in layers:
-        base, _, number = name.rpartition(":")
-        calls.setdefault(
-            base if number.isdigit() and base in layers else name, []
-        ).append(name)
+def _name_of(model: Any, found: WrittenModel) -> Callable[[Any], str | None]:
+    """Returns a function that names the call that an object of the model refers to."""
+    own: dict[str, dict[int, Any]] = {}
+    for layer in _layers_in(model):
+        own.setdefault(layer.name, {})[id(layer)] = layer
 
-    def name_of(thing: Any) -> str | None:
-        """Returns the name of the layer call that a layer or KerasTensor refers to."""
-        history = getattr(thing, "_keras_history", None)
-        if history is not None:
-            operation = getattr(history, "operation", None) or history.layer
-            if operation.name in inputs:
-                return str(operation.name)
-            names = calls.get(operation.name, [])
-            return names[min(history.node_index, len(names) - 1)] if names else None
-        names = calls.get(getattr(thing, "name", ""), [])
-        if len(names) > 1:
+    def calls(layer: Any) -> Sequence[str]:
+        alike = own.get(getattr(layer, "name", ""), {})
+        if id(layer) not in alike:
+            return []
+        names = found.calls.get(layer.name, [])
+        if len(alike) > 1:
             raise GraphError(
-                f"the layer {thing.name!r} is called {len(names)} times; give the "
-                f"name of one call: {', '.join(map(repr, names))}."
+                f"{len(alike)} layers are named {layer.name!r}; give the name of one "
+                f"call: {', '.join(map(repr, names))}."
             )
-        return names[0] if names else None
+        return names
 
-    return name_of
+    return lambda thing: call_of(thing, found.inputs, calls)
+
+
+def _layers_in(model: Any) -> Iterator[Any]:
+    """Yields the layers of a model, and of the models in it; none for a path."""
+    for layer in getattr(model, "layers", ()):
+        yield layer
+        yield from _layers_in(layer)

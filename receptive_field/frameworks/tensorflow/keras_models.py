@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from receptive_field.errors import GraphError
-from receptive_field.frameworks.tensorflow.objects import keras_of
+from receptive_field.frameworks.tensorflow.objects import call_of, keras_of
 from receptive_field.graph.model import unique_name
 
 
@@ -47,20 +47,7 @@ class TracedModel:
         Raises:
           GraphError: if a layer is called several times.
         """
-        history = getattr(thing, "_keras_history", None)
-        if history is not None:
-            operation = getattr(history, "operation", None) or history.layer
-            if operation.name in self.inputs:
-                return str(operation.name)
-            names = self.calls.get(id(operation), [])
-            return names[min(history.node_index, len(names) - 1)] if names else None
-        names = self.calls.get(id(thing), [])
-        if len(names) > 1:
-            raise GraphError(
-                f"the layer {thing.name!r} is called {len(names)} times; give the "
-                f"name of one call: {', '.join(map(repr, names))}."
-            )
-        return names[0] if names else None
+        return call_of(thing, self.inputs, lambda layer: self.calls.get(id(layer), []))
 
 
 def trace(model: Any) -> TracedModel:

@@ -7,7 +7,7 @@ caller who has TensorFlow or Keras objects has already imported the module.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from receptive_field.errors import GraphError
@@ -45,6 +45,38 @@ def keras_of(thing: Any) -> Any | None:
         if layers is not None and isinstance(thing, layers.Layer):
             return keras
     return None
+
+
+def call_of(
+    thing: Any, inputs: Container[str], calls: Callable[[Any], Sequence[str]]
+) -> str | None:
+    """Returns the name of the layer call that a layer or KerasTensor refers to.
+
+    For an input of the model, returns the input's name. Returns None if there is no
+    such call.
+
+    Args:
+      thing: any object.
+      inputs: the names of the model's inputs.
+      calls: returns the names of a layer's calls, in order.
+
+    Raises:
+      GraphError: if a layer is called several times.
+    """
+    history = getattr(thing, "_keras_history", None)
+    if history is not None:
+        operation = getattr(history, "operation", None) or history.layer
+        if operation.name in inputs:
+            return str(operation.name)
+        names = calls(operation)
+        return names[min(history.node_index, len(names) - 1)] if names else None
+    names = calls(thing)
+    if len(names) > 1:
+        raise GraphError(
+            f"the layer {thing.name!r} is called {len(names)} times; give the name of "
+            f"one call: {', '.join(map(repr, names))}."
+        )
+    return names[0] if names else None
 
 
 def concrete_function_of(thing: Any) -> Any | None:
