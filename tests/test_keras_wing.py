@@ -14,11 +14,14 @@ from random_search import seeds
 
 import receptive_field as rf
 from receptive_field.frameworks import load
-from receptive_field.frameworks.keras.configs import write
-from receptive_field.frameworks.keras.layers import LAYERS, NoRuleError
+from receptive_field.frameworks.keras import objects
+from receptive_field.frameworks.keras.calls import NoRuleError
+from receptive_field.frameworks.keras.configs import called_model
+from receptive_field.frameworks.keras.layers import LAYERS
+from receptive_field.frameworks.keras.write import write
 from receptive_field.frameworks.tensorflow import load as tensorflow
 
-keras = needed("keras")
+keras, tf = needed("keras"), needed("tensorflow")
 layers = keras.layers
 
 APPLICATIONS = [
@@ -73,7 +76,7 @@ def test_applications(name):
 def test_layers(name, seed):
     model = catalogue.model_of(name, seed)
     try:
-        write(keras.saving.serialize_keras_object(model), name)
+        write(called_model(keras.saving.serialize_keras_object(model)), name)
     except NoRuleError:
         assert name in PARAMETERS
         return
@@ -177,11 +180,87 @@ class Custom(layers.Layer):
         return x[:, ::2]
 
 
-def test_layers_without_a_rule_are_traced():
+class Inner(layers.Layer):
+    """Calls layers, and functions of `keras.ops`."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide = layers.Conv2D(3, 5, name="wide")
+
+    def call(self, x, training=True):
+        y = self.wide(x)[:, ::2]
+        return keras.ops.pad(y, [[0, 0], [3, 3], [0, 0], [0, 0]])
+
+
+class OfTensorFlow(layers.Layer):
+    """Cannot be called with symbolic tensors of Keras."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide = layers.Conv2D(3, 5, name="wide")
+
+    def call(self, x):
+        return tf.pad(self.wide(x)[:, ::2], [[0, 0], [3, 3], [0, 0], [0, 0]])
+
+
+@pytest.mark.parametrize("kind", [Inner, OfTensorFlow])
+def test_layers_without_a_rule_are_opened_or_traced(kind):
+    """Each by itself; the others are written by their rules."""
     image = keras.Input((None, None, 3))
-    model = keras.Model(image, Custom()(image))
+    layer = kind()
+    model = keras.Model(image, layer(layers.Conv2D(3, 3, name="conv")(image)))
+    found = write(objects.called_model(model), "model")
+    name = layer.name
+    assert (name in found.opened, name in found.traced) == (
+        kind is Inner,
+        kind is OfTensorFlow,
+    )
+    assert list(found.layers) == ["conv", "wide", name]
+    hold(model)
+    assert rf.compute_receptive_field(model).padding.tolist() == [0, 6]
+    assert [len(part._inbound_nodes) for part in (layer, layer.wide)] == [1, 0]
+
+
+class Blocks(keras.Model):
+    """A model whose calls only its own code knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = layers.Conv2D(3, 3), layers.Conv2D(3, 3)
+
+    def call(self, x):
+        return self.second(self.first(x)) + x[:, 2:-2, 2:-2]
+
+
+def test_subclassed_models_are_opened():
+    model = Blocks()
+    model.build((None, None, None, 3))
+    hold(model)
+    assert rf.compute_receptive_field(model).size.tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "ResNet50"])
+def test_models_of_keras_2(name):
+    tf_keras = needed("tf_keras")
+    hold(getattr(tf_keras.applications, name)(weights=None, include_top=False))
+
+
+class Numbered(layers.Layer):
+    """Says itself how masks are computed."""
+
+    def compute_mask(self, x, mask=None):
+        return x[..., 0] > 0
+
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize("layer", [layers.Masking(), Numbered()])
+def test_masks_are_left_to_the_trace(layer):
+    """Layers after it read the mask, which is no argument of theirs."""
+    steps = keras.Input((8, 3))
+    model = keras.Model(steps, layers.GlobalAveragePooling1D()(layer(steps)))
     assert load(model).traced is None
-    assert rf.compute_receptive_field(model).stride.tolist() == [1, 2]
 
 
 class Dense(layers.Layer):

@@ -7,12 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from receptive_field.frameworks.keras.activations import ACTIVATIONS
+from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
-
-
-class NoRuleError(Exception):
-    """A layer cannot be written as ops."""
 
 
 class LayerCall(NamedTuple):
@@ -80,13 +77,10 @@ class LayerCall(NamedTuple):
         return w.op("BiasAdd", tensor, w.weight(count), data_format="NHWC")
 
 
-LayerRule = Callable[[LayerCall], Tensor]
+LayerRule = Callable[[LayerCall], Tensor | list[Tensor]]
 
 LAYERS: dict[str, LayerRule] = {}
 """Name of a layer class -> its rule."""
-
-OF_APPLICATIONS = ("CustomScaleLayer", "LayerScale", "StochasticDepth")
-"""Layer classes of `keras.applications`, which are not in `keras.layers`."""
 
 MOST_CHANNELS = 1 << 16
 """The most channels of which a constant is written."""
@@ -111,7 +105,8 @@ def activation(call: LayerCall, tensor: Tensor, given: Any) -> Tensor:
             given = given["config"]
         elif given.get("class_name") in LAYERS:
             inner = call._replace(config=given.get("config") or {}, inputs=[tensor])
-            return LAYERS[given["class_name"]](inner)
+            found = LAYERS[given["class_name"]](inner)
+            return found[0] if isinstance(found, list) else found
     if given not in ACTIVATIONS:
         call.fail(f"the activation {given!r}")
     return ACTIVATIONS[given](call.writer, tensor)

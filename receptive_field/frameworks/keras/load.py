@@ -7,18 +7,17 @@ traces it.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.keras.files import config_of, is_json
 from receptive_field.frameworks.tensorflow import load as tensorflow
-from receptive_field.frameworks.tensorflow.objects import call_of
+from receptive_field.frameworks.tensorflow.objects import call_of, keras_of
 from receptive_field.graph.model import Model
 
 if TYPE_CHECKING:
-    from receptive_field.frameworks.keras.configs import WrittenModel
+    from receptive_field.frameworks.keras.write import WrittenModel
 
 READS = "a path to a Keras file (.keras, .h5, or the JSON of a model)"
 """The kinds of models that this wing can read, for error messages."""
@@ -33,21 +32,24 @@ def model_of(thing: Any, signature: str | None = None) -> Model | None:
       thing: a path, or any other object.
       signature: ignored, because Keras models have no signatures.
     """
-    config: Mapping[str, Any] | None
+    config: Mapping[str, Any] | None = None
     if isinstance(thing, (str, os.PathLike)):
         name = os.fspath(thing)
         config = config_of(name)
-    else:
-        name = str(getattr(thing, "name", ""))
-        config = _config_of_object(thing)
-    if config is None:
+        if config is None:
+            return None
+    elif keras_of(thing) is None:
         return None
     # Other models do not need these imports.
-    from receptive_field.frameworks.keras.configs import write
-    from receptive_field.frameworks.keras.layers import NoRuleError
+    from receptive_field.frameworks.keras import configs, objects
+    from receptive_field.frameworks.keras.calls import NoRuleError
+    from receptive_field.frameworks.keras.write import write
 
     try:
-        found = write(config, name)
+        if config is not None:
+            found = write(configs.called_model(config), name)
+        else:
+            found = write(objects.called_model(thing), str(thing.name))
     except NoRuleError as error:
         if is_json(thing):  # Nobody else can read it.
             raise GraphError(
@@ -76,22 +78,6 @@ def model_of(thing: Any, signature: str | None = None) -> Model | None:
         _name_of(thing, found),
         traced=traced,
     )
-
-
-def _config_of_object(thing: Any) -> Mapping[str, Any] | None:
-    """Returns the config of a model of Keras 3; None for other objects."""
-    keras = sys.modules.get("keras")
-    models = getattr(keras, "Model", None)
-    serialize = getattr(getattr(keras, "saving", None), "serialize_keras_object", None)
-    if models is None or serialize is None or not isinstance(thing, models):
-        return None
-    if type(thing).__module__.partition(".")[0] != "keras":
-        return None  # A user's class may override how the model is called.
-    try:
-        config = serialize(thing)
-    except Exception:  # Layers of a user may fail in any way.
-        return None
-    return config if isinstance(config, Mapping) else None
 
 
 def _name_of(model: Any, found: WrittenModel) -> Callable[[Any], str | None]:

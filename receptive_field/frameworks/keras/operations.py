@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from receptive_field.frameworks.keras.layers import NoRuleError
+from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
 

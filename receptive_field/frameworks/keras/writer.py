@@ -6,21 +6,27 @@ as expressions of the input's size, so that the graph also holds for other input
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
-from receptive_field.frameworks.tensorflow.attributes import StatedTensor
+from receptive_field.frameworks.tensorflow.attributes import StatedTensor, attribute
 from receptive_field.frameworks.tensorflow.framework import TensorFlow
 from receptive_field.frameworks.tensorflow.ops import OPS
-from receptive_field.graph.graph import ABSENT, Graph, Tensor
+from receptive_field.graph.graph import ABSENT, Frame, Graph, Tensor
 from receptive_field.rules.inference import Inference
 
 FLOAT, INT = 1, 3
 """DataTypes of constants and weights."""
+
+_NUMBERS = {"float64": 2, "int32": INT, "uint8": 4, "int64": 9, "bool": 10, "string": 7}
+
+
+def _number(dtype: str) -> int:
+    return _NUMBERS.get(dtype, FLOAT)
 
 
 @dataclass(slots=True)
@@ -62,9 +68,14 @@ class WrittenConstant(StatedTensor):
 class KerasFramework(TensorFlow):
     """The `Framework` of graphs that were written layer by layer."""
 
-    def attribute(self, definition: Written, name: str) -> Any:
-        """Returns a field of a node, or `ABSENT`."""
-        return definition.fields.get(name, ABSENT)
+    def attribute(self, definition: Any, name: str) -> Any:
+        """Returns a field of a node that was written, or `ABSENT`.
+
+        Nodes of traced layers have attributes as in TensorFlow.
+        """
+        if isinstance(definition, Written):
+            return definition.fields.get(name, ABSENT)
+        return attribute(definition, name)
 
 
 KERAS = KerasFramework()
@@ -82,7 +93,8 @@ class Writer:
         self._known = Inference(self.graph)
         self._scope = ""
         self._owner: Hashable = None
-        self._weights: dict[Hashable, list[Tensor]] = {}
+        self._weights: dict[Hashable, Tensor] = {}
+        self._added: set[str] = set()
         self._number = 0
 
     @contextmanager
@@ -114,9 +126,11 @@ class Writer:
         tensors = [self._tensor(thing) for thing in inputs]
         return self._node(kind, kind, tensors, fields)
 
-    def placeholder(self, name: str, shape: Sequence[int | None]) -> Tensor:
+    def placeholder(
+        self, name: str, shape: Sequence[int | None], dtype: str = "float32"
+    ) -> Tensor:
         """Adds an input of this shape, with None for unknown sizes."""
-        fields = {"shape": tuple(shape), "dtype": FLOAT}
+        fields = {"shape": tuple(shape), "dtype": _number(dtype)}
         return self._node("Placeholder", name, (), fields)
 
     def weight(self, *shape: Size) -> Tensor:
@@ -124,13 +138,51 @@ class Writer:
 
         If an earlier call of the owner has added it, that variable is returned.
         """
-        known = self._weights.setdefault(self._owner, [])
         self._number += 1
-        if len(known) < self._number:
+        return self.variable((self._owner, self._number), shape)
+
+    def variable(self, key: Hashable, shape: Sequence[Size]) -> Tensor:
+        """Adds a variable of this shape, unless one was added with this key."""
+        if key not in self._weights:
             sizes = tuple(size if isinstance(size, int) else None for size in shape)
             fields = {"shape": sizes, "dtype": FLOAT}
-            known.append(self._node("VariableV2", "weight", (), fields))
-        return known[self._number - 1]
+            self._weights[key] = self._node("VariableV2", "weight", (), fields)
+        return self._weights[key]
+
+    def add(
+        self, other: Graph, inputs: Mapping[int, Tensor]
+    ) -> Callable[[Tensor], Tensor]:
+        """Adds the nodes of another graph.
+
+        Args:
+          other: the graph.
+          inputs: the tensors of this graph to put in the place of placeholders of the
+            other, by the placeholders' indices.
+
+        Returns:
+          A function that returns what a tensor of the other graph has become.
+        """
+        scope = self._scope
+        while f"{scope}/" in self._added:
+            scope += "_"
+        self._added.add(f"{scope}/")
+        frames: dict[int, Frame] = {}
+        places: dict[int, int] = {}
+        for node in other:
+            if node.index not in inputs:
+                frame = frames.setdefault(
+                    id(node.frame), Frame(scope=f"{scope}/{node.frame.scope}")
+                )
+                made = self.graph.append(node.definition, frame)
+                made.op, places[node.index] = node.op, made.index
+
+        def place(tensor: Tensor) -> Tensor:
+            index, number = tensor
+            return inputs[index] if index in inputs else (places[index], number)
+
+        for index, added in places.items():
+            self.graph.nodes[added].read(map(place, other.nodes[index].inputs))
+        return place
 
     def size(self, tensor: Tensor, axis: int) -> Tensor:
         """Adds the size of an axis as a number."""

@@ -74,7 +74,7 @@ def trace(model: Any) -> TracedModel:
     calls: list[tuple[Any, Any, Any]] = []
 
     def run(inputs: Any) -> Any:
-        with _recorded(keras.layers.Layer, calls):
+        with recorded(keras.layers.Layer, calls):
             return model(inputs, training=False)
 
     try:
@@ -104,21 +104,24 @@ def trace(model: Any) -> TracedModel:
         _output_names(model, tf.nest.flatten(graph.structured_outputs)),
     )
 
-    def names_of(structure: Any) -> list[str]:
-        return [
-            tensor.name
-            for tensor in tf.nest.flatten(structure)
-            if isinstance(tensor, tf.Tensor) and tensor.graph is graph
-        ]
-
     for layer, given, outputs in calls:
-        tensors = names_of(outputs)
+        tensors = names_in(graph, outputs)
         if layer is not model and tensors:
             name = unique_name(layer.name, traced.layers)
             traced.layers[name] = tensors[0]
-            traced.layer_inputs[name] = names_of(given)
+            traced.layer_inputs[name] = names_in(graph, given)
             traced.calls.setdefault(id(layer), []).append(name)
     return traced
+
+
+def names_in(graph: Any, structure: Any) -> list[str]:
+    """Returns the names of the tensors in a structure that are in a graph."""
+    tf = import_module("tensorflow")
+    return [
+        tensor.name
+        for tensor in tf.nest.flatten(structure)
+        if isinstance(tensor, tf.Tensor) and tensor.graph is graph
+    ]
 
 
 def _output_names(model: Any, tensors: list[Any]) -> dict[str, str]:
@@ -190,7 +193,7 @@ def _input_structure(model: Any, tf: Any) -> Any:
 
 
 @contextmanager
-def _recorded(layer_class: Any, calls: list[tuple[Any, Any, Any]]) -> Iterator[None]:
+def recorded(layer_class: Any, calls: list[tuple[Any, Any, Any]]) -> Iterator[None]:
     """Records the inputs and outputs of all layer calls while the context is open."""
     original = layer_class.__call__
 

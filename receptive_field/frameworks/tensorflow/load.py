@@ -64,6 +64,11 @@ def model_of(thing: Any, signature: str | None = None) -> Model | None:
     return Model(flat, definition, outputs=outputs, name_of=_tensor_name)
 
 
+def graph_of_function(function: Any) -> Graph:
+    """Returns the graph of a ConcreteFunction."""
+    return _graph(function.graph.as_graph_def(add_shapes=True))
+
+
 def _graph(graph_def: Any, name: str = "graph") -> Graph:
     return flattened(
         graph_def.node,

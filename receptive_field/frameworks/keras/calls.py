@@ -1,0 +1,155 @@
+"""The form that every Keras model is brought into: its layers, and how they are called.
+
+A config of a file and a model in memory both become a `CalledModel`, from which the
+graph is written.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+KERAS = ("keras", "tf_keras")
+"""The packages with Keras models."""
+
+
+class NoRuleError(Exception):
+    """A layer cannot be written as ops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A tensor that a call reads: an output of another call, or an input."""
+
+    call: Any
+    """The `Call.key` of the call, or the `Input.key` of the input."""
+    number: int = 0
+    dtype: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A variable that a call of an operation reads."""
+
+    owner: Hashable
+    shape: tuple[int, ...]
+    thing: Any = field(default=None, compare=False, repr=False)
+    """The variable itself."""
+
+
+@dataclass(slots=True)
+class Input:
+    """An input of a model."""
+
+    key: Any
+    name: str
+    shape: Sequence[int | None]
+    dtype: str = "float32"
+
+
+@dataclass(eq=False, slots=True)
+class Layer:
+    """A layer, a function of `keras.ops`, or a model inside of a model."""
+
+    name: str
+    kind: str
+    """The name of the class."""
+    configured: Callable[[], Mapping[str, Any]] = dict
+    """Returns the arguments with which the layer was made."""
+    is_operation: bool = False
+    is_custom: bool = False
+    """Whether the class is not one of Keras."""
+    model: CalledModel | None = None
+    """The calls inside, if the layer is a model."""
+    thing: Any = None
+    """The layer itself, if the model is in memory."""
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """A call of a layer.
+
+    In the arguments, tensors are `Read` objects, and weights are `Weight` objects.
+    Arrays and numbers are themselves, and all sequences are lists.
+    """
+
+    key: Any
+    layer: Layer
+    arguments: Sequence[Any]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class CalledModel:
+    """A model: its inputs, the calls of its layers, and its outputs."""
+
+    inputs: Sequence[Input]
+    calls: Sequence[Call]
+    outputs: Sequence[tuple[str, Read]]
+    """Each output's name, and the tensor."""
+
+
+def leaves(thing: Any) -> Iterator[Any]:
+    """Yields the parts of an argument that are no containers, in order."""
+    if isinstance(thing, list):
+        for part in thing:
+            yield from leaves(part)
+    elif isinstance(thing, Mapping):
+        for part in thing.values():
+            yield from leaves(part)
+    elif isinstance(thing, slice):
+        yield from (thing.start, thing.stop, thing.step)
+    else:
+        yield thing
+
+
+def replaced(thing: Any, new: Callable[[Any], Any]) -> Any:
+    """Returns an argument with other parts: ``new(part)`` for each that it has."""
+    if isinstance(thing, (list, tuple)):
+        return [replaced(part, new) for part in thing]
+    if isinstance(thing, Mapping):
+        return {key: replaced(part, new) for key, part in thing.items()}
+    if isinstance(thing, slice):
+        return slice(*(new(part) for part in (thing.start, thing.stop, thing.step)))
+    return new(thing)
+
+
+def reads(call: Call) -> set[Hashable]:
+    """Returns the keys of the calls and inputs that a call reads."""
+    parts = leaves([*call.arguments, call.keywords])
+    return {part.call for part in parts if isinstance(part, Read)}
+
+
+def in_order(model: CalledModel) -> Iterator[Call]:
+    """Yields the calls of a model, each after those that it reads.
+
+    Of the calls that can come next, the one that is listed first is taken.
+
+    Raises:
+      NoRuleError: if calls read each other, or something that is not in the model.
+    """
+    done = {given.key for given in model.inputs}
+    readers: dict[Hashable, list[int]] = {}
+    missing: dict[int, int] = {}
+    ready: list[int] = []
+    for number, call in enumerate(model.calls):
+        needed = reads(call) - done
+        missing[number] = len(needed)
+        for key in needed:
+            readers.setdefault(key, []).append(number)
+        if not needed:
+            ready.append(number)
+    left = len(model.calls)
+    while ready:
+        call = model.calls[heapq.heappop(ready)]
+        left -= 1
+        yield call
+        for number in readers.pop(call.key, ()):
+            missing[number] -= 1
+            if not missing[number]:
+                heapq.heappush(ready, number)
+    if left:
+        name = next(c.layer.name for n, c in enumerate(model.calls) if missing[n])
+        raise NoRuleError(f"what the layer {name!r} reads is not in the model")

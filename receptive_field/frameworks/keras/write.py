@@ -1,0 +1,235 @@
+"""Writes the graph of a model from the calls of its layers.
+
+A layer is written by the rule of its class. If there is none, a layer in memory is
+opened: Keras calls it with symbolic tensors, and the calls that it makes are written in
+its place. If this fails, too, TensorFlow traces the layer, and the nodes of its graph
+are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.frameworks.keras.calls import (
+    KERAS,
+    Call,
+    CalledModel,
+    Layer,
+    NoRuleError,
+    Read,
+    Weight,
+    in_order,
+    leaves,
+    replaced,
+)
+from receptive_field.frameworks.keras.layers import LAYERS, LayerCall
+from receptive_field.frameworks.keras.operations import OPERATIONS
+from receptive_field.frameworks.keras.writer import Writer
+from receptive_field.graph.graph import Tensor
+from receptive_field.graph.model import unique_name
+
+
+@dataclass(slots=True)
+class WrittenModel:
+    """A graph, and the tensors of its inputs, outputs and layer calls."""
+
+    writer: Writer
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    layers: dict[str, Tensor] = field(default_factory=dict)
+    layer_inputs: dict[str, Sequence[Tensor]] = field(default_factory=dict)
+    calls: dict[str, list[str]] = field(default_factory=dict)
+    """Name of a layer -> the names of its calls, in order."""
+    opened: dict[str, str] = field(default_factory=dict)
+    traced: dict[str, str] = field(default_factory=dict)
+    """Name of a call that has no rule -> the reason, for both."""
+
+
+MODES = ("mask", "training")
+"""Arguments that do not change what a layer does to an image at inference."""
+
+UNFIT = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What goes wrong if a config has another form than the rule of its class expects."""
+
+
+class MasksError(NoRuleError):
+    """A layer masks time steps, which other layers then read differently."""
+
+
+def write(called: CalledModel, name: str) -> WrittenModel:
+    """Returns the graph of a model.
+
+    Raises:
+      NoRuleError: if a layer can be written in no way.
+    """
+    model = WrittenModel(Writer(name))
+    found: dict[Hashable, Sequence[Tensor]] = {}
+    for given in called.inputs:
+        tensor = model.writer.placeholder(given.name, given.shape, given.dtype)
+        model.inputs[given.name] = tensor
+        found[given.key] = [tensor]
+    try:
+        outputs = _Writing(model).model(called, found)
+    except (ReceptiveFieldError, *UNFIT) as error:
+        raise NoRuleError(f"{error}") from error
+    names = [name for name, _ in called.outputs]
+    model.outputs.update(zip(names, outputs, strict=True))
+    return model
+
+
+class _Writing:
+    """The calls of a model, and of the models in it, as they are written."""
+
+    def __init__(self, model: WrittenModel) -> None:
+        self._model = model
+
+    def model(
+        self, called: CalledModel, found: dict[Hashable, Sequence[Tensor]]
+    ) -> list[Tensor]:
+        """Writes the calls of a model, and returns its outputs.
+
+        ``found`` holds its inputs.
+        """
+        for call in in_order(called):
+            found[call.key] = self._call(call, found)
+        return [found[read.call][read.number] for _, read in called.outputs]
+
+    def _inner(self, called: CalledModel, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Writes a call of a model in the model."""
+        if len(tensors) != len(called.inputs):
+            raise NoRuleError(
+                f"{len(tensors)} tensors are given for {len(called.inputs)} inputs"
+            )
+        pairs = zip(called.inputs, tensors, strict=True)
+        return self.model(called, {given.key: [tensor] for given, tensor in pairs})
+
+    def _call(
+        self, call: Call, found: Mapping[Hashable, Sequence[Tensor]]
+    ) -> Sequence[Tensor]:
+        """Writes a call of a layer, records it, and returns its outputs."""
+        layer, writer = call.layer, self._model.writer
+
+        def part(thing: Any) -> Any:
+            if isinstance(thing, Read):
+                return found[thing.call][thing.number]
+            if isinstance(thing, Weight):
+                return writer.variable(thing.owner, thing.shape)
+            return thing
+
+        arguments = [replaced(thing, part) for thing in call.arguments]
+        keywords = {key: replaced(thing, part) for key, thing in call.keywords.items()}
+        tensors = _tensors([arguments, keywords])
+        outputs = self._outputs(call, arguments, keywords, tensors, found)
+        if not layer.is_operation:
+            self._record(layer.name, outputs[0], tensors)
+        return outputs
+
+    def _record(self, name: str, output: Tensor, inputs: Sequence[Tensor]) -> None:
+        """Adds a call of a layer to those that the model names."""
+        called = unique_name(name, self._model.layers)
+        self._model.calls.setdefault(name, []).append(called)
+        self._model.layers[called] = output
+        self._model.layer_inputs[called] = inputs
+
+    def _outputs(
+        self,
+        call: Call,
+        arguments: Sequence[Any],
+        keywords: Mapping[str, Any],
+        tensors: Sequence[Tensor],
+        found: Mapping[Hashable, Sequence[Tensor]],
+    ) -> Sequence[Tensor]:
+        layer, writer = call.layer, self._model.writer
+        if layer.model is not None:
+            return self._inner(layer.model, tensors)
+        name = unique_name(layer.name, self._model.layers)
+        owner = id(layer if layer.thing is None else layer.thing)
+        with writer.scope(name.replace(":", "_"), owner):
+            try:
+                return self._by_rule(layer, arguments, keywords)
+            except MasksError:
+                raise
+            except NoRuleError as error:
+                reason = str(error)
+            if layer.thing is None:
+                raise NoRuleError(f"the layer {layer.name!r} ({layer.kind}): {reason}")
+            from receptive_field.frameworks.keras import tracing
+            from receptive_field.frameworks.keras.objects import opened
+
+            if not layer.is_operation:
+                try:
+                    inside = opened(layer.thing, *tracing.symbols(call, found, writer))
+                    outputs = self._inner(inside, _read(call, found))
+                    self._model.opened[name] = reason
+                    return outputs
+                except MasksError:
+                    raise
+                except NoRuleError as error:
+                    reason = f"{reason}; it cannot be opened: {error}"
+            done = tracing.traced(call, found, writer)
+            self._model.traced[name] = reason
+            for inner, output, read in done.inside:
+                self._record(inner, output, read)
+            return done.outputs
+
+    def _by_rule(
+        self, layer: Layer, arguments: Sequence[Any], keywords: Mapping[str, Any]
+    ) -> Sequence[Tensor]:
+        """Writes a call by the rule of the layer's class.
+
+        Raises:
+          NoRuleError: if there is none, or it does not know the arguments.
+        """
+        if layer.is_custom:
+            if _may_mask(layer.thing):
+                raise MasksError(f"the layer {layer.name!r} may mask time steps")
+            raise NoRuleError("the class is custom")
+        config = layer.configured()
+        if layer.kind == "Masking" or config.get("mask_zero"):
+            raise MasksError(f"the layer {layer.name!r} masks time steps")
+        rules: Mapping[str, Any] = OPERATIONS if layer.is_operation else LAYERS
+        if layer.kind not in rules:
+            raise NoRuleError("there is no rule for it")
+        if _is_quantized(config):
+            raise NoRuleError("its weights are quantized")
+        writer = self._model.writer
+        try:
+            if layer.is_operation:
+                stated = {key: part for key, part in config.items() if key != "name"}
+                found = rules[layer.kind](writer, *arguments, **{**stated, **keywords})
+            else:
+                given = {k: v for k, v in keywords.items() if k not in MODES}
+                parts = [p for p in leaves([*arguments, given]) if p is not None]
+                plain = all(isinstance(part, tuple) for part in parts)
+                if not plain or keywords.get("mask") is not None:
+                    raise NoRuleError("it is called with constants or masks")
+                tensors = _tensors([arguments, given])
+                found = rules[layer.kind](LayerCall(writer, config, tensors))
+        except UNFIT as error:
+            raise NoRuleError(f"its config has an unknown form ({error!r})") from error
+        return found if isinstance(found, list) else [found]
+
+
+def _tensors(thing: Any) -> list[Tensor]:
+    return [part for part in leaves(thing) if isinstance(part, tuple)]
+
+
+def _read(call: Call, found: Mapping[Hashable, Sequence[Tensor]]) -> list[Tensor]:
+    """Returns the tensors that a call reads, in the order of its arguments."""
+    parts = leaves([*call.arguments, dict(call.keywords)])
+    return [found[p.call][p.number] for p in parts if isinstance(p, Read)]
+
+
+def _may_mask(thing: Any) -> bool:
+    """Returns whether the class of a layer says how a mask is computed."""
+    bases = [base for base in type(thing).__mro__ if "compute_mask" in vars(base)]
+    return bool(bases) and bases[0].__module__.partition(".")[0] not in KERAS
+
+
+def _is_quantized(config: Mapping[str, Any]) -> bool:
+    """Returns whether the weights of a layer are not plain numbers."""
+    policy = config.get("dtype")
+    return isinstance(policy, Mapping) and policy.get("class_name") != "DTypePolicy"
