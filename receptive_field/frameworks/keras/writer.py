@@ -22,11 +22,16 @@ from receptive_field.rules.inference import Inference
 FLOAT, INT = 1, 3
 """DataTypes of constants and weights."""
 
-_NUMBERS = {"float64": 2, "int32": INT, "uint8": 4, "int64": 9, "bool": 10, "string": 7}
-
-
-def _number(dtype: str) -> int:
-    return _NUMBERS.get(dtype, FLOAT)
+_NUMBERS = {
+    "float64": 2,
+    "int32": INT,
+    "uint8": 4,
+    "int16": 5,
+    "int8": 6,
+    "string": 7,
+    "int64": 9,
+    "bool": 10,
+}
 
 
 @dataclass(slots=True)
@@ -130,7 +135,7 @@ class Writer:
         self, name: str, shape: Sequence[int | None], dtype: str = "float32"
     ) -> Tensor:
         """Adds an input of this shape, with None for unknown sizes."""
-        fields = {"shape": tuple(shape), "dtype": _number(dtype)}
+        fields = {"shape": tuple(shape), "dtype": self.dtype(dtype)}
         return self._node("Placeholder", name, (), fields)
 
     def weight(self, *shape: Size) -> Tensor:
@@ -184,6 +189,11 @@ class Writer:
             self.graph.nodes[added].read(map(place, other.nodes[index].inputs))
         return place
 
+    @staticmethod
+    def dtype(name: str | None) -> int:
+        """Returns the DataType of a Keras type; of 32-bit numbers for most others."""
+        return _NUMBERS.get(str(name), FLOAT)
+
     def size(self, tensor: Tensor, axis: int) -> Tensor:
         """Adds the size of an axis as a number."""
         axis %= self.rank(tensor)
@@ -198,7 +208,8 @@ class Writer:
         if isinstance(thing, tuple):
             return thing
         values = np.asarray(thing)
-        dtype = INT if values.dtype.kind in "iu" else FLOAT
+        integers = isinstance(thing, (int, list)) and values.dtype.kind == "i"
+        dtype = INT if integers else self.dtype(values.dtype.name)
         fields = {"value": WrittenConstant(values), "dtype": dtype}
         return self._node("Const", "Const", (), fields)
 
