@@ -9,6 +9,7 @@ if TYPE_CHECKING:
         EXAMPLE_GRAPH,
         compute_receptive_field,
         compute_receptive_fields,
+        register_layer,
         register_op,
         unsupported_ops,
     )
@@ -74,6 +75,7 @@ __all__ = [
     "plot_growth",
     "plot_regions",
     "plot_support",
+    "register_layer",
     "register_op",
     "resolutions",
     "unsupported_ops",
@@ -82,8 +84,8 @@ __all__ = [
 
 _ROOMS = {
     "api": (
-        "EXAMPLE_GRAPH compute_receptive_field compute_receptive_fields register_op "
-        "unsupported_ops"
+        "EXAMPLE_GRAPH compute_receptive_field compute_receptive_fields "
+        "register_layer register_op unsupported_ops"
     ),
     "errors": "OutsideMapWarning ReceptiveFieldError",
     "many": "Row compute_many",

@@ -37,6 +37,7 @@ def compute_receptive_field(
     overrides: Mapping[Any, Rule] | None = None,
     require_aligned: bool = False,
     signature: str | None = None,
+    trace: bool = False,
 ) -> ReceptiveField:
     """Computes the receptive field of one tensor of a model.
 
@@ -66,6 +67,8 @@ def compute_receptive_field(
       require_aligned: whether to raise an error if the graph is misaligned, or if its
         alignment depends on an unknown size.
       signature: the signature of a SavedModel to use, if it has several.
+      trace: whether to trace a Keras model with TensorFlow instead of reading its
+        layers. ``ReceptiveField.source`` says how the model was read.
 
     Returns:
       The receptive field. In a misaligned graph, each region is the hull of the regions
@@ -82,7 +85,13 @@ def compute_receptive_field(
     """
     options = Options(input_resolution, stop_propagation, batch_norm, overrides)
     exclude = _excludes(global_context)
-    question, field = ask(load(model, signature), output, input, options, LATER)
+    question, field = ask(
+        load(model, signature, overrides=overrides, trace=trace),
+        output,
+        input,
+        options,
+        LATER,
+    )
     field = at_every_size(question, field)
     if require_aligned:
         question.require_aligned(field)
@@ -109,12 +118,13 @@ def compute_receptive_fields(
     overrides: Mapping[Any, Rule] | None = None,
     require_aligned: bool = False,
     signature: str | None = None,
+    trace: bool = False,
 ) -> ReceptiveFields:
     """Computes the receptive fields of all nodes that depend on the input.
 
     Args:
       model, input, input_resolution, stop_propagation, global_context, batch_norm,
-        overrides, require_aligned, signature: as in `compute_receptive_field`.
+        overrides, require_aligned, signature, trace: as in `compute_receptive_field`.
       outputs: the tensors to analyse. None means all tensors that depend on the input.
 
     Returns:
@@ -134,7 +144,13 @@ def compute_receptive_fields(
     """
     options = Options(input_resolution, stop_propagation, batch_norm, overrides)
     exclude = _excludes(global_context)
-    question = Question.ask(load(model, signature), input, outputs, options, LATER)
+    question = Question.ask(
+        load(model, signature, overrides=overrides, trace=trace),
+        input,
+        outputs,
+        options,
+        LATER,
+    )
     fields = question.answers(strict=outputs is not None)
     fields = all_at_every_size(question, fields)
     if require_aligned:
@@ -151,11 +167,12 @@ def unsupported_ops(
     stop_propagation: StopPropagation = None,
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
+    trace: bool = False,
 ) -> dict[str, list[str]]:
     """Finds the ops between the input and the output that have no rule.
 
     Args:
-      model, input, stop_propagation, overrides, signature: as in
+      model, input, stop_propagation, overrides, signature, trace: as in
         `compute_receptive_field`.
       output: the tensor that you ask about. None means all tensors that depend on the
         input.
@@ -173,13 +190,39 @@ def unsupported_ops(
     """
     options = Options(stop_propagation=stop_propagation, overrides=overrides)
     outputs = None if output is None else [output]
-    question = Question.ask(load(model, signature), input, outputs, options, LATER)
+    question = Question.ask(
+        load(model, signature, overrides=overrides, trace=trace),
+        input,
+        outputs,
+        options,
+        LATER,
+    )
     network = question.network
     found: dict[str, list[str]] = {}
     for node in (network.graph.nodes[index] for index in network.order):
         if rule_of(node) is None:
             found.setdefault(node.op, []).append(node.name)
     return found
+
+
+def register_layer(name: str, rule: Rule) -> None:
+    """States the rule of a layer class of Keras, for all models from now on.
+
+    The rule is used in the place of the layer's code. Files do not contain the code of
+    custom layers, so they can only be read if there is such a rule.
+
+    Args:
+      name: the name of the class.
+      rule: as in `register_op`. The output has the shape of the first input if the rule
+        is "elementwise", and the shape that windows give if it is a `SlidingWindow`.
+
+    Raises:
+      ReceptiveFieldError: if ``rule`` is not a rule.
+
+    >>> import receptive_field as rf
+    >>> rf.register_layer("MyGate", "elementwise")
+    """
+    register_op(name, rule, framework="keras")
 
 
 def register_op(name: str, rule: Rule, *, framework: str = "tensorflow") -> None:
@@ -191,7 +234,8 @@ def register_op(name: str, rule: Rule, *, framework: str = "tensorflow") -> None
         only on the same position), "global" (every position depends on all positions),
         "no_dependency", a `SlidingWindow`, or, for anything else, an `Op` or a
         function, as docs/add_an_op.md describes.
-      framework: the framework that defines the op type. Only "tensorflow" is supported.
+      framework: the framework that defines the op type: "tensorflow", or "keras" for
+        classes of layers (see `register_layer`).
 
     Raises:
       ReceptiveFieldError: if ``rule`` is not a rule, or the framework is unknown.

@@ -18,6 +18,7 @@ from receptive_field.frameworks.keras import objects
 from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.configs import called_model
 from receptive_field.frameworks.keras.layers import LAYERS
+from receptive_field.frameworks.keras.stated import STATED
 from receptive_field.frameworks.keras.write import write
 from receptive_field.frameworks.tensorflow import load as tensorflow
 
@@ -404,3 +405,57 @@ def test_operations_are_not_taken_for_layers_of_their_name():
     model = keras.Model(image, layers.ReLU()(keras.ops.average(shifted, axis=1)))
     field = rf.compute_receptive_field(model)
     assert field.global_nodes or field.size[1] == float("inf")
+
+
+# --- How a model was read ------------------------------------------------------------
+
+
+def test_the_result_says_how_the_model_was_read():
+    image = keras.Input((None, None, 3))
+    opened, traced = Inner(), OfTensorFlow()
+    model = keras.Model(image, traced(opened(layers.Conv2D(3, 3)(image))))
+    source = rf.compute_receptive_field(model).source
+    assert source.way == "layers"
+    assert list(source.opened) == [opened.name]
+    assert traced.name in source.traced
+    assert f"opened: {opened.name!r}; traced by TensorFlow: " in str(source)
+    source = rf.compute_receptive_field(model, trace=True).source
+    assert (source.way, source.opened, source.traced) == ("trace", {}, {})
+    masked = keras.Model(steps := keras.Input((8, 3)), layers.Masking()(steps))
+    source = rf.compute_receptive_field(masked).source
+    assert source.way == "trace"
+    assert "masks time steps" in str(source)
+    assert rf.compute_receptive_field(rf.EXAMPLE_GRAPH).source.way == "graph"
+
+
+@pytest.fixture
+def custom(tmp_path):
+    """A file with a custom layer between two others."""
+    image = keras.Input((None, None, 3))
+    low = layers.MaxPooling2D(2)(Custom(name="mine")(layers.ReLU()(image)))
+    path = tmp_path / "a.json"
+    path.write_text(keras.Model(image, low).to_json())
+    return path
+
+
+def test_a_caller_can_state_what_a_custom_layer_does(custom, monkeypatch):
+    window = rf.SlidingWindow(kernel_size=1, stride=(1, 2))
+    field = rf.compute_receptive_field(custom, overrides={"mine": window})
+    assert field.stride.tolist() == [2, 4]
+    assert field.source.stated == ("mine",)
+    monkeypatch.setitem(STATED, "Custom", None)  # So that it is removed at the end.
+    rf.register_layer("Custom", window)
+    field = rf.compute_receptive_field(custom)
+    assert (field.stride.tolist(), field.source.stated) == ([2, 4], ("mine",))
+    with pytest.raises(rf.ReceptiveFieldError, match="not a rule"):
+        rf.register_layer("Custom", "elementwize")
+
+
+def test_operations_have_names():
+    image = keras.Input((None, None, 3), name="image")
+    cut = image[:, 2:]
+    model = keras.Model(image, layers.MaxPooling2D(2)(cut))
+    name = cut._keras_history.operation.name
+    field = rf.compute_receptive_field(model, output=name)
+    assert (field.output, field.padding.tolist()) == (name, [0, -2])
+    assert name not in rf.compute_receptive_fields(model)

@@ -250,8 +250,8 @@ def test_register_op():
 def test_an_op_is_registered_for_a_framework():
     rf.register_op("MyKernels", "no_dependency", framework="tensorflow")
     assert OPS["MyKernels"].relations is None
-    with pytest.raises(rf.ReceptiveFieldError, match=r"'keras'; .*'tensorflow'"):
-        rf.register_op("MyKernels", "global", framework="keras")
+    with pytest.raises(rf.ReceptiveFieldError, match=r"'caffe'; .*'tensorflow'"):
+        rf.register_op("MyKernels", "global", framework="caffe")
 
 
 def test_graphs_answer_by_their_own_rules():

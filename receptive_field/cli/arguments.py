@@ -252,6 +252,8 @@ def _add_file(parser: argparse.ArgumentParser, *names: str, **options: Any) -> N
 def _add_model(parser: argparse.ArgumentParser, **options: Any) -> None:
     _add_file(parser, "model", metavar="MODEL", help=MODEL, **options)
     parser.add_argument("--signature", help="the signature of a SavedModel to use")
+    text = "trace a Keras model with TensorFlow, instead of reading its layers"
+    parser.add_argument("--trace", action="store_true", help=text)
 
 
 def _add_names(

@@ -273,7 +273,7 @@ def _draw(options: argparse.Namespace, ax: Any) -> None:
 def _load(options: argparse.Namespace) -> Model:
     from receptive_field.frameworks import load
 
-    return load(options.model, options.signature)
+    return load(options.model, options.signature, trace=options.trace)
 
 
 def _field(model: Model, options: argparse.Namespace, **more: Any) -> ReceptiveField:

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from receptive_field.errors import GraphError
-from receptive_field.frameworks.keras import load as keras
-from receptive_field.frameworks.tensorflow import load as tensorflow
+from receptive_field.frameworks.keras import load as of_keras
+from receptive_field.frameworks.keras.stated import STATED
+from receptive_field.frameworks.tensorflow import load as of_tensorflow
 from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.model import Model
+from receptive_field.rules.op import Op
+from receptive_field.rules.stated import Rule
 
-WINGS = (keras, tensorflow)
+WINGS = (of_keras, of_tensorflow)
 """Modules with a function `model_of`, and a text `READS` that says what it can read."""
 
-TABLES = {"tensorflow": OPS}
-"""Framework name -> the framework's table of rules, from op type to `Op`."""
+TABLES: dict[str, dict[str, Op]] = {"tensorflow": OPS, "keras": STATED}
+"""Framework name -> the framework's table of rules, from op type (or, for Keras, the
+name of a layer class) to `Op`."""
 
 
-def load(model: Any, signature: str | None = None) -> Model:
+def load(
+    model: Any,
+    signature: str | None = None,
+    *,
+    overrides: Mapping[Any, Rule] | None = None,
+    trace: bool = False,
+) -> Model:
     """Returns the `Model` of anything that contains a graph.
 
     Args:
       model: anything that a wing can read. A `Model` is returned unchanged.
       signature: the signature of a SavedModel to use, if it has several.
+      overrides: rules that the caller states for layers that have none.
+      trace: whether the model is to be read as its framework runs it.
 
     Raises:
       GraphError: if no wing can read the model, or the model is malformed.
     """
     if isinstance(model, Model):
-        return model
+        return model.to_run() if trace else model
     for wing in WINGS:
-        found: Model | None = wing.model_of(model, signature)
+        found: Model | None = wing.model_of(model, signature, overrides)
         if found is not None:
-            return found
+            return found.to_run() if trace else found
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     reads = "; ".join(wing.READS for wing in WINGS)
     raise GraphError(f"cannot analyse a {kind}: give {reads}.")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from receptive_field.errors import GraphError, NodeNotFoundError, nearest
+from receptive_field.graph.source import Source
 
 Tensor = tuple[int, int]
 """An output of a node: (the node's index in the graph, the number of the output)."""
@@ -212,6 +213,7 @@ class Graph:
         framework: Framework,
     ) -> None:
         self.name = name
+        self.source = Source()
         self.rules = rules
         self.framework = framework
         names = [definition.name for definition in definitions]
@@ -247,6 +249,7 @@ class Graph:
                 frames[id(frame)] = replace(frame, names=names, caller=caller)
             return frames[id(frame)]
 
+        graph.source = self.source
         graph.index_of.update(self.index_of)
         graph.inputs.update(self.inputs)
         for index, node in self.nodes.items():

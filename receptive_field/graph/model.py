@@ -28,6 +28,8 @@ class Model:
     """For each layer call's name, the tensor that the call returns."""
     layer_inputs: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     """For each layer call's name, the tensors that are passed to the call."""
+    operations: Mapping[str, Tensor] = field(default_factory=dict)
+    """For each call of a function that has a name, the tensor that it returns."""
     name_of: Callable[[Any], str | None] = _no_object
     """Returns the name of the caller's layer or tensor object, or None."""
     squared_gradients: Callable[..., Any] | None = None
@@ -52,7 +54,7 @@ class Model:
                 "an input or output must be a name or a tensor of the graph, or a "
                 f"layer of the model, not {thing!r}."
             )
-        for named in (self.layers, self.outputs, self.inputs):
+        for named in (self.layers, self.outputs, self.inputs, self.operations):
             if name in named:
                 return name, named[name]
         if name.partition(":")[0] in self.graph.index_of or not self.layers:

@@ -36,6 +36,7 @@ def compute_costs(
     input: Any = None,
     input_resolution: Resolution = None,
     signature: str | None = None,
+    trace: bool = False,
 ) -> Costs:
     """Counts floating-point operations, multiply-adds and parameters of a model.
 
@@ -57,7 +58,7 @@ def compute_costs(
     on the input and uses them.
 
     Args:
-      model, input, signature: as in `compute_receptive_field`.
+      model, input, signature, trace: as in `compute_receptive_field`.
       output: the tensor to compute. None means all outputs of the model.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
         images. None means the size that the graph states. If there are several inputs
@@ -76,7 +77,7 @@ def compute_costs(
     >>> costs.total.parameters
     54276192
     """
-    loaded = load(model, signature)
+    loaded = load(model, signature, trace=trace)
     outputs, inference, starts = _prepared(loaded, output, input, input_resolution)
     order, closing = topological_order(loaded.graph, [t[0] for t in outputs])
     by_node = node_costs(loaded.graph, order, inference)

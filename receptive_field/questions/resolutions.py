@@ -83,6 +83,7 @@ def resolutions(
     batch_norm: str = "inference",
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
+    trace: bool = False,
 ) -> Resolutions:
     """Finds the input sizes at which a network is aligned, and the padding at each.
 
@@ -92,8 +93,8 @@ def resolutions(
     are kept.
 
     Args:
-      model, output, input, stop_propagation, batch_norm, overrides, signature: as in
-        `compute_receptive_field`.
+      model, output, input, stop_propagation, batch_norm, overrides, signature, trace:
+        as in `compute_receptive_field`.
 
     Returns:
       The answer for all sizes, axis by axis. It includes the sizes at which the network
@@ -110,7 +111,7 @@ def resolutions(
     aligned at every size; padding 1482
     """
     options = Options("unknown", stop_propagation, batch_norm, overrides)
-    loaded = load(model, signature)
+    loaded = load(model, signature, overrides=overrides, trace=trace)
     question, field = ask(loaded, output, input, options)
     if field.is_folded:
         below = question.at_last_feature_map(folded=False)

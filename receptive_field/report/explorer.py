@@ -80,6 +80,7 @@ def explore(
     stop_propagation: StopPropagation = None,
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
+    trace: bool = False,
     title: str | None = None,
 ) -> Path:
     """Writes a page on which the receptive fields of all layers can be explored.
@@ -89,7 +90,7 @@ def explore(
     any recent browser.
 
     Args:
-      model, input, stop_propagation, overrides, signature: as in
+      model, input, stop_propagation, overrides, signature, trace: as in
         `compute_receptive_field`.
       path: the path of the page. An existing file is replaced.
       output: a layer or node. Only tensors between the input and this output are shown.
@@ -115,7 +116,7 @@ def explore(
     target = Path(path)
     check_writable(target, model)
     options = Options(input_resolution, stop_propagation, overrides=overrides)
-    loaded = load(model, signature)
+    loaded = load(model, signature, overrides=overrides, trace=trace)
     data = page_data(loaded, output, input, options)
     data["title"] = _title(model) if title is None else title
     write_whole(target, page(data).encode())

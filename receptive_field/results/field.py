@@ -18,6 +18,7 @@ from receptive_field.errors import (
     ReceptiveFieldError,
     nearest,
 )
+from receptive_field.graph.source import Source
 from receptive_field.results.axes import (
     FeatureAxis,
     SpatialAxis,
@@ -106,6 +107,11 @@ class ReceptiveField:
     global_nodes: tuple[str, ...] = ()
     local_paths: ReceptiveField | None = None
     origin: Origin | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def source(self) -> Source:
+        """How the graph of the model was made."""
+        return Source() if self.origin is None else self.origin.graph.source
 
     @property
     def is_global(self) -> bool:

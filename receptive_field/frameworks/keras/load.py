@@ -15,6 +15,8 @@ from receptive_field.frameworks.keras.files import config_of, is_json
 from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.frameworks.tensorflow.objects import call_of, keras_of
 from receptive_field.graph.model import Model
+from receptive_field.graph.source import Source
+from receptive_field.rules.stated import Rule
 
 if TYPE_CHECKING:
     from receptive_field.frameworks.keras.write import WrittenModel
@@ -23,14 +25,17 @@ READS = "a path to a Keras file (.keras, .h5, or the JSON of a model)"
 """The kinds of models that this wing can read, for error messages."""
 
 
-def model_of(thing: Any, signature: str | None = None) -> Model | None:
-    """Returns the `Model` of a Keras model.
-
-    Returns None if the thing is not a Keras model, or has a layer without a rule.
+def model_of(
+    thing: Any,
+    signature: str | None = None,
+    overrides: Mapping[Any, Rule] | None = None,
+) -> Model | None:
+    """Returns the `Model` of a Keras model, or None if the thing is not one.
 
     Args:
       thing: a path, or any other object.
       signature: ignored, because Keras models have no signatures.
+      overrides: rules for layers that have none.
     """
     config: Mapping[str, Any] | None = None
     if isinstance(thing, (str, os.PathLike)):
@@ -47,16 +52,19 @@ def model_of(thing: Any, signature: str | None = None) -> Model | None:
 
     try:
         if config is not None:
-            found = write(configs.called_model(config), name)
+            found = write(configs.called_model(config), name, overrides)
         else:
-            found = write(objects.called_model(thing), str(thing.name))
+            found = write(objects.called_model(thing), str(thing.name), overrides)
     except NoRuleError as error:
         if is_json(thing):  # Nobody else can read it.
             raise GraphError(
                 f"{name!r} holds the layers of a Keras model, and not all of them can "
                 f"be read: {error}. Load the model yourself and pass the object."
             ) from None
-        return None
+        model = tensorflow.model_of(thing)
+        if model is not None:
+            model.graph.source = Source("trace", reason=str(error))
+        return model
 
     def traced() -> Model:
         if is_json(thing):
@@ -75,6 +83,7 @@ def model_of(thing: Any, signature: str | None = None) -> Model | None:
         found.outputs,
         found.layers,
         found.layer_inputs,
+        found.operations,
         _name_of(thing, found),
         traced=traced,
     )

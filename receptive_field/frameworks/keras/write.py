@@ -27,9 +27,13 @@ from receptive_field.frameworks.keras.calls import (
 )
 from receptive_field.frameworks.keras.layers import LAYERS, LayerCall
 from receptive_field.frameworks.keras.operations import OPERATIONS
+from receptive_field.frameworks.keras.stated import STATED
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import unique_name
+from receptive_field.graph.source import Source
+from receptive_field.rules.op import Op
+from receptive_field.rules.stated import Rule, op_of
 
 
 @dataclass(slots=True)
@@ -43,9 +47,12 @@ class WrittenModel:
     layer_inputs: dict[str, Sequence[Tensor]] = field(default_factory=dict)
     calls: dict[str, list[str]] = field(default_factory=dict)
     """Name of a layer -> the names of its calls, in order."""
+    operations: dict[str, Tensor] = field(default_factory=dict)
     opened: dict[str, str] = field(default_factory=dict)
     traced: dict[str, str] = field(default_factory=dict)
     """Name of a call that has no rule -> the reason, for both."""
+    stated: list[str] = field(default_factory=list)
+    """The names of calls for which the caller has stated a rule."""
 
 
 MODES = ("mask", "training")
@@ -59,8 +66,15 @@ class MasksError(NoRuleError):
     """A layer masks time steps, which other layers then read differently."""
 
 
-def write(called: CalledModel, name: str) -> WrittenModel:
+def write(
+    called: CalledModel, name: str, overrides: Mapping[Any, Rule] | None = None
+) -> WrittenModel:
     """Returns the graph of a model.
+
+    Args:
+      called: the calls of its layers.
+      name: the name of the graph in results.
+      overrides: rules of the caller, by the name of a layer or call, or by the layer.
 
     Raises:
       NoRuleError: if a layer can be written in no way.
@@ -72,19 +86,23 @@ def write(called: CalledModel, name: str) -> WrittenModel:
         model.inputs[given.name] = tensor
         found[given.key] = [tensor]
     try:
-        outputs = _Writing(model).model(called, found)
+        outputs = _Writing(model, overrides or {}).model(called, found)
     except (ReceptiveFieldError, *UNFIT) as error:
         raise NoRuleError(f"{error}") from error
     names = [name for name, _ in called.outputs]
     model.outputs.update(zip(names, outputs, strict=True))
+    model.writer.graph.source = Source(
+        "layers", model.opened, model.traced, tuple(model.stated)
+    )
     return model
 
 
 class _Writing:
     """The calls of a model, and of the models in it, as they are written."""
 
-    def __init__(self, model: WrittenModel) -> None:
+    def __init__(self, model: WrittenModel, overrides: Mapping[Any, Rule]) -> None:
         self._model = model
+        self._overrides = overrides
 
     def model(
         self, called: CalledModel, found: dict[Hashable, Sequence[Tensor]]
@@ -123,7 +141,10 @@ class _Writing:
         keywords = {key: replaced(thing, part) for key, thing in call.keywords.items()}
         tensors = _tensors([arguments, keywords])
         outputs = self._outputs(call, arguments, keywords, tensors, found)
-        if not layer.is_operation:
+        if layer.is_operation:
+            operations = self._model.operations
+            operations[unique_name(layer.name, operations)] = outputs[0]
+        else:
             self._record(layer.name, outputs[0], tensors)
         return outputs
 
@@ -149,11 +170,15 @@ class _Writing:
         owner = id(layer if layer.thing is None else layer.thing)
         with writer.scope(name.replace(":", "_"), owner):
             try:
-                return self._by_rule(layer, arguments, keywords)
+                return self._by_rule(layer, arguments, keywords, tensors)
             except MasksError:
                 raise
             except NoRuleError as error:
                 reason = str(error)
+            for key in (name, layer.name, layer.thing):
+                if key is not None and key in self._overrides:
+                    op = op_of(self._overrides[key])
+                    return self._as_stated(layer, op, tensors)
             if layer.thing is None:
                 raise NoRuleError(f"the layer {layer.name!r} ({layer.kind}): {reason}")
             from receptive_field.frameworks.keras import tracing
@@ -175,14 +200,27 @@ class _Writing:
                 self._record(inner, output, read)
             return done.outputs
 
+    def _as_stated(
+        self, layer: Layer, op: Op, tensors: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Writes a call of a layer as a node with a rule of the caller."""
+        self._model.stated.append(unique_name(layer.name, self._model.layers))
+        return [self._model.writer.stated(layer.kind, op, tensors)]
+
     def _by_rule(
-        self, layer: Layer, arguments: Sequence[Any], keywords: Mapping[str, Any]
+        self,
+        layer: Layer,
+        arguments: Sequence[Any],
+        keywords: Mapping[str, Any],
+        tensors: Sequence[Tensor],
     ) -> Sequence[Tensor]:
         """Writes a call by the rule of the layer's class.
 
         Raises:
           NoRuleError: if there is none, or it does not know the arguments.
         """
+        if layer.kind in STATED and not layer.is_operation:
+            return self._as_stated(layer, STATED[layer.kind], tensors)
         if layer.is_custom:
             if _may_mask(layer.thing):
                 raise MasksError(f"the layer {layer.name!r} may mask time steps")
@@ -206,7 +244,6 @@ class _Writing:
                 plain = all(isinstance(part, tuple) for part in parts)
                 if not plain or keywords.get("mask") is not None:
                     raise NoRuleError("it is called with constants or masks")
-                tensors = _tensors([arguments, given])
                 found = rules[layer.kind](LayerCall(writer, config, tensors))
         except UNFIT as error:
             raise NoRuleError(f"its config has an unknown form ({error!r})") from error

@@ -13,11 +13,13 @@ from typing import Any
 
 from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
+from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.tensorflow.attributes import StatedTensor, attribute
 from receptive_field.frameworks.tensorflow.framework import TensorFlow
 from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.graph import ABSENT, Frame, Graph, Tensor
 from receptive_field.rules.inference import Inference
+from receptive_field.rules.op import Op
 
 FLOAT, INT = 1, 3
 """DataTypes of constants and weights."""
@@ -116,8 +118,16 @@ class Writer:
             self._scope, self._owner, self._number = before
 
     def shape(self, tensor: Tensor) -> tuple[Size, ...]:
-        """Returns the shape of a tensor, whose rank is always known here."""
-        return self._known.shape(tensor) or ()
+        """Returns the shape of a tensor.
+
+        Raises:
+          NoRuleError: if its rank is unknown.
+        """
+        shape = self._known.shape(tensor)
+        if shape is None:
+            name = self.graph.name_of(tensor)
+            raise NoRuleError(f"the number of axes of {name!r} is unknown")
+        return shape
 
     def rank(self, tensor: Tensor) -> int:
         """Returns the number of axes of a tensor."""
@@ -130,6 +140,12 @@ class Writer:
         """
         tensors = [self._tensor(thing) for thing in inputs]
         return self._node(kind, kind, tensors, fields)
+
+    def stated(self, kind: str, op: Op, tensors: Sequence[Tensor]) -> Tensor:
+        """Adds a node with a rule of the caller."""
+        tensor = self._node(kind, kind, tensors, {})
+        self.graph.nodes[tensor[0]].stated = op
+        return tensor
 
     def placeholder(
         self, name: str, shape: Sequence[int | None], dtype: str = "float32"

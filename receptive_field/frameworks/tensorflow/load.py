@@ -22,6 +22,7 @@ from receptive_field.frameworks.tensorflow.objects import (
 from receptive_field.frameworks.tensorflow.ops import OPS, TENSORFLOW
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.model import Model
+from receptive_field.graph.source import Source
 
 READS = (
     "a path to a graph file or SavedModel, a GraphDef, a tf.Graph, a tf.Tensor in a "
@@ -30,12 +31,15 @@ READS = (
 """The kinds of models that this wing can read, for error messages."""
 
 
-def model_of(thing: Any, signature: str | None = None) -> Model | None:
+def model_of(
+    thing: Any, signature: str | None = None, overrides: object = None
+) -> Model | None:
     """Returns the `Model` of a thing, or None if this wing cannot read the thing.
 
     Args:
       thing: any object. `READS` lists the kinds that this wing can read.
       signature: the signature of a SavedModel to use, if it has several.
+      overrides: ignored, because every op can be read.
 
     Raises:
       GraphError: if the thing is malformed or cannot be converted to a graph.
@@ -114,6 +118,7 @@ def _from_keras(model: Any, name: str) -> Model:
     traced = keras_models.trace(model)
     definition = traced.graph.as_graph_def(add_shapes=True)
     graph = _graph(definition, name)
+    graph.source = Source("trace")
 
     def tensors(names: Mapping[str, str]) -> dict[str, Tensor]:
         return {name: graph.tensor(tensor) for name, tensor in names.items()}
@@ -128,6 +133,8 @@ def _from_keras(model: Any, name: str) -> Model:
             name: [graph.tensor(tensor) for tensor in given]
             for name, given in traced.layer_inputs.items()
         },
-        traced.name_of,
-        partial(keras_gradients.squared_gradients, keras_of(model), model),
+        name_of=traced.name_of,
+        squared_gradients=partial(
+            keras_gradients.squared_gradients, keras_of(model), model
+        ),
     )
