@@ -10,6 +10,9 @@ import tables
 from hypothesis import HealthCheck, Phase, is_hypothesis_test, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# By default, only some processors use oneDNN. The other kernels have no gradients of
+# dilated convolutions in a graph.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 # Graphs of TensorFlow are many objects that live long. To look for garbage among them
 # as often as usual takes a seventh of the time.
