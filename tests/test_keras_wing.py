@@ -459,3 +459,43 @@ def test_operations_have_names():
     field = rf.compute_receptive_field(model, output=name)
     assert (field.output, field.padding.tolist()) == (name, [0, -2])
     assert name not in rf.compute_receptive_fields(model)
+
+
+class Twice(layers.Layer):
+    """Its first part can be opened, its second cannot."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = Inner()
+
+    def call(self, x):
+        return tf.pad(self.inner(x), [[0, 0], [3, 3], [0, 0], [0, 0]])
+
+
+def test_what_could_not_be_opened_leaves_nothing_behind():
+    image = keras.Input((None, None, 3))
+    layer = Twice()
+    model = keras.Model(image, layer(image))
+    found = write(objects.called_model(model), "model")
+    assert list(found.layers) == ["wide", layer.inner.name, layer.name]
+    scopes = {node.name.partition("/")[0] for node in found.writer.graph}
+    assert "wide" not in scopes
+    hold(model)
+
+
+class WithConstant(layers.Layer):
+    """Gives a layer a constant."""
+
+    def __init__(self):
+        super().__init__()
+        self.add = layers.Add()
+
+    def call(self, x):
+        return self.add([x, tf.ones((1, 1, 1, 3))])
+
+
+@pytest.mark.parametrize("trace", [False, True])
+def test_layers_that_are_given_constants(trace):
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, WithConstant()(layers.Conv2D(3, 3)(image)))
+    assert rf.compute_receptive_field(model, trace=trace).size.tolist() == [3, 3]

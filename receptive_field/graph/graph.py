@@ -268,6 +268,16 @@ class Graph:
         self.index_of.setdefault(node.name, node.index)
         return node
 
+    def cut(self, count: int) -> None:
+        """Removes the nodes that were appended after the first ``count`` nodes."""
+        for index in range(count, self._count):
+            node = self.nodes.pop(index)
+            self.inputs.pop(index, None)
+            for names in (self.index_of, node.frame.names):
+                if names.get(node.name) == index:
+                    del names[node.name]
+        self._count = count
+
     def __len__(self) -> int:
         return self._count
 

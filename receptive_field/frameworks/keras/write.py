@@ -8,7 +8,8 @@ are added.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,7 +171,8 @@ class _Writing:
         owner = id(layer if layer.thing is None else layer.thing)
         with writer.scope(name.replace(":", "_"), owner):
             try:
-                return self._by_rule(layer, arguments, keywords, tensors)
+                with writer.attempt():
+                    return self._by_rule(layer, arguments, keywords, tensors)
             except MasksError:
                 raise
             except NoRuleError as error:
@@ -187,7 +189,8 @@ class _Writing:
             if not layer.is_operation:
                 try:
                     inside = opened(layer.thing, *tracing.symbols(call, found, writer))
-                    outputs = self._inner(inside, _read(call, found))
+                    with self._attempt():
+                        outputs = self._inner(inside, _read(call, found))
                     self._model.opened[name] = reason
                     return outputs
                 except MasksError:
@@ -199,6 +202,25 @@ class _Writing:
             for inner, output, read in done.inside:
                 self._record(inner, output, read)
             return done.outputs
+
+    @contextmanager
+    def _attempt(self) -> Iterator[None]:
+        """Removes what was written in the context if it fails."""
+        model = self._model
+        named: list[dict[str, Any]] = [model.layers, model.layer_inputs]
+        named += [model.operations, model.opened, model.traced]
+        counts = [len(names) for names in named]
+        calls = {name: len(called) for name, called in model.calls.items()}
+        try:
+            with model.writer.attempt():
+                yield
+        except NoRuleError:
+            for names, count in zip(named, counts, strict=True):
+                while len(names) > count:
+                    names.popitem()
+            for name, called in model.calls.items():
+                del called[calls.get(name, 0) :]
+            raise
 
     def _as_stated(
         self, layer: Layer, op: Op, tensors: Sequence[Tensor]

@@ -117,6 +117,19 @@ class Writer:
         finally:
             self._scope, self._owner, self._number = before
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Removes the nodes that were written in the context if it fails."""
+        count = len(self.graph)
+        try:
+            yield
+        except NoRuleError:
+            self.graph.cut(count)
+            self._known = Inference(self.graph)
+            for key in [k for k, (i, _) in self._weights.items() if i >= count]:
+                del self._weights[key]
+            raise
+
     def shape(self, tensor: Tensor) -> tuple[Size, ...]:
         """Returns the shape of a tensor.
 
