@@ -159,6 +159,23 @@ def test_layers_and_tensors_of_the_model_are_its_names():
     assert field.size.tolist() == [3, 3]
 
 
+def test_calls_are_numbered_as_they_were_made():
+    """The model runs the first call after the second."""
+    image = keras.Input((None, None, 3))
+    shared = layers.Conv2D(3, 3, name="shared")
+    keras.Model(image, shared(image))  # A call of another model.
+    late = shared(layers.Conv2D(3, 5)(layers.Conv2D(3, 5)(image)))
+    early = shared(image)
+    model = keras.Model(image, [late, early])
+    for tensor, name, size in ((late, "shared", 11), (early, "shared:2", 3)):
+        for thing in (tensor, name):
+            field = rf.compute_receptive_field(model, output=thing)
+            assert (field.output, field.size[0]) == (name, size)
+    for trace in (False, True):
+        with pytest.raises(rf.ReceptiveFieldError, match="'shared', 'shared:2'"):
+            rf.compute_receptive_field(model, output=shared, trace=trace)
+
+
 def test_layers_of_one_name_are_not_taken_for_each_other():
     """The model inside has a layer of the same name, which is called first."""
     image = keras.Input((None, None, 3))
@@ -167,10 +184,10 @@ def test_layers_of_one_name_are_not_taken_for_each_other():
     outer = layers.Conv2D(3, 3, name="conv")
     features = outer(inner(image))
     model = keras.Model(image, layers.ReLU()(features))
-    assert rf.compute_receptive_field(model, output="conv:2").size.tolist() == [9, 9]
-    for thing in (outer, wide, features):
-        with pytest.raises(rf.ReceptiveFieldError, match="2 layers are named 'conv'"):
-            rf.compute_receptive_field(model, output=thing)
+    for thing in (outer, features, "conv:2"):
+        field = rf.compute_receptive_field(model, output=thing)
+        assert field.size.tolist() == [9, 9]
+    assert rf.compute_receptive_field(model, output=wide).size.tolist() == [7, 7]
     other = layers.Conv2D(3, 5, name="inner")
     with pytest.raises(rf.ReceptiveFieldError, match="must be a name"):
         rf.compute_receptive_field(model, output=other)

@@ -125,7 +125,8 @@ def reads(call: Call) -> set[Hashable]:
 def in_order(model: CalledModel) -> Iterator[Call]:
     """Yields the calls of a model, each after those that it reads.
 
-    Of the calls that can come next, the one that is listed first is taken.
+    Calls of one layer keep their order. Of the calls that can come next, the one that
+    is listed first is taken.
 
     Raises:
       NoRuleError: if calls read each other, or something that is not in the model.
@@ -134,8 +135,12 @@ def in_order(model: CalledModel) -> Iterator[Call]:
     readers: dict[Hashable, list[int]] = {}
     missing: dict[int, int] = {}
     ready: list[int] = []
+    before: dict[int, Hashable] = {}
     for number, call in enumerate(model.calls):
         needed = reads(call) - done
+        if id(call.layer) in before:
+            needed.add(before[id(call.layer)])
+        before[id(call.layer)] = call.key
         missing[number] = len(needed)
         for key in needed:
             readers.setdefault(key, []).append(number)

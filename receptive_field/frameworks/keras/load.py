@@ -7,13 +7,14 @@ traces it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.keras.files import config_of, is_json
 from receptive_field.frameworks.tensorflow import load as tensorflow
-from receptive_field.frameworks.tensorflow.objects import call_of, keras_of
+from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of, only_call
 from receptive_field.graph.model import Model
 from receptive_field.graph.source import Source
 from receptive_field.rules.stated import Rule
@@ -84,34 +85,16 @@ def model_of(
         found.layers,
         found.layer_inputs,
         found.operations,
-        _name_of(thing, found),
+        partial(_name_of, found=found),
         traced=traced,
     )
 
 
-def _name_of(model: Any, found: WrittenModel) -> Callable[[Any], str | None]:
-    """Returns a function that names the call that an object of the model refers to."""
-    own: dict[str, dict[int, Any]] = {}
-    for layer in _layers_in(model):
-        own.setdefault(layer.name, {})[id(layer)] = layer
-
-    def calls(layer: Any) -> Sequence[str]:
-        alike = own.get(getattr(layer, "name", ""), {})
-        if id(layer) not in alike:
-            return []
-        names = found.calls.get(layer.name, [])
-        if len(alike) > 1:
-            raise GraphError(
-                f"{len(alike)} layers are named {layer.name!r}; give the name of one "
-                f"call: {', '.join(map(repr, names))}."
-            )
-        return names
-
-    return lambda thing: call_of(thing, found.inputs, calls)
-
-
-def _layers_in(model: Any) -> Iterator[Any]:
-    """Yields the layers of a model, and of the models in it; none for a path."""
-    for layer in getattr(model, "layers", ()):
-        yield layer
-        yield from _layers_in(layer)
+def _name_of(thing: Any, found: WrittenModel) -> str | None:
+    """Returns the name of the call that an object of the model refers to."""
+    maker = maker_of(thing)
+    if maker is None:
+        return only_call(thing, found.calls.get(id(thing), []))
+    if maker.name in found.inputs:
+        return str(maker.name)
+    return found.names.get((id(maker), thing._keras_history[1]))

@@ -26,6 +26,7 @@ from receptive_field.frameworks.keras.calls import (
     Weight,
     replaced,
 )
+from receptive_field.frameworks.tensorflow.objects import maker_of
 from receptive_field.graph.model import unique_name
 
 
@@ -65,7 +66,7 @@ def calls_between(
     def part(thing: Any) -> Any:
         if id(thing) in given:
             return Read(given[id(thing)], 0, _dtype(thing))
-        maker = _maker(thing)
+        maker = maker_of(thing)
         if maker is None:
             return _constant(thing)
         _, number, place = thing._keras_history
@@ -79,7 +80,7 @@ def calls_between(
     waiting = list(outputs)
     while waiting:
         tensor = waiting.pop()
-        maker = _maker(tensor)
+        maker = maker_of(tensor)
         if id(tensor) in given or maker is None:
             continue
         number = tensor._keras_history[1]
@@ -99,7 +100,7 @@ def calls_between(
         waiting += reversed(list(_symbolic([arguments, keywords])))
     named: dict[str, Read] = {}
     for number, tensor in enumerate(outputs):
-        maker = _maker(tensor)
+        maker = maker_of(tensor)
         found = part(tensor)
         if not isinstance(found, Read):
             raise NoRuleError("an output is not a tensor of the model")
@@ -266,15 +267,9 @@ def _symbols(model: Any) -> Any:
     raise NoRuleError("the model was never built")
 
 
-def _maker(tensor: Any) -> Any | None:
-    """Returns the layer or operation that a symbolic tensor comes from, if any."""
-    history = getattr(tensor, "_keras_history", None)
-    return None if history is None else history[0]
-
-
 def _name(tensor: Any) -> str:
     """Returns the name of a tensor's layer, or its own name if it has none."""
-    maker = _maker(tensor)
+    maker = maker_of(tensor)
     name = tensor.name if maker is None else maker.name
     return str(name).partition(":")[0]
 

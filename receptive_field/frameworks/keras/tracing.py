@@ -42,8 +42,8 @@ class TracedCall(NamedTuple):
     """What a call becomes in the graph of the model."""
 
     outputs: list[Tensor]
-    inside: list[tuple[str, Tensor, list[Tensor]]]
-    """The calls of layers inside: the layer's name, its output, and its inputs."""
+    inside: list[tuple[Any, Tensor, list[Tensor]]]
+    """The calls of layers inside: the layer, its output, and its inputs."""
 
 
 def traced(call: Call, found: Found, writer: Writer) -> TracedCall:
@@ -96,7 +96,7 @@ def traced(call: Call, found: Found, writer: Writer) -> TracedCall:
         return [place(graph.tensor(name)) for name in names]
 
     inside = [
-        (str(layer.name), outputs[0], places(read))
+        (layer, outputs[0], places(read))
         for layer, read, result in calls
         if layer is not thing and (outputs := places(result))
     ]

@@ -46,8 +46,10 @@ class WrittenModel:
     outputs: dict[str, Tensor] = field(default_factory=dict)
     layers: dict[str, Tensor] = field(default_factory=dict)
     layer_inputs: dict[str, Sequence[Tensor]] = field(default_factory=dict)
-    calls: dict[str, list[str]] = field(default_factory=dict)
-    """Name of a layer -> the names of its calls, in order."""
+    calls: dict[int, list[str]] = field(default_factory=dict)
+    """``id`` of a layer in memory -> the names of its calls, in order."""
+    names: dict[Hashable, str] = field(default_factory=dict)
+    """`Call.key` -> the name of the call."""
     operations: dict[str, Tensor] = field(default_factory=dict)
     opened: dict[str, str] = field(default_factory=dict)
     traced: dict[str, str] = field(default_factory=dict)
@@ -144,17 +146,23 @@ class _Writing:
         outputs = self._outputs(call, arguments, keywords, tensors, found)
         if layer.is_operation:
             operations = self._model.operations
-            operations[unique_name(layer.name, operations)] = outputs[0]
+            called = unique_name(layer.name, operations)
+            operations[called] = outputs[0]
         else:
-            self._record(layer.name, outputs[0], tensors)
+            called = self._record(layer.name, layer.thing, outputs[0], tensors)
+        self._model.names.setdefault(call.key, called)
         return outputs
 
-    def _record(self, name: str, output: Tensor, inputs: Sequence[Tensor]) -> None:
-        """Adds a call of a layer to those that the model names."""
+    def _record(
+        self, name: str, layer: Any, output: Tensor, inputs: Sequence[Tensor]
+    ) -> str:
+        """Adds a call of a layer to those with a name, and returns the name."""
         called = unique_name(name, self._model.layers)
-        self._model.calls.setdefault(name, []).append(called)
+        if layer is not None:
+            self._model.calls.setdefault(id(layer), []).append(called)
         self._model.layers[called] = output
         self._model.layer_inputs[called] = inputs
+        return called
 
     def _outputs(
         self,
@@ -200,17 +208,17 @@ class _Writing:
             done = tracing.traced(call, found, writer)
             self._model.traced[name] = reason
             for inner, output, read in done.inside:
-                self._record(inner, output, read)
+                self._record(str(inner.name), inner, output, read)
             return done.outputs
 
     @contextmanager
     def _attempt(self) -> Iterator[None]:
         """Removes what was written in the context if it fails."""
         model = self._model
-        named: list[dict[str, Any]] = [model.layers, model.layer_inputs]
-        named += [model.operations, model.opened, model.traced]
+        named: list[dict[Any, Any]] = [model.layers, model.layer_inputs]
+        named += [model.operations, model.names, model.opened, model.traced]
         counts = [len(names) for names in named]
-        calls = {name: len(called) for name, called in model.calls.items()}
+        calls = {layer: len(called) for layer, called in model.calls.items()}
         try:
             with model.writer.attempt():
                 yield
@@ -218,8 +226,8 @@ class _Writing:
             for names, count in zip(named, counts, strict=True):
                 while len(names) > count:
                     names.popitem()
-            for name, called in model.calls.items():
-                del called[calls.get(name, 0) :]
+            for layer, called in model.calls.items():
+                del called[calls.get(layer, 0) :]
             raise
 
     def _as_stated(

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from receptive_field.errors import GraphError
-from receptive_field.frameworks.tensorflow.objects import call_of, keras_of
+from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of, only_call
 from receptive_field.graph.model import unique_name
 
 
@@ -45,9 +45,14 @@ class TracedModel:
         call.
 
         Raises:
-          GraphError: if a layer is called several times.
+          GraphError: if the layer is called several times. (A trace runs these calls in
+            another order than that in which they were made.)
         """
-        return call_of(thing, self.inputs, lambda layer: self.calls.get(id(layer), []))
+        maker = maker_of(thing)
+        if maker is not None and maker.name in self.inputs:
+            return str(maker.name)
+        layer = thing if maker is None else maker
+        return only_call(layer, self.calls.get(id(layer), []))
 
 
 def trace(model: Any) -> TracedModel:

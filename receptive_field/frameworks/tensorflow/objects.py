@@ -7,7 +7,7 @@ caller who has TensorFlow or Keras objects has already imported the module.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from receptive_field.errors import GraphError
@@ -47,33 +47,25 @@ def keras_of(thing: Any) -> Any | None:
     return None
 
 
-def call_of(
-    thing: Any, inputs: Container[str], calls: Callable[[Any], Sequence[str]]
-) -> str | None:
-    """Returns the name of the layer call that a layer or KerasTensor refers to.
+def maker_of(tensor: Any) -> Any | None:
+    """Returns the layer or operation that a symbolic tensor of Keras comes from."""
+    history = getattr(tensor, "_keras_history", None)
+    return None if history is None else history[0]
 
-    For an input of the model, returns the input's name. Returns None if there is no
-    such call.
+
+def only_call(layer: Any, names: Sequence[str]) -> str | None:
+    """Returns the name of the only call of a layer; None if there is none.
 
     Args:
-      thing: any object.
-      inputs: the names of the model's inputs.
-      calls: returns the names of a layer's calls, in order.
+      layer: the layer.
+      names: the names of its calls.
 
     Raises:
-      GraphError: if a layer is called several times.
+      GraphError: if the layer is called several times.
     """
-    history = getattr(thing, "_keras_history", None)
-    if history is not None:
-        operation = getattr(history, "operation", None) or history.layer
-        if operation.name in inputs:
-            return str(operation.name)
-        names = calls(operation)
-        return names[min(history.node_index, len(names) - 1)] if names else None
-    names = calls(thing)
     if len(names) > 1:
         raise GraphError(
-            f"the layer {thing.name!r} is called {len(names)} times; give the name of "
+            f"the layer {layer.name!r} is called {len(names)} times; give the name of "
             f"one call: {', '.join(map(repr, names))}."
         )
     return names[0] if names else None
