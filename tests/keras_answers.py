@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 import lzma
 import sys
+from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,13 @@ import receptive_field as rf
 from receptive_field.frameworks.tensorflow import load as tensorflow
 
 FOLDER = Path(__file__).parent / "data" / "keras"
+
+DOZEN = [
+    *("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0"),
+    *("InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV2"),
+    *("MobileNetV3Small", "ResNet50V2", "VGG16", "Xception"),
+]
+"""The applications that are traced for a version of Keras without a file."""
 
 RESOLUTIONS = {"unknown": "unknown", "224x224": [224, 224], "299x331": [299, 331]}
 """The sizes at which a model without top is asked. One with top is asked at its own."""
@@ -52,41 +61,61 @@ def answers(model: Any, with_top: bool) -> dict[str, dict[str, Any]]:
     }
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The configs and answers in a file, by the names of the applications."""
-    found: dict[str, Any] = json.loads(lzma.decompress(path.read_bytes()))
-    return found
+def file_of(keras: str) -> Path:
+    """The path of the file of an installed version of Keras, or of Keras 2."""
+    return FOLDER / f"{keras}_{version(keras.replace('_', '-'))}.json.xz"
 
 
-def file_of(keras: Any) -> Path:
-    """The path of the file of an installed version of Keras."""
-    return FOLDER / f"{keras.__name__}_{keras.__version__}.json.xz"
+@cache
+def read(keras: str) -> dict[str, Any]:
+    """The configs and answers of the applications of an installed version of Keras.
+
+    It is empty if there is no file for this version.
+    """
+    path = file_of(keras)
+    return json.loads(lzma.decompress(path.read_bytes())) if path.exists() else {}
 
 
-def _kept(keras: Any, name: str) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
+def kept(keras: str, name: str, with_top: bool) -> tuple[Any, dict[str, Any]]:
+    """The config of an application, and the answers of its trace.
+
+    If no file has them, the application is built and traced.
+    """
+    found = read(keras).get(name) or _made(import_module(keras), name)
+    config, traced = found["with top" if with_top else "without"]
+    return config, traced
+
+
+def _made(keras: Any, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for top in (False, True):
         options = {} if top else {"input_shape": (None, None, 3)}
         made = getattr(keras.applications, name)
         model = made(weights=None, include_top=top, **options)
         config = json.loads(model.to_json())
         traced = answers(tensorflow.model_of(model), top)
-        kept["with top" if top else "without"] = {"config": config, "answers": traced}
+        found["with top" if top else "without"] = config, traced
         keras.backend.clear_session()
-    return kept
+    return found
+
+
+def names(keras: str) -> list[str]:
+    """The names of the applications in the file, or a dozen if there is none."""
+    return sorted(read(keras)) or DOZEN
 
 
 def main() -> None:
     """Writes the file of the installed version of Keras."""
-    keras = import_module(sys.argv[1] if len(sys.argv) > 1 else "keras")
+    wanted = sys.argv[1] if len(sys.argv) > 1 else "keras"
+    keras = import_module(wanted)
     named = {n: f for n, f in vars(keras.applications).items() if n[0].isupper()}
     found = {}
     for number, name in enumerate(sorted(n for n in named if callable(named[n]))):
         print(number, name, flush=True)
-        found[name] = _kept(keras, name)
+        found[name] = _made(keras, name)
     text = json.dumps(found, separators=(",", ":"))
     FOLDER.mkdir(exist_ok=True)
-    file_of(keras).write_bytes(lzma.compress(text.encode(), preset=9))
+    file_of(wanted).write_bytes(lzma.compress(text.encode(), preset=9))
 
 
 if __name__ == "__main__":

@@ -32,9 +32,11 @@ def of_the_model(cells):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "numpy"])
 @needs("tensorflow", "matplotlib", "pandas", "ipykernel")
-def test_it_runs_for_two_models(tmp_path, monkeypatch):
+def test_it_runs_for_two_models(backend, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setenv("KERAS_BACKEND", backend)
     notebook = nbformat.reads(NOTEBOOK, as_version=4)
     shown = len(notebook.cells)
     again = copy.deepcopy(of_the_model(notebook.cells))

@@ -38,39 +38,69 @@ def model_of(
       signature: ignored, because Keras models have no signatures.
       overrides: rules for layers that have none.
     """
-    config: Mapping[str, Any] | None = None
     if isinstance(thing, (str, os.PathLike)):
-        name = os.fspath(thing)
-        config = config_of(name)
-        if config is None:
-            return None
-    elif keras_of(thing) is None:
-        return None
+        path = os.fspath(thing)
+        config = config_of(path)
+        return None if config is None else _of_file(path, config, overrides)
+    return None if keras_of(thing) is None else _of_object(thing, overrides)
+
+
+def _of_file(
+    path: str, config: Mapping[str, Any], overrides: Mapping[Any, Rule] | None
+) -> Model | None:
     # Other models do not need these imports.
-    from receptive_field.frameworks.keras import configs, objects
     from receptive_field.frameworks.keras.calls import NoRuleError
+    from receptive_field.frameworks.keras.configs import called_model
     from receptive_field.frameworks.keras.write import write
 
     try:
-        if config is not None:
-            found = write(configs.called_model(config), name, overrides)
-        else:
-            found = write(objects.called_model(thing), str(thing.name), overrides)
+        return model_from(path, write(called_model(config), path, overrides))
     except NoRuleError as error:
-        if is_json(thing):  # Nobody else can read it.
+        if is_json(path):  # Nobody else can read it.
             raise GraphError(
-                f"{name!r} holds the layers of a Keras model, and not all of them can "
+                f"{path!r} holds the layers of a Keras model, and not all of them can "
                 f"be read: {error}. Load the model yourself and pass the object."
             ) from None
-        model = tensorflow.model_of(thing)
-        if model is not None:
-            model.graph.source = Source("trace", reason=str(error))
-        return model
+        return _traced(path, str(error))
+
+
+def _of_object(model: Any, overrides: Mapping[Any, Rule] | None) -> Model | None:
+    from receptive_field.frameworks.keras.calls import NoRuleError
+    from receptive_field.frameworks.keras.objects import backend_of, called_model
+    from receptive_field.frameworks.keras.write import write
+
+    backend, name = backend_of(model), str(model.name)
+    try:
+        return model_from(model, write(called_model(model), name, overrides))
+    except NoRuleError as error:
+        if backend == "tensorflow":
+            return _traced(model, str(error))
+    try:  # With a batch of one, more layers can be called with symbolic tensors.
+        return model_from(model, write(called_model(model), name, overrides, batch=1))
+    except NoRuleError as error:
+        raise GraphError(
+            f"the model {name!r} cannot be read on the {backend} backend of Keras: "
+            f"{error}. With KERAS_BACKEND=tensorflow in the environment, TensorFlow "
+            "can trace the layer. You can also state what the layer does with "
+            "overrides or register_layer."
+        ) from None
+
+
+def _traced(thing: Any, reason: str) -> Model | None:
+    """Returns the trace of a whole model."""
+    model = tensorflow.model_of(thing)
+    if model is not None:
+        model.graph.source = Source("trace", reason=reason)
+    return model
+
+
+def model_from(thing: Any, found: WrittenModel) -> Model:
+    """Returns the `Model` of a path or a model in memory, whose graph is written."""
 
     def traced() -> Model:
         if is_json(thing):
             raise GraphError(
-                f"{name!r} holds only the layers of a Keras model. To run it, load it "
+                f"{thing!r} holds only the layers of a Keras model. To run it, load it "
                 "with keras.models.model_from_json and pass the object."
             )
         model = tensorflow.model_of(thing)

@@ -26,7 +26,7 @@ from receptive_field.frameworks.keras.calls import (
     Weight,
     replaced,
 )
-from receptive_field.frameworks.tensorflow.objects import maker_of
+from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of
 from receptive_field.graph.model import unique_name
 
 
@@ -170,6 +170,12 @@ def is_of_keras_3(thing: Any) -> bool:
     return kind is not None and isinstance(thing, kind)
 
 
+def backend_of(thing: Any) -> str:
+    """Returns the name of the backend on which a layer or an operation runs."""
+    backend: Any = getattr(keras_of(thing) or sys.modules.get("keras"), "backend", None)
+    return str(backend.backend()) if hasattr(backend, "backend") else "tensorflow"
+
+
 def is_layer(thing: Any) -> bool:
     """Returns whether an object is a layer of Keras, or of a user."""
     kinds = [getattr(sys.modules.get(name), "layers", None) for name in KERAS]
@@ -310,10 +316,7 @@ def _constant(thing: Any) -> Any:
     if not hasattr(thing, "shape") or not hasattr(thing, "dtype"):
         return thing
     shape = tuple(thing.shape)
-    if hasattr(thing, "assign") or math.prod(shape) > LARGEST_CONSTANT:
+    is_variable = hasattr(thing, "assign") or getattr(thing, "requires_grad", False)
+    if is_variable or math.prod(shape) > LARGEST_CONSTANT:
         return Weight(id(thing), shape, thing)
-    if isinstance(thing, (np.ndarray, np.generic)):
-        return thing
-    if hasattr(thing, "numpy"):
-        return thing.numpy()
     return np.asarray(thing)

@@ -15,6 +15,7 @@ from receptive_field.frameworks.keras.calls import (
     Weight,
     replaced,
 )
+from receptive_field.frameworks.keras.objects import backend_of
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.frameworks.tensorflow.keras_models import names_in, recorded
 from receptive_field.frameworks.tensorflow.load import graph_of_function
@@ -53,10 +54,10 @@ def traced(call: Call, found: Found, writer: Writer) -> TracedCall:
       NoRuleError: if Keras runs on another backend, or the layer fails.
     """
     thing = call.layer.thing
-    keras: Any = keras_of(thing) or sys.modules.get("keras")
-    backend: Any = getattr(keras, "backend", None)
-    if hasattr(backend, "backend") and backend.backend() != "tensorflow":
-        raise NoRuleError(f"there is no trace on the {backend.backend()} backend")
+    backend = backend_of(thing)
+    if backend != "tensorflow":
+        raise NoRuleError(f"it cannot be traced on the {backend} backend")
+    keras: Any = keras_of(thing) or sys.modules["keras"]
     tf: Any = import_module("tensorflow")
     calls: list[tuple[Any, Any, Any]] = []
     given: list[Tensor] = []

@@ -70,7 +70,10 @@ class MasksError(NoRuleError):
 
 
 def write(
-    called: CalledModel, name: str, overrides: Mapping[Any, Rule] | None = None
+    called: CalledModel,
+    name: str,
+    overrides: Mapping[Any, Rule] | None = None,
+    batch: int | None = None,
 ) -> WrittenModel:
     """Returns the graph of a model.
 
@@ -78,6 +81,7 @@ def write(
       called: the calls of its layers.
       name: the name of the graph in results.
       overrides: rules of the caller, by the name of a layer or call, or by the layer.
+      batch: the size of the batch, if the inputs do not state it.
 
     Raises:
       NoRuleError: if a layer can be written in no way.
@@ -85,7 +89,8 @@ def write(
     model = WrittenModel(Writer(name))
     found: dict[Hashable, Sequence[Tensor]] = {}
     for given in called.inputs:
-        tensor = model.writer.placeholder(given.name, given.shape, given.dtype)
+        shape = [given.shape[0] or batch, *given.shape[1:]] if given.shape else []
+        tensor = model.writer.placeholder(given.name, shape, given.dtype)
         model.inputs[given.name] = tensor
         found[given.key] = [tensor]
     try:
@@ -189,8 +194,9 @@ class _Writing:
                 if key is not None and key in self._overrides:
                     op = op_of(self._overrides[key])
                     return self._as_stated(layer, op, tensors)
+            what = f"the layer {layer.name!r} ({layer.kind})"
             if layer.thing is None:
-                raise NoRuleError(f"the layer {layer.name!r} ({layer.kind}): {reason}")
+                raise NoRuleError(f"{what}: {reason}")
             from receptive_field.frameworks.keras import tracing
             from receptive_field.frameworks.keras.objects import opened
 
@@ -205,7 +211,10 @@ class _Writing:
                     raise
                 except NoRuleError as error:
                     reason = f"{reason}; it cannot be opened: {error}"
-            done = tracing.traced(call, found, writer)
+            try:
+                done = tracing.traced(call, found, writer)
+            except NoRuleError as error:
+                raise NoRuleError(f"{what}: {reason}; {error}") from error
             self._model.traced[name] = reason
             for inner, output, read in done.inside:
                 self._record(str(inner.name), inner, output, read)
@@ -275,6 +284,8 @@ class _Writing:
                 if not plain or keywords.get("mask") is not None:
                     raise NoRuleError("it is called with constants or masks")
                 found = rules[layer.kind](LayerCall(writer, config, tensors))
+        except ReceptiveFieldError as error:
+            raise NoRuleError(str(error)) from error
         except UNFIT as error:
             raise NoRuleError(f"its config has an unknown form ({error!r})") from error
         return found if isinstance(found, list) else [found]
