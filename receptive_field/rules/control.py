@@ -142,7 +142,8 @@ def _conditions(call: Call) -> Iterator[Tensor]:
 
     for index in nodes_below(graph, starts, lambda i: condition(i) is None):
         number = condition(index)
-        if number is not None:
+        # The rule of a switch without its condition fails by itself.
+        if number is not None and number < len(graph.inputs[index]):
             yield graph.inputs[index][number]
 
 

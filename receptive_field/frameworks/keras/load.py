@@ -1,7 +1,7 @@
-"""Makes a `Model` from the config of a Keras model, in a file or of an object.
+"""Makes a `Model` of a Keras model, in a file or in memory.
 
-If a layer of the model has no rule, the model is left to the wing of TensorFlow, which
-traces it.
+If a layer in a file has no rule, Keras loads the model. A model in memory that cannot
+be written is left to the wing of TensorFlow, which traces it.
 """
 
 from __future__ import annotations
@@ -54,14 +54,16 @@ def _of_file(
     from receptive_field.frameworks.keras.write import write
 
     try:
-        return model_from(path, write(called_model(config), path, overrides))
+        return model_from(path, write(called_model(config), path, overrides), config)
     except NoRuleError as error:
         if is_json(path):  # Nobody else can read it.
             raise GraphError(
                 f"{path!r} holds the layers of a Keras model, and not all of them can "
                 f"be read: {error}. Load the model yourself and pass the object."
             ) from None
-        return _traced(path, str(error))
+    from receptive_field.frameworks.keras.loading import loaded
+
+    return _of_object(loaded(path, config), overrides)
 
 
 def _of_object(model: Any, overrides: Mapping[Any, Rule] | None) -> Model | None:
@@ -94,18 +96,31 @@ def _traced(thing: Any, reason: str) -> Model | None:
     return model
 
 
-def model_from(thing: Any, found: WrittenModel) -> Model:
-    """Returns the `Model` of a path or a model in memory, whose graph is written."""
+def model_from(
+    thing: Any, found: WrittenModel, config: Mapping[str, Any] | None = None
+) -> Model:
+    """Returns the `Model` of a model whose graph is written.
+
+    Args:
+      thing: the model, or the path of its file.
+      found: its graph.
+      config: the config in the file.
+    """
 
     def traced() -> Model:
-        if is_json(thing):
-            raise GraphError(
-                f"{thing!r} holds only the layers of a Keras model. To run it, load it "
-                "with keras.models.model_from_json and pass the object."
-            )
-        model = tensorflow.model_of(thing)
-        assert model is not None, "it was recognised as a Keras model"
-        return model
+        model = thing
+        if config is not None:
+            from receptive_field.frameworks.keras.loading import loaded
+
+            if is_json(thing):
+                raise GraphError(
+                    f"{thing!r} holds only the layers of a Keras model. To run it, "
+                    "load it with keras.models.model_from_json and pass the object."
+                )
+            model = loaded(thing, config)
+        traced = tensorflow.model_of(model)
+        assert traced is not None, "it is a Keras model"
+        return traced
 
     return Model(
         found.writer.graph,

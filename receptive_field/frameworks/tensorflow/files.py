@@ -30,8 +30,6 @@ from receptive_field.frameworks.tensorflow.wire import (
 )
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_ZIP_MAGIC = b"PK\x03\x04"
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 # Bytes that never occur in text. A binary graph contains at least one such byte: the
 # tag of a node's op.
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v")
@@ -48,14 +46,12 @@ class FileContent:
 
 def read_file(
     path: str | os.PathLike[str], signature: str | None = None, whole: bool = False
-) -> FileContent | Any:
-    """Reads a graph file, SavedModel folder or Keras file.
-
-    For a Keras file, the result is the Keras model.
+) -> FileContent:
+    """Reads a graph file or a folder with a SavedModel.
 
     Args:
       path: a GraphDef, MetaGraphDef or SavedModel, binary or text, compressed or not;
-        a folder with a SavedModel; a ``.keras`` or ``.h5`` file.
+        or a folder with a SavedModel.
       signature: the signature of a SavedModel to use, if it has several.
       whole: whether to return the graph as a complete message. Otherwise, attributes
         may be parsed on demand, and large tensors may lack their values.
@@ -69,10 +65,6 @@ def read_file(
     try:
         with _content(path) as content:
             head = content[:4096]
-            if head.startswith((_ZIP_MAGIC, _HDF5_MAGIC)):
-                from receptive_field.frameworks.tensorflow import keras_models
-
-                return keras_models.read(path)
             if not head.strip() and not content[:].strip():
                 raise GraphError(
                     f"the file {path!r} is empty, but should contain a GraphDef."

@@ -147,29 +147,6 @@ def _base_name(name: str) -> str:
     return name.partition(":")[0]
 
 
-def read(path: str) -> Any:
-    """Loads the model in a ``.keras`` or ``.h5`` file without running the file's code.
-
-    Raises:
-      GraphError: if Keras is not installed or cannot load the file safely.
-    """
-    try:
-        keras = import_module("keras")
-    except ImportError:
-        raise GraphError(
-            f"{path!r} is a Keras model, but Keras is not installed: run pip install "
-            '"receptive_field[tensorflow]"'
-        ) from None
-    try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise GraphError(
-            f"Keras cannot load {path!r}: {reason[:300]} Custom classes and lambdas "
-            "are never loaded from a file; load the model yourself and pass the object."
-        ) from error
-
-
 def _input_structure(model: Any, tf: Any) -> Any:
     """Returns TensorSpecs of the inputs, in the structure that the model expects."""
     inputs = getattr(model, "_inputs_struct", None)

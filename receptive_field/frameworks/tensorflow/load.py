@@ -44,16 +44,12 @@ def model_of(
     Raises:
       GraphError: if the thing is malformed or cannot be converted to a graph.
     """
-    name = None
     if isinstance(thing, (str, os.PathLike)):
-        content = read_file(thing, signature)
-        if isinstance(content, FileContent):
-            return _from_file(content, os.fspath(thing), signature)
-        name, thing = os.fspath(thing), content
+        return _from_file(read_file(thing, signature), os.fspath(thing), signature)
     if hasattr(thing, "node") and hasattr(thing, "library"):
         return Model(_graph(thing), thing)
     if keras_of(thing) is not None:
-        return _from_keras(thing, name or thing.name)
+        return _from_keras(thing, thing.name)
     function = concrete_function_of(thing)
     if function is not None:
         return _from_function(function)
