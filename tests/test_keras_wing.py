@@ -245,6 +245,26 @@ def test_layers_without_a_rule_are_opened_or_traced(kind):
     assert [len(part._inbound_nodes) for part in (layer, layer.wide)] == [1, 0]
 
 
+class Again(layers.Layer):
+    """Calls a layer twice, the second time on what the first gave."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = layers.Conv2D(3, 3, padding="same", name="conv")
+
+    def call(self, x):
+        y = self.conv(x)
+        return y + self.conv(y)
+
+
+def test_an_opened_layer_may_call_a_layer_twice():
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, Again()(image))
+    fields = rf.compute_receptive_fields(model)
+    assert [field.size[0] for field in fields.values()] == [3, 5, 5]
+    hold(model)
+
+
 class Blocks(keras.Model):
     """A model whose calls only its own code knows."""
 

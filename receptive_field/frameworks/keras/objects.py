@@ -74,7 +74,7 @@ def calls_between(
 
     def place(call: Call) -> tuple[int, int]:
         maker, number = call.key
-        return order.get(maker, len(order)), number
+        return order[maker], number
 
     calls: dict[tuple[int, int], Call] = {}
     waiting = list(outputs)
@@ -98,6 +98,8 @@ def calls_between(
         )
         calls[key] = call
         waiting += reversed(list(_symbolic([arguments, keywords])))
+    for maker, _ in reversed(calls):
+        order.setdefault(maker, len(order))
     named: dict[str, Read] = {}
     for number, tensor in enumerate(outputs):
         maker = maker_of(tensor)
@@ -111,7 +113,7 @@ def calls_between(
             Input(key, _name(tensor), list(tensor.shape), _dtype(tensor))
             for key, tensor in enumerate(inputs)
         ],
-        sorted(calls.values(), key=place) if listed else list(calls.values())[::-1],
+        sorted(calls.values(), key=place),
         list(named.items()),
     )
 
