@@ -9,10 +9,12 @@ from __future__ import annotations
 from receptive_field.frameworks.keras.layers import (
     dense,
     elementwise,
+    images,
     merging,
     normalisations,
+    padding,
+    preprocessing,
     shapes,
-    sizes,
     windows,
 )
 from receptive_field.frameworks.keras.layers.call import (
@@ -21,7 +23,17 @@ from receptive_field.frameworks.keras.layers.call import (
     LayerCall,
 )
 
-FAMILIES = (dense, elementwise, merging, normalisations, shapes, sizes, windows)
+FAMILIES = (
+    dense,
+    elementwise,
+    images,
+    merging,
+    normalisations,
+    padding,
+    preprocessing,
+    shapes,
+    windows,
+)
 """The modules that hold the rules."""
 
 __all__ = ["FAMILIES", "LAYERS", "WITH_ARGUMENTS", "LayerCall"]

@@ -21,7 +21,7 @@ class LayerCall(NamedTuple):
     arguments: Sequence[Any]
     """All arguments, with those that are no tensors; and keyword arguments."""
     keywords: Mapping[str, Any]
-    write: Callable[..., list[Tensor]]
+    write: Callable[..., Sequence[Tensor]]
     """Writes a call of another layer; see `layer`."""
 
     @property
@@ -40,7 +40,9 @@ class LayerCall(NamedTuple):
         """Raises the error that the layer cannot be written for this reason."""
         raise NoRuleError(reason)
 
-    def layer(self, saved: Mapping[str, Any], *arguments: Any, **more: Any) -> Any:
+    def layer(
+        self, saved: Mapping[str, Any], *arguments: Any, **more: Any
+    ) -> Sequence[Tensor]:
         """Writes a call of a layer that is a part of this one.
 
         Args:
@@ -49,13 +51,13 @@ class LayerCall(NamedTuple):
           **more: its keyword arguments.
 
         Returns:
-          Its first output. The call is recorded like one of the model.
+          Its outputs. The call is recorded like one of the model.
         """
-        return self.write(saved, arguments, more)[0]
+        return self.write(saved, arguments, more)
 
     def given(self, *names: str) -> dict[str, Any]:
         """Returns the arguments that are not None, by these names in their order."""
-        found = dict(zip(names, self.arguments, strict=False)) | self.keywords
+        found = {**dict(zip(names, self.arguments, strict=False)), **self.keywords}
         found = {name: value for name, value in found.items() if value is not None}
         if len(self.arguments) > len(names) or not found.keys() <= set(names):
             self.fail("it is called with other arguments")
@@ -182,6 +184,23 @@ def moments(w: Writer, x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
     mean = w.op("Mean", x, list(axes), keep_dims=True)
     squares = w.op("SquaredDifference", x, w.op("StopGradient", mean))
     return mean, w.op("Mean", squares, list(axes), keep_dims=True)
+
+
+def sliced(w: Writer, x: Tensor, starts: Sequence[Any], ends: Sequence[Any]) -> Tensor:
+    """Adds a slice of a tensor; an end of 0 is the end of the axis."""
+    whole = sum(1 << axis for axis, end in enumerate(ends) if end == 0)
+    return w.op(
+        "StridedSlice",
+        x,
+        w.sizes(*starts),
+        w.sizes(*ends),
+        [1] * len(ends),
+        begin_mask=0,
+        end_mask=whole,
+        ellipsis_mask=0,
+        new_axis_mask=0,
+        shrink_axis_mask=0,
+    )
 
 
 def normalized(w: Writer, x: Tensor, axes: Sequence[int], least: float) -> Tensor:

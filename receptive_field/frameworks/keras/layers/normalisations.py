@@ -22,9 +22,10 @@ from receptive_field.graph.graph import Tensor
 def _normalization(call: LayerCall) -> Tensor:
     w, x, c = call.writer, call.x, call.config
     kept = [] if c.get("axis", -1) is None else axes_of(call)
-    shape = [size if n in kept else 1 for n, size in enumerate(w.shape(x))]
-    if any(not isinstance(size, int) for size in shape) or prod(shape) > MOST_CHANNELS:
-        call.fail(f"statistics of the shape {shape}")
+    given = [size if n in kept else 1 for n, size in enumerate(w.shape(x))]
+    shape = [size for size in given if isinstance(size, int)]
+    if len(shape) < len(given) or prod(shape) > MOST_CHANNELS:
+        call.fail(f"statistics of the shape {given}")
     statistics = np.ones(shape, "float32")
     deviation = w.op("Maximum", w.op("Sqrt", statistics), 1e-7)
     if c.get("invert", False):
@@ -90,7 +91,7 @@ def _group_normalization(call: LayerCall) -> Tensor:
     split[axis : axis + 1] = [groups, count // groups]
     parts = w.op("Reshape", x, w.sizes(*split))
     axes = [number for number in range(1, w.rank(parts)) if number != axis]
-    shape = [1] * w.rank(parts)
+    shape: list[Any] = [1] * w.rank(parts)
     shape[axis : axis + 2] = [groups, count // groups]
     mean, variance = moments(w, parts, axes)
     scale = w.op("Rsqrt", w.op("AddV2", variance, float(c.get("epsilon", 1e-3))))
