@@ -78,7 +78,7 @@ def _is_operation(saved: Config) -> bool:
     return "trainable" not in saved["config"]
 
 
-def _layer(saved: Config) -> Layer:
+def layer_of(saved: Config) -> Layer:
     """Returns the layer of an entry of a config."""
     config, kind = saved["config"], saved["class_name"]
     name = saved.get("name") or config["name"]
@@ -126,7 +126,7 @@ def _sequence(config: Config | Sequence[Any]) -> CalledModel:
             name = saved["config"]["name"] + "_input"
             given = Input(-1, name, list(shape), _dtype(saved["config"]))
         before = calls[-1].key if calls else given.key
-        calls.append(Call(number, _layer(saved), [Read(before)]))
+        calls.append(Call(number, layer_of(saved), [Read(before)]))
     if given is None or not calls:
         raise NoRuleError("the model has no layers")
     return CalledModel([given], calls, [(calls[-1].layer.name, Read(calls[-1].key))])
@@ -155,7 +155,7 @@ def _functional(config: Config) -> CalledModel:
             key = name, number + first.get(name, 0)
             if key in starts or not (node or saved["class_name"] != "InputLayer"):
                 continue
-            layer = layer or _layer(saved)
+            layer = layer or layer_of(saved)
             calls.append(Call(key, layer, *_arguments(node)))
     outputs: dict[str, Read] = {}
     for read in _tensors(config["output_layers"]):

@@ -26,7 +26,8 @@ from receptive_field.frameworks.keras.calls import (
     leaves,
     replaced,
 )
-from receptive_field.frameworks.keras.layers import LAYERS, LayerCall
+from receptive_field.frameworks.keras.configs import layer_of
+from receptive_field.frameworks.keras.layers import LAYERS, WITH_ARGUMENTS, LayerCall
 from receptive_field.frameworks.keras.operations import OPERATIONS
 from receptive_field.frameworks.keras.stated import STATED
 from receptive_field.frameworks.keras.writer import Writer
@@ -57,9 +58,6 @@ class WrittenModel:
     stated: list[str] = field(default_factory=list)
     """The names of calls for which the caller has stated a rule."""
 
-
-MODES = ("mask", "training")
-"""Arguments that do not change what a layer does to an image at inference."""
 
 UNFIT = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What goes wrong if a config has another form than the rule of its class expects."""
@@ -111,6 +109,8 @@ class _Writing:
     def __init__(self, model: WrittenModel, overrides: Mapping[Any, Rule]) -> None:
         self._model = model
         self._overrides = overrides
+        self._parts: dict[Hashable, Layer] = {}
+        """The layers that are parts of others, by their owners and names."""
 
     def model(
         self, called: CalledModel, found: dict[Hashable, Sequence[Tensor]]
@@ -136,7 +136,7 @@ class _Writing:
         self, call: Call, found: Mapping[Hashable, Sequence[Tensor]]
     ) -> Sequence[Tensor]:
         """Writes a call of a layer, records it, and returns its outputs."""
-        layer, writer = call.layer, self._model.writer
+        writer = self._model.writer
 
         def part(thing: Any) -> Any:
             if isinstance(thing, Read):
@@ -147,7 +147,28 @@ class _Writing:
 
         arguments = [replaced(thing, part) for thing in call.arguments]
         keywords = {key: replaced(thing, part) for key, thing in call.keywords.items()}
-        tensors = _tensors([arguments, keywords])
+        return self._called(call, arguments, keywords, found)
+
+    def _inside(
+        self,
+        saved: Mapping[str, Any],
+        arguments: Sequence[Any],
+        keywords: Mapping[str, Any],
+    ) -> Sequence[Tensor]:
+        """Writes a call of a layer that is a part of the layer that is written."""
+        new = layer_of(saved)
+        layer = self._parts.setdefault((self._model.writer.owner, new.name), new)
+        return self._called(Call(None, layer, []), arguments, keywords, {})
+
+    def _called(
+        self,
+        call: Call,
+        arguments: Sequence[Any],
+        keywords: Mapping[str, Any],
+        found: Mapping[Hashable, Sequence[Tensor]],
+    ) -> Sequence[Tensor]:
+        layer = call.layer
+        tensors = _tensors([list(arguments), dict(keywords)])
         outputs = self._outputs(call, arguments, keywords, tensors, found)
         if layer.is_operation:
             operations = self._model.operations
@@ -184,7 +205,7 @@ class _Writing:
         owner = id(layer if layer.thing is None else layer.thing)
         with writer.scope(name.replace(":", "_"), owner):
             try:
-                with writer.attempt():
+                with self._attempt():
                     return self._by_rule(layer, arguments, keywords, tensors)
             except MasksError:
                 raise
@@ -278,12 +299,15 @@ class _Writing:
                 stated = {key: part for key, part in config.items() if key != "name"}
                 found = rules[layer.kind](writer, *arguments, **{**stated, **keywords})
             else:
-                given = {k: v for k, v in keywords.items() if k not in MODES}
+                given = {k: v for k, v in keywords.items() if k != "training"}
                 parts = [p for p in leaves([*arguments, given]) if p is not None]
                 plain = all(isinstance(part, tuple) for part in parts)
-                if not plain or keywords.get("mask") is not None:
+                masked = given.get("mask") is not None
+                if (masked or not plain) and layer.kind not in WITH_ARGUMENTS:
                     raise NoRuleError("it is called with constants or masks")
-                found = rules[layer.kind](LayerCall(writer, config, tensors))
+                found = rules[layer.kind](
+                    LayerCall(writer, config, tensors, arguments, given, self._inside)
+                )
         except ReceptiveFieldError as error:
             raise NoRuleError(str(error)) from error
         except UNFIT as error:

@@ -99,7 +99,7 @@ class Writer:
         self.graph = Graph([], name, rules=OPS, framework=KERAS)
         self._known = Inference(self.graph)
         self._scope = ""
-        self._owner: Hashable = None
+        self.owner: Hashable = None
         self._weights: dict[Hashable, Tensor] = {}
         self._added: set[str] = set()
         self._number = 0
@@ -110,12 +110,12 @@ class Writer:
 
         Calls with the same owner, a layer, read the same weights.
         """
-        before = self._scope, self._owner, self._number
-        self._scope, self._owner, self._number = name, owner, 0
+        before = self._scope, self.owner, self._number
+        self._scope, self.owner, self._number = name, owner, 0
         try:
             yield
         finally:
-            self._scope, self._owner, self._number = before
+            self._scope, self.owner, self._number = before
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -151,7 +151,7 @@ class Writer:
 
         Inputs that are numbers or lists become constants.
         """
-        tensors = [self._tensor(thing) for thing in inputs]
+        tensors = [self.tensor(thing) for thing in inputs]
         return self._node(kind, kind, tensors, fields)
 
     def stated(self, kind: str, op: Op, tensors: Sequence[Tensor]) -> Tensor:
@@ -173,7 +173,7 @@ class Writer:
         If an earlier call of the owner has added it, that variable is returned.
         """
         self._number += 1
-        return self.variable((self._owner, self._number), shape)
+        return self.variable((self.owner, self._number), shape)
 
     def variable(self, key: Hashable, shape: Sequence[Size]) -> Tensor:
         """Adds a variable of this shape, unless one was added with this key."""
@@ -233,7 +233,8 @@ class Writer:
         """Adds a vector of sizes, each of them a number or a tensor."""
         return self.op("Pack", *sizes, axis=0)
 
-    def _tensor(self, thing: Any) -> Tensor:
+    def tensor(self, thing: Any) -> Tensor:
+        """Returns a tensor as it is, and adds a constant for a number or an array."""
         if isinstance(thing, tuple):
             return thing
         values = np.asarray(thing)

@@ -1,0 +1,39 @@
+"""The rule of each layer class: which ops a call of the layer runs at inference.
+
+Each module has the rules of a family of classes. A rule is registered when its module
+is imported.
+"""
+
+from __future__ import annotations
+
+from receptive_field.frameworks.keras.layers import (
+    dense,
+    elementwise,
+    images,
+    merging,
+    normalisations,
+    padding,
+    preprocessing,
+    shapes,
+    windows,
+)
+from receptive_field.frameworks.keras.layers.call import (
+    LAYERS,
+    WITH_ARGUMENTS,
+    LayerCall,
+)
+
+FAMILIES = (
+    dense,
+    elementwise,
+    images,
+    merging,
+    normalisations,
+    padding,
+    preprocessing,
+    shapes,
+    windows,
+)
+"""The modules that hold the rules."""
+
+__all__ = ["FAMILIES", "LAYERS", "WITH_ARGUMENTS", "LayerCall"]
