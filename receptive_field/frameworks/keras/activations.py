@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from receptive_field.frameworks.keras.writer import Writer
+from receptive_field.frameworks.keras.writer import FLOAT, Writer
 from receptive_field.graph.graph import Tensor
 
 Activation = Callable[..., Tensor]
@@ -163,10 +163,10 @@ def _sparsemax(w: Writer, x: Tensor, axis: int = -1) -> Tensor:
         count = w.size(y, -1)
         sorted_ = w.op("TopKV2", y, count)
         sums = w.op("Cumsum", sorted_, -1)
-        places = w.op("Cast", w.op("Range", 1, w.op("AddV2", count, 1), 1), DstT=1)
+        places = w.op("Cast", w.op("Range", 1, w.op("AddV2", count, 1), 1), DstT=FLOAT)
         mean = w.op("RealDiv", w.op("Sub", sums, 1.0), places)
         chosen = w.op("Greater", w.op("Sub", sorted_, mean), 0.0)
-        number = w.op("Sum", w.op("Cast", chosen, DstT=1), [-1], keep_dims=True)
+        number = w.op("Sum", w.op("Cast", chosen, DstT=FLOAT), [-1], keep_dims=True)
         total = w.op("Sum", w.op("SelectV2", chosen, sums, 0.0), [-1], keep_dims=True)
         limit = w.op("RealDiv", w.op("Sub", total, 1.0), number)
         return w.op("Maximum", w.op("Sub", y, limit), 0.0)

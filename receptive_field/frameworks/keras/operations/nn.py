@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from receptive_field.arrays import np
 from receptive_field.frameworks.keras.activations import ACTIVATIONS
 from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.operations.operand import (
@@ -23,7 +24,7 @@ from receptive_field.frameworks.keras.operations.windows import (
     repeated,
     transposed,
 )
-from receptive_field.frameworks.keras.writer import Writer
+from receptive_field.frameworks.keras.writer import FLOAT, Writer
 from receptive_field.graph.graph import Tensor
 
 EPSILON = 1e-7
@@ -137,59 +138,37 @@ def _fold(
     padding: Numbers = 0,
     stride: Numbers = 1,
 ) -> Tensor:
-    """Writes the sum of the windows at their places: a transposed convolution."""
+    """Writes the sum of windows at their places.
+
+    This is a transposed convolution. The kernel puts each row of a window at its place.
+    """
     new, kernel, rates, pads, strides = map(
         _pair, (output_size, kernel_size, dilation, padding, stride)
     )
-    padded = [size + 2 * pad for size, pad in zip(new, pads, strict=True)]
+    whole = [size + 2 * pad for size, pad in zip(new, pads, strict=True)]
     counts = [
         (size - rate * (extent - 1) - 1) // step + 1
-        for size, extent, rate, step in zip(padded, kernel, rates, strides, strict=True)
+        for size, extent, rate, step in zip(whole, kernel, rates, strides, strict=True)
     ]
     area = math.prod(kernel)
-    windows = w.op("Reshape", x, w.sizes(w.size(x, 0), -1, area, *counts))
-    channels = w.op("FloorDiv", w.size(x, 1), area)
-    total: Tensor | None = None
-    for number in range(area):
-        offsets = [
-            place * rate
-            for place, rate in zip(divmod(number, kernel[1]), rates, strict=True)
-        ]
-        one = w.op("GatherV2", windows, number, 2)
-        spread = _spread(w, one, channels, counts, strides, offsets, padded)
-        total = spread if total is None else w.op("AddV2", total, spread)
-    if total is None:
-        raise NoRuleError("an empty kernel")
-    if not any(pads):
-        return total
-    sizes = w.sizes(w.size(total, 0), channels, *new)
-    return w.op("Slice", total, [0, 0, *pads], sizes)
-
-
-def _spread(
-    w: Writer,
-    x: Tensor,
-    channels: Tensor,
-    counts: Sequence[int],
-    strides: Sequence[int],
-    offsets: Sequence[int],
-    sizes: Sequence[int],
-) -> Tensor:
-    """Adds the last two axes with each position at its own place, zeros between."""
-    count = w.size(x, 0)
-    gaps = [0, strides[0] - 1, 0, strides[1] - 1]
-    split = w.sizes(count, channels, counts[0], 1, counts[1], 1)
-    pads = [[0, 0], [0, 0], [0, 0], [0, gaps[1]], [0, 0], [0, gaps[3]]]
-    apart = w.op("Pad", w.op("Reshape", x, split), pads)
-    wide = [number * step for number, step in zip(counts, strides, strict=True)]
-    y = w.op("Reshape", apart, w.sizes(count, channels, *wide))
-    ends = [
-        max(size - offset - extent, 0)
-        for size, offset, extent in zip(sizes, offsets, wide, strict=True)
-    ]
-    places = [[offset, end] for offset, end in zip(offsets, ends, strict=True)]
-    y = w.op("Pad", y, [[0, 0], [0, 0], *places])
-    return w.op("Slice", y, [0, 0, 0, 0], w.sizes(count, channels, *sizes))
+    count, channels = w.size(x, 0), w.op("FloorDiv", w.size(x, 1), area)
+    images = w.op("Mul", count, channels)
+    windows = w.op("Reshape", x, w.sizes(images, area, *counts))
+    places = np.eye(area, dtype=np.int64).reshape(*kernel, 1, area)
+    y = w.op(
+        "Conv2DBackpropInput",
+        w.sizes(images, *whole, 1),
+        w.op("Cast", places, DstT=FLOAT),
+        w.op("Transpose", windows, [0, 2, 3, 1]),
+        strides=[1, *strides, 1],
+        dilations=[1, *rates, 1],
+        padding="VALID",
+        data_format="NHWC",
+    )
+    y = w.op("Reshape", y, w.sizes(count, channels, *whole))
+    if any(pads):
+        y = w.op("Slice", y, [0, 0, *pads], w.sizes(count, channels, *new))
+    return y
 
 
 def _pair(value: Numbers) -> list[int]:
@@ -456,7 +435,7 @@ def _attention(
     if isinstance(heads, int) and isinstance(others, int) and heads > others > 1:
         key, value = (repeated(w, x, 2, heads // others) for x in (key, value))
     if scale is None:
-        size = w.op("Cast", w.size(key, -1), DstT=1)
+        size = w.op("Cast", w.size(key, -1), DstT=FLOAT)
         scale = w.op("RealDiv", 1.0, w.op("Sqrt", size))
     logits = w.op("Einsum", query, key, equation="BTNH,BSNH->BNTS")
     logits = w.op("Mul", logits, operand(scale))
