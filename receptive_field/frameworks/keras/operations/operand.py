@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
 
 Operation = Callable[..., Tensor | list[Tensor]]
@@ -23,3 +24,9 @@ def binary(op: str) -> Operation:
 def operand(value: Any) -> Any:
     """Returns a tensor as it is, and a number as one of floating point."""
     return float(value) if isinstance(value, int) else value
+
+
+def tensor(w: Writer, value: Any) -> Tensor:
+    """Returns a tensor as it is, and adds a number or an array as a constant."""
+    found: Tensor = value if isinstance(value, tuple) else w.op("Identity", value)
+    return found

@@ -1,0 +1,320 @@
+"""Functions of ``keras.ops``: models of them with random parameters, or a reason.
+
+These are the functions of the modules nn, image, linalg and math.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from layer_catalogue import Example, Make, Random, words
+from needed import needed
+
+keras = needed("keras")
+layers, ops = keras.layers, keras.ops
+
+
+def _of(function: Callable[..., Any], **options: Callable[[Random], Any]) -> Make:
+    """An image, and a function with random options."""
+
+    def make(random: Random) -> Example:
+        given = {name: choose(random) for name, choose in options.items()}
+        return Example(random.shape(2), lambda x: function(x, **given))
+
+    return make
+
+
+def _named(name: str, **options: Callable[[Random], Any]) -> Make:
+    return _of(getattr(ops, name), **options)
+
+
+def _weights(*shape: int) -> Any:
+    return np.random.default_rng(1).uniform(0.5, 1.5, shape).astype("float32")
+
+
+def _kernel(random: Random, rank: int, *channels: int) -> Any:
+    return _weights(*(random.one() for _ in range(rank)), *channels)
+
+
+def _two(function: Callable[..., Any], rank: int = 2, channels: int = 2) -> Make:
+    """Two paths that see different parts meet in a function."""
+
+    def make(random: Random) -> Example:
+        convolution = getattr(layers, f"Conv{rank}D")
+        one, two = (
+            convolution(channels, random.some(rank), padding="same") for _ in range(2)
+        )
+        return Example(random.shape(rank), lambda x: function(one(x), two(x)))
+
+    return make
+
+
+# --- Windows -------------------------------------------------------------------------
+
+
+def _strided(random: Random, rank: int, same: bool = False) -> dict[str, Any]:
+    """Strides or dilations, and a padding."""
+    given = random.strided(rank, same)
+    del given["kernel_size"]
+    return given
+
+
+def _conv(random: Random) -> Example:
+    rank = random.one(1, 3)
+    given = random.strided(rank)
+    # In double precision, a kernel shorter than its stride begins elsewhere.
+    sizes, strides = (
+        np.broadcast_to(given.get(name, 1), rank) for name in ("kernel_size", "strides")
+    )
+    kernel = _weights(*np.maximum(sizes, strides), 2, 2)
+    options = {k: v for k, v in given.items() if k != "kernel_size"}
+    return Example(random.shape(rank), lambda x: ops.conv(x, kernel, **options))
+
+
+def _depthwise_conv(random: Random) -> Example:
+    rank = random.one(1, 2)
+    kernel, given = _kernel(random, rank, 2, 2), _strided(random, rank, True)
+    return Example(random.shape(rank), lambda x: ops.depthwise_conv(x, kernel, **given))
+
+
+def _separable_conv(random: Random) -> Example:
+    rank = random.one(1, 2)
+    kernel, given = _kernel(random, rank, 2, 2), _strided(random, rank, True)
+    pointwise = _weights(*[1] * rank, 4, 3)
+    return Example(
+        random.shape(rank), lambda x: ops.separable_conv(x, kernel, pointwise, **given)
+    )
+
+
+def _conv_transpose(random: Random) -> Example:
+    rank = random.one(1, 3)
+    kernel, strides = _kernel(random, rank, 2, 2), random.some(rank)
+    return Example(random.shape(rank), lambda x: ops.conv_transpose(x, kernel, strides))
+
+
+def _pool(name: str) -> Make:
+    def make(random: Random) -> Example:
+        rank = random.one(1, 3)
+        size, strides = random.some(rank), random.of(None, random.some(rank))
+        padding = random.of("same", "valid")
+        return Example(
+            random.shape(rank),
+            lambda x: getattr(ops, name)(x, size, strides, padding),
+        )
+
+    return make
+
+
+def _adaptive(name: str) -> Make:
+    def make(random: Random) -> Example:
+        rank = random.one(1, 3)
+        size = random.some(rank, 2, 4)
+        return Example(random.shape(rank), lambda x: getattr(ops, name)(x, size))
+
+    return make
+
+
+def _unfold(random: Random) -> Example:
+    """The windows as positions, of an image whose channels come first."""
+    numbers = [random.of(random.one(), random.some(2)) for _ in range(4)]
+    kernel, dilation, padding, stride = numbers
+    height, width, _ = random.shape(2)
+    return Example(
+        (2, height + 2, width + 2),
+        lambda x: ops.unfold(x, kernel, random.of(1, dilation), padding, stride),
+    )
+
+
+def _fold(random: Random) -> Example:
+    kernel, stride, padding = random.some(2), random.some(2), random.some(2, 0, 1)
+    size = random.some(2, 5, 8)
+    counts = [
+        (n + 2 * p - k) // s + 1
+        for n, p, k, s in zip(size, padding, kernel, stride, strict=True)
+    ]
+    return Example(
+        (2 * kernel[0] * kernel[1], counts[0] * counts[1]),
+        lambda x: ops.fold(x, size, kernel, 1, padding, stride),
+    )
+
+
+def _depth_to_space(random: Random) -> Example:
+    return Example(random.shape(2, 8), lambda x: ops.depth_to_space(x, 2))
+
+
+def _space_to_depth(random: Random) -> Example:
+    block = random.one(2, 3)
+    shape = random.one(2, 3) * block, random.one(2, 3) * block, 2
+    return Example(shape, lambda x: ops.space_to_depth(x, block))
+
+
+# --- Normalisations ------------------------------------------------------------------
+
+
+def _batch_normalization(random: Random) -> Example:
+    shape, axis = random.shape(2), random.of(-1, 1, 2)
+    vectors = [_weights((1, *shape)[axis]) for _ in range(4)]
+    mean, variance, offset, scale = vectors
+    given = random.of({}, {"offset": offset}, {"offset": offset, "scale": scale})
+    return Example(
+        shape, lambda x: ops.batch_normalization(x, mean, variance, axis, **given)
+    )
+
+
+def _axes(random: Random) -> Any:
+    return random.of(-1, 1, [1, 2], [1, 2, 3], [2, 3])
+
+
+def _layer_normalization(random: Random) -> Example:
+    shape, axis = random.shape(2), _axes(random)
+    axes = axis if isinstance(axis, list) else [axis]
+    gamma, beta = (_weights(*((1, *shape)[a] for a in axes)) for _ in range(2))
+    given = random.of({}, {"gamma": gamma}, {"gamma": gamma, "beta": beta})
+    return Example(shape, lambda x: ops.layer_normalization(x, axis=axis, **given))
+
+
+def _moments(random: Random) -> Example:
+    axes, keeps = _axes(random), random.of(True, False)
+    place = random.one(0, 1)
+    return Example(random.shape(2, 3), lambda x: ops.moments(x, axes, keeps)[place])
+
+
+# --- Classes and losses --------------------------------------------------------------
+
+
+def _hot(name: str) -> Make:
+    def make(random: Random) -> Example:
+        axis = -1 if name == "multi_hot" else random.of(-1, 1, 2)
+        shape = random.one(4, 6), random.one(2, 4)
+        return Example(shape, lambda x: getattr(ops, name)(x, 3, axis), "int32")
+
+    return make
+
+
+def _crossentropy(name: str, **options: Callable[[Random], Any]) -> Make:
+    def make(random: Random) -> Example:
+        given = {key: choose(random) for key, choose in options.items()}
+        before = random.of("softmax", "sigmoid", "linear")
+        return _two(
+            lambda x, y: getattr(ops, name)(x, layers.Activation(before)(y), **given)
+        )(random)
+
+    return make
+
+
+def _sparse_crossentropy(random: Random) -> Example:
+    shape, given = random.shape(2, 3), random.of(True, False)
+    target = np.ones((1, *shape[:2]), "int32")
+    output = layers.Conv2D(3, random.some(2), padding="same")
+    return Example(
+        shape,
+        lambda x: ops.sparse_categorical_crossentropy(target, output(x), given),
+    )
+
+
+def _ctc_loss(random: Random) -> Example:
+    steps = random.one(4, 6)
+    return Example(
+        (steps, 4),
+        lambda x: ops.ctc_loss(
+            np.ones((1, 2), "int32"), x, np.array([2]), np.array([steps])
+        ),
+    )
+
+
+# --- Attention -----------------------------------------------------------------------
+
+
+def _attention(random: Random) -> Example:
+    steps, heads = random.one(5, 8), random.of(2, 4)
+    causal = random.of(True, False)
+    query, key = (
+        layers.Conv1D(count * 2, random.one(), padding="same") for count in (heads, 2)
+    )
+    bias = random.of(None, _weights(1, heads, steps, steps))
+    mask = random.of(None, np.ones((1, 1, steps, steps), bool))
+
+    def call(x: Any) -> Any:
+        asked = ops.reshape(query(x), (1, -1, heads, 2))
+        found = ops.reshape(key(x), (1, -1, 2, 2))
+        return ops.dot_product_attention(
+            asked, found, found, bias, mask, is_causal=causal
+        )
+
+    return Example((steps, 3), call)
+
+
+def _threshold(random: Random) -> float:
+    return random.of(0.1, 0.5, 1.0)
+
+
+NN: dict[str, Make] = {
+    **{
+        name: _named(name)
+        for name in words(
+            "relu relu6 sigmoid sparse_sigmoid softplus softsign sparse_plus silu "
+            "squareplus log_sigmoid hard_sigmoid hard_silu selu tanh_shrink hard_tanh"
+        )
+    },
+    "adaptive_average_pool": _adaptive("adaptive_average_pool"),
+    "adaptive_max_pool": _adaptive("adaptive_max_pool"),
+    "average_pool": _pool("average_pool"),
+    "batch_normalization": _batch_normalization,
+    "binary_crossentropy": _crossentropy(
+        "binary_crossentropy", from_logits=lambda r: r.of(True, False)
+    ),
+    "categorical_crossentropy": _crossentropy(
+        "categorical_crossentropy",
+        from_logits=lambda r: r.of(True, False),
+        axis=lambda r: r.of(-1, 1, 2),
+    ),
+    "celu": _named("celu", alpha=_threshold),
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "ctc_loss": _ctc_loss,
+    "depth_to_space": _depth_to_space,
+    "depthwise_conv": _depthwise_conv,
+    "dot_product_attention": _attention,
+    "elu": _named("elu", alpha=_threshold),
+    "fold": _fold,
+    "gelu": _named("gelu", approximate=lambda r: r.of(True, False)),
+    "glu": _named("glu"),
+    "hard_shrink": _named("hard_shrink", threshold=_threshold),
+    "layer_normalization": _layer_normalization,
+    "leaky_relu": _named("leaky_relu", negative_slope=_threshold),
+    "log_softmax": _named("log_softmax", axis=lambda r: r.of(-1, 1, 2, None)),
+    "max_pool": _pool("max_pool"),
+    "moments": _moments,
+    "multi_hot": _hot("multi_hot"),
+    "normalize": _named("normalize", order=lambda r: r.one(), axis=lambda r: r.one()),
+    "one_hot": _hot("one_hot"),
+    "polar": _two(lambda x, y: ops.real(ops.polar(x, y))),
+    "psnr": _two(lambda x, y: ops.psnr(x, y, 255)),
+    "rms_normalization": _named("rms_normalization", axis=_axes),
+    "separable_conv": _separable_conv,
+    "soft_shrink": _named("soft_shrink", threshold=_threshold),
+    "softmax": _named("softmax", axis=lambda r: r.of(-1, 1, 2, None)),
+    "space_to_depth": _space_to_depth,
+    "sparse_categorical_crossentropy": _sparse_crossentropy,
+    "sparsemax": _named("sparsemax", axis=lambda r: r.of(-1, 1, 2)),
+    "threshold": _named("threshold", threshold=_threshold, default_value=_threshold),
+    "unfold": _unfold,
+}
+
+EXAMPLES: dict[str, Make] = {
+    name: make for name, make in NN.items() if hasattr(ops, name)
+}
+"""Function -> models of it; older versions have fewer."""
+
+BOUNDS = {
+    "ctc_loss": "the data decide how many steps are seen",
+    "sparsemax": "the data decide which positions are seen",
+}
+"""Function -> why its result may be larger than the truth."""
+
+REASONS = {
+    "ctc_decode": "returns classes, which cannot change by a small amount",
+}
+"""Function -> why it has no rule."""
