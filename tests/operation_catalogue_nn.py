@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from layer_catalogue import Example, Make, Random, words
+from layer_catalogue import INTERPOLATIONS, Example, Make, Random, words
 from needed import needed
 
 keras = needed("keras")
@@ -303,8 +303,288 @@ NN: dict[str, Make] = {
     "unfold": _unfold,
 }
 
+# --- Images --------------------------------------------------------------------------
+
+
+def _image(name: str) -> Callable[..., Any]:
+    return getattr(ops.image, name)
+
+
+def _resize(random: Random) -> Example:
+    shape = random.shape(2)
+    new = random.one(3, 12), random.one(3, 12)
+    options = {"interpolation": random.of(*INTERPOLATIONS)}
+    options |= random.of({}, {"antialias": True}, {"crop_to_aspect_ratio": True})
+    return Example(shape, lambda x: ops.image.resize(x, new, **options))
+
+
+def _padded_resize(random: Random) -> Example:
+    new = random.one(3, 12), random.one(3, 12)
+    return Example(
+        random.shape(2),
+        lambda x: ops.image.resize(x, new, "nearest", pad_to_aspect_ratio=True),
+    )
+
+
+def _patches(random: Random) -> Example:
+    rank = random.one(2, 3)
+    size = random.some(rank)
+    strides = random.of(None, random.some(rank))
+    if rank == 3 and strides:
+        strides = tuple(map(min, strides, size))
+    dilation = 1 if rank == 3 else random.of(1, random.some(rank, 1, 2))
+    strides = strides if dilation == 1 else 1
+    padding = random.of("valid", "same")
+    return Example(
+        random.shape(rank),
+        lambda x: ops.image.extract_patches(x, size, strides, dilation, padding),
+    )
+
+
+def _around(name: str, low: int, high: int) -> Make:
+    """Two of the numbers before, after and of the new size, on both axes."""
+    what = name.partition("_")[0] + "ping" if "crop" in name else "padding"
+
+    def make(random: Random) -> Example:
+        given: dict[str, int] = {}
+        for before, after, side in (
+            ("top", "bottom", "height"),
+            ("left", "right", "width"),
+        ):
+            numbers = {
+                f"{before}_{what}": random.one(0, 2),
+                f"{after}_{what}": random.one(0, 2),
+                f"target_{side}": random.one(low, high),
+            }
+            del numbers[random.of(*numbers)]
+            given |= numbers
+        return Example(random.shape(2), lambda x: _image(name)(x, **given))
+
+    return make
+
+
+def _affine(random: Random) -> Example:
+    transform = np.array([1, 0.1, 0, 0, 1, 0.1, 0, 0], "float32")
+    return Example(random.shape(2), lambda x: ops.image.affine_transform(x, transform))
+
+
+def _perspective(random: Random) -> Example:
+    points = np.array([[0, 0], [0, 4], [4, 0], [4, 4]], "float32")
+    return Example(
+        random.shape(2),
+        lambda x: ops.image.perspective_transform(x, points, points + 0.5),
+    )
+
+
+def _map_coordinates(random: Random) -> Example:
+    shape, order = random.shape(2), random.of(0, 1)
+    places = np.random.default_rng(1).uniform(0, 4, (4, 1, 3, 4, 2)).astype("float32")
+    return Example(shape, lambda x: ops.image.map_coordinates(x, places, order))
+
+
+def _scaled(random: Random) -> Example:
+    shape = random.shape(2)
+    new = (1, random.one(4, 9), random.one(4, 9), 2)
+    scale = np.array([random.of(0.5, 1, 2), random.of(0.5, 1, 2)], "float32")
+    moved = np.array([random.of(0, 0.5, 1), random.of(0, 1.5)], "float32")
+    method = random.of("linear", "cubic", "lanczos3", "lanczos5")
+    return Example(
+        shape,
+        lambda x: ops.image.scale_and_translate(x, new, scale, moved, [1, 2], method),
+    )
+
+
+def _three(make: Callable[[Any], Any]) -> Make:
+    return lambda random: Example(random.shape(2, 3), make)
+
+
+IMAGE: dict[str, Make] = {
+    "image.affine_transform": _affine,
+    "image.crop_images": _around("crop_images", 2, 3),
+    "image.elastic_transform": _of(_image("elastic_transform")),
+    "image.extract_patches": _patches,
+    "image.extract_patches_3d": lambda random: Example(
+        random.shape(3), lambda x: ops.image.extract_patches_3d(x, random.one(1, 2))
+    ),
+    "image.gaussian_blur": _of(
+        _image("gaussian_blur"), kernel_size=lambda r: r.some(2)
+    ),
+    "image.hsv_to_rgb": _three(_image("hsv_to_rgb")),
+    "image.map_coordinates": _map_coordinates,
+    "image.pad_images": _around("pad_images", 11, 14),
+    "image.perspective_transform": _perspective,
+    "image.resize": lambda r: r.of(_resize, _resize, _padded_resize)(r),
+    "image.rgb_to_grayscale": _three(_image("rgb_to_grayscale")),
+    "image.rgb_to_hsv": _three(_image("rgb_to_hsv")),
+    "image.scale_and_translate": _scaled,
+    "image.sobel_edges": _of(_image("sobel_edges")),
+    "image.ssim": _two(lambda x, y: ops.image.ssim(x, y, filter_size=3)),
+}
+
+# --- Matrices ------------------------------------------------------------------------
+
+
+def _matrices(
+    name: str, square: bool = True, choose: Callable[[Any], Any] = lambda y: y
+) -> Make:
+    """A batch of matrices, each of them of an image."""
+
+    def make(random: Random) -> Example:
+        size = random.one(3, 5)
+        shape = size, size if square else random.one(3, 5)
+        return Example(shape, lambda x: choose(getattr(ops, name)(x)))
+
+    return make
+
+
+def _part(*places: int) -> Callable[[Random], Callable[[Any], Any]]:
+    return lambda random: lambda y: y[random.of(*places)]
+
+
+def _norm(random: Random) -> Example:
+    axis = random.of(-1, 1, [1, 2], [2, 1])
+    orders = [None, 1, -1, 2, float("inf"), -float("inf")]
+    orders += ["fro", "nuc", -2] if isinstance(axis, list) else [0, 3]
+    order, keeps = random.of(*orders), random.of(True, False)
+    return Example(random.shape(2), lambda x: ops.norm(x, order, axis, keeps))
+
+
+def _solve(name: str) -> Make:
+    def make(random: Random) -> Example:
+        size = random.one(3, 5)
+        matrix = random.of(None, _weights(1, size, size))
+        return Example(
+            (size, size),
+            lambda x: getattr(ops, name)(x if matrix is None else matrix, x),
+        )
+
+    return make
+
+
+LINALG: dict[str, Make] = {
+    "cholesky": _matrices("cholesky"),
+    "cholesky_inverse": _matrices("cholesky_inverse"),
+    "det": _matrices("det"),
+    "eig": lambda r: _matrices("eig", choose=_part(0, 1)(r))(r),
+    "eigh": lambda r: _matrices("eigh", choose=_part(0, 1)(r))(r),
+    "inv": _matrices("inv"),
+    "logdet": _matrices("logdet"),
+    "lu_factor": lambda r: _matrices("lu_factor", choose=_part(0, 1)(r))(r),
+    "matrix_rank": _matrices("matrix_rank", square=False),
+    "norm": _norm,
+    "pinv": _matrices("pinv", square=False),
+    "qr": lambda r: _matrices("qr", False, _part(0, 1)(r))(r),
+    "solve": _solve("solve"),
+    "solve_triangular": _solve("solve_triangular"),
+    "svd": lambda r: _matrices("svd", False, _part(0, 1, 2)(r))(r),
+}
+
+# --- Segments, sequences and spectra -------------------------------------------------
+
+
+def _signals(random: Random) -> tuple[int, ...]:
+    return 2, random.one(12, 20)
+
+
+def _pairs(function: Callable[..., Any], **options: Any) -> Make:
+    """A function of the real and the imaginary part of signals."""
+
+    def make(random: Random) -> Example:
+        place = random.of(0, 1)
+
+        def call(x: Any) -> Any:
+            y = function((x, ops.square(x)), **options)
+            return y[place] if isinstance(y, (list, tuple)) else y
+
+        return Example(_signals(random), call)
+
+    return make
+
+
+def _segment(name: str) -> Make:
+    def make(random: Random) -> Example:
+        steps, channels = random.one(4, 6), 2
+        places = np.arange(steps, dtype="int32") // 2
+        count = (steps + 1) // 2
+
+        def call(x: Any) -> Any:
+            rows = ops.squeeze(x, 0)
+            return ops.expand_dims(getattr(ops, name)(rows, places, count), 0)
+
+        return Example((steps, channels), call)
+
+    return make
+
+
+def _rfft(random: Random) -> Example:
+    length = random.of(None, random.one(8, 24))
+    return Example(_signals(random), lambda x: ops.rfft(x, length)[0])
+
+
+def _framed(random: Random) -> dict[str, Any]:
+    length = random.one(3, 6)
+    return {
+        "sequence_length": length,
+        "sequence_stride": random.one(1, length),
+        "fft_length": random.one(length, 8),
+        "center": random.of(True, False),
+        "window": random.of(None, "hann", "hamming", _weights(length)),
+    }
+
+
+def _stft(random: Random) -> Example:
+    options = _framed(random)
+    return Example((random.one(14, 20),), lambda x: ops.stft(x, **options)[0])
+
+
+def _istft(random: Random) -> Example:
+    options = _framed(random)
+    bins = options["fft_length"] // 2 + 1
+    return Example(
+        (random.one(4, 7), bins),
+        lambda x: ops.istft((x, ops.square(x)), **options),
+    )
+
+
+MATH: dict[str, Make] = {
+    **{
+        f"segment_{name}": _segment(f"segment_{name}")
+        for name in words("max min prod sum")
+    },
+    "cdist": _two(ops.cdist, rank=1),
+    "erf": _named("erf"),
+    "erfc": _named("erfc"),
+    "erfinv": _named("erfinv"),
+    "extract_sequences": lambda r: Example(
+        _signals(r), lambda x: ops.extract_sequences(x, r.one(2, 5), r.one())
+    ),
+    "fft": _pairs(ops.fft),
+    "fft2": _pairs(ops.fft2),
+    "ifft2": _pairs(ops.ifft2),
+    "irfft": lambda r: _pairs(ops.irfft, fft_length=r.of(None, r.one(8, 24)))(r),
+    "istft": _istft,
+    "logsumexp": _named(
+        "logsumexp",
+        axis=lambda r: r.of(-1, 1, [1, 2]),
+        keepdims=lambda r: r.of(True, False),
+    ),
+    "rfft": _rfft,
+    "rsqrt": _named("rsqrt"),
+    "stft": _stft,
+    "top_k": lambda r: Example(
+        r.shape(2, 4), lambda x: ops.top_k(x, r.one())[r.of(0, 1)]
+    ),
+    "view_as_real": _two(lambda x, y: ops.view_as_real(ops.polar(x, y))),
+}
+
+
+def _exists(name: str) -> bool:
+    module, _, function = name.rpartition(".")
+    return hasattr(getattr(ops, module) if module else ops, function)
+
+
 EXAMPLES: dict[str, Make] = {
-    name: make for name, make in NN.items() if hasattr(ops, name)
+    name: make for name, make in (NN | IMAGE | LINALG | MATH).items() if _exists(name)
 }
 """Function -> models of it; older versions have fewer."""
 

@@ -10,8 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from receptive_field.frameworks.keras.operations import core, nn, numpy
+from receptive_field.frameworks.keras.operations import (
+    core,
+    image,
+    linalg,
+    math,
+    nn,
+    numpy,
+)
 from receptive_field.frameworks.keras.operations.operand import Operation
 
-OPERATIONS: Mapping[str, Operation] = core.RULES | nn.RULES | numpy.RULES
+OPERATIONS: Mapping[str, Operation] = {
+    name: rule
+    for module in (core, image, linalg, math, nn, numpy)
+    for name, rule in module.RULES.items()
+}
 """Name of an operation's class -> its rule."""

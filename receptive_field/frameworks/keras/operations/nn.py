@@ -6,17 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from receptive_field.arrays import np
 from receptive_field.frameworks.keras.activations import ACTIVATIONS
 from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.operations.operand import (
     Operation,
+    as_tensor,
+    axes_of,
     operand,
-    tensor,
 )
-from receptive_field.frameworks.keras.operations.stated import seen_whole
+from receptive_field.frameworks.keras.operations.stated import stated
 from receptive_field.frameworks.keras.operations.windows import (
     Numbers,
+    channels_last,
     convolved,
     is_channels_first,
     pooled,
@@ -140,7 +141,7 @@ def _fold(
 ) -> Tensor:
     """Writes the sum of windows at their places.
 
-    This is a transposed convolution. The kernel puts each row of a window at its place.
+    This is a transposed convolution, whose kernel puts each channel at its place.
     """
     new, kernel, rates, pads, strides = map(
         _pair, (output_size, kernel_size, dilation, padding, stride)
@@ -154,11 +155,10 @@ def _fold(
     count, channels = w.size(x, 0), w.op("FloorDiv", w.size(x, 1), area)
     images = w.op("Mul", count, channels)
     windows = w.op("Reshape", x, w.sizes(images, area, *counts))
-    places = np.eye(area, dtype=np.int64).reshape(*kernel, 1, area)
     y = w.op(
         "Conv2DBackpropInput",
         w.sizes(images, *whole, 1),
-        w.op("Cast", places, DstT=FLOAT),
+        w.op("Fill", [*kernel, 1, area], 1.0),
         w.op("Transpose", windows, [0, 2, 3, 1]),
         strides=[1, *strides, 1],
         dilations=[1, *rates, 1],
@@ -179,25 +179,14 @@ def _blocks(op: str) -> Operation:
     def moved(
         w: Writer, x: Tensor, block_size: int, data_format: str | None = "channels_last"
     ) -> Tensor:
-        def run(y: Tensor) -> Tensor:
-            return w.op(op, y, block_size=block_size, data_format="NHWC")
-
-        if not is_channels_first(data_format):
-            return run(x)
-        last = run(w.op("Transpose", x, [0, 2, 3, 1]))
-        return w.op("Transpose", last, [0, 3, 1, 2])
+        fields = {"block_size": block_size, "data_format": "NHWC"}
+        first = is_channels_first(data_format)
+        return channels_last(w, x, first, lambda y: w.op(op, y, **fields))
 
     return moved
 
 
 # --- Normalisations ------------------------------------------------------------------
-
-
-def axes_of(w: Writer, x: Tensor, axis: Any) -> list[int]:
-    """Returns one or several axes, or all of them for None, counted from 0."""
-    rank = w.rank(x)
-    given = range(rank) if axis is None else [axis] if isinstance(axis, int) else axis
-    return sorted(one % rank for one in given)
 
 
 def _moments(
@@ -217,7 +206,7 @@ def _shaped(w: Writer, vector: Any, x: Tensor, axes: Sequence[int]) -> Tensor:
 
     Vectors for the last axis, and tensors of the rank of ``x``, stay as they are.
     """
-    given = tensor(w, vector)
+    given = as_tensor(w, vector)
     rank = w.rank(x)
     if list(axes) == [rank - 1] or w.rank(given) == rank:
         return given
@@ -282,7 +271,7 @@ def _rms_norm(
 ) -> Tensor:
     mean = w.op("Mean", w.op("Square", x), axes_of(w, x, axis), keep_dims=True)
     y = w.op("Mul", x, w.op("Rsqrt", w.op("AddV2", mean, _small(epsilon))))
-    return y if scale is None else w.op("Mul", y, tensor(w, scale))
+    return y if scale is None else w.op("Mul", y, as_tensor(w, scale))
 
 
 def _small(epsilon: float | None) -> float:
@@ -314,7 +303,7 @@ def _one_hot(
     dtype: Any = None,
     sparse: bool = False,
 ) -> Tensor:
-    return w.op("OneHot", tensor(w, x), num_classes, 1.0, 0.0, axis=axis)
+    return w.op("OneHot", as_tensor(w, x), num_classes, 1.0, 0.0, axis=axis)
 
 
 def _multi_hot(
@@ -325,7 +314,7 @@ def _multi_hot(
     dtype: Any = None,
     sparse: bool = False,
 ) -> Tensor:
-    x = tensor(w, inputs)
+    x = as_tensor(w, inputs)
     return w.op("Max", _one_hot(w, x, num_classes, axis), [1 if w.rank(x) > 1 else 0])
 
 
@@ -354,7 +343,7 @@ def _logits(w: Writer, output: Tensor, from_logits: bool, op: str) -> Tensor | N
 def _binary_crossentropy(
     w: Writer, target: Any, output: Any, from_logits: bool = False
 ) -> Tensor:
-    target, output = tensor(w, target), tensor(w, output)
+    target, output = as_tensor(w, target), as_tensor(w, output)
     logits = _logits(w, output, from_logits, "Sigmoid")
     x = _clipped(w, output) if logits is None else w.op("Sigmoid", logits)
     yes = w.op("Mul", target, w.op("Log", x))
@@ -365,7 +354,7 @@ def _binary_crossentropy(
 def _categorical_crossentropy(
     w: Writer, target: Any, output: Any, from_logits: bool = False, axis: int = -1
 ) -> Tensor:
-    target, output = tensor(w, target), tensor(w, output)
+    target, output = as_tensor(w, target), as_tensor(w, output)
     logits = _logits(w, output, from_logits, "Softmax")
     if logits is None:
         total = w.op("Sum", output, [axis], keep_dims=True)
@@ -378,7 +367,7 @@ def _categorical_crossentropy(
 def _sparse_categorical_crossentropy(
     w: Writer, target: Any, output: Any, from_logits: bool = False, axis: int = -1
 ) -> Tensor:
-    target, output = tensor(w, target), tensor(w, output)
+    target, output = as_tensor(w, target), as_tensor(w, output)
     logits = _logits(w, output, from_logits, "Softmax")
     if logits is None:
         logits = w.op("Log", _clipped(w, output))
@@ -396,10 +385,10 @@ def _ctc_loss(
     target_length: Any,
     output_length: Any,
     mask_index: int = 0,
-) -> Tensor:
+) -> list[Tensor]:
     """Writes a loss for each sample, whose steps the data choose."""
     inputs = target, output, target_length, output_length
-    return seen_whole(w, "CTCLoss", inputs, lambda call: [(call.known_shape(1)[0],)])
+    return stated(w, "CTCLoss", "nl,ntc,n,n->n", inputs, exact=False)
 
 
 def _psnr(w: Writer, x1: Any, x2: Any, max_val: float) -> Tensor:
@@ -410,7 +399,7 @@ def _psnr(w: Writer, x1: Any, x2: Any, max_val: float) -> Tensor:
 
 
 def _polar(w: Writer, abs_: Any, angle: Any) -> Tensor:
-    size, turned = operand(abs_), tensor(w, operand(angle))
+    size, turned = operand(abs_), as_tensor(w, operand(angle))
     parts = [w.op("Mul", size, w.op(op, turned)) for op in ("Cos", "Sin")]
     return w.op("Complex", *parts)
 
@@ -430,7 +419,7 @@ def _attention(
     flash_attention: bool | None = None,
     attn_logits_soft_cap: float | None = None,
 ) -> Tensor:
-    query, key, value = (tensor(w, given) for given in (query, key, value))
+    query, key, value = (as_tensor(w, given) for given in (query, key, value))
     heads, others = (w.shape(given)[2] for given in (query, key))
     if isinstance(heads, int) and isinstance(others, int) and heads > others > 1:
         key, value = (repeated(w, x, 2, heads // others) for x in (key, value))
@@ -451,7 +440,7 @@ def _seen(w: Writer, logits: Tensor, mask: Any, is_causal: bool) -> Tensor:
     """Adds the mask of what each query may look at."""
     seen = w.op("Cast", w.op("OnesLike", logits), DstT=w.dtype("bool"))
     if mask is not None:
-        seen = w.op("LogicalAnd", seen, tensor(w, mask))
+        seen = w.op("LogicalAnd", seen, as_tensor(w, mask))
     if is_causal:
         sizes = w.sizes(w.size(logits, 2), w.size(logits, 3))
         below = w.op("MatrixBandPart", w.op("Fill", sizes, 1.0), -1, 0)

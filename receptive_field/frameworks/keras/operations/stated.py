@@ -1,46 +1,78 @@
-"""Ops that have no rule of their own: each output sees whole axes of the inputs."""
+"""Ops of TensorFlow for which there is no rule: what their outputs depend on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from receptive_field.algebra.axis_map import ANYWHERE, GLOBAL
-from receptive_field.frameworks.keras.operations.operand import tensor
+from receptive_field.algebra.axis_map import GLOBAL, GLOBAL_BOUND
+from receptive_field.algebra.sizes import Size
+from receptive_field.frameworks.keras.operations.operand import as_tensor
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
 from receptive_field.relations.relation import Relation, follow, whole
 from receptive_field.rules.op import Call, Op, Relations, Shape
 
 
-def seen_whole(
+def stated(
     w: Writer,
     kind: str,
+    equation: str,
     inputs: Sequence[Any],
-    shapes: Callable[[Call], Sequence[Shape]],
-    batch: int = 1,
-    exact: bool = False,
-) -> Tensor:
-    """Adds a node whose outputs see whole axes of its inputs.
+    sizes: Mapping[str, Any] | None = None,
+    exact: bool = True,
+) -> list[Tensor]:
+    """Adds a node whose outputs depend on its inputs as an equation says.
+
+    The equation names the axes of the inputs and outputs, as that of an einsum does,
+    but has any number of outputs. An output follows the axes that it shares with an
+    input, and sees the others whole. ``...`` stands for all further axes.
 
     Args:
       kind: the op type that TensorFlow runs.
-      shapes: the rule for the shapes of its outputs.
-      batch: how many axes, the first ones, follow those of the inputs.
-      exact: whether an output depends on all of these positions. Otherwise, it may.
+      sizes: the sizes of the axes that only outputs have: a number, or the axis of an
+        input that has the same size. Others are unknown.
+      exact: whether all positions that are seen matter. Otherwise, they may.
     """
-    seen = GLOBAL if exact else ANYWHERE
+    tensors = [as_tensor(w, given) for given in inputs]
+    left, right = equation.split("->")
+    given, results = left.split(","), right.split(",")
+    more = max(
+        w.rank(one) - len(names.replace("...", ""))
+        for names, one in zip(given, tensors, strict=True)
+    )
+    others = "".join(map(str, range(more)))
+    given, results = (
+        [names.replace("...", others) for names in side] for side in (given, results)
+    )
+    seen = GLOBAL if exact else GLOBAL_BOUND
 
     def relations(call: Call, output: int) -> Relations:
-        new = range(batch, len(call.output_shape(output) or ()))
+        names = results[output]
+        new = [a for a, name in enumerate(names) if not any(name in g for g in given)]
         return [
             Relation(
-                (
-                    *map(follow, range(batch)),
-                    *[whole(new, seen)] * (len(call.known_shape(number)) - batch),
+                tuple(
+                    follow(names.index(name)) if name in names else whole(new, seen)
+                    for name in axes
                 )
             )
-            for number in range(len(call))
+            for axes in given
         ]
 
-    return w.stated(kind, Op(relations, shapes), [tensor(w, one) for one in inputs])
+    def shapes(call: Call) -> Sequence[Shape]:
+        found: dict[str, Size] = {}
+        for number, names in enumerate(given):
+            found |= zip(names, call.known_shape(number, len(names)), strict=True)
+        for name, size in (sizes or {}).items():
+            found[name] = found[size] if isinstance(size, str) else size
+        return [
+            tuple(
+                found[name] if name in found else call.unknown_size(axis, number)
+                for axis, name in enumerate(names)
+            )
+            for number, names in enumerate(results)
+        ]
+
+    index, _ = w.stated(kind, Op(relations, shapes), tensors)
+    return [(index, number) for number in range(len(results))]

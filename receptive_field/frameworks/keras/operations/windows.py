@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.frameworks.keras.calls import NoRuleError
-from receptive_field.frameworks.keras.operations.operand import tensor
+from receptive_field.frameworks.keras.operations.operand import as_tensor, sizes_of
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
 
@@ -33,6 +33,25 @@ def each(values: Numbers, count: int) -> list[int]:
     if len(found) != count:
         raise NoRuleError(f"{len(found)} numbers are given for {count} spatial axes")
     return found
+
+
+def channels_last(
+    w: Writer, x: Tensor, first: bool, function: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Adds a function of images whose channels come last, applied to one or several.
+
+    The result has the form of the input: without an axis for the batch if that has
+    none, and with its channels where they are in the input.
+    """
+    is_single = w.rank(x) == 3
+    if is_single:
+        x = w.op("ExpandDims", x, 0)
+    if first:
+        x = w.op("Transpose", x, [0, 2, 3, 1])
+    y = function(x)
+    if first:
+        y = w.op("Transpose", y, [0, 3, 1, 2, *range(4, w.rank(y))])
+    return w.op("Squeeze", y, squeeze_dims=[0]) if is_single else y
 
 
 def spatial_axes(w: Writer, x: Tensor, first: bool) -> list[int]:
@@ -65,7 +84,7 @@ def as_before(w: Writer, y: Tensor, x: Tensor, first: bool) -> Tensor:
 
 def _as_kernel(w: Writer, x: Tensor, kernel: Any) -> Tensor:
     """Returns a kernel, which gets one row if ``x`` has one spatial axis."""
-    kernel = tensor(w, kernel)
+    kernel = as_tensor(w, kernel)
     return w.op("ExpandDims", kernel, 0) if w.rank(x) == 3 else kernel
 
 
@@ -138,7 +157,7 @@ def transposed(
 ) -> Tensor:
     """Adds a transposed convolution. ``more`` is what Keras calls output_padding."""
     count = w.rank(x) - 2
-    image, kernel = as_image(w, x, first), tensor(w, kernel)
+    image, kernel = as_image(w, x, first), as_tensor(w, kernel)
     *extents, filters, _ = w.shape(kernel)
     numbers = zip(
         extents,
@@ -258,7 +277,7 @@ def repeated(w: Writer, x: Tensor, axis: int, times: int) -> Tensor:
     axis %= rank
     tile = [1] * (rank + 1)
     tile[axis + 1] = times
-    sizes: list[Any] = [w.size(x, a) for a in range(rank)]
+    sizes = sizes_of(w, x)
     sizes[axis] = w.op("Mul", sizes[axis], times)
     tiled = w.op("Tile", w.op("ExpandDims", x, axis + 1), tile)
     return w.op("Reshape", tiled, w.sizes(*sizes))
