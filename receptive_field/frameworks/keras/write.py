@@ -140,7 +140,10 @@ class _Writing:
 
         def part(thing: Any) -> Any:
             if isinstance(thing, Read):
-                return found[thing.call][thing.number]
+                tensor = found[thing.call][thing.number]
+                if thing.dtype is not None:
+                    writer.dtypes[tensor] = thing.dtype
+                return tensor
             if isinstance(thing, Weight):
                 return writer.variable(thing.owner, thing.shape)
             return thing

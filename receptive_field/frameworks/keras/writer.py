@@ -103,6 +103,8 @@ class Writer:
         self._weights: dict[Hashable, Tensor] = {}
         self._added: set[str] = set()
         self._number = 0
+        self.dtypes: dict[Tensor, str] = {}
+        """The types of tensors that calls read, as far as Keras states them."""
 
     @contextmanager
     def scope(self, name: str, owner: Hashable) -> Iterator[None]:

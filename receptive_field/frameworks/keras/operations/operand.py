@@ -1,12 +1,14 @@
-"""What the rules of operations share: operands, and rules of one or two of them."""
+"""What the rules of operations share: operands, axes, and rules of a few ops."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
+from receptive_field.rules.elementwise import ELEMENTWISE
+from receptive_field.rules.op import Op
 
 Operation = Callable[..., Tensor | list[Tensor]]
 
@@ -21,9 +23,24 @@ def binary(op: str) -> Operation:
     return lambda w, x1, x2: w.op(op, operand(x1), operand(x2))
 
 
+def pointwise(name: str) -> Operation:
+    """Returns the rule of an operation that runs several elementwise ops.
+
+    They are written as one node with this name.
+    """
+    return lambda w, *operands: ruled(w, name, ELEMENTWISE, *map(operand, operands))
+
+
 def operand(value: Any) -> Any:
     """Returns a tensor as it is, and a number as one of floating point."""
     return float(value) if isinstance(value, int) else value
+
+
+def ruled(w: Writer, name: str, op: Op, *inputs: Any) -> Tensor:
+    """Adds a node with a rule of its own."""
+    tensor = w.op(name, *inputs)
+    w.graph.nodes[tensor[0]].stated = op
+    return tensor
 
 
 def as_list(value: Any) -> list[Any]:
@@ -44,9 +61,52 @@ def axes_of(w: Writer, x: Tensor, axis: Any) -> list[int]:
     return [number % rank for number in as_list(axis)]
 
 
+def flat(w: Writer, x: Tensor) -> Tensor:
+    """Adds the tensor with a single axis."""
+    return w.op("Reshape", x, [-1])
+
+
+def along(w: Writer, x: Tensor, axis: int | None) -> tuple[Tensor, int]:
+    """Returns a tensor and one of its axes, which is the only one for None."""
+    if axis is None:
+        return flat(w, x), 0
+    return x, axes_of(w, x, axis)[0]
+
+
+def moved(w: Writer, x: Tensor, sources: Sequence[int], places: Any) -> Tensor:
+    """Adds the tensor with axes moved to other places."""
+    sources, places = axes_of(w, x, list(sources)), axes_of(w, x, list(places))
+    order = [axis for axis in range(w.rank(x)) if axis not in sources]
+    for place, source in sorted(zip(places, sources, strict=True)):
+        order.insert(place, source)
+    return transposed(w, x, order)
+
+
+def transposed(w: Writer, x: Tensor, order: list[int]) -> Tensor:
+    """Adds the tensor with its axes in another order."""
+    if order == sorted(order):
+        return x
+    return w.op("Transpose", x, order)
+
+
 def sizes_of(w: Writer, x: Tensor) -> list[Any]:
     """Adds the sizes of all axes."""
     return [w.size(x, axis) for axis in range(w.rank(x))]
+
+
+def resized(w: Writer, x: Tensor, sizes: Sequence[Any]) -> Tensor:
+    """Adds the tensor with other sizes, each of them a number or a tensor."""
+    if all(isinstance(size, int) for size in sizes):
+        return w.op("Reshape", x, list(sizes))
+    return w.op("Reshape", x, w.sizes(*sizes))
+
+
+def expanded(w: Writer, x: Tensor, axes: Sequence[int]) -> Tensor:
+    """Adds new axes, whose numbers count the axes of the result."""
+    rank = w.rank(x) + len(axes)
+    for axis in sorted(number % rank for number in axes):
+        x = w.op("ExpandDims", x, axis)
+    return x
 
 
 def item(w: Writer, x: Tensor, key: Any) -> Tensor:
@@ -76,3 +136,37 @@ def item(w: Writer, x: Tensor, key: Any) -> Tensor:
 def _limits(w: Writer, values: list[Any]) -> Any:
     """Returns numbers, or a tensor of them if one of them is a tensor."""
     return values if all(isinstance(v, int) for v in values) else w.sizes(*values)
+
+
+def on_axis(rank: int, axis: int, part: Any) -> list[Any]:
+    """Returns the key that takes a part of one axis, and the other axes whole."""
+    key: list[Any] = [slice(None)] * rank
+    key[axis] = part
+    return key
+
+
+def reduced_by(
+    w: Writer, op: str, x: Tensor, axis: Any = None, keepdims: bool = False
+) -> Tensor:
+    """Adds a reduction of some axes: of all axes for None."""
+    return w.op(op, x, axes_of(w, x, axis), keep_dims=bool(keepdims))
+
+
+def contracted(
+    w: Writer, x1: Any, x2: Any, axes1: Sequence[int], axes2: Sequence[int]
+) -> Tensor:
+    """Adds the products of two tensors, summed over pairs of their axes."""
+    x1, x2 = as_tensor(w, x1), as_tensor(w, x2)
+    axes1, axes2 = axes_of(w, x1, list(axes1)), axes_of(w, x2, list(axes2))
+    labels = iter("abcdefghijklmnopqrstuvwxyz")
+    one = [next(labels) for _ in range(w.rank(x1))]
+    pairs = {second: one[first] for first, second in zip(axes1, axes2, strict=True)}
+    two = [pairs.get(axis) or next(labels) for axis in range(w.rank(x2))]
+    summed = set(pairs.values())
+    kept = [label for label in [*one, *two] if label not in summed]
+    return einsum(w, f"{''.join(one)},{''.join(two)}->{''.join(kept)}", x1, x2)
+
+
+def einsum(w: Writer, equation: str, *operands: Any) -> Tensor:
+    """Adds an Einsum."""
+    return w.op("Einsum", *operands, equation=equation)
