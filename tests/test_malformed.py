@@ -9,11 +9,20 @@ import contextlib
 from functools import cache
 from typing import Any
 
-import numpy as np
 import op_catalogue
 import pytest
 from dependency import traced
-from graphs import conv, constant, graph_def, integers, node, placeholder, pool
+from graphs import IMAGE as X
+from graphs import (
+    SCALAR,
+    conv,
+    graph_def,
+    integers,
+    node,
+    placeholder,
+    pool,
+    single,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from needed import needed
@@ -190,31 +199,6 @@ def network(**attributes: str) -> Any:
 def test_message(attributes, message):
     with pytest.raises(rf.ReceptiveFieldError, match=f"Conv2D node 'conv'.*{message}"):
         rf.compute_receptive_field(network(**attributes), output="pool")
-
-
-X = "input"
-"""An image of 6 x 4 pixels with 3 channels, the input of the graphs below."""
-
-SCALAR = "sum"
-"""The sum over the image."""
-
-
-def single(op: str, inputs: list[Any], **attributes: str) -> Any:
-    """A graph of one op; inputs that have no name are constants, or unknown.
-
-    A constant is given as its values, a tensor whose values are unknown as its shape.
-    """
-    nodes = [placeholder(X, (1, 6, 4, 3)), constant("axes", [0, 1, 2, 3])]
-    nodes.append(node(SCALAR, "Sum", [X, "axes"]))
-    names = []
-    for number, given in enumerate(inputs):
-        names.append(given if isinstance(given, str) else f"given{number}")
-        if isinstance(given, tuple):
-            nodes.append(placeholder(names[-1], given))
-        elif not isinstance(given, str):
-            values = np.array(given, np.int32)
-            nodes.append(constant(names[-1], values.ravel().tolist(), values.shape))
-    return graph_def(*nodes, node("out", op, names, **attributes))
 
 
 FOUR = [1, 1, 1, 1]
