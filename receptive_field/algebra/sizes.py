@@ -315,7 +315,8 @@ def can_agree(one: Size, two: Size) -> bool | None:
     low, high, rest = _unrounded(one - two)
     if not rest:
         return None if low <= 0 <= high and low < high else low == high == 0
-    if len(rest) > 1 or any(len(monomial) > 1 for monomial in rest):
+    is_linear = len(rest) == 1 and all(len(monomial) == 1 for monomial in rest)
+    if not is_linear or _has_quotient(rest):
         return None
     (slope,) = rest.values()
     last = min(math.ceil(max(-low / slope, -high / slope)), LARGEST_AGREEING)

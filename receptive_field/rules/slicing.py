@@ -242,7 +242,7 @@ def _wrapped(call: Call, position: Size | None, size: Size) -> Size | None:
         return None
     is_negative = first != 0
     if isinstance(position, Symbolic):
-        call.exceeds(-position if is_negative else position, 0 if is_negative else -1)
+        call.exceeds(-1 - position if is_negative else position, -1)
     return size + position if is_negative else position
 
 
