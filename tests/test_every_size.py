@@ -510,6 +510,14 @@ def test_what_depends_on_the_size_holds_at_every_size(network, monkeypatch):
     assert list(unknown_sizes.wrong(answers)) == []
 
 
+def test_answers_that_are_missing():
+    found = rf.resolutions(graph_of(OF_SIZES["rolled by half"]))
+    with pytest.raises(rf.ReceptiveFieldError, match="must be at least 1, not 0"):
+        found.axes[1].at(0)
+    told = found.to_dict()["axes"][1]["placements"]
+    assert [placement["node"] for placement in told] == ["Roll"] * len(told)
+
+
 def test_padding_in_front_that_depends_on_the_size_is_refused():
     with pytest.raises(rf.ReceptiveFieldError, match="'Pad' has an unknown padding"):
         ask(lambda x: tf.pad(x, [[0, 0], [rows_of(x) % 2, 0], [0, 0], [0, 0]]))

@@ -241,8 +241,9 @@ def _wrapped(call: Call, position: Size | None, size: Size) -> Size | None:
     if position is None or first is None:
         return None
     is_negative = first != 0
-    if isinstance(position, Symbolic):
-        call.exceeds(-1 - position if is_negative else position, -1)
+    room = -1 - position if is_negative else position
+    if isinstance(room, Symbolic):
+        call.exceeds(room, -1)
     return size + position if is_negative else position
 
 
