@@ -187,6 +187,33 @@ def test_a_shape_that_is_ensured_without_being_stated():
     assert [axis.output_size for axis in found.axes] == [4, 6]
 
 
+def test_an_inverse_needs_the_whole_permutation():
+    graph = single("InvertPermutation", [(8,)])
+    found = rf.compute_receptive_field(graph, input="given0", output="out")
+    assert found.size.tolist() == [np.inf]
+
+
+def test_a_table_is_read_key_by_key():
+    graph = single("LookupTableFindV2", [(2,), X, 0])
+    found = rf.compute_receptive_field(graph, input=X, output="out")
+    assert (found.size.tolist(), found.exact) == ([1, 1], True)
+
+
+def test_a_row_that_is_broadcast_by_an_einsum():
+    equation = 's: "...wc,...cd->...wd"'
+    graph = single("Einsum", [(1, 1, 4, 3), (1, 5, 3, 2)], equation=equation)
+    found = rf.compute_receptive_field(graph, input="given0", output="out")
+    rows = found.compute_input_region([[2, 0], [2, 4]])[:, 1]
+    assert rows.tolist() == [[0, 0], [0, 0]]
+
+
+def test_the_positions_that_a_pooling_draws_are_not_computed_from_its_input():
+    ratio = "list { f: 1 f: 1.5 f: 1.5 f: 1 }"
+    graph = single("FractionalMaxPool", [X], pooling_ratio=ratio)
+    with pytest.raises(rf.ReceptiveFieldError, match="does not depend"):
+        rf.compute_receptive_field(graph, input=X, output="out:1")
+
+
 def test_counts_of_a_vector_need_all_of_it():
     graph = single("DenseBincount", [(8,), 5, (0,)])
     found = rf.compute_receptive_field(graph, input="given0", output="out")
