@@ -1,5 +1,6 @@
 """Small GraphDefs as text, for tests that need no TensorFlow."""
 
+import numpy as np
 from google.protobuf import text_format
 
 from receptive_field.frameworks.tensorflow.messages import GraphDef
@@ -83,3 +84,29 @@ def add(name, one, two):
 def graph_def(*nodes):
     """The message that these texts describe."""
     return text_format.Parse("".join(nodes), GraphDef())
+
+
+IMAGE = "input"
+"""An image of 6 x 4 pixels with 3 channels, the input of the graphs below."""
+
+SCALAR = "sum"
+"""The sum over the image."""
+
+
+def single(op, inputs, **attributes):
+    """A graph of one op; inputs that have no name are constants, or unknown.
+
+    A constant is given as its values, and a tensor with unknown values as its shape, a
+    tuple.
+    """
+    nodes = [placeholder(IMAGE, (1, 6, 4, 3)), constant("axes", [0, 1, 2, 3])]
+    nodes.append(node(SCALAR, "Sum", [IMAGE, "axes"]))
+    names = []
+    for number, given in enumerate(inputs):
+        names.append(given if isinstance(given, str) else f"given{number}")
+        if isinstance(given, tuple):
+            nodes.append(placeholder(names[-1], given))
+        elif not isinstance(given, str):
+            values = np.array(given)
+            nodes.append(constant(names[-1], values.ravel().tolist(), values.shape))
+    return graph_def(*nodes, node("out", op, names, **attributes))

@@ -13,10 +13,14 @@ from random_search import examples
 
 from receptive_field.algebra import axis_map
 from receptive_field.algebra.axis_map import (
+    ANYWHERE,
     GLOBAL,
     IDENTITY,
     INFINITY,
     NONE,
+    AxisMap,
+    Drift,
+    Extents,
     Tabulated,
     _largest_ahead,
     constant,
@@ -388,12 +392,86 @@ def test_global_and_none():
     assert NONE.window(1) is None
 
 
+def test_maps_of_which_nothing_is_known():
+    assert ANYWHERE.span(0, 3) == (-INFINITY, INFINITY)
+    assert ANYWHERE.inverse(np.array([3])) == (-INFINITY, INFINITY)
+    assert ANYWHERE.then(GLOBAL).is_everything
+    assert not ANYWHERE.then(GLOBAL).exact
+    assert shift(2).beside_anything().with_unknown_offset("u").is_unbounded
+    for known in (table([(0, 0), (3, 3), (1, 1)]), one_sided(last=0)):
+        assert known.with_unknown_offset("u") == ANYWHERE
+        assert known.then(floating(3, 2)).is_everything
+        assert not known.then(floating(3, 2)).exact
+    assert constant(2, 2).then(floating(3, 2)).is_everything
+    # Of a table, some position is seen that lies in it; nobody knows which.
+    moved = floating(3, 2).then(table([(0, 0), (3, 3), (1, 1)]))
+    assert moved.window(0) == (0, 3)
+    assert not moved.exact
+
+
+def test_maps_that_see_nothing():
+    firsts, lasts = NONE.evaluate(np.arange(3))
+    assert (firsts > lasts).all()
+    assert NONE.showing(IDENTITY) == IDENTITY
+    assert IDENTITY.showing(NONE) == NONE
+
+
+def test_a_map_is_no_other_thing():
+    assert IDENTITY != "identity"
+
+
+@pytest.mark.parametrize(
+    "extents", [((3, 5), 4), ((2, 2, 5, 5), 6), (range(1, 50), 99)]
+)
+def test_extents_in_short_are_never_smaller(extents):
+    several, advance = extents
+    long = Extents(several[0], tuple(several), advance)
+    short = long.shortest()
+    assert len(short.several) < len(several)
+    for count in range(1, 200):
+        assert short(count) >= long(count)
+    if len(several) < 10:
+        assert [*map(short, range(1, 200))] == [*map(long, range(1, 200))]
+
+
+def drifting(name):
+    """Twice the size, or nearly so."""
+    drift = Drift(False, -1, 1, Extents(2, (2, 3), 1))
+    return IDENTITY.with_drift(name, drift)
+
+
+def test_two_drifts_may_cancel():
+    both = drifting("one").then(drifting("two"))
+    (strand,) = both.strands
+    assert strand.drifts is None
+    assert both.size() >= 2
+    assert (both | IDENTITY).aligned is None
+
+
+def test_strands_without_a_common_rate():
+    """They are placed differently at each size."""
+    (strand,) = floating(3, 2).strands
+    free = AxisMap((strand._replace(rate=None),), None)
+    assert (free | free) == free
+    for other in (free, convolution(3, 2)):
+        assert (free | other).aligned is None
+    assert free.then(convolution(3)).is_everything
+    assert not free.then(convolution(3)).exact
+
+
 def test_one_sided_maps():
     causal = one_sided(last=0)
     assert causal.then(convolution(3, 2, 1)).window(4) == (-INFINITY, 9)
     assert convolution(3, 2, 1).then(causal).window(4) == (-INFINITY, 9)
     assert (causal | convolution(3, 1, 1)).window(4) == (-INFINITY, 5)
     assert causal | one_sided(first=0) == GLOBAL
+    # The first feature sees nothing in front of itself.
+    beside = one_sided(last=-1) | one_sided(first=1)
+    assert beside.window(0) == (-INFINITY, INFINITY)
+    assert not beside.exact
+    mirrored = sampling(6, -1).then(one_sided(first=0))
+    assert (causal | mirrored).is_global
+    assert not (causal | mirrored).exact
     assert sampling(9, -1).then(causal).window(2) == (-INFINITY, 7)
     assert causal.then(sampling(9, -1)).window(2) == (7, INFINITY)
     assert causal.size() == INFINITY

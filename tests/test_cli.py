@@ -518,3 +518,12 @@ def test_files_need_no_tensorflow_and_no_arrays():
         "sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_an_interrupt_ends_a_command(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("receptive_field.cli.parser", interrupted)
+    assert main(["compute", "model.pb"]) == 130
+    assert capsys.readouterr().err == "interrupted.\n"

@@ -4,14 +4,16 @@ import doctest
 import json
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from graphs import constant, conv, graph_def, node, placeholder, pool
+from graphs import add, constant, conv, graph_def, node, pad, placeholder, pool
 from needed import needed, needs
 
 import receptive_field as rf
 from receptive_field.results import field as result
+from receptive_field.results.explanation import Difference, StepWindow
 
 SIZED = placeholder(sizes=(1, 20, 30, 1))
 MODEL = graph_def(SIZED, conv("conv", "input", (3, 5), 2, "SAME"), pool("pool", "conv"))
@@ -53,6 +55,28 @@ def test_what_sees_everything_names_why(whole):
     told = labelled(str(whole))
     assert told["receptive field"] == "inf x inf"
     assert told["whole input by"] == "all"
+
+
+def test_local_paths_and_mirrored_borders_are_named():
+    graph = graph_def(
+        placeholder(sizes=(1, 8, 8, 1)),
+        pad("mirror", "input", 1, 1, "MirrorPad"),
+        conv("conv", "mirror"),
+        constant("axes", [1, 2]),
+        node("mean", "Mean", ["input", "axes"], keep_dims="b: true"),
+        add("out", "conv", "mean"),
+    )
+    told = labelled(str(rf.compute_receptive_field(graph, output="conv")))
+    assert told["mirrored border by"] == "mirror"
+    told = labelled(str(rf.compute_receptive_field(graph, output="out")))
+    assert told["whole input by"] == "mean"
+    local = "receptive field 3 x 3, stride 1 x 1, padding 1 x 1, exact"
+    assert told["local paths only"] == local
+
+
+def test_steps_and_differences_that_have_no_numbers():
+    assert str(StepWindow(None, None, None, None)) == "rearranges positions"
+    assert str(Difference(0, (Fraction(1),) * 2, None, ())) == "x: centres differ"
 
 
 def test_unknown_alignment():

@@ -13,6 +13,7 @@ from random_search import seeds
 
 import receptive_field as rf
 from receptive_field.frameworks import load
+from receptive_field.passes import pairs
 from receptive_field.questions import effective
 from receptive_field.questions.question import Options, Question
 
@@ -205,6 +206,29 @@ def blocks(net, x):
     return net.average(tf.batch_to_space(x, [2, 2], [[1, 0], [0, 1]]), 2, 1)
 
 
+def of_other_ranks(net, x):
+    """Axes that come and go where rows are left out and turned around."""
+    x = net.average(x, 3, 1)[:, ::2, None]
+    x = tf.gather(net.conv(x[:, ::-1, 0], 4), [[0, 2, 4], [1, 5, 6]], axis=1)
+    return net.average(tf.reshape(x, [x.shape[0], 6, *x.shape[3:]]), 3, 1)
+
+
+def by_channels(net, x):
+    """Layers that slide along the channels, with the rows as a batch."""
+    x = net.conv(net.conv(x, 8)[0, ..., None], 1, (1, 3))
+    x = net.average(x, (1, 2), (1, 2))
+    return net.conv(x[None, ..., 0], 3)
+
+
+def masked(net, x):
+    """Rows and channels that are taken from one of two tensors."""
+    rows = np.arange(HEIGHT)[:, None, None] % 3 < 2
+    x = tf.where(rows, net.average(x, 3, 1), -x)
+    x = net.conv(net.average(x, 3, 1), 4)
+    x = tf.where(np.arange(4) < 1, net.conv(x, 4, 5), x)
+    return net.conv(x, 3)
+
+
 def dense(net, x):
     """Features that see everything through a dense layer, or a mean."""
     x = net.average(net.conv(x, 4, 5, 3), 3, 1)
@@ -229,6 +253,9 @@ NETWORKS = (
     transposed,
     moved,
     blocks,
+    of_other_ranks,
+    by_channels,
+    masked,
     dense,
 )
 
@@ -478,12 +505,74 @@ def test_what_is_subtracted_cancels():
     assert found.map[0] * found.total == pytest.approx(expected)
 
 
+def test_the_input_itself_and_its_activation():
+    image = keras.Input((3, 3, 2), name="image")
+    found = asked(keras.Model(image, image * keras.ops.sigmoid(image)))
+    assert found.assumed == ()
+    assert found.map.tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    model = keras.Model(image, layers.Conv2D(2, 3)(image))
+    assert asked(model, "image").map.tolist() == found.map.tolist()
+
+
+def stacked(net, x):
+    return tf.reduce_sum(tf.stack([net.average(x, (1, 3), 1), x], 1), 1)
+
+
+def unrolled(net, x):
+    x = net.average(x, (1, 3), 1)
+    return net.average(tf.stack(tf.unstack(x, axis=2), 2), (1, 3), 1)
+
+
+def turned_beside(net, x):
+    return tf.transpose(tf.transpose(x, [0, 2, 1, 3]), [0, 2, 1, 3]) + x
+
+
+def many_ways(net, x):
+    inner = net.average(x, (1, 3), 1)
+    return tf.add_n([net.average(inner, (1, 1 + n), 1) for n in range(17)]) + x
+
+
+@pytest.mark.parametrize("build", [stacked, unrolled, turned_beside, many_ways])
+def test_gradients_that_may_cancel_unseen_are_assumed_independent(build):
+    """They are added before they are squared, which the pass follows up to a point."""
+    found = asked(fixed_graph(build, (1, 1, 40, 2)), image="image")
+    assert found.assumed
+    assert not found.exact
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_pairs_that_are_too_many_are_assumed_independent(between, monkeypatch):
+    monkeypatch.setattr(pairs, "MOST_PAIRS", 30)
+    pools = [layers.AveragePooling2D((1, 3), 1) for _ in range(2)]
+    stack = [pools[0], layers.Conv2D(1, 1), pools[1]] if between else pools
+    found = asked(through(*stack, shape=(1, 15, 1)))
+    assert found.assumed
+    taps = np.array([1, 2, 3, 2, 1]) / 81  # Three ninths of each of three positions.
+    assert found.map[0, 5:10] * found.total == pytest.approx(taps)
+
+
+def test_indices_of_each_row_are_assumed_to_be_anywhere_between():
+    graph = tf.Graph()
+    with graph.as_default():
+        image = tf.compat.v1.placeholder(tf.float32, (1, 2, 4, 1), name="image")
+        rows = tf.constant([[[0, 2, 1], [2, 2, 0]]])
+        taken = tf.gather(image, rows, axis=2, batch_dims=2)
+    found = asked(graph, taken.name, image="image")
+    assert found.assumed == (taken.op.name,)
+    assert found.map[0] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+
+
 def test_a_maximum_takes_each_position_as_often():
     stack = layers.MaxPooling2D(2), layers.ReLU(), layers.MaxPooling2D(3)
     found = asked(through(*stack, shape=(6, 6, 4)))
     assert found.map == pytest.approx(np.full((6, 6), 1 / 36))
     assert found.total == pytest.approx(1)
     assert found.exact
+    image = keras.Input((3, 3, 4))
+    largest = keras.ops.max(image, axis=-1, keepdims=True)
+    found = asked(keras.Model(image, layers.AveragePooling2D(3)(largest)))
+    assert found.map == pytest.approx(np.full((3, 3), 1 / 9))
+    assert found.total == pytest.approx(1 / 9)
 
 
 def test_one_and_three_axes():

@@ -455,6 +455,74 @@ def test_resizes_are_exact_where_all_of_the_image_lies_below(network, exact):
     assert ask(network).exact is exact
 
 
+# --- Parameters that depend on the size -----------------------------------------------
+
+
+def rows_of(x):
+    return tf.shape(x)[1]
+
+
+def resized(x, rows, kind, **options):
+    return getattr(tf.raw_ops, f"Resize{kind}")(images=x, size=[rows, 1], **options)
+
+
+def ceiling_of_half(x):
+    return tf.cast(tf.math.ceil(tf.cast(rows_of(x), tf.float32) / 2), tf.int32)
+
+
+def some_rows(x):
+    return tf.boolean_mask(x, tf.ones([rows_of(x)], bool), axis=1)
+
+
+OF_SIZES = {
+    "the last half": lambda x: x[:, -(rows_of(x) // 2) :],
+    "all but the last third": lambda x: x[:, : -(rows_of(x) // 3)],
+    "from the last but one": lambda x: x[:, rows_of(x) - 2 :: -1],
+    "one of the last": lambda x: x[:, -(rows_of(x) // 2)],
+    "up to half": lambda x: x[:, : ceiling_of_half(x)],
+    "as many rows as columns": lambda x: x[:, : tf.shape(x)[2]],
+    "joined with itself": lambda x: conv(tf.concat([x, x], 1)),
+    "joined with zeros": lambda x: tf.concat([tf.zeros_like(x), x], 1),
+    "joined with some": lambda x: tf.concat([some_rows(x), x], 1),
+    "repeated": lambda x: tf.tile(x, [1, 2, 1, 1]),
+    "rolled by half": lambda x: tf.roll(x, rows_of(x) // 2, 1),
+    "both ends": lambda x: tf.gather(x, [0, rows_of(x) - 1], axis=1),
+    "the first row written": lambda x: tf.tensor_scatter_nd_update(
+        x, [[0, 0]], 2 * x[0, :1]
+    ),
+    "made even": lambda x: conv(
+        tf.pad(x, [[0, 0], [0, rows_of(x) % 2], [0, 0], [0, 0]], "SYMMETRIC")
+    ),
+    "half by area": lambda x: resized(x, (rows_of(x) + 1) // 2, "Area"),
+    "half by area of corners": lambda x: resized(
+        x, (rows_of(x) + 1) // 2, "Area", align_corners=True
+    ),
+    "the inverse by area": lambda x: resized(x, 12 // rows_of(x) + 1, "Area"),
+}
+
+
+@pytest.mark.parametrize("network", OF_SIZES.values(), ids=OF_SIZES)
+def test_what_depends_on_the_size_holds_at_every_size(network, monkeypatch):
+    monkeypatch.setattr(unknown_sizes, "SIZES", range(1, 14))
+    monkeypatch.setattr(unknown_sizes, "LARGE", range(1009, 1013))
+    graph = graph_of(network, (1, None, 1, 1))
+    answers = unknown_sizes.said(rf, graph.SerializeToString())
+    assert list(unknown_sizes.wrong(answers)) == []
+
+
+def test_answers_that_are_missing():
+    found = rf.resolutions(graph_of(OF_SIZES["rolled by half"]))
+    with pytest.raises(rf.ReceptiveFieldError, match="must be at least 1, not 0"):
+        found.axes[1].at(0)
+    told = found.to_dict()["axes"][1]["placements"]
+    assert [placement["node"] for placement in told] == ["Roll"] * len(told)
+
+
+def test_padding_in_front_that_depends_on_the_size_is_refused():
+    with pytest.raises(rf.ReceptiveFieldError, match="'Pad' has an unknown padding"):
+        ask(lambda x: tf.pad(x, [[0, 0], [rows_of(x) % 2, 0], [0, 0], [0, 0]]))
+
+
 # --- Random networks ------------------------------------------------------------------
 
 

@@ -174,6 +174,83 @@ class TestClippedRegions:
         assert not field.support().exact
 
 
+def after(x):
+    return tf.cumsum(x, 1, reverse=True)
+
+
+TWO_SUMS = {
+    "all": (lambda x: tf.cumsum(x, 1) + after(x), True),
+    "all but its own": (
+        lambda x: (
+            tf.cumsum(x, 1, exclusive=True)
+            + tf.cumsum(x, 1, exclusive=True, reverse=True)
+        ),
+        False,
+    ),
+    "both ends": (lambda x: tf.cumsum(x, 1)[:, :3] + after(x)[:, 4:], False),
+    "mirrored": (lambda x: tf.cumsum(x, 1) + tf.reverse(after(x), [1]), False),
+    "other strides": (lambda x: tf.cumsum(x, 1)[:, :4] + after(x)[:, ::2], False),
+}
+
+
+@pytest.mark.parametrize(("network", "exact"), TWO_SUMS.values(), ids=TWO_SUMS)
+def test_sums_from_both_sides(network, exact):
+    """All of the axis is a bound if they leave out positions in between."""
+    field = check(network, (1, 7, 1), axes=(1,))
+    assert field.is_global
+    assert field.exact is exact
+
+
+def image(x):
+    return tf.reshape(conv(3)(x), [1, 3, 4, 1])
+
+
+ON_TOKENS = {
+    "mirrored": lambda x: tf.pad(image(x), [[0, 0], [1, 1], [2, 1], [0, 0]], "REFLECT"),
+    "picked": lambda x: tf.gather(image(x), [2, 0, 0], axis=1),
+    "spread out": lambda x: tf.nn.conv2d_transpose(
+        image(x), weights(x, 1, 1, 1, 1), [1, 6, 8, 1], 2
+    ),
+}
+
+
+@pytest.mark.parametrize("network", ON_TOKENS.values(), ids=ON_TOKENS)
+def test_images_made_of_tokens(network):
+    assert check(network, (1, 12, 1), axes=(1,)).support().exact
+
+
+def repeated(x):
+    return tf.repeat(x, 10, 1)
+
+
+LARGE_IN_BETWEEN = {
+    "repeated": lambda x: conv(3, strides=10)(repeated(x)),
+    "dilated": lambda x: conv(3, strides=10)(conv(20, dilations=2)(repeated(x))),
+    "tokens": lambda x: conv(10, 1, strides=10)(
+        tf.reshape(conv(3)(tf.reshape(repeated(x), [1, -1, 1])), [1, 60, 6, 1])
+    ),
+}
+
+
+@pytest.mark.parametrize("network", LARGE_IN_BETWEEN.values(), ids=LARGE_IN_BETWEEN)
+def test_sets_that_would_be_too_large_are_bounds(network, monkeypatch):
+    monkeypatch.setattr(boxes, "LARGEST_GROUP", 300)
+    monkeypatch.setattr(boxes, "MOST_TAPS", 3)
+    shape = (1, 6, 6, 1) if network is LARGE_IN_BETWEEN["tokens"] else (1, 6, 1)
+    field = check(network, shape, axes=range(1, len(shape) - 1))
+    assert not field.support().exact
+
+
+def test_features_that_see_a_mirrored_pixel():
+    """With two pixels reflected in front, the second pixel is seen at 1 and at 3."""
+    field = field_of(
+        lambda x: tf.pad(x, [[0, 0], [2, 2], [0, 0]], "REFLECT"), (1, 5, 1)
+    )
+    seen = [[[1, 3]], [[2, 2]], [[6, 6]]]
+    assert field.compute_feature_region([[1], [0], [4]]).tolist() == seen
+    assert field.compute_feature_region([[1], [0], [4]], clip=True).tolist() == seen
+
+
 class TestLongAndSparse:
     @pytest.mark.parametrize("reverse", [False, True])
     def test_windows_of_a_hundred_positions(self, reverse):

@@ -195,11 +195,34 @@ library { function {
 """
 
 
+IDENTITY = """
+library { function {
+  signature { name: "f" input_arg { name: "x" } output_arg { name: "y" } }
+  node_def { name: "inner" op: "Identity" input: "x" }
+  ret { key: "y" value: "inner:output:0" }
+} }
+"""
+
+
+def test_an_op_that_is_named_like_a_function():
+    text = CALL.replace('"PartitionedCall"', '"f"') + IDENTITY
+    field = rf.compute_receptive_field(text_format.Parse(text, GraphDef()))
+    assert (field.size.tolist(), field.exact) == ([1, 1], True)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (CALL + FUNCTION % ("f", "inner:output:0"), "function 'f' calls itself"),
         (CALL + FUNCTION % ("g", "inner:output:0"), "calls the function 'g', which"),
+        (
+            CALL.replace('input: "image"', 'input: "image" input: "image"') + IDENTITY,
+            "with 2 inputs, but the function takes 1",
+        ),
+        (
+            CALL.replace('"PartitionedCall" input: "image"', '"If"') + IDENTITY,
+            "If node 'call' has no condition",
+        ),
         (
             CALL + FUNCTION % ("g", "lost:output:0"),
             "returns .lost:output:0., which is not",

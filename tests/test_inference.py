@@ -4,6 +4,8 @@ import numpy as np
 import op_catalogue
 import pytest
 from dependency import traced
+from graphs import IMAGE as X
+from graphs import integers, single
 from needed import needed
 from raw_ops import op, words
 
@@ -41,10 +43,12 @@ VALUES = {
     "Sqrt": ("Sqrt", [F * F]),
     "RealDiv": ("RealDiv", [F, F + 4]),
     "Div of whole numbers": ("Div", [A, B]),
+    "Div of fractions": ("Div", [F, F + 4]),
     "AddN": ("AddN", [[A, B, A]]),
     "BroadcastArgs": ("BroadcastArgs", [[3, 1], [2, 1, 4]]),
     "BroadcastTo": ("BroadcastTo", [A[:, :1], [2, 3]]),
     "Cast": ("Cast", [F], {"DstT": tf.int32}),
+    "Cast to flags": ("Cast", [A - 4], {"DstT": tf.bool}),
     "Concat": ("Concat", [1, [A, B]]),
     "ConcatV2": ("ConcatV2", [[A, B], -1]),
     "ExpandDims": ("ExpandDims", [A, -1]),
@@ -102,6 +106,119 @@ def test_values_are_those_that_tensorflow_computes(name):
         assert Inference(loaded).shape(place) == truth.shape
         flat = Inference(loaded).integers(place)
         assert flat == truth.ravel().tolist()
+
+
+FILTER = (3, 3, 5, 3)
+STRIDES = {"strides": integers([1, 2, 2, 1]), "padding": 's: "SAME"'}
+UNKNOWN = {
+    "SplitV": ([X, [[2, 4], [5, 1]], 1], {"num_split": "i: 2"}),
+    "Transpose": ([X, [[0, 1, 2, 3], [0, 2, 1, 3]]], {}),
+    "Reshape": ([X, [[1, 6, 4, 3], [1, 4, 6, 3], [2, 3, 4, 3]]], {}),
+    "Tile": ([X, [[1, 1, 1, 1], [1, 2, 1, 1]]], {}),
+    "Roll": ([X, [[1], [2]], [1]], {}),
+    "StridedSlice": ([X, [0, 0], [1, 4], [[1, 1], [1, 2]]], {}),
+    "ResizeBilinear": ([X, [[6, 4], [12, 8], [3, 3]]], {}),
+    "ScaleAndTranslate": (
+        [X, [4, 4], [[1, 1], [2, 2]], [0, 0]],
+        {"kernel_type": 's: "triangle"', "antialias": "b: false"},
+    ),
+    "CropAndResize": ([X, (2, 4), (2,), [[6, 4], [3, 2]]], {}),
+    "ImageProjectiveTransformV3": ([X, (1, 8), [[6, 4], [3, 2]], 0], {}),
+    "RFFT2D": ([X, [[6, 4], [3, 2], [8, 8]]], {}),
+    "IRFFT2D": ([X, [[6, 4], [3, 2], [8, 8]]], {}),
+    "Conv2DBackpropInput": ([[[1, 12, 8, 5], [1, 11, 7, 5]], FILTER, X], STRIDES),
+    "RandomPoissonV2": ([[[2], [5]], X], {}),
+}
+"""Op -> its inputs, of which one has several possible values, and its attributes."""
+
+
+@pytest.mark.parametrize("has_shape", [True, False])
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_is_said_of_an_unknown_parameter_holds_for_every_value(name, has_shape):
+    inputs, attributes = UNKNOWN[name]
+    place = next(i for i, given in enumerate(inputs) if np.ndim(given) == 2)
+
+    def field_of(given):
+        made = [*inputs[:place], given, *inputs[place + 1 :]]
+        graph = single(name, made, **attributes)
+        return rf.compute_receptive_field(graph, input=X, output="out")
+
+    values = inputs[place]
+    found = field_of((len(values[0]) if has_shape else None,))
+    for value in values:
+        known = field_of(value)
+        assert (found.size >= known.size).all()
+        for one, two in zip(found.axes, known.axes, strict=True):
+            assert not one.map.exact or two.map.exact
+            assert not one.map.exact or one.map.size() == two.map.size()
+        for number, padding in enumerate(found.padding):
+            if padding is not None:
+                assert padding == known.padding[number]
+                assert found.stride[number] == known.stride[number]
+        if found.aligned is not None:
+            assert found.aligned == known.aligned
+
+
+def test_positions_that_are_the_rest_of_an_axis():
+    graph = single("SplitV", [X, [2, -1], 1], num_split="i: 2")
+    found = rf.compute_receptive_fields(graph, input=X, outputs=["out:0", "out:1"])
+    assert [f.padding.tolist() for f in found.values()] == [[0, 0], [0, -2]]
+    assert [f.axes[1].output_size for f in found.values()] == [2, 4]
+
+
+def test_the_size_of_a_transposed_convolution_without_batch_and_channels():
+    graph = single("Conv2DBackpropInput", [[11, 8], FILTER, X], **STRIDES)
+    found = rf.compute_receptive_field(graph, input=X, output="out")
+    assert [axis.output_size for axis in found.axes] == [8, 11]
+
+
+def test_a_slice_written_outside_of_its_tensor():
+    """Some devices fail, and others write nothing."""
+    graph = single("TensorScatterUpdate", [X, [[9]], (1, 6, 4, 3)])
+    found = rf.compute_receptive_field(graph, input=X, output="out")
+    assert found.size.tolist() == [1, 1]
+    assert not found.exact
+
+
+def test_a_shape_that_is_ensured_without_being_stated():
+    graph = single("EnsureShape", [X], shape="shape { unknown_rank: true }")
+    found = rf.compute_receptive_field(graph, input=X, output="out")
+    assert found.size.tolist() == [1, 1]
+    assert [axis.output_size for axis in found.axes] == [4, 6]
+
+
+def test_an_inverse_needs_the_whole_permutation():
+    graph = single("InvertPermutation", [(8,)])
+    found = rf.compute_receptive_field(graph, input="given0", output="out")
+    assert found.size.tolist() == [np.inf]
+
+
+def test_a_table_is_read_key_by_key():
+    graph = single("LookupTableFindV2", [(2,), X, 0])
+    found = rf.compute_receptive_field(graph, input=X, output="out")
+    assert (found.size.tolist(), found.exact) == ([1, 1], True)
+
+
+def test_a_row_that_is_broadcast_by_an_einsum():
+    equation = 's: "...wc,...cd->...wd"'
+    graph = single("Einsum", [(1, 1, 4, 3), (1, 5, 3, 2)], equation=equation)
+    found = rf.compute_receptive_field(graph, input="given0", output="out")
+    rows = found.compute_input_region([[2, 0], [2, 4]])[:, 1]
+    assert rows.tolist() == [[0, 0], [0, 0]]
+
+
+def test_the_positions_that_a_pooling_draws_are_not_computed_from_its_input():
+    ratio = "list { f: 1 f: 1.5 f: 1.5 f: 1 }"
+    graph = single("FractionalMaxPool", [X], pooling_ratio=ratio)
+    with pytest.raises(rf.ReceptiveFieldError, match="does not depend"):
+        rf.compute_receptive_field(graph, input=X, output="out:1")
+
+
+def test_counts_of_a_vector_need_all_of_it():
+    graph = single("DenseBincount", [(8,), 5, (0,)])
+    found = rf.compute_receptive_field(graph, input="given0", output="out")
+    assert found.size.tolist() == [np.inf]
+    assert found.exact
 
 
 @pytest.mark.parametrize("name", op_catalogue.NETWORKS)

@@ -12,7 +12,17 @@ from typing import Any
 import op_catalogue
 import pytest
 from dependency import traced
-from graphs import conv, graph_def, integers, node, placeholder, pool
+from graphs import IMAGE as X
+from graphs import (
+    SCALAR,
+    conv,
+    graph_def,
+    integers,
+    node,
+    placeholder,
+    pool,
+    single,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from needed import needed
@@ -189,6 +199,83 @@ def network(**attributes: str) -> Any:
 def test_message(attributes, message):
     with pytest.raises(rf.ReceptiveFieldError, match=f"Conv2D node 'conv'.*{message}"):
         rf.compute_receptive_field(network(**attributes), output="pool")
+
+
+FOUR = [1, 1, 1, 1]
+POOL = {"ksize": integers(FOUR), "strides": integers(FOUR), "padding": 's: "VALID"'}
+CONV = {"strides": integers(FOUR), "padding": 's: "VALID"'}
+RESIZE = {"kernel_type": 's: "triangle"'}
+REFUSED: list[tuple[str, list[Any], dict[str, str], str]] = [
+    ("AvgPool", [X], POOL | {"ksize": integers([1, 2])}, "2 entries of ksize"),
+    ("BatchToSpaceND", [X, [2, 1], [[0, 0]] * 2], {}, "divide a batch of 1 into"),
+    ("BatchToSpaceND", [X, (2,), [[0, 0]] * 2], {}, "unknown block shape"),
+    ("BatchToSpaceND", [X, [1, 1], (2, 2)], {}, "unknown paddings or crops"),
+    ("BatchToSpaceND", [X, [1, 1], [[0, 0]]], {}, "block shape .* but 2 paddings"),
+    ("BatchToSpaceND", [X, FOUR, [[0, 0]] * 4], {}, "more than 4 axes"),
+    ("BroadcastTo", [X, [6, 4]], {}, "broadcast an input of rank 4 to rank 2"),
+    ("ConcatV2", [X], {}, "no inputs to join"),
+    ("ConcatV2", [X, (1, 6), 1], {}, "inputs of different ranks"),
+    ("Conv2D", [X, (3, 3, 3)], CONV, "kernel of rank 4"),
+    ("Conv2D", [X, (None, 3, 3, 1)], CONV, "kernel of unknown size"),
+    ("Conv2D", [X, (3, 3, 3, 1)], CONV | {"strides": integers([1])}, "has 1 strides"),
+    ("Cumsum", [X, 4], {}, "along axis 4"),
+    ("Einsum", [X], {"equation": 's: "abcd"'}, "do not fit the equation"),
+    ("FFT2D", [(8,)], {}, "at least 2 axes"),
+    ("FractionalMaxPool", [X], {"pooling_ratio": "list { f: 0.5 }"}, "at least 1"),
+    ("FractionalMaxPool", [X], {"pooling_ratio": "list { f: 1 }"}, "four entries"),
+    ("MatMul", [(3,), (3, 3)], {}, "at least two axes"),
+    ("MatrixDiag", [SCALAR], {}, "at least one axis"),
+    ("MirrorPad", [X, [[0, 0]] * 4], {"mode": 's: "WRAP"'}, "neither REFLECT nor"),
+    ("Pack", [X, (1, 6)], {}, "inputs of different ranks"),
+    ("Pack", [X, (1, 6, 3, 3)], {}, "inputs of different shapes"),
+    ("Pad", [X, [[0, 0], [-1, 0], [0, 0], [0, 0]]], {}, "neither may be negative"),
+    ("RFFT2D", [X, [0, 4]], {}, "each length must be at least 1"),
+    ("RGBToHSV", [SCALAR], {}, "requires axis -1"),
+    ("Reshape", [X, [1, 6, 4, 2]], {}, "cannot reshape 72 values"),
+    ("Reshape", [X, [2, 6, -1, -1, 1]], {}, "cannot reshape 72 values"),
+    ("ResizeBilinear", [X, [0, 4]], {}, "the output size 0"),
+    ("ResizeBilinear", [X, [4, 4]], {"align_corners": "i: 1"}, "not true or false"),
+    ("Roll", [X, [1, 2], [1]], {}, "1 axes to roll, but 2 shifts"),
+    ("ScaleAndTranslate", [X, [4, 4], [1], [0, 0]], RESIZE, "two scales"),
+    ("Slice", [X, [0], [1]], {}, "slices 1 axes"),
+    ("SpaceToDepth", [X], {"block_size": "i: 0"}, "block size 0"),
+    ("Split", [1, X], {}, "has no attribute num_split"),
+    ("Split", [1, X], {"num_split": "i: -1"}, "out of range"),
+    ("SplitV", [X, [2, 3, -2], 1], {"num_split": "i: 3"}, "cannot split 6 positions"),
+    ("StridedSlice", [X, [0], [1, 1], [1]], {}, "different lengths"),
+    ("StridedSlice", [X, [0] * 5, [1] * 5, [1] * 5], {}, "slices 5 axes"),
+    (
+        "StridedSlice",
+        [X, [0, 0], [1, 1], [1, 1]],
+        {"ellipsis_mask": "i: 3"},
+        "more than one ellipsis",
+    ),
+    ("Tile", [X, [1, 2]], {}, "2 multiples for an input of rank 4"),
+]
+
+
+@pytest.mark.parametrize(("op", "inputs", "attributes", "message"), REFUSED)
+def test_an_op_says_what_is_wrong(op, inputs, attributes, message):
+    graph = single(op, inputs, **attributes)
+    image = "given0" if isinstance(inputs[0], tuple) else X
+    with pytest.raises(rf.ReceptiveFieldError, match=f"'out'.*{message}"):
+        rf.compute_receptive_field(graph, input=image, output="out")
+
+
+WRONG_VALUES = [
+    ("Gather", [[5, 6, 7, 8], [0, 9]], "positions outside given0"),
+    ("BroadcastTo", [[5, 6, 7, 8], [3]], "do not broadcast"),
+    ("StridedSlice", [[5, 6], [4], [5], [1]], "a position outside given0"),
+]
+
+
+@pytest.mark.parametrize(("op", "inputs", "message"), WRONG_VALUES)
+def test_a_value_that_cannot_be_computed(op, inputs, message):
+    """Such as the shape that something is given further up."""
+    graph = single(op, inputs, shrink_axis_mask="i: 1")
+    graph.node.extend(graph_def(node("reshaped", "Reshape", [X, "out"])).node)
+    with pytest.raises(rf.ReceptiveFieldError, match=f"'out'.*{message}"):
+        rf.compute_receptive_field(graph, input=X, output="reshaped")
 
 
 def test_a_malformed_graph_leaves_no_trace():

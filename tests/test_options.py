@@ -333,3 +333,12 @@ def test_a_question_leaves_its_model_as_it_is():
     assert other.size.tolist() != told.size.tolist()
     assert rf.compute_receptive_field(model) == before
     assert (len(model.graph), rf.unsupported_ops(model)) == (nodes, {})
+
+
+def test_op_types_without_a_name():
+    with pytest.raises(rf.ReceptiveFieldError, match="non-empty string, not ''"):
+        rf.register_op("", "elementwise")
+
+
+def test_public_names_are_listed_before_they_are_used():
+    assert {*rf.__all__} <= {*dir(rf)}

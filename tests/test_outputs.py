@@ -663,3 +663,9 @@ def test_resolutions_of_tokens_are_those_of_their_map():
     assert found.axes == rf.resolutions(model, output="patches").axes
     with pytest.raises(rf.ReceptiveFieldError, match="Ask about 'patches'"):
         rf.resolutions(model, output="tokens")
+
+
+def test_coordinates_of_different_lengths():
+    field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH)
+    with pytest.raises(rf.ReceptiveFieldError, match="must be an array of numbers"):
+        field.compute_input_region([[0, 0], [1]])

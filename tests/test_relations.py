@@ -246,6 +246,26 @@ def test_scales_are_known_where_sizes_are_not():
     assert str(half) == "-1*floor(-1/2*h)"
 
 
+def test_sizes_that_are_no_whole_multiples():
+    n, m = sizes.unknown("n"), sizes.unknown("m")
+    (((atom,),),) = [list(n.terms)]
+    assert sizes.divide(n, 0) is None
+    assert sizes.divide(0, n) == 0
+    assert sizes.rounded_down(Fraction(7, 2)) == 3
+    assert n + np.int64(3) == n + 3
+    assert sizes.substituted(12 / n, {atom: 4}) == 3
+    assert sizes.substituted(12 / n, {atom: 2 * m}) == 12 / (2 * m)
+    assert sizes.can_agree(12 / n, 3) is None  # They do at four.
+    half = (n + m) / 2
+    assert sizes.remainder_of(half, 2) == sizes.remainder_of(half + 4, 2)
+    assert sizes.remainder_of(half, 2) != sizes.remainder_of(half + 1, 2)
+    assert sizes.last_not_above(n + m, 5, 100) == 2
+    assert sizes.last_not_above(n - 2 * m, 5, 100) == 100
+    assert sizes.last_not_above(12 / n, 3, 100) == 100
+    assert sizes.in_words(5) == "5"
+    assert sizes.in_words(12 / n) == str(12 / n)
+
+
 @pytest.mark.parametrize("position", range(10))
 def test_one_position_of_an_axis_that_was_folded(position):
     """Which row it was in, and which column: neither is lost."""

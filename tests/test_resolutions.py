@@ -24,7 +24,12 @@ from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.frameworks.tensorflow.messages import GraphDef
 from receptive_field.questions.question import Options, Question
 from receptive_field.questions.resolutions import resolutions
-from receptive_field.results.resolutions import Obstacle, OutputSize, Placement
+from receptive_field.results.resolutions import (
+    AxisResolutions,
+    Obstacle,
+    OutputSize,
+    Placement,
+)
 
 LARGEST = 1024
 
@@ -315,6 +320,31 @@ def test_the_graph_of_the_package():
 
 
 # --- What stands in the way -----------------------------------------------------------
+
+
+def described(*paddings, aligned=True, **more):
+    """The text of an axis with these paddings, by the remainder of the size."""
+    placements = tuple(Placement(aligned, padding) for padding in paddings)
+    return str(AxisResolutions(placements, 1, **more))
+
+
+def test_paddings_in_words():
+    assert described(0, 2, 1) == "aligned at every size; padding -size mod 3"
+    assert described(1, 3, 2).endswith("padding 1 + (-size mod 3)")
+    many = described(7, 1, 9, 3, 5)
+    assert many.endswith("padding 7, 1, 9, 3, 5 where size mod 5 is 0, 1, ...")
+    some = AxisResolutions((Obstacle("a", "why."), *[Placement(True, 1)] * 2), 1)
+    assert str(some).startswith("aligned where size mod 3 is not 0")
+
+
+def test_sizes_that_differ_in_words():
+    differ = {2: Placement(False, 3), 3: Obstacle("a", "why.")}
+    text = described(1, exceptions=differ)
+    assert text.endswith(
+        "at size 2 misaligned, padding 3; at size 3 it cannot run: why"
+    )
+    text = described(1, exceptions=dict.fromkeys(range(2, 30), Placement(False, 3)))
+    assert text.endswith("and more such sizes up to 29 (see exceptions)")
 
 
 def test_resize_to_a_constant_size_is_named():

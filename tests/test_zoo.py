@@ -381,3 +381,11 @@ def test_same_operations_as_tf_slim(tf: Any, name: str) -> None:
     definition = built.graph.as_graph_def()
     nodes = built.end_points.values()
     assert forward_pass(tf, definition, nodes) == forward_pass(tf, slim, nodes)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"), [("pool5", "must be a list"), (["no"], "no end-point 'no'")]
+)
+def test_end_points_that_do_not_exist(chosen: Any, message: str) -> None:
+    with pytest.raises(ReceptiveFieldError, match=message):
+        zoo.table("vgg_16", end_points=chosen)

@@ -1248,8 +1248,9 @@ def _anywhere_then(two: Strand) -> AxisMap:
     if two.windows == (EVERYTHING,):
         return GLOBAL_BOUND
     whole = two.span(-INFINITY, INFINITY)
-    if whole is None or (isinstance(two, Periodic) and two.windows == (whole,)):
-        return NONE if whole is None else constant(*whole, exact=False)
+    assert whole is not None
+    if isinstance(two, Periodic) and two.windows == (whole,):
+        return constant(*whole, exact=False)
     if not _is_finite(*whole):
         return ANYWHERE
     return AxisMap((Periodic(0, (whole,), 1, False),), None)
@@ -1261,8 +1262,7 @@ def _floating_then(one: Floating, two: Periodic | Tabulated | Floating) -> AxisM
     if isinstance(two, Periodic) and two.advance and _has_finite_windows(two):
         return _float(one, _floated(two), two)
     whole = two.span(-INFINITY, INFINITY)
-    if whole is None:
-        return NONE
+    assert whole is not None
     same_for_all = isinstance(two, Periodic) and two.windows == (whole,)
     if same_for_all:
         return constant(*whole, exact=one.exact and two.exact)
@@ -1497,8 +1497,7 @@ def _union(one: AxisMap, two: AxisMap) -> AxisMap:
         if type(strand) is Periodic and strand.windows == (EVERYTHING,):
             return AxisMap((strand,), aligned)
     if len(strands) > 1 and _covers_everything(strands):
-        exact = all(s.exact for s in strands)
-        return GLOBAL if exact else GLOBAL_BOUND
+        return GLOBAL_BOUND
     return AxisMap(strands, aligned)
 
 
@@ -1642,7 +1641,10 @@ def _merged_windows(
         if a is None or b is None:
             exact &= one.exact if b is None else two.exact
             continue
-        hole = max(hole, a[0] - b[1], b[0] - a[1])  # type: ignore[assignment]
+        apart = max(a[0] - b[1], b[0] - a[1])
+        hole = max(hole, apart)  # type: ignore[assignment]
+        # One-sided windows that leave a gap may also miss an end of the axis.
+        exact &= hull != EVERYTHING or apart <= 1
         for end in (0, 1):
             exact &= any(
                 s.exact

@@ -16,7 +16,7 @@ import itertools
 import math
 import operator
 import weakref
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -315,7 +315,7 @@ def can_agree(one: Size, two: Size) -> bool | None:
     low, high, rest = _unrounded(one - two)
     if not rest:
         return None if low <= 0 <= high and low < high else low == high == 0
-    if len(rest) > 1 or any(len(monomial) > 1 for monomial in rest):
+    if not _is_linear(rest):
         return None
     (slope,) = rest.values()
     last = min(math.ceil(max(-low / slope, -high / slope)), LARGEST_AGREEING)
@@ -333,7 +333,7 @@ def last_not_above(size: Size, number: int, limit: int) -> int:
     6
     """
     low, _, rest = _unrounded(size)
-    if len(rest) == 1 and all(len(m) == 1 and f > 0 for m, f in rest.items()):
+    if _is_linear(rest) and min(rest.values()) > 0:
         (slope,) = rest.values()
         limit = min(limit, math.ceil((number - low) / slope))
     values = range(limit, 0, -1)
@@ -477,6 +477,11 @@ def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]
         terms = {m: f for m, f in terms.items() if f}
     known = terms.pop((), Fraction(0))
     return low + known, high + known, terms
+
+
+def _is_linear(terms: Collection[Monomial]) -> bool:
+    """Returns whether a sum consists of a multiple of a single unknown size."""
+    return len(terms) == max(map(len, terms)) == 1 and not _has_quotient(terms)
 
 
 def product(sizes: Any) -> Size:

@@ -56,8 +56,7 @@ def _taps(axis_map: AxisMap, above: int, below: int) -> Array:
     """
     counts = np.zeros((above, below))
     for strand in axis_map.strands:
-        if isinstance(strand, Floating):
-            return np.ones((above, below))
+        assert not isinstance(strand, Floating), "the edges have known offsets"
         for u in range(above):
             window = strand.window(u)
             if window is None:
@@ -79,20 +78,15 @@ def _rate(axis_map: AxisMap) -> Fraction | None:
     return strand.rate if not rest and isinstance(strand, Periodic) else None
 
 
-def _mean_taps(axis_map: AxisMap, counts: Array) -> float:
+def _mean_taps(axis_map: AxisMap) -> float:
     """Returns the average number of taps of a feature, including those in the padding.
 
-    If the windows are infinite or the map has no stride, returns the largest number of
-    taps inside the tensor instead.
+    The map must be that of a layer with weights: periodic, with finite windows.
     """
-    if _rate(axis_map) is not None:
-        (strand,) = axis_map.strands
-        assert isinstance(strand, Periodic)
-        windows = [w for w in strand.windows if w is not None]
-        ends = [(w[1] - w[0]) / max(strand.gap, 1) + 1 for w in windows]
-        if ends and math.isfinite(sum(ends)):
-            return sum(ends) / len(strand.windows)
-    return float(counts.sum(axis=1).max(initial=1))
+    (strand,) = axis_map.strands
+    assert isinstance(strand, Periodic)
+    windows = [w for w in strand.windows if w is not None]
+    return sum((w[1] - w[0]) / strand.gap + 1 for w in windows) / len(strand.windows)
 
 
 MOVING = (Taps.COPY, Taps.FACTOR, Taps.CHOICE, Taps.ACTIVATION)
@@ -153,9 +147,8 @@ class GradientEdge:
             whole = factor.slot is not None and factor.slot.is_whole
             if len(thread.factors) > 1 or not whole or factor.slot.axis != axis:  # type: ignore[union-attr]
                 return None
-            if axis not in self.coefficients and _is_identity(
-                _map(factor), self.above_sizes[axis], self.sizes[axis]
-            ):
+            same = _is_identity(_map(factor), self.above_sizes[axis], self.sizes[axis])
+            if same and axis not in self.coefficients and self._own(axis) is None:
                 matrices.append(None)
             elif axis not in self.placed or not thread.tail.is_identity:
                 return None
@@ -169,7 +162,22 @@ class GradientEdge:
         count = 1 if above is None else self.above_sizes[above]
         assert isinstance(count, int)
         assert isinstance(size, int)
-        return _taps(axis_map, count, size)
+        own = self._own(above)
+        taps = _taps(axis_map, count, size)
+        return taps if own is None else taps * own[:, None]
+
+    def _own(self, above: int | None) -> Array | None:
+        """Returns 1 for each position of an axis above that reads this input, else 0.
+
+        Returns None if all positions read it.
+        """
+        piece = self.relation.piece
+        if piece is None or piece.axis != above:
+            return None
+        own = np.zeros(piece.total)
+        for positions in piece.ranges:
+            own[positions.start : positions.stop] = 1
+        return own
 
     def _matrix(
         self, axis: int, axis_map: AxisMap, above: int | None, size: Size | None
@@ -185,7 +193,7 @@ class GradientEdge:
             inside = counts.sum(axis=1, keepdims=True)
             return counts / np.where(inside == 0, 1, inside)
         if self.taps is Taps.WEIGHTS:
-            return counts / _mean_taps(axis_map, counts)
+            return counts / _mean_taps(axis_map)
         return counts
 
     # Limits: the largest lags at which some op below can bring two positions together.
@@ -279,20 +287,10 @@ class GradientEdge:
             return self.sizes[axis]
         if factor.size is not None:
             return factor.size
-        slot = factor.slot
-        if slot is not None and factor.is_identity:
-            whole = self.above_sizes[slot.axis]
-            if slot.size is not None:
-                return slot.size
-            if isinstance(whole, int) and isinstance(slot.inner, int):
-                return whole // slot.inner
-            return whole if slot.inner == 1 else None
-        size = self.sizes[axis]
-        for other in range(len(thread.factors)):
-            if other != number and isinstance(size, int):
-                inner = self._size(axis, other)
-                size = size // inner if isinstance(inner, int) else None
-        return size
+        assert factor.is_identity
+        assert factor.slot is not None
+        assert factor.slot.is_whole
+        return self.above_sizes[factor.slot.axis]
 
     def _tail(self, axis: int) -> Array:
         (thread,) = self.relation.axes[axis]
@@ -312,14 +310,11 @@ class GradientEdge:
             factor, size = self._factor(*key), self._size(*key)
             slot = factor.slot
             assert slot is not None
+            assert slot.is_whole
             count = self.above_sizes[slot.axis]
             assert isinstance(count, int)
             assert isinstance(size, int)
-            assert isinstance(slot.inner, int)
-            at = np.arange(count) // slot.inner
-            if isinstance(slot.size, int):
-                at %= slot.size
-            matrix = _taps(_map(factor), int(at.max()) + 1, size)[at]
+            matrix = _taps(_map(factor), count, size)
             if whole is None:
                 whole = matrix
             else:
@@ -354,10 +349,6 @@ class GradientEdge:
             else:
                 pairs, parts = self._taken_apart(pairs, place, keys)
                 labels[place : place + 1] = parts
-                for part in [p for p in parts if p is None]:
-                    index = labels.index(part)
-                    pairs = pairs.without(index, self.coherent)
-                    del labels[index]
         for axis, (thread,) in enumerate(self.relation.axes):
             for number, factor in enumerate(thread.factors):
                 if factor.slot is None:
@@ -378,16 +369,13 @@ class GradientEdge:
         return pairs.times(self.sign**2).cropped(limits)
 
     def _piece(self, pairs: Pairs, place: int, axis: int) -> Pairs:
-        """Keeps only this input's positions on an axis of joined inputs."""
-        piece = self.relation.piece
-        if piece is None or piece.axis != axis:
+        """Keeps only this input's positions on an axis that no factor follows."""
+        own = self._own(axis)
+        if own is None:
             return pairs
         if pairs.even[place]:
-            return pairs.times(sum(map(len, piece.ranges)) / piece.total)
-        own = np.zeros((piece.total, 1))
-        for positions in piece.ranges:
-            own[positions.start : positions.stop] = 1
-        return pairs.along(place, own, own, 0)
+            return pairs.times(own.mean())
+        return pairs.along(place, own[:, None], own[:, None], 0)
 
     def _is_whole(self, key: tuple[int, int]) -> bool:
         slot = self._factor(*key).slot
@@ -404,13 +392,14 @@ class GradientEdge:
         factor = self._factor(*key)
         axis_map, size = _map(factor), self._size(*key)
         single = self._is_single(key[0])
-        given = single and key[0] in self.coefficients
-        if not given and _is_identity(axis_map, pairs.sizes[place], size):
-            return pairs
         assert factor.slot is not None
         above = factor.slot.axis
+        own = self._own(above)
+        given = (single and key[0] in self.coefficients) or own is not None
+        if not given and _is_identity(axis_map, pairs.sizes[place], size):
+            return pairs
         if pairs.even[place] and key[0] not in self.placed:
-            share = self._share(axis_map, pairs.sizes[place], size)
+            share = self._share(axis_map, above, size)
             sizes = (*pairs.sizes[:place], size, *pairs.sizes[place + 1 :])
             return replace(pairs.times(share), sizes=sizes)
         sizes_known = isinstance(size, int) and isinstance(pairs.sizes[place], int)
@@ -427,20 +416,20 @@ class GradientEdge:
         rate = _rate(axis_map) if self.taps is Taps.WEIGHTS else None
         return pairs.along(place, matrix, counts, limit if rate else 0, rate)
 
-    def _share(
-        self, axis_map: AxisMap, above: Size | None, below: Size | None
-    ) -> float:
+    def _share(self, axis_map: AxisMap, axis: int, below: Size | None) -> float:
         """Returns the factor by which gradients on an even axis are multiplied.
 
         An even axis, such as the channels, stores only the sum over its positions.
         """
+        above, own = self.above_sizes[axis], self._own(axis)
         if not isinstance(above, int) or not isinstance(below, int):
             return 1.0
-        if axis_map.is_floating:
-            return min(1.0, below / above)
+        if self.taps is Taps.WEIGHTS:
+            return float(self._matrix(-1, axis_map, axis, below).sum() / above)
         firsts, lasts = axis_map.evaluate(np.arange(above))
         inside = np.minimum(lasts, below - 1) - np.maximum(firsts, 0) + 1
         counts = np.maximum(inside, 0).astype(np.float64)
+        counts = counts if own is None else counts * own
         if self.taps in (*MOVING, Taps.SUM):
             return float(counts.sum() / above)
         if self.taps is Taps.MEAN:
@@ -449,11 +438,11 @@ class GradientEdge:
 
     def _taken_apart(
         self, pairs: Pairs, place: int, keys: Sequence[tuple[int, int]]
-    ) -> tuple[Pairs, list[tuple[int, int] | None]]:
+    ) -> tuple[Pairs, list[tuple[int, int]]]:
         """Splits an axis into the factors that follow it.
 
         Returns:
-          The pairs, and the key of each part (None if no factor follows the part).
+          The pairs, and the key of each part.
         """
         slots = {key: self._factor(*key).slot for key in keys}
         plain = all(self._factor(*key).is_identity for key in keys)
@@ -466,27 +455,14 @@ class GradientEdge:
                 assert isinstance(inner, int)
                 whole = whole.split(place, inner)
             return whole, list(keys)
-        parts: list[tuple[int, int] | None] = []
-        used: Size = 1
         # If two slots begin at the same place, the inner one has a single position.
-        innermost_first = sorted(keys, key=lambda key: _place(slots[key]))
-        for number, key in enumerate(innermost_first):
+        parts = sorted(keys, key=lambda key: _place(slots[key]), reverse=True)
+        for key in parts[:0:-1]:
             slot = slots[key]
             assert slot is not None
-            if slot.inner != used and isinstance(used, int):
-                assert isinstance(slot.inner, int)
-                pairs = pairs.split(place, slot.inner // used)
-                parts.insert(0, None)
-            last = number == len(keys) - 1
-            rest = pairs.sizes[place]
-            if last and slot.size in (None, rest):
-                parts.insert(0, key)
-                return pairs, parts
             assert slot.size is not None
             pairs = pairs.split(place, slot.size)
-            parts.insert(0, key)
-            used = slot.inner * slot.size
-        return pairs, [None, *parts]
+        return pairs, parts
 
     def _with_constant(
         self, pairs: Pairs, axis: int, number: int, limits: Sequence[int]
@@ -907,13 +883,9 @@ class Descent:
           The expected squared gradients over the input's spatial axes, and the names of
           the nodes at which the pass had to make an assumption.
         """
-        if self.output == self.network.input:
-            self.order = []
         self._start(feature)
-        for tensors in self.order:
-            for tensor in tensors:
-                if tensor in self.pending:
-                    self._visit(tensor)
+        for tensor in itertools.chain.from_iterable(self.order):
+            self._visit(tensor)
         paths = self.pending[self.network.input]
         found = self._value(paths, self.limits[self.network.input])
         for axis in range(found.rank):
@@ -960,10 +932,10 @@ class Descent:
                         step = term.then(edge.sign, edge.matrices)
                         _added(below.setdefault(root, []), step)
                 continue
-            if shared and edge.meets_others:
-                self._assume(tensor)
             if whole is None:
                 whole = self._within_bounds(tensor, paths)
+            if edge.meets_others and (shared or self._is_torn(tensor, whole, edge)):
+                self._assume(tensor)
             self._new_root(edge.below, self._handed(tensor, whole, edge))
         used = {root for others in self.pending.values() for root in others}
         for root in paths.keys() - used:
@@ -995,6 +967,22 @@ class Descent:
         return any(
             self.meets.get(other, 0) & mine and not paths.keys().isdisjoint(theirs)
             for other, theirs in self.pending.items()
+        )
+
+    def _is_torn(self, tensor: Tensor, pairs: Pairs, edge: GradientEdge) -> bool:
+        """Returns whether an edge separates pairs whose paths meet again below.
+
+        A pair is separated if its positions belong to different inputs of a join.
+        """
+        piece, mine = edge.relation.piece, self.meets.get(edge.below, 0)
+        return (
+            piece is not None
+            and pairs.reach(piece.axis) > 0
+            and any(
+                self.meets.get(other.below, 0) & mine
+                for other in self.edges[tensor]
+                if other is not edge
+            )
         )
 
     def _value(self, paths: Terms, limits: Sequence[int]) -> Pairs:

@@ -136,16 +136,17 @@ class AxisResolutions:
             parts.append(f"padding {_paddings([p and p.padding for p in placed])}")
         for reason, residues in self._obstacles().items():
             where = _where(residues, self.period) or " at any size"
-            parts.append(f"no answer{where}: {reason}")
+            parts.append(f"no answer{where}: {reason.removesuffix('.')}")
         for size, found in list(self.exceptions.items())[:MOST_CASES]:
-            told = f"it cannot run: {found[1]}"
             if isinstance(found, Placement):
                 told = f"{_ALIGNED[found.aligned]}, padding {found.padding}"
+            else:
+                told = f"it cannot run: {found.reason.removesuffix('.')}"
             parts.append(f"at size {size} {told}")
         if len(self.exceptions) > MOST_CASES:
             last = max(self.exceptions)
             parts.append(f"and more such sizes up to {last} (see exceptions)")
-        return "; ".join(part.removesuffix(".") for part in parts)
+        return "; ".join(parts)
 
     def _obstacles(self) -> dict[str, list[int]]:
         """Maps each reason for a missing answer to the remainders without an answer."""

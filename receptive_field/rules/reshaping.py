@@ -63,9 +63,7 @@ def _regrouped(
         while rest != 1:
             while position >= 0 and above[position] == inner:
                 position, inner = position - 1, 1
-            if position < 0:
-                return unknown
-            free = divides(inner, above[position])
+            free = divides(inner, above[position]) if position >= 0 else None
             if free is None:
                 return unknown
             slot = Slot(start + position, inner)
@@ -87,6 +85,9 @@ def filled_in(call: Call, shape: Shape, sizes: Sequence[Size]) -> tuple[Size, ..
     """Returns the sizes of a reshape, with a -1 replaced by the size that it implies.
 
     If this size is unknown, it becomes a new symbol.
+
+    Raises:
+      GraphError: if the input has another number of values.
     """
     found = list(sizes)
     if -1 in found:
@@ -94,6 +95,10 @@ def filled_in(call: Call, shape: Shape, sizes: Sequence[Size]) -> tuple[Size, ..
         others = product(size for size in found if size != -1)
         count = None if shape is None else divides(others, product(shape))
         found[hole] = call.unknown_size(hole) if count is None else count
+    given, wanted = product(shape or ()), product(found)
+    known = shape is not None and isinstance(given, int) and isinstance(wanted, int)
+    if known and given != wanted:
+        call.fail(f"cannot reshape {given} values to the shape {found}")
     return tuple(found)
 
 

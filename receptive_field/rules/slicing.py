@@ -211,14 +211,14 @@ def strided_piece(
       GraphError: if the step is zero.
     """
     if shrink:
-        position = _wrapped(begin[0], size)
+        position = _wrapped(call, begin[0], size)
         return Slice(position, None, 1, kept=False)
     if not isinstance(step, int):
         return Slice(None, None, None)
     if step == 0:
         call.fail("has a stride of zero")
     first_open, last_open = (0, size) if step > 0 else (size - 1, -1)
-    first, last = (_wrapped(position, size) for position, _ in (begin, end))
+    first, last = (_wrapped(call, position, size) for position, _ in (begin, end))
     start = first_open if begin[1] else _clamped(call, first, size, step, True)
     stop = last_open if end[1] else _clamped(call, last, size, step, False)
     if start is None or stop is None:
@@ -231,11 +231,20 @@ def strided_piece(
     return Slice(start, step, max(count, 0) if isinstance(count, int) else count)
 
 
-def _wrapped(position: Size | None, size: Size) -> Size | None:
-    """Returns a position; a negative one counts from the end of the axis."""
-    if isinstance(position, int) and position < 0:
-        return size + position
-    return position
+def _wrapped(call: Call, position: Size | None, size: Size) -> Size | None:
+    """Returns a position; a negative one counts from the end of the axis.
+
+    Returns None if the sign is unknown. If the sign depends on unknown sizes, the
+    result holds only for sizes that are large enough, which `Call.exceeds` records.
+    """
+    first = None if position is None else smaller(0, position)
+    if position is None or first is None:
+        return None
+    is_negative = first != 0
+    room = -1 - position if is_negative else position
+    if isinstance(room, Symbolic):
+        call.exceeds(room, -1)
+    return size + position if is_negative else position
 
 
 def _clamped(

@@ -75,8 +75,6 @@ def _reshape_value(call: Call) -> Sequence[Value]:
     value, shape = call.value(0), _reshaped(call)
     if value is None or shape is None or not all(isinstance(s, int) for s in shape):
         return [None]
-    if value.size != product(shape):
-        call.fail(f"cannot reshape {value.size} values to the shape {shape}")
     return [value.reshape(shape)]
 
 
