@@ -14,6 +14,7 @@ from receptive_field.frameworks.keras.layers import (
     normalisations,
     padding,
     preprocessing,
+    recurrent,
     shapes,
     windows,
 )
@@ -31,6 +32,7 @@ FAMILIES = (
     normalisations,
     padding,
     preprocessing,
+    recurrent,
     shapes,
     windows,
 )
