@@ -1,7 +1,8 @@
 """The tables in ``docs/``: what was measured, and what cannot be.
 
-``pytest --write-tables tests/test_ops.py tests/test_layers.py`` writes them, each as a
-whole or not at all; in every other run both files compare them with what they find.
+``pytest --write-tables tests/test_ops.py tests/test_layers.py tests/test_keras_ops.py``
+writes them, each as a whole or not at all; in every other run these files compare them
+with what they find.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ measured_ops: set[str] = set()
 measured_layers: dict[str, str] = {}
 """Class of a layer -> what was found."""
 
+measured_operations: dict[str, str] = {}
+"""Function of `keras.ops` -> what was found."""
+
 EXACT = "exact: equal to measurement"
 
 LAYERS = """# Layers
@@ -30,6 +34,22 @@ An upper bound is never smaller than the measurement, and the result is marked
 (`exact=False`).
 
 | class | result |
+|---|---|
+"""
+
+OPERATIONS = """# Functions of keras.ops
+
+A Keras model may call functions of `keras.ops` by themselves. For these functions, the
+tests build models with random parameters, run them with changed inputs, and compare
+their receptive fields with what changes. They also write this table
+(`pytest --write-tables tests/test_keras_ops.py`), and every run compares it with its
+own results.
+
+An upper bound is never smaller than the experiment, and the result is marked
+(`exact=False`). If a function has no rule, its receptive field is only known for a
+model in memory, if TensorFlow can trace it.
+
+| function | result |
 |---|---|
 """
 
@@ -62,6 +82,7 @@ def write(passed: bool) -> list[str]:
     """
     import layer_catalogue
     import op_catalogue
+    import operation_catalogue
 
     layers = {}
     for name, also in layer_catalogue.classes().items():
@@ -75,8 +96,17 @@ def write(passed: bool) -> list[str]:
         else None
         for name in sorted(op_catalogue.REGISTERED)
     }
+    reasons = operation_catalogue.REASONS
+    operations = {
+        f"`{name}`": reasons.get(name) or measured_operations.get(name)
+        for name in sorted(operation_catalogue.functions())
+    }
     said = []
-    for file, title, found in (("layers.md", LAYERS, layers), ("ops.md", OPS, ops)):
+    for file, title, found in (
+        ("layers.md", LAYERS, layers),
+        ("keras_ops.md", OPERATIONS, operations),
+        ("ops.md", OPS, ops),
+    ):
         missing = list(found.values()).count(None)
         if passed and not missing:
             lines = (f"| {first} | {second} |\n" for first, second in found.items())

@@ -1,0 +1,135 @@
+"""Every function of ``keras.ops``, held against experiments and against its trace."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import operation_catalogue as catalogue
+import pytest
+import tables
+from dependency import hold_lines, windows_of
+from random_search import seeds
+
+import receptive_field as rf
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.frameworks.keras import objects
+from receptive_field.frameworks.keras.write import write
+from receptive_field.frameworks.tensorflow import load as tensorflow
+
+SEEDS = (0, 1, 2, 3)
+"""Those that decide what the table says."""
+
+EXACT_TRACES_THAT_DIFFER = {
+    "argpartition": "the trace follows the only axis of the result",
+    "gcd": "in the trace, how often a loop runs depends on all positions",
+    "lcm": "in the trace, how often a loop runs depends on all positions",
+}
+
+
+def hold(model: Any) -> rf.ReceptiveField:
+    """Holds what the output sees against runs of a model with changed lines."""
+    field = rf.compute_receptive_field(model)
+    shape = tuple(model.inputs[0].shape)
+    generator = np.random.default_rng(0)
+    draws = [generator.normal(size=shape) for _ in range(2)]
+    images = [np.zeros(shape), np.ones(shape), *draws]
+    changes = [1000.0 * draws[0], np.zeros(shape), np.ones(shape)]
+    if model.name in catalogue.SEE_NAN:
+        changes += [np.full(shape, math.nan), np.full(shape, math.inf)]
+        changes += [np.full(shape, -math.inf)]
+
+    def run(image: Any) -> Any:
+        return np.asarray(model(image.astype(model.inputs[0].dtype)))
+
+    before = [run(image) for image in images]
+    output = before[0].shape
+    held = {axis for found in field.axes for axis in found.output_axes}
+    channels = [] if len(output) - 1 in held else [-1]
+    windows, lines = windows_of(field, shape, output, channels), []
+    for w in windows:
+        seen = np.zeros((*output[: len(output) - len(channels)], w.size), bool)
+        for line in range(w.size):
+            place = (*[slice(None)] * w.axis, line)
+            for image, old in zip(images, before, strict=True):
+                for change in changes:
+                    changed = image.copy()
+                    changed[place] = change[place]
+                    new = run(changed)
+                    differs = (old != new) & ~((old != old) & (new != new))
+                    seen[..., line] |= differs.any(tuple(channels))
+        assert seen.any()
+        lines.append(seen)
+    hold_lines(field, windows, lines, windows)
+    return field
+
+
+def written(model: Any) -> Any:
+    """The model as its rules write it: no operation may be traced."""
+    found = write(objects.called_model(model), model.name)
+    assert not found.opened
+    assert not found.traced
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", catalogue.EXAMPLES)
+def test_operation(name, pytestconfig):
+    fields = []
+    for seed in SEEDS:
+        model = catalogue.model_of(name, seed)
+        written(model)
+        fields.append(hold(model))
+    exact = all(field.exact for field in fields)
+    found = tables.EXACT if exact else f"an upper bound: {catalogue.BOUNDS[name]}"
+    tables.measured_operations[name] = found
+    if not pytestconfig.option.write_tables:
+        assert tables.rows("keras_ops.md")[name] == found
+
+
+def said(field: rf.ReceptiveField) -> Any:
+    """What a field says, without the name of its graph."""
+    answer = field.to_dict()
+    numbers = ("size", "stride", "padding", "aligned", "exact", "output_size")
+    return [answer[name] for name in numbers]
+
+
+def analysed(source: Any) -> rf.ReceptiveField | None:
+    try:
+        return rf.compute_receptive_field(source)
+    except ReceptiveFieldError:
+        return None
+
+
+@pytest.mark.parametrize("sized", [True, False])
+@pytest.mark.parametrize("seed", seeds("operations", 1))
+@pytest.mark.parametrize("name", catalogue.EXAMPLES)
+def test_the_trace_knows_no_more(name, seed, sized):
+    try:
+        model = catalogue.model_of(name, seed, sized)
+    except (AttributeError, TypeError, ValueError):
+        assert not sized
+        pytest.skip("Keras requires the sizes")
+    written(model)
+    one = analysed(model)
+    try:
+        two = analysed(tensorflow.model_of(model))
+    except ReceptiveFieldError:
+        two = None
+    if two is None or not two.exact or name in EXACT_TRACES_THAT_DIFFER:
+        return
+    assert one is not None
+    assert said(one) == said(two)
+
+
+def test_no_function_is_left_out(pytestconfig):
+    functions = set(catalogue.functions())
+    assert functions <= {*catalogue.EXAMPLES, *catalogue.REASONS}
+    if pytestconfig.option.write_tables:
+        return
+    rows = tables.rows("keras_ops.md")
+    assert functions <= set(rows)
+    assert "not measured" not in rows.values()
+    for name, reason in catalogue.REASONS.items():
+        assert rows[name] == reason
