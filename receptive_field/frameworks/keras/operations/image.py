@@ -143,12 +143,12 @@ def _cropped(w: Writer, x: Tensor, size: Sequence[int]) -> Tensor:
 
 def _padded(w: Writer, x: Tensor, size: Sequence[int], value: float) -> Tensor:
     """Adds a padding to the form that a resize has."""
-    pads = [
-        _half(w, w.op("Sub", fitting, w.size(x, axis)))
-        for axis, fitting in enumerate(_fitting(w, x, size, "Maximum"), start=1)
-    ]
-    pairs = [w.sizes(0, 0), *(w.sizes(pad, pad) for pad in pads), w.sizes(0, 0)]
-    return w.op("PadV2", x, w.sizes(*pairs), float(value))
+    for axis, fitting in enumerate(_fitting(w, x, size, "Maximum"), start=1):
+        sizes = sizes_of(w, x)
+        sizes[axis] = _half(w, w.op("Sub", fitting, sizes[axis]))
+        border = w.op("Fill", w.sizes(*sizes), float(value))
+        x = w.op("ConcatV2", border, x, border, axis)
+    return x
 
 
 def _scale_and_translate(

@@ -125,7 +125,7 @@ RULES: dict[str, Operation] = {
         "SelfAdjointEigV2", "...ab->...s,...ij", exact=False, s="a", i="a", j="b"
     ),
     "Inv": lambda w, x: w.op("MatrixInverse", x),
-    "Logdet": of_matrices("LogMatrixDeterminant", "...ab->..."),
+    "Logdet": of_matrices("Cholesky", "...ab->...", exact=False),
     "Lstsq": _lstsq,
     "LuFactor": of_matrices(
         "Lu", "...ab->...ij,...s", exact=False, s="a", i="a", j="b"

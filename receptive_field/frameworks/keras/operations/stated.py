@@ -10,7 +10,7 @@ from receptive_field.algebra.sizes import Size
 from receptive_field.frameworks.keras.operations.operand import as_tensor
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
-from receptive_field.relations.relation import Relation, follow, whole
+from receptive_field.relations.relation import Axis, Relation, follow, whole
 from receptive_field.rules.op import Call, Op, Relations, Shape
 
 
@@ -31,7 +31,7 @@ def stated(
     Args:
       kind: the op type that TensorFlow runs.
       sizes: the sizes of the axes that only outputs have: a number, or the axis of an
-        input that has the same size. Others are unknown.
+        input whose place and size they take. Others are unknown.
       exact: whether all positions that are seen matter. Otherwise, they may.
     """
     tensors = [as_tensor(w, given) for given in inputs]
@@ -45,26 +45,24 @@ def stated(
     given, results = (
         [names.replace("...", others) for names in side] for side in (given, results)
     )
-    seen = GLOBAL if exact else GLOBAL_BOUND
+    stands = sizes or {}
+
+    def through(name: str, names: str) -> Axis:
+        """Returns how an axis of an input follows the axes of an output."""
+        if name in names:
+            return follow(names.index(name))
+        new = [place for place, other in enumerate(names) if stands.get(other) == name]
+        return whole(new[:1], GLOBAL if exact else GLOBAL_BOUND)
 
     def relations(call: Call, output: int) -> Relations:
         names = results[output]
-        new = [a for a, name in enumerate(names) if not any(name in g for g in given)]
-        return [
-            Relation(
-                tuple(
-                    follow(names.index(name)) if name in names else whole(new, seen)
-                    for name in axes
-                )
-            )
-            for axes in given
-        ]
+        return [Relation(tuple(through(name, names) for name in one)) for one in given]
 
     def shapes(call: Call) -> Sequence[Shape]:
         found: dict[str, Size] = {}
         for number, names in enumerate(given):
             found |= zip(names, call.known_shape(number, len(names)), strict=True)
-        for name, size in (sizes or {}).items():
+        for name, size in stands.items():
             found[name] = found[size] if isinstance(size, str) else size
         return [
             tuple(
