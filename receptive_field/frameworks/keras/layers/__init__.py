@@ -7,6 +7,7 @@ is imported.
 from __future__ import annotations
 
 from receptive_field.frameworks.keras.layers import (
+    attention,
     dense,
     elementwise,
     images,
@@ -25,6 +26,7 @@ from receptive_field.frameworks.keras.layers.call import (
 )
 
 FAMILIES = (
+    attention,
     dense,
     elementwise,
     images,

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from receptive_field.frameworks.keras.layers.call import LayerCall, rule, sliced
+from receptive_field.frameworks.keras.layers.call import (
+    LayerCall,
+    repeated,
+    rule,
+    sliced,
+)
 from receptive_field.frameworks.keras.writer import FLOAT, INT, Writer
 from receptive_field.graph.graph import Tensor
 
@@ -66,22 +71,11 @@ def _upsampling(call: LayerCall) -> Tensor:
     kind = call.config.get("interpolation", "nearest")
     if kind == "nearest":
         for axis, count in zip(call.spatial(x), times, strict=True):
-            x = _repeated(w, x, axis, count)
+            x = repeated(w, x, axis, count)
         return x
     x = _channels_last(call, x)
     sizes = [w.op("Mul", w.size(x, axis), n) for axis, n in enumerate(times, 1)]
     return _as_given(call, _resized(call, x, sizes, kind))
-
-
-def _repeated(w: Writer, x: Tensor, axis: int, times: int) -> Tensor:
-    """Adds a repetition of each position of an axis."""
-    rank = w.rank(x)
-    tile = [1] * (rank + 1)
-    tile[axis + 1] = times
-    sizes: list[Any] = [w.size(x, a) for a in range(rank)]
-    sizes[axis] = w.op("Mul", sizes[axis], times)
-    tiled = w.op("Tile", w.op("ExpandDims", x, axis + 1), tile)
-    return w.op("Reshape", tiled, w.sizes(*sizes))
 
 
 @rule("Resizing")
@@ -125,13 +119,13 @@ def _cropped_to_ratio(w: Writer, x: Tensor, size: list[int]) -> Tensor:
 
 def _padded_to_ratio(w: Writer, x: Tensor, size: list[int], fill: float) -> Tensor:
     """Adds values around an image, so that it has the ratio of a size."""
-    pads = [w.tensor([0, 0])]
     for axis, fitted in enumerate(_fitted(w, x, size), 1):
         old = w.size(x, axis)
-        more = _half(w, w.op("Sub", w.op("Maximum", old, fitted), old))
-        pads.append(w.sizes(more, more))
-    pads.append(w.tensor([0, 0]))
-    return w.op("PadV2", x, w.op("Pack", *pads, axis=0), fill)
+        sizes = [w.size(x, number) for number in range(4)]
+        sizes[axis] = _half(w, w.op("Sub", w.op("Maximum", old, fitted), old))
+        around = w.op("Fill", w.sizes(*sizes), fill)
+        x = w.op("ConcatV2", around, x, around, axis)
+    return x
 
 
 @rule("CenterCrop")
