@@ -27,6 +27,7 @@ from receptive_field.frameworks.keras.calls import (
 )
 from receptive_field.frameworks.keras.layers import LAYERS, LayerCall
 from receptive_field.frameworks.keras.operations import OPERATIONS
+from receptive_field.frameworks.keras.operations.tensorflow_functions import FUNCTIONS
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import unique_name
@@ -190,7 +191,9 @@ class _Writing:
         config = layer.configured()
         if layer.kind == "Masking" or config.get("mask_zero"):
             raise MasksError(f"the layer {layer.name!r} masks time steps")
-        rules: Mapping[str, Any] = OPERATIONS if layer.is_operation else LAYERS
+        rules: Mapping[str, Any] = (
+            OPERATIONS if layer.is_operation else LAYERS | FUNCTIONS
+        )
         if layer.kind not in rules:
             raise NoRuleError("there is no rule for it")
         if _is_quantized(config):
@@ -200,6 +203,8 @@ class _Writing:
             if layer.is_operation:
                 stated = {key: part for key, part in config.items() if key != "name"}
                 found = rules[layer.kind](writer, *arguments, **{**stated, **keywords})
+            elif layer.kind in FUNCTIONS:
+                found = rules[layer.kind](writer, config, arguments, keywords)
             else:
                 given = {k: v for k, v in keywords.items() if k not in MODES}
                 parts = [p for p in leaves([*arguments, given]) if p is not None]
