@@ -21,7 +21,11 @@ from receptive_field.frameworks.keras.calls import (
     Read,
 )
 from receptive_field.frameworks.keras.operations.tensorflow_functions import FUNCTIONS
-from receptive_field.frameworks.keras.options import checked, translated
+from receptive_field.frameworks.keras.options import (
+    checked,
+    is_of_keras_1,
+    translated,
+)
 from receptive_field.graph.model import unique_name
 
 Config = Mapping[str, Any]
@@ -49,12 +53,37 @@ def called_model(saved: Config) -> CalledModel:
     try:
         if not _is_model(saved):
             raise NoRuleError(
-                f"the model is of the class {saved['class_name']!r}, whose own code "
-                "says what its layers do"
+                f"it is of the class {saved['class_name']!r}, whose own code says what "
+                "it does"
             )
         return _model(saved)
     except UNFIT as error:
         raise NoRuleError(f"the config has an unknown form ({error!r})") from error
+
+
+def version_of(saved: Config) -> int:
+    """Returns the version of Keras that wrote a config: 1, 2 or 3."""
+    stated = str(saved.get("keras_version") or "")[:1]
+    waiting: list[Any] = [saved]
+    while waiting:
+        thing = waiting.pop()
+        if isinstance(thing, Mapping):
+            config = thing.get("config")
+            if isinstance(config, Mapping) and "class_name" in thing:
+                if thing.get("module") is None and is_of_keras_1(
+                    str(thing["class_name"]), config
+                ):
+                    return 1
+                if "batch_shape" in config or "registered_name" in str(
+                    config.get("dtype")
+                ):
+                    return 3
+            if isinstance(thing.get("args"), list) and "kwargs" in thing:
+                return 3
+            waiting += thing.values()
+        elif isinstance(thing, list):
+            waiting += thing
+    return 1 if stated == "1" else 2
 
 
 def is_custom(saved: Config) -> bool:
@@ -76,9 +105,10 @@ def module_of(saved: Config) -> list[str]:
     TensorFlow is another name for its Keras, and ``src`` and ``api`` for `keras`.
     """
     parts = str(saved.get("module") or "").split(".")
-    if "keras" in parts[1:] and parts[0] == "tensorflow":
-        parts = parts[parts.index("keras") :]
-    return parts[:1] + [part for part in parts[1:] if part not in ("src", "api")]
+    if parts[0] in ("keras", "tensorflow") and "keras" in parts:
+        while "keras" in parts[1:]:
+            parts = parts[parts.index("keras", 1) :]
+    return [part for part in parts if part not in ("src", "api")]
 
 
 def _is_operation(saved: Config) -> bool:
@@ -110,7 +140,7 @@ def _layer(saved: Config) -> Layer:
     if not custom:
         try:
             kind, config = translated(kind, config)
-            config = checked(config)
+            config = checked(kind, config)
         except NoRuleError as error:
             raise NoRuleError(f"the layer {name!r} ({kind}): {error}") from error
     return Layer(name, kind, lambda: config, _is_operation(saved), custom)

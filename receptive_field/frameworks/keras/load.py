@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import GraphError
-from receptive_field.frameworks.keras.files import config_of, is_json
+from receptive_field.frameworks.keras.files import (
+    PASS_THE_OBJECT,
+    config_of,
+    is_json,
+)
 from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.frameworks.tensorflow.objects import call_of, keras_of
 from receptive_field.graph.model import Model
@@ -45,28 +49,18 @@ def model_of(thing: Any, signature: str | None = None) -> Model | None:
     from receptive_field.frameworks.keras.calls import NoRuleError
     from receptive_field.frameworks.keras.write import write
 
+    def traced() -> Model:
+        model = tensorflow.model_of(thing if config is None else _loaded(name, config))
+        assert model is not None, "it was recognised as a Keras model"
+        return model
+
     try:
         if config is not None:
             found = write(configs.called_model(config), name)
         else:
             found = write(objects.called_model(thing), str(thing.name))
     except NoRuleError as error:
-        if is_json(thing):  # Nobody else can read it.
-            raise GraphError(
-                f"{name!r} holds the layers of a Keras model, and not all of them can "
-                f"be read: {error}. Load the model yourself and pass the object."
-            ) from None
-        return None
-
-    def traced() -> Model:
-        if is_json(thing):
-            raise GraphError(
-                f"{name!r} holds only the layers of a Keras model. To run it, load it "
-                "with keras.models.model_from_json and pass the object."
-            )
-        model = tensorflow.model_of(thing)
-        assert model is not None, "it was recognised as a Keras model"
-        return model
+        return None if config is None else _loaded_model(name, config, str(error))
 
     return Model(
         found.writer.graph,
@@ -78,6 +72,52 @@ def model_of(thing: Any, signature: str | None = None) -> Model | None:
         _name_of(thing, found),
         traced=traced,
     )
+
+
+def _loaded_model(path: str, config: Mapping[str, Any], reason: str) -> Model | None:
+    """Returns the `Model` of a file in which a layer has no rule.
+
+    Raises:
+      GraphError: if Keras may not or cannot load the file.
+    """
+    return tensorflow.model_of(_loaded(path, config, reason))
+
+
+def _loaded(path: str, config: Mapping[str, Any], reason: str | None = None) -> Any:
+    """Loads the model in a file, unless it names anything that runs code.
+
+    Args:
+      path: the file.
+      config: the config in it.
+      reason: why the model must be loaded; by default, because it is to be run.
+    """
+    from importlib.util import find_spec
+
+    from receptive_field.frameworks.keras.configs import version_of
+    from receptive_field.frameworks.keras.trust import reason_for_distrust
+    from receptive_field.frameworks.tensorflow import keras_models
+
+    version = version_of(config)
+    distrust = reason_for_distrust(config)
+    what = f"{path!r} is a model of Keras {version}"
+    if distrust is not None:
+        why = f"It cannot be read: {reason}. " if reason else ""
+        raise GraphError(
+            f"{what}, which is not loaded, because {distrust}. {why}{PASS_THE_OBJECT}"
+        )
+    if is_json(path):
+        raise GraphError(
+            f"{what}, and holds only its layers"
+            + (f", not all of which can be read: {reason}" if reason else "")
+            + ". Load it with keras.models.model_from_json and pass the object."
+        )
+    if version == 1:
+        raise GraphError(
+            f"{what}, which later versions cannot load: {reason or 'to run it'}. Build "
+            "the model in a later version and pass the object."
+        )
+    is_old = version == 2 and find_spec("tf_keras") is not None
+    return keras_models.read(path, "tf_keras" if is_old else "keras")
 
 
 def _name_of(model: Any, found: WrittenModel) -> Callable[[Any], str | None]:

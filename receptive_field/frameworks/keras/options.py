@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,6 @@ OF_KERAS_1 = {
     "output_dim": "units",
     "p": "rate",
     "pool_length": "pool_size",
-    "sigma": "stddev",
     "stride": "strides",
     "subsample": "strides",
     "subsample_length": "strides",
@@ -64,12 +64,15 @@ NOT_ALIKE = ("Deconvolution2D", "Highway", "MaxoutDense", "ParametricSoftplus", 
 """The classes of Keras 1 that no class of today replaces."""
 
 
+ONLY_OF_KERAS_1 = {"Merge", "TimeDistributedDense", *NOT_ALIKE} - {"Deconvolution2D"}
+"""Classes that tell the version. Keras 2 has another class of the excepted name."""
+
+
 def is_of_keras_1(kind: str, config: Config) -> bool:
     """Returns whether a layer has a name or an option that only Keras 1 has."""
-    if kind in ("Merge", "TimeDistributedDense", *NOT_ALIKE[1:]):
-        return True
-    olds = {*OF_KERAS_1, *(name for names in KERNELS for name in names)}
-    return kind != "Embedding" and not olds.isdisjoint(config)
+    olds = {*OF_KERAS_1, *itertools.chain(*KERNELS)}
+    has_old = kind != "Embedding" and not olds.isdisjoint(config)
+    return has_old or kind in ONLY_OF_KERAS_1
 
 
 def translated(kind: str, config: Config) -> tuple[str, Config]:
@@ -80,23 +83,17 @@ def translated(kind: str, config: Config) -> tuple[str, Config]:
     """
     found = dict(config)
     policy = found.get("dtype")
-    if isinstance(policy, Mapping) and policy.get("class_name") in (
-        "Policy",
-        "PolicyV1",
-    ):
+    if isinstance(policy, Mapping) and policy.get("class_name") in POLICIES:
         found["dtype"] = policy["config"]["name"]
     if not is_of_keras_1(kind, config):
         return ALIASES.get(kind, kind), found
     if kind == "Merge":
         mode = found.get("mode", "sum")
         if mode not in MERGED:
-            raise NoRuleError(f"the mode {mode!r} of Keras 1")
-        return MERGED[mode], {
-            "name": found.get("name"),
-            "axis": found.get("concat_axis", -1),
-        }
+            raise NoRuleError(f"the mode {mode!r:.60} of Keras 1")
+        return MERGED[mode], {"axis": found.get("concat_axis", -1)}
     if kind in NOT_ALIKE:
-        raise NoRuleError("Keras 1 has this class, and later versions have not")
+        raise NoRuleError("no class of later versions does what it does in Keras 1")
     if found.pop("mode", 0) and kind == "BatchNormalization":
         raise NoRuleError("a mode of Keras 1 that depends on the batch")
     for names in KERNELS:
@@ -107,55 +104,75 @@ def translated(kind: str, config: Config) -> tuple[str, Config]:
             found[new] = found.pop(old)
     if "data_format" in found:
         found["data_format"] = ORDERS[found["data_format"]]
-    padding = found.get("padding")
-    if kind == "ZeroPadding2D" and isinstance(padding, list) and len(padding) == 4:
-        found["padding"] = [padding[:2], padding[2:]]
+    if kind.startswith("ZeroPadding"):
+        found["padding"] = _pairs(kind, found["padding"])
     return RENAMED.get(kind, kind), found
 
 
+def _pairs(kind: str, padding: Any) -> Any:
+    """Returns the padding of a layer of Keras 1 as it is written today."""
+    if isinstance(padding, Mapping):
+        padding = [padding.get(f"{side}_pad", 0) for side in SIDES[kind]]
+    if kind == "ZeroPadding2D" and len(padding) == 4:
+        return [padding[:2], padding[2:]]
+    return padding
+
+
+SIDES = {
+    "ZeroPadding1D": ("left", "right"),
+    "ZeroPadding2D": ("top", "bottom", "left", "right"),
+}
+
+POLICIES = ("Policy", "PolicyV1")
+"""Classes of Keras 2 for the type of numbers."""
+
 # --- What options can be -------------------------------------------------------------
 
-LARGEST = (1 << 31) - 1
+LEAST = {
+    "cropping": 0,
+    "depth_multiplier": 1,
+    "dilation_rate": 1,
+    "filters": 1,
+    "groups": 1,
+    "kernel_size": 1,
+    "n": 0,
+    "output_padding": 0,
+    "padding": 0,
+    "pool_size": 1,
+    "size": 1,
+    "strides": 1,
+    "units": 1,
+}
+"""Name of an option -> the least number that it can be."""
 
-POSITIVE = frozenset(
-    "depth_multiplier dilation_rate filters groups kernel_size n pool_size size strides "
-    "units".split()
-)
-"""Options that are positive numbers."""
+LARGEST = 1 << 20
+"""The largest number that an option can be."""
 
-NOT_NEGATIVE = frozenset(("cropping", "output_padding", "padding"))
-"""Options that are numbers from 0, or words."""
+PADDINGS = ("causal", "same", "valid")
 
 
-def checked(config: Config) -> Config:
+def checked(kind: str, config: Config) -> Config:
     """Returns the options of a layer.
 
     Raises:
       NoRuleError: if one is a number that no layer can have.
     """
-    for name, least in [*dict.fromkeys(POSITIVE, 1).items()] + [
-        *dict.fromkeys(NOT_NEGATIVE, 0).items()
-    ]:
-        if not _fits(config.get(name), least, 0):
-            raise NoRuleError(
-                f"{name} is {config[name]!r:.60}, which no layer can have"
-            )
-    padding = config.get("padding")
-    if isinstance(padding, str) and padding not in PADDINGS:
-        raise NoRuleError(f"the padding {padding!r:.60}")
+    for name, least in LEAST.items():
+        value = config.get(name)
+        if name == "groups" and kind == "GroupNormalization":
+            least = -1
+        if name == "padding" and isinstance(value, str):
+            if value not in PADDINGS:
+                raise NoRuleError(f"the padding {value!r:.60}")
+        elif value is not None and not _fits(value, least, 2):
+            raise NoRuleError(f"{name} is {value!r:.60}, which no layer can have")
     return config
 
 
-PADDINGS = ("causal", "same", "valid")
-
-
 def _fits(value: Any, least: int, depth: int) -> bool:
+    """Returns whether a value is a number, or lists of numbers, that can be."""
     if isinstance(value, list):
-        return (
-            depth < 2
-            and len(value) < 5
-            and all(_fits(part, least, depth + 1) for part in value)
+        return 0 < len(value) < 5 and all(
+            depth > 0 and _fits(part, least, depth - 1) for part in value
         )
-    if value is None or isinstance(value, str):
-        return depth == 0 and (value is None or least == 0)
     return type(value) is int and least <= value <= LARGEST

@@ -142,14 +142,20 @@ def _base_name(name: str) -> str:
     return name.partition(":")[0]
 
 
-def read(path: str) -> Any:
-    """Loads the model in a ``.keras`` or ``.h5`` file without running the file's code.
+def read(path: str, package: str = "keras") -> Any:
+    """Loads the model in a ``.keras`` or ``.h5`` file.
+
+    The caller has checked that the file names nothing that runs code.
+
+    Args:
+      path: the file.
+      package: the package that loads it, ``"keras"`` or ``"tf_keras"``.
 
     Raises:
       GraphError: if Keras is not installed or cannot load the file safely.
     """
     try:
-        keras = import_module("keras")
+        keras = import_module(package)
     except ImportError:
         raise GraphError(
             f"{path!r} is a Keras model, but Keras is not installed: run pip install "
@@ -158,10 +164,10 @@ def read(path: str) -> Any:
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        reason = " ".join(str(error).split())
+        reason = textwrap.shorten(str(error), 300) or type(error).__name__
         raise GraphError(
-            f"Keras cannot load {path!r}: {reason[:300]} Custom classes and lambdas "
-            "are never loaded from a file; load the model yourself and pass the object."
+            f"Keras cannot load {path!r}: {reason} Load the model yourself and pass "
+            "the object."
         ) from error
 
 

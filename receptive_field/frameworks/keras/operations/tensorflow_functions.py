@@ -12,7 +12,10 @@ from typing import Any
 
 from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.operations.operand import Operation
-from receptive_field.frameworks.keras.writer import Writer
+from receptive_field.frameworks.keras.writer import KERAS, Writer
+from receptive_field.frameworks.tensorflow.functions import flattened
+from receptive_field.frameworks.tensorflow.messages import GraphDef
+from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.graph import Tensor
 
 
@@ -339,7 +342,7 @@ def _pooled(op: str) -> Callable[..., Tensor]:
         data_format: str | None = "NHWC",
         **old: Any,
     ) -> Tensor:
-        image = old.get("value") if input is None else input
+        image = old["value"] if input is None else input
         found = data_format or "NHWC"
         if w.rank(image) != 4 or not isinstance(padding, str):
             raise NoRuleError("another image or padding")
@@ -485,43 +488,62 @@ UNUSED = ("name", "use_cudnn_on_gpu", "validate_indices")
 """Arguments that do not change what a function does."""
 
 
+def _node_of(config: Mapping[str, Any]) -> Any:
+    """Returns the graph with the only node that a ``TensorFlowOpLayer`` holds.
+
+    Raises:
+      NoRuleError: if its op has no rule.
+    """
+    from google.protobuf import json_format, message
+
+    saved, graph = config["node_def"], GraphDef()
+    try:
+        if isinstance(saved, Mapping):
+            json_format.ParseDict({"node": [saved]}, graph, ignore_unknown_fields=True)
+        else:
+            graph.node.add().MergeFromString(str(saved).encode())
+    except (json_format.ParseError, message.DecodeError, TypeError) as error:
+        raise NoRuleError(f"its node is damaged ({error})") from error
+    if graph.node[0].op not in OPS:
+        raise NoRuleError(f"the op {graph.node[0].op} has no rule")
+    return graph
+
+
 def _op_layer(
     w: Writer, config: Mapping[str, Any], given: Sequence[Any], named: Mapping[str, Any]
 ) -> Tensor | list[Tensor]:
     """Writes the node that a layer holds, whose other inputs are constants."""
-    from google.protobuf import json_format
-
-    from receptive_field.frameworks.tensorflow.functions import flattened
-    from receptive_field.frameworks.tensorflow.messages import GraphDef
-    from receptive_field.frameworks.tensorflow.ops import OPS, TENSORFLOW
-
-    saved = config["node_def"]
-    message = GraphDef()
-    try:
-        if isinstance(saved, Mapping):
-            json_format.ParseDict(
-                {"node": [saved]}, message, ignore_unknown_fields=True
-            )
-        else:
-            message.node.add().MergeFromString(str(saved).encode())
-    except Exception as error:
-        raise NoRuleError(f"its node is damaged ({error})") from error
-    node = message.node[0]
+    graph = _node_of(config)
     inputs = list(given[0]) if isinstance(given[0], list) else list(given)
     constants = config.get("constants") or {}
     for place, value in sorted((int(key), part) for key, part in constants.items()):
         inputs.insert(place, w.op("Identity", value))
+    node = graph.node[0]
     node.name = "node"
-    del node.input[:]
-    for number in range(len(inputs)):
-        node.input.append(f"input_{number}")
-        message.node.add(name=f"input_{number}", op="Placeholder")
-    if node.op not in OPS:
-        raise NoRuleError(f"the op {node.op} has no rule")
-    graph = flattened(message.node, (), "layer", rules=OPS, framework=TENSORFLOW)
-    places = {graph.index_of[f"input_{n}"]: x for n, x in enumerate(inputs)}
-    index, _ = w.add(graph, places)((graph.index_of["node"], 0))
-    return _parts((index, 0), 64)
+    node.input[:] = [f"input_{number}" for number in range(len(inputs))]
+    for name in node.input:
+        graph.node.add(name=name, op="Placeholder")
+    flat = flattened(graph.node, (), "layer", rules=OPS, framework=KERAS)
+    places = {
+        flat.index_of[name]: x for name, x in zip(node.input, inputs, strict=True)
+    }
+    return _parts(w.add(flat, places)((flat.index_of["node"], 0)), MOST_OUTPUTS)
+
+
+MOST_OUTPUTS = 64
+"""The most outputs of an op that a layer holds."""
+
+
+def check_function(kind: str, config: Mapping[str, Any]) -> None:
+    """Checks what a layer of one of the `FUNCTIONS` would call.
+
+    Raises:
+      NoRuleError: if it has no rule.
+    """
+    if kind == "TensorFlowOpLayer":
+        _node_of(config)
+    else:
+        function_of(config["function"])
 
 
 FUNCTIONS: dict[str, Callable[..., Tensor | list[Tensor]]] = {
