@@ -81,7 +81,7 @@ def translated(kind: str, config: Config) -> tuple[str, Config]:
     Raises:
       NoRuleError: if no class of today does the same.
     """
-    found = dict(config)
+    found = {key: _plain(value) for key, value in config.items()}
     policy = found.get("dtype")
     if isinstance(policy, Mapping) and policy.get("class_name") in POLICIES:
         found["dtype"] = policy["config"]["name"]
@@ -107,6 +107,18 @@ def translated(kind: str, config: Config) -> tuple[str, Config]:
     if kind.startswith("ZeroPadding"):
         found["padding"] = _pairs(kind, found["padding"])
     return RENAMED.get(kind, kind), found
+
+
+def _plain(value: Any) -> Any:
+    """Returns the name of a function of Keras, of whose config nothing else matters."""
+    if (
+        isinstance(value, Mapping)
+        and value.get("class_name") == "function"
+        and value.get("module") in (None, "builtins", "keras.activations")
+        and value.get("registered_name") in (None, "function", value.get("config"))
+    ):
+        return value.get("config")
+    return value
 
 
 def _pairs(kind: str, padding: Any) -> Any:

@@ -90,7 +90,9 @@ def _reason(saved: Mapping[str, Any]) -> str | None:
     parts = module_of(saved)
     if kind.startswith("__") or (parts == ["builtins"] and kind != "function"):
         return f"is of the class {kind!r}, which is not loaded"
-    if parts in ([""], ["builtins"]):
+    if parts == ["builtins"]:
+        return None
+    if parts == [""]:
         return "is of a custom class" if is_custom(saved) else None
     is_known = parts[1:2] and parts[1] in (
         FUNCTIONS_IN if kind == "function" else MODULES

@@ -120,7 +120,7 @@ def names_in(graph: Any, structure: Any) -> list[str]:
     return [
         tensor.name
         for tensor in tf.nest.flatten(structure)
-        if isinstance(tensor, tf.Tensor) and tensor.graph is graph
+        if isinstance(tensor, tf.Tensor) and getattr(tensor, "graph", None) is graph
     ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from receptive_field.frameworks.keras.calls import NoRuleError
+from receptive_field.frameworks.keras.calls import NoRuleError, leaves
 from receptive_field.frameworks.keras.operations.operand import Operation
 from receptive_field.frameworks.keras.writer import KERAS, Writer
 from receptive_field.frameworks.tensorflow.functions import flattened
@@ -30,32 +30,35 @@ def _named(text: str) -> dict[str, str]:
 
 UNARY = _named(
     "abs math.abs math.acos math.asin math.atan math.ceil math.cos math.cosh math.erf "
-    "math.exp math.expm1 math.floor math.log math.log1p math.negative:Neg math.round "
-    "math.reciprocal math.rsqrt math.sigmoid math.sign math.sin math.sinh math.softplus "
-    "math.sqrt math.square math.tan math.tanh nn.elu nn.relu nn.relu6 nn.selu "
-    "nn.sigmoid nn.softplus nn.softsign nn.tanh identity stop_gradient "
-    "math.logical_not __operators__.neg math.is_nan:IsNan math.is_finite:IsFinite"
+    "math.exp math.expm1 math.floor math.log math.log1p:Log1p math.negative:Neg "
+    "math.round math.reciprocal math.rsqrt math.sigmoid math.sign math.sin math.sinh "
+    "math.softplus math.sqrt math.square math.tan math.tanh nn.elu nn.relu nn.relu6 "
+    "nn.selu nn.sigmoid nn.softplus nn.softsign nn.tanh identity stop_gradient "
+    "zeros_like ones_like math.logical_not __operators__.neg math.is_nan:IsNan "
+    "math.is_finite:IsFinite"
 )
 
 BINARY = _named(
     "__operators__.add:AddV2 math.add:AddV2 math.subtract:Sub math.multiply:Mul "
     "math.truediv:RealDiv math.divide:RealDiv math.divide_no_nan:DivNoNan "
-    "math.floordiv:FloorDiv math.floormod:FloorMod math.mod:FloorMod math.pow:Pow "
-    "math.maximum math.minimum math.squared_difference math.atan2 math.equal "
-    "math.not_equal math.greater math.greater_equal math.less math.less_equal "
-    "math.logical_and math.logical_or __operators__.logical_and:LogicalAnd "
-    "__operators__.logical_or:LogicalOr __operators__.eq:Equal __operators__.ne:NotEqual"
+    "math.floordiv:FloorDiv floor_div:FloorDiv math.floormod:FloorMod "
+    "math.mod:FloorMod math.pow:Pow math.maximum math.minimum math.squared_difference "
+    "math.atan2 math.equal math.not_equal math.greater math.greater_equal math.less "
+    "math.less_equal math.logical_and math.logical_or "
+    "__operators__.logical_and:LogicalAnd __operators__.logical_or:LogicalOr "
+    "__operators__.eq:Equal __operators__.ne:NotEqual"
 )
 
 REDUCTIONS = _named(
-    "math.reduce_mean:Mean math.reduce_sum:Sum math.reduce_max:Max math.reduce_min:Min "
-    "math.reduce_prod:Prod math.reduce_all:All math.reduce_any:Any"
+    "math.reduce_mean:Mean math.reduce_sum:Sum math.reduce_max:Max "
+    "math.reduce_min:Min math.reduce_prod:Prod math.reduce_all:All "
+    "math.reduce_any:Any"
 )
 
 
 def _unary(op: str) -> Operation:
     def rule(w: Writer, *given: Any, **named: Any) -> Tensor:
-        (x,) = [*given, *named.values()]
+        (x,) = [*given, *(part for key, part in named.items() if key != "dtype")]
         return w.op(op, x)
 
     return rule
@@ -245,6 +248,62 @@ def _matmul(
     return w.op("BatchMatMulV2", a, b, adj_x=transpose_a, adj_y=transpose_b)
 
 
+def _arg(op: str) -> Operation:
+    def rule(
+        w: Writer, input: Tensor, axis: Any = 0, output_type: Any = None
+    ) -> Tensor:
+        return w.op(op, input, axis or 0)
+
+    return rule
+
+
+def _gathered(
+    w: Writer, params: Tensor, indices: Any, axis: Any = None, batch_dims: int = 0
+) -> Tensor:
+    place = batch_dims if axis is None else axis
+    return w.op("GatherV2", params, indices, place, batch_dims=batch_dims)
+
+
+def _slice(w: Writer, input_: Tensor, begin: Any, size: Any) -> Tensor:
+    return w.op("Slice", input_, _vector(w, begin), _vector(w, size))
+
+
+def _summed(
+    w: Writer, x: Tensor, axis: Any = 0, exclusive: bool = False, reverse: bool = False
+) -> Tensor:
+    return w.op("Cumsum", x, axis, exclusive=exclusive, reverse=reverse)
+
+
+def _rolled(w: Writer, input: Tensor, shift: Any, axis: Any) -> Tensor:
+    return w.op("Roll", input, shift, axis)
+
+
+def _flipped(axis: int) -> Operation:
+    def rule(w: Writer, image: Tensor) -> Tensor:
+        return w.op("ReverseV2", image, [axis + w.rank(image) - 4])
+
+    return rule
+
+
+def _variance(
+    w: Writer, input_tensor: Tensor, axis: Any = None, keepdims: Any = False
+) -> Tensor:
+    axes = list(range(w.rank(input_tensor))) if axis is None else axis
+    mean = w.op("Mean", input_tensor, axes, keep_dims=True)
+    squares = w.op("Square", w.op("Sub", input_tensor, mean))
+    return w.op("Mean", squares, axes, keep_dims=bool(keepdims))
+
+
+def _deviation(w: Writer, *given: Any, **named: Any) -> Tensor:
+    return w.op("Sqrt", _variance(w, *given, **named))
+
+
+def _concatenated_relu(w: Writer, features: Tensor, axis: int = -1) -> Tensor:
+    return w.op(
+        "ConcatV2", *(w.op("Relu", x) for x in (features, w.op("Neg", features))), axis
+    )
+
+
 RESIZES = {
     "area": "ResizeArea",
     "bicubic": "ResizeBicubic",
@@ -313,21 +372,43 @@ def _window(op: str) -> Callable[..., Tensor]:
         kernel = filters if filters is not None else old.get("filter")
         rank = w.rank(input)
         found = data_format or {4: "NHWC", 5: "NDHWC"}[rank]
-        if not isinstance(padding, str):
-            raise NoRuleError("explicit paddings")
+        around = [] if isinstance(padding, str) else list(leaves(padding))
         return w.op(
             op,
             input,
             kernel,
+            explicit_paddings=around,
             strides=_each_axis(strides, rank, found),
             dilations=_each_axis(
                 old.get("rate") if dilations is None else dilations, rank, found
             ),
-            padding=padding,
+            padding="EXPLICIT" if around else padding,
             data_format=found,
         )
 
     return rule
+
+
+def _transposed(
+    w: Writer,
+    input: Tensor,
+    filters: Any,
+    output_shape: Any,
+    strides: Any,
+    padding: str = "SAME",
+    data_format: str = "NHWC",
+    dilations: Any = None,
+) -> Tensor:
+    return w.op(
+        "Conv2DBackpropInput",
+        _vector(w, output_shape),
+        filters,
+        input,
+        strides=_each_axis(strides, 4, data_format),
+        dilations=_each_axis(dilations, 4, data_format),
+        padding=padding,
+        data_format=data_format,
+    )
 
 
 def _pooled(op: str) -> Callable[..., Tensor]:
@@ -379,8 +460,10 @@ def _sliced(w: Writer, tensor: Tensor, slice_spec: Any, var: Any = None) -> Tens
         ),
         0,
     )
-    for place, part in enumerate(spec):
-        bounds = _bounds(part)
+    for place, saved in enumerate(spec):
+        is_dots = isinstance(saved, Mapping) and "start" not in saved
+        part = ... if is_dots else saved
+        bounds = _bounds(w, part)
         if isinstance(part, (Mapping, slice)):
             masks["begin_mask"] |= (bounds[0] is None) << place
             masks["end_mask"] |= (bounds[1] is None) << place
@@ -398,7 +481,7 @@ def _sliced(w: Writer, tensor: Tensor, slice_spec: Any, var: Any = None) -> Tens
     return w.op("StridedSlice", tensor, *limits, **masks)
 
 
-def _bounds(part: Any) -> tuple[Any, Any, Any]:
+def _bounds(w: Writer, part: Any) -> tuple[Any, Any, Any]:
     """Returns where a part of an index starts and stops, and its step."""
     if isinstance(part, Mapping):
         return part["start"], part["stop"], part["step"]
@@ -407,8 +490,8 @@ def _bounds(part: Any) -> tuple[Any, Any, Any]:
     if part is None or part is ...:
         return 0, 1, 1
     if isinstance(part, tuple):
-        raise NoRuleError("an index that is a tensor")
-    return part, part + 1 if part != -1 else None, 1
+        return part, w.op("AddV2", part, 1), 1
+    return part, part + 1, 1
 
 
 TENSORFLOW: dict[str, Operation] = {
@@ -417,6 +500,19 @@ TENSORFLOW: dict[str, Operation] = {
     **{name: _reduction(op) for name, op in REDUCTIONS.items()},
     "__operators__.getitem": _sliced,
     "broadcast_to": _broadcast,
+    "gather": _gathered,
+    "image.flip_left_right": _flipped(2),
+    "image.flip_up_down": _flipped(1),
+    "math.argmax": _arg("ArgMax"),
+    "math.argmin": _arg("ArgMin"),
+    "math.cumsum": _summed,
+    "math.reduce_std": _deviation,
+    "math.reduce_variance": _variance,
+    "nn.conv2d_transpose": _transposed,
+    "nn.convolution": _window("Conv2D"),
+    "nn.crelu": _concatenated_relu,
+    "roll": _rolled,
+    "slice": _slice,
     "cast": _cast,
     "clip_by_value": _clipped,
     "concat": _concat,
@@ -452,9 +548,9 @@ TENSORFLOW: dict[str, Operation] = {
     "transpose": _transpose,
     "unstack": _unstack,
     "where": _select,
-    "image.resize_bilinear": _resized_before("ResizeBilinear"),
-    "image.resize_bicubic": _resized_before("ResizeBicubic"),
-    "image.resize_nearest_neighbor": _resized_before("ResizeNearestNeighbor"),
+    "compat.v1.image.resize_bilinear": _resized_before("ResizeBilinear"),
+    "compat.v1.image.resize_bicubic": _resized_before("ResizeBicubic"),
+    "compat.v1.image.resize_nearest_neighbor": _resized_before("ResizeNearestNeighbor"),
 }
 """Name of a function, without ``compat.v1`` -> its rule."""
 
@@ -462,26 +558,41 @@ TENSORFLOW: dict[str, Operation] = {
 def function_of(name: Any) -> Operation:
     """Returns the rule of a function of TensorFlow.
 
+    Functions that TensorFlow keeps for version 1 have the rules of today's.
+
     Raises:
-      NoRuleError: if it has none. The functions of TensorFlow 1 have the same rules,
-        except those whose arguments mean something else.
+      NoRuleError: if it has none.
     """
     plain = str(name).removeprefix("compat.v1.")
-    is_old = plain != str(name)
-    if (
-        plain not in TENSORFLOW
-        or (is_old and plain == "image.resize")
-        or (not is_old and plain.startswith("image.resize_"))
-    ):
+    known = str(name) if str(name) in DIFFERENT or str(name) in TENSORFLOW else plain
+    if known not in TENSORFLOW:
         raise NoRuleError(f"the function tf.{name} has no rule")
-    return TENSORFLOW[plain]
+    return TENSORFLOW[known]
+
+
+DIFFERENT = ("compat.v1.image.resize",)
+"""Functions of TensorFlow 1 that do something else than those named alike today."""
 
 
 def _lambda(
     w: Writer, config: Mapping[str, Any], given: Sequence[Any], named: Mapping[str, Any]
 ) -> Tensor | list[Tensor]:
-    rest = {key: value for key, value in named.items() if key not in UNUSED}
-    return function_of(config["function"])(w, *given, **rest)
+    name = config["function"]
+    places = OLD_ORDER.get(str(name).removeprefix("compat.v1."), "").split()
+    known = dict(zip(places, given, strict=False)) | dict(named)
+    rest = {key: value for key, value in known.items() if key not in UNUSED}
+    return function_of(name)(w, *given[len(places) :], **rest)
+
+
+OLD_ORDER = {
+    "expand_dims": "input axis name dim",
+    "gather": "params indices validate_indices name axis batch_dims",
+    "pad": "tensor paddings mode name constant_values",
+    "shape": "input name out_type",
+    "squeeze": "input axis name squeeze_dims",
+    "transpose": "a perm name conjugate",
+}
+"""Function -> its arguments in the order of TensorFlow 1, which Keras calls with."""
 
 
 UNUSED = ("name", "use_cudnn_on_gpu", "validate_indices")
