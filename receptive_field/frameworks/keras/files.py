@@ -1,55 +1,54 @@
 """Finds the config of a Keras model in a file, without Keras.
 
 A ``.keras`` file is a zip archive with the config as a member. An HDF5 file holds the
-config as one of its attributes, whose text is stored as it is. The result of
-``model.to_json()`` is the config itself.
+config as one of its attributes. The result of ``model.to_json()`` is the config itself.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.keras.hdf5 import MAGIC as HDF5_MAGIC
+from receptive_field.frameworks.keras.hdf5 import OtherLayoutError, texts_in
 
 LARGEST_CONFIG = 1 << 26
 """The largest config that is read, in bytes."""
 
 ZIP_MAGIC = b"PK\x03\x04"
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
-CHUNK = 1 << 20
-"""The number of bytes that are searched at once."""
-
-ENDINGS = (".keras", ".h5", ".hdf5")
+ENDINGS = (".h5", ".hdf5", ".keras")
 """How the names of Keras files end."""
 
-_START = re.compile(rb'\{"(?:class_name|module|config|keras_version|backend)": ')
-"""The first bytes of a config in an HDF5 file."""
-
-_OTHERS = {
-    b"\xff\xd8\xff": "a JPEG image",
+OTHERS = {
     b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
     b"GIF8": "a GIF image",
     b"%PDF": "a PDF document",
-    b"\x1f\x8b": "compressed by gzip",
-    b"\x80": "a pickle",
-    b"<": "a page of HTML or XML",
+    b"<!DOCTYPE": "a web page",
+    b"<html": "a web page",
+    b"version https://git-lfs": "a pointer of Git LFS, without the file's content",
+    b"\x80\x02": "a Python pickle",
+    b"\x80\x04": "a Python pickle",
 }
-"""The first bytes of files that are no models -> what the files are."""
+"""First bytes -> a kind of file that is often taken for a model."""
+
+GRAPHS = (b"\n", b"\x08", b"\x1f\x8b", b"node", b"meta")
+"""First bytes of graphs, which may have any name."""
+
+PASS_THE_OBJECT = "Load the model yourself and pass the object."
 
 
 def config_of(path: str) -> Mapping[str, Any] | None:
     """Returns the config of the Keras model in a file.
 
-    The content decides, not the name of the file. Returns None if the file is of
-    another kind.
+    The content decides, not the name of the file. Returns None if the file is neither
+    a zip archive, nor HDF5, nor JSON.
 
     Raises:
-      GraphError: if the content, or only the name, is that of a Keras file, but no
-        model can be found in it.
+      GraphError: if the file is one of these, but holds no model.
     """
     try:
         with open(path, "rb") as file:
@@ -59,13 +58,19 @@ def config_of(path: str) -> Mapping[str, Any] | None:
             if head.startswith(HDF5_MAGIC):
                 return _in_hdf5(path, file)
             if head.lstrip().startswith(b"{"):
-                return _model(head + file.read(LARGEST_CONFIG))
+                content = head + file.read(LARGEST_CONFIG)
+                return _model(path, "a JSON file", content)
     except OSError:
-        return None  # The wing of TensorFlow says why.
-    if path.lower().endswith(ENDINGS) and head:
-        kinds = (kind for start, kind in _OTHERS.items() if head.startswith(start))
-        kind = next(kinds, f"of another kind: it begins with {head[:8]!r}")
-        raise GraphError(f"{path!r} has the name of a Keras file, but is {kind}.")
+        return None  # The error is told where other files are read.
+    for start, kind in OTHERS.items():
+        if head.startswith(start):
+            raise GraphError(f"{path!r} is {kind}, and no model. Check the path.")
+    if path.lower().endswith(ENDINGS) and not head.startswith(GRAPHS):
+        kind = f"begins with {head[:8]!r}" if head else "is empty"
+        raise GraphError(
+            f"{path!r} has the name of a Keras model, but {kind}, and is neither a zip "
+            "archive, nor HDF5, nor JSON. Check that it was copied completely."
+        )
     return None
 
 
@@ -83,12 +88,10 @@ def _in_zip(path: str) -> Mapping[str, Any]:
 
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if "config.json" not in names:
-                listed = ", ".join(map(repr, names[:3])) or "nothing"
+            if "config.json" not in archive.namelist():
                 raise GraphError(
-                    f"{path!r} is a zip archive without the config.json of a Keras "
-                    f"model; it holds {listed}{', ...' * (len(names) > 3)}."
+                    f"{path!r} is a zip archive without a config.json, so it is no "
+                    "Keras model. Check the path."
                 )
             with archive.open("config.json") as file:
                 content = file.read(LARGEST_CONFIG + 1)
@@ -98,114 +101,84 @@ def _in_zip(path: str) -> Mapping[str, Any]:
         RuntimeError,
         EOFError,
         zlib.error,
-    ) as error:  # Damaged, encrypted, or compressed in an unusual way.
+    ) as error:
         raise GraphError(
-            f"{path!r} is a zip archive that cannot be read: {error}."
+            f"{path!r} is a zip archive that is damaged or cut off ({error}). Save or "
+            "copy the model again."
         ) from None
-    if len(content) > LARGEST_CONFIG:
-        raise GraphError(
-            f"the config.json in {path!r} has more than {LARGEST_CONFIG} bytes."
-        )
-    config = _parsed(content)
-    if not isinstance(config, Mapping) or "class_name" not in config:
-        raise GraphError(
-            f"the config.json in {path!r} does not describe a Keras model."
-        )
-    return config
+    return _model(path, "a .keras archive", content)
 
 
 def _in_hdf5(path: str, file: BinaryIO) -> Mapping[str, Any]:
-    import json
-
-    found: dict[str, Mapping[str, Any]] = {}
-    end = 0
-    for start in _starts(file):
-        if start < end:
-            continue  # A part of the last config.
-        try:
-            text = _text_at(file, start).decode()
-            config, length = json.JSONDecoder().raw_decode(text)
-        except (ValueError, RecursionError):
-            continue
-        if _is_model(config):
-            end = start + length
-            found[text[:length]] = config
-    if not found:
-        stated = _by_h5py(path)
-        if stated is not None:
-            return stated
+    try:
+        texts = texts_in(file, LARGEST_CONFIG)
+    except OtherLayoutError:
+        texts = _texts_of_h5py(path)
+    content = texts.get("model_config")
+    if content is None:
         raise GraphError(
-            f"{path!r} is an HDF5 file without the layers of a Keras model. It may be "
-            "truncated, or hold only weights: save the whole model with model.save()."
+            f"{path!r} is an HDF5 file without the config of a model: it holds "
+            f"{'only the weights of one' if _has_weights(path, texts) else 'none'}. "
+            "Build the model in Python and pass the object, or save it with "
+            "model.save()."
         )
-    if len(found) > 1:
-        raise GraphError(
-            f"{path!r} holds the layers of {len(found)} Keras models. Save the one "
-            "that you mean to a file of its own."
-        )
-    return next(iter(found.values()))
+    return _model(path, "an HDF5 file", content.rstrip(b"\0"))
 
 
-def _by_h5py(path: str) -> Mapping[str, Any] | None:
-    """Returns the config of a file in which it is not stored as plain text."""
+def _has_weights(path: str, texts: Mapping[str, bytes]) -> bool:
+    return "layer_names" in texts or path.endswith(".weights.h5")
+
+
+def _texts_of_h5py(path: str) -> dict[str, bytes]:
+    """Returns the texts of the root group of an HDF5 file of any layout."""
     try:
         import h5py  # type: ignore[import-untyped]
     except ImportError:
-        return None
+        raise GraphError(
+            f"{path!r} is an HDF5 file that is damaged, or has a layout that only h5py "
+            "can read. Install h5py, or save the model as a .keras file."
+        ) from None
     try:
         with h5py.File(path, "r") as file:
-            text = file.attrs.get("model_config")
-    except (OSError, KeyError, RuntimeError):
-        return None
-    if text is None:
-        return None
-    return _model(text.encode() if isinstance(text, str) else bytes(text))
+            found = {name: file.attrs.get(name) for name in file.attrs}
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise GraphError(
+            f"{path!r} is an HDF5 file that is damaged or cut off ({error}). Save or "
+            "copy the model again."
+        ) from None
+    return {
+        name: value.encode() if isinstance(value, str) else bytes(value)
+        for name, value in found.items()
+        if isinstance(value, (bytes, str))
+    }
 
 
-def _text_at(file: BinaryIO, start: int) -> bytes:
-    """Returns the bytes of a text, which ends before the first zero."""
-    file.seek(start)
-    found = b""
-    while len(found) < LARGEST_CONFIG:
-        content = file.read(CHUNK)
-        text, zero, _ = content.partition(b"\0")
-        found += text
-        if zero or not content:
-            break
-    return found
-
-
-def _starts(file: BinaryIO) -> Iterator[int]:
-    """Yields the places in a file at which a config may begin."""
-    position, longest = 0, 32
-    while True:
-        file.seek(position)
-        content = file.read(CHUNK)
-        for match in _START.finditer(content):
-            yield position + match.start()
-        if len(content) < CHUNK:
-            return
-        position += CHUNK - longest  # A match may lie across the end of a chunk.
-
-
-def _model(content: bytes) -> Mapping[str, Any] | None:
-    config = _parsed(content)
-    return config if _is_model(config) else None
-
-
-def _parsed(content: bytes) -> Any:
+def _model(path: str, form: str, content: bytes) -> Mapping[str, Any]:
+    """Returns the config of a model, from its text."""
     import json
 
+    if len(content) > LARGEST_CONFIG:
+        raise GraphError(
+            f"{path!r} is {form} with a config of more than {LARGEST_CONFIG} bytes, "
+            f"which is not read. {PASS_THE_OBJECT}"
+        )
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _is_model(config: Any) -> bool:
-    """Returns whether a config is that of a model, not that of a layer."""
-    if not isinstance(config, Mapping) or "class_name" not in config:
-        return False
-    inner = config.get("config")
-    # In older versions, the config of a Sequential is the list of its layers.
-    return isinstance(inner, list) or (isinstance(inner, Mapping) and "layers" in inner)
+        config = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise GraphError(
+            f"{path!r} is {form}, but its config is no JSON that can be read "
+            f"({error}). Save or copy the model again."
+        ) from None
+    topology = config.get("modelTopology") if isinstance(config, Mapping) else None
+    if isinstance(topology, Mapping):  # TensorFlow.js
+        config = topology.get("model_config")
+    if (
+        not isinstance(config, Mapping)
+        or not isinstance(config.get("class_name"), str)
+        or not isinstance(config.get("config"), (Mapping, list))
+    ):
+        raise GraphError(
+            f"{path!r} is {form}, but its config is not that of a Keras model, which "
+            "has a class_name and a config. Check the path."
+        )
+    return config

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import GraphError
-from receptive_field.frameworks.keras.files import config_of, is_json
+from receptive_field.frameworks.keras.files import config_of
 from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of, only_call
 from receptive_field.graph.model import Model
@@ -56,14 +56,10 @@ def _of_file(
     try:
         return model_from(path, write(called_model(config), path, overrides), config)
     except NoRuleError as error:
-        if is_json(path):  # Nobody else can read it.
-            raise GraphError(
-                f"{path!r} holds the layers of a Keras model, and not all of them can "
-                f"be read: {error}. Load the model yourself and pass the object."
-            ) from None
+        reason = str(error)
     from receptive_field.frameworks.keras.loading import loaded
 
-    return _of_object(loaded(path, config), overrides)
+    return _of_object(loaded(path, config, reason), overrides)
 
 
 def _of_object(model: Any, overrides: Mapping[Any, Rule] | None) -> Model | None:
@@ -112,11 +108,6 @@ def model_from(
         if config is not None:
             from receptive_field.frameworks.keras.loading import loaded
 
-            if is_json(thing):
-                raise GraphError(
-                    f"{thing!r} holds only the layers of a Keras model. To run it, "
-                    "load it with keras.models.model_from_json and pass the object."
-                )
             model = loaded(thing, config)
         traced = tensorflow.model_of(model)
         assert traced is not None, "it is a Keras model"

@@ -2,110 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from receptive_field.errors import GraphError
-
-PACKAGES = ("keras", "tf_keras", "keras_hub", "keras_nlp", "keras_cv")
-"""The packages whose classes may be made from a config."""
-
-WITH_CODE = (
-    *("Lambda", "__lambda__", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"),
-    *("ClassMethod", "InstanceMethod", "InstanceProperty"),
-)
-"""Classes whose configs hold a program, or name any function of TensorFlow."""
-
-NAMESPACES = (
-    *("layers", "initializers", "regularizers", "constraints", "activations"),
-    *("losses", "metrics", "optimizers", "dtype_policies", "mixed_precision"),
-    *("random", "models", "preprocessing"),
-)
-"""The parts of Keras that define what a config may name."""
+from receptive_field.frameworks.keras.configs import version_of
+from receptive_field.frameworks.keras.files import PASS_THE_OBJECT, is_json
+from receptive_field.frameworks.keras.trust import reason_for_distrust
 
 
-def loaded(path: str, config: Mapping[str, Any]) -> Any:
-    """Returns the model in a file, which Keras loads in safe mode.
+def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
+    """Loads the model in a file, unless its config names anything that may run code.
 
-    Safe mode does not keep all releases of Keras from running what a file says, so its
-    config is looked through first.
+    Safe mode does not keep all releases of Keras from running what a file says.
+
+    Args:
+      path: the file.
+      config: the config in it.
+      reason: why the model must be loaded. By default, because it is to be run.
 
     Raises:
-      GraphError: if a class in the config may run code of the file, Keras is not
-        installed, or it cannot load the file.
+      GraphError: if Keras may not load the file, cannot load it, or is not installed.
     """
+    version = version_of(config)
+    distrust = reason_for_distrust(config)
+    what = f"{path!r} is a model of Keras {version}"
+    if distrust is not None:
+        why = f"It cannot be read: {reason}. " if reason else ""
+        raise GraphError(
+            f"{what}, which is not loaded, because {distrust}. {why}{PASS_THE_OBJECT} "
+            "Or state what the layer does with register_layer or overrides."
+        )
+    if is_json(path):
+        unread = f", not all of which can be read: {reason}" if reason else ""
+        raise GraphError(
+            f"{what}, and holds only its layers{unread}. Load it with "
+            "keras.models.model_from_json and pass the object."
+        )
+    if version == 1:
+        raise GraphError(
+            f"{what}, which later versions cannot load: {reason or 'to run it'}. Build "
+            "the model in a later version and pass the object."
+        )
+    is_old = version == 2 and find_spec("tf_keras") is not None
     try:
-        keras = _keras_for(config)
+        keras = import_module("tf_keras" if is_old else "keras")
     except ImportError:
         raise GraphError(
-            f"{path!r} is a Keras model with layers that only Keras can make, and "
-            'Keras is not installed: run pip install "receptive_field[tensorflow]"'
+            f"{what} with a layer that only Keras can make, and Keras is not "
+            'installed: run pip install "receptive_field[tensorflow]"'
         ) from None
-    for entry in _entries(config):
-        reason = _danger(entry, keras)
-        if reason:
-            name = (entry.get("config") or {}).get("name", "")
-            raise GraphError(
-                f"the Keras model {path!r} is not loaded: {reason} "
-                f"({entry['class_name']}{f', named {name!r}' if name else ''}). Custom "
-                "classes and lambdas are never loaded from a file: load the model "
-                "yourself and pass the object, or state the rule of the layer with "
-                "register_layer."
-            )
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise GraphError(f"Keras cannot load {path!r}: {reason[:300]}") from error
-
-
-def is_of_keras_2(config: Any) -> bool:
-    """Returns whether a config was written by Keras 2, or an older version."""
-    for entry in _entries(config):
-        given = entry.get("config")
-        if isinstance(given, list):
-            return True
-        if isinstance(given, Mapping) and "batch_input_shape" in given:
-            return True
-    return False
-
-
-def _keras_for(config: Mapping[str, Any]) -> Any:
-    if is_of_keras_2(config):
-        try:
-            return import_module("tf_keras")
-        except ImportError:
-            pass  # Keras 3 reads some of these files.
-    return import_module("keras")
-
-
-def _entries(thing: Any) -> Iterator[Mapping[str, Any]]:
-    """Yields all parts of a config that name a class."""
-    waiting = [thing]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, Mapping):
-            if isinstance(part.get("class_name"), str):
-                yield part
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
-
-
-def _danger(entry: Mapping[str, Any], keras: Any) -> str:
-    """Returns why a class of a config is not made; an empty text if it is."""
-    kind, module = entry["class_name"], entry.get("module")
-    if kind in WITH_CODE:
-        return "a layer may run any code"
-    registered = str(entry.get("registered_name") or kind)
-    if {kind, registered} & set(keras.saving.get_custom_objects()):
-        return ""
-    if module is not None:
-        package = str(module).partition(".")[0]
-        known = package in PACKAGES or (module, kind) == ("builtins", "function")
-    else:
-        known = any(hasattr(getattr(keras, part, None), kind) for part in NAMESPACES)
-        known = known or kind in ("Functional", "Model") or kind.startswith("__")
-        known = known and ">" not in registered
-    return "" if known else "a class is custom"
+        failed = textwrap.shorten(str(error), 300) or type(error).__name__
+        raise GraphError(
+            f"Keras cannot load {path!r}: {failed} {PASS_THE_OBJECT}"
+        ) from error

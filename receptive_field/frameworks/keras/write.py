@@ -29,6 +29,7 @@ from receptive_field.frameworks.keras.calls import (
 from receptive_field.frameworks.keras.configs import layer_of
 from receptive_field.frameworks.keras.layers import LAYERS, WITH_ARGUMENTS, LayerCall
 from receptive_field.frameworks.keras.operations import OPERATIONS
+from receptive_field.frameworks.keras.operations.tensorflow_functions import FUNCTIONS
 from receptive_field.frameworks.keras.stated import STATED
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
@@ -300,7 +301,9 @@ class _Writing:
         config = layer.configured()
         if layer.kind == "Masking" or config.get("mask_zero"):
             raise MasksError(f"the layer {layer.name!r} masks time steps")
-        rules: Mapping[str, Any] = OPERATIONS if layer.is_operation else LAYERS
+        rules: Mapping[str, Any] = (
+            OPERATIONS if layer.is_operation else LAYERS | FUNCTIONS
+        )
         if layer.kind not in rules:
             raise NoRuleError("there is no rule for it")
         if _is_quantized(config):
@@ -310,6 +313,8 @@ class _Writing:
             if layer.is_operation:
                 stated = {key: part for key, part in config.items() if key != "name"}
                 found = rules[layer.kind](writer, *arguments, **{**stated, **keywords})
+            elif layer.kind in FUNCTIONS:
+                found = rules[layer.kind](writer, config, arguments, keywords)
             else:
                 given = {k: v for k, v in keywords.items() if k != "training"}
                 parts = [p for p in leaves([*arguments, given]) if p is not None]

@@ -1,0 +1,190 @@
+"""The options of layers as the versions of Keras name them, and what they can be."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from receptive_field.frameworks.keras.calls import NoRuleError
+
+Config = Mapping[str, Any]
+
+OF_KERAS_1 = {
+    "atrous_rate": "dilation_rate",
+    "bias": "use_bias",
+    "border_mode": "padding",
+    "dim_ordering": "data_format",
+    "filter_length": "kernel_size",
+    "inner_activation": "recurrent_activation",
+    "length": "size",
+    "nb_filter": "filters",
+    "output_dim": "units",
+    "p": "rate",
+    "pool_length": "pool_size",
+    "stride": "strides",
+    "subsample": "strides",
+    "subsample_length": "strides",
+}
+"""The name of an option in Keras 1 -> its name today."""
+
+KERNELS = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
+"""The names of the sizes of a kernel in Keras 1."""
+
+ORDERS = {"th": "channels_first", "tf": "channels_last", "default": None}
+
+RENAMED = {
+    "AtrousConvolution1D": "Conv1D",
+    "AtrousConvolution2D": "Conv2D",
+    "Convolution1D": "Conv1D",
+    "Convolution2D": "Conv2D",
+    "Convolution3D": "Conv3D",
+    "SeparableConvolution2D": "SeparableConv2D",
+    "TimeDistributedDense": "Dense",
+}
+"""The name of a class in Keras 1 -> its name today."""
+
+MERGED = {
+    "ave": "Average",
+    "concat": "Concatenate",
+    "max": "Maximum",
+    "mul": "Multiply",
+    "sum": "Add",
+}
+"""The mode of a Merge layer of Keras 1 -> the class that does it today."""
+
+ALIASES = {
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+    "SyncBatchNormalization": "BatchNormalization",
+}
+"""The name of a class in some versions of Keras 2 -> its name today."""
+
+NOT_ALIKE = ("Deconvolution2D", "Highway", "MaxoutDense", "ParametricSoftplus", "SReLU")
+"""The classes of Keras 1 that no class of today replaces."""
+
+
+ONLY_OF_KERAS_1 = {"Merge", "TimeDistributedDense", *NOT_ALIKE} - {"Deconvolution2D"}
+"""Classes that tell the version. Keras 2 has another class of the excepted name."""
+
+
+def is_of_keras_1(kind: str, config: Config) -> bool:
+    """Returns whether a layer has a name or an option that only Keras 1 has."""
+    olds = {*OF_KERAS_1, *itertools.chain(*KERNELS)}
+    has_old = kind != "Embedding" and not olds.isdisjoint(config)
+    return has_old or kind in ONLY_OF_KERAS_1
+
+
+def translated(kind: str, config: Config) -> tuple[str, Config]:
+    """Returns the class and the options of a layer, by the names of today.
+
+    Raises:
+      NoRuleError: if no class of today does the same.
+    """
+    found = {key: _plain(value) for key, value in config.items()}
+    policy = found.get("dtype")
+    if isinstance(policy, Mapping) and policy.get("class_name") in POLICIES:
+        found["dtype"] = policy["config"]["name"]
+    if not is_of_keras_1(kind, config):
+        return ALIASES.get(kind, kind), found
+    if kind == "Merge":
+        mode = found.get("mode", "sum")
+        if mode not in MERGED:
+            raise NoRuleError(f"the mode {mode!r:.60} of Keras 1")
+        return MERGED[mode], {"axis": found.get("concat_axis", -1)}
+    if kind in NOT_ALIKE:
+        raise NoRuleError("no class of later versions does what it does in Keras 1")
+    if found.pop("mode", 0) and kind == "BatchNormalization":
+        raise NoRuleError("a mode of Keras 1 that depends on the batch")
+    for names in KERNELS:
+        if names[0] in found:
+            found["kernel_size"] = [found.pop(name) for name in names]
+    for old, new in OF_KERAS_1.items():
+        if old in found:
+            found[new] = found.pop(old)
+    if "data_format" in found:
+        found["data_format"] = ORDERS[found["data_format"]]
+    if kind.startswith("ZeroPadding"):
+        found["padding"] = _pairs(kind, found["padding"])
+    return RENAMED.get(kind, kind), found
+
+
+def _plain(value: Any) -> Any:
+    """Returns the name of a function of Keras, of whose config nothing else matters."""
+    if (
+        isinstance(value, Mapping)
+        and value.get("class_name") == "function"
+        and value.get("module") in (None, "builtins", "keras.activations")
+        and value.get("registered_name") in (None, "function", value.get("config"))
+    ):
+        return value.get("config")
+    return value
+
+
+def _pairs(kind: str, padding: Any) -> Any:
+    """Returns the padding of a layer of Keras 1 as it is written today."""
+    if isinstance(padding, Mapping):
+        padding = [padding.get(f"{side}_pad", 0) for side in SIDES[kind]]
+    if kind == "ZeroPadding2D" and len(padding) == 4:
+        return [padding[:2], padding[2:]]
+    return padding
+
+
+SIDES = {
+    "ZeroPadding1D": ("left", "right"),
+    "ZeroPadding2D": ("top", "bottom", "left", "right"),
+}
+
+POLICIES = ("Policy", "PolicyV1")
+"""Classes of Keras 2 for the type of numbers."""
+
+# --- What options can be -------------------------------------------------------------
+
+LEAST = {
+    "cropping": 0,
+    "depth_multiplier": 1,
+    "dilation_rate": 1,
+    "filters": 1,
+    "groups": 1,
+    "kernel_size": 1,
+    "n": 0,
+    "output_padding": 0,
+    "padding": 0,
+    "pool_size": 1,
+    "size": 1,
+    "strides": 1,
+    "units": 1,
+}
+"""Name of an option -> the least number that it can be."""
+
+LARGEST = 1 << 20
+"""The largest number that an option can be."""
+
+PADDINGS = ("causal", "same", "valid")
+
+
+def checked(kind: str, config: Config) -> Config:
+    """Returns the options of a layer.
+
+    Raises:
+      NoRuleError: if one is a number that no layer can have.
+    """
+    for name, least in LEAST.items():
+        value = config.get(name)
+        if name == "groups" and kind == "GroupNormalization":
+            least = -1
+        if name == "padding" and isinstance(value, str):
+            if value not in PADDINGS:
+                raise NoRuleError(f"the padding {value!r:.60}")
+        elif value is not None and not _fits(value, least, 2):
+            raise NoRuleError(f"{name} is {value!r:.60}, which no layer can have")
+    return config
+
+
+def _fits(value: Any, least: int, depth: int) -> bool:
+    """Returns whether a value is a number, or lists of numbers, that can be."""
+    if isinstance(value, list):
+        return 0 < len(value) < 5 and all(
+            depth > 0 and _fits(part, least, depth - 1) for part in value
+        )
+    return type(value) is int and least <= value <= LARGEST
