@@ -112,8 +112,6 @@ class _Writing:
         self._overrides = overrides
         self._parts: dict[Hashable, Layer] = {}
         """The layers that are parts of others, by their owners and names."""
-        self._is_recording = True
-        """Whether calls are recorded; those in a loop are not."""
 
     def model(
         self, called: CalledModel, found: dict[Hashable, Sequence[Tensor]]
@@ -160,17 +158,11 @@ class _Writing:
         saved: Mapping[str, Any],
         arguments: Sequence[Any],
         keywords: Mapping[str, Any],
-        is_recorded: bool = True,
     ) -> Sequence[Tensor]:
         """Writes a call of a layer that is a part of the layer that is written."""
         new = layer_of(saved)
         layer = self._parts.setdefault((self._model.writer.owner, new.name), new)
-        before = self._is_recording
-        self._is_recording = before and is_recorded
-        try:
-            return self._called(Call(None, layer, []), arguments, keywords, {})
-        finally:
-            self._is_recording = before
+        return self._called(Call(None, layer, []), arguments, keywords, {})
 
     def _called(
         self,
@@ -186,10 +178,9 @@ class _Writing:
             operations = self._model.operations
             called = unique_name(layer.name, operations)
             operations[called] = outputs[0]
-            self._model.names.setdefault(call.key, called)
-        elif self._is_recording:
+        else:
             called = self._record(layer.name, layer.thing, outputs[0], tensors)
-            self._model.names.setdefault(call.key, called)
+        self._model.names.setdefault(call.key, called)
         return outputs
 
     def _record(

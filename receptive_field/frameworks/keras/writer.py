@@ -225,30 +225,6 @@ class Writer:
         """Returns the DataType of a Keras type; of 32-bit numbers for most others."""
         return _NUMBERS.get(str(name), FLOAT)
 
-    def loop(
-        self,
-        starts: Sequence[Tensor],
-        condition: Callable[..., Tensor],
-        body: Callable[..., Sequence[Tensor]],
-    ) -> list[Tensor]:
-        """Adds a loop, in the form that loops of functions have in a flat graph.
-
-        Args:
-          starts: the values of its variables at the start.
-          condition: adds whether another round follows, for values of the variables.
-          body: adds the values after a round.
-
-        Returns:
-          The values after the last round.
-        """
-        variables = [self.op("Merge", start) for start in starts]
-        after, nodes = body(*variables), self.graph.nodes
-        test = condition(*variables)
-        for start, (index, _), value in zip(starts, variables, after, strict=True):
-            nodes[index].read([start, self.op("NextIteration", value)])
-        loop, _ = self.op("While", test, *variables)
-        return [(loop, number) for number in range(len(variables))]
-
     def size(self, tensor: Tensor, axis: int) -> Tensor:
         """Adds the size of an axis as a number."""
         axis %= self.rank(tensor)

@@ -15,7 +15,6 @@ from receptive_field.frameworks.keras.layers import (
     normalisations,
     padding,
     preprocessing,
-    recurrent,
     shapes,
     windows,
 )
@@ -34,7 +33,6 @@ FAMILIES = (
     normalisations,
     padding,
     preprocessing,
-    recurrent,
     shapes,
     windows,
 )

@@ -102,14 +102,11 @@ def _layer(
     return call.activated(call.biased(_as_before(call, y, call.writer.rank(x))))
 
 
-def convolution(call: LayerCall) -> Tensor:
-    """Writes a convolution."""
+@rule("Conv1D Conv2D Conv3D Convolution1D Convolution2D Convolution3D")
+def _convolution(call: LayerCall) -> Tensor:
     op = "Conv3D" if call.writer.rank(call.x) == 5 else "Conv2D"
     count = call.channels(call.x) // call.config.get("groups", 1)
     return _layer(call, op, (count, call.config["filters"]))
-
-
-rule("Conv1D Conv2D Conv3D Convolution1D Convolution2D Convolution3D")(convolution)
 
 
 @rule("DepthwiseConv1D DepthwiseConv2D")
