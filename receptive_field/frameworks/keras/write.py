@@ -158,11 +158,16 @@ class _Writing:
         saved: Mapping[str, Any],
         arguments: Sequence[Any],
         keywords: Mapping[str, Any],
+        recorded: bool,
     ) -> Sequence[Tensor]:
         """Writes a call of a layer that is a part of the layer that is written."""
         new = layer_of(saved)
         layer = self._parts.setdefault((self._model.writer.owner, new.name), new)
-        return self._called(Call(None, layer, []), arguments, keywords, {})
+        call = Call(None, layer, [])
+        if recorded:
+            return self._called(call, arguments, keywords, {})
+        tensors = _tensors([list(arguments), dict(keywords)])
+        return self._outputs(call, arguments, keywords, tensors, {})
 
     def _called(
         self,

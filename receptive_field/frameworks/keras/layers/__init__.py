@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from receptive_field.frameworks.keras.layers import (
     attention,
+    cells,
     dense,
     elementwise,
     images,
@@ -15,8 +16,10 @@ from receptive_field.frameworks.keras.layers import (
     normalisations,
     padding,
     preprocessing,
+    recurrent,
     shapes,
     windows,
+    wrappers,
 )
 from receptive_field.frameworks.keras.layers.call import (
     LAYERS,
@@ -26,6 +29,7 @@ from receptive_field.frameworks.keras.layers.call import (
 
 FAMILIES = (
     attention,
+    cells,
     dense,
     elementwise,
     images,
@@ -33,8 +37,10 @@ FAMILIES = (
     normalisations,
     padding,
     preprocessing,
+    recurrent,
     shapes,
     windows,
+    wrappers,
 )
 """The modules that hold the rules."""
 

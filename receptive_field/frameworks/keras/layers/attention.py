@@ -121,7 +121,7 @@ _MASKS = ("query_mask", "value_mask", "key_mask", "attention_mask")
 
 
 def _given(call: LayerCall) -> dict[str, Any]:
-    """Returns the arguments of a call; their order differs after the key."""
+    """Returns the arguments of a call. Their order depends on the version of Keras."""
     if len(call.arguments) > 3:
         call.fail("more than three arguments without a name")
     options = "return_attention_scores", "use_causal_mask"

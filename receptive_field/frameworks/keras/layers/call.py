@@ -41,19 +41,24 @@ class LayerCall(NamedTuple):
         raise NoRuleError(reason)
 
     def layer(
-        self, saved: Mapping[str, Any], *arguments: Any, **more: Any
+        self,
+        saved: Mapping[str, Any],
+        *arguments: Any,
+        recorded: bool = True,
+        **more: Any,
     ) -> Sequence[Tensor]:
         """Writes a call of a layer that is a part of this one.
 
         Args:
           saved: the entry of the layer in a config: its class and its own config.
           *arguments: what it is called with.
+          recorded: whether the call has a name, like those of the model.
           **more: its keyword arguments.
 
         Returns:
-          Its outputs. The call is recorded like one of the model.
+          Its outputs.
         """
-        return self.write(saved, arguments, more)
+        return self.write(saved, arguments, more, recorded)
 
     def given(self, *names: str) -> dict[str, Any]:
         """Returns the arguments that are not None, by these names in their order."""

@@ -87,6 +87,16 @@ def _convolved(
     )
 
 
+def convolved(call: LayerCall, tensor: Tensor, filters: int) -> Tensor:
+    """Adds a convolution with its padding, but without a bias."""
+    x, padding = _causal(call, tensor)
+    op = "Conv3D" if call.writer.rank(x) == 5 else "Conv2D"
+    channels = call.channels(x) // call.config.get("groups", 1), filters
+    settings = _settings(call, x, "kernel_size")
+    y = _convolved(call, op, _as_image(call, x), padding, settings, channels)
+    return _as_before(call, y, call.writer.rank(x))
+
+
 def _layer(
     call: LayerCall, op: str, channels: Sequence[Any], then: Sequence[Any] = ()
 ) -> Tensor:
@@ -104,9 +114,7 @@ def _layer(
 
 @rule("Conv1D Conv2D Conv3D Convolution1D Convolution2D Convolution3D")
 def _convolution(call: LayerCall) -> Tensor:
-    op = "Conv3D" if call.writer.rank(call.x) == 5 else "Conv2D"
-    count = call.channels(call.x) // call.config.get("groups", 1)
-    return _layer(call, op, (count, call.config["filters"]))
+    return call.activated(call.biased(convolved(call, call.x, call.config["filters"])))
 
 
 @rule("DepthwiseConv1D DepthwiseConv2D")
