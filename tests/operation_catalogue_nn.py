@@ -461,6 +461,15 @@ def _solve(name: str) -> Make:
     return make
 
 
+def _lstsq(random: Random) -> Example:
+    rows, columns = random.one(3, 5), random.one(2, 3)
+    target = _weights(rows, random.one())
+    return Example(
+        (rows, columns),
+        lambda x: ops.expand_dims(ops.lstsq(ops.squeeze(x, 0), target), 0),
+    )
+
+
 LINALG: dict[str, Make] = {
     "cholesky": _matrices("cholesky"),
     "cholesky_inverse": _matrices("cholesky_inverse"),
@@ -469,6 +478,7 @@ LINALG: dict[str, Make] = {
     "eigh": lambda r: _matrices("eigh", choose=_part(0, 1)(r))(r),
     "inv": _matrices("inv"),
     "logdet": _matrices("logdet"),
+    "lstsq": _lstsq,
     "lu_factor": lambda r: _matrices("lu_factor", choose=_part(0, 1)(r))(r),
     "matrix_rank": _matrices("matrix_rank", square=False),
     "norm": _norm,
@@ -516,6 +526,15 @@ def _segment(name: str) -> Make:
     return make
 
 
+def _in_top_k(random: Random) -> Example:
+    rows, count = random.one(2, 4), random.one(1, 2)
+    targets = np.zeros(rows, "int32")
+    return Example(
+        (rows, random.one(3, 5)),
+        lambda x: ops.in_top_k(targets, ops.squeeze(x, 0), count),
+    )
+
+
 def _rfft(random: Random) -> Example:
     length = random.of(None, random.one(8, 24))
     return Example(_signals(random), lambda x: ops.rfft(x, length)[0])
@@ -561,6 +580,7 @@ MATH: dict[str, Make] = {
     "fft": _pairs(ops.fft),
     "fft2": _pairs(ops.fft2),
     "ifft2": _pairs(ops.ifft2),
+    "in_top_k": _in_top_k,
     "irfft": lambda r: _pairs(ops.irfft, fft_length=r.of(None, r.one(8, 24)))(r),
     "istft": _istft,
     "logsumexp": _named(
@@ -574,6 +594,7 @@ MATH: dict[str, Make] = {
     "top_k": lambda r: Example(
         r.shape(2, 4), lambda x: ops.top_k(x, r.one())[r.of(0, 1)]
     ),
+    "view_as_complex": _of(lambda x: ops.real(ops.view_as_complex(x))),
     "view_as_real": _two(lambda x, y: ops.view_as_real(ops.polar(x, y))),
 }
 
@@ -588,13 +609,29 @@ EXAMPLES: dict[str, Make] = {
 }
 """Function -> models of it; older versions have fewer."""
 
+_TRIANGLE = "only a triangle of the matrix is read or written"
+_ANYWHERE = "the values of other tensors decide which positions are seen"
+
 BOUNDS = {
+    "cholesky": _TRIANGLE,
+    "cholesky_inverse": _TRIANGLE,
     "ctc_loss": "the data decide how many steps are seen",
-    "sparsemax": "the data decide which positions are seen",
+    "eigh": _TRIANGLE,
+    "image.affine_transform": _ANYWHERE,
+    "image.elastic_transform": _ANYWHERE,
+    "image.map_coordinates": _ANYWHERE,
+    "image.perspective_transform": _ANYWHERE,
+    "logdet": _TRIANGLE,
+    "lu_factor": _TRIANGLE,
+    "matrix_rank": "a number that only jumps",
+    "qr": _TRIANGLE,
+    **{f"segment_{name}": _ANYWHERE for name in words("max min prod sum")},
+    "solve_triangular": _TRIANGLE,
 }
 """Function -> why its result may be larger than the truth."""
 
 REASONS = {
     "ctc_decode": "returns classes, which cannot change by a small amount",
+    "jvp": "runs a user's code",
 }
 """Function -> why it has no rule."""
