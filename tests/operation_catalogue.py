@@ -64,7 +64,7 @@ def _two(name: str, before: Callable[[Any], Any] = lambda x: x, **options: Any) 
         array = np.arange(1, x.shape[2] * 2 + 1).reshape(x.shape[2], 2)
         other = random.of(
             ops.flip(x, axis=1),
-            ops.max(x, axis=random.of(1, 2), keepdims=True),
+            -ops.max(x, axis=random.of(1, 2), keepdims=True),
             x[:, :, :1],
             array.astype(x.dtype),
             3,
@@ -95,7 +95,7 @@ def _reduced(name: str, before: Callable[[Any], Any] = lambda x: x) -> Make:
 
 def _place(name: str) -> Make:
     def call(random: Random, x: Any) -> Any:
-        axis, keeps = random.of(0, 1, 2, -1), bool(random.one(0, 1))
+        axis, keeps = random.of(1, 2, -1), bool(random.one(0, 1))
         return getattr(ops, name)(x, axis=axis, keepdims=keeps)
 
     return _on(2, call)
@@ -189,7 +189,7 @@ def _pad(random: Random, x: Any) -> Any:
     pairs = ((0, 0), *random.pairs(2), (0, 0))
     if mode == "constant":
         options = random.of({}, {"constant_values": 1.0})
-        return ops.pad(x, random.of(1, (0, 2), pairs), **options)
+        return ops.pad(x, pairs, **options)
     return ops.pad(x, pairs, mode=mode)
 
 
@@ -268,7 +268,7 @@ def _tensordot(random: Random, x: Any) -> Any:
 
 
 def _cross(random: Random, x: Any) -> Any:
-    other = ops.flip(x, axis=1)
+    other = ops.roll(ops.flip(x, axis=1), 1, axis=-1)
     return random.of(
         lambda: ops.cross(x, other),
         lambda: ops.cross(x, _array(random, 3)),
@@ -344,7 +344,7 @@ def _diagonal(random: Random, x: Any) -> Any:
     return ops.diagonal(x, offset=offset, axis1=axes[0], axis2=axes[1])
 
 
-def _between(name: str, **options: Any) -> Make:
+def _between(name: str, *axes: int) -> Make:
     def call(random: Random, x: Any) -> Any:
         end = random.of(ops.flip(x, axis=1), 5.0 * np.ones(x.shape, "float32"))
         return getattr(ops, name)(
@@ -352,7 +352,7 @@ def _between(name: str, **options: Any) -> Make:
             end,
             num=random.one(1, 4),
             endpoint=bool(random.one(0, 1)),
-            axis=random.of(0, 1, -1),
+            axis=random.of(*axes),
         )
 
     return _on(2, call)
@@ -473,19 +473,19 @@ EXAMPLES: dict[str, Make] = {
     "flipud": _of("flipud", lambda x: x[0]),
     "full": _on(1, lambda random, x: ops.full((2, *x.shape), x)),
     "full_like": _on(2, lambda random, x: ops.full_like(x, x[:, :1])),
-    "geomspace": _between("geomspace"),
+    "geomspace": _between("geomspace", 0),
     "get_item": _on(2, _item),
     "hsplit": _split("hsplit", 1),
     "hstack": _joined("hstack"),
     "imag": _on(2, lambda random, x: ops.imag(ops.cast(x, "complex64") * 1j) + x * 0.0),
     "inner": _on(2, lambda random, x: ops.inner(x, _array(random, x.shape[2], 2))),
     "isin": _on(2, lambda random, x: ops.isin(x, np.array([1.0, 2.0], "float32"))),
-    "isreal": _on(2, lambda random, x: ops.isreal(ops.cast(x, "complex64"))),
+    "isreal": _on(2, lambda random, x: ops.isreal(ops.cast(x, "complex64") * 1j)),
     "kron": _on(2, _kron),
     "ldexp": _on(2, lambda random, x: ops.ldexp(x, np.array([1, 2]))),
-    "linspace": _between("linspace"),
+    "linspace": _between("linspace", 0, 1, -1),
     "logical_not": _of("logical_not", lambda x: x > 0),
-    "logspace": _between("logspace"),
+    "logspace": _between("logspace", 0, 1, -1),
     "matmul": _on(2, _matmul),
     "median": _quantile("median", ()),
     "meshgrid": _vector(_meshgrid),
@@ -525,7 +525,9 @@ EXAMPLES: dict[str, Make] = {
         ),
     ),
     "slice_update": _on(2, _slice_update),
-    "slogdet": _on(2, lambda random, x: ops.slogdet(x[:, :, :2])[1], channels=2),
+    "slogdet": lambda random: Example(
+        (random.one(3, 5), 3, 3), lambda x: ops.slogdet(x)[1]
+    ),
     "split": _split("split"),
     "squeeze": _on(
         2,
@@ -541,8 +543,9 @@ EXAMPLES: dict[str, Make] = {
     "take_along_axis": _on(2, _take_along_axis),
     "tensordot": _on(2, _tensordot),
     "tile": _on(2, _tile),
-    "trace": _on(
-        2, lambda random, x: ops.trace(x, random.one(-1, 1), *random.of((2, 3), (0, 3)))
+    "trace": lambda random: Example(
+        (random.one(3, 5), 3, 3),
+        _fixed(random, lambda x: ops.trace(x, random.one(-1, 1), 2, random.of(3, -1))),
     ),
     "transpose": _on(
         2,
@@ -601,7 +604,7 @@ REASONS: dict[str, str] = {
 
 BOUNDS: dict[str, str] = {}
 
-SEE_NAN = words("allclose isfinite isinf isnan isneginf isposinf isreal nan_to_num")
+SEE_NAN = words("allclose isfinite isinf isnan isneginf isposinf nan_to_num")
 """Functions that find numbers that are not finite."""
 
 MODULES = ("keras.src.ops.numpy", "keras.src.ops.core")

@@ -800,10 +800,16 @@ def _spread(
 RULES["Linspace"] = _spread
 
 
-@rule("Logspace Geomspace")
+@rule("Logspace")
 def _powers(w: Writer, start: Any, stop: Any, base: Any = 10, **options: Any) -> Tensor:
     (powers,) = _spread(w, start, stop, **options)
     return w.op("Pow", operand(base), powers)
+
+
+@rule("Geomspace")
+def _geometric(w: Writer, start: Any, stop: Any, **options: Any) -> Tensor:
+    powers = _powers(w, start, stop, **options)
+    return w.op("Mul", powers, w.op("Sign", operand(start)))
 
 
 @rule("Pad")
