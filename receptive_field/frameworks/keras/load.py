@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import GraphError
@@ -74,6 +76,10 @@ def model_of(thing: Any, signature: str | None = None) -> Model | None:
     )
 
 
+LONGEST_REASON = 300
+"""The most characters of a reason in an error."""
+
+
 def _loaded_model(path: str, config: Mapping[str, Any], reason: str) -> Model | None:
     """Returns the `Model` of a file in which a layer has no rule.
 
@@ -91,33 +97,40 @@ def _loaded(path: str, config: Mapping[str, Any], reason: str | None = None) -> 
       config: the config in it.
       reason: why the model must be loaded; by default, because it is to be run.
     """
-    from importlib.util import find_spec
-
     from receptive_field.frameworks.keras.configs import version_of
-    from receptive_field.frameworks.keras.trust import reason_for_distrust
+    from receptive_field.frameworks.keras.trust import distrust_of
     from receptive_field.frameworks.tensorflow import keras_models
 
+    reason = reason and shorten(reason, LONGEST_REASON)
     version = version_of(config)
-    distrust = reason_for_distrust(config)
     what = f"{path!r} is a model of Keras {version}"
-    if distrust is not None:
-        why = f"It cannot be read: {reason}. " if reason else ""
-        raise GraphError(
-            f"{what}, which is not loaded, because {distrust}. {why}{PASS_THE_OBJECT}"
-        )
-    if is_json(path):
-        raise GraphError(
-            f"{what}, and holds only its layers"
-            + (f", not all of which can be read: {reason}" if reason else "")
-            + ". Load it with keras.models.model_from_json and pass the object."
-        )
+    unread = f", and cannot be read: {reason}. " if reason else ". To run it: "
     if version == 1:
         raise GraphError(
-            f"{what}, which later versions cannot load: {reason or 'to run it'}. Build "
-            "the model in a later version and pass the object."
+            f"{what}{unread}No later version loads it. Build the model in one of them "
+            "and pass the object."
         )
     is_old = version == 2 and find_spec("tf_keras") is not None
-    return keras_models.read(path, "tf_keras" if is_old else "keras")
+    package = "tf_keras" if is_old else "keras"
+    distrust = distrust_of(config)
+    if distrust is None and is_json(path):
+        raise GraphError(
+            f"{what}{unread}Load it with {package}.models.model_from_json and pass the "
+            "object."
+        )
+    if distrust is None and find_spec(package) is None:
+        raise GraphError(
+            f"{what}{unread}Keras is not installed: run pip install "
+            '"receptive_field[tensorflow]"'
+        )
+    distrust = distrust or distrust_of(config, package)
+    if distrust is not None:
+        where, why = distrust
+        also = f"{what}{unread}" if reason and where not in reason else f"{what}. "
+        raise GraphError(
+            f"{also}It is not loaded, because {where} {why}. {PASS_THE_OBJECT}"
+        )
+    return keras_models.read(path, package)
 
 
 def _name_of(model: Any, found: WrittenModel) -> Callable[[Any], str | None]:
