@@ -66,9 +66,17 @@ class Model:
 
 
 def unique_name(name: str, taken: Mapping[str, Any]) -> str:
-    """Returns the name of a layer call, with a number appended if it is taken."""
-    number, unique = 1, name
-    while unique in taken:
-        number += 1
-        unique = f"{name}:{number}"
-    return unique
+    """Returns the name of a layer call, with a number appended if it is taken.
+
+    The numbers in use follow each other, so the first free one is found by bisection.
+    """
+    if name not in taken:
+        return name
+    low, high = 1, 2
+    while f"{name}:{high}" in taken:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        is_taken = f"{name}:{middle}" in taken
+        low, high = (middle, high) if is_taken else (low, middle)
+    return f"{name}:{high}"

@@ -22,6 +22,7 @@ from receptive_field.frameworks.keras.calls import (
 )
 from receptive_field.frameworks.keras.operations.tensorflow_functions import FUNCTIONS
 from receptive_field.frameworks.keras.options import (
+    MOST,
     checked,
     is_of_keras_1,
     translated,
@@ -39,6 +40,9 @@ OF_APPLICATIONS = ("CustomScaleLayer", "LayerScale", "StochasticDepth")
 OF_KERAS = ("keras", "tf_keras")
 """The packages whose classes have rules."""
 
+MOST_CALLS = 20_000
+"""The most calls of layers in a model, with those in its models."""
+
 UNFIT = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What goes wrong if a part of a config has another form than is expected."""
 
@@ -53,10 +57,13 @@ def called_model(saved: Config) -> CalledModel:
     try:
         if not _is_model(saved):
             raise NoRuleError(
-                f"it is of the class {saved['class_name']!r}, whose own code says what "
-                "it does"
+                f"{saved['class_name']!r} is no class of Keras whose config says how "
+                "layers are called"
             )
-        return _model(saved)
+        found = _model(saved)
+        if _count(found) > MOST_CALLS:
+            raise NoRuleError(f"it calls layers more than {MOST_CALLS} times")
+        return found
     except UNFIT as error:
         raise NoRuleError(f"the config has an unknown form ({error!r})") from error
 
@@ -86,16 +93,28 @@ def version_of(saved: Config) -> int:
     return 1 if stated == "1" else 2
 
 
+def _count(model: CalledModel) -> int:
+    """Returns how many calls of layers a model makes."""
+    inside: dict[int, int] = {}
+    for call in model.calls:
+        inner, key = call.layer.model, id(call.layer)
+        if key not in inside:
+            inside[key] = 0 if inner is None else _count(inner)
+    return len(model.calls) + sum(inside[id(call.layer)] for call in model.calls)
+
+
 def is_custom(saved: Config) -> bool:
     """Returns whether the class of a layer or model is not one of Keras.
 
-    Keras 2 does not state where a class is defined. A name then means what it means for
-    Keras, which does not know the classes of its applications by name.
+    Older formats do not state where a class is defined. A name then means what it means
+    for Keras, which does not know the classes of its applications by name. Of a custom
+    class, other formats state only the name under which it is registered.
     """
     if ">" in f"{saved.get('registered_name')}{saved['class_name']}":
         return True
     if saved.get("module") is None:
-        return saved["class_name"] in OF_APPLICATIONS
+        is_named = saved.get("registered_name") is not None
+        return is_named or saved["class_name"] in OF_APPLICATIONS
     return module_of(saved)[0] not in OF_KERAS
 
 
@@ -155,7 +174,14 @@ def _model(saved: Config) -> CalledModel:
 def _input(saved: Config, key: Any) -> Input:
     config = saved["config"]
     shape = config.get("batch_shape") or config.get("batch_input_shape")
-    return Input(key, config["name"], list(shape), _dtype(config))
+    return Input(key, config["name"], _shape(shape), _dtype(config))
+
+
+def _shape(saved: Any) -> list[int | None]:
+    sizes = list(saved) if isinstance(saved, list) else [-1]
+    if not all(n is None or (type(n) is int and 0 <= n <= MOST) for n in sizes):
+        raise NoRuleError(f"the shape of an input is {saved!r:.80}")
+    return sizes
 
 
 def _dtype(config: Config) -> str:
@@ -165,37 +191,41 @@ def _dtype(config: Config) -> str:
 
 def _sequence(saved: Config) -> CalledModel:
     config = saved["config"]
-    layers = config if isinstance(config, Sequence) else config["layers"]
-    layers, first = list(layers), layers[0] if layers else None
-    if first is None:
+    entries = list(config if isinstance(config, Sequence) else config["layers"])
+    if not entries:
         raise NoRuleError("the model has no layers")
-    branches: list[Layer] = []
-    if first["class_name"] == "InputLayer":
-        inputs = [_input(layers.pop(0), -1)]
-    elif first["class_name"] == "Merge":
-        branches = [layer_of(_named(part)) for part in first["config"]["layers"]]
-        inputs = [
-            replace(given, key=(number, given.key))
-            for number, branch in enumerate(branches)
-            for given in (branch.model.inputs if branch.model else ())
-        ]
+    if entries[0]["class_name"] == "Merge":
+        inputs, calls, read = _merged(entries.pop(0))
     else:
-        inputs = _first_inputs(saved, first)
-    calls = [
-        Call(
-            ("branch", number),
-            branch,
-            [Read(given.key) for given in inputs if given.key[0] == number],
-        )
-        for number, branch in enumerate(branches)
-    ]
-    read: Any = [Read(call.key) for call in calls] or Read(inputs[0].key)
-    for number, entry in enumerate(layers):
-        if entry["class_name"] != "InputLayer":
-            calls.append(Call(number, layer_of(_named(entry)), [read]))
-            read = Read(number)
+        inputs, calls, read = [], [], Read(-1)
+        if entries[0]["class_name"] == "InputLayer":
+            inputs = [_input(entries.pop(0), -1)]
+    layers = [layer_of(_named(e)) for e in entries if e["class_name"] != "InputLayer"]
+    inputs = inputs or [_first_input(saved, entries[0], layers[0])]
+    for number, layer in enumerate(layers):
+        calls.append(Call(number, layer, [read]))
+        read = Read(number)
     name = calls[-1].layer.name if calls else inputs[0].name
     return CalledModel(inputs, calls, [(name, read)])
+
+
+def _merged(saved: Config) -> tuple[list[Input], list[Call], Read]:
+    """Returns what begins a model of Keras 1 that merges the outputs of other models.
+
+    These are its inputs, its first calls, and the tensor that the next layer reads.
+    """
+    inputs: list[Input] = []
+    calls: list[Call] = []
+    for number, entry in enumerate(saved["config"]["layers"]):
+        branch = layer_of(_named(entry))
+        if branch.model is None:
+            raise NoRuleError(f"the layer {branch.name!r} is merged and is no model")
+        own = [replace(g, key=(number, g.key)) for g in branch.model.inputs]
+        calls.append(Call(("branch", number), branch, [Read(g.key) for g in own]))
+        inputs += own
+    merged = layer_of(_named(saved))
+    calls.append(Call("merged", merged, [[Read(call.key) for call in calls]]))
+    return inputs, calls, Read("merged")
 
 
 def _named(saved: Config) -> Config:
@@ -206,18 +236,17 @@ def _named(saved: Config) -> Config:
     return {**saved, "name": saved["class_name"].lower()}
 
 
-def _first_inputs(saved: Config, first: Config) -> list[Input]:
-    """Returns the input of a model that does not begin with an input layer."""
-    if _is_model(first):
-        inputs = _model(first).inputs
-        if len(inputs) != 1:
+def _first_input(saved: Config, first: Config, layer: Layer) -> Input:
+    """Returns the input of a model whose first layer is no input layer."""
+    if layer.model is not None:
+        if len(layer.model.inputs) != 1:
             raise NoRuleError("its first layer is a model with several inputs")
-        return [replace(inputs[0], key=-1)]
-    config, own = saved["config"], first["config"]
-    built = [config] if isinstance(config, Mapping) else []
+        return replace(layer.model.inputs[0], key=-1)
+    config = saved["config"]
+    built = config.get("build_input_shape") if isinstance(config, Mapping) else None
     shape = (
-        own.get("batch_input_shape")
-        or next((part.get("build_input_shape") for part in built), None)
+        first["config"].get("batch_input_shape")
+        or built
         or (saved.get("build_config") or {}).get("input_shape")
     )
     if not shape:
@@ -225,7 +254,7 @@ def _first_inputs(saved: Config, first: Config) -> list[Input]:
             "the model was never built, so its input has no shape: begin it with an "
             "input layer, or call build(shape) before you save it"
         )
-    return [Input(-1, f"{_named(first).get('name') or own['name']}_input", list(shape))]
+    return Input(-1, f"{layer.name}_input", _shape(shape))
 
 
 def _functional(config: Config) -> CalledModel:
@@ -233,10 +262,12 @@ def _functional(config: Config) -> CalledModel:
     if len(layers) != len(config["layers"]):
         raise NoRuleError("two layers have the same name")
     inputs = [
-        _input(layers[read.call[0]], read.call)
+        _input(_entry(layers, read), read.call)
         for read in _tensors(config["input_layers"])
     ]
     outputs = list(_tensors(config["output_layers"]))
+    if not outputs:
+        raise NoRuleError("the model has no outputs")
     first: Mapping[str, int] = {}
     if any(isinstance(n, Mapping) for s in layers.values() for n in _nodes(s)):
         outputs = [_counted_from_0(read, layers) for read in outputs]
@@ -265,6 +296,12 @@ def _nodes(saved: Config) -> Sequence[Any]:
     return found
 
 
+def _entry(layers: Mapping[str, Config], read: Read) -> Config:
+    if read.call[0] not in layers:
+        raise NoRuleError(f"{read.call[0]!r:.80} is no layer of the model")
+    return layers[read.call[0]]
+
+
 def _counted_from_0(read: Read, layers: Mapping[str, Config]) -> Read:
     """Returns an output of a model of Keras 3, with the number of its call from 0.
 
@@ -272,7 +309,7 @@ def _counted_from_0(read: Read, layers: Mapping[str, Config]) -> Read:
     the calls of functional models from 1.
     """
     name, call = read.call
-    is_functional = layers[name]["class_name"] in ("Functional", "Model")
+    is_functional = _entry(layers, read)["class_name"] in ("Functional", "Model")
     return replace(read, call=(name, call - (is_functional and call > 0)))
 
 
@@ -320,7 +357,9 @@ def _structure(node: Any, keywords: dict[str, Any]) -> Any:
     """
     if isinstance(node, Mapping):
         return {key: _structure(part, keywords) for key, part in node.items()}
-    if not isinstance(node, list) or not _is_history(node):
+    if not isinstance(node, list):
+        raise NoRuleError(f"{node!r:.80} is no tensor")
+    if not _is_history(node):
         return [_structure(part, keywords) for part in node]
     if len(node) > 3:
         keywords |= {key: _keyword(part) for key, part in (node[3] or {}).items()}
@@ -346,7 +385,11 @@ def _keyword(saved: Any) -> Any:
 
 def _read(history: Sequence[Any], dtype: str | None = None) -> Read:
     name, call, number = history
-    if not (isinstance(name, str) and type(call) is type(number) is int):
+    if not (
+        isinstance(name, str)
+        and type(call) is type(number) is int
+        and min(call, number) >= 0
+    ):
         raise NoRuleError(f"{history!r} is no tensor")
     return Read((name, call), number, dtype)
 

@@ -11,7 +11,10 @@ from typing import Any
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.keras.configs import version_of
 from receptive_field.frameworks.keras.files import PASS_THE_OBJECT, is_json
-from receptive_field.frameworks.keras.trust import reason_for_distrust
+from receptive_field.frameworks.keras.trust import distrust_of
+
+LONGEST_REASON = 300
+"""The most characters of a reason in an error."""
 
 
 def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
@@ -27,34 +30,37 @@ def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
     Raises:
       GraphError: if Keras may not load the file, cannot load it, or is not installed.
     """
+    reason = textwrap.shorten(reason, LONGEST_REASON)
     version = version_of(config)
-    distrust = reason_for_distrust(config)
     what = f"{path!r} is a model of Keras {version}"
-    if distrust is not None:
-        why = f"It cannot be read: {reason}. " if reason else ""
-        raise GraphError(
-            f"{what}, which is not loaded, because {distrust}. {why}{PASS_THE_OBJECT} "
-            "Or state what the layer does with register_layer or overrides."
-        )
-    if is_json(path):
-        unread = f", not all of which can be read: {reason}" if reason else ""
-        raise GraphError(
-            f"{what}, and holds only its layers{unread}. Load it with "
-            "keras.models.model_from_json and pass the object."
-        )
+    unread = f", and cannot be read: {reason}. " if reason else ". To run it: "
     if version == 1:
         raise GraphError(
-            f"{what}, which later versions cannot load: {reason or 'to run it'}. Build "
-            "the model in a later version and pass the object."
+            f"{what}{unread}No later version loads it. Build the model in one of them "
+            "and pass the object."
         )
     is_old = version == 2 and find_spec("tf_keras") is not None
-    try:
-        keras = import_module("tf_keras" if is_old else "keras")
-    except ImportError:
+    package = "tf_keras" if is_old else "keras"
+    distrust = distrust_of(config)
+    if distrust is None and is_json(path):
         raise GraphError(
-            f"{what} with a layer that only Keras can make, and Keras is not "
-            'installed: run pip install "receptive_field[tensorflow]"'
-        ) from None
+            f"{what}{unread}Load it with {package}.models.model_from_json and pass the "
+            "object."
+        )
+    if distrust is None and find_spec(package) is None:
+        raise GraphError(
+            f"{what}{unread}Keras is not installed: run pip install "
+            '"receptive_field[tensorflow]"'
+        )
+    distrust = distrust or distrust_of(config, package)
+    if distrust is not None:
+        where, why = distrust
+        also = f"{what}{unread}" if reason and where not in reason else f"{what}. "
+        raise GraphError(
+            f"{also}It is not loaded, because {where} {why}. {PASS_THE_OBJECT} Or "
+            "state what the layer does with register_layer or overrides."
+        )
+    keras = import_module(package)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:

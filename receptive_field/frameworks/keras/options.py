@@ -140,51 +140,53 @@ POLICIES = ("Policy", "PolicyV1")
 
 # --- What options can be -------------------------------------------------------------
 
-LEAST = {
-    "cropping": 0,
-    "depth_multiplier": 1,
-    "dilation_rate": 1,
-    "filters": 1,
-    "groups": 1,
-    "kernel_size": 1,
-    "n": 0,
-    "output_padding": 0,
-    "padding": 0,
-    "pool_size": 1,
-    "size": 1,
-    "strides": 1,
-    "units": 1,
+MOST, MOST_POSITIONS, MOST_STEPS = 1 << 31, 1 << 20, 1 << 16
+
+LIMITS = {
+    "cropping": (0, MOST_POSITIONS),
+    "depth_multiplier": (1, MOST),
+    "dilation_rate": (1, MOST_STEPS),
+    "filters": (1, MOST),
+    "groups": (-1, MOST),
+    "kernel_size": (1, MOST_POSITIONS),
+    "n": (0, MOST),
+    "output_padding": (0, MOST_POSITIONS),
+    "padding": (0, MOST_POSITIONS),
+    "pool_size": (1, MOST_POSITIONS),
+    "size": (1, MOST_STEPS),
+    "strides": (1, MOST_STEPS),
+    "units": (1, MOST),
 }
-"""Name of an option -> the least number that it can be."""
+"""Name of an option -> the least and the largest number that it can be."""
 
-LARGEST = 1 << 20
-"""The largest number that an option can be."""
-
-PADDINGS = ("causal", "same", "valid")
+WORDS = {
+    "data_format": ("channels_first", "channels_last"),
+    "padding": ("causal", "same", "valid"),
+}
+"""Name of an option -> the words that it can be."""
 
 
 def checked(kind: str, config: Config) -> Config:
     """Returns the options of a layer.
 
     Raises:
-      NoRuleError: if one is a number that no layer can have.
+      NoRuleError: if one is a number or a word that no layer can have.
     """
-    for name, least in LEAST.items():
+    is_pool = "Pool" in kind and not kind.startswith(("Adaptive", "Global"))
+    needed = "kernel_size" if "Conv" in kind else "pool_size" if is_pool else ""
+    for name in {*LIMITS, *WORDS}:
         value = config.get(name)
-        if name == "groups" and kind == "GroupNormalization":
-            least = -1
-        if name == "padding" and isinstance(value, str):
-            if value not in PADDINGS:
-                raise NoRuleError(f"the padding {value!r:.60}")
-        elif value is not None and not _fits(value, least, 2):
+        is_there = value is not None or name == needed
+        is_word = isinstance(value, str) and value in WORDS.get(name, ())
+        if is_there and not (is_word or _fits(value, *LIMITS.get(name, (1, 0)), 2)):
             raise NoRuleError(f"{name} is {value!r:.60}, which no layer can have")
     return config
 
 
-def _fits(value: Any, least: int, depth: int) -> bool:
+def _fits(value: Any, least: int, most: int, depth: int) -> bool:
     """Returns whether a value is a number, or lists of numbers, that can be."""
     if isinstance(value, list):
         return 0 < len(value) < 5 and all(
-            depth > 0 and _fits(part, least, depth - 1) for part in value
+            depth > 0 and _fits(part, least, most, depth - 1) for part in value
         )
-    return type(value) is int and least <= value <= LARGEST
+    return type(value) is int and least <= value <= most

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
 from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.configs import MODELS, is_custom, module_of
@@ -55,23 +56,51 @@ AT_TOP = frozenset(("DTypePolicy", "Variable", *MODELS))
 """Classes that Keras names without a module of these."""
 
 
-def reason_for_distrust(config: Mapping[str, Any]) -> str | None:
-    """Returns what a config names that Keras may not load; None if there is nothing."""
+class Distrust(NamedTuple):
+    """What Keras may not load."""
+
+    where: str
+    reason: str
+
+
+def distrust_of(
+    config: Mapping[str, Any], package: str | None = None
+) -> Distrust | None:
+    """Returns what a config names that Keras may not load; None if there is nothing.
+
+    Args:
+      config: the config of a model.
+      package: the package that is to load it, ``"keras"`` or ``"tf_keras"``, whose
+        classes are known; None if it will not be loaded.
+    """
+    classes = import_module(package).layers if package else None
     waiting: list[tuple[Any, str]] = [(config, "the model")]
     while waiting:
         thing, where = waiting.pop()
         if isinstance(thing, list):
             waiting += [(part, where) for part in thing]
         elif isinstance(thing, Mapping):
-            if isinstance(thing.get("class_name"), str):
-                inner = thing.get("config")
+            kind, inner = thing.get("class_name"), thing.get("config")
+            if isinstance(kind, str):
                 if isinstance(inner, Mapping) and isinstance(inner.get("name"), str):
-                    where = f"{inner['name']!r} ({thing['class_name']})"
+                    where = f"{inner['name']!r} ({kind})"
                 reason = _reason(thing)
+                is_layer = thing is config or "inbound_nodes" in thing
+                is_layer = is_layer and classes is not None
+                if reason is None and is_layer and not _is_known(thing, classes):
+                    reason = f"is of the custom class {kind!r}"
                 if reason is not None:
-                    return f"{where} {reason}"
-            waiting += [(part, where) for part in thing.values()]
+                    return Distrust(where, reason)
+            waiting += [(part, where) for part in reversed(list(thing.values()))]
     return None
+
+
+def _is_known(saved: Mapping[str, Any], classes: Any) -> bool:
+    """Returns whether Keras has a layer of a class, or defines it elsewhere."""
+    kind = saved["class_name"]
+    return bool(
+        saved.get("module") or hasattr(classes, kind) or kind in MODELS
+    ) or _is_registered(saved)
 
 
 def _reason(saved: Mapping[str, Any]) -> str | None:
@@ -93,13 +122,13 @@ def _reason(saved: Mapping[str, Any]) -> str | None:
     if parts == ["builtins"]:
         return None
     if parts == [""]:
-        return "is of a custom class" if is_custom(saved) else None
+        return f"is of the custom class {kind!r}" if is_custom(saved) else None
     is_known = parts[1:2] and parts[1] in (
         FUNCTIONS_IN if kind == "function" else MODULES
     )
     package, registered, _ = str(saved.get("registered_name")).partition(">")
     if parts[0] not in PACKAGES or (registered and package != parts[0]):
-        return f"is of a custom class, of the module {'.'.join(parts)!r}"
+        return f"is of the custom class {'.'.join([*parts, kind])!r}"
     if parts[0] in ("keras", "tf_keras") and not (is_known or kind in AT_TOP):
         return f"names {'.'.join([*parts, kind])}, which is no part of a model"
     return None

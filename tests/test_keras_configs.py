@@ -1,0 +1,610 @@
+"""Configs of all versions of Keras, files that hold none, and hostile ones."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from needed import needed
+
+import receptive_field as rf
+from receptive_field.frameworks.keras.configs import version_of
+from receptive_field.frameworks.keras.hdf5 import OtherLayoutError, texts_in
+
+DATA = Path(__file__).parent / "data" / "keras"
+
+
+def saved(name):
+    return json.loads((DATA / name).read_text())
+
+
+def numbers(path, output=None, **options):
+    """Size, stride and padding of an output, first along the width."""
+    field = rf.compute_receptive_field(path, output=output, **options)
+    assert field.exact
+    return field.size.tolist(), field.stride.tolist(), field.padding.tolist()
+
+
+def put(tmp_path, config, name="model.json"):
+    path = tmp_path / name
+    path.write_text(config if isinstance(config, str) else json.dumps(config))
+    return os.fspath(path)
+
+
+def refused(path, match, **options):
+    """Expects one short error, whose message it returns."""
+    with pytest.raises(rf.GraphError, match=match) as caught:
+        rf.compute_receptive_fields(path, **options)
+    assert len(str(caught.value)) < 1000
+    return str(caught.value)
+
+
+# --- One config of each version ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("functional_1.2.json", 1),
+        ("sequential_1.0.json", 1),
+        ("op_layers_2.2.json", 2),
+        ("nested_2.3.json", 2),
+        ("functions_2.15.json", 2),
+        ("no_modules_3.0.json", 3),
+        ("nested_3.15.json", 3),
+    ],
+)
+def test_versions(name, version):
+    assert version_of(saved(name)) == version
+
+
+def test_names_of_keras_1():
+    """Channels come first, so the width is the last axis.
+
+    The kernels are 5, 2 (stride 2), and 3 with dilation 2 (5 positions) along the
+    width: 5 + 1 + 4 * 2 = 14. Along the height, 3 + 1 + 8 = 12. SAME padding of the
+    dilated kernel is 2 steps of 2. The last layer adds 0 on the left and 1 at the top:
+    steps of 2.
+    """
+    path = DATA / "functional_1.2.json"
+    assert numbers(path, "both") == ([14, 12], [2, 2], [4, 4])
+    assert numbers(path) == ([14, 12], [2, 2], [4, 6])
+    field = rf.compute_receptive_field(path)
+    # (48 - 4) / 2 + 0 + 3 and (40 - 2) / 2 + 1 + 2.
+    assert [axis.output_size for axis in field.axes] == [25, 22]
+
+
+@pytest.mark.parametrize(("side", "kernel"), [("left", 3), ("right", 5)])
+def test_a_sequence_of_keras_1_that_merges_others(side, kernel):
+    """A kernel with stride 2, then pooling by 2: kernel + 2, and strides of 4."""
+    path = DATA / "sequential_1.0.json"
+    field = rf.compute_receptive_field(path, input=f"{side}_input")
+    assert field.size.tolist() == [kernel + 2]
+    assert field.stride.tolist() == [4]
+
+
+def test_calls_of_a_nested_model_of_keras_2():
+    """Kernels of 5, 2 (stride 2) and 5 again: 5 + 1 + 4 * 2 = 14."""
+    path = DATA / "nested_2.3.json"
+    assert numbers(path, "inner") == ([5, 5], [1, 1], [0, 0])
+    assert numbers(path, "drop") == ([14, 14], [2, 2], [0, 0])
+
+
+def test_calls_of_a_nested_model_of_keras_3():
+    """As in Keras 2, but layers count calls from 0, and the outputs from 1."""
+    path = DATA / "nested_3.15.json"
+    assert numbers(path, "inner") == ([5, 5], [1, 1], [0, 0])
+    assert numbers(path, "inner:2") == ([14, 14], [2, 2], [0, 0])
+    assert numbers(path, "last") == ([16, 16], [4, 4], [0, 0])
+    with pytest.raises(rf.ReceptiveFieldError, match=r"inner.*last"):
+        rf.compute_receptive_field(path)
+
+
+def test_functions_of_tensorflow():
+    """Of 9 x 11 pixels, a convolution with stride 2 makes 5 x 6, and each is doubled.
+
+    The image is 10 x 12, and 5 x 6 with SAME padding. Each position of the kernel's
+    output is repeated, and added to the image. Then the first row is cut off, and
+    every second column is taken: 2 of the 9 rows 1..9 see the same position.
+    """
+    path = DATA / "functions_2.15.json"
+    options = {"input_resolution": [10, 12]}
+    field = rf.compute_receptive_field(path, output="up", **options)
+    assert [axis.output_size for axis in field.axes] == [12, 10]
+    assert field.stride.tolist() == [1, 1]
+    field = rf.compute_receptive_field(path, **options)
+    assert [axis.output_size for axis in field.axes] == [6, 9]
+    assert field.stride.tolist() == [2, 1]
+
+
+def test_nodes_of_tensorflow():
+    """A slice leaves out the first 3 columns and every second of the others."""
+    field = rf.compute_receptive_field(DATA / "op_layers_2.2.json")
+    assert field.size.tolist() == [1, 1]
+    assert field.stride.tolist() == [1, 2]
+    assert field.padding.tolist() == [0, -3]
+
+
+def test_operations_without_a_module_are_told_from_layers():
+    """`Add` is the function on `conv` and a number, and the layer on two tensors."""
+    path = DATA / "no_modules_3.0.json"
+    assert numbers(path) == ([3, 3], [1, 1], [1, 1])
+    assert list(rf.compute_receptive_fields(path)) == ["conv", "add_1"]
+
+
+# --- Traps ---------------------------------------------------------------------------
+
+
+def with_layer(kind, module="keras.layers", **options):
+    """A model whose only layer is of this class."""
+    config = saved("no_modules_3.0.json")
+    inner = config["config"]
+    entry = inner["layers"][1]
+    entry.update(class_name=kind, module=module)
+    entry["config"] = {"name": "conv", "trainable": True, **options}
+    inner["layers"] = inner["layers"][:2]
+    inner["output_layers"] = [["conv", 0, 0]]
+    return config
+
+
+POOL = {"pool_size": [2, 3], "strides": None, "padding": "valid"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("keras", "keras.layers", "keras.src.layers.pooling.max_pooling2d"),
+        *("keras.layers.pooling", "keras.api.layers", "tf_keras.src.layers"),
+        *("tensorflow.keras.layers", "tensorflow.python.keras.layers.pooling"),
+        *("keras.api._tf_keras.keras.layers", None),
+    ],
+)
+def test_modules_of_keras(module, tmp_path):
+    path = put(tmp_path, with_layer("MaxPooling2D", module, **POOL))
+    assert numbers(path) == ([3, 2], [3, 2], [0, 0])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"module": "mine.keras.layers"},
+        {"module": "__main__"},
+        {"registered_name": "Custom>MaxPooling2D"},
+        {"module": None, "registered_name": "MaxPooling2D"},
+    ],
+)
+def test_a_custom_class_may_be_named_like_one_of_keras(entry, tmp_path):
+    config = with_layer("MaxPooling2D", **POOL)
+    config["config"]["layers"][1].update(entry)
+    refused(put(tmp_path, config), r"'conv' \(MaxPooling2D\).*custom.*pass the object")
+
+
+@pytest.mark.parametrize("data_format", [None, "channels_last"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "mixed_float16",
+        {"class_name": "Policy", "config": {"name": "mixed_float16"}},
+        {"class_name": "DTypePolicy", "config": {"name": "mixed_float16"}},
+    ],
+)
+def test_formats_and_types(data_format, policy, tmp_path):
+    options = {**POOL, "data_format": data_format, "dtype": policy, "name": "größe"}
+    config = with_layer("MaxPooling2D", **options)
+    assert numbers(put(tmp_path, config)) == ([3, 2], [3, 2], [0, 0])
+
+
+def test_numbers_of_calls_of_real_models(tmp_path):
+    """Each output of a nested model that is called twice, in all orders."""
+    keras = needed("keras")
+    image, inside = keras.Input((64, 64, 3)), keras.Input((None, None, 3))
+    inner = keras.Model(inside, keras.layers.Conv2D(3, 5)(inside), name="inner")
+    first = inner(image)
+    second = inner(keras.layers.MaxPooling2D(2)(first))
+    last = keras.layers.ReLU(name="last")(second)
+    sizes = {id(first): 5, id(second): 14, id(last): 14}
+    for outputs in ([first, last], [second, first], [last], [second]):
+        model = keras.Model(image, outputs)
+        for ending in ("keras", "h5"):
+            path = tmp_path / f"model.{ending}"
+            model.save(path)
+            names = ["last" if t is last else "inner" for t in outputs]
+            if outputs == [second, first]:
+                names = ["inner:2", "inner"]
+                sizes_of = {"inner": 5, "inner:2": 14}
+            else:
+                sizes_of = dict(
+                    zip(names, (sizes[id(t)] for t in outputs), strict=True)
+                )
+            for name, size in sizes_of.items():
+                field = rf.compute_receptive_field(path, output=name)
+                assert field.size.tolist() == [size, size]
+
+
+def test_a_model_that_was_never_built(tmp_path):
+    keras = needed("keras")
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.layers.Conv2D(2, 3)]).save(path)
+    refused(path, r"unknown.*build\(shape\)")
+
+
+# --- Files of Keras 2 and 3 ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_files_with_a_layer_without_a_rule_are_loaded(package, ending, tmp_path):
+    """By the version of Keras that wrote them."""
+    keras = needed(package)
+    steps = keras.Input((12, 3))
+    attention = keras.layers.MultiHeadAttention(2, 4, name="attention")
+    model = keras.Model(steps, attention(steps, steps))
+    path = tmp_path / f"model.{ending}"
+    model.save(path)
+    assert rf.compute_receptive_field(path).is_global
+
+
+LAYOUTS = {"classic": {}, "latest": {"libver": "latest"}}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", ["bytes", "text", "fixed"])
+def test_hdf5(layout, kind, tmp_path):
+    """The config of the root group counts, not that of another group."""
+    h5py, np = needed("h5py"), needed("numpy")
+    path = tmp_path / "model.h5"
+    text = json.dumps(with_layer("MaxPooling2D", **POOL)).encode()
+    other = json.dumps(with_layer("MaxPooling2D", **POOL | {"pool_size": [7, 7]}))
+    value = {"bytes": text, "text": text.decode(), "fixed": np.bytes_(text)}[kind]
+    with h5py.File(path, "w", **LAYOUTS[layout]) as file:
+        file.create_group("other").attrs["model_config"] = other
+        file.attrs["model_config"] = other
+        file.attrs["number"] = 7
+        file.attrs["backend"] = "tensorflow"
+        file.attrs["model_config"] = value
+    with open(path, "rb") as file:
+        if layout == "classic":
+            texts = texts_in(file, 1 << 20)
+            assert texts["model_config"].rstrip(b"\0") == text
+            assert texts["backend"] == b"tensorflow"
+            assert texts["number"] == b""
+        else:
+            with pytest.raises(OtherLayoutError):
+                texts_in(file, 1 << 20)
+    assert numbers(path) == ([3, 2], [3, 2], [0, 0])
+
+
+def test_a_damaged_hdf5_file_is_never_misread(tmp_path):
+    """It gives the right text, none, or the error that it is damaged."""
+    h5py = needed("h5py")
+    path = tmp_path / "model.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = "x" * 500
+    content = path.read_bytes()
+    for place in range(0, len(content), 3):
+        for change in (
+            content[:place],
+            content[:place] + b"\xff" + content[place + 1 :],
+        ):
+            path.write_bytes(change)
+            with open(path, "rb") as file:
+                try:
+                    texts = texts_in(file, 1 << 20)
+                except OtherLayoutError:
+                    continue
+            assert all(len(text) < 1000 for text in texts.values())
+
+
+# --- Files that hold no model --------------------------------------------------------
+
+CONTENTS = {
+    "photo.h5": (b"\xff\xd8\xff\xe0", "JPEG"),
+    "page.keras": (b"<!DOCTYPE html>", "web page"),
+    "pointer.h5": (b"version https://git-lfs.github.com/spec/v1", "Git LFS"),
+    "empty.keras": (b"", "is empty"),
+    "junk.h5": (b"\xfe\xfe\xfe\xfe", "neither a zip archive, nor HDF5, nor JSON"),
+    "cut.keras": (b"PK\x03\x04 nothing", "damaged or cut off"),
+    "cut.h5": (b"\x89HDF\r\n\x1a\n nothing", "damaged or cut off"),
+    "list.json": (b'{"a": [1]}', "not that of a Keras model"),
+    "cut.json": (b'{"class_name": "Functional"', "no JSON"),
+    "layers.json": (b'{"class_name": "A", "layers": []}', "not that of a Keras model"),
+    "deep.json": (b'{"a":' * 100_000, "no JSON"),
+}
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_files_that_are_no_model(name, tmp_path):
+    content, match = CONTENTS[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    refused(path, match)
+
+
+def test_missing_files_and_folders(tmp_path):
+    refused(tmp_path / "missing.h5", "No such file")
+    refused(tmp_path, "contains no SavedModel")
+
+
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+def test_weights_without_a_model(package, tmp_path):
+    keras = needed(package)
+    model = keras.Sequential([keras.layers.Input((9, 9, 3)), keras.layers.Conv2D(2, 3)])
+    path = tmp_path / "model.weights.h5"
+    model.save_weights(path)
+    refused(path, r"only the weights.*model\.save\(\)")
+
+
+def test_an_archive_is_not_unpacked_without_end(tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b" " * (80 << 20))
+    refused(path, "more than 67108864 bytes")
+
+
+# --- Files that would run code -------------------------------------------------------
+
+
+def entry(model, /, **changes):
+    """The model, with a change of the layer of `with_layer`."""
+    found = copy.deepcopy(model)
+    found["config"]["layers"][1].update(changes)
+    return found
+
+
+HARMLESS = with_layer("MultiHeadAttention", num_heads=1, key_dim=1)
+RUN = {"class_name": "__lambda__", "config": {"code": "4wAAAA==", "defaults": None}}
+
+
+def inside(**options):
+    return entry(HARMLESS, config={"name": "conv", "trainable": True, **options})
+
+
+HOSTILE = {
+    "lambda": entry(HARMLESS, class_name="Lambda", config={"name": "conv"} | RUN),
+    "lambda in an option": inside(kernel_initializer=RUN),
+    "function": inside(
+        activation={
+            "class_name": "function",
+            "module": "keras.models",
+            "config": "load_model",
+        }
+    ),
+    "utility": inside(
+        kernel_initializer={
+            "class_name": "get_file",
+            "module": "keras.utils",
+            "config": {"origin": "file:///etc/hostname"},
+        }
+    ),
+    "setting": entry(
+        HARMLESS, class_name="enable_unsafe_deserialization", module="keras.config"
+    ),
+    "system": entry(
+        HARMLESS, class_name="system", module="os", config={"name": "conv"}
+    ),
+    "saved model": entry(HARMLESS, class_name="TFSMLayer", config={"name": "conv"}),
+    "pickle": entry(HARMLESS, class_name="TorchModuleWrapper", config={"name": "conv"}),
+    "builtin": entry(HARMLESS, class_name="__marshal__", config={"name": "conv"}),
+    "TensorFlow": entry(
+        HARMLESS,
+        class_name="TFOpLambda",
+        config={"name": "conv", "function": "io.write_file"},
+        inbound_nodes=[["image", 0, 0, {"contents": "x"}]],
+    ),
+    "node": entry(
+        HARMLESS,
+        class_name="TensorFlowOpLayer",
+        config={"name": "conv", "node_def": {"name": "x", "op": "WriteFile"}},
+        inbound_nodes=[["image", 0, 0, {}]],
+    ),
+    "method": entry(
+        HARMLESS,
+        class_name="ClassMethod",
+        config={"name": "conv", "cls_symbol": "io", "method_name": "write_file"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("ending", ["json", "keras", "h5"])
+def test_hostile_configs_are_never_loaded(kind, ending, tmp_path, monkeypatch):
+    """Keras is not even asked."""
+    from receptive_field.frameworks.tensorflow import keras_models
+
+    monkeypatch.setattr(keras_models, "read", lambda *_: pytest.fail("was loaded"))
+    text = json.dumps(HOSTILE[kind])
+    path = tmp_path / f"model.{ending}"
+    if ending == "keras":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", text)
+    elif ending == "h5":
+        with needed("h5py").File(path, "w") as file:
+            file.attrs["model_config"] = text
+    else:
+        path.write_text(text)
+    refused(path, r"It is not loaded, because 'conv' \(.*pass the object")
+
+
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_code_in_a_file_is_not_run(package, ending, tmp_path):
+    """A real Lambda that creates a file, in a model that only Keras could load."""
+    keras, mark = needed(package), os.fspath(tmp_path / "mark")
+    image = keras.Input((8, 8, 3))
+    layer = keras.layers.Lambda(lambda x, m=mark: (open(m, "w").close(), x)[1])
+    model = keras.Model(image, keras.layers.UnitNormalization()(layer(image)))
+    path = tmp_path / f"model.{ending}"
+    model.save(path)
+    os.remove(mark)
+    refused(path, "holds code, which is never run")
+    with pytest.raises(rf.GraphError, match="holds code"):
+        rf.measure_receptive_field(path, input_resolution=[8, 8])
+    assert not os.path.exists(mark)
+
+
+def test_a_model_that_can_be_read_is_not_loaded_if_it_holds_code(tmp_path):
+    """Experiments run the model itself, so Keras would load it."""
+    config = with_layer("MaxPooling2D", **POOL, kernel_initializer=RUN)
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+    assert numbers(path) == ([3, 2], [3, 2], [0, 0])
+    with pytest.raises(rf.GraphError, match=r"not loaded.*holds code"):
+        rf.measure_receptive_field(path, input_resolution=[8, 8])
+
+
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_models_of_a_users_class(package, ending, tmp_path):
+    keras = needed(package)
+
+    class Mine(keras.Model):
+        def call(self, x, training=None, mask=None):
+            return super().call(x[:, ::2])
+
+    image = keras.Input((20, 20, 3))
+    path = tmp_path / f"model.{ending}"
+    Mine(image, keras.layers.Conv2D(2, 3)(image)).save(path)
+    refused(path, r"custom class '(\w+\.)*Mine'.*pass the object")
+
+
+# --- Configs that make no model ------------------------------------------------------
+
+
+CONV = {"filters": 3, "kernel_size": [3, 3], "strides": [1, 1], "padding": "same"}
+
+OPTIONS = [
+    {"kernel_size": [10**12, 3]},
+    {"kernel_size": [-3, 3]},
+    {"kernel_size": "3"},
+    {"kernel_size": [float("nan"), 3]},
+    {"kernel_size": [[[[3]]], 3]},
+    {"kernel_size": [True, 3]},
+    {"kernel_size": None},
+    {"kernel_size": {"a": 1}},
+    {"strides": [0, 1]},
+    {"strides": [1.5, 1]},
+    {"strides": [10**9, 1]},
+    {"dilation_rate": [10**9, 1]},
+    {"filters": -1},
+    {"filters": 10**15},
+    {"padding": "full"},
+    {"data_format": "channels_sideways"},
+    {"data_format": 5},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_options_that_no_layer_can_have(options, tmp_path):
+    config = with_layer("Conv2D", **CONV | options)
+    (name,) = options
+    refused(put(tmp_path, config), rf"'conv' \(Conv2D\).*{name} is .*no layer can have")
+
+
+def tensor(*history):
+    found = {"class_name": "__keras_tensor__", "config": {"keras_history": history}}
+    return {"args": [found], "kwargs": {}}
+
+
+NODES = {
+    "nowhere": [tensor("nothing", 0, 0)],
+    "itself": [tensor("conv", 0, 0)],
+    "number": [tensor("image", 0, 10**12)],
+    "negative": [tensor("image", 0, -1)],
+    "fraction": [tensor("image", 0.5, 0)],
+    "text": [tensor("image", "0", 0)],
+    "none": None,
+    "names": ["image"],
+    "nothing": [],
+    "without arguments": [{}],
+    "deep": [{"args": [json.loads("[" * 300 + "]" * 300)], "kwargs": {}}],
+    "many": [tensor("image", 0, 0)] * 30_000,
+    "call": [[["image", 5, 0]]],
+    "short": [[["image", 0]]],
+    "constant": [[["_CONSTANT_VALUE", -1, 5, {}]]],
+}
+
+
+@pytest.mark.parametrize("kind", NODES)
+def test_calls_that_make_no_model(kind, tmp_path):
+    config = entry(with_layer("Conv2D", **CONV), inbound_nodes=NODES[kind])
+    refused(put(tmp_path, config), "cannot be read")
+
+
+PARTS = {
+    "unknown input": {"input_layers": [["nothing", 0, 0]]},
+    "no input": {"input_layers": []},
+    "unknown output": {"output_layers": [["nothing", 0, 0]]},
+    "no output": {"output_layers": []},
+    "unknown call": {"output_layers": [["conv", 77, 0]]},
+    "number": {"layers": 5},
+    "numbers": {"layers": [5]},
+    "empty": {"layers": []},
+    "names": {"layers": {"a": 1}},
+}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_parts_that_make_no_model(kind, tmp_path):
+    config = with_layer("Conv2D", **CONV)
+    config["config"].update(PARTS[kind])
+    refused(put(tmp_path, config), "cannot be read")
+
+
+@pytest.mark.parametrize("shape", [[None, -5, 9, 3], "abc", [None, 1.5, 9, 3], None])
+def test_shapes_that_no_input_can_have(shape, tmp_path):
+    config = with_layer("Conv2D", **CONV)
+    config["config"]["layers"][0]["config"]["batch_shape"] = shape
+    refused(put(tmp_path, config), "the shape of an input is")
+
+
+def test_models_that_call_models_without_end(tmp_path):
+    """Each of 20 models calls the next one 10 times."""
+    config = with_layer("Conv2D", **CONV)
+    image = copy.deepcopy(config["config"]["layers"][0])
+    for _ in range(20):
+        calls = [tensor("image", 0, 0)] * 10
+        inner = {**config, "name": "inner", "inbound_nodes": calls}
+        config = copy.copy(config)
+        config["config"] = {
+            "name": "inner",
+            "layers": [image, inner],
+            "input_layers": ["image", 0, 0],
+            "output_layers": ["inner", 10, 0],
+        }
+    refused(put(tmp_path, config), "more than 20000 times")
+
+
+def test_models_deep_in_models(tmp_path):
+    """Each is read once, although its input is that of the model inside."""
+    config = {
+        "class_name": "Sequential",
+        "config": {
+            "name": "s",
+            "layers": with_layer("Conv2D", **CONV)["config"]["layers"],
+        },
+    }
+    for number in range(60):
+        config = {
+            "class_name": "Sequential",
+            "config": {"name": f"s{number}", "layers": [config]},
+        }
+    assert numbers(put(tmp_path, config)) == ([3, 3], [1, 1], [1, 1])
+
+
+def test_nothing_of_keras_is_imported_for_a_broken_file(tmp_path):
+    path = put(tmp_path, with_layer("Conv2D", kernel_size=[-1, 3]), "model.json")
+    code = (
+        "import sys, receptive_field as rf\n"
+        f"try: rf.compute_receptive_field({path!r})\n"
+        "except rf.GraphError: pass\n"
+        "print([m for m in ('tensorflow', 'keras', 'h5py') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
