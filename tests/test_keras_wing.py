@@ -9,6 +9,7 @@ import zipfile
 import keras_answers
 import layer_catalogue as catalogue
 import pytest
+import random_keras_models
 import stored
 from keras_answers import said
 from needed import needed
@@ -543,3 +544,58 @@ def test_layers_that_are_given_constants(trace):
     image = keras.Input((None, None, 3))
     model = keras.Model(image, WithConstant()(layers.Conv2D(3, 3)(image)))
     assert rf.compute_receptive_field(model, trace=trace).size.tolist() == [3, 3]
+
+
+# --- Random models -------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [*range(6), *seeds("keras models", 20)])
+def test_random_models(seed):
+    """A model, its trace and its config say the same, layer by layer."""
+    try:
+        model = random_keras_models.model_of(seed)
+    except ValueError:
+        return  # A map became too small.
+    found = answers_of(written(model))
+    traced = answers_of(tensorflow.model_of(model))
+    if not model.layers[1:]:
+        return  # Only operations, whose nodes have other names in a trace.
+    # A trace numbers the calls of a layer in the order in which they run.
+    assert sorted(found.values()) == sorted(traced.values())
+    single = {name for name in found if ":" not in name and f"{name}:2" not in found}
+    assert all(found[name] == traced[name] for name in single)
+    if any(
+        type(layer).__module__ == random_keras_models.__name__ for layer in model.layers
+    ):
+        return  # A file does not hold the code of a custom layer.
+    config = json.loads(model.to_json())
+    from_file = model_from("model", write(called_model(config), "model"), config)
+    assert answers_of(from_file) == found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 4, *seeds("measured keras models", 4)])
+def test_random_models_are_what_is_measured(seed):
+    try:
+        model = random_keras_models.model_of(seed)
+    except ValueError:
+        return
+    source = load(model)
+    (name,) = source.outputs
+    if None in model.input_shape[1:]:
+        return
+    field = rf.compute_receptive_field(source, output=name)
+    middle = [axis.size // 2 for axis in field.feature_axes]
+    region = field.compute_input_region(middle, clip=True)
+    real = rf.measure_receptive_field(model, output=name, feature=middle).region
+    assert (region[:, 0] <= real[:, 0]).all()
+    assert (real[:, 1] <= region[:, 1]).all()
+    if field.support().exact:
+        assert region.tolist() == real.tolist()
+
+
+def answers_of(model):
+    fields = rf.compute_receptive_fields(model)
+    assert not fields.errors
+    return {name: json.dumps(said(field)) for name, field in fields.items()}

@@ -185,7 +185,7 @@ def checked(kind: str, config: Config) -> Config:
 
 def _fits(value: Any, least: int, most: int, depth: int) -> bool:
     """Returns whether a value is a number, or lists of numbers, that can be."""
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return 0 < len(value) < 5 and all(
             depth > 0 and _fits(part, least, most, depth - 1) for part in value
         )
