@@ -26,7 +26,7 @@ def _cast(w: Writer, x: Tensor, dtype: Any = None) -> Tensor:
     return w.op("Cast", x, DstT=w.dtype(dtype))
 
 
-def _saturated(w: Writer, x: Tensor, dtype: Any = None) -> Any:
+def _saturated(w: Writer, x: Tensor, dtype: Any = None) -> Tensor:
     return pointwise("SaturateCast")(w, x)
 
 
@@ -60,17 +60,18 @@ def _slice_update(w: Writer, inputs: Any, start_indices: Any, updates: Any) -> T
     Like TensorFlow, it moves an update that would end outside of the input.
     """
     x, update = as_tensor(w, inputs), as_tensor(w, updates)
-    whole, part = w.shape(x), w.shape(update)
+    whole = [size for size in w.shape(x) if isinstance(size, int)]
+    part = [size for size in w.shape(update) if isinstance(size, int)]
     starts = _starts(w, start_indices)
-    known = all(isinstance(size, int) for size in (*whole, *part))
-    if isinstance(starts, tuple) or not known:
+    if isinstance(starts, tuple) or not len(whole) == len(part) == w.rank(x):
         return ruled(w, "SliceUpdate", OPS["TensorScatterAdd"], x, starts, update)
-    sizes: Any = list(zip(whole, part, np.ravel(starts).tolist(), strict=True))
-    pairs, mask = [], np.zeros(whole, bool)
-    for size, length, start in sizes:
+    pairs, places = [], []
+    for size, length, start in zip(whole, part, np.ravel(starts).tolist(), strict=True):
         before = min(max(start, 0), size - length)
         pairs.append([before, size - length - before])
-    mask[tuple(slice(b, s - a) for (b, a), s in zip(pairs, whole, strict=True))] = True
+        places.append(slice(before, before + length))
+    mask = np.zeros(whole, bool)
+    mask[tuple(places)] = True
     return w.op("SelectV2", mask, w.op("Pad", update, pairs), x)
 
 

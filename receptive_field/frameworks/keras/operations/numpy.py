@@ -9,7 +9,7 @@ import itertools
 import string
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from receptive_field.arrays import np
 from receptive_field.frameworks.keras.calls import NoRuleError
@@ -46,10 +46,13 @@ RULES: dict[str, Operation] = {}
 """Name of an operation's class -> its rule."""
 
 
-def rule(names: str) -> Callable[[Operation], Operation]:
+Rule = TypeVar("Rule", bound=Operation)
+
+
+def rule(names: str) -> Callable[[Rule], Rule]:
     """Returns a decorator that makes a function the rule of some operations."""
 
-    def register(function: Operation) -> Operation:
+    def register(function: Rule) -> Rule:
         RULES.update(dict.fromkeys(names.split(), function))
         return function
 
@@ -175,11 +178,11 @@ def _round(w: Writer, x: Tensor, decimals: int = 0) -> Tensor:
 
 @rule("NanToNum")
 def _nan_to_num(w: Writer, x: Tensor, **numbers: Any) -> Tensor:
-    return pointwise("NanToNum")(w, x)  # type: ignore[return-value]
+    return pointwise("NanToNum")(w, x)
 
 
 @rule("Isclose")
-def _is_close(w: Writer, x1: Any, x2: Any, *limits: Any, **options: Any) -> Any:
+def _is_close(w: Writer, x1: Any, x2: Any, *limits: Any, **options: Any) -> Tensor:
     return pointwise("IsClose")(w, x1, x2)
 
 
@@ -442,16 +445,9 @@ def _quantile(
     found = _sorted(w, rows, -1, 0)
     found = w.op("GatherV2", found, np.zeros(shape, np.int32), len(others))
     if keepdims:
-        found = expanded_in(w, found, axes)
+        found = expanded(w, found, axes)
     count = w.rank(found) - len(shape)
     return moved(w, found, range(count, count + len(shape)), range(len(shape)))
-
-
-def expanded_in(w: Writer, x: Tensor, axes: Sequence[int]) -> Tensor:
-    """Adds new axes, the first of them first."""
-    for axis in sorted(axes):
-        x = w.op("ExpandDims", x, axis)
-    return x
 
 
 rule("Median Nanmedian Percentile Nanpercentile Quantile Nanquantile")(_quantile)
@@ -875,7 +871,8 @@ def _last_axes(w: Writer, x1: Any, x2: Any, axis: int) -> Tensor:
 
 @rule("Vdot")
 def _vdot(w: Writer, x1: Any, x2: Any) -> Tensor:
-    return contracted(w, *(flat(w, as_tensor(w, x)) for x in (x1, x2)), [0], [0])
+    one, two = (flat(w, as_tensor(w, x)) for x in (x1, x2))
+    return contracted(w, one, two, [0], [0])
 
 
 @rule("Tensordot")
@@ -923,7 +920,7 @@ def _cross(
     for x, place in ((as_tensor(w, x1), axisa), (as_tensor(w, x2), axisb)):
         last = moved(w, x, [place], [-1])
         count = w.shape(last)[-1]
-        if count not in (2, 3):
+        if not isinstance(count, int) or count not in (2, 3):
             raise NoRuleError(f"vectors of {count} numbers")
         vectors.append([item(w, last, [..., number]) for number in range(count)])
     one, two = vectors

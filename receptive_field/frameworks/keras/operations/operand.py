@@ -12,18 +12,21 @@ from receptive_field.rules.op import Op
 
 Operation = Callable[..., Tensor | list[Tensor]]
 
+Single = Callable[..., Tensor]
+"""The rule of an operation with one output."""
 
-def unary(op: str) -> Operation:
+
+def unary(op: str) -> Single:
     """Returns the rule of an operation that runs one op on one tensor."""
     return lambda w, x: w.op(op, x)
 
 
-def binary(op: str) -> Operation:
+def binary(op: str) -> Single:
     """Returns the rule of an operation that runs one op on two operands."""
     return lambda w, x1, x2: w.op(op, operand(x1), operand(x2))
 
 
-def pointwise(name: str) -> Operation:
+def pointwise(name: str) -> Single:
     """Returns the rule of an operation that runs several elementwise ops.
 
     They are written as one node with this name.
