@@ -22,7 +22,7 @@ from receptive_field.frameworks.tensorflow import load as tensorflow
 
 tf = needed("tensorflow")
 
-SEEDS = (0, 1, 2, 3)
+SEEDS = (0, 3)
 """Those that decide what the table says."""
 
 EXACT_TRACES_THAT_DIFFER = {
@@ -50,7 +50,8 @@ def hold(model: Any) -> rf.ReceptiveField:
     shape = tuple(model.inputs[0].shape)
     generator = np.random.default_rng(0)
     draws = [generator.normal(size=shape) for _ in range(2)]
-    images = [np.zeros(shape), -np.ones(shape), draws[0], -draws[0]]
+    images = [np.zeros(shape), np.full(shape, 0.5), -np.ones(shape)]
+    images += [draws[0], -draws[0]]
     far = 1000.0 * draws[1]
     changes = [far, -far, np.zeros(shape), np.ones(shape)]
     if model.name in catalogue.SEE_NAN:
