@@ -616,6 +616,9 @@ BOUNDS: dict[str, str] = {
     "trapezoid": _ALL,
 }
 
+STATED = words("broadcast_to full")
+"""Functions whose examples state the input's sizes, so these must be known."""
+
 SEE_NAN = words("allclose isfinite isinf isnan isneginf isposinf nan_to_num")
 """Functions that find numbers that are not finite."""
 

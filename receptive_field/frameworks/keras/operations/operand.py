@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from receptive_field.arrays import np
 from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
@@ -49,6 +50,8 @@ def ruled(w: Writer, name: str, op: Op, *inputs: Any) -> Tensor:
 
 def as_list(value: Any) -> list[Any]:
     """Returns a sequence as a list, and another value as the only part of a list."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     return value if isinstance(value, list) else [value]
 
 
