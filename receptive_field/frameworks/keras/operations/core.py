@@ -8,12 +8,12 @@ from receptive_field.arrays import np
 from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.operations.operand import (
     Operation,
-    as_list,
     as_tensor,
     axes_of,
     operand,
     pointwise,
     ruled,
+    stated_sizes,
     unary,
 )
 from receptive_field.frameworks.keras.writer import Writer
@@ -44,7 +44,7 @@ def _unstack(w: Writer, x: Tensor, num: int | None = None, axis: int = 0) -> Any
 
 
 def _slice(w: Writer, inputs: Any, start_indices: Any, shape: Any) -> Tensor:
-    return w.op("Slice", inputs, _starts(w, start_indices), as_list(shape))
+    return w.op("Slice", inputs, _starts(w, start_indices), stated_sizes(shape))
 
 
 def _starts(w: Writer, starts: Any) -> Any:
@@ -76,7 +76,7 @@ def _slice_update(w: Writer, inputs: Any, start_indices: Any, updates: Any) -> T
 
 
 def _scatter(w: Writer, indices: Any, values: Any, shape: Any) -> Tensor:
-    return w.op("ScatterNd", indices, operand(values), as_list(shape))
+    return w.op("ScatterNd", indices, operand(values), stated_sizes(shape))
 
 
 _UPDATES = {

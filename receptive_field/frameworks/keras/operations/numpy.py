@@ -33,6 +33,7 @@ from receptive_field.frameworks.keras.operations.operand import (
     resized,
     ruled,
     sizes_of,
+    stated_sizes,
     transposed,
     unary,
 )
@@ -232,12 +233,12 @@ def _full_like(w: Writer, x: Tensor, fill_value: Any, dtype: Any = None) -> Tens
 
 @rule("Full")
 def _full(w: Writer, fill_value: Any, shape: Any, dtype: Any = None) -> Tensor:
-    return w.op("BroadcastTo", operand(fill_value), as_list(shape))
+    return w.op("BroadcastTo", operand(fill_value), stated_sizes(shape))
 
 
 @rule("BroadcastTo")
 def _broadcast_to(w: Writer, x: Any, shape: Any) -> Tensor:
-    return w.op("BroadcastTo", x, as_list(shape))
+    return w.op("BroadcastTo", x, stated_sizes(shape))
 
 
 @rule("UnravelIndex")
@@ -547,7 +548,7 @@ def _roll(w: Writer, x: Tensor, shift: Any, axis: Any = None) -> Tensor:
 
 @rule("Reshape")
 def _reshape(w: Writer, x: Tensor, newshape: Any) -> Tensor:
-    return resized(w, x, as_list(newshape))
+    return resized(w, x, stated_sizes(newshape))
 
 
 @rule("Ravel")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from receptive_field.arrays import np
+from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
 from receptive_field.rules.elementwise import ELEMENTWISE
@@ -48,7 +50,21 @@ def ruled(w: Writer, name: str, op: Op, *inputs: Any) -> Tensor:
 
 def as_list(value: Any) -> list[Any]:
     """Returns a sequence as a list, and another value as the only part of a list."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     return value if isinstance(value, list) else [value]
+
+
+def stated_sizes(shape: Any) -> list[Any]:
+    """Returns a shape as a list.
+
+    Raises:
+      NoRuleError: if a size is None.
+    """
+    sizes = as_list(shape)
+    if None in sizes:
+        raise NoRuleError(f"a size in the shape {sizes} is unknown")
+    return sizes
 
 
 def as_tensor(w: Writer, value: Any) -> Tensor:
