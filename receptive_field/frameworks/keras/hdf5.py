@@ -51,40 +51,49 @@ def texts_in(file: BinaryIO, largest: int) -> dict[str, bytes]:
     Raises:
       OtherLayoutError: if the file is damaged or has another layout.
     """
-    size = os.fstat(file.fileno()).st_size
+    whole = _File(file, os.fstat(file.fileno()).st_size)
     found: dict[str, bytes] = {}
-    for kind, message in _messages(file, size):
+    for kind, message in _messages(whole):
         if kind == ATTRIBUTES_ELSEWHERE:
             raise OtherLayoutError
         if kind == ATTRIBUTE:
-            name, text = _attribute(file, message, largest)
+            name, text = _attribute(whole, message, largest)
             found[name] = text
     return found
 
 
-def _part(file: BinaryIO, start: int, size: int) -> _Part:
-    file.seek(start)
-    return _Part(file.read(size))
+class _File(NamedTuple):
+    """A file with a number of bytes."""
+
+    file: BinaryIO
+    size: int
+
+    def part(self, start: int, size: int) -> _Part:
+        """Returns some bytes, all of which must be there."""
+        if start + size > self.size:
+            raise OtherLayoutError
+        self.file.seek(start)
+        return _Part(self.file.read(size))
 
 
-def _messages(file: BinaryIO, size: int) -> Iterator[tuple[int, _Part]]:
+def _messages(file: _File) -> Iterator[tuple[int, _Part]]:
     """Yields the type and the content of each message of the root group's header."""
-    start = _part(file, 0, 96)
+    start = file.part(0, 72)
     version = start.number(8, 1)
     if version > 1 or start.bytes(13, 2) != b"\x08\x08":
         raise OtherLayoutError
     first = 24 + 4 * version
-    if start.number(first, 8) or size < start.number(first + 16, 8):
+    if start.number(first, 8) or file.size < start.number(first + 16, 8):
         raise OtherLayoutError
     root = start.number(first + 40, 8)
-    header = _part(file, root, 16)
+    header = file.part(root, 16)
     if header.number(0, 1) != 1:
         raise OtherLayoutError
     blocks = [(root + 16, header.number(8, 4))]
     for place, length in blocks:
-        if length > size or len(blocks) > MOST_BLOCKS:
+        if len(blocks) > MOST_BLOCKS:
             raise OtherLayoutError
-        block, position = _part(file, place, length), 0
+        block, position = file.part(place, length), 0
         while position + 8 <= length:
             kind, count = block.number(position, 2), block.number(position + 2, 2)
             is_shared = block.number(position + 4, 1) & 2
@@ -98,7 +107,7 @@ def _messages(file: BinaryIO, size: int) -> Iterator[tuple[int, _Part]]:
                 yield kind, message
 
 
-def _attribute(file: BinaryIO, message: _Part, largest: int) -> tuple[str, bytes]:
+def _attribute(file: _File, message: _Part, largest: int) -> tuple[str, bytes]:
     """Returns the name and the text of an attribute; empty if it is no text."""
     version = message.number(0, 1)
     sizes = [message.number(start, 2) for start in (2, 4, 6)]
@@ -120,17 +129,17 @@ def _attribute(file: BinaryIO, message: _Part, largest: int) -> tuple[str, bytes
     return name, _object(file, place, index).bytes(0, length)
 
 
-def _object(file: BinaryIO, place: int, index: int) -> _Part:
+def _object(file: _File, place: int, index: int) -> _Part:
     """Returns an object of a heap, which is a list of objects."""
-    heap = _part(file, place, 16)
+    heap = file.part(place, 16)
     if heap.bytes(0, 4) != b"GCOL":
         raise OtherLayoutError
     position, end = place + 16, place + heap.number(8, 8)
     while position + 16 <= end:
-        entry = _part(file, position, 16)
+        entry = file.part(position, 16)
         size = entry.number(8, 8)
         if entry.number(0, 2) == index:
-            return _part(file, position + 16, size)
+            return file.part(position + 16, size)
         if not entry.number(0, 2):
             break
         position += 16 + -(-size // 8) * 8
