@@ -38,6 +38,52 @@ def _mish(w: Writer, x: Tensor) -> Tensor:
     return w.op("Mul", x, w.op("Tanh", w.op("Softplus", x)))
 
 
+def _celu(w: Writer, x: Tensor) -> Tensor:
+    below = w.op("Expm1", w.op("Minimum", x, 0.0))
+    return w.op("AddV2", w.op("Maximum", x, 0.0), below)
+
+
+def _glu(w: Writer, x: Tensor) -> Tensor:
+    node, _ = w.op("Split", w.rank(x) - 1, x, num_split=2)
+    return w.op("Mul", (node, 0), w.op("Sigmoid", (node, 1)))
+
+
+def _hard_tanh(w: Writer, x: Tensor) -> Tensor:
+    return w.op("ClipByValue", x, -1.0, 1.0)
+
+
+def _hard_shrink(w: Writer, x: Tensor) -> Tensor:
+    return w.op("SelectV2", w.op("Greater", w.op("Abs", x), 0.5), x, 0.0)
+
+
+def _soft_shrink(w: Writer, x: Tensor) -> Tensor:
+    inside = w.op("ClipByValue", x, -0.5, 0.5)
+    return w.op("Sub", x, inside)
+
+
+def _log_sigmoid(w: Writer, x: Tensor) -> Tensor:
+    return w.op("Neg", w.op("Softplus", w.op("Neg", x)))
+
+
+def _squareplus(w: Writer, x: Tensor) -> Tensor:
+    root = w.op("Sqrt", w.op("AddV2", w.op("Square", x), 4.0))
+    return w.op("RealDiv", w.op("AddV2", x, root), 2.0)
+
+
+def _tanh_shrink(w: Writer, x: Tensor) -> Tensor:
+    return w.op("Sub", x, w.op("Tanh", x))
+
+
+def _sparse_plus(w: Writer, x: Tensor) -> Tensor:
+    inside = w.op("Square", w.op("AddV2", w.op("ClipByValue", x, -1.0, 1.0), 1.0))
+    curve = w.op("Mul", 0.25, inside)
+    return w.op("SelectV2", w.op("Less", x, 1.0), curve, x)
+
+
+def _sparse_sigmoid(w: Writer, x: Tensor) -> Tensor:
+    return w.op("Mul", 0.5, w.op("AddV2", _hard_tanh(w, x), 1.0))
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "linear": lambda w, x: x,
     "relu": _single("Relu"),
@@ -59,4 +105,14 @@ ACTIVATIONS: dict[str, Activation] = {
     "hard_swish": _hard_swish,
     "hard_silu": _hard_swish,
     "mish": _mish,
+    "celu": _celu,
+    "glu": _glu,
+    "hard_tanh": _hard_tanh,
+    "hard_shrink": _hard_shrink,
+    "soft_shrink": _soft_shrink,
+    "log_sigmoid": _log_sigmoid,
+    "squareplus": _squareplus,
+    "tanh_shrink": _tanh_shrink,
+    "sparse_plus": _sparse_plus,
+    "sparse_sigmoid": _sparse_sigmoid,
 }
