@@ -171,7 +171,10 @@ def _multi_head(name: str, **heads: int) -> Make:
 def _recurrent(name: str) -> Make:
     def make(random: Random) -> Example:
         layer = getattr(layers, name)(
-            2, return_sequences=True, go_backwards=random.of(True, False)
+            2,
+            return_sequences=True,
+            go_backwards=random.of(True, False),
+            unroll=random.of(True, False),
         )
         return Example((random.one(4, 6), 2), layer)
 
@@ -259,7 +262,10 @@ def _spectral(random: Random) -> Example:
 
 
 def _bidirectional(random: Random) -> Example:
-    layer = layers.Bidirectional(layers.LSTM(2, return_sequences=True))
+    modes = "concat", "sum", "ave", "mul"
+    layer = layers.Bidirectional(
+        layers.LSTM(2, return_sequences=True), merge_mode=random.of(*modes)
+    )
     return Example((random.one(4, 6), 2), layer)
 
 
@@ -340,7 +346,7 @@ _ALL: dict[str, Make] = {
     "Discretization": _named("Discretization", bin_boundaries=[0.6, 1.0]),
     "Dot": _dot,
     "Dropout": _named("Dropout", rate=0.5),
-    "ELU": _named("ELU"),
+    "ELU": _plain(2, lambda r: layers.ELU(r.of(1.0, 0.5))),
     "EinsumDense": _einsum,
     "Embedding": _tokens(lambda r: layers.Embedding(9, 2)),
     "Equalization": _plain(2, lambda r: _Only(layers.Equalization((0, 1))), 3),
@@ -351,7 +357,9 @@ _ALL: dict[str, Make] = {
     "GaussianNoise": _named("GaussianNoise", stddev=0.5),
     **_by_rank("GlobalAveragePooling", lambda name, rank: _named(name, rank)),
     **_by_rank("GlobalMaxPooling", lambda name, rank: _named(name, rank)),
-    "GroupNormalization": _plain(2, lambda r: layers.GroupNormalization(r.of(1, 2)), 4),
+    "GroupNormalization": _plain(
+        2, lambda r: layers.GroupNormalization(r.of(1, 2, -1)), 4
+    ),
     "GroupedQueryAttention": _multi_head(
         "GroupQueryAttention", head_dim=2, num_query_heads=2, num_key_value_heads=1
     ),
@@ -384,7 +392,9 @@ _ALL: dict[str, Make] = {
         for name, options in AUGMENTATIONS.items()
     },
     "RandomCrop": _plain(2, lambda r: layers.RandomCrop(r.one(2, 5), r.one(2, 5))),
-    "ReLU": _plain(2, lambda r: layers.ReLU(r.of(None, 6.0), r.of(0.0, 0.1))),
+    "ReLU": _plain(
+        2, lambda r: layers.ReLU(r.of(None, 6.0, 3.0), r.of(0.0, 0.1), r.of(0.0, 0.2))
+    ),
     "RepeatVector": lambda r: Example(
         (r.one(4, 6), 2),
         lambda x: layers.RepeatVector(3)(layers.GlobalMaxPooling1D()(x)),
@@ -470,6 +480,22 @@ REASONS = {
     "graph",
 }
 """Class -> why there is nothing to analyse, or to measure."""
+
+NO_RULE = {
+    "ContrastLimitedAdaptiveHistogramEqualization": "the pixels decide what it reads",
+    "Lambda": "runs code of the user",
+    "Masking": "layers after it read a mask that no call states",
+    "RandomCrop": "does different things at inference, depending on the version",
+    "Wrapper": "leaves it to its subclasses what is called",
+}
+"""Class -> why a model with this layer cannot be read from its config."""
+
+
+def from_config(name: str) -> str:
+    """What docs/layers.md says of a class in a file that is read without Keras."""
+    if name in REASONS:
+        return ""
+    return f"no: {NO_RULE[name]}" if name in NO_RULE else "yes"
 
 
 def classes() -> dict[str, list[str]]:

@@ -33,8 +33,11 @@ it with its own results.
 An upper bound is never smaller than the measurement, and the result is marked
 (`exact=False`).
 
-| class | result |
-|---|---|
+The last column says whether a model with this layer can be read from a file, without
+Keras. Otherwise, pass the model itself.
+
+| class | result | from a file |
+|---|---|---|
 """
 
 OPERATIONS = """# Functions of keras.ops
@@ -68,7 +71,7 @@ tests ran and compared with its receptive field.
 def rows(name: str) -> dict[str, str]:
     """The rows of a table: first column -> second."""
     text = (DOCS / name).read_text(encoding="utf-8")
-    return dict(re.findall(r"^\| `(\w+)`[^|]* \| (.*) \|$", text, re.MULTILINE))
+    return dict(re.findall(r"^\| `(\w+)`[^|]* \| ([^|]*) \|", text, re.MULTILINE))
 
 
 def write(passed: bool) -> list[str]:
@@ -89,7 +92,9 @@ def write(passed: bool) -> list[str]:
         others = [other for other in also if other != name]
         known = f" ({', '.join(f'`{other}`' for other in others)})" if others else ""
         reason = layer_catalogue.REASONS.get(name)
-        layers[f"`{name}`{known}"] = reason or measured_layers.get(name)
+        found = reason or measured_layers.get(name)
+        column = f" | {layer_catalogue.from_config(name)}"
+        layers[f"`{name}`{known}"] = None if found is None else found + column
     ops = {
         f"`{name}`": op_catalogue.result(name)
         if name in measured_ops or name not in op_catalogue.NETWORKS
@@ -102,14 +107,14 @@ def write(passed: bool) -> list[str]:
         for name in sorted(operation_catalogue.functions())
     }
     said = []
-    for file, title, found in (
+    for file, title, table in (
         ("layers.md", LAYERS, layers),
         ("keras_ops.md", OPERATIONS, operations),
         ("ops.md", OPS, ops),
     ):
-        missing = list(found.values()).count(None)
+        missing = list(table.values()).count(None)
         if passed and not missing:
-            lines = (f"| {first} | {second} |\n" for first, second in found.items())
+            lines = (f"| {first} | {second} |\n" for first, second in table.items())
             write_whole(DOCS / file, (title + "".join(lines)).encode())
             said.append(f"docs/{file} is written")
             continue

@@ -6,6 +6,8 @@ import tables
 from keras_experiments import hold_output
 from random_search import seeds
 
+from receptive_field.frameworks.keras.layers import LAYERS
+
 SEEDS = (0, 1)
 """Those that decide what the table says."""
 
@@ -31,6 +33,9 @@ def test_other_parameters(name, seed):
 def test_no_class_is_left_out(pytestconfig):
     classes = set(catalogue.classes())
     assert classes <= {*catalogue.EXAMPLES, *catalogue.REASONS}
+    without = {*catalogue.REASONS, *catalogue.NO_RULE}
+    assert classes - without <= set(LAYERS)
+    assert without.isdisjoint(LAYERS)
     if pytestconfig.option.write_tables:
         return
     rows = tables.rows("layers.md")

@@ -24,6 +24,8 @@ _KERNELS = {
     "bicubic": "keyscubic",
     "lanczos3": "lanczos3",
     "lanczos5": "lanczos5",
+    "gaussian": "gaussian",
+    "mitchellcubic": "mitchellcubic",
 }
 """The kernels of interpolations that have no op of their own, or are smoothed."""
 

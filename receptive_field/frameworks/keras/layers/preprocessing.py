@@ -10,7 +10,7 @@ from receptive_field.graph.graph import Tensor
 
 @rule(
     "AugMix CutMix Equalization MixUp RandAugment RandomBrightness "
-    "RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop "
+    "RandomColorDegeneration RandomColorJitter RandomContrast "
     "RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur "
     "RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization "
     "RandomRotation RandomSaturation RandomSharpness RandomShear RandomTranslation "
