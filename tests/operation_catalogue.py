@@ -611,6 +611,8 @@ BOUNDS: dict[str, str] = {
     **dict.fromkeys(words("cumprod cumsum nancumprod nancumsum"), _FLAT),
     **dict.fromkeys(words("diag diagflat trace tril triu"), _MATRIX),
     **dict.fromkeys(words("scatter scatter_update take_along_axis"), _INDICES),
+    **dict.fromkeys(words("reshape roll"), "rows and columns may be mixed"),
+    **dict.fromkeys(words("geomspace stack"), "the parts may be joined in the batch"),
     "rot90": "for half a turn, Keras reshapes an image as if it was not turned",
     "slice_update": "an update may replace a part of several axes",
     "trapezoid": _ALL,
