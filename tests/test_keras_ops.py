@@ -63,10 +63,13 @@ def hold(model: Any) -> rf.ReceptiveField:
     before = [run(image) for image in images]
     output = before[0].shape
     held = {axis for found in field.axes for axis in found.output_axes}
-    channels = [] if len(output) - 1 in held else [-1]
+    # A feature is all of an axis that nothing of the input follows, but for the batch.
+    channels = [axis for axis in range(len(output)) if axis not in held]
+    channels = channels[1:] if channels[:1] == [0] and len(output) > 1 else channels
     windows, lines = windows_of(field, shape, output, channels), []
     for w in windows:
-        seen = np.zeros((*output[: len(output) - len(channels)], w.size), bool)
+        places = [size for axis, size in enumerate(output) if axis not in channels]
+        seen = np.zeros((*places, w.size), bool)
         for line in range(w.size):
             place = (*[slice(None)] * w.axis, line)
             for image, old in zip(images, before, strict=True):
