@@ -346,16 +346,6 @@ def test_a_config_by_hand(tmp_path):
     assert rf.compute_receptive_field(path).size.tolist() == [2, 2]
 
 
-def test_names_of_keras_1_are_not_left_out(tmp_path):
-    """`border_mode` was the padding, which would be taken for the default."""
-    written = config(reads("image", 0, 0))
-    written["config"]["layers"][1]["config"]["border_mode"] = "same"
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(written))
-    with pytest.raises(rf.ReceptiveFieldError, match="Keras 1"):
-        rf.compute_receptive_field(path)
-
-
 @pytest.mark.parametrize(
     "content",
     [

@@ -48,14 +48,12 @@ class FileContent:
 
 def read_file(
     path: str | os.PathLike[str], signature: str | None = None, whole: bool = False
-) -> FileContent | Any:
-    """Reads a graph file, SavedModel folder or Keras file.
-
-    For a Keras file, the result is the Keras model.
+) -> FileContent:
+    """Reads a graph file or SavedModel folder.
 
     Args:
       path: a GraphDef, MetaGraphDef or SavedModel, binary or text, compressed or not;
-        a folder with a SavedModel; a ``.keras`` or ``.h5`` file.
+        or a folder with a SavedModel.
       signature: the signature of a SavedModel to use, if it has several.
       whole: whether to return the graph as a complete message. Otherwise, attributes
         may be parsed on demand, and large tensors may lack their values.
@@ -70,9 +68,7 @@ def read_file(
         with _content(path) as content:
             head = content[:4096]
             if head.startswith((_ZIP_MAGIC, _HDF5_MAGIC)):
-                from receptive_field.frameworks.tensorflow import keras_models
-
-                return keras_models.read(path)
+                raise GraphError(f"{path!r} is a Keras file, not the file of a graph.")
             if not head.strip() and not content[:].strip():
                 raise GraphError(
                     f"the file {path!r} is empty, but should contain a GraphDef."

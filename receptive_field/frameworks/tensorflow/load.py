@@ -40,16 +40,13 @@ def model_of(thing: Any, signature: str | None = None) -> Model | None:
     Raises:
       GraphError: if the thing is malformed or cannot be converted to a graph.
     """
-    name = None
     if isinstance(thing, (str, os.PathLike)):
         content = read_file(thing, signature)
-        if isinstance(content, FileContent):
-            return _from_file(content, os.fspath(thing), signature)
-        name, thing = os.fspath(thing), content
+        return _from_file(content, os.fspath(thing), signature)
     if hasattr(thing, "node") and hasattr(thing, "library"):
         return Model(_graph(thing), thing)
     if keras_of(thing) is not None:
-        return _from_keras(thing, name or thing.name)
+        return _from_keras(thing)
     function = concrete_function_of(thing)
     if function is not None:
         return _from_function(function)
@@ -108,12 +105,12 @@ def _from_function(function: Any) -> Model:
     return Model(graph, definition, inputs, outputs, name_of=_tensor_name)
 
 
-def _from_keras(model: Any, name: str) -> Model:
+def _from_keras(model: Any) -> Model:
     from receptive_field.frameworks.tensorflow import keras_gradients, keras_models
 
     traced = keras_models.trace(model)
     definition = traced.graph.as_graph_def(add_shapes=True)
-    graph = _graph(definition, name)
+    graph = _graph(definition, model.name)
 
     def tensors(names: Mapping[str, str]) -> dict[str, Tensor]:
         return {name: graph.tensor(tensor) for name, tensor in names.items()}
