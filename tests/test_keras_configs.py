@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 from needed import needed
+from test_keras_wing import said
 
 import receptive_field as rf
+from receptive_field.frameworks.keras import objects
 from receptive_field.frameworks.keras.configs import version_of
 from receptive_field.frameworks.keras.hdf5 import OtherLayoutError, texts_in
+from receptive_field.frameworks.keras.write import write
+from receptive_field.frameworks.tensorflow import load as tensorflow
 
 DATA = Path(__file__).parent / "data" / "keras"
 
@@ -136,6 +140,13 @@ def test_operations_without_a_module_are_told_from_layers():
     assert list(rf.compute_receptive_fields(path)) == ["conv", "add_1"]
 
 
+def test_models_of_tensorflow_js(tmp_path):
+    """They hold the config of Keras inside of theirs."""
+    inner = {"keras_version": "2.3.1", "model_config": saved("nested_2.3.json")}
+    path = put(tmp_path, {"format": "layers-model", "modelTopology": inner})
+    assert numbers(path, "drop") == ([14, 14], [2, 2], [0, 0])
+
+
 # --- Traps ---------------------------------------------------------------------------
 
 
@@ -223,6 +234,129 @@ def test_a_model_that_was_never_built(tmp_path):
     path = tmp_path / "model.keras"
     keras.Sequential([keras.layers.Conv2D(2, 3)]).save(path)
     refused(path, r"unknown.*build\(shape\)")
+
+
+# --- Functions of TensorFlow ---------------------------------------------------------
+
+
+def conv(size=3, filters=2):
+    return needed("tf_keras").layers.Conv2D(filters, size, padding="same")
+
+
+def many(module, names):
+    return lambda tf, x: [getattr(getattr(tf, module), n)(x) for n in names.split()]
+
+
+FUNCTIONS = {
+    "activations": many(
+        "nn",
+        "relu relu6 elu selu sigmoid softplus softsign tanh leaky_relu gelu silu "
+        "softmax log_softmax crelu",
+    ),
+    "numbers": many(
+        "math",
+        "abs acos asin atan ceil cos cosh erf exp expm1 floor log log1p negative "
+        "reciprocal round rsqrt sigmoid sign sin sinh softplus sqrt square tan tanh "
+        "is_nan is_finite",
+    ),
+    "pairs": lambda tf, x: [
+        *(x + 1, 1 - x, x / 3.0, x**2, x // 2.0, x % 2.0, -x, abs(x), x * conv(5)(x)),
+        *(tf.maximum(x, 0.0), tf.minimum(x, conv()(x)), tf.add_n([x, conv()(x)])),
+        tf.math.squared_difference(x, conv()(x)),
+        tf.where(conv(3)(x) > 0, x, tf.zeros_like(x)),
+        tf.logical_and(x > 0, x < 1),
+        tf.clip_by_value(x, 0.0, 1.0),
+        tf.cast(tf.cast(x, tf.int32), "float32"),
+        tf.nn.bias_add(x, tf.ones([2])),
+    ],
+    "joined": lambda tf, x: [
+        tf.concat([x, conv()(x)], -1),
+        tf.concat(axis=1, values=[x, conv()(x)]),
+        tf.reshape(tf.stack([x, conv()(x)], axis=2), (-1, tf.shape(x)[1], 24, 2)),
+        *tf.unstack(x, axis=-1),
+        *tf.split(x, 2, -1),
+        *tf.split(x, [3, -1], axis=2),
+    ],
+    "shapes": lambda tf, x: [
+        tf.reshape(x, [tf.shape(x)[0], tf.shape(x)[1] // 2, 2, tf.shape(x)[2], 2]),
+        tf.transpose(x, [0, 2, 1, 3]),
+        tf.squeeze(tf.expand_dims(x, axis=1), axis=[1]),
+        tf.tile(x, [1, 2, 1, 1]),
+        tf.broadcast_to(tf.reduce_mean(x, [1, 2], keepdims=True), tf.shape(x)),
+        tf.nn.depth_to_space(conv(3, 8)(x), 2),
+        tf.nn.space_to_depth(x, 2),
+    ],
+    "borders": lambda tf, x: [
+        tf.pad(x, [[0, 0], [1, 2], [3, 0], [0, 0]]),
+        tf.pad(x, [[0, 0], [1, 2], [3, 0], [0, 0]], "REFLECT"),
+        tf.pad(x, [[0, 0], [1, 2], [3, 0], [0, 0]], constant_values=1),
+        tf.slice(x, [0, 1, 2, 0], [-1, 5, 6, 2]),
+        tf.gather(x, [0, 3], axis=1),
+        tf.reverse(x, [1]),
+        tf.roll(x, 1, 1),
+        tf.image.flip_left_right(x),
+        *(x[:, ::2, 1:-1], x[:, -1], x[:, None, 2:, :5:2, 0], x[..., 0], x[:, ::-1]),
+        *(x[:, : tf.shape(x)[1] // 2], x[:, tf.shape(x)[1] - 3], x[:, -1:0:-2]),
+    ],
+    "sums": lambda tf, x: [
+        *(tf.reduce_mean(x, -1), tf.reduce_sum(x, [1], keepdims=True)),
+        *(tf.reduce_max(x, axis=-1), tf.reduce_mean(x), tf.argmax(x, -1)),
+        *(tf.cumsum(x, 1), tf.math.reduce_std(x, -1), tf.math.l2_normalize(x, -1)),
+        *(tf.nn.softmax(x, axis=1), tf.matmul(x, tf.ones([2, 3]))),
+    ],
+    "resized": lambda tf, x: [
+        tf.image.resize(x, (tf.shape(x)[1] * 2, 17), method="nearest"),
+        tf.image.resize(x, [48, 40]),
+        tf.image.resize(x, [48, 40], "bicubic"),
+        tf.image.resize(x, [8, 6], method="area"),
+        tf.compat.v1.image.resize_bilinear(x, [48, 40], align_corners=True),
+        tf.compat.v1.image.resize_nearest_neighbor(x, tf.shape(x)[1:3] * 2),
+    ],
+    "windows": lambda tf, x: [
+        tf.nn.conv2d(x, tf.ones([3, 3, 2, 4]), 2, "SAME"),
+        tf.nn.conv2d(x, tf.ones([3, 3, 2, 4]), [1, 2, 1, 1], "VALID"),
+        tf.nn.conv2d(x, tf.ones([3, 3, 2, 4]), 1, "SAME", dilations=[2, 3]),
+        tf.nn.conv2d(x, tf.ones([3, 3, 2, 4]), 1, [[0, 0], [1, 1], [2, 2], [0, 0]]),
+        tf.nn.convolution(x, tf.ones([3, 3, 2, 4]), strides=2, padding="SAME"),
+        tf.nn.depthwise_conv2d(x, tf.ones([3, 3, 2, 1]), [1, 2, 2, 1], "SAME"),
+        tf.nn.max_pool2d(x, 3, 2, "SAME"),
+        tf.nn.avg_pool2d(x, [3, 2], [2, 1], "VALID"),
+        tf.nn.conv2d_transpose(
+            x,
+            tf.ones([3, 3, 4, 2]),
+            tf.stack([tf.shape(x)[0], tf.shape(x)[1] * 2, tf.shape(x)[2] * 2, 4]),
+            2,
+            "SAME",
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_functions_against_traces(kind, tmp_path):
+    """The config and the object give what the trace gives."""
+    tf_keras = needed("tf_keras")
+    image = tf_keras.Input((None, None, 2))
+    outputs = FUNCTIONS[kind](needed("tensorflow"), conv()(image))
+    model = tf_keras.Model(image, outputs)
+    written = write(objects.called_model(model), "model")
+    assert not {**written.opened, **written.traced}
+    path = put(tmp_path, model.to_json())
+    options = {"input_resolution": [16, 12]}
+    traced = rf.compute_receptive_fields(tensorflow.model_of(model), **options)
+    wanted = {name: said(field) for name, field in traced.items()}
+    for thing in (path, model):
+        found = rf.compute_receptive_fields(thing, **options)
+        assert {name: said(field) for name, field in found.items()} == wanted
+
+
+def test_functions_without_a_rule_are_named(tmp_path):
+    tf, tf_keras = needed("tensorflow"), needed("tf_keras")
+    image = tf_keras.Input((12, 12, 2))
+    model = tf_keras.Model(image, tf.image.resize(image, [4, 4], "lanczos3"))
+    refused(put(tmp_path, model.to_json()), r"'tf.image.resize.*lanczos3")
+    model = tf_keras.Model(image, tf.image.rgb_to_hsv(conv(1, 3)(image)))
+    refused(put(tmp_path, model.to_json()), r"tf\.image\.rgb_to_hsv has no rule")
 
 
 # --- Files of Keras 2 and 3 ----------------------------------------------------------

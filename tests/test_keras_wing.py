@@ -395,17 +395,6 @@ def test_a_config_by_hand(tmp_path):
     assert rf.compute_receptive_field(path).size.tolist() == [2, 2]
 
 
-def test_names_of_keras_1_are_not_left_out(tmp_path):
-    """`border_mode` was the padding, which would be taken for the default."""
-    written = config(reads("image", 0, 0))
-    layer = written["config"]["layers"][1]
-    layer |= {"module": None, "config": {**layer["config"], "border_mode": "same"}}
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(written))
-    field = rf.compute_receptive_field(path, input_resolution=[4, 5])
-    assert [axis.output_size for axis in field.axes] == [3, 2]
-
-
 @pytest.mark.parametrize(
     "content",
     [

@@ -206,10 +206,10 @@ def test_keras_layers_in_a_graph():
 def test_models_that_cannot_be_read(tmp_path):
     odd = keras.Sequential([keras.Input((8, 8, 3)), layers.Lambda(lambda x: x + 1)])
     odd.save(tmp_path / "odd.keras")
-    with pytest.raises(rf.ReceptiveFieldError, match="never loaded from a file"):
+    with pytest.raises(rf.ReceptiveFieldError, match="never run from a file"):
         rf.compute_receptive_field(tmp_path / "odd.keras")
     (tmp_path / "bad.keras").write_bytes(b"PK\x03\x04 nothing")
-    with pytest.raises(rf.ReceptiveFieldError, match="zip archive that cannot be read"):
+    with pytest.raises(rf.ReceptiveFieldError, match="damaged or cut off"):
         rf.compute_receptive_field(tmp_path / "bad.keras")
 
 

@@ -7,6 +7,7 @@ the call, and number of the output.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -269,7 +270,8 @@ def _functional(config: Config) -> CalledModel:
     if not outputs:
         raise NoRuleError("the model has no outputs")
     first: Mapping[str, int] = {}
-    if any(isinstance(n, Mapping) for s in layers.values() for n in _nodes(s)):
+    is_of_3 = any(isinstance(n, Mapping) for s in layers.values() for n in _nodes(s))
+    if is_of_3:
         outputs = [_counted_from_0(read, layers) for read in outputs]
     else:
         first = _first_calls(layers, outputs)
@@ -283,10 +285,23 @@ def _functional(config: Config) -> CalledModel:
                 continue
             layer = layer or layer_of(saved)
             calls.append(Call(key, layer, *_arguments(node, saved)))
+    return CalledModel(inputs, calls, _named_outputs(outputs, ":" if is_of_3 else "_"))
+
+
+def _named_outputs(outputs: Sequence[Read], joint: str) -> list[tuple[str, Read]]:
+    """Returns the outputs of a model with their names.
+
+    Keras 2 appends ``_1`` to the name of the second output of a layer.
+    """
     named: dict[str, Read] = {}
+    again: Counter[str] = Counter()
     for read in outputs:
-        named[unique_name(read.call[0], named)] = read
-    return CalledModel(inputs, calls, list(named.items()))
+        name = read.call[0]
+        if joint == "_" and again[name]:
+            name = f"{name}_{again[name]}"
+        again[read.call[0]] += 1
+        named[unique_name(name, named)] = read
+    return list(named.items())
 
 
 def _nodes(saved: Config) -> Sequence[Any]:
