@@ -131,6 +131,8 @@ def opened(
     keras = sys.modules.get("keras")
     if not is_of_keras_3(thing) or keras is None:
         raise NoRuleError("only layers of Keras 3 can be called with symbolic tensors")
+    if getattr(thing, "quantization_mode", None):
+        raise NoRuleError("its weights are quantized")
     more = dict(keywords)
     if "training" in inspect.signature(thing.call).parameters:
         more["training"] = False

@@ -98,6 +98,7 @@ class Writer:
     def __init__(self, name: str) -> None:
         self.graph = Graph([], name, rules=OPS, framework=KERAS)
         self._known = Inference(self.graph)
+        self._frame = self.graph.nodes.root
         self._scope = ""
         self.owner: Hashable = None
         self._weights: dict[Hashable, Tensor] = {}
@@ -118,6 +119,17 @@ class Writer:
             yield
         finally:
             self._scope, self.owner, self._number = before
+
+    @contextmanager
+    def body(self) -> Iterator[None]:
+        """Makes the nodes written in the context the body of the next While node."""
+        before = self._frame
+        scope = f"{self._unique('While')}/body/"
+        self._frame = Frame(scope=scope, caller=before)
+        try:
+            yield
+        finally:
+            self._frame = before
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -248,15 +260,21 @@ class Writer:
     def _node(
         self, kind: str, name: str, tensors: Sequence[Tensor], fields: dict[str, Any]
     ) -> Tensor:
-        whole = f"{self._scope}/{name}" if self._scope else name
+        frame = self._frame
+        unique = self._unique(name).removeprefix(frame.scope)
+        node = self.graph.append(Written(unique, kind, fields), frame)
+        node.read(tensors)
+        return node.index, 0
+
+    def _unique(self, name: str) -> str:
+        """Returns the name that the next node gets which is called so."""
+        own = f"{self._scope}/{name}" if self._scope else name
+        whole = self._frame.scope + own
         number, unique = 0, whole
         while unique in self.graph.index_of:
             number += 1
             unique = f"{whole}_{number}"
-        root = self.graph.nodes.root
-        node = self.graph.append(Written(unique, kind, fields), root)
-        node.read(tensors)
-        return node.index, 0
+        return unique
 
 
 SHRINK = {

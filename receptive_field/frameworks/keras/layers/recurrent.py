@@ -81,7 +81,10 @@ def _looped(
     if call.config.get("go_backwards", False):
         x = w.op("ReverseV2", x, [0])
     items = w.op("TensorListFromTensor", x, -1)
-    shape = w.op("Shape", first)
+    # The cost of the first step is not counted for its shape.
+    known = enumerate(w.shape(first)[1:], 1)
+    sizes = [n if isinstance(n, int) else w.size(first, axis) for axis, n in known]
+    shape = w.sizes(w.size(x, 1), *sizes)
     starts: list[Tensor] = [
         w.tensor(0),
         w.op("TensorListReserve", shape, count if whole else 1),
@@ -89,12 +92,12 @@ def _looped(
     ]
     carried = [w.op("Merge", start) for start in starts]
     time, outputs, *old = carried
-    item = w.op("TensorListGetItem", items, time, -1)
-    y, *new = stepped(call, cell, item, _like(states, iter(old)))
-    outputs = w.op("TensorListSetItem", outputs, time if whole else 0, y)
-    for start, merged, value in zip(
-        starts, carried, [w.op("AddV2", time, 1), outputs, *new], strict=True
-    ):
+    with w.body():
+        item = w.op("TensorListGetItem", items, time, -1)
+        y, *new = stepped(call, cell, item, _like(states, iter(old)))
+        outputs = w.op("TensorListSetItem", outputs, time if whole else 0, y)
+        values = [w.op("AddV2", time, 1), outputs, *new]
+    for start, merged, value in zip(starts, carried, values, strict=True):
         w.graph.nodes[merged[0]].read([start, w.op("NextIteration", value)])
     node, _ = w.op("While", w.op("Less", time, count), *carried)
     stacked = w.op("TensorListStack", (node, 1), shape)
