@@ -11,6 +11,7 @@ from receptive_field.frameworks.keras.layers.call import (
     padded,
     rule,
 )
+from receptive_field.frameworks.keras.operations.windows import pooled_to
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
 
@@ -213,48 +214,10 @@ rule(
 
 def _adaptive_pooling(op: str) -> LayerRule:
     def pooled(call: LayerCall) -> Tensor:
-        """Writes windows of two sizes for each axis, and takes one for each bin."""
-        w, x = call.writer, call.x
-        for number, (axis, count) in enumerate(
-            zip(call.spatial(x), call.numbers("output_size", x), strict=True)
-        ):
-            size = w.shape(x)[axis]
-            if not isinstance(size, int):
-                call.fail("bins of an axis of unknown size")
-            least = -(-size // count)
-            parts = [
-                _windows(call, op, x, number, least),
-                _windows(call, op, x, number, least + 1),
-            ]
-            starts = [size * n // count for n in range(count)]
-            ends = [-(-size * n // count) for n in range(1, count + 1)]
-            taken = [
-                start if end - start == least else size - least + 1 + start
-                for start, end in zip(starts, ends, strict=True)
-            ]
-            y = w.op("ConcatV2", *parts, axis)
-            x = w.op("GatherV2", y, taken, axis, batch_dims=0)
-        return x
+        sizes = call.numbers("output_size", call.x)
+        return pooled_to(call.writer, op, call.x, sizes, call.is_channels_first)
 
     return pooled
-
-
-def _windows(call: LayerCall, op: str, x: Tensor, number: int, size: int) -> Tensor:
-    """Adds windows of a size on one spatial axis, at every position."""
-    w = call.writer
-    sizes = [1] * len(call.spatial(x))
-    sizes[number] = size
-    image = _as_image(call, x)
-    rank = w.rank(image)
-    y = w.op(
-        op + "3D" * (rank == 5),
-        image,
-        ksize=call.along(image, [1, *sizes][-(rank - 2) :], 1),
-        strides=[1] * rank,
-        padding="VALID",
-        data_format=_format(call, rank),
-    )
-    return _as_before(call, y, w.rank(x))
 
 
 rule("AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D")(

@@ -50,7 +50,7 @@ def _ensured_shape(call: Call) -> Sequence[Shape]:
     """Returns the stated shape, with the input's sizes in place of unknown sizes.
 
     Raises:
-      GraphError: if the ranks of the input and of the stated shape differ.
+      GraphError: if the stated shape has another rank or size than the input.
     """
     shape, stated = call.shape(0), stated_shape(call)
     if stated is None:
@@ -59,6 +59,9 @@ def _ensured_shape(call: Call) -> Sequence[Shape]:
         return [call.named_shape(stated)]
     if len(shape) != len(stated):
         call.fail(f"states the shape {stated} for an input of rank {len(shape)}")
+    for own, wanted in zip(shape, stated, strict=True):
+        if isinstance(own, int) and wanted not in (None, own):
+            call.fail(f"takes an axis of {wanted} positions, and not of {own}")
     return [tuple(b if a is None else a for a, b in zip(stated, shape, strict=True))]
 
 
