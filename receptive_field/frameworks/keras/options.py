@@ -71,7 +71,7 @@ ONLY_OF_KERAS_1 = {"Merge", "TimeDistributedDense", *NOT_ALIKE} - {"Deconvolutio
 def is_of_keras_1(kind: str, config: Config) -> bool:
     """Returns whether a layer has a name or an option that only Keras 1 has."""
     olds = {*OF_KERAS_1, *itertools.chain(*KERNELS)}
-    has_old = kind != "Embedding" and not olds.isdisjoint(config)
+    has_old = not kind.endswith("Embedding") and not olds.isdisjoint(config)
     return has_old or kind in ONLY_OF_KERAS_1
 
 
