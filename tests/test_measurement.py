@@ -159,8 +159,8 @@ def test_a_network_that_does_not_run():
 def test_another_backend_of_keras(tmp_path):
     program = (
         "import keras, receptive_field as rf\n"
-        "model = keras.Sequential([keras.layers.Conv2D(2, 3)])\n"
-        "try: rf.compute_receptive_field(model)\n"
+        "layers = [keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)]\n"
+        "try: rf.measure_receptive_field(keras.Sequential(layers))\n"
         "except rf.ReceptiveFieldError as error: print(error)\n"
     )
     done = subprocess.run(

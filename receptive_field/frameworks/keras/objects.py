@@ -30,6 +30,9 @@ from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of
 from receptive_field.graph.model import unique_name
 
 
+NEVER_BUILT = "the model was never built: call it once on data, or call build(shape)"
+
+
 def called_model(model: Any) -> CalledModel:
     """Returns the calls of a model.
 
@@ -198,7 +201,7 @@ def _functional(model: Any) -> Any | None:
     if own[0].__name__ == "Sequential":
         inner = getattr(model, "_functional", model)
         if inner is None or not getattr(inner, "outputs", None):
-            raise NoRuleError("the model was never built")
+            raise NoRuleError(NEVER_BUILT)
         return inner
     return model if own[0].__name__ == "Functional" else None
 
@@ -274,7 +277,7 @@ def _symbols(model: Any) -> Any:
             isinstance(size, (tuple, list)) for size in sizes
         ):
             return keras.KerasTensor((None, *sizes[1:]), name="inputs")
-    raise NoRuleError("the model was never built")
+    raise NoRuleError(NEVER_BUILT)
 
 
 def _name(tensor: Any) -> str:
