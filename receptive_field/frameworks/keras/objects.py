@@ -29,7 +29,6 @@ from receptive_field.frameworks.keras.calls import (
 from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of
 from receptive_field.graph.model import unique_name
 
-
 NEVER_BUILT = "the model was never built: call it once on data, or call build(shape)"
 
 
