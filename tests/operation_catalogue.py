@@ -5,7 +5,8 @@ Each file of examples has a dict ``EXAMPLES``: the name of a function in ``keras
 `layer_catalogue`. The shape has no batch axis, and ``call`` makes tensors of a symbolic
 tensor. ``REASONS`` says of a function why it has no rule: its positions depend on the
 data, its outputs have no positions, or it runs a user's code. ``BOUNDS`` says of a
-function why its result is an upper bound.
+function why its result is an upper bound. `operation_catalogue_nn` has the functions of
+the modules nn, image, linalg and math.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import operation_catalogue_nn as others
 from layer_catalogue import Example, Make, Random, words
 from needed import needed
 
@@ -332,6 +334,19 @@ def _reshape(random: Random, x: Any) -> Any:
     return ops.reshape(x, shape)
 
 
+def _rearrange(random: Random, x: Any) -> Any:
+    pattern, lengths = random.of(
+        ("b h w c -> b w c h", {}),
+        ("b h w c -> b (w h) c", {}),
+        ("b h w c -> b h (w c)", {}),
+        ("b h w (one two) -> (b two) h w one", {"one": 2}),
+        ("b (h two) w c -> b h w (two c)", {"two": 2}),
+        ("b (h two) w c -> b two w h c", {"two": 2}),
+        ("b (two h) w c -> b h (w two) c", {"two": 2}),
+    )
+    return ops.rearrange(ops.repeat(x, 2, axis=1), pattern, **lengths)
+
+
 def _meshgrid(random: Random, x: Any) -> Any:
     other = random.of(np.arange(3.0, dtype="float32"), ops.flip(x))
     grids = ops.meshgrid(x, other, indexing=random.of("xy", "ij"))
@@ -425,6 +440,7 @@ _REDUCED = words(
 )
 
 EXAMPLES: dict[str, Make] = {
+    **others.EXAMPLES,
     **{name: _two(name) for name in _BINARY},
     **{name: _two(name, _integers) for name in _INTEGER},
     **{name: _of(name) for name in _UNARY},
@@ -511,6 +527,7 @@ EXAMPLES: dict[str, Make] = {
     "quantile": _quantile("quantile", (0.5, [0.2, 0.7], [0.1])),
     "repeat": _on(2, _repeat),
     "reshape": _on(2, _reshape),
+    "rearrange": _on(2, _rearrange),
     "roll": _on(2, _roll),
     "rot90": _on(2, _rot90),
     "saturate_cast": _of("saturate_cast", lambda x: x * 1000.0, dtype="int16"),
@@ -587,6 +604,7 @@ _CONSTANT = "it makes a constant"
 _CODE = "it runs a function of the user"
 
 REASONS: dict[str, str] = {
+    **others.REASONS,
     **dict.fromkeys(words("arange nonzero unique"), _DATA),
     **dict.fromkeys(
         words("bincount histogram ndim size shape dtype is_tensor"), _NOWHERE
@@ -609,10 +627,10 @@ REASONS: dict[str, str] = {
 
 _FLAT = "if the axes are flattened, it sees parts of a row"
 _MATRIX = "elements outside a diagonal are zero"
-_ALL = "it sees a whole axis, but may skip an end"
 _INDICES = "the values of the indices are not followed"
 
 BOUNDS: dict[str, str] = {
+    **others.BOUNDS,
     **dict.fromkeys(words("cumprod cumsum nancumprod nancumsum"), _FLAT),
     **dict.fromkeys(words("diag diagflat trace tril triu"), _MATRIX),
     **dict.fromkeys(words("scatter scatter_update take_along_axis"), _INDICES),
@@ -620,37 +638,49 @@ BOUNDS: dict[str, str] = {
     **dict.fromkeys(words("geomspace stack"), "the parts may be joined in the batch"),
     "rot90": "for half a turn, Keras reshapes an image as if it was not turned",
     "slice_update": "an update may replace a part of several axes",
-    "trapezoid": _ALL,
+    "trapezoid": "it sees a whole axis, but may skip an end",
 }
 
-STATED = words("broadcast_to full")
-"""Functions whose examples state the input's sizes, so these must be known."""
+STATED = words("adaptive_average_pool adaptive_max_pool broadcast_to full")
+"""Functions that need to know the sizes of the input, or whose examples state them."""
+
+FAIL_IN_MODELS, REGULAR = others.FAIL_IN_MODELS, others.REGULAR
 
 SEE_NAN = words("allclose isfinite isinf isnan isneginf isposinf nan_to_num")
 """Functions that find numbers that are not finite."""
 
-MODULES = ("keras.src.ops.numpy", "keras.src.ops.core")
-"""The modules whose functions have examples or reasons."""
-
 
 def functions() -> list[str]:
-    """The names of the public functions of these modules."""
-    found = {name: getattr(ops, name) for name in dir(ops) if name[0] != "_"}
-    return [
-        name
-        for name, function in found.items()
-        if getattr(function, "__module__", None) in MODULES
-    ]
+    """The names of all functions in `keras.ops`, and then in its modules."""
+    found: dict[Any, str] = {}
+    names: list[str] = []
+    for place, module in (
+        ("", ops),
+        ("image.", ops.image),
+        ("linalg.", ops.linalg),
+        ("nn.", ops.nn),
+        ("numpy.", ops.numpy),
+    ):
+        for name, function in vars(module).items():
+            if callable(function) and (not place or function not in found):
+                found[function] = place + name
+                names.append(place + name)
+    return names
 
 
-def model_of(name: str, seed: int, sized: bool = True) -> keras.Model:
-    """A model that calls this function, with random parameters.
+def example_of(name: str, seed: int) -> Example:
+    """An example of this function with random parameters."""
+    keras.backend.clear_session(free_memory=False)
+    return EXAMPLES[name](Random(seed))
+
+
+def model_of(example: Example, sized: bool = True) -> keras.Model:
+    """A model that calls the function of an example.
 
     Unless ``sized``, the sizes of all axes but batch and channels are unknown.
     """
-    keras.backend.clear_session(free_memory=False)
-    shape, call, dtype = EXAMPLES[name](Random(seed))
+    shape = example.shape
     if not sized:
         shape = (*[None] * (len(shape) - 1), shape[-1])
-    x = keras.Input(batch_shape=(1, *shape), dtype=dtype)
-    return keras.Model(x, call(x), name=name)
+    x = keras.Input(batch_shape=(1, *shape), dtype=example.dtype)
+    return keras.Model(x, example.call(x))

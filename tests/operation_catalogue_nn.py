@@ -1,6 +1,7 @@
 """Functions of ``keras.ops``: models of them with random parameters, or a reason.
 
-These are the functions of the modules nn, image, linalg and math.
+These are the functions of the modules nn, image, linalg and math. The examples of
+`operation_catalogue`, which says what each dict holds, include them.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def _pool(name: str) -> Make:
 def _adaptive(name: str) -> Make:
     def make(random: Random) -> Example:
         rank = random.one(1, 3)
-        size = [random.one(2, 4) for _ in range(rank)]
+        size = random.some(rank, 2, 4)
         return Example(random.shape(rank), lambda x: getattr(ops, name)(x, size))
 
     return make
@@ -256,7 +257,8 @@ NN: dict[str, Make] = {
         name: _named(name)
         for name in words(
             "relu relu6 sigmoid sparse_sigmoid softplus softsign sparse_plus silu "
-            "squareplus log_sigmoid hard_sigmoid hard_silu selu tanh_shrink hard_tanh"
+            "squareplus log_sigmoid hard_sigmoid hard_silu selu tanh_shrink hard_tanh "
+            "swish hard_swish"
         )
     },
     "adaptive_average_pool": _adaptive("adaptive_average_pool"),
@@ -603,7 +605,10 @@ MATH: dict[str, Make] = {
     "top_k": lambda r: Example(
         r.shape(2, 4), lambda x: ops.top_k(x, r.one())[r.of(0, 1)]
     ),
-    "view_as_complex": _of(lambda x: ops.real(ops.view_as_complex(x))),
+    "view_as_complex": _of(
+        # Keras 3.15 fails for numbers that are not complex.
+        lambda x: ops.real(ops.view_as_complex(ops.cast(x, "complex64")))
+    ),
     "view_as_real": _two(lambda x, y: ops.view_as_real(ops.polar(x, y))),
 }
 
@@ -619,20 +624,25 @@ EXAMPLES: dict[str, Make] = {
 """Function -> models of it; older versions have fewer."""
 
 _TRIANGLE = "only a triangle of the matrix is read or written"
+_ALL = "it sees a whole axis, but may skip an end"
 _ANYWHERE = "the values of other tensors decide which positions are seen"
 
 BOUNDS = {
+    "categorical_crossentropy": _ALL,
     "cholesky": _TRIANGLE,
     "cholesky_inverse": _TRIANGLE,
     "ctc_loss": "the data decide how many steps are seen",
+    "dot_product_attention": _ALL,
     "eigh": _TRIANGLE,
     "image.affine_transform": _ANYWHERE,
     "image.elastic_transform": _ANYWHERE,
     "image.map_coordinates": _ANYWHERE,
     "image.perspective_transform": _ANYWHERE,
     "logdet": _TRIANGLE,
+    "image.ssim": _ALL,
     "lu_factor": _TRIANGLE,
     "matrix_rank": "a number that only jumps",
+    "psnr": _ALL,
     "qr": _TRIANGLE,
     **{f"segment_{name}": _ANYWHERE for name in words("max min prod sum")},
     "solve_triangular": _TRIANGLE,
@@ -645,8 +655,11 @@ REASONS = {
 }
 """Function -> why it has no rule."""
 
-FAILS = {
-    "conv_transpose": "Keras 3.15 takes the padding for the output padding",
-    "view_as_complex": "Keras 3.15 multiplies numbers of different types",
+FAIL_IN_MODELS = words("conv_transpose")
+"""Functions that Keras 3.15 can run, but not in a functional model."""
+
+REGULAR = {
+    **dict.fromkeys(words("det inv lu_factor solve"), 0.0),
+    **dict.fromkeys(words("cholesky cholesky_inverse logdet solve_triangular"), 20.0),
 }
-"""Function with a rule -> why Keras cannot run it in a functional model."""
+"""Functions of matrices with full rank -> what their diagonals have more."""

@@ -71,7 +71,7 @@ tests ran and compared with its receptive field.
 def rows(name: str) -> dict[str, str]:
     """The rows of a table: first column -> second."""
     text = (DOCS / name).read_text(encoding="utf-8")
-    return dict(re.findall(r"^\| `(\w+)`[^|]* \| ([^|]*) \|", text, re.MULTILINE))
+    return dict(re.findall(r"^\| `([\w.]+)`[^|]* \| ([^|]*) \|", text, re.MULTILINE))
 
 
 def write(passed: bool) -> list[str]:

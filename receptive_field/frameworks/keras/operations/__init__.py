@@ -17,12 +17,13 @@ from receptive_field.frameworks.keras.operations import (
     math,
     nn,
     numpy,
+    rearranging,
 )
 from receptive_field.frameworks.keras.operations.operand import Operation
 
 OPERATIONS: Mapping[str, Operation] = {
     name: rule
-    for module in (core, image, linalg, math, nn, numpy)
+    for module in (core, image, linalg, math, nn, numpy, rearranging)
     for name, rule in module.RULES.items()
 }
 """Name of an operation's class -> its rule."""
