@@ -187,6 +187,28 @@ def test_calls_are_numbered_as_they_were_made():
             rf.compute_receptive_field(model, output=shared, trace=trace)
 
 
+@pytest.mark.parametrize("way", ["object", "file", "trace"])
+def test_the_name_of_an_output_means_the_output(way, tmp_path):
+    x = keras.Input((20, 20, 1))
+    layer = layers.Conv2D(1, 3, name="conv")
+    open_input = keras.Input((None, None, 1))
+    blocks = keras.Sequential([open_input, layers.Conv2D(1, 5)], name="blocks")
+    once = layer(x)
+    model = keras.Model(x, [once, layer(once), blocks(blocks(x)), once])
+    given = model
+    if way == "file":
+        given = tmp_path / "model.keras"
+        model.save(given)
+    found = load(given, trace=way == "trace").outputs
+    sizes = {
+        name: rf.compute_receptive_field(given, output=name, trace=way == "trace").size
+        for name in found
+    }
+    assert [size.tolist() for size in sizes.values()] == [[s, s] for s in (3, 5, 9, 3)]
+    if way != "trace":
+        assert list(sizes) == ["conv", "conv:2", "blocks:2", "conv:3"]
+
+
 def test_layers_of_one_name_are_not_taken_for_each_other():
     """The model inside has a layer of the same name, which is called first."""
     image = keras.Input((None, None, 3))

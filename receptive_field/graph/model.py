@@ -80,3 +80,20 @@ def unique_name(name: str, taken: Mapping[str, Any]) -> str:
         is_taken = f"{name}:{middle}" in taken
         low, high = (middle, high) if is_taken else (low, middle)
     return f"{name}:{high}"
+
+
+def output_name(
+    name: str, tensor: Any, layers: Mapping[str, Any], outputs: Mapping[str, Any]
+) -> str:
+    """Returns the name of an output of a model, which means nothing else.
+
+    Models name an output after its layer. If this is the name of another call of the
+    layer, or of another output, the name is that of the call that returns the tensor.
+    """
+    calls = [called for called, result in layers.items() if result == tensor]
+    taken = layers.keys() - calls | outputs.keys()
+    same = [called for called in calls if called.startswith(f"{name}:")]
+    for own in (name, *same):
+        if own not in taken:
+            return own
+    return unique_name(name, {**layers, **outputs})

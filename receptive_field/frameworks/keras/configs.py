@@ -28,7 +28,6 @@ from receptive_field.frameworks.keras.options import (
     is_of_keras_1,
     translated,
 )
-from receptive_field.graph.model import unique_name
 
 Config = Mapping[str, Any]
 
@@ -293,15 +292,14 @@ def _named_outputs(outputs: Sequence[Read], joint: str) -> list[tuple[str, Read]
 
     Keras 2 appends ``_1`` to the name of the second output of a layer.
     """
-    named: dict[str, Read] = {}
+    named: list[tuple[str, Read]] = []
     again: Counter[str] = Counter()
     for read in outputs:
         name = read.call[0]
-        if joint == "_" and again[name]:
-            name = f"{name}_{again[name]}"
-        again[read.call[0]] += 1
-        named[unique_name(name, named)] = read
-    return list(named.items())
+        suffix = f"_{again[name]}" if joint == "_" and again[name] else ""
+        named.append((f"{name}{suffix}", read))
+        again[name] += 1
+    return named
 
 
 def _nodes(saved: Config) -> Sequence[Any]:

@@ -27,7 +27,6 @@ from receptive_field.frameworks.keras.calls import (
     replaced,
 )
 from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of
-from receptive_field.graph.model import unique_name
 
 NEVER_BUILT = "the model was never built: call it once on data, or call build(shape)"
 
@@ -102,21 +101,21 @@ def calls_between(
         waiting += reversed(list(_symbolic([arguments, keywords])))
     for maker, _ in reversed(calls):
         order.setdefault(maker, len(order))
-    named: dict[str, Read] = {}
+    named: list[tuple[str, Read]] = []
     for number, tensor in enumerate(outputs):
         maker = maker_of(tensor)
         found = part(tensor)
         if not isinstance(found, Read):
             raise NoRuleError("an output is not a tensor of the model")
         own = names[number] if len(names) == len(outputs) else _name(tensor)
-        named[unique_name(own, named)] = found
+        named.append((own, found))
     return CalledModel(
         [
             Input(key, _name(tensor), list(tensor.shape), _dtype(tensor))
             for key, tensor in enumerate(inputs)
         ],
         sorted(calls.values(), key=place),
-        list(named.items()),
+        named,
     )
 
 

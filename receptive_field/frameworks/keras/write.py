@@ -33,7 +33,7 @@ from receptive_field.frameworks.keras.operations.tensorflow_functions import FUN
 from receptive_field.frameworks.keras.stated import STATED
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
-from receptive_field.graph.model import unique_name
+from receptive_field.graph.model import output_name, unique_name
 from receptive_field.graph.source import Source
 from receptive_field.rules.op import Op
 from receptive_field.rules.stated import Rule, op_of
@@ -96,8 +96,8 @@ def write(
         outputs = _Writing(model, overrides or {}).model(called, found)
     except (ReceptiveFieldError, *UNFIT) as error:
         raise NoRuleError(f"{error}") from error
-    names = [name for name, _ in called.outputs]
-    model.outputs.update(zip(names, outputs, strict=True))
+    for (own, _), tensor in zip(called.outputs, outputs, strict=True):
+        model.outputs[output_name(own, tensor, model.layers, model.outputs)] = tensor
     model.writer.graph.source = Source(
         "layers", model.opened, model.traced, tuple(model.stated)
     )

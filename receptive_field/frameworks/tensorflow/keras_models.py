@@ -18,7 +18,7 @@ from typing import Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of, only_call
-from receptive_field.graph.model import unique_name
+from receptive_field.graph.model import output_name, unique_name
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class TracedModel:
     graph: Any
     """The `tf.Graph`."""
     inputs: dict[str, str]
-    outputs: dict[str, str]
+    outputs: dict[str, str] = field(default_factory=dict)
     """Name of a model input or output -> tensor name."""
     layers: dict[str, str] = field(default_factory=dict)
     """Name of a layer call -> name of the first tensor that the call returns."""
@@ -106,9 +106,7 @@ def trace(model: Any) -> TracedModel:
             _base_name(spec.name or tensor.name): tensor.name
             for spec, tensor in zip(specs, graph.inputs, strict=False)
         },
-        _output_names(model, tf.nest.flatten(graph.structured_outputs)),
     )
-
     for layer, given, outputs in calls:
         tensors = names_in(graph, outputs)
         if layer is not model and tensors:
@@ -116,6 +114,7 @@ def trace(model: Any) -> TracedModel:
             traced.layers[name] = tensors[0]
             traced.layer_inputs[name] = names_in(graph, given)
             traced.calls.setdefault(id(layer), []).append(name)
+    _name_outputs(model, tf.nest.flatten(graph.structured_outputs), traced)
     return traced
 
 
@@ -129,11 +128,19 @@ def names_in(graph: Any, structure: Any) -> list[str]:
     ]
 
 
-def _output_names(model: Any, tensors: list[Any]) -> dict[str, str]:
+def _name_outputs(model: Any, tensors: list[Any], traced: TracedModel) -> None:
     names = list(getattr(model, "output_names", None) or ())
     if len(names) != len(tensors):
         names = [_base_name(tensor.name) for tensor in tensors]
-    return {str(name): tensor.name for name, tensor in zip(names, tensors, strict=True)}
+    returned = set(traced.layers.values())
+    for name, tensor in zip(names, tensors, strict=True):
+        # A function returns copies.
+        same = tensor
+        while same.name not in returned and same.op.type == "Identity":
+            (same,) = same.op.inputs
+        own = same.name if same.name in returned else tensor.name
+        name = output_name(str(name), own, traced.layers, traced.outputs)
+        traced.outputs[name] = own
 
 
 def _input_name(tensor: Any) -> str:

@@ -1,4 +1,4 @@
-"""The rule of `keras.ops.rearrange`: axes are split, ordered and joined by a pattern."""
+"""The rule of `keras.ops.rearrange`: it splits, orders and joins axes by a pattern."""
 
 from __future__ import annotations
 
