@@ -646,6 +646,9 @@ STATED = words("adaptive_average_pool adaptive_max_pool broadcast_to full")
 
 FAIL_IN_MODELS, REGULAR = others.FAIL_IN_MODELS, others.REGULAR
 
+SLOW = words("nanmedian nanpercentile nanquantile")
+"""Functions that only run eagerly, and take long."""
+
 SEE_NAN = words("allclose isfinite isinf isnan isneginf isposinf nan_to_num")
 """Functions that find numbers that are not finite."""
 

@@ -38,14 +38,21 @@ EXACT_TRACES_THAT_DIFFER = {
 }
 
 
-def runner(call: Any, example: tf.Tensor) -> Any:
-    """What runs a model. Some functions of Keras fail unless they run eagerly."""
-    function = tf.function(call, autograph=False)
+def runner(call: Any, images: Any) -> Any:
+    """What runs a model on many images, each by itself.
+
+    Some functions of Keras fail unless they run eagerly.
+    """
+    dtype = np.asarray(call(images[0])).dtype
+    run = tf.function(
+        lambda images: tf.map_fn(call, images, fn_output_signature=dtype),
+        autograph=False,
+    )
     try:
-        function(example)
+        run(images[:1])
     except (AttributeError, TypeError, ValueError, tf.errors.OpError):
-        function = call
-    return lambda image: np.asarray(function(tf.constant(image, example.dtype)))
+        return lambda images: np.stack([call(image) for image in images])
+    return lambda images: run(images).numpy()
 
 
 def hold(name: str, example: Any) -> rf.ReceptiveField:
@@ -64,14 +71,18 @@ def hold(name: str, example: Any) -> rf.ReceptiveField:
     if name in catalogue.SEE_NAN:
         changes += [np.full(shape, math.nan), np.full(shape, math.inf)]
         changes += [np.full(shape, -math.inf)]
+    if name in catalogue.SLOW:
+        images, changes = [draws[0], -draws[0]], [far, -far]
     if name in catalogue.REGULAR:
         images = changes = [
             draw + catalogue.REGULAR[name] * np.eye(shape[-1]) for draw in draws
         ]
 
+    images = tf.constant(np.stack(images), example.dtype)
+    changes = tf.constant(np.stack(changes), example.dtype)
     call = example.call if name in catalogue.FAIL_IN_MODELS else model
-    run = runner(call, tf.zeros(shape, example.dtype))
-    before = [run(image) for image in images]
+    run = runner(call, images)
+    before = run(images)
     output = before[0].shape
     held = {axis for found in field.axes for axis in found.output_axes}
     # A feature is all of an axis that nothing of the input follows, but for the batch.
@@ -82,14 +93,14 @@ def hold(name: str, example: Any) -> rf.ReceptiveField:
         places = [size for axis, size in enumerate(output) if axis not in channels]
         seen = np.zeros((*places, w.size), bool)
         for line in range(w.size):
-            place = (*[slice(None)] * w.axis, line)
-            for image, old in zip(images, before, strict=True):
-                for change in changes:
-                    changed = image.copy()
-                    changed[place] = change[place]
-                    new = run(changed)
-                    differs = (old != new) & ~((old != old) & (new != new))
-                    seen[..., line] |= differs.any(tuple(channels))
+            at_line = np.arange(w.size) == line
+            at_line = at_line.reshape(-1, *[1] * (len(shape) - 1 - w.axis))
+            changed = tf.where(at_line, changes[None], images[:, None])
+            new = run(tf.reshape(changed, (-1, *shape)))
+            new = new.reshape(len(images), len(changes), *output)
+            old = before[:, None]
+            differs = (old != new) & ~((old != old) & (new != new))
+            seen[..., line] = differs.any((0, 1, *(2 + axis for axis in channels)))
         assert seen.any()
         lines.append(seen)
     hold_lines(field, windows, lines, windows)
