@@ -233,7 +233,7 @@ def _einsum(random: Random, x: Any) -> Any:
         ("bhwc->bwhc",),
         ("bhwc->bhc",),
         ("...c,cd->...d", _array(random, 2, 3)),
-        ("bhwc, hk -> bkwc", _array(random, height, 4)),
+        ("bhwc,hk->bkwc", _array(random, height, 4)),
         ("abcd,abed->abce", y),
         ("abcd,acbe->adbe", ops.transpose(y, (0, 2, 1, 3))),
         ("abcd,cde->abe", _array(random, width, 2, 3)),
