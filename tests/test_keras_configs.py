@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -735,3 +736,43 @@ def test_nothing_of_keras_is_imported_for_a_broken_file(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_common_layers_need_neither_arrays_nor_protobuf(tmp_path):
+    """What is padded is cropped off again, so only the kernel counts."""
+
+    def layer(kind, name, *reads, **options):
+        node = [[read, 0, 0, {}] for read in reads]
+        config = {"name": name, **options}
+        return {
+            "class_name": kind,
+            "name": name,
+            "config": config,
+            "inbound_nodes": [node] if reads else [],
+        }
+
+    layers = [
+        layer("InputLayer", "image", batch_input_shape=[None, 9, 9, 3]),
+        layer("ZeroPadding2D", "padded", "image", padding=[[1, 2], [1, 2]]),
+        layer("BatchNormalization", "normal", "padded", axis=3, epsilon=0.001),
+        layer("Cropping2D", "cropped", "normal", cropping=[[1, 2], [1, 2]]),
+        layer("Concatenate", "joined", "cropped", "image", axis=-1),
+        layer("Conv2D", "conv", "joined", **CONV),
+    ]
+    config = {
+        "name": "net",
+        "layers": layers,
+        "input_layers": [["image", 0, 0]],
+        "output_layers": [["conv", 0, 0]],
+    }
+    path = put(tmp_path, {"class_name": "Functional", "config": config})
+    code = (
+        "import sys; from receptive_field.cli import main; "
+        f"main(['compute', {path!r}]); "
+        "print([m for m in ('numpy', 'google.protobuf') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert re.search(r"receptive field +3 x 3\n", done.stdout)
+    assert done.stdout.endswith("\n[]\n")

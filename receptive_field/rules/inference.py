@@ -215,15 +215,21 @@ class Inference:
         ]
 
     def _value_inputs(self, index: int, op: Op | None) -> list[int]:
-        """Returns the nodes whose values must be known to compute those of a node."""
+        """Returns the nodes whose values must be known to compute those of a node.
+
+        Nodes without inputs are left out. Their values are computed if a rule asks for
+        them, and not if it only asks for integers.
+        """
         if op is None or op.values is None or op.values_need_shapes:
             return []
-        known = self._values
-        inputs: Sequence[Tensor] = self.graph.inputs[index]
+        known, inputs_of = self._values, self.graph.inputs
+        inputs: Sequence[Tensor] = inputs_of[index]
         if op.reads is not None:
             inputs = op.reads(Call(self.graph.nodes[index], self))
         return [
-            t[0] for t in inputs if t[0] not in known and not self._is_undecided(t[0])
+            t[0]
+            for t in inputs
+            if t[0] not in known and inputs_of[t[0]] and not self._is_undecided(t[0])
         ]
 
     def _compute_values(self, index: int, op: Op | None) -> Sequence[Value]:

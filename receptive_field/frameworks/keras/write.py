@@ -28,7 +28,6 @@ from receptive_field.frameworks.keras.calls import (
 )
 from receptive_field.frameworks.keras.configs import layer_of
 from receptive_field.frameworks.keras.layers import LAYERS, WITH_ARGUMENTS, LayerCall
-from receptive_field.frameworks.keras.operations import OPERATIONS
 from receptive_field.frameworks.keras.operations.tensorflow_functions import FUNCTIONS
 from receptive_field.frameworks.keras.stated import STATED
 from receptive_field.frameworks.keras.writer import Writer
@@ -297,9 +296,7 @@ class _Writing:
         config = layer.configured()
         if layer.kind == "Masking" or config.get("mask_zero"):
             raise MasksError(f"the layer {layer.name!r} masks time steps")
-        rules: Mapping[str, Any] = (
-            OPERATIONS if layer.is_operation else LAYERS | FUNCTIONS
-        )
+        rules = _rules_for(layer)
         if layer.kind not in rules:
             raise NoRuleError("there is no rule for it")
         if _is_quantized(config):
@@ -326,6 +323,16 @@ class _Writing:
         except UNFIT as error:
             raise NoRuleError(f"its config has an unknown form ({error!r})") from error
         return found if isinstance(found, list) else [found]
+
+
+def _rules_for(layer: Layer) -> Mapping[str, Any]:
+    """Returns the table that has the rule of a layer's class, if there is one."""
+    if layer.is_operation:
+        # Most models call no operations.
+        from receptive_field.frameworks.keras.operations.table import OPERATIONS
+
+        return OPERATIONS
+    return FUNCTIONS if layer.kind in FUNCTIONS else LAYERS
 
 
 def _tensors(thing: Any) -> list[Tensor]:

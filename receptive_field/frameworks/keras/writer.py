@@ -47,29 +47,66 @@ class Written:
 
 
 class WrittenConstant(StatedTensor):
-    """A constant whose values are plain numbers."""
+    """A constant whose values are plain numbers.
 
-    __slots__ = ("_values",)
+    Args:
+      values: a number or lists of numbers, which need no NumPy, or anything else that
+        it takes for an array.
+    """
+
+    __slots__ = ("_values", "dtype", "shape")
+
+    _values: Any
+    dtype: str
+    """The name of their type."""
+    shape: tuple[int, ...]
 
     def __init__(self, values: Any) -> None:
-        self._values = np.asarray(values)
+        plain = _plain(values)
+        if plain is None:
+            array = self._values = np.asarray(values)
+            integers = isinstance(values, list) and array.dtype.kind == "i"
+            self.dtype = "int32" if integers else array.dtype.name
+            self.shape = array.shape
+        else:
+            self.shape, self._values = plain
+            kinds = set(map(type, self._values))
+            floats = float in kinds or not kinds
+            self.dtype = "float64" if floats else "int32" if int in kinds else "bool"
 
     def __repr__(self) -> str:
         return repr(self._values)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The size of each axis."""
-        return tuple(self._values.shape)
-
     def numbers(self) -> Sequence[Any]:
         """Returns the values as a flat list."""
-        flat: list[Any] = self._values.ravel().tolist()
+        values = self._values
+        flat: list[Any] = (
+            values if isinstance(values, list) else values.ravel().tolist()
+        )
         return flat
 
     def array(self, numbers: Sequence[Any]) -> np.ndarray[Any, Any]:
         """Returns the values as an array."""
-        return self._values
+        return np.asarray(self._values).reshape(self.shape)
+
+
+def _plain(values: Any) -> tuple[tuple[int, ...], list[Any]] | None:
+    """Returns the shape and the numbers of nested lists, or None for other values."""
+    if type(values) in (bool, int, float):
+        return (), [values]
+    if not isinstance(values, (list, tuple)):
+        return None
+    shapes: set[tuple[int, ...]] = set()
+    numbers: list[Any] = []
+    for part in values:
+        inner = _plain(part)
+        if inner is None:
+            return None
+        shapes.add(inner[0])
+        numbers += inner[1]
+    if len(shapes) > 1:
+        return None
+    return (len(values), *next(iter(shapes), ())), numbers
 
 
 class KerasFramework(TensorFlow):
@@ -245,16 +282,16 @@ class Writer:
 
     def sizes(self, *sizes: Any) -> Tensor:
         """Adds a vector of sizes, each of them a number or a tensor."""
-        return self.op("Pack", *sizes, axis=0)
+        if any(isinstance(size, tuple) for size in sizes):
+            return self.op("Pack", *sizes, axis=0)
+        return self.tensor(list(sizes))
 
     def tensor(self, thing: Any) -> Tensor:
         """Returns a tensor as it is, and adds a constant for a number or an array."""
         if isinstance(thing, tuple):
             return thing
-        values = np.asarray(thing)
-        integers = isinstance(thing, (int, list)) and values.dtype.kind == "i"
-        dtype = INT if integers else self.dtype(values.dtype.name)
-        fields = {"value": WrittenConstant(values), "dtype": dtype}
+        value = WrittenConstant(thing)
+        fields = {"value": value, "dtype": self.dtype(value.dtype)}
         return self._node("Const", "Const", (), fields)
 
     def _node(

@@ -7,11 +7,6 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from receptive_field.frameworks.tensorflow.files import (
-    FileContent,
-    WholeGraph,
-    read_file,
-)
 from receptive_field.frameworks.tensorflow.functions import flattened
 from receptive_field.frameworks.tensorflow.objects import (
     arguments_of,
@@ -45,7 +40,7 @@ def model_of(
       GraphError: if the thing is malformed or cannot be converted to a graph.
     """
     if isinstance(thing, (str, os.PathLike)):
-        return _from_file(read_file(thing, signature), os.fspath(thing), signature)
+        return _from_file(os.fspath(thing), signature)
     if hasattr(thing, "node") and hasattr(thing, "library"):
         return Model(_graph(thing), thing)
     if keras_of(thing) is not None:
@@ -88,7 +83,11 @@ def _tensor_name(thing: Any) -> str | None:
     return str(thing.name) if graph_of(thing) is not None else None
 
 
-def _from_file(content: FileContent, path: str, signature: str | None) -> Model:
+def _from_file(path: str, signature: str | None) -> Model:
+    # It imports protobuf, which no other model needs.
+    from receptive_field.frameworks.tensorflow.files import WholeGraph, read_file
+
+    content = read_file(path, signature)
     graph = _graph(content.graph_def, path)
     return Model(
         graph,

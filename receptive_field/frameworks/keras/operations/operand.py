@@ -115,8 +115,6 @@ def sizes_of(w: Writer, x: Tensor) -> list[Any]:
 
 def resized(w: Writer, x: Tensor, sizes: Sequence[Any]) -> Tensor:
     """Adds the tensor with other sizes, each of them a number or a tensor."""
-    if all(isinstance(size, int) for size in sizes):
-        return w.op("Reshape", x, list(sizes))
     return w.op("Reshape", x, w.sizes(*sizes))
 
 
@@ -147,14 +145,9 @@ def item(w: Writer, x: Tensor, key: Any) -> Tensor:
             open_ends = ["shrink_axis"] + ["end"] * (part == -1)
         for name in open_ends:
             masks[name] |= 1 << number
-    limits = [_limits(w, values) for values in (begins, ends, steps)]
+    limits = [w.sizes(*values) for values in (begins, ends, steps)]
     fields = {f"{name}_mask": bits for name, bits in masks.items()}
     return w.op("StridedSlice", x, *limits, **fields)
-
-
-def _limits(w: Writer, values: list[Any]) -> Any:
-    """Returns numbers, or a tensor of them if one of them is a tensor."""
-    return values if all(isinstance(v, int) for v in values) else w.sizes(*values)
 
 
 def on_axis(rank: int, axis: int, part: Any) -> list[Any]:

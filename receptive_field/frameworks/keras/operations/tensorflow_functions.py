@@ -14,7 +14,6 @@ from receptive_field.frameworks.keras.calls import NoRuleError, leaves
 from receptive_field.frameworks.keras.operations.operand import Operation
 from receptive_field.frameworks.keras.writer import KERAS, Writer
 from receptive_field.frameworks.tensorflow.functions import flattened
-from receptive_field.frameworks.tensorflow.messages import GraphDef
 from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.graph import Tensor
 
@@ -606,6 +605,8 @@ def _node_of(config: Mapping[str, Any]) -> Any:
       NoRuleError: if its op has no rule.
     """
     from google.protobuf import json_format, message
+
+    from receptive_field.frameworks.tensorflow.messages import GraphDef
 
     saved, graph = config["node_def"], GraphDef()
     try:
