@@ -813,3 +813,176 @@ def test_paths_that_hold_positions_of_one_axis_on_different_axes():
     field = rf.compute_receptive_field(graph, output="twice")
     assert field.aligned is not True
     assert field.explain().changes == ()
+
+
+# --- Networks in TensorFlow -----------------------------------------------------------
+
+
+def of_image(build, size=24):
+    """The receptive field of a network of an image of one channel."""
+    tf = needed("tensorflow")
+    with tf.Graph().as_default() as graph:
+        shape = (1, size, size, 1)
+        image = tf.compat.v1.placeholder(tf.float32, shape, name="input")
+        tf.identity(build(tf, image), name="output")
+    return rf.compute_receptive_field(graph, output="output")
+
+
+def smoothed(tf, x, height, width=1, padding="SAME"):
+    return tf.nn.conv2d(x, tf.ones((height, width, 1, 1)), 1, padding)
+
+
+def shuffled(tf, x, rows):
+    """Two paths above an op that moves rows: kernels of 3 and 5."""
+    x = rows(tf, x)
+    return smoothed(tf, x, 3) + smoothed(tf, x, 5)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # Of kernels of 3 and 5, feature 4 sees 0 to 2, and 23 and 0 to 3.
+        lambda tf, x: tf.roll(x, 3, 1),
+        # Feature 2 sees 1, 2 and 5, and 0, 1, 2, 5 and 4.
+        lambda tf, x: tf.gather(x, [0, 1, 2, 5, 4, 3], axis=1),
+        # Feature 10 sees 9 to 11, and 8 to 11 and 13.
+        lambda tf, x: tf.concat([x[:, :12], x[:, 13:]], 1),
+        # Feature 1 sees 0 and 1, and -1 to 1.
+        lambda tf, x: tf.repeat(x, 2, 1),
+    ],
+)
+def test_paths_that_differ_below_the_tensor_where_they_split(rows):
+    field = of_image(lambda tf, x: shuffled(tf, x, rows))
+    assert [axis.map.aligned for axis in field.axes] == [True, False]
+    found = field.explain()
+    assert (found.parts, found.changes) == (None, ())
+    assert "does not treat all positions alike" in str(found)
+
+
+def test_a_roll_of_unknown_size():
+    """At 24 it is misaligned; see above."""
+    rows = lambda tf, x: tf.roll(x, 3, 1)  # noqa: E731
+    assert of_image(lambda tf, x: shuffled(tf, x, rows), None).aligned is not True
+
+
+def test_rolls_by_different_distances_are_not_aligned_by_padding():
+    """Feature 0 sees the end of the input on both paths, but one row less on one."""
+
+    def build(tf, x):
+        return smoothed(tf, tf.roll(x, 3, 1), 3) + smoothed(tf, tf.roll(x, 4, 1), 3)
+
+    for size in (24, None):
+        found = of_image(build, size).explain()
+        assert found.aligned is False
+        assert found.changes == ()
+
+
+def test_an_axis_that_lies_on_two_axes_of_the_output():
+    """Row u is at (u // 12, u % 12). A kernel of 2 sees u and u + 1."""
+
+    def fold(tf, x):
+        return tf.reshape(x, (1, 2, 12, 24, 1))
+
+    for width, names in ((2, [0, 1]), (1, [1])):
+        found = of_image(
+            lambda tf, x, w=width: fold(tf, x) + fold(tf, smoothed(tf, x, 2, w))
+        ).explain()
+        assert [difference.axis for difference in found.differences] == names
+        assert {difference.offset for difference in found.differences} == {
+            Fraction(1, 2)
+        }
+        assert [path.field.size.tolist() for path in found.paths] == [
+            [1, 1],
+            [width, 2],
+        ]
+        (proposal,) = found.changes
+        (change,) = proposal.changes
+        assert change.new[1] == Setting(1, 0, 0)
+        assert (change.new[0] is None) == (width == 1)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_an_axis_may_be_seen_whole_by_all_paths(axis):
+    """A kernel of 2 along the other axis, and a way past it."""
+
+    def build(tf, x):
+        rows = tf.reduce_mean(x, axis)
+        return rows + tf.nn.conv1d(rows, tf.ones((2, 1, 1)), 1, "SAME")
+
+    found = of_image(build).explain()
+    assert (found.parts, found.meets) == ("Mean", "add")
+    (difference,) = found.differences
+    assert difference.axis == axis - 1
+    assert difference.offset == Fraction(1, 2)
+    (proposal,) = found.changes
+    assert proposal.changes[0].new[axis - 1] == Setting(1, 0, 0)
+
+
+def test_paths_that_follow_different_axes():
+    """Feature (y, x) sees itself, and position (x, y)."""
+    found = of_image(lambda tf, x: x + tf.transpose(x, (0, 2, 1, 3))).explain()
+    assert found.aligned is False
+    assert [difference.centres for difference in found.differences] == [None, None]
+    assert "On x and y they follow different axes where they meet." in str(found)
+
+
+def test_paths_through_a_loop():
+    def build(tf, x):
+        x = x + smoothed(tf, x, 2)
+        return tf.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, 2 * x), [0, x])[1]
+
+    assert str(of_image(build).explain()) == "misaligned: The paths run through a loop."
+
+
+def test_even_kernels_are_blamed_only_where_there_are_some():
+    """Even rows and odd rows: centres differ by 1, and paddings move them by 2."""
+
+    def build(tf, x):
+        return smoothed(tf, x[:, ::2], 3) + smoothed(tf, x[:, 1::2], 3)
+
+    found = of_image(build).explain()
+    assert "only by multiples of 2." in str(found)
+    assert "even" not in str(found)
+    news = [proposal.changes[0].new[1].kernel for proposal in found.changes]
+    assert sorted(news) == [2, 4]
+    without = of_image(lambda tf, x: x[:, ::2] + x[:, 1::2]).explain()
+    assert "On y no change of padding is known to align them." in str(without)
+
+
+def test_paddings_of_paths_whose_centres_differ_unevenly():
+    """Above rows that occur twice, kernels of 3 with one row before, or with two.
+
+    Feature u sees (u - 1) // 2 to (u + 1) // 2, or (u - 2) // 2 to u // 2.
+    """
+
+    def build(tf, x):
+        def padded(before):
+            rows = tf.repeat(x, 2, 1)
+            pads = [[0, 0], [before, 2 - before], [0, 0], [0, 0]]
+            return smoothed(tf, rows, 3, padding=pads)
+
+        return padded(2) + padded(1)
+
+    found = of_image(build).explain()
+    (difference,) = found.differences
+    assert difference.offsets == (0, 1)
+    news = [proposal.changes[0].new[1] for proposal in found.changes]
+    assert news == [Setting(3, 1, 1), Setting(3, 2, 0)]
+
+
+def test_what_decides_an_unknown_alignment():
+    def build(tf, x):
+        x = tf.repeat(x, [1, 2] + [1] * 22, 1)
+        return smoothed(tf, x, 3) + smoothed(tf, x, 5)
+
+    known = of_image(build)
+    assert known.aligned is None
+    assert str(known.explain()).endswith("the positions that an op reads are unknown.")
+
+    def of_any_size(tf, x):
+        rows = tf.reshape(x, (24, 24, 1))
+        return rows + tf.nn.conv1d(rows, tf.ones((2, 1, 1)), 1, "SAME")
+
+    found = of_image(of_any_size, None)
+    assert found.aligned is None
+    assert "this depends on the size of the input" in str(found.explain())

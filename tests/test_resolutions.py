@@ -524,6 +524,58 @@ def test_layers_of_a_keras_model_have_their_names():
     assert found.axes[0].placements == (Placement(True, 2), Placement(True, 3))
 
 
+def reaches(build):
+    """The smallest and the largest reach of each layer, by its name."""
+    tf = needed("tensorflow")
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, (1, None, None, 1), name="input")
+        tf.identity(build(tf, image), name="output")
+    found = resolutions(graph, output="output")
+    return {layer.name: (layer.smallest, layer.largest) for layer in found.layers}
+
+
+def squares(tf, x, size, name=None):
+    return tf.nn.conv2d(x, tf.ones((size, size, 1, 1)), 1, "SAME", name=name)
+
+
+def test_variables_of_a_loop_that_change_places():
+    """After two rounds, each of them may be the map that sees 3."""
+
+    def build(tf, x):
+        start = [squares(tf, x, size) for size in (9, 7, 3)]
+        _, *maps = tf.while_loop(
+            lambda i, a, b, c: i < 3, lambda i, a, b, c: (i + 1, b, c, a), [0, *start]
+        )
+        tops = [squares(tf, y, 3, f"top_{i}") for i, y in enumerate(maps)]
+        return tf.add_n(tops)
+
+    found = reaches(build)
+    assert [found[f"top_{i}"][0] for i in range(3)] == [(3, 3)] * 3
+
+
+def test_a_layer_whose_input_is_seen_through_no_local_path():
+    infinity = float("inf")
+
+    def build(tf, x):
+        mean = tf.reduce_mean(x, [1, 2], keepdims=True)
+        spread = tf.tile(mean, [1, tf.shape(x)[1], tf.shape(x)[2], 1])
+        return squares(tf, spread, 3, "spread") + squares(tf, x, 3, "local")
+
+    assert reaches(build) == {
+        "local": ((1, 1), (1, 1)),
+        "spread": ((infinity, infinity), (infinity, infinity)),
+    }
+
+
+def test_a_layer_of_which_only_the_kernel_depends_on_the_input():
+    def build(tf, x):
+        kernel = tf.tile(tf.reduce_mean(x, [1, 2], keepdims=True), [3, 3, 1, 1])
+        constant = tf.nn.conv2d(tf.ones_like(x), kernel, 1, "SAME", name="constant")
+        return squares(tf, x, 3, "local") + constant
+
+    assert reaches(build) == {"local": ((1, 1), (1, 1))}
+
+
 # --- Bad input, words -----------------------------------------------------------------
 
 

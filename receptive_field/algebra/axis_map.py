@@ -515,7 +515,7 @@ class AxisMap:
         return any(
             strand.standing() is None
             if isinstance(strand, Floating)
-            else isinstance(strand, Periodic) and len(strand.windows) > 1
+            else not isinstance(strand, Periodic) or len(strand.windows) > 1
             for strand in self.strands
         )
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from receptive_field.algebra.axis_map import (
+    GLOBAL,
     INFINITY,
     AxisMap,
     Extended,
@@ -25,10 +26,10 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import unknown
 from receptive_field.graph.graph import Tensor
+from receptive_field.network.layout import feature_layout
 from receptive_field.network.local import Rules
 from receptive_field.network.network import Edge
 from receptive_field.network.walk import Read
-from receptive_field.passes.regions import backward
 from receptive_field.questions.alignment import (
     Layer,
     Solution,
@@ -44,8 +45,9 @@ from receptive_field.questions.alignment import (
 )
 from receptive_field.questions.paths import (
     Ways,
+    agree,
     count_apart,
-    disagree,
+    placed,
     ways_to,
 )
 from receptive_field.questions.question import Question
@@ -59,7 +61,7 @@ from receptive_field.relations.relation import (
     ranked,
     source,
 )
-from receptive_field.results.axes import FeatureAxis, SpatialAxis
+from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.explanation import (
     Change,
     Difference,
@@ -142,21 +144,18 @@ def _of_hulls(network: Ways, field: ReceptiveField) -> Explanation[ReceptiveFiel
     """
     parting = network.parting(network.output)
     if parting is None:
-        below = backward(network.question.network, network.output, ())
-        if not below.has_phases:
-            return Explanation(field, reasons=("No two misaligned paths were found.",))
         reason = (
             "paths meet above an op that does not treat all positions alike, such as "
-            "an upsampling op. The paths see the same place above this op, but for "
-            "some features they see different places below the op."
+            "an upsampling op or a roll. The paths see the same place above this op, "
+            "but for some features they see different places below the op."
         )
         return Explanation(field, reasons=(reason,))
     parts, *paths = parting
     differences = []
+    shape = network.network.shape(network.output)
     for place, axis in enumerate(network.axes_of(parts)):
-        if axis is not None and disagree(paths[0], paths[1], [axis]):
-            rank = max(axis + 1, *(len(path.axes) for path in paths))
-            maps = (source(ranked(path, rank).axes[axis])[1] for path in paths)
+        if axis is not None and agree(paths[0], paths[1], [axis], shape) is False:
+            maps = (placed(path, axis, shape)[1] for path in paths)
             differences.append(_difference(place, *maps))
     name_of = network.question.network.graph.name_of
     return Explanation(
@@ -198,8 +197,11 @@ class _Pair:
         self.edges = tuple(self._traced(read) for read in (first, second))
         """The edges of both paths, from where they meet down to where they split."""
         described = [self._described(e, side) for side, e in enumerate(self.edges)]
-        self.paths = [path for path, _ in described]
-        self.layers = [layers for _, layers in described]
+        self.shape = self.question.network.shape(meets)
+        self.ways = described[0][0], described[1][0]
+        """Both paths, as relations."""
+        self.paths = [Path(steps, self._field(way)) for way, steps, _ in described]
+        self.layers = [layers for _, _, layers in described]
         """For each path and axis, the layers whose padding may be changed."""
 
     def _path(
@@ -251,22 +253,22 @@ class _Pair:
         differences: list[Difference] = []
         reasons: dict[str, list[str]] = {}
         solutions: list[list[Solution]] = []
-        for axis, input_axis in enumerate(self.axes):
-            if input_axis is None:
+        for axis, counted in enumerate(self.axes):
+            if counted is None:
+                continue
+            if agree(*self.ways, [counted], self.shape) is not False:
                 continue
             maps = [path.field.axes[axis].map for path in paths]
-            outer = [path.field.axes[axis].output_axis for path in paths]
-            if None in outer or (
-                outer[0] == outer[1] and (maps[0] | maps[1]).aligned is not False
-            ):
-                continue
+            outer = [path.field.axes[axis].output_axes for path in paths]
             difference = _difference(axis, *maps)
+            if outer[0] != outer[1]:
+                difference = replace(difference, centres=None, offsets=())
             differences.append(difference)
             of_axis = [layer for side in self.layers for layer in side[axis]]
             found: list[Solution] = []
             if outer[0] != outer[1]:
                 why = "they follow different axes where they meet."
-            elif difference.strides[0] != difference.strides[1]:
+            elif None not in difference.strides and len({*difference.strides}) > 1:
                 why = strides_text(axis, difference, paths)
             else:
                 found, why = self._solved(axis, difference, of_axis)
@@ -295,8 +297,9 @@ class _Pair:
 
     def _described(
         self, edges: Sequence[Read], side: int
-    ) -> tuple[Path[ReceptiveField], list[list[Layer]]]:
-        """Returns a path and, for each axis, its layers with changeable padding."""
+    ) -> tuple[Relation, tuple[Step, ...], list[list[Layer]]]:
+        """Returns a path, its steps and, for each axis, its layers with changeable
+        padding."""
         below: Paths | None = SAME
         steps = []
         layers: list[list[Layer]] = [[] for _ in self.axes]
@@ -307,7 +310,7 @@ class _Pair:
             for axis, start_axis in enumerate(self.axes):
                 window = None
                 if start_axis is not None and read.rule != SAME:
-                    layer = self._layer(read, settled(below), axis, side)
+                    layer = self._layer(read, settled(below), axis, start_axis, side)
                     window = _step_window(layer)
                     if layer is not None and layer.is_changeable:
                         found.append(layer)
@@ -321,7 +324,8 @@ class _Pair:
             closed = settled(below)
             below = None if closed is None else through(read.rule, closed)
         whole = settled(below) if below is not None else None
-        return Path(tuple(steps), self._field(whole)), layers
+        way = ranked(whole or ALL_BOUND, max(self.counted) + 1)
+        return way, tuple(steps), layers
 
     def _is_bypassed(self, tensor: Tensor, top: Tensor) -> bool:
         """Returns whether a path from ``top`` to the other end avoids a tensor.
@@ -339,38 +343,46 @@ class _Pair:
                 stack += [read.below for read in self.network.reads.get(upper, ())]
         return False
 
-    def _field(self, relation: Relation | None) -> ReceptiveField:
+    def _field(self, path: Relation) -> ReceptiveField:
         network = self.question.network
         name_of = network.graph.name_of
-        relation = ranked(relation or ALL_BOUND, max(self.counted, default=0) + 1)
-        below, above = network.shape(self.parts), network.shape(self.meets)
+        shape = network.shape(self.parts)
+        layout = feature_layout(path, None, sorted(self.counted), self.shape)
         axes = []
         for axis in self.axes:
-            output_axis, axis_map = source(relation.axes[axis or 0])
-            sizes = [
-                shape[a] if shape and a is not None and a < len(shape) else None
-                for shape, a in ((below, axis), (above, output_axis))
-            ]
-            known = [size if isinstance(size, int) else None for size in sizes]
-            outputs = () if output_axis is None else (output_axis,)
-            axes.append(SpatialAxis(axis_map, axis or 0, outputs, *known))
+            if axis is None:  # Every position sees the whole of this axis of the input.
+                axes.append(SpatialAxis(GLOBAL, 0, (), None, None))
+                continue
+            size = shape[axis] if shape else None
+            axes.append(
+                SpatialAxis(
+                    layout.map(axis, path.axes[axis]),
+                    axis,
+                    layout.followed[axis],
+                    size if isinstance(size, int) else None,
+                    layout.places(axis),
+                )
+            )
         return ReceptiveField(
-            name_of(self.parts),
-            name_of(self.meets),
-            tuple(axes),
-            tuple(FeatureAxis(axis.output_axis, axis.output_size) for axis in axes),
+            name_of(self.parts), name_of(self.meets), tuple(axes), layout.features
         )
 
     def _layer(
-        self, read: Read, below: Relation | None, axis: int, side: int
+        self,
+        read: Read,
+        below: Relation | None,
+        axis: int,
+        start_axis: int,
+        side: int,
     ) -> Layer | None:
         """Returns one step of a path as a layer on one axis (0 for x).
+
+        ``start_axis`` is that axis of the tensor where the paths split.
 
         Returns None if the step leaves all positions where they are, or if no single
         axis can be followed.
         """
-        start_axis = self.axes[axis]
-        if below is None or start_axis is None:
+        if below is None:
             return None
         place, axis_below = source(ranked(below, start_axis + 1).axes[start_axis])
         if place is None or place >= len(read.rule.axes):
@@ -447,9 +459,7 @@ class _Pair:
     ) -> tuple[list[Solution], str]:
         offset = difference.offset
         if not layers:
-            return [], "no padding aligns them: they have no layer with padding."
-        if difference.centres is None:
-            return [], "their centres are unknown."
+            return [], "no change of padding is known to align them."
         if offset is None:
             return self._tried(axis, layers)
         # The layers must move the first path's centre by the offset, relative to the
@@ -468,21 +478,17 @@ class _Pair:
                 f"{self.question.network.graph.name_of(self.meets)!r}."
             )
         kernels = sorted(kernel_changes(layers, offset), key=lambda s: s.cost)
-        return kernels, (
-            "no padding aligns them: their centres differ by "
-            f"{number_text(abs(offset))}, but paddings move them only by multiples of "
-            f"{number_text(unit)}. {self._parity_text(layers)}"
-        )
-
-    def _parity_text(self, layers: Sequence[Layer]) -> str:
         even = [
             self.network.call(layer.edge[0]).node.name
             for layer in layers
             if layer.window.extent % 2 == 0
         ]
-        if not even:
-            return "Both numbers of even kernels must be even, or both must be odd."
-        return f"The cause is the even kernels of {listed(even)}."
+        return kernels, (
+            "no padding aligns them: their centres differ by "
+            f"{number_text(abs(offset))}, but paddings move them only by multiples of "
+            f"{number_text(unit)}."
+            + (f" The cause is the even kernels of {listed(even)}." if even else "")
+        )
 
     def _tried(self, axis: int, layers: Sequence[Layer]) -> tuple[list[Solution], str]:
         """Tries small changes of one layer at a time.
@@ -605,7 +611,7 @@ class _Pair:
         """
         state, apart = self.network.forward(self.parts, axes, rules, self.meets)
         one, two = (self._path(edges[0], state, rules) for edges in self.edges)
-        if one is None or two is None or disagree(one, two, axes):
+        if one is None or two is None or not agree(one, two, axes, self.shape):
             return False
         before = self.apart_above
         if list(axes) != self.counted:
@@ -685,10 +691,11 @@ def _strand(axis_map: AxisMap) -> Periodic | None:
     """Returns the only periodic strand of a map, which says where features lie.
 
     Tables next to this strand describe the inside of a padding. Returns None if there
-    is not exactly one periodic strand, or if an offset is unknown.
+    is not exactly one periodic strand, or if an offset or some regions are unknown.
     """
     found = [s for s in axis_map.strands if isinstance(s, Periodic)]
-    return found[0] if len(found) == 1 and not axis_map.is_floating else None
+    unknown = axis_map.is_floating or axis_map.is_unbounded
+    return found[0] if len(found) == 1 and not unknown else None
 
 
 def _shift_of(axis_map: AxisMap) -> int | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import NamedTuple
 
+from receptive_field.algebra.axis_map import AxisMap
 from receptive_field.graph.graph import Tensor
+from receptive_field.network.layout import FeatureLayout
 from receptive_field.network.local import LocalNetwork, Rules
 from receptive_field.network.network import Network
 from receptive_field.network.walk import Read, ascend, descend
@@ -21,12 +23,16 @@ from receptive_field.relations.relation import (
     ranked,
     source,
 )
-from receptive_field.rules.op import Call, rule_of
+from receptive_field.rules.op import Call, Shape, rule_of
 
 
 @dataclass(frozen=True)
 class Ways:
-    """All local paths to an output: the paths that do not see a whole axis."""
+    """All paths to an output whose alignment counts.
+
+    These are the local paths, which do not see a whole axis. If there are none, these
+    are all paths, and the axes that they see whole are ignored.
+    """
 
     question: Question
     network: LocalNetwork
@@ -76,7 +82,7 @@ class Ways:
         """
         last = last or self.output
         network = self.network.with_rules(changed).below([last]).above(start)
-        domain = _Apart(axes)
+        domain = _Apart(network, axes)
         found = ascend(network, _Arrival(SAME, SAME, 0), domain, [last]).state
         return {tensor: value.first for tensor, value in found.items()}, domain.apart
 
@@ -106,7 +112,7 @@ class Ways:
 
         Also returns both paths. Returns None if there is no such tensor.
         """
-        domain = _Parting(self)
+        domain = _Parting(self, upper)
         start = self.network.input
         starts: dict[Tensor, list[Paths]] = {upper: [SAME]}
         found = descend(self.network, starts, domain)
@@ -124,9 +130,10 @@ class Ways:
 
 
 def ways_to(question: Question, output: Tensor) -> Ways:
-    """Finds all local paths to an output."""
+    """Finds all local paths to an output, or all paths if none is local."""
     network = question.network
-    skipped = forward(network, question.spatial, [output]).global_edges
+    found = forward(network, question.spatial, [output])
+    skipped = () if found.local(output) is None else found.global_edges
     fields = {name: getattr(network, name) for name in Network.__slots__}
     local = LocalNetwork(**fields, skipped=skipped)
     domain = _Collected()
@@ -178,9 +185,9 @@ class _Apart:
     """The domain of `ascend` that follows aligned paths and records where misaligned
     paths meet."""
 
-    def __init__(self, axes: Collection[int]) -> None:
+    def __init__(self, network: Network, axes: Collection[int]) -> None:
         self.apart: dict[Tensor, list[int]] = {}
-        self._axes = axes
+        self._network, self._axes = network, axes
 
     def up(self, read: Read, value: _Arrival) -> _Arrival | None:
         """Returns the paths, continued over an edge; None if the edge ends them."""
@@ -192,7 +199,8 @@ class _Apart:
 
     def united(self, tensor: Tensor, one: _Arrival, two: _Arrival) -> _Arrival:
         """Returns the union of the paths, or just ``one`` if they are misaligned."""
-        if disagree(one.first, two.first, self._axes):
+        shape = self._network.shape(tensor)
+        if agree(one.first, two.first, self._axes, shape) is False:
             self.apart.setdefault(tensor, []).append(two.number)
             return one
         return one._replace(paths=united(one.paths, two.paths))
@@ -211,9 +219,10 @@ class _Parting:
     """The domain of `descend` that finds the first tensor from which two misaligned
     paths lead to the tensor where the walk started."""
 
-    def __init__(self, ways: Ways) -> None:
+    def __init__(self, ways: Ways, upper: Tensor) -> None:
         self.parting: tuple[Tensor, Relation, Relation] | None = None
         self._ways = ways
+        self._shape = ways.network.shape(upper)
 
     def down(self, read: Read, value: list[Paths]) -> list[Paths] | None:
         """Returns the paths, continued over an edge; None if the edge ends them."""
@@ -235,7 +244,7 @@ class _Parting:
         seen = (_whole(paths, counted) for paths in value)
         closed = [paths for paths in seen if paths is not None]
         for other in closed[1:]:
-            if disagree(closed[0], other, counted):
+            if agree(closed[0], other, counted, self._shape) is False:
                 self.parting = tensor, closed[0], other
                 return None
         whole = gathered(reduce(united, value))
@@ -266,17 +275,42 @@ def _whole(paths: Paths, axes: Collection[int]) -> Relation | None:
     return settled(paths)
 
 
-def disagree(one: Relation, two: Relation, axes: Collection[int]) -> bool:
-    """Returns whether two paths are misaligned on any of these axes."""
-    rank = max(len(one.axes), len(two.axes), max(axes, default=-1) + 1)
-    one, two = ranked(one, rank), ranked(two, rank)
+def placed(path: Relation, axis: int, shape: Shape) -> tuple[tuple[int, ...], AxisMap]:
+    """Returns the axes that an axis follows on a path, and the map from their places.
+
+    Args:
+      path: a path from a tensor to a tensor below.
+      axis: the axis of the tensor below.
+      shape: the shape of the upper tensor.
+    """
+    found = ranked(path, axis + 1).axes[axis]
+    followed = tuple(sorted(followed_axes(found)))
+    layout = FeatureLayout((), {axis: followed}, frozenset(), shape)
+    return followed, layout.map(axis, found)
+
+
+def agree(
+    one: Relation, two: Relation, axes: Iterable[int], shape: Shape
+) -> bool | None:
+    """Returns whether two paths are aligned on all of these axes; None if unknown.
+
+    ``shape`` is the shape of the tensor where both paths start. Axes that a path sees
+    whole are ignored.
+    """
+    rank = max(len(one.axes), len(two.axes))
+    found: bool | None = True
     for axis in axes:
-        (first, a), (second, b) = source(one.axes[axis]), source(two.axes[axis])
-        if first is None or second is None:
-            continue
-        if first != second or (a | b).aligned is False:
-            return True
-    return False
+        (first, a), (second, b) = (
+            placed(ranked(path, rank), axis, shape) for path in (one, two)
+        )
+        if first and first == second:
+            aligned = (a | b).aligned
+        else:
+            aligned = not len(first) == len(second) == 1
+        if aligned is False:
+            return False
+        found = found and aligned
+    return found
 
 
 def count_apart(apart: Mapping[Tensor, Sequence[int]]) -> int:

@@ -52,8 +52,8 @@ class _Smallest:
         return value
 
     def widened(self, before: Relation, now: Relation) -> Relation:
-        """Returns the path of the first iteration, because no later path sees less."""
-        return before
+        """Returns the path of the last iteration; it sees less than earlier ones."""
+        return now
 
     def _extent(self, relation: Relation) -> Extended:
         return followed(relation, self._question, self._axis)[1].size() or INFINITY

@@ -94,8 +94,8 @@ class Difference:
     """The number of the axis: 0 for x, 1 for y, and so on."""
     strides: tuple[Fraction | None, Fraction | None]
     centres: tuple[Fraction, Fraction] | None
-    """The first feature's centre on each path. None if the strides differ, or if a
-    centre is unknown."""
+    """The first feature's centre on each path. None if the strides differ, if the paths
+    follow different axes, or if a centre is unknown."""
     offsets: tuple[Fraction, ...]
     """The second path's centre minus the first path's. One number for all features, or
     several numbers that repeat. Empty if the centres are unknown."""
@@ -236,9 +236,16 @@ class Explanation(Generic[F]):
         if self.aligned is True:
             return one_line(self.field)
         if self.aligned is None:
+            what = "this"
+            if self.unknown_paddings:
+                what = f"the padding of {listed(self.unknown_paddings)}"
+            elif all(axis.input_size is not None for axis in self.field.axes):
+                return (
+                    f"{one_line(self.field)}: the positions that an op reads are "
+                    "unknown."
+                )
             return (
-                f"{one_line(self.field)}: the padding of "
-                f"{listed(self.unknown_paddings)} depends on the size of the input. "
+                f"{one_line(self.field)}: {what} depends on the size of the input. "
                 "Give input_resolution, or use rf.resolutions to check all sizes."
             )
         if self.unknown_paddings:
