@@ -711,6 +711,43 @@ def test_measured_of_an_inner_layer_and_one_of_two_inputs():
     assert found.total == pytest.approx((kernel**2).sum() / 2, rel=0.9)
 
 
+def test_measured_of_a_layer_that_is_called_twice():
+    """The two calls together have the kernel convolved with itself."""
+    twice = layers.Conv2D(1, 3, name="twice")
+    image = keras.Input((8, 8, 1))
+    output = twice(twice(image))
+    model = keras.Model(image, output)
+    found = effective.measure_effective_receptive_field(model, feature=[1, 2], draws=2)
+    kernel, both = twice.kernel.numpy()[:, :, 0, 0], np.zeros((5, 5))
+    for (y, x), weight in np.ndenumerate(kernel):
+        both[y : y + 3, x : x + 3] += weight * kernel
+    expected = np.zeros((8, 8))
+    expected[2:7, 1:6] = both**2
+    assert found.map * found.total == pytest.approx(expected, abs=1e-5)
+    model = keras.Model(image, [output, layers.ReLU()(output)])
+    with pytest.raises(rf.ReceptiveFieldError, match="called once"):
+        effective.measure_effective_receptive_field(model, output="twice")
+
+
+def test_measured_of_a_model_that_is_no_chain_of_layers():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = layers.Conv2D(1, 3, name="inner")
+            self.last = layers.Conv2D(1, 2, name="last")
+
+        def call(self, x):
+            return self.last(self.inner(x))
+
+    model = Own()
+    model(np.zeros((1, 6, 6, 1), np.float32))
+    found = effective.measure_effective_receptive_field(model, feature=[1, 0], draws=2)
+    assert np.nonzero(found.map.any(axis=0))[0].tolist() == [1, 2, 3, 4]
+    assert np.nonzero(found.map.any(axis=1))[0].tolist() == [0, 1, 2, 3]
+    with pytest.raises(rf.ReceptiveFieldError, match="cannot be cut at 'inner'"):
+        effective.measure_effective_receptive_field(model, output="inner")
+
+
 # --- Errors --------------------------------------------------------------------------
 
 
@@ -732,6 +769,9 @@ def test_errors():
     zero = through(layers.Conv2D(1, 3, kernel_initializer="zeros"), shape=(5, 5, 1))
     with pytest.raises(rf.ReceptiveFieldError, match="no gradient"):
         effective.measure_effective_receptive_field(zero)
+    stopped = through(layers.Lambda(tf.stop_gradient), layers.ReLU(), shape=(5, 5, 1))
+    with pytest.raises(rf.ReceptiveFieldError, match="no gradient"):
+        effective.measure_effective_receptive_field(stopped)
     with pytest.raises(rf.ReceptiveFieldError, match="share"):
         asked(zero).interval(0)
     far = through(

@@ -734,10 +734,13 @@ class TestZerosOfPaddings:
             lambda x: pad([1, 2], [2, 0])(x) * pad([2, 1], [0, 2])(x),
             lambda x: pad([1, 2])(x) + pad([2, 1])(x),
             lambda x: pad([1, 2])(x) / biased(tf.repeat(x, 4, 1)[:, :8]),
+            lambda x: pad([1, 0])(x)[:, 0][:, None],
+            lambda x: tf.gather(pad([1, 0])(x), 1, axis=1)[:, None],
+            lambda x: tf.reduce_sum(pad([1, 0])(x)[:, :1], [1, 2], keepdims=True),
         ],
         ids=words(
             "padding elementwise convolution bias exp flip pooling other_number "
-            "transposed product sum quotient"
+            "transposed product sum quotient row_of_zeros row_of_pixels sum_of_zeros"
         ),
     )
     def test_as_an_experiment_finds(self, factor):
@@ -756,6 +759,20 @@ class TestZerosOfPaddings:
     def test_what_is_no_product_of_axes_is_a_bound(self, factor):
         field = check(times(factor), (1, 5, 4, 1))
         assert not field.support().exact
+
+    @pytest.mark.parametrize(
+        ("number", "exact"),
+        [
+            (tf.reduce_sum, True),
+            (lambda x: x[0, 0, 0, 0], False),
+            (lambda x: tf.reduce_sum(x[:, :1]), False),
+        ],
+        ids=words("of_all zero sum_of_zeros"),
+    )
+    def test_a_single_number(self, number, exact):
+        """A number has no axes, so it cannot be recorded that it is zero."""
+        field = check(lambda x: x * number(pad([1, 0])(x)), (1, 3, 4, 1))
+        assert field.support().exact is exact
 
     @pytest.mark.parametrize("shape", [(1, 5, 1), (1, 3, 4, 2, 1)])
     def test_of_any_rank(self, shape):

@@ -12,6 +12,7 @@ from raw_ops import op, words
 import receptive_field as rf
 from receptive_field.frameworks import load
 from receptive_field.questions.question import Options, Question
+from receptive_field.relations.relation import ALL, ALL_BOUND, full, ranked
 from receptive_field.rules.inference import Inference
 
 tf = needed("tensorflow")
@@ -221,6 +222,19 @@ def test_counts_of_a_vector_need_all_of_it():
     assert found.exact
 
 
+def test_counts_of_what_may_be_a_matrix_may_be_by_row():
+    model = load(single("DenseBincount", [X, 5, (0,)]))
+    network = Question.ask(model, X, ["out"], Options()).network
+    out = network.graph.tensor("out")
+    assert network.told(None).relations(out)[0] == ALL_BOUND
+
+
+def test_an_axis_of_several_positions_is_not_dropped():
+    graph = single("Squeeze", [X], squeeze_dims=integers([1]))
+    with pytest.raises(rf.ReceptiveFieldError, match=r"'out' drops axis 1.* not 6"):
+        rf.compute_receptive_field(graph, input=X, output="out")
+
+
 @pytest.mark.parametrize("name", op_catalogue.NETWORKS)
 def test_rules_of_tensors_of_unknown_rank(name):
     """They know what a tensor depends on at all, or name the node and refuse."""
@@ -241,5 +255,8 @@ def test_rules_of_tensors_of_unknown_rank(name):
             assert network.graph.nodes[index].name in refused
             continue
         known = network.relations(tensor)
-        for number, _ in network.edges(index):
+        for number, below in network.edges(index):
             assert (found[number] is None) == (known[number] is None)
+            if found[number] == ALL:  # It is certain that all of it is needed.
+                whole = full(len(network.shape(below)))
+                assert ranked(known[number], len(whole.axes)).axes == whole.axes

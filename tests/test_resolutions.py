@@ -9,6 +9,7 @@ from graphs import (
     constant,
     conv,
     graph_def,
+    integers,
     node,
     pad,
     placeholder,
@@ -385,6 +386,20 @@ def test_resize_to_the_size_of_the_input_blocks_where_it_is_no_multiple():
     # Two neighbours of the smaller map, three positions for each: five in all. At odd
     # sizes the scale is another one at each, and three neighbours are the bound: seven.
     assert found.largest_useful_size == (7, 7)
+
+
+def test_an_axis_is_only_dropped_where_it_has_one_position():
+    """That is so where a pooling by 4 fits once, but not twice."""
+    squeezed = node("out", "Squeeze", ["pool"], squeeze_dims=integers([1, 2]))
+    graph = graph_def(placeholder(), pool("pool", "input", 4, 4), squeezed)
+    found = resolutions(graph, output="out")
+    runs = [size for size in range(1, 200) if as_told(found, size, size)]
+    assert runs == [4, 5, 6, 7]
+    hold(graph, found, range(1, 20))
+    for axis in found.axes:
+        (large,) = axis.placements
+        assert isinstance(large, Obstacle)
+        assert (large.node, large.can_run) == ("out", False)
 
 
 def test_sizes_at_which_two_maps_do_not_fit_cannot_be_run():

@@ -166,12 +166,13 @@ def _dependent(
     features = {axis: np.arange(size) for axis, size in enumerate(sizes) if axis}
     found = []
     for box in follow_positions(network, tensor, features, zeros=zeros):
-        if not box.exact or any(len(group.outputs) > 1 for group in box.groups):
+        groups = box.groups
+        if not box.exact or any(len(g.outputs) > 1 or not g.seen.any() for g in groups):
             continue
         axes = [np.ones(size, dtype=bool) for size in sizes]
-        for outputs, _, seen in box.groups:
-            alive = np.asarray(seen.any(axis=tuple(range(len(outputs), seen.ndim))))
-            axes[outputs[0] if outputs else 0] &= alive
+        for outputs, _, seen in groups:
+            for axis in outputs:
+                axes[axis] &= seen.any(axis=tuple(range(1, seen.ndim)))
         found.append(tuple(axes))
     return max(found, key=_volume, default=None)
 

@@ -17,12 +17,7 @@ from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
 from receptive_field.network.walk import tensors_below
 from receptive_field.relations.boxes import Mask, is_told, reached
-from receptive_field.relations.relation import (
-    ALL,
-    SAME,
-    Relation,
-    all_seen,
-)
+from receptive_field.relations.relation import SAME, Relation, all_seen, ranked
 from receptive_field.rules.op import Call, Zeros, rule_of
 
 
@@ -144,25 +139,24 @@ class ZeroPass:
         live = self._found[below] if below in self._found else self.live(below)
         if live is None or rule is None:
             return Live(whole, False)
-        if rule == SAME and len(live.axes) == len(sizes):
+        if rule == SAME:
             return live
-        if not rule.axes:
-            return Live(whole, live.certain and rule == ALL)
+        rule = ranked(rule, len(live.axes))
         axes, certain = list(whole), live.certain and not rule.parts
         for axis, threads in zip(live.axes, all_seen(rule).axes, strict=True):
             factors = [factor for thread in threads for factor in thread.factors]
             maps = [factor.via.then(factor.map) for factor in factors]
             simple = len(factors) == 1 and threads[0].tail.is_identity
             slot = factors[0].slot if simple else None
-            if simple and slot is None:
-                certain &= is_told(maps[0])
-                if not axis.any():
-                    axes = [np.zeros_like(other) for other in axes]
-            elif simple and slot is not None and slot.is_whole:
-                found = reached(axis, maps[0], sizes[slot.axis])
+            if simple and (slot is None or slot.is_whole):
+                # Without a slot, all positions of the output read the same positions.
+                places = range(len(axes)) if slot is None else (slot.axis,)
+                found = reached(axis, maps[0], 1 if slot is None else sizes[slot.axis])
                 certain &= found is not None and is_told(maps[0])
                 if found is not None:
-                    axes[slot.axis] = axes[slot.axis] & found
+                    certain &= bool(places) or bool(found.all())
+                    for place in places:
+                        axes[place] = axes[place] & found
             else:
                 tails = [thread.tail for thread in threads]
                 certain &= bool(axis.all()) and all(

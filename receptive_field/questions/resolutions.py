@@ -203,11 +203,15 @@ class _AxisAnalysis:
         """The size of the largest local receptive field, over all remainders."""
         self._asked: dict[Size, Question] = {}
         self.growing: list[tuple[int, list[int]]] = []
-        """The nodes whose outputs have axes of unknown size, and these axes."""
+        """The nodes that read or make axes of unknown size, and the axes they make."""
         for index in question.network.order:
             sizes = question.network.shape((index, 0)) or ()
             unknowns = [a for a, size in enumerate(sizes) if isinstance(size, Symbolic)]
-            if unknowns:
+            below = (
+                question.network.shape(t) for _, t in question.network.edges(index)
+            )
+            read = itertools.chain.from_iterable(filter(None, below))
+            if unknowns or any(isinstance(size, Symbolic) for size in read):
                 self.growing.append((index, unknowns))
 
     def result(self) -> AxisResolutions:

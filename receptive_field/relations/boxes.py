@@ -36,7 +36,7 @@ from receptive_field.algebra.axis_map import (
     Tabulated,
 )
 from receptive_field.relations.relation import (
-    ALL,
+    ALL_BOUND,
     SAME,
     Factor,
     Relation,
@@ -116,7 +116,7 @@ def through(
         work = _Work(box)
         work.use(())
         axes = [work.constant(np.ones(size, dtype=bool)) for size in shape]
-        return [work.box([*axes], box.exact and relation == ALL)]
+        return [work.box([*axes], box.exact and relation != ALL_BOUND)]
     if relation.parts and relation.piece is None:
         box = box._replace(exact=False)
     if relation.piece is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +19,7 @@ IMAGES_AT_ONCE = 8
 def squared_gradients(
     keras: Any,
     model: Any,
+    calls: Mapping[int, Sequence[str]],
     output: str,
     *,
     is_whole: bool,
@@ -34,6 +36,7 @@ def squared_gradients(
     Args:
       keras: the Keras module of the model.
       model: a Keras model.
+      calls: the names of the calls of each layer, by the layer's id.
       output: the name of a layer.
       is_whole: whether the layer is an output of the model.
       number: the index of the input among the model's inputs.
@@ -45,7 +48,7 @@ def squared_gradients(
     Raises:
       ReceptiveFieldError: if the model cannot be cut at the layer.
     """
-    part = _part(keras, model, output, is_whole)
+    part = _part(keras, model, calls, output, is_whole)
     others = [s for i, s in enumerate(_input_shapes(model)) if i != number]
     tf = import_module("tensorflow")
     random = np.random.default_rng(seed)
@@ -73,17 +76,24 @@ def squared_gradients(
     return np.concatenate(found) if found else np.zeros((2, *shape))
 
 
-def _part(keras: Any, model: Any, output: str, is_whole: bool) -> Any:
+def _part(
+    keras: Any,
+    model: Any,
+    calls: Mapping[int, Sequence[str]],
+    output: str,
+    is_whole: bool,
+) -> Any:
     """Returns the part of a model that ends at a layer.
 
     Raises:
       ReceptiveFieldError: if the model cannot be cut at the layer.
     """
-    try:
-        return keras.Model(model.inputs, model.get_layer(output).output)
-    except (AttributeError, ValueError):
-        if is_whole and len(getattr(model, "outputs", None) or [output]) == 1:
-            return model
+    if is_whole and len(getattr(model, "outputs", None) or [output]) == 1:
+        return model
+    with suppress(AttributeError, ValueError):
+        layer = model.get_layer(output)
+        if len(calls.get(id(layer), ())) < 2:  # Keras returns the output of one call.
+            return keras.Model(model.inputs, layer.output)
     raise ReceptiveFieldError(
         f"the model {model.name!r} cannot be cut at {output!r}: in functional and "
         "sequential models, gradients can be measured at every layer that is called "

@@ -130,6 +130,6 @@ def _from_keras(model: Any, name: str) -> Model:
         },
         name_of=traced.name_of,
         squared_gradients=partial(
-            keras_gradients.squared_gradients, keras_of(model), model
+            keras_gradients.squared_gradients, keras_of(model), model, traced.calls
         ),
     )

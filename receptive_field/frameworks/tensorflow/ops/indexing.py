@@ -395,7 +395,7 @@ def _all_of_inputs(call: Call, output: int) -> Relations:
 
 def _inverse_value(call: Call) -> Sequence[Value]:
     values = call.integers(0)
-    if values is None or sorted(values) != list(range(len(values))):  # type: ignore[type-var]
+    if values is None or set(values) != set(range(len(values))):
         return [None]
     return [np.argsort(np.array(values, dtype=np.int64))]
 
@@ -449,9 +449,9 @@ def _bincount_rows(call: Call, output: int) -> Relations:
     """Returns relations in which each row of counts needs a whole row of the input."""
     rest = [call.all_of(i, exact=False) for i in range(1, len(call))]
     shape = call.shape(0)
-    if shape is None or len(shape) != 2:
-        return [call.all_of(0), *rest]
-    return [Relation((follow(0), FULL)), *rest]
+    if shape is not None and len(shape) == 2:
+        return [Relation((follow(0), FULL)), *rest]
+    return [call.all_of(0, exact=shape is not None), *rest]
 
 
 def _bincount_shape(call: Call) -> Sequence[Shape]:

@@ -85,14 +85,20 @@ register("Reshape", Op(_reshape, lambda call: [_reshaped(call)], _reshape_value)
 
 
 def _squeezed_axes(call: Call) -> list[int] | None:
-    """Returns the axes that a Squeeze removes, or None if they are unknown."""
+    """Returns the axes that a Squeeze removes, or None if they are unknown.
+
+    Raises:
+      GraphError: if a stated axis is known to have more or less than one position.
+    """
     shape = call.shape(0)
     if shape is None:
         return None
-    axes = call.numbers("squeeze_dims") or call.numbers("axis") or []
-    if axes:
-        return sorted(call.axis(axis, len(shape)) for axis in axes)
-    return [axis for axis, size in enumerate(shape) if size == 1]
+    stated = call.numbers("squeeze_dims") or call.numbers("axis") or []
+    axes = sorted(call.axis(axis, len(shape)) for axis in stated)
+    for axis in axes:
+        if isinstance(shape[axis], int) and shape[axis] != 1:
+            call.fail(f"drops axis {axis}, which must have size 1, not {shape[axis]}")
+    return axes or [axis for axis, size in enumerate(shape) if size == 1]
 
 
 def _squeeze_shape(call: Call) -> Sequence[Shape]:
