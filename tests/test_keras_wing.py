@@ -187,6 +187,20 @@ def test_calls_are_numbered_as_they_were_made():
             rf.compute_receptive_field(model, output=shared, trace=trace)
 
 
+@pytest.mark.parametrize("kind", ["Softmax", "ReLU", "PReLU"])
+def test_the_activation_of_a_layer_may_be_a_layer(kind, tmp_path):
+    """It is called with what the layer computed, not with what the layer read."""
+    image = keras.Input((12, 12, 3))
+    activation = getattr(layers, kind)(name="bend")
+    model = keras.Model(image, layers.Conv2D(3, 5, activation=activation)(image))
+    path = tmp_path / "model.keras"
+    model.save(path)
+    for name in ("bend", model.layers[-1].name):
+        field = rf.compute_receptive_field(path, output=name)
+        assert field.size.tolist() == [5, 5]
+    hold(model)
+
+
 def test_layers_of_one_name_are_not_taken_for_each_other():
     """The model inside has a layer of the same name, which is called first."""
     image = keras.Input((None, None, 3))
