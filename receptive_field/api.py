@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.frameworks import TABLES, load
+from receptive_field.frameworks import MODEL_CLASSES, TABLES, load
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.every_size import all_at_every_size, at_every_size
 from receptive_field.questions.later import LATER
@@ -214,7 +214,9 @@ def register_layer(name: str, rule: Rule) -> None:
     Args:
       name: the name of the class.
       rule: as in `register_op`. The output has the shape of the first input if the rule
-        is "elementwise", and the shape that windows give if it is a `SlidingWindow`.
+        is "elementwise", and the shape that windows give if it is a `SlidingWindow`. Of
+        a subclass of a functional or sequential model that does not override `call`,
+        state "model": a file then says how its layers are called.
 
     Raises:
       ReceptiveFieldError: if ``rule`` is not a rule.
@@ -222,7 +224,12 @@ def register_layer(name: str, rule: Rule) -> None:
     >>> import receptive_field as rf
     >>> rf.register_layer("MyGate", "elementwise")
     """
-    register_op(name, rule, framework="keras")
+    if rule == "model":
+        TABLES["keras"].pop(name, None)
+        MODEL_CLASSES.add(name)
+    else:
+        register_op(name, rule, framework="keras")
+        MODEL_CLASSES.discard(name)
 
 
 def register_op(name: str, rule: Rule, *, framework: str = "tensorflow") -> None:

@@ -22,7 +22,7 @@ from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.configs import called_model
 from receptive_field.frameworks.keras.layers import LAYERS
 from receptive_field.frameworks.keras.load import model_from
-from receptive_field.frameworks.keras.stated import STATED
+from receptive_field.frameworks.keras.stated import MODEL_CLASSES, STATED
 from receptive_field.frameworks.keras.write import write
 from receptive_field.frameworks.tensorflow import load as tensorflow
 
@@ -207,6 +207,20 @@ def test_the_name_of_an_output_means_the_output(way, tmp_path):
     assert [size.tolist() for size in sizes.values()] == [[s, s] for s in (3, 5, 9, 3)]
     if way != "trace":
         assert list(sizes) == ["conv", "conv:2", "blocks:2", "conv:3"]
+
+
+@pytest.mark.parametrize("kind", ["Softmax", "ReLU", "PReLU"])
+def test_the_activation_of_a_layer_may_be_a_layer(kind, tmp_path):
+    """It is called with what the layer computed, not with what the layer read."""
+    image = keras.Input((12, 12, 3))
+    activation = getattr(layers, kind)(name="bend")
+    model = keras.Model(image, layers.Conv2D(3, 5, activation=activation)(image))
+    path = tmp_path / "model.keras"
+    model.save(path)
+    for name in ("bend", model.layers[-1].name):
+        field = rf.compute_receptive_field(path, output=name)
+        assert field.size.tolist() == [5, 5]
+    hold(model)
 
 
 def test_layers_of_one_name_are_not_taken_for_each_other():
@@ -489,6 +503,14 @@ def test_the_result_says_how_the_model_was_read():
 
 
 @pytest.fixture
+def stated_classes():
+    """Removes what a test states when it ends."""
+    yield
+    STATED.clear()
+    MODEL_CLASSES.clear()
+
+
+@pytest.fixture
 def custom(tmp_path):
     """A file with a custom layer between two others."""
     image = keras.Input((None, None, 3))
@@ -498,17 +520,54 @@ def custom(tmp_path):
     return path
 
 
-def test_a_caller_can_state_what_a_custom_layer_does(custom, monkeypatch):
+def test_a_caller_can_state_what_a_custom_layer_does(custom, stated_classes):
     window = rf.SlidingWindow(kernel_size=1, stride=(1, 2))
     field = rf.compute_receptive_field(custom, overrides={"mine": window})
     assert field.stride.tolist() == [2, 4]
     assert field.source.stated == ("mine",)
-    monkeypatch.setitem(STATED, "Custom", None)  # So that it is removed at the end.
     rf.register_layer("Custom", window)
     field = rf.compute_receptive_field(custom)
     assert (field.stride.tolist(), field.source.stated) == ([2, 4], ("mine",))
     with pytest.raises(rf.ReceptiveFieldError, match="not a rule"):
         rf.register_layer("Custom", "elementwize")
+
+
+class Backbone(keras.Model):
+    """A class of the user that calls its layers as its config says."""
+
+
+class Stack(keras.Sequential):
+    """The same, of a sequential model."""
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("kind", ["Backbone", "Stack"])
+def test_a_caller_can_state_that_a_model_calls_its_layers(
+    kind, inside, tmp_path, stated_classes
+):
+    image = keras.Input((None, None, 3))
+    wide = layers.Conv2D(3, 5, name="wide")
+    model = Stack([image, wide]) if kind == "Stack" else Backbone(image, wide(image))
+    if inside:  # Keras counts the calls of a model in another way.
+        model = keras.Model(image, model(model(image)))
+    path = tmp_path / "model.keras"
+    model.save(path)
+    how = rf"override `call`.* register_layer\('{kind}', 'model'\)"
+    with pytest.raises(rf.ReceptiveFieldError, match=how):
+        rf.compute_receptive_field(path)
+    rf.register_layer(kind, "elementwise")  # What is said last counts.
+    rf.register_layer(kind, "model")
+    field = rf.compute_receptive_field(path)
+    assert field.size.tolist() == ([9, 9] if inside else [5, 5])
+    hold(model)
+
+
+def test_a_model_in_memory_is_not_taken_for_what_was_stated(stated_classes):
+    rf.register_layer("Model", "model")
+    image = keras.Input((None, None, 3))
+    inner = Model(image, layers.MaxPooling2D(2)(image))
+    model = keras.Model(image, layers.ReLU()(inner(image)))
+    assert rf.compute_receptive_field(model).stride.tolist() == [2, 4]
 
 
 def test_operations_have_names():

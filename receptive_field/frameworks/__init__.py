@@ -7,7 +7,7 @@ from typing import Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.keras import load as of_keras
-from receptive_field.frameworks.keras.stated import STATED
+from receptive_field.frameworks.keras.stated import MODEL_CLASSES, STATED
 from receptive_field.frameworks.tensorflow import load as of_tensorflow
 from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.model import Model
@@ -20,6 +20,8 @@ WINGS = (of_keras, of_tensorflow)
 TABLES: dict[str, dict[str, Op]] = {"tensorflow": OPS, "keras": STATED}
 """Framework name -> the framework's table of rules, from op type (or, for Keras, the
 name of a layer class) to `Op`."""
+
+__all__ = ["MODEL_CLASSES", "TABLES", "WINGS", "load"]
 
 
 def load(

@@ -28,6 +28,7 @@ from receptive_field.frameworks.keras.options import (
     is_of_keras_1,
     translated,
 )
+from receptive_field.frameworks.keras.stated import MODEL_CLASSES
 
 Config = Mapping[str, Any]
 
@@ -145,7 +146,17 @@ def _is_operation(saved: Config) -> bool:
 
 
 def _is_model(saved: Config) -> bool:
-    return saved["class_name"] in MODELS and not is_custom(saved)
+    kind = saved["class_name"]
+    return kind in MODEL_CLASSES or (kind in MODELS and not is_custom(saved))
+
+
+def _is_functional(saved: Config) -> bool:
+    return isinstance(saved["config"], Mapping) and "input_layers" in saved["config"]
+
+
+def holds_layers(config: Any) -> bool:
+    """Returns whether the config of a layer has the form of that of a model."""
+    return isinstance(config, Mapping) and isinstance(config.get("layers"), list)
 
 
 def layer_of(saved: Config) -> Layer:
@@ -166,9 +177,9 @@ def layer_of(saved: Config) -> Layer:
 
 
 def _model(saved: Config) -> CalledModel:
-    if saved["class_name"] == "Sequential":
-        return _sequence(saved)
-    return _functional(saved["config"])
+    if _is_functional(saved):
+        return _functional(saved["config"])
+    return _sequence(saved)
 
 
 def _input(saved: Config, key: Any) -> Input:
@@ -322,7 +333,7 @@ def _counted_from_0(read: Read, layers: Mapping[str, Config]) -> Read:
     the calls of functional models from 1.
     """
     name, call = read.call
-    is_functional = _entry(layers, read)["class_name"] in ("Functional", "Model")
+    is_functional = _is_functional(_entry(layers, read))
     return replace(read, call=(name, call - (is_functional and call > 0)))
 
 

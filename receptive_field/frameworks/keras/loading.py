@@ -54,11 +54,17 @@ def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
         )
     distrust = distrust or distrust_of(config, package)
     if distrust is not None:
-        where, why = distrust
+        where, why, model = distrust
+        state = "state what the layer does with register_layer or overrides."
+        if model is not None:
+            state = (
+                "if the class does not override `call`, so that its config says how "
+                f"its layers are called, state register_layer({model!r}, 'model')."
+            )
         also = f"{what}{unread}" if reason and where not in reason else f"{what}. "
         raise GraphError(
             f"{also}It is not loaded, because {where} {why}. {PASS_THE_OBJECT} Or "
-            "state what the layer does with register_layer or overrides."
+            f"{state}"
         )
     keras = import_module(package)
     try:

@@ -13,7 +13,12 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from receptive_field.frameworks.keras.calls import NoRuleError
-from receptive_field.frameworks.keras.configs import MODELS, is_custom, module_of
+from receptive_field.frameworks.keras.configs import (
+    MODELS,
+    holds_layers,
+    is_custom,
+    module_of,
+)
 from receptive_field.frameworks.keras.operations.tensorflow_functions import (
     FUNCTIONS,
     check_function,
@@ -61,6 +66,8 @@ class Distrust(NamedTuple):
 
     where: str
     reason: str
+    model: str | None = None
+    """The name of the class, if the config has the form of that of a model."""
 
 
 def distrust_of(
@@ -90,7 +97,9 @@ def distrust_of(
                 if reason is None and is_layer and not _is_known(thing, classes):
                     reason = f"is of the custom class {kind!r}"
                 if reason is not None:
-                    return Distrust(where, reason)
+                    return Distrust(
+                        where, reason, kind if holds_layers(inner) else None
+                    )
             waiting += [(part, where) for part in reversed(list(thing.values()))]
     return None
 

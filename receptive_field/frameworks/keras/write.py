@@ -163,7 +163,7 @@ class _Writing:
         new = layer_of(saved)
         layer = self._parts.setdefault((self._model.writer.owner, new.name), new)
         call = Call(None, layer, [])
-        if recorded:
+        if recorded and not self._model.writer.is_in_loop:
             return self._called(call, arguments, keywords, {})
         tensors = _tensors([list(arguments), dict(keywords)])
         return self._outputs(call, arguments, keywords, tensors, {})

@@ -168,6 +168,11 @@ class Writer:
         finally:
             self._frame = before
 
+    @property
+    def is_in_loop(self) -> bool:
+        """Whether the nodes that are written now are the body of a loop."""
+        return self._frame is not self.graph.nodes.root
+
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Removes the nodes that were written in the context if it fails."""

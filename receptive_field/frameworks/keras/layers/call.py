@@ -52,7 +52,8 @@ class LayerCall(NamedTuple):
         Args:
           saved: the entry of the layer in a config: its class and its own config.
           *arguments: what it is called with.
-          recorded: whether the call has a name, like those of the model.
+          recorded: whether the call has a name, like those of the model. Calls in a
+            loop have none.
           **more: its keyword arguments.
 
         Returns:
@@ -147,9 +148,7 @@ def activation(call: LayerCall, tensor: Tensor, given: Any) -> Tensor:
         if given.get("class_name") == "function" and not given.get("registered_name"):
             given = given["config"]
         elif given.get("class_name") in LAYERS:
-            inner = call._replace(config=given.get("config") or {}, inputs=[tensor])
-            found = LAYERS[given["class_name"]](inner)
-            return found[0] if isinstance(found, list) else found
+            return call.layer(given, tensor)[0]
     if given not in ACTIVATIONS:
         call.fail(f"the activation {given!r}")
     return ACTIVATIONS[given](call.writer, tensor)

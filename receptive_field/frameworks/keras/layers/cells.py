@@ -28,17 +28,6 @@ def state_sizes(saved: Config) -> list[Any]:
     return [config["units"]] * counts[kind]
 
 
-def stepped(call: LayerCall, cell: Config, x: Tensor, states: Any) -> list[Tensor]:
-    """Writes a call of a cell that has no name, and of the cells in it."""
-    if cell["class_name"] != "StackedRNNCells":
-        return list(call.layer(cell, x, states, recorded=False))
-    found: list[Tensor] = []
-    for part, own in zip(cell["config"]["cells"], states, strict=True):
-        x, *new = stepped(call, part, x, own)
-        found += new
-    return [x, *found]
-
-
 def _given(call: LayerCall) -> tuple[Tensor, list[Any]]:
     """Returns the input and the states with which a cell is called."""
     given = call.given("inputs", "states")

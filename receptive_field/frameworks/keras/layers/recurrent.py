@@ -7,7 +7,7 @@ from typing import Any
 
 from receptive_field.frameworks.keras.calls import leaves
 from receptive_field.frameworks.keras.layers.call import LayerCall, LayerRule, rule
-from receptive_field.frameworks.keras.layers.cells import state_sizes, stepped
+from receptive_field.frameworks.keras.layers.cells import state_sizes
 from receptive_field.frameworks.keras.writer import SHRINK, Writer
 from receptive_field.graph.graph import Tensor
 
@@ -94,7 +94,7 @@ def _looped(
     time, outputs, *old = carried
     with w.body():
         item = w.op("TensorListGetItem", items, time, -1)
-        y, *new = stepped(call, cell, item, _like(states, iter(old)))
+        y, *new = call.layer(cell, item, _like(states, iter(old)))
         outputs = w.op("TensorListSetItem", outputs, time if whole else 0, y)
         values = [w.op("AddV2", time, 1), outputs, *new]
     for start, merged, value in zip(starts, carried, values, strict=True):
