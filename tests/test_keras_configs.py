@@ -633,6 +633,23 @@ def test_options_that_no_layer_can_have(options, tmp_path):
     refused(put(tmp_path, config), rf"'conv' \(Conv2D\).*{name} is .*no layer can have")
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "reason"),
+    [
+        ("AdaptiveAveragePooling2D", {"output_size": [0, 2]}, "output_size is"),
+        ("BatchNormalization", {"axis": 7}, "axis is 7, and its input has 4 axes"),
+        ("Conv2D", CONV | {"groups": 0}, "unknown form"),
+        ("Conv2D", CONV | {"groups": 2}, "2 groups of 3 channels and 3 filters"),
+        ("Conv3D", CONV | {"kernel_size": [3, 3, 3]}, "it reads 5 axes"),
+        ("LayerNormalization", {"axis": [-5]}, "axis is .*4 axes"),
+        ("MaxPooling1D", {"pool_size": 2}, "it reads 3 axes, and its input has 4"),
+        ("Reshape", {"target_shape": [-1, -1]}, "-1 more than once"),
+    ],
+)
+def test_options_that_do_not_fit_the_input(kind, options, reason, tmp_path):
+    refused(put(tmp_path, with_layer(kind, **options)), rf"\({kind}\).*{reason}")
+
+
 def tensor(*history):
     found = {"class_name": "__keras_tensor__", "config": {"keras_history": history}}
     return {"args": [found], "kwargs": {}}

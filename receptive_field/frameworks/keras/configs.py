@@ -44,7 +44,14 @@ OF_KERAS = ("keras", "tf_keras")
 MOST_CALLS = 20_000
 """The most calls of layers in a model, with those in its models."""
 
-UNFIT = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+UNFIT = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 """What goes wrong if a part of a config has another form than is expected."""
 
 

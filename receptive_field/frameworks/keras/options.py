@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -150,6 +151,7 @@ LIMITS = {
     "groups": (-1, MOST),
     "kernel_size": (1, MOST_POSITIONS),
     "n": (0, MOST),
+    "output_size": (1, MOST_POSITIONS),
     "output_padding": (0, MOST_POSITIONS),
     "padding": (0, MOST_POSITIONS),
     "pool_size": (1, MOST_POSITIONS),
@@ -181,6 +183,18 @@ def checked(kind: str, config: Config) -> Config:
         if is_there and not (is_word or _fits(value, *LIMITS.get(name, (1, 0)), 2)):
             raise NoRuleError(f"{name} is {value!r:.60}, which no layer can have")
     return config
+
+
+def check_rank(kind: str, rank: int) -> None:
+    """Checks that a layer of this class can read an image with so many axes.
+
+    Raises:
+      NoRuleError: if it cannot. (Only convolutions may have several axes of a batch.)
+    """
+    found = re.search(r"\d(?=D)", kind)
+    needed = int(found[0]) + 2 if found else rank
+    if rank < needed or (rank > needed and "Conv" not in kind):
+        raise NoRuleError(f"it reads {needed} axes, and its input has {rank}")
 
 
 def _fits(value: Any, least: int, most: int, depth: int) -> bool:

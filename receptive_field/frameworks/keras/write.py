@@ -29,6 +29,7 @@ from receptive_field.frameworks.keras.calls import (
 from receptive_field.frameworks.keras.configs import layer_of
 from receptive_field.frameworks.keras.layers import LAYERS, WITH_ARGUMENTS, LayerCall
 from receptive_field.frameworks.keras.operations.tensorflow_functions import FUNCTIONS
+from receptive_field.frameworks.keras.options import check_rank
 from receptive_field.frameworks.keras.stated import STATED
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
@@ -59,7 +60,14 @@ class WrittenModel:
     """The names of calls for which the caller has stated a rule."""
 
 
-UNFIT = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+UNFIT = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 """What goes wrong if a config has another form than the rule of its class expects."""
 
 
@@ -315,6 +323,8 @@ class _Writing:
                 masked = given.get("mask") is not None
                 if (masked or not plain) and layer.kind not in WITH_ARGUMENTS:
                     raise NoRuleError("it is called with constants or masks")
+                for tensor in tensors[:1]:
+                    check_rank(layer.kind, writer.rank(tensor))
                 found = rules[layer.kind](
                     LayerCall(writer, config, tensors, arguments, given, self._inside)
                 )

@@ -159,6 +159,8 @@ def axes_of(call: LayerCall, x: Tensor | None = None) -> list[int]:
     axis = call.config.get("axis", -1)
     axes = axis if isinstance(axis, (list, tuple)) else [axis]
     rank = call.writer.rank(call.x if x is None else x)
+    if not all(-rank <= number < rank for number in axes):
+        call.fail(f"axis is {axis}, and its input has {rank} axes")
     return [number % rank for number in axes]
 
 

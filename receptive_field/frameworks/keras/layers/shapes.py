@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from receptive_field.frameworks.keras.layers.call import LayerCall, rule
 from receptive_field.graph.graph import Tensor
 
@@ -16,8 +18,15 @@ def _flatten(call: LayerCall) -> Tensor:
 
 @rule("Reshape")
 def _reshape(call: LayerCall) -> Tensor:
-    w, x = call.writer, call.x
-    return w.op("Reshape", x, w.sizes(w.size(x, 0), *call.config["target_shape"]))
+    w, x, target = call.writer, call.x, call.config["target_shape"]
+    sizes, rest = w.shape(x)[1:], prod(size for size in target if size != -1)
+    if target.count(-1) > 1:
+        call.fail("target_shape has -1 more than once")
+    if all(isinstance(size, int) for size in sizes):
+        values = prod(sizes)
+        if values % rest if -1 in target else values != rest:
+            call.fail(f"{values} values cannot have the shape {target}")
+    return w.op("Reshape", x, w.sizes(w.size(x, 0), *target))
 
 
 @rule("Permute")

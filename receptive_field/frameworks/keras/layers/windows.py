@@ -92,7 +92,10 @@ def convolved(call: LayerCall, tensor: Tensor, filters: int) -> Tensor:
     """Adds a convolution with its padding, but without a bias."""
     x, padding = _causal(call, tensor)
     op = "Conv3D" if call.writer.rank(x) == 5 else "Conv2D"
-    channels = call.channels(x) // call.config.get("groups", 1), filters
+    count, groups = call.channels(x), call.config.get("groups", 1)
+    if filters % groups or (isinstance(count, int) and count % groups):
+        call.fail(f"{groups} groups of {count} channels and {filters} filters")
+    channels = count // groups, filters
     settings = _settings(call, x, "kernel_size")
     y = _convolved(call, op, _as_image(call, x), padding, settings, channels)
     return _as_before(call, y, call.writer.rank(x))
