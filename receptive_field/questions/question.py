@@ -230,11 +230,14 @@ class Question:
             shape[axis] = size
         return replace(self, network=self.network.told(tuple(shape), is_strict))
 
-    def answer(self) -> ReceptiveField:
+    def answer(self, found: Forward | None = None) -> ReceptiveField:
         """Returns the receptive field of the only output.
 
         The backward pass finds the receptive field. The forward pass also runs if the
         backward pass leaves a doubt that only the forward pass can settle.
+
+        Args:
+          found: the result of the forward pass, if it has already run.
         """
         ((name, output),) = (self.outputs or {}).items()
         start = self.network.input
@@ -253,7 +256,7 @@ class Question:
         is_loose = any(map(_is_loose, field.axes))
         if not (field.is_global or in_doubt or overstates or is_loose):
             return field
-        found = forward(self.network, self.spatial, [output])
+        found = found or forward(self.network, self.spatial, [output])
         if found.overstated:
             below = backward(self.network, output, [start], found.overstated)
             relation = below.state[start]
@@ -340,7 +343,7 @@ class Question:
                 fits = folded or not found_field.is_folded
                 if len(held) == len(axes) and all(held) and not mixed and fits:
                     question = replace(self, outputs={name: tensor})
-                    return question, question.answer()
+                    return question, question.answer(found)
         return None
 
     def answers(self, strict: bool) -> ReceptiveFields:
