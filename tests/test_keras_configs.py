@@ -67,6 +67,14 @@ def test_versions(name, version):
     assert version_of(saved(name)) == version
 
 
+@pytest.mark.parametrize("name", ["functional_1.2", "no_modules_3.0", "nested_3.15"])
+def test_the_result_says_that_names_mean_classes_of_keras(name):
+    path = DATA / f"{name}.json"
+    source = next(iter(rf.compute_receptive_fields(path).values())).source
+    assert source.by_name == (name != "nested_3.15")
+    assert ("names mean classes of Keras" in str(source)) == source.by_name
+
+
 def test_names_of_keras_1():
     """Channels come first, so the width is the last axis.
 

@@ -19,6 +19,8 @@ class Source:
       traced: the layer calls that TensorFlow traced, each with the reason.
       stated: the layer calls whose rules the caller stated.
       reason: why the whole model was traced, if it was.
+      by_name: whether the model is in a file that does not state where its classes are
+        defined. A name then means the class of Keras, as it does for Keras itself.
 
     >>> import receptive_field as rf
     >>> print(rf.compute_receptive_field(rf.EXAMPLE_GRAPH).source)
@@ -30,6 +32,7 @@ class Source:
     traced: Mapping[str, str] = field(default_factory=dict)
     stated: tuple[str, ...] = ()
     reason: str = ""
+    by_name: bool = False
 
     def __str__(self) -> str:
         if self.way == "graph":
@@ -45,4 +48,6 @@ class Source:
         ):
             if found:
                 parts.append(f"{how}: {', '.join(map(repr, found))}")
+        if self.by_name:
+            parts.append("the file states no modules, so names mean classes of Keras")
         return "; ".join(parts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,10 @@ def _of_file(
     from receptive_field.frameworks.keras.write import write
 
     try:
-        return model_from(path, write(called_model(config), path, overrides), config)
+        found = write(called_model(config), path, overrides)
+        by_name = config.get("module") is None
+        found.writer.graph.source = replace(found.writer.graph.source, by_name=by_name)
+        return model_from(path, found, config)
     except NoRuleError as error:
         reason = str(error)
     from receptive_field.frameworks.keras.loading import loaded
