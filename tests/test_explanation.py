@@ -978,6 +978,7 @@ def test_what_decides_an_unknown_alignment():
     known = of_image(build)
     assert known.aligned is None
     assert str(known.explain()).endswith("the positions that an op reads are unknown.")
+    assert "depends on the input size" not in str(known)
 
     def of_any_size(tf, x):
         rows = tf.reshape(x, (24, 24, 1))
@@ -986,3 +987,4 @@ def test_what_decides_an_unknown_alignment():
     found = of_image(of_any_size, None)
     assert found.aligned is None
     assert "this depends on the size of the input" in str(found.explain())
+    assert "unknown: depends on the input size" in str(found)
