@@ -416,6 +416,19 @@ def test_a_dilated_layer_costs_what_it_computes(padding, rank, depthwise):
     assert cost.profiler_flops >= cost.flops
 
 
+@pytest.mark.parametrize("crops", [[1, 1], [1, 3], [3, 1]])
+def test_a_dilated_layer_whose_blocks_are_joined_twice(crops):
+    """It computes once what the larger result needs: 5 x 5 elements of 9 products."""
+    with tf.Graph().as_default() as graph:
+        image = v1.placeholder(tf.float32, (1, 5, 5, 1), name="image")
+        blocks = tf.space_to_batch(image, [2, 2], [[2, 3], [2, 3]])
+        layer = tf.nn.conv2d(blocks, tf.ones((3, 3, 1, 1)), 1, "VALID", name="layer")
+        joined = [tf.batch_to_space(layer, [2, 2], [[0, crop]] * 2) for crop in crops]
+        tf.concat([tf.reshape(x, [-1]) for x in joined], 0, name="output")
+    costs = rf.compute_costs(graph, output="output")
+    assert (costs["layer"].macs, costs["layer"].flops) == (25 * 9, 2 * 25 * 9)
+
+
 def test_parameters_of_a_frozen_graph_are_those_of_its_layers():
     """Each where it is used, not at the constant that holds it."""
     built = zoo.build("mobilenet_v1", [64, 64])

@@ -474,6 +474,10 @@ def some_rows(x):
     return tf.boolean_mask(x, tf.ones([rows_of(x)], bool), axis=1)
 
 
+def number_in(x):
+    return tf.cast(tf.reduce_max(x), tf.int32)
+
+
 OF_SIZES = {
     "the last half": lambda x: x[:, -(rows_of(x) // 2) :],
     "all but the last third": lambda x: x[:, : -(rows_of(x) // 3)],
@@ -497,6 +501,18 @@ OF_SIZES = {
     "half by area of corners": lambda x: resized(
         x, (rows_of(x) + 1) // 2, "Area", align_corners=True
     ),
+    "as many as a remainder": lambda x: x[:, : rows_of(x) % 3 + 1],
+    "every so many": lambda x: x[:, :: rows_of(x) // 4 + 1],
+    "up to a number in the data": lambda x: conv(x[:, : number_in(x)]),
+    "rolled by a number in the data": lambda x: conv(tf.roll(x, number_in(x), 1)),
+    "the second half": lambda x: conv(
+        tf.split(x, tf.stack([rows_of(x) // 2, (rows_of(x) + 1) // 2]), 1, 2)[1]
+    ),
+    "all but three": lambda x: conv(tf.split(x, [3, -1], 1)[1]),
+    "mirrored by half": lambda x: conv(
+        tf.pad(x, [[0, 0], [1, rows_of(x) // 2], [0, 0], [0, 0]], "SYMMETRIC")
+    ),
+    "repeated by its size": lambda x: tf.tile(x, [1, rows_of(x), 1, 1]),
     "the inverse by area": lambda x: resized(x, 12 // rows_of(x) + 1, "Area"),
 }
 

@@ -978,6 +978,7 @@ def test_what_decides_an_unknown_alignment():
     known = of_image(build)
     assert known.aligned is None
     assert str(known.explain()).endswith("the positions that an op reads are unknown.")
+    assert "depends on the input size" not in str(known)
 
     def of_any_size(tf, x):
         rows = tf.reshape(x, (24, 24, 1))
@@ -986,3 +987,29 @@ def test_what_decides_an_unknown_alignment():
     found = of_image(of_any_size, None)
     assert found.aligned is None
     assert "this depends on the size of the input" in str(found.explain())
+    assert "unknown: depends on the input size" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (
+            lambda tf, x: x + tf.transpose(x, (0, 2, 1, 3)),
+            "through 'add' and 'transpose', follow different axes",
+        ),
+        (
+            lambda tf, x: tf.add_n(
+                [tf.reshape(y, (1, 2, 12, 24)) for y in (x, smoothed(tf, x, 2))]
+            ),
+            "two paths from 'input' to 'output' differ. ",
+        ),
+    ],
+)
+def test_an_error_does_not_say_more_than_is_known(build, words):
+    tf = needed("tensorflow")
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, (1, 24, 24, 1), name="input")
+        tf.identity(build(tf, image), name="output")
+    with pytest.raises(rf.ReceptiveFieldError, match="not aligned") as caught:
+        rf.compute_receptive_field(graph, require_aligned=True)
+    assert words in str(caught.value)

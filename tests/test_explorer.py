@@ -157,44 +157,78 @@ def test_numbers_too_large_for_a_page_are_an_error():
         encoded_map(am.shift(2**60))
 
 
+def held_down_to_the_input(scripts, graph, name):
+    """Of how many features the page says exactly what they see.
+
+    What is not said to be a bound is what clipped regions are, and a bound is never
+    smaller.
+    """
+    told = 0
+    data = page_data(load(graph), name, None, Options())
+    (place,) = [i for i, n in enumerate(data["nodes"]) if n.get("name") == name]
+    sizes = [size or 1 for size in data["nodes"][place]["size"]]
+    features = list(itertools.product(*map(range, sizes)))
+    field = rf.compute_receptive_field(graph, output=name)
+    if field.is_folded:
+        return 0
+    expected = field.compute_input_region(features, clip=True)
+    found = scripts.evaluate(
+        """([data, place, features]) => {
+          const network = decodeNetwork(data);
+          return features.map((feature) => {
+            const seen = follow(network, place, feature);
+            const regions = seen[0] === undefined ? null : seen[0].map(hullOf);
+            return [regions, seen.bounds.has(0)];
+          });
+        }""",
+        [data, place, features],
+    )
+    for (region, bound), truth in zip(found, expected.tolist(), strict=True):
+        region = region or [[0, -1]] * len(truth)
+        if not bound:
+            assert region == truth
+            told += 1
+        elif truth[0] != [0, -1] and field.support().exact:
+            assert all(
+                a <= first and last <= b
+                for (a, b), (first, last) in zip(region, truth, strict=True)
+            ), (region, truth)
+    return told
+
+
 @pytest.mark.parametrize("seed", seeds("networks of a page", 3))
 def test_what_is_seen_is_followed_down_to_the_input(scripts, seed):
-    """On random networks: what is not said to be a bound is what clipped regions are,
-    and a bound is never smaller."""
     told = 0
     for number in range(seed, seed + 10):  # So many, as one may have bounds only.
         trace = possible(number)
-        name = trace.output.op.name
-        data = page_data(load(trace.graph), name, None, Options())
-        (place,) = [i for i, n in enumerate(data["nodes"]) if n.get("name") == name]
-        sizes = [size or 1 for size in data["nodes"][place]["size"]]
-        features = list(itertools.product(*map(range, sizes)))
-        field = rf.compute_receptive_field(trace.graph, output=name)
-        if field.is_folded:
-            continue
-        expected = field.compute_input_region(features, clip=True)
-        found = scripts.evaluate(
-            """([data, place, features]) => {
-              const network = decodeNetwork(data);
-              return features.map((feature) => {
-                const seen = follow(network, place, feature);
-                const regions = seen[0] === undefined ? null : seen[0].map(hullOf);
-                return [regions, seen.bounds.has(0)];
-              });
-            }""",
-            [data, place, features],
-        )
-        for (region, bound), truth in zip(found, expected.tolist(), strict=True):
-            region = region or [[0, -1]] * len(truth)
-            if not bound:
-                assert region == truth, number
-                told += 1
-            elif truth[0] != [0, -1] and field.support().exact:
-                assert all(
-                    a <= first and last <= b
-                    for (a, b), (first, last) in zip(region, truth, strict=True)
-                ), (number, region, truth)
+        told += held_down_to_the_input(scripts, trace.graph, trace.output.op.name)
     assert told
+
+
+def two_maps(x):
+    return [tf.nn.conv2d(x, tf.ones((n, n, 1, 1)), 1, "SAME") for n in (3, 5)]
+
+
+def padded_product(x):
+    """Zero at the border, whatever the second factor is there."""
+    small = tf.nn.conv2d(x, tf.ones((3, 3, 1, 1)), 1, "VALID")
+    return tf.pad(small, [[0, 0], [1, 1], [1, 1], [0, 0]]) * two_maps(x)[1]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x: tf.reshape(tf.stack(two_maps(x), 1), (1, 16, 6, 1)),
+        lambda x: tf.stack(two_maps(x), 1)[:, 0],
+        lambda x: tf.concat(two_maps(x), 3)[..., :1],
+        padded_product,
+    ],
+)
+def test_what_a_feature_sees_of_a_part_of_the_features_below(scripts, build):
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, (1, 8, 6, 1), name="image")
+        tf.identity(build(image), name="out")
+    held_down_to_the_input(scripts, graph, "out")
 
 
 # --- The page ------------------------------------------------------------------------

@@ -123,6 +123,44 @@ def test_tokens_are_measured():
     assert measured.region.tolist() == [[3, 5]]
 
 
+@pytest.mark.parametrize(
+    ("build", "rows", "columns"),
+    [
+        (lambda tf, x: tf.math.logical_xor(x[:, 1:], x[:, :-1]), [2, 3], [1]),
+        (lambda tf, x: tf.logical_and(x[:, 1:], x[:, :-1]), [2, 3], [1]),
+        (lambda tf, x: tf.reduce_any(x, 2, keepdims=True), [2], [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_boolean_inputs_are_measured(build, rows, columns):
+    """All values of an exclusive or change together, and then it does not change."""
+    tf = needed("tensorflow")
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.bool, (1, 6, 6, 1), name="image")
+        tf.identity(build(tf, image), name="output")
+    field = rf.compute_receptive_field(graph)
+    feature = [
+        0 if axis.output_size == 1 else n + 1 for n, axis in enumerate(field.axes)
+    ]
+    found = rf.measure_receptive_field(graph, feature=feature)
+    assert [mask.nonzero()[0].tolist() for mask in found.per_axis] == [columns, rows]
+    seen = found.positions.nonzero()
+    assert [sorted({*axis.tolist()}) for axis in seen] == [rows, columns]
+
+
+def test_complex_inputs_are_measured():
+    tf = needed("tensorflow")
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.complex64, (1, 6, 6, 1), name="image")
+        kernel = tf.ones((3, 1, 1, 1))
+        parts = tf.math.real(image), tf.math.imag(image)[:, :, ::-1]
+        tf.add_n([tf.nn.conv2d(x, kernel, 1, "SAME") for x in parts], name="output")
+    found = rf.measure_receptive_field(graph, feature=[1, 2])
+    assert [mask.nonzero()[0].tolist() for mask in found.per_axis] == [
+        [1, 4],
+        [1, 2, 3],
+    ]
+
+
 def test_an_input_of_which_the_shape_counts_too():
     @tf.function(input_signature=[tf.TensorSpec((1, 8, 8, 1))])
     def network(image):

@@ -612,6 +612,8 @@ def test_a_resolution_that_is_none(size):
         (OutputSize(1, (0, 0, 1)), "floor((size + 1) / 3)"),
         (OutputSize(1, (-1, -1, 0)), "floor((size - 2) / 3)"),
         (OutputSize(2, (0, 2)), "2 * floor(size / 2) + [0, 2][size mod 2]"),
+        (OutputSize(1, (0, 2)), "1 * floor(size / 2) + [0, 2][size mod 2]"),
+        (OutputSize(0, (1, 2, 3)), "[1, 2, 3][size mod 3]"),
     ],
 )
 def test_words_for_sizes(function, words):

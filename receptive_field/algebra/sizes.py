@@ -481,7 +481,7 @@ def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]
 
 def _is_linear(terms: Collection[Monomial]) -> bool:
     """Returns whether a sum consists of a multiple of a single unknown size."""
-    return len(terms) == max(map(len, terms)) == 1 and not _has_quotient(terms)
+    return [*map(len, terms)] == [1] and not _has_quotient(terms)
 
 
 def product(sizes: Any) -> Size:

@@ -116,6 +116,7 @@ def node_costs(
     """
     missing: dict[str, list[str]] = {}
     by_node: dict[int, Cost] = {}
+    unfolded: dict[int, list[Size]] = {}
     for index in order:
         op = rule_at(graph, index)
         if op is None:
@@ -131,26 +132,27 @@ def node_costs(
         if op is not None and op.folded is not None and not missing:
             folded = op.folded(Call(graph.nodes[index], inference))
             if folded is not None:
-                _unfold(*folded, inference, by_node)
+                layer, size = folded
+                unfolded.setdefault(layer.index, []).append(size)
     if missing:
         raise UnsupportedOpsError(missing)
+    for index, sizes in unfolded.items():
+        node = graph.nodes[index]
+        costs = (_unfolded(node, by_node[index], s, inference) for s in sizes)
+        by_node[index] = max(costs, key=lambda cost: cost.flops)
     return by_node
 
 
-def _unfold(
-    node: Node, wanted: Size, inference: Inference, by_node: dict[int, Cost]
-) -> None:
-    """Subtracts the operations of a layer at positions that only fill up blocks."""
+def _unfolded(node: Node, cost: Cost, wanted: Size, inference: Inference) -> Cost:
+    """Returns a layer's cost without the positions that only fill up blocks.
+
+    ``wanted`` is the number of elements that are computed without blocks.
+    """
     computed = product(inference.shape((node.index, 0)) or ())
-    if node.index not in by_node:
-        return
-    if isinstance(wanted, int) and isinstance(computed, int) and computed:
-        cost = by_node[node.index]
-        by_node[node.index] = replace(
-            cost,
-            flops=cost.flops * wanted // computed,
-            macs=cost.macs * wanted // computed,
-        )
+    if not (isinstance(wanted, int) and isinstance(computed, int) and computed):
+        return cost
+    flops, macs = (whole * wanted // computed for whole in (cost.flops, cost.macs))
+    return replace(cost, flops=flops, macs=macs)
 
 
 def _prepared(

@@ -138,6 +138,10 @@ TRIALS = (
 WHOLE_TRIALS = (Trial(1, 1, -1), Trial(0, 0, 1))
 """Trials for integer inputs, such as tokens. Each disturbed value changes by one."""
 
+BOOLEAN_TRIALS = WHOLE_TRIALS * 8
+"""Trials for boolean inputs. In each of them, about half of the values are inverted,
+because an exclusive or does not change if all its inputs do."""
+
 
 class Experiment:
     """A computation that runs on images, and on the same images with disturbances.
@@ -162,12 +166,13 @@ class Experiment:
           image_shape: the shape of the image.
           axes: the axes that a probe indexes.
           trials: the images and disturbances. Integer inputs use `WHOLE_TRIALS`
-            instead.
+            instead, and boolean inputs `BOOLEAN_TRIALS`.
         """
         self._run, self.dtype = computation
         self.image_shape = tuple(image_shape)
         self._axes = axes
-        self._trials = trials if self.dtype.kind in "fc" else WHOLE_TRIALS
+        whole = BOOLEAN_TRIALS if self.dtype.kind == "b" else WHOLE_TRIALS
+        self._trials = trials if self.dtype.kind in "fc" else whole
         self._undisturbed = [self._run(image) for _, image in self._images()]
         self.output_shapes = [array.shape for array in self._undisturbed[0]]
 
@@ -199,7 +204,7 @@ class Experiment:
             # A softmax does not change if all its inputs grow by the same amount.
             by = self._numbers(random, 0.5, 1.5, image[where].shape) * trial.by
             if self.dtype.kind == "b":
-                image[where] ^= True
+                image[where] ^= abs(by) > 1
             else:
                 by = by if self.dtype.kind in "fc" else np.sign(by)
                 image[where] += by.astype(self.dtype)

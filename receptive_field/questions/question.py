@@ -528,9 +528,20 @@ class Question:
                 "of the input, and differ at every size. Give input_resolution to find "
                 "out where they meet."
             )
+        advice = (
+            "compute_receptive_field returns the hull of both paths. Call explain() on "
+            "that result to see what would align the paths."
+        )
         if meeting is None:
             return MisalignedError(
-                f"{start}paths from {self.input!r} to {name!r} follow different axes."
+                f"{start}two paths from {self.input!r} to {name!r} differ. {advice}"
+            )
+        one, two = meeting.maps
+        if (one | two).aligned is not False:
+            through = " and ".join(map(repr, meeting.paths))
+            return MisalignedError(
+                f"{start}two paths from {meeting.tensor!r} to {name!r}, through "
+                f"{through}, follow different axes. {advice}"
             )
         described = ", the other ".join(
             f"through {node!r} with {_described(axis_map)}"
@@ -538,8 +549,7 @@ class Question:
         )
         return MisalignedError(
             f"{start}two paths from {meeting.tensor!r} to {name!r} differ: one "
-            f"{described}. compute_receptive_field returns the hull of both paths. "
-            "Call explain() on that result to see what would align the paths."
+            f"{described}. {advice}"
         )
 
 

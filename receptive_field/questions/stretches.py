@@ -21,9 +21,11 @@ from receptive_field.algebra.axis_map import (
 from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
 from receptive_field.graph.graph import Tensor
+from receptive_field.network.layout import FeatureLayout
 from receptive_field.network.walk import reads, tensors_below
 from receptive_field.passes.positions import UntoldError, follow_positions
 from receptive_field.passes.regions import Forward, State, backward
+from receptive_field.passes.zeros import ZeroPass
 from receptive_field.questions.question import Question
 from receptive_field.relations import boxes
 from receptive_field.relations.boxes import Box, Mask
@@ -31,6 +33,7 @@ from receptive_field.relations.relation import (
     ALL_BOUND,
     SAME,
     Relation,
+    followed_axes,
     ranked,
     source,
 )
@@ -102,6 +105,7 @@ class Stretches:
         self._fields = fields
         self._order = {index: i for i, index in enumerate(question.network.order)}
         self._looping = question.network.in_loop()
+        self._zeros = ZeroPass(question.sized())
         self._passing = {i for i in self._order if self._hands_on(i)}
         self.stops = self._find_stops(shown)
         """The input, and the tensors that are shown or that are not mere copies (see
@@ -133,6 +137,8 @@ class Stretches:
             if not single:
                 axes, exact = self._with_sets(tensor, below, indices, axes)
                 even = exact or any(f is not None and f.seen is not None for f in axes)
+            exact &= not self._selects(tensor, below, relation)
+            exact &= not self._multiplies_by_zero(indices)
             steps.append(Stretch(below, axes, even, exact))
         return steps
 
@@ -247,6 +253,42 @@ class Stretches:
             place = None if followed is None else above.index(followed)
             axes.append(Follows(place, axis_map))
         return tuple(axes)
+
+    def _selects(self, top: Tensor, below: Tensor, relation: Relation) -> bool:
+        """Returns whether a feature above may see only a part of a feature below.
+
+        A feature contains the whole of an axis without positions. But a feature above
+        may see only some places on that axis, such as one of several stacked maps.
+        """
+        network = self._question.sized()
+        above, held = set(self.places(top)), self.places(below)
+        sizes = network.shape(below) or ()
+        for place, axis in enumerate(relation.axes):
+            if place in held:
+                continue
+            whole = FeatureLayout((), {place: ()}, frozenset(), network.shape(top))
+            seen = whole.map(place, axis)
+            first, last = seen.window(0) or (0, -1)
+            size = sizes[place] if place < len(sizes) else None
+            is_all = seen.is_unbounded or (
+                isinstance(size, int) and first <= 0 and size - 1 <= last
+            )
+            if not is_all or not above.isdisjoint(followed_axes(axis)):
+                return True
+        return False
+
+    def _multiplies_by_zero(self, indices: set[int]) -> bool:
+        """Returns whether a factor of a product may be zero, because of padding.
+
+        The product does not see the other factors there. In a network with loops, the
+        zeros are unknown.
+        """
+        zeros = self._zeros
+        return any(
+            self._looping or zeros.beside((index, 0), number) is not None
+            for index in indices
+            for number, _ in zeros.factors(index)
+        )
 
     # --- Position by position --------------------------------------------------------
 

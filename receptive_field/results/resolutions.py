@@ -57,7 +57,7 @@ class OutputSize(NamedTuple):
 
     def __str__(self) -> str:
         slope, offsets, period = self.slope, self.offsets, len(self.offsets)
-        if slope == 0:
+        if slope == 0 and period == 1:
             return str(offsets[0])
         if slope == 1:
             # floor((r + shift) / period) rises where the quotient is a whole number.
@@ -67,8 +67,8 @@ class OutputSize(NamedTuple):
                 return _rounded_quotient(shift, period)
         if period == 1:
             return f"{slope} * size{_signed(offsets[0])}"
-        listed = ", ".join(map(str, offsets))
-        return f"{slope} * floor(size / {period}) + [{listed}][size mod {period}]"
+        listed = f"[{', '.join(map(str, offsets))}][size mod {period}]"
+        return f"{slope} * floor(size / {period}) + {listed}" if slope else listed
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,9 @@ MOST_NAMED = 3
 
 def lines(field: Described) -> list[tuple[str, str]]:
     """Returns the lines that describe a field, each as a label and a text."""
-    aligned = {True: "yes", False: "no", None: "unknown: depends on the input size"}
+    sized = all(axis.input_size is not None for axis in field.axes)
+    unknown = "unknown" if sized else "unknown: depends on the input size"
+    aligned = {True: "yes", False: "no", None: unknown}
     graph = field.origin and field.origin.graph
     size, stride, padding = _sizes_strides_paddings(field)
     found = [
