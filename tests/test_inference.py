@@ -49,6 +49,7 @@ VALUES = {
     "BroadcastArgs": ("BroadcastArgs", [[3, 1], [2, 1, 4]]),
     "BroadcastTo": ("BroadcastTo", [A[:, :1], [2, 3]]),
     "Cast": ("Cast", [F], {"DstT": tf.int32}),
+    "Cast to complex numbers": ("Cast", [F], {"DstT": tf.complex64}),
     "Cast to flags": ("Cast", [A - 4], {"DstT": tf.bool}),
     "Concat": ("Concat", [1, [A, B]]),
     "ConcatV2": ("ConcatV2", [[A, B], -1]),
