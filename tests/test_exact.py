@@ -19,7 +19,7 @@ from raw_ops import chain, merged, op, weights, words
 
 import receptive_field as rf
 from receptive_field.algebra.axis_map import convolution, one_sided, periodic, table
-from receptive_field.relations import boxes
+from receptive_field.relations import boxes, joins, relation
 
 tf = needed("tensorflow")
 keras = needed("keras")
@@ -44,6 +44,23 @@ def conv(*kernel, strides=1, dilations=1, padding="SAME"):
 @pytest.mark.parametrize("seed", seeds("networks of all kinds", 40))
 def test_random_networks(seed):
     """None is smaller than the truth, none larger that claims to be exact."""
+    held(seed)
+
+
+SMALL_LIMITS = {
+    (boxes, "MOST_BOXES"): 1,
+    (boxes, "MOST_TAPS"): 1,
+    (relation, "MOST_THREADS"): 1,
+    (relation, "LARGEST_PERIOD"): 2,
+    (joins, "MOST_PARTS"): 1,
+    (joins, "LONGEST_JOINED_AXIS"): 4,
+}
+
+
+@pytest.mark.parametrize("seed", seeds("networks with small limits", 12))
+def test_what_goes_beyond_a_limit_is_a_bound(seed, monkeypatch):
+    for (module, name), limit in SMALL_LIMITS.items():
+        monkeypatch.setattr(module, name, limit)
     held(seed)
 
 

@@ -56,6 +56,11 @@ def test_a_function_of_several_traces_must_be_chosen():
         rf.compute_receptive_field(function)
 
 
+def test_a_tensor_that_is_in_no_graph():
+    with pytest.raises(rf.ReceptiveFieldError, match="computed eagerly"):
+        rf.compute_receptive_field(tf.constant([1.0]))
+
+
 def test_any_branch_may_be_taken():
     flag, number = tf.TensorSpec((), tf.bool), tf.TensorSpec((), tf.int32)
     branches = [lambda x: conv(x, 3), lambda x: conv(x, 7), lambda x: x[:, 1:-1, 1:-1]]

@@ -49,6 +49,7 @@ VALUES = {
     "BroadcastArgs": ("BroadcastArgs", [[3, 1], [2, 1, 4]]),
     "BroadcastTo": ("BroadcastTo", [A[:, :1], [2, 3]]),
     "Cast": ("Cast", [F], {"DstT": tf.int32}),
+    "Cast to complex numbers": ("Cast", [F], {"DstT": tf.complex64}),
     "Cast to flags": ("Cast", [A - 4], {"DstT": tf.bool}),
     "Concat": ("Concat", [1, [A, B]]),
     "ConcatV2": ("ConcatV2", [[A, B], -1]),
@@ -171,6 +172,65 @@ def test_the_size_of_a_transposed_convolution_without_batch_and_channels():
     graph = single("Conv2DBackpropInput", [[11, 8], FILTER, X], **STRIDES)
     found = rf.compute_receptive_field(graph, input=X, output="out")
     assert [axis.output_size for axis in found.axes] == [8, 11]
+
+
+AT_OTHER_SIZES = {
+    "Squeeze": lambda x: tf.squeeze(tf.nn.max_pool2d(x, 4, 4, "VALID"), [1]),
+    "Unpack": lambda x: tf.stack(tf.unstack(x, axis=1), 1),
+    "Split": lambda x: tf.split(x, 2, 1)[1],
+    "SplitV": lambda x: tf.split(x, [1, 3], 1)[1],
+    "SplitV of the rest": lambda x: tf.split(x, [3, -1], 1)[1],
+    "Slice": lambda x: tf.slice(x, [0, 1, 0, 0], [1, 3, 4, 4]),
+    "Slice of the rest": lambda x: tf.slice(x, [0, 3, 0, 0], [1, -1, 4, 4]),
+    "StridedSlice": lambda x: x[:, 1:4],
+    "StridedSlice of a row": lambda x: x[:, 3:4] + x[:, 3][:, None],
+    "StridedSlice of a row from the end": lambda x: x[:, -4][:, None],
+    "BroadcastTo": lambda x: tf.broadcast_to(x[:, ::4], [1, 2, 4, 4]),
+    "SpaceToDepth": lambda x: tf.nn.space_to_depth(x, 2),
+    "SpaceToBatch": lambda x: tf.space_to_batch(x, [2, 2], [[0, 0], [0, 0]]),
+    "MirrorPad": lambda x: tf.pad(x, [[0, 0], [3, 3], [0, 0], [0, 0]], "REFLECT"),
+}
+"""What is built for a height of 4, and does not run at every other height."""
+
+
+@pytest.mark.parametrize("name", AT_OTHER_SIZES)
+def test_heights_at_which_tensorflow_cannot_run_are_refused(name):
+    trace = traced(AT_OTHER_SIZES[name], (1, 4, 4, 4))
+    built = trace.graph.as_graph_def()
+    refused = 0
+    for height in range(2, 10):
+        try:
+            sizes = _sizes_at(height, built, trace.output.name)
+            if 0 in sizes:
+                continue
+        except (ValueError, tf.errors.InvalidArgumentError):
+            refused += 1
+            with pytest.raises(rf.ReceptiveFieldError):
+                _field_at(height, built, trace.output.name)
+        else:
+            field = _field_at(height, built, trace.output.name)
+            for axis in field.feature_axes:
+                if axis.output_axis is not None:
+                    assert axis.size == sizes[axis.output_axis]
+    assert refused < 8
+    assert refused or name == "StridedSlice"
+
+
+def _sizes_at(height, built, output):
+    """The shape that TensorFlow computes."""
+    definition = type(built).FromString(built.SerializeToString())
+    shape = tf.TensorShape([1, height, 4, 4])
+    definition.node[0].attr["shape"].shape.CopyFrom(shape.as_proto())
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name="")
+    with tf.compat.v1.Session(graph=graph) as session:
+        return session.run(output, {"input:0": np.ones(shape)}).shape
+
+
+def _field_at(height, built, output):
+    return rf.compute_receptive_field(
+        built, input="input", output=output, input_resolution=[height, 4]
+    )
 
 
 def test_a_slice_written_outside_of_its_tensor():

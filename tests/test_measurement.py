@@ -71,6 +71,43 @@ def test_what_hides_a_dependency_from_gradients(hiding):
     assert measured.positions.sum() == np.prod(measured.size)
 
 
+def test_a_fused_normalisation_by_zero_hides_nothing():
+    def normalised(x):
+        kernel, zeros, ones = tf.ones((3, 3, 2, 2)), [0.0, 0.0], [1.0, 1.0]
+        x = tf.nn.conv2d(x, kernel, 1, "SAME")
+        x, *_ = tf.compat.v1.nn.fused_batch_norm(
+            x, zeros, ones, ones, ones, is_training=False
+        )
+        return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+    spec = tf.TensorSpec([1, 7, 7, 2])
+    measured = rf.measure_receptive_field(
+        tf.function(normalised, input_signature=[spec]), feature=[3, 3]
+    )
+    assert measured.region.tolist() == [[1, 5], [1, 5]]
+
+
+def test_two_resizes_by_the_same_kernel():
+    """The centre of 5 is at 5.5 / 1.5, between 3 and 4; those of these at 2.3 and 3."""
+
+    def resized(x):
+        for size in (9, 12):
+            x = tf.raw_ops.ScaleAndTranslate(
+                images=x,
+                size=[size, size],
+                scale=[1.5, 1.5],
+                translation=[0.0, 0.0],
+                kernel_type="triangle",
+            )
+        return x
+
+    spec = tf.TensorSpec([1, 6, 6, 1])
+    measured = rf.measure_receptive_field(
+        tf.function(resized, input_signature=[spec]), feature=[5, 5]
+    )
+    assert measured.region.tolist() == [[1, 3], [1, 3]]
+
+
 def test_depth_does_not_hide_it():
     """The corner of a deep network has a weight of 9 to the power of minus 40."""
     deep = [layers.Conv2D(2, 3, padding="same", activation="relu") for _ in range(40)]

@@ -133,15 +133,14 @@ def through(
             axes_above = [*work.axes]
             axes_above[axis] = [merged]
             box = work.box(axes_above, box.exact)
-    choices = list(itertools.product(*relation.axes))
     # It is not known which threads of different axes belong to the same path.
     branching = sum(len(threads) > 1 for threads in relation.axes)
-    found = []
-    for threads in choices:
-        below = _through_threads(box, threads, shape, taps or {})
-        if below is not None:
-            found.append(below._replace(exact=below.exact and branching < 2))
-    return found
+    if branching > 1:
+        box = box._replace(exact=False)
+    return [
+        _through_threads(box, threads, shape, taps or {})
+        for threads in itertools.product(*relation.axes)
+    ]
 
 
 def _through_threads(
@@ -149,7 +148,7 @@ def _through_threads(
     threads: Sequence[Thread],
     shape: Sequence[int],
     taps: Mapping[int, Mask],
-) -> Box | None:
+) -> Box:
     work = _Work(box)
     # Find all slots first, because finding one may split parts that other factors use.
     for thread in threads:
@@ -180,8 +179,8 @@ def _through_threads(
             results[places[0]] = list(parts)
             continue
         sizes = [
-            _size(factor, threads[place], number, shape[place])
-            for (place, number), factor in zip(places, factors, strict=True)
+            _size(factor, threads[place], shape[place])
+            for (place, _), factor in zip(places, factors, strict=True)
         ]
         merged = None if clash or None in sizes else work.merged(parts)
         new = None
@@ -196,7 +195,7 @@ def _through_threads(
         for number, factor in enumerate(thread.factors):
             found = results.get((place, number))
             if factor.slot is None:
-                count = _size(factor, thread, number, size)
+                count = _size(factor, thread, size)
                 exact &= is_told(factor.map)
                 found = None
                 if count is not None:
@@ -217,19 +216,14 @@ def _through_threads(
     return work.box(axes, exact)
 
 
-def _size(factor: Factor, thread: Thread, number: int, size: int) -> int | None:
+def _size(factor: Factor, thread: Thread, size: int) -> int | None:
     """Returns how many positions a factor has, or None if this is unknown.
 
-    The factor is number ``number`` of a thread of an axis of ``size`` positions.
+    The factor belongs to a thread of an axis of ``size`` positions.
     """
     if len(thread.factors) == 1 and thread.tail.is_identity:
         return size
-    if isinstance(factor.size, int):
-        return factor.size
-    others = [f.size for i, f in enumerate(thread.factors) if i != number]
-    if not all(isinstance(s, int) for s in others) or not thread.tail.is_identity:
-        return None
-    return size // math.prod(others)  # type: ignore[arg-type]
+    return factor.size if isinstance(factor.size, int) else None
 
 
 class _Work:

@@ -166,7 +166,11 @@ def depth_or_space_shape(
     block: int,
     to_space: bool,
 ) -> tuple[Size, ...]:
-    """Returns the shape after moving blocks of positions into channels, or back."""
+    """Returns the shape after moving blocks of positions into channels, or back.
+
+    Raises:
+      GraphError: if an axis is not a multiple of its block.
+    """
     sizes = list(shape)
     for axis in (*axes, channel):
         factor = block if axis != channel else block * block
@@ -174,5 +178,10 @@ def depth_or_space_shape(
             sizes[axis] = sizes[axis] * factor
         else:
             size = divides(factor, sizes[axis])
+            if size is None and isinstance(sizes[axis], int):
+                call.fail(
+                    f"cannot divide the {sizes[axis]} positions of axis {axis} into "
+                    f"blocks of {factor}"
+                )
             sizes[axis] = call.unknown_size(axis) if size is None else size
     return tuple(sizes)

@@ -152,13 +152,16 @@ def split_sizes(
     One of ``sizes`` may be -1, which means all remaining positions.
 
     Raises:
-      GraphError: if there are not ``count`` sizes, or one of them is negative.
+      GraphError: if there are not ``count`` sizes, one of them is negative, or their
+        sum is known to differ from ``size``.
     """
     found = list(sizes)
     if found.count(-1) == 1:
         rest = size - sum(size for size in found if size != -1)
         found = [rest if size == -1 else size for size in found]
-    if len(found) != count or any(isinstance(s, int) and s < 0 for s in found):
+    total, negative = sum(found), any(isinstance(s, int) and s < 0 for s in found)
+    known = isinstance(size, int) and isinstance(total, int)
+    if len(found) != count or negative or (known and total != size):
         call.fail(f"cannot split {size} positions into {count} parts of sizes {found}")
     return found
 

@@ -176,7 +176,8 @@ def slice_pieces(
     starts and counts are None.
 
     Raises:
-      GraphError: if there is not one start and one count per axis.
+      GraphError: if there is not one start and one count per axis, or an axis has too
+        few positions.
     """
     unknown: list[Size | None] = [None] * len(shape)
     starts = unknown if starts is None else starts
@@ -187,8 +188,11 @@ def slice_pieces(
     for size, start, count in zip(shape, starts, counts, strict=True):
         if count == -1:
             count = None if start is None else size - start
-        elif count == size:
+        elif count == size and not isinstance(start, int):
             start = 0  # No other start leaves enough positions.
+        known = all(isinstance(number, int) for number in (size, start, count))
+        if known and not 0 <= start <= start + count <= size:  # type: ignore[operator]
+            call.fail(f"takes {count} positions from {start} on of only {size}")
         pieces.append(Slice(start, 1, count))
     return pieces
 
@@ -208,10 +212,13 @@ def strided_piece(
     single position and drops the axis.
 
     Raises:
-      GraphError: if the step is zero.
+      GraphError: if the step is zero, or the axis does not have the single position.
     """
     if shrink:
         position = _wrapped(call, begin[0], size)
+        known = isinstance(size, int) and isinstance(position, int)
+        if known and not 0 <= position < size:  # type: ignore[operator]
+            call.fail(f"takes position {begin[0]} of an axis of size {size}")
         return Slice(position, None, 1, kept=False)
     if not isinstance(step, int):
         return Slice(None, None, None)
@@ -287,10 +294,7 @@ def _sliced_value(call: Call, pieces: list[Slice] | None) -> Sequence[Value]:
             step = piece.step or 1
             stop = piece.start + step * piece.count
             index.append(slice(piece.start, stop if stop >= 0 else None, step))
-    try:
-        return [np.asarray(value[tuple(index)], dtype=value.dtype)]
-    except IndexError:
-        call.fail(f"takes a position outside {call.name(0)}")
+    return [np.asarray(value[tuple(index)], dtype=value.dtype)]
 
 
 def slice_op(pieces_of: Callable[[Call], list[Slice] | None]) -> Op:

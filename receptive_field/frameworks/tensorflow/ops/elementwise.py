@@ -50,7 +50,7 @@ def _cast(call: Call) -> Sequence[Value]:
     value = call.value(0)
     if value is None:
         return [None]
-    integral = call.number("DstT", 0) not in _FLOATING
+    integral = call.number("DstT", 0) in _INTEGRAL
     if value.dtype == object:
         if not integral:
             return [value]
@@ -64,8 +64,8 @@ def _cast(call: Call) -> Sequence[Value]:
 
 _BOOLEAN = 10
 
-# DT_FLOAT, DT_DOUBLE, DT_HALF, DT_BFLOAT16
-_FLOATING = {1, 2, 19, 14}
+# DT_INT32, DT_UINT8, DT_INT16, DT_INT8, DT_INT64, DT_UINT16, DT_UINT32, DT_UINT64
+_INTEGRAL = {3, 4, 5, 6, 9, 17, 22, 23}
 
 register(
     "Abs Acos Acosh Angle Asin Asinh Atan Atanh BesselI0 BesselI0e BesselI1 BesselI1e "

@@ -20,7 +20,7 @@ from receptive_field.relations.relation import (
     local,
     whole,
 )
-from receptive_field.rules.elementwise import broadcast_relation
+from receptive_field.rules.elementwise import broadcast, broadcast_relation
 from receptive_field.rules.masks import chosen
 from receptive_field.rules.op import (
     Call,
@@ -120,6 +120,8 @@ def _split_sizes(call: Call) -> tuple[int | None, list[Size] | None]:
     count = _parts(call, "num_split")
     if first:
         size = divides(count, shape[axis])
+        if size is None and isinstance(shape[axis], int):
+            call.fail(f"cannot split {shape[axis]} positions into {count} equal parts")
         return axis, None if size is None else [size] * count
     sizes = call.integers(1)
     if sizes is None:
@@ -155,8 +157,13 @@ register("Split SplitV", Op(_split, _split_shapes))
 
 
 def _unpack_axis(call: Call) -> int | None:
-    shape = call.shape(0)
-    return None if shape is None else call.axis(call.number("axis", 0), len(shape))
+    shape, count = call.shape(0), _parts(call, "num")
+    if shape is None:
+        return None
+    axis = call.axis(call.number("axis", 0), len(shape))
+    if isinstance(shape[axis], int) and shape[axis] != count:
+        call.fail(f"unpacks {count} positions of an axis of size {shape[axis]}")
+    return axis
 
 
 def _unpack_shapes(call: Call) -> Sequence[Shape]:
@@ -239,6 +246,7 @@ def _broadcast_to(call: Call, output: int) -> Relations:
         call.fail(
             f"cannot broadcast an input of rank {len(shape)} to rank {len(whole)}"
         )
+    broadcast(call, shape, whole)  # Raises an error if the shapes do not fit.
     return [broadcast_relation(shape, whole), None]
 
 
