@@ -334,8 +334,8 @@ class _Writing:
         makes_masks = layer.kind == "Masking" or config.get("mask_zero")
         if makes_masks and self._version < 3:
             raise MasksError(
-                f"the layer {layer.name!r} masks time steps, which is known only of "
-                "Keras 3"
+                f"the layer {layer.name!r} masks time steps, and only of Keras 3 is it "
+                "known which layers read masks"
             )
         rules: Mapping[str, Any] = (
             OPERATIONS if layer.is_operation else LAYERS | FUNCTIONS
