@@ -484,7 +484,6 @@ REASONS = {
 NO_RULE = {
     "ContrastLimitedAdaptiveHistogramEqualization": "the pixels decide what it reads",
     "Lambda": "runs code of the user",
-    "Masking": "layers after it read a mask that no call states",
     "RandomCrop": "does different things at inference, depending on the version",
     "Wrapper": "leaves it to its subclasses what is called",
 }

@@ -330,24 +330,6 @@ def test_models_of_keras_2(name):
     hold(getattr(tf_keras.applications, name)(weights=None, include_top=False))
 
 
-class Numbered(layers.Layer):
-    """Says itself how masks are computed."""
-
-    def compute_mask(self, x, mask=None):
-        return x[..., 0] > 0
-
-    def call(self, x):
-        return x
-
-
-@pytest.mark.parametrize("layer", [layers.Masking(), Numbered()])
-def test_masks_are_left_to_the_trace(layer):
-    """Layers after it read the mask, which is no argument of theirs."""
-    steps = keras.Input((8, 3))
-    model = keras.Model(steps, layers.GlobalAveragePooling1D()(layer(steps)))
-    assert load(model).traced is None
-
-
 class Dense(layers.Layer):
     """A class of the user, named like one of Keras."""
 
@@ -495,10 +477,6 @@ def test_the_result_says_how_the_model_was_read():
     assert f"opened: {opened.name!r}; traced by TensorFlow: " in str(source)
     source = rf.compute_receptive_field(model, trace=True).source
     assert (source.way, source.opened, source.traced) == ("trace", {}, {})
-    masked = keras.Model(steps := keras.Input((8, 3)), layers.Masking()(steps))
-    source = rf.compute_receptive_field(masked).source
-    assert source.way == "trace"
-    assert "masks time steps" in str(source)
     assert rf.compute_receptive_field(rf.EXAMPLE_GRAPH).source.way == "graph"
 
 

@@ -89,6 +89,10 @@ class CalledModel:
     calls: Sequence[Call]
     outputs: Sequence[tuple[str, Read]]
     """Each output's name, and the tensor."""
+    masks: Sequence[Read | None] = ()
+    """The mask of each output, as far as an opened layer gives it one itself."""
+    version: int = 3
+    """The version of Keras of the model."""
 
 
 def leaves(thing: Any) -> Iterator[Any]:

@@ -68,7 +68,7 @@ def called_model(saved: Config) -> CalledModel:
                 f"{saved['class_name']!r} is no class of Keras whose config says how "
                 "layers are called"
             )
-        found = _model(saved)
+        found = replace(_model(saved), version=version_of(saved))
         if _count(found) > MOST_CALLS:
             raise NoRuleError(f"it calls layers more than {MOST_CALLS} times")
         return found
@@ -174,13 +174,14 @@ def layer_of(saved: Config) -> Layer:
     custom = is_custom(saved)
     kind, config = saved["class_name"], saved["config"]
     name = saved.get("name") or config["name"]
+    is_operation = _is_operation(saved)
     if not custom:
         try:
             kind, config = translated(kind, config)
-            config = checked(kind, config)
+            config = checked(kind, config, is_operation)
         except NoRuleError as error:
             raise NoRuleError(f"the layer {name!r} ({kind}): {error}") from error
-    return Layer(name, kind, lambda: config, _is_operation(saved), custom)
+    return Layer(name, kind, lambda: config, is_operation, custom)
 
 
 def _model(saved: Config) -> CalledModel:

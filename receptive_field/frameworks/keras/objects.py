@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,8 +25,10 @@ from receptive_field.frameworks.keras.calls import (
     NoRuleError,
     Read,
     Weight,
+    leaves,
     replaced,
 )
+from receptive_field.frameworks.keras.masks import added
 from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of
 
 NEVER_BUILT = "the model was never built: call it once on data, or call build(shape)"
@@ -43,7 +46,8 @@ def called_model(model: Any) -> CalledModel:
         return opened(model, [_symbols(model)], {})
     names = list(getattr(model, "output_names", None) or ())
     layers = getattr(found, "operations", None) or found.layers
-    return calls_between(found.inputs, found.outputs, names, layers)
+    called = calls_between(found.inputs, found.outputs, names, layers)
+    return replace(called, version=3 if is_of_keras_3(model) else 2)
 
 
 def calls_between(
@@ -51,6 +55,7 @@ def calls_between(
     outputs: Sequence[Any],
     names: Sequence[str] = (),
     listed: Sequence[Any] = (),
+    masks: Sequence[Any] = (),
 ) -> CalledModel:
     """Returns the calls by which symbolic tensors are computed from others.
 
@@ -59,6 +64,7 @@ def calls_between(
       outputs: the symbolic tensors that it returns.
       names: a name for each output. By default, they are named after their layers.
       listed: the layers in the order in which their calls are listed.
+      masks: the mask of each output, or None.
     """
     given = {id(tensor): number for number, tensor in enumerate(inputs)}
     layers: dict[int, Layer] = {}
@@ -78,12 +84,14 @@ def calls_between(
         return order[maker], number
 
     calls: dict[tuple[int, int], Call] = {}
-    waiting = list(outputs)
+    waiting = [*outputs, *(mask for mask in masks if mask is not None)]
     while waiting:
         tensor = waiting.pop()
         maker = maker_of(tensor)
         if id(tensor) in given or maker is None:
             continue
+        if mask_of(tensor) is not None and not is_layer(maker):
+            raise NoRuleError("it gives a tensor a mask")
         number = tensor._keras_history[1]
         key = id(maker), number
         if key in calls:
@@ -104,9 +112,7 @@ def calls_between(
     named: list[tuple[str, Read]] = []
     for number, tensor in enumerate(outputs):
         maker = maker_of(tensor)
-        found = part(tensor)
-        if not isinstance(found, Read):
-            raise NoRuleError("an output is not a tensor of the model")
+        found = _read(part(tensor))
         own = names[number] if len(names) == len(outputs) else _name(tensor)
         named.append((own, found))
     return CalledModel(
@@ -116,7 +122,14 @@ def calls_between(
         ],
         sorted(calls.values(), key=place),
         named,
+        [None if mask is None else _read(part(mask)) for mask in masks],
     )
+
+
+def _read(found: Any) -> Read:
+    if not isinstance(found, Read):
+        raise NoRuleError("an output is not a tensor of the model")
+    return found
 
 
 def opened(
@@ -124,7 +137,7 @@ def opened(
 ) -> CalledModel:
     """Returns the calls that a layer makes when it is called with symbolic tensors.
 
-    The layer is left as it was.
+    The layer is left as it was. Its inputs are the tensors, and then their masks.
 
     Raises:
       NoRuleError: if the layer fails on symbolic tensors.
@@ -135,17 +148,39 @@ def opened(
     if getattr(thing, "quantization_mode", None):
         raise NoRuleError("its weights are quantized")
     more = dict(keywords)
-    if "training" in inspect.signature(thing.call).parameters:
-        more["training"] = False
+    symbols = list(_symbolic([list(arguments), keywords]))
+    masks = [mask_of(symbol) for symbol in symbols]
     with _nodes_kept(thing):
         try:
-            outputs = thing.call(*arguments, **more)
+            signature = inspect.signature(thing.call)
+            if "training" in signature.parameters:
+                more["training"] = False
+            given = signature.bind(*arguments, **more).arguments
+            more |= added(signature.parameters, given, _masks_of, is_symbolic)
+            outputs = keras.tree.flatten(thing.call(*arguments, **more))
+            found: list[Any] = []
+            if getattr(thing, "supports_masking", False):
+                first = next(iter(given.values()))
+                before = _masks_of(first) if more.get("mask") is None else more["mask"]
+                found = keras.tree.flatten(thing.compute_mask(first, before))
         except Exception as error:  # The layer may be a user's, and fail in any way.
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise NoRuleError(reason[:300]) from error
-        symbols = list(_symbolic([list(arguments), keywords]))
-        found = keras.tree.flatten(outputs)
-        return calls_between(symbols, found)
+        if [mask_of(symbol) for symbol in symbols] != masks:
+            raise NoRuleError("it gives a tensor a mask")
+        inputs = [*symbols, *(mask for mask in masks if mask is not None)]
+        return calls_between(inputs, outputs, masks=found[: len(outputs)])
+
+
+def mask_of(symbol: Any) -> Any:
+    """Returns the mask of a symbolic tensor, or None."""
+    return getattr(symbol, "_keras_mask", None)
+
+
+def _masks_of(given: Any) -> Any:
+    """Returns the masks of the symbolic tensors in an argument, in the same lists."""
+    masks = replaced(given, mask_of)
+    return masks if any(mask is not None for mask in leaves(masks)) else None
 
 
 @contextmanager

@@ -168,14 +168,16 @@ WORDS = {
 """Name of an option -> the words that it can be."""
 
 
-def checked(kind: str, config: Config) -> Config:
-    """Returns the options of a layer.
+def checked(kind: str, config: Config, is_operation: bool = False) -> Config:
+    """Returns the options of a layer, or of a function of `keras.ops`.
 
     Raises:
       NoRuleError: if one is a number or a word that no layer can have.
     """
+    # Functions are called with their kernels.
     is_pool = "Pool" in kind and not kind.startswith(("Adaptive", "Global"))
     needed = "kernel_size" if "Conv" in kind else "pool_size" if is_pool else ""
+    needed = "" if is_operation else needed
     for name in {*LIMITS, *WORDS}:
         value = config.get(name)
         is_there = value is not None or name == needed

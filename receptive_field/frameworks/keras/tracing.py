@@ -34,7 +34,11 @@ def symbols(
         raise NoRuleError("Keras 3 is not imported")
 
     def symbol(read: Read) -> Any:
-        return keras.KerasTensor(_shape(read, found, writer), read.dtype)
+        made = keras.KerasTensor(_shape(read, found, writer), read.dtype)
+        mask = writer.masks.peek(found[read.call][read.number])
+        if mask is not None:
+            made._keras_mask = keras.KerasTensor(_sizes(mask, writer), "bool")
+        return made
 
     return _given(call, symbol)
 
@@ -43,6 +47,8 @@ class TracedCall(NamedTuple):
     """What a call becomes in the graph of the model."""
 
     outputs: list[Tensor]
+    masks: list[Tensor | None]
+    """The mask of each output."""
     inside: list[tuple[Any, Tensor, list[Tensor]]]
     """The calls of layers inside: the layer, its output, and its inputs."""
 
@@ -70,13 +76,26 @@ def traced(call: Call, found: Found, writer: Writer) -> TracedCall:
         return read
 
     _given(call, spec)
+    own = [writer.masks.of(tensor) for tensor in given]
+    masked = [number for number, mask in enumerate(own) if mask is not None]
+    for mask in (mask for mask in own if mask is not None):
+        given.append(mask)
+        specs.append(tf.TensorSpec(_sizes(mask, writer), "bool", f"input_{len(specs)}"))
+    removed: list[int] = []
+    has_mask: list[bool] = []
 
     def run(*tensors: Any) -> Any:
+        for number, mask in zip(masked, tensors[len(own) :], strict=True):
+            tensors[number]._keras_mask = mask
         left = iter(tensors)
         arguments, keywords = _given(call, lambda read: next(left))
         more = {} if call.layer.is_operation else {"training": False}
         with recorded(keras.layers.Layer, calls):
-            return thing(*arguments, **{**keywords, **more})
+            outputs = thing(*arguments, **{**keywords, **more})
+        removed[:] = [n for n in masked if tensors[n]._keras_mask is None]
+        masks = [getattr(y, "_keras_mask", None) for y in tf.nest.flatten(outputs)]
+        has_mask[:] = [mask is not None for mask in masks]
+        return outputs, [mask for mask in masks if mask is not None]
 
     try:
         function = tf.function(run, autograph=False).get_concrete_function(*specs)
@@ -101,7 +120,13 @@ def traced(call: Call, found: Found, writer: Writer) -> TracedCall:
         for layer, read, result in calls
         if layer is not thing and (outputs := places(result))
     ]
-    return TracedCall(places(function.graph.structured_outputs), inside)
+    for number in removed:
+        writer.masks.remove(given[number])
+    outputs, masks = map(places, function.graph.structured_outputs)
+    left = iter(masks)
+    return TracedCall(
+        outputs, [next(left) if has else None for has in has_mask], inside
+    )
 
 
 def _given(call: Call, tensor: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -117,5 +142,9 @@ def _given(call: Call, tensor: Any) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _shape(read: Read, found: Found, writer: Writer) -> list[int | None]:
-    shape = writer.shape(found[read.call][read.number])
+    return _sizes(found[read.call][read.number], writer)
+
+
+def _sizes(tensor: Tensor, writer: Writer) -> list[int | None]:
+    shape = writer.shape(tensor)
     return [size if isinstance(size, int) else None for size in shape]

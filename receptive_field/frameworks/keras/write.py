@@ -27,7 +27,13 @@ from receptive_field.frameworks.keras.calls import (
     replaced,
 )
 from receptive_field.frameworks.keras.configs import layer_of
-from receptive_field.frameworks.keras.layers import LAYERS, WITH_ARGUMENTS, LayerCall
+from receptive_field.frameworks.keras.layers import (
+    LAYERS,
+    MASKS,
+    WITH_ARGUMENTS,
+    LayerCall,
+)
+from receptive_field.frameworks.keras.masks import MasksError
 from receptive_field.frameworks.keras.operations.tensorflow_functions import FUNCTIONS
 from receptive_field.frameworks.keras.options import check_rank
 from receptive_field.frameworks.keras.stated import STATED
@@ -71,10 +77,6 @@ UNFIT = (
 """What goes wrong if a config has another form than the rule of its class expects."""
 
 
-class MasksError(NoRuleError):
-    """A layer masks time steps, which other layers then read differently."""
-
-
 def write(
     called: CalledModel,
     name: str,
@@ -100,7 +102,7 @@ def write(
         model.inputs[given.name] = tensor
         found[given.key] = [tensor]
     try:
-        outputs = _Writing(model, overrides or {}).model(called, found)
+        outputs = _Writing(model, overrides or {}, called.version).model(called, found)
     except (ReceptiveFieldError, *UNFIT) as error:
         raise NoRuleError(f"{error}") from error
     for (own, _), tensor in zip(called.outputs, outputs, strict=True):
@@ -114,9 +116,12 @@ def write(
 class _Writing:
     """The calls of a model, and of the models in it, as they are written."""
 
-    def __init__(self, model: WrittenModel, overrides: Mapping[Any, Rule]) -> None:
+    def __init__(
+        self, model: WrittenModel, overrides: Mapping[Any, Rule], version: int
+    ) -> None:
         self._model = model
         self._overrides = overrides
+        self._version = version
         self._parts: dict[Hashable, Layer] = {}
         """The layers that are parts of others, by their owners and names."""
 
@@ -129,7 +134,14 @@ class _Writing:
         """
         for call in in_order(called):
             found[call.key] = self._call(call, found)
-        return [found[read.call][read.number] for _, read in called.outputs]
+
+        def tensor(read: Read) -> Tensor:
+            return found[read.call][read.number]
+
+        for (_, read), mask in zip(called.outputs, called.masks, strict=False):
+            if mask is not None:
+                self._model.writer.masks.put(tensor(read), tensor(mask))
+        return [tensor(read) for _, read in called.outputs]
 
     def _inner(self, called: CalledModel, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Writes a call of a model in the model."""
@@ -216,7 +228,12 @@ class _Writing:
     ) -> Sequence[Tensor]:
         layer, writer = call.layer, self._model.writer
         if layer.model is not None:
-            return self._inner(layer.model, tensors)
+            given = {key: part for key, part in keywords.items() if key != "mask"}
+            inputs = _tensors([list(arguments), given])
+            masks = leaves(keywords.get("mask"))
+            for tensor, mask in zip(inputs, masks, strict=False):
+                writer.masks.replace(tensor, mask)
+            return self._inner(layer.model, inputs)
         name = unique_name(layer.name, self._model.layers)
         owner = id(layer if layer.thing is None else layer.thing)
         with writer.scope(name.replace(":", "_"), owner):
@@ -241,11 +258,9 @@ class _Writing:
                 try:
                     inside = opened(layer.thing, *tracing.symbols(call, found, writer))
                     with self._attempt():
-                        outputs = self._inner(inside, _read(call, found))
+                        outputs = self._opened(inside, _read(call, found))
                     self._model.opened[name] = reason
                     return outputs
-                except MasksError:
-                    raise
                 except NoRuleError as error:
                     reason = f"{reason}; it cannot be opened: {error}"
             try:
@@ -253,9 +268,18 @@ class _Writing:
             except NoRuleError as error:
                 raise NoRuleError(f"{what}: {reason}; {error}") from error
             self._model.traced[name] = reason
+            for output, mask in zip(done.outputs, done.masks, strict=True):
+                writer.masks.put(output, mask)
+            writer.masks.called(tensors, done.outputs[0])
             for inner, output, read in done.inside:
                 self._record(str(inner.name), inner, output, read)
             return done.outputs
+
+    def _opened(self, inside: CalledModel, tensors: list[Tensor]) -> list[Tensor]:
+        """Writes the calls in an opened layer, which also reads the masks."""
+        masks = self._model.writer.masks
+        read = [masks.peek(tensor) for tensor in tensors]
+        return self._inner(inside, [*tensors, *(m for m in read if m is not None)])
 
     @contextmanager
     def _attempt(self) -> Iterator[None]:
@@ -279,7 +303,19 @@ class _Writing:
     def _as_stated(
         self, layer: Layer, op: Op, tensors: Sequence[Tensor]
     ) -> list[Tensor]:
-        """Writes a call of a layer as a node with a rule of the caller."""
+        """Writes a call of a layer as a node with a rule of the caller.
+
+        Raises:
+          NoRuleError: if the layer may give its output a mask.
+        """
+        masks = self._model.writer.masks
+        is_masked = any(masks.peek(tensor) is not None for tensor in tensors)
+        keeps = is_masked if layer.thing is None else layer.thing.supports_masking
+        if keeps and (is_masked or _may_mask(layer.thing)):
+            raise NoRuleError(
+                f"the rule that is stated for {layer.name!r} does not say whether its "
+                "output has a mask"
+            )
         self._model.stated.append(unique_name(layer.name, self._model.layers))
         return [self._model.writer.stated(layer.kind, op, tensors)]
 
@@ -298,12 +334,16 @@ class _Writing:
         if layer.kind in STATED and not layer.is_operation:
             return self._as_stated(layer, STATED[layer.kind], tensors)
         if layer.is_custom:
-            if _may_mask(layer.thing):
+            if self._version < 3 and _may_mask(layer.thing):
                 raise MasksError(f"the layer {layer.name!r} may mask time steps")
             raise NoRuleError("the class is custom")
         config = layer.configured()
-        if layer.kind == "Masking" or config.get("mask_zero"):
-            raise MasksError(f"the layer {layer.name!r} masks time steps")
+        makes_masks = layer.kind == "Masking" or config.get("mask_zero")
+        if makes_masks and self._version < 3:
+            raise MasksError(
+                f"the layer {layer.name!r} masks time steps, and only of Keras 3 is it "
+                "known which layers read masks"
+            )
         rules = _rules_for(layer)
         if layer.kind not in rules:
             raise NoRuleError("there is no rule for it")
@@ -317,22 +357,42 @@ class _Writing:
             elif layer.kind in FUNCTIONS:
                 found = rules[layer.kind](writer, config, arguments, keywords)
             else:
-                given = {k: v for k, v in keywords.items() if k != "training"}
-                parts = [p for p in leaves([*arguments, given]) if p is not None]
-                plain = all(isinstance(part, tuple) for part in parts)
-                masked = given.get("mask") is not None
-                if (masked or not plain) and layer.kind not in WITH_ARGUMENTS:
-                    raise NoRuleError("it is called with constants or masks")
-                for tensor in tensors[:1]:
-                    check_rank(layer.kind, writer.rank(tensor))
-                found = rules[layer.kind](
-                    LayerCall(writer, config, tensors, arguments, given, self._inside)
-                )
+                found = self._by_layer_rule(layer.kind, config, arguments, keywords)
+                writer.masks.called(tensors, found[0])
+        except MasksError:
+            raise
         except ReceptiveFieldError as error:
             raise NoRuleError(str(error)) from error
         except UNFIT as error:
             raise NoRuleError(f"its config has an unknown form ({error!r})") from error
         return found if isinstance(found, list) else [found]
+
+    def _by_layer_rule(
+        self,
+        kind: str,
+        config: Mapping[str, Any],
+        arguments: Sequence[Any],
+        keywords: Mapping[str, Any],
+    ) -> list[Tensor]:
+        given = {k: v for k, v in keywords.items() if k != "training"}
+        unmasked = {k: v for k, v in given.items() if k != "mask"}
+        parts = [p for p in leaves([*arguments, unmasked]) if p is not None]
+        plain = all(isinstance(part, tuple) for part in parts)
+        if kind not in WITH_ARGUMENTS:
+            if not plain:
+                raise NoRuleError("it is called with constants")
+            if given.get("mask") is not None and kind not in MASKS:
+                raise NoRuleError("it is called with a mask")
+        writer, tensors = self._model.writer, _tensors(parts)
+        for tensor in tensors[:1]:
+            check_rank(kind, writer.rank(tensor))
+        call = LayerCall(writer, config, tensors, arguments, given, self._inside)
+        masks = MASKS[kind](call) if kind in MASKS else None
+        found = LAYERS[kind](call)
+        outputs = found if isinstance(found, list) else [found]
+        for output, mask in zip(outputs, leaves(masks), strict=False):
+            writer.masks.put(output, mask)
+        return outputs
 
 
 def _rules_for(layer: Layer) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
 from receptive_field.frameworks.keras.calls import NoRuleError
+from receptive_field.frameworks.keras.masks import Masks
 from receptive_field.frameworks.tensorflow.attributes import StatedTensor, attribute
 from receptive_field.frameworks.tensorflow.framework import TensorFlow
 from receptive_field.frameworks.tensorflow.ops import OPS
@@ -141,6 +142,7 @@ class Writer:
         self._weights: dict[Hashable, Tensor] = {}
         self._added: set[str] = set()
         self._number = 0
+        self.masks = Masks(self.graph)
         self.dtypes: dict[Tensor, str] = {}
         """The types of tensors that calls read, as far as Keras states them."""
 
@@ -176,11 +178,12 @@ class Writer:
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Removes the nodes that were written in the context if it fails."""
-        count = len(self.graph)
+        count, masks = len(self.graph), self.masks.copy()
         try:
             yield
         except NoRuleError:
             self.graph.cut(count)
+            self.masks = masks
             self._known = Inference(self.graph)
             for key in [k for k, (i, _) in self._weights.items() if i >= count]:
                 del self._weights[key]

@@ -23,6 +23,7 @@ from receptive_field.frameworks.keras.layers import (
 )
 from receptive_field.frameworks.keras.layers.call import (
     LAYERS,
+    MASKS,
     WITH_ARGUMENTS,
     LayerCall,
 )
@@ -44,4 +45,4 @@ FAMILIES = (
 )
 """The modules that hold the rules."""
 
-__all__ = ["FAMILIES", "LAYERS", "WITH_ARGUMENTS", "LayerCall"]
+__all__ = ["FAMILIES", "LAYERS", "MASKS", "WITH_ARGUMENTS", "LayerCall"]

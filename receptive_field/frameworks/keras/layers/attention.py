@@ -81,8 +81,17 @@ def _attention(scores_of: Scores) -> LayerRule:
 
 
 _OPTIONS = ("mask", "training", "return_attention_scores", "use_causal_mask")
-rule("Attention", arguments=True)(_attention(_scores))
-rule("AdditiveAttention", arguments=True)(_attention(_additive_scores))
+
+
+def _of_queries(call: LayerCall) -> Tensor | None:
+    masks = call.mask_of(call.given("inputs", *_OPTIONS)["inputs"])
+    return None if masks is None else masks[0]
+
+
+rule("Attention", arguments=True, masks=_of_queries)(_attention(_scores))
+rule("AdditiveAttention", arguments=True, masks=_of_queries)(
+    _attention(_additive_scores)
+)
 
 
 def _swapped(w: Writer, x: Tensor) -> Tensor:
@@ -134,7 +143,7 @@ def _mask(
     """Adds the mask of all masks that a call is given, if there are any."""
     w, found = call.writer, None
     for name, axis in (("query_mask", -1), ("value_mask", -2), ("key_mask", -2)):
-        if name in given:
+        if given.get(name) is not None:
             found = _both(w, found, w.op("ExpandDims", as_bool(w, given[name]), axis))
     sizes = w.size(query, 1), w.size(value, 1)
     if given.get("use_causal_mask", False):
@@ -245,12 +254,20 @@ def _equations(rank: int, axes: Sequence[int]) -> tuple[str, str]:
     return f"{source},{target}->{product}", f"{product},{source}->{target}"
 
 
-@rule("MultiHeadAttention", arguments=True)
+def _of_query(call: LayerCall) -> Tensor | None:
+    return call.writer.masks.of(_given(call)["query"])
+
+
+@rule("MultiHeadAttention", arguments=True, masks=_of_query)
 def _multi_head_attention(call: LayerCall) -> list[Tensor]:
     w, c, given = call.writer, call.config, _given(call)
     query, value = given["query"], given["value"]
     key = given.get("key", value)
+    # Keras does not read the mask of the query that a caller gives.
+    given["query_mask"] = w.masks.of(query)
     mask = _mask(call, given, query, value)
+    for x in (query, value, key):
+        w.masks.remove(x)
     heads, size = c["num_heads"], c["key_dim"]
     value_size = c.get("value_dim") or size
     gated = c.get("use_gate", False)
@@ -275,7 +292,7 @@ def _multi_head_attention(call: LayerCall) -> list[Tensor]:
     return [y, scores] if given.get("return_attention_scores", False) else [y]
 
 
-@rule("GroupedQueryAttention GroupQueryAttention", arguments=True)
+@rule("GroupedQueryAttention GroupQueryAttention", arguments=True, masks=_of_query)
 def _grouped_query_attention(call: LayerCall) -> list[Tensor]:
     w, c, given = call.writer, call.config, _given(call)
     query, value = given["query"], given["value"]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from receptive_field.frameworks.keras.activations import ACTIVATIONS
 from receptive_field.frameworks.keras.calls import NoRuleError
+from receptive_field.frameworks.keras.masks import added
 from receptive_field.frameworks.keras.writer import FLOAT, Writer
 from receptive_field.graph.graph import Tensor
 
@@ -67,7 +68,22 @@ class LayerCall(NamedTuple):
         found = {name: value for name, value in found.items() if value is not None}
         if len(self.arguments) > len(names) or not found.keys() <= set(names):
             self.fail("it is called with other arguments")
-        return found
+        return found | added(names, found, self.masks, _is_tensor)
+
+    def masks(self, given: Any) -> Any:
+        """Returns the masks of the tensors in an argument, or None if it has none.
+
+        They are in the same lists; what has no mask is None.
+        """
+        if isinstance(given, list):
+            masks = [self.masks(part) for part in given]
+            return masks if any(mask is not None for mask in masks) else None
+        return self.writer.masks.of(given) if _is_tensor(given) else None
+
+    def mask_of(self, given: Any) -> Any:
+        """Returns the mask that the layer is given by name, or else the argument's."""
+        mask = self.keywords.get("mask")
+        return self.masks(given) if mask is None else mask
 
     def spatial(self, tensor: Tensor) -> list[int]:
         """Returns the spatial axes of a tensor."""
@@ -112,8 +128,15 @@ class LayerCall(NamedTuple):
 
 LayerRule = Callable[[LayerCall], Tensor | list[Tensor]]
 
+MaskRule = Callable[[LayerCall], Any]
+
 LAYERS: dict[str, LayerRule] = {}
 """Name of a layer class -> its rule."""
+
+MASKS: dict[str, MaskRule] = {}
+"""Name of a layer class -> a function that writes the masks of its outputs.
+
+The outputs of other classes have no masks."""
 
 MOST_CHANNELS = 1 << 16
 """The most channels of which a constant is written."""
@@ -123,17 +146,27 @@ WITH_ARGUMENTS: set[str] = set()
 """The classes whose rules read `LayerCall.arguments`, not only the tensors in them."""
 
 
-def rule(names: str, arguments: bool = False) -> Callable[[LayerRule], LayerRule]:
+def passed_on(call: LayerCall) -> Any:
+    """Returns the mask of the first argument of a call."""
+    return call.mask_of([*call.arguments, *call.keywords.values()][0])
+
+
+def rule(
+    names: str, arguments: bool = False, masks: MaskRule | None = None
+) -> Callable[[LayerRule], LayerRule]:
     """Returns a decorator that makes a function the rule of some layer classes.
 
     Args:
       names: the classes, with spaces between them.
       arguments: whether the function reads the arguments of a call.
+      masks: a function that writes the masks of the outputs, if they have any.
     """
 
     def register(function: LayerRule) -> LayerRule:
         if arguments:
             WITH_ARGUMENTS.update(names.split())
+        if masks is not None:
+            MASKS.update(dict.fromkeys(names.split(), masks))
         LAYERS.update(dict.fromkeys(names.split(), function))
         return function
 
@@ -178,6 +211,10 @@ def softmax(w: Writer, x: Tensor, axes: Sequence[int]) -> Tensor:
     if order[-1] == rank - 1:
         return w.op("Softmax", x)
     return w.op("Transpose", w.op("Softmax", w.op("Transpose", x, order)), order)
+
+
+def _is_tensor(thing: Any) -> bool:
+    return isinstance(thing, tuple)
 
 
 def as_bool(w: Writer, mask: Any) -> Tensor:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 
-from receptive_field.frameworks.keras.layers.call import LayerCall, matmul, rule
+from receptive_field.frameworks.keras.layers.call import (
+    LayerCall,
+    matmul,
+    passed_on,
+    rule,
+)
 from receptive_field.graph.graph import Tensor
 
 
-@rule("Dense")
+@rule("Dense", masks=passed_on)
 def _dense(call: LayerCall) -> Tensor:
     w, c, x = call.writer, call.config, call.x
     y = matmul(w, x, w.weight(w.shape(x)[-1], c["units"]))
@@ -48,12 +53,20 @@ def _einsum_dense(call: LayerCall) -> Tensor:
     return call.activated(y)
 
 
-@rule("Embedding")
+def _mask(call: LayerCall) -> Tensor | None:
+    """Writes which of the numbers that are looked up are not 0."""
+    given = call.given("inputs", "reverse")
+    if given.get("reverse", False) or not call.config.get("mask_zero", False):
+        return None
+    return call.writer.op("NotEqual", given["inputs"], 0)
+
+
+@rule("Embedding", masks=_mask)
 def _embedding(call: LayerCall) -> Tensor:
     return _looked_up(call, call.x, _table(call))
 
 
-@rule("ReversibleEmbedding", arguments=True)
+@rule("ReversibleEmbedding", arguments=True, masks=_mask)
 def _reversible_embedding(call: LayerCall) -> Tensor:
     w, c, given = call.writer, call.config, call.given("inputs", "reverse")
     x, table = given["inputs"], _table(call)

@@ -8,6 +8,7 @@ from receptive_field.frameworks.keras.layers.call import (
     as_bool,
     axes_of,
     number_of,
+    passed_on,
     rule,
     softmax,
 )
@@ -23,12 +24,12 @@ def _identity(call: LayerCall) -> Tensor:
     return call.x
 
 
-@rule("Activation")
+@rule("Activation", masks=passed_on)
 def _activation(call: LayerCall) -> Tensor:
     return call.activated(call.x)
 
 
-@rule("ReLU")
+@rule("ReLU", masks=passed_on)
 def _relu(call: LayerCall) -> Tensor:
     w, c, x = call.writer, call.config, call.x
     most, slope, threshold = (
@@ -51,12 +52,12 @@ def _relu(call: LayerCall) -> Tensor:
     return y
 
 
-@rule("LeakyReLU")
+@rule("LeakyReLU", masks=passed_on)
 def _leaky_relu(call: LayerCall) -> Tensor:
     return call.writer.op("LeakyRelu", call.x)
 
 
-@rule("PReLU")
+@rule("PReLU", masks=passed_on)
 def _parametric_relu(call: LayerCall) -> Tensor:
     w, x = call.writer, call.x
     shape = list(w.shape(x)[1:])
@@ -68,7 +69,7 @@ def _parametric_relu(call: LayerCall) -> Tensor:
     )
 
 
-@rule("ELU")
+@rule("ELU", masks=passed_on)
 def _elu(call: LayerCall) -> Tensor:
     w, x, alpha = call.writer, call.x, number_of(call.config.get("alpha", 1.0))
     y = w.op("Elu", x)
@@ -77,7 +78,7 @@ def _elu(call: LayerCall) -> Tensor:
     return w.op("SelectV2", w.op("Greater", x, 0.0), y, w.op("Mul", float(alpha), y))
 
 
-@rule("Softmax", arguments=True)
+@rule("Softmax", arguments=True, masks=passed_on)
 def _softmax(call: LayerCall) -> Tensor:
     w, given = call.writer, call.given("inputs", "mask")
     x = given["inputs"]
@@ -88,7 +89,17 @@ def _softmax(call: LayerCall) -> Tensor:
     return w.op("SelectV2", mask, y, 0.0)
 
 
-@rule("Rescaling")
+@rule("Masking")
+def _masking(call: LayerCall) -> Tensor:
+    w, x = call.writer, call.x
+    hidden = number_of(call.config.get("mask_value", 0.0))
+    shown = w.op("Any", w.op("NotEqual", x, float(hidden)), [-1], keep_dims=True)
+    y = w.op("SelectV2", shown, x, 0.0)
+    w.masks.put(y, w.op("Squeeze", shown, squeeze_dims=[w.rank(x) - 1]))
+    return y
+
+
+@rule("Rescaling", masks=passed_on)
 def _rescaling(call: LayerCall) -> Tensor:
     w, c = call.writer, call.config
     scale, offset = (

@@ -24,31 +24,98 @@ def _given(call: LayerCall) -> list[Tensor]:
     return [w.tensor(np.asarray(x) if isinstance(x, list) else x) for x in found]
 
 
+def _expanded(call: LayerCall) -> list[Tensor]:
+    """Returns the inputs of a merging layer with the same number of axes."""
+    w, found = call.writer, _given(call)
+    most = max(map(w.rank, found))
+    for number, x in enumerate(found):
+        for _ in range(most - w.rank(x)):
+            x = w.op("ExpandDims", x, 1)
+        found[number] = x
+    return found
+
+
+def _masks(call: LayerCall) -> list[Tensor | None]:
+    """Returns the masks of the inputs, as they are given to the layer."""
+    found = call.given("inputs")["inputs"]
+    return call.masks(found) or [None] * len(found)
+
+
+def _any_of(call: LayerCall) -> Tensor | None:
+    """Writes where any of the inputs is real, if all have masks."""
+    masks = [mask for mask in _masks(call) if mask is not None]
+    if len(masks) < len(_masks(call)):
+        return None
+    *_, last = itertools.accumulate(
+        masks, lambda one, two: call.writer.op("LogicalOr", one, two)
+    )
+    return last
+
+
 def _pairwise(op: str) -> LayerRule:
     def merged(call: LayerCall) -> Tensor:
-        w, found = call.writer, _given(call)
-        most = max(map(w.rank, found))
-        for number, x in enumerate(found):
-            for _ in range(most - w.rank(x)):
-                x = w.op("ExpandDims", x, 1)
-            found[number] = x
-        *_, last = itertools.accumulate(found, lambda one, two: w.op(op, one, two))
+        w = call.writer
+        *_, last = itertools.accumulate(
+            _expanded(call), lambda one, two: w.op(op, one, two)
+        )
         return last
 
     return merged
 
 
-for _name, _op in {
-    "Add": "AddV2",
-    "Subtract": "Sub",
-    "Multiply": "Mul",
-    "Maximum": "Maximum",
-    "Minimum": "Minimum",
-}.items():
-    rule(_name, arguments=True)(_pairwise(_op))
+for _name, _op in {"Add": "AddV2", "Subtract": "Sub"}.items():
+    rule(_name, arguments=True, masks=_any_of)(_pairwise(_op))
 
 
-@rule("Average", arguments=True)
+def _of_channels(call: LayerCall, x: Tensor) -> Tensor | None:
+    """Adds an axis of channels to the mask of an input, if there is one."""
+    mask = call.masks(x)
+    return None if mask is None else call.writer.op("ExpandDims", mask, -1)
+
+
+def _extreme(op: str) -> LayerRule:
+    """Returns the rule of a layer that leaves out what is not real."""
+
+    def merged(call: LayerCall) -> Tensor:
+        w = call.writer
+        y, *more = _expanded(call)
+        shown = _of_channels(call, y)
+        for x in more:
+            mask = _of_channels(call, x)
+            if mask is not None:
+                x = w.op("SelectV2", mask, x, y)
+            if shown is not None:
+                y = w.op("SelectV2", shown, y, x)
+            both = mask is not None and shown is not None
+            shown = w.op("LogicalOr", shown, mask) if both else None
+            y = w.op(op, y, x)
+        return y
+
+    return merged
+
+
+rule("Maximum", arguments=True, masks=_any_of)(_extreme("Maximum"))
+rule("Minimum", arguments=True, masks=_any_of)(_extreme("Minimum"))
+
+
+@rule("Multiply", arguments=True, masks=_any_of)
+def _multiply(call: LayerCall) -> Tensor:
+    w, found = call.writer, _expanded(call)
+    masks = [_of_channels(call, x) for x in found]
+    factors = [
+        x if mask is None else w.op("SelectV2", mask, x, 1.0)
+        for x, mask in zip(found, masks, strict=True)
+    ]
+    *_, y = itertools.accumulate(factors, lambda one, two: w.op("Mul", one, two))
+    if any(mask is None for mask in masks):
+        return y
+    *_, shown = itertools.accumulate(
+        masks, lambda one, two: w.op("LogicalOr", one, two)
+    )
+    return w.op("SelectV2", shown, y, 0.0)
+
+
+@rule("Average", arguments=True, masks=_any_of)
 def _average(call: LayerCall) -> Tensor:
     total = _pairwise("AddV2")(call)
     return call.writer.op("RealDiv", total, float(len(_given(call))))
@@ -61,7 +128,24 @@ def _scaled_sum(call: LayerCall) -> Tensor:
     return w.op("AddV2", one, w.op("Mul", two, float(call.config["scale"])))
 
 
-@rule("Concatenate", arguments=True)
+def _joined(call: LayerCall) -> Tensor | None:
+    """Writes where any channel of the joined inputs is real."""
+    w, found = call.writer, _given(call)
+    if all(mask is None for mask in _masks(call)):
+        return None
+    masks = []
+    for x, mask in zip(found, _masks(call), strict=True):
+        everywhere = w.op("Fill", w.op("Shape", x), mask is None)
+        if mask is None:
+            mask = everywhere
+        elif w.rank(mask) < w.rank(x):
+            mask = w.op("LogicalOr", w.op("ExpandDims", mask, -1), everywhere)
+        masks.append(mask)
+    joined = w.op("ConcatV2", *masks, call.config.get("axis", -1))
+    return w.op("Any", joined, [-1], keep_dims=False)
+
+
+@rule("Concatenate", arguments=True, masks=_joined)
 def _concatenate(call: LayerCall) -> Tensor:
     return call.writer.op("ConcatV2", *_given(call), call.config.get("axis", -1))
 

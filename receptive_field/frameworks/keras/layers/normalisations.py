@@ -13,12 +13,13 @@ from receptive_field.frameworks.keras.layers.call import (
     axes_of,
     moments,
     normalized,
+    passed_on,
     rule,
 )
 from receptive_field.graph.graph import Tensor
 
 
-@rule("Normalization")
+@rule("Normalization", masks=passed_on)
 def _normalization(call: LayerCall) -> Tensor:
     w, x, c = call.writer, call.x, call.config
     kept = [] if c.get("axis", -1) is None else axes_of(call)
@@ -33,7 +34,7 @@ def _normalization(call: LayerCall) -> Tensor:
     return w.op("RealDiv", w.op("Sub", x, statistics), deviation)
 
 
-@rule("BatchNormalization")
+@rule("BatchNormalization", masks=passed_on)
 def _batch_normalization(call: LayerCall) -> Tensor:
     w, c, x = call.writer, call.config, call.x
     (axis,) = axes_of(call)
@@ -64,7 +65,7 @@ def _per_axes(call: LayerCall, axes: Sequence[int]) -> Tensor:
     return w.op("Reshape", w.weight(*sizes), w.sizes(*shape))
 
 
-@rule("LayerNormalization")
+@rule("LayerNormalization", masks=passed_on)
 def _layer_normalization(call: LayerCall) -> Tensor:
     w, c, x = call.writer, call.config, call.x
     axes, epsilon = sorted(axes_of(call)), float(c.get("epsilon", 1e-3))
@@ -80,7 +81,7 @@ def _layer_normalization(call: LayerCall) -> Tensor:
     return w.op("AddV2", w.op("Mul", x, scale), offset)
 
 
-@rule("GroupNormalization")
+@rule("GroupNormalization", masks=passed_on)
 def _group_normalization(call: LayerCall) -> Tensor:
     w, c, x = call.writer, call.config, call.x
     (axis,) = axes_of(call)
@@ -113,6 +114,6 @@ def _rms_normalization(call: LayerCall) -> Tensor:
     return w.op("Mul", y, w.weight(*(w.shape(x)[axis] for axis in axes)))
 
 
-@rule("UnitNormalization")
+@rule("UnitNormalization", masks=passed_on)
 def _unit_normalization(call: LayerCall) -> Tensor:
     return normalized(call.writer, call.x, axes_of(call), 1e-12)

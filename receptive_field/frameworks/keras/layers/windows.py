@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 from receptive_field.frameworks.keras.layers.call import (
     LayerCall,
     LayerRule,
+    as_bool,
     padded,
     rule,
 )
 from receptive_field.frameworks.keras.operations.windows import pooled_to
-from receptive_field.frameworks.keras.writer import Writer
+from receptive_field.frameworks.keras.writer import FLOAT, Writer
 from receptive_field.graph.graph import Tensor
 
 
@@ -240,6 +241,17 @@ def _global_pooling(op: str) -> LayerRule:
 
 
 rule("GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D")(_global_pooling("Max"))
-rule("GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D")(
-    _global_pooling("Mean")
-)
+rule("GlobalAveragePooling2D GlobalAveragePooling3D")(_global_pooling("Mean"))
+
+
+@rule("GlobalAveragePooling1D", arguments=True)
+def _mean_of_steps(call: LayerCall) -> Tensor:
+    w, given = call.writer, call.given("inputs", "mask")
+    x = given["inputs"]
+    steps, keep = call.spatial(x), bool(call.config.get("keepdims", False))
+    if "mask" not in given:
+        return w.op("Mean", x, steps, keep_dims=keep)
+    mask = w.op("ExpandDims", as_bool(w, given["mask"]), 3 - steps[0])
+    total = w.op("Sum", w.op("SelectV2", mask, x, 0.0), steps, keep_dims=keep)
+    count = w.op("Sum", w.op("Cast", mask, DstT=FLOAT), steps, keep_dims=keep)
+    return w.op("RealDiv", total, count)
