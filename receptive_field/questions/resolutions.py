@@ -207,9 +207,8 @@ class _AxisAnalysis:
         for index in question.network.order:
             sizes = question.network.shape((index, 0)) or ()
             unknowns = [a for a, size in enumerate(sizes) if isinstance(size, Symbolic)]
-            below = (
-                question.network.shape(t) for _, t in question.network.edges(index)
-            )
+            inputs = question.network.graph.nodes[index].inputs
+            below = map(question.network.shape, inputs)
             read = itertools.chain.from_iterable(filter(None, below))
             if unknowns or any(isinstance(size, Symbolic) for size in read):
                 self.growing.append((index, unknowns))
