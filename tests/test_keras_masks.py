@@ -262,6 +262,16 @@ def test_tokens_that_are_zero_are_masked(kind, tmp_path):
     assert answers(path) == answers(pooled)
 
 
+def test_a_function_is_not_taken_for_a_convolution():
+    """Keras converts the mask of queries with a function of `keras.ops`."""
+    tokens = keras.Input((STEPS,), dtype="int32")
+    x = layers.Embedding(9, CHANNELS, mask_zero=True)(tokens)
+    pooled = layers.GlobalAveragePooling1D()(layers.Attention()([x, x]))
+    model = keras.Model(tokens, pooled)
+    assert "ConvertToTensor" in model.to_json()
+    hold(model)
+
+
 def test_a_mask_leads_to_what_it_was_computed_from(tmp_path):
     """A step sees its own pixel, and the three pixels of which its mask is made."""
     steps = keras.Input((STEPS, CHANNELS))
