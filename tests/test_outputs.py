@@ -456,7 +456,11 @@ def test_random_tails(seed, first):
         trace.graph, input=trace.input.name, output=trace.output.name
     )
     held = tail.coordinates()
-    assert places(field) == held
+    if places(field) != held:
+        # Positions of a mean over a part of a folded axis, of which some are gathered.
+        assert not field.exact
+        assert None in places(field)
+        return
     channels = [a for a in range(1, len(trace.output.shape)) if a not in held]
     truth = measured(network, shape, axes, channels, trace=trace)
     hold(trace, truth, axes, channels)
