@@ -129,10 +129,12 @@ def _mel_spectrogram(call: LayerCall) -> Tensor:
         call.fail("a single signal")
     if not (window is None or isinstance(window, str)):
         call.fail("a window of numbers")
-    half, size = length // 2, c.get("sequence_length") or length
-    before = (length - size) // 2
+    half, size, before = length // 2, length, 0
+    if window is not None:
+        size = c.get("sequence_length") or length
+        before = (length - size) // 2
     after = length - size - before
-    if window == "hann":  # Its first number is zero.
+    if window == "hann" and size > 1:  # Its first number is zero.
         before, size = before + 1, size - 1
     x = w.op("MirrorPad", x, [[0, 0], [half, half]], mode="REFLECT")
     signal = w.op("ExpandDims", sliced(w, x, [0, before], [0, -after]), -1)

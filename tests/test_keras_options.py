@@ -1,0 +1,110 @@
+"""Options of layers that random examples rarely draw, held against experiments."""
+
+import itertools
+
+import pytest
+from keras_answers import said
+from layer_catalogue import Example
+from needed import needed
+from test_keras_ops import hold
+
+import receptive_field as rf
+
+keras = needed("keras")
+layers = keras.layers
+
+IMAGE = (13, 9, 2)
+
+
+def resizes():
+    for option, (height, width), kind in itertools.product(
+        ("crop_to_aspect_ratio", "pad_to_aspect_ratio"),
+        ((5, 9), (20, 5)),
+        ("nearest", "bilinear"),
+    ):
+        yield layers.Resizing(height, width, kind, **{option: True}), IMAGE
+    for kind, smooth in itertools.product(("area", "bicubic"), (False, True)):
+        yield layers.Resizing(7, 12, kind, antialias=smooth), IMAGE
+    for height, width in ((20, 5), (6, 30), (6, 4)):
+        yield layers.CenterCrop(height, width), IMAGE
+    for kind in ("nearest", "bilinear", "bicubic"):
+        yield layers.UpSampling2D((2, 3), interpolation=kind), IMAGE
+
+
+def spectra():
+    # The layer computes with a kernel, whose numbers are taken not to be zero.
+    numbers = {"window": "hamming", "frame_length": 8, "frame_step": 4, "fft_length": 8}
+    modes = ("log", "magnitude", "psd", "real", "angle", "stft")
+    for mode, expands in itertools.product(modes, (False, True)):
+        layer = layers.STFTSpectrogram(mode, expand_dims=expands, **numbers)
+        yield layer, (60, 1)
+    numbers = {"sequence_length": 10, "sequence_stride": 5, "fft_length": 12}
+    for window, decibels in itertools.product(("hann", "hamming", None), (False, True)):
+        options = {"window": window, "power_to_db": decibels, "num_mel_bins": 4}
+        yield layers.MelSpectrogram(**numbers, **options), (60,)
+
+
+def bins():
+    for mode in ("int", "one_hot", "multi_hot", "count"):
+        layer = layers.Discretization(bin_boundaries=[0.0, 0.5], output_mode=mode)
+        yield layer, (6, 1) if mode == "one_hot" else IMAGE
+
+
+class Attended:
+    """An attention layer, called with an input and a map that is made of it."""
+
+    def __init__(self, layer, **options):
+        self.layer, self.options = layer, options
+
+    def __call__(self, x):
+        kind = layers.Conv1D if len(x.shape) == 3 else layers.Conv2D
+        y = kind(x.shape[-1], 3, padding="same")(x)
+        return self.layer(x, y, **self.options)
+
+    def __repr__(self):
+        return f"{self.layer} {self.options}"
+
+
+class Listed(Attended):
+    def __call__(self, x):
+        y = layers.Conv1D(x.shape[-1], 3, padding="same")(x)
+        return self.layer([x, y], **self.options)
+
+
+def attentions():
+    for scaled, causal in itertools.product((False, True), (False, True)):
+        call = {"use_causal_mask": causal}
+        for score in ("dot", "concat"):
+            layer = layers.Attention(use_scale=scaled, score_mode=score)
+            yield Listed(layer, **call), (7, 4)
+        yield Listed(layers.AdditiveAttention(use_scale=scaled), **call), (7, 4)
+    for axes in (None, (1,), (2,), (1, 2)):
+        yield Attended(layers.MultiHeadAttention(2, 3, attention_axes=axes)), (5, 4, 4)
+    yield Attended(layers.MultiHeadAttention(2, 3), use_causal_mask=True), (7, 4)
+    for options in ({"value_dim": 5}, {"output_shape": 6}, {"use_bias": False}):
+        yield Attended(layers.MultiHeadAttention(2, 3, **options)), (7, 4)
+        layer = layers.GroupQueryAttention(3, 4, 2, use_bias="use_bias" not in options)
+        yield Attended(layer, use_causal_mask=True), (7, 4)
+
+
+def products():
+    for axes in (1, 2, (1, 2), (2, 1), -1):
+        for normalize in (False, True):
+            yield Listed(layers.Dot(axes, normalize=normalize)), (4, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cases", [resizes, spectra, bins, attentions, products])
+def test_options(cases, tmp_path):
+    """A file says what the object says, and the object what changes its output."""
+    for layer, shape in cases():
+        image = keras.Input(shape, batch_size=1)
+        model = keras.Model(image, layer(image))
+        path = tmp_path / "model.json"
+        path.write_text(model.to_json())
+        one, two = (
+            {name: said(f) for name, f in rf.compute_receptive_fields(thing).items()}
+            for thing in (path, model)
+        )
+        assert one == two
+        hold("", Example(shape, layer, "float32"))
