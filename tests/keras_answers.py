@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import receptive_field as rf
+from receptive_field.frameworks.keras.configs import called_model
+from receptive_field.frameworks.keras.load import model_from
+from receptive_field.frameworks.keras.write import write
 from receptive_field.frameworks.tensorflow import load as tensorflow
 
 FOLDER = Path(__file__).parent / "data" / "keras"
@@ -84,6 +87,12 @@ def kept(keras: str, name: str, with_top: bool) -> tuple[Any, dict[str, Any]]:
     found = read(keras).get(name) or _made(import_module(keras), name)
     config, traced = found["with top" if with_top else "without"]
     return config, traced
+
+
+def written(keras: str, name: str, with_top: bool) -> Any:
+    """An application as its config says it."""
+    config, _ = kept(keras, name, with_top)
+    return model_from(name, write(called_model(config), name))
 
 
 def _made(keras: Any, name: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ layers = keras.layers
 
 
 def zeros(self: Any, shape: Any, dtype: Any = None) -> Any:
-    """In place of random weights, each shape of which JAX compiles for half a second."""
+    """In place of random weights, which JAX compiles for half a second per shape."""
     return np.zeros(shape, dtype)
 
 
