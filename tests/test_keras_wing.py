@@ -646,5 +646,6 @@ def test_random_models_are_what_is_measured(seed):
 
 def answers_of(model):
     fields = rf.compute_receptive_fields(model)
-    assert not fields.errors
-    return {name: json.dumps(said(field)) for name, field in fields.items()}
+    assert all("vanish" in str(error) for error in fields.errors.values())
+    answers = {name: json.dumps(said(field)) for name, field in fields.items()}
+    return answers | dict.fromkeys(fields.errors, "nothing is left")
