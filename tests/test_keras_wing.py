@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -646,6 +647,10 @@ def test_random_models_are_what_is_measured(seed):
 
 def answers_of(model):
     fields = rf.compute_receptive_fields(model)
-    assert all("vanish" in str(error) for error in fields.errors.values())
+    # Nothing is left of a map, or too little to mirror it.
+    assert all(
+        re.search("vanish|cannot mirror", str(error))
+        for error in fields.errors.values()
+    )
     answers = {name: json.dumps(said(field)) for name, field in fields.items()}
-    return answers | dict.fromkeys(fields.errors, "nothing is left")
+    return answers | dict.fromkeys(fields.errors, "too small")
