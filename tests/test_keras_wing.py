@@ -185,6 +185,23 @@ def test_calls_are_numbered_as_they_were_made():
             rf.compute_receptive_field(model, output=shared, trace=trace)
 
 
+@pytest.mark.parametrize("is_dict", [False, True])
+def test_a_model_in_the_model_may_be_called_with_a_dict(is_dict, tmp_path):
+    """Its tensors go by the names of the inputs, whose keys Keras sorts."""
+    one, two = keras.Input((8, 2), name="second"), keras.Input((8, 2), name="first")
+    outputs = [layers.Conv1D(2, k, padding="same")(x) for k, x in ((3, one), (5, two))]
+    given = {"second": one, "first": two} if is_dict else [one, two]
+    inner = keras.Model(given, outputs)
+    image = keras.Input((8, 2))
+    narrow = layers.Conv1D(2, 2, padding="same")(image)
+    found = inner({"first": image, "second": narrow})
+    model = keras.Model(image, found[1])
+    path = tmp_path / "model.keras"
+    model.save(path)
+    for source in (model, path):
+        assert rf.compute_receptive_field(source).size.tolist() == [5]
+
+
 @pytest.mark.parametrize("way", ["object", "file", "trace"])
 def test_the_name_of_an_output_means_the_output(way, tmp_path):
     x = keras.Input((20, 20, 1))

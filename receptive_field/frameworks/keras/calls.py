@@ -109,6 +109,17 @@ def leaves(thing: Any) -> Iterator[Any]:
         yield thing
 
 
+def by_name(thing: Any, names: Sequence[str]) -> Any:
+    """Returns the argument of a model that may be a dict, in the order of its inputs.
+
+    Keras takes tensors by the names of the inputs, or else sorts the keys.
+    """
+    if not isinstance(thing, Mapping):
+        return thing
+    keys = names if set(names) <= thing.keys() else sorted(thing)
+    return [thing[key] for key in keys]
+
+
 def replaced(thing: Any, new: Callable[[Any], Any]) -> Any:
     """Returns an argument with other parts: ``new(part)`` for each that it has."""
     if isinstance(thing, (list, tuple)):

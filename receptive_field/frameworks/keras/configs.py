@@ -434,8 +434,8 @@ def _tensors(thing: Any) -> Iterator[Read]:
     if isinstance(thing, Read):
         yield thing
     elif isinstance(thing, Mapping):
-        for part in thing.values():
-            yield from _tensors(part)
+        for key in sorted(thing):
+            yield from _tensors(thing[key])
     elif isinstance(thing, (list, tuple)):
         if len(thing) == 3 and isinstance(thing[0], str) and type(thing[1]) is int:
             yield _read(thing)

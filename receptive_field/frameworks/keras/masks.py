@@ -46,6 +46,16 @@ def added(
     }
 
 
+SAME = frozenset(
+    (
+        *("Array", "Cast", "Ceil", "Conj", "Conjugate", "ConvertToTensor", "Copy"),
+        *("Diff", "Floor", "NanToNum", "Real", "Rot90", "Round", "SaturateCast"),
+        *("Trunc", "View"),
+    )
+)
+"""Functions of `keras.ops` that may return the tensor itself, with its mask."""
+
+
 class Masks:
     """The masks of the tensors of a graph, as the calls so far have left them."""
 
@@ -79,11 +89,6 @@ class Masks:
         """Gives a tensor a mask, unless it has one."""
         if mask is not None:
             self._of.setdefault(tensor, mask)
-
-    def replace(self, tensor: Tensor, mask: Tensor | None) -> None:
-        """Gives a tensor another mask, or leaves it as it is."""
-        if mask is not None:
-            self._of[tensor] = mask
 
     def remove(self, tensor: Tensor) -> None:
         """Removes the mask of a tensor, also for the calls that come later."""

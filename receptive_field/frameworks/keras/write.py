@@ -22,6 +22,7 @@ from receptive_field.frameworks.keras.calls import (
     NoRuleError,
     Read,
     Weight,
+    by_name,
     in_order,
     leaves,
     replaced,
@@ -33,7 +34,7 @@ from receptive_field.frameworks.keras.layers import (
     WITH_ARGUMENTS,
     LayerCall,
 )
-from receptive_field.frameworks.keras.masks import MasksError
+from receptive_field.frameworks.keras.masks import SAME, MasksError
 from receptive_field.frameworks.keras.operations.tensorflow_functions import FUNCTIONS
 from receptive_field.frameworks.keras.options import check_rank
 from receptive_field.frameworks.keras.stated import STATED
@@ -228,11 +229,16 @@ class _Writing:
     ) -> Sequence[Tensor]:
         layer, writer = call.layer, self._model.writer
         if layer.model is not None:
-            given = {key: part for key, part in keywords.items() if key != "mask"}
-            inputs = _tensors([list(arguments), given])
+            given = [part for key, part in keywords.items() if key != "mask"]
+            names = [found.name for found in layer.model.inputs]
+            inputs = _tensors([by_name(part, names) for part in [*arguments, *given]])
             masks = leaves(keywords.get("mask"))
             for tensor, mask in zip(inputs, masks, strict=False):
-                writer.masks.replace(tensor, mask)
+                if mask not in (None, writer.masks.peek(tensor)):
+                    raise MasksError(
+                        f"the model {layer.name!r} is called with a mask, which its "
+                        "input then has for other layers, too"
+                    )
             return self._inner(layer.model, inputs)
         name = unique_name(layer.name, self._model.layers)
         owner = id(layer if layer.thing is None else layer.thing)
@@ -258,9 +264,12 @@ class _Writing:
                 try:
                     inside = opened(layer.thing, *tracing.symbols(call, found, writer))
                     with self._attempt():
-                        outputs = self._opened(inside, _read(call, found))
+                        masked = keywords.get("mask") is not None
+                        outputs = self._opened(inside, _read(call, found), masked)
                     self._model.opened[name] = reason
                     return outputs
+                except MasksError:
+                    raise
                 except NoRuleError as error:
                     reason = f"{reason}; it cannot be opened: {error}"
             try:
@@ -275,11 +284,23 @@ class _Writing:
                 self._record(str(inner.name), inner, output, read)
             return done.outputs
 
-    def _opened(self, inside: CalledModel, tensors: list[Tensor]) -> list[Tensor]:
-        """Writes the calls in an opened layer, which also reads the masks."""
+    def _opened(
+        self, inside: CalledModel, tensors: list[Tensor], masked: bool
+    ) -> list[Tensor]:
+        """Writes the calls in an opened layer, which also reads the masks.
+
+        ``masked`` says whether it is called with a mask.
+        """
         masks = self._model.writer.masks
         read = [masks.peek(tensor) for tensor in tensors]
-        return self._inner(inside, [*tensors, *(m for m in read if m is not None)])
+        given = [*tensors, *(mask for mask in read if mask is not None)]
+        outputs = self._inner(inside, given)
+        if not masked and read == [None] * len(read):
+            return outputs
+        is_same = any(tensor in outputs for tensor in tensors)
+        if is_same or [masks.peek(tensor) for tensor in tensors] != read:
+            raise MasksError("it changes the mask of its input, which others may read")
+        return outputs
 
     @contextmanager
     def _attempt(self) -> Iterator[None]:
@@ -354,6 +375,11 @@ class _Writing:
             if layer.is_operation:
                 stated = {key: part for key, part in config.items() if key != "name"}
                 found = rules[layer.kind](writer, *arguments, **{**stated, **keywords})
+                masked = [t for t in tensors if writer.masks.peek(t) is not None]
+                if masked and (layer.kind in SAME or found in masked):
+                    raise MasksError(
+                        f"{layer.name!r} may return the tensor itself, with its mask"
+                    )
             elif layer.kind in FUNCTIONS:
                 found = rules[layer.kind](writer, config, arguments, keywords)
             else:

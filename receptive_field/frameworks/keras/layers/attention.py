@@ -16,6 +16,7 @@ from receptive_field.frameworks.keras.layers.call import (
     rule,
     softmax,
 )
+from receptive_field.frameworks.keras.masks import MasksError
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
 
@@ -254,6 +255,12 @@ def _equations(rank: int, axes: Sequence[int]) -> tuple[str, str]:
     return f"{source},{target}->{product}", f"{product},{source}->{target}"
 
 
+def _policy(config: Mapping[str, Any]) -> Any:
+    """Returns the name of the policy for types."""
+    policy = config.get("dtype")
+    return policy["config"]["name"] if isinstance(policy, Mapping) else policy
+
+
 def _of_query(call: LayerCall) -> Tensor | None:
     return call.writer.masks.of(_given(call)["query"])
 
@@ -267,6 +274,8 @@ def _multi_head_attention(call: LayerCall) -> list[Tensor]:
     given["query_mask"] = w.masks.of(query)
     mask = _mask(call, given, query, value)
     for x in (query, value, key):
+        if w.masks.peek(x) is not None and _policy(c) not in (None, "float32"):
+            raise MasksError("it may remove the mask of a copy of its input")
         w.masks.remove(x)
     heads, size = c["num_heads"], c["key_dim"]
     value_size = c.get("value_dim") or size

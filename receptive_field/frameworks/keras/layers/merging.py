@@ -130,9 +130,15 @@ def _scaled_sum(call: LayerCall) -> Tensor:
 
 def _joined(call: LayerCall) -> Tensor | None:
     """Writes where any channel of the joined inputs is real."""
-    w, found = call.writer, _given(call)
+    w, found, axis = call.writer, _given(call), call.config.get("axis", -1)
     if all(mask is None for mask in _masks(call)):
         return None
+    rank = w.rank(found[0])
+    if axis in (-1, rank - 1) and None in _masks(call):
+        # Each step has channels of an input without a mask.
+        return w.op(
+            "Any", w.op("Fill", w.op("Shape", found[0]), True), [-1], keep_dims=False
+        )
     masks = []
     for x, mask in zip(found, _masks(call), strict=True):
         everywhere = w.op("Fill", w.op("Shape", x), mask is None)
@@ -141,8 +147,7 @@ def _joined(call: LayerCall) -> Tensor | None:
         elif w.rank(mask) < w.rank(x):
             mask = w.op("LogicalOr", w.op("ExpandDims", mask, -1), everywhere)
         masks.append(mask)
-    joined = w.op("ConcatV2", *masks, call.config.get("axis", -1))
-    return w.op("Any", joined, [-1], keep_dims=False)
+    return w.op("Any", w.op("ConcatV2", *masks, axis), [-1], keep_dims=False)
 
 
 @rule("Concatenate", arguments=True, masks=_joined)

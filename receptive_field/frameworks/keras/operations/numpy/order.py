@@ -49,18 +49,18 @@ RULES |= {"Flipud": partial(_flip, axis=0), "Fliplr": partial(_flip, axis=1)}
 def _rotated(w: Writer, array: Tensor, k: int = 1, axes: Any = (0, 1)) -> Tensor:
     """Adds quarter turns.
 
-    Before the second turn, Keras reshapes an image as if the first had not turned it.
+    Before and after the second of two turns, Keras reshapes an image as if the first
+    had not turned it.
     """
     one, two = axes_of(w, array, list(axes))
     sizes = sizes_of(w, array)
-    for turn in range(k % 4):
-        if turn == 1 and k % 4 == 2:
-            array = moved(w, array, [one, two], [-2, -1])
-            last = [sizes[one], sizes[two]]
-            others = [s for a, s in enumerate(sizes) if a not in (one, two)]
-            array = resized(w, array, [*others, *last])
-            array = moved(w, array, [-2, -1], [one, two])
+    others = [size for axis, size in enumerate(sizes) if axis not in (one, two)]
+    for _ in range(k % 4):
         array = _swapaxes(w, _flip(w, array, two), one, two)
+        if k % 4 == 2:
+            last = moved(w, array, [one, two], [-2, -1])
+            last = resized(w, last, [*others, sizes[one], sizes[two]])
+            array = moved(w, last, [-2, -1], [one, two])
     return array
 
 
