@@ -693,7 +693,7 @@ def answers_of(model):
         re.search("vanish|cannot mirror", str(error))
         for error in fields.errors.values()
     )
-    # Of a bound, what is mixed and what is local may be known better in one of two ways.
+    # Of a bound, one way may know better what is mixed and what is local.
     answers = {
         name: json.dumps(said(field)[: None if field.exact else NUMBERS])
         for name, field in fields.items()

@@ -34,7 +34,6 @@ WING = re.compile(r"frameworks/\w+/")
 SINGLE = {
     "passes/positions.py",
     "questions/reach.py",
-    "questions/resolutions.py",
     "questions/stretches.py",
 }
 """Files that look at the edges of single nodes."""
