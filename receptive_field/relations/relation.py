@@ -444,7 +444,8 @@ def _mapped(thread: Thread, axis_map: AxisMap) -> Thread:
         return Thread(() if tail.is_none else thread.factors, tail)
     (factor,) = thread.factors
     _, slot, above, via = factor
-    if not above.is_identity and via.is_identity and axis_map.is_split:
+    parts = not above.is_identity and not above.is_everything
+    if parts and via.is_identity and axis_map.is_split:
         return Thread((Factor(None, slot, axis_map, above),))
     composed = above.then(axis_map)
     if composed.classic is not None:

@@ -15,6 +15,17 @@ KERAS = ("keras", "tf_keras")
 """The packages with Keras models."""
 
 
+UNFIT = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What goes wrong if a part of a config has another form than is expected."""
+
+
 class NoRuleError(Exception):
     """A layer cannot be written as ops."""
 
@@ -89,6 +100,8 @@ class CalledModel:
     calls: Sequence[Call]
     outputs: Sequence[tuple[str, Read]]
     """Each output's name, and the tensor."""
+    keys: Sequence[str] = ()
+    """The keys of the inputs, if the model takes them in a dict."""
     masks: Sequence[Read | None] = ()
     """The mask of each output, as far as an opened layer gives it one itself."""
     version: int = 3
@@ -109,15 +122,15 @@ def leaves(thing: Any) -> Iterator[Any]:
         yield thing
 
 
-def by_name(thing: Any, names: Sequence[str]) -> Any:
-    """Returns the argument of a model that may be a dict, in the order of its inputs.
+def as_inputs(thing: Any, model: CalledModel) -> Any:
+    """Returns an argument of a model with the tensors of a dict in the model's order.
 
-    Keras takes tensors by the names of the inputs, or else sorts the keys.
+    Keras takes them by the keys of the inputs; or by the names of the inputs, if they
+    have no keys.
     """
     if not isinstance(thing, Mapping):
         return thing
-    keys = names if set(names) <= thing.keys() else sorted(thing)
-    return [thing[key] for key in keys]
+    return [thing[key] for key in model.keys or [given.name for given in model.inputs]]
 
 
 def replaced(thing: Any, new: Callable[[Any], Any]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.frameworks.keras.calls import (
+    UNFIT,
     Call,
     CalledModel,
     Input,
@@ -43,16 +44,6 @@ OF_KERAS = ("keras", "tf_keras")
 
 MOST_CALLS = 20_000
 """The most calls of layers in a model, with those in its models."""
-
-UNFIT = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-"""What goes wrong if a part of a config has another form than is expected."""
 
 
 def called_model(saved: Config) -> CalledModel:
@@ -303,7 +294,10 @@ def _functional(config: Config) -> CalledModel:
                 continue
             layer = layer or layer_of(saved)
             calls.append(Call(key, layer, *_arguments(node, saved)))
-    return CalledModel(inputs, calls, _named_outputs(outputs, ":" if is_of_3 else "_"))
+    named = _named_outputs(outputs, ":" if is_of_3 else "_")
+    listed = config["input_layers"]
+    keys = sorted(listed) if isinstance(listed, Mapping) else ()
+    return CalledModel(inputs, calls, named, keys)
 
 
 def _named_outputs(outputs: Sequence[Read], joint: str) -> list[tuple[str, Read]]:

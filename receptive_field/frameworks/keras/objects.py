@@ -47,7 +47,9 @@ def called_model(model: Any) -> CalledModel:
     names = list(getattr(model, "output_names", None) or ())
     layers = getattr(found, "operations", None) or found.layers
     called = calls_between(found.inputs, found.outputs, names, layers)
-    return replace(called, version=3 if is_of_keras_3(model) else 2)
+    given = getattr(found, "_inputs_struct", getattr(found, "_nested_inputs", None))
+    keys = sorted(given) if isinstance(given, Mapping) else ()
+    return replace(called, keys=keys, version=3 if is_of_keras_3(model) else 2)
 
 
 def calls_between(
@@ -122,7 +124,7 @@ def calls_between(
         ],
         sorted(calls.values(), key=place),
         named,
-        [None if mask is None else _read(part(mask)) for mask in masks],
+        masks=[None if mask is None else _read(part(mask)) for mask in masks],
     )
 
 

@@ -16,13 +16,14 @@ from typing import Any
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks.keras.calls import (
     KERAS,
+    UNFIT,
     Call,
     CalledModel,
     Layer,
     NoRuleError,
     Read,
     Weight,
-    by_name,
+    as_inputs,
     in_order,
     leaves,
     replaced,
@@ -65,17 +66,6 @@ class WrittenModel:
     """Name of a call that has no rule -> the reason, for both."""
     stated: list[str] = field(default_factory=list)
     """The names of calls for which the caller has stated a rule."""
-
-
-UNFIT = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-"""What goes wrong if a config has another form than the rule of its class expects."""
 
 
 def write(
@@ -230,8 +220,8 @@ class _Writing:
         layer, writer = call.layer, self._model.writer
         if layer.model is not None:
             given = [part for key, part in keywords.items() if key != "mask"]
-            names = [found.name for found in layer.model.inputs]
-            inputs = _tensors([by_name(part, names) for part in [*arguments, *given]])
+            parts = [as_inputs(part, layer.model) for part in [*arguments, *given]]
+            inputs = _tensors(parts)
             masks = leaves(keywords.get("mask"))
             for tensor, mask in zip(inputs, masks, strict=False):
                 if mask not in (None, writer.masks.peek(tensor)):

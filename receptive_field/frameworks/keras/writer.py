@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 from receptive_field.algebra.sizes import Size
@@ -287,6 +288,11 @@ class Writer:
         axis %= self.rank(tensor)
         limits = ([axis], [axis + 1], [1])
         return self.op("StridedSlice", self.op("Shape", tensor), *limits, **SHRINK)
+
+    def reduced(self, kind: str, things: Sequence[Any]) -> Tensor:
+        """Adds an op on the first two things, one on its result and the third, and so
+        on."""
+        return self.tensor(reduce(lambda one, two: self.op(kind, one, two), things))
 
     def sizes(self, *sizes: Any) -> Tensor:
         """Adds a vector of sizes, each of them a number or a tensor."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from receptive_field.arrays import np
 from receptive_field.frameworks.keras.layers.call import (
     LayerCall,
@@ -46,19 +44,12 @@ def _any_of(call: LayerCall) -> Tensor | None:
     masks = [mask for mask in _masks(call) if mask is not None]
     if len(masks) < len(_masks(call)):
         return None
-    *_, last = itertools.accumulate(
-        masks, lambda one, two: call.writer.op("LogicalOr", one, two)
-    )
-    return last
+    return call.writer.reduced("LogicalOr", masks)
 
 
 def _pairwise(op: str) -> LayerRule:
     def merged(call: LayerCall) -> Tensor:
-        w = call.writer
-        *_, last = itertools.accumulate(
-            _expanded(call), lambda one, two: w.op(op, one, two)
-        )
-        return last
+        return call.writer.reduced(op, _expanded(call))
 
     return merged
 
@@ -106,13 +97,10 @@ def _multiply(call: LayerCall) -> Tensor:
         x if mask is None else w.op("SelectV2", mask, x, 1.0)
         for x, mask in zip(found, masks, strict=True)
     ]
-    *_, y = itertools.accumulate(factors, lambda one, two: w.op("Mul", one, two))
+    y = w.reduced("Mul", factors)
     if any(mask is None for mask in masks):
         return y
-    *_, shown = itertools.accumulate(
-        masks, lambda one, two: w.op("LogicalOr", one, two)
-    )
-    return w.op("SelectV2", shown, y, 0.0)
+    return w.op("SelectV2", w.reduced("LogicalOr", masks), y, 0.0)
 
 
 @rule("Average", arguments=True, masks=_any_of)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import reduce
 from math import prod
 from typing import Any
 
@@ -39,12 +38,8 @@ def _rearrange(w: Writer, tensor: Tensor, pattern: str, **lengths: int) -> Tenso
     tensor = transposed(w, tensor, places)
     if all(len(names) == 1 for names in after):
         return tensor
-    joined = [_product(w, [sizes[name] for name in names]) for names in after]
+    joined = [w.reduced("Mul", [sizes[name] for name in names]) for names in after]
     return resized(w, tensor, joined)
-
-
-def _product(w: Writer, sizes: list[Any]) -> Any:
-    return reduce(lambda one, other: w.op("Mul", one, other), sizes)
 
 
 RULES: Mapping[str, Operation] = {"Rearrange": _rearrange}
