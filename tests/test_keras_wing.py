@@ -174,6 +174,19 @@ def test_a_model_of_one_size_answers_at_others():
     assert field.size.tolist() == [23, 23]
 
 
+@pytest.mark.parametrize("kernel", [2, 3])
+@pytest.mark.parametrize("size", [None, 20])
+def test_a_pooling_of_everything_is_global_whatever_is_below(kernel, size):
+    """A kernel as wide as its stride repeats positions, and a wider one joins them."""
+    image = keras.Input((size, size, 2))
+    wide = layers.Conv2DTranspose(2, kernel, 2, padding="same")(image)
+    pooled = layers.GlobalMaxPooling2D(keepdims=True, name="pooled")(wide)
+    model = keras.Model(image, layers.Conv2D(2, 3, padding="same", name="last")(pooled))
+    field = rf.compute_receptive_field(model, output="last")
+    assert field.global_nodes == ("pooled/Max",)
+    assert field.local is None
+
+
 def test_layers_and_tensors_of_the_model_are_its_names():
     image = keras.Input((None, None, 3), name="image")
     first, second = (
