@@ -45,6 +45,12 @@ def said(field: rf.ReceptiveField) -> list[Any]:
     return [*(answer[name] for name in numbers), local, bool(field.global_nodes)]
 
 
+def all_said(model: Any, size: Any = None) -> dict[str, list[Any]]:
+    """What the fields of all layers say."""
+    fields = rf.compute_receptive_fields(model, input_resolution=size)
+    return {layer: said(field) for layer, field in fields.items()}
+
+
 def answers(model: Any, with_top: bool) -> dict[str, dict[str, Any]]:
     """The answers of all layers, at each size.
 
@@ -53,15 +59,7 @@ def answers(model: Any, with_top: bool) -> dict[str, dict[str, Any]]:
       with_top: whether it is asked at its own size only.
     """
     sizes = {"own": None} if with_top else RESOLUTIONS
-    return {
-        name: {
-            layer: said(field)
-            for layer, field in rf.compute_receptive_fields(
-                model, input_resolution=size
-            ).items()
-        }
-        for name, size in sizes.items()
-    }
+    return {name: all_said(model, size) for name, size in sizes.items()}
 
 
 def file_of(keras: str) -> Path:
