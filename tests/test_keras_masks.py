@@ -22,6 +22,9 @@ from receptive_field.frameworks.tensorflow import load as tensorflow
 keras, tf = needed("keras"), needed("tensorflow")
 layers, ops = keras.layers, keras.ops
 
+# Keras says so of each layer that stops a mask.
+pytestmark = pytest.mark.filterwarnings("ignore:.*with a mask attached to it")
+
 STEPS, CHANNELS = 6, 4
 
 
