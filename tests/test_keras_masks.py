@@ -412,3 +412,13 @@ def test_random_models(seed):
     model = models.model()
     if load(model).traced is not None:  # Some masks are left to the trace.
         hold(model, models.custom)
+
+
+def test_masks_of_earlier_releases_are_left_to_the_trace(monkeypatch):
+    """Their layers read and pass on masks in other ways."""
+    given = keras.Input((STEPS, CHANNELS))
+    masked = layers.Masking()(given)
+    model = keras.Model(given, layers.Attention()([masked, masked]))
+    assert str(load(model).graph.source) == "the layers of the model, by their rules"
+    monkeypatch.setattr(keras, "__version__", "3.14.1")
+    assert "masks time steps" in str(load(model).graph.source)

@@ -104,8 +104,8 @@ class CalledModel:
     """The keys of the inputs, if the model takes them in a dict."""
     masks: Sequence[Read | None] = ()
     """The mask of each output, as far as an opened layer gives it one itself."""
-    version: int = 3
-    """The version of Keras of the model."""
+    knows_masks: bool = True
+    """Whether the rules of masks are those of the model's version of Keras."""
 
 
 def leaves(thing: Any) -> Iterator[Any]:

@@ -59,7 +59,7 @@ def called_model(saved: Config) -> CalledModel:
                 f"{saved['class_name']!r} is no class of Keras whose config says how "
                 "layers are called"
             )
-        found = replace(_model(saved), version=version_of(saved))
+        found = replace(_model(saved), knows_masks=version_of(saved) == 3)
         if _count(found) > MOST_CALLS:
             raise NoRuleError(f"it calls layers more than {MOST_CALLS} times")
         return found

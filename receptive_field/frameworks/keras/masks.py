@@ -12,6 +12,10 @@ from typing import Any
 from receptive_field.frameworks.keras.calls import NoRuleError, leaves
 from receptive_field.graph.graph import Graph, Tensor
 
+KERAS_OF_MASKS = (3, 15)
+"""The release of Keras whose layers the rules of masks follow. In earlier releases,
+some layers read, remove and pass on masks in other ways."""
+
 
 class MasksError(NoRuleError):
     """It is not known which masks a layer reads."""

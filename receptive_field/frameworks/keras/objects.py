@@ -28,7 +28,7 @@ from receptive_field.frameworks.keras.calls import (
     leaves,
     replaced,
 )
-from receptive_field.frameworks.keras.masks import added
+from receptive_field.frameworks.keras.masks import KERAS_OF_MASKS, added
 from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of
 
 NEVER_BUILT = "the model was never built: call it once on data, or call build(shape)"
@@ -49,7 +49,7 @@ def called_model(model: Any) -> CalledModel:
     called = calls_between(found.inputs, found.outputs, names, layers)
     given = getattr(found, "_inputs_struct", getattr(found, "_nested_inputs", None))
     keys = sorted(given) if isinstance(given, Mapping) else ()
-    return replace(called, keys=keys, version=3 if is_of_keras_3(model) else 2)
+    return replace(called, keys=keys, knows_masks=_knows_masks(model))
 
 
 def calls_between(
@@ -210,6 +210,12 @@ def is_of_keras_3(thing: Any) -> bool:
     """Returns whether an object is a layer or an operation of Keras 3."""
     kind = getattr(sys.modules.get("keras"), "Operation", None)
     return kind is not None and isinstance(thing, kind)
+
+
+def _knows_masks(model: Any) -> bool:
+    """Returns whether the rules of masks are those of the version of Keras."""
+    release = getattr(sys.modules.get("keras"), "__version__", "").split(".")[:2]
+    return is_of_keras_3(model) and tuple(map(int, release)) >= KERAS_OF_MASKS
 
 
 def backend_of(thing: Any) -> str:

@@ -35,7 +35,11 @@ from receptive_field.frameworks.keras.layers import (
     WITH_ARGUMENTS,
     LayerCall,
 )
-from receptive_field.frameworks.keras.masks import SAME, MasksError
+from receptive_field.frameworks.keras.masks import (
+    KERAS_OF_MASKS,
+    SAME,
+    MasksError,
+)
 from receptive_field.frameworks.keras.operations.tensorflow_functions import FUNCTIONS
 from receptive_field.frameworks.keras.options import check_rank
 from receptive_field.frameworks.keras.stated import STATED
@@ -93,7 +97,9 @@ def write(
         model.inputs[given.name] = tensor
         found[given.key] = [tensor]
     try:
-        outputs = _Writing(model, overrides or {}, called.version).model(called, found)
+        outputs = _Writing(model, overrides or {}, called.knows_masks).model(
+            called, found
+        )
     except (ReceptiveFieldError, *UNFIT) as error:
         raise NoRuleError(f"{error}") from error
     for (own, _), tensor in zip(called.outputs, outputs, strict=True):
@@ -108,11 +114,11 @@ class _Writing:
     """The calls of a model, and of the models in it, as they are written."""
 
     def __init__(
-        self, model: WrittenModel, overrides: Mapping[Any, Rule], version: int
+        self, model: WrittenModel, overrides: Mapping[Any, Rule], knows_masks: bool
     ) -> None:
         self._model = model
         self._overrides = overrides
-        self._version = version
+        self._knows_masks = knows_masks
         self._parts: dict[Hashable, Layer] = {}
         """The layers that are parts of others, by their owners and names."""
 
@@ -345,15 +351,16 @@ class _Writing:
         if layer.kind in STATED and not layer.is_operation:
             return self._as_stated(layer, STATED[layer.kind], tensors)
         if layer.is_custom:
-            if self._version < 3 and _may_mask(layer.thing):
+            if not self._knows_masks and _may_mask(layer.thing):
                 raise MasksError(f"the layer {layer.name!r} may mask time steps")
             raise NoRuleError("the class is custom")
         config = layer.configured()
         makes_masks = layer.kind == "Masking" or config.get("mask_zero")
-        if makes_masks and self._version < 3:
+        if makes_masks and not self._knows_masks:
             raise MasksError(
-                f"the layer {layer.name!r} masks time steps, and only of Keras 3 is it "
-                "known which layers read masks"
+                f"the layer {layer.name!r} masks time steps, and only of Keras "
+                f"{'.'.join(map(str, KERAS_OF_MASKS))} and later is it known which "
+                "layers read masks"
             )
         rules = _rules_for(layer)
         if layer.kind not in rules:
