@@ -57,9 +57,10 @@ def parser() -> argparse.ArgumentParser:
         "command uses only\nthe graph, and marks results that are only upper bounds.",
         epilog="examples:\n" + "\n".join(lines) + "\n\n"
         "exit status: 0 for success, 1 for a problem with the model or the request,\n"
-        "2 for a mistake in the command line. Instead of a full name, you can give\n"
-        "the part after any of its slashes. Colours appear only on a terminal, and\n"
-        "only if NO_COLOR is not set.",
+        "2 for a mistake in the command line. Instead of a full name, you can give a\n"
+        "part that only one name has, a scope (for its output) or a pattern such as\n"
+        "'*_5b*concat', in any case. Colours appear only on a terminal, and only if\n"
+        "NO_COLOR is not set.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"%(prog)s {__version__}"
@@ -121,7 +122,7 @@ def _add_layers(command: Any) -> None:
     _add_model(added)
     _add_names(added, ("input",))
     _add_analysis(added)
-    text = "list only names that match PATTERN, such as '*/Relu'"
+    text = "list only names that contain PATTERN, or match it, such as 'block?_conv'"
     added.add_argument("--filter", metavar="PATTERN", help=text)
     text = "print only these columns, such as 'layer,stride,first centre'"
     added.add_argument("--columns", type=_columns, metavar="NAMES", help=text)
@@ -137,7 +138,7 @@ def _add_nodes(command: Any) -> None:
         "nodes", commands.nodes, text, "Prints the op type and name of each node."
     )
     _add_model(added)
-    text = "part of the name, or a pattern with *"
+    text = "a part of the name, or a pattern with *, in any case"
     added.add_argument("pattern", nargs="?", default="", help=text)
     added.add_argument("--op", help="an op type, or a pattern with *")
     text = "list only nodes that can be the input"
@@ -205,7 +206,7 @@ def _add_many(command: Any) -> None:
     _add_file(added, "models", nargs="+", metavar="MODEL", help=MODEL)
     text = "a .csv or .parquet file; an interrupted run continues where it stopped"
     _add_file(added, "--results", required=True, metavar="FILE", help=text)
-    _add_names(added, ("output", "input"), by_end=False)
+    _add_names(added, ("output", "input"))
     _add_resolution(added)
     text = "the number of processes (default: one per CPU)"
     added.add_argument("--workers", type=int, help=text)
@@ -256,16 +257,13 @@ def _add_model(parser: argparse.ArgumentParser, **options: Any) -> None:
     parser.add_argument("--trace", action="store_true", help=text)
 
 
-def _add_names(
-    parser: argparse.ArgumentParser, names: Sequence[str], by_end: bool = True
-) -> None:
-    end = ", or the part of its name after any slash" if by_end else ""
+def _add_names(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
     for name in names:
         parser.add_argument(
             f"--{name}",
             metavar="NAME",
-            help=f"the {name}: a node, tensor or layer{end}; may be omitted if there "
-            "is only one",
+            help=f"the {name}: a node, tensor or layer, or a part of its name; "
+            "may be omitted if there is only one",
         )
 
 

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.cli.terminal import show, show_json, with_options
@@ -16,6 +15,7 @@ from receptive_field.errors import (
     nearest,
     some_names,
 )
+from receptive_field.graph.names import matching
 
 if TYPE_CHECKING:
     from receptive_field.graph.model import Model
@@ -45,9 +45,9 @@ def layers(options: argparse.Namespace) -> int:
 
     model = _load(options)
     fields = _fields(model, options)
-    pattern = options.filter or "*"
-    chosen = {name: fields[name] for name in fields if fnmatchcase(name, pattern)}
-    failed = [e for name, e in fields.errors.items() if fnmatchcase(name, pattern)]
+    pattern = options.filter or ""
+    chosen = {name: fields[name] for name in matching(pattern, fields)}
+    failed = [fields.errors[name] for name in matching(pattern, fields.errors)]
     if not chosen:
         raise failed[0] if failed else _no_match(pattern, fields)
     columns = options.columns or HEADER
@@ -77,7 +77,7 @@ def _costs(
     try:
         return compute_costs(
             model,
-            input=_full_name(model, options.input),
+            input=options.input,
             input_resolution=options.resolution,
         )
     except ReceptiveFieldError:
@@ -97,14 +97,13 @@ def nodes(options: argparse.Namespace) -> int:
         inputs, outputs = candidates(model)
         ends = (inputs if options.inputs else {}) | (outputs if options.outputs else {})
         ops = {name: graph.nodes[index].op for name, (index, _) in ends.items()}
-    pattern = options.pattern if _is_glob(options.pattern) else f"*{options.pattern}*"
-    named = {name: op for name, op in ops.items() if fnmatchcase(name, pattern)}
+    named = {name: ops[name] for name in matching(options.pattern, ops)}
     if not named:
         raise _no_match(options.pattern, ops)
-    found = {n: op for n, op in named.items() if fnmatchcase(op, options.op or "*")}
+    kinds = {*matching(options.op or "*", {*ops.values()})}
+    found = {name: op for name, op in named.items() if op in kinds}
     if not found:
-        elsewhere = any(fnmatchcase(op, options.op) for op in ops.values())
-        if elsewhere:
+        if kinds:
             known = some_names(sorted(set(named.values())))
             raise NodeNotFoundError(
                 f"no node whose name matches {options.pattern!r} has an op type that "
@@ -125,8 +124,8 @@ def resolutions(options: argparse.Namespace) -> int:
     model = _load(options)
     found = resolutions(
         model,
-        output=_full_name(model, options.output),
-        input=_full_name(model, options.input),
+        output=options.output,
+        input=options.input,
         stop_propagation=_stop(model, options),
     )
     if options.format == "json":
@@ -144,8 +143,8 @@ def measure(options: argparse.Namespace) -> int:
     found = measure_receptive_field(
         model,
         feature=options.feature,
-        output=_full_name(model, options.output),
-        input=_full_name(model, options.input),
+        output=options.output,
+        input=options.input,
         input_resolution=options.resolution,
         axes_only=True,
     )
@@ -170,8 +169,8 @@ def bisect(options: argparse.Namespace) -> int:
     model = _load(options)
     found = bisect(
         model,
-        output=_full_name(model, options.output),
-        input=_full_name(model, options.input),
+        output=options.output,
+        input=options.input,
         input_resolution=options.resolution,
     )
     show(str(found), {r"(?m)^(wrong|suspected)\b": "bold red", r"\Ano wrong": "green"})
@@ -188,8 +187,8 @@ def explore(options: argparse.Namespace) -> int:
     written = explore(
         model,
         options.file,
-        output=_full_name(model, options.output),
-        input=_full_name(model, options.input),
+        output=options.output,
+        input=options.input,
         input_resolution=options.resolution,
         stop_propagation=_stop(model, options),
         title=os.path.basename(os.path.normpath(options.model)),
@@ -279,7 +278,7 @@ def _load(options: argparse.Namespace) -> Model:
 def _field(model: Model, options: argparse.Namespace, **more: Any) -> ReceptiveField:
     from receptive_field.api import compute_receptive_field
 
-    output = _full_name(model, options.output)
+    output = options.output
     return compute_receptive_field(
         model, output=output, **_shared(options, model), **more
     )
@@ -293,7 +292,7 @@ def _fields(model: Model, options: argparse.Namespace) -> ReceptiveFields:
 
 def _shared(options: argparse.Namespace, model: Model) -> dict[str, Any]:
     return {
-        "input": _full_name(model, options.input),
+        "input": options.input,
         "input_resolution": options.resolution,
         "stop_propagation": _stop(model, options),
         "global_context": "exclude" if options.exclude_global else "include",
@@ -315,34 +314,6 @@ def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
                 f"{nearest(prefix, names)}"
             )
     return prefixes
-
-
-def _full_name(model: Model, name: str | None) -> str | None:
-    """Returns the full name for a name or the end of a name.
-
-    A name that matches nothing is returned unchanged.
-
-    Raises:
-      NodeNotFoundError: if several names end with the given one.
-    """
-    known = (*model.layers, *model.outputs, *model.inputs, *model.graph.index_of)
-    if name is None:
-        return None
-    plain, colon, number = name.partition(":")
-    if name in known or plain in known:
-        return name
-    found = [n for n in dict.fromkeys(known) if n.endswith("/" + plain)]
-    if len(found) > 1:
-        some = ", ".join(map(repr, found[:5]))
-        rest = ", ..." if len(found) > 5 else ""
-        raise NodeNotFoundError(
-            f"{len(found)} names end with {name!r}: {some}{rest}. Give the full name."
-        )
-    return found[0] + colon + number if found else name
-
-
-def _is_glob(pattern: str) -> bool:
-    return any(character in pattern for character in "*?[")
 
 
 def _no_match(pattern: str, names: Iterable[str], what: str = "name") -> Exception:

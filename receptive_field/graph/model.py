@@ -8,6 +8,13 @@ from typing import Any
 
 from receptive_field.errors import NodeNotFoundError, nearest
 from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.names import (
+    matching,
+    only,
+    same_or_ending,
+    scope_output,
+    scopes,
+)
 
 
 def _no_object(thing: Any) -> str | None:
@@ -28,6 +35,8 @@ class Model:
     """For each layer call's name, the tensor that the call returns."""
     layer_inputs: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     """For each layer call's name, the tensors that are passed to the call."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """For each layer call's name, the class of the layer, if its source states it."""
     operations: Mapping[str, Tensor] = field(default_factory=dict)
     """For each call of a function that has a name, the tensor that it returns."""
     name_of: Callable[[Any], str | None] = _no_object
@@ -44,9 +53,13 @@ class Model:
     def find(self, thing: Any) -> tuple[str, Tensor]:
         """Returns the name and tensor of an input, output, layer or node.
 
+        Instead of a full name, the caller can give the part after any of its slashes, a
+        scope (for its output), or another part or pattern that only one name matches,
+        in any case. Names of layers, inputs and outputs come before those of nodes.
+
         Raises:
-          NodeNotFoundError: if the model has nothing of this name; the message suggests
-            similar names.
+          NodeNotFoundError: if the model has nothing of this name, or if several names
+            match; the message lists these, or suggests similar names.
         """
         name = thing if isinstance(thing, str) else self.name_of(thing)
         if name is None:
@@ -57,12 +70,34 @@ class Model:
         for named in (self.layers, self.outputs, self.inputs, self.operations):
             if name in named:
                 return name, named[name]
-        if name.partition(":")[0] in self.graph.index_of or not self.layers:
-            tensor = self.graph.tensor(name)
+        if name.partition(":")[0] in self.graph.index_of:
+            return self._node(name)
+        stated = dict(self.layers)
+        for named in (self.outputs, self.inputs, self.operations):
+            stated |= {key: named[key] for key in named if key not in stated}
+        found = same_or_ending(name, stated) or matching(name, stated)
+        if found:
+            full = only(name, found)
+            return full, stated[full]
+        plain, colon, number = name.rstrip("/").partition(":")
+        nodes = [node.name for node in self.graph]
+        inner = scopes(nodes)
+        found = same_or_ending(plain, nodes)
+        scope = [plain] if plain in inner else same_or_ending(plain, inner)
+        if plain in inner or (scope and not found):
+            ends = (*self.outputs.values(), *self.layers.values())
+            tensor = scope_output(self.graph, only(name, scope), ends)
             return self.graph.name_of(tensor), tensor
-        raise NodeNotFoundError(
-            f"the model has no layer {name!r}. {nearest(name, self.layers)}"
-        )
+        found = found or matching(plain, nodes)
+        if not found:
+            what = "the model has no layer" if self.layers else "there is no node"
+            near = nearest(plain, [*stated, *nodes, *inner])
+            raise NodeNotFoundError(f"{what} {name!r}. {near}")
+        return self._node(only(name, found) + colon + number)
+
+    def _node(self, name: str) -> tuple[str, Tensor]:
+        tensor = self.graph.tensor(name)
+        return self.graph.name_of(tensor), tensor
 
 
 def unique_name(name: str, taken: Mapping[str, Any]) -> str:

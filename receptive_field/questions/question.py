@@ -129,6 +129,8 @@ class Question:
     spatial: tuple[int, ...]
     """The spatial axes of the input, height before width."""
     layers: Mapping[str, Tensor]
+    kinds: Mapping[str, str]
+    """The class of each layer, by its name, as far as the model states it."""
     later: Later | None = None
     """Answers later questions about the fields; None if no user gets these fields."""
 
@@ -197,8 +199,16 @@ class Question:
         shape = input_shape(network, rank, spatial, resolution)
         if shape is not None:
             network = network.told(shape)
-        layers = model.layers
-        return cls(network, input_name, outputs, rank, spatial, layers, later)
+        return cls(
+            network,
+            input_name,
+            outputs,
+            rank,
+            spatial,
+            model.layers,
+            model.kinds,
+            later,
+        )
 
     def sized(self) -> Network:
         """Returns the network, with a batch of one if the batch size is unknown."""
@@ -504,7 +514,8 @@ class Question:
                     layout.places(axis),
                 )
             )
-        asked = Asked(self, output, layout, cut)
+        op = self.kinds.get(name) or self.network.graph.nodes[output[0]].op
+        asked = Asked(self, output, op, layout, cut)
         return ReceptiveField(
             self.input, name, tuple(axes), layout.features, origin=asked
         )
@@ -559,6 +570,8 @@ class Asked:
 
     question: Question
     output: Tensor
+    op: str
+    """See `Origin`."""
     layout: FeatureLayout
     cut: frozenset[Edge]
     """The global edges to leave out; empty unless only local paths are described."""
@@ -595,11 +608,6 @@ class Asked:
     def graph(self) -> Graph:
         """See `Origin`."""
         return self.question.network.graph
-
-    @property
-    def op(self) -> str:
-        """See `Origin`."""
-        return self.question.network.graph.nodes[self.output[0]].op
 
     @property
     def mirroring_nodes(self) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ class Origin(Protocol):
 
     @property
     def op(self) -> str:
-        """The op type of the output."""
+        """The class of the output's layer, or the op type of its node."""
 
     @property
     def mirroring_nodes(self) -> tuple[str, ...]:

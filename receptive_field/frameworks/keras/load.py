@@ -124,6 +124,7 @@ def model_from(
         found.outputs,
         found.layers,
         found.layer_inputs,
+        found.kinds,
         found.operations,
         partial(_name_of, found=found),
         traced=traced,

@@ -60,6 +60,8 @@ class WrittenModel:
     outputs: dict[str, Tensor] = field(default_factory=dict)
     layers: dict[str, Tensor] = field(default_factory=dict)
     layer_inputs: dict[str, Sequence[Tensor]] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Name of a layer call -> the class of the layer."""
     calls: dict[int, list[str]] = field(default_factory=dict)
     """``id`` of a layer in memory -> the names of its calls, in order."""
     names: dict[Hashable, str] = field(default_factory=dict)
@@ -201,6 +203,7 @@ class _Writing:
             operations[called] = outputs[0]
         else:
             called = self._record(layer.name, layer.thing, outputs[0], tensors)
+            self._model.kinds[called] = layer.kind
         self._model.names.setdefault(call.key, called)
         return outputs
 
@@ -277,7 +280,8 @@ class _Writing:
                 writer.masks.put(output, mask)
             writer.masks.called(tensors, done.outputs[0])
             for inner, output, read in done.inside:
-                self._record(str(inner.name), inner, output, read)
+                called = self._record(str(inner.name), inner, output, read)
+                self._model.kinds[called] = type(inner).__name__
             return done.outputs
 
     def _opened(

@@ -34,6 +34,8 @@ class TracedModel:
     """Name of a layer call -> name of the first tensor that the call returns."""
     layer_inputs: dict[str, list[str]] = field(default_factory=dict)
     """Name of a layer call -> names of the tensors that the call receives."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """Name of a layer call -> the class of the layer."""
     calls: dict[int, list[str]] = field(default_factory=dict)
     """``id`` of a layer -> the names of its calls, in order."""
 
@@ -112,6 +114,7 @@ def trace(model: Any) -> TracedModel:
         if layer is not model and tensors:
             name = unique_name(layer.name, traced.layers)
             traced.layers[name] = tensors[0]
+            traced.kinds[name] = type(layer).__name__
             traced.layer_inputs[name] = names_in(graph, given)
             traced.calls.setdefault(id(layer), []).append(name)
     _name_outputs(model, tf.nest.flatten(graph.structured_outputs), traced)

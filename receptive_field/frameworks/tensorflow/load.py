@@ -128,6 +128,7 @@ def _from_keras(model: Any, name: str) -> Model:
             name: [graph.tensor(tensor) for tensor in given]
             for name, given in traced.layer_inputs.items()
         },
+        traced.kinds,
         name_of=traced.name_of,
         squared_gradients=partial(
             keras_gradients.squared_gradients, keras_of(model), model, traced.calls

@@ -151,7 +151,7 @@ class Pane {
     const exact = node.exact
       ? ["good", "exact", "Both ends of every region matter."]
       : ["bad", "upper bound", "Regions may be too large, but never too small."];
-    const badges = [badge("op", node.op, "The op, or the last op of the layer"), badge(...aligned), badge(...exact)];
+    const badges = [badge("op", node.op, "The class of the layer, or the op of the node"), badge(...aligned), badge(...exact)];
     if (node.whole) badges.push(badge("", "sees the whole input", `By ${node.whole.join(", ")}`));
     this.badges.replaceChildren(...badges);
     const name = `${node.name}, ${shownSize(node)} features`;

@@ -1,0 +1,99 @@
+"""The names of the parts of a model: full names, parts, scopes and patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from receptive_field.errors import NodeNotFoundError, some_names
+
+if TYPE_CHECKING:
+    from receptive_field.graph.graph import Graph, Tensor
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """Returns the names that a pattern matches, in any case.
+
+    A pattern with ``*``, ``?`` or ``[`` matches a whole name, or the part after any of
+    its slashes. Any other pattern matches a part of a name.
+
+    >>> matching("relu", ["block1/Relu", "block1/Relu6/x", "block2/conv"])
+    ['block1/Relu', 'block1/Relu6/x']
+    >>> matching("relu*", ["block1/Relu", "block1/Relu6/x", "block2/conv"])
+    ['block1/Relu', 'block1/Relu6/x']
+    >>> matching("b*/conv", ["block1/Relu", "block1/Relu6/x", "block2/conv"])
+    ['block2/conv']
+    """
+    wanted = pattern.lower()
+    if not is_pattern(wanted):
+        return [name for name in names if wanted in name.lower()]
+    inside = f"*/{wanted}"
+    return [
+        name
+        for name in names
+        if fnmatchcase(lower := name.lower(), wanted) or fnmatchcase(lower, inside)
+    ]
+
+
+def is_pattern(text: str) -> bool:
+    """Returns whether a text contains a wildcard."""
+    return any(character in text for character in "*?[")
+
+
+def same_or_ending(text: str, names: Iterable[str]) -> list[str]:
+    """Returns the names that differ from a text in case only; if there are none, those
+    that end with it after a slash; and else those that do so in another case."""
+    known, lower = list(names), text.lower()
+    return (
+        [name for name in known if name.lower() == lower]
+        or [name for name in known if name.endswith(f"/{text}")]
+        or [name for name in known if name.lower().endswith(f"/{lower}")]
+    )
+
+
+def scopes(names: Iterable[str]) -> list[str]:
+    """Returns the scopes of all names: what comes before each of their slashes."""
+    found: dict[str, None] = {}
+    for name in names:
+        end = name.rfind("/")
+        while end > 0 and name[:end] not in found:
+            found[name[:end]] = None
+            end = name.rfind("/", 0, end)
+    return list(found)
+
+
+def scope_output(graph: Graph, scope: str, ends: Iterable[Tensor]) -> Tensor:
+    """Returns the only tensor of a scope that is read outside the scope.
+
+    Args:
+      graph: the graph.
+      scope: the name that all nodes of the scope begin with, without the last slash.
+      ends: the outputs of the model, which count as read.
+
+    Raises:
+      NodeNotFoundError: if there are several.
+    """
+    inside = {node.index for node in graph if node.name.startswith(f"{scope}/")}
+    read = {t for node in graph if node.index not in inside for t in node.inputs}
+    found = sorted(tensor for tensor in {*read, *ends} if tensor[0] in inside)
+    if not found:
+        within = {t for index in inside for t in graph.nodes[index].inputs}
+        last = {index for index in inside if (index, 0) not in within}
+        found = [(index, 0) for index in sorted(last)]
+    only(scope, [graph.name_of(tensor) for tensor in found], "outputs of the scope")
+    return found[0]
+
+
+def only(text: str, found: Sequence[str], what: str = "names match") -> str:
+    """Returns the only one of the names that were found.
+
+    Raises:
+      NodeNotFoundError: if there are several.
+    """
+    if len(found) > 1:
+        raise NodeNotFoundError(
+            f"{len(found)} {what} {text!r}: {some_names([*found], 5)}. Give the full "
+            "name."
+        )
+    return found[0]

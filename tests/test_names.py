@@ -1,0 +1,101 @@
+"""Names that are not complete: parts, ends, scopes and patterns, in any case."""
+
+import pytest
+from needed import needed
+
+import receptive_field as rf
+
+keras = needed("keras")
+
+LAYER = "InceptionResnetV2/Repeat/block35_1"
+
+
+def output(model, name):
+    return rf.compute_receptive_field(model, output=name).output
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MaxPool_3a_3x3/MaxPool", "InceptionResnetV2/MaxPool_3a_3x3/MaxPool"),
+        ("maxpool_3a_3X3/maxpool", "InceptionResnetV2/MaxPool_3a_3x3/MaxPool"),
+        ("MaxPool_3a", "InceptionResnetV2/MaxPool_3a_3x3/MaxPool"),
+        ("*_5b*concat", "InceptionResnetV2/Mixed_5b/concat"),
+        ("Mixed_5b", "InceptionResnetV2/Mixed_5b/concat"),
+        ("inceptionresnetv2/mixed_5b", "InceptionResnetV2/Mixed_5b/concat"),
+        (f"{LAYER}/", f"{LAYER}/Relu"),
+        ("block35_1", f"{LAYER}/Relu"),
+        ("Mixed_5b/concat:0", "InceptionResnetV2/Mixed_5b/concat"),
+    ],
+)
+def test_a_part_that_one_name_has_means_it(name, meant):
+    assert output(rf.EXAMPLE_GRAPH, name) == meant
+    fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH, outputs=[name])
+    assert list(fields) == [meant]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Relu", r"243 names match 'Relu': InceptionResnetV2/Conv2d_1a_3x3/Relu, "),
+        ("Conv2d_1a_3x3", "6 names match .* and 1 more. Give the full name"),
+        ("Mixd_5b", "no node 'Mixd_5b'. Did you mean 'InceptionResnetV2/Mixed_5b'"),
+        ("InceptionResnetV2/Repeat/block34_1", "Did you mean .*block35_1'"),
+    ],
+)
+def test_other_parts_are_refused_with_what_there_is(name, message):
+    with pytest.raises(rf.ReceptiveFieldError, match=message):
+        output(rf.EXAMPLE_GRAPH, name)
+
+
+@pytest.fixture(scope="module")
+def model():
+    layers = keras.layers
+    image = keras.Input((32, 32, 3), name="image")
+    x = layers.Conv2D(4, 3, name="Stem")(image)
+    x = layers.BatchNormalization(name="stem_bn")(x)
+    inside = keras.Input((30, 30, 4))
+    pooled = layers.MaxPooling2D(name="pool")(inside)
+    x = keras.Model(inside, pooled, name="block")(x)
+    return keras.Model(image, layers.Conv2D(4, 1, name="head", activation="relu")(x))
+
+
+def test_layers_come_before_nodes(model):
+    assert output(model, "stem") == "Stem"
+    assert output(model, "_BN") == "stem_bn"
+    assert output(model, "p?ol") == "pool"
+    assert output(model, "stem/conv") == "Stem/Conv2D"
+    field = rf.compute_receptive_field(model, output="head", input="STEM")
+    assert (field.input, field.size.tolist()) == ("Stem", [2, 2])
+    with pytest.raises(rf.ReceptiveFieldError, match=r"no layer 'blok'. .*'block'"):
+        output(model, "blok")
+
+
+def test_the_op_of_a_layer_is_its_class(model):
+    ops = {
+        name: field.origin.op
+        for name, field in rf.compute_receptive_fields(model).items()
+    }
+    assert ops == {layer.name: type(layer).__name__ for layer in model.layers[1:]} | {
+        "pool": "MaxPooling2D"
+    }
+    traced = rf.compute_receptive_fields(model, trace=True)
+    assert {name: field.origin.op for name, field in traced.items()} == ops
+    field = rf.compute_receptive_field(model, output="Stem/Conv2D")
+    assert field.origin.op == "Conv2D"
+
+
+def test_scopes_with_several_outputs_list_them(tmp_path):
+    tf = needed("tensorflow").compat.v1
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, (1, 16, 16, 3), "image")
+        with tf.name_scope("split"):
+            left = tf.nn.max_pool2d(image, 2, 2, "VALID", name="left")
+            right = tf.nn.relu(image, name="right")
+        tf.nn.relu(left, name="a")
+        tf.nn.relu(right, name="b")
+    with pytest.raises(
+        rf.ReceptiveFieldError,
+        match="2 outputs of the scope 'split': split/left, split/rig",
+    ):
+        output(graph, "split")
