@@ -349,10 +349,21 @@ def smaller(one: Size, two: Size) -> Size | None:
     'n'
     """
     low, high, rest = _unrounded(one - two)
-    grows = {factor > 0 for factor in rest.values()}
-    if grows:
-        return None if len(grows) > 1 else two if grows.pop() else one
-    return one if high <= 0 else two if low >= 0 else None
+    signs = {factor > 0 for factor in rest.values()}
+    if len(signs) > 1 or not all(map(_is_never_negative, rest)):
+        return None
+    if not all(_has_quotient([monomial]) for monomial in rest):
+        return two if signs.pop() else one
+    # A quotient need not grow with the unknown sizes.
+    if high <= 0 and True not in signs:
+        return one
+    return two if low >= 0 and False not in signs else None
+
+
+def _is_never_negative(monomial: Monomial) -> bool:
+    """Returns whether a product is known not to be negative for large unknown sizes."""
+    operands = [operand for atom in monomial for operand in atom.operands]
+    return all(smaller(0, operand) == 0 for operand in operands)
 
 
 def in_words(size: Size) -> str:
@@ -391,12 +402,16 @@ def in_words(size: Size) -> str:
 
 def _at(size: Size, number: int) -> int:
     """Returns the value of a size when all unknown sizes are ``number``."""
+    return math.floor(_exactly_at(size, number))
+
+
+def _exactly_at(size: Size, number: int) -> Fraction:
     whole = Fraction(0)
     for monomial, factor in _terms(size).items():
         for atom in monomial:
             factor *= _atom_at(atom, number)
         whole += factor
-    return math.floor(whole)
+    return whole
 
 
 def _atom_at(atom: Atom, number: int) -> Fraction | int:
@@ -404,8 +419,8 @@ def _atom_at(atom: Atom, number: int) -> Fraction | int:
         return number
     if atom.kind == "floor":
         return _at(atom.operands[0], number)
-    one, two = (_at(operand, number) for operand in atom.operands)
-    return Fraction(one, two or 1)
+    one, two = (_exactly_at(operand, number) for operand in atom.operands)
+    return one / (two or 1)
 
 
 def period(size: Size) -> int:
