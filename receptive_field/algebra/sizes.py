@@ -450,19 +450,24 @@ def _period_and_slope(size: Size) -> tuple[int, Fraction]:
     return whole, slope
 
 
-def limit_of_ratio(size: Size, by: Size) -> Fraction | None:
-    """Returns the limit of ``size / by`` for large unknown sizes.
+def limit_of_ratio(size: Size, by: Size) -> tuple[Fraction, Fraction, Fraction] | None:
+    """Returns the ratio that ``size / by`` approaches for large unknown sizes.
 
-    Returns None if there is no limit, or if it is not known.
+    Also returns a lower and an upper limit of ``size - ratio * by`` for all values of
+    unknown sizes. Returns None if the ratio has no limit, or if it is not known.
 
     >>> n = unknown("n")
-    >>> limit_of_ratio(ceiling_division(n, 4), ceiling_division(n, 2))
-    Fraction(1, 2)
+    >>> limit_of_ratio(n * 2 + 1, n + 2)
+    (Fraction(2, 1), Fraction(-3, 1), Fraction(-3, 1))
     """
     _, _, one = _unrounded(size)
     _, _, two = _unrounded(by)
     ratios = {factor / two[m] for m, factor in one.items() if m in two}
-    return ratios.pop() if one.keys() == two.keys() and len(ratios) == 1 else None
+    if one.keys() != two.keys() or len(ratios) != 1:
+        return None
+    (ratio,) = ratios
+    low, high, _ = _unrounded(size - ratio * by)
+    return ratio, low, high
 
 
 def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]]:
