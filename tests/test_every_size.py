@@ -514,6 +514,29 @@ OF_SIZES = {
     ),
     "repeated by its size": lambda x: tf.tile(x, [1, rows_of(x), 1, 1]),
     "the inverse by area": lambda x: resized(x, 12 // rows_of(x) + 1, "Area"),
+    "one row less by area": lambda x: resized(x, rows_of(x) - 1, "Area"),
+    "one row more by area": lambda x: resized(x, rows_of(x) + 1, "Area"),
+    "one row less": lambda x: resized(x, rows_of(x) - 1, "NearestNeighbor"),
+    "made even by a division that truncates": lambda x: resized(
+        x, 2 * tf.raw_ops.Div(x=rows_of(x), y=2), "Bilinear"
+    ),
+    "made even by a division below zero": lambda x: resized(
+        x, -2 * tf.raw_ops.Div(x=-rows_of(x), y=2), "Bilinear"
+    ),
+    "made even by a cast of a number below zero": lambda x: resized(
+        x, -2 * tf.cast(tf.cast(-rows_of(x), tf.float32) / 2, tf.int32), "Bilinear"
+    ),
+    "a cast of a number that may be below zero": lambda x: resized(
+        x, 4 + tf.cast(tf.cast(rows_of(x) - 5, tf.float32) / 2, tf.int32), "Bilinear"
+    ),
+    "a cast of a difference of quotients": lambda x: resized(
+        x,
+        9 + tf.cast(tf.cast(rows_of(x), tf.float64) / 2 - 9 / rows_of(x), tf.int32),
+        "Bilinear",
+    ),
+    "without as many columns as the inverse": lambda x: tf.tile(x, [1, 1, 8, 1])[
+        :, :, 12 // rows_of(x) :
+    ],
 }
 
 
@@ -524,6 +547,24 @@ def test_what_depends_on_the_size_holds_at_every_size(network, monkeypatch):
     graph = graph_of(network, (1, None, 1, 1))
     answers = unknown_sizes.said(rf, graph.SerializeToString())
     assert list(unknown_sizes.wrong(answers)) == []
+
+
+@pytest.mark.parametrize("kind", ["Area", "Bilinear"])
+@pytest.mark.parametrize("times", [-1, -2])
+def test_nothing_is_known_of_a_resize_to_less_than_nothing(kind, times):
+    for rows in (lambda x: times * rows_of(x), lambda x: 9 + times * rows_of(x)):
+        field = ask(lambda x, rows=rows: resized(x, rows(x), kind))
+        assert (field.exact, field.aligned) == (False, None)
+
+
+def test_a_quotient_is_not_larger_than_a_number_at_large_sizes():
+    """At 6 rows, 2 of the 8 columns are left out; at 100 rows, none."""
+    network = lambda x: x[:, :, 12 // rows_of(x) :]  # noqa: E731
+    graph = graph_of(network, (1, None, 8, 1))
+    assert rf.compute_receptive_field(graph).padding.tolist() == [None, 0]
+    for height, left_out in ((6, 2), (100, 0)):
+        field = rf.compute_receptive_field(graph, input_resolution=[height, 8])
+        assert field.padding.tolist() == [-left_out, 0]
 
 
 def test_answers_that_are_missing():

@@ -125,6 +125,20 @@ def test_the_options_hold_for_all(tmp_path):
         assert ask(global_context="exclude").options == "global_context='exclude'"
 
 
+def test_a_row_holds_no_more_than_three_axes(tmp_path):
+    image = placeholder(sizes=(1, 5, 5, 5, 5, 1))
+    path = write(tmp_path / "graph.pb", image, node("same", "Relu", ["input"]))
+    (row,) = compute_many([path], executor=Recorder())
+    assert "at most three axes, but the input has 4" in row.error
+    assert row.rf_x is None
+
+
+def test_results_that_cannot_be_read(tmp_path):
+    """Reading fails for other reasons, too; a folder is what any user can make."""
+    with pytest.raises(rf.ReceptiveFieldError, match=r"cannot read .*: Is a directory"):
+        saved.read_rows(str(tmp_path), None)
+
+
 def test_a_file_given_twice_has_two_rows_and_is_read_once(tmp_path):
     (path,) = write_graphs(tmp_path, 1)
     executor = Recorder()

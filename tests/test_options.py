@@ -211,6 +211,14 @@ def test_a_layer_is_overridden(by_object):
     assert field.axes[0].output_size == 28
 
 
+def test_a_layer_that_does_nothing_has_no_rule_to_replace():
+    image = keras.Input((32, 32, 3))
+    same_image = layers.Identity(name="same")(image)
+    model = keras.Model(image, layers.Conv2D(4, 3, name="conv")(same_image))
+    with pytest.raises(rf.ReceptiveFieldError, match="'same' returns its input"):
+        rf.compute_receptive_field(model, overrides={"same": "global"})
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -6,8 +6,8 @@ import warnings
 import numpy as np
 import pytest
 from dependency import hold, measured, positive, traced
+from graphs import constant, graph_def, node, placeholder
 from graphs import conv as conv_node
-from graphs import graph_def, node, placeholder
 from needed import needed
 from random_search import seeds
 
@@ -673,3 +673,23 @@ def test_coordinates_of_different_lengths():
     field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH)
     with pytest.raises(rf.ReceptiveFieldError, match="must be an array of numbers"):
         field.compute_input_region([[0, 0], [1]])
+    model = traced(tf.nn.relu, (1, 8, 8, 1)).graph
+    field = rf.compute_receptive_field(model)
+    with pytest.raises(rf.ReceptiveFieldError, match="must be an array of numbers"):
+        field.effective_receptive_field([[0, 0], [1]])
+    with pytest.raises(rf.ReceptiveFieldError, match="must be an array of numbers"):
+        rf.measure_receptive_field(model, feature=[[0, 0], [1]])
+
+
+def test_four_axes_have_names():
+    sizes = (1, None, None, None, None, 1)
+    paddings = constant("paddings", [0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 0, 0], [6, 2])
+    padded = node("pad", "Pad", ["input", "paddings"])
+    model = graph_def(placeholder(sizes=sizes), paddings, padded)
+    told = str(rf.resolutions(model)).splitlines()
+    paddings = {line.split(":")[0]: line for line in told if "; padding" in line}
+    for name, padding in {"x": 4, "y": 3, "z": 2, "axis 3": 1}.items():
+        assert paddings[name].endswith(f"padding {padding}")
+    field = rf.compute_receptive_field(model, input_resolution=[5, 5, 5, 5])
+    with pytest.raises(rf.ReceptiveFieldError, match="on axis 3 of the input"):
+        field.support().features_that_see([0, 0, 0, 5])

@@ -6,7 +6,17 @@ import sys
 
 import numpy as np
 import pytest
-from graphs import add, conv, graph_def, node, placeholder, pool
+from graphs import (
+    add,
+    constant,
+    conv,
+    graph_def,
+    integers,
+    node,
+    placeholder,
+    pool,
+    variable,
+)
 from needed import needed, needs
 from run_scripts import DOCS, OURS, script
 
@@ -140,12 +150,29 @@ GLOBAL = graph_def(
     placeholder(sizes=(1, 8, 8, 1)), conv("conv", "input"), node("all", "Odd", ["conv"])
 )
 
+WIDER = graph_def(
+    placeholder(sizes=(1, 8, 8, 1)),
+    constant("sizes", [1, 16, 16, 1], [4]),
+    variable("kernel", (1, 1, 1, 1)),
+    node(
+        "wider",
+        "Conv2DBackpropInput",
+        ["sizes", "kernel", "input"],
+        strides=integers([1, 2, 2, 1]),
+        padding='s: "VALID"',
+    ),
+)
+"""Between the features of which each sees one pixel lies one that sees none."""
+
 
 def test_what_cannot_be_drawn(field):
     unknown = rf.compute_receptive_field(DILATED, input_resolution="unknown")
     rules = {"all": "global"}
     whole = rf.compute_receptive_field(GLOBAL, output="all", overrides=rules)
     valid = rf.compute_receptive_field(graph_def(placeholder(), conv("conv", "input")))
+    box = graph_def(placeholder(sizes=(1, 4, 4, 4, 1)), node("relu", "Relu", ["input"]))
+    volume = rf.compute_receptive_field(box)
+    spread = rf.compute_receptive_field(WIDER)
     for ask, message in {
         lambda: rf.plot_regions(unknown, [0, 0]): "Give input_resolution",
         lambda: rf.plot_regions(valid, [0, 0]): "or an image",
@@ -156,7 +183,14 @@ def test_what_cannot_be_drawn(field):
         lambda: rf.plot_support(field, [[0, 0]]): "this plot shows one feature",
         lambda: rf.plot_support(valid, [0, 0]): "size",
         lambda: rf.plot_effective(valid): "Give input_resolution",
+        lambda: rf.plot_regions(field, [[0, 0], [1]]): "an array of numbers",
+        lambda: rf.plot_support(field, [[0, 0], [1]]): "an array of numbers",
+        lambda: rf.plot_regions(volume, [0, 0, 0]): "'input' has 3",
+        lambda: rf.plot_effective(volume): "'input' has 3",
+        lambda: rf.plot_regions(spread, [1, 1]): r"feature \[1, 1\] .* sees nothing",
         lambda: rf.plot_growth({}): "no receptive fields",
+        lambda: rf.plot_growth(field): "a dictionary of receptive fields",
+        lambda: rf.plot_growth({"a": 1}): "a dictionary of receptive fields",
     }.items():
         with pytest.raises(rf.ReceptiveFieldError, match=message):
             ask()
@@ -239,6 +273,28 @@ def test_growth_of_what_sees_a_whole_axis():
     ax = rf.plot_growth(fields)
     assert [x for ((x, _),) in lines(ax, "whole")] == [2]
     assert lines(ax, "x, y") == [[[1, 3]]]
+
+
+def test_what_is_effective_of_a_whole_image():
+    sum_of_all = graph_def(
+        placeholder(sizes=(1, 4, 6, 1)),
+        constant("axes", [1, 2], [2]),
+        node("sum", "Sum", ["input", "axes"], keep_dims="b: true"),
+    )
+    ax = rf.plot_effective(rf.compute_receptive_field(sum_of_all))
+    assert drawn(ax, "region") == places([[[0, 5], [0, 3]]])
+
+
+def test_growth_of_four_axes():
+    sizes = (1, 3, 4, 5, 6, 1)
+    line = [0, 1, 0, 0, 0, 0]
+    padded = constant("paddings", [n for n in line for _ in range(2)], [6, 2])
+    graph = graph_def(
+        placeholder(sizes=sizes), padded, node("pad", "Pad", ["input", "paddings"])
+    )
+    ax = rf.plot_growth(rf.compute_receptive_fields(graph))
+    assert lines(ax, "x, y, z, axis 3") == [[[1, 1]]]
+    assert [segment[0][1] for segment in lines(ax, "input")] == [6, 5, 4, 3]
 
 
 def test_files_are_the_same_each_time(field, tmp_path):

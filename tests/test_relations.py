@@ -262,6 +262,12 @@ def test_sizes_that_are_no_whole_multiples():
     assert sizes.last_not_above(n + m, 5, 100) == 2
     assert sizes.last_not_above(n - 2 * m, 5, 100) == 100
     assert sizes.last_not_above(12 / n, 3, 100) == 100
+    assert sizes.last_not_above((n / 2) / m * 2, 0, 99) == 0  # It is 1.
+    assert sizes.smaller(0, 12 / n) == 0
+    assert sizes.smaller(-1 * (12 / n), 3) == -1 * (12 / n)
+    assert sizes.smaller(1, 12 / n) is None  # It is 4 at three, and 0.5 at 24.
+    assert sizes.smaller(0, (5 - n) / m) is None
+    assert sizes.smaller(1, n + 12 / n) == 1
     assert sizes.in_words(5) == "5"
     assert sizes.in_words(12 / n) == str(12 / n)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -179,6 +180,34 @@ def test_scale_and_translate(shape, size, kernel, antialias, offset, scale):
     scales = scale or (size[0] / shape[1], size[1] / shape[2])
     build = by_kernel(size, scales, offset, kernel, antialias)
     check_possible(build, shape, **single)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-40, -1.0, np.inf, np.nan])
+def test_nothing_is_known_of_a_scale_that_has_no_inverse(scale):
+    build = by_kernel((4, 4), (1.0, scale), (0.0, 0.0), "triangle", False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        field = analysed(traced(build, (1, 6, 6, 1), "float32"))
+    assert field.size.tolist() == [np.inf, 1]
+    assert not field.exact
+
+
+def test_what_is_effective_of_an_image_that_is_moved():
+    """Pixels 0 and 1 of the output lie before the image."""
+    build = by_kernel((6, 6), (1.0, 1.0), (2.0, 2.0), "triangle", False)
+    field = analysed(traced(build, (1, 6, 6, 1), "float32"))
+    effective = field.effective_receptive_field([2, 5])
+    assert np.argwhere(effective.map).tolist() == [[3, 0]]
+    with pytest.raises(rf.ReceptiveFieldError, match="sees nothing"):
+        field.effective_receptive_field([1, 5])
+
+
+@pytest.mark.parametrize("method", ["bilinear", "bicubic", "nearest", "area"])
+def test_what_is_effective_of_a_resize_to_the_same_size(method):
+    build = lambda x: tf.image.resize(x, (5, 7), method)  # noqa: E731
+    effective = analysed(traced(build, (1, 5, 6, 1), "float32"))
+    found = effective.effective_receptive_field([3, 2]).profiles[1]
+    assert found.tolist() == [0, 0, 1, 0, 0]
 
 
 def test_a_lanczos_kernel_of_radius_three_reads_five_pixels():

@@ -349,10 +349,21 @@ def smaller(one: Size, two: Size) -> Size | None:
     'n'
     """
     low, high, rest = _unrounded(one - two)
-    grows = {factor > 0 for factor in rest.values()}
-    if grows:
-        return None if len(grows) > 1 else two if grows.pop() else one
-    return one if high <= 0 else two if low >= 0 else None
+    signs = {factor > 0 for factor in rest.values()}
+    if len(signs) > 1 or not all(map(_is_never_negative, rest)):
+        return None
+    if not all(_has_quotient([monomial]) for monomial in rest):
+        return two if signs.pop() else one
+    # A quotient need not grow with the unknown sizes.
+    if high <= 0 and True not in signs:
+        return one
+    return two if low >= 0 and False not in signs else None
+
+
+def _is_never_negative(monomial: Monomial) -> bool:
+    """Returns whether a product is known not to be negative for large unknown sizes."""
+    operands = [operand for atom in monomial for operand in atom.operands]
+    return all(smaller(0, operand) == 0 for operand in operands)
 
 
 def in_words(size: Size) -> str:
@@ -391,12 +402,16 @@ def in_words(size: Size) -> str:
 
 def _at(size: Size, number: int) -> int:
     """Returns the value of a size when all unknown sizes are ``number``."""
+    return math.floor(_exactly_at(size, number))
+
+
+def _exactly_at(size: Size, number: int) -> Fraction:
     whole = Fraction(0)
     for monomial, factor in _terms(size).items():
         for atom in monomial:
             factor *= _atom_at(atom, number)
         whole += factor
-    return math.floor(whole)
+    return whole
 
 
 def _atom_at(atom: Atom, number: int) -> Fraction | int:
@@ -404,8 +419,8 @@ def _atom_at(atom: Atom, number: int) -> Fraction | int:
         return number
     if atom.kind == "floor":
         return _at(atom.operands[0], number)
-    one, two = (_at(operand, number) for operand in atom.operands)
-    return Fraction(one, two or 1)
+    one, two = (_exactly_at(operand, number) for operand in atom.operands)
+    return one / (two or 1)
 
 
 def period(size: Size) -> int:
@@ -435,19 +450,24 @@ def _period_and_slope(size: Size) -> tuple[int, Fraction]:
     return whole, slope
 
 
-def limit_of_ratio(size: Size, by: Size) -> Fraction | None:
-    """Returns the limit of ``size / by`` for large unknown sizes.
+def limit_of_ratio(size: Size, by: Size) -> tuple[Fraction, Fraction, Fraction] | None:
+    """Returns the ratio that ``size / by`` approaches for large unknown sizes.
 
-    Returns None if there is no limit, or if it is not known.
+    Also returns a lower and an upper limit of ``size - ratio * by`` for all values of
+    unknown sizes. Returns None if the ratio has no limit, or if it is not known.
 
     >>> n = unknown("n")
-    >>> limit_of_ratio(ceiling_division(n, 4), ceiling_division(n, 2))
-    Fraction(1, 2)
+    >>> limit_of_ratio(n * 2 + 1, n + 2)
+    (Fraction(2, 1), Fraction(-3, 1), Fraction(-3, 1))
     """
     _, _, one = _unrounded(size)
     _, _, two = _unrounded(by)
     ratios = {factor / two[m] for m, factor in one.items() if m in two}
-    return ratios.pop() if one.keys() == two.keys() and len(ratios) == 1 else None
+    if one.keys() != two.keys() or len(ratios) != 1:
+        return None
+    (ratio,) = ratios
+    low, high, _ = _unrounded(size - ratio * by)
+    return ratio, low, high
 
 
 def _unrounded(size: Size) -> tuple[Fraction, Fraction, dict[Monomial, Fraction]]:

@@ -16,6 +16,7 @@ from receptive_field.errors import (
     some_names,
 )
 from receptive_field.graph.names import matching
+from receptive_field.results.axes import axis_name
 
 if TYPE_CHECKING:
     from receptive_field.graph.model import Model
@@ -156,8 +157,8 @@ def measure(options: argparse.Namespace) -> int:
         return 0
     coordinates = ", ".join(map(str, found.feature))
     lines = [f"feature ({coordinates}) of {found.output} in {found.input}, measured:"]
-    for axis, (first, last) in zip("xyz", region, strict=False):
-        lines.append(f"  {axis}: {first} to {last} ({last - first + 1})")
+    for axis, (first, last) in enumerate(region):
+        lines.append(f"  {axis_name(axis)}: {first} to {last} ({last - first + 1})")
     show("\n".join(lines), {r"\A.*": "bold"})
     return 0
 

@@ -48,7 +48,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from receptive_field.algebra.sizes import Size
@@ -59,6 +58,7 @@ from receptive_field.network.layout import Resolution
 from receptive_field.network.network import Network
 from receptive_field.passes.gradients import Descent
 from receptive_field.questions.question import Options, Question, ask
+from receptive_field.results.axes import checked_feature
 from receptive_field.results.effective import EffectiveReceptiveField
 from receptive_field.results.field import ReceptiveField
 
@@ -165,18 +165,10 @@ def _place(
     sizes = [size for size in found if isinstance(size, int)]
     if len(sizes) < len(found):
         raise _unknown_sizes(question.input)
-    chosen = np.asarray(
-        [(size - 1) // 2 for size in sizes] if feature is None else feature
-    )
-    whole = np.issubdtype(chosen.dtype, np.integer) and chosen.shape == (len(sizes),)
-    if not whole or not ((chosen >= 0) & (chosen < sizes)).all():
-        shown = " x ".join(map(str, sizes)) or 1
-        raise ReceptiveFieldError(
-            f"there is no feature {chosen.tolist()}: the map has {shown} features (x "
-            f"first), and a feature has {len(sizes)} coordinates, which start at 0."
-        )
-    pairs = zip(places, chosen.tolist(), strict=True)
-    return tuple(chosen.tolist()), {p: c for p, c in pairs if p is not None}
+    middle = [(size - 1) // 2 for size in sizes]
+    chosen = checked_feature(middle if feature is None else feature, sizes)
+    pairs = zip(places, chosen, strict=True)
+    return chosen, {p: c for p, c in pairs if p is not None}
 
 
 # --- Real gradients -------------------------------------------------------------------

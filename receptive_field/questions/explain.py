@@ -61,7 +61,7 @@ from receptive_field.relations.relation import (
     ranked,
     source,
 )
-from receptive_field.results.axes import SpatialAxis
+from receptive_field.results.axes import SpatialAxis, axis_name
 from receptive_field.results.explanation import (
     Change,
     Difference,
@@ -71,7 +71,6 @@ from receptive_field.results.explanation import (
     Setting,
     Step,
     StepWindow,
-    axis_name,
     listed,
     number_text,
     strides_text,

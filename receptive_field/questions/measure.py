@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.errors import GraphError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import Model
 from receptive_field.graph.runner import Computation, Runner
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.question import Options, Question, ask
+from receptive_field.results.axes import checked_feature
 from receptive_field.results.measured import Mask, MeasuredReceptiveField
 
 
@@ -103,15 +104,7 @@ def measure_receptive_field(
 def _feature(feature: ArrayLike | None, sizes: Sequence[int]) -> tuple[int, ...]:
     if feature is None:
         return tuple((size - 1) // 2 for size in sizes)
-    chosen = np.asarray(feature)
-    whole = np.issubdtype(chosen.dtype, np.integer) and chosen.shape == (len(sizes),)
-    if not whole or not ((chosen >= 0) & (chosen < sizes)).all():
-        shown = " x ".join(map(str, sizes)) or 1
-        raise ReceptiveFieldError(
-            f"there is no feature {chosen.tolist()}: the map has {shown} features (x "
-            f"first), and a feature has {len(sizes)} coordinates, which start at 0."
-        )
-    return tuple(chosen.tolist())
+    return checked_feature(feature, sizes)
 
 
 # --- Images and disturbances ---------------------------------------------------------

@@ -26,6 +26,7 @@ from receptive_field.report.figure import (
     axes,
     imported,
 )
+from receptive_field.results.axes import as_coordinates, axis_name
 from receptive_field.results.effective import EffectiveReceptiveField
 from receptive_field.results.field import (
     LARGEST_INT64,
@@ -148,7 +149,7 @@ def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
             "plots show only inputs with one or two spatial axes, but "
             f"{field.input!r} has {rank}."
         )
-    chosen = np.asarray(features)
+    chosen = as_coordinates(features)
     count = len(field.feature_axes)
     fits = chosen.size and chosen.shape[-1:] == (count,)
     if not fits or chosen.dtype.kind not in "iu":
@@ -415,13 +416,15 @@ def plot_growth(fields: Mapping[str, ReceptiveField], *, ax: Any = None) -> Any:
     >>> ax.get_ylabel()
     'receptive field size (pixels)'
     """
-    if not isinstance(fields, Mapping):
-        raise ReceptiveFieldError(
-            "plot_growth draws the result of compute_receptive_fields, not a "
-            f"{type(fields).__qualname__}."
-        )
     if isinstance(fields, ReceptiveFields):
         fields = {n: f for n, f in fields.items() if n not in fields.errors}
+    if not isinstance(fields, Mapping) or not all(
+        isinstance(field, ReceptiveField) for field in fields.values()
+    ):
+        raise ReceptiveFieldError(
+            "plot_growth draws a dictionary of receptive fields, such as the result of "
+            "compute_receptive_fields."
+        )
     if not fields:
         raise ReceptiveFieldError("there are no receptive fields to draw.")
     links = _links(fields)
@@ -430,7 +433,7 @@ def plot_growth(fields: Mapping[str, ReceptiveField], *, ax: Any = None) -> Any:
     sizes = {n: f.size.astype(float) for n, f in local.items() if f is not None}
     ax = axes(ax, 8.5, 5)
     for axis, label in _distinct_axes(fields, sizes):
-        colour = COLOURS[axis]
+        colour = COLOURS[axis % len(COLOURS)]
         found = {n: float(s[axis]) for n, s in sizes.items() if np.isfinite(s[axis])}
         _draw_links(ax, links, depths, found, colour)
         ax.plot(
@@ -492,7 +495,7 @@ def _distinct_axes(
     If all axes grow alike, there is a single entry for all of them.
     """
     rank = len(next(iter(fields.values())).axes)
-    names = list("xyz"[:rank]) if rank <= len("xyz") else list(map(str, range(rank)))
+    names = list(map(axis_name, range(rank)))
     if all((size == size[0]).all() for size in sizes.values()):
         return [(0, ", ".join(names))]
     return list(enumerate(names))
@@ -531,9 +534,9 @@ def _draw_whole(ax: Any, depths: Sequence[int]) -> None:
 
 def _draw_input_sizes(ax: Any, field: ReceptiveField) -> None:
     sizes: dict[int, list[str]] = {}
-    for axis, name in zip(field.axes, "xyz", strict=False):
+    for number, axis in enumerate(field.axes):
         if axis.input_size is not None:
-            sizes.setdefault(axis.input_size, []).append(name)
+            sizes.setdefault(axis.input_size, []).append(axis_name(number))
     for size, names in sizes.items():
         ax.axhline(
             size,
@@ -624,7 +627,7 @@ def plot_support(
 
 
 def _one(field: ReceptiveField, feature: ArrayLike) -> Positions:
-    if np.ndim(feature) != 1:
+    if as_coordinates(feature).ndim != 1:
         raise ReceptiveFieldError(
             f"this plot shows one feature, given by {len(field.axes)} coordinates, x "
             f"first; got {feature!r}."

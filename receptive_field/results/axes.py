@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,6 +55,42 @@ class SpatialAxis:
         return self.output_axes[0] if len(self.output_axes) == 1 else None
 
 
+def axis_name(number: int) -> str:
+    """Returns the name of a spatial axis: x, y or z, or its number after these."""
+    return "xyz"[number] if number < 3 else f"axis {number}"
+
+
+def as_coordinates(given: ArrayLike) -> NDArray[Any]:
+    """Returns coordinates as an array.
+
+    Raises:
+      ReceptiveFieldError: if they do not form an array.
+    """
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise ReceptiveFieldError(
+            f"coordinates must be an array of numbers: {str(error).rstrip('.')}."
+        ) from None
+
+
+def checked_feature(feature: ArrayLike, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Returns the coordinates of one feature of a map of these sizes.
+
+    Raises:
+      ReceptiveFieldError: if there is no such feature.
+    """
+    chosen = as_coordinates(feature)
+    whole = np.issubdtype(chosen.dtype, np.integer) and chosen.shape == (len(sizes),)
+    if not whole or not ((chosen >= 0) & (chosen < sizes)).all():
+        shown = " x ".join(map(str, sizes)) or 1
+        raise ReceptiveFieldError(
+            f"there is no feature {chosen.tolist()}: the map has {shown} features (x "
+            f"first), and a feature has {len(sizes)} coordinates, which start at 0."
+        )
+    return tuple(chosen.tolist())
+
+
 def checked_coordinates(
     given: ArrayLike, count: int, described: Callable[[], str]
 ) -> NDArray[Any]:
@@ -64,12 +100,7 @@ def checked_coordinates(
       ReceptiveFieldError: if the coordinates are not numbers, or their last axis does
         not have ``count`` entries. ``described`` returns the end of the message.
     """
-    try:
-        coordinates = np.asarray(given)
-    except ValueError as error:
-        raise ReceptiveFieldError(
-            f"coordinates must be an array of numbers: {error}."
-        ) from None
+    coordinates = as_coordinates(given)
     if not coordinates.ndim or coordinates.shape[-1] != count:
         raise ReceptiveFieldError(
             f"coordinates must have {count} entries in their last axis, but their "

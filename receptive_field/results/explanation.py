@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeVar
 
+from receptive_field.results.axes import axis_name
 from receptive_field.results.words import Described, one_line
 
 F = TypeVar("F", bound=Described)
@@ -295,11 +296,6 @@ def strides_text(axis: int, difference: Difference, paths: Sequence[Path[F]]) ->
         "no padding aligns the paths: the product of the strides is "
         f"{texts[0]} on one path and {texts[1]} on the other. Make the products equal."
     )
-
-
-def axis_name(axis: int) -> str:
-    """Returns the name of a spatial axis: x, y, z, or its number."""
-    return "xyz"[axis] if axis < 3 else f"axis {axis}"
 
 
 def number_text(value: Fraction) -> str:

@@ -22,6 +22,7 @@ from receptive_field.graph.source import Source
 from receptive_field.results.axes import (
     FeatureAxis,
     SpatialAxis,
+    axis_name,
     checked_coordinates,
 )
 
@@ -609,7 +610,7 @@ class ReceptiveField:
 
     def _features_described(self) -> str:
         """Describes the coordinates of features, as part of a sentence."""
-        names = axis_names(len(self.axes))
+        names = list(map(axis_name, range(len(self.axes))))
         told = []
         for name, axis in zip_longest(names, self.feature_axes):
             if axis is None:
@@ -629,7 +630,7 @@ class ReceptiveField:
         )
 
     def _positions_described(self) -> str:
-        names = axis_names(len(self.axes))
+        names = list(map(axis_name, range(len(self.axes))))
         return f"a position of {self.input!r} has the coordinates {', '.join(names)}"
 
     def _places(self, axis: SpatialAxis, features: NDArray[Any]) -> NDArray[Any]:
@@ -815,11 +816,6 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         from receptive_field.results.tables import as_dataframe
 
         return as_dataframe(self._fields, self.errors)
-
-
-def axis_names(count: int) -> list[str]:
-    """Returns the names of spatial axes, x first."""
-    return list("xyz"[:count]) + [f"axis {i}" for i in range(3, count)]
 
 
 def _stride(axis_map: AxisMap) -> int | Fraction | None:

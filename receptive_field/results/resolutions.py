@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from receptive_field.algebra.axis_map import INFINITY, Extended
 from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.results.axes import axis_name
 
 LONGEST_WORDS = 64
 """The longest period that is described in words."""
@@ -290,11 +291,13 @@ class Resolutions:
 
     def __str__(self) -> str:
         lines: dict[tuple[str, ...], list[str]] = {}
-        guidance = zip(
-            self.smallest_productive_size, self.largest_useful_size, strict=True
+        told = zip(
+            self.axes,
+            self.smallest_productive_size,
+            self.largest_useful_size,
+            strict=True,
         )
-        told = zip("xyz", self.axes, guidance, strict=False)
-        for name, axis, (productive, useful) in told:
+        for number, (axis, productive, useful) in enumerate(told):
             text = [str(axis), f"smallest size {axis.smallest}"]
             if axis.vanishing is not None:
                 text[-1] += f" (below it, the map vanishes at {axis.vanishing.node!r})"
@@ -305,7 +308,7 @@ class Resolutions:
                 text.append(f"no unproductive layers at size {productive} or above")
             if useful != INFINITY:
                 text.append(f"largest local receptive field {useful}")
-            lines.setdefault(tuple(text), []).append(name)
+            lines.setdefault(tuple(text), []).append(axis_name(number))
         listed = [
             f"{', '.join(names)}: " + "\n  ".join(text) for text, names in lines.items()
         ]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.relations.boxes import Group, Mask, joined_groups
-from receptive_field.results.axes import checked_coordinates
+from receptive_field.results.axes import axis_name, checked_coordinates
 
 Positions = NDArray[np.int64]
 
@@ -283,7 +283,7 @@ def _coordinates(y: ArrayLike, count: int) -> Positions:
 def _check_inside(values: Positions, size: int, place: int, what: str) -> None:
     outside = (values < 0) | (values >= size)
     if outside.any():
-        axis = "xyz"[place] if place < 3 else str(place)
+        axis = axis_name(place).removeprefix("axis ")
         raise ReceptiveFieldError(
             f"there is no position {values[outside].flat[0]} on axis {axis} of the "
             f"{what}: the axis has {size} positions, from 0 to {size - 1}."

@@ -6,11 +6,12 @@ the single position on it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from receptive_field.algebra.axis_map import GLOBAL, IDENTITY, constant
-from receptive_field.algebra.sizes import Size, Symbolic, rounded_down
+from receptive_field.algebra.sizes import Size, Symbolic, rounded_down, smaller
 from receptive_field.arrays import np
 from receptive_field.relations.relation import ALL, SAME, Axis, Relation, follow, local
 from receptive_field.rules.op import (
@@ -130,11 +131,42 @@ def equal(one: Any, two: Any) -> Any:
     return differences == 0
 
 
-def division(one: Any, two: Any) -> Any:
-    """Returns the quotient of two arrays. Integer division truncates, as in C."""
-    if one.dtype.kind in "iu" and two.dtype.kind in "iu":
+def integer_division(call: Call) -> Sequence[Value]:
+    """Returns the quotient of two arrays of integers, rounded as in C."""
+
+    def divided(one: Any, two: Any) -> Any:
+        if object in (one.dtype, two.dtype):
+            return rounded_towards_zero(call, np.asarray(one / two, dtype=object))
         return np.sign(one) * np.sign(two) * (abs(one) // abs(two))
-    return one / two
+
+    return computed(divided)(call)
+
+
+def rounded_towards_zero(call: Call, sizes: Any) -> Any:
+    """Returns an array of sizes without their fractions, as C casts to an integer.
+
+    If the sign depends on unknown sizes, the result holds only for sizes that are large
+    enough, which `Call.exceeds` records.
+
+    Raises:
+      TypeError: if the sign of a size is unknown.
+    """
+
+    def rounded(size: Size) -> Size:
+        if not isinstance(size, Symbolic):
+            return math.trunc(size)
+        if size.is_integral:
+            return size
+        low = smaller(0, size)
+        if low is None:
+            raise TypeError("the sign depends on a size")
+        sign = 1 if low == 0 else -1
+        part = sign * size
+        if isinstance(part, Symbolic):
+            call.exceeds(part, -1)
+        return sign * rounded_down(part)
+
+    return np.vectorize(rounded, otypes=[object])(sizes)
 
 
 ELEMENTWISE = Op(

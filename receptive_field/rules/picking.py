@@ -41,10 +41,10 @@ LARGEST_TABLE = 1 << 16
 For longer lists, the map is an upper bound."""
 
 
-def _maps(rank: int, changed: Mapping[int, AxisMap | None]) -> Relation:
+def _maps(rank: int, changed: Mapping[int, AxisMap]) -> Relation:
     """Returns a relation that changes some axes and lets all others follow themselves.
 
-    A changed axis follows its map, or is needed whole if its map is None.
+    A changed axis follows its map.
     """
     return local([changed.get(axis, IDENTITY) for axis in range(rank)])
 
@@ -221,7 +221,7 @@ def rolled(call: Call, shape: Sequence[Size], offsets: Mapping[int, Size]) -> Re
     return _maps(len(shape), changed)
 
 
-def _rolled(call: Call, size: Size, offset: Size) -> AxisMap | None:
+def _rolled(call: Call, size: Size, offset: Size) -> AxisMap:
     if not isinstance(offset, int) or isinstance(size, Fraction):
         return ANYWHERE
     if isinstance(size, Symbolic):  # A few positions see the other end.

@@ -27,7 +27,7 @@ from receptive_field.algebra.axis_map import (
     shift,
     table,
 )
-from receptive_field.algebra.sizes import Size, bounds, divide, limit_of_ratio
+from receptive_field.algebra.sizes import Size, divide, limit_of_ratio
 from receptive_field.arrays import np
 from receptive_field.relations.relation import LARGEST_PERIOD, Relation, follow, whole
 from receptive_field.rules.op import Call
@@ -134,15 +134,12 @@ def _drifting(
 
     For example, a resize to the size of a skip connection has such a scale. At any
     size, each source position differs from its position at the limit scale by a
-    fraction of ``size - limit * new_size``. Returns None if there is no limit, or if
-    this expression is unbounded.
+    fraction of ``size - limit * new_size``. Returns None if there is no limit.
     """
-    limit = limit_of_ratio(size, new_size)
-    if limit is None or limit <= 0:
+    found = limit_of_ratio(size, new_size)
+    if found is None or found[0] <= 0:
         return None
-    ends = bounds(size - limit * new_size)
-    if ends is None:
-        return None
+    limit, *ends = found
     low, high = min(ends[0], Fraction(0)), max(ends[1], Fraction(0))
     top = high - LEAST if high and not align_corners else high
     sources = _positions(range(limit.denominator), limit, half_pixel, recentre)
@@ -239,11 +236,11 @@ class _Cells:
 
 
 def _drifting_area(size: Size, new_size: Size) -> AxisMap | None:
-    limit = limit_of_ratio(size, new_size)
-    ends = None if limit is None else bounds(size - limit * new_size)
-    if limit is None or ends is None:
+    found = limit_of_ratio(size, new_size)
+    if found is None:
         return None
-    cells = _Cells(limit + max(ends[1], Fraction(0)))
+    limit, _, high = found
+    cells = _Cells(limit + max(high, Fraction(0)))
     return _drifting(size, new_size, cells, False, False, False)
 
 
@@ -410,8 +407,8 @@ class Lens(NamedTuple):
     def covered(self, count: int, size: int | None) -> list[Covered | None]:
         """Returns the input positions that each of ``count`` output positions covers.
 
-        The entry of an output position is None if its centre lies outside the image, or
-        all its weights are zero. ``size`` is the size of the input; None if unknown.
+        The entry of an output position is None if its centre lies outside the image.
+        ``size`` is the size of the input; None if unknown.
         """
         half = Fraction(1, 2)
         wide = max(1 / self.scale, Fraction(1)) if self.antialias else Fraction(1)
@@ -436,10 +433,8 @@ class Lens(NamedTuple):
         distances: Sequence[int],
         centre: np.float32,
         anywhere: bool,
-    ) -> Covered | None:
+    ) -> Covered:
         """Returns the positions that the kernel covers if it is centred at a point.
-
-        Returns None if the kernel covers no position.
 
         Args:
           middle: the point, in units; the centre of pixel p is at ``p * unit``.
@@ -466,8 +461,6 @@ class Lens(NamedTuple):
             first += 1
         while last in holes:
             last -= 1
-        if first > last:
-            return None
         inner = tuple(sorted(hole for hole in holes if first < hole < last))
         return Covered(first, last, inner, exact)
 
@@ -482,10 +475,10 @@ def lens(
     numbers = (int, float, Fraction, np.number)
     if not isinstance(scale, numbers) or not isinstance(offset, numbers):
         return None
-    if not 0 < scale < INFINITY or not -INFINITY < offset < INFINITY:
-        return None
-    whole = np.float32(scale), np.float32(offset)
-    if not 0 < whole[0] < INFINITY or not np.isfinite(whole).all():
+    with np.errstate(all="ignore"):
+        whole = np.float32(scale), np.float32(offset)
+        inverse = np.float32(1) / whole[0]
+    if not (scale > 0 and np.isfinite([*whole, inverse]).all()):
         return None
     known = isinstance(size, int) and isinstance(new_size, int) and size > 0
     ratio = Fraction(new_size, size) if known else Fraction(0)  # type: ignore[arg-type]
@@ -579,8 +572,6 @@ def interpolated(
     Positions outside the axis are clamped to the border, except for the cubic kernel
     with half-pixel centres, which gives them no weight.
     """
-    if size == new_size:
-        return np.eye(size)
     whole = corners and new_size > 1
     scale = np.float32(size - whole) / np.float32(new_size - whole)
     recentre = weights not in (nearest_weights, corner_weights)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from receptive_field.algebra.sizes import rounded_down
 from receptive_field.arrays import np
 from receptive_field.frameworks.tensorflow.attributes import data_format
 from receptive_field.frameworks.tensorflow.ops.registry import (
@@ -27,10 +26,11 @@ from receptive_field.rules.elementwise import (
     broadcast,
     broadcast_relation,
     computed,
-    division,
     equal,
     first_follows,
+    integer_division,
     normalised_by_batch,
+    rounded_towards_zero,
     rounding,
 )
 from receptive_field.rules.flops import elements, multiply_adds, per_input, per_output
@@ -54,7 +54,7 @@ def _cast(call: Call) -> Sequence[Value]:
     if value.dtype == object:
         if not integral:
             return [value]
-        return [np.vectorize(rounded_down, otypes=[object])(value)]
+        return computed(lambda sizes: rounded_towards_zero(call, sizes))(call)
     if call.number("DstT", 0) == _BOOLEAN:
         return [value != 0]
     if value.dtype.kind == "f" and not np.isfinite(value).all():
@@ -92,7 +92,6 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
     "Sub": "subtract",
     "Mul": "multiply",
     "RealDiv": "true_divide",
-    "Div": division,
     "FloorDiv": "floor_divide",
     "FloorMod": "mod",
     "Maximum": "maximum",
@@ -109,6 +108,15 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
 }
 for _names, _function in _BINARY.items():
     register(_names, ELEMENTWISE._replace(values=computed(_function)))
+
+
+def _divided(call: Call) -> Sequence[Value]:
+    if call.number("T", 0) in _INTEGRAL:
+        return integer_division(call)
+    return computed("true_divide")(call)
+
+
+register("Div", ELEMENTWISE._replace(values=_divided))
 
 
 _UNARY: dict[str, str | Callable[..., Any]] = {
