@@ -167,7 +167,31 @@ def bands():
         yield Attended(attention, use_causal_mask=True), (7, 4)
 
 
-@pytest.mark.parametrize("cases", [formats, normalisations, ranks, bands])
+class WithState(Attended):
+    """A recurrent layer whose first state is a step of the input."""
+
+    def __call__(self, x):
+        return self.layer(x, initial_state=x[:, 2])
+
+
+def loops():
+    steps = (6, 2)
+    yield layers.GRU(2, reset_after=False, return_sequences=True), steps
+    yield WithState(layers.GRU(2, return_sequences=True)), steps
+    for mode in (None, "concat"):
+        yield layers.Bidirectional(layers.LSTM(2), merge_mode=mode), steps
+
+
+def plain():
+    for limits in ((6.0, 0.0, 0.2), (3.0, 0.1, 0.2), (None, 0.1, 0.0)):
+        yield layers.ReLU(*limits), IMAGE
+    yield layers.ELU(0.5), IMAGE
+    yield layers.Dense(3, use_bias=False, activation="gelu"), IMAGE
+    yield layers.Cropping2D(2), IMAGE
+    yield lambda x: layers.ReLU()(x[..., 2:, 0]), IMAGE
+
+
+@pytest.mark.parametrize("cases", [formats, normalisations, ranks, bands, loops, plain])
 def test_options_against_traces(cases, tmp_path):
     """A file and the object say what the trace says."""
     for layer, shape in cases():
