@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from keras_answers import all_said, said
 from needed import needed
-from test_keras_wing import said
 
 import receptive_field as rf
 from receptive_field.frameworks.keras import objects
@@ -98,6 +98,50 @@ def test_a_sequence_of_keras_1_that_merges_others(side, kernel):
     field = rf.compute_receptive_field(path, input=f"{side}_input")
     assert field.size.tolist() == [kernel + 2]
     assert field.stride.tolist() == [4]
+
+
+def of_keras_1(kind, shape, **options):
+    """A model of Keras 1 with one layer."""
+    given = {"batch_input_shape": [None, *shape], "input_dtype": "float32"}
+    layer = {"class_name": kind, "config": {"name": "only", **given, **options}}
+    return {"class_name": "Sequential", "keras_version": "1.2.2", "config": [layer]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "padding", "added", "first"),
+    [
+        ("ZeroPadding1D", [9, 2], 3, [6], [3]),
+        ("ZeroPadding1D", [9, 2], [1, 4], [5], [1]),
+        ("ZeroPadding1D", [9, 2], {"left_pad": 1, "right_pad": 4}, [5], [1]),
+        ("ZeroPadding2D", [9, 9, 2], [1, 4], [8, 2], [4, 1]),
+        ("ZeroPadding2D", [9, 9, 2], [1, 2, 3, 4], [7, 3], [3, 1]),
+        ("ZeroPadding2D", [9, 9, 2], {"top_pad": 2, "left_pad": 1}, [1, 2], [1, 2]),
+        ("ZeroPadding3D", [9, 9, 9, 2], [1, 2, 3], [6, 4, 2], [3, 2, 1]),
+    ],
+)
+def test_padding_of_keras_1(kind, shape, padding, added, first, tmp_path):
+    """Lists and dicts name the vertical axis first, results the horizontal one."""
+    order = {} if kind == "ZeroPadding1D" else {"dim_ordering": "tf"}
+    path = put(tmp_path, of_keras_1(kind, shape, padding=padding, **order))
+    field = rf.compute_receptive_field(path)
+    assert field.padding.tolist() == first
+    assert [axis.output_size - 9 for axis in field.axes] == added
+
+
+BRANCHES = [{"class_name": "Dense", "config": {"name": "a", "output_dim": 2}}]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "reason"),
+    [
+        ("BatchNormalization", {"mode": 1, "axis": -1}, "depends on the batch"),
+        ("MaxoutDense", {"output_dim": 2}, "no class of later versions"),
+        ("Merge", {"mode": "dot", "layers": []}, "the mode 'dot'"),
+        ("Merge", {"layers": BRANCHES}, "'a' is merged and is no model"),
+    ],
+)
+def test_what_no_later_version_does(kind, options, reason, tmp_path):
+    refused(put(tmp_path, of_keras_1(kind, [9, 2], **options)), f"Keras 1.*{reason}")
 
 
 def test_calls_of_a_nested_model_of_keras_2():
@@ -359,6 +403,25 @@ def test_functions_against_traces(kind, tmp_path):
         assert {name: said(field) for name, field in found.items()} == wanted
 
 
+def test_convolutions_of_volumes(tmp_path):
+    """`tf.nn.convolution` takes images with two spatial axes, or with three."""
+    tf, tf_keras = needed("tensorflow"), needed("tf_keras")
+    volume = tf_keras.Input((9, 8, 7, 2))
+    kernel = tf.ones([3, 2, 1, 2, 4])
+    outputs = [
+        tf.nn.convolution(volume, kernel, strides=[1, 2, 3], padding="SAME"),
+        tf.nn.convolution(volume, kernel, dilations=[2, 3, 1]),
+        tf.nn.conv3d(volume, kernel, [1, 2, 1, 1, 1], "VALID"),
+    ]
+    model = tf_keras.Model(volume, outputs)
+    path = put(tmp_path, model.to_json())
+    traced = tensorflow.model_of(model)
+    assert all_said(path) == all_said(model) == all_said(traced)
+    # The last axis comes first: it has no dilation, and the first a kernel of 3.
+    field = rf.compute_receptive_field(path, output=model.output_names[1])
+    assert field.size.tolist() == [1, 4, 5]
+
+
 def test_functions_without_a_rule_are_named(tmp_path):
     tf, tf_keras = needed("tensorflow"), needed("tf_keras")
     image = tf_keras.Input((12, 12, 2))
@@ -366,6 +429,15 @@ def test_functions_without_a_rule_are_named(tmp_path):
     refused(put(tmp_path, model.to_json()), r"'tf.image.resize.*lanczos3")
     model = tf_keras.Model(image, tf.image.rgb_to_hsv(conv(1, 3)(image)))
     refused(put(tmp_path, model.to_json()), r"tf\.image\.rgb_to_hsv has no rule")
+    model = tf_keras.Model(image, tf.image.resize(image, [4, 4], antialias=True))
+    refused(put(tmp_path, model.to_json()), r"'tf.image.resize.*antialias")
+    pads = [[0, 0], [1, 1], [1, 1], [0, 0]]
+    model = tf_keras.Model(image, tf.nn.max_pool2d(image, 3, 2, pads))
+    refused(put(tmp_path, model.to_json()), r"'tf.nn.max_pool2d.*another image")
+    frames = tf_keras.Input((2, 12, 12, 2))
+    kernel = tf.ones([3, 3, 2, 2])
+    model = tf_keras.Model(frames, tf.nn.conv2d(frames, kernel, 1, "SAME"))
+    refused(put(tmp_path, model.to_json()), "an image with 5 axes")
 
 
 # --- Files of Keras 2 and 3 ----------------------------------------------------------
@@ -634,6 +706,13 @@ OPTIONS = [
 ]
 
 
+def test_statistics_of_several_axes(tmp_path):
+    """Keras 2 may normalise with a number for each row and channel."""
+    config = with_layer("BatchNormalization", None, axis=[1, 3])
+    config["config"]["layers"][0]["config"]["batch_shape"] = [None, 9, None, 3]
+    assert numbers(put(tmp_path, config)) == ([1, 1], [1, 1], [0, 0])
+
+
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_options_that_no_layer_can_have(options, tmp_path):
     config = with_layer("Conv2D", **CONV | options)
@@ -649,6 +728,11 @@ def test_options_that_no_layer_can_have(options, tmp_path):
         ("Conv2D", CONV | {"groups": 0}, "unknown form"),
         ("Conv2D", CONV | {"groups": 2}, "2 groups of 3 channels and 3 filters"),
         ("Conv3D", CONV | {"kernel_size": [3, 3, 3]}, "it reads 5 axes"),
+        ("Discretization", {}, "bins that are not in its config"),
+        ("EinsumDense", {"equation": "a.b,bc->ac"}, "the equation 'a.b,bc->ac'"),
+        ("MelSpectrogram", {"fft_length": 8}, "a single signal"),
+        ("Normalization", {"axis": [1]}, "statistics of the shape"),
+        ("UpSampling2D", {"interpolation": "cubic"}, "the interpolation 'cubic'"),
         ("LayerNormalization", {"axis": [-5]}, "axis is .*4 axes"),
         ("MaxPooling1D", {"pool_size": 2}, "it reads 3 axes, and its input has 4"),
         ("Reshape", {"target_shape": [-1, -1]}, "-1 more than once"),
@@ -698,6 +782,7 @@ PARTS = {
     "numbers": {"layers": [5]},
     "empty": {"layers": []},
     "names": {"layers": {"a": 1}},
+    "one name": {"layers": with_layer("Conv2D", **CONV)["config"]["layers"] * 2},
 }
 
 

@@ -73,7 +73,8 @@ def is_of_keras_1(kind: str, config: Config) -> bool:
     """Returns whether a layer has a name or an option that only Keras 1 has."""
     olds = {*OF_KERAS_1, *itertools.chain(*KERNELS)}
     has_old = not kind.endswith("Embedding") and not olds.isdisjoint(config)
-    return has_old or kind in ONLY_OF_KERAS_1
+    has_mode = kind == "BatchNormalization" and "mode" in config
+    return has_old or has_mode or kind in ONLY_OF_KERAS_1
 
 
 def translated(kind: str, config: Config) -> tuple[str, Config]:
@@ -86,6 +87,8 @@ def translated(kind: str, config: Config) -> tuple[str, Config]:
     policy = found.get("dtype")
     if isinstance(policy, Mapping) and policy.get("class_name") in POLICIES:
         found["dtype"] = policy["config"]["name"]
+    if kind in SIDES and "padding" in found:
+        found["padding"] = _pairs(kind, found["padding"])
     if not is_of_keras_1(kind, config):
         return ALIASES.get(kind, kind), found
     if kind == "Merge":
@@ -95,7 +98,7 @@ def translated(kind: str, config: Config) -> tuple[str, Config]:
         return MERGED[mode], {"axis": found.get("concat_axis", -1)}
     if kind in NOT_ALIKE:
         raise NoRuleError("no class of later versions does what it does in Keras 1")
-    if found.pop("mode", 0) and kind == "BatchNormalization":
+    if kind == "BatchNormalization" and found.get("mode", 0):
         raise NoRuleError("a mode of Keras 1 that depends on the batch")
     for names in KERNELS:
         if names[0] in found:
@@ -105,8 +108,6 @@ def translated(kind: str, config: Config) -> tuple[str, Config]:
             found[new] = found.pop(old)
     if "data_format" in found:
         found["data_format"] = ORDERS[found["data_format"]]
-    if kind.startswith("ZeroPadding"):
-        found["padding"] = _pairs(kind, found["padding"])
     return RENAMED.get(kind, kind), found
 
 
@@ -123,10 +124,13 @@ def _plain(value: Any) -> Any:
 
 
 def _pairs(kind: str, padding: Any) -> Any:
-    """Returns the padding of a layer of Keras 1 as it is written today."""
+    """Returns the padding of a layer as it is written today.
+
+    Keras 1 also writes it as a dict, or as one list for all sides.
+    """
     if isinstance(padding, Mapping):
         padding = [padding.get(f"{side}_pad", 0) for side in SIDES[kind]]
-    if kind == "ZeroPadding2D" and len(padding) == 4:
+    if isinstance(padding, list) and len(padding) == 4:
         return [padding[:2], padding[2:]]
     return padding
 

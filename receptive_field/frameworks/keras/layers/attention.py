@@ -12,11 +12,11 @@ from receptive_field.frameworks.keras.layers.call import (
     LayerRule,
     as_bool,
     matmul,
-    repeated,
     rule,
     softmax,
 )
 from receptive_field.frameworks.keras.masks import MasksError
+from receptive_field.frameworks.keras.operations.windows import repeated
 from receptive_field.frameworks.keras.writer import Writer
 from receptive_field.graph.graph import Tensor
 

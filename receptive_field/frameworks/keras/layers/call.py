@@ -246,17 +246,6 @@ def sliced(w: Writer, x: Tensor, starts: Sequence[Any], ends: Sequence[Any]) -> 
     )
 
 
-def repeated(w: Writer, x: Tensor, axis: int, times: int) -> Tensor:
-    """Adds a repetition of each position of an axis."""
-    rank = w.rank(x)
-    tile = [1] * (rank + 1)
-    tile[axis + 1] = times
-    sizes: list[Any] = [w.size(x, a) for a in range(rank)]
-    sizes[axis] = w.op("Mul", sizes[axis], times)
-    tiled = w.op("Tile", w.op("ExpandDims", x, axis + 1), tile)
-    return w.op("Reshape", tiled, w.sizes(*sizes))
-
-
 def normalized(w: Writer, x: Tensor, axes: Sequence[int], least: float) -> Tensor:
     """Adds a division by the length of the vectors along some axes."""
     squares = w.op("Sum", w.op("Square", x), list(axes), keep_dims=True)

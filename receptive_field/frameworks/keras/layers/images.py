@@ -6,10 +6,10 @@ from typing import Any
 
 from receptive_field.frameworks.keras.layers.call import (
     LayerCall,
-    repeated,
     rule,
     sliced,
 )
+from receptive_field.frameworks.keras.operations.windows import repeated
 from receptive_field.frameworks.keras.writer import FLOAT, INT, Writer
 from receptive_field.graph.graph import Tensor
 

@@ -37,11 +37,10 @@ def _normalization(call: LayerCall) -> Tensor:
 @rule("BatchNormalization", masks=passed_on)
 def _batch_normalization(call: LayerCall) -> Tensor:
     w, c, x = call.writer, call.config, call.x
-    (axis,) = axes_of(call)
-    shape: list[Any] = [1] * w.rank(x)
-    count = shape[axis] = w.shape(x)[axis]
-    if axis == w.rank(x) - 1:
-        shape = [count]
+    axes = axes_of(call)
+    shape = [size if axis in axes else 1 for axis, size in enumerate(w.shape(x))]
+    if axes == [w.rank(x) - 1]:
+        shape = shape[-1:]
     mean, variance = w.weight(*shape), w.weight(*shape)
     scale = w.op("Rsqrt", w.op("AddV2", variance, float(c.get("epsilon", 1e-3))))
     if c.get("scale", True):

@@ -12,8 +12,11 @@ from receptive_field.frameworks.keras.layers.call import (
     padded,
     rule,
 )
-from receptive_field.frameworks.keras.operations.windows import pooled_to
-from receptive_field.frameworks.keras.writer import FLOAT, Writer
+from receptive_field.frameworks.keras.operations.windows import (
+    pooled_to,
+    transposed_size,
+)
+from receptive_field.frameworks.keras.writer import FLOAT
 from receptive_field.graph.graph import Tensor
 
 
@@ -150,7 +153,7 @@ def _transposed(call: LayerCall) -> Tensor:
         call.fail("groups")
     image = _as_image(call, x)
     sizes = [
-        _transposed_size(w, w.size(image, axis), *numbers, padding)
+        transposed_size(w, w.size(image, axis), *numbers, padding.lower())
         for axis, numbers in zip(
             call.spatial(image), zip(*found, more, strict=True), strict=True
         )
@@ -169,25 +172,6 @@ def _transposed(call: LayerCall) -> Tensor:
         data_format=_format(call, w.rank(image)),
     )
     return call.activated(call.biased(_as_before(call, y, rank)))
-
-
-def _transposed_size(
-    w: Writer,
-    size: Tensor,
-    kernel: int,
-    stride: int,
-    dilation: int,
-    more: int | None,
-    padding: str,
-) -> Tensor:
-    """Adds the size of the output of a transposed convolution on one axis."""
-    extent = (kernel - 1) * dilation + 1
-    if more is None:
-        added = max(extent - stride, 0) if padding == "VALID" else 0
-    else:
-        added = extent - stride + more - (2 * (extent // 2) if padding == "SAME" else 0)
-    scaled = w.op("Mul", size, stride)
-    return w.op("AddV2", scaled, added) if added else scaled
 
 
 def _pooling(op: str) -> LayerRule:

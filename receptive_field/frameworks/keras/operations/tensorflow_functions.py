@@ -355,8 +355,11 @@ def _each_axis(value: Any, rank: int, data_format: str) -> list[int]:
     return [1, 1, *spatial] if first else [1, *spatial, 1]
 
 
-def _window(op: str) -> Callable[..., Tensor]:
-    """Returns the rule of a function that slides a kernel over an image."""
+def _window(*ops: str) -> Callable[..., Tensor]:
+    """Returns the rule of a function that slides a kernel over an image.
+
+    It takes images with as many axes as one of the ops.
+    """
 
     def rule(
         w: Writer,
@@ -370,10 +373,13 @@ def _window(op: str) -> Callable[..., Tensor]:
     ) -> Tensor:
         kernel = filters if filters is not None else old.get("filter")
         rank = w.rank(input)
+        fitting = [op for op in ops if rank == (5 if op == "Conv3D" else 4)]
+        if not fitting:
+            raise NoRuleError(f"an image with {rank} axes")
         found = data_format or {4: "NHWC", 5: "NDHWC"}[rank]
         around = [] if isinstance(padding, str) else list(leaves(padding))
         return w.op(
-            op,
+            fitting[0],
             input,
             kernel,
             explicit_paddings=around,
@@ -463,7 +469,7 @@ def _sliced(w: Writer, tensor: Tensor, slice_spec: Any, var: Any = None) -> Tens
         is_dots = isinstance(saved, Mapping) and "start" not in saved
         part = ... if is_dots else saved
         bounds = _bounds(w, part)
-        if isinstance(part, (Mapping, slice)):
+        if isinstance(part, Mapping):
             masks["begin_mask"] |= (bounds[0] is None) << place
             masks["end_mask"] |= (bounds[1] is None) << place
         elif part is ...:
@@ -484,8 +490,6 @@ def _bounds(w: Writer, part: Any) -> tuple[Any, Any, Any]:
     """Returns where a part of an index starts and stops, and its step."""
     if isinstance(part, Mapping):
         return part["start"], part["stop"], part["step"]
-    if isinstance(part, slice):
-        return part.start, part.stop, part.step
     if part is None or part is ...:
         return 0, 1, 1
     if isinstance(part, tuple):
@@ -508,7 +512,7 @@ TENSORFLOW: dict[str, Operation] = {
     "math.reduce_std": _deviation,
     "math.reduce_variance": _variance,
     "nn.conv2d_transpose": _transposed,
-    "nn.convolution": _window("Conv2D"),
+    "nn.convolution": _window("Conv2D", "Conv3D"),
     "nn.crelu": _concatenated_relu,
     "roll": _rolled,
     "slice": _slice,
