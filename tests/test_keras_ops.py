@@ -44,8 +44,11 @@ def runner(call: Any, images: Any) -> Any:
     Some functions of Keras fail unless they run eagerly.
     """
     dtype = np.asarray(call(images[0])).dtype
+    # Of any number of images: for each other number, it would be traced again.
+    any_number = tf.TensorSpec((None, *images.shape[1:]), images.dtype)
     run = tf.function(
         lambda images: tf.map_fn(call, images, fn_output_signature=dtype),
+        input_signature=[any_number],
         autograph=False,
     )
     try:

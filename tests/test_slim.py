@@ -61,12 +61,20 @@ class Built:
         """The definition, loaded once for all questions."""
         return load(self.definition)
 
+    @cached_property
+    def _fields(self) -> dict[Any, rf.ReceptiveFields]:
+        """What was found of all nodes, by resolution and options."""
+        return {}
+
     def fields(self, resolution: int | None, **options: Any) -> rf.ReceptiveFields:
-        """Of all nodes, in one pass."""
-        sizes = "unknown" if resolution is None else [resolution] * 2
-        return rf.compute_receptive_fields(
-            self.model, input="input_image", input_resolution=sizes, **options
-        )
+        """Of all nodes, in one pass; the same question is asked once."""
+        key = resolution, repr(options)
+        if key not in self._fields:
+            sizes = "unknown" if resolution is None else [resolution] * 2
+            self._fields[key] = rf.compute_receptive_fields(
+                self.model, input="input_image", input_resolution=sizes, **options
+            )
+        return self._fields[key]
 
     def field(self, node: str, resolution: int | None = None, **options: Any) -> Any:
         """Of one node, by the function of the original library."""

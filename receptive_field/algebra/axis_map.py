@@ -54,6 +54,7 @@ fit in 64 bits.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -1083,6 +1084,8 @@ def _evenly(windows: Sequence[MaybeInterval]) -> Periodic | None:
     total = len(windows)
     if total == 1:
         return Periodic(0, tuple(windows))
+    # Where one period ends, the next one often does: look there first.
+    broken = 0
     for period in range(1, min(total // 2, LONGEST_PIECED_PERIOD) + 1):
         some = next((i for i in range(period) if windows[i] is not None), None)
         if some is None:
@@ -1092,9 +1095,15 @@ def _evenly(windows: Sequence[MaybeInterval]) -> Periodic | None:
             continue
         end = next((e for e in (0, 1) if _is_finite(one[e], two[e])), None)
         advance = 0 if end is None else int(two[end]) - int(one[end])
-        moved = (_shifted(windows[i - period], advance) for i in range(period, total))
-        if all(a == b for a, b in zip(moved, windows[period:], strict=True)):
+        first = range(max(broken, period), broken + 1)
+        places = itertools.chain(first, range(period, total))
+        wrong = next(
+            (i for i in places if _shifted(windows[i - period], advance) != windows[i]),
+            None,
+        )
+        if wrong is None:
             return Periodic(advance, tuple(windows[:period]))
+        broken = wrong
     return None
 
 
@@ -1197,16 +1206,12 @@ def _composed(one: Strand, two: Strand) -> AxisMap:
     if isinstance(two, Tabulated) and one.windows == (EVERYTHING,):
         return GLOBAL_BOUND  # A global map stays global, whatever map lies below it.
     if isinstance(one, Tabulated):
-        windows = [None if w is None else two.span(*w) for w in one.windows]
-        return table(windows, one.start, gap, exact)
+        return table(_spans(two, one.windows), one.start, gap, exact)
     if isinstance(two, Tabulated):
         return _periodic_then_table(one, two, gap, exact)
     # After this many periods of the first map, the second one repeats.
     turns = len(two.windows) // math.gcd(one.advance, len(two.windows))
-    spans = [
-        None if window is None else two.span(*window)
-        for window in map(one.window, range(len(one.windows) * turns))
-    ]
+    spans = _spans(two, map(one.window, range(len(one.windows) * turns)))
     advance = one.advance * turns * two.advance // len(two.windows)
     return periodic(advance, spans, gap, exact)
 
@@ -1215,8 +1220,7 @@ def _periodic_then_table(
     one: Periodic, two: Tabulated, gap: Extended, exact: bool
 ) -> AxisMap:
     if one.advance == 0:
-        spans = [None if w is None else two.span(*w) for w in one.windows]
-        return periodic(0, spans, gap, exact)
+        return periodic(0, _spans(two, one.windows), gap, exact)
     ends = [w for w in one.windows if w is not None]
     if not all(_is_finite(*w) for w in ends):
         # Neither a period nor a table describes a one-sided map above a table exactly.
@@ -1231,9 +1235,24 @@ def _periodic_then_table(
     start = (int(reach[0]) // advance - 1) * period
     stop = (int(reach[1]) // advance + 2) * period
     windows = map(one.window, range(start, stop))
-    return table(
-        [None if w is None else two.span(*w) for w in windows], start, gap, exact
-    )
+    return table(_spans(two, windows), start, gap, exact)
+
+
+def _spans(
+    strand: Periodic | Tabulated, windows: Iterable[MaybeInterval]
+) -> list[MaybeInterval]:
+    """Returns the hull of the strand's windows over each of these windows.
+
+    Many positions of a table may have the same window, of which the hull is large. So
+    it is found once for each different window.
+    """
+    found: dict[MaybeInterval, MaybeInterval] = {None: None}
+    spans = []
+    for window in windows:
+        if window is not None and window not in found:
+            found[window] = strand.span(*window)
+        spans.append(found[window])
+    return spans
 
 
 def _drifts(one: Floating, two: Floating) -> bool | None:

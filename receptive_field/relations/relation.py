@@ -651,15 +651,24 @@ def _whole_map(factor: Factor) -> AxisMap | None:
     slot, axis_map = factor.slot, _composed(factor)
     if slot is None or slot.is_whole:
         return axis_map
-    if slot.size is not None:
-        if not isinstance(slot.size, int) or slot.size > LARGEST_PERIOD:
-            return None
-        axis_map = remainder(slot.size).then(axis_map)
-    if slot.inner == 1:
-        return axis_map
-    if not isinstance(slot.inner, int) or slot.inner > LARGEST_PERIOD:
+    inner, size = slot.inner, slot.size
+    if size is not None and not (isinstance(size, int) and size <= LARGEST_PERIOD):
         return None
-    return quotient(slot.inner).then(axis_map)
+    if not isinstance(inner, int) or inner > LARGEST_PERIOD:
+        return None
+    return _from_whole_axis(inner, size, axis_map)
+
+
+@lru_cache(maxsize=64)
+def _from_whole_axis(inner: int, size: int | None, axis_map: AxisMap) -> AxisMap:
+    """Returns a map from a slot as a map from the whole axis of the slot.
+
+    Cached, because such maps have long periods, and many ops of a graph pass the same
+    map on. Few are kept, because each of them may be large.
+    """
+    if size is not None:
+        axis_map = remainder(size).then(axis_map)
+    return axis_map if inner == 1 else quotient(inner).then(axis_map)
 
 
 def _composed(factor: Factor) -> AxisMap:
