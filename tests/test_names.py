@@ -99,3 +99,50 @@ def test_scopes_with_several_outputs_list_them(tmp_path):
         match="2 outputs of the scope 'split': split/left, split/rig",
     ):
         output(graph, "split")
+
+
+def several_layers(keras):
+    """A model with a layer that is called twice, an inner model and several rows."""
+    layers = keras.layers
+    image = keras.Input((64, 64, 3), name="image")
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    x = shared(shared(image))
+    inside = keras.Input((64, 64, 3))
+    y = layers.Conv2D(4, 3, name="in_conv")(inside)
+    y = layers.MaxPooling2D(name="pool_1")(y)
+    x = keras.Model(inside, y, name="block")(x)
+    x = layers.BatchNormalization(name="bn")(x)
+    x = layers.Activation("relu", name="act")(x)
+    x = layers.Add(name="plus")([x, layers.DepthwiseConv2D(1, name="side")(x)])
+    x = layers.GlobalAveragePooling2D(name="gap")(x)
+    return keras.Model(image, layers.Dense(5, name="fc")(x), name="whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+def test_a_saved_model_has_the_layers_of_its_keras_model(package, tmp_path):
+    model = several_layers(needed(package))
+    if package == "keras":
+        model.export(tmp_path, verbose=False)
+    else:
+        model.save(tmp_path)
+    saved = rf.compute_receptive_fields(str(tmp_path))
+    fields = rf.compute_receptive_fields(model)
+    twice = {"shared", "shared:2"} if package == "tf_keras" else set()  # One scope.
+    assert saved.keys() == fields.keys() - twice
+    for name, field in saved.items():
+        assert list(field) == list(fields[name])
+    ops = {name: field.origin.op for name, field in saved.items()}
+    assert (
+        ops.items()
+        >= {
+            **{
+                "in_conv": "Conv2D",
+                "pool_1": "MaxPool",
+                "act": "Relu",
+                "plus": "AddV2",
+            },
+            **{"side": "DepthwiseConv2dNative", "gap": "Mean", "fc": "MatMul"},
+        }.items()
+    )
+    assert output(str(tmp_path), "side") == "side"

@@ -15,6 +15,7 @@ from receptive_field.frameworks.tensorflow.objects import (
     keras_of,
 )
 from receptive_field.frameworks.tensorflow.ops import OPS, TENSORFLOW
+from receptive_field.frameworks.tensorflow.saved_layers import saved_layers
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.model import Model
 from receptive_field.graph.source import Source
@@ -89,12 +90,13 @@ def _from_file(path: str, signature: str | None) -> Model:
 
     content = read_file(path, signature)
     graph = _graph(content.graph_def, path)
-    return Model(
-        graph,
-        WholeGraph(path, signature),
-        {name: graph.tensor(tensor) for name, tensor in content.inputs.items()},
-        {name: graph.tensor(tensor) for name, tensor in content.outputs.items()},
+    inputs, outputs = (
+        {name: graph.tensor(tensor) for name, tensor in named.items()}
+        for named in (content.inputs, content.outputs)
     )
+    layers, ops = saved_layers(graph, outputs.values())
+    definition = WholeGraph(path, signature)
+    return Model(graph, definition, inputs, outputs, layers, kinds=ops)
 
 
 def _from_function(function: Any) -> Model:
