@@ -36,15 +36,17 @@ from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import Model
 from receptive_field.network.layout import Resolution
 from receptive_field.network.walk import tensors_below, tensors_read
+from receptive_field.passes.gradients import Slopes
 from receptive_field.passes.regions import forward
 from receptive_field.questions.costs import compute_costs
+from receptive_field.questions.effective import analytic, slopes_of
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question, StopPropagation
 from receptive_field.questions.stretches import Follows, Stretch, Stretches
 from receptive_field.relations.boxes import Mask
 from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.costs import Costs
-from receptive_field.results.field import ReceptiveField, ReceptiveFields
+from receptive_field.results.field import ReceptiveFields
 from receptive_field.results.tables import layer_rows
 from receptive_field.rules.op import Taps, rule_of
 from receptive_field.rules.stated import Rule
@@ -296,6 +298,8 @@ class _Export:
         self.question = question
         self.steps = steps
         self.fields = fields
+        self.tensors = shown
+        self.slopes: Slopes | None = None
         self.numbers: dict[Hashable, int] = {}
         self.maps: list[Any] = []
         self.rows = {row["layer"]: row for row in layer_rows(fields, costs)}
@@ -445,9 +449,36 @@ class _Export:
             count = len(chosen) * 2 // 3
             chosen = [own[-1 - i * len(own) // count] for i in range(count)]
         for node in (nodes[number] for number in chosen):
-            found = _profiles(self.fields[node["name"]])
+            found = self._profiles(node["name"])
             if found is not None:
                 node["weights"] = found
+
+    def _profiles(self, name: str) -> Data | None:
+        """Returns the middle feature's profile on each axis.
+
+        The profiles are scaled so that the largest value is 999. Returns None if they
+        cannot be computed.
+        """
+        try:
+            self.slopes = self.slopes or slopes_of(self.question)
+            field, output = self.fields[name], self.tensors[name]
+            effective = analytic(self.question, output, None, field, self.slopes)
+        except ReceptiveFieldError:
+            return None
+        axes = []
+        for profile in effective.profiles:
+            largest = profile.max()
+            if not largest > 0:
+                return None
+            rounded = [round(float(value / largest) * 999) for value in profile]
+            some = [i for i, value in enumerate(rounded) if value]
+            axes.append([some[0], *rounded[some[0] : some[-1] + 1]])
+        found: Data = {"at": list(effective.feature), "axes": axes}
+        found["wide"] = [round(float(size), 1) for size in effective.size]
+        found["assumed"] = int(not effective.exact)
+        if len(axes) > 1 and all(axis == axes[0] for axis in axes):
+            found["axes"] = axes[:1]
+        return found
 
 
 def _work(node: Data) -> int:
@@ -472,32 +503,6 @@ def _row_numbers(row: Mapping[str, Any]) -> Data:
     keys = ("receptive field", "rf"), ("stride",) * 2, ("padding",) * 2
     found: Data = {key: [_number(v) for v in row[name]] for name, key in keys}
     return found | {"centre": row["first centre"]}
-
-
-def _profiles(field: ReceptiveField) -> Data | None:
-    """Returns the middle feature's profile on each axis.
-
-    The profiles are scaled so that the largest value is 999. Returns None if they
-    cannot be computed.
-    """
-    try:
-        effective = field.effective_receptive_field()
-    except ReceptiveFieldError:
-        return None
-    axes = []
-    for profile in effective.profiles:
-        largest = profile.max()
-        if not largest > 0:
-            return None
-        rounded = [round(float(value / largest) * 999) for value in profile]
-        some = [i for i, value in enumerate(rounded) if value]
-        axes.append([some[0], *rounded[some[0] : some[-1] + 1]])
-    found: Data = {"at": list(effective.feature), "axes": axes}
-    found["wide"] = [round(float(size), 1) for size in effective.size]
-    found["assumed"] = int(not effective.exact)
-    if len(axes) > 1 and all(axis == axes[0] for axis in axes):
-        found["axes"] = axes[:1]
-    return found
 
 
 def encoded_map(axis_map: AxisMap) -> list[Data] | None:
