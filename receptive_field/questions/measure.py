@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.network.layout import Resolution
+from receptive_field.progress import tell
 from receptive_field.questions.experiment import NetworkExperiment
 from receptive_field.questions.question import Options, ask
 from receptive_field.questions.seen import Search
@@ -70,6 +71,7 @@ def measure_receptive_field(
     >>> rf.measure_receptive_field(model, feature=[3, 3]).size    # doctest: +SKIP
     array([43, 43])
     """
+    tell("building the network")
     source = load(model, signature).to_run()
     question, field = ask(source, output, input, Options(input_resolution))
     tensor = next(iter((question.outputs or {}).values()))

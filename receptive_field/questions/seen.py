@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from receptive_field.progress import tell
 from receptive_field.questions.experiment import NetworkExperiment
 from receptive_field.results.measured import Mask
 
@@ -71,7 +72,7 @@ class Search:
             numbers = np.arange(count, count + size).reshape(across)
             labels.append(np.broadcast_to(numbers, sizes))
             count += size
-        seen = self._seen(_Parts(labels, count))
+        seen = self._seen(_Parts(labels, count, "measuring rows and columns"))
         return np.split(seen, np.cumsum(sizes)[:-1])
 
     def positions(self, lines: Sequence[Mask]) -> Mask:
@@ -79,11 +80,14 @@ class Search:
         among = np.zeros(self.experiment.sizes, dtype=bool)
         among[np.ix_(*lines)] = True
         labels = np.where(among, np.cumsum(among).reshape(among.shape) - 1, -1)
-        among[among] = self._seen(_Parts([labels], int(among.sum())))
+        among[among] = self._seen(
+            _Parts([labels], int(among.sum()), "measuring positions")
+        )
         return among
 
     def _seen(self, parts: _Parts) -> Mask:
         """Returns, for each part, whether the feature changes with it."""
+        tell(parts.what, 0.0)
         found = _Found(parts)
         number = 0
         while self._follow(self._tangent(number), found):
@@ -108,6 +112,7 @@ class Search:
             chosen[part] = True
             found.seen[part] = self._changes(found.parts, chosen)
             found.decided[part] = True
+            found.tell()
 
     def _halve(self, found: _Found, some: NDArray[np.intp]) -> None:
         """Decides parts, of which at least one may change the feature."""
@@ -119,6 +124,8 @@ class Search:
             chosen[half] = True
             if len(half) == 1 or (len(half) and self._changes(found.parts, chosen)):
                 self._halve(found, half)
+            found.decided[half] = True
+            found.tell()
 
     def _changes(self, parts: _Parts, chosen: Mask) -> bool:
         """Returns whether the feature changes if parts are disturbed together."""
@@ -214,6 +221,7 @@ class Search:
         gain = self._value(tangent.image + change.steps * spread) - tangent.value
         if abs(gain / (size * smallest) - len(some)) < 0.25:
             found.seen[some] = found.decided[some] = True
+            found.tell()
         elif len(some) > FEWEST:
             for half in np.array_split(some, 2):
                 self._confirm_some(change, found, half)
@@ -226,11 +234,15 @@ class _Parts:
       labels: arrays with the shape of the input's spatial axes that contain the number
         of the part of each position, or -1. Each part is in one array.
       count: the number of parts.
+      what: what is done with the parts, for users who wait.
     """
 
-    def __init__(self, labels: Sequence[NDArray[np.intp]], count: int) -> None:
+    def __init__(
+        self, labels: Sequence[NDArray[np.intp]], count: int, what: str
+    ) -> None:
         self.labels = labels
         self.count = count
+        self.what = what
 
     def joined(self, chosen: Mask) -> Mask:
         """Returns the positions of the chosen parts."""
@@ -270,6 +282,10 @@ class _Found:
         it was not zero."""
         self.gained = 0
         """The number of parts that were found by means of the last image."""
+
+    def tell(self) -> None:
+        """Says which share of the parts is decided."""
+        tell(self.parts.what, float(self.decided.mean()))
 
     @property
     def hinted(self) -> Mask:

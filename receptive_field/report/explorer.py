@@ -38,6 +38,7 @@ from receptive_field.network.layout import Resolution
 from receptive_field.network.walk import tensors_below, tensors_read
 from receptive_field.passes.gradients import Slopes
 from receptive_field.passes.regions import forward
+from receptive_field.progress import tell
 from receptive_field.questions.costs import compute_costs
 from receptive_field.questions.effective import analytic, slopes_of
 from receptive_field.questions.later import LATER
@@ -164,6 +165,7 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
       ReceptiveFieldError: if the model cannot be analysed, or no layer has features
         with positions.
     """
+    tell("analysing the model")
     question, note = _sized(model, output, input, options)
     shown = _shown(question)
     tensors = {t: question.network.graph.name_of(t) for t in _tensors(question, shown)}
@@ -321,6 +323,7 @@ class _Export:
         last: dict[Tensor, int] = {}
         nodes: list[Data] = []
         for number, (tensor, name) in enumerate(self.listed):
+            tell("following each layer", number / len(self.listed))
             node = self._node(tensor, name)
             if tensor in last:  # A layer that returns its input.
                 node["from"] = [[last[tensor], self._same(tensor), 1, 1]]
@@ -448,7 +451,8 @@ class _Export:
         while sum(work[number] for number in chosen) > MOST_WEIGHED:
             count = len(chosen) * 2 // 3
             chosen = [own[-1 - i * len(own) // count] for i in range(count)]
-        for node in (nodes[number] for number in chosen):
+        for done, node in enumerate(nodes[number] for number in chosen):
+            tell("weighing positions", done / len(chosen))
             found = self._profiles(node["name"])
             if found is not None:
                 node["weights"] = found
