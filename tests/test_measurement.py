@@ -146,6 +146,10 @@ def test_saved_models_and_graphs_are_measured(tmp_path):
     model.export(tmp_path / "saved")
     measured = rf.measure_receptive_field(tmp_path / "saved", feature=[2, 3])
     assert measured.region.tolist() == [[4, 6], [6, 8]]
+    # A SavedModel does not state the data type of a maximum, which is the default.
+    through(layers.MaxPooling2D(2), shape=(8, 8, 1)).export(tmp_path / "maxima")
+    measured = rf.measure_receptive_field(tmp_path / "maxima", feature=[1, 2])
+    assert measured.region.tolist() == [[2, 3], [4, 5]]
     graph = tf.Graph()
     with graph.as_default():
         image = tf.compat.v1.placeholder(tf.float32, (1, None, None, 1), "image")
