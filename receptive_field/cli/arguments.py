@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         "exit status: 0 for success, 1 for a problem with the model or the request,\n"
         "2 for a mistake in the command line. Instead of a full name, you can give\n"
         "the part after any of its slashes. Colours appear only on a terminal, and\n"
-        "only if NO_COLOR is not set.",
+        "only if NO_COLOR is not set, and progress only if NO_PROGRESS is not set.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"%(prog)s {__version__}"
