@@ -265,7 +265,7 @@ def test_a_reader_that_has_had_enough():
 
 
 def in_terminal(*arguments, **environment):
-    """What a command shows on a terminal, and its exit status."""
+    """What a command shows on a terminal, by default without progress, and its status."""
     terminal, end = pty.openpty()
     known = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
     process = subprocess.Popen(
@@ -273,7 +273,7 @@ def in_terminal(*arguments, **environment):
         stdout=end,
         stderr=end,
         stdin=end,
-        env={**known, "TERM": "xterm-256color", **environment},
+        env={**known, "TERM": "xterm-256color", "NO_PROGRESS": "1", **environment},
     )
     os.close(end)
     shown = b""
@@ -557,7 +557,7 @@ def hurried(tmp_path):
     )
     (tmp_path / "sitecustomize.py").write_text(code)
     paths = str(tmp_path), os.environ.get("PYTHONPATH", ""), os.getcwd()
-    return {"PYTHONPATH": os.pathsep.join(paths)}
+    return {"PYTHONPATH": os.pathsep.join(paths), "NO_PROGRESS": ""}
 
 
 def test_progress_is_gone_when_the_answer_is_printed(hurried, tmp_path):
@@ -576,7 +576,8 @@ def test_progress_is_gone_when_the_answer_is_printed(hurried, tmp_path):
 @pytest.mark.parametrize("variable", [{"NO_PROGRESS": "1"}, {"TERM": "dumb"}])
 def test_progress_is_not_shown_if_nobody_wants_it(variable, hurried):
     arguments = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL)
-    _, shown = in_terminal(*arguments, **hurried, NO_COLOR="1", **variable)
+    environment = {**hurried, "NO_COLOR": "1", **variable}
+    _, shown = in_terminal(*arguments, **environment)
     assert "\r" not in shown
     assert "\x1b" not in shown
 
