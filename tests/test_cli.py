@@ -265,7 +265,7 @@ def test_a_reader_that_has_had_enough():
 
 
 def in_terminal(*arguments, **environment):
-    """What a command shows on a terminal, by default without progress, and its status."""
+    """What a command shows on a terminal, and its status; progress only if asked."""
     terminal, end = pty.openpty()
     known = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
     process = subprocess.Popen(
