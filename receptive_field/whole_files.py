@@ -25,6 +25,7 @@ def replace_file(path: FilePath, content: bytes) -> None:
         return
     path = os.path.realpath(path)
     beside = f"{path}.{os.getpid()}.tmp"
+    _unfinished.append(beside)
     try:
         with open(beside, "wb") as file:
             file.write(content)
@@ -34,6 +35,18 @@ def replace_file(path: FilePath, content: bytes) -> None:
     finally:
         with suppress(OSError):
             os.remove(beside)
+        _unfinished.remove(beside)
+
+
+_unfinished: list[str] = []
+"""Files that are being written."""
+
+
+def remove_unfinished() -> None:
+    """Removes what has been written of unfinished files, before the process ends."""
+    for path in _unfinished:
+        with suppress(OSError):
+            os.remove(path)
 
 
 def write_whole(path: FilePath, content: bytes) -> None:

@@ -12,7 +12,7 @@ from dependency import Trace, hold, hold_lines, windows_of
 import receptive_field as rf
 from receptive_field.frameworks import load
 from receptive_field.frameworks.tensorflow import keras_models
-from receptive_field.questions.measure import TRIALS, NetworkExperiment, Trial
+from receptive_field.questions.experiment import TRIALS, NetworkExperiment, Trial
 from receptive_field.questions.question import Options, Question
 
 

@@ -13,7 +13,7 @@ from needed import needed
 import receptive_field as rf
 from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.tensorflow import load as tensorflow
-from receptive_field.questions.measure import Trial
+from receptive_field.questions.experiment import Trial
 
 keras = needed("keras")
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import pty
@@ -16,7 +17,9 @@ from needed import needed, needs
 import receptive_field as rf
 from receptive_field.cli import main
 from receptive_field.cli.arguments import FILES
+from receptive_field.cli.terminal import _Line
 from receptive_field.frameworks.tensorflow.files import read_graph_def
+from receptive_field.progress import told_to
 
 CONCAT = "InceptionResnetV2/Mixed_5b/concat"
 POOL = "InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
@@ -262,7 +265,7 @@ def test_a_reader_that_has_had_enough():
 
 
 def in_terminal(*arguments, **environment):
-    """What a command shows on a terminal, and its exit status."""
+    """What a command shows on a terminal, and its status; progress only if asked."""
     terminal, end = pty.openpty()
     known = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
     process = subprocess.Popen(
@@ -270,7 +273,7 @@ def in_terminal(*arguments, **environment):
         stdout=end,
         stderr=end,
         stdin=end,
-        env={**known, "TERM": "xterm-256color", **environment},
+        env={**known, "TERM": "xterm-256color", "NO_PROGRESS": "1", **environment},
     )
     os.close(end)
     shown = b""
@@ -527,3 +530,157 @@ def test_an_interrupt_ends_a_command(monkeypatch, capsys):
     monkeypatch.setattr("receptive_field.cli.parser", interrupted)
     assert main(["compute", "model.pb"]) == 130
     assert capsys.readouterr().err == "interrupted.\n"
+
+
+# --- Progress, logs and interrupts ---------------------------------------------------
+
+
+def drawn(shown):
+    """The texts that a line on a terminal has had, one after another."""
+    texts = re.findall(r"\r([^\r\n]*?)\x1b\[K", shown)
+    return [text for text, _ in itertools.groupby(texts)]
+
+
+@pytest.fixture
+def hurried(tmp_path):
+    """A folder that makes Python show progress at once, and take its time."""
+    code = (
+        "from receptive_field.cli import terminal\n"
+        "from receptive_field import progress\n"
+        "import time\n"
+        "terminal.PATIENCE = 0.01\n"
+        "tell = progress.tell\n"
+        "def slow(*told):\n"
+        "    tell(*told)\n"
+        "    time.sleep(0.02)\n"
+        "progress.tell = slow\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(code)
+    paths = str(tmp_path), os.environ.get("PYTHONPATH", ""), os.getcwd()
+    return {"PYTHONPATH": os.pathsep.join(paths), "NO_PROGRESS": ""}
+
+
+def test_progress_is_gone_when_the_answer_is_printed(hurried, tmp_path):
+    page = tmp_path / "page.html"
+    arguments = ("explore", rf.EXAMPLE_GRAPH, "--output", POOL, "-o", page)
+    status, shown = in_terminal(*arguments, **hurried)
+    assert status == 0
+    before, after = shown.rsplit("\x1b[K", 1)
+    assert after.strip() == str(page)
+    texts = drawn(shown)
+    assert texts[-1] == ""  # The line has been removed.
+    assert any(re.fullmatch(r"[a-z ]+: \d+%(, .* left)?", text) for text in texts)
+    assert "\n" not in before
+
+
+@pytest.mark.parametrize("variable", [{"NO_PROGRESS": "1"}, {"TERM": "dumb"}])
+def test_progress_is_not_shown_if_nobody_wants_it(variable, hurried):
+    arguments = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL)
+    environment = {**hurried, "NO_COLOR": "1", **variable}
+    _, shown = in_terminal(*arguments, **environment)
+    assert "\r" not in shown
+    assert "\x1b" not in shown
+
+
+def test_progress_is_not_shown_in_a_pipe_or_in_python(hurried):
+    environment = {**os.environ, **hurried}
+    program = (
+        "import receptive_field as rf; rf.resolutions(rf.EXAMPLE_GRAPH, output={})"
+    )
+    commands = (
+        [
+            "-m",
+            "receptive_field.cli",
+            "resolutions",
+            rf.EXAMPLE_GRAPH,
+            "--output",
+            POOL,
+        ],
+        ["-c", program.format(repr(POOL))],
+    )
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, *command], capture_output=True, env=environment, check=True
+        )
+        assert done.stderr == b""
+
+
+def test_listeners_are_told_what_is_done():
+    told = []
+    with told_to(lambda *what: told.append(what)):
+        rf.resolutions(rf.EXAMPLE_GRAPH, output=POOL)
+    assert told[0] == ("reading the model", None)
+    assert len({what for what, _ in told}) > 1
+    assert all(share is None or 0 <= share <= 1 for _, share in told)
+    told.clear()
+    rf.resolutions(rf.EXAMPLE_GRAPH, output=POOL)
+    assert not told
+
+
+def test_what_a_line_says():
+    line = _Line(io.StringIO())
+    line.tell("reading", None)
+    assert line._text() == "reading ... 0 s"
+    line.tell("measuring", 0.0)
+    assert line._text() == "measuring: 0%"
+    line._since -= 130
+    line.tell("measuring", 0.5)
+    assert line._text() == "measuring: 50%, 2 min 10 s left"
+    line.end()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["keras", "saved"])
+def test_no_framework_writes_before_an_answer(kind, tmp_path):
+    keras = needed("keras")
+    image = keras.Input((9, 9, 1))
+    model = keras.Model(image, keras.layers.Conv2D(1, 3)(image))
+    path = tmp_path / ("model.keras" if kind == "keras" else "model")
+    (model.save if kind == "keras" else model.export)(path)
+    known = {k: v for k, v in os.environ.items() if not k.startswith("TF_CPP")}
+    for command in ("measure", "compute"):
+        done = subprocess.run(
+            [sys.executable, "-m", "receptive_field.cli", command, path, "--trace"],
+            capture_output=True,
+            env=known,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+INTERRUPTED = """
+import os, signal, sys
+from receptive_field.cli import command_line, commands
+from receptive_field.whole_files import replace_file
+
+def interrupted():
+    os.kill(os.getpid(), signal.SIGINT)
+    print("went on")
+
+class Callback:
+    def __del__(self):  # Python ignores exceptions here.
+        interrupted()
+
+def compute(options):
+    Callback()
+
+def write(options):
+    os.fsync = lambda file: interrupted()
+    replace_file("page.html", b"half")
+
+commands.compute, commands.explore = compute, write
+command_line()
+"""
+
+
+@pytest.mark.parametrize("command", [["compute"], ["explore", "-o", "page.html"]])
+def test_an_interrupt_is_one_line_and_leaves_no_file(command, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, command[0], "model.pb", *command[1:]],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted.\n"
+    assert list(tmp_path.iterdir()) == []

@@ -22,6 +22,7 @@ from random_search import seeds
 import receptive_field as rf
 from receptive_field.algebra import axis_map as am
 from receptive_field.frameworks import load
+from receptive_field.passes.gradients import Descent
 from receptive_field.questions.question import Options
 from receptive_field.relations import boxes
 from receptive_field.report import explorer
@@ -1140,3 +1141,21 @@ def test_a_graph_with_branches_and_loops_is_explored():
     assert names[-1] == "out"
     for number, described in enumerate(data["nodes"]):
         assert all(below < number for below in described.get("reads", ()))
+
+
+def test_all_layers_share_what_does_not_depend_on_the_layer(monkeypatch, tmp_path):
+    """The edges of each tensor are prepared once for all profiles of the page."""
+    made = []
+    make = Descent._make_edges
+
+    def counted(self, tensor, steps):
+        made.append(tensor)
+        make(self, tensor, steps)
+
+    monkeypatch.setattr(Descent, "_make_edges", counted)
+    end = "InceptionResnetV2/MaxPool_5a_3x3/MaxPool"
+    rf.explore(
+        rf.EXAMPLE_GRAPH, tmp_path / "page.html", output=end, input_resolution=[64, 64]
+    )
+    assert made
+    assert len(made) == len(set(made))

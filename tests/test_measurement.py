@@ -9,6 +9,10 @@ from graphs import graph_def, node, placeholder
 from needed import needed
 
 import receptive_field as rf
+from receptive_field.frameworks import load
+from receptive_field.frameworks.tensorflow.running import TensorFlowRunner
+from receptive_field.questions.experiment import NetworkExperiment
+from receptive_field.questions.question import Options, Question
 
 keras = needed("keras")
 tf = needed("tensorflow")
@@ -142,6 +146,10 @@ def test_saved_models_and_graphs_are_measured(tmp_path):
     model.export(tmp_path / "saved")
     measured = rf.measure_receptive_field(tmp_path / "saved", feature=[2, 3])
     assert measured.region.tolist() == [[4, 6], [6, 8]]
+    # A SavedModel does not state the data type of a maximum, which is the default.
+    through(layers.MaxPooling2D(2), shape=(8, 8, 1)).export(tmp_path / "maxima")
+    measured = rf.measure_receptive_field(tmp_path / "maxima", feature=[1, 2])
+    assert measured.region.tolist() == [[2, 3], [4, 5]]
     graph = tf.Graph()
     with graph.as_default():
         image = tf.compat.v1.placeholder(tf.float32, (1, None, None, 1), "image")
@@ -272,3 +280,197 @@ def test_what_lies_inside_of_a_function_is_not_handed_over(tmp_path):
     assert field.size.tolist() == [3, 3]
     with pytest.raises(rf.ReceptiveFieldError, match="inside a function"):
         rf.measure_receptive_field(tmp_path / "saved")
+
+
+# --- Many parts at once --------------------------------------------------------------
+
+
+def u_net(size, pooling=layers.MaxPooling2D, activation="relu", deep=2):
+    """A small U-Net for images of this size."""
+
+    def block(x, channels):
+        for _ in range(2):
+            x = layers.Conv2D(channels, 3, padding="same", activation=activation)(x)
+        return x
+
+    x = image = keras.Input((size, size, 1))
+    skips = []
+    for level in range(deep):
+        x = block(x, 2 + level)
+        skips.append(x)
+        x = pooling(2)(x)
+    x = block(x, 4)
+    for level in reversed(range(deep)):
+        x = layers.Conv2DTranspose(2 + level, 2, 2)(x)
+        x = block(layers.Concatenate()([x, skips[level]]), 2 + level)
+    return keras.Model(image, x)
+
+
+def experiment_on(model):
+    run = load(model).to_run()
+    question = Question.ask(run, None, [None], Options())
+    return NetworkExperiment(run, question, list(question.outputs.values()))
+
+
+def one_by_one(model, feature):
+    """The positions that change a feature, each of them disturbed by itself."""
+    experiment = experiment_on(model)
+    x, y = feature
+    seen = np.zeros(experiment.sizes, bool)
+    for position in np.ndindex(*experiment.sizes):
+        changes = experiment.changes(position)
+        seen[position] = any(change[0][:, y, x].any() for change in changes)
+    return seen
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """The sizes of the images that experiments run on, one for each run."""
+    found = []
+    run = TensorFlowRunner.network
+
+    def network(self, *arguments):
+        computation = run(self, *arguments)
+
+        def counted(image):
+            found.append(image.shape)
+            return computation.run(image)
+
+        return computation._replace(run=counted)
+
+    monkeypatch.setattr(TensorFlowRunner, "network", network)
+    return found
+
+
+class Rounded(layers.Layer):
+    """Rounds to halves, through which no gradient passes."""
+
+    def call(self, x):
+        return tf.round(2 * x) / 2
+
+
+class Compared(layers.Layer):
+    """Adds whether each pixel is larger than a neighbour, which has no gradient."""
+
+    def call(self, x):
+        larger = x > tf.roll(x, 4, 1)
+        return x + tf.cast(larger, x.dtype)
+
+
+STACKS = {
+    "max": lambda: u_net(16),
+    "average": lambda: u_net(16, layers.AveragePooling2D),
+    "smooth": lambda: u_net(16, activation="tanh"),
+    "gelu": lambda: u_net(16, activation="gelu", deep=1),
+    "dilated": lambda: through(
+        layers.Conv2D(2, 3, dilation_rate=3, padding="same"),
+        layers.MaxPooling2D(3, 1, padding="same"),
+        shape=(16, 16, 1),
+    ),
+    "pooled": lambda: through(layers.MaxPooling2D(8), shape=(16, 16, 1)),
+    "rounded": lambda: through(layers.Conv2D(2, 3), Rounded(), shape=(9, 9, 1)),
+    "compared": lambda: through(layers.Conv2D(1, 3), Compared(), shape=(12, 9, 1)),
+    "normalised": lambda: through(
+        layers.Conv2D(2, 3), layers.LayerNormalization(), shape=(9, 9, 1)
+    ),
+    "attention": lambda: through(
+        layers.Conv2D(2, 3, 3),
+        layers.Reshape((9, 2)),
+        layers.Softmax(axis=1),
+        layers.Reshape((3, 3, 2)),
+        shape=(11, 11, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_many_at_once_shows_what_one_by_one_shows(name):
+    model = STACKS[name]()
+    width, height = model.output_shape[2], model.output_shape[1]
+    for feature in {(0, 0), (width // 2, height // 3)}:
+        measured = rf.measure_receptive_field(model, feature=feature)
+        truth = one_by_one(model, feature)
+        assert (measured.positions == truth).all()
+        lines = truth.any(0), truth.any(1)
+        for line, expected in zip(measured.per_axis, lines, strict=True):
+            assert (line == expected).all()
+
+
+@pytest.mark.parametrize("pooling", [layers.MaxPooling2D, layers.AveragePooling2D])
+def test_a_network_runs_a_few_times_for_all_lines(pooling, runs):
+    """Disturbed one by one, the 2 x 96 lines would take 192 runs or more."""
+    model = u_net(96, pooling)
+    field = rf.compute_receptive_field(model)
+    measured = rf.measure_receptive_field(model, axes_only=True)
+    region = field.compute_input_region(measured.feature).tolist()
+    assert measured.region.tolist() == region
+    assert len(runs) <= 40
+    runs.clear()
+    measured = rf.measure_receptive_field(model)
+    assert measured.region.tolist() == region
+    assert measured.positions.sum() == np.prod(measured.size)
+    assert len(runs) <= 120
+
+
+@pytest.mark.parametrize("lie", ["everywhere", "nowhere", "scaled", "nan", "fails"])
+def test_a_gradient_is_not_believed(lie, monkeypatch):
+    """What a gradient says counts only if runs of the network show it."""
+    model = through(layers.Conv2D(2, 3, padding="same"), shape=(12, 12, 1))
+    run = TensorFlowRunner.network
+
+    def network(self, *arguments):
+        computation = run(self, *arguments)
+
+        def gradient(image, factors):
+            true = computation.gradient(image, factors)
+            return {
+                "everywhere": true + 0.1,
+                "nowhere": true * 0,
+                "scaled": true * 1.7,
+                "nan": true * np.nan,
+                "fails": None,
+            }[lie]
+
+        return computation._replace(gradient=gradient)
+
+    monkeypatch.setattr(TensorFlowRunner, "network", network)
+    measured = rf.measure_receptive_field(model, feature=[4, 6])
+    assert measured.region.tolist() == [[3, 5], [5, 7]]
+    assert measured.positions.sum() == 9
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.0])
+def test_a_gradient_that_a_network_states_is_not_used(factor):
+    @tf.custom_gradient
+    def smooth(x):
+        """Whatever the function does, the whole row is said to matter, or nothing."""
+        whole = tf.reduce_sum(x, 2, keepdims=True)
+        return tf.nn.avg_pool2d(x, 3, 1, "SAME"), lambda g: factor * (g + 0 * whole + 1)
+
+    spec = tf.TensorSpec([1, 9, 9, 1])
+    measured = rf.measure_receptive_field(
+        tf.function(smooth, input_signature=[spec]), feature=[4, 5]
+    )
+    assert measured.region.tolist() == [[3, 5], [4, 6]]
+    assert measured.positions.sum() == 9
+
+
+def test_an_op_without_a_gradient():
+    def cropped(x):
+        return tf.nn.dilation2d(
+            x, tf.ones((3, 3, 1)), [1] * 4, "SAME", "NHWC", [1] * 4
+        ) + tf.cast(tf.bitwise.invert(tf.cast(x, tf.int32)), tf.float32)
+
+    spec = tf.TensorSpec([1, 9, 9, 1])
+    measured = rf.measure_receptive_field(
+        tf.function(cropped, input_signature=[spec]), feature=[4, 5]
+    )
+    assert measured.region.tolist() == [[3, 5], [4, 6]]
+
+
+def test_offsets_below_an_op_that_reads_a_shape_are_zero():
+    """The transposed convolution reads the shape of its input, and so no offsets."""
+    model = through(layers.Conv2D(2, 3), layers.Conv2DTranspose(2, 2, 2))
+    experiment = experiment_on(model)
+    (output,) = experiment.outputs(np.zeros(experiment.image_shape))
+    assert not output.any()

@@ -54,7 +54,6 @@ fit in 64 bits.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -1084,8 +1083,9 @@ def _evenly(windows: Sequence[MaybeInterval]) -> Periodic | None:
     total = len(windows)
     if total == 1:
         return Periodic(0, tuple(windows))
-    # Where one period ends, the next one often does: look there first.
-    broken = 0
+    # No window has these ends, which stay as they are if something is added to them.
+    ends = [(INFINITY, -INFINITY) if window is None else window for window in windows]
+    firsts, lasts = [first for first, _ in ends], [last for _, last in ends]
     for period in range(1, min(total // 2, LONGEST_PIECED_PERIOD) + 1):
         some = next((i for i in range(period) if windows[i] is not None), None)
         if some is None:
@@ -1095,16 +1095,15 @@ def _evenly(windows: Sequence[MaybeInterval]) -> Periodic | None:
             continue
         end = next((e for e in (0, 1) if _is_finite(one[e], two[e])), None)
         advance = 0 if end is None else int(two[end]) - int(one[end])
-        first = range(max(broken, period), broken + 1)
-        places = itertools.chain(first, range(period, total))
-        wrong = next(
-            (i for i in places if _shifted(windows[i - period], advance) != windows[i]),
-            None,
-        )
-        if wrong is None:
+        if _repeats(firsts, period, advance) and _repeats(lasts, period, advance):
             return Periodic(advance, tuple(windows[:period]))
-        broken = wrong
     return None
+
+
+def _repeats(ends: Sequence[Extended], period: int, advance: int) -> bool:
+    """Returns whether each end is that of one period before, plus ``advance``."""
+    pairs = zip(ends, ends[period:], strict=False)
+    return all(one + advance == two for one, two in pairs)
 
 
 @lru_cache(maxsize=256)

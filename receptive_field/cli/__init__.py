@@ -15,7 +15,14 @@ import sys
 from collections.abc import Sequence
 
 from receptive_field.cli.arguments import parser
-from receptive_field.cli.terminal import show_error, with_options
+from receptive_field.cli.terminal import (
+    INTERRUPTED,
+    hide_native_logs,
+    progress,
+    show_error,
+    stop_on_interrupt,
+    with_options,
+)
 from receptive_field.errors import ReceptiveFieldError
 
 
@@ -25,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             options = parser().parse_args(arguments)
-            status: int = options.run(options)
+            with progress():
+                status: int = options.run(options)
         finally:
             sys.stdout.flush()
     except ReceptiveFieldError as error:
@@ -33,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("interrupted.", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):
@@ -45,4 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command_line() -> None:
     """Runs the command ``receptive-field`` and exits."""
+    hide_native_logs()
+    stop_on_interrupt()
     sys.exit(main())

@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         "2 for a mistake in the command line. Instead of a full name, you can give a\n"
         "part that only one name has, a scope (for its output) or a pattern such as\n"
         "'*_5b*concat', in any case. Colours appear only on a terminal, and only if\n"
-        "NO_COLOR is not set.",
+        "NO_COLOR is not set, and progress only if NO_PROGRESS is not set.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"%(prog)s {__version__}"

@@ -8,7 +8,12 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from receptive_field.cli.terminal import show, show_json, with_options
+from receptive_field.cli.terminal import (
+    raise_on_interrupt,
+    show,
+    show_json,
+    with_options,
+)
 from receptive_field.errors import (
     NodeNotFoundError,
     ReceptiveFieldError,
@@ -202,6 +207,7 @@ def many(options: argparse.Namespace) -> int:
     """See ``receptive-field many --help``."""
     from receptive_field.many import run_many
 
+    raise_on_interrupt()  # Workers have to end, and finished rows are kept.
     return run_many(
         options.models,
         options.results,

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TextIO
+
+from receptive_field.progress import told_to
+from receptive_field.whole_files import remove_unfinished
 
 
 def show(
@@ -17,6 +25,8 @@ def show(
     The text is not styled if Rich is not installed, NO_COLOR is set, or the output is
     not a terminal that supports styles.
     """
+    for line in _lines:
+        line.end()
     out = file or sys.stdout
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     if styles and out.isatty() and not plain:
@@ -61,3 +71,137 @@ def with_options(message: str) -> str:
     for pattern, option in OPTIONS.items():
         message = re.sub(rf"(?<![-'/]){pattern}", option, message)
     return message
+
+
+# --- Progress ------------------------------------------------------------------------
+
+PATIENCE = 1.0
+"""After how many seconds progress is shown."""
+
+_lines: list[_Line] = []
+"""The line that shows progress, if there is one."""
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """Shows progress on stderr, in one line, until something is printed.
+
+    Nothing is shown if stderr is not a terminal that can rewrite a line, or if
+    NO_PROGRESS is set.
+    """
+    unwanted = os.environ.get("NO_PROGRESS") or os.environ.get("TERM") == "dumb"
+    if unwanted or not sys.stderr.isatty():
+        yield
+        return
+    line = _Line(sys.stderr)
+    _lines.append(line)
+    try:
+        with told_to(line.tell):
+            yield
+    finally:
+        line.end()
+        _lines.remove(line)
+
+
+class _Line:
+    """A line that a thread rewrites, because a long step says nothing meanwhile."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._since = time.monotonic()
+        self._told: tuple[str, float | None] = ("", None)
+        self._ended = threading.Event()
+        self._drawing = threading.Thread(target=self._draw, daemon=True)
+        self._drawing.start()
+
+    def tell(self, what: str, share: float | None) -> None:
+        """Takes note of progress."""
+        if what != self._told[0]:
+            self._since = time.monotonic()
+        self._told = what, share
+
+    def end(self) -> None:
+        """Removes the line. It does not appear again."""
+        if not self._ended.is_set():
+            self._ended.set()
+            self._drawing.join()
+
+    def _draw(self) -> None:
+        pause, drawn = PATIENCE, False
+        while not self._ended.wait(pause):
+            text = self._text()[: self._width() - 1]
+            if text:
+                self._out.write(f"\r{text}\x1b[K")
+                self._out.flush()
+                pause, drawn = 0.2, True
+        if drawn:
+            self._out.write("\r\x1b[K")
+            self._out.flush()
+
+    def _text(self) -> str:
+        what, share = self._told
+        passed = time.monotonic() - self._since
+        if not what:
+            return ""
+        if share is None:
+            return f"{what} ... {_duration(passed)}"
+        left = f", {_duration(passed * (1 - share) / share)} left" if share else ""
+        return f"{what}: {share:.0%}{left}"
+
+    def _width(self) -> int:
+        try:
+            return os.get_terminal_size(self._out.fileno()).columns or 80
+        except OSError:
+            return 80
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def hide_native_logs() -> None:
+    """Hides what native code writes to stderr, such as the log lines of TensorFlow.
+
+    Text that Python writes to stderr is shown. Everything is shown if the environment
+    asks TensorFlow for its log: if TF_CPP_MIN_LOG_LEVEL is less than 3.
+    """
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3":
+        return
+    sys.stderr.flush()
+    shown = os.dup(2)
+    sys.stderr = open(shown, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+
+
+# --- Interrupts ----------------------------------------------------------------------
+
+INTERRUPTED = 130
+"""The exit status after an interrupt."""
+
+
+def stop_on_interrupt() -> None:
+    """Lets an interrupt end the process at once.
+
+    A KeyboardInterrupt is not enough. If it is raised in a callback of a framework,
+    such as one of the garbage collector, Python prints a traceback and goes on.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop)
+
+
+def raise_on_interrupt() -> None:
+    """Lets an interrupt raise a KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is _stop:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for line in _lines:
+        line.end()
+    remove_unfinished()
+    os.write(sys.stderr.fileno(), b"interrupted.\n")
+    os._exit(INTERRUPTED)

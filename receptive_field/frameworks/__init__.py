@@ -11,6 +11,7 @@ from receptive_field.frameworks.keras.stated import MODEL_CLASSES, STATED
 from receptive_field.frameworks.tensorflow import load as of_tensorflow
 from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.model import Model
+from receptive_field.progress import tell
 from receptive_field.rules.op import Op
 from receptive_field.rules.stated import Rule
 
@@ -44,6 +45,7 @@ def load(
     """
     if isinstance(model, Model):
         return model.to_run() if trace else model
+    tell("reading the model")
     for wing in WINGS:
         found: Model | None = wing.model_of(model, signature, overrides)
         if found is not None:

@@ -21,6 +21,12 @@ class Computation(NamedTuple):
     """Raises a GraphError if the framework fails."""
     dtype: np.dtype[Any]
     """The data type of the image."""
+    gradient: Callable[[Array, Sequence[Array]], Array | None]
+    """Returns the derivative of a sum over all outputs with respect to the image.
+
+    The second argument holds one array for each output, by which it is multiplied in
+    the sum. Returns None if the framework cannot compute it.
+    """
 
 
 class Alone(Protocol):

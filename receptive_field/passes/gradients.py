@@ -584,6 +584,25 @@ def _added(terms: list[Term], term: Term) -> None:
     terms.append(term)
 
 
+class Slopes:
+    """What descents from several outputs of a network have in common.
+
+    A descent adds what it needs. None of this depends on the output.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.zeros = ZeroPass(network)
+        self.steps: dict[Tensor, list[RuleEdge]] = {}
+        self.assumed: dict[Tensor, str] = {}
+        """For each tensor at which the rules alone need an assumption, the name of the
+        node."""
+        self.placed: dict[Tensor, frozenset[int]] = {}
+        """For each tensor, the axes along which positions are kept apart. These are the
+        axes of positions and of copies, but not of channels."""
+        self.edges: dict[Tensor, list[GradientEdge]] = {}
+
+
 class Descent:
     """The pass that takes the squared gradient of a feature down to the input.
 
@@ -595,22 +614,19 @@ class Descent:
 
     def __init__(
         self,
-        network: Network,
+        slopes: Slopes,
         output: Tensor,
         spatial: Sequence[int],
     ) -> None:
-        self.network = network
+        self.network = slopes.network
         self.spatial = spatial
         self.output = output
-        self.zeros = ZeroPass(network)
+        self.slopes = slopes
+        self.placed, self.edges = slopes.placed, slopes.edges
         self.assumed: dict[str, None] = {}
         self.roots: dict[int, Pairs] = {}
         self._numbers = itertools.count()
         self.pending: dict[Tensor, Terms] = {}
-        self.placed: dict[Tensor, frozenset[int]] = {}
-        """For each tensor, the axes along which positions are kept apart. These are the
-        axes of positions and of copies, but not of channels."""
-        self.edges: dict[Tensor, list[GradientEdge]] = {}
         self.order: list[list[Tensor]] = []
         """The tensors from the output down, as lists. Each list holds one tensor, or
         all tensors of a loop."""
@@ -625,16 +641,22 @@ class Descent:
     def _find_edges(self) -> None:
         """Finds the edges on the way down, then the axes of positions on the way up."""
         produced: dict[int, list[Tensor]] = {self.output[0]: [self.output]}
-        steps: dict[Tensor, list[RuleEdge]] = {}
+        steps = self.slopes.steps
         starts = {end: start for start, end in self.network.loops.items()}
         stop = len(self.network.order)
         while stop:
             start = starts.get(stop, stop - 1)
             group = self.network.order[start:stop]
             tensors = sorted(t for index in group for t in produced.get(index, ()))
-            looping = self._loop_steps(group) if stop in starts and tensors else None
             for tensor in tensors:
-                steps[tensor] = self._steps(tensor) if looping is None else looping
+                if tensor not in steps:
+                    steps[tensor] = (
+                        self._loop_steps(tensor, group)
+                        if stop in starts
+                        else self._steps(tensor)
+                    )
+                if tensor in self.slopes.assumed:
+                    self.assumed[self.slopes.assumed[tensor]] = None
                 for step in steps[tensor]:
                     below = produced.setdefault(step.below[0], [])
                     if step.below not in below:
@@ -646,7 +668,8 @@ class Descent:
         self.placed[self.network.input] = _known({0, *self.spatial}, own)
         for tensors in reversed(self.order):
             for tensor in tensors:
-                self._make_edges(tensor, steps[tensor])
+                if tensor not in self.edges:
+                    self._make_edges(tensor, steps[tensor])
 
     def _make_edges(self, tensor: Tensor, steps: Sequence[RuleEdge]) -> None:
         shape, placed = self._shape(tensor), set[int]()
@@ -684,13 +707,13 @@ class Descent:
     def _shape(self, tensor: Tensor) -> tuple[Size | None, ...]:
         return self.network.shape(tensor) or ()
 
-    def _loop_steps(self, group: Sequence[int]) -> list[RuleEdge]:
+    def _loop_steps(self, tensor: Tensor, group: Sequence[int]) -> list[RuleEdge]:
         """Returns the edges that stand for a whole loop.
 
         They spread the gradient of the loop evenly over each tensor that the loop
         reads.
         """
-        self.assumed[self.network.graph.nodes[group[0]].name] = None
+        self.slopes.assumed[tensor] = self.network.graph.nodes[group[0]].name
         edges = (edge for index in group for edge in self.network.edges(index))
         read = dict.fromkeys(below for _, below in edges if below[0] not in group)
         return [RuleEdge(below, ALL_BOUND, Taps.WINNER) for below in read]
@@ -709,7 +732,7 @@ class Descent:
         several = sum(rule.piece is None for _, _, rule in carrying) > 1
         product = several and op.taps in (Taps.FACTOR, Taps.CHOICE, Taps.WEIGHTS)
         if product and not self._is_activation(carrying):
-            self.assumed[node.name] = None
+            self.slopes.assumed[tensor] = node.name
         found = []
         for number, below, rule in carrying:
             relation = self._plain(rule, tensor, below)
@@ -724,7 +747,7 @@ class Descent:
                 # At each position, a broadcast factor meets a different number.
                 taps = Taps.WINNER
             if taps is None or vague or (product and taps is Taps.WEIGHTS):
-                self.assumed[node.name] = None
+                self.slopes.assumed[tensor] = node.name
                 taps = Taps.WINNER
             coefficients = {}
             if op.coefficients is not None and number == 0:
@@ -743,7 +766,7 @@ class Descent:
         There is one matrix [above, below] for each axis on which other factors of the
         product are zero at some positions.
         """
-        live = self.zeros.beside(tensor, number)
+        live = self.slopes.zeros.beside(tensor, number)
         found: dict[int, Array] = {}
         if live is None or relation.any_rank:
             return found
@@ -856,8 +879,8 @@ class Descent:
         reach it. Each such tensor is one bit of the returned integers.
         """
         read: dict[Tensor, int] = {}
-        for edges in self.edges.values():
-            for edge in edges:
+        for tensor in itertools.chain.from_iterable(self.order):
+            for edge in self.edges[tensor]:
                 read[edge.below] = read.get(edge.below, 0) + 1
         several = (tensor for tensor, count in read.items() if count > 1)
         bits = {tensor: 1 << number for number, tensor in enumerate(several)}

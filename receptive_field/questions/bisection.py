@@ -33,7 +33,7 @@ from receptive_field.network.network import cuts
 from receptive_field.network.walk import outputs_wanted, reads
 from receptive_field.passes.positions import Needed
 from receptive_field.passes.regions import Forward, forward
-from receptive_field.questions.measure import TRIALS, Experiment, Probe
+from receptive_field.questions.experiment import TRIALS, Experiment, Probe
 from receptive_field.questions.question import Options, Question
 from receptive_field.relations import boxes
 from receptive_field.relations.boxes import Box, Mask

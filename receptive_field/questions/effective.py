@@ -56,7 +56,7 @@ from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.layout import Resolution
 from receptive_field.network.network import Network
-from receptive_field.passes.gradients import Descent
+from receptive_field.passes.gradients import Descent, Slopes
 from receptive_field.questions.question import Options, Question, ask
 from receptive_field.results.axes import checked_feature
 from receptive_field.results.effective import EffectiveReceptiveField
@@ -68,6 +68,7 @@ def analytic(
     output: Tensor,
     feature: ArrayLike | None = None,
     field: ReceptiveField | None = None,
+    slopes: Slopes | None = None,
 ) -> EffectiveReceptiveField:
     """Computes the effective receptive field for independent random weights.
 
@@ -77,6 +78,8 @@ def analytic(
       feature: the coordinates of the feature, x first. None means the one in the
         middle.
       field: the receptive field of the output. If None, it is computed.
+      slopes: the `slopes_of` the question, for several outputs. If None, they are
+        computed.
 
     Returns:
       The share of each position, computed in one pass over the graph (see the module's
@@ -101,10 +104,11 @@ def analytic(
     name = name or question.network.graph.name_of(output)
     if field is None:
         field = replace(question, outputs={name: output}).answer()
-    network = _with_one_image(question)
+    slopes = slopes or slopes_of(question)
+    network = slopes.network
     shape = network.shape(output) or ()
     chosen, where = _place(question, field, shape, feature)
-    found, assumed = Descent(network, output, question.spatial).run(where)
+    found, assumed = Descent(slopes, output, question.spatial).run(where)
     total = float(found.sum())
     if not total:
         raise ReceptiveFieldError(
@@ -114,6 +118,15 @@ def analytic(
     return EffectiveReceptiveField(
         question.input, name, chosen, found / total, total, assumed
     )
+
+
+def slopes_of(question: Question) -> Slopes:
+    """Returns what the effective receptive fields of several outputs have in common.
+
+    Raises:
+      GraphError: if a spatial size of the input is unknown.
+    """
+    return Slopes(_with_one_image(question))
 
 
 def _with_one_image(question: Question) -> Network:

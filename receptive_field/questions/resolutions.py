@@ -30,6 +30,7 @@ from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.walk import reads
 from receptive_field.passes.regions import Forward, forward
+from receptive_field.progress import tell
 from receptive_field.questions.every_size import (
     MOST_VISITS,
     last_shortened,
@@ -112,6 +113,7 @@ def resolutions(
     """
     options = Options("unknown", stop_propagation, batch_norm, overrides)
     loaded = load(model, signature, overrides=overrides, trace=trace)
+    tell("analysing the model")
     question, field = ask(loaded, output, input, options)
     if field.is_folded:
         below = question.at_last_feature_map(folded=False)
@@ -312,7 +314,11 @@ class _AxisAnalysis:
     def _by_residue(self, period: int) -> list[_Outcome]:
         """Returns, for each remainder, the outcome at all sizes with that remainder."""
         turns = unknown("turns") * self._checked(period)
-        return [self._outcome(turns + residue) for residue in range(period)]
+        found = []
+        for residue in range(period):
+            tell("comparing sizes", residue / period)
+            found.append(self._outcome(turns + residue))
+        return found
 
     def _checked(self, period: int) -> int:
         """Returns the period, unless it is too long for an answer."""

@@ -222,7 +222,9 @@ class Stretches:
         else:
             order = sorted(indices, key=self._order.__getitem__)
             network = replace(question.network, order=order, loops={})
-            state = backward(network, top, stops).state
+            edges = [below for i in indices for _, below in network.edges(i)]
+            wanted = stops.intersection(edges)
+            state = backward(network, top, wanted).state
         for tensor in sorted(state, key=lambda t: (self.order(t), t[1])):
             if tensor in stops and tensor != top:
                 yield tensor, state[tensor]

@@ -36,15 +36,18 @@ from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import Model
 from receptive_field.network.layout import Resolution
 from receptive_field.network.walk import tensors_below, tensors_read
+from receptive_field.passes.gradients import Slopes
 from receptive_field.passes.regions import forward
+from receptive_field.progress import tell
 from receptive_field.questions.costs import compute_costs
+from receptive_field.questions.effective import analytic, slopes_of
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question, StopPropagation
 from receptive_field.questions.stretches import Follows, Stretch, Stretches
 from receptive_field.relations.boxes import Mask
 from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.costs import Costs
-from receptive_field.results.field import ReceptiveField, ReceptiveFields
+from receptive_field.results.field import ReceptiveFields
 from receptive_field.results.tables import layer_rows
 from receptive_field.rules.op import Taps, rule_of
 from receptive_field.rules.stated import Rule
@@ -162,6 +165,7 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
       ReceptiveFieldError: if the model cannot be analysed, or no layer has features
         with positions.
     """
+    tell("analysing the model")
     question, note = _sized(model, output, input, options)
     shown = _shown(question)
     tensors = {t: question.network.graph.name_of(t) for t in _tensors(question, shown)}
@@ -296,6 +300,8 @@ class _Export:
         self.question = question
         self.steps = steps
         self.fields = fields
+        self.tensors = shown
+        self.slopes: Slopes | None = None
         self.numbers: dict[Hashable, int] = {}
         self.maps: list[Any] = []
         self.rows = {row["layer"]: row for row in layer_rows(fields, costs)}
@@ -317,6 +323,7 @@ class _Export:
         last: dict[Tensor, int] = {}
         nodes: list[Data] = []
         for number, (tensor, name) in enumerate(self.listed):
+            tell("following each layer", number / len(self.listed))
             node = self._node(tensor, name)
             if tensor in last:  # A layer that returns its input.
                 node["from"] = [[last[tensor], self._same(tensor), 1, 1]]
@@ -444,10 +451,38 @@ class _Export:
         while sum(work[number] for number in chosen) > MOST_WEIGHED:
             count = len(chosen) * 2 // 3
             chosen = [own[-1 - i * len(own) // count] for i in range(count)]
-        for node in (nodes[number] for number in chosen):
-            found = _profiles(self.fields[node["name"]])
+        for done, node in enumerate(nodes[number] for number in chosen):
+            tell("weighing positions", done / len(chosen))
+            found = self._profiles(node["name"])
             if found is not None:
                 node["weights"] = found
+
+    def _profiles(self, name: str) -> Data | None:
+        """Returns the middle feature's profile on each axis.
+
+        The profiles are scaled so that the largest value is 999. Returns None if they
+        cannot be computed.
+        """
+        try:
+            self.slopes = self.slopes or slopes_of(self.question)
+            field, output = self.fields[name], self.tensors[name]
+            effective = analytic(self.question, output, None, field, self.slopes)
+        except ReceptiveFieldError:
+            return None
+        axes = []
+        for profile in effective.profiles:
+            largest = profile.max()
+            if not largest > 0:
+                return None
+            rounded = [round(float(value / largest) * 999) for value in profile]
+            some = [i for i, value in enumerate(rounded) if value]
+            axes.append([some[0], *rounded[some[0] : some[-1] + 1]])
+        found: Data = {"at": list(effective.feature), "axes": axes}
+        found["wide"] = [round(float(size), 1) for size in effective.size]
+        found["assumed"] = int(not effective.exact)
+        if len(axes) > 1 and all(axis == axes[0] for axis in axes):
+            found["axes"] = axes[:1]
+        return found
 
 
 def _work(node: Data) -> int:
@@ -472,32 +507,6 @@ def _row_numbers(row: Mapping[str, Any]) -> Data:
     keys = ("receptive field", "rf"), ("stride",) * 2, ("padding",) * 2
     found: Data = {key: [_number(v) for v in row[name]] for name, key in keys}
     return found | {"centre": row["first centre"]}
-
-
-def _profiles(field: ReceptiveField) -> Data | None:
-    """Returns the middle feature's profile on each axis.
-
-    The profiles are scaled so that the largest value is 999. Returns None if they
-    cannot be computed.
-    """
-    try:
-        effective = field.effective_receptive_field()
-    except ReceptiveFieldError:
-        return None
-    axes = []
-    for profile in effective.profiles:
-        largest = profile.max()
-        if not largest > 0:
-            return None
-        rounded = [round(float(value / largest) * 999) for value in profile]
-        some = [i for i, value in enumerate(rounded) if value]
-        axes.append([some[0], *rounded[some[0] : some[-1] + 1]])
-    found: Data = {"at": list(effective.feature), "axes": axes}
-    found["wide"] = [round(float(size), 1) for size in effective.size]
-    found["assumed"] = int(not effective.exact)
-    if len(axes) > 1 and all(axis == axes[0] for axis in axes):
-        found["axes"] = axes[:1]
-    return found
 
 
 def encoded_map(axis_map: AxisMap) -> list[Data] | None:

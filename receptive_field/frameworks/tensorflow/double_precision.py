@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 SINGLE_PRECISION: dict[str, tuple[int, ...]] = {
@@ -99,6 +100,7 @@ def _node_to_double(tf: Any, node: Any) -> None:
         node.op = "Identity"
         node.attr.clear()
         node.attr["T"].type = dtype
+    _state_types(node)
     node.attr.pop("_output_shapes", None)
     for attribute in node.attr.values():
         kind = attribute.WhichOneof("value")
@@ -111,6 +113,16 @@ def _node_to_double(tf: Any, node: Any) -> None:
             value = tf.make_ndarray(attribute.tensor)
             wide = tf.dtypes.as_dtype(WIDE[attribute.tensor.dtype])
             attribute.tensor.CopyFrom(tf.make_tensor_proto(value, wide))
+
+
+def _state_types(node: Any) -> None:
+    """States the data types that a SavedModel leaves out because they are defaults."""
+    registry = import_module("tensorflow.python.framework.op_def_registry")
+    definition = registry.get(node.op)
+    for attribute in () if definition is None else definition.attr:
+        default = attribute.default_value
+        if default.WhichOneof("value") == "type" and attribute.name not in node.attr:
+            node.attr[attribute.name].CopyFrom(default)
 
 
 LEAST_WEIGHTS = {"lanczos": 1e-12}

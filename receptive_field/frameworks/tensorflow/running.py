@@ -70,8 +70,8 @@ class TensorFlowRunner:
         weights = network_weights(network)
         start = _full_name(graph.name_of(network.input))
         with self._failing("the network"):
-            run, dtype = runner(self._tf, definition, weights, start, names, shape)
-        return Computation(self._guarded(run, "the network"), dtype)
+            found = runner(self._tf, definition, weights, start, names, shape)
+        return found._replace(run=self._guarded(found.run, "the network"))
 
     def runs(self, node: Node) -> bool:
         """Returns whether TensorFlow can run this node as a single op."""
@@ -101,8 +101,8 @@ class TensorFlowRunner:
         copy = type(definition)()
         copy.CopyFrom(definition)
         with self._failing("the node"):
-            run, dtype = runner(self._tf, copy, {}, start, [name], shape, double)
-        return Computation(self._guarded(run, "the node"), dtype)
+            found = runner(self._tf, copy, {}, start, [name], shape, double)
+        return found._replace(run=self._guarded(found.run, "the node"))
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
@@ -150,8 +150,8 @@ def runner(
     outputs: Sequence[str],
     shape: Sequence[int],
     double: bool = True,
-) -> tuple[Any, np.dtype[Any]]:
-    """Returns a function from an image to the outputs, and the image's data type.
+) -> Computation:
+    """Returns the computation of the outputs from an image.
 
     Args:
       tf: the TensorFlow module.
@@ -163,6 +163,7 @@ def runner(
       double: whether to compute everything in double precision.
     """
     _keep_ancestors(definition, (start, *outputs))
+    _without_stated_gradients(definition)
     without_rounded_zeros(tf, definition)
     values = set_weights(tf, definition, weights)
     if double:
@@ -193,7 +194,45 @@ def runner(
             assignments.append(assign)
     if assignments:
         session.run(assignments, feeds)
-    return session.make_callable(fetched, [image]), np.dtype(image.dtype.as_numpy_dtype)
+    run = session.make_callable(fetched, [image])
+    gradient = _Gradient(tf, session, image, fetched)
+    return Computation(run, np.dtype(image.dtype.as_numpy_dtype), gradient)
+
+
+class _Gradient:
+    """The gradient of a graph, which is built when it is first asked for."""
+
+    def __init__(self, tf: Any, session: Any, image: Any, outputs: Any) -> None:
+        self._tf, self._session = tf, session
+        self._image, self._outputs = image, outputs
+        self._run: Callable[..., Any] | None = None
+
+    def __call__(self, image: Any, factors: Sequence[Any]) -> Any:
+        """Returns the gradient of the sum of the outputs times the factors, or None."""
+        try:
+            self._run = self._run or self._built()
+            return self._run(image, *factors)[0]
+        except Exception:
+            # A gradient can fail in as many ways as there are ops. It is not needed.
+            return None
+
+    def _built(self) -> Callable[..., Any]:
+        tf = self._tf
+        with self._session.graph.as_default():
+            factors = [tf.compat.v1.placeholder(t.dtype) for t in self._outputs]
+            (found,) = tf.gradients(self._outputs, [self._image], factors)
+            dense = tf.convert_to_tensor(found)
+        run: Callable[..., Any]
+        run = self._session.make_callable([dense], [self._image, *factors])
+        return run
+
+
+def _without_stated_gradients(definition: Any) -> None:
+    """Removes gradients that a graph states itself, which may be anything."""
+    functions = (function.node_def for function in definition.library.function)
+    for node in [n for nodes in (definition.node, *functions) for n in nodes]:
+        node.attr.pop("_gradient_op_type", None)
+    definition.library.ClearField("gradient")
 
 
 def _keep_ancestors(definition: Any, tensors: Sequence[str]) -> None:

@@ -81,12 +81,11 @@ def _scales(network: Between) -> dict[int, float | None]:
     for index in network.order:
         call = Call(nodes[index], network.known)
         for tensor in nodes[index].inputs:
-            if network.carries[tensor[0]]:
-                continue
             scale, stack = weight_scale(call), [tensor]
             while stack:
                 current = stack.pop()
-                if (current, scale) in visited:
+                # A shape is read from features, but says nothing of their values.
+                if network.carries[current[0]] or (current, scale) in visited:
                     continue
                 visited.add((current, scale))
                 stack += nodes[current[0]].inputs
