@@ -704,3 +704,28 @@ def answers_of(model):
     )
     answers = {name: json.dumps(said(field)) for name, field in fields.items()}
     return answers | dict.fromkeys(fields.errors, "too small")
+
+
+class PooledContext(keras.layers.Layer):
+    """Makes a layer of a size that is unknown until the model runs."""
+
+    def call(self, x):
+        sizes = keras.ops.shape(x)
+        pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
+        resized = keras.layers.Resizing(sizes[1], sizes[2])(pooled)
+        return keras.ops.concatenate([x, resized], axis=-1)
+
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], 2 * shape[-1])
+
+
+def test_a_layer_that_reads_an_unknown_size_is_traced():
+    image = keras.Input((None, None, 3))
+    convolved = keras.layers.Conv2D(4, 3, padding="same")(image)
+    model = keras.Model(image, PooledContext(name="context")(convolved))
+    field = rf.compute_receptive_field(model, input_resolution=[8, 10])
+    assert list(field.source.traced) == ["context"]
+    assert "not a number" in field.source.traced["context"]
+    assert [axis.size for axis in field.feature_axes] == [10, 8]
+    assert field.size.tolist() == [float("inf")] * 2
+    assert field.local.size.tolist() == [3, 3]

@@ -301,10 +301,16 @@ class Writer:
         return self.tensor(list(sizes))
 
     def tensor(self, thing: Any) -> Tensor:
-        """Returns a tensor as it is, and adds a constant for a number or an array."""
+        """Returns a tensor as it is, and adds a constant for a number or an array.
+
+        Raises:
+          NoRuleError: if a value is none, as a size that its layer does not know.
+        """
         if isinstance(thing, tuple):
             return thing
         value = WrittenConstant(thing)
+        if value.dtype == "object":
+            raise NoRuleError(f"it reads {thing!r}, which is not a number")
         fields = {"value": value, "dtype": self.dtype(value.dtype)}
         return self._node("Const", "Const", (), fields)
 
