@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from receptive_field.graph.model import Model
     from receptive_field.results.costs import Costs
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
+    from receptive_field.results.tables import Table
 
 
 def compute(options: argparse.Namespace) -> int:
@@ -41,22 +42,48 @@ def compute(options: argparse.Namespace) -> int:
 
 def layers(options: argparse.Namespace) -> int:
     """See ``receptive-field layers --help``."""
-    from receptive_field.results.tables import HEADER, formatted, layer_rows
+    from receptive_field.results.fitting import terminal_fit
 
     model = _load(options)
     fields = _fields(model, options)
     pattern = options.filter or "*"
-    chosen = {name: fields[name] for name in fields if fnmatchcase(name, pattern)}
+    known = fields if options.covering is None else fields.covering(options.covering)
+    chosen = {name: known[name] for name in known if fnmatchcase(name, pattern)}
     failed = [e for name, e in fields.errors.items() if fnmatchcase(name, pattern)]
     if not chosen:
-        raise failed[0] if failed else _no_match(pattern, fields)
-    columns = options.columns or HEADER
-    costs = _costs(model, options, chosen.values())
-    table = formatted(layer_rows(chosen, costs, columns), options.format)
-    show(table.rstrip("\n"), {r"\A.*": "bold"} if options.format == "table" else {})
+        raise failed[0] if failed else _no_match(pattern, known)
+    table = _layer_table(model, options, fields, chosen)
+    fit = terminal_fit(sys.stdout, bool(options.columns), ADVICE)
+    text = table.text(options.format, fit).rstrip("\n")
+    styles = {r"\A(?:(?!--).*\n)+": "bold"} if options.format == "table" else {}
+    show(text, styles)
     for name, error in fields.errors.items():
         print(f"warning: {name}: {error}", file=sys.stderr)
     return 0
+
+
+ADVICE = "--columns all or a wider terminal"
+"""Where to see the columns that do not fit on a terminal."""
+
+
+def _layer_table(
+    model: Model,
+    options: argparse.Namespace,
+    fields: ReceptiveFields,
+    chosen: Mapping[str, ReceptiveField],
+) -> Table:
+    """Returns the table of the chosen layers, sorted and cut as asked."""
+    from receptive_field.results.tables import Table
+
+    sizes = [axis.input_size for field in chosen.values() for axis in field.axes]
+    unproductive = None if None in sizes else fields.unproductive()
+    costs = _costs(model, options, chosen.values())
+    table = Table(chosen, costs, options.columns, unproductive)
+    if options.sort is not None:
+        table.sort(*options.sort)
+    if options.top is not None:
+        table.keep(options.top)
+    return table
 
 
 def _costs(
@@ -68,11 +95,14 @@ def _costs(
       ReceptiveFieldError: if the user asks for costs that cannot be computed.
     """
     from receptive_field.questions.costs import compute_costs
-    from receptive_field.results.tables import COSTS
+    from receptive_field.results.tables import COSTS, HEADER
 
-    asked = options.costs or not set(COSTS).isdisjoint(options.columns or ())
+    wanted = COSTS if options.columns is None else options.columns
+    named = () if wanted == list(HEADER) else options.columns or ()
+    sorting = [options.sort[0]] if options.sort else []
+    asked = options.costs or not set(COSTS).isdisjoint([*named, *sorting])
     sizes = [axis.input_size for field in fields for axis in field.axes]
-    if not asked and (options.columns or None in sizes):
+    if not asked and (set(COSTS).isdisjoint(wanted) or None in sizes):
         return None
     try:
         return compute_costs(

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
+    from receptive_field.results.layer_window import LayerWindows
     from receptive_field.results.support import Support
 
 NEAR_SIZES = 33
@@ -116,6 +117,12 @@ class Later(Protocol):
     def explain(self, asked: Asked, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """See `ReceptiveField.explain`."""
 
+    def windows(self, asked: Asked, of: ReceptiveField) -> LayerWindows:
+        """See `ReceptiveField.layer_windows`."""
+
+    def unproductive(self, asked: Asked) -> frozenset[str]:
+        """See `Origin.unproductive`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -131,6 +138,8 @@ class Question:
     layers: Mapping[str, Tensor]
     later: Later | None = None
     """Answers later questions about the fields; None if no user gets these fields."""
+    layer_inputs: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    """For each layer, the tensors that are passed to it."""
 
     @classmethod
     def ask(
@@ -197,8 +206,8 @@ class Question:
         shape = input_shape(network, rank, spatial, resolution)
         if shape is not None:
             network = network.told(shape)
-        layers = model.layers
-        return cls(network, input_name, outputs, rank, spatial, layers, later)
+        layers, given = model.layers, model.layer_inputs
+        return cls(network, input_name, outputs, rank, spatial, layers, later, given)
 
     def sized(self) -> Network:
         """Returns the network, with a batch of one if the batch size is unknown."""
@@ -584,6 +593,14 @@ class Asked:
     def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """See `ReceptiveField.explain`."""
         return self._later.explain(self, of)
+
+    def windows(self, of: ReceptiveField) -> LayerWindows:
+        """See `Origin`."""
+        return self._later.windows(self, of)
+
+    def unproductive(self) -> frozenset[str]:
+        """See `Origin`."""
+        return self._later.unproductive(self)
 
     @property
     def _later(self) -> Later:
