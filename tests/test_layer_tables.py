@@ -103,6 +103,29 @@ def test_windows_of_layers_that_consist_of_several_ops(trace):
     )
 
 
+def test_windows_of_dilated_layers():
+    """A trace may spread the positions over blocks, and has no SAME padding then."""
+    keras = needed("keras")
+    image = keras.Input((32, 32, 3))
+    options = {"dilation_rate": (2, 3), "padding": "same"}
+    x = keras.layers.DepthwiseConv2D((3, 5), name="deep", **options)(image)
+    x = keras.layers.Conv2D(4, (5, 1), dilation_rate=2, name="high")(x)
+    model = keras.Model(image, x)
+    for trace in (False, True):
+        found = windows(model, "deep", trace=trace)
+        assert [w[:5] for w in found] == [(3, 1, 2, 2, 2), (5, 1, 3, 6, 6)]
+        found = windows(model, "high", trace=trace)
+        assert found[0] == LayerWindow(5, 1, 2, 0, 0, False)
+        assert (found[1].kernel, found[1].before, found[1].after) == (1, 0, 0)
+    sound = keras.Input((40, 2))
+    options = {"dilation_rate": 4, "padding": "causal"}
+    layer = keras.layers.Conv1D(4, 3, name="causal", **options)
+    model = keras.Model(sound, layer(sound))
+    for trace in (False, True):
+        found = windows(model, "causal", trace=trace)
+        assert found == (LayerWindow(3, 1, 4, 8, 0, False),)
+
+
 def test_windows_along_time():
     keras = needed("keras")
     layers = keras.layers
@@ -392,6 +415,21 @@ def test_sizes_that_no_layer_covers(gated, capsys):
     assert [row["layer"] for row in rows] == ["before"]
     assert main(["layers", str(gated), "--covering", "64x32"]) == 1
     assert "covers 64 x 32. The largest" in capsys.readouterr().err
+
+
+# --- Parameters -----------------------------------------------------------------------
+
+
+def test_parameters_of_a_graph_do_not_need_the_size_of_its_input(capsys):
+    chosen = (rf.EXAMPLE_GRAPH, "--filter", "*a_3x3/Conv2D")
+    rows = rows_of(capsys, *chosen)
+    known = rows_of(capsys, *chosen, "--resolution", "299x299", "--costs")
+    assert [r["parameters"] for r in rows] == [r["parameters"] for r in known]
+    assert rows[0]["parameters"] == str(3 * 3 * 3 * 32)
+    assert {row["flops"] for row in rows} == {""}
+    sort = ("--sort", "-parameters", "--top", "1", "--columns", "layer,parameters")
+    (most,) = rows_of(capsys, *chosen, *sort)
+    assert int(most["parameters"]) == max(int(row["parameters"]) for row in rows)
 
 
 # --- Unproductive layers --------------------------------------------------------------

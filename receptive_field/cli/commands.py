@@ -77,8 +77,10 @@ def _layer_table(
 
     sizes = [axis.input_size for field in chosen.values() for axis in field.axes]
     unproductive = None if None in sizes else fields.unproductive()
-    costs = _costs(model, options, chosen.values())
-    table = Table(chosen, costs, options.columns, unproductive)
+    named = _named_columns(options)
+    costs = _costs(model, options, named, None in sizes)
+    counts = {} if costs is not None else _parameters(model, options, named)
+    table = Table(chosen, costs, options.columns, unproductive, counts)
     if options.sort is not None:
         table.sort(*options.sort)
     if options.top is not None:
@@ -86,23 +88,35 @@ def _layer_table(
     return table
 
 
+def _named_columns(options: argparse.Namespace) -> set[str]:
+    """Returns the columns that the user names, to print them or to sort by them."""
+    from receptive_field.results.tables import HEADER
+
+    columns = options.columns or ()
+    named = set() if list(columns) == list(HEADER) else set(columns)
+    return named | {options.sort[0]} if options.sort else named
+
+
 def _costs(
-    model: Model, options: argparse.Namespace, fields: Iterable[ReceptiveField]
+    model: Model, options: argparse.Namespace, named: set[str], is_unknown: bool
 ) -> Costs | None:
     """Returns the layers' costs, or None if they are unknown or should not be shown.
+
+    Args:
+      model: the model.
+      options: the options of the command.
+      named: the columns that the user names.
+      is_unknown: whether a size of the input is unknown.
 
     Raises:
       ReceptiveFieldError: if the user asks for costs that cannot be computed.
     """
     from receptive_field.questions.costs import compute_costs
-    from receptive_field.results.tables import COSTS, HEADER
+    from receptive_field.results.tables import COSTS
 
-    wanted = COSTS if options.columns is None else options.columns
-    named = () if wanted == list(HEADER) else options.columns or ()
-    sorting = [options.sort[0]] if options.sort else []
-    asked = options.costs or not set(COSTS).isdisjoint([*named, *sorting])
-    sizes = [axis.input_size for field in fields for axis in field.axes]
-    if not asked and (set(COSTS).isdisjoint(wanted) or None in sizes):
+    asked = options.costs or "FLOPs" in named
+    wanted = not options.columns or not set(COSTS).isdisjoint(options.columns)
+    if not asked and (is_unknown or not (wanted or "parameters" in named)):
         return None
     try:
         return compute_costs(
@@ -114,6 +128,30 @@ def _costs(
         if asked:
             raise
         return None
+
+
+def _parameters(
+    model: Model, options: argparse.Namespace, named: set[str]
+) -> dict[str, int]:
+    """Returns the parameters of layers whose costs are unknown.
+
+    Raises:
+      ReceptiveFieldError: if the user asks for parameters that cannot be counted.
+    """
+    from receptive_field.questions.costs import count_parameters
+
+    if options.columns and "parameters" not in {*options.columns, *named}:
+        return {}
+    try:
+        return count_parameters(
+            model,
+            input=_full_name(model, options.input),
+            input_resolution=options.resolution,
+        )
+    except ReceptiveFieldError:
+        if "parameters" in named:
+            raise
+        return {}
 
 
 def nodes(options: argparse.Namespace) -> int:

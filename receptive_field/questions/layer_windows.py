@@ -10,14 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from receptive_field.algebra.axis_map import IDENTITY, AxisMap, shift_of
+from receptive_field.algebra.axis_map import INFINITY, AxisMap, only_strand, shift_of
 from receptive_field.algebra.sizes import Size
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.walk import tensors_below
 from receptive_field.passes.regions import backward
 from receptive_field.questions.question import Question
-from receptive_field.relations.relation import ranked, source
+from receptive_field.relations.relation import (
+    Axis,
+    follow,
+    followed_axes,
+    ranked,
+    source,
+)
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.layer_window import LayerWindow, LayerWindows
 from receptive_field.rules.op import Call, Window, rule_at
@@ -94,22 +100,24 @@ class _Layer:
         The result maps each axis that follows one axis of the upper tensor to that axis
         and the map. Axes that follow none or several are left out.
         """
-        shape = self.network.shape(lower) or ()
-        if lower == upper:
-            return {axis: (axis, IDENTITY) for axis in range(len(shape))}
-        start = self.nodes.index(lower[0]) + 1 if lower[0] in self.nodes else 0
-        part = replace(
-            self.network, input=lower, order=self.nodes[start:], loops={}, _edges={}
-        )
-        relation = backward(part, upper, [lower]).state.get(lower)
-        if relation is None:
-            return {}
-        found = map(source, ranked(relation, len(shape)).axes)
+        found = map(source, self._axes(lower, upper))
         return {
             axis: (place, axis_map)
             for axis, (place, axis_map) in enumerate(found)
             if place is not None
         }
+
+    def _axes(self, lower: Tensor, upper: Tensor) -> tuple[Axis, ...]:
+        """Returns how each axis of a tensor follows those of a tensor above it."""
+        shape = self.network.shape(lower) or ()
+        if lower == upper:
+            return tuple(map(follow, range(len(shape))))
+        start = self.nodes.index(lower[0]) + 1 if lower[0] in self.nodes else 0
+        part = replace(
+            self.network, input=lower, order=self.nodes[start:], loops={}, _edges={}
+        )
+        relation = backward(part, upper, [lower]).state.get(lower)
+        return () if relation is None else ranked(relation, len(shape)).axes
 
     def _placed(
         self, index: int, windows: Sequence[Window]
@@ -131,7 +139,46 @@ class _Layer:
                 under, moved = lower[axis]
                 added = sizes[0][axis] - sizes[1][under]
                 found[above[axis][0]] = _with_padding(window, shift_of(moved), added)
+            else:
+                found |= self._unfolded(start, read, axis, window)
         return dict(sorted(found.items()))
+
+    def _unfolded(
+        self, start: Tensor, read: Tensor, axis: int, window: Window
+    ) -> dict[int, LayerWindow | None]:
+        """Returns the window on an axis whose positions are folded into the batch.
+
+        Around a dilated convolution, the positions of an axis may be spread over blocks
+        in the batch. The layer as a whole then has the dilation and the padding that
+        the op itself does not have.
+
+        Args:
+          start: the input of the layer.
+          read: the tensor that the op reads.
+          axis: the axis of that tensor that the window slides along.
+          window: the window of the op.
+        """
+        whole = self._maps(start, self.output)
+        places = enumerate(self._axes(start, read))
+        folded = [a for a, followed in places if axis in followed_axes(followed)]
+        if len(folded) != 1 or folded[0] not in whole:
+            return {}
+        place, axis_map = whole[folded[0]]
+        strand = only_strand(axis_map) if axis_map.exact else None
+        if strand is None or strand.advance != 1 or len(strand.windows) != 1:
+            return {}
+        first, last = strand.windows[0] or (INFINITY, INFINITY)
+        steps = max(window.kernel - 1, 1)
+        if window.stride != 1 or last == INFINITY or (last - first) % steps:
+            return {}
+        sizes = [
+            (self.network.shape(tensor) or ())[a]
+            for tensor, a in ((start, folded[0]), (self.output, place))
+        ]
+        total, before = sizes[1] - sizes[0] + int(last - first), -int(first)
+        after = total - before if isinstance(total, int) else None
+        dilation = max(int(last - first) // steps, 1)
+        return {place: LayerWindow(window.kernel, 1, dilation, before, after, False)}
 
     def _start(self, read: Tensor) -> Tensor:
         """Returns the only input of the layer that a tensor inside it depends on.
