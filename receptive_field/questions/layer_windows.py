@@ -68,7 +68,7 @@ class _Layer:
             others = tensors_below(network, [output], lambda t: t not in self.given)
             inner.update(t[0] for t in others if t not in self.given)
         inner.discard(network.input[0])
-        self.nodes = [index for index in network.order if index in inner]
+        self.nodes = sorted(inner, key=network.place)
 
     def windows(self) -> dict[int, LayerWindow | None]:
         """Returns the window for each axis of the output that it slides along.
@@ -77,8 +77,6 @@ class _Layer:
         window, or several that differ.
         """
         found: dict[int, Sequence[Window]] = {}
-        if not self.network.in_loop().isdisjoint(self.nodes):
-            return {}
         for index in self.nodes:
             op = rule_at(self.network.graph, index)
             read = op and op.layout and (op.windows or op.stretched)
@@ -87,6 +85,8 @@ class _Layer:
         wide = {i: ws for i, ws in found.items() if not all(map(_is_trivial, ws))}
         chosen = wide or found
         if not chosen or len(set(map(tuple, chosen.values()))) > 1:
+            return {}
+        if not self.network.in_loop().isdisjoint(self.nodes):
             return {}
         (index, windows), *_ = chosen.items()
         return self._placed(index, windows)
