@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from graphs import conv, graph_def, placeholder
+from graphs import conv, graph_def, node, placeholder
 from needed import needed, needs
 
 import receptive_field as rf
@@ -158,6 +158,36 @@ def test_a_layer_with_different_windows_has_none():
     assert fields["last"].layer_windows == (LayerWindow(3, 1, 1, 0, 0, False),) * 2
     if "inner" in fields:
         assert fields["inner"].layer_windows == (None, None)
+
+
+def test_layers_that_return_their_input():
+    """They share the tensor of the layer below, but not its window."""
+    keras = needed("keras")
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, name="conv")(image)
+    x = keras.layers.Dropout(0.2, name="dropout")(x)
+    x = keras.layers.Activation("linear", name="linear")(x)
+    model = keras.Model(image, keras.layers.Conv2D(4, 3, name="next")(x))
+    for trace in (False, True):
+        fields = rf.compute_receptive_fields(model, trace=trace)
+        wide = [name for name in fields if any(fields[name].layer_windows)]
+        assert wide == ["conv", "next"]
+        assert list(fields.covering(3)) == ["conv"]
+        assert list(fields.covering(4)) == ["next"]
+
+
+def test_bounds_are_marked(capsys, tmp_path):
+    """Pools of random lengths: only their longest length is known."""
+    ratio = "list { f: 1 f: 1.5 f: 1.5 f: 1 }"
+    pool = node("pool", "FractionalMaxPool", ["input"], pooling_ratio=ratio)
+    file = tmp_path / "graph.pbtxt"
+    file.write_text(str(graph_def(placeholder(), conv("conv", "input"), pool)))
+    options = ("--resolution", "12x12")
+    table = shown(capsys, "layers", file, *options, "--columns", "layer,exact")
+    rows = [re.split(r"  +", line) for line in table.splitlines()[2:]]
+    assert rows == [["conv", "yes"], ["pool", "at most"]]
+    found = {row["layer"]: row["exact"] for row in rows_of(capsys, file, *options)}
+    assert found == {"conv": "True", "pool": "False"}
 
 
 def test_windows_of_nodes():

@@ -67,6 +67,8 @@ class _Layer:
         if given:
             others = tensors_below(network, [output], lambda t: t not in self.given)
             inner.update(t[0] for t in others if t not in self.given)
+        if output in self.given:  # The layer returns its input.
+            inner.clear()
         inner.discard(network.input[0])
         self.nodes = sorted(inner, key=network.place)
 

@@ -69,6 +69,10 @@ class Origin(Protocol):
         """The op type of the output."""
 
     @property
+    def output(self) -> tuple[int, int]:
+        """The output: the index of its node, and its number among the outputs."""
+
+    @property
     def mirroring_nodes(self) -> tuple[str, ...]:
         """The nodes that mirror the border of a map."""
 
@@ -842,9 +846,23 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         # Imported only for this question.
         from receptive_field.results.covering import covering
 
-        origins = (field.origin for field in self._fields.values())
-        links = next((o.links(self._fields) for o in origins if o is not None), [])
-        return ReceptiveFields(covering(self._fields, links, size), {})
+        return ReceptiveFields(covering(self._fields, self._links(), size), {})
+
+    def _links(self) -> list[tuple[str, str]]:
+        """Returns the pairs of a layer and a layer that gets its input from it.
+
+        A layer that returns its input unchanged, such as a dropout layer, may share its
+        tensor with the layer below it.
+        """
+        found: list[tuple[str, str]] = []
+        first: dict[tuple[int, int], str] = {}
+        for name, one in self._fields.items():
+            origin = one._origin()
+            found = found or origin.links(self._fields)
+            below = first.setdefault(origin.output, name)
+            if below != name:
+                found.append((below, name))
+        return found
 
     def unproductive(self) -> tuple[str, ...]:
         """Returns the layers that add nothing at the size of the input.
