@@ -374,6 +374,13 @@ def test_columns_of_models_with_one_and_three_axes(capsys, tmp_path):
 # --- Choosing rows --------------------------------------------------------------------
 
 
+def test_all_columns(capsys):
+    chosen = ("layers", rf.EXAMPLE_GRAPH, "--filter", "*MaxPool", "--format")
+    for kind in ("csv", "json", "markdown", "table"):
+        every = shown(capsys, *chosen, kind, "--columns", "all")
+        assert every == shown(capsys, *chosen, kind)
+
+
 def test_sorting(capsys):
     chosen = (rf.EXAMPLE_GRAPH, "--filter", "*Conv2D", "--columns", "layer,kernel")
     rows = rows_of(capsys, *chosen, "--sort", "-kernel", "--top", "3")

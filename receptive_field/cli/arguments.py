@@ -336,10 +336,9 @@ def _resolution_to_cover(text: str) -> Any:
 
 
 def _columns(text: str) -> list[str]:
-    from receptive_field.results.tables import HEADER
-
+    """Returns the columns, or an empty list for all columns that suit the format."""
     if text.strip().lower() == "all":
-        return list(HEADER)
+        return []
     return [_column(part) for part in text.split(",")]
 
 

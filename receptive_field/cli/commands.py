@@ -53,7 +53,7 @@ def layers(options: argparse.Namespace) -> int:
     if not chosen:
         raise failed[0] if failed else _no_match(pattern, known)
     table = _layer_table(model, options, fields, chosen)
-    fit = terminal_fit(sys.stdout, bool(options.columns), ADVICE)
+    fit = terminal_fit(sys.stdout, options.columns is not None, ADVICE)
     text = table.text(options.format, fit).rstrip("\n")
     styles = {r"\A(?:(?!--).*\n)+": "bold"} if options.format == "table" else {}
     show(text, styles)
@@ -80,7 +80,7 @@ def _layer_table(
     named = _named_columns(options)
     costs = _costs(model, options, named, None in sizes)
     counts = {} if costs is not None else _parameters(model, options, named)
-    table = Table(chosen, costs, options.columns, unproductive, counts)
+    table = Table(chosen, costs, options.columns or None, unproductive, counts)
     if options.sort is not None:
         table.sort(*options.sort)
     if options.top is not None:
@@ -90,11 +90,8 @@ def _layer_table(
 
 def _named_columns(options: argparse.Namespace) -> set[str]:
     """Returns the columns that the user names, to print them or to sort by them."""
-    from receptive_field.results.tables import HEADER
-
-    columns = options.columns or ()
-    named = set() if list(columns) == list(HEADER) else set(columns)
-    return named | {options.sort[0]} if options.sort else named
+    sorting = options.sort[:1] if options.sort else ()
+    return {*(options.columns or ()), *sorting}
 
 
 def _costs(
