@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
+    from receptive_field.results.layer_window import LayerWindow
     from receptive_field.results.measured import MeasuredReceptiveField
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
@@ -51,6 +52,7 @@ __all__ = [
     "EffectiveReceptiveField",
     "Explanation",
     "FeatureAxis",
+    "LayerWindow",
     "MeasuredReceptiveField",
     "OutsideMapWarning",
     "ReceptiveField",
@@ -104,6 +106,7 @@ _ROOMS = {
     "results.effective": "EffectiveReceptiveField",
     "results.explanation": "Explanation",
     "results.field": "FeatureAxis ReceptiveField ReceptiveFields",
+    "results.layer_window": "LayerWindow",
     "results.measured": "MeasuredReceptiveField",
     "results.resolutions": "Resolutions",
     "results.support": "Support",

@@ -73,11 +73,18 @@ def test_layers_as_csv():
     rows = list(
         csv.DictReader(io.StringIO(answer(*LAYERS, "--costs", "--format", "csv")))
     )
+    of_axes = {
+        **{"output_size": "73", "rf": "15", "stride": "4", "padding": "2"},
+        **{"center": "5", "local_rf": "15", "kernel": "3", "layer_stride": "2"},
+        **{"dilation": "1", "layer_padding_before": "0", "layer_padding_after": "0"},
+    }
     assert rows[0] == {
-        **{"layer": POOL, "op": "MaxPool", "output size": "73", "stride": "4"},
-        **{"receptive field": "15", "padding": "2", "first centre": "5"},
+        **{"layer": POOL, "op": "MaxPool"},
+        **{f"{name}_{axis}": n for name, n in of_axes.items() for axis in "xy"},
+        **{"same_padding": "False", "aligned": "True", "exact": "True"},
+        **{"global": "False", "unproductive": "False"},
         # 73 x 73 positions, 64 channels, 9 comparisons; nothing to train.
-        **{"FLOPs": str(73 * 73 * 64 * 9), "parameters": "0"},
+        **{"flops": str(73 * 73 * 64 * 9), "parameters": "0"},
     }
 
 
@@ -85,7 +92,8 @@ def test_layers_in_other_forms():
     table, markdown = answer(*LAYERS), answer(*LAYERS, "--format", "markdown")
     assert table.splitlines()[0].split()[:2] == ["layer", "op"]
     flops = 73 * 73 * 64 * 9
-    assert f"| {POOL} | MaxPool | 73 | 15 | 4 | 2 | 5 | {flops} | 0 |" in markdown
+    numbers = f"73 | 15 | 4 | 2 | 5 | 3 | 2 | 1 | 0 | yes | yes | {flops} | 0"
+    assert f"| {POOL} | MaxPool | {numbers} |" in markdown
     rows = json.loads(answer(*LAYERS[:4], "--format", "json"))
     assert rows[0]["receptive field"] == [15, 15]
     assert rows[0]["FLOPs"] is None  # The input's size is not known.
@@ -93,7 +101,10 @@ def test_layers_in_other_forms():
 
 def test_columns_of_layers():
     rows = answer(*LAYERS, "--columns", "stride,Layer,flops", "--format", "csv")
-    assert rows.splitlines()[:2] == ["stride,layer,FLOPs", f"4,{POOL},{73 * 73 * 576}"]
+    assert rows.splitlines()[:2] == [
+        "stride_x,stride_y,layer,flops",
+        f"4,4,{POOL},{73 * 73 * 576}",
+    ]
     table = answer(*LAYERS, "--columns", "stride,layer").splitlines()
     assert table[0].split() == ["stride", "layer"]
     assert table[2].split() == ["4", POOL]
@@ -301,7 +312,7 @@ ESCAPE = re.compile("\x1b\\[[0-9;]*m")
     "arguments",
     [
         ("compute", rf.EXAMPLE_GRAPH),
-        LAYERS,
+        (*LAYERS, "--columns", "layer,op"),
         ("nodes", rf.EXAMPLE_GRAPH, "Mixed_5b/concat"),
     ],
     ids=lambda arguments: arguments[0],

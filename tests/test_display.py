@@ -148,10 +148,15 @@ def fields():
 
 def test_fields_as_text_and_html(fields):
     head, rule, row, failure = str(fields).splitlines()
-    columns = "layer op output size receptive field stride padding first centre"
+    columns = (
+        "layer op output size receptive field stride padding first centre kernel layer "
+        "stride dilation layer padding aligned exact"
+    )
     assert " ".join(head.split()) == columns
     assert set(rule) == {"-", " "}
-    assert " ".join(row.split()) == "conv Conv2D 15 x 10 5 x 3 2 1 x 0 1"
+    assert " ".join(row.split()) == (
+        "conv Conv2D 15 x 10 5 x 3 2 1 x 0 1 5 x 3 2 1 same 1/2 x same 0/1 yes yes"
+    )
     assert failure.startswith("1 could not be analysed (.errors): broken: no rule")
     assert repr(fields) == "<ReceptiveFields: 1 tensors, 1 errors>"
     shown = fields._repr_html_()

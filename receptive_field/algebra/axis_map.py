@@ -1882,3 +1882,28 @@ def _is_monotone(windows: Sequence[MaybeInterval]) -> bool:
     return all(a[0] <= b[0] and a[1] <= b[1] for a, b in pairs) or all(
         a[0] >= b[0] and a[1] >= b[1] for a, b in pairs
     )
+
+
+def only_strand(axis_map: AxisMap) -> Periodic | None:
+    """Returns the only periodic strand of a map, which says where features lie.
+
+    Tables next to this strand describe the inside of a padding. Returns None if there
+    is not exactly one periodic strand, or if an offset or some regions are unknown.
+    """
+    found = [s for s in axis_map.strands if isinstance(s, Periodic)]
+    unknown = axis_map.is_floating or axis_map.is_unbounded
+    return found[0] if len(found) == 1 and not unknown else None
+
+
+def shift_of(axis_map: AxisMap) -> int | None:
+    """Returns the distance by which a map moves every position.
+
+    Returns None if the map does anything else.
+    """
+    strand = only_strand(axis_map)
+    if strand is None or strand.advance != 1 or len(strand.windows) != 1:
+        return None
+    (window,) = strand.windows
+    if window is None or window[0] != window[1] or not isinstance(window[0], int):
+        return None
+    return window[0]

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from receptive_field.cli.arguments import parser
+from receptive_field.cli.arguments import parser, with_reversed_sorting
 from receptive_field.cli.terminal import (
     INTERRUPTED,
     hide_native_logs,
@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         try:
-            options = parser().parse_args(arguments)
+            given = sys.argv[1:] if arguments is None else arguments
+            options = parser().parse_args(with_reversed_sorting(given))
             with progress():
                 status: int = options.run(options)
         finally:

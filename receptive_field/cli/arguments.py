@@ -124,12 +124,27 @@ def _add_layers(command: Any) -> None:
     _add_analysis(added)
     text = "list only names that contain PATTERN, or match it, such as 'block?_conv'"
     added.add_argument("--filter", metavar="PATTERN", help=text)
-    text = "print only these columns, such as 'layer,stride,first centre'"
+    _add_choice_of_rows(added)
+    text = "print only these columns, such as 'layer,stride,first centre', or 'all'"
     added.add_argument("--columns", type=_columns, metavar="NAMES", help=text)
     text = "require FLOPs and parameters; fail if they are unknown"
     added.add_argument("--costs", action="store_true", help=text)
     kinds = ("table", "csv", "json", "markdown")
     added.add_argument("--format", choices=kinds, default="table")
+
+
+def _add_choice_of_rows(parser: argparse.ArgumentParser) -> None:
+    text = "sort by this column; a minus before its name reverses the order"
+    parser.add_argument("--sort", type=_sorting, metavar="COLUMN", help=text)
+    text = "print only the first N rows"
+    parser.add_argument("--top", type=_count, metavar="N", help=text)
+    text = (
+        "list only the first layers whose receptive field covers this size, such as "
+        "64 or 128x64"
+    )
+    parser.add_argument(
+        "--covering", type=_resolution_to_cover, metavar="WIDTHxHEIGHT", help=text
+    )
 
 
 def _add_nodes(command: Any) -> None:
@@ -306,14 +321,56 @@ def _integers(text: str) -> list[int]:
         ) from None
 
 
-def _columns(text: str) -> list[str]:
-    from receptive_field.results.tables import HEADER
+def _count(text: str) -> int:
+    count = int(text) if text.isdecimal() else 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    return count
 
-    known = {name.lower(): name for name in HEADER}
-    asked = [part.strip().lower() for part in text.split(",")]
-    for name in asked:
-        if name not in known:
-            raise argparse.ArgumentTypeError(
-                f"there is no column {name!r}; the columns are {', '.join(HEADER)}"
-            )
-    return [known[name] for name in asked]
+
+def _resolution_to_cover(text: str) -> Any:
+    sizes = _integers(text.lower().replace("x", ","))
+    return sizes[0] if len(sizes) == 1 else sizes
+
+
+def _columns(text: str) -> list[str]:
+    """Returns the columns, or an empty list for all columns that suit the format."""
+    if text.strip().lower() == "all":
+        return []
+    return [_column(part) for part in text.split(",")]
+
+
+def _sorting(text: str) -> tuple[str, bool]:
+    """Returns a column, and whether the order is descending."""
+    name = text.strip()
+    return _column(name.removeprefix("-")), name.startswith("-")
+
+
+def _column(text: str) -> str:
+    import difflib
+
+    from receptive_field.results.tables import DATA
+
+    known = {name.lower(): name for name in DATA}
+    name = text.strip().lower()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        meant = f"; did you mean {known[near[0]]!r}?" if near else ""
+        raise argparse.ArgumentTypeError(
+            f"there is no column {name!r}{meant} (the columns are {', '.join(DATA)})"
+        )
+    return known[name]
+
+
+def with_reversed_sorting(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments, with ``--sort`` and ``-NAME`` joined to one argument.
+
+    Otherwise, argparse would take the name of the column for an option.
+    """
+    found: list[str] = []
+    for argument in arguments:
+        if found and found[-1] == "--sort" and argument.startswith("-"):
+            found[-1] += f"={argument}"
+        else:
+            found.append(argument)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.cli.terminal import (
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from receptive_field.graph.model import Model
     from receptive_field.results.costs import Costs
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
+    from receptive_field.results.tables import Table
 
 
 def compute(options: argparse.Namespace) -> int:
@@ -47,28 +48,68 @@ def compute(options: argparse.Namespace) -> int:
 
 def layers(options: argparse.Namespace) -> int:
     """See ``receptive-field layers --help``."""
-    from receptive_field.results.tables import HEADER, formatted, layer_rows
+    from receptive_field.results.fitting import terminal_fit
 
     model = _load(options)
     fields = _fields(model, options)
     pattern = options.filter or ""
-    chosen = {name: fields[name] for name in matching(pattern, fields)}
+    known = fields if options.covering is None else fields.covering(options.covering)
+    chosen = {name: known[name] for name in matching(pattern, known)}
     failed = [fields.errors[name] for name in matching(pattern, fields.errors)]
     if not chosen:
-        raise failed[0] if failed else _no_match(pattern, fields)
-    columns = options.columns or HEADER
-    costs = _costs(model, options, chosen.values())
-    table = formatted(layer_rows(chosen, costs, columns), options.format)
-    show(table.rstrip("\n"), {r"\A.*": "bold"} if options.format == "table" else {})
+        raise failed[0] if failed else _no_match(pattern, known)
+    table = _layer_table(model, options, fields, chosen)
+    fit = terminal_fit(sys.stdout, options.columns is not None, ADVICE)
+    text = table.text(options.format, fit).rstrip("\n")
+    styles = {r"\A(?:(?!--).*\n)+": "bold"} if options.format == "table" else {}
+    show(text, styles)
     for name, error in fields.errors.items():
         print(f"warning: {name}: {error}", file=sys.stderr)
     return 0
 
 
+ADVICE = "--columns all or a wider terminal"
+"""Where to see the columns that do not fit on a terminal."""
+
+
+def _layer_table(
+    model: Model,
+    options: argparse.Namespace,
+    fields: ReceptiveFields,
+    chosen: Mapping[str, ReceptiveField],
+) -> Table:
+    """Returns the table of the chosen layers, sorted and cut as asked."""
+    from receptive_field.results.tables import Table
+
+    sizes = [axis.input_size for field in chosen.values() for axis in field.axes]
+    unproductive = None if None in sizes else fields.unproductive()
+    named = _named_columns(options)
+    costs = _costs(model, options, named, None in sizes)
+    counts = {} if costs is not None else _parameters(model, options, named)
+    table = Table(chosen, costs, options.columns or None, unproductive, counts)
+    if options.sort is not None:
+        table.sort(*options.sort)
+    if options.top is not None:
+        table.keep(options.top)
+    return table
+
+
+def _named_columns(options: argparse.Namespace) -> set[str]:
+    """Returns the columns that the user names, to print them or to sort by them."""
+    sorting = options.sort[:1] if options.sort else ()
+    return {*(options.columns or ()), *sorting}
+
+
 def _costs(
-    model: Model, options: argparse.Namespace, fields: Iterable[ReceptiveField]
+    model: Model, options: argparse.Namespace, named: set[str], is_unknown: bool
 ) -> Costs | None:
     """Returns the layers' costs, or None if they are unknown or should not be shown.
+
+    Args:
+      model: the model.
+      options: the options of the command.
+      named: the columns that the user names.
+      is_unknown: whether a size of the input is unknown.
 
     Raises:
       ReceptiveFieldError: if the user asks for costs that cannot be computed.
@@ -76,9 +117,9 @@ def _costs(
     from receptive_field.questions.costs import compute_costs
     from receptive_field.results.tables import COSTS
 
-    asked = options.costs or not set(COSTS).isdisjoint(options.columns or ())
-    sizes = [axis.input_size for field in fields for axis in field.axes]
-    if not asked and (options.columns or None in sizes):
+    asked = options.costs or "FLOPs" in named
+    wanted = not options.columns or not set(COSTS).isdisjoint(options.columns)
+    if not asked and (is_unknown or not (wanted or "parameters" in named)):
         return None
     try:
         return compute_costs(
@@ -90,6 +131,30 @@ def _costs(
         if asked:
             raise
         return None
+
+
+def _parameters(
+    model: Model, options: argparse.Namespace, named: set[str]
+) -> dict[str, int]:
+    """Returns the parameters of layers whose costs are unknown.
+
+    Raises:
+      ReceptiveFieldError: if the user asks for parameters that cannot be counted.
+    """
+    from receptive_field.questions.costs import count_parameters
+
+    if options.columns and "parameters" not in {*options.columns, *named}:
+        return {}
+    try:
+        return count_parameters(
+            model,
+            input=options.input,
+            input_resolution=options.resolution,
+        )
+    except ReceptiveFieldError:
+        if "parameters" in named:
+            raise
+        return {}
 
 
 def nodes(options: argparse.Namespace) -> int:

@@ -85,24 +85,59 @@ def compute_costs(
         for index, rounds in _rounds(loaded.graph, order, closing, inference).items():
             if index in by_node:
                 by_node[index] = by_node[index].in_a_loop(rounds)
-    frozen = not loaded.layers  # A Keras model has all its weights in variables.
-    sizes = _weights(loaded.graph, order, inference, frozen)
-    users = _users(loaded.graph, order, starts) if frozen else {}
-    for index, size in sizes.items():
-        user = users.get(index, index)
-        cost = by_node.get(user, FREE)
-        by_node[user] = replace(cost, parameters=cost.parameters + size)
+    _add_parameters(loaded, order, inference, starts, by_node)
     unprofiled: dict[str, int] = {}
     for index, cost in by_node.items():
         node = loaded.graph.nodes[index]
         if cost.flops and not cost.profiler_flops:
             unprofiled[node.op] = unprofiled.get(node.op, 0) + cost.flops
-    if loaded.layers:
-        named = _by_layer(loaded, by_node, set(order))
-    else:
-        nodes = loaded.graph.nodes
-        named = {nodes[i].name: by_node[i] for i in order if i in by_node}
+    named = _named(loaded, order, by_node)
     return Costs(named, loaded, by_node, summed(by_node.values()), unprofiled)
+
+
+def count_parameters(
+    model: Model, *, input: Any = None, input_resolution: Resolution = None
+) -> dict[str, int]:
+    """Counts the parameters of layers or nodes, as `compute_costs` does.
+
+    No size of the input needs to be known. Nodes that read no parameters are left out.
+
+    Raises:
+      ReceptiveFieldError: if the shape of a variable is unknown.
+    """
+    outputs, inference, starts = _prepared(model, None, input, input_resolution)
+    order, _ = topological_order(model.graph, [t[0] for t in outputs])
+    by_node: dict[int, Cost] = {}
+    _add_parameters(model, order, inference, starts, by_node)
+    named = _named(model, order, by_node)
+    return {name: cost.parameters for name, cost in named.items()}
+
+
+def _add_parameters(
+    model: Model,
+    order: Sequence[int],
+    inference: Inference,
+    starts: Iterable[Tensor],
+    by_node: dict[int, Cost],
+) -> None:
+    """Adds the parameters of each node in ``order`` to its cost."""
+    frozen = not model.layers  # A Keras model has all its weights in variables.
+    sizes = _weights(model.graph, order, inference, frozen)
+    users = _users(model.graph, order, starts) if frozen else {}
+    for index, size in sizes.items():
+        user = users.get(index, index)
+        cost = by_node.get(user, FREE)
+        by_node[user] = replace(cost, parameters=cost.parameters + size)
+
+
+def _named(
+    model: Model, order: Sequence[int], by_node: Mapping[int, Cost]
+) -> dict[str, Cost]:
+    """Returns the cost of each layer or, in a graph, of each node that has a cost."""
+    if model.layers:
+        return _by_layer(model, by_node, set(order))
+    nodes = model.graph.nodes
+    return {nodes[index].name: by_node[index] for index in order if index in by_node}
 
 
 def node_costs(

@@ -22,7 +22,8 @@ from receptive_field.algebra.axis_map import (
     AxisMap,
     Extended,
     MaybeInterval,
-    Periodic,
+    only_strand,
+    shift_of,
 )
 from receptive_field.algebra.sizes import unknown
 from receptive_field.graph.graph import Tensor
@@ -398,7 +399,7 @@ class _Pair:
         window = self._window(call, read.number, place)
         has_kernel = window is not None
         if window is None:
-            shift_by = _shift_of(axis_map)
+            shift_by = shift_of(axis_map)
             resized = None
             if size is not None and output_size is not None:
                 resized = output_size - size
@@ -666,7 +667,7 @@ class _Pair:
 def _difference(axis: int, one: AxisMap, two: AxisMap) -> Difference:
     rates = [m.rates[0] if len(m.rates) == 1 else None for m in (one, two)]
     strides = rates[0], rates[1]
-    first, second = map(_strand, (one, two))
+    first, second = map(only_strand, (one, two))
     pairs: list[tuple[Fraction, Fraction]] = []
     if rates[0] == rates[1] and first is not None and second is not None:
         for u in range(math.lcm(len(first.windows), len(second.windows))):
@@ -684,31 +685,6 @@ def _centre(window: MaybeInterval) -> Fraction | None:
     if window is None or INFINITY in map(abs, window):
         return None
     return Fraction(int(window[0]) + int(window[1]), 2)
-
-
-def _strand(axis_map: AxisMap) -> Periodic | None:
-    """Returns the only periodic strand of a map, which says where features lie.
-
-    Tables next to this strand describe the inside of a padding. Returns None if there
-    is not exactly one periodic strand, or if an offset or some regions are unknown.
-    """
-    found = [s for s in axis_map.strands if isinstance(s, Periodic)]
-    unknown = axis_map.is_floating or axis_map.is_unbounded
-    return found[0] if len(found) == 1 and not unknown else None
-
-
-def _shift_of(axis_map: AxisMap) -> int | None:
-    """Returns the distance by which a map moves every position.
-
-    Returns None if the map does anything else.
-    """
-    strand = _strand(axis_map)
-    if strand is None or strand.advance != 1 or len(strand.windows) != 1:
-        return None
-    (window,) = strand.windows
-    if window is None or window[0] != window[1] or not isinstance(window[0], int):
-        return None
-    return window[0]
 
 
 def _step_window(layer: Layer | None) -> StepWindow | None:

@@ -1,7 +1,8 @@
 """Answers the questions that a receptive field passes on to its origin.
 
-These questions ask for the field's support, its effective receptive field or an
-explanation. The module that answers a question is imported only when it is needed.
+These questions ask for the field's support, its effective receptive field, an
+explanation, the windows of its layer, or the unproductive layers. The module that
+answers a question is imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
+    from receptive_field.results.layer_window import LayerWindows
     from receptive_field.results.support import Support
 
 
@@ -42,6 +44,16 @@ class _Rooms:
         from receptive_field.questions.explain import explain
 
         return explain(asked.question, of.output, asked.output, of)
+
+    def windows(self, asked: Asked, of: ReceptiveField) -> LayerWindows:
+        from receptive_field.questions.layer_windows import layer_windows
+
+        return layer_windows(asked.question, asked.output, of)
+
+    def unproductive(self, asked: Asked) -> frozenset[str]:
+        from receptive_field.questions.unproductive import unproductive
+
+        return unproductive(asked.question)
 
 
 LATER: Later = _Rooms()

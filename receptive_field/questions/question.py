@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
+    from receptive_field.results.layer_window import LayerWindows
     from receptive_field.results.support import Support
 
 NEAR_SIZES = 33
@@ -116,6 +117,12 @@ class Later(Protocol):
     def explain(self, asked: Asked, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """See `ReceptiveField.explain`."""
 
+    def windows(self, asked: Asked, of: ReceptiveField) -> LayerWindows:
+        """See `ReceptiveField.layer_windows`."""
+
+    def unproductive(self, asked: Asked) -> frozenset[str]:
+        """See `Origin.unproductive`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -133,6 +140,8 @@ class Question:
     """The class of each layer, by its name, as far as the model states it."""
     later: Later | None = None
     """Answers later questions about the fields; None if no user gets these fields."""
+    layer_inputs: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    """For each layer, the tensors that are passed to it."""
 
     @classmethod
     def ask(
@@ -208,6 +217,7 @@ class Question:
             model.layers,
             model.kinds,
             later,
+            model.layer_inputs,
         )
 
     def sized(self) -> Network:
@@ -597,6 +607,14 @@ class Asked:
     def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """See `ReceptiveField.explain`."""
         return self._later.explain(self, of)
+
+    def windows(self, of: ReceptiveField) -> LayerWindows:
+        """See `Origin`."""
+        return self._later.windows(self, of)
+
+    def unproductive(self) -> frozenset[str]:
+        """See `Origin`."""
+        return self._later.unproductive(self)
 
     @property
     def _later(self) -> Later:

@@ -48,7 +48,7 @@ from receptive_field.relations.boxes import Mask
 from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.costs import Costs
 from receptive_field.results.field import ReceptiveFields
-from receptive_field.results.tables import layer_rows
+from receptive_field.results.tables import COSTS, FIELD, layer_rows
 from receptive_field.rules.op import Taps, rule_of
 from receptive_field.rules.stated import Rule
 from receptive_field.whole_files import check_writable, write_whole
@@ -304,7 +304,8 @@ class _Export:
         self.slopes: Slopes | None = None
         self.numbers: dict[Hashable, int] = {}
         self.maps: list[Any] = []
-        self.rows = {row["layer"]: row for row in layer_rows(fields, costs)}
+        rows = layer_rows(fields, costs, (*FIELD, *COSTS))
+        self.rows = {row["layer"]: row for row in rows}
         analysed = set(fields)
         named = [(t, n) for n, t in shown.items() if n in analysed]
         known = {tensor for tensor, _ in named}
@@ -383,7 +384,7 @@ class _Export:
             node["whole"] = list(field.global_nodes[:3])
             if field.local is not None:
                 node["local"] = self._numbers(field.local.axes)
-                (near,) = layer_rows({name: field.local})
+                (near,) = layer_rows({name: field.local}, columns=FIELD)
                 node["near"] = _row_numbers(near)
         return node
 

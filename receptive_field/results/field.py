@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from receptive_field.graph.graph import Graph
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
+    from receptive_field.results.layer_window import LayerWindows
     from receptive_field.results.support import Support
 
 LEAST_INT64, LARGEST_INT64 = -(1 << 63), (1 << 63) - 1
@@ -69,8 +70,22 @@ class Origin(Protocol):
         """The class of the output's layer, or the op type of its node."""
 
     @property
+    def output(self) -> tuple[int, int]:
+        """The output: the index of its node, and its number among the outputs."""
+
+    @property
     def mirroring_nodes(self) -> tuple[str, ...]:
         """The nodes that mirror the border of a map."""
+
+    def windows(self, of: ReceptiveField) -> LayerWindows:
+        """Returns the windows of the layer or op itself, for each axis, x first."""
+
+    def unproductive(self) -> frozenset[str]:
+        """Returns the names of the layers that add nothing at the input's size.
+
+        Raises:
+          ReceptiveFieldError: if the size of the input is unknown.
+        """
 
     def links(self, among: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
         """Returns the pairs of tensors with no other given tensor between them."""
@@ -286,6 +301,28 @@ class ReceptiveField:
         layer as positions.
         """
         return all(axis.map.exact for axis in self.axes)
+
+    @property
+    def layer_windows(self) -> LayerWindows:
+        """Kernel, stride, dilation and padding of the layer itself, x first.
+
+        Unlike `size`, `stride` and `padding`, these numbers describe only the layer or
+        node that computes the output, not everything between input and output. There is
+        one entry for each spatial axis of the input. An entry is None if the layer is
+        not a convolution, a transposed convolution or a pooling layer, if it does not
+        slide along the axis, or if it contains several windows that differ. All
+        entries are None for a field that does not know its graph.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH, output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
+        ... )
+        >>> field.layer_windows[0].kernel, field.layer_windows[0].stride
+        (3, 2)
+        """
+        if self.origin is None:
+            return (None,) * len(self.axes)
+        return self.origin.windows(self)
 
     def compute_input_region(
         self, y: ArrayLike, clip: bool = False
@@ -768,15 +805,100 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
 
     def __str__(self) -> str:
         # Imported only for printing.
+        import sys
+
+        from receptive_field.results.fitting import terminal_fit
         from receptive_field.results.tables import as_text
 
-        return as_text(self._fields, self.errors)
+        fit = terminal_fit(sys.stdout)
+        return as_text(self._fields, self.errors, self._known_unproductive(), fit)
 
     def _repr_html_(self) -> str:
         """Returns the HTML that a notebook shows."""
         from receptive_field.results.tables import as_html
 
-        return as_html(self._fields, self.errors)
+        return as_html(self._fields, self.errors, self._known_unproductive())
+
+    def covering(self, size: Sequence[int] | int) -> ReceptiveFields:
+        """Returns the first layers whose receptive field covers a size.
+
+        These are the layers whose receptive field is at least as large on every axis,
+        but that do not get their input from such a layer. Paths that see a whole axis
+        are left out (`ReceptiveField.local`). A size that is only an upper bound counts
+        as it is; ``exact`` of the result tells you.
+
+        Args:
+          size: the size in pixels: a number for all axes, or one for each axis, x
+            before y.
+
+        Returns:
+          The receptive fields of these layers, in topological order. Networks with
+          several branches may have several first layers.
+
+        Raises:
+          ReceptiveFieldError: if no layer covers the size. The message says which layer
+            has the largest receptive field, and how large it is.
+
+        >>> import receptive_field as rf
+        >>> fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH)
+        >>> list(fields.covering(15))
+        ['InceptionResnetV2/MaxPool_3a_3x3/MaxPool']
+        """
+        # Imported only for this question.
+        from receptive_field.results.covering import covering
+
+        return ReceptiveFields(covering(self._fields, self._links(), size), {})
+
+    def _links(self) -> list[tuple[str, str]]:
+        """Returns the pairs of a layer and a layer that gets its input from it.
+
+        A layer that returns its input unchanged, such as a dropout layer, may share its
+        tensor with the layer below it.
+        """
+        found: list[tuple[str, str]] = []
+        first: dict[tuple[int, int], str] = {}
+        for name, one in self._fields.items():
+            origin = one._origin()
+            found = found or origin.links(self._fields)
+            below = first.setdefault(origin.output, name)
+            if below != name:
+                found.append((below, name))
+        return found
+
+    def unproductive(self) -> tuple[str, ...]:
+        """Returns the layers that add nothing at the size of the input.
+
+        These are the convolution and pooling layers to whose input even the smallest
+        path already sees at least as many positions as the input has, on every axis
+        along which the kernel has more than one position. Such a layer cannot widen
+        what its features see. `Resolutions.unproductive_layers` answers the same
+        question axis by axis, for any size.
+
+        Returns:
+          The names of these layers, in topological order.
+
+        Raises:
+          ReceptiveFieldError: if the size of the input is unknown.
+
+        >>> import receptive_field as rf
+        >>> fields = rf.compute_receptive_fields(
+        ...     rf.EXAMPLE_GRAPH, input_resolution=[79, 79]
+        ... )
+        >>> fields.unproductive()[0]
+        'InceptionResnetV2/Mixed_7a/Branch_2/Conv2d_1a_3x3/Conv2D'
+        """
+        first = next(iter(self._fields.values()), None)
+        found = first._origin().unproductive() if first else ()
+        return tuple(name for name in self._fields if name in found)
+
+    def _known_unproductive(self) -> tuple[str, ...] | None:
+        """Returns the unproductive layers, or None if the input's size is unknown."""
+        fields = self._fields.values()
+        axes = [axis for one in fields for axis in one.axes]
+        known = all(axis.input_size is not None for axis in axes)
+        if not known or any(one.origin is None for one in fields):
+            return None
+        return self.unproductive()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all fields and errors as plain data for JSON.
@@ -800,10 +922,14 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
 
         Returns:
           A table with the columns ``layer`` and ``op``; ``output_size_x``, ``rf_x``,
-          ``stride_x``, ``padding_x`` and ``center_x`` (of the first feature), and
-          likewise for y and z; ``aligned``, ``exact`` and ``error``, the reason why a
-          layer has no numbers. Unknown values are ``pandas.NA``, and infinite sizes are
-          ``inf``.
+          ``stride_x``, ``padding_x``, ``center_x`` (of the first feature) and
+          ``local_rf_x`` (without paths that see a whole axis); ``kernel_x``,
+          ``layer_stride_x``, ``dilation_x``, ``layer_padding_before_x`` and
+          ``layer_padding_after_x`` of the layer itself (see
+          `ReceptiveField.layer_windows`); likewise for y and z; ``same_padding``,
+          ``aligned``, ``exact`` and ``global``; ``unproductive``, if the size of the
+          input is known; and ``error``, the reason why a layer has no numbers. Unknown
+          values are ``pandas.NA``, and infinite sizes are ``inf``.
 
         Raises:
           ReceptiveFieldError: if pandas is not installed.
@@ -815,7 +941,7 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         """
         from receptive_field.results.tables import as_dataframe
 
-        return as_dataframe(self._fields, self.errors)
+        return as_dataframe(self._fields, self.errors, self._known_unproductive())
 
 
 def _stride(axis_map: AxisMap) -> int | Fraction | None:

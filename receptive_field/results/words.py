@@ -12,6 +12,8 @@ from receptive_field.results.axes import FeatureAxis, SpatialAxis
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from receptive_field.results.layer_window import LayerWindows
+
 
 class Source(Protocol):
     """The part of a receptive field's `Origin` that is needed to describe the field."""
@@ -79,6 +81,10 @@ class Described(Protocol):
     @property
     def local(self) -> Described | None:
         """See `ReceptiveField.local`."""
+
+    @property
+    def layer_windows(self) -> LayerWindows:
+        """See `ReceptiveField.layer_windows`."""
 
     @property
     def origin(self) -> Source | None:

@@ -510,6 +510,9 @@ class Op(NamedTuple):
     """The number of the data input, and its spatial axes: (y, x) for an image."""
     windows: Callable[[Call], Sequence[Window]] | None = None
     """Kernel, stride and padding per spatial axis (y, x); None for ops without them."""
+    stretched: Callable[[Call], Sequence[Window]] | None = None
+    """For a transposed convolution: the windows of the convolution that it reverses,
+    which slide over its output. None for other ops."""
     products: Callable[[Call], Size] | None = None
     """The number of products with a weight that each element of the output sums up."""
     flops: Callable[[Call], Flops] | None = None

@@ -94,9 +94,8 @@ def _from_file(path: str, signature: str | None) -> Model:
         {name: graph.tensor(tensor) for name, tensor in named.items()}
         for named in (content.inputs, content.outputs)
     )
-    layers, ops = saved_layers(graph, outputs.values())
-    definition = WholeGraph(path, signature)
-    return Model(graph, definition, inputs, outputs, layers, kinds=ops)
+    named = saved_layers(graph, outputs.values())
+    return Model(graph, WholeGraph(path, signature), inputs, outputs, *named)
 
 
 def _from_function(function: Any) -> Model:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.graph.model import unique_name
@@ -20,10 +21,16 @@ NUMBER = re.compile(r"_\d+$")
 """What TensorFlow appends to a scope that is entered again."""
 
 
-def saved_layers(
-    graph: Graph, outputs: Iterable[Tensor]
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Returns the layers that the outputs depend on: their outputs, and their ops.
+class SavedLayers(NamedTuple):
+    """The layers of a model, by their names."""
+
+    outputs: Mapping[str, Tensor]
+    inputs: Mapping[str, Sequence[Tensor]]
+    ops: Mapping[str, str]
+
+
+def saved_layers(graph: Graph, outputs: Iterable[Tensor]) -> SavedLayers:
+    """Returns the layers that the outputs depend on.
 
     A layer that is called again has a number after its name, as in a Keras model. If
     all its calls are in one scope, or if it returns several tensors, it is left out.
@@ -35,7 +42,7 @@ def saved_layers(
     repeated = {scope for (scope, *_), count in Counter(read).items() if count > 1}
     models = {scope.rpartition("/")[0] for scope in owners}
     returned: dict[str, set[Tensor]] = {}
-    first: dict[str, str] = {}
+    given: dict[str, list[tuple[Node, Tensor]]] = {}
     for node in nodes:
         inside = _scopes(node, models)
         returned |= {scope: set() for scope in inside if scope not in returned}
@@ -46,19 +53,21 @@ def saved_layers(
                 returned[scope].add(tensor)
             if source.op not in ("VarHandleOp", "Const"):
                 for scope in inside - below:
-                    first.setdefault(scope, node.op)
+                    given.setdefault(scope, []).append((node, tensor))
     for tensor in outputs:
         for scope in _scopes(graph.nodes[tensor[0]], models):
             returned[scope].add(tensor)
     layers: dict[str, Tensor] = {}
+    inputs: dict[str, list[Tensor]] = {}
     ops: dict[str, str] = {}
     for scope, tensors in returned.items():
         if scope not in repeated and len(tensors) == 1:
             name = unique_name(owners.get(scope) or _named(scope, owners), layers)
             (layers[name],) = tensors
-            if scope in first and scope not in models:
-                ops[name] = first[scope]
-    return layers, ops
+            inputs[name] = [tensor for _, tensor in given.get(scope, ())]
+            if scope in given and scope not in models:
+                ops[name] = given[scope][0][0].op
+    return SavedLayers(layers, inputs, ops)
 
 
 def _scopes(node: Node, models: Collection[str]) -> set[str]:

@@ -400,7 +400,7 @@ class _Transposed(_Convolution):
         return flops._replace(profiled=divided)
 
     def op(self) -> Op:
-        return super().op()._replace(windows=None)
+        return super().op()._replace(windows=None, stretched=self.windows)
 
 
 register("Conv2DBackpropInput", _Transposed(4).op())
