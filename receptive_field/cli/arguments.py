@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from receptive_field import __version__
-from receptive_field.cli import commands
+from receptive_field.cli import commands, questions
 from receptive_field.errors import ReceptiveFieldError
 
 MODEL = (
@@ -108,6 +108,7 @@ def _add_compute(command: Any) -> None:
     added.add_argument("--require-aligned", action="store_true", help=text)
     text = "show which paths are misaligned, and which changes would align them"
     added.add_argument("--explain", action="store_true", help=text)
+    questions.add_questions(added)
     added.add_argument("--format", choices=("text", "json"), default="text")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from receptive_field.cli import questions
 from receptive_field.cli.terminal import show, show_json, with_options
 from receptive_field.errors import (
     NodeNotFoundError,
@@ -28,14 +29,18 @@ def compute(options: argparse.Namespace) -> int:
     model = _load(options)
     field = _field(model, options, require_aligned=options.require_aligned)
     explanation = with_options(str(field.explain())) if options.explain else None
+    asked = questions.answers(field, options)
     if options.format == "json":
         told = {} if explanation is None else {"explanation": explanation}
+        told |= {answer.key: answer.data for answer in asked}
         show_json(field.to_dict() | told)
     else:
         styles = {r"(?m)^\S.{17}": "cyan", r"(?m)(?<=^.{19})(no|unknown)\b.*": "yellow"}
         show(str(field), styles)
         if explanation is not None:
             show(explanation)
+        for answer in asked:
+            show(answer.text)
     return 0
 
 

@@ -360,6 +360,106 @@ class ReceptiveField:
         regions[empty] = (0, -1)
         return regions
 
+    def compute_box_region(
+        self, first: Sequence[int], last: Sequence[int], clip: bool = False
+    ) -> NDArray[np.int64]:
+        """Returns the input region that a box of features sees together.
+
+        This is the smallest region that contains the region of every feature in the
+        box. An example is the field of a detection that is read from several features.
+        It is as exact as the regions of the features, also in misaligned networks.
+
+        Args:
+          first: the integer coordinates of the first feature of the box, one for each
+            of the ``feature_axes``. In most networks, these are one for each spatial
+            axis of the input, x first.
+          last: the coordinates of the last feature of the box, inclusive. None of them
+            may be smaller than in ``first``.
+          clip: whether to restrict the region to real input positions that can change
+            a feature of the box, as in `compute_input_region`.
+
+        Returns:
+          An int64 array of shape ``(d, 2)``: first and last position for each of the
+          ``d`` spatial axes of the input, x first, inclusive. If no feature of the box
+          sees anything, it has ``[0, -1]`` on every axis. Without ``clip``, infinite
+          ends are the limits of int64.
+
+        Raises:
+          ReceptiveFieldError: if the coordinates have the wrong shape or type, the box
+            is empty, a padding is unknown or, with ``clip``, the box does not lie
+            inside the map.
+
+        Warns:
+          OutsideMapWarning: if the box does not lie inside a map of known size.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH,
+        ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+        ...     input_resolution=[64, 64],
+        ... )
+        >>> field.compute_box_region([0, 1], [2, 3]).tolist()
+        [[-2, 20], [2, 24]]
+        >>> field.compute_box_region([0, 1], [2, 3], clip=True).tolist()
+        [[0, 20], [2, 24]]
+        """
+        box = self._box(first, last)
+        if clip:
+            # These features have all coordinates of the box, in as few rows as needed.
+            counts = box[1] - box[0] + 1
+            rows = np.arange(counts.max(initial=0))[:, None]
+            return self._support_of(box[0] + rows % counts).box_region(*box)
+        self._warn_outside(box)
+        if self.is_folded:
+            return self._folded_box_region(*box)
+        ends = []
+        for axis in self.axes:
+            self._check_known(axis)
+            places = [int(place) for place in self._places(axis, box)]
+            window = axis.map.hull(*places)
+            if window is None:
+                return np.array([(0, -1)] * len(self.axes), dtype=np.int64)
+            ends.append(window)
+        return _as_int64(np.array(ends, dtype=object))
+
+    def _box(self, first: ArrayLike, last: ArrayLike) -> NDArray[Any]:
+        """Checks the first and the last feature of a box, and returns both."""
+        corners = [self._features(corner) for corner in (first, last)]
+        for name, corner in zip(("first", "last"), corners, strict=True):
+            if corner.ndim != 1 or not np.issubdtype(corner.dtype, np.integer):
+                raise ReceptiveFieldError(
+                    f"the {name} feature of a box must be given by one integer for "
+                    f"each coordinate, not by an array of shape {corner.shape} and "
+                    f"type {corner.dtype}: {self._features_described()}."
+                )
+        if (corners[0] > corners[1]).any():
+            raise ReceptiveFieldError(
+                f"there is no box of features from {corners[0].tolist()} to "
+                f"{corners[1].tolist()}, because no coordinate of the last feature may "
+                "be smaller than that of the first feature."
+            )
+        return np.stack(corners).astype(np.int64)
+
+    def _folded_box_region(
+        self, first: NDArray[Any], last: NDArray[Any]
+    ) -> NDArray[np.int64]:
+        """Returns the region of a box, found from the regions of all its features."""
+        counts = (last - first + 1).tolist()
+        if math.prod(counts) > MOST_FOLDED:
+            raise ReceptiveFieldError(
+                f"the box has {math.prod(counts)} features of {self.output!r}, which "
+                "are too many to search. Ask for a smaller box."
+            )
+        grid = first + np.indices(counts).reshape(len(counts), -1).T
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OutsideMapWarning)  # Given for the box.
+            regions = self.compute_input_region(grid)
+        regions = regions[(regions[..., 0] <= regions[..., 1]).all(axis=-1)]
+        if not len(regions):
+            return np.array([(0, -1)] * len(self.axes), dtype=np.int64)
+        ends = regions[..., 0].min(axis=0), regions[..., 1].max(axis=0)
+        return np.stack(ends, axis=-1)
+
     def compute_feature_region(
         self, x: ArrayLike, clip: bool = False
     ) -> NDArray[np.int64]:

@@ -1,0 +1,92 @@
+"""Options of ``compute`` for questions about positions, and their answers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from receptive_field.results.field import ReceptiveField
+
+
+class Answer(NamedTuple):
+    """The answer to a question."""
+
+    key: str
+    """The key under which JSON has the answer."""
+    data: Any
+    """The answer as plain data."""
+    text: str
+    """The answer as text."""
+
+
+def add_questions(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of ``compute`` that ask about positions."""
+    parser.add_argument(
+        "--features",
+        type=_box,
+        metavar="X,Y:X,Y",
+        help="show the region of the input that the features from the first to the "
+        "last one see together, such as 3,3:7,9, or 3,3 for a single feature",
+    )
+
+
+def answers(field: ReceptiveField, options: argparse.Namespace) -> list[Answer]:
+    """Returns the answers to all questions that the options ask about a field."""
+    found = []
+    if options.features is not None:
+        found.append(_of_features(field, *options.features))
+    return found
+
+
+def _of_features(field: ReceptiveField, first: list[int], last: list[int]) -> Answer:
+    region = field.compute_box_region(first, last).tolist()
+    sized = all(axis.input_size is not None for axis in field.axes)
+    clipped = None
+    if sized and all(axis.size is not None for axis in field.feature_axes):
+        clipped = field.compute_box_region(first, last, clip=True).tolist()
+    data = {"first": first, "last": last, "region": region, "clipped": clipped}
+    lines = [f"features {_point(first)} to {_point(last)} see together:"]
+    for place, (name, ends) in enumerate(zip(_names(region), region, strict=True)):
+        inside = (
+            "" if clipped is None else f", inside the input {_ends(clipped[place])}"
+        )
+        lines.append(f"  {name}: {_ends(ends)}{inside}")
+    return Answer("features", data, "\n".join(lines))
+
+
+def _names(values: Iterable[Any]) -> list[str]:
+    from receptive_field.results.field import axis_names
+
+    return axis_names(len([*values]))
+
+
+def _point(coordinates: Iterable[int]) -> str:
+    return f"({', '.join(map(str, coordinates))})"
+
+
+def _ends(ends: list[int]) -> str:
+    from receptive_field.results.field import LARGEST_INT64, LEAST_INT64
+
+    first, last = ends
+    if last < first:
+        return "nothing"
+    if first == LEAST_INT64 or last == LARGEST_INT64:
+        low = "the start" if first == LEAST_INT64 else str(first)
+        return f"{low} to {'the end' if last == LARGEST_INT64 else last}"
+    return f"{first} to {last} ({last - first + 1})"
+
+
+def _box(text: str) -> tuple[list[int], list[int]]:
+    first, colon, last = text.partition(":")
+    try:
+        ends = [[int(n) for n in end.split(",")] for end in (first, last or first)]
+    except ValueError:
+        ends = []
+    if not ends or bool(colon) != bool(last):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a box of features, such as 3,3:7,9 (the first and the "
+            "last feature, x before y)"
+        )
+    return ends[0], ends[1]
