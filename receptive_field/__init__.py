@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from receptive_field.results.measured import MeasuredReceptiveField
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
+    from receptive_field.results.units import FieldInUnits
     from receptive_field.rules.stated import SlidingWindow
 
 __version__ = "0.1.0"
@@ -51,6 +52,7 @@ __all__ = [
     "EffectiveReceptiveField",
     "Explanation",
     "FeatureAxis",
+    "FieldInUnits",
     "MeasuredReceptiveField",
     "OutsideMapWarning",
     "ReceptiveField",
@@ -107,6 +109,7 @@ _ROOMS = {
     "results.measured": "MeasuredReceptiveField",
     "results.resolutions": "Resolutions",
     "results.support": "Support",
+    "results.units": "FieldInUnits",
 }
 """Module -> its public names. Each name is imported on first use."""
 

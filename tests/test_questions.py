@@ -190,3 +190,122 @@ def test_the_box_of_features_on_the_command_line():
     done = run(*asked, "--features", "3:4")
     assert (done.returncode, done.stdout) == (1, "")
     assert "coordinates must have 2 entries" in done.stderr
+
+
+# --- Physical units -------------------------------------------------------------------
+
+
+def heard(size=16000):
+    """Frames of 25 ms every 10 ms at 16 kHz, and two frames before each."""
+    keras = needed("keras")
+    sound = keras.Input((size, 1), name="sound")
+    frames = keras.layers.Conv1D(1, 400, strides=160, name="frames")(sound)
+    return keras.Model(sound, keras.layers.Conv1D(1, 3, padding="causal")(frames))
+
+
+def test_a_field_in_milliseconds():
+    found = rf.compute_receptive_field(heard()).in_units(1000 / 16000, "ms")
+    assert found.size.tolist() == [25 + 2 * 10]
+    assert found.stride.tolist() == [10]
+    assert found.padding.tolist() == [20]
+    assert found.input_size == (1000,)
+    assert found.compute_input_region([[0], [7]]).tolist() == [[[-20, 25]], [[50, 95]]]
+    assert found.compute_input_region([0], clip=True).tolist() == [[0, 25]]
+    assert found.compute_box_region([0], [7]).tolist() == [[-20, 95]]
+    assert found.compute_input_center_coordinates([0.5]).tolist() == [2.5 + 5]
+    assert found.to_dict() == {
+        "unit": "ms",
+        "spacing": [0.0625],
+        "input_size": [1000],
+        "size": [45],
+        "stride": [10],
+        "padding": [20],
+        "first_center": [2.5],
+    }
+
+
+def test_a_volume_in_millimetres():
+    """Slices of 5 mm, and pixels of 0.7 mm; 0.7 times 3 is 2.1."""
+    keras = needed("keras")
+    volume = keras.Input((10, 30, 20, 1))  # z, y, x
+    scores = keras.layers.Conv3D(1, (1, 3, 5), padding="same")(volume)
+    field = rf.compute_receptive_field(keras.Model(volume, scores))
+    found = field.in_units([0.7, 0.7, 5], "mm")
+    assert found.size.tolist() == pytest.approx([3.5, 2.1, 5])
+    assert found.input_size == pytest.approx((14, 21, 50))
+    lines = dict(line.split("  ", 1) for line in str(found).splitlines())
+    told = {label.strip(): text.strip() for label, text in lines.items()}
+    assert told["receptive field"] == (
+        "x: 3.5, y: 2.1, z: 5 mm (x: 5, y: 3, z: 1 positions)"
+    )
+    assert told["spacing"] == "x: 0.7, y: 0.7, z: 5 mm per position"
+
+
+def test_what_has_no_number_has_none_in_units():
+    unknown = field_of(*misaligned(), output="sum").in_units(2, "m")
+    assert unknown.size.tolist() == [np.inf, np.inf]
+    assert unknown.stride.tolist() == [None, None]
+    assert unknown.input_size == (None, None)
+    assert unknown.to_dict()["size"] == ["inf", "inf"]
+    assert unknown.to_dict()["first_center"] == [3, 3]  # 0 to 2, twice as long
+    keras = needed("keras")
+    image = keras.Input((8, 8, 1))
+    mean = keras.layers.GlobalAveragePooling2D(keepdims=True)(image)
+    both = keras.layers.Add()([image, mean])
+    found = rf.compute_receptive_field(keras.Model(image, both)).in_units(2, "m")
+    ends = [[-np.inf, np.inf]] * 2
+    assert found.compute_input_region([0, 0]).tolist() == ends
+    assert found.to_dict()["first_center"] is None
+    assert "local paths only   receptive field 2 x 2 m (1 x 1 positions)" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "unit", "message"),
+    [
+        (None, "ms", "requires a spacing"),
+        (1, None, "requires the name of its unit"),
+        (1, "", "the name of a unit is a text"),
+        (1, 5, "the name of a unit is a text"),
+        ([1, 2, 3], "mm", "has 2 spatial axes (x, y), but the spacing has 3"),
+        ([], "mm", "the spacing has 0 numbers"),
+        (0, "mm", "a positive number"),
+        ([1, -1], "mm", "a positive number"),
+        (float("nan"), "mm", "a positive number"),
+        (float("inf"), "mm", "a positive number"),
+        (True, "mm", "a positive number"),
+        ("1", "mm", "a positive number"),
+        ([[1, 2]], "mm", "a positive number"),
+        (object(), "mm", "a positive number"),
+    ],
+)
+def test_what_is_no_spacing(spacing, unit, message):
+    field = field_of(placeholder(), conv("conv", "input"))
+    with pytest.raises(rf.ReceptiveFieldError) as caught:
+        field.in_units(spacing, unit)
+    assert message in str(caught.value)
+
+
+def test_units_on_the_command_line():
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL)
+    text = answer(*asked, "--spacing", "0.5,2", "--unit", "mm")
+    assert "receptive field    x: 7.5, y: 30 mm (15 x 15 positions)" in text
+    told = json.loads(
+        answer(*asked, "--spacing", "2", "--unit", "mm", "--format", "json")
+    )
+    assert told["in_units"]["size"] == [30, 30]
+    assert told["size"] == [15, 15]
+    table = answer(
+        *("layers", rf.EXAMPLE_GRAPH, "--filter", POOL, "--format", "csv"),
+        *("--spacing", "0.5", "--unit", "mm"),
+    )
+    head, row = table.splitlines()
+    assert head.split(",")[3:7] == [
+        *("receptive field (mm)", "stride (mm)"),
+        *("padding (mm)", "first centre (mm)"),
+    ]
+    assert row.split(",")[3:7] == ["7.5", "2", "1", "2.75"]  # from -1 to 6.5
+    for given in (("--unit", "mm"), ("--spacing", "1"), ("--spacing", "1,2,3")):
+        done = run(*asked, *given)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "spacing" in done.stderr
+    assert run(*asked, "--spacing", "a", "--unit", "mm").returncode == 2

@@ -109,6 +109,7 @@ def _add_compute(command: Any) -> None:
     text = "show which paths are misaligned, and which changes would align them"
     added.add_argument("--explain", action="store_true", help=text)
     questions.add_questions(added)
+    questions.add_units(added)
     added.add_argument("--format", choices=("text", "json"), default="text")
 
 
@@ -128,6 +129,7 @@ def _add_layers(command: Any) -> None:
     added.add_argument("--columns", type=_columns, metavar="NAMES", help=text)
     text = "require FLOPs and parameters; fail if they are unknown"
     added.add_argument("--costs", action="store_true", help=text)
+    questions.add_units(added)
     kinds = ("table", "csv", "json", "markdown")
     added.add_argument("--format", choices=kinds, default="table")
 

@@ -30,13 +30,16 @@ def compute(options: argparse.Namespace) -> int:
     field = _field(model, options, require_aligned=options.require_aligned)
     explanation = with_options(str(field.explain())) if options.explain else None
     asked = questions.answers(field, options)
+    placed = questions.in_units(field, options)
     if options.format == "json":
-        told = {} if explanation is None else {"explanation": explanation}
+        told: dict[str, Any] = {}
+        told |= {} if explanation is None else {"explanation": explanation}
         told |= {answer.key: answer.data for answer in asked}
+        told |= {} if placed is None else {"in_units": placed.to_dict()}
         show_json(field.to_dict() | told)
     else:
         styles = {r"(?m)^\S.{17}": "cyan", r"(?m)(?<=^.{19})(no|unknown)\b.*": "yellow"}
-        show(str(field), styles)
+        show(str(field if placed is None else placed), styles)
         if explanation is not None:
             show(explanation)
         for answer in asked:
@@ -47,6 +50,7 @@ def compute(options: argparse.Namespace) -> int:
 def layers(options: argparse.Namespace) -> int:
     """See ``receptive-field layers --help``."""
     from receptive_field.results.tables import HEADER, formatted, layer_rows
+    from receptive_field.results.units import rows_in_units
 
     model = _load(options)
     fields = _fields(model, options)
@@ -57,7 +61,11 @@ def layers(options: argparse.Namespace) -> int:
         raise failed[0] if failed else _no_match(pattern, fields)
     columns = options.columns or HEADER
     costs = _costs(model, options, chosen.values())
-    table = formatted(layer_rows(chosen, costs, columns), options.format)
+    placed = questions.in_units(next(iter(chosen.values())), options)
+    rows = layer_rows(chosen, costs, columns)
+    if placed is not None:
+        rows = rows_in_units(rows, placed.spacing, placed.unit)
+    table = formatted(rows, options.format)
     show(table.rstrip("\n"), {r"\A.*": "bold"} if options.format == "table" else {})
     for name, error in fields.errors.items():
         print(f"warning: {name}: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from receptive_field.results.field import ReceptiveField
+    from receptive_field.results.units import FieldInUnits
 
 
 class Answer(NamedTuple):
@@ -30,6 +31,33 @@ def add_questions(parser: argparse.ArgumentParser) -> None:
         help="show the region of the input that the features from the first to the "
         "last one see together, such as 3,3:7,9, or 3,3 for a single feature",
     )
+
+
+def add_units(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for physical units."""
+    parser.add_argument(
+        "--spacing",
+        type=_numbers,
+        metavar="NUMBER[,NUMBER...]",
+        help="the distance between neighbouring positions of the input, in UNIT; one "
+        "number for all axes, or one for each axis, x before y before z",
+    )
+    text = "show numbers in this unit, such as ms or mm; requires --spacing"
+    parser.add_argument("--unit", help=text)
+
+
+def in_units(field: ReceptiveField, options: argparse.Namespace) -> FieldInUnits | None:
+    """Returns the field in the unit that the options ask for, or None if in none.
+
+    Raises:
+      ReceptiveFieldError: if the options do not fit each other or the field.
+    """
+    spacing, unit = options.spacing, options.unit
+    if spacing is None and unit is None:
+        return None
+    if spacing is not None and len(spacing) == 1:
+        (spacing,) = spacing
+    return field.in_units(spacing, unit)
 
 
 def answers(field: ReceptiveField, options: argparse.Namespace) -> list[Answer]:
@@ -90,3 +118,10 @@ def _box(text: str) -> tuple[list[int], list[int]]:
             "last feature, x before y)"
         )
     return ends[0], ends[1]
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers") from None

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.support import Support
+    from receptive_field.results.units import FieldInUnits, Spacing
 
 LEAST_INT64, LARGEST_INT64 = -(1 << 63), (1 << 63) - 1
 
@@ -617,6 +618,35 @@ class ReceptiveField:
         True
         """
         return self._origin().explain(self)
+
+    def in_units(self, spacing: Spacing, unit: str) -> FieldInUnits:
+        """Returns the receptive field in physical units, such as milliseconds.
+
+        Args:
+          spacing: the distance between neighbouring positions of the input, in the
+            unit: one number for all axes, or one for each spatial axis of the input, x
+            first (``[x, y, z]`` for a volume).
+          unit: the name of the unit, such as ``"ms"`` or ``"mm"``.
+
+        Returns:
+          An object with size, stride, padding, regions and centres in this unit. It
+          prints as text.
+
+        Raises:
+          ReceptiveFieldError: if a spacing is not a positive number, or there is not
+            one for each axis.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH, output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
+        ... )
+        >>> field.in_units(0.5, "mm").size.tolist()   # 15 pixels
+        [7.5, 7.5]
+        """
+        from receptive_field.results.units import FieldInUnits, checked_spacing
+
+        found = checked_spacing(spacing, unit, len(self.axes))
+        return FieldInUnits(self, found, unit)
 
     def _origin(self) -> Origin:
         if self.origin is None:
