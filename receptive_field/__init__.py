@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
+    from receptive_field.results.look_ahead import LookAhead
     from receptive_field.results.measured import MeasuredReceptiveField
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
@@ -53,6 +54,7 @@ __all__ = [
     "Explanation",
     "FeatureAxis",
     "FieldInUnits",
+    "LookAhead",
     "MeasuredReceptiveField",
     "OutsideMapWarning",
     "ReceptiveField",
@@ -106,6 +108,7 @@ _ROOMS = {
     "results.effective": "EffectiveReceptiveField",
     "results.explanation": "Explanation",
     "results.field": "FeatureAxis ReceptiveField ReceptiveFields",
+    "results.look_ahead": "LookAhead",
     "results.measured": "MeasuredReceptiveField",
     "results.resolutions": "Resolutions",
     "results.support": "Support",

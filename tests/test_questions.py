@@ -309,3 +309,125 @@ def test_units_on_the_command_line():
         assert (done.returncode, done.stdout) == (1, "")
         assert "spacing" in done.stderr
     assert run(*asked, "--spacing", "a", "--unit", "mm").returncode == 2
+
+
+# --- Looking ahead --------------------------------------------------------------------
+
+
+def seen_by(model, size):
+    """Which positions each feature of a linear 1-D model sees, by experiment."""
+    return np.asarray(model(np.eye(size)[:, :, None]))[:, :, 0].T != 0
+
+
+def sequence(*made):
+    keras = needed("keras")
+    x = y = keras.Input((None, 1))
+    for layer in made:
+        y = layer(y)
+    return keras.Model(x, y)
+
+
+def layer_1d(random):
+    layers = needed("keras").layers
+    kernel, stride = (int(n) for n in random.integers(1, 4, 2))
+    plain = {"use_bias": False, "kernel_initializer": "ones"}
+    padding = str(random.choice(["causal", "causal", "same", "valid"]))
+    dilation = int(random.integers(1, 4))
+    return [
+        lambda: layers.Conv1D(1, kernel, stride, padding, **plain),
+        lambda: layers.Conv1D(1, kernel, 1, padding, dilation_rate=dilation, **plain),
+        lambda: layers.UpSampling1D(stride),
+        lambda: layers.Conv1DTranspose(1, kernel, stride, padding="valid", **plain),
+        lambda: layers.AveragePooling1D(kernel, stride, padding="valid"),
+        lambda: layers.ZeroPadding1D((kernel, 0)),
+        lambda: layers.Cropping1D((0, kernel)),
+    ][random.integers(7)]()
+
+
+@pytest.mark.slow
+@pytest.mark.random
+@pytest.mark.parametrize("seed", seeds("look-ahead", 20))
+def test_look_ahead_of_random_models(seed):
+    random = np.random.default_rng(seed)
+    model = sequence(*(layer_1d(random) for _ in range(random.integers(1, 4))))
+    field = rf.compute_receptive_field(model)
+    found = field.look_ahead()
+    (stride,), (causal,), late = found.stride, found.causal, []
+    for size in (*range(30, 40), 60):
+        seen = seen_by(model, size)
+        at_size = rf.compute_receptive_field(model, input_resolution=[size])
+        told = at_size.look_ahead()
+        assert found.causal[0] is not True or told.causal[0] is True
+        u, x = seen.nonzero()
+        begin = np.array([int(i * stride // 1) for i in u])
+        end = np.array([-int(-(i + 1) * stride // 1) - 1 for i in u])
+        most = (max(x - begin), max(begin - x), max(x - end))
+        for one in (found, told):
+            (ahead,), (back,), (beyond,) = (
+                one.look_ahead,
+                one.look_back,
+                one.beyond_step,
+            )
+            assert ahead >= most[0]
+            assert back >= most[1]
+            assert beyond >= most[2]
+            # Paddings hide what the features at the borders see.
+            if one.exact[0] and size == 60:
+                assert (ahead, back, beyond) == most
+        late.append(most[2] > 0)
+    assert causal is not True or not any(late)
+    assert causal is not False or any(late)
+
+
+def test_look_ahead_of_known_models():
+    layers = needed("keras").layers
+    tcn = sequence(*(layers.Conv1D(1, 3, 1, "causal", dilation_rate=d) for d in (1, 4)))
+    found = rf.compute_receptive_field(tcn).look_ahead()
+    assert (found.look_ahead, found.look_back, found.causal) == ((0,), (10,), (True,))
+    assert found.latency == (1,)
+    found = rf.compute_receptive_field(heard()).look_ahead()
+    assert (found.look_ahead, found.beyond_step) == ((399,), (400 - 160,))
+    assert (found.look_back, found.causal) == ((320,), (False,))
+    in_ms = found.in_units(1 / 16, "ms")
+    assert (in_ms.latency, in_ms.beyond_step, in_ms.look_back) == ((25,), (15,), (20,))
+    assert in_ms.in_units(1000, "us").latency == (400_000,)  # From positions again.
+    assert found.to_dict()["latency"] == [400]
+
+
+def test_causal_at_one_size_is_not_causal_at_every_size():
+    """With SAME padding, a kernel of 4 at stride 3 begins at 0 or at -1."""
+    layers = needed("keras").layers
+    model = sequence(layers.Conv1D(1, 4, 3, "same"))
+    for size, causal in ((30, False), (31, None)):
+        # Padding in total: 9 * 3 + 4 - 30 = 1, so 0 before; 10 * 3 + 4 - 31 = 3.
+        found = rf.compute_receptive_field(model, input_resolution=[size]).look_ahead()
+        assert found.causal == (causal,)
+    assert rf.compute_receptive_field(model).look_ahead().causal == (None,)
+
+
+def test_what_sees_a_whole_axis_is_not_proven_to_be_causal():
+    layers = needed("keras").layers
+    model = sequence(layers.LSTM(1, return_sequences=True))
+    found = rf.compute_receptive_field(model).look_ahead()
+    assert found.causal == (None,)
+    assert "causal             not proven" in str(found)
+    keras = needed("keras")
+    x = keras.Input((8, 1))
+    mean = layers.GlobalAveragePooling1D(keepdims=True)(x)
+    field = rf.compute_receptive_field(keras.Model(x, layers.Add()([x, mean])))
+    assert field.look_ahead().causal == (None,)
+    assert field.look_ahead().to_dict()["look_ahead"] == ["inf"]
+    local = field.without_global_context().look_ahead()
+    assert (local.look_ahead, local.causal) == ((0,), (True,))
+    with pytest.raises(rf.ReceptiveFieldError, match="are folded"):
+        rf.compute_receptive_field(tokens()).look_ahead()
+
+
+def test_look_ahead_on_the_command_line():
+    name = "InceptionResnetV2/Conv2d_1a_3x3/Relu"
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", name)
+    assert "looks ahead        2 x 2 positions" in answer(*asked, "--look-ahead")
+    text = answer(*asked, "--look-ahead", "--spacing", "0.5", "--unit", "mm")
+    assert "latency            1.5 x 1.5 mm" in text
+    told = json.loads(answer(*asked, "--look-ahead", "--format", "json"))
+    assert told["look_ahead"]["causal"] == [False, False]

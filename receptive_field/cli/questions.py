@@ -31,6 +31,8 @@ def add_questions(parser: argparse.ArgumentParser) -> None:
         help="show the region of the input that the features from the first to the "
         "last one see together, such as 3,3:7,9, or 3,3 for a single feature",
     )
+    text = "show how far features look ahead and back, and whether they are causal"
+    parser.add_argument("--look-ahead", action="store_true", help=text)
 
 
 def add_units(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +67,8 @@ def answers(field: ReceptiveField, options: argparse.Namespace) -> list[Answer]:
     found = []
     if options.features is not None:
         found.append(_of_features(field, *options.features))
+    if options.look_ahead:
+        found.append(_of_look_ahead(field, options))
     return found
 
 
@@ -82,6 +86,14 @@ def _of_features(field: ReceptiveField, first: list[int], last: list[int]) -> An
         )
         lines.append(f"  {name}: {_ends(ends)}{inside}")
     return Answer("features", data, "\n".join(lines))
+
+
+def _of_look_ahead(field: ReceptiveField, options: argparse.Namespace) -> Answer:
+    found = field.look_ahead()
+    placed = in_units(field, options)
+    if placed is not None:
+        found = found.in_units(placed.spacing, placed.unit)
+    return Answer("look_ahead", found.to_dict(), str(found))
 
 
 def _names(values: Iterable[Any]) -> list[str]:

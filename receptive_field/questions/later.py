@@ -43,5 +43,10 @@ class _Rooms:
 
         return explain(asked.question, of.output, asked.output, of)
 
+    def at_every_size(self, asked: Asked, of: ReceptiveField) -> ReceptiveField | None:
+        from receptive_field.questions.every_size import of_any_size
+
+        return of_any_size(asked, of)
+
 
 LATER: Later = _Rooms()

@@ -116,6 +116,9 @@ class Later(Protocol):
     def explain(self, asked: Asked, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """See `ReceptiveField.explain`."""
 
+    def at_every_size(self, asked: Asked, of: ReceptiveField) -> ReceptiveField | None:
+        """See `Origin` in `receptive_field.results.field`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -584,6 +587,10 @@ class Asked:
     def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """See `ReceptiveField.explain`."""
         return self._later.explain(self, of)
+
+    def at_every_size(self, of: ReceptiveField) -> ReceptiveField | None:
+        """See `Origin`."""
+        return self._later.at_every_size(self, of)
 
     @property
     def _later(self) -> Later:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from receptive_field.graph.graph import Graph
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
+    from receptive_field.results.look_ahead import LookAhead
     from receptive_field.results.support import Support
     from receptive_field.results.units import FieldInUnits, Spacing
 
@@ -59,6 +60,12 @@ class Origin(Protocol):
 
     def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """Returns an explanation of why the graph is misaligned."""
+
+    def at_every_size(self, of: ReceptiveField) -> ReceptiveField | None:
+        """Returns the field as it holds at every size of the input.
+
+        Returns None if it cannot be found.
+        """
 
     @property
     def graph(self) -> Graph:
@@ -647,6 +654,63 @@ class ReceptiveField:
 
         found = checked_spacing(spacing, unit, len(self.axes))
         return FieldInUnits(self, found, unit)
+
+    def look_ahead(self) -> LookAhead:
+        """Returns how far features look ahead and back, and whether they are causal.
+
+        This is a question about inputs that arrive position by position, such as sound.
+        With stride s, feature u stands for its *step*: the positions from ``u * s`` to
+        ``(u + 1) * s - 1`` (for a stride below 1, the one position that contains
+        ``u * s``). Its *look-ahead* is the number of positions after ``u * s`` that it
+        sees. It can be computed when position ``u * s + look_ahead`` has arrived, so
+        its algorithmic latency is ``look_ahead + 1`` positions. The output is *causal*
+        if no feature sees anything after its step.
+
+        The padding decides which feature stands for which step. With causal padding,
+        the window of a feature ends in its step. Without padding, it starts there:
+        a kernel of 3 looks 2 positions ahead. So the same network with all padding at
+        the start of the input (as many positions as it looks ahead) is causal, and
+        computes the same features that much later. At the start of the input, features
+        see the padding instead of earlier positions. If you compute a long input in
+        chunks, keep the last ``look_back`` positions of each chunk instead.
+
+        The numbers hold for the input size of this field or, if the size is unknown,
+        for every size. ``causal`` is True only if it is proven for every size. A
+        feature that sees a whole axis is never proven to be causal, and what the mask
+        of an attention layer leaves out does not count.
+
+        Returns:
+          The numbers for each axis of the input, x first.
+
+        Raises:
+          ReceptiveFieldError: if the output folds axes, so that features have no steps.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH, output="InceptionResnetV2/Conv2d_1a_3x3/Relu"
+        ... )
+        >>> field.look_ahead().look_ahead, field.look_ahead().causal
+        ((2, 2), (False, False))
+        """
+        from receptive_field.results.look_ahead import LookAhead, reach_of
+
+        if self.is_folded:
+            raise ReceptiveFieldError(
+                f"the axes of {self.output!r} are folded, so its features have no "
+                "stride, and it is not defined how far they look ahead."
+            )
+        found = [reach_of(axis.map) for axis in self.axes]
+        flags = [one.causal for one in found]
+        if True in flags:
+            always = self._origin().at_every_size(self)
+            for i, axis in enumerate(always.axes if always else self.axes):
+                proven = always is not None and reach_of(axis.map).causal
+                flags[i] = flags[i] and (proven or None)
+        strides, ahead, back, beyond, exact, _ = zip(*found, strict=True)
+        return LookAhead(
+            *(self.input, self.output),
+            *(strides, ahead, back, beyond, exact, tuple(flags)),
+        )
 
     def _origin(self) -> Origin:
         if self.origin is None:
