@@ -202,7 +202,7 @@ def reach_of(axis_map: AxisMap) -> Reach:
     return Reach(stride, ahead, back, beyond, exact, causal)
 
 
-def _floor(number: Extended | Fraction) -> Extended:
+def _floor(number: Any) -> Extended:
     return math.floor(number) if abs(number) < INFINITY else float(number)
 
 
