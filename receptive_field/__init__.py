@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
     from receptive_field.results.look_ahead import LookAhead
     from receptive_field.results.measured import MeasuredReceptiveField
+    from receptive_field.results.padding import Unpadded
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
     from receptive_field.results.units import FieldInUnits
@@ -64,6 +65,7 @@ __all__ = [
     "Row",
     "SlidingWindow",
     "Support",
+    "Unpadded",
     "compute_costs",
     "compute_many",
     "compute_receptive_field",
@@ -110,6 +112,7 @@ _ROOMS = {
     "results.field": "FeatureAxis ReceptiveField ReceptiveFields",
     "results.look_ahead": "LookAhead",
     "results.measured": "MeasuredReceptiveField",
+    "results.padding": "Unpadded",
     "results.resolutions": "Resolutions",
     "results.support": "Support",
     "results.units": "FieldInUnits",

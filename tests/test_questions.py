@@ -431,3 +431,109 @@ def test_look_ahead_on_the_command_line():
     assert "latency            1.5 x 1.5 mm" in text
     told = json.loads(answer(*asked, "--look-ahead", "--format", "json"))
     assert told["look_ahead"]["causal"] == [False, False]
+
+
+# --- Features without padding ---------------------------------------------------------
+
+
+def averaging(random):
+    """A layer that keeps an image of ones as it is, where it sees no padding."""
+    layers = needed("keras").layers
+    kernel, other = (int(n) for n in random.integers(1, 6, 2))
+    stride, dilation = (int(n) for n in random.integers(1, 4, 2))
+    padding = str(random.choice(["same", "valid"]))
+
+    def mean(**options):
+        return layers.Conv2D(
+            1,
+            (kernel, other),
+            padding=padding,
+            use_bias=False,
+            kernel_initializer=lambda shape, dtype=None: np.full(
+                shape, 1 / (kernel * other), np.float32
+            ),
+            **options,
+        )
+
+    return [
+        lambda: mean(strides=stride),
+        lambda: mean(dilation_rate=dilation),
+        lambda: layers.UpSampling2D((stride, 1)),
+        lambda: layers.ZeroPadding2D(((kernel, 0), (0, other))),
+        lambda: layers.Cropping2D(((0, kernel), (other, 0))),
+        lambda: layers.AveragePooling2D(stride, stride, padding="valid"),
+    ][random.choice(6, p=[0.3, 0.2, 0.1, 0.2, 0.1, 0.1])]()
+
+
+@pytest.mark.slow
+@pytest.mark.random
+@pytest.mark.parametrize("seed", seeds("padding", 20))
+def test_features_without_padding_of_random_models(seed):
+    """Where an image of ones stays at one, no zero was averaged in."""
+    keras = needed("keras")
+    random = np.random.default_rng(seed)
+    y = x = keras.Input((24, 31, 1))
+    for _ in range(random.integers(1, 5)):
+        y = averaging(random)(y)
+        if y.shape[1] < 6 or y.shape[2] < 6:
+            break
+    if random.random() < 0.3 and y is not x:
+        height, width = y.shape[1:3]
+        z = averaging(random)(x)
+        rows, columns = min(height, z.shape[1]), min(width, z.shape[2])
+        y = keras.layers.Average()([y[:, :rows, :columns], z[:, :rows, :columns]])
+    model = keras.Model(x, y)
+    found = rf.compute_receptive_field(model).features_without_padding()
+    truth = np.asarray(model(np.ones((1, 24, 31, 1))))[0, ..., 0] > 1 - 1e-5
+    assert not (found.mask() & ~truth).any()
+    if found.exact:
+        assert (found.mask() == truth).all()
+
+
+def test_features_between_two_padded_maps_that_are_joined():
+    keras = needed("keras")
+    image = keras.Input((30, 40, 1))
+    one, two = (
+        keras.layers.Conv2D(1, kernel, padding="same")(image) for kernel in (3, 5)
+    )
+    joined = keras.layers.Concatenate(axis=1)([one, two])
+    found = rf.compute_receptive_field(keras.Model(image, joined))
+    across, down = found.features_without_padding().runs
+    assert down == [(1, 28), (32, 57)]
+    assert across == [(2, 37)]  # Of both maps; the first alone has two more.
+    assert not found.features_without_padding().exact
+    assert "y: 1 to 28 and 32 to 57" in str(found.features_without_padding())
+
+
+def test_no_feature_is_without_padding():
+    keras = needed("keras")
+    image = keras.Input((8, 8, 1))
+    wide = keras.layers.Conv2D(1, 17, padding="same")(image)
+    found = rf.compute_receptive_field(keras.Model(image, wide))
+    assert found.features_without_padding().runs == ([], [])
+    assert str(found.features_without_padding()) == "without padding    none"
+    mean = keras.layers.GlobalAveragePooling2D(keepdims=True)(image)
+    scores = keras.layers.Conv2D(1, 3, padding="same")(image)
+    both = rf.compute_receptive_field(
+        keras.Model(image, keras.layers.Add()([scores, mean]))
+    )
+    assert both.features_without_padding().runs == ([], [])
+    assert not both.features_without_padding().exact
+    local = both.without_global_context().features_without_padding()
+    assert local.runs == ([(1, 6)], [(1, 6)])
+
+
+def test_what_has_no_features_without_padding():
+    field = field_of(placeholder(), conv("conv", "input"))
+    with pytest.raises(rf.ReceptiveFieldError, match="Give input_resolution"):
+        field.features_without_padding()
+    with pytest.raises(rf.ReceptiveFieldError, match="are folded"):
+        rf.compute_receptive_field(tokens()).features_without_padding()
+
+
+def test_features_without_padding_on_the_command_line():
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL, "--resolution", "64x64")
+    assert "without padding    1 to 12 x 1 to 12" in answer(*asked)
+    told = json.loads(answer(*asked, "--format", "json"))
+    runs = [[[1, 12]], [[1, 12]]]
+    assert told["features_without_padding"] == {"runs": runs, "exact": True}

@@ -65,6 +65,10 @@ def in_units(field: ReceptiveField, options: argparse.Namespace) -> FieldInUnits
 def answers(field: ReceptiveField, options: argparse.Namespace) -> list[Answer]:
     """Returns the answers to all questions that the options ask about a field."""
     found = []
+    if options.resolution not in (None, "unknown") and not field.is_folded:
+        unpadded = field.features_without_padding()
+        key = "features_without_padding"
+        found.append(Answer(key, unpadded.to_dict(), str(unpadded)))
     if options.features is not None:
         found.append(_of_features(field, *options.features))
     if options.look_ahead:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
+    from receptive_field.results.padding import Unpadded
     from receptive_field.results.support import Support
 
 
@@ -42,6 +43,11 @@ class _Rooms:
         from receptive_field.questions.explain import explain
 
         return explain(asked.question, of.output, asked.output, of)
+
+    def without_padding(self, asked: Asked, of: ReceptiveField) -> Unpadded:
+        from receptive_field.questions.padding import find_unpadded
+
+        return find_unpadded(of, asked.question.sized(), asked.output, asked.cut)
 
     def at_every_size(self, asked: Asked, of: ReceptiveField) -> ReceptiveField | None:
         from receptive_field.questions.every_size import of_any_size

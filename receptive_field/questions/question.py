@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
+    from receptive_field.results.padding import Unpadded
     from receptive_field.results.support import Support
 
 NEAR_SIZES = 33
@@ -115,6 +116,9 @@ class Later(Protocol):
 
     def explain(self, asked: Asked, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """See `ReceptiveField.explain`."""
+
+    def without_padding(self, asked: Asked, of: ReceptiveField) -> Unpadded:
+        """See `ReceptiveField.features_without_padding`."""
 
     def at_every_size(self, asked: Asked, of: ReceptiveField) -> ReceptiveField | None:
         """See `Origin` in `receptive_field.results.field`."""
@@ -587,6 +591,10 @@ class Asked:
     def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """See `ReceptiveField.explain`."""
         return self._later.explain(self, of)
+
+    def without_padding(self, of: ReceptiveField) -> Unpadded:
+        """See `ReceptiveField.features_without_padding`."""
+        return self._later.without_padding(self, of)
 
     def at_every_size(self, of: ReceptiveField) -> ReceptiveField | None:
         """See `Origin`."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.look_ahead import LookAhead
+    from receptive_field.results.padding import Unpadded
     from receptive_field.results.support import Support
     from receptive_field.results.units import FieldInUnits, Spacing
 
@@ -60,6 +61,9 @@ class Origin(Protocol):
 
     def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """Returns an explanation of why the graph is misaligned."""
+
+    def without_padding(self, of: ReceptiveField) -> Unpadded:
+        """Returns the features that see no padding."""
 
     def at_every_size(self, of: ReceptiveField) -> ReceptiveField | None:
         """Returns the field as it holds at every size of the input.
@@ -711,6 +715,32 @@ class ReceptiveField:
             *(self.input, self.output),
             *(strides, ahead, back, beyond, exact, tuple(flags)),
         )
+
+    def features_without_padding(self) -> Unpadded:
+        """Returns the features that see no padding of any layer.
+
+        A feature sees no padding if its unclipped region lies within the input, and its
+        windows lie within every map between the input and the output, too. (If a map is
+        cropped and padded again, the padding lies where pixels were.) Mirrored borders,
+        and borders that a resize repeats, count as padding. A feature that sees a whole
+        axis is taken to see padding; see `without_global_context`.
+
+        Returns:
+          The places on each axis whose features see no padding, as runs and as arrays.
+
+        Raises:
+          ReceptiveFieldError: if a size is unknown, or the output folds axes.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH,
+        ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+        ...     input_resolution=[64, 64],
+        ... )
+        >>> field.features_without_padding().runs   # feature 0 sees -2 to 12
+        ([(1, 12)], [(1, 12)])
+        """
+        return self._origin().without_padding(self)
 
     def _origin(self) -> Origin:
         if self.origin is None:
