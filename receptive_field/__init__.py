@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from receptive_field.results.padding import Unpadded
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
+    from receptive_field.results.tiling import Tile, Tiling
     from receptive_field.results.units import FieldInUnits
     from receptive_field.rules.stated import SlidingWindow
 
@@ -65,6 +66,8 @@ __all__ = [
     "Row",
     "SlidingWindow",
     "Support",
+    "Tile",
+    "Tiling",
     "Unpadded",
     "compute_costs",
     "compute_many",
@@ -115,6 +118,7 @@ _ROOMS = {
     "results.padding": "Unpadded",
     "results.resolutions": "Resolutions",
     "results.support": "Support",
+    "results.tiling": "Tile Tiling",
     "results.units": "FieldInUnits",
 }
 """Module -> its public names. Each name is imported on first use."""

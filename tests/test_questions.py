@@ -537,3 +537,286 @@ def test_features_without_padding_on_the_command_line():
     told = json.loads(answer(*asked, "--format", "json"))
     runs = [[[1, 12]], [[1, 12]]]
     assert told["features_without_padding"] == {"runs": runs, "exact": True}
+
+
+# --- Tiles ----------------------------------------------------------------------------
+
+
+def in_double_precision(build):
+    """A Keras model whose input and layers have double precision."""
+    keras = needed("keras")
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        x = keras.Input((None, None, 1))
+        return keras.Model(x, build(x))
+    finally:
+        keras.config.set_floatx(before)
+
+
+def tile_by_tile(model, image, tiles, shape):
+    """The result for an image, put together from tiles; each feature once."""
+    found = np.full(shape, np.nan)
+    for tile in tiles:
+        part = np.asarray(model(image[(slice(None), *tile.input)]))
+        place = (slice(None), *tile.output)
+        assert np.isnan(found[place]).all()
+        found[place] = part[(slice(None), *tile.kept)]
+    assert not np.isnan(found).any()
+    return found
+
+
+def tiled_layer(random):
+    layers = needed("keras").layers
+    kernel, stride, dilation = (int(n) for n in random.integers(1, 4, 3))
+    padding = {"padding": str(random.choice(["same", "valid"]))}
+    return [
+        lambda: layers.Conv2D(2, kernel, strides=stride, **padding),
+        lambda: layers.Conv2D(2, kernel, dilation_rate=dilation, **padding),
+        lambda: layers.Conv2D(2, kernel, activation="relu", **padding),
+        lambda: layers.Conv2DTranspose(2, kernel + 1, strides=stride, **padding),
+        lambda: layers.MaxPooling2D(kernel, stride, **padding),
+        lambda: layers.AveragePooling2D(kernel, stride, **padding),
+        lambda: layers.UpSampling2D(stride),
+        lambda: layers.UpSampling2D(2, interpolation="bilinear"),
+        lambda: layers.ZeroPadding2D(((kernel, 0), (0, stride))),
+        lambda: layers.Cropping2D(((0, kernel), (stride, 0))),
+    ][random.integers(10)]()
+
+
+@pytest.mark.slow
+@pytest.mark.random
+@pytest.mark.parametrize("seed", seeds("tiles", 25))
+def test_tiles_of_random_models_give_what_the_image_gives(seed):
+    random = np.random.default_rng(seed)
+    made = int(random.integers(1, 5))
+
+    def build(x):
+        for _ in range(made):
+            x = tiled_layer(random)(x)
+        return x
+
+    model = in_double_precision(build)
+    width, height = (int(n) for n in random.integers(70, 100, 2))
+    tile = [int(n) for n in random.integers(50, 70, 2)]
+    image = random.random((1, height, width, 1))
+    whole = np.asarray(model(image))
+    tiling = rf.compute_receptive_field(model).tiling(tile)
+    tiles = tiling.tiles([width, height])
+    assert len(tiles) > 1
+    assert np.allclose(
+        tile_by_tile(model, image, tiles, whole.shape), whole, rtol=1e-9, atol=1e-12
+    )
+
+
+def a_unet(up):
+    """Two poolings, and back; ``up`` makes the layers that double the size."""
+    layers = needed("keras").layers
+
+    def build(x):
+        y, beside = layers.Conv2D(2, 3, padding="same", activation="relu")(x), []
+        for _ in range(2):
+            beside.append(y)
+            y = layers.MaxPooling2D()(y)
+            y = layers.Conv2D(2, 3, padding="same", activation="relu")(y)
+        for one in beside[::-1]:
+            y = layers.Concatenate()([up(layers)(y), one])
+            y = layers.Conv2D(2, 3, padding="same")(y)
+        return y
+
+    return in_double_precision(build)
+
+
+@pytest.mark.parametrize(
+    "up",
+    [
+        lambda layers: layers.Conv2DTranspose(2, 2, strides=2),
+        lambda layers: layers.Conv2DTranspose(2, 3, strides=2, padding="same"),
+        lambda layers: layers.UpSampling2D(),
+        lambda layers: layers.UpSampling2D(interpolation="bilinear"),
+    ],
+)
+def test_tiles_of_a_unet(up):
+    model = a_unet(up)
+    tiling = rf.compute_receptive_field(model).tiling([64, 48])
+    assert tiling.alignment == (4, 4)
+    image = np.random.default_rng(0).random((1, 96, 128, 1))
+    whole = np.asarray(model(image))
+    tiles = tiling.tiles([128, 96])
+    assert np.allclose(
+        tile_by_tile(model, image, tiles, whole.shape), whole, rtol=1e-9, atol=1e-12
+    )
+
+
+def linear(*made):
+    """Convolutions with positive weights, so that padding changes what sees it."""
+
+    def build(x):
+        for options in made:
+            x = needed("keras").layers.Conv2D(
+                1, kernel_initializer="ones", use_bias=False, **options
+            )(x)
+        return x
+
+    return in_double_precision(build)
+
+
+LINEAR = [
+    ({"kernel_size": 3, "padding": "same"}, {"kernel_size": 3, "padding": "same"}),
+    ({"kernel_size": 3, "strides": 2, "padding": "same"},) * 2,
+    (
+        {"kernel_size": 5, "dilation_rate": 2, "padding": "same"},
+        {"kernel_size": 3, "strides": 3, "padding": "same"},
+    ),
+]
+
+
+@pytest.mark.parametrize("made", LINEAR)
+@pytest.mark.parametrize("size", [96, 97, 101])
+def test_a_smaller_margin_or_another_start_fails(made, size):
+    model = linear(*made)
+    image = np.random.default_rng(1).random((1, size, size, 1)) + 0.5
+    whole = np.asarray(model(image))
+    tiling = rf.compute_receptive_field(model).tiling([49, 49])
+    (_, second), *_ = zip(*[iter(tiling.tiles([size, size]))] * 2, strict=False)
+    part = np.asarray(model(image[(slice(None), *second.input)]))[0, 0, :, 0]
+    (kept, place), row = (second.kept[1], second.output[1]), whole[0, 0, :, 0]
+    assert np.allclose(part[kept], row[place])
+    shift = place.start - kept.start
+    fitting = rf.compute_receptive_field(model).tiling([part_size(second)] * 2)
+    first, last = fitting.margin[0]
+    for discarded in (first - 1, len(part) - last):
+        if 0 <= discarded < first or len(part) - last <= discarded < len(part):
+            assert abs(part[discarded] - row[discarded + shift]) > 1e-3
+    (alignment, _), start = tiling.alignment, second.input[1].start
+    if alignment > 1:
+        moved = image[:, : part_size(second), start + 1 : start + 1 + part_size(second)]
+        part = np.asarray(model(moved))[0, 0, first : len(part) - last, 0]
+        for d in range(-2, 3):
+            own = row[first + shift + d : first + shift + d + len(part)]
+            assert not np.allclose(part, own)
+
+
+def part_size(tile):
+    return tile.input[1].stop - tile.input[1].start
+
+
+def test_the_overlap_of_a_chain_is_arithmetic():
+    """Two kernels of 3 with padding 1: two features of each border see padding."""
+    model = linear(*LINEAR[0])
+    tiling = rf.compute_receptive_field(model).tiling([20, 30])
+    assert (tiling.alignment, tiling.margin) == ((1, 1), ((2, 2), (2, 2)))
+    assert (tiling.overlap, tiling.tile) == ((4, 4), (20, 30))
+    starts = [tile.input[1].start for tile in tiling.tiles([50, 30])]
+    assert starts == [0, 16, 30]
+    assert [t.input for t in tiling.tiles([20, 10])] == [(slice(0, 10), slice(0, 20))]
+
+
+def test_tiles_of_sound_and_volumes():
+    keras = needed("keras")
+    sound = keras.Input((None, 1))
+    model = keras.Model(sound, keras.layers.Conv1D(1, 400, strides=160)(sound))
+    tiling = rf.compute_receptive_field(model).tiling([4000])
+    assert (tiling.alignment, tiling.margin) == ((160,), ((0, 0),))
+    whole = np.random.default_rng(2).random((1, 16000, 1))
+    tiles = tiling.tiles([16000])
+    answer_ = np.asarray(model(whole))
+    found = tile_by_tile(model, whole, tiles, answer_.shape)
+    assert np.allclose(found, answer_, rtol=1e-4, atol=1e-4)
+    volume = keras.Input((None, None, None, 1))
+    scores = keras.layers.Conv3D(1, 3, strides=(1, 2, 2), padding="same")(volume)
+    tiling = rf.compute_receptive_field(keras.Model(volume, scores)).tiling([9, 9, 9])
+    assert tiling.alignment == (2, 2, 1)
+    assert len(tiling.tiles([9, 17, 16])) > 3
+
+
+def refused(build):
+    return rf.compute_receptive_field(in_double_precision(build))
+
+
+def test_what_cannot_be_tiled():
+    keras = needed("keras")
+    layers = keras.layers
+
+    def with_mean(x):
+        mean = layers.GlobalAveragePooling2D(keepdims=True)(x)
+        return layers.Multiply()([x, mean])
+
+    def two_strides(x):
+        one, two = (layers.Conv2D(1, 1, strides=s)(x) for s in (2, 3))
+        return one[:, :4, :4] + two[:, :4, :4]
+
+    def with_coordinates(x):
+        count = keras.ops.shape(x)[1]
+        rows = keras.ops.cast(keras.ops.arange(count), x.dtype)
+        return x + rows[None, :, None, None]
+
+    def coordinates(x):
+        return layers.Lambda(with_coordinates, lambda shape: shape)(x)
+
+    def with_channel_of_coordinates(v):
+        rows = keras.ops.cast(keras.ops.arange(keras.ops.shape(v)[1]), v.dtype)
+        grid = keras.ops.zeros_like(v) + rows[None, :, None, None]
+        return keras.ops.concatenate([v, grid], axis=-1)
+
+    def coordinates_beside(x):
+        return layers.Lambda(with_channel_of_coordinates, lambda s: (*s[:-1], 2))(x)
+
+    def scaled_by_size(x):
+        return layers.Lambda(
+            lambda v: v * keras.ops.cast(keras.ops.shape(v)[1], v.dtype),
+            lambda shape: shape,
+        )(x)
+
+    for build, message in (
+        (with_mean, "because of 'global_average_pooling2d"),
+        (two_strides, "paths with the strides 2 and 3 meet"),
+        (coordinates, "a tensor that depends on the size of the image"),
+        (coordinates_beside, "a tensor that depends on the size of the image"),
+        (scaled_by_size, "a tensor that depends on the size of the image"),
+        (lambda x: layers.Resizing(50, 50)(x), "has another stride"),
+        (lambda x: x[:, ::-1, ::-1], "at one positive stride"),
+        (lambda x: keras.ops.roll(x, 1, 2), "does not"),
+        (lambda x: x[:, 2:30, 2:30], "does not grow"),
+        (lambda x: layers.Concatenate(axis=2)([x, x]), "cannot be shown"),
+    ):
+        with pytest.raises(rf.ReceptiveFieldError) as caught:
+            refused(build).tiling([40, 40])
+        assert message in str(caught.value)
+    field = refused(with_mean).without_global_context()
+    with pytest.raises(rf.ReceptiveFieldError, match="sees a whole axis"):
+        field.tiling([40, 40])
+    with pytest.raises(rf.ReceptiveFieldError, match="are folded"):
+        rf.compute_receptive_field(tokens()).tiling([4, 4])
+
+
+def test_tiles_that_are_too_small_or_do_not_fit():
+    field = rf.compute_receptive_field(linear(*LINEAR[0]))
+    for tile in ([4, 20], [1, 1]):
+        with pytest.raises(rf.ReceptiveFieldError, match="too small"):
+            field.tiling(tile)
+    for tile in ([4], [4, 4.5], [0, 4], "ab", None, [True, None]):
+        with pytest.raises(rf.ReceptiveFieldError, match="positive integers"):
+            field.tiling(tile)
+    with pytest.raises(rf.ReceptiveFieldError, match="size of an image"):
+        field.tiling([20, 20]).tiles([100])
+    unet = rf.compute_receptive_field(a_unet(lambda layers: layers.UpSampling2D()))
+    with pytest.raises(rf.ReceptiveFieldError, match="next size that fits is 64 x 64"):
+        unet.tiling([62, 62])
+    with pytest.raises(rf.ReceptiveFieldError, match="for an input of x: 130"):
+        unet.tiling([64, 64]).tiles([130, 97])
+
+
+def test_tiles_on_the_command_line():
+    asked = ("tiling", rf.EXAMPLE_GRAPH, "--output", POOL, "--tile", "100x128")
+    text = answer(*asked, "--image", "100x300")
+    assert "starts at          multiples of 4 x 4" in text
+    assert text.splitlines()[-1].startswith("0:100, 172:300")
+    told = json.loads(answer(*asked, "--image", "100x300", "--format", "json"))
+    assert (told["tile"], told["alignment"]) == ([128, 100], [4, 4])
+    assert told["tiles"][0]["input"] == [[0, 100], [0, 128]]
+    assert "tiles" not in json.loads(answer(*asked, "--format", "json"))
+    assert run("tiling", rf.EXAMPLE_GRAPH).returncode == 2
+    done = run("tiling", rf.EXAMPLE_GRAPH, "--output", POOL, "--tile", "12x12")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "too small" in done.stderr

@@ -191,6 +191,22 @@ def bisect(options: argparse.Namespace) -> int:
     return 0 if found.wrong is None else 1
 
 
+def tiling(options: argparse.Namespace) -> int:
+    """See ``receptive-field tiling --help``."""
+    from receptive_field.results.tiling import as_data, as_text
+
+    model = _load(options)
+    found = _field(model, options).tiling(options.tile[::-1])
+    tiles = [] if options.image is None else found.tiles(options.image[::-1])
+    if options.format == "json":
+        show_json(found.to_dict() | ({"tiles": as_data(tiles)} if tiles else {}))
+    else:
+        show(str(found))
+        if tiles:
+            show(as_text(tiles))
+    return 0
+
+
 def explore(options: argparse.Namespace) -> int:
     """See ``receptive-field explore --help``."""
     from receptive_field.report.explorer import explore

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.padding import Unpadded
     from receptive_field.results.support import Support
+    from receptive_field.results.tiling import Tiling
 
 
 class _Rooms:
@@ -48,6 +49,11 @@ class _Rooms:
         from receptive_field.questions.padding import find_unpadded
 
         return find_unpadded(of, asked.question.sized(), asked.output, asked.cut)
+
+    def tiling(self, asked: Asked, of: ReceptiveField, tile: Sequence[int]) -> Tiling:
+        from receptive_field.questions.tiling import find_tiling
+
+        return find_tiling(of, asked.question, asked.output, tile)
 
     def at_every_size(self, asked: Asked, of: ReceptiveField) -> ReceptiveField | None:
         from receptive_field.questions.every_size import of_any_size

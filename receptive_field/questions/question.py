@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.padding import Unpadded
     from receptive_field.results.support import Support
+    from receptive_field.results.tiling import Tiling
 
 NEAR_SIZES = 33
 """The search for a size that fits tries increments below this one by one."""
@@ -119,6 +120,9 @@ class Later(Protocol):
 
     def without_padding(self, asked: Asked, of: ReceptiveField) -> Unpadded:
         """See `ReceptiveField.features_without_padding`."""
+
+    def tiling(self, asked: Asked, of: ReceptiveField, tile: Sequence[int]) -> Tiling:
+        """See `ReceptiveField.tiling`."""
 
     def at_every_size(self, asked: Asked, of: ReceptiveField) -> ReceptiveField | None:
         """See `Origin` in `receptive_field.results.field`."""
@@ -595,6 +599,10 @@ class Asked:
     def without_padding(self, of: ReceptiveField) -> Unpadded:
         """See `ReceptiveField.features_without_padding`."""
         return self._later.without_padding(self, of)
+
+    def tiling(self, of: ReceptiveField, tile: Sequence[int]) -> Tiling:
+        """See `ReceptiveField.tiling`."""
+        return self._later.tiling(self, of, tile)
 
     def at_every_size(self, of: ReceptiveField) -> ReceptiveField | None:
         """See `Origin`."""

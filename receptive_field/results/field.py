@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from receptive_field.results.look_ahead import LookAhead
     from receptive_field.results.padding import Unpadded
     from receptive_field.results.support import Support
+    from receptive_field.results.tiling import Tiling
     from receptive_field.results.units import FieldInUnits, Spacing
 
 LEAST_INT64, LARGEST_INT64 = -(1 << 63), (1 << 63) - 1
@@ -64,6 +65,9 @@ class Origin(Protocol):
 
     def without_padding(self, of: ReceptiveField) -> Unpadded:
         """Returns the features that see no padding."""
+
+    def tiling(self, of: ReceptiveField, tile: Sequence[int]) -> Tiling:
+        """Returns how tiles have to lie to give what the whole image gives."""
 
     def at_every_size(self, of: ReceptiveField) -> ReceptiveField | None:
         """Returns the field as it holds at every size of the input.
@@ -741,6 +745,40 @@ class ReceptiveField:
         ([(1, 12)], [(1, 12)])
         """
         return self._origin().without_padding(self)
+
+    def tiling(self, tile: Sequence[int]) -> Tiling:
+        """Returns how tiles of an image have to lie to give what the image gives.
+
+        If an image is too large to be computed at once, it can be computed tile by
+        tile. The features of a tile are exactly those of the image if the tile starts
+        at a multiple of ``alignment``, and has a size with the same remainder as that
+        of the image, so that every layer reads the same positions. At the borders of a
+        tile, features see padding where the image goes on. They are discarded, so
+        neighbouring tiles have to overlap.
+
+        Args:
+          tile: the largest size of a tile, x first (width before height).
+
+        Returns:
+          The alignment, the features to discard and the overlap. Its method ``tiles``
+          lists the tiles of an image.
+
+        Raises:
+          ReceptiveFieldError: if no tiling gives the same result (for example, because
+            features see the whole image), if this cannot be shown, or if the tile is
+            too small.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH, output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
+        ... )
+        >>> tiling = field.tiling([128, 128])
+        >>> tiling.alignment, tiling.overlap, tiling.margin
+        ((4, 4), (16, 16), ((1, 0), (1, 0)))
+        >>> [tile.input[1] for tile in tiling.tiles([300, 100])]
+        [slice(0, 128, None), slice(112, 240, None), slice(172, 300, None)]
+        """
+        return self._origin().tiling(self, tile)
 
     def _origin(self) -> Origin:
         if self.origin is None:
