@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from receptive_field.results.padding import Unpadded
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
-    from receptive_field.results.tiling import Tile, Tiling
+    from receptive_field.results.tiling import ImageTile, Tiling
     from receptive_field.results.units import FieldInUnits
     from receptive_field.rules.stated import SlidingWindow
 
@@ -56,6 +56,7 @@ __all__ = [
     "Explanation",
     "FeatureAxis",
     "FieldInUnits",
+    "ImageTile",
     "LookAhead",
     "MeasuredReceptiveField",
     "OutsideMapWarning",
@@ -66,7 +67,6 @@ __all__ = [
     "Row",
     "SlidingWindow",
     "Support",
-    "Tile",
     "Tiling",
     "Unpadded",
     "compute_costs",
@@ -118,7 +118,7 @@ _ROOMS = {
     "results.padding": "Unpadded",
     "results.resolutions": "Resolutions",
     "results.support": "Support",
-    "results.tiling": "Tile Tiling",
+    "results.tiling": "ImageTile Tiling",
     "results.units": "FieldInUnits",
 }
 """Module -> its public names. Each name is imported on first use."""

@@ -475,7 +475,7 @@ def test_features_without_padding_of_random_models(seed):
     y = x = keras.Input((24, 31, 1))
     for _ in range(random.integers(1, 5)):
         y = averaging(random)(y)
-        if y.shape[1] < 6 or y.shape[2] < 6:
+        if min(y.shape[1:3]) < 16:  # A dilated kernel spans 13.
             break
     if random.random() < 0.3 and y is not x:
         height, width = y.shape[1:3]
@@ -604,9 +604,10 @@ def test_tiles_of_random_models_give_what_the_image_gives(seed):
     tiling = rf.compute_receptive_field(model).tiling(tile)
     tiles = tiling.tiles([width, height])
     assert len(tiles) > 1
-    assert np.allclose(
-        tile_by_tile(model, image, tiles, whole.shape), whole, rtol=1e-9, atol=1e-12
-    )
+    # A bilinear layer returns single precision.
+    most = 1e-5 if whole.dtype == np.float32 else 1e-11
+    found = tile_by_tile(model, image, tiles, whole.shape)
+    assert np.abs(found - whole).max() <= most * np.abs(whole).max()
 
 
 def a_unet(up):

@@ -41,7 +41,7 @@ class Span(NamedTuple):
     output: slice
 
 
-class Tile(NamedTuple):
+class ImageTile(NamedTuple):
     """One tile: ``result[output] = network(image[input])[kept]``.
 
     Each entry is a tuple of slices over the axes of positions, in the order of the
@@ -118,7 +118,7 @@ class Tiling:
         """The fewest input positions that neighbouring tiles have in common."""
         return tuple(one.tile - one.step for one in self.along)
 
-    def tiles(self, image_size: Sequence[int]) -> list[Tile]:
+    def tiles(self, image_size: Sequence[int]) -> list[ImageTile]:
         """Returns the tiles of an image.
 
         Args:
@@ -139,7 +139,7 @@ class Tiling:
         for chosen in itertools.product(*reversed(spans)):
             along = chosen[::-1]
             tiles.append(
-                Tile(
+                ImageTile(
                     tuple(along[i].input for i in of_input),
                     tuple(along[i].kept for i in of_output),
                     tuple(along[i].output for i in of_output),
@@ -171,7 +171,7 @@ class Tiling:
         return numbers(f"{first} and {last}" for first, last in self.margin)
 
 
-def as_data(tiles: Iterable[Tile]) -> list[dict[str, list[list[int]]]]:
+def as_data(tiles: Iterable[ImageTile]) -> list[dict[str, list[list[int]]]]:
     """Returns tiles for JSON: ``[start, stop]`` for each axis, in array order."""
     return [
         {
@@ -182,9 +182,9 @@ def as_data(tiles: Iterable[Tile]) -> list[dict[str, list[list[int]]]]:
     ]
 
 
-def as_text(tiles: Sequence[Tile]) -> str:
+def as_text(tiles: Sequence[ImageTile]) -> str:
     """Returns a table of tiles: ranges from start to stop, in array order."""
-    rows: list[tuple[str, ...]] = [Tile._fields]
+    rows: list[tuple[str, ...]] = [ImageTile._fields]
     rows += [
         tuple(
             ", ".join(f"{part.start}:{part.stop}" for part in parts) for parts in tile
