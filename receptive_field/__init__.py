@@ -38,9 +38,13 @@ if TYPE_CHECKING:
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
     from receptive_field.results.layer_window import LayerWindow
+    from receptive_field.results.look_ahead import LookAhead
     from receptive_field.results.measured import MeasuredReceptiveField
+    from receptive_field.results.padding import Unpadded
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
+    from receptive_field.results.tiling import ImageTile, Tiling
+    from receptive_field.results.units import FieldInUnits
     from receptive_field.rules.stated import SlidingWindow
 
 __version__ = "0.1.0"
@@ -52,7 +56,10 @@ __all__ = [
     "EffectiveReceptiveField",
     "Explanation",
     "FeatureAxis",
+    "FieldInUnits",
+    "ImageTile",
     "LayerWindow",
+    "LookAhead",
     "MeasuredReceptiveField",
     "OutsideMapWarning",
     "ReceptiveField",
@@ -62,6 +69,8 @@ __all__ = [
     "Row",
     "SlidingWindow",
     "Support",
+    "Tiling",
+    "Unpadded",
     "compute_costs",
     "compute_many",
     "compute_receptive_field",
@@ -107,9 +116,13 @@ _ROOMS = {
     "results.explanation": "Explanation",
     "results.field": "FeatureAxis ReceptiveField ReceptiveFields",
     "results.layer_window": "LayerWindow",
+    "results.look_ahead": "LookAhead",
     "results.measured": "MeasuredReceptiveField",
+    "results.padding": "Unpadded",
     "results.resolutions": "Resolutions",
     "results.support": "Support",
+    "results.tiling": "ImageTile Tiling",
+    "results.units": "FieldInUnits",
 }
 """Module -> its public names. Each name is imported on first use."""
 

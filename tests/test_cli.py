@@ -230,6 +230,7 @@ def test_command_lines_that_make_no_sense(arguments):
             "resolutions",
             "measure",
             "bisect",
+            "tiling",
             "explore",
             "plot",
             "many",

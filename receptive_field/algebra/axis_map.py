@@ -727,6 +727,19 @@ class AxisMap:
             return found
         return _hull((found, self.seen.span(first, last)))
 
+    def hull(self, first: int, last: int) -> MaybeInterval:
+        """Returns the hull of the windows of positions ``first .. last``.
+
+        It differs from `span` if the map has a ``seen`` map, because the window of a
+        position may then leave out the windows of the strands.
+
+        Raises:
+          ValueError: if an offset is unknown.
+        """
+        if self.seen is None:
+            return self.span(first, last)
+        return _hull(map(self.window, range(first, last + 1)))
+
     def size(self, count: int | None = None) -> Extended:
         """Returns the size of the largest window.
 

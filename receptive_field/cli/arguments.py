@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from receptive_field import __version__
-from receptive_field.cli import commands
+from receptive_field.cli import commands, questions
 from receptive_field.errors import ReceptiveFieldError
 
 MODEL = (
@@ -22,6 +22,7 @@ EXAMPLES = {
     "resolutions": "graph.pb",
     "measure": "model.keras --feature 3,3",
     "bisect": "model.keras --resolution 64x64",
+    "tiling": "model.keras --tile 512x512 --image 4000x6000",
     "explore": "model.keras -o page.html",
     "many": "models/*.pb --results fields.csv",
     "plot": "regions graph.pb --resolution 299x299 --image cat.jpg -o regions.svg",
@@ -89,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     _add_resolutions(command)
     _add_measure(command)
     _add_bisect(command)
+    _add_tiling(command)
     _add_explore(command)
     _add_many(command)
     _add_plot(command)
@@ -109,6 +111,8 @@ def _add_compute(command: Any) -> None:
     added.add_argument("--require-aligned", action="store_true", help=text)
     text = "show which paths are misaligned, and which changes would align them"
     added.add_argument("--explain", action="store_true", help=text)
+    questions.add_questions(added)
+    questions.add_units(added)
     added.add_argument("--format", choices=("text", "json"), default="text")
 
 
@@ -198,6 +202,30 @@ def _add_bisect(command: Any) -> None:
     _add_model(added)
     _add_names(added, ("output", "input"))
     _add_resolution(added)
+
+
+def _add_tiling(command: Any) -> None:
+    text = "how tiles of a large image must lie to give what the whole image gives"
+    more = (
+        "Prints the numbers of which the starts of tiles are multiples, the overlap, "
+        "and the features to discard. With --image, also lists the tiles."
+    )
+    added = command("tiling", commands.tiling, text, more)
+    _add_model(added)
+    _add_names(added, ("output", "input"))
+    _add_analysis(added)
+    for name, text in (
+        ("--tile", "the largest size of a tile"),
+        ("--image", "the size of the image"),
+    ):
+        added.add_argument(
+            name,
+            type=_resolution_in_numbers,
+            metavar="HEIGHTxWIDTH",
+            required=name == "--tile",
+            help=text,
+        )
+    added.add_argument("--format", choices=("text", "json"), default="text")
 
 
 def _add_explore(command: Any) -> None:
@@ -307,8 +335,10 @@ def _add_stop(parser: argparse.ArgumentParser) -> None:
 
 
 def _resolution(text: str) -> Any:
-    if text == "unknown":
-        return text
+    return text if text == "unknown" else _resolution_in_numbers(text)
+
+
+def _resolution_in_numbers(text: str) -> list[int]:
     return _integers(text.lower().replace("x", ","))
 
 

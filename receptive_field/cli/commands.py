@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from receptive_field.cli import questions
 from receptive_field.cli.terminal import (
     raise_on_interrupt,
     show,
@@ -35,14 +36,21 @@ def compute(options: argparse.Namespace) -> int:
     model = _load(options)
     field = _field(model, options, require_aligned=options.require_aligned)
     explanation = with_options(str(field.explain())) if options.explain else None
+    asked = questions.answers(field, options)
+    placed = questions.in_units(field, options)
     if options.format == "json":
-        told = {} if explanation is None else {"explanation": explanation}
+        told: dict[str, Any] = {}
+        told |= {} if explanation is None else {"explanation": explanation}
+        told |= {answer.key: answer.data for answer in asked}
+        told |= {} if placed is None else {"in_units": placed.to_dict()}
         show_json(field.to_dict() | told)
     else:
         styles = {r"(?m)^\S.{17}": "cyan", r"(?m)(?<=^.{19})(no|unknown)\b.*": "yellow"}
-        show(str(field), styles)
+        show(str(field if placed is None else placed), styles)
         if explanation is not None:
             show(explanation)
+        for answer in asked:
+            show(answer.text)
     return 0
 
 
@@ -246,6 +254,22 @@ def bisect(options: argparse.Namespace) -> int:
     )
     show(str(found), {r"(?m)^(wrong|suspected)\b": "bold red", r"\Ano wrong": "green"})
     return 0 if found.wrong is None else 1
+
+
+def tiling(options: argparse.Namespace) -> int:
+    """See ``receptive-field tiling --help``."""
+    from receptive_field.results.tiling import as_data, as_text
+
+    model = _load(options)
+    found = _field(model, options).tiling(options.tile[::-1])
+    tiles = [] if options.image is None else found.tiles(options.image[::-1])
+    if options.format == "json":
+        show_json(found.to_dict() | ({"tiles": as_data(tiles)} if tiles else {}))
+    else:
+        show(str(found))
+        if tiles:
+            show(as_text(tiles))
+    return 0
 
 
 def explore(options: argparse.Namespace) -> int:

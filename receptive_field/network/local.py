@@ -46,3 +46,9 @@ class LocalNetwork(Network):
             relations[number] = rule
             changed[tensor] = relations
         return replace(self, rules=changed)
+
+
+def without_edges(network: Network, skipped: Collection[Edge]) -> LocalNetwork:
+    """Returns a network in which these global edges lead nowhere."""
+    fields = {name: getattr(network, name) for name in Network.__slots__}
+    return LocalNetwork(**fields, skipped=skipped)

@@ -99,6 +99,24 @@ def reads(network: Network, tensor: Tensor) -> list[Read]:
     return found
 
 
+def read_beside(network: Network, tensor: Tensor) -> list[Tensor]:
+    """Returns the tensors that a tensor depends on, but that no edge leads to.
+
+    Their values do not depend on the values of the network's input. Examples are
+    weights, and tensors that give sizes.
+
+    Raises:
+      ReceptiveFieldError: if the tensor's op has no rule, or cannot be analysed.
+    """
+    edges = {number for number, _ in network.edges(tensor[0])}
+    inputs = network.graph.inputs[tensor[0]]
+    return [
+        inputs[number]
+        for number, rule in enumerate(network.relations(tensor))
+        if rule is not None and number not in edges
+    ]
+
+
 # --- Down ----------------------------------------------------------------------------
 
 

@@ -82,6 +82,25 @@ def at_every_size(question: Question, field: ReceptiveField) -> ReceptiveField:
     return settled[name]
 
 
+def of_any_size(asked: Asked, field: ReceptiveField) -> ReceptiveField | None:
+    """Returns what holds at every size for a field that may have a known size.
+
+    Returns None if the network cannot be analysed at every size.
+    """
+    if all(axis.input_size is None for axis in field.axes):
+        return field
+    outputs = {field.output: asked.output}
+    sizes = {
+        axis: unknown(f"any size of axis {axis}") for axis in asked.question.spatial
+    }
+    try:
+        question = replace(asked.question.with_sizes(sizes), outputs=outputs)
+        found = at_every_size(question, question.answer())
+    except ReceptiveFieldError:
+        return None
+    return found.local if asked.cut else found
+
+
 def all_at_every_size(question: Question, fields: ReceptiveFields) -> ReceptiveFields:
     """Returns the receptive fields of several outputs, as they hold at every size.
 

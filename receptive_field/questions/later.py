@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.layer_window import LayerWindows
+    from receptive_field.results.padding import Unpadded
     from receptive_field.results.support import Support
+    from receptive_field.results.tiling import Tiling
 
 
 class _Rooms:
@@ -54,6 +56,21 @@ class _Rooms:
         from receptive_field.questions.unproductive import unproductive
 
         return unproductive(asked.question)
+
+    def without_padding(self, asked: Asked, of: ReceptiveField) -> Unpadded:
+        from receptive_field.questions.padding import find_unpadded
+
+        return find_unpadded(of, asked.question.sized(), asked.output, asked.cut)
+
+    def tiling(self, asked: Asked, of: ReceptiveField, tile: Sequence[int]) -> Tiling:
+        from receptive_field.questions.tiling import find_tiling
+
+        return find_tiling(of, asked.question, asked.output, tile)
+
+    def at_every_size(self, asked: Asked, of: ReceptiveField) -> ReceptiveField | None:
+        from receptive_field.questions.every_size import of_any_size
+
+        return of_any_size(asked, of)
 
 
 LATER: Later = _Rooms()

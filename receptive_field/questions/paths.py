@@ -10,7 +10,7 @@ from typing import NamedTuple
 from receptive_field.algebra.axis_map import AxisMap
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.layout import FeatureLayout
-from receptive_field.network.local import LocalNetwork, Rules
+from receptive_field.network.local import LocalNetwork, Rules, without_edges
 from receptive_field.network.network import Network
 from receptive_field.network.walk import Read, ascend, descend
 from receptive_field.passes.regions import forward
@@ -134,8 +134,7 @@ def ways_to(question: Question, output: Tensor) -> Ways:
     network = question.network
     found = forward(network, question.spatial, [output])
     skipped = () if found.local(output) is None else found.global_edges
-    fields = {name: getattr(network, name) for name in Network.__slots__}
-    local = LocalNetwork(**fields, skipped=skipped)
+    local = without_edges(network, skipped)
     domain = _Collected()
     descend(local, {output: True}, domain)
     place = {index: i for i, index in enumerate(network.order)}

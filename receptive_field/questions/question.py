@@ -54,7 +54,9 @@ if TYPE_CHECKING:
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.layer_window import LayerWindows
+    from receptive_field.results.padding import Unpadded
     from receptive_field.results.support import Support
+    from receptive_field.results.tiling import Tiling
 
 NEAR_SIZES = 33
 """The search for a size that fits tries increments below this one by one."""
@@ -122,6 +124,15 @@ class Later(Protocol):
 
     def unproductive(self, asked: Asked) -> frozenset[str]:
         """See `Origin.unproductive`."""
+
+    def without_padding(self, asked: Asked, of: ReceptiveField) -> Unpadded:
+        """See `ReceptiveField.features_without_padding`."""
+
+    def tiling(self, asked: Asked, of: ReceptiveField, tile: Sequence[int]) -> Tiling:
+        """See `ReceptiveField.tiling`."""
+
+    def at_every_size(self, asked: Asked, of: ReceptiveField) -> ReceptiveField | None:
+        """See `Origin` in `receptive_field.results.field`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -615,6 +626,18 @@ class Asked:
     def unproductive(self) -> frozenset[str]:
         """See `Origin`."""
         return self._later.unproductive(self)
+
+    def without_padding(self, of: ReceptiveField) -> Unpadded:
+        """See `ReceptiveField.features_without_padding`."""
+        return self._later.without_padding(self, of)
+
+    def tiling(self, of: ReceptiveField, tile: Sequence[int]) -> Tiling:
+        """See `ReceptiveField.tiling`."""
+        return self._later.tiling(self, of, tile)
+
+    def at_every_size(self, of: ReceptiveField) -> ReceptiveField | None:
+        """See `Origin`."""
+        return self._later.at_every_size(self, of)
 
     @property
     def _later(self) -> Later:

@@ -33,7 +33,11 @@ if TYPE_CHECKING:
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.layer_window import LayerWindows
+    from receptive_field.results.look_ahead import LookAhead
+    from receptive_field.results.padding import Unpadded
     from receptive_field.results.support import Support
+    from receptive_field.results.tiling import Tiling
+    from receptive_field.results.units import FieldInUnits, Spacing
 
 LEAST_INT64, LARGEST_INT64 = -(1 << 63), (1 << 63) - 1
 
@@ -60,6 +64,18 @@ class Origin(Protocol):
 
     def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """Returns an explanation of why the graph is misaligned."""
+
+    def without_padding(self, of: ReceptiveField) -> Unpadded:
+        """Returns the features that see no padding."""
+
+    def tiling(self, of: ReceptiveField, tile: Sequence[int]) -> Tiling:
+        """Returns how tiles have to lie to give what the whole image gives."""
+
+    def at_every_size(self, of: ReceptiveField) -> ReceptiveField | None:
+        """Returns the field as it holds at every size of the input.
+
+        Returns None if it cannot be found.
+        """
 
     @property
     def graph(self) -> Graph:
@@ -398,6 +414,106 @@ class ReceptiveField:
         regions[empty] = (0, -1)
         return regions
 
+    def compute_box_region(
+        self, first: Sequence[int], last: Sequence[int], clip: bool = False
+    ) -> NDArray[np.int64]:
+        """Returns the input region that a box of features sees together.
+
+        This is the smallest region that contains the region of every feature in the
+        box. An example is the field of a detection that is read from several features.
+        It is as exact as the regions of the features, also in misaligned networks.
+
+        Args:
+          first: the integer coordinates of the first feature of the box, one for each
+            of the ``feature_axes``. In most networks, these are one for each spatial
+            axis of the input, x first.
+          last: the coordinates of the last feature of the box, inclusive. None of them
+            may be smaller than in ``first``.
+          clip: whether to restrict the region to real input positions that can change
+            a feature of the box, as in `compute_input_region`.
+
+        Returns:
+          An int64 array of shape ``(d, 2)``: first and last position for each of the
+          ``d`` spatial axes of the input, x first, inclusive. If no feature of the box
+          sees anything, it has ``[0, -1]`` on every axis. Without ``clip``, infinite
+          ends are the limits of int64.
+
+        Raises:
+          ReceptiveFieldError: if the coordinates have the wrong shape or type, the box
+            is empty, a padding is unknown or, with ``clip``, the box does not lie
+            inside the map.
+
+        Warns:
+          OutsideMapWarning: if the box does not lie inside a map of known size.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH,
+        ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+        ...     input_resolution=[64, 64],
+        ... )
+        >>> field.compute_box_region([0, 1], [2, 3]).tolist()
+        [[-2, 20], [2, 24]]
+        >>> field.compute_box_region([0, 1], [2, 3], clip=True).tolist()
+        [[0, 20], [2, 24]]
+        """
+        box = self._box(first, last)
+        if clip:
+            # These features have all coordinates of the box, in as few rows as needed.
+            counts = box[1] - box[0] + 1
+            rows = np.arange(counts.max(initial=0))[:, None]
+            return self._support_of(box[0] + rows % counts).box_region(*box)
+        self._warn_outside(box)
+        if self.is_folded:
+            return self._folded_box_region(*box)
+        ends = []
+        for axis in self.axes:
+            self._check_known(axis)
+            places = [int(place) for place in self._places(axis, box)]
+            window = axis.map.hull(*places)
+            if window is None:
+                return np.array([(0, -1)] * len(self.axes), dtype=np.int64)
+            ends.append(window)
+        return _as_int64(np.array(ends, dtype=object))
+
+    def _box(self, first: ArrayLike, last: ArrayLike) -> NDArray[Any]:
+        """Checks the first and the last feature of a box, and returns both."""
+        corners = [self._features(corner) for corner in (first, last)]
+        for name, corner in zip(("first", "last"), corners, strict=True):
+            if corner.ndim != 1 or not np.issubdtype(corner.dtype, np.integer):
+                raise ReceptiveFieldError(
+                    f"the {name} feature of a box must be given by one integer for "
+                    f"each coordinate, not by an array of shape {corner.shape} and "
+                    f"type {corner.dtype}: {self._features_described()}."
+                )
+        if (corners[0] > corners[1]).any():
+            raise ReceptiveFieldError(
+                f"there is no box of features from {corners[0].tolist()} to "
+                f"{corners[1].tolist()}, because no coordinate of the last feature may "
+                "be smaller than that of the first feature."
+            )
+        return np.stack(corners).astype(np.int64)
+
+    def _folded_box_region(
+        self, first: NDArray[Any], last: NDArray[Any]
+    ) -> NDArray[np.int64]:
+        """Returns the region of a box, found from the regions of all its features."""
+        counts = (last - first + 1).tolist()
+        if math.prod(counts) > MOST_FOLDED:
+            raise ReceptiveFieldError(
+                f"the box has {math.prod(counts)} features of {self.output!r}, which "
+                "are too many to search. Ask for a smaller box."
+            )
+        grid = first + np.indices(counts).reshape(len(counts), -1).T
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OutsideMapWarning)  # Given for the box.
+            regions = self.compute_input_region(grid)
+        regions = regions[(regions[..., 0] <= regions[..., 1]).all(axis=-1)]
+        if not len(regions):
+            return np.array([(0, -1)] * len(self.axes), dtype=np.int64)
+        ends = regions[..., 0].min(axis=0), regions[..., 1].max(axis=0)
+        return np.stack(ends, axis=-1)
+
     def compute_feature_region(
         self, x: ArrayLike, clip: bool = False
     ) -> NDArray[np.int64]:
@@ -555,6 +671,152 @@ class ReceptiveField:
         True
         """
         return self._origin().explain(self)
+
+    def in_units(self, spacing: Spacing, unit: str) -> FieldInUnits:
+        """Returns the receptive field in physical units, such as milliseconds.
+
+        Args:
+          spacing: the distance between neighbouring positions of the input, in the
+            unit: one number for all axes, or one for each spatial axis of the input, x
+            first (``[x, y, z]`` for a volume).
+          unit: the name of the unit, such as ``"ms"`` or ``"mm"``.
+
+        Returns:
+          An object with size, stride, padding, regions and centres in this unit. It
+          prints as text.
+
+        Raises:
+          ReceptiveFieldError: if a spacing is not a positive number, or there is not
+            one for each axis.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH, output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
+        ... )
+        >>> field.in_units(0.5, "mm").size.tolist()   # 15 pixels
+        [7.5, 7.5]
+        """
+        from receptive_field.results.units import FieldInUnits, checked_spacing
+
+        found = checked_spacing(spacing, unit, len(self.axes))
+        return FieldInUnits(self, found, unit)
+
+    def look_ahead(self) -> LookAhead:
+        """Returns how far features look ahead and back, and whether they are causal.
+
+        This is a question about inputs that arrive position by position, such as sound.
+        With stride s, feature u stands for its *step*: the positions from ``u * s`` to
+        ``(u + 1) * s - 1`` (for a stride below 1, the one position that contains
+        ``u * s``). Its *look-ahead* is the number of positions after ``u * s`` that it
+        sees. It can be computed when position ``u * s + look_ahead`` has arrived, so
+        its algorithmic latency is ``look_ahead + 1`` positions. The output is *causal*
+        if no feature sees anything after its step.
+
+        The padding decides which feature stands for which step. With causal padding,
+        the window of a feature ends in its step. Without padding, it starts there:
+        a kernel of 3 looks 2 positions ahead. So the same network with all padding at
+        the start of the input (as many positions as it looks ahead) is causal, and
+        computes the same features that much later. At the start of the input, features
+        see the padding instead of earlier positions. If you compute a long input in
+        chunks, keep the last ``look_back`` positions of each chunk instead.
+
+        The numbers hold for the input size of this field or, if the size is unknown,
+        for every size. ``causal`` is True only if it is proven for every size. A
+        feature that sees a whole axis is never proven to be causal, and what the mask
+        of an attention layer leaves out does not count.
+
+        Returns:
+          The numbers for each axis of the input, x first.
+
+        Raises:
+          ReceptiveFieldError: if the output folds axes, so that features have no steps.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH, output="InceptionResnetV2/Conv2d_1a_3x3/Relu"
+        ... )
+        >>> field.look_ahead().look_ahead, field.look_ahead().causal
+        ((2, 2), (False, False))
+        """
+        from receptive_field.results.look_ahead import LookAhead, reach_of
+
+        if self.is_folded:
+            raise ReceptiveFieldError(
+                f"the axes of {self.output!r} are folded, so its features have no "
+                "stride, and it is not defined how far they look ahead."
+            )
+        found = [reach_of(axis.map) for axis in self.axes]
+        flags = [one.causal for one in found]
+        if True in flags:
+            always = self._origin().at_every_size(self)
+            for i, axis in enumerate(always.axes if always else self.axes):
+                proven = always is not None and reach_of(axis.map).causal
+                flags[i] = flags[i] and (proven or None)
+        strides, ahead, back, beyond, exact, _ = zip(*found, strict=True)
+        return LookAhead(
+            *(self.input, self.output),
+            *(strides, ahead, back, beyond, exact, tuple(flags)),
+        )
+
+    def features_without_padding(self) -> Unpadded:
+        """Returns the features that see no padding of any layer.
+
+        A feature sees no padding if its unclipped region lies within the input, and its
+        windows lie within every map between the input and the output, too. (If a map is
+        cropped and padded again, the padding lies where pixels were.) Mirrored borders,
+        and borders that a resize repeats, count as padding. A feature that sees a whole
+        axis is taken to see padding; see `without_global_context`.
+
+        Returns:
+          The places on each axis whose features see no padding, as runs and as arrays.
+
+        Raises:
+          ReceptiveFieldError: if a size is unknown, or the output folds axes.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH,
+        ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+        ...     input_resolution=[64, 64],
+        ... )
+        >>> field.features_without_padding().runs   # feature 0 sees -2 to 12
+        ([(1, 12)], [(1, 12)])
+        """
+        return self._origin().without_padding(self)
+
+    def tiling(self, tile: Sequence[int]) -> Tiling:
+        """Returns how tiles of an image have to lie to give what the image gives.
+
+        If an image is too large to be computed at once, it can be computed tile by
+        tile. The features of a tile are exactly those of the image if the tile starts
+        at a multiple of ``alignment``, and has a size with the same remainder as that
+        of the image, so that every layer reads the same positions. At the borders of a
+        tile, features see padding where the image goes on. They are discarded, so
+        neighbouring tiles have to overlap.
+
+        Args:
+          tile: the largest size of a tile, x first (width before height).
+
+        Returns:
+          The alignment, the features to discard and the overlap. Its method ``tiles``
+          lists the tiles of an image.
+
+        Raises:
+          ReceptiveFieldError: if no tiling gives the same result (for example, because
+            features see the whole image), if this cannot be shown, or if the tile is
+            too small.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH, output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
+        ... )
+        >>> tiling = field.tiling([128, 128])
+        >>> tiling.alignment, tiling.overlap, tiling.margin
+        ((4, 4), (16, 16), ((1, 0), (1, 0)))
+        >>> [tile.input[1] for tile in tiling.tiles([300, 100])]
+        [slice(0, 128, None), slice(112, 240, None), slice(172, 300, None)]
+        """
+        return self._origin().tiling(self, tile)
 
     def _origin(self) -> Origin:
         if self.origin is None:

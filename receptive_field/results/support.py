@@ -15,6 +15,9 @@ from receptive_field.results.axes import axis_name, checked_coordinates
 
 Positions = NDArray[np.int64]
 
+Part = tuple[tuple[int, ...], Mask]
+"""Some axes of the input, where 0 is x, and an array over these axes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Support:
@@ -172,6 +175,144 @@ class Support:
             [[(g.parts, g.seen[_index(g, rows)]) for g in box] for box in self._boxes]
         )
 
+    def box_region(self, first: ArrayLike, last: ArrayLike) -> Positions:
+        """Returns the hull of the positions that a box of features sees together.
+
+        Args:
+          first: the integer coordinates of the first feature of the box, x first.
+          last: the coordinates of the last feature of the box, inclusive.
+
+        Returns:
+          An int64 array of shape ``(d, 2)``: first and last position on each axis of
+          the input, x first. If the features see nothing, it has ``[0, -1]`` on every
+          axis.
+
+        Raises:
+          ReceptiveFieldError: if the box is not inside the map, or is empty.
+        """
+        low, high = self._feature(first), self._feature(last)
+        if (low > high).any():
+            raise ReceptiveFieldError(
+                f"there is no box of features from {low.tolist()} to {high.tolist()}, "
+                "because no coordinate of the last feature may be smaller than that of "
+                "the first feature."
+            )
+        chosen: dict[int, NDArray[np.bool_]] = {}
+        for place, axis in enumerate(self._axes):
+            if axis is not None:
+                values = self._features[axis]
+                chosen[axis] = (low[place] <= values) & (values <= high[place])
+                if chosen[axis].sum() < high[place] - low[place] + 1:
+                    raise self._not_stored()
+        regions = []
+        for along in self._projected(self._all_of(chosen)):
+            size = len(along)
+            regions.append((along.argmax(), size - 1 - along[::-1].argmax()))
+            if not along.any():
+                return np.array([(0, -1)] * len(self.input_size), dtype=np.int64)
+        return np.array(regions, dtype=np.int64)
+
+    def mask_of(self, features: ArrayLike) -> Mask:
+        """Returns which input positions are seen by any of the given features.
+
+        Args:
+          features: a boolean array over the output axes that hold positions, in the
+            order of the output: ``[height, width]`` for an image, ``[tokens]`` for
+            tokens. It has the shape that `features_that_see` returns.
+
+        Returns:
+          A boolean array in the order of an image: ``[height, width]`` in 2-D. If
+          `exact` is False, it may contain more positions than the features see, but it
+          leaves out none.
+
+        Raises:
+          ReceptiveFieldError: if the array has the wrong shape or type, or contains
+            features that were not asked for in ``support(features=...)``.
+
+        >>> import numpy as np
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(
+        ...     rf.EXAMPLE_GRAPH,
+        ...     output="InceptionResnetV2/MaxPool_3a_3x3/MaxPool",
+        ...     input_resolution=[64, 64],
+        ... )
+        >>> features = np.zeros([14, 14], dtype=bool)
+        >>> features[3, 3] = features[9, 3] = True
+        >>> int(field.support().mask_of(features).sum())   # two squares of 15 pixels
+        450
+        """
+        wanted = self._wanted(features)
+        axes = sorted(self._features)
+        rank = len(self.input_size)
+        found = np.zeros(self.input_size[::-1], dtype=bool)
+        for box in self._boxes:
+            groups = [*_by_outputs(box)]
+            followed = {axis for group in groups for axis in group.outputs}
+            labels = [axis for axis in axes if axis in followed]
+            unused = tuple(i for i, axis in enumerate(axes) if axis not in followed)
+            seen = np.asarray(wanted.any(axis=unused))
+            # Contract one group after another. Input axes have labels below zero.
+            for group in groups:
+                outer = len(group.outputs)
+                places = [labels.index(axis) for axis in group.outputs]
+                counts = np.tensordot(
+                    seen.astype(np.float32),
+                    group.seen.astype(np.float32),
+                    (places, range(outer)),
+                )
+                seen = counts > 0
+                labels = [axis for axis in labels if axis not in group.outputs]
+                labels += [-1 - part for part in group.parts]
+            order = [labels.index(-1 - part) for part in reversed(range(rank))]
+            found |= seen.transpose(order)
+        return found
+
+    def _wanted(self, features: ArrayLike) -> Mask:
+        """Checks a mask of features, and returns its entries for the stored ones."""
+        given = np.asarray(features)
+        axes = sorted(self._features)
+        sizes = dict(zip(self._axes, self.output_size, strict=True))
+        shape = tuple(sizes[axis] for axis in axes)
+        if given.dtype != bool or given.shape != shape:
+            along = ", ".join(map(str, axes))
+            raise ReceptiveFieldError(
+                f"a mask of the features of {self.output!r} is a boolean array of "
+                f"shape {shape}, over the output's axes {along}; got an array of shape "
+                f"{given.shape} and type {given.dtype}."
+            )
+        wanted = given[np.ix_(*(self._features[axis] for axis in axes))]
+        if wanted.sum() < given.sum():
+            raise self._not_stored()
+        return wanted
+
+    def _not_stored(self) -> ReceptiveFieldError:
+        return ReceptiveFieldError(
+            f"this support of {self.output!r} does not contain all of these features. "
+            "Ask for them with support(features=...), or call support() for all."
+        )
+
+    def _all_of(self, chosen: Mapping[int, Mask]) -> list[list[Part]]:
+        """Returns what all chosen features see together along each path.
+
+        Args:
+          chosen: for each output axis, which of the stored positions are chosen.
+        """
+        found = []
+        for box in self._boxes:
+            cut = [
+                g._replace(
+                    seen=g.seen[np.ix_(*(chosen[a].nonzero()[0] for a in g.outputs))]
+                )
+                for g in box
+            ]
+            found.append(
+                [
+                    (g.parts, np.asarray(g.seen.any(axis=tuple(range(len(g.outputs))))))
+                    for g in _by_outputs(cut)
+                ]
+            )
+        return found
+
     def projections(self, y: ArrayLike) -> tuple[Mask, ...]:
         """Returns which positions on each axis one feature sees, x first.
 
@@ -184,9 +325,14 @@ class Support:
           entry is True if the feature sees anything at that position of the axis.
         """
         rows = self._rows(self._feature(y))
+        return self._projected(
+            [[(g.parts, g.seen[_index(g, rows)]) for g in box] for box in self._boxes]
+        )
+
+    def _projected(self, boxes: Sequence[Sequence[Part]]) -> tuple[Mask, ...]:
+        """Returns which positions on each axis a union of boxes contains, x first."""
         found = [np.zeros(size, dtype=bool) for size in self.input_size]
-        for box in self._boxes:
-            seen = [(group.parts, group.seen[_index(group, rows)]) for group in box]
+        for seen in boxes:
             if all(array.any() for _, array in seen):
                 for parts, array in seen:
                     for i, part in enumerate(parts):
@@ -207,23 +353,14 @@ class Support:
 
     def seen(self) -> Mask:
         """Returns which input positions at least one feature sees, in image order."""
-        found = []
-        for box in self._boxes:
-            groups = list(_by_outputs(box))
-            outer = [tuple(range(len(group.outputs))) for group in groups]
-            found.append(
-                [
-                    (group.parts, np.asarray(group.seen.any(axis=axes)))
-                    for group, axes in zip(groups, outer, strict=True)
-                ]
-            )
-        return self._mask(found)
+        every = {a: np.ones(len(v), dtype=bool) for a, v in self._features.items()}
+        return self._mask(self._all_of(every))
 
     def unseen(self) -> Mask:
         """Returns which input positions no feature sees, in image order."""
         return ~self.seen()
 
-    def _mask(self, boxes: Sequence[Sequence[tuple[tuple[int, ...], Mask]]]) -> Mask:
+    def _mask(self, boxes: Sequence[Sequence[Part]]) -> Mask:
         """Returns the union of boxes in image order.
 
         A box is a product of arrays. Each array runs over the input axes that are given

@@ -1,0 +1,143 @@
+"""Options of ``compute`` for questions about positions, and their answers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from receptive_field.results.field import ReceptiveField
+    from receptive_field.results.units import FieldInUnits
+
+
+class Answer(NamedTuple):
+    """The answer to a question."""
+
+    key: str
+    """The key under which JSON has the answer."""
+    data: Any
+    """The answer as plain data."""
+    text: str
+    """The answer as text."""
+
+
+def add_questions(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of ``compute`` that ask about positions."""
+    parser.add_argument(
+        "--features",
+        type=_box,
+        metavar="X,Y:X,Y",
+        help="show the region of the input that the features from the first to the "
+        "last one see together, such as 3,3:7,9, or 3,3 for a single feature",
+    )
+    text = "show how far features look ahead and back, and whether they are causal"
+    parser.add_argument("--look-ahead", action="store_true", help=text)
+
+
+def add_units(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for physical units."""
+    parser.add_argument(
+        "--spacing",
+        type=_numbers,
+        metavar="NUMBER[,NUMBER...]",
+        help="the distance between neighbouring positions of the input, in UNIT; one "
+        "number for all axes, or one for each axis, x before y before z",
+    )
+    text = "show numbers in this unit, such as ms or mm; requires --spacing"
+    parser.add_argument("--unit", help=text)
+
+
+def in_units(field: ReceptiveField, options: argparse.Namespace) -> FieldInUnits | None:
+    """Returns the field in the unit that the options ask for, or None if in none.
+
+    Raises:
+      ReceptiveFieldError: if the options do not fit each other or the field.
+    """
+    spacing, unit = options.spacing, options.unit
+    if spacing is None and unit is None:
+        return None
+    if spacing is not None and len(spacing) == 1:
+        (spacing,) = spacing
+    return field.in_units(spacing, unit)
+
+
+def answers(field: ReceptiveField, options: argparse.Namespace) -> list[Answer]:
+    """Returns the answers to all questions that the options ask about a field."""
+    found = []
+    if options.resolution not in (None, "unknown") and not field.is_folded:
+        unpadded = field.features_without_padding()
+        key = "features_without_padding"
+        found.append(Answer(key, unpadded.to_dict(), str(unpadded)))
+    if options.features is not None:
+        found.append(_of_features(field, *options.features))
+    if options.look_ahead:
+        found.append(_of_look_ahead(field, options))
+    return found
+
+
+def _of_features(field: ReceptiveField, first: list[int], last: list[int]) -> Answer:
+    region = field.compute_box_region(first, last).tolist()
+    sized = all(axis.input_size is not None for axis in field.axes)
+    clipped = None
+    if sized and all(axis.size is not None for axis in field.feature_axes):
+        clipped = field.compute_box_region(first, last, clip=True).tolist()
+    data = {"first": first, "last": last, "region": region, "clipped": clipped}
+    lines = [f"features {_point(first)} to {_point(last)} see together:"]
+    for place, (name, ends) in enumerate(zip(_names(region), region, strict=True)):
+        inside = (
+            "" if clipped is None else f", inside the input {_ends(clipped[place])}"
+        )
+        lines.append(f"  {name}: {_ends(ends)}{inside}")
+    return Answer("features", data, "\n".join(lines))
+
+
+def _of_look_ahead(field: ReceptiveField, options: argparse.Namespace) -> Answer:
+    found = field.look_ahead()
+    placed = in_units(field, options)
+    if placed is not None:
+        found = found.in_units(placed.spacing, placed.unit)
+    return Answer("look_ahead", found.to_dict(), str(found))
+
+
+def _names(values: Iterable[Any]) -> list[str]:
+    from receptive_field.results.axes import axis_name
+
+    return [axis_name(number) for number, _ in enumerate(values)]
+
+
+def _point(coordinates: Iterable[int]) -> str:
+    return f"({', '.join(map(str, coordinates))})"
+
+
+def _ends(ends: list[int]) -> str:
+    from receptive_field.results.field import LARGEST_INT64, LEAST_INT64
+
+    first, last = ends
+    if last < first:
+        return "nothing"
+    if first == LEAST_INT64 or last == LARGEST_INT64:
+        low = "the start" if first == LEAST_INT64 else str(first)
+        return f"{low} to {'the end' if last == LARGEST_INT64 else last}"
+    return f"{first} to {last} ({last - first + 1})"
+
+
+def _box(text: str) -> tuple[list[int], list[int]]:
+    first, colon, last = text.partition(":")
+    try:
+        ends = [[int(n) for n in end.split(",")] for end in (first, last or first)]
+    except ValueError:
+        ends = []
+    if not ends or bool(colon) != bool(last):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a box of features, such as 3,3:7,9 (the first and the "
+            "last feature, x before y)"
+        )
+    return ends[0], ends[1]
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers") from None

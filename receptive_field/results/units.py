@@ -1,0 +1,280 @@
+"""A receptive field in physical units, such as milliseconds or millimetres."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from receptive_field.arrays import np
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.results import words
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+Spacing = float | Sequence[float]
+"""The distance between neighbouring positions: one for all axes, or one per axis."""
+
+
+class Placed(words.Described, Protocol):
+    """The part of a `ReceptiveField` that is needed to locate features."""
+
+    def compute_input_region(
+        self, y: ArrayLike, clip: bool = False
+    ) -> NDArray[np.int64]:
+        """See `ReceptiveField.compute_input_region`."""
+
+    def compute_box_region(
+        self, first: Sequence[int], last: Sequence[int], clip: bool = False
+    ) -> NDArray[np.int64]:
+        """See `ReceptiveField.compute_box_region`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldInUnits:
+    """A receptive field in physical units; see `ReceptiveField.in_units`.
+
+    Position i of an axis covers the interval from ``i * spacing`` to
+    ``(i + 1) * spacing``. Its centre is therefore at ``(i + 1/2) * spacing``, and n
+    positions have the size ``n * spacing``. All numbers list x first.
+
+    Attributes:
+      field: the receptive field in positions.
+      spacing: the distance between neighbouring positions on each axis, x first.
+      unit: the name of the unit.
+    """
+
+    field: Placed
+    spacing: tuple[float, ...]
+    unit: str
+
+    @property
+    def size(self) -> NDArray[Any]:
+        """Receptive field sizes. They may be infinite, as in `ReceptiveField.size`."""
+        return _array(self._scaled(self.field.size))
+
+    @property
+    def stride(self) -> NDArray[Any]:
+        """How far the region moves per feature. None as in `ReceptiveField.stride`."""
+        return _array(self._scaled(self.field.stride))
+
+    @property
+    def padding(self) -> NDArray[Any]:
+        """How far the region of feature 0 reaches beyond the start of the input.
+
+        None as in `ReceptiveField.padding`.
+        """
+        return _array(self._scaled(self.field.padding))
+
+    @property
+    def input_size(self) -> tuple[float | None, ...]:
+        """The length of each axis of the input. None if its size is unknown."""
+        return tuple(self._scaled(axis.input_size for axis in self.field.axes))
+
+    def compute_input_region(
+        self, y: ArrayLike, clip: bool = False
+    ) -> NDArray[np.float64]:
+        """Returns where the region of each feature starts and ends.
+
+        Args:
+          y: integer feature coordinates, as for `ReceptiveField.compute_input_region`.
+          clip: whether to restrict regions to real input positions.
+
+        Returns:
+          A float64 array of shape ``(..., d, 2)``: start and end of the region on each
+          axis of the input, x first. The start is that of the first position, and the
+          end is that of the last position. For a feature that sees nothing, both are 0.
+
+        Raises:
+          ReceptiveFieldError: as for `ReceptiveField.compute_input_region`.
+        """
+        return self._ends(self.field.compute_input_region(y, clip=clip))
+
+    def compute_box_region(
+        self, first: Sequence[int], last: Sequence[int], clip: bool = False
+    ) -> NDArray[np.float64]:
+        """Returns where the region of a box of features starts and ends.
+
+        Args:
+          first: the first feature of the box, as for
+            `ReceptiveField.compute_box_region`.
+          last: the last feature of the box, inclusive.
+          clip: whether to restrict the region to real input positions.
+
+        Returns:
+          A float64 array of shape ``(d, 2)``: start and end on each axis, x first.
+
+        Raises:
+          ReceptiveFieldError: as for `ReceptiveField.compute_box_region`.
+        """
+        return self._ends(self.field.compute_box_region(first, last, clip=clip))
+
+    def compute_input_center_coordinates(self, y: ArrayLike) -> NDArray[np.float64]:
+        """Returns the centres of the features' regions.
+
+        Args:
+          y: feature coordinates, as for
+            `ReceptiveField.compute_input_center_coordinates`. They may be fractions.
+
+        Returns:
+          A float64 array of shape ``(..., d)``, x first.
+
+        Raises:
+          ReceptiveFieldError: as for `ReceptiveField.compute_input_center_coordinates`.
+        """
+        centers = self.field.compute_input_center_coordinates(y)
+        return np.asarray((centers + 0.5) * np.array(self.spacing))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the numbers as plain data for JSON.
+
+        Returns:
+          ``unit``; and lists with one number per axis, x first: ``spacing``,
+          ``input_size``, ``size``, ``stride``, ``padding`` and ``first_center``.
+          Unknown values are None. An infinite size is ``"inf"``.
+        """
+        size = self._scaled(self.field.size)
+        return {
+            "unit": self.unit,
+            "spacing": list(self.spacing),
+            "input_size": list(self.input_size),
+            "size": ["inf" if value == math.inf else value for value in size],
+            "stride": self._scaled(self.field.stride),
+            "padding": self._scaled(self.field.padding),
+            "first_center": self._first_center(),
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(f"{label:18} {text}" for label, text in self._lines())
+
+    def _lines(self) -> list[tuple[str, str]]:
+        field, found = self.field, []
+        sizes = [axis.input_size for axis in field.axes]
+        told = {
+            "receptive field": field.size,
+            "effective stride": field.stride,
+            "effective padding": field.padding,
+        }
+        local = field.local
+        for label, text in words.lines(field):
+            if label == "input" and None not in sizes:
+                length = self._told(self._scaled(sizes))
+                text = f"{field.input} ({length}: {words.numbers(sizes)} positions)"
+            elif label in told:
+                text = self._both(told[label])
+            elif label == "local paths only" and local is not None:
+                values = (local.size, local.stride, local.padding)
+                size, stride, padding = map(self._both, values)
+                exact = "exact" if local.exact else "an upper bound"
+                text = (
+                    f"receptive field {size}, stride {stride}, padding {padding}, "
+                    f"{exact}"
+                )
+            found.append((label, text))
+            if label == "effective padding":
+                centers = self._first_center()
+                if centers is not None:
+                    found.append(("first centre", self._told(centers)))
+                spacing = f"{self._told(self.spacing)} per position"
+                found.append(("spacing", spacing))
+        return found
+
+    def _both(self, values: Iterable[Any]) -> str:
+        """Returns numbers in the unit, followed by the same numbers in positions."""
+        values = list(values)
+        positions = words.numbers(values)
+        return f"{self._told(self._scaled(values))} ({positions} positions)"
+
+    def _told(self, values: Iterable[Any]) -> str:
+        texts = [rounded(value) for value in values]
+        return f"{words.numbers(texts)} {self.unit}"
+
+    def _scaled(self, values: Iterable[Any]) -> list[Any]:
+        return scaled(values, self.spacing)
+
+    def _first_center(self) -> list[float] | None:
+        return in_middle(words.first_center(self.field), self.spacing)
+
+    def _ends(self, regions: NDArray[np.int64]) -> NDArray[np.float64]:
+        limits = np.iinfo(np.int64)
+        ends = regions.astype(np.float64)
+        ends[..., 1] += 1
+        ends[regions == limits.min] = -np.inf
+        ends[regions == limits.max] = np.inf
+        return np.asarray(ends * np.array(self.spacing)[:, None])
+
+
+def scaled(values: Iterable[Any], spacing: Sequence[float]) -> list[Any]:
+    """Returns distances in a unit, with unknown values unchanged."""
+    return [
+        None if value is None else float(value) * step
+        for value, step in zip(values, spacing, strict=True)
+    ]
+
+
+def in_middle(
+    centers: Sequence[float] | None, spacing: Sequence[float]
+) -> list[float] | None:
+    """Returns centres in a unit, where position 0 begins at 0 and ends at spacing."""
+    return None if centers is None else scaled([c + 0.5 for c in centers], spacing)
+
+
+def rounded(value: float | None) -> str:
+    """Returns a number as text with ten digits, so that 3 times 0.1 reads 0.3."""
+    return str(value) if value is None else f"{value:.10g}"
+
+
+def checked_spacing(spacing: Any, unit: Any, count: int) -> tuple[float, ...]:
+    """Returns the spacing of each axis.
+
+    Args:
+      spacing: what the caller gave as the distance between neighbouring positions.
+      unit: what the caller gave as the name of the unit.
+      count: the number of spatial axes of the input.
+
+    Raises:
+      ReceptiveFieldError: if the spacing does not fit the axes or the unit is no name.
+    """
+    names = ", ".join("xyz"[:count] if count <= 3 else map(str, range(count)))
+    if spacing is None:
+        raise ReceptiveFieldError(
+            f"a unit ({unit!r}) requires a spacing: the distance between neighbouring "
+            "positions of the input in this unit, such as 0.0625 for milliseconds at "
+            "16 kHz."
+        )
+    if unit is None:
+        raise ReceptiveFieldError(
+            f"a spacing ({spacing!r}) requires the name of its unit, such as 'ms' or "
+            "'mm'."
+        )
+    if not isinstance(unit, str) or not unit.strip():
+        raise ReceptiveFieldError(
+            f"the name of a unit is a text, such as 'ms' or 'mm'; got {unit!r}."
+        )
+    given = [spacing] * count if isinstance(spacing, numbers.Real) else spacing
+    try:
+        steps = [step for step in given if not isinstance(step, (str, bool))]
+        found = tuple(float(step) for step in steps)
+        fits = len(found) == len(given) and all(map(math.isfinite, found))
+    except (TypeError, ValueError, OverflowError):
+        found, fits = (), False
+    if not fits or any(step <= 0 for step in found) or isinstance(spacing, bool):
+        raise ReceptiveFieldError(
+            "a spacing is the distance between neighbouring positions: a positive "
+            f"number, or one for each axis of the input ({names}); got {spacing!r}."
+        )
+    if len(found) != count:
+        raise ReceptiveFieldError(
+            f"the input has {count} spatial axes ({names}), but the spacing has "
+            f"{len(found)} numbers: {spacing!r}. Give one number for each axis, x "
+            "first, or a single number for all."
+        )
+    return found
+
+
+def _array(values: Sequence[Any]) -> NDArray[Any]:
+    """Returns a float64 array, or an object array if some values are unknown."""
+    return np.array(values, dtype=object if None in values else np.float64)

@@ -1,0 +1,813 @@
+"""Questions about positions, held against arithmetic and experiment."""
+
+import json
+
+import numpy as np
+import pytest
+from graphs import add, conv, graph_def, pad, placeholder
+from needed import needed
+from random_search import seeds
+from test_cli import POOL, answer, run
+
+import receptive_field as rf
+
+
+def field_of(*nodes, size=None, **options):
+    options.setdefault("input_resolution", size)
+    return rf.compute_receptive_field(graph_def(*nodes), **options)
+
+
+def misaligned():
+    """Two paths with different strides, so that windows move apart."""
+    return (
+        placeholder(),
+        conv("one", "input", kernel=3, stride=2),
+        conv("two", "input", kernel=3, stride=3),
+        add("sum", "one", "two"),
+    )
+
+
+# --- The region of a box of features --------------------------------------------------
+
+
+def hull(regions):
+    """The hull of regions, as (first, last) per axis; empty ones do not count."""
+    flat = regions.reshape(-1, *regions.shape[-2:])
+    some = flat[(flat[..., 0] <= flat[..., 1]).all(axis=-1)]
+    if not len(some):
+        return [[0, -1]] * flat.shape[1]
+    return np.stack([some[..., 0].min(0), some[..., 1].max(0)], -1).tolist()
+
+
+def grid_of(first, last):
+    counts = np.subtract(last, first) + 1
+    return np.moveaxis(np.indices(counts), 0, -1) + first
+
+
+def test_the_box_of_a_chain_follows_the_formula():
+    field = field_of(
+        placeholder(),
+        conv("one", "input", kernel=3, stride=2, padding="SAME"),
+        conv("two", "one", kernel=5, padding="SAME"),
+        size=[20, 20],
+    )
+    # Padding before: 0 in the first layer, 2 in the second, at stride 2.
+    assert field.compute_box_region([1, 0], [3, 9]).tolist() == [
+        [2 - 4, 6 - 4 + 10],
+        [-4, 18 - 4 + 10],
+    ]
+    assert field.compute_box_region([1, 0], [3, 9], clip=True).tolist() == [
+        [0, 12],
+        [0, 19],
+    ]
+
+
+def test_the_box_of_a_misaligned_network_has_all_windows():
+    """Feature u sees 2u to 2u + 2, and 3u to 3u + 2."""
+    field = field_of(*misaligned(), output="sum")
+    assert field.compute_box_region([2, 0], [5, 1]).tolist() == [[4, 17], [0, 5]]
+
+
+def test_the_box_at_a_mirrored_border():
+    """Feature 0 sees the mirrored positions 6 to 8, and feature 8 sees 0 to 2."""
+    field = field_of(
+        placeholder(),
+        pad("padded", "input", 8, 8, op="MirrorPad"),
+        conv("conv", "padded", kernel=3),
+        size=[32, 32],
+    )
+    assert field.compute_box_region([0, 8], [2, 9]).tolist() == [[4, 8], [0, 3]]
+    regions = field.compute_input_region(grid_of([0, 0], [3, 20]))
+    assert field.compute_box_region([0, 0], [3, 20]).tolist() == hull(regions)
+
+
+@pytest.mark.random
+@pytest.mark.parametrize("seed", seeds("boxes", 12))
+def test_boxes_and_masks_of_random_networks(seed):
+    """The region and the pixels of single features are held against experiment."""
+    needed("tensorflow")
+    from dependency import analysed
+    from random_networks import possible
+
+    random = np.random.default_rng(seed)
+    field = analysed(possible(seed))
+    counts = [axis.size or 1 for axis in field.feature_axes]
+    support = field.support()
+    for _ in range(5):
+        ends = [sorted(random.integers(0, n, 2).tolist()) for n in counts]
+        first, last = (list(corner) for corner in zip(*ends, strict=True))
+        grid = grid_of(first, last)
+        for clip in (False, True):
+            regions = field.compute_input_region(grid, clip=clip)
+            assert field.compute_box_region(first, last, clip).tolist() == hull(regions)
+    coordinates = grid_of([0] * len(counts), [n - 1 for n in counts])
+    coordinates = coordinates.reshape(-1, len(counts))
+    chosen = random.random(len(coordinates)) < random.choice([0.05, 0.5])
+    order = sorted(
+        (axis.output_axis, i)
+        for i, axis in enumerate(field.feature_axes)
+        if axis.output_axis is not None
+    )
+    features = np.zeros([counts[i] for _, i in order], dtype=bool)
+    pixels = np.zeros_like(support.seen())
+    for y in coordinates[chosen]:
+        features[tuple(y[i] for _, i in order)] = True
+        pixels |= support.mask(y)
+    assert (support.mask_of(features) == pixels).all()
+
+
+def test_the_box_of_tokens():
+    """Tokens 1 to 3 of a 3 x 3 map are at (1, 0), (2, 0) and (0, 1)."""
+    field = rf.compute_receptive_field(tokens())
+    assert field.compute_box_region([1], [3]).tolist() == [[0, 11], [0, 7]]
+    assert field.compute_box_region([1], [3], clip=True).tolist() == [[0, 11], [0, 7]]
+    seen = field.support().mask_of(np.arange(9) % 4 == 1)  # (1, 0) and (2, 1)
+    assert seen.sum() == 2 * 16
+    assert seen[:4, 4:8].all()
+    assert seen[4:8, 8:].all()
+
+
+def tokens():
+    keras = needed("keras")
+    image = keras.Input((12, 12, 1))
+    patches = keras.layers.Conv2D(1, 4, strides=4)(image)
+    return keras.Model(image, keras.layers.Reshape((9, 1))(patches))
+
+
+def test_a_large_mask_takes_little_time():
+    field = field_of(placeholder(), conv("conv", "input", kernel=5), size=[1024, 1024])
+    features = np.zeros([1020, 1020], dtype=bool)
+    features[np.arange(1020), np.arange(1020)] = True
+    pixels = field.support().mask_of(features)
+    distances = np.abs(np.subtract.outer(np.arange(1024), np.arange(1024)))
+    assert (pixels == (distances < 5)).all()
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda f: f.compute_box_region([0], [1]), "x along axis 2 of the output"),
+        (lambda f: f.compute_box_region([0, 0.5], [1, 1]), "one integer for each"),
+        (lambda f: f.compute_box_region([[0, 0]], [1, 1]), "shape (1, 2)"),
+        (lambda f: f.compute_box_region([2, 0], [1, 1]), "may be smaller"),
+        (lambda f: f.compute_box_region([0, 0], [1, 8], clip=True), "0 to 5"),
+        (lambda f: f.support().box_region([2, 0], [1, 1]), "may be smaller"),
+        (lambda f: f.support([[1, 1]]).box_region([1, 1], [2, 1]), "does not contain"),
+        (lambda f: f.support().mask_of(np.zeros([6, 6])), "type float64"),
+        (lambda f: f.support().mask_of(np.zeros([6], bool)), "of shape (6, 6)"),
+        (lambda f: f.support([[1, 1]]).mask_of(np.ones([6, 6], bool)), "not contain"),
+    ],
+)
+def test_what_is_no_box_or_mask(ask, message):
+    field = field_of(placeholder(), conv("conv", "input"), size=[8, 8])
+    with pytest.raises(rf.ReceptiveFieldError) as caught:
+        ask(field)
+    assert message in str(caught.value)
+
+
+def test_a_box_outside_the_map_is_told():
+    field = field_of(placeholder(), conv("conv", "input"), size=[8, 8])
+    with pytest.warns(rf.OutsideMapWarning, match="there is no feature"):
+        assert field.compute_box_region([0, 0], [6, 5]).tolist() == [[0, 8], [0, 7]]
+
+
+def test_the_box_of_features_on_the_command_line():
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL)
+    text = answer(*asked, "--resolution", "64x64", "--features", "0,3:4,5")
+    assert "  x: -2 to 28 (31), inside the input 0 to 28 (29)" in text
+    assert "inside" not in answer(*asked, "--features", "0,3")
+    told = json.loads(answer(*asked, "--features", "0,3:4,5", "--format", "json"))
+    assert told["features"] == {
+        "first": [0, 3],
+        "last": [4, 5],
+        "region": [[-2, 28], [10, 32]],
+        "clipped": None,
+    }
+    for given in ("", "1,2:", "a,b", "1:2:3"):
+        done = run(*asked, "--features", given)
+        assert done.returncode == 2
+        assert "is not a box of features" in done.stderr
+    done = run(*asked, "--features", "3:4")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "coordinates must have 2 entries" in done.stderr
+
+
+# --- Physical units -------------------------------------------------------------------
+
+
+def heard(size=16000):
+    """Frames of 25 ms every 10 ms at 16 kHz, and two frames before each."""
+    keras = needed("keras")
+    sound = keras.Input((size, 1), name="sound")
+    frames = keras.layers.Conv1D(1, 400, strides=160, name="frames")(sound)
+    return keras.Model(sound, keras.layers.Conv1D(1, 3, padding="causal")(frames))
+
+
+def test_a_field_in_milliseconds():
+    found = rf.compute_receptive_field(heard()).in_units(1000 / 16000, "ms")
+    assert found.size.tolist() == [25 + 2 * 10]
+    assert found.stride.tolist() == [10]
+    assert found.padding.tolist() == [20]
+    assert found.input_size == (1000,)
+    assert found.compute_input_region([[0], [7]]).tolist() == [[[-20, 25]], [[50, 95]]]
+    assert found.compute_input_region([0], clip=True).tolist() == [[0, 25]]
+    assert found.compute_box_region([0], [7]).tolist() == [[-20, 95]]
+    assert found.compute_input_center_coordinates([0.5]).tolist() == [2.5 + 5]
+    assert found.to_dict() == {
+        "unit": "ms",
+        "spacing": [0.0625],
+        "input_size": [1000],
+        "size": [45],
+        "stride": [10],
+        "padding": [20],
+        "first_center": [2.5],
+    }
+
+
+def test_a_volume_in_millimetres():
+    """Slices of 5 mm, and pixels of 0.7 mm; 0.7 times 3 is 2.1."""
+    keras = needed("keras")
+    volume = keras.Input((10, 30, 20, 1))  # z, y, x
+    scores = keras.layers.Conv3D(1, (1, 3, 5), padding="same")(volume)
+    field = rf.compute_receptive_field(keras.Model(volume, scores))
+    found = field.in_units([0.7, 0.7, 5], "mm")
+    assert found.size.tolist() == pytest.approx([3.5, 2.1, 5])
+    assert found.input_size == pytest.approx((14, 21, 50))
+    lines = dict(line.split("  ", 1) for line in str(found).splitlines())
+    told = {label.strip(): text.strip() for label, text in lines.items()}
+    assert told["receptive field"] == (
+        "x: 3.5, y: 2.1, z: 5 mm (x: 5, y: 3, z: 1 positions)"
+    )
+    assert told["spacing"] == "x: 0.7, y: 0.7, z: 5 mm per position"
+
+
+def test_what_has_no_number_has_none_in_units():
+    unknown = field_of(*misaligned(), output="sum").in_units(2, "m")
+    assert unknown.size.tolist() == [np.inf, np.inf]
+    assert unknown.stride.tolist() == [None, None]
+    assert unknown.input_size == (None, None)
+    assert unknown.to_dict()["size"] == ["inf", "inf"]
+    assert unknown.to_dict()["first_center"] == [3, 3]  # 0 to 2, twice as long
+    keras = needed("keras")
+    image = keras.Input((8, 8, 1))
+    mean = keras.layers.GlobalAveragePooling2D(keepdims=True)(image)
+    both = keras.layers.Add()([image, mean])
+    found = rf.compute_receptive_field(keras.Model(image, both)).in_units(2, "m")
+    ends = [[-np.inf, np.inf]] * 2
+    assert found.compute_input_region([0, 0]).tolist() == ends
+    assert found.to_dict()["first_center"] is None
+    assert "local paths only   receptive field 2 x 2 m (1 x 1 positions)" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "unit", "message"),
+    [
+        (None, "ms", "requires a spacing"),
+        (1, None, "requires the name of its unit"),
+        (1, "", "the name of a unit is a text"),
+        (1, 5, "the name of a unit is a text"),
+        ([1, 2, 3], "mm", "has 2 spatial axes (x, y), but the spacing has 3"),
+        ([], "mm", "the spacing has 0 numbers"),
+        (0, "mm", "a positive number"),
+        ([1, -1], "mm", "a positive number"),
+        (float("nan"), "mm", "a positive number"),
+        (float("inf"), "mm", "a positive number"),
+        (True, "mm", "a positive number"),
+        ("1", "mm", "a positive number"),
+        ([[1, 2]], "mm", "a positive number"),
+        (object(), "mm", "a positive number"),
+    ],
+)
+def test_what_is_no_spacing(spacing, unit, message):
+    field = field_of(placeholder(), conv("conv", "input"))
+    with pytest.raises(rf.ReceptiveFieldError) as caught:
+        field.in_units(spacing, unit)
+    assert message in str(caught.value)
+
+
+def test_units_on_the_command_line():
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL)
+    text = answer(*asked, "--spacing", "0.5,2", "--unit", "mm")
+    assert "receptive field    x: 7.5, y: 30 mm (15 x 15 positions)" in text
+    told = json.loads(
+        answer(*asked, "--spacing", "2", "--unit", "mm", "--format", "json")
+    )
+    assert told["in_units"]["size"] == [30, 30]
+    assert told["size"] == [15, 15]
+    for given in (("--unit", "mm"), ("--spacing", "1"), ("--spacing", "1,2,3")):
+        done = run(*asked, *given)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "spacing" in done.stderr
+    assert run(*asked, "--spacing", "a", "--unit", "mm").returncode == 2
+
+
+# --- Looking ahead --------------------------------------------------------------------
+
+
+def seen_by(model, size):
+    """Which positions each feature of a linear 1-D model sees, by experiment."""
+    return np.asarray(model(np.eye(size)[:, :, None]))[:, :, 0].T != 0
+
+
+def sequence(*made):
+    keras = needed("keras")
+    x = y = keras.Input((None, 1))
+    for layer in made:
+        y = layer(y)
+    return keras.Model(x, y)
+
+
+def layer_1d(random):
+    layers = needed("keras").layers
+    kernel, stride = (int(n) for n in random.integers(1, 4, 2))
+    plain = {"use_bias": False, "kernel_initializer": "ones"}
+    padding = str(random.choice(["causal", "causal", "same", "valid"]))
+    dilation = int(random.integers(1, 4))
+    return [
+        lambda: layers.Conv1D(1, kernel, stride, padding, **plain),
+        lambda: layers.Conv1D(1, kernel, 1, padding, dilation_rate=dilation, **plain),
+        lambda: layers.UpSampling1D(stride),
+        lambda: layers.Conv1DTranspose(1, kernel, stride, padding="valid", **plain),
+        lambda: layers.AveragePooling1D(kernel, stride, padding="valid"),
+        lambda: layers.ZeroPadding1D((kernel, 0)),
+        lambda: layers.Cropping1D((0, kernel)),
+    ][random.integers(7)]()
+
+
+@pytest.mark.slow
+@pytest.mark.random
+@pytest.mark.parametrize("seed", seeds("look-ahead", 20))
+def test_look_ahead_of_random_models(seed):
+    random = np.random.default_rng(seed)
+    model = sequence(*(layer_1d(random) for _ in range(random.integers(1, 4))))
+    field = rf.compute_receptive_field(model)
+    found = field.look_ahead()
+    (stride,), (causal,), late = found.stride, found.causal, []
+    for size in (*range(30, 40), 60):
+        seen = seen_by(model, size)
+        at_size = rf.compute_receptive_field(model, input_resolution=[size])
+        told = at_size.look_ahead()
+        assert found.causal[0] is not True or told.causal[0] is True
+        u, x = seen.nonzero()
+        begin = np.array([int(i * stride // 1) for i in u])
+        end = np.array([-int(-(i + 1) * stride // 1) - 1 for i in u])
+        most = (max(x - begin), max(begin - x), max(x - end))
+        for one in (found, told):
+            (ahead,), (back,), (beyond,) = (
+                one.look_ahead,
+                one.look_back,
+                one.beyond_step,
+            )
+            assert ahead >= most[0]
+            assert back >= most[1]
+            assert beyond >= most[2]
+            # Paddings hide what the features at the borders see.
+            if one.exact[0] and size == 60:
+                assert (ahead, back, beyond) == most
+        late.append(most[2] > 0)
+    assert causal is not True or not any(late)
+    assert causal is not False or any(late)
+
+
+def test_look_ahead_of_known_models():
+    layers = needed("keras").layers
+    tcn = sequence(*(layers.Conv1D(1, 3, 1, "causal", dilation_rate=d) for d in (1, 4)))
+    found = rf.compute_receptive_field(tcn).look_ahead()
+    assert (found.look_ahead, found.look_back, found.causal) == ((0,), (10,), (True,))
+    assert found.latency == (1,)
+    found = rf.compute_receptive_field(heard()).look_ahead()
+    assert (found.look_ahead, found.beyond_step) == ((399,), (400 - 160,))
+    assert (found.look_back, found.causal) == ((320,), (False,))
+    in_ms = found.in_units(1 / 16, "ms")
+    assert (in_ms.latency, in_ms.beyond_step, in_ms.look_back) == ((25,), (15,), (20,))
+    assert in_ms.in_units(1000, "us").latency == (400_000,)  # From positions again.
+    assert found.to_dict()["latency"] == [400]
+
+
+def test_causal_at_one_size_is_not_causal_at_every_size():
+    """With SAME padding, a kernel of 4 at stride 3 begins at 0 or at -1."""
+    layers = needed("keras").layers
+    model = sequence(layers.Conv1D(1, 4, 3, "same"))
+    for size, causal in ((30, False), (31, None)):
+        # Padding in total: 9 * 3 + 4 - 30 = 1, so 0 before; 10 * 3 + 4 - 31 = 3.
+        found = rf.compute_receptive_field(model, input_resolution=[size]).look_ahead()
+        assert found.causal == (causal,)
+    assert rf.compute_receptive_field(model).look_ahead().causal == (None,)
+
+
+def test_what_sees_a_whole_axis_is_not_proven_to_be_causal():
+    layers = needed("keras").layers
+    model = sequence(layers.LSTM(1, return_sequences=True))
+    found = rf.compute_receptive_field(model).look_ahead()
+    assert found.causal == (None,)
+    assert "causal             not proven" in str(found)
+    keras = needed("keras")
+    x = keras.Input((8, 1))
+    mean = layers.GlobalAveragePooling1D(keepdims=True)(x)
+    field = rf.compute_receptive_field(keras.Model(x, layers.Add()([x, mean])))
+    assert field.look_ahead().causal == (None,)
+    assert field.look_ahead().to_dict()["look_ahead"] == ["inf"]
+    local = field.without_global_context().look_ahead()
+    assert (local.look_ahead, local.causal) == ((0,), (True,))
+    with pytest.raises(rf.ReceptiveFieldError, match="are folded"):
+        rf.compute_receptive_field(tokens()).look_ahead()
+
+
+def test_look_ahead_on_the_command_line():
+    name = "InceptionResnetV2/Conv2d_1a_3x3/Relu"
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", name)
+    assert "looks ahead        2 x 2 positions" in answer(*asked, "--look-ahead")
+    text = answer(*asked, "--look-ahead", "--spacing", "0.5", "--unit", "mm")
+    assert "latency            1.5 x 1.5 mm" in text
+    told = json.loads(answer(*asked, "--look-ahead", "--format", "json"))
+    assert told["look_ahead"]["causal"] == [False, False]
+
+
+# --- Features without padding ---------------------------------------------------------
+
+
+def averaging(random):
+    """A layer that keeps an image of ones as it is, where it sees no padding."""
+    layers = needed("keras").layers
+    kernel, other = (int(n) for n in random.integers(1, 6, 2))
+    stride, dilation = (int(n) for n in random.integers(1, 4, 2))
+    padding = str(random.choice(["same", "valid"]))
+
+    def mean(**options):
+        return layers.Conv2D(
+            1,
+            (kernel, other),
+            padding=padding,
+            use_bias=False,
+            kernel_initializer=lambda shape, dtype=None: np.full(
+                shape, 1 / (kernel * other), np.float32
+            ),
+            **options,
+        )
+
+    return [
+        lambda: mean(strides=stride),
+        lambda: mean(dilation_rate=dilation),
+        lambda: layers.UpSampling2D((stride, 1)),
+        lambda: layers.ZeroPadding2D(((kernel, 0), (0, other))),
+        lambda: layers.Cropping2D(((0, kernel), (other, 0))),
+        lambda: layers.AveragePooling2D(stride, stride, padding="valid"),
+    ][random.choice(6, p=[0.3, 0.2, 0.1, 0.2, 0.1, 0.1])]()
+
+
+@pytest.mark.slow
+@pytest.mark.random
+@pytest.mark.parametrize("seed", seeds("padding", 20))
+def test_features_without_padding_of_random_models(seed):
+    """Where an image of ones stays at one, no zero was averaged in."""
+    keras = needed("keras")
+    random = np.random.default_rng(seed)
+    y = x = keras.Input((24, 31, 1))
+    for _ in range(random.integers(1, 5)):
+        y = averaging(random)(y)
+        if min(y.shape[1:3]) < 16:  # A dilated kernel spans 13.
+            break
+    if random.random() < 0.3 and y is not x:
+        height, width = y.shape[1:3]
+        z = averaging(random)(x)
+        rows, columns = min(height, z.shape[1]), min(width, z.shape[2])
+        y = keras.layers.Average()([y[:, :rows, :columns], z[:, :rows, :columns]])
+    model = keras.Model(x, y)
+    found = rf.compute_receptive_field(model).features_without_padding()
+    truth = np.asarray(model(np.ones((1, 24, 31, 1))))[0, ..., 0] > 1 - 1e-5
+    assert not (found.mask() & ~truth).any()
+    if found.exact:
+        assert (found.mask() == truth).all()
+
+
+def test_features_between_two_padded_maps_that_are_joined():
+    keras = needed("keras")
+    image = keras.Input((30, 40, 1))
+    one, two = (
+        keras.layers.Conv2D(1, kernel, padding="same")(image) for kernel in (3, 5)
+    )
+    joined = keras.layers.Concatenate(axis=1)([one, two])
+    found = rf.compute_receptive_field(keras.Model(image, joined))
+    across, down = found.features_without_padding().runs
+    assert down == [(1, 28), (32, 57)]
+    assert across == [(2, 37)]  # Of both maps; the first alone has two more.
+    assert not found.features_without_padding().exact
+    assert "y: 1 to 28 and 32 to 57" in str(found.features_without_padding())
+
+
+def test_no_feature_is_without_padding():
+    keras = needed("keras")
+    image = keras.Input((8, 8, 1))
+    wide = keras.layers.Conv2D(1, 17, padding="same")(image)
+    found = rf.compute_receptive_field(keras.Model(image, wide))
+    assert found.features_without_padding().runs == ([], [])
+    assert str(found.features_without_padding()) == "without padding    none"
+    mean = keras.layers.GlobalAveragePooling2D(keepdims=True)(image)
+    scores = keras.layers.Conv2D(1, 3, padding="same")(image)
+    both = rf.compute_receptive_field(
+        keras.Model(image, keras.layers.Add()([scores, mean]))
+    )
+    assert both.features_without_padding().runs == ([], [])
+    assert not both.features_without_padding().exact
+    local = both.without_global_context().features_without_padding()
+    assert local.runs == ([(1, 6)], [(1, 6)])
+
+
+def test_what_has_no_features_without_padding():
+    field = field_of(placeholder(), conv("conv", "input"))
+    with pytest.raises(rf.ReceptiveFieldError, match="Give input_resolution"):
+        field.features_without_padding()
+    with pytest.raises(rf.ReceptiveFieldError, match="are folded"):
+        rf.compute_receptive_field(tokens()).features_without_padding()
+
+
+def test_features_without_padding_on_the_command_line():
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL, "--resolution", "64x64")
+    assert "without padding    1 to 12 x 1 to 12" in answer(*asked)
+    told = json.loads(answer(*asked, "--format", "json"))
+    runs = [[[1, 12]], [[1, 12]]]
+    assert told["features_without_padding"] == {"runs": runs, "exact": True}
+
+
+# --- Tiles ----------------------------------------------------------------------------
+
+
+def in_double_precision(build):
+    """A Keras model whose input and layers have double precision."""
+    keras = needed("keras")
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    try:
+        x = keras.Input((None, None, 1))
+        return keras.Model(x, build(x))
+    finally:
+        keras.config.set_floatx(before)
+
+
+def tile_by_tile(model, image, tiles, shape):
+    """The result for an image, put together from tiles; each feature once."""
+    found = np.full(shape, np.nan)
+    for tile in tiles:
+        part = np.asarray(model(image[(slice(None), *tile.input)]))
+        place = (slice(None), *tile.output)
+        assert np.isnan(found[place]).all()
+        found[place] = part[(slice(None), *tile.kept)]
+    assert not np.isnan(found).any()
+    return found
+
+
+def tiled_layer(random):
+    layers = needed("keras").layers
+    kernel, stride, dilation = (int(n) for n in random.integers(1, 4, 3))
+    padding = {"padding": str(random.choice(["same", "valid"]))}
+    return [
+        lambda: layers.Conv2D(2, kernel, strides=stride, **padding),
+        lambda: layers.Conv2D(2, kernel, dilation_rate=dilation, **padding),
+        lambda: layers.Conv2D(2, kernel, activation="relu", **padding),
+        lambda: layers.Conv2DTranspose(2, kernel + 1, strides=stride, **padding),
+        lambda: layers.MaxPooling2D(kernel, stride, **padding),
+        lambda: layers.AveragePooling2D(kernel, stride, **padding),
+        lambda: layers.UpSampling2D(stride),
+        lambda: layers.UpSampling2D(2, interpolation="bilinear"),
+        lambda: layers.ZeroPadding2D(((kernel, 0), (0, stride))),
+        lambda: layers.Cropping2D(((0, kernel), (stride, 0))),
+    ][random.integers(10)]()
+
+
+@pytest.mark.slow
+@pytest.mark.random
+@pytest.mark.parametrize("seed", seeds("tiles", 25))
+def test_tiles_of_random_models_give_what_the_image_gives(seed):
+    random = np.random.default_rng(seed)
+    made = int(random.integers(1, 5))
+
+    def build(x):
+        for _ in range(made):
+            x = tiled_layer(random)(x)
+        return x
+
+    model = in_double_precision(build)
+    width, height = (int(n) for n in random.integers(70, 100, 2))
+    tile = [int(n) for n in random.integers(50, 70, 2)]
+    image = random.random((1, height, width, 1))
+    whole = np.asarray(model(image))
+    tiling = rf.compute_receptive_field(model).tiling(tile)
+    tiles = tiling.tiles([width, height])
+    assert len(tiles) > 1
+    # A bilinear layer returns single precision.
+    most = 1e-5 if whole.dtype == np.float32 else 1e-11
+    found = tile_by_tile(model, image, tiles, whole.shape)
+    assert np.abs(found - whole).max() <= most * np.abs(whole).max()
+
+
+def a_unet(up):
+    """Two poolings, and back; ``up`` makes the layers that double the size."""
+    layers = needed("keras").layers
+
+    def build(x):
+        y, beside = layers.Conv2D(2, 3, padding="same", activation="relu")(x), []
+        for _ in range(2):
+            beside.append(y)
+            y = layers.MaxPooling2D()(y)
+            y = layers.Conv2D(2, 3, padding="same", activation="relu")(y)
+        for one in beside[::-1]:
+            y = layers.Concatenate()([up(layers)(y), one])
+            y = layers.Conv2D(2, 3, padding="same")(y)
+        return y
+
+    return in_double_precision(build)
+
+
+@pytest.mark.parametrize(
+    "up",
+    [
+        lambda layers: layers.Conv2DTranspose(2, 2, strides=2),
+        lambda layers: layers.Conv2DTranspose(2, 3, strides=2, padding="same"),
+        lambda layers: layers.UpSampling2D(),
+        lambda layers: layers.UpSampling2D(interpolation="bilinear"),
+    ],
+)
+def test_tiles_of_a_unet(up):
+    model = a_unet(up)
+    tiling = rf.compute_receptive_field(model).tiling([64, 48])
+    assert tiling.alignment == (4, 4)
+    image = np.random.default_rng(0).random((1, 96, 128, 1))
+    whole = np.asarray(model(image))
+    tiles = tiling.tiles([128, 96])
+    assert np.allclose(
+        tile_by_tile(model, image, tiles, whole.shape), whole, rtol=1e-9, atol=1e-12
+    )
+
+
+def linear(*made):
+    """Convolutions with positive weights, so that padding changes what sees it."""
+
+    def build(x):
+        for options in made:
+            x = needed("keras").layers.Conv2D(
+                1, kernel_initializer="ones", use_bias=False, **options
+            )(x)
+        return x
+
+    return in_double_precision(build)
+
+
+LINEAR = [
+    ({"kernel_size": 3, "padding": "same"}, {"kernel_size": 3, "padding": "same"}),
+    ({"kernel_size": 3, "strides": 2, "padding": "same"},) * 2,
+    (
+        {"kernel_size": 5, "dilation_rate": 2, "padding": "same"},
+        {"kernel_size": 3, "strides": 3, "padding": "same"},
+    ),
+]
+
+
+@pytest.mark.parametrize("made", LINEAR)
+@pytest.mark.parametrize("size", [96, 97, 101])
+def test_a_smaller_margin_or_another_start_fails(made, size):
+    model = linear(*made)
+    image = np.random.default_rng(1).random((1, size, size, 1)) + 0.5
+    whole = np.asarray(model(image))
+    tiling = rf.compute_receptive_field(model).tiling([49, 49])
+    (_, second), *_ = zip(*[iter(tiling.tiles([size, size]))] * 2, strict=False)
+    part = np.asarray(model(image[(slice(None), *second.input)]))[0, 0, :, 0]
+    (kept, place), row = (second.kept[1], second.output[1]), whole[0, 0, :, 0]
+    assert np.allclose(part[kept], row[place])
+    shift = place.start - kept.start
+    fitting = rf.compute_receptive_field(model).tiling([part_size(second)] * 2)
+    first, last = fitting.margin[0]
+    for discarded in (first - 1, len(part) - last):
+        if 0 <= discarded < first or len(part) - last <= discarded < len(part):
+            assert abs(part[discarded] - row[discarded + shift]) > 1e-3
+    (alignment, _), start = tiling.alignment, second.input[1].start
+    if alignment > 1:
+        moved = image[:, : part_size(second), start + 1 : start + 1 + part_size(second)]
+        part = np.asarray(model(moved))[0, 0, first : len(part) - last, 0]
+        for d in range(-2, 3):
+            own = row[first + shift + d : first + shift + d + len(part)]
+            assert not np.allclose(part, own)
+
+
+def part_size(tile):
+    return tile.input[1].stop - tile.input[1].start
+
+
+def test_the_overlap_of_a_chain_is_arithmetic():
+    """Two kernels of 3 with padding 1: two features of each border see padding."""
+    model = linear(*LINEAR[0])
+    tiling = rf.compute_receptive_field(model).tiling([20, 30])
+    assert (tiling.alignment, tiling.margin) == ((1, 1), ((2, 2), (2, 2)))
+    assert (tiling.overlap, tiling.tile) == ((4, 4), (20, 30))
+    starts = [tile.input[1].start for tile in tiling.tiles([50, 30])]
+    assert starts == [0, 16, 30]
+    assert [t.input for t in tiling.tiles([20, 10])] == [(slice(0, 10), slice(0, 20))]
+
+
+def test_tiles_of_sound_and_volumes():
+    keras = needed("keras")
+    sound = keras.Input((None, 1))
+    model = keras.Model(sound, keras.layers.Conv1D(1, 400, strides=160)(sound))
+    tiling = rf.compute_receptive_field(model).tiling([4000])
+    assert (tiling.alignment, tiling.margin) == ((160,), ((0, 0),))
+    whole = np.random.default_rng(2).random((1, 16000, 1))
+    tiles = tiling.tiles([16000])
+    answer_ = np.asarray(model(whole))
+    found = tile_by_tile(model, whole, tiles, answer_.shape)
+    assert np.allclose(found, answer_, rtol=1e-4, atol=1e-4)
+    volume = keras.Input((None, None, None, 1))
+    scores = keras.layers.Conv3D(1, 3, strides=(1, 2, 2), padding="same")(volume)
+    tiling = rf.compute_receptive_field(keras.Model(volume, scores)).tiling([9, 9, 9])
+    assert tiling.alignment == (2, 2, 1)
+    assert len(tiling.tiles([9, 17, 16])) > 3
+
+
+def refused(build):
+    return rf.compute_receptive_field(in_double_precision(build))
+
+
+def test_what_cannot_be_tiled():
+    keras = needed("keras")
+    layers = keras.layers
+
+    def with_mean(x):
+        mean = layers.GlobalAveragePooling2D(keepdims=True)(x)
+        return layers.Multiply()([x, mean])
+
+    def two_strides(x):
+        one, two = (layers.Conv2D(1, 1, strides=s)(x) for s in (2, 3))
+        return one[:, :4, :4] + two[:, :4, :4]
+
+    def with_coordinates(x):
+        count = keras.ops.shape(x)[1]
+        rows = keras.ops.cast(keras.ops.arange(count), x.dtype)
+        return x + rows[None, :, None, None]
+
+    def coordinates(x):
+        return layers.Lambda(with_coordinates, lambda shape: shape)(x)
+
+    def with_channel_of_coordinates(v):
+        rows = keras.ops.cast(keras.ops.arange(keras.ops.shape(v)[1]), v.dtype)
+        grid = keras.ops.zeros_like(v) + rows[None, :, None, None]
+        return keras.ops.concatenate([v, grid], axis=-1)
+
+    def coordinates_beside(x):
+        return layers.Lambda(with_channel_of_coordinates, lambda s: (*s[:-1], 2))(x)
+
+    def scaled_by_size(x):
+        return layers.Lambda(
+            lambda v: v * keras.ops.cast(keras.ops.shape(v)[1], v.dtype),
+            lambda shape: shape,
+        )(x)
+
+    for build, message in (
+        (with_mean, "because of 'global_average_pooling2d"),
+        (two_strides, "paths with the strides 2 and 3 meet"),
+        (coordinates, "a tensor that depends on the size of the image"),
+        (coordinates_beside, "a tensor that depends on the size of the image"),
+        (scaled_by_size, "a tensor that depends on the size of the image"),
+        (lambda x: layers.Resizing(50, 50)(x), "has another stride"),
+        (lambda x: x[:, ::-1, ::-1], "at one positive stride"),
+        (lambda x: keras.ops.roll(x, 1, 2), "does not"),
+        (lambda x: x[:, 2:30, 2:30], "does not grow"),
+        (lambda x: layers.Concatenate(axis=2)([x, x]), "cannot be shown"),
+    ):
+        with pytest.raises(rf.ReceptiveFieldError) as caught:
+            refused(build).tiling([40, 40])
+        assert message in str(caught.value)
+    field = refused(with_mean).without_global_context()
+    with pytest.raises(rf.ReceptiveFieldError, match="sees a whole axis"):
+        field.tiling([40, 40])
+    with pytest.raises(rf.ReceptiveFieldError, match="are folded"):
+        rf.compute_receptive_field(tokens()).tiling([4, 4])
+
+
+def test_tiles_that_are_too_small_or_do_not_fit():
+    field = rf.compute_receptive_field(linear(*LINEAR[0]))
+    for tile in ([4, 20], [1, 1]):
+        with pytest.raises(rf.ReceptiveFieldError, match="too small"):
+            field.tiling(tile)
+    for tile in ([4], [4, 4.5], [0, 4], "ab", None, [True, None]):
+        with pytest.raises(rf.ReceptiveFieldError, match="positive integers"):
+            field.tiling(tile)
+    with pytest.raises(rf.ReceptiveFieldError, match="size of an image"):
+        field.tiling([20, 20]).tiles([100])
+    unet = rf.compute_receptive_field(a_unet(lambda layers: layers.UpSampling2D()))
+    with pytest.raises(rf.ReceptiveFieldError, match="next size that fits is 64 x 64"):
+        unet.tiling([62, 62])
+    with pytest.raises(rf.ReceptiveFieldError, match="for an input of x: 130"):
+        unet.tiling([64, 64]).tiles([130, 97])
+
+
+def test_tiles_on_the_command_line():
+    asked = ("tiling", rf.EXAMPLE_GRAPH, "--output", POOL, "--tile", "100x128")
+    text = answer(*asked, "--image", "100x300")
+    assert "starts at          multiples of 4 x 4" in text
+    assert text.splitlines()[-1].startswith("0:100, 172:300")
+    told = json.loads(answer(*asked, "--image", "100x300", "--format", "json"))
+    assert (told["tile"], told["alignment"]) == ([128, 100], [4, 4])
+    assert told["tiles"][0]["input"] == [[0, 100], [0, 128]]
+    assert "tiles" not in json.loads(answer(*asked, "--format", "json"))
+    assert run("tiling", rf.EXAMPLE_GRAPH).returncode == 2
+    done = run("tiling", rf.EXAMPLE_GRAPH, "--output", POOL, "--tile", "12x12")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "too small" in done.stderr
