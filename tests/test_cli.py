@@ -219,6 +219,7 @@ def test_command_lines_that_make_no_sense(arguments):
             "explore",
             "plot",
             "many",
+            "check",
         ]
     ],
 )

@@ -24,6 +24,7 @@ EXAMPLES = {
     "bisect": "model.keras --resolution 64x64",
     "explore": "model.keras -o page.html",
     "many": "models/*.pb --results fields.csv",
+    "check": "graph.pb --min-size 200 --aligned --min-output 7x7 --resolution 224x224",
     "plot": "regions graph.pb --resolution 299x299 --image cat.jpg -o regions.svg",
 }
 
@@ -56,7 +57,8 @@ def parser() -> argparse.ArgumentParser:
         description="Finds the part of the input that a feature of a network sees. The "
         "command uses only\nthe graph, and marks results that are only upper bounds.",
         epilog="examples:\n" + "\n".join(lines) + "\n\n"
-        "exit status: 0 for success, 1 for a problem with the model or the request,\n"
+        "exit status: 0 for success, 1 for a problem with the model or the request\n"
+        "(or a condition of check that does not hold),\n"
         "2 for a mistake in the command line. Instead of a full name, you can give a\n"
         "part that only one name has, a scope (for its output) or a pattern such as\n"
         "'*_5b*concat', in any case. Colours appear only on a terminal, and only if\n"
@@ -92,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     _add_explore(command)
     _add_many(command)
     _add_plot(command)
+    _add_check(command)
     return whole
 
 
@@ -245,6 +248,30 @@ def _add_plot(command: Any) -> None:
     added.set_defaults(fail=added.error)
 
 
+def _add_check(command: Any) -> None:
+    text = "conditions that a receptive field must meet, for scripts"
+    more = (
+        "Prints one line for each condition. The exit status is 0 if all of them hold, "
+        "and 1 if not. A condition does not hold if the answer is unknown, or if only "
+        "an upper bound would meet it."
+    )
+    added = command("check", commands.check, text, more)
+    _add_model(added)
+    _add_names(added, ("output", "input"))
+    text = "the receptive field has at least this size (one number is for all axes)"
+    added.add_argument("--min-size", type=_positive, metavar="HEIGHTxWIDTH", help=text)
+    added.add_argument("--aligned", action="store_true", help="all paths are aligned")
+    text = "the numbers are exact, not only upper bounds"
+    added.add_argument("--exact", action="store_true", help=text)
+    text = "the output has at least this size (one number is for all axes)"
+    added.add_argument(
+        "--min-output", type=_positive, metavar="HEIGHTxWIDTH", help=text
+    )
+    _add_analysis(added)
+    added.add_argument("--format", choices=("text", "json"), default="text")
+    added.set_defaults(fail=added.error)
+
+
 def _add_file(parser: argparse.ArgumentParser, *names: str, **options: Any) -> None:
     argument: Any = parser.add_argument(*names, **options)
     argument.complete = FILES
@@ -295,6 +322,13 @@ def _resolution(text: str) -> Any:
     if text == "unknown":
         return text
     return _integers(text.lower().replace("x", ","))
+
+
+def _positive(text: str) -> list[int]:
+    sizes = _integers(text.lower().replace("x", ","))
+    if min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: sizes must be at least 1")
+    return sizes
 
 
 def _integers(text: str) -> list[int]:
