@@ -220,6 +220,7 @@ def test_command_lines_that_make_no_sense(arguments):
             "plot",
             "many",
             "check",
+            "compare",
         ]
     ],
 )

@@ -25,6 +25,7 @@ EXAMPLES = {
     "explore": "model.keras -o page.html",
     "many": "models/*.pb --results fields.csv",
     "check": "graph.pb --min-size 200 --aligned --min-output 7x7 --resolution 224x224",
+    "compare": "old.keras new.keras --resolution 224x224",
     "plot": "regions graph.pb --resolution 299x299 --image cat.jpg -o regions.svg",
 }
 
@@ -95,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     _add_many(command)
     _add_plot(command)
     _add_check(command)
+    _add_compare(command)
     return whole
 
 
@@ -267,6 +269,27 @@ def _add_check(command: Any) -> None:
     added.add_argument(
         "--min-output", type=_positive, metavar="HEIGHTxWIDTH", help=text
     )
+    _add_analysis(added)
+    added.add_argument("--format", choices=("text", "json"), default="text")
+    added.set_defaults(fail=added.error)
+
+
+def _add_compare(command: Any) -> None:
+    text = "two models side by side: what differs, and what is the same"
+    more = (
+        "FLOPs and parameters are those of everything that the output is computed "
+        "from; they are printed if the size of the input is known."
+    )
+    added = command("compare", commands.compare, text, more)
+    _add_file(added, "model", metavar="A", help=MODEL)
+    _add_file(added, "other", metavar="B", help="the model to compare with")
+    for name in ("output", "input"):
+        text = (
+            f"the {name} of both models; give the option twice for two different names"
+        )
+        added.add_argument(f"--{name}", action="append", metavar="NAME", help=text)
+    text = "trace Keras models with TensorFlow, instead of reading their layers"
+    added.add_argument("--trace", action="store_true", help=text)
     _add_analysis(added)
     added.add_argument("--format", choices=("text", "json"), default="text")
     added.set_defaults(fail=added.error)

@@ -291,6 +291,32 @@ def check(options: argparse.Namespace) -> int:
     return 0 if holds else 1
 
 
+def compare(options: argparse.Namespace) -> int:
+    """See ``receptive-field compare --help``."""
+    from receptive_field.questions.compare import compare
+
+    ends: dict[str, Any] = {}
+    for name in ("output", "input"):
+        given = getattr(options, name)
+        if given is not None and len(given) > 2:
+            options.fail(f"give --{name} once or twice.")
+        ends[name] = given[0] if given is not None and len(given) == 1 else given
+    found = compare(
+        options.model,
+        options.other,
+        **ends,
+        input_resolution=options.resolution,
+        stop_propagation=options.stop,
+        global_context="exclude" if options.exclude_global else "include",
+        trace=options.trace,
+    )
+    if options.format == "json":
+        show_json(found.to_dict())
+    else:
+        show(str(found), {r"(?m)^[AB] .*": "bold", r"(?m)\bdiffers$": "yellow"})
+    return 0
+
+
 # --- Models, names and numbers --------------------------------------------------------
 
 
