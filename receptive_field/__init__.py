@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         get_compute_order,
         get_layer_params,
     )
+    from receptive_field.questions.compare import compare
     from receptive_field.questions.costs import compute_costs
     from receptive_field.questions.effective import measure_effective_receptive_field
     from receptive_field.questions.measure import measure_receptive_field
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
         plot_support,
     )
     from receptive_field.results.axes import FeatureAxis
+    from receptive_field.results.comparison import (
+        Compared,
+        Comparison,
+        LayerDifference,
+    )
     from receptive_field.results.costs import Cost, Costs
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
@@ -51,6 +57,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EXAMPLE_GRAPH",
+    "Compared",
+    "Comparison",
     "Cost",
     "Costs",
     "EffectiveReceptiveField",
@@ -58,6 +66,7 @@ __all__ = [
     "FeatureAxis",
     "FieldInUnits",
     "ImageTile",
+    "LayerDifference",
     "LayerWindow",
     "LookAhead",
     "MeasuredReceptiveField",
@@ -71,6 +80,7 @@ __all__ = [
     "Support",
     "Tiling",
     "Unpadded",
+    "compare",
     "compute_costs",
     "compute_many",
     "compute_receptive_field",
@@ -104,6 +114,7 @@ _ROOMS = {
     "original": (
         "compute_receptive_field_from_graph_def get_compute_order get_layer_params"
     ),
+    "questions.compare": "compare",
     "questions.costs": "compute_costs",
     "questions.effective": "measure_effective_receptive_field",
     "questions.measure": "measure_receptive_field",
@@ -111,6 +122,7 @@ _ROOMS = {
     "report.explorer": "explore",
     "report.accuracy": "plot_accuracy",
     "report.plots": "plot_effective plot_growth plot_regions plot_support",
+    "results.comparison": "Compared Comparison LayerDifference",
     "results.costs": "Cost Costs",
     "results.effective": "EffectiveReceptiveField",
     "results.explanation": "Explanation",

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import MODEL_CLASSES, TABLES, load
 from receptive_field.network.layout import Resolution
-from receptive_field.questions.every_size import all_at_every_size, at_every_size
+from receptive_field.questions.fields import field_of, fields_of
 from receptive_field.questions.later import LATER
-from receptive_field.questions.question import Options, Question, StopPropagation, ask
+from receptive_field.questions.question import Options, Question, StopPropagation
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
 from receptive_field.rules.op import rule_of
 from receptive_field.rules.stated import Rule, op_of
@@ -84,26 +84,8 @@ def compute_receptive_field(
     [3039, 3039, 32, 32, 1482, 1482]
     """
     options = Options(input_resolution, stop_propagation, batch_norm, overrides)
-    exclude = _excludes(global_context)
-    question, field = ask(
-        load(model, signature, overrides=overrides, trace=trace),
-        output,
-        input,
-        options,
-        LATER,
-    )
-    field = at_every_size(question, field)
-    if require_aligned:
-        question.require_aligned(field)
-    return field.without_global_context() if exclude else field
-
-
-def _excludes(global_context: str) -> bool:
-    if global_context not in ("include", "exclude"):
-        raise ReceptiveFieldError(
-            f"global_context must be 'include' or 'exclude', not {global_context!r}."
-        )
-    return global_context == "exclude"
+    loaded = load(model, signature, overrides=overrides, trace=trace)
+    return field_of(loaded, output, input, options, global_context, require_aligned)
 
 
 def compute_receptive_fields(
@@ -143,20 +125,8 @@ def compute_receptive_fields(
     [15, 15, 4, 4, 2, 2]
     """
     options = Options(input_resolution, stop_propagation, batch_norm, overrides)
-    exclude = _excludes(global_context)
-    question = Question.ask(
-        load(model, signature, overrides=overrides, trace=trace),
-        input,
-        outputs,
-        options,
-        LATER,
-    )
-    fields = question.answers(strict=outputs is not None)
-    fields = all_at_every_size(question, fields)
-    if require_aligned:
-        for field in fields.values():
-            question.require_aligned(field)
-    return fields.without_global_context() if exclude else fields
+    loaded = load(model, signature, overrides=overrides, trace=trace)
+    return fields_of(loaded, outputs, input, options, global_context, require_aligned)
 
 
 def unsupported_ops(

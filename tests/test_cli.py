@@ -234,6 +234,8 @@ def test_command_lines_that_make_no_sense(arguments):
             "explore",
             "plot",
             "many",
+            "check",
+            "compare",
         ]
     ],
 )

@@ -25,6 +25,8 @@ EXAMPLES = {
     "tiling": "model.keras --tile 512x512 --image 4000x6000",
     "explore": "model.keras -o page.html",
     "many": "models/*.pb --results fields.csv",
+    "check": "graph.pb --min-size 200 --aligned --min-output 7x7 --resolution 224x224",
+    "compare": "old.keras new.keras --resolution 224x224",
     "plot": "regions graph.pb --resolution 299x299 --image cat.jpg -o regions.svg",
 }
 
@@ -57,7 +59,8 @@ def parser() -> argparse.ArgumentParser:
         description="Finds the part of the input that a feature of a network sees. The "
         "command uses only\nthe graph, and marks results that are only upper bounds.",
         epilog="examples:\n" + "\n".join(lines) + "\n\n"
-        "exit status: 0 for success, 1 for a problem with the model or the request,\n"
+        "exit status: 0 for success, 1 for a problem with the model or the request\n"
+        "(or a condition of check that does not hold),\n"
         "2 for a mistake in the command line. Instead of a full name, you can give a\n"
         "part that only one name has, a scope (for its output) or a pattern such as\n"
         "'*_5b*concat', in any case. Colours appear only on a terminal, and only if\n"
@@ -94,6 +97,8 @@ def parser() -> argparse.ArgumentParser:
     _add_explore(command)
     _add_many(command)
     _add_plot(command)
+    _add_check(command)
+    _add_compare(command)
     return whole
 
 
@@ -288,6 +293,51 @@ def _add_plot(command: Any) -> None:
     added.set_defaults(fail=added.error)
 
 
+def _add_check(command: Any) -> None:
+    text = "conditions that a receptive field must meet, for scripts"
+    more = (
+        "Prints one line for each condition. The exit status is 0 if all of them hold, "
+        "and 1 if not. A condition does not hold if the answer is unknown, or if only "
+        "an upper bound would meet it."
+    )
+    added = command("check", commands.check, text, more)
+    _add_model(added)
+    _add_names(added, ("output", "input"))
+    text = "the receptive field has at least this size (one number is for all axes)"
+    added.add_argument("--min-size", type=_positive, metavar="HEIGHTxWIDTH", help=text)
+    added.add_argument("--aligned", action="store_true", help="all paths are aligned")
+    text = "the numbers are exact, not only upper bounds"
+    added.add_argument("--exact", action="store_true", help=text)
+    text = "the output has at least this size (one number is for all axes)"
+    added.add_argument(
+        "--min-output", type=_positive, metavar="HEIGHTxWIDTH", help=text
+    )
+    _add_analysis(added)
+    added.add_argument("--format", choices=("text", "json"), default="text")
+    added.set_defaults(fail=added.error)
+
+
+def _add_compare(command: Any) -> None:
+    text = "two models side by side: what differs, and what is the same"
+    more = (
+        "FLOPs and parameters are those of everything that the output is computed "
+        "from; they are printed if the size of the input is known."
+    )
+    added = command("compare", commands.compare, text, more)
+    _add_file(added, "model", metavar="A", help=MODEL)
+    _add_file(added, "other", metavar="B", help="the model to compare with")
+    for name in ("output", "input"):
+        text = (
+            f"the {name} of both models; give the option twice for two different names"
+        )
+        added.add_argument(f"--{name}", action="append", metavar="NAME", help=text)
+    text = "trace Keras models with TensorFlow, instead of reading their layers"
+    added.add_argument("--trace", action="store_true", help=text)
+    _add_analysis(added)
+    added.add_argument("--format", choices=("text", "json"), default="text")
+    added.set_defaults(fail=added.error)
+
+
 def _add_file(parser: argparse.ArgumentParser, *names: str, **options: Any) -> None:
     argument: Any = parser.add_argument(*names, **options)
     argument.complete = FILES
@@ -340,6 +390,13 @@ def _resolution(text: str) -> Any:
 
 def _resolution_in_numbers(text: str) -> list[int]:
     return _integers(text.lower().replace("x", ","))
+
+
+def _positive(text: str) -> list[int]:
+    sizes = _integers(text.lower().replace("x", ","))
+    if min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: sizes must be at least 1")
+    return sizes
 
 
 def _integers(text: str) -> list[int]:

@@ -362,6 +362,56 @@ def _draw(options: argparse.Namespace, ax: Any) -> None:
         plots.plot_effective(field, feature=features[len(features) // 2], ax=ax)
 
 
+def check(options: argparse.Namespace) -> int:
+    """See ``receptive-field check --help``."""
+    from receptive_field.results.check import conditions
+
+    asked = (options.min_size, options.min_output, options.aligned, options.exact)
+    if not any(asked):
+        options.fail(
+            "give at least one condition: --min-size, --aligned, --exact or "
+            "--min-output."
+        )
+    field = _field(_load(options), options)
+    found = conditions(
+        field, options.min_size, options.aligned, options.exact, options.min_output
+    )
+    holds = all(condition.holds for condition in found)
+    if options.format == "json":
+        names = {"input": field.input, "output": field.output, "holds": holds}
+        show_json(names | {"conditions": [one.to_dict() for one in found]})
+    else:
+        lines = [with_options(str(condition)) for condition in found]
+        show("\n".join(lines), {r"(?m)^ok": "green", r"(?m)^FAILED": "bold red"})
+    return 0 if holds else 1
+
+
+def compare(options: argparse.Namespace) -> int:
+    """See ``receptive-field compare --help``."""
+    from receptive_field.questions.compare import compare
+
+    ends: dict[str, Any] = {}
+    for name in ("output", "input"):
+        given = getattr(options, name)
+        if given is not None and len(given) > 2:
+            options.fail(f"give --{name} once or twice.")
+        ends[name] = given[0] if given is not None and len(given) == 1 else given
+    found = compare(
+        options.model,
+        options.other,
+        **ends,
+        input_resolution=options.resolution,
+        stop_propagation=options.stop,
+        global_context="exclude" if options.exclude_global else "include",
+        trace=options.trace,
+    )
+    if options.format == "json":
+        show_json(found.to_dict())
+    else:
+        show(str(found), {r"(?m)^[AB] .*": "bold", r"(?m)\bdiffers$": "yellow"})
+    return 0
+
+
 # --- Models, names and numbers --------------------------------------------------------
 
 

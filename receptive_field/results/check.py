@@ -1,0 +1,118 @@
+"""Conditions that a receptive field must meet, and whether it meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from receptive_field.algebra.axis_map import INFINITY
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.results.field import ReceptiveField
+from receptive_field.results.words import numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition, and whether it holds."""
+
+    wanted: str
+    """What must hold, in words."""
+    holds: bool | None
+    """Whether it holds; None if this is unknown."""
+    found: str
+    """What was found, in words."""
+
+    def __str__(self) -> str:
+        mark = "ok" if self.holds else "FAILED"
+        doubt = "unknown: " if self.holds is None else ""
+        return f"{mark:6}  {self.wanted}: {doubt}{self.found}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the condition as plain data for JSON."""
+        return {"condition": self.wanted, "holds": self.holds, "found": self.found}
+
+
+def conditions(
+    field: ReceptiveField,
+    min_size: Sequence[int] | None = None,
+    aligned: bool = False,
+    exact: bool = False,
+    min_output: Sequence[int] | None = None,
+) -> list[Condition]:
+    """Returns the conditions that the caller gave, in a fixed order.
+
+    Args:
+      field: the receptive field.
+      min_size: the smallest allowed size of the receptive field, one number for all
+        axes or one for each, ``[height, width]`` for images.
+      aligned: whether the field must be aligned.
+      exact: whether its numbers must be exact.
+      min_output: the smallest allowed size of the output, given like ``min_size``.
+
+    Raises:
+      ReceptiveFieldError: if the number of sizes is not the number of axes.
+    """
+    found = []
+    if min_size is not None:
+        found.append(_of_size(field, min_size))
+    if aligned:
+        unsized = any(axis.input_size is None for axis in field.axes)
+        why = "depends on the input size" if unsized else "an op reads unknown places"
+        text = {True: "yes", False: "no", None: why}[field.aligned]
+        found.append(Condition("aligned", field.aligned, text))
+    if exact:
+        text = "yes" if field.exact else "no, an upper bound"
+        found.append(Condition("exact", field.exact, text))
+    if min_output is not None:
+        found.append(_of_output(field, min_output))
+    return found
+
+
+def _of_size(field: ReceptiveField, least: Sequence[int]) -> Condition:
+    limits = _x_first(least, len(field.axes), f"the input {field.input!r}")
+    sizes = field.size.tolist()
+    holds: list[bool | None] = []
+    for axis, size, limit in zip(field.axes, sizes, limits, strict=True):
+        enough = size >= limit
+        holds.append(enough if axis.map.exact or not enough else None)
+    text = numbers(sizes)
+    if INFINITY in sizes and field.global_nodes:
+        text += f", because of {field.global_nodes[0]}"
+    if not field.exact:
+        text += ", an upper bound"
+    wanted = f"receptive field at least {numbers(limits)}"
+    return Condition(wanted, _all(holds), text)
+
+
+def _of_output(field: ReceptiveField, least: Sequence[int]) -> Condition:
+    sizes = [axis.size for axis in field.feature_axes]
+    limits = _x_first(least, len(sizes), f"the output {field.output!r}")
+    pairs = zip(sizes, limits, strict=True)
+    holds = [None if size is None else size >= limit for size, limit in pairs]
+    if None in sizes:
+        text = "depends on the input size; give input_resolution"
+    else:
+        text = numbers(sizes)
+    return Condition(f"output at least {numbers(limits)}", _all(holds), text)
+
+
+def _all(holds: Sequence[bool | None]) -> bool | None:
+    return False if False in holds else None if None in holds else True
+
+
+def _x_first(sizes: Sequence[int], count: int, whose: str) -> list[int]:
+    """Returns one size for each axis, x first.
+
+    Raises:
+      ReceptiveFieldError: if their number is not the number of axes.
+    """
+    if len(sizes) == 1:
+        return [*sizes] * count
+    if len(sizes) != count:
+        raise ReceptiveFieldError(
+            f"{'x'.join(map(str, sizes))} has {len(sizes)} sizes, but {whose} has "
+            f"{count} spatial {'axis' if count == 1 else 'axes'}. Give one size for "
+            "all axes, or one for each axis."
+        )
+    return [*reversed(sizes)]

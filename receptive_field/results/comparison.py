@@ -1,0 +1,170 @@
+"""Two models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from receptive_field.results.costs import Cost
+from receptive_field.results.field import ReceptiveField
+from receptive_field.results.words import numbers
+
+MOST_LAYERS = 10
+"""At most this many layers that differ are printed. The rest are counted."""
+
+
+class Compared(NamedTuple):
+    """One quantity of both models.
+
+    >>> print(Compared("stride", "2 x 2", "4 x 4", False).same)
+    False
+    """
+
+    name: str
+    a: str
+    """Its value in the first model, as text; ``-`` if it has none."""
+    b: str
+    """Its value in the second model."""
+    same: bool | None
+    """Whether both values are the same; None if one of them is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDifference:
+    """A layer of both models whose receptive fields differ."""
+
+    name: str
+    differences: tuple[Compared, ...]
+    """The quantities that differ."""
+
+    def __str__(self) -> str:
+        texts = (f"{one.name} {one.a} and {one.b}" for one in self.differences)
+        return f"{self.name}: {'; '.join(texts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is the same in two models, and what differs. Numbers list x first.
+
+    Attributes:
+      names: the names of both models.
+      fields: the receptive field of each model's output.
+      costs: the cost of everything that each output is computed from; None if it is
+        unknown because a size is unknown or an op has no rule.
+      layers: the layers (or nodes) that both models have under the same name, and whose
+        receptive field, stride or padding differs, in the order of the first model.
+      same_layers: the names of those whose field is the same.
+      only: the names that only the first model has, and those that only the second
+        model has.
+    """
+
+    names: tuple[str, str]
+    fields: tuple[ReceptiveField, ReceptiveField]
+    costs: tuple[Cost | None, Cost | None]
+    layers: tuple[LayerDifference, ...]
+    same_layers: tuple[str, ...]
+    only: tuple[tuple[str, ...], tuple[str, ...]]
+
+    @property
+    def rows(self) -> tuple[Compared, ...]:
+        """The quantities of both outputs, without costs that are unknown for both."""
+        a, b = self.fields
+        sizes = [[axis.size for axis in f.feature_axes] for f in self.fields]
+        flags = {True: "yes", False: "no", None: "unknown"}
+        found = [
+            *compared_fields(a, b),
+            Compared(
+                "aligned",
+                flags[a.aligned],
+                flags[b.aligned],
+                None if None in (a.aligned, b.aligned) else a.aligned == b.aligned,
+            ),
+            Compared("exact", flags[a.exact], flags[b.exact], a.exact == b.exact),
+            _compared("output size", *sizes),
+        ]
+        for name, part in (("FLOPs", "flops"), ("parameters", "parameters")):
+            counts = [None if c is None else getattr(c, part) for c in self.costs]
+            if counts != [None, None]:
+                found.append(_compared(name, counts[:1], counts[1:]))
+        return tuple(found)
+
+    @property
+    def same(self) -> bool | None:
+        """Whether everything in `rows` is the same; None if something is unknown."""
+        flags = {row.same for row in self.rows}
+        return False if False in flags else None if None in flags else True
+
+    def __str__(self) -> str:
+        lines = [
+            f"{letter}  {name}: {field.output} in {field.input}"
+            for letter, name, field in zip("AB", self.names, self.fields, strict=True)
+        ]
+        verdicts = {True: "same", False: "differs", None: "unknown"}
+        cells = [("", "A", "B", "")]
+        cells += [(r.name, r.a, r.b, verdicts[r.same]) for r in self.rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for name, a, b, verdict in cells:
+            line = f"{name:{widths[0]}}  {a:{widths[1]}}  {b:{widths[2]}}  {verdict}"
+            lines.append(line.rstrip())
+        both = len(self.layers) + len(self.same_layers)
+        only = "".join(
+            f", {len(names)} only in {letter}"
+            for letter, names in zip("AB", self.only, strict=True)
+            if names
+        )
+        count = len(self.layers)
+        differ = f"; {count or 'none'} of these differ{'s' * (count == 1)}"
+        lines.append(f"layers or nodes: {both} in both{only}{differ if both else ''}")
+        lines += [f"  {layer}" for layer in self.layers[:MOST_LAYERS]]
+        if len(self.layers) > MOST_LAYERS:
+            lines.append(f"  and {len(self.layers) - MOST_LAYERS} more")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the comparison as plain data for JSON.
+
+        Returns:
+          ``models``: for each model its ``name``, ``flops``, ``parameters``, and what
+          `ReceptiveField.to_dict` returns; ``same``: whether each of `rows` is the
+          same; ``layers``: ``different`` (the layer, the quantity, and both values as
+          text), ``same``, ``only_a`` and ``only_b``.
+        """
+        models = []
+        for name, field, cost in zip(self.names, self.fields, self.costs, strict=True):
+            known = (None, None) if cost is None else (cost.flops, cost.parameters)
+            costs = dict(zip(("flops", "parameters"), known, strict=True))
+            models.append({"name": name, **field.to_dict(), **costs})
+        different = [
+            {"layer": layer.name, "quantity": one.name, "a": one.a, "b": one.b}
+            for layer in self.layers
+            for one in layer.differences
+        ]
+        return {
+            "models": models,
+            "same": {row.name: row.same for row in self.rows},
+            "layers": {
+                "different": different,
+                "same": list(self.same_layers),
+                "only_a": list(self.only[0]),
+                "only_b": list(self.only[1]),
+            },
+        }
+
+
+def compared_fields(a: ReceptiveField, b: ReceptiveField) -> list[Compared]:
+    """Returns size, stride and padding of two fields."""
+    return [
+        _compared("receptive field", a.size.tolist(), b.size.tolist()),
+        _compared("effective stride", a.stride.tolist(), b.stride.tolist()),
+        _compared("effective padding", a.padding.tolist(), b.padding.tolist()),
+    ]
+
+
+def _compared(name: str, a: Sequence[Any], b: Sequence[Any]) -> Compared:
+    one, two = (numbers(["-" if v is None else v for v in vs]) for vs in (a, b))
+    differ = len(a) != len(b) or any(
+        None not in pair and pair[0] != pair[1] for pair in zip(a, b, strict=True)
+    )
+    unknown = None in (*a, *b)
+    return Compared(name, one, two, False if differ else None if unknown else True)
