@@ -176,6 +176,20 @@ def test_layers_that_return_their_input():
         assert list(fields.covering(4)) == ["next"]
 
 
+def test_the_window_of_a_layer_whose_axes_are_those_of_no_input_axis():
+    """Above a global pooling, and where a map meets its transpose."""
+    keras = needed("keras")
+    layers = keras.layers
+    image = keras.Input((16, 16, 3))
+    whole = layers.GlobalAveragePooling2D(keepdims=True)(image)
+    whole = layers.Conv2D(4, (2, 3), padding="same", name="whole")(whole)
+    both = layers.Add()([image, layers.Permute((2, 1, 3))(image)])
+    both = layers.Conv2D(4, (2, 3), name="both")(both)
+    model = keras.Model(image, [whole, both])
+    for name in ("whole", "both"):
+        assert [window.kernel for window in windows(model, name)] == [2, 3]
+
+
 def test_bounds_are_marked(capsys, tmp_path):
     """Pools of random lengths: only their longest length is known."""
     ratio = "list { f: 1 f: 1.5 f: 1.5 f: 1 }"
