@@ -1,6 +1,7 @@
 """Tables of layers: what they show, and how they fit a terminal."""
 
 import csv
+import doctest
 import io
 import itertools
 import json
@@ -15,6 +16,7 @@ from needed import needed, needs
 
 import receptive_field as rf
 from receptive_field.cli import main
+from receptive_field.results import layer_window
 from receptive_field.results.fitting import Fit, table
 from receptive_field.results.layer_window import LayerWindow
 
@@ -174,6 +176,20 @@ def test_layers_that_return_their_input():
         assert wide == ["conv", "next"]
         assert list(fields.covering(3)) == ["conv"]
         assert list(fields.covering(4)) == ["next"]
+
+
+def test_the_window_of_a_layer_whose_axes_are_those_of_no_input_axis():
+    """Above a global pooling, and where a map meets its transpose."""
+    keras = needed("keras")
+    layers = keras.layers
+    image = keras.Input((16, 16, 3))
+    whole = layers.GlobalAveragePooling2D(keepdims=True)(image)
+    whole = layers.Conv2D(4, (2, 3), padding="same", name="whole")(whole)
+    both = layers.Add()([image, layers.Permute((2, 1, 3))(image)])
+    both = layers.Conv2D(4, (2, 3), name="both")(both)
+    model = keras.Model(image, [whole, both])
+    for name in ("whole", "both"):
+        assert [window.kernel for window in windows(model, name)] == [2, 3]
 
 
 def test_bounds_are_marked(capsys, tmp_path):
@@ -519,3 +535,26 @@ def test_unproductive_layers_on_the_command_line(tmp_path, capsys):
     text = shown(capsys, "layers", file, "--resolution", "9x9")
     assert "11*" in text
     assert "\n*: unproductive" in text
+
+
+def test_examples_in_docstrings():
+    results = doctest.testmod(layer_window)
+    assert results.attempted
+    assert not results.failed
+
+
+def test_printing_fits_a_terminal_too(monkeypatch):
+    class Terminal(io.StringIO):
+        encoding = "utf-8"
+
+        def isatty(self):
+            return True
+
+    fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH)
+    whole = str(fields)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    fitted = str(fields)
+    assert max(map(len, whole.splitlines())) > 60
+    assert max(map(len, fitted.splitlines())) <= 60
+    assert "to_dataframe()" in fitted

@@ -44,8 +44,10 @@ def layer_windows(
     if not windows:
         return nothing
     followed = [axis.output_axes for axis in field.axes]
-    if not any(followed) and len(windows) == len(nothing):
-        # Features see the whole input, so the axes keep the order of the op.
+    single = any(len(axes) == 1 for axes in followed)
+    if not single and len(windows) == len(nothing):
+        # Features see the whole input, or a map met its transpose: no axis of the input
+        # belongs to one axis of the op, so the axes keep the order of the op.
         return tuple(reversed(windows.values()))
     return tuple(windows.get(a[0]) if len(a) == 1 else None for a in followed)
 

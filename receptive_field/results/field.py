@@ -327,7 +327,9 @@ class ReceptiveField:
         one entry for each spatial axis of the input. An entry is None if the layer is
         not a convolution, a transposed convolution or a pooling layer, if it does not
         slide along the axis, or if it contains several windows that differ. All
-        entries are None for a field that does not know its graph.
+        entries are None for a field that does not know its graph. If no axis of the
+        input belongs to a single axis of the output, for example because features see
+        the whole input, the last axis that the layer slides along comes first.
 
         >>> import receptive_field as rf
         >>> field = rf.compute_receptive_field(
