@@ -1,5 +1,6 @@
 """Questions about positions, held against arithmetic and experiment."""
 
+import doctest
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from random_search import seeds
 from test_cli import POOL, answer, run
 
 import receptive_field as rf
+from receptive_field.results import support
 
 
 def field_of(*nodes, size=None, **options):
@@ -190,6 +192,39 @@ def test_the_box_of_features_on_the_command_line():
     done = run(*asked, "--features", "3:4")
     assert (done.returncode, done.stdout) == (1, "")
     assert "coordinates must have 2 entries" in done.stderr
+
+
+def test_a_mask_on_the_command_line(tmp_path):
+    source, target = tmp_path / "features.npy", tmp_path / "pixels.npy"
+    features = np.zeros([14, 14], dtype=bool)
+    features[3, 3] = features[9, 3] = True
+    np.save(source, features)
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL, "--resolution", "64x64")
+    text = answer(*asked, "--seen-by", source, target)
+    assert "2 features see 450 of 4096 pixels (exact); written to " in text
+    pixels = np.load(target)
+    assert pixels[10:25, 10:25].all()
+    assert pixels[34:49, 10:25].all()
+    assert pixels.sum() == 450
+    (tmp_path / "text.npy").write_text("no array")
+    for given, message in (
+        ((source, tmp_path / "no" / "pixels.npy"), "its folder does not exist"),
+        ((tmp_path / "missing.npy", target), "cannot read"),
+        ((tmp_path / "text.npy", target), "cannot read"),
+        ((target, target), "is a boolean array of shape (14, 14)"),
+        ((source, rf.EXAMPLE_GRAPH), "the model is read from this file"),
+    ):
+        done = run(*asked, "--seen-by", *given)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert message in done.stderr
+    told = json.loads(answer(*asked, "--seen-by", source, target, "--format", "json"))
+    assert told["seen_by"]["pixels"] == 450
+
+
+def test_the_example_of_a_mask():
+    results = doctest.testmod(support)
+    assert results.attempted
+    assert not results.failed
 
 
 # --- Physical units -------------------------------------------------------------------

@@ -31,6 +31,13 @@ def add_questions(parser: argparse.ArgumentParser) -> None:
         help="show the region of the input that the features from the first to the "
         "last one see together, such as 3,3:7,9, or 3,3 for a single feature",
     )
+    parser.add_argument(
+        "--seen-by",
+        nargs=2,
+        metavar=("FEATURES.npy", "PIXELS.npy"),
+        help="read a boolean array over the features, [height, width], and write which "
+        "pixels they see to the second file; requires a known size",
+    )
     text = "show how far features look ahead and back, and whether they are causal"
     parser.add_argument("--look-ahead", action="store_true", help=text)
 
@@ -71,6 +78,8 @@ def answers(field: ReceptiveField, options: argparse.Namespace) -> list[Answer]:
         found.append(Answer(key, unpadded.to_dict(), str(unpadded)))
     if options.features is not None:
         found.append(_of_features(field, *options.features))
+    if options.seen_by is not None:
+        found.append(_of_mask(field, options.model, *options.seen_by))
     if options.look_ahead:
         found.append(_of_look_ahead(field, options))
     return found
@@ -90,6 +99,42 @@ def _of_features(field: ReceptiveField, first: list[int], last: list[int]) -> An
         )
         lines.append(f"  {name}: {_ends(ends)}{inside}")
     return Answer("features", data, "\n".join(lines))
+
+
+def _of_mask(field: ReceptiveField, model: str, source: str, target: str) -> Answer:
+    """Writes the pixels that a mask of features sees, and counts them."""
+    import io
+
+    import numpy as np
+
+    from receptive_field.errors import ReceptiveFieldError
+    from receptive_field.whole_files import check_writable, write_whole
+
+    check_writable(target, model)
+    try:
+        features = np.load(source, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ReceptiveFieldError(
+            f"cannot read {source!r} as an array of NumPy (.npy): {error}."
+        ) from None
+    support = field.support()
+    pixels = support.mask_of(features)
+    content = io.BytesIO()
+    np.save(content, pixels)
+    write_whole(target, content.getvalue())
+    told = "exact" if support.exact else "an upper bound"
+    data = {
+        "features": int(features.sum()),
+        "pixels": int(pixels.sum()),
+        "of": int(pixels.size),
+        "exact": support.exact,
+        "file": target,
+    }
+    text = (
+        f"{data['features']} features see {data['pixels']} of {data['of']} pixels "
+        f"({told}); written to {target}"
+    )
+    return Answer("seen_by", data, text)
 
 
 def _of_look_ahead(field: ReceptiveField, options: argparse.Namespace) -> Answer:

@@ -814,7 +814,7 @@ class ReceptiveField:
         ... )
         >>> tiling = field.tiling([128, 128])
         >>> tiling.alignment, tiling.overlap, tiling.margin
-        ((4, 4), (16, 16), ((1, 0), (1, 0)))
+        ((4, 4), (16, 16), ((1, 1), (1, 1)))
         >>> [tile.input[1] for tile in tiling.tiles([300, 100])]
         [slice(0, 128, None), slice(112, 240, None), slice(172, 300, None)]
         """
