@@ -698,3 +698,12 @@ def test_an_interrupt_is_one_line_and_leaves_no_file(command, tmp_path):
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "interrupted.\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_messages_name_the_options_of_the_command_line():
+    from receptive_field.cli.terminal import with_options
+
+    assert with_options("Choose one with output=.") == "Choose one with --output."
+    assert with_options("Give input='x' and input_resolution.") == (
+        "Give --input 'x' and --resolution."
+    )

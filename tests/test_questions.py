@@ -846,3 +846,15 @@ def test_tiles_on_the_command_line():
     done = run("tiling", rf.EXAMPLE_GRAPH, "--output", POOL, "--tile", "12x12")
     assert (done.returncode, done.stdout) == (1, "")
     assert "too small" in done.stderr
+
+
+def test_features_that_were_not_asked_for_are_refused():
+    """They have no row of their own in what is stored."""
+    field = rf.compute_receptive_field(
+        rf.EXAMPLE_GRAPH, output=POOL, input_resolution=[64, 64]
+    )
+    support = field.support(features=[[1, 1], [3, 2]])
+    assert support.region([3, 2]).tolist() == field.support().region([3, 2]).tolist()
+    for ask in (support.region, support.mask, support.projections):
+        with pytest.raises(rf.ReceptiveFieldError, match="does not contain"):
+            ask([2, 1])

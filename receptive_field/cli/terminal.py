@@ -59,6 +59,7 @@ def show_error(message: str) -> None:
 OPTIONS = {
     r"\binput_resolution\b": "--resolution",
     r"\bstop_propagation\b": "--stop",
+    r"\b(input|output|signature)=(?=[\w'\"])": r"--\1 ",
     r"\b(input|output|signature)=": r"--\1",
     r"\brf\.resolutions\b": "receptive-field resolutions",
     r'\bglobal_context="exclude"': "--exclude-global",

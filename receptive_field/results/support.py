@@ -400,12 +400,19 @@ class Support:
         return self.features(y)
 
     def _rows(self, features: Positions) -> dict[int, Positions]:
-        """Maps each output axis to the features' indices in the arrays of groups."""
-        return {
-            axis: np.searchsorted(self._features[axis], features[..., place])
-            for place, axis in enumerate(self._axes)
-            if axis is not None
-        }
+        """Maps each output axis to the features' indices in the arrays of groups.
+
+        Raises:
+          ReceptiveFieldError: if a feature was not asked for.
+        """
+        rows = {}
+        for place, axis in enumerate(self._axes):
+            if axis is not None:
+                stored, asked = self._features[axis], features[..., place]
+                if not np.isin(asked, stored).all():
+                    raise self._not_stored()
+                rows[axis] = np.searchsorted(stored, asked)
+        return rows
 
 
 def _coordinates(y: ArrayLike, count: int) -> Positions:
