@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from receptive_field.questions.costs import compute_costs
     from receptive_field.questions.effective import measure_effective_receptive_field
     from receptive_field.questions.measure import measure_receptive_field
+    from receptive_field.questions.proposals import proposals
     from receptive_field.questions.resolutions import resolutions
     from receptive_field.report.accuracy import plot_accuracy
     from receptive_field.report.explorer import explore
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from receptive_field.results.look_ahead import LookAhead
     from receptive_field.results.measured import MeasuredReceptiveField
     from receptive_field.results.padding import Unpadded
+    from receptive_field.results.proposals import Proposals, SizeProposal
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
     from receptive_field.results.tiling import ImageTile, Tiling
@@ -71,11 +73,13 @@ __all__ = [
     "LookAhead",
     "MeasuredReceptiveField",
     "OutsideMapWarning",
+    "Proposals",
     "ReceptiveField",
     "ReceptiveFieldError",
     "ReceptiveFields",
     "Resolutions",
     "Row",
+    "SizeProposal",
     "SlidingWindow",
     "Support",
     "Tiling",
@@ -96,6 +100,7 @@ __all__ = [
     "plot_growth",
     "plot_regions",
     "plot_support",
+    "proposals",
     "register_layer",
     "register_op",
     "resolutions",
@@ -118,6 +123,7 @@ _ROOMS = {
     "questions.costs": "compute_costs",
     "questions.effective": "measure_effective_receptive_field",
     "questions.measure": "measure_receptive_field",
+    "questions.proposals": "proposals",
     "questions.resolutions": "resolutions",
     "report.explorer": "explore",
     "report.accuracy": "plot_accuracy",
@@ -131,6 +137,7 @@ _ROOMS = {
     "results.look_ahead": "LookAhead",
     "results.measured": "MeasuredReceptiveField",
     "results.padding": "Unpadded",
+    "results.proposals": "Proposals SizeProposal",
     "results.resolutions": "Resolutions",
     "results.support": "Support",
     "results.tiling": "ImageTile Tiling",

@@ -236,6 +236,7 @@ def test_command_lines_that_make_no_sense(arguments):
             "many",
             "check",
             "compare",
+            "reach",
         ]
     ],
 )

@@ -27,6 +27,7 @@ EXAMPLES = {
     "many": "models/*.pb --results fields.csv",
     "check": "graph.pb --min-size 200 --aligned --min-output 7x7 --resolution 224x224",
     "compare": "old.keras new.keras --resolution 224x224",
+    "reach": "model.keras 200 --resolution 224x224",
     "plot": "regions graph.pb --resolution 299x299 --image cat.jpg -o regions.svg",
 }
 
@@ -99,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     _add_plot(command)
     _add_check(command)
     _add_compare(command)
+    _add_reach(command)
     return whole
 
 
@@ -336,6 +338,21 @@ def _add_compare(command: Any) -> None:
     _add_analysis(added)
     added.add_argument("--format", choices=("text", "json"), default="text")
     added.set_defaults(fail=added.error)
+
+
+def _add_reach(command: Any) -> None:
+    text = "changes of a network with which its receptive field reaches a size"
+    more = (
+        "Each change is tried in a copy of the graph. The exit status is 1 if the size "
+        "is not reached and no change is found."
+    )
+    added = command("reach", commands.reach, text, more)
+    _add_model(added)
+    text = "the size to reach (one number is for all axes)"
+    added.add_argument("target", type=_positive, metavar="HEIGHTxWIDTH", help=text)
+    _add_names(added, ("output", "input"))
+    _add_analysis(added)
+    added.add_argument("--format", choices=("text", "json"), default="text")
 
 
 def _add_file(parser: argparse.ArgumentParser, *names: str, **options: Any) -> None:

@@ -412,6 +412,21 @@ def compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def reach(options: argparse.Namespace) -> int:
+    """See ``receptive-field reach --help``."""
+    from receptive_field.questions.proposals import proposals
+
+    model = _load(options)
+    found = proposals(
+        model, options.target, output=options.output, **_shared(options, model)
+    )
+    if options.format == "json":
+        show_json(found.to_dict())
+    else:
+        show(with_options(str(found)), {r"\A.*": "bold"})
+    return 0 if found.reached or len(found) else 1
+
+
 # --- Models, names and numbers --------------------------------------------------------
 
 

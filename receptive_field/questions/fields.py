@@ -43,6 +43,18 @@ def field_of(
     return field.without_global_context() if exclude else field
 
 
+def field_after_change(
+    model: Model, output: Any, input: Any, options: Options, global_context: str
+) -> ReceptiveField:
+    """Returns the field of a named output of a changed model.
+
+    Unlike `field_of`, this does not look for a size that fits if the maps do not fit.
+    """
+    question = Question.ask(model, input, [output], options, LATER)
+    field = at_every_size(question, question.answer())
+    return field.without_global_context() if excludes(global_context) else field
+
+
 def fields_of(
     model: Model,
     outputs: Sequence[Any] | None,

@@ -70,7 +70,7 @@ def conditions(
 
 
 def _of_size(field: ReceptiveField, least: Sequence[int]) -> Condition:
-    limits = _x_first(least, len(field.axes), f"the input {field.input!r}")
+    limits = x_first(least, len(field.axes), f"the input {field.input!r}")
     sizes = field.size.tolist()
     holds: list[bool | None] = []
     for axis, size, limit in zip(field.axes, sizes, limits, strict=True):
@@ -87,7 +87,7 @@ def _of_size(field: ReceptiveField, least: Sequence[int]) -> Condition:
 
 def _of_output(field: ReceptiveField, least: Sequence[int]) -> Condition:
     sizes = [axis.size for axis in field.feature_axes]
-    limits = _x_first(least, len(sizes), f"the output {field.output!r}")
+    limits = x_first(least, len(sizes), f"the output {field.output!r}")
     pairs = zip(sizes, limits, strict=True)
     holds = [None if size is None else size >= limit for size, limit in pairs]
     if None in sizes:
@@ -101,7 +101,7 @@ def _all(holds: Sequence[bool | None]) -> bool | None:
     return False if False in holds else None if None in holds else True
 
 
-def _x_first(sizes: Sequence[int], count: int, whose: str) -> list[int]:
+def x_first(sizes: Sequence[int], count: int, whose: str) -> list[int]:
     """Returns one size for each axis, x first.
 
     Raises:

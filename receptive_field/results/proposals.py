@@ -1,0 +1,158 @@
+"""Changes of a network with which its receptive field reaches a size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from receptive_field.results.explanation import listed
+from receptive_field.results.field import ReceptiveField
+from receptive_field.results.words import numbers
+
+
+@dataclass(frozen=True, slots=True)
+class SizeProposal:
+    """A change of a network that was tried, and what it does.
+
+    Attributes:
+      kind: "add" layers after a layer, "dilate" layers, give a layer another "stride",
+        or give layers another "kernel".
+      layers: the names of the layers (or nodes) that change; for "add", the layer after
+        which layers are added.
+      number: how many layers are added; or the new dilation or the new stride, on every
+        axis; or the number of positions by which kernels grow, on every axis on which
+        they have more than one.
+      kernels: the kernel sizes before the change, x first, one list for each layer; for
+        "add", the kernel of the added layers, which have stride 1, padding that keeps
+        the size ("same"), and as many channels as the layer before.
+      field: the receptive field of the output after the change.
+      flops: the floating-point operations after the change, or None if unknown.
+      has_holes: whether features may miss pixels inside their field after the change,
+        although they missed none before.
+    """
+
+    kind: Literal["add", "dilate", "stride", "kernel"]
+    layers: tuple[str, ...]
+    number: int
+    kernels: tuple[tuple[int, ...], ...]
+    field: ReceptiveField
+    flops: int | None
+    has_holes: bool
+
+    @property
+    def change(self) -> str:
+        """The change, in words."""
+        names = listed(self.layers, 4)
+        if self.kind == "add":
+            kernel = " x ".join(map(str, self.kernels[0]))
+            plural = "layer" if self.number == 1 else "layers"
+            return f"add {self.number} {plural} of {kernel} after {names}"
+        if self.kind == "dilate":
+            return f"dilate {names} by {self.number}"
+        if self.kind == "stride":
+            return f"give {names} a stride of {self.number}"
+        (old,) = self.kernels if len(self.kernels) == 1 else (None,)
+        if old is None:
+            return f"make the kernels of {names} larger by {self.number}"
+        new = [k + self.number if k > 1 else k for k in old]
+        return (
+            f"give {names} a kernel of {' x '.join(map(str, new))} instead of "
+            f"{' x '.join(map(str, old))}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the proposal as plain data for JSON.
+
+        Returns:
+          ``change`` (in words), ``kind``, ``layers``, ``number``, ``kernels``,
+          ``flops``, ``has_holes``, and ``field`` (see `ReceptiveField.to_dict`).
+        """
+        return {
+            "change": self.change,
+            "kind": self.kind,
+            "layers": list(self.layers),
+            "number": self.number,
+            "kernels": [list(kernel) for kernel in self.kernels],
+            "flops": self.flops,
+            "has_holes": self.has_holes,
+            "field": self.field.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals(Sequence[SizeProposal]):
+    """A sequence of proposals, the smallest change first.
+
+    Changes that keep the size of the output come first, and among these, changes that
+    leave no holes. Then small changes come first: each added layer, each step of a
+    dilation beyond 1, and each two positions of a kernel count as one, for each layer
+    that changes. Of equal changes, the one that exceeds the target the least is first.
+
+    Attributes:
+      field: the receptive field now.
+      target: the size to reach on each axis, x first.
+      reached: whether the field has this size already; None if this is unknown, because
+        its size is only an upper bound.
+      flops: the floating-point operations now, or None if unknown.
+      reasons: sentences that say why there are no proposals, or what to consider.
+    """
+
+    field: ReceptiveField
+    target: tuple[int, ...]
+    reached: bool | None
+    flops: int | None
+    proposals: tuple[SizeProposal, ...]
+    reasons: tuple[str, ...]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.proposals[index]
+
+    def __len__(self) -> int:
+        return len(self.proposals)
+
+    def __str__(self) -> str:
+        field = self.field
+        lines = [
+            f"receptive field of {field.output} in {field.input}: "
+            f"{numbers(field.size.tolist())}, to reach: {numbers(self.target)}"
+        ]
+        lines += self.reasons
+        if self.proposals:
+            one = len(self.proposals) == 1
+            lines.append("this reaches it:" if one else "each of these reaches it:")
+            lines += [f"  - {p.change}: {self._effect(p)}" for p in self.proposals]
+        return "\n".join(lines)
+
+    def _effect(self, proposal: SizeProposal) -> str:
+        parts = [numbers(proposal.field.size.tolist())]
+        sizes = [_output(f) for f in (proposal.field, self.field)]
+        strides = [f.stride.tolist() for f in (proposal.field, self.field)]
+        if sizes[0] != sizes[1]:
+            new, old = (numbers(size) for size in sizes)
+            parts.append(f"the output has {new} instead of {old} positions")
+        elif strides[0] != strides[1]:
+            new, old = (numbers(stride) for stride in strides)
+            parts.append(f"the effective stride is {new} instead of {old}")
+        if proposal.flops is not None and self.flops:
+            percent = 100 * proposal.flops / self.flops - 100
+            same = proposal.flops == self.flops
+            parts.append("same FLOPs" if same else f"{percent:+.3g} % FLOPs")
+        if proposal.has_holes:
+            parts.append("may leave holes")
+        return ", ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns everything as plain data for JSON, with one entry per proposal."""
+        return {
+            "field": self.field.to_dict(),
+            "target": list(self.target),
+            "reached": self.reached,
+            "flops": self.flops,
+            "proposals": [proposal.to_dict() for proposal in self.proposals],
+            "reasons": list(self.reasons),
+        }
+
+
+def _output(field: ReceptiveField) -> list[int | None]:
+    return [axis.size for axis in field.feature_axes]
