@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
+    from receptive_field.results.reasons import Reasons
     from receptive_field.results.support import Support
 
 
@@ -42,6 +43,11 @@ class _Rooms:
         from receptive_field.questions.explain import explain
 
         return explain(asked.question, of.output, asked.output, of)
+
+    def reasons(self, asked: Asked, of: ReceptiveField) -> Reasons:
+        from receptive_field.questions.reasons import find_reasons
+
+        return find_reasons(asked.question, asked.output, of)
 
 
 LATER: Later = _Rooms()

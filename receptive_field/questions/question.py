@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
+    from receptive_field.results.reasons import Reasons
     from receptive_field.results.support import Support
 
 NEAR_SIZES = 33
@@ -115,6 +116,9 @@ class Later(Protocol):
 
     def explain(self, asked: Asked, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """See `ReceptiveField.explain`."""
+
+    def reasons(self, asked: Asked, of: ReceptiveField) -> Reasons:
+        """See `ReceptiveField.reasons`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -597,6 +601,10 @@ class Asked:
     def explain(self, of: ReceptiveField) -> Explanation[ReceptiveField]:
         """See `ReceptiveField.explain`."""
         return self._later.explain(self, of)
+
+    def reasons(self, of: ReceptiveField) -> Reasons:
+        """See `ReceptiveField.reasons`."""
+        return self._later.reasons(self, of)
 
     @property
     def _later(self) -> Later:
