@@ -47,6 +47,11 @@ def pytest_addoption(parser):
         "in this run (one process)",
     )
     parser.addoption(
+        "--write-golden",
+        action="store_true",
+        help="write the texts in tests/golden again; look at the difference",
+    )
+    parser.addoption(
         "--no-skips", action="store_true", help="a test that is skipped is a failure"
     )
 

@@ -1,6 +1,7 @@
 """What results say of themselves: as text, HTML, plain data and a DataFrame."""
 
 import doctest
+import itertools
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from needed import needed, needs
 import receptive_field as rf
 from receptive_field.results import field as result
 from receptive_field.results.explanation import Difference, StepWindow
+from receptive_field.results.reasons import Reasons
 
 SIZED = placeholder(sizes=(1, 20, 30, 1))
 MODEL = graph_def(SIZED, conv("conv", "input", (3, 5), 2, "SAME"), pool("pool", "conv"))
@@ -70,8 +72,103 @@ def test_local_paths_and_mirrored_borders_are_named():
     assert told["mirrored border by"] == "mirror"
     told = labelled(str(rf.compute_receptive_field(graph, output="out")))
     assert told["whole input by"] == "mean"
-    local = "receptive field 3 x 3, stride 1 x 1, padding 1 x 1, exact"
+    local = "size 3 x 3, stride 1 x 1, padding 1 x 1, exact"
     assert told["local paths only"] == local
+
+
+def notes(text, label):
+    """The lines without a label that follow the line with this label."""
+    lines = text.splitlines()
+    (start,) = (i for i, line in enumerate(lines) if line.startswith(f"{label} "))
+    found = itertools.takewhile(lambda line: line.startswith(" "), lines[start + 1 :])
+    return " ".join(line.strip() for line in found)
+
+
+def test_a_plain_field_has_no_notes(field):
+    assert not any(line.startswith(" ") for line in str(field).splitlines())
+
+
+def test_a_note_on_misaligned_paths():
+    graph = graph_def(
+        placeholder(sizes=(1, 10, 10, 1)),
+        pad("padded", "input", 3, 3),
+        conv("wide", "padded", 7, 2),
+        conv("fine", "input", 3, 2, "SAME"),
+        add("sum", "wide", "fine"),
+    )
+    field = rf.compute_receptive_field(graph)
+    assert field.aligned is False
+    # Feature 2 sees 4 - 3 to 4 + 3 by the wide path, and 4 to 6 by the fine one.
+    assert field.middle() == ((2, 2), (7, 7))
+    assert field.to_dict()["middle"] == {"feature": [2, 2], "size": [7, 7]}
+    assert notes(str(field), "aligned") == (
+        "the largest of several: the hull over paths that differ "
+        "middle feature (2, 2): 7 x 7; field.explain() shows why"
+    )
+    unknown = rf.compute_receptive_field(graph, input_resolution="unknown")
+    assert unknown.middle() is None
+
+
+def test_a_note_on_a_padding_that_is_unknown():
+    graph = graph_def(placeholder(), conv("a", "input"), conv("b", "a", 3, 2, "SAME"))
+    field = rf.compute_receptive_field(graph)
+    assert notes(str(field), "effective padding") == (
+        "because of 'b' (SAME padding, stride 2); give the input's size, such as "
+        "input_resolution=[224, 224]"
+    )
+    sized = rf.compute_receptive_field(graph, input_resolution=[224, 224])
+    assert sized.reasons() == Reasons()
+    assert None not in sized.padding
+    audio = graph_def(
+        placeholder(sizes=(1, None, 80, 1)), conv("a", "input", 3, 2, "SAME")
+    )
+    # The size that is known is kept.
+    told = rf.compute_receptive_field(audio).reasons()
+    assert (told.padding_node, told.resolution) == ("a", (224, 80))
+
+
+def test_no_size_is_proposed_if_none_makes_the_padding_known(field):
+    # Two paths with different strides have no common padding at any size.
+    graph = graph_def(
+        placeholder(), conv("a", "input"), node("up", "Odd", ["a"]), conv("b", "up")
+    )
+    rules = {"up": "global"}
+    whole = rf.compute_receptive_field(graph, output="b", overrides=rules)
+    assert whole.reasons() == Reasons()
+
+
+def test_a_note_on_what_makes_an_upper_bound():
+    # It is not known which positions a gather with unknown indices reads.
+    graph = graph_def(
+        SIZED,
+        placeholder("indices", (5,)),
+        constant("axis", [1], ()),
+        conv("a", "input"),
+        node("odd", "GatherV2", ["a", "indices", "axis"]),
+        conv("b", "odd"),
+    )
+    field = rf.compute_receptive_field(graph, input="input", output="b")
+    assert field.exact is False
+    assert field.reasons().bounding_node == "odd"
+    assert notes(str(field), "exact") == "at most this, because of 'odd'"
+
+
+def test_notes_on_paths_that_see_everything(whole):
+    assert notes(str(whole), "whole input by") == (
+        "all paths do; ask about an earlier layer for a local field"
+    )
+    graph = graph_def(
+        SIZED,
+        constant("axes", [1, 2]),
+        node("mean", "Mean", ["input", "axes"], keep_dims="b: true"),
+        conv("conv", "input"),
+        add("out", "conv", "mean"),
+    )
+    field = rf.compute_receptive_field(graph, output="out")
+    shown = str(field)
+    assert notes(shown, "whole input by").startswith('global_context="exclude" leaves')
+    local = rf.compute_receptive_field(graph, output="out", global_context="exclude")
+    assert notes(str(local), "whole input by").startswith("these paths are left out")
 
 
 def test_steps_and_differences_that_have_no_numbers():
@@ -112,6 +209,8 @@ def test_a_field_as_data(field):
         "global_nodes": [],
         "mirroring_nodes": [],
         "local": None,
+        "reasons": {"bounding_node": None, "padding_node": None, "resolution": None},
+        "middle": None,
     }
 
 
@@ -186,7 +285,8 @@ def test_costs_as_text():
 
 def test_fields_as_data(fields):
     data = json.loads(json.dumps(fields.to_dict(), allow_nan=False))
-    assert data["fields"] == {"conv": fields["conv"].to_dict()}
+    assert data["fields"].keys() == {"conv"}
+    assert data["fields"]["conv"].items() <= fields["conv"].to_dict().items()
     assert list(data["errors"]) == ["broken"]
 
 

@@ -37,6 +37,12 @@ class MadeUp:
     def placeholders(self, graph):
         return graph.of_ops("Image")
 
+    def is_of_training(self, node):
+        return False
+
+    def decoders(self, graph):
+        return []
+
     def batch_moments(self, graph, knowledge, among):
         return set()
 

@@ -1,6 +1,7 @@
 """Answers for all input sizes are those of an analysis at each single size."""
 
 import random
+import re
 
 import pytest
 import random_search
@@ -30,6 +31,7 @@ from receptive_field.results.resolutions import (
     Obstacle,
     OutputSize,
     Placement,
+    _where,
 )
 
 LARGEST = 1024
@@ -285,8 +287,8 @@ def test_padding_of_slims_residual_networks(name, paddings):
             Placement(True, padding) for padding in (less, more, more, less)
         )
         assert str(axis) == (
-            f"aligned at every size; padding {less} where size mod 4 is 0 or 3, else "
-            f"{more}"
+            f"aligned at every size; padding {less} at sizes that are 0 to 1 less than "
+            f"a multiple of 4, else {more}"
         )
         assert str(axis.output_size) == "ceil(size / 32)"
         assert axis.smallest == 1
@@ -335,7 +337,62 @@ def test_paddings_in_words():
     many = described(7, 1, 9, 3, 5)
     assert many.endswith("padding 7, 1, 9, 3, 5 where size mod 5 is 0, 1, ...")
     some = AxisResolutions((Obstacle("a", "why."), *[Placement(True, 1)] * 2), 1)
-    assert str(some).startswith("aligned where size mod 3 is not 0")
+    assert str(some).startswith("aligned at sizes that are not multiples of 3")
+
+
+def sizes_told(words, period):
+    """The remainders that words such as "1 to 2 more than a multiple of 9" describe."""
+    words = words.removeprefix(" at ")
+    if words == "":
+        return set(range(period))
+    if words in ("even sizes", "odd sizes"):
+        return {words == "odd sizes"}
+    listed = re.fullmatch(r"sizes whose remainder modulo \d+ is (.*)", words)
+    if listed:
+        return {int(number) for number in re.findall(r"\d+", listed[1])}
+    negated = words.startswith("sizes that are not ")
+    words = words.removeprefix("sizes that are ").removeprefix("not ")
+    if words == f"multiples of {period}":
+        found = {0}
+    else:
+        assert words.endswith(f" than a multiple of {period}")
+        signs = re.findall("less|more", words)
+        ends = [int(number) for number in re.findall(r"\d+", words)[:-1]]
+        if len(signs) == 1:
+            signs *= len(ends)
+        ends = [
+            -n if sign == "less" else n for n, sign in zip(ends, signs, strict=True)
+        ]
+        found = {end % period for end in range(min(ends), max(ends) + 1)}
+    return set(range(period)) - found if negated else found
+
+
+@pytest.mark.parametrize("period", range(1, 9))
+def test_words_for_remainders_name_exactly_these(period):
+    for number in range(1, 1 << period):
+        residues = [r for r in range(period) if number >> r & 1]
+        told = _where(residues, period)
+        assert sizes_told(told, period) == set(residues), told
+
+
+def test_what_cannot_run_is_told_once():
+    obstacles = [Obstacle(name, f"{name} has floor(n).") for name in "abcd"]
+    some = AxisResolutions((Placement(False, 1), *obstacles), 1)
+    assert str(some) == (
+        "misaligned at multiples of 5; padding 1; cannot run at other sizes, because "
+        "of 'a', 'b', 'c' and 1 more"
+    )
+
+
+def test_the_size_that_a_graph_was_built_for_comes_first():
+    sized = graph_def(placeholder(sizes=(1, 20, 30, 1)), conv("conv", "input"))
+    found = resolutions(sized)
+    assert found.built_for == (30, 20)
+    assert str(found).splitlines()[1].startswith("built for x: 30, y: 20;")
+    assert [axis["built_for"] for axis in found.to_dict()["axes"]] == [30, 20]
+    unsized = resolutions(graph_def(placeholder(), conv("conv", "input")))
+    assert unsized.built_for == (None, None)
+    assert "built for" not in str(unsized)
 
 
 def test_sizes_that_differ_in_words():

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 def compute(options: argparse.Namespace) -> int:
     """See ``receptive-field compute --help``."""
+    from receptive_field.results.words import as_text
+
     model = _load(options)
     field = _field(model, options, require_aligned=options.require_aligned)
     explanation = with_options(str(field.explain())) if options.explain else None
@@ -46,7 +48,8 @@ def compute(options: argparse.Namespace) -> int:
         show_json(field.to_dict() | told)
     else:
         styles = {r"(?m)^\S.{17}": "cyan", r"(?m)(?<=^.{19})(no|unknown)\b.*": "yellow"}
-        show(str(field if placed is None else placed), styles)
+        text = as_text(field, with_options) if placed is None else str(placed)
+        show(text, styles)
         if explanation is not None:
             show(explanation)
         for answer in asked:

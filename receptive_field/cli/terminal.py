@@ -57,10 +57,14 @@ def show_error(message: str) -> None:
 
 
 OPTIONS = {
+    r"\binput_resolution=\[(\d+)\]": r"--resolution \1",
+    r"\binput_resolution=\[(\d+), (\d+)\]": r"--resolution \1x\2",
+    r"\binput_resolution=\[(\d+), (\d+), (\d+)\]": r"--resolution \1x\2x\3",
     r"\binput_resolution\b": "--resolution",
     r"\bstop_propagation\b": "--stop",
     r"\b(input|output|signature)=(?=[\w'\"])": r"--\1 ",
     r"\b(input|output|signature)=": r"--\1",
+    r"\bfield\.explain\(\)": "--explain",
     r"\brf\.resolutions\b": "receptive-field resolutions",
     r'\bglobal_context="exclude"': "--exclude-global",
 }

@@ -43,6 +43,12 @@ class Framework(Protocol):
     def placeholders(self, graph: Graph) -> Iterator[Node]:
         """Yields the nodes whose values the caller of the graph feeds."""
 
+    def is_of_training(self, node: Node) -> bool:
+        """Returns whether a node computes gradients, or changes weights with them."""
+
+    def decoders(self, graph: Graph) -> Iterator[Node]:
+        """Yields the nodes that turn files into signals and features of signals."""
+
     def batch_moments(
         self, graph: Graph, knowledge: Any, among: Iterable[int]
     ) -> set[int]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 
-from receptive_field.errors import NodeNotFoundError
-from receptive_field.graph.graph import Graph, Node, Tensor
+from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError
+from receptive_field.graph.graph import Graph, Node, Tensor, nodes_below
 from receptive_field.graph.model import Model
-from receptive_field.network.network import find_network
-from receptive_field.network.walk import tensors_read
+from receptive_field.network.network import Network, find_network
 from receptive_field.rules.inference import Inference
 from receptive_field.rules.op import rule_of
+
+MOST_LISTED = 10
+"""At most this many candidates are listed."""
 
 
 def only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
@@ -31,13 +34,16 @@ def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Returns the possible inputs and outputs of a model, by name.
 
     These are the inputs and outputs that the model states. If it states no inputs, the
-    placeholders that could be images are used. If it states no outputs, the tensors
-    that depend on an input and that no node reads are used.
+    placeholders that could be images are used; if images are flattened, the tensor that
+    has their shape. If it states no outputs, the predictions that a loss reads are used
+    or, if there are none, the tensors that depend on an input and that no node reads.
     """
     graph = model.graph
     inputs, outputs = dict(model.inputs), dict(model.outputs)
     if not inputs:
         found = _possible_inputs(graph, (), ())
+        last = _last_decoder(graph, found)
+        found = found if last is None else [last]
         inputs = {node.name: (node.index, 0) for node in found}
     if not outputs:
         for start in inputs.values():
@@ -49,57 +55,252 @@ def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 def _possible_inputs(
     graph: Graph, outputs: Sequence[int], stop: Sequence[str]
 ) -> list[Node]:
-    """Returns the placeholders that could be images and on which the outputs depend.
+    """Returns the tensors that could be images and on which the outputs depend.
 
-    If no outputs are given, this returns all placeholders that could be images.
+    These are placeholders with more than two axes and, for a placeholder of flattened
+    images, the node that gives the images their shape. Placeholders of unknown shape
+    are only returned if there are no others: they may hold a rate or a mode. If no
+    outputs are given, all nodes that only train the network are left out.
     """
     inference = Inference(graph)
+    known: list[Node] = []
+    unknown: list[Node] = []
+    for placeholder in graph.framework.placeholders(graph):
+        shape = inference.shape((placeholder.index, 0))
+        node = placeholder
+        if shape is not None and len(shape) == 2:
+            unflattened = _unflattened(inference, placeholder)
+            if unflattened is None:
+                continue
+            node = unflattened
+        elif shape is not None and len(shape) < 2:
+            continue
+        network = find_network(inference, (node.index, 0), outputs, stop)
+        if network.order or not outputs or node.index in outputs:
+            (unknown if shape is None else known).append(node)
+    found = known or unknown
+    if len(found) < 2:
+        return found
+    return [node for node in found if _is_slid_over(inference, node, stop)] or found
+
+
+def _readers(graph: Graph, below: Node) -> list[Node]:
+    """Returns the nodes that read a node, without those that train."""
     found = []
-    for node in graph.framework.placeholders(graph):
-        shape = inference.shape((node.index, 0))
-        if shape is None or len(shape) > 2:
-            network = find_network(inference, (node.index, 0), outputs, stop)
-            if network.order or not outputs or node.index in outputs:
-                found.append(node)
-    return found
+    for node in graph:
+        try:
+            inputs = node.inputs
+        except ReceptiveFieldError:  # An input is not in the graph.
+            continue
+        if any(index == below.index for index, _ in inputs):
+            found.append(node)
+    return [node for node in found if not graph.framework.is_of_training(node)]
+
+
+def _unflattened(inference: Inference, placeholder: Node) -> Node | None:
+    """Returns the only reader of flattened images, if it gives them their shape."""
+    readers = _readers(inference.graph, placeholder)
+    if len(readers) != 1:
+        return None
+    (reader,) = readers
+    try:
+        shape = inference.shape((reader.index, 0))
+    except ReceptiveFieldError:
+        return None
+    below = inference.shape((placeholder.index, 0)) or ()
+    if shape is None or len(shape) < 3 or not isinstance(below[-1], int):
+        return None
+    sizes = [size for size in shape[1:] if isinstance(size, int)]
+    whole = len(sizes) == len(shape) - 1 and math.prod(sizes) == below[-1]
+    return reader if whole and sum(size > 1 for size in sizes) > 1 else None
+
+
+def _is_slid_over(inference: Inference, node: Node, stop: Sequence[str]) -> bool:
+    """Returns whether a convolution or pooling layer depends on a node.
+
+    Labels with positions, such as masks, are only compared with the output.
+    """
+    graph = inference.graph
+    network = find_network(inference, (node.index, 0), range(len(graph)), stop)
+    for index in network.order:
+        above = graph.nodes[index]
+        op = rule_of(above)
+        is_window = op is not None and op.windows is not None
+        if is_window and not graph.framework.is_of_training(above):
+            return True
+    return False
 
 
 def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Tensor:
-    """Returns the only placeholder that could be the input.
+    """Returns the only tensor that could be the input.
 
     Raises:
       NodeNotFoundError: if there is none, or if there are several.
     """
     found = _possible_inputs(graph, outputs, stop)
-    if len(found) != 1:
-        names = ", ".join(repr(node.name) for node in found[:10])
-        whose = " or ".join(repr(graph.nodes[index].name) for index in outputs)
+    last = _last_decoder(graph, found)
+    if last is not None:
         raise NodeNotFoundError(
-            f"{len(found) or 'no'} placeholders could be the input"
-            + (f" of {whose}" if whose else "")
-            + (f" ({names}). Choose one" if found else ". Name the input")
-            + " with input=."
+            f"{found[0].name!r} is a sound in a file, and the analysis of positions "
+            f"ends at {last.name!r} ({last.op}), which cannot be followed further. Ask "
+            f"about the tensor that it computes: choose {last.name!r} with input=."
         )
-    return found[0].index, 0
+    if len(found) == 1:
+        return found[0].index, 0
+    names = ", ".join(_shown(graph, node.index) for node in found[:MOST_LISTED])
+    whose = " or ".join(repr(graph.nodes[index].name) for index in outputs)
+    raise NodeNotFoundError(
+        f"{len(found) or 'no'} placeholders could be the input"
+        + (f" of {whose}" if whose else "")
+        + (f" ({names}). Choose one" if found else ". Name the input")
+        + " with input=."
+    )
+
+
+def _last_decoder(graph: Graph, found: Sequence[Node]) -> Node | None:
+    """Returns the last node that decodes sounds from the only input, if any."""
+    if len(found) != 1:
+        return None
+    last = None
+    for node in graph.framework.decoders(graph):
+        if found[0].index in _sources(graph, node.index):
+            last = node
+    return last
+
+
+def _shown(graph: Graph, index: int) -> str:
+    """Returns the name of a node with its shape, if that is known."""
+    name = repr(graph.nodes[index].name)
+    try:
+        shape = Inference(graph).shape((index, 0))
+    except ReceptiveFieldError:
+        shape = None
+    if shape is None:
+        return f"{name}: unknown shape"
+    sizes = ", ".join(str(n) if isinstance(n, int) else "?" for n in shape)
+    return f"{name}: [{sizes}]"
 
 
 def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[int]:
-    """Returns the nodes with a rule that depend on the input and that no node reads."""
-    network = find_network(Inference(graph), start, range(len(graph)), stop)
-    read = {index for index, _ in tensors_read(network)}
-    ends = [index for index in network.order if index not in read]
-    return [index for index in ends if rule_of(graph.nodes[index])]
+    """Returns the nodes that could be the output of a network.
+
+    These are the predictions that a loss compares with labels or, if there are none,
+    the nodes with a rule that depend on the input and that no node reads. Nodes that
+    train the network are left out, unless there are no others.
+    """
+    known = Inference(graph)
+    whole = find_network(known, start, range(len(graph)), stop)
+    running = [
+        index
+        for index in whole.order
+        if not graph.framework.is_of_training(graph.nodes[index])
+    ]
+    for order in (running, whole.order):
+        predictions = _predictions(whole, order) if order is running else []
+        if predictions:
+            return predictions
+        read = {below[0] for index in order for _, below in whole.edges(index)}
+        ends = [index for index in order if index not in read]
+        found = [index for index in ends if rule_of(graph.nodes[index])]
+        if found:
+            return found
+    return []
+
+
+def _predictions(network: Network, order: Sequence[int]) -> list[int]:
+    """Returns the tensors that a loss compares with labels, one for each labels.
+
+    Only graphs that also train the network have a loss. A label is a placeholder with
+    axes on which no layer with weights depends. For each label, the prediction is the
+    last node that all paths from the input to the label pass.
+    """
+    graph, known = network.graph, network.known
+    if not any(map(graph.framework.is_of_training, graph)):
+        return []
+    own = _sources(graph, network.input[0])
+    members = set(order)
+    compared: list[set[int]] = []
+    for label in graph.framework.placeholders(graph):
+        # The input may be an image that was given its shape: its source is no label.
+        if label.index not in own and known.shape((label.index, 0)):
+            reached = find_network(known, (label.index, 0), order)
+            meets = members.intersection(reached.order)
+            is_read = any(_is_layer(graph.nodes[index]) for index in reached.order)
+            if meets and not is_read:
+                compared.append(meets)
+    labelled = set().union(*compared)
+    last = [_last_before(network, order, meets, labelled) for meets in compared]
+    return list(
+        dict.fromkeys(i for i in last if i is not None and rule_of(graph.nodes[i]))
+    )
+
+
+def _is_layer(node: Node) -> bool:
+    op = rule_of(node)
+    return op is not None and bool(op.windows or op.products)
+
+
+def _sources(graph: Graph, index: int) -> set[int]:
+    return set(nodes_below(graph, [index], lambda _: True))
+
+
+def _last_before(
+    network: Network,
+    order: Sequence[int],
+    compared: Collection[int],
+    labelled: Collection[int],
+) -> int | None:
+    """Returns the last node on all paths from the input to a label.
+
+    Args:
+      network: the network.
+      order: its nodes, without those that train.
+      compared: the nodes that depend on the input and on this label.
+      labelled: the nodes that depend on the input and on any label.
+
+    Returns:
+      The index of the node, or None if the input is the only such node.
+    """
+    graph, start = network.graph, network.input[0]
+    on_all: dict[int, tuple[int, ...]] = {start: (start,)}
+    ends: list[tuple[int, ...]] = []
+    for index in order:
+        below = {tensor[0] for _, tensor in network.edges(index)}
+        if index in compared:
+            ends += [on_all[one] for one in below if one in on_all]
+        elif index not in labelled and below:
+            passed = [on_all[one] for one in below if one in on_all]
+            on_all[index] = (*_shared(passed), index)
+    if not ends:
+        return None
+    shared = list(_shared(ends))
+    scopes = {f"{graph.nodes[index].name}/" for index in compared}
+    while shared and graph.nodes[shared[-1]].name.startswith(tuple(scopes)):
+        shared.pop()  # Losses bring the prediction into shape.
+    return shared[-1] if shared and shared[-1] != start else None
+
+
+def _shared(chains: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Returns the nodes that all chains begin with."""
+    if not chains:
+        return ()
+    count = 0
+    for nodes in zip(*chains, strict=False):
+        if len(set(nodes)) > 1:
+            break
+        count += 1
+    return chains[0][:count]
 
 
 def only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
-    """Returns the only node with a rule that depends on the input and is not read.
+    """Returns the only node that could be the output of a network.
 
     Raises:
       NodeNotFoundError: if there is none, or if there are several.
     """
     known = _possible_outputs(graph, start, stop)
     if len(known) != 1:
-        names = ", ".join(repr(graph.nodes[index].name) for index in known[:10])
+        names = ", ".join(_shown(graph, index) for index in known[:MOST_LISTED])
         raise NodeNotFoundError(
             f"{len(known) or 'no'} nodes that depend on {graph.name_of(start)!r} and "
             "that no node reads could be the output"

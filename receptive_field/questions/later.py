@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.layer_window import LayerWindows
     from receptive_field.results.padding import Unpadded
+    from receptive_field.results.reasons import Reasons
     from receptive_field.results.support import Support
     from receptive_field.results.tiling import Tiling
 
@@ -71,6 +72,11 @@ class _Rooms:
         from receptive_field.questions.every_size import of_any_size
 
         return of_any_size(asked, of)
+
+    def reasons(self, asked: Asked, of: ReceptiveField) -> Reasons:
+        from receptive_field.questions.reasons import find_reasons
+
+        return find_reasons(asked.question, asked.output, of)
 
 
 LATER: Later = _Rooms()

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.layer_window import LayerWindows
     from receptive_field.results.padding import Unpadded
+    from receptive_field.results.reasons import Reasons
     from receptive_field.results.support import Support
     from receptive_field.results.tiling import Tiling
 
@@ -133,6 +134,9 @@ class Later(Protocol):
 
     def at_every_size(self, asked: Asked, of: ReceptiveField) -> ReceptiveField | None:
         """See `Origin` in `receptive_field.results.field`."""
+
+    def reasons(self, asked: Asked, of: ReceptiveField) -> Reasons:
+        """See `ReceptiveField.reasons`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -638,6 +642,10 @@ class Asked:
     def at_every_size(self, of: ReceptiveField) -> ReceptiveField | None:
         """See `Origin`."""
         return self._later.at_every_size(self, of)
+
+    def reasons(self, of: ReceptiveField) -> Reasons:
+        """See `ReceptiveField.reasons`."""
+        return self._later.reasons(self, of)
 
     @property
     def _later(self) -> Later:

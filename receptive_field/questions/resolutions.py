@@ -146,7 +146,25 @@ def resolutions(
         for analysis in analyses
     ]
     layers = layer_reaches(told, found)
-    return Resolutions(question.input, name, tuple(axes), layers, tuple(useful))
+    return Resolutions(
+        question.input,
+        name,
+        tuple(axes),
+        layers,
+        tuple(useful),
+        _stated(
+            Question.ask(
+                loaded, input, [field.output], options._replace(input_resolution=None)
+            )
+        ),
+    )
+
+
+def _stated(question: Question) -> tuple[int | None, ...]:
+    """Returns the size that the graph states for each axis of the input, x first."""
+    shape = question.network.shape(question.network.input)
+    sizes = [None if shape is None else shape[axis] for axis in question.spatial]
+    return tuple(n if isinstance(n, int) else None for n in reversed(sizes))
 
 
 # --- One axis --------------------------------------------------------------------

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from receptive_field.results.layer_window import LayerWindows
     from receptive_field.results.look_ahead import LookAhead
     from receptive_field.results.padding import Unpadded
+    from receptive_field.results.reasons import Reasons
     from receptive_field.results.support import Support
     from receptive_field.results.tiling import Tiling
     from receptive_field.results.units import FieldInUnits, Spacing
@@ -76,6 +77,9 @@ class Origin(Protocol):
 
         Returns None if it cannot be found.
         """
+
+    def reasons(self, of: ReceptiveField) -> Reasons:
+        """Returns why numbers are unknown, or only upper bounds."""
 
     @property
     def graph(self) -> Graph:
@@ -230,7 +234,9 @@ class ReceptiveField:
           lists with one entry per axis, x first: ``input_size``, ``output_size``,
           ``size``, ``stride``, ``padding`` and ``first_center``; ``aligned``,
           ``exact``, ``global_nodes`` and ``mirroring_nodes``; and, if some but not all
-          paths see a whole axis, ``local``, the same numbers without these paths.
+          paths see a whole axis, ``local``, the same numbers without these paths;
+          ``reasons`` (see `reasons`); and ``middle``, what the feature in the middle
+          really sees, if the field is misaligned (see `middle`), and otherwise None.
           Unknown values are None. An infinite size is ``"inf"``. A stride that is not
           an integer is a string such as ``"1/2"``.
 
@@ -238,9 +244,10 @@ class ReceptiveField:
         >>> rf.compute_receptive_field(rf.EXAMPLE_GRAPH).to_dict()["stride"]
         [32, 32]
         """
-        from receptive_field.results.words import as_dict
+        from receptive_field.results.words import as_dict, middle_as_dict
 
-        return as_dict(self)
+        told = {"reasons": self.reasons().to_dict(), "middle": middle_as_dict(self)}
+        return as_dict(self) | told
 
     @property
     def size(self) -> NDArray[Any]:
@@ -820,6 +827,54 @@ class ReceptiveField:
         """
         return self._origin().tiling(self, tile)
 
+    def reasons(self) -> Reasons:
+        """Returns why numbers are unknown, or only upper bounds.
+
+        Returns:
+          The first node whose region is only an upper bound, the first node whose
+          padding depends on the unknown size of the input, and a size of the input that
+          makes this padding known. Each is None if there is none. Paths that see a
+          whole axis are left out.
+
+        Raises:
+          ReceptiveFieldError: if the network cannot be analysed.
+
+        >>> import receptive_field as rf
+        >>> field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH)
+        >>> field.reasons().bounding_node is None   # All numbers are exact.
+        True
+        """
+        if self.origin is None:
+            from receptive_field.results.reasons import Reasons
+
+            return Reasons()
+        return self.origin.reasons(self)
+
+    def middle(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """Returns the feature in the middle of the map, and the size of its region.
+
+        Returns:
+          The coordinates of the feature, and the number of positions of the smallest
+          region of real input positions that contains everything that the feature sees
+          (see ``clip`` of `compute_input_region`), both x first. None if the size of
+          the input is unknown.
+
+        Raises:
+          ReceptiveFieldError: if the region cannot be computed.
+
+        >>> import receptive_field as rf
+        >>> size = [299, 299]
+        >>> field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH, input_resolution=size)
+        >>> field.middle()
+        ((4, 4), (299, 299))
+        """
+        sizes = [axis.size for axis in self.feature_axes]
+        if None in sizes or any(axis.input_size is None for axis in self.axes):
+            return None
+        feature = tuple(size // 2 for size in sizes if size is not None)
+        region = self.compute_input_region(feature, clip=True).tolist()
+        return feature, tuple(last - first + 1 for first, last in region)
+
     def _origin(self) -> Origin:
         if self.origin is None:
             raise ReceptiveFieldError(
@@ -1168,16 +1223,18 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         """Returns all fields and errors as plain data for JSON.
 
         Returns:
-          ``fields``: name -> `ReceptiveField.to_dict`, in topological order; and
-          ``errors``: name -> message.
+          ``fields``: name -> `ReceptiveField.to_dict` (without ``reasons`` and
+          ``middle``), in topological order; and ``errors``: name -> message.
 
         >>> import receptive_field as rf
         >>> found = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).to_dict()
         >>> found["fields"]["InceptionResnetV2/MaxPool_3a_3x3/MaxPool"]["size"]
         [15, 15]
         """
+        from receptive_field.results.words import as_dict
+
         return {
-            "fields": {name: field.to_dict() for name, field in self._fields.items()},
+            "fields": {name: as_dict(field) for name, field in self._fields.items()},
             "errors": {name: str(error) for name, error in self.errors.items()},
         }
 

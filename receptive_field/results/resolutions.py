@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from typing import Any, NamedTuple, TypeVar
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from receptive_field.algebra.axis_map import INFINITY, Extended
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.results.axes import axis_name
+from receptive_field.results.words import numbers
 
 LONGEST_WORDS = 64
 """The longest period that is described in words."""
@@ -132,12 +133,10 @@ class AxisResolutions:
         parts = []
         if any(placed):
             known = _cases([p and _ALIGNED[p.aligned] for p in placed])
-            parts.append(known if " where " in known else f"{known} at every size")
+            parts.append(known if " at " in known else f"{known} at every size")
         if any(p and p.padding is not None for p in placed):
             parts.append(f"padding {_paddings([p and p.padding for p in placed])}")
-        for reason, residues in self._obstacles().items():
-            where = _where(residues, self.period) or " at any size"
-            parts.append(f"no answer{where}: {reason.removesuffix('.')}")
+        parts += self._told_obstacles(any(placed))
         for size, found in list(self.exceptions.items())[:MOST_CASES]:
             if isinstance(found, Placement):
                 told = f"{_ALIGNED[found.aligned]}, padding {found.padding}"
@@ -149,13 +148,33 @@ class AxisResolutions:
             parts.append(f"and more such sizes up to {last} (see exceptions)")
         return "; ".join(parts)
 
-    def _obstacles(self) -> dict[str, list[int]]:
-        """Maps each reason for a missing answer to the remainders without an answer."""
-        reasons: dict[str, list[int]] = {}
+    def _told_obstacles(self, some_placed: bool) -> Iterator[str]:
+        """Yields the reasons for missing answers, and where they are missing.
+
+        If the network cannot run at several remainders, for different reasons, only the
+        nodes are named. The method `at` gives the reason at one size.
+        """
+        obstacles: dict[Obstacle, list[int]] = {}
         for residue, found in enumerate(self.placements):
             if isinstance(found, Obstacle):
-                reasons.setdefault(found.reason, []).append(residue)
-        return reasons
+                obstacles.setdefault(found, []).append(residue)
+        failing = {o: rs for o, rs in obstacles.items() if not o.can_run}
+        if len(failing) > 1 or any(FORMULA in o.reason for o in failing):
+            residues = sorted(residue for rs in failing.values() for residue in rs)
+            where = _where(residues, self.period) or " at any size"
+            if some_placed and len(failing) == len(obstacles):
+                where = " at other sizes"
+            named = list(dict.fromkeys(repr(obstacle.node) for obstacle in failing))
+            rest = len(named) - MOST_NAMED
+            listed = ", ".join(named[:MOST_NAMED])
+            listed += f" and {rest} more" if rest > 0 else ""
+            yield f"cannot run{where}, because of {listed}"
+        else:
+            failing = {}
+        for found, residues in obstacles.items():
+            if found not in failing:
+                where = _where(residues, self.period) or " at any size"
+                yield f"no answer{where}: {found.reason.removesuffix('.')}"
 
 
 class LayerReach(NamedTuple):
@@ -185,6 +204,9 @@ class Resolutions:
       largest_useful_size: the largest local receptive field on each axis (an upper
         bound if a resize has a different scale at every size). In a larger image, a
         feature sees nothing more, except through paths that see a whole axis.
+      built_for: the size that the graph states for each axis, or None for an axis whose
+        size it leaves open. Values that were computed from this size when the graph was
+        built (such as paddings in Keras) are the same at every size.
     """
 
     input: str
@@ -192,6 +214,7 @@ class Resolutions:
     axes: tuple[AxisResolutions, ...]
     layers: tuple[LayerReach, ...]
     largest_useful_size: tuple[Extended, ...]
+    built_for: tuple[int | None, ...] = ()
 
     def at(self, resolution: Sequence[int] | int) -> tuple[Placement, ...]:
         """Returns the alignment and padding of each axis, x first.
@@ -261,7 +284,8 @@ class Resolutions:
           or the ``node`` and the ``reason`` for a missing answer; ``smallest_size``;
           ``output_size`` with its ``slope`` and ``offsets`` (see `OutputSize`), or
           None; ``smallest_productive_size`` and ``largest_useful_size``, where
-          ``"inf"`` means infinite.
+          ``"inf"`` means infinite; and ``built_for``, the size that the graph states,
+          or None.
         """
 
         def told(found: Outcome) -> dict[str, Any]:
@@ -284,8 +308,14 @@ class Resolutions:
                 "output_size": axis.output_size and axis.output_size._asdict(),
                 "smallest_productive_size": number(productive),
                 "largest_useful_size": number(useful),
+                "built_for": built_for,
             }
-            for axis, (productive, useful) in zip(self.axes, guidance, strict=True)
+            for axis, (productive, useful), built_for in zip(
+                self.axes,
+                guidance,
+                self.built_for or [None] * len(self.axes),
+                strict=True,
+            )
         ]
         return {"input": self.input, "output": self.output, "axes": axes}
 
@@ -312,7 +342,13 @@ class Resolutions:
         listed = [
             f"{', '.join(names)}: " + "\n  ".join(text) for text, names in lines.items()
         ]
-        return "\n".join([f"{self.output} in {self.input}, by input size", *listed])
+        title = [f"{self.output} in {self.input}, by input size"]
+        if self.built_for and None not in self.built_for:
+            sizes = numbers(self.built_for)
+            title.append(
+                f"built for {sizes}; constants computed from this size are kept"
+            )
+        return "\n".join([*title, *listed])
 
     def _sizes(self, resolution: Sequence[int] | int) -> list[int]:
         """Returns the sizes of a resolution, x first.
@@ -338,6 +374,12 @@ class Resolutions:
 
 _ALIGNED = {True: "aligned", False: "misaligned", None: "alignment unknown"}
 
+
+FORMULA = "floor("
+"""A reason that contains this text describes sizes by formulas."""
+
+MOST_NAMED = 3
+"""At most this many nodes are named. The rest are counted."""
 
 MOST_CASES = 4
 """At most this many different values or sizes are described one by one."""
@@ -381,12 +423,49 @@ def _where(residues: Sequence[int], period: int) -> str:
     others = [residue for residue in range(period) if residue not in set(residues)]
     if not others:
         return ""
+    if period == 2:
+        return f" at {('even', 'odd')[residues[0]]} sizes"
     if len(others) == 1 < len(residues):
-        return f" where size mod {period} is not {others[0]}"
+        return f" at sizes that are not {_multiples(others, period)}"
+    if len(residues) == 1 and residues[0] == 0:
+        return f" at {_multiples(residues, period)}"
+    run = _run(residues, period)
+    if run is not None:
+        return f" at sizes that are {_multiples(run, period)}"
     *some, last = map(str, residues)
-    return f" where size mod {period} is " + " or ".join(
-        [", ".join(some)] * bool(some) + [last]
-    )
+    listed = " or ".join([", ".join(some)] * bool(some) + [last])
+    return f" at sizes whose remainder modulo {period} is {listed}"
+
+
+def _run(residues: Sequence[int], period: int) -> list[int] | None:
+    """Returns remainders as consecutive numbers around 0, if they are consecutive."""
+    known = set(residues)
+    starts = [r for r in residues if (r - 1) % period not in known]
+    if len(starts) != 1:
+        return None
+    start, count = starts[0], len(residues)
+    if start + count > period or (count == 1 and 2 * start > period):
+        start -= period
+    return list(range(start, start + count))
+
+
+def _multiples(run: Sequence[int], period: int) -> str:
+    """Describes the sizes ``n * period + r`` for consecutive remainders r."""
+    first, last = run[0], run[-1]
+    if first == last == 0:
+        return f"multiples of {period}"
+    below, above = f"{-first} less", f"{last} more"
+    if first == last:
+        return f"{above if last > 0 else below} than a multiple of {period}"
+    if first > 0:
+        return f"{first} to {last} more than a multiple of {period}"
+    if last < 0:
+        return f"{-last} to {-first} less than a multiple of {period}"
+    if first == 0:
+        return f"0 to {above} than a multiple of {period}"
+    if last == 0:
+        return f"0 to {below} than a multiple of {period}"
+    return f"from {below} to {above} than a multiple of {period}"
 
 
 def _rounded_quotient(shift: int, period: int) -> str:

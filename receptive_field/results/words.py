@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from receptive_field.errors import ReceptiveFieldError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from receptive_field.results.layer_window import LayerWindows
+    from receptive_field.results.reasons import Reasons
 
 
 class Source(Protocol):
@@ -82,6 +84,12 @@ class Described(Protocol):
     def local(self) -> Described | None:
         """See `ReceptiveField.local`."""
 
+    def reasons(self) -> Reasons:
+        """See `ReceptiveField.reasons`."""
+
+    def middle(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """See `ReceptiveField.middle`."""
+
     @property
     def layer_windows(self) -> LayerWindows:
         """See `ReceptiveField.layer_windows`."""
@@ -100,14 +108,26 @@ class Described(Protocol):
 MOST_NAMED = 3
 """At most this many nodes are named. The rest are counted."""
 
+LABELS = 19
+"""The number of columns that the labels of a field take."""
+
+WIDTH = 80 - LABELS
+"""Notes are broken after this many columns."""
+
 
 def lines(field: Described) -> list[tuple[str, str]]:
-    """Returns the lines that describe a field, each as a label and a text."""
+    """Returns the lines that describe a field, each as a label and a text.
+
+    A line without a label is a note on the line above it.
+    """
     sized = all(axis.input_size is not None for axis in field.axes)
     unknown = "unknown" if sized else "unknown: depends on the input size"
     aligned = {True: "yes", False: "no", None: unknown}
     graph = field.origin and field.origin.graph
     size, stride, padding = _sizes_strides_paddings(field)
+    of_padding, of_bound = _notes_on_reasons(field)
+    has_local = field.is_global and field.local is not None
+    own = [] if has_local else of_bound
     found = [
         ("input", field.input + _sized([axis.input_size for axis in field.axes])),
         ("output", field.output + _sized([a.size for a in field.feature_axes])),
@@ -115,11 +135,15 @@ def lines(field: Described) -> list[tuple[str, str]]:
         ("receptive field", numbers(size)),
         ("effective stride", numbers(stride)),
         ("effective padding", numbers(padding)),
+        *([] if has_local else of_padding),
         ("aligned", aligned[field.aligned]),
+        *_notes_on_alignment(field),
         ("exact", "yes" if field.exact else "no, an upper bound"),
+        *own,
     ]
     if field.global_nodes:
         found.append(("whole input by", _named(field.global_nodes)))
+        found.append(("", _on_global_paths(field)))
     if field.mirroring_nodes:
         found.append(("mirrored border by", _named(field.mirroring_nodes)))
     local = field.local
@@ -128,17 +152,80 @@ def lines(field: Described) -> list[tuple[str, str]]:
         found.append(
             (
                 "local paths only",
-                f"receptive field {numbers(size)}, stride {numbers(stride)}, "
+                f"size {numbers(size)}, stride {numbers(stride)}, "
                 f"padding {numbers(padding)}, "
                 + ("exact" if local.exact else "an upper bound"),
             )
         )
+        found += of_padding + of_bound
     return [(label, text) for label, text in found if text]
 
 
+def _on_global_paths(field: Described) -> str:
+    if not field.is_global:
+        return "these paths are left out of the numbers above"
+    if field.local is None:
+        return "all paths do; ask about an earlier layer for a local field"
+    return 'global_context="exclude" leaves out these paths'
+
+
+def _notes_on_alignment(field: Described) -> list[tuple[str, str]]:
+    if field.aligned is not False:
+        return []
+    shown = "field.explain() shows why"
+    middle = _middle(field)
+    if middle is not None:
+        feature, size = middle
+        place = ", ".join(map(str, feature))
+        shown = f"middle feature ({place}): {numbers(size)}; {shown}"
+    return [
+        ("", "the largest of several: the hull over paths that differ"),
+        ("", shown),
+    ]
+
+
+def _middle(field: Described) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    try:
+        return None if field.local is None else field.local.middle()
+    except ReceptiveFieldError:  # The sets of positions are too large, for example.
+        return None
+
+
+def middle_as_dict(field: Described) -> dict[str, Any] | None:
+    """Returns what the feature in the middle of a misaligned map sees, for JSON."""
+    middle = _middle(field) if field.aligned is False else None
+    if middle is None:
+        return None
+    return {"feature": list(middle[0]), "size": list(middle[1])}
+
+
+def _notes_on_reasons(
+    field: Described,
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Returns notes on the padding, and on what makes numbers upper bounds."""
+    reasons = field.reasons()
+    on_padding, on_bound = [], []
+    if reasons.resolution is not None:
+        sizes = ", ".join(map(str, reasons.resolution))
+        asked = f"give the input's size, such as input_resolution=[{sizes}]"
+        if reasons.padding_node is not None:
+            stride = reasons.padding_stride
+            kind = "SAME padding" + ("" if stride is None else f", stride {stride}")
+            asked = f"because of {reasons.padding_node!r} ({kind}); {asked}"
+        on_padding.append(("", asked))
+    if reasons.bounding_node is not None:
+        on_bound.append(("", f"at most this, because of {reasons.bounding_node!r}"))
+    return on_padding, on_bound
+
+
 def _named(nodes: Sequence[str]) -> str:
-    rest = len(nodes) - MOST_NAMED
-    return ", ".join(nodes[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    """Names as many nodes as fit into a line, and at least one."""
+    for count in range(MOST_NAMED, 0, -1):
+        rest = len(nodes) - min(count, len(nodes))
+        text = ", ".join(nodes[:count]) + (f" and {rest} more" if rest else "")
+        if len(text) <= WIDTH:
+            break
+    return text
 
 
 def numbers(values: Iterable[Any]) -> str:
@@ -154,9 +241,20 @@ def _sized(sizes: Sequence[int | None]) -> str:
     return f" ({numbers(known)})" if known and len(known) == len(sizes) else ""
 
 
-def as_text(field: Described) -> str:
-    """Returns the lines as plain text in two columns."""
-    return "\n".join(f"{label:18} {text}" for label, text in lines(field))
+def as_text(field: Described, told: Callable[[str], str] = str) -> str:
+    """Returns the lines as plain text in two columns.
+
+    ``told`` rewrites the notes, such as for the command line.
+    """
+    shown = []
+    for label, text in lines(field):
+        parts = [text]
+        if not label:
+            parts = textwrap.wrap(
+                told(text), WIDTH, break_long_words=False, break_on_hyphens=False
+            )
+        shown += [f"{label:18} {part}" for part in parts]
+    return "\n".join(shown)
 
 
 def as_html(field: Described) -> str:

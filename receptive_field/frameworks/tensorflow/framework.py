@@ -12,6 +12,7 @@ from receptive_field.frameworks.tensorflow.attributes import (
 )
 from receptive_field.frameworks.tensorflow.moments import batch_moments
 from receptive_field.frameworks.tensorflow.signatures import data_inputs, resolve
+from receptive_field.frameworks.tensorflow.training import is_of_training
 from receptive_field.graph.graph import Graph, Node
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ class TensorFlow:
         for node in graph.of_ops("Placeholder", "PlaceholderV2"):
             if node.attribute("dtype") != RESOURCE:
                 yield node
+
+    is_of_training = staticmethod(is_of_training)
+
+    def decoders(self, graph: Graph) -> Iterator[Node]:
+        """Yields the nodes that decode sounds, or compute features of sounds."""
+        yield from graph.of_ops("DecodeWav", "AudioSpectrogram", "Mfcc")
 
     batch_moments = staticmethod(batch_moments)
 

@@ -1,0 +1,103 @@
+"""Finds why numbers of a receptive field are unknown, or only upper bounds."""
+
+from __future__ import annotations
+
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.graph.graph import Tensor
+from receptive_field.network.walk import reads
+from receptive_field.passes.regions import Forward, forward
+from receptive_field.questions.paths import ways_to
+from receptive_field.questions.question import Question
+from receptive_field.questions.reach import followed
+from receptive_field.results.field import ReceptiveField
+from receptive_field.results.reasons import Reasons
+from receptive_field.rules.op import rule_of
+
+USUAL_SIZES = {1: (16000, 1024, 100), 2: (224, 256, 299, 512), 3: (64, 32, 128)}
+"""Number of spatial axes -> the sizes to suggest, the most usual first."""
+
+
+def find_reasons(question: Question, output: Tensor, of: ReceptiveField) -> Reasons:
+    """Returns why numbers of a field are unknown, or only upper bounds.
+
+    Args:
+      question: the question that the field answers.
+      output: the output of the field.
+      of: the field. If it is global, the reasons are those of its local paths.
+
+    >>> import receptive_field as rf
+    >>> rf.compute_receptive_field(rf.EXAMPLE_GRAPH).reasons().bounding_node is None
+    True
+    """
+    local = of.local
+    if local is None:
+        return Reasons()
+    bounding = None
+    if not local.exact:
+        bounding = _bounding_node(question, output)
+    unsized = any(axis.input_size is None for axis in local.axes)
+    open_ = local.aligned is None or None in local._paddings()
+    if not unsized or not open_:
+        return Reasons(bounding)
+    node, stride = _padding_node(question, output)
+    if node is None and local.aligned is not None:
+        return Reasons(bounding)  # The padding is unknown at every size.
+    return Reasons(bounding, node, stride, _resolution(question, output))
+
+
+def _bounding_node(question: Question, output: Tensor) -> str | None:
+    """Returns the first node on a path down from the output that is only a bound.
+
+    The regions of all tensors on the path are upper bounds, from this node up.
+    """
+    network = question.network
+    found = forward(network, question.spatial, [output])
+    if not _is_bound(question, found, output):
+        return None
+    tensor, seen = output, {output}
+    while True:
+        try:
+            below = [read.below for read in reads(network, tensor)]
+        except ReceptiveFieldError:  # The op has no rule.
+            below = []
+        inexact = [t for t in below if t not in seen and _is_bound(question, found, t)]
+        if not inexact:
+            return network.graph.nodes[tensor[0]].name
+        tensor = inexact[0]
+        seen.add(tensor)
+
+
+def _is_bound(question: Question, found: Forward, tensor: Tensor) -> bool:
+    relation = found.local(tensor)
+    return relation is not None and not all(
+        followed(relation, question, axis)[1].exact for axis in question.spatial
+    )
+
+
+def _padding_node(question: Question, output: Tensor) -> tuple[str | None, int | None]:
+    """Returns the first node whose SAME padding is unknown, and its stride."""
+    ways = ways_to(question, output)
+    for tensor in ways.reads:
+        call = ways.call(tensor)
+        op = rule_of(call.node)
+        windows = () if op is None or op.windows is None else op.windows(call)
+        unknown = [w for w in windows if w.padding is None and w.follows_size]
+        if unknown:
+            strides = {w.stride for w in unknown}
+            return call.node.name, strides.pop() if len(strides) == 1 else None
+    return None, None
+
+
+def _resolution(question: Question, output: Tensor) -> tuple[int, ...] | None:
+    """Returns a size of the input at which the network can run, height first."""
+    shape = question.network.shape(question.network.input)
+    stated = [None if shape is None else shape[axis] for axis in question.spatial]
+    for size in USUAL_SIZES.get(len(stated), ()):
+        sizes = tuple(n if isinstance(n, int) else size for n in stated)
+        try:
+            told = question.with_sizes(dict(zip(question.spatial, sizes, strict=True)))
+            if told.network.shape(output) is not None:
+                return sizes
+        except ReceptiveFieldError:
+            continue
+    return None
