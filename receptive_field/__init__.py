@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from receptive_field.questions.costs import compute_costs
     from receptive_field.questions.effective import measure_effective_receptive_field
     from receptive_field.questions.measure import measure_receptive_field
+    from receptive_field.questions.pairs import compute_all_pairs
     from receptive_field.questions.proposals import proposals
+    from receptive_field.questions.pyramid import pyramid_levels
     from receptive_field.questions.resolutions import resolutions
     from receptive_field.report.accuracy import plot_accuracy
     from receptive_field.report.explorer import explore
@@ -45,7 +47,9 @@ if TYPE_CHECKING:
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
     from receptive_field.results.measured import MeasuredReceptiveField
+    from receptive_field.results.pairs import Pairs
     from receptive_field.results.proposals import Proposals, SizeProposal
+    from receptive_field.results.pyramid import ObjectLevel, Pyramid, PyramidLevel
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
     from receptive_field.rules.stated import SlidingWindow
@@ -63,8 +67,12 @@ __all__ = [
     "FeatureAxis",
     "LayerDifference",
     "MeasuredReceptiveField",
+    "ObjectLevel",
     "OutsideMapWarning",
+    "Pairs",
     "Proposals",
+    "Pyramid",
+    "PyramidLevel",
     "ReceptiveField",
     "ReceptiveFieldError",
     "ReceptiveFields",
@@ -74,6 +82,7 @@ __all__ = [
     "SlidingWindow",
     "Support",
     "compare",
+    "compute_all_pairs",
     "compute_costs",
     "compute_many",
     "compute_receptive_field",
@@ -90,6 +99,7 @@ __all__ = [
     "plot_regions",
     "plot_support",
     "proposals",
+    "pyramid_levels",
     "register_layer",
     "register_op",
     "resolutions",
@@ -112,7 +122,9 @@ _ROOMS = {
     "questions.costs": "compute_costs",
     "questions.effective": "measure_effective_receptive_field",
     "questions.measure": "measure_receptive_field",
+    "questions.pairs": "compute_all_pairs",
     "questions.proposals": "proposals",
+    "questions.pyramid": "pyramid_levels",
     "questions.resolutions": "resolutions",
     "report.explorer": "explore",
     "report.accuracy": "plot_accuracy",
@@ -123,7 +135,9 @@ _ROOMS = {
     "results.explanation": "Explanation",
     "results.field": "FeatureAxis ReceptiveField ReceptiveFields",
     "results.measured": "MeasuredReceptiveField",
+    "results.pairs": "Pairs",
     "results.proposals": "Proposals SizeProposal",
+    "results.pyramid": "ObjectLevel Pyramid PyramidLevel",
     "results.resolutions": "Resolutions",
     "results.support": "Support",
 }

@@ -222,6 +222,7 @@ def test_command_lines_that_make_no_sense(arguments):
             "check",
             "compare",
             "reach",
+            "levels",
         ]
     ],
 )

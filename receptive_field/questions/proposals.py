@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from receptive_field.algebra.axis_map import IDENTITY, INFINITY, AxisMap, Extended
+from receptive_field.algebra.axis_map import IDENTITY, AxisMap, Extended
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.edits import with_node_after, with_rules
@@ -28,7 +28,7 @@ from receptive_field.network.overrides import with_overrides
 from receptive_field.network.walk import Read, reads
 from receptive_field.passes.regions import Forward, forward
 from receptive_field.questions.costs import compute_costs
-from receptive_field.questions.fields import field_after_change, field_of
+from receptive_field.questions.fields import field_of, field_of_named
 from receptive_field.questions.question import (
     Asked,
     Options,
@@ -112,17 +112,17 @@ def proposals(
     reached = search.reaches(now)
     found: list[SizeProposal] = []
     reasons: list[str] = []
-    if reached:
-        reasons.append("The field has this size already.")
+    if reached is not False:
+        reasons.append(
+            "The field has this size already."
+            if reached
+            else "The size is only an upper bound, so whether it is reached is unknown."
+        )
         if now.is_global:
             reasons.append(
                 f"It is the whole input, because of {listed(now.global_nodes)}. Use "
                 'global_context="exclude" to ask about the other paths.'
             )
-    elif reached is None:
-        reasons.append(
-            "The size is only an upper bound, so whether it is reached is unknown."
-        )
     else:
         found, why = search.found()
         reasons += why
@@ -237,9 +237,8 @@ class _Search:
         for axis, size, least in zip(
             of.axes, of.size.tolist(), self.wanted, strict=True
         ):
-            whole = size == INFINITY and of.is_global
             enough = bool(size >= least)
-            flags.add(enough if axis.map.exact or whole or not enough else None)
+            flags.add(enough if axis.map.exact or not enough else None)
         return False if False in flags else None if None in flags else True
 
     def found(self) -> tuple[list[SizeProposal], list[str]]:
@@ -384,7 +383,7 @@ class _Search:
     def _tried(self, model: Model, output: Any) -> ReceptiveField | None:
         """Returns the field after a change, or None if it does not fit the target."""
         try:
-            found = field_after_change(
+            found = field_of_named(
                 model, output, self.input, self.options, self.global_context
             )
         except ReceptiveFieldError:
