@@ -41,7 +41,7 @@ from receptive_field.results.explanation import listed
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.proposals import Proposals, SizeProposal
 from receptive_field.rules.changed import WindowChange, added_layers, with_window
-from receptive_field.rules.op import Call, Window, rule_of
+from receptive_field.rules.op import Call, Shape, Window, rule_of
 from receptive_field.rules.stated import Rule
 
 MOST_TRIED = 4
@@ -256,12 +256,10 @@ class _Search:
         ]
         if not found:
             return [], [self._why_not(layers)]
-        size = [axis.size for axis in self.now.feature_axes]
         stride = self.now.stride.tolist()
 
         def order(one: SizeProposal) -> tuple[Any, ...]:
-            sizes = [axis.size for axis in one.field.feature_axes]
-            changed = sizes != size or one.field.stride.tolist() != stride
+            changed = not one.keeps_output or one.field.stride.tolist() != stride
             amount = {
                 "add": one.number,
                 "dilate": len(one.layers) * (one.number - 1),
@@ -287,8 +285,9 @@ class _Search:
         return (
             "No change is proposed: adding layers, or changing the dilation, stride or "
             "kernel of the layers with a window, does not lead to this size, or leads "
-            "to maps that do not fit or are not aligned. Consider to ask about an "
-            "earlier output, or to change several layers."
+            "to maps that do not fit or are not aligned (numbers up to "
+            f"{LARGEST_NUMBER} are tried). Ask about an earlier output, or make "
+            "several changes, one after the other."
         )
 
     # --- The layers ---
@@ -428,7 +427,16 @@ class _Search:
             for new, old in zip(reached.axes, self.now.axes, strict=True)
         )
         flops = self._flops(model, output)
-        return SizeProposal(kind, layers, high, tuple(kernels), reached, flops, holes)
+        keeps = self._shape(model, output) == self._shape(self.model, self.now.output)
+        return SizeProposal(
+            kind, layers, high, tuple(kernels), reached, flops, keeps, holes
+        )
+
+    def _shape(self, model: Model, output: Any) -> Shape:
+        """Returns the shape of an output, as it follows from the size of the input."""
+        question = Question.ask(model, self.input, [output], self.options)
+        (tensor,) = (question.outputs or {}).values()
+        return question.network.shape(tensor)
 
     def _missing(self, gains: Sequence[int]) -> int:
         """Returns how often the field must grow by these numbers to reach the target.
@@ -451,7 +459,8 @@ class _Search:
         """Yields layers that are added after the output, or where the stride is largest
         if that is elsewhere."""
         network = question.network
-        names = {t: n for n, t in self.model.layers.items() if t[0] in network.order}
+        order = {index: place for place, index in enumerate(network.order)}
+        names = {t: n for n, t in self.model.layers.items() if t[0] in order}
         if not names:
             names = {(i, 0): network.graph.nodes[i].name for i in network.order}
         names[output] = self.now.output
@@ -459,7 +468,6 @@ class _Search:
         usable = {t: p for t, p in places.items() if p is not None}
         if not usable:
             return
-        order = {index: place for place, index in enumerate(network.order)}
         largest = max(usable, key=lambda t: (min(usable[t][1]), order.get(t[0], -1)))
         chosen = [output] if output in usable else []
         if not chosen or min(usable[largest][1]) > min(usable[output][1]):

@@ -160,9 +160,14 @@ def compared_fields(a: ReceptiveField, b: ReceptiveField) -> list[Compared]:
 
 
 def _compared(name: str, a: Sequence[Any], b: Sequence[Any]) -> Compared:
-    one, two = (numbers(["-" if v is None else v for v in vs]) for vs in (a, b))
+    one, two = map(_text, (a, b))
     differ = len(a) != len(b) or any(
         None not in pair and pair[0] != pair[1] for pair in zip(a, b, strict=True)
     )
     unknown = None in (*a, *b)
     return Compared(name, one, two, False if differ else None if unknown else True)
+
+
+def _text(values: Sequence[Any]) -> str:
+    texts = ["-" if value is None else str(value) for value in values]
+    return "-" if {*texts} == {"-"} else numbers(texts)

@@ -87,8 +87,9 @@ class Pyramid:
     def __str__(self) -> str:
         rows = [("level", "stride", "receptive field")]
         for level in self.levels:
-            stride = ["-" if s is None else s for s in level.stride]
-            rows.append((level.name, numbers(stride), self._size(level)))
+            strides = ["-" if s is None else s for s in level.stride]
+            stride = "-" if {*strides} == {"-"} else numbers(strides)
+            rows.append((level.name, stride, self._size(level)))
         found = [("object", "level")]
         for one in self.objects:
             told = one.level
