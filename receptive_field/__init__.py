@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from receptive_field.questions.costs import compute_costs
     from receptive_field.questions.effective import measure_effective_receptive_field
     from receptive_field.questions.measure import measure_receptive_field
+    from receptive_field.questions.pairs import compute_all_pairs
     from receptive_field.questions.proposals import proposals
+    from receptive_field.questions.pyramid import pyramid_levels
     from receptive_field.questions.resolutions import resolutions
     from receptive_field.report.accuracy import plot_accuracy
     from receptive_field.report.explorer import explore
@@ -48,7 +50,9 @@ if TYPE_CHECKING:
     from receptive_field.results.look_ahead import LookAhead
     from receptive_field.results.measured import MeasuredReceptiveField
     from receptive_field.results.padding import Unpadded
+    from receptive_field.results.pairs import Pairs
     from receptive_field.results.proposals import Proposals, SizeProposal
+    from receptive_field.results.pyramid import ObjectLevel, Pyramid, PyramidLevel
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
     from receptive_field.results.tiling import ImageTile, Tiling
@@ -72,8 +76,12 @@ __all__ = [
     "LayerWindow",
     "LookAhead",
     "MeasuredReceptiveField",
+    "ObjectLevel",
     "OutsideMapWarning",
+    "Pairs",
     "Proposals",
+    "Pyramid",
+    "PyramidLevel",
     "ReceptiveField",
     "ReceptiveFieldError",
     "ReceptiveFields",
@@ -85,6 +93,7 @@ __all__ = [
     "Tiling",
     "Unpadded",
     "compare",
+    "compute_all_pairs",
     "compute_costs",
     "compute_many",
     "compute_receptive_field",
@@ -101,6 +110,7 @@ __all__ = [
     "plot_regions",
     "plot_support",
     "proposals",
+    "pyramid_levels",
     "register_layer",
     "register_op",
     "resolutions",
@@ -123,7 +133,9 @@ _ROOMS = {
     "questions.costs": "compute_costs",
     "questions.effective": "measure_effective_receptive_field",
     "questions.measure": "measure_receptive_field",
+    "questions.pairs": "compute_all_pairs",
     "questions.proposals": "proposals",
+    "questions.pyramid": "pyramid_levels",
     "questions.resolutions": "resolutions",
     "report.explorer": "explore",
     "report.accuracy": "plot_accuracy",
@@ -137,7 +149,9 @@ _ROOMS = {
     "results.look_ahead": "LookAhead",
     "results.measured": "MeasuredReceptiveField",
     "results.padding": "Unpadded",
+    "results.pairs": "Pairs",
     "results.proposals": "Proposals SizeProposal",
+    "results.pyramid": "ObjectLevel Pyramid PyramidLevel",
     "results.resolutions": "Resolutions",
     "results.support": "Support",
     "results.tiling": "ImageTile Tiling",

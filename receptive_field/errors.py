@@ -16,6 +16,10 @@ class GraphError(ReceptiveFieldError):
     """The file or the graph is malformed or cannot be analysed."""
 
 
+class IndependentError(GraphError):
+    """An output does not depend on the input."""
+
+
 class NodeNotFoundError(ReceptiveFieldError):
     """A node that the caller named is not in the graph."""
 

@@ -237,6 +237,7 @@ def test_command_lines_that_make_no_sense(arguments):
             "check",
             "compare",
             "reach",
+            "levels",
         ]
     ],
 )
@@ -493,7 +494,9 @@ def test_messages_speak_of_options(graph):
     ends = (conv("one", "input"), conv("two", "input"))
     file.write_text(str(graph_def(placeholder(), *ends)))
     done = run("compute", file)
-    assert done.stderr.endswith("('one', 'two'). Choose one with --output.\n")
+    assert done.stderr.endswith(
+        "('one': [1, ?, ?, 1], 'two': [1, ?, ?, 1]). Choose one with --output.\n"
+    )
     assert answer("compute", file, "--output", "one").splitlines()[3].endswith("3 x 3")
 
 

@@ -4,7 +4,7 @@ import itertools
 import json
 
 import pytest
-from graphs import constant, conv, graph_def, node, placeholder, pool
+from graphs import add, constant, conv, graph_def, node, placeholder, pool
 
 import receptive_field as rf
 from receptive_field.cli import main
@@ -164,3 +164,153 @@ def test_models_that_cannot_be_compared(chain, tmp_path, capsys):
         rf.compare(chain, chain, output=["a", "b", "a"])
     with pytest.raises(SystemExit):
         main(["compare", chain, chain, *["--output", "a"] * 3])
+
+
+# --- Feature pyramids ---------------------------------------------------------------
+
+
+@pytest.fixture
+def pyramid(tmp_path):
+    """Fields of 3, 7 and 15 pixels with strides of 2, 4 and 8."""
+    nodes = [placeholder()]
+    for below, name in (("input", "c1"), ("c1", "c2"), ("c2", "c3")):
+        nodes.append(conv(name, below, stride=2, padding="SAME"))
+    return saved(tmp_path / "pyramid.pb", *nodes)
+
+
+def test_the_finest_level_that_covers_an_object(pyramid, capsys):
+    found = rf.pyramid_levels(pyramid, ["c3", "c1", "c2"], [3, 4, 7.5, 15, 16])
+    assert [level.name for level in found.levels] == ["c1", "c2", "c3"]
+    assert [level.size for level in found.levels] == [[3, 3], [7, 7], [15, 15]]
+    assert [level.stride for level in found.levels] == [[2, 2], [4, 4], [8, 8]]
+    assert [(one.level, one.nearest) for one in found.objects] == [
+        ("c1", "c1"),
+        ("c2", "c2"),
+        ("c3", "c3"),
+        ("c3", "c3"),
+        (None, "c3"),
+    ]
+    question = ["levels", pyramid, "--outputs", "c2, c3", "--objects", "4,16"]
+    assert main(question) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "level  stride  receptive field",
+        "c2     4 x 4   7 x 7",
+        "c3     8 x 8   15 x 15",
+        "",
+        "object  level",
+        "4       c2",
+        "16      none; c3 comes nearest with 15 x 15",
+    ]
+    assert main([*question, "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["levels"][0] == {
+        "name": "c2",
+        "size": [7, 7],
+        "stride": [4, 4],
+        "exact": True,
+    }
+    assert told["objects"][1] == {"size": 16, "level": None, "nearest": "c3"}
+
+
+def test_every_axis_of_an_object_must_be_covered(tmp_path):
+    nodes = placeholder(), conv("wide", "input", (1, 9)), conv("both", "wide", (5, 1))
+    path = saved(tmp_path / "wide.pb", *nodes)
+    found = rf.pyramid_levels(path, ["wide", "both"], [1, 5, 6])
+    assert [one.level for one in found.objects] == ["wide", "both", None]
+
+
+def test_a_level_that_sees_everything_is_described_by_its_local_field(tmp_path):
+    axes = constant("axes", [1, 2])
+    mean = node("mean", "Mean", ["a", "axes"], keep_dims="b: true")
+    nodes = placeholder(), conv("a", "input"), axes, mean
+    gate = node("gate", "Mul", ["a", "mean"])
+    path = saved(tmp_path / "gate.pb", *nodes, gate)
+    found = rf.pyramid_levels(path, ["gate", "mean"], [3, 4])
+    assert found["gate"].size == [3, 3]
+    assert [one.level for one in found.objects] == ["gate", None]
+    assert "mean   -       the whole input, an upper bound" in str(found)
+    assert found.to_dict()["levels"][1]["size"] == ["inf", "inf"]
+
+
+@pytest.mark.parametrize("sizes", [[], [0], ["big"], None, [float("inf")]])
+def test_objects_without_sizes(pyramid, sizes):
+    with pytest.raises(rf.ReceptiveFieldError, match="object_sizes must be"):
+        rf.pyramid_levels(pyramid, ["c1"], sizes)
+
+
+def test_levels_that_do_not_exist(pyramid, capsys):
+    with pytest.raises(rf.ReceptiveFieldError, match="outputs must name the levels"):
+        rf.pyramid_levels(pyramid, [], [32])
+    assert main(["levels", pyramid, "--outputs", "c1,c9", "--objects", "3"]) == 1
+    assert "no node 'c9'" in capsys.readouterr().err
+    for given in (
+        ("--outputs", "c1"),
+        ("--outputs", "c1", "--objects", "0"),
+        ("--outputs", ",", "--objects", "3"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(["levels", pyramid, *given])
+        assert stopped.value.code == 2
+
+
+# --- All inputs and outputs ---------------------------------------------------------
+
+
+@pytest.fixture
+def several(tmp_path):
+    """Two inputs; one output sees both, one only the first, one has no rule."""
+    nodes = (
+        placeholder("one"),
+        placeholder("two"),
+        conv("a", "one"),
+        conv("b", "two", 5),
+    )
+    ends = add("both", "a", "b"), conv("alone", "a"), node("odd", "Odd", ["two"])
+    return saved(tmp_path / "several.pb", *nodes, *ends)
+
+
+def test_every_output_in_every_input(several, capsys):
+    found = rf.compute_all_pairs(several)
+    assert {pair: field.size.tolist() for pair, field in found.items()} == {
+        ("both", "one"): [3, 3],
+        ("both", "two"): [5, 5],
+        ("alone", "one"): [5, 5],
+    }
+    assert found.independent == (("alone", "two"),)
+    assert found.errors == {}
+    assert list(found["alone", "one"]) == list(
+        rf.compute_receptive_field(several, output="alone", input="one")
+    )
+    with pytest.raises(KeyError, match="'alone' does not depend on 'two'"):
+        found["alone", "two"]
+    with pytest.raises(KeyError, match="there is no pair"):
+        found["alone", "three"]
+    assert main(["compute", several, "--all"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("receptive field ") == 3
+    assert shown.endswith("\n\n'alone' does not depend on 'two'\n")
+    assert main(["compute", several, "--all", "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["independent"] == [{"output": "alone", "input": "two"}]
+    assert len(told["fields"]) == 3
+
+
+def test_a_pair_that_cannot_be_analysed(tmp_path, capsys):
+    nodes = placeholder("one"), conv("a", "one"), node("odd", "Odd", ["one"])
+    path = saved(tmp_path / "odd.pb", *nodes, add("end", "a", "odd"))
+    assert main(["compute", path, "--all"]) == 1
+    assert "'end' in 'one' cannot be analysed: no rule" in capsys.readouterr().out
+    (error,) = rf.compute_all_pairs(path).errors.values()
+    with pytest.raises(type(error)):
+        rf.compute_all_pairs(path)["end", "one"]
+    assert rf.compute_all_pairs(path).to_dict()["errors"][0]["output"] == "end"
+
+
+def test_all_goes_with_no_single_name(several, tmp_path, capsys):
+    for given in (("--output", "both"), ("--input", "one"), ("--explain",)):
+        with pytest.raises(SystemExit) as stopped:
+            main(["compute", several, "--all", *given])
+        assert stopped.value.code == 2
+    path = saved(tmp_path / "nothing.pb", constant("numbers", [1]))
+    assert main(["compute", path, "--all"]) == 1
+    assert "the model has 0 inputs" in capsys.readouterr().err

@@ -28,6 +28,7 @@ EXAMPLES = {
     "check": "graph.pb --min-size 200 --aligned --min-output 7x7 --resolution 224x224",
     "compare": "old.keras new.keras --resolution 224x224",
     "reach": "model.keras 200 --resolution 224x224",
+    "levels": "model.keras --outputs c3,c4,c5 --objects 32,64,128",
     "plot": "regions graph.pb --resolution 299x299 --image cat.jpg -o regions.svg",
 }
 
@@ -101,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     _add_check(command)
     _add_compare(command)
     _add_reach(command)
+    _add_levels(command)
     return whole
 
 
@@ -120,6 +122,7 @@ def _add_compute(command: Any) -> None:
     added.add_argument("--explain", action="store_true", help=text)
     questions.add_questions(added)
     questions.add_units(added)
+    _add_all(added)
     added.add_argument("--format", choices=("text", "json"), default="text")
 
 
@@ -355,6 +358,34 @@ def _add_reach(command: Any) -> None:
     added.add_argument("--format", choices=("text", "json"), default="text")
 
 
+def _add_levels(command: Any) -> None:
+    text = "the level of a feature pyramid for each size of objects"
+    more = (
+        "An object belongs to the finest level whose local receptive field is at least "
+        "as large as the object on every axis."
+    )
+    added = command("levels", commands.levels, text, more)
+    _add_model(added)
+    text = "the levels: nodes, tensors or layers, or parts of their names"
+    added.add_argument(
+        "--outputs", type=_names, required=True, metavar="NAME,NAME", help=text
+    )
+    text = "the sides of the objects, in pixels"
+    added.add_argument(
+        "--objects", type=_sides, required=True, metavar="SIZE,SIZE", help=text
+    )
+    _add_names(added, ("input",))
+    _add_resolution(added)
+    _add_stop(added)
+    added.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _add_all(added: Any) -> None:
+    text = "every output of the model in every input, instead of one output"
+    added.add_argument("--all", action="store_true", help=text)
+    added.set_defaults(fail=added.error)
+
+
 def _add_file(parser: argparse.ArgumentParser, *names: str, **options: Any) -> None:
     argument: Any = parser.add_argument(*names, **options)
     argument.complete = FILES
@@ -411,6 +442,20 @@ def _resolution_in_numbers(text: str) -> list[int]:
 
 def _positive(text: str) -> list[int]:
     sizes = _integers(text.lower().replace("x", ","))
+    if min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: sizes must be at least 1")
+    return sizes
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError("give at least one name")
+    return names
+
+
+def _sides(text: str) -> list[int]:
+    sizes = _integers(text)
     if min(sizes) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: sizes must be at least 1")
     return sizes

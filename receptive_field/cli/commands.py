@@ -35,6 +35,8 @@ def compute(options: argparse.Namespace) -> int:
     """See ``receptive-field compute --help``."""
     from receptive_field.results.words import as_text
 
+    if options.all:
+        return compute_all(options)
     model = _load(options)
     field = _field(model, options, require_aligned=options.require_aligned)
     explanation = with_options(str(field.explain())) if options.explain else None
@@ -428,6 +430,45 @@ def reach(options: argparse.Namespace) -> int:
     else:
         show(with_options(str(found)), {r"\A.*": "bold"})
     return 0 if found.reached or len(found) else 1
+
+
+def levels(options: argparse.Namespace) -> int:
+    """See ``receptive-field levels --help``."""
+    from receptive_field.questions.pyramid import pyramid_levels
+
+    model = _load(options)
+    found = pyramid_levels(
+        model,
+        options.outputs,
+        options.objects,
+        input=options.input,
+        input_resolution=options.resolution,
+        stop_propagation=_stop(model, options),
+    )
+    if options.format == "json":
+        show_json(found.to_dict())
+    else:
+        show(str(found), {r"(?m)^(level|object) .*": "bold", r"\bnone;.*": "yellow"})
+    return 0
+
+
+def compute_all(options: argparse.Namespace) -> int:
+    """See ``receptive-field compute --help``, option ``--all``."""
+    from receptive_field.questions.pairs import compute_all_pairs
+
+    for name in ("output", "input", "explain", "require_aligned"):
+        if getattr(options, name):
+            option = name.replace("_", "-")
+            options.fail(f"--all is about every pair, so it cannot take --{option}.")
+    model = _load(options)
+    shared = _shared(options, model)
+    del shared["input"]
+    found = compute_all_pairs(model, **shared)
+    if options.format == "json":
+        show_json(found.to_dict())
+    else:
+        show(with_options(str(found)), {r"(?m)^(input|output) .{11}": "cyan"})
+    return 1 if found.errors else 0
 
 
 # --- Models, names and numbers --------------------------------------------------------

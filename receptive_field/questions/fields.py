@@ -43,10 +43,10 @@ def field_of(
     return field.without_global_context() if exclude else field
 
 
-def field_after_change(
+def field_of_named(
     model: Model, output: Any, input: Any, options: Options, global_context: str
 ) -> ReceptiveField:
-    """Returns the field of a named output of a changed model.
+    """Returns the receptive field of an output that the caller names.
 
     Unlike `field_of`, this does not look for a size that fits if the maps do not fit.
     """

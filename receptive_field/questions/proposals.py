@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from receptive_field.algebra.axis_map import IDENTITY, INFINITY, AxisMap, Extended
+from receptive_field.algebra.axis_map import IDENTITY, AxisMap, Extended
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.edits import with_node_after, with_rules
@@ -28,7 +28,7 @@ from receptive_field.network.overrides import with_overrides
 from receptive_field.network.walk import Read, reads
 from receptive_field.passes.regions import Forward, forward
 from receptive_field.questions.costs import compute_costs
-from receptive_field.questions.fields import field_after_change, field_of
+from receptive_field.questions.fields import field_of, field_of_named
 from receptive_field.questions.question import (
     Asked,
     Options,
@@ -41,7 +41,7 @@ from receptive_field.results.explanation import listed
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.proposals import Proposals, SizeProposal
 from receptive_field.rules.changed import WindowChange, added_layers, with_window
-from receptive_field.rules.op import Call, Window, rule_of
+from receptive_field.rules.op import Call, Shape, Window, rule_of
 from receptive_field.rules.stated import Rule
 
 MOST_TRIED = 4
@@ -112,17 +112,17 @@ def proposals(
     reached = search.reaches(now)
     found: list[SizeProposal] = []
     reasons: list[str] = []
-    if reached:
-        reasons.append("The field has this size already.")
+    if reached is not False:
+        reasons.append(
+            "The field has this size already."
+            if reached
+            else "The size is only an upper bound, so whether it is reached is unknown."
+        )
         if now.is_global:
             reasons.append(
                 f"It is the whole input, because of {listed(now.global_nodes)}. Use "
                 'global_context="exclude" to ask about the other paths.'
             )
-    elif reached is None:
-        reasons.append(
-            "The size is only an upper bound, so whether it is reached is unknown."
-        )
     else:
         found, why = search.found()
         reasons += why
@@ -237,9 +237,8 @@ class _Search:
         for axis, size, least in zip(
             of.axes, of.size.tolist(), self.wanted, strict=True
         ):
-            whole = size == INFINITY and of.is_global
             enough = bool(size >= least)
-            flags.add(enough if axis.map.exact or whole or not enough else None)
+            flags.add(enough if axis.map.exact or not enough else None)
         return False if False in flags else None if None in flags else True
 
     def found(self) -> tuple[list[SizeProposal], list[str]]:
@@ -257,12 +256,10 @@ class _Search:
         ]
         if not found:
             return [], [self._why_not(layers)]
-        size = [axis.size for axis in self.now.feature_axes]
         stride = self.now.stride.tolist()
 
         def order(one: SizeProposal) -> tuple[Any, ...]:
-            sizes = [axis.size for axis in one.field.feature_axes]
-            changed = sizes != size or one.field.stride.tolist() != stride
+            changed = not one.keeps_output or one.field.stride.tolist() != stride
             amount = {
                 "add": one.number,
                 "dilate": len(one.layers) * (one.number - 1),
@@ -288,8 +285,9 @@ class _Search:
         return (
             "No change is proposed: adding layers, or changing the dilation, stride or "
             "kernel of the layers with a window, does not lead to this size, or leads "
-            "to maps that do not fit or are not aligned. Consider to ask about an "
-            "earlier output, or to change several layers."
+            "to maps that do not fit or are not aligned (numbers up to "
+            f"{LARGEST_NUMBER} are tried). Ask about an earlier output, or make "
+            "several changes, one after the other."
         )
 
     # --- The layers ---
@@ -384,7 +382,7 @@ class _Search:
     def _tried(self, model: Model, output: Any) -> ReceptiveField | None:
         """Returns the field after a change, or None if it does not fit the target."""
         try:
-            found = field_after_change(
+            found = field_of_named(
                 model, output, self.input, self.options, self.global_context
             )
         except ReceptiveFieldError:
@@ -429,7 +427,16 @@ class _Search:
             for new, old in zip(reached.axes, self.now.axes, strict=True)
         )
         flops = self._flops(model, output)
-        return SizeProposal(kind, layers, high, tuple(kernels), reached, flops, holes)
+        keeps = self._shape(model, output) == self._shape(self.model, self.now.output)
+        return SizeProposal(
+            kind, layers, high, tuple(kernels), reached, flops, keeps, holes
+        )
+
+    def _shape(self, model: Model, output: Any) -> Shape:
+        """Returns the shape of an output, as it follows from the size of the input."""
+        question = Question.ask(model, self.input, [output], self.options)
+        (tensor,) = (question.outputs or {}).values()
+        return question.network.shape(tensor)
 
     def _missing(self, gains: Sequence[int]) -> int:
         """Returns how often the field must grow by these numbers to reach the target.
@@ -452,7 +459,8 @@ class _Search:
         """Yields layers that are added after the output, or where the stride is largest
         if that is elsewhere."""
         network = question.network
-        names = {t: n for n, t in self.model.layers.items() if t[0] in network.order}
+        order = {index: place for place, index in enumerate(network.order)}
+        names = {t: n for n, t in self.model.layers.items() if t[0] in order}
         if not names:
             names = {(i, 0): network.graph.nodes[i].name for i in network.order}
         names[output] = self.now.output
@@ -460,7 +468,6 @@ class _Search:
         usable = {t: p for t, p in places.items() if p is not None}
         if not usable:
             return
-        order = {index: place for place, index in enumerate(network.order)}
         largest = max(usable, key=lambda t: (min(usable[t][1]), order.get(t[0], -1)))
         chosen = [output] if output in usable else []
         if not chosen or min(usable[largest][1]) > min(usable[output][1]):

@@ -13,6 +13,7 @@ from receptive_field.algebra.axis_map import INFINITY, AxisMap
 from receptive_field.algebra.sizes import Size
 from receptive_field.errors import (
     GraphError,
+    IndependentError,
     MisalignedError,
     NodeNotFoundError,
     ReceptiveFieldError,
@@ -477,8 +478,8 @@ class Question:
             )
             raise self._misaligned(field.output, tensor)
 
-    def _independent(self, output: str) -> GraphError:
-        return GraphError(
+    def _independent(self, output: str) -> IndependentError:
+        return IndependentError(
             f"the output {output!r} does not depend on the input {self.input!r}. Check "
             "both names, and check that stop_propagation does not cut all paths."
         )

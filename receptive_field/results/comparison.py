@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from receptive_field.results.columns import in_columns
 from receptive_field.results.costs import Cost
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.words import numbers
@@ -103,10 +104,7 @@ class Comparison:
         verdicts = {True: "same", False: "differs", None: "unknown"}
         cells = [("", "A", "B", "")]
         cells += [(r.name, r.a, r.b, verdicts[r.same]) for r in self.rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        for name, a, b, verdict in cells:
-            line = f"{name:{widths[0]}}  {a:{widths[1]}}  {b:{widths[2]}}  {verdict}"
-            lines.append(line.rstrip())
+        lines += in_columns(cells)
         both = len(self.layers) + len(self.same_layers)
         only = "".join(
             f", {len(names)} only in {letter}"
@@ -162,9 +160,14 @@ def compared_fields(a: ReceptiveField, b: ReceptiveField) -> list[Compared]:
 
 
 def _compared(name: str, a: Sequence[Any], b: Sequence[Any]) -> Compared:
-    one, two = (numbers(["-" if v is None else v for v in vs]) for vs in (a, b))
+    one, two = map(_text, (a, b))
     differ = len(a) != len(b) or any(
         None not in pair and pair[0] != pair[1] for pair in zip(a, b, strict=True)
     )
     unknown = None in (*a, *b)
     return Compared(name, one, two, False if differ else None if unknown else True)
+
+
+def _text(values: Sequence[Any]) -> str:
+    texts = ["-" if value is None else str(value) for value in values]
+    return "-" if {*texts} == {"-"} else numbers(texts)

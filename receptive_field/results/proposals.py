@@ -28,6 +28,8 @@ class SizeProposal:
         the size ("same"), and as many channels as the layer before.
       field: the receptive field of the output after the change.
       flops: the floating-point operations after the change, or None if unknown.
+      keeps_output: whether the output has the same shape as before, for inputs of any
+        size.
       has_holes: whether features may miss pixels inside their field after the change,
         although they missed none before.
     """
@@ -38,12 +40,13 @@ class SizeProposal:
     kernels: tuple[tuple[int, ...], ...]
     field: ReceptiveField
     flops: int | None
+    keeps_output: bool
     has_holes: bool
 
     @property
     def change(self) -> str:
         """The change, in words."""
-        names = listed(self.layers, 4)
+        names = listed(self.layers)
         if self.kind == "add":
             kernel = " x ".join(map(str, self.kernels[0]))
             plural = "layer" if self.number == 1 else "layers"
@@ -66,7 +69,8 @@ class SizeProposal:
 
         Returns:
           ``change`` (in words), ``kind``, ``layers``, ``number``, ``kernels``,
-          ``flops``, ``has_holes``, and ``field`` (see `ReceptiveField.to_dict`).
+          ``flops``, ``keeps_output``, ``has_holes``, and ``field`` (see
+          `ReceptiveField.to_dict`).
         """
         return {
             "change": self.change,
@@ -75,6 +79,7 @@ class SizeProposal:
             "number": self.number,
             "kernels": [list(kernel) for kernel in self.kernels],
             "flops": self.flops,
+            "keeps_output": self.keeps_output,
             "has_holes": self.has_holes,
             "field": self.field.to_dict(),
         }
@@ -131,13 +136,13 @@ class Proposals(Sequence[SizeProposal]):
         if sizes[0] != sizes[1]:
             new, old = (numbers(size) for size in sizes)
             parts.append(f"the output has {new} instead of {old} positions")
-        elif strides[0] != strides[1]:
+        elif not proposal.keeps_output:
+            parts.append("the size of the output changes")
+        if strides[0] != strides[1]:
             new, old = (numbers(stride) for stride in strides)
             parts.append(f"the effective stride is {new} instead of {old}")
         if proposal.flops is not None and self.flops:
-            percent = 100 * proposal.flops / self.flops - 100
-            same = proposal.flops == self.flops
-            parts.append("same FLOPs" if same else f"{percent:+.3g} % FLOPs")
+            parts.append(_flops_text(proposal.flops, self.flops))
         if proposal.has_holes:
             parts.append("may leave holes")
         return ", ".join(parts)
@@ -152,6 +157,14 @@ class Proposals(Sequence[SizeProposal]):
             "proposals": [proposal.to_dict() for proposal in self.proposals],
             "reasons": list(self.reasons),
         }
+
+
+def _flops_text(new: int, old: int) -> str:
+    if new == old:
+        return "same FLOPs"
+    if new >= 10 * old:
+        return f"{new / old:.0f} times the FLOPs"
+    return f"{100 * new / old - 100:+.3g} % FLOPs"
 
 
 def _output(field: ReceptiveField) -> list[int | None]:
