@@ -8,6 +8,7 @@ from typing import Any
 
 from receptive_field import __version__
 from receptive_field.cli import commands
+from receptive_field.cli.writing import Parser, feature, resolution
 from receptive_field.errors import ReceptiveFieldError
 
 MODEL = (
@@ -23,7 +24,7 @@ EXAMPLES = {
     "measure": "model.keras --feature 3,3",
     "bisect": "model.keras --resolution 64x64",
     "explore": "model.keras -o page.html",
-    "many": "models/*.pb --results fields.csv",
+    "many": "models/*.pb -o fields.csv",
     "plot": "regions graph.pb --resolution 299x299 --image cat.jpg -o regions.svg",
 }
 
@@ -51,7 +52,7 @@ class _Completion(argparse.Action):
 def parser() -> argparse.ArgumentParser:
     """Returns the parser. To run the chosen command, call ``options.run(options)``."""
     lines = [f"  receptive-field {name} {text}" for name, text in EXAMPLES.items()]
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="receptive-field",
         description="Finds the part of the input that a feature of a network sees. The "
         "command uses only\nthe graph, and marks results that are only upper bounds.",
@@ -60,7 +61,10 @@ def parser() -> argparse.ArgumentParser:
         "2 for a mistake in the command line. Instead of a full name, you can give a\n"
         "part that only one name has, a scope (for its output) or a pattern such as\n"
         "'*_5b*concat', in any case. Colours appear only on a terminal, and only if\n"
-        "NO_COLOR is not set.",
+        "NO_COLOR is not set.\n\n"
+        "-o FILE is the file that a command writes; --output NAME is the layer to ask\n"
+        "about. Sizes are HEIGHTxWIDTH (--resolution 224x320; 224 means 224x224), and\n"
+        "features are X,Y (--feature 3,4).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"%(prog)s {__version__}"
@@ -167,7 +171,7 @@ def _add_measure(command: Any) -> None:
     _add_names(added, ("output", "input"))
     _add_resolution(added)
     text = "the feature to measure (default: the one in the middle)"
-    added.add_argument("--feature", type=_integers, metavar="X,Y", help=text)
+    added.add_argument("--feature", type=feature, metavar="X,Y", help=text)
     added.add_argument("--format", choices=("text", "json"), default="text")
 
 
@@ -191,9 +195,7 @@ def _add_explore(command: Any) -> None:
     added = command("explore", commands.explore, text, more)
     _add_model(added)
     text = "the file to write; an existing file is replaced"
-    _add_file(
-        added, "-o", "--save", dest="file", required=True, metavar="FILE", help=text
-    )
+    _add_file(added, "-o", dest="file", required=True, metavar="FILE", help=text)
     _add_names(added, ("output", "input"))
     _add_resolution(added)
     _add_stop(added)
@@ -205,7 +207,7 @@ def _add_many(command: Any) -> None:
     added = command("many", commands.many, text, more)
     _add_file(added, "models", nargs="+", metavar="MODEL", help=MODEL)
     text = "a .csv or .parquet file; an interrupted run continues where it stopped"
-    _add_file(added, "--results", required=True, metavar="FILE", help=text)
+    _add_file(added, "-o", dest="file", required=True, metavar="FILE", help=text)
     _add_names(added, ("output", "input"))
     _add_resolution(added)
     text = "the number of processes (default: one per CPU)"
@@ -224,9 +226,7 @@ def _add_plot(command: Any) -> None:
     added.add_argument("kind", choices=tuple(commands.PLOTS), help="what to draw")
     _add_model(added, nargs="?")
     text = "the file to write; its name ends with .svg, .png or .pdf"
-    _add_file(
-        added, "-o", "--save", dest="file", required=True, metavar="FILE", help=text
-    )
+    _add_file(added, "-o", dest="file", required=True, metavar="FILE", help=text)
     text = (
         "the image to draw regions on, stretched to the input's size (default: a test "
         "pattern)"
@@ -234,7 +234,7 @@ def _add_plot(command: Any) -> None:
     _add_file(added, "--image", metavar="FILE", help=text)
     added.add_argument(
         "--feature",
-        type=_integers,
+        type=feature,
         action="append",
         metavar="X,Y",
         help="the feature to draw (default: the one in the middle); for "
@@ -277,9 +277,10 @@ def _add_analysis(parser: argparse.ArgumentParser) -> None:
 def _add_resolution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resolution",
-        type=_resolution,
+        type=resolution,
         metavar="HEIGHTxWIDTH",
-        help="the input's size, or 'unknown' (default: the size that the graph states)",
+        help="the input's size, such as 224x320 (224 means 224x224), or 'unknown' "
+        "(default: the size that the graph states)",
     )
 
 
@@ -288,22 +289,7 @@ def _add_stop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stop", action="append", metavar="PREFIX", help=text)
 
 
-# --- Numbers and names ----------------------------------------------------------------
-
-
-def _resolution(text: str) -> Any:
-    if text == "unknown":
-        return text
-    return _integers(text.lower().replace("x", ","))
-
-
-def _integers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a list of integers"
-        ) from None
+# --- Names of columns ----------------------------------------------------------------
 
 
 def _columns(text: str) -> list[str]:

@@ -206,7 +206,7 @@ def many(options: argparse.Namespace) -> int:
 
     return run_many(
         options.models,
-        options.results,
+        options.file,
         output=options.output,
         input=options.input,
         input_resolution=options.resolution,
