@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
     from receptive_field.results.measured import MeasuredReceptiveField
+    from receptive_field.results.reasons import Reasons
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
     from receptive_field.rules.stated import SlidingWindow
@@ -53,6 +54,7 @@ __all__ = [
     "FeatureAxis",
     "MeasuredReceptiveField",
     "OutsideMapWarning",
+    "Reasons",
     "ReceptiveField",
     "ReceptiveFieldError",
     "ReceptiveFields",
@@ -105,6 +107,7 @@ _ROOMS = {
     "results.explanation": "Explanation",
     "results.field": "FeatureAxis ReceptiveField ReceptiveFields",
     "results.measured": "MeasuredReceptiveField",
+    "results.reasons": "Reasons",
     "results.resolutions": "Resolutions",
     "results.support": "Support",
 }

@@ -540,7 +540,8 @@ def test_messages_speak_of_options(graph):
     ends = (conv("one", "input"), conv("two", "input"))
     file.write_text(str(graph_def(placeholder(), *ends)))
     done = run("compute", file)
-    assert done.stderr.endswith("('one', 'two'). Choose one with --output.\n")
+    listed = "('one': [1, ?, ?, 1], 'two': [1, ?, ?, 1])"
+    assert done.stderr.endswith(f"{listed}. Choose one with --output.\n")
     assert answer("compute", file, "--output", "one").splitlines()[3].endswith("3 x 3")
 
 
@@ -550,7 +551,7 @@ def test_explanations_as_json(graph):
     said = str(field.explain()).replace("rf.res", "receptive-field res")
     said = said.replace("input_resolution", "--resolution")
     assert told.pop("explanation") == said
-    assert told == field.to_dict()
+    assert told == field.to_dict(with_reasons=True)
 
 
 @needs("matplotlib")

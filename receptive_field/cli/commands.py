@@ -33,7 +33,7 @@ def compute(options: argparse.Namespace) -> int:
     explanation = with_options(str(field.explain())) if options.explain else None
     if options.format == "json":
         told = {} if explanation is None else {"explanation": explanation}
-        show_json(field.to_dict() | told)
+        show_json(field.to_dict(with_reasons=True) | told)
     else:
         styles = {r"(?m)^\S.{17}": "cyan", r"(?m)(?<=^.{19})(no|unknown)\b.*": "yellow"}
         show(as_text(field, with_options), styles)

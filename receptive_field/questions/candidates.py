@@ -42,8 +42,7 @@ def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     inputs, outputs = dict(model.inputs), dict(model.outputs)
     if not inputs:
         found = _possible_inputs(graph, (), ())
-        last = _last_decoder(graph, found)
-        found = found if last is None else [last]
+        found = [_last_decoder(graph, node.index) or node for node in found]
         inputs = {node.name: (node.index, 0) for node in found}
     if not outputs:
         for start in inputs.values():
@@ -138,14 +137,8 @@ def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Ten
       NodeNotFoundError: if there is none, or if there are several.
     """
     found = _possible_inputs(graph, outputs, stop)
-    last = _last_decoder(graph, found)
-    if last is not None:
-        raise NodeNotFoundError(
-            f"{found[0].name!r} is a sound in a file, and the analysis of positions "
-            f"ends at {last.name!r} ({last.op}), which cannot be followed further. Ask "
-            f"about the tensor that it computes: choose {last.name!r} with input=."
-        )
     if len(found) == 1:
+        check_is_no_sound_file(graph, found[0].index)
         return found[0].index, 0
     names = ", ".join(_shown(graph, node.index) for node in found[:MOST_LISTED])
     whose = " or ".join(repr(graph.nodes[index].name) for index in outputs)
@@ -157,14 +150,27 @@ def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Ten
     )
 
 
-def _last_decoder(graph: Graph, found: Sequence[Node]) -> Node | None:
-    """Returns the last node that decodes sounds from the only input, if any."""
-    if len(found) != 1:
-        return None
+def check_is_no_sound_file(graph: Graph, index: int) -> None:
+    """Raises an error if an input is a file from which sounds are decoded.
+
+    Raises:
+      NodeNotFoundError: if this is so. The message names the last decoder.
+    """
+    last = _last_decoder(graph, index)
+    if last is not None:
+        raise NodeNotFoundError(
+            f"{graph.nodes[index].name!r} is a sound in a file, and the analysis "
+            f"of positions ends at {last.name!r} ({last.op}), which has no rule. Ask "
+            f"about the tensor that it computes: choose {last.name!r} with input=."
+        )
+
+
+def _last_decoder(graph: Graph, index: int) -> Node | None:
+    """Returns the last node without a rule that decodes sounds from an input."""
     last = None
     for node in graph.framework.decoders(graph):
-        if found[0].index in _sources(graph, node.index):
-            last = node
+        if node.index != index and index in _sources(graph, node.index):
+            last = node if rule_of(node) is None else last
     return last
 
 
