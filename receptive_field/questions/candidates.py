@@ -9,6 +9,7 @@ from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError
 from receptive_field.graph.graph import Graph, Node, Tensor, nodes_below
 from receptive_field.graph.model import Model
 from receptive_field.network.network import Network, find_network
+from receptive_field.network.passing import all_passed, nodes_read
 from receptive_field.rules.inference import Inference
 from receptive_field.rules.op import rule_of
 
@@ -205,7 +206,7 @@ def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[
         predictions = _predictions(whole, order) if order is running else []
         if predictions:
             return predictions
-        read = {below[0] for index in order for _, below in whole.edges(index)}
+        read = nodes_read(whole, order)
         ends = [index for index in order if index not in read]
         found = [index for index in ends if rule_of(graph.nodes[index])]
         if found:
@@ -267,35 +268,12 @@ def _last_before(
     Returns:
       The index of the node, or None if the input is the only such node.
     """
-    graph, start = network.graph, network.input[0]
-    on_all: dict[int, tuple[int, ...]] = {start: (start,)}
-    ends: list[tuple[int, ...]] = []
-    for index in order:
-        below = {tensor[0] for _, tensor in network.edges(index)}
-        if index in compared:
-            ends += [on_all[one] for one in below if one in on_all]
-        elif index not in labelled and below:
-            passed = [on_all[one] for one in below if one in on_all]
-            on_all[index] = (*_shared(passed), index)
-    if not ends:
-        return None
-    shared = list(_shared(ends))
-    scopes = {f"{graph.nodes[index].name}/" for index in compared}
-    while shared and graph.nodes[shared[-1]].name.startswith(tuple(scopes)):
-        shared.pop()  # Losses bring the prediction into shape.
-    return shared[-1] if shared and shared[-1] != start else None
-
-
-def _shared(chains: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """Returns the nodes that all chains begin with."""
-    if not chains:
-        return ()
-    count = 0
-    for nodes in zip(*chains, strict=False):
-        if len(set(nodes)) > 1:
-            break
-        count += 1
-    return chains[0][:count]
+    names = [f"{network.graph.nodes[index].name}/" for index in compared]
+    for index in all_passed(network, order, compared, labelled):
+        # Losses bring the prediction into shape.
+        if not network.graph.nodes[index].name.startswith(tuple(names)):
+            return index
+    return None
 
 
 def only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:
