@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from receptive_field.results.pairs import Pairs
     from receptive_field.results.proposals import Proposals, SizeProposal
     from receptive_field.results.pyramid import ObjectLevel, Pyramid, PyramidLevel
+    from receptive_field.results.reasons import Reasons
     from receptive_field.results.resolutions import Resolutions
     from receptive_field.results.support import Support
     from receptive_field.results.tiling import ImageTile, Tiling
@@ -82,6 +83,7 @@ __all__ = [
     "Proposals",
     "Pyramid",
     "PyramidLevel",
+    "Reasons",
     "ReceptiveField",
     "ReceptiveFieldError",
     "ReceptiveFields",
@@ -152,6 +154,7 @@ _ROOMS = {
     "results.pairs": "Pairs",
     "results.proposals": "Proposals SizeProposal",
     "results.pyramid": "ObjectLevel Pyramid PyramidLevel",
+    "results.reasons": "Reasons",
     "results.resolutions": "Resolutions",
     "results.support": "Support",
     "results.tiling": "ImageTile Tiling",

@@ -52,8 +52,9 @@ def compute_receptive_field(
       input: the tensor that the features see, or its name. May be omitted if there is
         only one candidate.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
-        images. An entry is None for an axis of any size. If this argument is None, the
-        sizes that the graph states are used; "unknown" ignores them.
+        images. An entry is None for an axis of any size. A single number is the size of
+        all axes, if there are at most two. If this argument is None, the sizes that the
+        graph states are used; "unknown" ignores them.
       stop_propagation: node inputs whose name starts with one of these strings are not
         followed.
       global_context: whether to "include" or "exclude" paths that see a whole axis

@@ -429,9 +429,9 @@ def test_graphs_that_cannot_be_analysed(nodes, message):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("inptu", "two"), "no node 'inptu' in the graph. Did you mean 'input'"),
+        (("inptu", "two"), "there is no node 'inptu'. Did you mean 'input'"),
         (("input", "tow"), "Did you mean 'two'"),
-        (("input", "weights"), "Did you mean 'one/weights' or 'two/weights'"),
+        (("input", "weights"), "2 names match 'weights': one/weights, two/weights"),
         (("input", "two:x"), "a number must follow the colon"),
         (("input", "two:1"), "has 1 output"),
         (("input", "one/weights"), "does not depend on the input"),

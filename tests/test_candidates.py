@@ -65,8 +65,12 @@ def test_several_candidates_are_listed_with_their_shapes():
 
 def test_a_sound_in_a_file_names_where_the_analysis_ends():
     graph = graphs.graph_def_of(graphs.spoken_words)
-    with pytest.raises(rf.ReceptiveFieldError, match=r"ends at 'mfcc' \(Mfcc\)"):
-        rf.compute_receptive_field(graph)
+    for name in (None, "wav_data", "spectrogram"):
+        with pytest.raises(rf.ReceptiveFieldError, match=r"ends at 'mfcc' \(Mfcc\)"):
+            rf.compute_receptive_field(graph, input=name)
+    # Who states rules for the decoders can ask about the file.
+    rules = dict.fromkeys(["DecodeWav", "spectrogram", "mfcc"], "global")
+    assert rf.compute_receptive_field(graph, overrides=rules).is_global
     # A convolution of 5 and a pooling of 2: 6.
     field = rf.compute_receptive_field(graph, input="image", output="pool")
     assert list(field)[:4] == [6, 6, 2, 2]

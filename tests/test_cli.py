@@ -149,7 +149,7 @@ def test_measure(tmp_path, capsys):
 
 def test_many(tmp_path):
     results = tmp_path / "fields.csv"
-    done = run("many", rf.EXAMPLE_GRAPH, tmp_path / "no.pb", "--results", results)
+    done = run("many", rf.EXAMPLE_GRAPH, tmp_path / "no.pb", "-o", results)
     assert done.returncode == 1
     assert "2 files, 1 with an error" in done.stderr
     rows = list(csv.DictReader(results.open()))
@@ -244,6 +244,71 @@ def test_command_lines_that_make_no_sense(arguments):
 def test_help_has_an_example(command):
     assert f"example: receptive-field {command} " in answer(command, "--help")
     assert f"\n  receptive-field {command} " in answer("--help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("comput", "g.pb"), "Did you mean compute?"),
+        (("compute", "g.pb", "--resoluton", "9x9"), "Did you mean --resolution?"),
+        (("layers", "g.pb", "--format", "jsn"), "Did you mean json?"),
+        (
+            ("explore", "g.pb", "--output", "page.html"),
+            "If page.html is the file, type: receptive-field explore g.pb -o page.html",
+        ),
+        (
+            ("plot", "growth", "g.pb", "--output=a.svg", "--trace"),
+            "type: receptive-field plot growth g.pb -o a.svg --trace",
+        ),
+        (("explore", "g.pb"), "the file to write"),
+        (("compute", "g.pb", "-o", "a.txt"), "--output NAME is the layer to ask about"),
+        (("nodes", "g.pb", "-o", "a.txt"), "add > FILE"),
+        (("measure", "g.pb", "--feature", "3x4"), "write coordinates as X,Y: 3,4"),
+        (("measure", "g.pb", "--feature", "3,4x"), "is not X,Y such as 3,4"),
+        (("compute", "g.pb", "--resolution", "9x9,9"), "is not HEIGHTxWIDTH"),
+    ],
+)
+def test_a_mistake_says_what_to_write(arguments, told, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
+def shown(capsys, *arguments):
+    """What a command prints to stdout and to stderr."""
+    assert main([str(text) for text in arguments]) == 0
+    return capsys.readouterr()
+
+
+def test_sizes_with_a_comma_work_with_a_note(capsys):
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL, "--resolution")
+    right = shown(capsys, *asked, "64x96")
+    assert right.err == ""
+    assert shown(capsys, *asked, "64X96") == right
+    comma = shown(capsys, *asked, "64,96")
+    assert comma.out == right.out
+    assert comma.err.startswith("note: sizes are written HEIGHTxWIDTH, so ")
+    assert "read as 64x96" in comma.err
+
+
+def test_one_number_is_the_size_of_both_axes(capsys):
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL, "--resolution")
+    assert shown(capsys, *asked, "64") == shown(capsys, *asked, "64x64")
+
+
+def test_former_names_of_the_file_work_with_a_note(tmp_path, capsys):
+    file = tmp_path / "fields.csv"
+    asked = ("many", rf.EXAMPLE_GRAPH, "--workers", 1)
+    told = shown(capsys, *asked, "--results", file)
+    assert told.err.startswith("note: --results is now -o; ")
+    assert file.exists()
+    page = tmp_path / "page.html"
+    told = shown(
+        capsys, "explore", rf.EXAMPLE_GRAPH, f"--save={page}", "--output", POOL
+    )
+    assert told.err.startswith("note: --save is now -o; ")
+    assert page.exists()
 
 
 def test_version():
@@ -342,7 +407,7 @@ def test_errors_are_red_on_a_terminal():
 
 @needs("rich")
 def test_progress_is_for_terminals(tmp_path):
-    arguments = ("many", rf.EXAMPLE_GRAPH, "--workers", 1, "--results")
+    arguments = ("many", rf.EXAMPLE_GRAPH, "--workers", 1, "-o")
     assert "1/1" in in_terminal(*arguments, tmp_path / "a.csv")[1]
     assert run(*arguments, tmp_path / "b.csv").stderr == "1 files, 0 with an error.\n"
 
@@ -365,7 +430,7 @@ def without(modules, *arguments):
     [
         ("shtab", ("--print-completion", "bash"), "terminal"),
         ("matplotlib", ("plot", "growth", rf.EXAMPLE_GRAPH, "-o", "{}/a.svg"), "plot"),
-        ("pyarrow", ("many", rf.EXAMPLE_GRAPH, "--results", "{}/a.parquet"), "many"),
+        ("pyarrow", ("many", rf.EXAMPLE_GRAPH, "-o", "{}/a.parquet"), "many"),
     ],
 )
 def test_what_is_not_installed(modules, arguments, extra, tmp_path):
@@ -420,7 +485,7 @@ def test_files_are_completed_as_shtab_does():
         ),
         (("growth", "-o", "{}/a.pdf"), b"%PDF"),
         (("support", "--feature", "3,3", "-o", "{}/a.png"), b"\x89PNG"),
-        (("effective", "--save", "{}/a.PNG"), b"\x89PNG"),
+        (("effective", "-o", "{}/a.PNG"), b"\x89PNG"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -494,9 +559,8 @@ def test_messages_speak_of_options(graph):
     ends = (conv("one", "input"), conv("two", "input"))
     file.write_text(str(graph_def(placeholder(), *ends)))
     done = run("compute", file)
-    assert done.stderr.endswith(
-        "('one': [1, ?, ?, 1], 'two': [1, ?, ?, 1]). Choose one with --output.\n"
-    )
+    listed = "('one': [1, ?, ?, 1], 'two': [1, ?, ?, 1])"
+    assert done.stderr.endswith(f"{listed}. Choose one with --output.\n")
     assert answer("compute", file, "--output", "one").splitlines()[3].endswith("3 x 3")
 
 
@@ -506,7 +570,7 @@ def test_explanations_as_json(graph):
     said = str(field.explain()).replace("rf.res", "receptive-field res")
     said = said.replace("input_resolution", "--resolution")
     assert told.pop("explanation") == said
-    assert told == field.to_dict()
+    assert told == field.to_dict(with_reasons=True)
 
 
 @needs("matplotlib")

@@ -66,6 +66,7 @@ def fresh_names():
     keras.utils.clear_session()
 
 
+@pytest.mark.slow
 def test_mobilenet_v3_small(first_answer):
     told = first_answer(keras.applications.MobileNetV3Small(weights=None), "mobilenet")
     # Howard et al. 2019, table 2: the kernels and strides of the blocks.
@@ -75,6 +76,7 @@ def test_mobilenet_v3_small(first_answer):
     assert told["local paths only"].startswith(local)
 
 
+@pytest.mark.slow
 def test_efficientnet_b0(first_answer):
     told = first_answer(keras.applications.EfficientNetB0(weights=None), "efficientnet")
     # Tan and Le 2019, table 1, and the kernels of its stages: kernel, stride, repeats.
@@ -172,6 +174,7 @@ def hull_below(model, feature):
     return seen[model.layers[0]]
 
 
+@pytest.mark.slow
 def test_nasnet_mobile(first_answer):
     model = keras.applications.NASNetMobile(weights=None)
     told = first_answer(model, "nasnet")

@@ -287,7 +287,7 @@ def test_padding_of_slims_residual_networks(name, paddings):
             Placement(True, padding) for padding in (less, more, more, less)
         )
         assert str(axis) == (
-            f"aligned at every size; padding {less} at sizes that are 0 to 1 less than "
+            f"aligned at every size; padding {less} at sizes that are 0 or 1 less than "
             f"a multiple of 4, else {more}"
         )
         assert str(axis.output_size) == "ceil(size / 32)"

@@ -8,6 +8,7 @@ from typing import Any
 
 from receptive_field import __version__
 from receptive_field.cli import commands, questions
+from receptive_field.cli.writing import Parser, feature, resolution
 from receptive_field.errors import ReceptiveFieldError
 
 MODEL = (
@@ -24,7 +25,7 @@ EXAMPLES = {
     "bisect": "model.keras --resolution 64x64",
     "tiling": "model.keras --tile 512x512 --image 4000x6000",
     "explore": "model.keras -o page.html",
-    "many": "models/*.pb --results fields.csv",
+    "many": "models/*.pb -o fields.csv",
     "check": "graph.pb --min-size 200 --aligned --min-output 7x7 --resolution 224x224",
     "compare": "old.keras new.keras --resolution 224x224",
     "reach": "model.keras 200 --resolution 224x224",
@@ -56,7 +57,7 @@ class _Completion(argparse.Action):
 def parser() -> argparse.ArgumentParser:
     """Returns the parser. To run the chosen command, call ``options.run(options)``."""
     lines = [f"  receptive-field {name} {text}" for name, text in EXAMPLES.items()]
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="receptive-field",
         description="Finds the part of the input that a feature of a network sees. The "
         "command uses only\nthe graph, and marks results that are only upper bounds.",
@@ -66,7 +67,10 @@ def parser() -> argparse.ArgumentParser:
         "2 for a mistake in the command line. Instead of a full name, you can give a\n"
         "part that only one name has, a scope (for its output) or a pattern such as\n"
         "'*_5b*concat', in any case. Colours appear only on a terminal, and only if\n"
-        "NO_COLOR is not set, and progress only if NO_PROGRESS is not set.",
+        "NO_COLOR is not set, and progress only if NO_PROGRESS is not set.\n\n"
+        "-o FILE is the file that a command writes; --output NAME is the layer to ask\n"
+        "about. Sizes are HEIGHTxWIDTH (--resolution 224x320; 224 means 224x224), and\n"
+        "features are X,Y (--feature 3,4).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"%(prog)s {__version__}"
@@ -157,7 +161,7 @@ def _add_choice_of_rows(parser: argparse.ArgumentParser) -> None:
         "64 or 128x64"
     )
     parser.add_argument(
-        "--covering", type=_resolution_to_cover, metavar="WIDTHxHEIGHT", help=text
+        "--covering", type=_resolution_to_cover, metavar="HEIGHTxWIDTH", help=text
     )
 
 
@@ -196,7 +200,7 @@ def _add_measure(command: Any) -> None:
     _add_names(added, ("output", "input"))
     _add_resolution(added)
     text = "the feature to measure (default: the one in the middle)"
-    added.add_argument("--feature", type=_integers, metavar="X,Y", help=text)
+    added.add_argument("--feature", type=feature, metavar="X,Y", help=text)
     added.add_argument("--format", choices=("text", "json"), default="text")
 
 
@@ -244,9 +248,7 @@ def _add_explore(command: Any) -> None:
     added = command("explore", commands.explore, text, more)
     _add_model(added)
     text = "the file to write; an existing file is replaced"
-    _add_file(
-        added, "-o", "--save", dest="file", required=True, metavar="FILE", help=text
-    )
+    _add_file(added, "-o", dest="file", required=True, metavar="FILE", help=text)
     _add_names(added, ("output", "input"))
     _add_resolution(added)
     _add_stop(added)
@@ -258,7 +260,7 @@ def _add_many(command: Any) -> None:
     added = command("many", commands.many, text, more)
     _add_file(added, "models", nargs="+", metavar="MODEL", help=MODEL)
     text = "a .csv or .parquet file; an interrupted run continues where it stopped"
-    _add_file(added, "--results", required=True, metavar="FILE", help=text)
+    _add_file(added, "-o", dest="file", required=True, metavar="FILE", help=text)
     _add_names(added, ("output", "input"))
     _add_resolution(added)
     text = "the number of processes (default: one per CPU)"
@@ -277,9 +279,7 @@ def _add_plot(command: Any) -> None:
     added.add_argument("kind", choices=tuple(commands.PLOTS), help="what to draw")
     _add_model(added, nargs="?")
     text = "the file to write; its name ends with .svg, .png or .pdf"
-    _add_file(
-        added, "-o", "--save", dest="file", required=True, metavar="FILE", help=text
-    )
+    _add_file(added, "-o", dest="file", required=True, metavar="FILE", help=text)
     text = (
         "the image to draw regions on, stretched to the input's size (default: a test "
         "pattern)"
@@ -287,7 +287,7 @@ def _add_plot(command: Any) -> None:
     _add_file(added, "--image", metavar="FILE", help=text)
     added.add_argument(
         "--feature",
-        type=_integers,
+        type=feature,
         action="append",
         metavar="X,Y",
         help="the feature to draw (default: the one in the middle); for "
@@ -418,9 +418,10 @@ def _add_analysis(parser: argparse.ArgumentParser) -> None:
 def _add_resolution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resolution",
-        type=_resolution,
+        type=resolution,
         metavar="HEIGHTxWIDTH",
-        help="the input's size, or 'unknown' (default: the size that the graph states)",
+        help="the input's size, such as 224x320 (224 means 224x224), or 'unknown' "
+        "(default: the size that the graph states)",
     )
 
 
@@ -430,10 +431,6 @@ def _add_stop(parser: argparse.ArgumentParser) -> None:
 
 
 # --- Numbers and names ----------------------------------------------------------------
-
-
-def _resolution(text: str) -> Any:
-    return text if text == "unknown" else _resolution_in_numbers(text)
 
 
 def _resolution_in_numbers(text: str) -> list[int]:
@@ -478,8 +475,8 @@ def _count(text: str) -> int:
 
 
 def _resolution_to_cover(text: str) -> Any:
-    sizes = _integers(text.lower().replace("x", ","))
-    return sizes[0] if len(sizes) == 1 else sizes
+    sizes = _positive(text)
+    return sizes[0] if len(sizes) == 1 else sizes[::-1]
 
 
 def _columns(text: str) -> list[str]:

@@ -47,7 +47,7 @@ def compute(options: argparse.Namespace) -> int:
         told |= {} if explanation is None else {"explanation": explanation}
         told |= {answer.key: answer.data for answer in asked}
         told |= {} if placed is None else {"in_units": placed.to_dict()}
-        show_json(field.to_dict() | told)
+        show_json(field.to_dict(with_reasons=True) | told)
     else:
         styles = {r"(?m)^\S.{17}": "cyan", r"(?m)(?<=^.{19})(no|unknown)\b.*": "yellow"}
         text = as_text(field, with_options) if placed is None else str(placed)
@@ -304,7 +304,7 @@ def many(options: argparse.Namespace) -> int:
     raise_on_interrupt()  # Workers have to end, and finished rows are kept.
     return run_many(
         options.models,
-        options.results,
+        options.file,
         output=options.output,
         input=options.input,
         input_resolution=options.resolution,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -30,7 +30,7 @@ from receptive_field.relations.relation import (
 from receptive_field.results.axes import FeatureAxis
 from receptive_field.rules.op import Call, Shape, rule_of
 
-Resolution = Sequence[int | None] | Literal["unknown"] | None
+Resolution = Sequence[int | None] | int | Literal["unknown"] | None
 
 Places = dict[int, int]
 """For each axis of a tensor, the axis of the input whose positions it holds."""
@@ -201,6 +201,21 @@ def input_shape(
     return tuple(sizes)
 
 
+def _of_all_axes(size: int, count: int) -> list[int]:
+    """Returns one size for all axes.
+
+    Raises:
+      ReceptiveFieldError: if there are more than two axes, which rarely have one size.
+    """
+    if count > 2:
+        raise ReceptiveFieldError(
+            f"one number is the size of an image or a sequence, but the input has "
+            f"{count} spatial axes. Give all sizes, the last one the width, such as "
+            f"input_resolution=[{', '.join([str(size)] * count)}]."
+        )
+    return [size] * count
+
+
 def _sizes(resolution: Resolution, count: int) -> list[int | None]:
     if resolution is None or isinstance(resolution, str):
         if resolution not in (None, "unknown"):
@@ -211,6 +226,8 @@ def _sizes(resolution: Resolution, count: int) -> list[int | None]:
             )
         return [None] * count
     try:
+        if not isinstance(resolution, Iterable):
+            resolution = _of_all_axes(operator.index(resolution), count)
         sizes = [None if s is None else operator.index(s) for s in resolution]
     except TypeError:
         raise ReceptiveFieldError(

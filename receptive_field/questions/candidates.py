@@ -9,6 +9,7 @@ from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError
 from receptive_field.graph.graph import Graph, Node, Tensor, nodes_below
 from receptive_field.graph.model import Model
 from receptive_field.network.network import Network, find_network
+from receptive_field.network.passing import all_passed, nodes_read
 from receptive_field.rules.inference import Inference
 from receptive_field.rules.op import rule_of
 
@@ -42,8 +43,7 @@ def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     inputs, outputs = dict(model.inputs), dict(model.outputs)
     if not inputs:
         found = _possible_inputs(graph, (), ())
-        last = _last_decoder(graph, found)
-        found = found if last is None else [last]
+        found = [_last_decoder(graph, node.index) or node for node in found]
         inputs = {node.name: (node.index, 0) for node in found}
     if not outputs:
         for start in inputs.values():
@@ -138,14 +138,8 @@ def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Ten
       NodeNotFoundError: if there is none, or if there are several.
     """
     found = _possible_inputs(graph, outputs, stop)
-    last = _last_decoder(graph, found)
-    if last is not None:
-        raise NodeNotFoundError(
-            f"{found[0].name!r} is a sound in a file, and the analysis of positions "
-            f"ends at {last.name!r} ({last.op}), which cannot be followed further. Ask "
-            f"about the tensor that it computes: choose {last.name!r} with input=."
-        )
     if len(found) == 1:
+        check_is_no_sound_file(graph, found[0].index)
         return found[0].index, 0
     names = ", ".join(_shown(graph, node.index) for node in found[:MOST_LISTED])
     whose = " or ".join(repr(graph.nodes[index].name) for index in outputs)
@@ -157,14 +151,27 @@ def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Ten
     )
 
 
-def _last_decoder(graph: Graph, found: Sequence[Node]) -> Node | None:
-    """Returns the last node that decodes sounds from the only input, if any."""
-    if len(found) != 1:
-        return None
+def check_is_no_sound_file(graph: Graph, index: int) -> None:
+    """Raises an error if an input is a file from which sounds are decoded.
+
+    Raises:
+      NodeNotFoundError: if this is so. The message names the last decoder.
+    """
+    last = _last_decoder(graph, index)
+    if last is not None:
+        raise NodeNotFoundError(
+            f"{graph.nodes[index].name!r} is a sound in a file, and the analysis "
+            f"of positions ends at {last.name!r} ({last.op}), which has no rule. Ask "
+            f"about the tensor that it computes: choose {last.name!r} with input=."
+        )
+
+
+def _last_decoder(graph: Graph, index: int) -> Node | None:
+    """Returns the last node without a rule that decodes sounds from an input."""
     last = None
     for node in graph.framework.decoders(graph):
-        if found[0].index in _sources(graph, node.index):
-            last = node
+        if node.index != index and index in _sources(graph, node.index):
+            last = node if rule_of(node) is None else last
     return last
 
 
@@ -199,7 +206,7 @@ def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[
         predictions = _predictions(whole, order) if order is running else []
         if predictions:
             return predictions
-        read = {below[0] for index in order for _, below in whole.edges(index)}
+        read = nodes_read(whole, order)
         ends = [index for index in order if index not in read]
         found = [index for index in ends if rule_of(graph.nodes[index])]
         if found:
@@ -261,35 +268,12 @@ def _last_before(
     Returns:
       The index of the node, or None if the input is the only such node.
     """
-    graph, start = network.graph, network.input[0]
-    on_all: dict[int, tuple[int, ...]] = {start: (start,)}
-    ends: list[tuple[int, ...]] = []
-    for index in order:
-        below = {tensor[0] for _, tensor in network.edges(index)}
-        if index in compared:
-            ends += [on_all[one] for one in below if one in on_all]
-        elif index not in labelled and below:
-            passed = [on_all[one] for one in below if one in on_all]
-            on_all[index] = (*_shared(passed), index)
-    if not ends:
-        return None
-    shared = list(_shared(ends))
-    scopes = {f"{graph.nodes[index].name}/" for index in compared}
-    while shared and graph.nodes[shared[-1]].name.startswith(tuple(scopes)):
-        shared.pop()  # Losses bring the prediction into shape.
-    return shared[-1] if shared and shared[-1] != start else None
-
-
-def _shared(chains: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """Returns the nodes that all chains begin with."""
-    if not chains:
-        return ()
-    count = 0
-    for nodes in zip(*chains, strict=False):
-        if len(set(nodes)) > 1:
-            break
-        count += 1
-    return chains[0][:count]
+    names = [f"{network.graph.nodes[index].name}/" for index in compared]
+    for index in all_passed(network, order, compared, labelled):
+        # Losses bring the prediction into shape.
+        if not network.graph.nodes[index].name.startswith(tuple(names)):
+            return index
+    return None
 
 
 def only_output(graph: Graph, start: Tensor, stop: Sequence[str]) -> int:

@@ -39,6 +39,7 @@ from receptive_field.network.walk import reads
 from receptive_field.passes.partings import find_misalignment
 from receptive_field.passes.regions import Forward, backward, forward
 from receptive_field.questions.candidates import (
+    check_is_no_sound_file,
     only_input,
     only_of_model,
     only_output,
@@ -199,6 +200,7 @@ class Question:
         ends = [tensor[0] for tensor in (outputs or {}).values()]
         if input_thing is not None:
             input_name, start = model.find(input_thing)
+            check_is_no_sound_file(graph, start[0])
         elif model.inputs:
             ((input_name, start),) = only_of_model(model.inputs, "input").items()
         else:

@@ -226,17 +226,20 @@ class ReceptiveField:
 
         return as_html(self)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, *, with_reasons: bool = False) -> dict[str, Any]:
         """Returns the whole field as plain data for JSON.
+
+        Args:
+          with_reasons: whether to add ``reasons`` (see the method `reasons`) and, if
+            the field is misaligned, ``middle`` (see `middle`). This takes another pass
+            over the network.
 
         Returns:
           ``graph`` (its file, if there is one); the names ``input`` and ``output``;
           lists with one entry per axis, x first: ``input_size``, ``output_size``,
           ``size``, ``stride``, ``padding`` and ``first_center``; ``aligned``,
           ``exact``, ``global_nodes`` and ``mirroring_nodes``; and, if some but not all
-          paths see a whole axis, ``local``, the same numbers without these paths;
-          ``reasons`` (see `reasons`); and ``middle``, what the feature in the middle
-          really sees, if the field is misaligned (see `middle`), and otherwise None.
+          paths see a whole axis, ``local``, the same numbers without these paths.
           Unknown values are None. An infinite size is ``"inf"``. A stride that is not
           an integer is a string such as ``"1/2"``.
 
@@ -246,8 +249,11 @@ class ReceptiveField:
         """
         from receptive_field.results.words import as_dict, middle_as_dict
 
-        told = {"reasons": self.reasons().to_dict(), "middle": middle_as_dict(self)}
-        return as_dict(self) | told
+        told = as_dict(self)
+        if with_reasons:
+            told["reasons"] = self.reasons().to_dict()
+            told["middle"] = middle_as_dict(self)
+        return told
 
     @property
     def size(self) -> NDArray[Any]:
@@ -1223,18 +1229,16 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         """Returns all fields and errors as plain data for JSON.
 
         Returns:
-          ``fields``: name -> `ReceptiveField.to_dict` (without ``reasons`` and
-          ``middle``), in topological order; and ``errors``: name -> message.
+          ``fields``: name -> `ReceptiveField.to_dict`, in topological order; and
+          ``errors``: name -> message.
 
         >>> import receptive_field as rf
         >>> found = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).to_dict()
         >>> found["fields"]["InceptionResnetV2/MaxPool_3a_3x3/MaxPool"]["size"]
         [15, 15]
         """
-        from receptive_field.results.words import as_dict
-
         return {
-            "fields": {name: as_dict(field) for name, field in self._fields.items()},
+            "fields": {name: field.to_dict() for name, field in self._fields.items()},
             "errors": {name: str(error) for name, error in self.errors.items()},
         }
 

@@ -455,16 +455,17 @@ def _multiples(run: Sequence[int], period: int) -> str:
     if first == last == 0:
         return f"multiples of {period}"
     below, above = f"{-first} less", f"{last} more"
+    to = "or" if last - first == 1 else "to"
     if first == last:
         return f"{above if last > 0 else below} than a multiple of {period}"
     if first > 0:
-        return f"{first} to {last} more than a multiple of {period}"
+        return f"{first} {to} {last} more than a multiple of {period}"
     if last < 0:
-        return f"{-last} to {-first} less than a multiple of {period}"
+        return f"{-last} {to} {-first} less than a multiple of {period}"
     if first == 0:
-        return f"0 to {above} than a multiple of {period}"
+        return f"0 {to} {above} than a multiple of {period}"
     if last == 0:
-        return f"0 to {below} than a multiple of {period}"
+        return f"0 {to} {below} than a multiple of {period}"
     return f"from {below} to {above} than a multiple of {period}"
 
 

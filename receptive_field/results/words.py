@@ -203,8 +203,9 @@ def _notes_on_reasons(
     field: Described,
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Returns notes on the padding, and on what makes numbers upper bounds."""
+    on_padding: list[tuple[str, str]] = []
+    on_bound: list[tuple[str, str]] = []
     reasons = field.reasons()
-    on_padding, on_bound = [], []
     if reasons.resolution is not None:
         sizes = ", ".join(map(str, reasons.resolution))
         asked = f"give the input's size, such as input_resolution=[{sizes}]"

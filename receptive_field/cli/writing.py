@@ -1,0 +1,171 @@
+"""How options are written, and what to write instead of something else."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+OLD_NAMES = {"explore": "--save", "plot": "--save", "many": "--results"}
+"""Command -> the former name of its option ``-o``. It works for one more version."""
+
+INTEGERS = re.compile(r"\s*-?\d+(\s*([x,])\s*-?\d+(\s*\2\s*-?\d+)*)?\s*", re.IGNORECASE)
+"""One integer, or several that are separated by x or by commas."""
+
+
+def note(text: str) -> None:
+    """Prints a note to stderr."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+def with_new_names(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments with former names of options replaced, and prints a note.
+
+    >>> with_new_names(["compute", "graph.pb"])
+    ['compute', 'graph.pb']
+    """
+    old = next((OLD_NAMES[text] for text in arguments[:1] if text in OLD_NAMES), None)
+    found: list[str] = []
+    for position, text in enumerate(arguments):
+        if text == "--":
+            return [*found, *arguments[position:]]
+        name, equals, value = text.partition("=")
+        if name == old:
+            note(f"{name} is now -o; the next version no longer knows {name}.")
+            found += ["-o", value] if equals else ["-o"]
+        else:
+            found.append(text)
+    return found
+
+
+def resolution(text: str) -> Any:
+    """Returns a resolution: "unknown", one size for all axes, or a list of sizes.
+
+    Raises:
+      ArgumentTypeError: if the text is nothing of that kind.
+
+    >>> resolution("224x320"), resolution("224")
+    ([224, 320], 224)
+    """
+    if text == "unknown":
+        return text
+    separator, numbers = _integers(text, "HEIGHTxWIDTH such as 224x320, or 'unknown'")
+    if len(numbers) == 1:
+        return numbers[0]
+    if separator == ",":
+        written = "x".join(map(str, numbers))
+        note(
+            f"sizes are written HEIGHTxWIDTH, so --resolution {text} is read as "
+            f"{written}; the next version requires the x."
+        )
+    return numbers
+
+
+def feature(text: str) -> list[int]:
+    """Returns the coordinates of a feature, x first.
+
+    Raises:
+      ArgumentTypeError: if the text is no list of coordinates.
+
+    >>> feature("3,4")
+    [3, 4]
+    """
+    separator, numbers = _integers(text, "X,Y such as 3,4")
+    if separator == "x":
+        written = ",".join(map(str, numbers))
+        raise argparse.ArgumentTypeError(
+            f"{text!r} looks like a size; write coordinates as X,Y: {written}"
+        )
+    return numbers
+
+
+def _integers(text: str, expected: str) -> tuple[str, list[int]]:
+    """Returns the separator of integers ("" for only one), and the integers."""
+    found = INTEGERS.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+    separator = (found[2] or "").lower()
+    return separator, [int(number) for number in re.findall(r"-?\d+", text)]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose messages say what to write instead."""
+
+    arguments: Sequence[str] = ()
+    """The arguments that are being parsed."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses the arguments; see `argparse.ArgumentParser.parse_args`."""
+        given = with_new_names(sys.argv[1:] if args is None else list(map(str, args)))
+        Parser.arguments = given
+        return super().parse_args(given, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the usage and the message to stderr, and exits with status 2."""
+        command = next((c for c in self.arguments[:1] if c in self._commands), None)
+        own = self._commands[command] if command is not None else self
+        super(Parser, own).error(own.advised(message, self.arguments))
+
+    @property
+    def _commands(self) -> Mapping[str, Parser]:
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                return action.choices
+        return {}
+
+    def advised(self, message: str, given: Sequence[str]) -> str:
+        """Returns the message with advice on what to write instead.
+
+        Args:
+          message: the message of argparse.
+          given: the whole command line, which begins with the command.
+        """
+        options = [text for text in self._option_string_actions if text != "-h"]
+        chosen = re.search(r"invalid choice: '([^']*)'", message)
+        if chosen is not None:
+            choices = [c for a in self._actions for c in map(str, a.choices or ())]
+            return message + _meant(chosen[1], choices)
+        if "required: -o" in message:
+            return message + _file_advice(given)
+        if message.startswith("unrecognized arguments: "):
+            unknown = [t for t in given if t.startswith("-") and t in message.split()]
+            for text in unknown:
+                name = text.partition("=")[0]
+                if name == "-o" and "-o" not in options:
+                    asked = ""
+                    if "--output" in options:
+                        asked = " --output NAME is the layer to ask about."
+                    return (
+                        f"{message}. This command writes no file, so there is no -o."
+                        f"{asked} To keep what is printed, add > FILE"
+                    )
+                advice = _meant(name, options)
+                if advice:
+                    return message + advice
+        return message
+
+
+def _file_advice(given: Sequence[str]) -> str:
+    """Returns what to type if the file to write is missing."""
+    for position, text in enumerate(given):
+        name, equals, value = text.partition("=")
+        if name != "--output":
+            continue
+        file = [value] if equals else list(given[position + 1 : position + 2])
+        rest = [*given[:position], "-o", *file]
+        rest += given[position + (1 if equals else 2) :]
+        return (
+            ". -o FILE is the file to write, and --output NAME the layer to ask about. "
+            f"If {' '.join(file)} is the file, type: receptive-field {' '.join(rest)}"
+        )
+    return " (FILE, the file to write)"
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Returns a question that suggests the most similar name, or ""."""
+    import difflib  # Only needed after an error.
+
+    similar = difflib.get_close_matches(name, list(known), 1, 0.6)
+    return f". Did you mean {similar[0]}?" if similar else ""
