@@ -467,7 +467,7 @@ def test_sizes_that_no_layer_covers(gated, capsys):
     rows = rows_of(capsys, gated, "--covering", "3")
     assert [row["layer"] for row in rows] == ["before"]
     assert main(["layers", str(gated), "--covering", "64x32"]) == 1
-    assert "covers 64 x 32. The largest" in capsys.readouterr().err
+    assert "covers 32 x 64. The largest" in capsys.readouterr().err
 
 
 # --- Parameters -----------------------------------------------------------------------

@@ -158,7 +158,7 @@ def _add_choice_of_rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=_count, metavar="N", help=text)
     text = (
         "list only the first layers whose receptive field covers this size, such as "
-        "64 or 128x64"
+        "64 or 64x128"
     )
     parser.add_argument(
         "--covering", type=_resolution_to_cover, metavar="HEIGHTxWIDTH", help=text
