@@ -33,7 +33,6 @@ WING = re.compile(r"frameworks/\w+/")
 
 SINGLE = {
     "passes/positions.py",
-    "questions/candidates.py",
     "questions/reach.py",
     "questions/stretches.py",
 }
