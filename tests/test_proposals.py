@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass, replace
 
 import pytest
-from graphs import conv, graph_def, node, placeholder, pool
+from graphs import constant, conv, graph_def, node, placeholder, pool
 from needed import needed
 from random_search import seeds
 
@@ -319,6 +319,41 @@ def test_what_cannot_be_reached_says_why(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "No change is proposed" in shown
     assert "no layer below it has a window" in shown
+
+
+def test_a_size_beyond_all_that_is_tried(chain, capsys):
+    assert main(["reach", chain, "100000000"]) == 1
+    assert "numbers up to 1024 are tried" in capsys.readouterr().out
+
+
+def test_upper_bounds_prove_nothing(tmp_path, capsys):
+    places = node("places", "Placeholder", shape="shape { dim { size: 4 } }")
+    reads = node("read", "GatherV2", ["input", "places", "axis"])
+    image = placeholder(sizes=(1, 8, 8, 1))
+    nodes = image, places, constant("axis", [1], []), reads, conv("last", "read")
+    path = saved(tmp_path / "read.pb", *nodes)
+    assert main(["reach", path, "4", "--input", "input"]) == 1
+    assert "because the sizes are only upper bounds" in capsys.readouterr().out
+
+
+def test_maps_that_vanish_are_not_proposed():
+    # At most a dilation of 3 or a kernel of 7 fits on 8 pixels without padding.
+    found = check([Layer("only", padding="valid")], 8, 9)
+    assert {one.kind for one in found} == {"add"}
+    assert "Note that the input has only 8 x 8 positions" in str(found)
+    assert "the output has 2 x 2 instead of 6 x 6" in str(
+        check([Layer("only", padding="valid")], 8, 7)
+    )
+
+
+def test_far_more_operations(chain):
+    shown = str(rf.proposals(chain, 100, input_resolution=[64, 64]))
+    # A kernel of 49 x 49 instead of 3 x 3 at 32 x 32 positions.
+    flops = 18 * 64 * 64 + 18 * 32 * 32 + 4 * 32 * 32
+    times = (flops + 2 * (49 * 49 - 9) * 32 * 32) / flops
+    assert (
+        f"a kernel of 49 x 49 instead of 3 x 3: 100 x 100, {times:.0f} times" in shown
+    )
 
 
 @pytest.mark.parametrize("target", [0, "much", [3, 0], [], 2.5, True])

@@ -278,6 +278,8 @@ def test_every_output_in_every_input(several, capsys):
     }
     assert found.independent == (("alone", "two"),)
     assert found.errors == {}
+    assert len(found) == 3
+    assert ("alone", "two") not in found
     assert list(found["alone", "one"]) == list(
         rf.compute_receptive_field(several, output="alone", input="one")
     )
