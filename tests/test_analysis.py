@@ -198,7 +198,7 @@ def test_sizes_in_the_graph_are_used_unless_they_are_replaced():
 
 @pytest.mark.parametrize(
     "resolution",
-    [[7], [7, 7, 7], [0, 7], [7, -1], ["a", "b"], [7.5, 7], 7, "known", [[7, 7]]],
+    [[7], [7, 7, 7], [0, 7], [7, -1], ["a", "b"], [7.5, 7], 0, 7.5, "known", [[7, 7]]],
 )
 def test_resolutions_that_make_no_sense(resolution):
     with pytest.raises(rf.ReceptiveFieldError, match="input_resolution"):
@@ -461,6 +461,11 @@ def test_inputs_and_outputs_are_found_where_there_is_one_candidate():
         rf.compute_receptive_field(two, input="input")
     with pytest.raises(rf.ReceptiveFieldError, match="no placeholders could"):
         rf.compute_receptive_field(TWO_LAYERS, output="one/weights")
+
+
+def test_one_number_is_the_size_of_all_axes():
+    one = rf.compute_receptive_field(TWO_LAYERS, input_resolution=32)
+    assert [axis.input_size for axis in one.axes] == [32, 32]
 
 
 def test_the_input_sees_itself():

@@ -250,6 +250,7 @@ def test_help_has_an_example(command):
     ("arguments", "told"),
     [
         (("comput", "g.pb"), "Did you mean compute?"),
+        (("--versoin",), "Did you mean --version?"),
         (("compute", "g.pb", "--resoluton", "9x9"), "Did you mean --resolution?"),
         (("layers", "g.pb", "--format", "jsn"), "Did you mean json?"),
         (

@@ -137,7 +137,7 @@ def test_no_size_is_proposed_if_none_makes_the_padding_known(field):
     )
     rules = {"up": "global"}
     whole = rf.compute_receptive_field(graph, output="b", overrides=rules)
-    assert whole.reasons() == Reasons()
+    assert whole.reasons() == Reasons(local_output="a")
 
 
 def test_a_note_on_what_makes_an_upper_bound():
@@ -158,7 +158,7 @@ def test_a_note_on_what_makes_an_upper_bound():
 
 def test_notes_on_paths_that_see_everything(whole):
     assert notes(str(whole), "whole input by") == (
-        "all paths do; ask about an earlier layer for a local field"
+        "all paths do; ask about '<conv>' for a local field"
     )
     graph = graph_def(
         SIZED,
@@ -212,7 +212,9 @@ def test_a_field_as_data(field):
         "global_nodes": [],
         "mirroring_nodes": [],
         "local": None,
-        "reasons": {"bounding_node": None, "padding_node": None, "resolution": None},
+        "reasons": dict.fromkeys(
+            ["bounding_node", "padding_node", "resolution", "local_output"]
+        ),
         "middle": None,
     }
 

@@ -127,6 +127,9 @@ class Parser(argparse.ArgumentParser):
         if chosen is not None:
             choices = [c for a in self._actions for c in map(str, a.choices or ())]
             return message + _meant(chosen[1], choices)
+        if "required: COMMAND" in message:
+            unknown = [text for text in given if text.startswith("-")]
+            return message + "".join(_meant(text, options) for text in unknown[:1])
         if "required: -o" in message:
             return message + _file_advice(given)
         if message.startswith("unrecognized arguments: "):

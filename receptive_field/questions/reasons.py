@@ -31,7 +31,8 @@ def find_reasons(question: Question, output: Tensor, of: ReceptiveField) -> Reas
     """
     local = of.local
     if local is None:
-        return Reasons()
+        earlier = question.at_last_feature_map()
+        return Reasons(local_output=earlier and earlier[1].output)
     bounding = None
     if not local.exact:
         bounding = _bounding_node(question, output)

@@ -21,21 +21,25 @@ class Reasons:
         the node has several strides.
       resolution: a size of the input, ``[height, width]`` for images, at which the
         network can run. None if the size is known, or if no such size was found.
+      local_output: if all paths see a whole axis, the last tensor before the output
+        that has positions and local paths. None if there is none.
     """
 
     bounding_node: str | None = None
     padding_node: str | None = None
     padding_stride: int | None = None
     resolution: tuple[int, ...] | None = None
+    local_output: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the reasons as plain data for JSON.
 
-        >>> Reasons(padding_node="conv", resolution=(224, 224)).to_dict()
-        {'bounding_node': None, 'padding_node': 'conv', 'resolution': [224, 224]}
+        >>> Reasons(padding_node="conv", resolution=(224, 224)).to_dict()["resolution"]
+        [224, 224]
         """
         return {
             "bounding_node": self.bounding_node,
             "padding_node": self.padding_node,
             "resolution": self.resolution and list(self.resolution),
+            "local_output": self.local_output,
         }

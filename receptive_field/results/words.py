@@ -165,7 +165,9 @@ def _on_global_paths(field: Described) -> str:
     if not field.is_global:
         return "these paths are left out of the numbers above"
     if field.local is None:
-        return "all paths do; ask about an earlier layer for a local field"
+        earlier = field.reasons().local_output
+        asked = "an earlier layer" if earlier is None else repr(earlier)
+        return f"all paths do; ask about {asked} for a local field"
     return 'global_context="exclude" leaves out these paths'
 
 
