@@ -104,9 +104,12 @@ def test_a_note_on_misaligned_paths():
         "feature": [2, 2],
         "size": [7, 7],
     }
+    assert notes(str(field), "receptive field") == (
+        "the hull of paths that differ; single features may see less "
+        "feature (2, 2) in the middle sees 7 x 7"
+    )
     assert notes(str(field), "aligned") == (
-        "the largest of several: the hull over paths that differ "
-        "middle feature (2, 2): 7 x 7; field.explain() shows why"
+        "field.explain() names the paths that differ"
     )
     unknown = rf.compute_receptive_field(graph, input_resolution="unknown")
     assert unknown.middle() is None
@@ -116,8 +119,8 @@ def test_a_note_on_a_padding_that_is_unknown():
     graph = graph_def(placeholder(), conv("a", "input"), conv("b", "a", 3, 2, "SAME"))
     field = rf.compute_receptive_field(graph)
     assert notes(str(field), "effective padding") == (
-        "because of 'b' (SAME padding, stride 2); give the input's size, such as "
-        "input_resolution=[224, 224]"
+        "the padding depends on the input's size ('b': SAME, stride 2); give it, "
+        "such as input_resolution=[224, 224]"
     )
     sized = rf.compute_receptive_field(graph, input_resolution=[224, 224])
     assert sized.reasons() == Reasons()

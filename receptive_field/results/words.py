@@ -128,17 +128,20 @@ def lines(field: Described) -> list[tuple[str, str]]:
     of_padding, of_bound = _notes_on_reasons(field)
     has_local = field.is_global and field.local is not None
     own = [] if has_local else of_bound
+    differs = field.aligned is False
+    exact = "yes, the region of each feature" if differs else "yes"
     found = [
         ("input", field.input + _sized([axis.input_size for axis in field.axes])),
         ("output", field.output + _sized([a.size for a in field.feature_axes])),
         ("graph", f"{graph.name} ({len(graph)} nodes)" if graph else ""),
         ("receptive field", numbers(size)),
+        *_notes_on_hull(field),
         ("effective stride", numbers(stride)),
         ("effective padding", numbers(padding)),
         *([] if has_local else of_padding),
         ("aligned", aligned[field.aligned]),
-        *_notes_on_alignment(field),
-        ("exact", "yes" if field.exact else "no, an upper bound"),
+        ("", "field.explain() names the paths that differ" if differs else ""),
+        ("exact", exact if field.exact else "no, an upper bound"),
         *own,
     ]
     if field.global_nodes:
@@ -168,22 +171,19 @@ def _on_global_paths(field: Described) -> str:
         earlier = field.reasons().local_output
         asked = "an earlier layer" if earlier is None else repr(earlier)
         return f"all paths do; ask about {asked} for a local field"
-    return 'global_context="exclude" leaves out these paths'
+    return 'global_context="exclude" leaves out these paths (next line)'
 
 
-def _notes_on_alignment(field: Described) -> list[tuple[str, str]]:
+def _notes_on_hull(field: Described) -> list[tuple[str, str]]:
     if field.aligned is not False:
         return []
-    shown = "field.explain() shows why"
+    notes = [("", "the hull of paths that differ; single features may see less")]
     middle = _middle(field)
     if middle is not None:
         feature, size = middle
         place = ", ".join(map(str, feature))
-        shown = f"middle feature ({place}): {numbers(size)}; {shown}"
-    return [
-        ("", "the largest of several: the hull over paths that differ"),
-        ("", shown),
-    ]
+        notes.append(("", f"feature ({place}) in the middle sees {numbers(size)}"))
+    return notes
 
 
 def _middle(field: Described) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
@@ -210,12 +210,15 @@ def _notes_on_reasons(
     reasons = field.reasons()
     if reasons.resolution is not None:
         sizes = ", ".join(map(str, reasons.resolution))
-        asked = f"give the input's size, such as input_resolution=[{sizes}]"
+        asked = f"give it, such as input_resolution=[{sizes}]"
+        why = ""
         if reasons.padding_node is not None:
             stride = reasons.padding_stride
-            kind = "SAME padding" + ("" if stride is None else f", stride {stride}")
-            asked = f"because of {reasons.padding_node!r} ({kind}); {asked}"
-        on_padding.append(("", asked))
+            kind = "SAME" + ("" if stride is None else f", stride {stride}")
+            why = f" ({reasons.padding_node!r}: {kind})"
+        on_padding.append(
+            ("", f"the padding depends on the input's size{why}; {asked}")
+        )
     if reasons.bounding_node is not None:
         on_bound.append(("", f"at most this, because of {reasons.bounding_node!r}"))
     return on_padding, on_bound
