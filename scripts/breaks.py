@@ -170,8 +170,8 @@ BREAKS = (
     Break(
         "joined parts that go on evenly in one place are taken to do so in all",
         "receptive_field/algebra/axis_map.py",
-        "if all(a == b for a, b in zip(moved, windows[period:], strict=True)):",
-        "if any(a == b for a, b in zip(moved, windows[period:], strict=True)):",
+        "return all(one + advance == two for one, two in pairs)",
+        "return any(one + advance == two for one, two in pairs)",
         ("test_joins.py", "test_rules.py"),
     ),
     Break(

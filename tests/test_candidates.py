@@ -74,3 +74,72 @@ def test_a_sound_in_a_file_names_where_the_analysis_ends():
     # A convolution of 5 and a pooling of 2: 6.
     field = rf.compute_receptive_field(graph, input="image", output="pool")
     assert list(field)[:4] == [6, 6, 2, 2]
+
+
+def mean(x):
+    return needed("tensorflow").reduce_mean(x)
+
+
+def square(x):
+    return needed("tensorflow").square(x)
+
+
+def both_heads(conv, x, labels):
+    hidden = conv(x, 3, "hidden")
+    one, two = conv(hidden, 5, "one"), conv(hidden, 1, "two")
+    return mean(square(one - labels)) + 0.4 * mean(square(two - labels))
+
+
+def regularised(conv, x, labels):
+    hidden = conv(x, 3, "hidden")
+    return mean(square(conv(hidden, 5, "last") - labels)) + mean(abs(hidden))
+
+
+def of_a_code(conv, x, labels):
+    code = conv(x, 3, "code")
+    return mean(square(conv(code, 5, "last") - labels)) + mean(square(code))
+
+
+def of_a_residual(conv, x, labels):
+    return mean(square(conv(x, 3, "last") - (labels - x)))
+
+
+def of_the_input(conv, x, labels):
+    return mean(square(conv(conv(x, 3, "code"), 5, "last") - x))
+
+
+def weighted(conv, x, labels):
+    tf = needed("tensorflow")
+    return mean(square(conv(x, 3, "last") - labels) * tf.cast(x > 0, tf.float32))
+
+
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [
+        (regularised, ("last", 7)),
+        (of_a_code, ("last", 7)),
+        (of_a_residual, ("last", 3)),
+        (both_heads, "'one': .*'two'"),
+        (weighted, "'last': .*'Cast'"),
+        (of_the_input, "Name the output"),
+    ],
+)
+def test_losses_that_also_read_other_tensors(loss, found):
+    tf = needed("tensorflow")
+    v1 = tf.compat.v1
+
+    def conv(x, size, name):
+        weights = v1.get_variable(f"{name}_weights", [size, size, 1, 1])
+        return tf.nn.conv2d(x, weights, 1, "SAME", name=name)
+
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [None, 32, 32, 1], "image")
+        labels = v1.placeholder(tf.float32, [None, 32, 32, 1], "labels")
+        v1.train.GradientDescentOptimizer(0.1).minimize(loss(conv, x, labels))
+    if isinstance(found, str):
+        with pytest.raises(rf.ReceptiveFieldError, match=found):
+            rf.compute_receptive_field(graph)
+    else:
+        name, size = found
+        field = rf.compute_receptive_field(graph)
+        assert (field.output, field.size.tolist()) == (name, [size, size])

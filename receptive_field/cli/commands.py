@@ -266,7 +266,10 @@ def tiling(options: argparse.Namespace) -> int:
     from receptive_field.results.tiling import as_data, as_text
 
     model = _load(options)
-    found = _field(model, options).tiling(options.tile[::-1])
+    field = _field(model, options)
+    alike = len(options.tile) == 1
+    tile = options.tile * len(field.axes) if alike else options.tile[::-1]
+    found = field.tiling(tile)
     tiles = [] if options.image is None else found.tiles(options.image[::-1])
     if options.format == "json":
         show_json(found.to_dict() | ({"tiles": as_data(tiles)} if tiles else {}))
@@ -456,7 +459,10 @@ def compute_all(options: argparse.Namespace) -> int:
     """See ``receptive-field compute --help``, option ``--all``."""
     from receptive_field.questions.pairs import compute_all_pairs
 
-    for name in ("output", "input", "explain", "require_aligned"):
+    for name in (
+        *("output", "input", "explain", "require_aligned"),
+        *("features", "seen_by", "look_ahead", "spacing", "unit"),
+    ):
         if getattr(options, name):
             option = name.replace("_", "-")
             options.fail(f"--all is about every pair, so it cannot take --{option}.")

@@ -9,7 +9,7 @@ from typing import Any
 from receptive_field.errors import NodeNotFoundError, nearest
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.names import (
-    matching,
+    containing,
     only,
     same_or_ending,
     scope_output,
@@ -75,7 +75,8 @@ class Model:
         stated = dict(self.layers)
         for named in (self.outputs, self.inputs, self.operations):
             stated |= {key: named[key] for key in named if key not in stated}
-        found = same_or_ending(name, stated) or matching(name, stated)
+        parts = [key for key in stated if key not in self.inputs]
+        found = same_or_ending(name, stated) or containing(name, parts)
         if found:
             full = only(name, found)
             return full, stated[full]
@@ -84,11 +85,12 @@ class Model:
         inner = scopes(nodes)
         found = same_or_ending(plain, nodes)
         scope = [plain] if plain in inner else same_or_ending(plain, inner)
-        if plain in inner or (scope and not found):
+        scope = [] if colon else scope  # The number is that of an output of a node.
+        if scope and (scope == [plain] or not found):
             ends = (*self.outputs.values(), *self.layers.values())
             tensor = scope_output(self.graph, only(name, scope), ends)
             return self.graph.name_of(tensor), tensor
-        found = found or matching(plain, nodes)
+        found = found or containing(plain, nodes)
         if not found:
             what = "the model has no layer" if self.layers else "there is no node"
             near = nearest(plain, [*stated, *nodes, *inner])

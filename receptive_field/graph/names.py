@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -50,6 +51,24 @@ def same_or_ending(text: str, names: Iterable[str]) -> list[str]:
         or [name for name in known if name.endswith(f"/{text}")]
         or [name for name in known if name.lower().endswith(f"/{lower}")]
     )
+
+
+def containing(text: str, names: Iterable[str]) -> list[str]:
+    """Returns the names that a pattern matches, or that contain whole words.
+
+    Cases are alike. Words end at ``/``, ``_``, ``-``, ``.`` and the ends of a name. A
+    number at the end cannot be left out: ``conv`` does not stand for ``conv_1``.
+
+    >>> containing("mixed_5b", ["net/Mixed_5b/concat", "net/Mixed_5b2/concat"])
+    ['net/Mixed_5b/concat']
+    >>> containing("conv", ["conv_1", "first_conv", "conv2d"])
+    ['first_conv']
+    """
+    if is_pattern(text):
+        return matching(text, names)
+    word = re.escape(text.lower())
+    part = re.compile(rf"(?:^|(?<=[/_.-])){word}(?=$|[/_.-])(?![_-]?\d+(?:$|/))")
+    return [name for name in names if part.search(name.lower())]
 
 
 def scopes(names: Iterable[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError
 from receptive_field.graph.graph import Graph, Node, Tensor, nodes_below
@@ -202,28 +202,29 @@ def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[
         for index in whole.order
         if not graph.framework.is_of_training(graph.nodes[index])
     ]
+    trains = any(map(graph.framework.is_of_training, graph))
+    predictions = _predictions(whole, running) if trains else []
+    if predictions:
+        return predictions
     for order in (running, whole.order):
-        predictions = _predictions(whole, order) if order is running else []
-        if predictions:
-            return predictions
         read = nodes_read(whole, order)
         ends = [index for index in order if index not in read]
         found = [index for index in ends if rule_of(graph.nodes[index])]
         if found:
-            return found
+            # A number that is trained on is a loss, and no prediction.
+            return [i for i in found if not trains or known.shape((i, 0)) != ()]
     return []
 
 
 def _predictions(network: Network, order: Sequence[int]) -> list[int]:
     """Returns the tensors that a loss compares with labels, one for each labels.
 
-    Only graphs that also train the network have a loss. A label is a placeholder with
-    axes on which no layer with weights depends. For each label, the prediction is the
-    last node that all paths from the input to the label pass.
+    A label is a placeholder with axes on which no layer with weights depends. For each
+    label, the prediction is the last node that all paths from the input to the label
+    pass. If layers depend on this node, a loss also reads hidden layers, and all
+    tensors that are compared with the label are returned.
     """
     graph, known = network.graph, network.known
-    if not any(map(graph.framework.is_of_training, graph)):
-        return []
     own = _sources(graph, network.input[0])
     members = set(order)
     compared: list[set[int]] = []
@@ -236,10 +237,41 @@ def _predictions(network: Network, order: Sequence[int]) -> list[int]:
             if meets and not is_read:
                 compared.append(meets)
     labelled = set().union(*compared)
-    last = [_last_before(network, order, meets, labelled) for meets in compared]
-    return list(
-        dict.fromkeys(i for i in last if i is not None and rule_of(graph.nodes[i]))
-    )
+    found: dict[int, None] = {}
+    for meets in compared:
+        last = _last_before(network, order, meets, labelled)
+        if last is None or _is_below_layers(network, order, last):
+            found |= dict.fromkeys(_compared(network, order, meets, labelled))
+        else:
+            found[last] = None
+    return [index for index in found if rule_of(graph.nodes[index])]
+
+
+def _is_below_layers(network: Network, order: Sequence[int], index: int) -> bool:
+    above = find_network(network.known, (index, 0), order)
+    return any(_is_layer(network.graph.nodes[other]) for other in above.order)
+
+
+def _compared(
+    network: Network,
+    order: Sequence[int],
+    meets: Collection[int],
+    labelled: Collection[int],
+) -> Iterator[int]:
+    """Yields the tensors with axes that meet a label; see `_last_before`."""
+    names = tuple(f"{network.graph.nodes[index].name}/" for index in meets)
+    members = {*order} - {*labelled, network.input[0]}
+    for index in sorted(meets):
+        for _, (below, _) in network.edges(index):
+            read = below
+            while network.graph.nodes[read].name.startswith(names):
+                # Losses bring the prediction into shape.
+                inner = [i for _, (i, _) in network.edges(read) if i in members]
+                if len(inner) != 1:
+                    break
+                (read,) = inner
+            if read in members and network.known.shape((read, 0)) != ():
+                yield read
 
 
 def _is_layer(node: Node) -> bool:

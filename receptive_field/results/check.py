@@ -73,9 +73,12 @@ def _of_size(field: ReceptiveField, least: Sequence[int]) -> Condition:
     limits = x_first(least, len(field.axes), f"the input {field.input!r}")
     sizes = field.size.tolist()
     holds: list[bool | None] = []
-    for axis, size, limit in zip(field.axes, sizes, limits, strict=True):
-        enough = size >= limit
-        holds.append(enough if axis.map.exact or not enough else None)
+    # What the local paths see is a part of what all paths see.
+    local = field.local or field
+    for place, (axis, limit) in enumerate(zip(field.axes, limits, strict=True)):
+        known = [axis, local.axes[place]]
+        proven = any(one.map.exact and one.map.size() >= limit for one in known)
+        holds.append(proven or (None if sizes[place] >= limit else False))
     text = numbers(sizes)
     if INFINITY in sizes and field.global_nodes:
         text += f", because of {field.global_nodes[0]}"

@@ -15,10 +15,13 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from receptive_field.graph.graph import Graph, Node, Tensor
-from receptive_field.graph.model import unique_name
+from receptive_field.rules.op import rule_of
 
 NUMBER = re.compile(r"_\d+$")
 """What TensorFlow appends to a scope that is entered again."""
+
+MOVING = ("Resize", "Pad", "MirrorPad", "StridedSlice")
+"""The beginnings of op types without windows that move positions."""
 
 
 class SavedLayers(NamedTuple):
@@ -32,9 +35,10 @@ class SavedLayers(NamedTuple):
 def saved_layers(graph: Graph, outputs: Iterable[Tensor]) -> SavedLayers:
     """Returns the layers that the outputs depend on.
 
-    A layer that is called again has a number after its name, as in a Keras model. If
-    all its calls are in one scope, or if it returns several tensors, it is left out.
-    The op of a layer is that of the first node which reads the layer's input.
+    A SavedModel does not tell in which order a model calls its layers. So layers that
+    are called again, and layers of one name in several models, are left out. So are
+    models with such layers, and layers that return several tensors. The op of a layer
+    is that of the first node which reads the layer's input.
     """
     nodes = list(_upstream(graph, [index for index, _ in outputs]))
     read = [(*owned, variable) for node in nodes for owned, variable in _owners(node)]
@@ -57,17 +61,42 @@ def saved_layers(graph: Graph, outputs: Iterable[Tensor]) -> SavedLayers:
     for tensor in outputs:
         for scope in _scopes(graph.nodes[tensor[0]], models):
             returned[scope].add(tensor)
+    names = {scope: owners.get(scope) or _named(scope, owners) for scope in returned}
+    counts = Counter(names.values())
+    repeated |= {scope for scope, name in names.items() if counts[name] > 1}
+    repeated |= _windowed_again(nodes, names.keys() - owners.keys() - models)
     layers: dict[str, Tensor] = {}
     inputs: dict[str, list[Tensor]] = {}
     ops: dict[str, str] = {}
     for scope, tensors in returned.items():
-        if scope not in repeated and len(tensors) == 1:
-            name = unique_name(owners.get(scope) or _named(scope, owners), layers)
+        name = names[scope]
+        whole = not any(f"{other}/".startswith(f"{scope}/") for other in repeated)
+        if name is not None and whole and len(tensors) == 1:
             (layers[name],) = tensors
             inputs[name] = [tensor for _, tensor in given.get(scope, ())]
             if scope in given and scope not in models:
                 ops[name] = given[scope][0][0].op
     return SavedLayers(layers, inputs, ops)
+
+
+def _windowed_again(nodes: Iterable[Node], scopes: Collection[str]) -> set[str]:
+    """Returns the scopes that run a window or a resize more than once.
+
+    If a layer without variables reads what it has computed itself, both calls are in
+    one scope.
+    """
+    seen: set[tuple[str, str]] = set()
+    found = set()
+    for node in nodes:
+        op = rule_of(node)
+        if (op is not None and op.windows) or node.op.startswith(MOVING):
+            parts = node.name.split("/")
+            paths = {"/".join(parts[:end]) for end in range(len(parts))}
+            for scope in paths.intersection(scopes):
+                if (scope, node.op) in seen:
+                    found.add(scope)
+                seen.add((scope, node.op))
+    return found
 
 
 def _scopes(node: Node, models: Collection[str]) -> set[str]:
@@ -104,12 +133,14 @@ def _owners(node: Node) -> Iterator[tuple[tuple[str, str], str]]:
                 break
 
 
-def _named(scope: str, owners: dict[str, str]) -> str:
-    """Returns the name of a layer without variables.
+def _named(scope: str, owners: dict[str, str]) -> str | None:
+    """Returns the name of a layer without variables, if it can be told.
 
-    If the scopes of all layers beside it have a number, its own has one, too.
+    The scopes of all layers beside it have a number, or none of them has.
     """
     model, _, last = scope.rpartition("/")
     beside = [s for s in owners if s.rpartition("/")[0] == model]
-    numbered = all(not s.endswith(owners[s]) for s in beside)
-    return NUMBER.sub("", last) if numbered else last
+    exact = {s.endswith(f"/{owners[s]}") for s in beside}
+    if exact == {True}:
+        return last
+    return NUMBER.sub("", last) if exact == {False} and NUMBER.search(last) else None
