@@ -82,18 +82,21 @@ class Model:
             return full, stated[full]
         plain, colon, number = name.rstrip("/").partition(":")
         nodes = [node.name for node in self.graph]
-        inner = scopes(nodes)
+        known_scopes = scopes(nodes)
         found = same_or_ending(plain, nodes)
-        scope = [plain] if plain in inner else same_or_ending(plain, inner)
+        scope = (
+            [plain] if plain in known_scopes else same_or_ending(plain, known_scopes)
+        )
         scope = [] if colon else scope  # The number is that of an output of a node.
         if scope and (scope == [plain] or not found):
             ends = (*self.outputs.values(), *self.layers.values())
             tensor = scope_output(self.graph, only(name, scope), ends)
             return self.graph.name_of(tensor), tensor
-        found = found or containing(plain, nodes)
+        inner = [node for node in nodes if node not in self.inputs]
+        found = found or containing(plain, inner)
         if not found:
             what = "the model has no layer" if self.layers else "there is no node"
-            near = nearest(plain, [*stated, *nodes, *inner])
+            near = nearest(plain, [*stated, *nodes, *known_scopes])
             raise NodeNotFoundError(f"{what} {name!r}. {near}")
         return self._node(only(name, found) + colon + number)
 

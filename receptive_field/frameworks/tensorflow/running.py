@@ -171,11 +171,20 @@ def runner(
     for node in definition.node:
         if node.name == start.partition(":")[0] and node.op == "Placeholder":
             node.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
+    started = partial(_started, tf, definition, values)
+    session = started()
+    image = session.graph.get_tensor_by_name(start)
+    fetched = [session.graph.get_tensor_by_name(name) for name in outputs]
+    run = session.make_callable(fetched, [image])
+    gradient = _Gradient(tf, started, start, outputs)
+    return Computation(run, np.dtype(image.dtype.as_numpy_dtype), gradient)
+
+
+def _started(tf: Any, definition: Any, values: Mapping[str, Any]) -> Any:
+    """Returns a session with a graph of its own, whose variables have these values."""
     graph = tf.Graph()
     with graph.as_default():
         tf.graph_util.import_graph_def(definition, name="")
-    image = graph.get_tensor_by_name(start)
-    fetched = [graph.get_tensor_by_name(name) for name in outputs]
     config = tf.compat.v1.ConfigProto(
         intra_op_parallelism_threads=1, inter_op_parallelism_threads=1
     )
@@ -194,17 +203,25 @@ def runner(
             assignments.append(assign)
     if assignments:
         session.run(assignments, feeds)
-    run = session.make_callable(fetched, [image])
-    gradient = _Gradient(tf, session, image, fetched)
-    return Computation(run, np.dtype(image.dtype.as_numpy_dtype), gradient)
+    return session
+
+
+def _nothing(*_: Any) -> list[None]:
+    """Returns no gradient."""
+    return [None]
 
 
 class _Gradient:
-    """The gradient of a graph, which is built when it is first asked for."""
+    """The gradient of a graph, which is built when it is first asked for.
 
-    def __init__(self, tf: Any, session: Any, image: Any, outputs: Any) -> None:
-        self._tf, self._session = tf, session
-        self._image, self._outputs = image, outputs
+    It has a graph of its own, because a gradient changes the loops of a graph.
+    """
+
+    def __init__(
+        self, tf: Any, started: Callable[[], Any], start: str, outputs: Sequence[str]
+    ) -> None:
+        self._tf, self._started = tf, started
+        self._start, self._outputs = start, outputs
         self._run: Callable[..., Any] | None = None
 
     def __call__(self, image: Any, factors: Sequence[Any]) -> Any:
@@ -214,16 +231,18 @@ class _Gradient:
             return self._run(image, *factors)[0]
         except Exception:
             # A gradient can fail in as many ways as there are ops. It is not needed.
+            self._run = _nothing
             return None
 
     def _built(self) -> Callable[..., Any]:
-        tf = self._tf
-        with self._session.graph.as_default():
-            factors = [tf.compat.v1.placeholder(t.dtype) for t in self._outputs]
-            (found,) = tf.gradients(self._outputs, [self._image], factors)
+        tf, session = self._tf, self._started()
+        image = session.graph.get_tensor_by_name(self._start)
+        outputs = [session.graph.get_tensor_by_name(name) for name in self._outputs]
+        with session.graph.as_default():
+            factors = [tf.compat.v1.placeholder(t.dtype) for t in outputs]
+            (found,) = tf.gradients(outputs, [image], factors)
             dense = tf.convert_to_tensor(found)
-        run: Callable[..., Any]
-        run = self._session.make_callable([dense], [self._image, *factors])
+        run: Callable[..., Any] = session.make_callable([dense], [image, *factors])
         return run
 
 
