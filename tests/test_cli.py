@@ -735,6 +735,9 @@ import os, signal, sys
 from receptive_field.cli import command_line, commands
 from receptive_field.whole_files import replace_file
 
+# Jobs in the background of a shell ignore interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def interrupted():
     os.kill(os.getpid(), signal.SIGINT)
     print("went on")
