@@ -73,6 +73,21 @@ def test_an_upper_bound_proves_only_that_a_field_is_too_small(tmp_path, capsys):
     assert main([*question, "--exact"]) == 1
 
 
+def test_what_local_paths_see_is_seen_in_any_case(tmp_path, capsys):
+    """A gate that sees everything is only a bound, but the window of 7 is exact."""
+    nodes = (
+        conv("conv", "input", 7, 1, "SAME"),
+        constant("axes", [1, 2]),
+        node("mean", "Mean", ["conv", "axes"], keep_dims="b: true"),
+        node("gated", "Mul", ["conv", "mean"]),
+    )
+    path = saved(tmp_path / "gated.pb", placeholder(), *nodes)
+    for size, status in ((7, 0), (8, 1)):
+        assert main(["check", path, "--output", "gated", "--min-size", str(size)]) == (
+            status
+        )
+
+
 def test_conditions_as_json(chain, capsys):
     assert main(["check", chain, "--min-size", "6", "--format", "json"]) == 1
     found = json.loads(capsys.readouterr().out)
@@ -309,7 +324,12 @@ def test_a_pair_that_cannot_be_analysed(tmp_path, capsys):
 
 
 def test_all_goes_with_no_single_name(several, tmp_path, capsys):
-    for given in (("--output", "both"), ("--input", "one"), ("--explain",)):
+    for given in (
+        ("--output", "both"),
+        ("--input", "one"),
+        ("--explain",),
+        ("--look-ahead",),
+    ):
         with pytest.raises(SystemExit) as stopped:
             main(["compute", several, "--all", *given])
         assert stopped.value.code == 2
