@@ -33,6 +33,7 @@ WING = re.compile(r"frameworks/\w+/")
 
 SINGLE = {
     "passes/positions.py",
+    "questions/candidates.py",
     "questions/reach.py",
     "questions/stretches.py",
 }
