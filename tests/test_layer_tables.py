@@ -426,7 +426,8 @@ def test_rows_without_a_value_come_last(gated, capsys):
         (("--sort", "-strid"), "did you mean 'stride'?"),
         (("--columns", "layer,kernl"), "did you mean 'kernel'?"),
         (("--top", "0"), "'0' is not a positive integer"),
-        (("--covering", "big"), "is not a list of integers"),
+        (("--covering", "big"), "is not HEIGHTxWIDTH"),
+        (("--covering", "64,128"), "write a size as HEIGHTxWIDTH: 64x128"),
     ],
 )
 def test_mistakes_in_the_choice_of_rows(arguments, message, capsys):

@@ -88,6 +88,17 @@ def test_what_local_paths_see_is_seen_in_any_case(tmp_path, capsys):
         )
 
 
+def test_an_upper_bound_is_not_known_to_cover_a_size(tmp_path):
+    reads = node("read", "GatherV2", ["input", "places", "axis"])
+    places = node("places", "Placeholder", shape="shape { dim { size: 4 } }")
+    nodes = placeholder(sizes=(1, 8, 8, 1)), places, constant("axis", [1], [])
+    path = saved(tmp_path / "read.pb", *nodes, reads, conv("last", "read"))
+    fields = rf.compute_receptive_fields(path, input="input")
+    assert (fields["last"].local or fields["last"]).exact is False
+    with pytest.raises(rf.ReceptiveFieldError, match="covers 3 x 3"):
+        fields.covering(3)
+
+
 def test_conditions_as_json(chain, capsys):
     assert main(["check", chain, "--min-size", "6", "--format", "json"]) == 1
     found = json.loads(capsys.readouterr().out)

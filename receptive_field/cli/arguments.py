@@ -8,7 +8,7 @@ from typing import Any
 
 from receptive_field import __version__
 from receptive_field.cli import commands, questions
-from receptive_field.cli.writing import Parser, feature, resolution
+from receptive_field.cli.writing import Parser, feature, resolution, size
 from receptive_field.errors import ReceptiveFieldError
 
 MODEL = (
@@ -161,7 +161,7 @@ def _add_choice_of_rows(parser: argparse.ArgumentParser) -> None:
         "64 or 64x128"
     )
     parser.add_argument(
-        "--covering", type=_resolution_to_cover, metavar="HEIGHTxWIDTH", help=text
+        "--covering", type=_size_x_first, metavar="HEIGHTxWIDTH", help=text
     )
 
 
@@ -234,7 +234,7 @@ def _add_tiling(command: Any) -> None:
     ):
         added.add_argument(
             name,
-            type=_resolution_in_numbers,
+            type=size,
             metavar="HEIGHTxWIDTH",
             required=name == "--tile",
             help=text,
@@ -309,14 +309,12 @@ def _add_check(command: Any) -> None:
     _add_model(added)
     _add_names(added, ("output", "input"))
     text = "the receptive field has at least this size (one number is for all axes)"
-    added.add_argument("--min-size", type=_positive, metavar="HEIGHTxWIDTH", help=text)
+    added.add_argument("--min-size", type=size, metavar="HEIGHTxWIDTH", help=text)
     added.add_argument("--aligned", action="store_true", help="all paths are aligned")
     text = "the numbers are exact, not only upper bounds"
     added.add_argument("--exact", action="store_true", help=text)
     text = "the output has at least this size (one number is for all axes)"
-    added.add_argument(
-        "--min-output", type=_positive, metavar="HEIGHTxWIDTH", help=text
-    )
+    added.add_argument("--min-output", type=size, metavar="HEIGHTxWIDTH", help=text)
     _add_analysis(added)
     added.add_argument("--format", choices=("text", "json"), default="text")
     added.set_defaults(fail=added.error)
@@ -352,7 +350,7 @@ def _add_reach(command: Any) -> None:
     added = command("reach", commands.reach, text, more)
     _add_model(added)
     text = "the size to reach (one number is for all axes)"
-    added.add_argument("target", type=_positive, metavar="HEIGHTxWIDTH", help=text)
+    added.add_argument("target", type=size, metavar="HEIGHTxWIDTH", help=text)
     _add_names(added, ("output", "input"))
     _add_analysis(added)
     added.add_argument("--format", choices=("text", "json"), default="text")
@@ -433,17 +431,6 @@ def _add_stop(parser: argparse.ArgumentParser) -> None:
 # --- Numbers and names ----------------------------------------------------------------
 
 
-def _resolution_in_numbers(text: str) -> list[int]:
-    return _integers(text.lower().replace("x", ","))
-
-
-def _positive(text: str) -> list[int]:
-    sizes = _integers(text.lower().replace("x", ","))
-    if min(sizes) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: sizes must be at least 1")
-    return sizes
-
-
 def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
@@ -474,8 +461,8 @@ def _count(text: str) -> int:
     return count
 
 
-def _resolution_to_cover(text: str) -> Any:
-    sizes = _positive(text)
+def _size_x_first(text: str) -> Any:
+    sizes = size(text)
     return sizes[0] if len(sizes) == 1 else sizes[::-1]
 
 

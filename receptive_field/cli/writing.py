@@ -63,6 +63,26 @@ def resolution(text: str) -> Any:
     return numbers
 
 
+def size(text: str) -> list[int]:
+    """Returns a size that is written HEIGHTxWIDTH, or as one number for all axes.
+
+    Raises:
+      ArgumentTypeError: if the text is no size.
+
+    >>> size("224x320"), size("64")
+    ([224, 320], [64])
+    """
+    separator, numbers = _integers(text, "HEIGHTxWIDTH such as 224x320")
+    if separator == ",":
+        written = "x".join(map(str, numbers))
+        raise argparse.ArgumentTypeError(
+            f"{text!r} looks like coordinates; write a size as HEIGHTxWIDTH: {written}"
+        )
+    if min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: sizes must be at least 1")
+    return numbers
+
+
 def feature(text: str) -> list[int]:
     """Returns the coordinates of a feature, x first.
 

@@ -33,11 +33,17 @@ def covering(
     counts = {len(field.axes) for field in local.values()}
     wanted = _sizes(size, max(counts))
     shares = {name: _share(field, wanted) for name, field in local.items()}
-    wide = {name for name, share in shares.items() if share >= 1}
+    large = {name for name, share in shares.items() if share >= 1}
+    wide = {name for name in large if local[name].exact}
     if not wide:
         name = max(shares, key=lambda n: shares[n])
         largest = " x ".join(map(str, local[name].size.tolist()))
         asked = " x ".join(map(str, wanted))
+        if large:
+            raise ReceptiveFieldError(
+                f"no layer is known to have a receptive field that covers {asked}. "
+                f"That of {name!r} may cover it: {largest} is an upper bound."
+            )
         raise ReceptiveFieldError(
             f"no layer has a receptive field that covers {asked}. The largest is that "
             f"of {name!r}, with {largest}. Ask about a smaller size."

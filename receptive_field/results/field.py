@@ -1149,8 +1149,8 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
 
         These are the layers whose receptive field is at least as large on every axis,
         but that do not get their input from such a layer. Paths that see a whole axis
-        are left out (`ReceptiveField.local`). A size that is only an upper bound counts
-        as it is; ``exact`` of the result tells you.
+        are left out (`ReceptiveField.local`). A layer whose size is only an upper bound
+        is not known to cover anything, so it is left out, too.
 
         Args:
           size: the size in pixels: a number for all axes, or one for each axis, x

@@ -164,8 +164,17 @@ def _flops_text(new: int, old: int) -> str:
         return "same FLOPs"
     if new >= 10 * old:
         return f"{new / old:.0f} times the FLOPs"
-    return f"{100 * new / old - 100:+.3g} % FLOPs"
+    return f"{_percent(100 * new / old - 100)} FLOPs"
 
 
 def _output(field: ReceptiveField) -> list[int | None]:
     return [axis.size for axis in field.feature_axes]
+
+
+def _percent(change: float) -> str:
+    """Returns a change in percent, with three digits if it is small.
+
+    >>> _percent(0.6141), _percent(1482.3)
+    ('+0.614 %', '+1482 %')
+    """
+    return f"{change:+.0f} %" if abs(change) >= 100 else f"{change:+.3g} %"

@@ -69,6 +69,8 @@ class OutputSize(NamedTuple):
                 return _rounded_quotient(shift, period)
         if period == 1:
             return f"{slope} * size{_signed(offsets[0])}"
+        if slope and len(set(offsets)) == 1:
+            return f"{slope} * floor(size / {period}){_signed(offsets[0])}"
         listed = f"[{', '.join(map(str, offsets))}][size mod {period}]"
         return f"{slope} * floor(size / {period}) + {listed}" if slope else listed
 
@@ -88,8 +90,9 @@ class AxisResolutions:
       exceptions: size -> answer, for all sizes from ``smallest`` upwards whose answer
         differs from ``placements``. Sizes were tried one by one, until the answer had
         agreed with ``placements`` for every remainder.
-      output_size: the size of the output as a function of the size of this axis. None
-        if this function is unknown, or if no output axis follows this axis.
+      output_size: the size of the output as a function of the size of this axis, which
+        holds at all sizes at which the network can run (see `at`). None if this
+        function is unknown, or if no output axis follows this axis.
     """
 
     placements: tuple[Outcome, ...]
