@@ -15,8 +15,8 @@ from random_search import examples
 
 import receptive_field as rf
 from receptive_field.errors import GraphError
-from receptive_field.frameworks import load
-from receptive_field.frameworks.tensorflow import files, wire
+from receptive_field.frameworks import contents, load, wire
+from receptive_field.frameworks.tensorflow import files
 from receptive_field.frameworks.tensorflow.messages import (
     AttrValue,
     GraphDef,
@@ -25,6 +25,7 @@ from receptive_field.frameworks.tensorflow.messages import (
     TensorProto,
 )
 from receptive_field.frameworks.tensorflow.text import index
+from receptive_field.frameworks.tensorflow.wire import GRAPHS
 from receptive_field.rules.inference import Inference
 
 names = st.text("abcXYZ012_/.-", min_size=1, max_size=12)
@@ -248,7 +249,7 @@ class TestWeights:
     def test_are_left_out_and_what_rules_ask_for_is_not(self):
         graph = frozen(50_000, 2_000)
         kept = GraphDef.FromString(
-            wire.without_weights(graph.SerializeToString(), "GraphDef")
+            wire.without_weights(graph.SerializeToString(), "GraphDef", GRAPHS)
         )
         weight, small = (node.attr["value"].tensor for node in kept.node)
         assert weight == TensorProto(dtype=1, tensor_shape={"dim": [{"size": 50_000}]})
@@ -260,15 +261,14 @@ class TestWeights:
         wire_large, wire.LARGE = wire.LARGE, 0
         try:
             content = graph.SerializeToString()
-            assert (
-                GraphDef.FromString(wire.without_weights(content, "GraphDef")) == graph
-            )
+            kept = wire.without_weights(content, "GraphDef", GRAPHS)
+            assert GraphDef.FromString(kept) == graph
         finally:
             wire.LARGE = wire_large
 
     @pytest.mark.parametrize("kind", ["GraphDef", "MetaGraphDef", "SavedModel"])
     def test_in_files_of_every_kind(self, tmp_path, kind, monkeypatch):
-        monkeypatch.setattr(files, "LARGE_FILE", 1000)
+        monkeypatch.setattr(contents, "LARGE_FILE", 1000)
         graph = frozen(50_000)
         content = {
             "GraphDef": graph,
@@ -304,4 +304,4 @@ class TestWeights:
     )
     def test_damaged_bytes(self, content, message):
         with pytest.raises(wire.DamagedError, match=message):
-            wire.without_weights(content, "GraphDef")
+            wire.without_weights(content, "GraphDef", GRAPHS)

@@ -1,16 +1,13 @@
 """Reads graphs from files, using only protobuf.
 
-Whether a file is gzip-compressed, binary or text is determined from its content, not
+Whether a file is compressed, binary or text is determined from its content, not
 from its name.
 """
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -18,18 +15,15 @@ from typing import Any
 from google.protobuf import message
 
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.contents import contents
 from receptive_field.frameworks.tensorflow.messages import (
     GraphDef,
     MetaGraphDef,
     SavedModel,
 )
-from receptive_field.frameworks.tensorflow.wire import (
-    DamagedError,
-    FileBytes,
-    without_weights,
-)
+from receptive_field.frameworks.tensorflow.wire import GRAPHS
+from receptive_field.frameworks.wire import DamagedError, without_weights
 
-_GZIP_MAGIC = b"\x1f\x8b"
 # Bytes that never occur in text. A binary graph contains at least one such byte: the
 # tag of a node's op.
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v")
@@ -62,39 +56,17 @@ def read_file(
     path = os.fspath(path)
     if os.path.isdir(path):
         path = _saved_model_in(path)
-    try:
-        with _content(path) as content:
-            head = content[:4096]
-            if not head.strip() and not content[:].strip():
-                raise GraphError(
-                    f"the file {path!r} is empty, but should contain a GraphDef."
-                )
-            parse = _parse_binary if _CONTROL & frozenset(head) else _parse_text
-            parsed = parse(content, path, whole)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise GraphError(f"cannot read {path!r}: {reason}.") from None
+    with contents(path) as content:
+        head = content[:4096]
+        if not head.strip() and not content[:].strip():
+            raise GraphError(
+                f"the file {path!r} is empty, but should contain a GraphDef."
+            )
+        parse = _parse_binary if _CONTROL & frozenset(head) else _parse_text
+        parsed = parse(content, path, whole)
     if isinstance(parsed, (MetaGraphDef, SavedModel)):
         return _signature(parsed, path, signature)
     return FileContent(parsed)
-
-
-@contextmanager
-def _content(path: str) -> Iterator[Any]:
-    """Yields decompressed bytes. Large uncompressed files are read on demand."""
-    with open(path, "rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        compressed = file.read(2) == _GZIP_MAGIC
-        file.seek(0)
-        if compressed or size < LARGE_FILE:
-            content = file.read()
-            yield gzip.decompress(content) if compressed else content
-            return
-        yield FileBytes(file, size)
-
-
-LARGE_FILE = 1 << 22
-"""Uncompressed binary graphs of at least this many bytes are read without weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +162,12 @@ def _parse_binary(content: Any, path: str, whole: bool) -> Any:
     reason = ""
     for kind, holds_nodes in _KINDS.items():
         try:
-            if whole or len(content) < LARGE_FILE:
+            if whole or isinstance(content, bytes):
                 parsed = kind.FromString(content[:])
             else:
-                parsed = kind.FromString(without_weights(content, kind.DESCRIPTOR.name))
+                parsed = kind.FromString(
+                    without_weights(content, kind.DESCRIPTOR.name, GRAPHS)
+                )
         except DamagedError as error:
             reason = reason or f" ({error})"
         except message.DecodeError:

@@ -1,21 +1,14 @@
-"""Defines the protobuf messages of a TensorFlow graph, without TensorFlow.
+"""The protobuf messages of a TensorFlow graph, without TensorFlow.
 
-The messages have their own descriptor pool and their own names, so they never collide
-with TensorFlow's messages in the same process, whatever the order of imports. Fields
-that the analysis does not need are not defined here, and protobuf skips them. Field
-numbers are TensorFlow's (tensorflow/core/framework/*.proto).
+Field numbers are TensorFlow's (tensorflow/core/framework/*.proto).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from receptive_field.frameworks.protobuf import message_classes
 
-_PACKAGE = "receptive_field"
-
-# Message -> field -> the field's number and type. "*" marks a repeated field, and "map"
-# a map from strings. A capitalised type is a message or enum of this file.
 _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "GraphDef": {
         "node": (1, "*NodeDef"),
@@ -115,60 +108,21 @@ _DATA_TYPES = (
 )
 # fmt: on
 
-_Field = descriptor_pb2.FieldDescriptorProto
+
+def _numbers() -> dict[str, int]:
+    plain = {f"DT_{name}": number for number, name in enumerate(_DATA_TYPES)}
+    references = {
+        f"{name}_REF": number + 100 for name, number in plain.items() if number
+    }
+    return plain | references
 
 
-def _file() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="receptive_field/graph.proto", package=_PACKAGE, syntax="proto3"
-    )
-    enum = file.enum_type.add(name="DataType")
-    for number, name in enumerate(_DATA_TYPES):
-        enum.value.add(name=f"DT_{name}", number=number)
-        if number:
-            enum.value.add(name=f"DT_{name}_REF", number=number + 100)
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, (number, kind) in fields.items():
-            _add_field(message, field, number, kind)
-        if name == "AttrValue":
-            message.oneof_decl.add(name="value")
-            for descriptor in message.field:
-                descriptor.oneof_index = 0
-    return file
-
-
-def _add_field(
-    message: descriptor_pb2.DescriptorProto, name: str, number: int, kind: str
-) -> None:
-    repeated = kind.startswith(("*", "map "))
-    if kind.startswith("map "):
-        entry_name = name.title().replace("_", "") + "Entry"
-        entry = message.nested_type.add(name=entry_name)
-        entry.options.map_entry = True
-        _add_field(entry, "key", 1, "string")
-        _add_field(entry, "value", 2, kind.removeprefix("map "))
-        kind = f"{message.name}.{entry_name}"
-    kind = kind.removeprefix("*")
-    field = message.field.add(name=name, number=number)
-    field.label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
-    if kind[0].isupper():
-        enum = kind == "DataType"
-        field.type = _Field.TYPE_ENUM if enum else _Field.TYPE_MESSAGE
-        field.type_name = f".{_PACKAGE}.{kind}"
-    else:
-        field.type = getattr(_Field, f"TYPE_{kind.upper()}")
-
-
-_pool = descriptor_pool.DescriptorPool()
-_pool.AddSerializedFile(_file().SerializeToString())
-
-
-def _message_class(name: str) -> Any:
-    return message_factory.GetMessageClass(
-        _pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")
-    )
-
+_message_class = message_classes(
+    "receptive_field",
+    _MESSAGES,
+    choices={"AttrValue": "value"},
+    enums={"DataType": _numbers()},
+)
 
 AttrValue: Any = _message_class("AttrValue")
 """The message class of an attribute."""
