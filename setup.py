@@ -23,6 +23,7 @@ DOCS = [
     "ruff>=0.6",  # Lays out signatures.
 ]
 MANY = ["dask[distributed]>=2024.1", "pyarrow>=14", "rich>=13"]
+ONNX = ["onnx>=1.17", "onnxruntime>=1.20"]
 NOTEBOOK = [*TENSORFLOW, *PLOT, "ipykernel>=6", "pandas>=2"]
 
 setup(
@@ -46,6 +47,7 @@ setup(
         "many": MANY,
         "pandas": PANDAS,
         "notebook": NOTEBOOK,
+        "onnx": ONNX,
         "plot": PLOT,
         "tensorflow": TENSORFLOW,
         "terminal": TERMINAL,
@@ -55,6 +57,7 @@ setup(
             *MANY,
             *PANDAS,
             *NOTEBOOK,
+            *ONNX,
             *PLOT,
             *TERMINAL,
             "hypothesis>=6.80",

@@ -229,6 +229,8 @@ class Graph:
         self.inputs = _Inputs(self.nodes)
         """For each node's index, its `Node.inputs`. A look-up usually does not create
         the node."""
+        self._outputs: dict[str, Tensor] = {}
+        self._output_names: dict[Tensor, str] = {}
         self._count = len(definitions)
         if len(self.index_of) < self._count:
             twice = next(
@@ -257,6 +259,8 @@ class Graph:
 
         graph.source = self.source
         graph.index_of.update(self.index_of)
+        graph._outputs.update(self._outputs)
+        graph._output_names.update(self._output_names)
         graph.inputs.update(self.inputs)
         for index, node in self.nodes.items():
             made = Node(graph, index, node.definition, copied(node.frame))
@@ -320,6 +324,15 @@ class Graph:
             )
         return self.nodes[self.index_of[name]]
 
+    def name_output(self, tensor: Tensor, name: str) -> None:
+        """Gives a tensor a name, by which it is found and described."""
+        self._outputs[name] = tensor
+        self._output_names[tensor] = name
+
+    def has(self, name: str) -> bool:
+        """Returns whether a node, or an output of a node, has this name."""
+        return name in self.index_of or name in self._outputs
+
     def tensor(self, name: str) -> Tensor:
         """Returns the tensor called ``name`` or ``name:k``.
 
@@ -327,6 +340,10 @@ class Graph:
           NodeNotFoundError: if k is not a number, or if there is no such node; the
             message then suggests similar names.
         """
+        if name in self._outputs:
+            return self._outputs[name]
+        if name in self.index_of:
+            return self.index_of[name], 0
         plain, _, number = name.partition(":")
         if number and not number.isdigit():
             raise NodeNotFoundError(
@@ -335,8 +352,14 @@ class Graph:
         return self.node(plain).index, int(number or 0)
 
     def name_of(self, tensor: Tensor) -> str:
-        """Returns the name of a tensor: its node's name, with ``:k`` unless k is 0."""
+        """Returns the name of a tensor.
+
+        Unless `name_output` gave it one, this is its node's name, with ``:k`` unless k
+        is 0.
+        """
         index, number = tensor
+        if tensor in self._output_names:
+            return self._output_names[tensor]
         name = self.nodes[index].name
         return f"{name}:{number}" if number else name
 

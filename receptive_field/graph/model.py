@@ -70,7 +70,7 @@ class Model:
         for named in (self.layers, self.outputs, self.inputs, self.operations):
             if name in named:
                 return name, named[name]
-        if name.partition(":")[0] in self.graph.index_of:
+        if self.graph.has(name) or name.partition(":")[0] in self.graph.index_of:
             return self._node(name)
         stated = dict(self.layers)
         for named in (self.outputs, self.inputs, self.operations):

@@ -448,7 +448,8 @@ class _Pair:
             if op is None or op.windows is None:
                 continue
             for w in op.windows(call):
-                befores = same_padding(w.extent, w.stride, unknown("size"))
+                size, extra = unknown("size"), w.extra_before
+                befores = same_padding(w.extent, w.stride, size, 0, extra)
                 if w.follows_size and befores[0] is None:
                     yield call.node.name
 

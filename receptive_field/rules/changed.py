@@ -77,7 +77,14 @@ class _Changed:
             paddings = [(start, total - start) for start, total in ends]
         sizes = [shape[axis] for axis in axes]
         try:
-            windows = sliding_windows(sizes, kernel, strides, dilations, paddings)
+            windows = sliding_windows(
+                sizes,
+                kernel,
+                strides,
+                dilations,
+                paddings,
+                extra_before=before[0].extra_before,
+            )
         except ValueError as error:
             call.fail(str(error))
         return Sliding(shape, tuple(axes), windows)

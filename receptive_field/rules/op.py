@@ -416,6 +416,8 @@ class Window(NamedTuple):
     dilation: int = 1
     follows_size: bool = False
     """Whether the padding is chosen to give ceil(size / stride) output positions."""
+    extra_before: bool = False
+    """Whether such a padding, if it is odd, has its extra position before the axis."""
 
     @property
     def extent(self) -> int:

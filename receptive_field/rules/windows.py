@@ -3,7 +3,7 @@
 Padding that follows the size is TensorFlow's SAME padding (tf.nn.convolution, "Notes on
 padding"). Its total is ``max(extent - stride, 0)`` if the size is a multiple of the
 stride, and ``max(extent - size % stride, 0)`` otherwise. If the total is odd, the
-padding before the axis is the smaller part.
+padding before the axis is the smaller part; in ONNX's SAME_LOWER it is the larger one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ from receptive_field.rules.op import Call, Window
 
 
 def same_padding(
-    extent: int, stride: int, size: Size, least: int | None = 0
+    extent: int,
+    stride: int,
+    size: Size,
+    least: int | None = 0,
+    extra_before: bool = False,
 ) -> tuple[int | None, int | None]:
     """Returns the SAME padding before the first position, and the total padding.
 
@@ -49,19 +53,21 @@ def same_padding(
 
     ``least`` is the smallest total that is allowed. If it is None, padding may be
     negative: a stride longer than the kernel then skips positions at the start.
+    ``extra_before`` says where the extra position of an odd total goes.
     """
-    return _same_padding(extent, stride, residue(size, stride), least)
+    return _same_padding(extent, stride, residue(size, stride), least, extra_before)
 
 
 @lru_cache(maxsize=1024)
 def _same_padding(
-    extent: int, stride: int, rest: int | None, least: int | None
+    extent: int, stride: int, rest: int | None, least: int | None, extra_before: bool
 ) -> tuple[int | None, int | None]:
     residues = range(stride) if rest is None else (rest,)
     totals = {extent - (r or stride) for r in residues}
     if least is not None:
         totals = {max(total, least) for total in totals}
-    befores = {int(total / 2) for total in totals}  # Half of -3 is -1.
+    # Half of -3 is -1.
+    befores = {int((total + extra_before) / 2) for total in totals}
     before, total = (s.pop() if len(s) == 1 else None for s in (befores, totals))
     return before, total
 
@@ -73,6 +79,7 @@ def sliding_windows(
     dilations: Sequence[int],
     paddings: Sequence[tuple[int, int]] | None,
     least: int | None = 0,
+    extra_before: bool = False,
 ) -> tuple[Window, ...]:
     """Returns the window on each axis.
 
@@ -80,7 +87,7 @@ def sliding_windows(
       sizes: the sizes of the axes.
       kernel, strides, dilations: one number per axis.
       paddings: the padding before and after each axis; None for SAME padding.
-      least: see `same_padding`.
+      least, extra_before: see `same_padding`.
 
     Raises:
       ValueError: if a number is out of range, or not a single window fits on an axis.
@@ -91,7 +98,7 @@ def sliding_windows(
             residue(size, stride) if stride > 1 else 0
             for size, stride in zip(sizes, strides, strict=True)
         ]
-        return _same_windows(steps, tuple(rests), least)
+        return _same_windows(steps, tuple(rests), least, extra_before)
     known = tuple([size if isinstance(size, int) else None for size in sizes])
     return _padded_windows(steps, known, tuple(paddings))
 
@@ -102,13 +109,18 @@ _Steps = tuple[tuple[int, int, int], ...]
 
 @lru_cache(maxsize=1024)
 def _same_windows(
-    steps: _Steps, rests: tuple[int | None, ...], least: int | None
+    steps: _Steps,
+    rests: tuple[int | None, ...],
+    least: int | None,
+    extra_before: bool,
 ) -> tuple[Window, ...]:
     found = []
     for (kernel, stride, dilation), rest in zip(steps, rests, strict=True):
         extent = _extent(kernel, stride, dilation)
-        before, total = _same_padding(extent, stride, rest, least)
-        found.append(Window(kernel, stride, before, total, dilation, True))
+        before, total = _same_padding(extent, stride, rest, least, extra_before)
+        found.append(
+            Window(kernel, stride, before, total, dilation, True, extra_before)
+        )
     return tuple(found)
 
 
@@ -200,7 +212,7 @@ def unknown_padding(size: Size, w: Window, make: MakeMap, least: int | None) -> 
     """
     name, number = remainder_of(size, w.stride)  # type: ignore[arg-type]
     befores = [
-        int(_same_padding(w.extent, w.stride, rest, least)[0] or 0)
+        int(_same_padding(w.extent, w.stride, rest, least, w.extra_before)[0] or 0)
         for rest in range(w.stride)
     ]
     padding = min(befores)

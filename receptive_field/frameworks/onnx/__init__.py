@@ -1,0 +1,1 @@
+"""The wing for ONNX models, which needs neither onnx nor onnxruntime."""

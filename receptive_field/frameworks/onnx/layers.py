@@ -1,0 +1,133 @@
+"""Finds the layers of a model: the calls of modules that PyTorch's exporters record.
+
+The exporter of today writes the path of modules around each node into the metadata of
+the node (`pkg.torch.onnx.name_scopes`), and the classes of these modules. The exporter
+of earlier versions wrote the path into the name of the node, as in
+``/layer1/layer1.0/conv1/Conv``. Nodes are in the order in which they ran, so a run of
+nodes inside a module is one call of it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.model import unique_name
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
+_CLASSES = "pkg.torch.onnx.class_hierarchy"
+
+
+class Layers(NamedTuple):
+    """The calls of modules, by name."""
+
+    tensors: dict[str, Tensor]
+    inputs: dict[str, Sequence[Tensor]]
+    kinds: dict[str, str]
+
+
+class _Call(NamedTuple):
+    path: str
+    kind: str
+    nodes: list[int]
+
+
+def layers_of(graph: Graph, nodes: Sequence[Any]) -> Layers:
+    """Returns the layers of a graph that was made of these NodeProtos."""
+    found = Layers({}, {}, {})
+    readers: dict[Tensor, list[int]] = {}
+    for index, reads in ((i, graph.inputs[i]) for i in range(len(graph))):
+        for tensor in reads:
+            readers.setdefault(tensor, []).append(index)
+    for call in _calls(graph, nodes):
+        inside = set(call.nodes)
+        returned = [
+            (index, number)
+            for index in call.nodes
+            for number in range(len(graph.nodes[index].definition.outputs))
+            if _leaves((index, number), readers, inside)
+        ]
+        if not returned:
+            continue
+        name = unique_name(call.path, found.tensors)
+        found.tensors[name] = returned[-1]
+        found.inputs[name] = _read(graph, call.nodes, inside)
+        if call.kind:
+            found.kinds[name] = call.kind
+    return found
+
+
+def _leaves(tensor: Tensor, readers: dict[Tensor, list[int]], inside: set[int]) -> bool:
+    """Returns whether a tensor is read outside a call, or by nothing."""
+    return not inside.issuperset(readers.get(tensor, ())) or tensor not in readers
+
+
+def _read(graph: Graph, nodes: Sequence[int], inside: set[int]) -> list[Tensor]:
+    """Returns the tensors that a call reads from outside, without constants."""
+    reads = dict.fromkeys(tensor for index in nodes for tensor in graph.inputs[index])
+    return [
+        tensor
+        for tensor in reads
+        if tensor[0] not in inside
+        and (graph.inputs[tensor[0]] or _is_input(graph, tensor))
+    ]
+
+
+def _is_input(graph: Graph, tensor: Tensor) -> bool:
+    return graph.op(tensor[0]) == "Input"
+
+
+def _calls(graph: Graph, nodes: Sequence[Any]) -> Iterator[_Call]:
+    """Yields the calls of modules, each after the calls inside it."""
+    opened: list[_Call] = []
+    for node in nodes:
+        scopes = _scopes(node)
+        names = [output for output in node.output if output]
+        if scopes is None or not names:
+            continue
+        paths = [path for path, _ in scopes]
+        while opened and opened[-1].path not in paths:
+            yield opened.pop()
+        for path, kind in scopes[len(opened) :]:
+            opened.append(_Call(path, kind, []))
+        index, _ = graph.tensor(names[0])
+        for call in opened:
+            call.nodes.append(index)
+    while opened:
+        yield opened.pop()
+
+
+def _scopes(node: Any) -> list[tuple[str, str]] | None:
+    """Returns the paths and classes of the modules around a node, outermost first.
+
+    Returns None for a node without modules.
+    """
+    metadata = {entry.key: entry.value for entry in node.metadata_props}
+    if _SCOPES in metadata:
+        try:
+            paths = ast.literal_eval(metadata[_SCOPES])
+            classes = ast.literal_eval(metadata.get(_CLASSES, "[]"))
+        except (SyntaxError, ValueError):
+            return None
+        # The first path is that of the model; the last is the node itself.
+        classes = [*classes, *[""] * len(paths)]
+        return [
+            (path, str(classes[place]).rpartition(".")[2])
+            for place, path in enumerate(paths[:-1])
+            if path
+        ]
+    parts = node.name.split("/")
+    if len(parts) < 3 or parts[0]:
+        return None
+    found: list[tuple[str, str]] = []
+    path, before = "", ""
+    for part in parts[1:-1]:
+        if before and part.startswith(f"{before}."):
+            path += part.removeprefix(before)
+        else:
+            path = f"{path}.{part}" if path else part
+        before = part
+        found.append((path, ""))
+    return found

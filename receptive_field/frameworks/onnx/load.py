@@ -1,0 +1,92 @@
+"""Makes a `Model` of an ONNX model, in a file or in memory."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from receptive_field.frameworks.onnx.files import (
+    WholeModel,
+    is_model,
+    parsed,
+    read_file,
+)
+from receptive_field.graph.model import Model
+
+READS = "a path to an ONNX file, or an onnx.ModelProto"
+"""The kinds of models that this wing can read, for error messages."""
+
+
+def model_of(
+    thing: Any, signature: str | None = None, overrides: object = None
+) -> Model | None:
+    """Returns the `Model` of an ONNX model, or None if the thing is not one.
+
+    Args:
+      thing: a path, an onnx.ModelProto, the bytes of one, an ``onnx_ir.Model``, or the
+        program that ``torch.onnx.export`` returns.
+      signature: ignored, because ONNX models have no signatures.
+      overrides: ignored, because every op can be read.
+
+    Raises:
+      GraphError: if the model is damaged.
+    """
+    if isinstance(thing, (str, os.PathLike)):
+        path = os.fspath(thing)
+        if not os.path.isfile(path):
+            return None
+        message = read_file(path)
+        return None if message is None else _model(message, WholeModel(path), path)
+    message = _message_of(thing)
+    if message is None:
+        return None
+    content = message if isinstance(message, bytes) else message.SerializeToString()
+    return _model(parsed(content, "the model"), message, "the model")
+
+
+def _message_of(thing: Any) -> Any | None:
+    """Returns the onnx.ModelProto, or the bytes, that an object stands for."""
+    if isinstance(thing, bytes):
+        return thing if is_model(thing) else None
+    descriptor = getattr(thing, "DESCRIPTOR", None)
+    if getattr(descriptor, "full_name", None) == "onnx.ModelProto":
+        return thing
+    package = type(thing).__module__.partition(".")[0]
+    if package == "torch" and hasattr(thing, "model_proto"):
+        return thing.model_proto
+    if package in ("onnx_ir", "onnxscript") and hasattr(thing, "opset_imports"):
+        import onnx_ir  # type: ignore[import-not-found,unused-ignore]
+
+        return onnx_ir.to_proto(thing)
+    return None
+
+
+def _model(message: Any, definition: Any, name: str) -> Model:
+    # Other models do not need these imports.
+    from receptive_field.frameworks.onnx.framework import ONNX
+    from receptive_field.frameworks.onnx.layers import layers_of
+    from receptive_field.frameworks.onnx.ops import OPS
+    from receptive_field.frameworks.onnx.writing_out import graph_of
+
+    graph = graph_of(message, name, rules=OPS, framework=ONNX)
+    constants = {tensor.name for tensor in message.graph.initializer}
+    inputs, outputs = (
+        {value.name: graph.tensor(value.name) for value in values}
+        for values in (message.graph.input, message.graph.output)
+    )
+    named = {
+        node.name: graph.tensor(node.output[0])
+        for node in message.graph.node
+        if node.name and node.output and node.output[0] and not graph.has(node.name)
+    }
+    layers = layers_of(graph, message.graph.node)
+    return Model(
+        graph,
+        definition,
+        {key: tensor for key, tensor in inputs.items() if key not in constants},
+        outputs,
+        layers.tensors,
+        layers.inputs,
+        layers.kinds,
+        named,
+    )

@@ -1,0 +1,184 @@
+"""Rules for identities, branches and loops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from receptive_field.algebra.axis_map import ANYWHERE, IDENTITY
+from receptive_field.algebra.sizes import Size
+from receptive_field.frameworks.onnx.ops.registry import register, treat_zeros, weigh
+from receptive_field.graph.graph import Tensor
+from receptive_field.relations.relation import (
+    ALL_BOUND,
+    SAME,
+    Relation,
+    follow,
+    whole,
+)
+from receptive_field.rules.control import (
+    PASS,
+    branch_shapes,
+    branch_values,
+    branches,
+    common_shape,
+    merged,
+)
+from receptive_field.rules.elementwise import first_follows
+from receptive_field.rules.op import Call, Op, Relations, Shape, Taps, Value, Zeros
+
+register("Identity", PASS)
+
+
+# --- Branches ------------------------------------------------------------------------
+
+
+def _count(call: Call) -> int:
+    return len(call.node.definition.outputs)
+
+
+def _taken(call: Call) -> Sequence[int]:
+    """Returns the branches that may be taken: only one if the condition is known."""
+    value = call.value(0)
+    if value is None or value.size != 1 or value.dtype.kind not in "biu":
+        return range(2)
+    return [0 if value.reshape(()) else 1]
+
+
+def _branch(call: Call, output: int) -> Relations:
+    return branches(call, _count(call), _taken(call), output)
+
+
+def _branch_shapes(call: Call) -> Sequence[Shape]:
+    return branch_shapes(call, _count(call), _taken(call))
+
+
+def _branch_values(call: Call) -> Sequence[Value]:
+    return branch_values(call, _count(call), _taken(call))
+
+
+def _of_branches(call: Call) -> Sequence[Tensor]:
+    count = _count(call)
+    starts = (1 + branch * count for branch in _taken(call))
+    return [t for start in starts for t in call.node.inputs[start : start + count]]
+
+
+register(
+    "If",
+    Op(_branch, _branch_shapes, _branch_values, chooses=True, reads=_of_branches),
+)
+
+
+# --- Loops ---------------------------------------------------------------------------
+
+# The inputs of a loop that is written out are its condition, its variables, and the
+# results of one iteration that are stacked along a new axis.
+
+
+def _variables(call: Call) -> int:
+    """Returns how many values a loop carries."""
+    message = call.node.definition.message
+    if call.node.op == "Scan":
+        return len(message.input) - call.number("num_scan_inputs")
+    return max(len(message.input) - 2, 0)
+
+
+def _axis_of_stack(call: Call, output: int) -> int:
+    stacked = output - _variables(call)
+    axes = call.numbers("scan_output_axes") or []
+    return axes[stacked] if 0 <= stacked < len(axes) else 0
+
+
+def _loop(call: Call, output: int) -> Relations:
+    found: list[Relation | None] = [None] * (len(call) - 1)
+    if output < _variables(call):
+        found[output] = SAME
+    else:
+        shape = call.shape(1 + output)
+        found[output] = (
+            ALL_BOUND
+            if shape is None
+            else _stacked(len(shape), _axis_of_stack(call, output))
+        )
+    return [call.all_of(0), *found]
+
+
+def _stacked(rank: int, axis: int) -> Relation:
+    """Returns the relation to a result of one iteration, of which there are several.
+
+    It is an upper bound, because each position sees only one iteration.
+    """
+    place = axis % (rank + 1)
+    above = (a + (a >= place) for a in range(rank))
+    return Relation(tuple(follow(a, IDENTITY.as_bound()) for a in above))
+
+
+def _loop_shapes(call: Call) -> Sequence[Shape]:
+    """Returns the shapes of the variables before the first iteration.
+
+    Raises:
+      GraphError: if a variable has another size after an iteration.
+    """
+    shapes: list[Shape] = []
+    for output, tensor in enumerate(call.node.inputs[1:]):
+        shape = call.knowledge.shape(tensor)
+        if output >= _variables(call):
+            if shape is not None:
+                axis = _axis_of_stack(call, output) % (len(shape) + 1)
+                size = call.unknown_size(axis, output)
+                shape = (*shape[:axis], size, *shape[axis:])
+            shapes.append(shape)
+            continue
+        graph = call.node.graph
+        again, _ = graph.inputs[tensor[0]][-1]
+        later = call.knowledge.shape(graph.inputs[again][0])
+        if shape is not None and later is not None and _differ(shape, later):
+            call.fail(
+                f"carries a value of shape {shape}, which has the shape {later} after "
+                "an iteration. Loops that change sizes cannot be analysed"
+            )
+        shapes.append(shape)
+    return shapes
+
+
+def _differ(one: Sequence[Size], two: Sequence[Size]) -> bool:
+    """Returns whether two shapes are known to differ."""
+    if len(one) != len(two):
+        return True
+    differences = (a - b for a, b in zip(one, two, strict=True))
+    return any(isinstance(d, int) and d for d in differences)
+
+
+register("Loop Scan", Op(_loop, _loop_shapes))
+register("NextIteration", Op(first_follows, None, is_pointwise=True, starts_over=True))
+
+
+def _merge_shape(call: Call) -> Sequence[Shape]:
+    return [common_shape(call, [call.shape(i) for i in range(len(call))], 0)]
+
+
+register("Merge", Op(merged, _merge_shape, chooses=True))
+
+
+def _slice(call: Call, output: int) -> Relations:
+    """Relates a slice of an unknown iteration to the tensor that a scan runs over."""
+    shape = call.shape(0)
+    if shape is None:
+        return [ALL_BOUND]
+    axis = call.axis(call.number("axis"), len(shape))
+    axes = [follow(a - (a > axis)) for a in range(len(shape))]
+    axes[axis] = whole([], ANYWHERE)
+    return [Relation(tuple(axes))]
+
+
+def _slice_shape(call: Call) -> Sequence[Shape]:
+    shape = call.shape(0)
+    if shape is None:
+        return [None]
+    axis = call.axis(call.number("axis"), len(shape))
+    return [(*shape[:axis], *shape[axis + 1 :])]
+
+
+register("ScanSlice", Op(_slice, _slice_shape))
+
+weigh("Identity If Merge", Taps.COPY)
+treat_zeros("Identity", Zeros.KEPT)
