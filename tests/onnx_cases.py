@@ -23,7 +23,7 @@ class Case(NamedTuple):
 def case(
     op: str, *inputs: Any, shape: Sequence[int] = (1, 2, 5, 6), **given: Any
 ) -> Any:
-    """A function that makes a `Case` of one node; ``check_`` marks options of `check`."""
+    """A function that makes a `Case`; ``check_`` marks options of `check`."""
     options = {
         k.removeprefix("check_"): v for k, v in given.items() if k[:6] == "check_"
     }

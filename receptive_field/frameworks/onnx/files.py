@@ -18,7 +18,7 @@ from receptive_field.frameworks.wire import (
     without_weights,
 )
 
-OLDEST_OPSET, NEWEST_OPSET = 7, 26
+OLDEST_OPSET, NEWEST_OPSET = 7, 28
 """The operator sets whose ops the rules describe."""
 
 _NUMBER, _LENGTH = 0, 2

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from receptive_field.errors import GraphError
 from receptive_field.frameworks.onnx.attributes import (
     attribute,
     recorded,
     sizes_of,
 )
 from receptive_field.frameworks.onnx.definitions import INPUT, Definition
-from receptive_field.errors import GraphError
 from receptive_field.graph.graph import Frame, Graph, Node, Tensor
 from receptive_field.rules.op import Call, StatedShape
 
