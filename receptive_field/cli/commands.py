@@ -174,7 +174,7 @@ def nodes(options: argparse.Namespace) -> int:
     """See ``receptive-field nodes --help``."""
     model = _load(options)
     graph = model.graph
-    ops = {node.name: node.op for node in graph}
+    ops = {node.name: node.op for node in graph if node.name}
     if options.inputs or options.outputs:
         from receptive_field.questions.candidates import candidates
 

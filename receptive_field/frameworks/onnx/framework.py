@@ -34,7 +34,7 @@ class Onnx:
         Subgraphs see the values of the graph around them, functions do not.
         """
         if not text:
-            return graph.index_of[""], 0
+            return graph.nodes.root.names[""], 0
         scope: Frame | None = frame
         while scope is not None:
             if text in scope.arguments:

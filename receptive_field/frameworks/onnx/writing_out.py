@@ -26,6 +26,9 @@ from receptive_field.graph.graph import Frame, Framework, Graph, Node, Tensor
 from receptive_field.rules.control import EACH
 from receptive_field.rules.op import Op
 
+_ABSENT = Definition("", ABSENT_INPUT, {})
+"""The node that stands for all inputs that nodes do not have."""
+
 _WITH_GRAPHS = ("If", "Loop", "Scan")
 
 
@@ -48,7 +51,9 @@ def graph_of(
         for value in model.graph.input
         if value.name not in constants
     ]
-    every = [Definition("", ABSENT_INPUT, {}), *inputs, *definitions]
+    every = [*inputs, *definitions]
+    if any("" in definition.input for definition in definitions):
+        every.append(_ABSENT)
     graph = Graph(every, name, rules=rules, framework=framework)
     root = graph.nodes.root
     root.arguments = _others(graph, enumerate(every), root)
@@ -159,7 +164,10 @@ class _Writer:
 
     @property
     def _absent(self) -> Tensor:
-        return self.graph.index_of[""], 0
+        graph = self.graph
+        if "" not in graph.index_of:
+            graph.append(_ABSENT, graph.nodes.root)
+        return graph.index_of[""], 0
 
     def _append(self, definitions: Sequence[Definition], frame: Frame) -> None:
         appended = []
