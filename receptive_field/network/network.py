@@ -137,7 +137,7 @@ class Network:
         if tensor[0] in self.cycle:
             raise GraphError(
                 f"the graph has a cycle between input and output: {node.name!r} "
-                "depends on itself, and the cycle is not a TensorFlow loop."
+                "depends on itself, and the cycle is not a loop."
             )
         op = rule_of(node)
         if op is None:
