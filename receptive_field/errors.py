@@ -46,14 +46,17 @@ class UnsupportedOpsError(ReceptiveFieldError):
       nodes: op type -> the names of its nodes, in graph order.
     """
 
-    def __init__(self, nodes: dict[str, list[str]]) -> None:
+    def __init__(
+        self, nodes: dict[str, list[str]], framework: str = "tensorflow"
+    ) -> None:
         self.nodes = nodes
+        others = "" if framework == "tensorflow" else f', framework="{framework}"'
         listed = "; ".join(f"{op} ({some_names(names)})" for op, names in nodes.items())
         super().__init__(
             f"no rule for {len(nodes)} op type(s) between input and output: {listed}. "
-            "Add a rule with receptive_field.register_op(op_type, rule), state a rule "
-            "for these nodes with overrides={name: rule}, or leave these nodes out of "
-            "the analysis with stop_propagation."
+            f"Add a rule with receptive_field.register_op(op_type, rule{others}), "
+            "state a rule for these nodes with overrides={name: rule}, or leave these "
+            "nodes out of the analysis with stop_propagation."
         )
 
 

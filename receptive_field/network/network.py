@@ -141,7 +141,7 @@ class Network:
             )
         op = rule_of(node)
         if op is None:
-            raise UnsupportedOpsError({node.op: [node.name]})
+            raise UnsupportedOpsError({node.op: [node.name]}, self.graph.framework.name)
         found = Call(node, self.known, _Sight(self)).relations(op, tensor[1])
         reads = self.graph.inputs[tensor[0]]
         if self.input in reads:
