@@ -1,11 +1,13 @@
 """Questions about positions, held against arithmetic and experiment."""
 
+import csv
 import doctest
+import io
 import json
 
 import numpy as np
 import pytest
-from graphs import add, conv, graph_def, pad, placeholder
+from graphs import add, conv, graph_def, node, pad, placeholder
 from needed import needed
 from random_search import seeds
 from test_cli import POOL, answer, run
@@ -334,6 +336,67 @@ def test_units_on_the_command_line():
         assert (done.returncode, done.stdout) == (1, "")
         assert "spacing" in done.stderr
     assert run(*asked, "--spacing", "a", "--unit", "mm").returncode == 2
+
+
+def test_a_table_in_units():
+    """Pixels of 0.5 mm along x and of 2 mm along y."""
+    fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH)
+    found = fields.in_units([0.5, 2], "mm")
+    assert (found.spacing, found.unit) == ((0.5, 2), "mm")
+    assert (len(found), list(found)) == (len(fields), list(fields))
+    assert found[POOL].size.tolist() == [15 * 0.5, 15 * 2]
+    assert POOL in found
+    assert repr(found) == f"<FieldsInUnits: {len(fields)} tensors in mm, 0 errors>"
+    assert found.to_dict()["fields"][POOL]["stride"] == [4 * 0.5, 4 * 2]
+    (line,) = [text for text in str(found).splitlines() if text.startswith(f"{POOL} ")]
+    assert "  7.5 x 30  " in line  # The size.
+    assert "  2 x 8  " in line  # The stride.
+    for text in (str(found), found._repr_html_()):
+        assert "receptive field (mm)" in text
+        assert "first centre (mm)" in text
+        assert "layer stride (mm)" not in text
+    with pytest.raises(rf.ReceptiveFieldError, match="Did you mean"):
+        found[POOL[:-1]]
+    with pytest.raises(rf.ReceptiveFieldError, match="has 3 numbers"):
+        fields.in_units([1, 2, 3], "mm")
+
+
+def test_a_data_frame_in_units():
+    needed("pandas")
+    found = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).in_units([0.5, 2], "mm")
+    row = found.to_dataframe().set_index("layer").loc[POOL]
+    assert (row.rf_x_mm, row.rf_y_mm, row.local_rf_y_mm) == (7.5, 30, 30)
+    # The first of 15 pixels is 2 to the left of the image: (15 / 2 - 2) * 0.5 mm.
+    assert (row.padding_x_mm, row.center_x_mm) == (1, 2.75)
+    assert row.kernel_x == 3
+
+
+def test_what_cannot_be_analysed_is_an_error_in_units_too():
+    nodes = (placeholder(), conv("conv", "input"), node("odd", "Odd", ["conv"]))
+    fields = rf.compute_receptive_fields(graph_def(*nodes), input="input")
+    found = fields.in_units(2, "mm")
+    assert list(found.errors) == list(fields.errors) == ["odd"]
+    assert "odd" not in found
+    with pytest.raises(rf.ReceptiveFieldError, match="Odd"):
+        found["odd"]
+
+
+def test_tables_in_units_on_the_command_line():
+    asked = ("layers", rf.EXAMPLE_GRAPH, "--filter", POOL, "--spacing", "0.5,2")
+    (row,) = csv.DictReader(
+        io.StringIO(answer(*asked, "--unit", "mm", "--format", "csv"))
+    )
+    assert (row["rf_x_mm"], row["rf_y_mm"], row["stride_x_mm"]) == ("7.5", "30", "2")
+    assert (row["kernel_x"], row["layer_stride_x"]) == ("3", "2")
+    (row,) = json.loads(answer(*asked, "--unit", "mm", "--format", "json"))
+    assert row["receptive field (mm)"] == [7.5, 30]
+    columns = ("--columns", "receptive field,kernel", "--format", "markdown")
+    text = answer(*asked, "--unit", "mm", *columns)
+    assert text.splitlines()[0] == "| receptive field (mm) | kernel |"
+    assert "--spacing 0.5,2.0 --unit mm" in run(*asked).stderr
+    done = run(*asked[:-2], "--unit", "mm")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "such as --spacing 0.0625 --unit mm" in done.stderr
 
 
 # --- Looking ahead --------------------------------------------------------------------

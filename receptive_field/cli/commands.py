@@ -99,7 +99,9 @@ def _layer_table(
     named = _named_columns(options)
     costs = _costs(model, options, named, None in sizes)
     counts = {} if costs is not None else _parameters(model, options, named)
-    table = Table(chosen, costs, options.columns or None, unproductive, counts)
+    units = questions.units_of(fields, options)
+    columns = options.columns or None
+    table = Table(chosen, costs, columns, unproductive, counts, units)
     if options.sort is not None:
         table.sort(*options.sort)
     if options.top is not None:

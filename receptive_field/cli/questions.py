@@ -6,8 +6,10 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from receptive_field.results.units import Units
+
 if TYPE_CHECKING:
-    from receptive_field.results.field import ReceptiveField
+    from receptive_field.results.field import ReceptiveField, ReceptiveFields
     from receptive_field.results.units import FieldInUnits
 
 
@@ -61,12 +63,26 @@ def in_units(field: ReceptiveField, options: argparse.Namespace) -> FieldInUnits
     Raises:
       ReceptiveFieldError: if the options do not fit each other or the field.
     """
-    spacing, unit = options.spacing, options.unit
-    if spacing is None and unit is None:
+    if options.spacing is None and options.unit is None:
         return None
-    if spacing is not None and len(spacing) == 1:
-        (spacing,) = spacing
-    return field.in_units(spacing, unit)
+    return field.in_units(_spacing(options), options.unit)
+
+
+def units_of(fields: ReceptiveFields, options: argparse.Namespace) -> Units | None:
+    """Returns the unit that the options ask for in a table, or None if for none.
+
+    Raises:
+      ReceptiveFieldError: if the options do not fit each other or the input.
+    """
+    if options.spacing is None and options.unit is None:
+        return None
+    found = fields.in_units(_spacing(options), options.unit)
+    return Units(found.spacing, found.unit)
+
+
+def _spacing(options: argparse.Namespace) -> Any:
+    given = options.spacing
+    return given[0] if given is not None and len(given) == 1 else given
 
 
 def answers(field: ReceptiveField, options: argparse.Namespace) -> list[Answer]:

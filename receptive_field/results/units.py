@@ -6,7 +6,7 @@ import math
 import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from receptive_field.arrays import np
 from receptive_field.errors import ReceptiveFieldError
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 Spacing = float | Sequence[float]
 """The distance between neighbouring positions: one for all axes, or one per axis."""
+
+
+class Units(NamedTuple):
+    """A unit of length or time, and how many of it neighbouring positions are apart."""
+
+    spacing: tuple[float, ...]
+    """The distance between neighbouring positions on each axis, x first."""
+    unit: str
+    """The name of the unit."""
 
 
 class Placed(words.Described, Protocol):
@@ -242,13 +251,13 @@ def checked_spacing(spacing: Any, unit: Any, count: int) -> tuple[float, ...]:
     if spacing is None:
         raise ReceptiveFieldError(
             f"a unit ({unit!r}) requires a spacing: the distance between neighbouring "
-            "positions of the input in this unit, such as 0.0625 for milliseconds at "
-            "16 kHz."
+            "positions of the input in this unit. Give both, such as spacing=0.0625, "
+            f"unit={unit!r} (0.0625 ms is the spacing of sound at 16 kHz)."
         )
     if unit is None:
         raise ReceptiveFieldError(
-            f"a spacing ({spacing!r}) requires the name of its unit, such as 'ms' or "
-            "'mm'."
+            f"a spacing ({spacing!r}) requires the name of its unit. Give both, such "
+            f"as spacing={_as_given(spacing)}, unit='mm'."
         )
     if not isinstance(unit, str) or not unit.strip():
         raise ReceptiveFieldError(
@@ -273,6 +282,11 @@ def checked_spacing(spacing: Any, unit: Any, count: int) -> tuple[float, ...]:
             "first, or a single number for all."
         )
     return found
+
+
+def _as_given(spacing: Any) -> str:
+    """Returns a spacing as it is written in Python, if it is one."""
+    return repr(spacing) if isinstance(spacing, (int, float, list, tuple)) else "0.5"
 
 
 def _array(values: Sequence[Any]) -> NDArray[Any]:
