@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from graphs import add, conv, graph_def, node, pad, placeholder
+from graphs import add, constant, conv, graph_def, node, pad, placeholder
 from needed import needed
 from random_search import seeds
 from test_cli import POOL, answer, run
@@ -338,6 +338,30 @@ def test_units_on_the_command_line():
     assert run(*asked, "--spacing", "a", "--unit", "mm").returncode == 2
 
 
+def test_a_box_of_features_in_units():
+    """Feature u of the pool sees 15 pixels from 4 * u - 2, of 0.5 and 2 mm."""
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL, "--features", "1,1:3,2")
+    asked += ("--resolution", "64x64", "--spacing", "0.5,2", "--unit", "mm")
+    text = answer(*asked)
+    assert "  x: 1 to 12.5 mm (11.5 mm), inside the input 1 to 12.5 mm" in text
+    assert "  y: 4 to 42 mm (38 mm), inside the input 4 to 42 mm" in text
+    told = json.loads(answer(*asked, "--format", "json"))["features"]
+    assert told["region"] == [[2, 24], [2, 20]]
+    assert told["in_units"] == {
+        "unit": "mm",
+        "region": [[1, 12.5], [4, 42]],
+        "clipped": [[1, 12.5], [4, 42]],
+    }
+
+
+def test_a_box_outside_the_map_is_an_error_without_a_warning():
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL, "--features", "0,0:99,0")
+    done = run(*asked, "--resolution", "64x64")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert "Warning" not in done.stderr
+
+
 def test_a_table_in_units():
     """Pixels of 0.5 mm along x and of 2 mm along y."""
     fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH)
@@ -465,6 +489,21 @@ def test_look_ahead_of_random_models(seed):
         late.append(most[2] > 0)
     assert causal is not True or not any(late)
     assert causal is not False or any(late)
+
+
+def test_look_ahead_without_a_step():
+    """The stride of a resize to a fixed size depends on the size of the input."""
+    graph = (
+        placeholder(sizes=(1, None, None, 1)),
+        constant("size", [20, 20]),
+        node("small", "ResizeBilinear", ["input", "size"]),
+    )
+    found = field_of(*graph).look_ahead()
+    assert found.stride == found.look_ahead == (None, None)
+    told = dict(line.split("  ", 1) for line in str(found).splitlines())
+    assert told["step"].strip().startswith("none (features without a positive stride")
+    assert {told[name].strip() for name in ("looks ahead", "looks back")} == {"unknown"}
+    assert "None" not in str(found) + str(found.in_units(2, "mm"))
 
 
 def test_look_ahead_of_known_models():

@@ -50,7 +50,11 @@ def compute(options: argparse.Namespace) -> int:
         show_json(field.to_dict(with_reasons=True) | told)
     else:
         styles = {r"(?m)^\S.{17}": "cyan", r"(?m)(?<=^.{19})(no|unknown)\b.*": "yellow"}
-        text = as_text(field, with_options) if placed is None else str(placed)
+        text = (
+            as_text(field, with_options)
+            if placed is None
+            else placed.as_text(with_options)
+        )
         show(text, styles)
         if explanation is not None:
             show(explanation)

@@ -147,6 +147,10 @@ class _Row:
         known = self.parameters.get(self.name)
         return known if self.cost is None else self.cost.parameters
 
+    def is_local(self) -> bool:
+        """Returns whether some path does not see a whole axis."""
+        return self.field.local is not None
+
     def of_windows(self, name: str) -> list[Any] | None:
         found = [None if w is None else getattr(w, name) for w in self.windows]
         return found or None
@@ -229,7 +233,7 @@ _TEXT: Mapping[str, Callable[[_Row], str]] = {
     "first centre": lambda row: row.told(row.center(row.near)),
     "layer padding": _padding_text,
     "same padding": lambda row: _yes(row.data("same padding"), unknown="-"),
-    "aligned": lambda row: _yes(row.near.aligned),
+    "aligned": lambda row: _yes(row.near.aligned) if row.is_local() else "-",
     "exact": lambda row: _yes(row.near.exact, "at most"),
     "global": lambda row: _yes(row.field.is_global),
     "unproductive": lambda row: _yes(row.is_unproductive()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -157,15 +157,23 @@ class FieldInUnits:
         }
 
     def __str__(self) -> str:
-        return "\n".join(f"{label:18} {text}" for label, text in self._lines())
+        return self.as_text()
+
+    def as_text(self, told: Callable[[str], str] = str) -> str:
+        """Returns the numbers as plain text in two columns.
+
+        Args:
+          told: a function that rewrites the notes, such as for the command line.
+        """
+        return words.in_two_columns(self._lines(), told)
 
     def _lines(self) -> list[tuple[str, str]]:
         field, found = self.field, []
         sizes = [axis.input_size for axis in field.axes]
         told = {
-            "receptive field": field.size,
-            "effective stride": field.stride,
-            "effective padding": field.padding,
+            "receptive field": words.size_words(field),
+            "effective stride": words.stride_words(field),
+            "effective padding": words.padding_words(field),
         }
         local = field.local
         for label, text in words.lines(field):
@@ -174,32 +182,37 @@ class FieldInUnits:
                 text = f"{field.input} ({length}: {words.numbers(sizes)} positions)"
             elif label in told:
                 text = self._both(told[label])
-            elif label == "local paths only" and local is not None:
-                values = (local.size, local.stride, local.padding)
-                size, stride, padding = map(self._both, values)
+            elif label == words.LOCAL and local is not None:
+                size = self._both(words.size_words(local))
+                stride = self._both(words.stride_words(local))
+                padding = self._both(words.padding_words(local))
                 exact = "exact" if local.exact else "an upper bound"
                 text = (
                     f"receptive field {size}, stride {stride}, padding {padding}, "
                     f"{exact}"
                 )
-            found.append((label, text))
-            if label == "effective padding":
+            if label == "aligned":
                 centers = self._first_center()
                 if centers is not None:
                     found.append(("first centre", self._told(centers)))
                 spacing = f"{self._told(self.spacing)} per position"
                 found.append(("spacing", spacing))
+            found.append((label, text))
         return found
 
     def _both(self, values: Iterable[Any]) -> str:
         """Returns numbers in the unit, followed by the same numbers in positions."""
         values = list(values)
+        told = self._told(self._scaled(values))
+        if words.WORDS.issuperset(values):
+            return told
         positions = words.numbers(values)
-        return f"{self._told(self._scaled(values))} ({positions} positions)"
+        if words.WORDS.isdisjoint(values):
+            return f"{told} ({positions} positions)"
+        return f"{told} (in positions: {positions})"
 
     def _told(self, values: Iterable[Any]) -> str:
-        texts = [rounded(value) for value in values]
-        return f"{words.numbers(texts)} {self.unit}"
+        return with_unit([rounded(value) for value in values], self.unit)
 
     def _scaled(self, values: Iterable[Any]) -> list[Any]:
         return scaled(values, self.spacing)
@@ -217,9 +230,9 @@ class FieldInUnits:
 
 
 def scaled(values: Iterable[Any], spacing: Sequence[float]) -> list[Any]:
-    """Returns distances in a unit, with unknown values unchanged."""
+    """Returns distances in a unit, with unknown values and words unchanged."""
     return [
-        None if value is None else float(value) * step
+        value if value is None or value in words.WORDS else float(value) * step
         for value, step in zip(values, spacing, strict=True)
     ]
 
@@ -231,9 +244,24 @@ def in_middle(
     return None if centers is None else scaled([c + 0.5 for c in centers], spacing)
 
 
-def rounded(value: float | None) -> str:
-    """Returns a number as text with ten digits, so that 3 times 0.1 reads 0.3."""
-    return str(value) if value is None else f"{value:.10g}"
+def rounded(value: float | str) -> str:
+    """Returns a number as text with ten digits, so that 3 times 0.1 reads 0.3.
+
+    A word is returned as it is.
+    """
+    return value if isinstance(value, str) else f"{value:.10g}"
+
+
+def with_unit(values: Sequence[Any], unit: str) -> str:
+    """Returns numbers and words of all axes as text, the numbers with their unit.
+
+    >>> with_unit([3, 4], "mm"), with_unit([3, "unknown"], "mm")
+    ('x: 3, y: 4 mm', 'x: 3 mm, y: unknown')
+    """
+    known = words.WORDS.isdisjoint(values)
+    if known:
+        return f"{words.numbers(values)} {unit}"
+    return words.numbers(v if v in words.WORDS else f"{v} {unit}" for v in values)
 
 
 def checked_spacing(spacing: Any, unit: Any, count: int) -> tuple[float, ...]:
