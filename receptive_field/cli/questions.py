@@ -170,7 +170,7 @@ def _of_mask(field: ReceptiveField, model: str, source: str, target: str) -> Ans
 
     import numpy as np
 
-    from receptive_field.errors import ReceptiveFieldError
+    from receptive_field.errors import ReceptiveFieldError, quoted
     from receptive_field.whole_files import check_writable, write_whole
 
     check_writable(target, model)
@@ -178,7 +178,7 @@ def _of_mask(field: ReceptiveField, model: str, source: str, target: str) -> Ans
         features = np.load(source, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise ReceptiveFieldError(
-            f"cannot read {source!r} as an array of NumPy (.npy): {error}."
+            f"cannot read {source!r} as an array of NumPy (.npy): {quoted(error)}."
         ) from None
     support = field.support()
     pixels = support.mask_of(features)
