@@ -60,6 +60,26 @@ class UnsupportedOpsError(ReceptiveFieldError):
         )
 
 
+ELLIPSIS = " ... "
+"""What stands for the middle of a long message."""
+
+LONGEST_QUOTE = 200
+"""At most so many characters of another library's message are quoted."""
+
+
+def quoted(text: object) -> str:
+    """Returns the message of another library in one line, without its middle if long.
+
+    >>> quoted("1:2 :\\n unexpected end"), len(quoted("0" * 1000))
+    ('1:2 : unexpected end', 200)
+    """
+    words = " ".join(str(text).split())
+    if len(words) <= LONGEST_QUOTE:
+        return words
+    part = (LONGEST_QUOTE - len(ELLIPSIS)) // 2
+    return words[: LONGEST_QUOTE - len(ELLIPSIS) - part] + ELLIPSIS + words[-part:]
+
+
 def some_names(names: list[str], limit: int = 3) -> str:
     """Returns the first few names as text, and the number of remaining names."""
     shown = ", ".join(names[:limit])
