@@ -100,7 +100,16 @@ def _strided_pieces(call: Call) -> list[Slice] | None:
         return None
     if any(values is not None and len(values) != length for values in lists):
         call.fail("has inputs begin, end and strides of different lengths")
-    begins, ends, steps = (v if v is not None else [None] * length for v in lists)
+    begins: list[Size | None]
+    ends: list[Size | None]
+    begins, ends, steps = (
+        [None] * length if v is None else [*v] for v in lists
+    )
+    if call.flag("offset"):  # An end is stated as the distance from the beginning.
+        ends = [
+            None if begin is None or end is None else begin + end
+            for begin, end in zip(begins, ends, strict=True)
+        ]
 
     def bit(name: str, spec: int) -> bool:
         return bool(masks[name] >> spec & 1)

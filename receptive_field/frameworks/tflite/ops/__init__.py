@@ -1,0 +1,23 @@
+"""The table of rules for the ops of TensorFlow Lite, with a file for each family."""
+
+from receptive_field.frameworks.tflite.ops import (
+    elementwise,
+    indexing,
+    others,
+    products,
+    recurrent,
+    sources,
+    windows,
+)
+from receptive_field.frameworks.tflite.ops.registry import TABLE
+
+__all__ = [
+    "TABLE",
+    "elementwise",
+    "indexing",
+    "others",
+    "products",
+    "recurrent",
+    "sources",
+    "windows",
+]
