@@ -60,6 +60,11 @@ class Content:
             )
         return found
 
+    def whole(self) -> bytes:
+        """Returns all bytes of the content."""
+        count = (self.size + BLOCK - 1) // BLOCK
+        return b"".join(map(self._load, range(count)))
+
     def _block(self, number: int) -> bytes:
         found = self._blocks.get(number)
         if found is None:
@@ -106,13 +111,6 @@ def _of_plain_file(path: str) -> Content:
             raise GraphError(f"cannot read {path!r}: {error.strerror}.") from None
 
     return Content(os.path.getsize(path), load)
-
-
-def whole_file(path: str) -> bytes:
-    """Returns all bytes of a file, decompressed."""
-    with (_opener(head_of(path)) or open)(path, "rb") as file:
-        found: bytes = file.read()
-        return found
 
 
 def head_of(path: str, count: int = 8) -> bytes:

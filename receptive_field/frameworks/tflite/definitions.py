@@ -52,6 +52,8 @@ class Operator:
     name: str
     op: str
     table: Table
+    place: tuple[int, int]
+    """The number of the subgraph, and of the operator in it."""
     given: Sequence[TensorInfo]
     """The tensors that it reads, without optional ones that are missing."""
     places: Sequence[int]
@@ -195,3 +197,14 @@ def as_tensorflow(options: Mapping[str, Any]) -> dict[str, Any]:
 def number_of_type(number: int) -> int:
     """Returns the number that TensorFlow gives a data type, or 0."""
     return NUMBERS.get(TYPES[number], 0) if 0 <= number < len(TYPES) else 0
+
+
+CALLING: dict[str, tuple[str, ...]] = {
+    "CALL": ("subgraph",),
+    "STABLEHLO_COMPOSITE": ("subgraph",),
+    "IF": ("then_subgraph_index", "else_subgraph_index"),
+    "WHILE": ("body", "condition"),
+    "STABLEHLO_WHILE": ("body", "condition"),
+    "STABLEHLO_CASE": (),
+}
+"""Ops that call subgraphs -> the options that name them."""

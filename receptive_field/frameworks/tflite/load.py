@@ -14,8 +14,8 @@ from receptive_field.frameworks.tflite.content import (
     decompressed_head,
     of_bytes,
     of_file,
-    whole_file,
 )
+from receptive_field.frameworks.tflite.definitions import CALLING
 from receptive_field.frameworks.tflite.framework import TFLITE
 from receptive_field.frameworks.tflite.ops import TABLE
 from receptive_field.frameworks.tflite.subgraphs import (
@@ -48,7 +48,7 @@ def model_of(
         if bytes(thing[4:8]) != IDENTIFIER:
             return None
         file = TFLiteFile(of_bytes(thing), "the model")
-        return _model(file, "graph", signature, WholeModel(thing))
+        return _model(file, "graph", signature)
     if not isinstance(thing, (str, os.PathLike)):
         return None
     path = os.fspath(thing)
@@ -59,8 +59,7 @@ def model_of(
     except FAILURES as error:
         reason = getattr(error, "strerror", None) or error
         raise GraphError(f"cannot read {path!r}: {reason}.") from None
-    file = TFLiteFile(content, repr(path))
-    return _model(file, path, signature, WholeModel(path))
+    return _model(TFLiteFile(content, repr(path)), path, signature)
 
 
 def _is_model(path: str) -> bool:
@@ -81,23 +80,7 @@ def _is_model(path: str) -> bool:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class WholeModel:
-    """All bytes of a model, which are read again when the model is run."""
-
-    source: Any
-    """A path, or the bytes."""
-
-    def content(self) -> bytes:
-        """Returns the bytes of the model."""
-        if isinstance(self.source, str):
-            return whole_file(self.source)
-        return bytes(self.source)
-
-
-def _model(
-    file: TFLiteFile, name: str, signature: str | None, definition: WholeModel
-) -> Model:
+def _model(file: TFLiteFile, name: str, signature: str | None) -> Model:
     chosen = _chosen(file, signature)
     subgraph = file.subgraph(chosen.subgraph)
     graph = Graph(subgraph.nodes, name, rules=TABLE, framework=TFLITE)
@@ -111,7 +94,7 @@ def _model(
         full = subgraph.tensors[number].name
         if full and full != text:
             names.setdefault(full, graph.tensor(text))
-    return Model(graph, definition, inputs, outputs, operations=names)
+    return Model(graph, file, inputs, outputs, operations=names)
 
 
 def _chosen(file: TFLiteFile, name: str | None) -> Signature:
@@ -217,17 +200,6 @@ class _Inlined(Inliner):
             self.branch(node, map(str, node.attribute("branches", [])))
         else:
             self.call(node, numbers[0])
-
-
-CALLING: dict[str, tuple[str, ...]] = {
-    "CALL": ("subgraph",),
-    "STABLEHLO_COMPOSITE": ("subgraph",),
-    "IF": ("then_subgraph_index", "else_subgraph_index"),
-    "WHILE": ("body", "condition"),
-    "STABLEHLO_WHILE": ("body", "condition"),
-    "STABLEHLO_CASE": (),
-}
-"""Ops that call subgraphs -> the options that name them."""
 
 
 def _number(node: Node, name: str) -> int:

@@ -96,7 +96,7 @@ class TFLiteFile:
                 raise GraphError(
                     f"{self.name} refers to subgraph {number}, but has {len(self)}."
                 )
-            self._read[number] = _Reader(self, self._subgraphs[number]).read()
+            self._read[number] = _Reader(self, number, self._subgraphs[number]).read()
         return self._read[number]
 
     def op(self, number: int, place: int) -> str:
@@ -126,10 +126,11 @@ class TFLiteFile:
             return name
         return table.text(1, "the name of an op") or "CUSTOM"
 
-    def tensors(self, table: Table) -> list[TensorInfo]:
+    def tensors(self, table: Table, subgraph: int) -> list[TensorInfo]:
         """Returns the tensors of a subgraph."""
         found = table.tables(0, "the list of tensors")
-        return [TensorInfo(t, self._buffers, n) for n, t in enumerate(_each(found))]  # type: ignore[arg-type]
+        buffers = self._buffers
+        return [TensorInfo(t, buffers, subgraph, n) for n, t in enumerate(_each(found))]
 
 
 def _each(tables: Tables) -> Iterable[Table]:
@@ -139,10 +140,11 @@ def _each(tables: Tables) -> Iterable[Table]:
 class _Reader:
     """Reads the nodes of one subgraph."""
 
-    def __init__(self, file: TFLiteFile, table: Table) -> None:
+    def __init__(self, file: TFLiteFile, number: int, table: Table) -> None:
         self.file = file
         self.table = table
-        self.tensors = file.tensors(table)
+        self.number = number
+        self.tensors = file.tensors(table, number)
         self.texts: dict[int, str] = {}
         self.handles: dict[str, str] = {}
         """The name of a node -> the name of the variable that it returns."""
@@ -192,7 +194,8 @@ class _Reader:
                     "already, or is read before",
                 )
             self.texts[tensor.number] = f"{name}:{place}" if place else name
-        return Operator(name, op, table, given, places, returned)
+        own = self.number, number
+        return Operator(name, op, table, own, given, places, returned)
 
     def _add_operator(self, operator: Operator) -> None:
         """Adds the node of an operator and, if it has one, that of its activation.

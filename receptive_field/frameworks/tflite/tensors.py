@@ -13,7 +13,13 @@ from receptive_field.frameworks.tensorflow.attributes import (
     LARGEST_NUMBERS,
     LARGEST_VALUE,
 )
-from receptive_field.frameworks.tflite.flatbuffer import SIZES, Flatbuffer, Table
+from receptive_field.frameworks.tflite.content import Content
+from receptive_field.frameworks.tflite.flatbuffer import (
+    SIZES,
+    Flatbuffer,
+    Table,
+    Tables,
+)
 from receptive_field.frameworks.tflite.schema import TYPES
 from receptive_field.rules.op import StatedShape
 
@@ -62,14 +68,23 @@ MOST_AXES = 64
 class TensorInfo:
     """A tensor of a subgraph. All but its table is read when it is asked for."""
 
-    def __init__(self, table: Table, buffers: Sequence[Table], number: int) -> None:
+    def __init__(
+        self, table: Table, buffers: Tables, subgraph: int, number: int
+    ) -> None:
+        """Stores the table, and the numbers of the subgraph and of the tensor in it."""
         self._table = table
         self._buffers = buffers
+        self.subgraph = subgraph
         self.number = number
 
     @property
     def _file(self) -> Flatbuffer:
         return self._table.buffer
+
+    @property
+    def content(self) -> Content:
+        """The bytes of the file."""
+        return self._file.content
 
     @cached_property
     def name(self) -> str:
