@@ -208,11 +208,11 @@ class TFLiteRunner:
             if number != fed and not kept:
                 kind = np.dtype(_dtype(tensor)).kind
                 _fill(schema, made, own, given(number, below, kind), tensor)
-            own.isVariable = kept
+            elif kept:
+                own.shape, own.isVariable = list(tensor.stored_shape), True
             subgraph.tensors.append(own)
-        operator.inputs = [
-            places.get(place, -1) for place in range(max(places, default=-1) + 1)
-        ]
+        count = 1 if operator.inputs is None else len(operator.inputs)
+        operator.inputs = [places.get(place, -1) for place in range(count)]
         operator.outputs = []
         for tensor in definition.outputs:
             operator.outputs.append(len(subgraph.tensors))

@@ -107,6 +107,7 @@ OPTIONS = _tables(
   dilation_w_factor:i=1 dilation_h_factor:i=1
 5 padding:b stride_w:i stride_h:i filter_width:i filter_height:i
   fused_activation_function:b
+6 rank:i
 8 fused_activation_function:b - keep_num_dims:?
 10 axis:i fused_activation_function:b
 11 fused_activation_function:b
@@ -118,7 +119,8 @@ OPTIONS = _tables(
 21 fused_activation_function:b
 23 axis:i batch_dims:i
 27 keep_dims:?
-28 fused_activation_function:b
+26 rank:i
+8 fused_activation_function:b
 29 fused_activation_function:b
 30 squeeze_dims:[i]
 31 time_major:? fused_activation_function:b

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from receptive_field.frameworks.tflite.ops.registry import like_tensorflow, register
 from receptive_field.rules.elementwise import (
     ELEMENTWISE,
@@ -10,7 +12,7 @@ from receptive_field.rules.elementwise import (
     broadcast_shapes,
 )
 from receptive_field.rules.flops import elements, multiply_adds
-from receptive_field.rules.op import Call, Flops, Op, Taps, Zeros, first_shape
+from receptive_field.rules.op import Call, Flops, Op, Shape, Taps, Zeros, first_shape
 from receptive_field.rules.reductions import along_last
 
 like_tensorflow(
@@ -71,13 +73,21 @@ register(
 )
 
 
-def _same_width(call: Call) -> list[object]:
-    """Returns the shape of numbers whose bits are read as another type."""
-    stated = call.attribute("stated_shapes") or [None]
-    shape = call.shape(0)
-    if shape is None or stated[0] is None or len(stated[0]) != len(shape):
-        call.fail("changes the number of axes, which no rule covers")
-    return [shape]
+WIDTHS = {
+    **dict.fromkeys((4, 6, 10), 1),
+    **dict.fromkeys((5, 14, 17, 19), 2),
+    **dict.fromkeys((1, 3, 22), 4),
+    **dict.fromkeys((2, 8, 9, 23), 8),
+}
+"""The numbers of data types -> how many bytes a number has."""
 
 
-register("BITCAST", UNARY._replace(shapes=_same_width))  # type: ignore[arg-type]
+def _same_width(call: Call) -> Sequence[Shape]:
+    """Returns the shape of numbers whose bits are read as those of another type."""
+    read, (made, *_) = call.number("T", 0), call.numbers("Tout") or [0]
+    if read not in WIDTHS or WIDTHS[read] != WIDTHS.get(made):
+        call.fail("splits or joins numbers, which no rule covers")
+    return [call.shape(0)]
+
+
+register("BITCAST", UNARY._replace(shapes=_same_width))

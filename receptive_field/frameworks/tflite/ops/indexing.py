@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from receptive_field.algebra.axis_map import ANYWHERE, IDENTITY, shift
+from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
 from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.frameworks.tflite.ops.registry import like_tensorflow, register
@@ -39,9 +40,7 @@ like_tensorflow(
     "SPACE_TO_BATCH_ND=SpaceToBatchND SPACE_TO_DEPTH=SpaceToDepth SPLIT=Split "
     "SPLIT_V=SplitV SQUEEZE=Squeeze STRIDED_SLICE=StridedSlice TILE=Tile "
     "TOPK_V2=TopKV2 TRANSPOSE=Transpose UNPACK=Unpack HASHTABLE_FIND=LookupTableFindV2 "
-    "SEGMENT_SUM=SegmentSum UNSORTED_SEGMENT_MAX=UnsortedSegmentMax "
-    "UNSORTED_SEGMENT_MIN=UnsortedSegmentMin UNSORTED_SEGMENT_SUM=UnsortedSegmentSum "
-    "UNSORTED_SEGMENT_PROD=UnsortedSegmentSum UNIQUE=Unique WHERE=Where "
+    "UNIQUE=Unique WHERE=Where "
     "NON_MAX_SUPPRESSION_V4=NonMaxSuppressionV4 "
     "NON_MAX_SUPPRESSION_V5=NonMaxSuppressionV5"
 )
@@ -153,6 +152,27 @@ def _stated_by(number: int, call: Call) -> Sequence[Shape]:
     """Returns the shape that an input contains."""
     sizes = call.integers(number)
     return [None if sizes is None else tuple(sizes)]
+
+
+def _segments(call: Call) -> Sequence[Shape]:
+    """Returns the shape of sums over segments, which the second input numbers."""
+    shape, numbers = call.shape(0), call.shape(1)
+    if shape is None or numbers is None:
+        return [None]
+    if len(call) > 2:
+        count: Size | None = call.integer(2)
+    else:
+        known = call.integers(1)
+        count = known[-1] + 1 if known else None  # They are sorted.
+    size = call.unknown_size(0) if count is None else count
+    return [(size, *shape[len(numbers) :])]
+
+
+register(
+    "SEGMENT_SUM UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_MIN UNSORTED_SEGMENT_SUM "
+    "UNSORTED_SEGMENT_PROD",
+    Op(_everything, _segments),
+)
 
 
 register("SPARSE_TO_DENSE", Op(_everything, partial(_stated_by, 1)))

@@ -9,22 +9,39 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from receptive_field.algebra.axis_map import one_sided
-from receptive_field.algebra.sizes import Size
+from receptive_field.algebra.sizes import Size, divides
 from receptive_field.frameworks.tflite.ops.registry import register
 from receptive_field.relations.relation import FULL, Relation, follow, whole
 from receptive_field.rules.op import Call, Op, Relations, Shape
 
+RECURRENT = {
+    "RNN": (2,),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": (2,),
+    "BIDIRECTIONAL_SEQUENCE_RNN": (2, 6),
+    "LSTM": (8,),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (8,),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": (8, 25),
+}
+"""Op -> the numbers of its inputs that are matrices from one step to the next."""
 
-def _stated_last(call: Call, number: int) -> int | None:
-    """Returns the number of channels that the file states for an output."""
+
+def _channels(call: Call, number: int) -> Size:
+    """Returns the number of channels of an output, which weights decide."""
+    places, found = call.numbers("places") or [], list[Size]()
+    for place in RECURRENT[call.node.op]:
+        if place not in places:  # As in the form of LSTM with five inputs.
+            return _stated_channels(call, number)
+        found.append(call.known_shape(places.index(place), 2)[1])
+    if call.flag("merge_outputs"):
+        return sum(found, start=0)
+    return found[number]
+
+
+def _stated_channels(call: Call, number: int) -> Size:
     shapes = call.attribute("stated_shapes") or []
     shape = shapes[number] if number < len(shapes) else None
-    return shape[-1] if shape else None
-
-
-def _channels(call: Call, number: int, axis: int) -> Size:
-    found = _stated_last(call, number)
-    return call.unknown_size(axis, number) if found is None else found
+    size = shape[-1] if shape else None
+    return call.unknown_size(-1, number) if size is None else int(size)
 
 
 def _with_rest(call: Call, data: Relation, read: Sequence[int]) -> Relations:
@@ -52,10 +69,21 @@ def _step(call: Call, output: int) -> Relations:
 def _step_shapes(call: Call) -> Sequence[Shape]:
     batch, _ = call.known_shape(0, 2)
     outputs = range(max(len(call.numbers("Tout") or ()), 1))
-    return [(batch, _channels(call, number, 1)) for number in outputs]
+    return [(batch, _channels(call, number)) for number in outputs]
 
 
-register("LSTM RNN SVDF", Op(_step, _step_shapes))
+register("LSTM RNN", Op(_step, _step_shapes))
+
+
+def _filtered_shape(call: Call) -> Sequence[Shape]:
+    """Returns the shape of filters, a number of which add up to each channel."""
+    batch, _ = call.known_shape(0, 2)
+    filters, rank = call.known_shape(1, 2)[0], call.number("rank", 1)
+    units = divides(rank, filters) if rank > 0 else None
+    return [(batch, call.unknown_size(1) if units is None else units)]
+
+
+register("SVDF", Op(_step, _filtered_shape))
 
 # --- Sequences -----------------------------------------------------------------------
 
@@ -92,7 +120,7 @@ AUXILIARY = {
 def _sequence_shapes(call: Call) -> Sequence[Shape]:
     shape = call.known_shape(0, 3)
     outputs = range(max(len(call.numbers("Tout") or ()), 1))
-    return [(*shape[:2], _channels(call, number, 2)) for number in outputs]
+    return [(*shape[:2], _channels(call, number)) for number in outputs]
 
 
 register(
