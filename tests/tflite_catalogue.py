@@ -793,3 +793,68 @@ def svdf(random: Random) -> bytes:
     return one_op(
         "SVDF", [Fed(1, inner), *numbers, state], options("SVDFOptions", rank=rank)
     )
+
+
+# --- StableHLO ----------------------------------------------------------------------
+
+
+@model("STABLEHLO_ADD", "STABLEHLO_MULTIPLY", "STABLEHLO_MAXIMUM", "STABLEHLO_MINIMUM")
+def stable_binary(random: Random, op: str) -> bytes:
+    first = image(random)
+    return one_op(op, [first, weights(random, *first.shape)])
+
+
+@model("STABLEHLO_PAD")
+def stable_pad(random: Random) -> bytes:
+    chosen = options(
+        "StablehloPadOptions",
+        second=True,
+        edgePaddingLow=[0, whole(random, -1, 3), whole(random, -1, 3), 0],
+        edgePaddingHigh=[0, whole(random, -1, 3), whole(random, 0, 3), 0],
+        interiorPadding=[0, whole(random, 0, 2), whole(random, 0, 2), 0],
+    )
+    return one_op("STABLEHLO_PAD", [image(random), np.float32(0)], chosen)
+
+
+@model("DILATE")
+def dilate(random: Random) -> bytes:
+    steps = np.array([1, whole(random, 1, 3), whole(random, 1, 3), 1], np.int32)
+    return one_op("DILATE", [image(random), steps, np.float32(0)])
+
+
+@model("REDUCE_WINDOW")
+def reduce_window(random: Random) -> bytes:
+    function = whole(random, 1, 4)
+    numbers = [
+        np.array([1, whole(random, 1, 3), whole(random, 1, 3), 1], np.int64)
+        for _ in range(2)
+    ]
+    dilations = np.array([1, whole(random, 1, 2), whole(random, 1, 2), 1], np.int64)
+    start = np.float32({1: 0, 2: 1, 3: 1e9, 4: -1e9}[function])
+    chosen = options("ReduceWindowOptions", second=True, reduceFunction=function)
+    return one_op("REDUCE_WINDOW", [image(random), start, *numbers, dilations], chosen)
+
+
+@model("STABLEHLO_REDUCE_WINDOW")
+def stable_reduce_window(random: Random) -> bytes:
+    writer = Writer()
+    shape = image(random, least=6).shape
+    data, start = writer.input(*shape), writer.constant(np.float32(0))
+
+    def numbers(most: int) -> list[int]:
+        return [1, whole(random, 1, most), whole(random, 1, most), 1]
+
+    chosen = options(
+        "StablehloReduceWindowOptions",
+        second=True,
+        windowDimensions=numbers(3),
+        windowStrides=numbers(3),
+        windowDilations=numbers(2),
+        baseDilations=numbers(2),
+        padding=[0, 0, *(whole(random, 0, 2) for _ in range(4)), 0, 0],
+        bodySubgraphIndex=1,
+    )
+    writer.op("STABLEHLO_REDUCE_WINDOW", [data, start], chosen)
+    writer.subgraph()
+    writer.op("STABLEHLO_ADD", [writer.input(), writer.input()])
+    return writer.content()

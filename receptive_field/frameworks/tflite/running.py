@@ -197,6 +197,10 @@ class TFLiteRunner:
         whole = self._model(definition.outputs[0])
         made = schema.ModelT()
         made.version, made.buffers = 3, [schema.BufferT()]
+        made.operatorCodes, others = [], []
+        if node.op in WITH_BODY:  # It refers to another subgraph by its number.
+            made.buffers, others = [*whole.buffers], whole.subgraphs[1:]
+            made.operatorCodes = [*whole.operatorCodes]
         subgraph = schema.SubGraphT()
         subgraph.tensors, subgraph.operators = [], []
         operator, code, tensors = self._operator(definition, whole)
@@ -217,10 +221,11 @@ class TFLiteRunner:
         for tensor in definition.outputs:
             operator.outputs.append(len(subgraph.tensors))
             subgraph.tensors.append(_plain(schema, whole, tensor))
-        operator.opcodeIndex, operator.intermediates = 0, None
+        operator.opcodeIndex, operator.intermediates = len(made.operatorCodes), None
         subgraph.inputs, subgraph.outputs = [fed], list(operator.outputs)
         subgraph.operators = [operator]
-        made.operatorCodes, made.subgraphs = [code], [subgraph]
+        made.operatorCodes.append(code)
+        made.subgraphs = [subgraph, *others]
         return made, tensors[fed]
 
     def _operator(
@@ -343,6 +348,9 @@ class _Alone:
             self._model, self._outputs[output : output + 1], self._fed, shape, kernels
         )
 
+
+WITH_BODY = ("STABLEHLO_REDUCE_WINDOW", "STABLEHLO_SCATTER")
+"""Ops that combine two numbers with a subgraph."""
 
 BIASES = {
     "CONV_2D": 2,

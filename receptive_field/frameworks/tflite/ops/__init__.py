@@ -1,6 +1,7 @@
 """The table of rules for the ops of TensorFlow Lite, with a file for each family."""
 
 from receptive_field.frameworks.tflite.ops import (
+    dilated,
     elementwise,
     indexing,
     others,
@@ -13,6 +14,7 @@ from receptive_field.frameworks.tflite.ops.registry import TABLE
 
 __all__ = [
     "TABLE",
+    "dilated",
     "elementwise",
     "indexing",
     "others",

@@ -175,6 +175,17 @@ register(
 )
 
 
+def _stated(call: Call) -> Sequence[Shape]:
+    """Returns the shape that the file states for the output."""
+    shapes = call.attribute("stated_shapes") or [None]
+    return [call.named_shape(shapes[0])]
+
+
+# Where slices are taken from, and where they are written, are values.
+register("STABLEHLO_GATHER", Op(_everything, _stated))
+register("STABLEHLO_SCATTER", Op(_everything, first_shape))
+
+
 register("SPARSE_TO_DENSE", Op(_everything, partial(_stated_by, 1)))
 
 
