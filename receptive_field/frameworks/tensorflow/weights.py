@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -46,7 +46,7 @@ def network_weights(network: Between) -> dict[str, Weight]:
     """
     graph = network.graph
     nodes = graph.nodes
-    scales = _scales(network)
+    scales = leaf_scales(network, lambda call, number: weight_scale(call))
     shapes: dict[int, tuple[Any, int]] = {
         index: (network.shape((index, 0)), 0) for index in scales
     }
@@ -70,18 +70,25 @@ READING = frozenset({"ReadVariableOp", "ResourceGather"})
 """Ops that read a variable through its handle."""
 
 
-def _scales(network: Between) -> dict[int, float | None]:
+def leaf_scales(
+    network: Between, scale_of: Callable[[Call, int], float | None]
+) -> dict[int, float | None]:
     """Returns the scale of each node without inputs whose value reaches the features.
 
     Nodes that depend on the network's input are left out.
+
+    Args:
+      network: the network.
+      scale_of: a function that returns the scale of a weight that reaches the features
+        as the input of a call with this number.
     """
     nodes = network.graph.nodes
     scales: dict[int, float | None] = {}
     visited: set[tuple[Tensor, float | None]] = set()
     for index in network.order:
         call = Call(nodes[index], network.known)
-        for tensor in nodes[index].inputs:
-            scale, stack = weight_scale(call), [tensor]
+        for number, tensor in enumerate(nodes[index].inputs):
+            scale, stack = scale_of(call, number), [tensor]
             while stack:
                 current = stack.pop()
                 # A shape is read from features, but says nothing of their values.
