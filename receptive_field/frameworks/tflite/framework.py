@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class TFLite:
     """The `Framework` of graphs of operators."""
 
+    name = "tflite"
+
     def attribute(self, definition: Any, name: str) -> Any:
         """Returns an option of an operator under the name that TensorFlow gives it."""
         if isinstance(definition, Definition):  # A node that inlining added.
