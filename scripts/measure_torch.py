@@ -180,7 +180,7 @@ def measure(question: Question) -> Iterator[list[str]]:
         sizes = {last - first + 1 for _, first, last in seen}
         steps = {b[1] - a[1] for a, b in pairwise(seen)}
         padding, centre = "", ""
-        if len(sizes) == len(steps) == 1:
+        if len(sizes) == len(steps) == 1 and steps != {0}:
             (size,), (step,) = sizes, steps
             feature, start, _ = seen[0]
             padding = str(feature * step - start)
