@@ -3,6 +3,8 @@
 from receptive_field.frameworks.onnx.ops import (
     control,
     elementwise,
+    indexing,
+    padding,
     reductions,
     reshaping,
     sources,
@@ -14,6 +16,8 @@ __all__ = [
     "OPS",
     "control",
     "elementwise",
+    "indexing",
+    "padding",
     "reductions",
     "reshaping",
     "sources",
