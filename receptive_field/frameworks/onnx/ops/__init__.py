@@ -1,8 +1,11 @@
 """The table of rules for ONNX ops, which its files fill."""
 
 from receptive_field.frameworks.onnx.ops import (
+    attention,
     control,
     elementwise,
+    products,
+    recurrent,
     reductions,
     reshaping,
     sources,
@@ -12,8 +15,11 @@ from receptive_field.frameworks.onnx.ops.registry import OPS
 
 __all__ = [
     "OPS",
+    "attention",
     "control",
     "elementwise",
+    "products",
+    "recurrent",
     "reductions",
     "reshaping",
     "sources",
