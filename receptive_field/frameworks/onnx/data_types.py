@@ -69,7 +69,7 @@ class DataTypes:
         """Returns the type of an output, or a tensor that has the same type."""
         definition = node.definition
         message = definition.message
-        if node.op in _PASSED or rule_of(node) is EACH:
+        if node.op in _PASSED or rule_of(node) == EACH:
             return node.inputs[_PASSED.get(node.op, 0) + output]
         if node.op == "Iteration":
             return _NUMBERS["int64"]

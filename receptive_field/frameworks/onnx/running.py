@@ -79,7 +79,7 @@ class OnnxRunner:
     def runs(self, node: Node) -> bool:
         """Returns whether onnxruntime can run this node as a single op."""
         message = node.definition.message
-        written_out = node.op in ("If", "Loop", "Scan") or rule_of(node) is EACH
+        written_out = node.op in ("If", "Loop", "Scan") or rule_of(node) == EACH
         return hasattr(message, "op_type") and not written_out
 
     def reads(self, node: Node, number: int) -> bool:
@@ -145,7 +145,7 @@ class OnnxRunner:
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
-        """Turns onnxruntime's errors, which have no common class, into a `GraphError`."""
+        """Turns onnxruntime's errors into a `GraphError`. They have no common class."""
         try:
             yield
         except Exception as error:
@@ -278,7 +278,7 @@ def _give_inputs(
         name = value.name
         stated = value.type.tensor_type.elem_type
         shape = network.shape(network.graph.tensor(name))
-        sizes = [] if shape is None else list(shape)
+        sizes: list[Any] = [] if shape is None else list(shape)
         if sizes and sizes_of(value.type) and not isinstance(sizes[0], int):
             sizes[0] = 1  # The batch.
         if (

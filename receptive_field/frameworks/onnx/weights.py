@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.frameworks.onnx.attributes import EXTERNAL
-from receptive_field.frameworks.onnx.definitions import NO_SCOPE, Definition, of_node
+from receptive_field.frameworks.onnx.definitions import NO_SCOPE, of_node
 from receptive_field.frameworks.weights import Between, scale_of_weights, scales
 from receptive_field.rules.op import Call
 
@@ -85,35 +85,44 @@ def network_scales(network: Between) -> dict[str, float | None]:
     return {nodes[index].name: scale for index, scale in found.items()}
 
 
-def constants(model: Any) -> Iterator[tuple[str, Any]]:
-    """Yields the constants of a ModelProto, each with the name of its graph node.
+class Constant(NamedTuple):
+    """A constant of a model, as one call of a function sees it."""
 
-    A constant of a function is yielded once for each call of the function.
-    """
+    name: str
+    """The name of its node in the graph."""
+    place: str
+    """Where it is in the file; the same for all calls of a function."""
+    tensor: Any
+    """The TensorProto."""
+
+
+def constants(model: Any) -> Iterator[Constant]:
+    """Yields the constants of a ModelProto."""
     functions = {(f.domain, f.name, f.overload): f for f in model.functions}
 
-    def of_graph(graph: Any, scope: str) -> Iterator[tuple[str, Any]]:
+    def of_graph(graph: Any, scope: str, place: str) -> Iterator[Constant]:
         for tensor in graph.initializer:
-            yield scope + tensor.name, tensor
-        yield from of_nodes(graph.node, scope)
+            yield Constant(scope + tensor.name, place + tensor.name, tensor)
+        yield from of_nodes(graph.node, scope, place)
 
-    def of_nodes(nodes: Sequence[Any], scope: str) -> Iterator[tuple[str, Any]]:
+    def of_nodes(nodes: Sequence[Any], scope: str, place: str) -> Iterator[Constant]:
         for node in nodes:
-            definition: Definition | None = of_node(node, NO_SCOPE)
+            definition = of_node(node, NO_SCOPE)
             if definition is None:
                 continue
-            name = scope + definition.name
-            called = functions.get((node.domain, node.op_type, node.overload))
-            if called is not None:
-                yield from of_nodes(called.node, f"{name}/")
+            name, own = scope + definition.name, place + definition.name
+            key = node.domain, node.op_type, node.overload
+            if key in functions:
+                yield from of_nodes(functions[key].node, f"{name}/", f"{key}/")
             for attribute in node.attribute:
                 if node.op_type == "Constant" and attribute.name == "value":
-                    yield name, attribute.t
+                    yield Constant(name, own, attribute.t)
                 elif attribute.HasField("g"):
                     part = f"{attribute.name}/" if node.op_type == "If" else ""
-                    yield from of_graph(attribute.g, f"{name}/{part}")
+                    below = f"{own}/{attribute.name}/"
+                    yield from of_graph(attribute.g, f"{name}/{part}", below)
 
-    return of_graph(model.graph, "")
+    return of_graph(model.graph, "", "")
 
 
 def set_weights(model: Any, chosen: Mapping[str, float | None]) -> None:
@@ -123,16 +132,16 @@ def set_weights(model: Any, chosen: Mapping[str, float | None]) -> None:
       model: a complete ModelProto, which is changed.
       chosen: name of a node -> its scale; see `scale_of_weights`.
     """
-    tensors: dict[int, Any] = {}
-    wanted: dict[int, list[float]] = {}
-    for name, tensor in constants(model):
-        tensors[id(tensor)] = tensor
+    tensors: dict[str, Any] = {}
+    wanted: dict[str, list[float]] = {}
+    for name, place, tensor in constants(model):
+        tensors[place] = tensor
         scale = chosen.get(name)
         if scale is not None:
-            wanted.setdefault(id(tensor), []).append(scale)
-    for number, (key, tensor) in enumerate(tensors.items()):
+            wanted.setdefault(place, []).append(scale)
+    for number, (place, tensor) in enumerate(tensors.items()):
         # The same preference as between the uses of one weight.
-        found = min(wanted.get(key, ()), key=lambda scale: scale or 2.0, default=None)
+        found = min(wanted.get(place, ()), key=lambda scale: scale or 2.0, default=None)
         _set_weight(tensor, found, np.random.default_rng(number))
 
 
