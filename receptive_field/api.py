@@ -212,7 +212,8 @@ def register_op(name: str, rule: Rule, *, framework: str = "tensorflow") -> None
         only on the same position), "global" (every position depends on all positions),
         "no_dependency", a `SlidingWindow`, or, for anything else, an `Op` or a
         function, as docs/add_an_op.md describes.
-      framework: the framework that defines the op type: "tensorflow", or "keras" for
+      framework: the framework that defines the op type: "tensorflow", "onnx" (ops of
+        other domains go by their full name, such as "com.example.Blur"), or "keras" for
         classes of layers (see `register_layer`).
 
     Raises:

@@ -50,7 +50,11 @@ def compute(options: argparse.Namespace) -> int:
         show_json(field.to_dict(with_reasons=True) | told)
     else:
         styles = {r"(?m)^\S.{17}": "cyan", r"(?m)(?<=^.{19})(no|unknown)\b.*": "yellow"}
-        text = as_text(field, with_options) if placed is None else str(placed)
+        text = (
+            as_text(field, with_options)
+            if placed is None
+            else placed.as_text(with_options)
+        )
         show(text, styles)
         if explanation is not None:
             show(explanation)
@@ -99,7 +103,9 @@ def _layer_table(
     named = _named_columns(options)
     costs = _costs(model, options, named, None in sizes)
     counts = {} if costs is not None else _parameters(model, options, named)
-    table = Table(chosen, costs, options.columns or None, unproductive, counts)
+    units = questions.units_of(fields, options)
+    columns = options.columns or None
+    table = Table(chosen, costs, columns, unproductive, counts, units)
     if options.sort is not None:
         table.sort(*options.sort)
     if options.top is not None:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TextIO
@@ -56,19 +56,25 @@ def show_error(message: str) -> None:
     show(f"error: {message}", {r"\Aerror:": "bold red"}, sys.stderr)
 
 
-OPTIONS = {
+OPTIONS: Mapping[str, str | Callable[[re.Match[str]], str]] = {
     r"\binput_resolution=\[(\d+)\]": r"--resolution \1",
     r"\binput_resolution=\[(\d+), (\d+)\]": r"--resolution \1x\2",
     r"\binput_resolution=\[(\d+), (\d+), (\d+)\]": r"--resolution \1x\2x\3",
     r"\binput_resolution\b": "--resolution",
     r"\bstop_propagation\b": "--stop",
+    r"\bspacing=[\[(]?([\d., ]*\d)[\])]?, unit='(\w*)'": lambda found: (
+        f"--spacing {found[1].replace(' ', '')} --unit {found[2]}"
+    ),
     r"\b(input|output|signature)=(?=[\w'\"])": r"--\1 ",
     r"\b(input|output|signature)=": r"--\1",
     r"\bfield\.explain\(\)": "--explain",
     r"\brf\.resolutions\b": "receptive-field resolutions",
     r'\bglobal_context="exclude"': "--exclude-global",
 }
-"""Pattern for a parameter of a Python function -> the corresponding option."""
+"""Pattern for a parameter of a Python function -> the corresponding option.
+
+An option that depends on more than the pattern's groups is a function of the match.
+"""
 
 
 def with_options(message: str) -> str:

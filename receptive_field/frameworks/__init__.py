@@ -12,18 +12,21 @@ from receptive_field.frameworks.onnx import load as of_onnx
 from receptive_field.frameworks.onnx.ops import OPS as ONNX_OPS
 from receptive_field.frameworks.tensorflow import load as of_tensorflow
 from receptive_field.frameworks.tensorflow.ops import OPS
+from receptive_field.frameworks.tflite import load as of_tflite
+from receptive_field.frameworks.tflite.ops import TABLE as TFLITE_OPS
 from receptive_field.graph.model import Model
 from receptive_field.progress import tell
 from receptive_field.rules.op import Op
 from receptive_field.rules.stated import Rule
 
-WINGS = (of_keras, of_onnx, of_tensorflow)
+WINGS = (of_keras, of_onnx, of_tflite, of_tensorflow)
 """Modules with a function `model_of`, and a text `READS` that says what it can read."""
 
 TABLES: dict[str, dict[str, Op]] = {
     "tensorflow": OPS,
     "keras": STATED,
     "onnx": ONNX_OPS,
+    "tflite": TFLITE_OPS,
 }
 """Framework name -> the framework's table of rules, from op type (or, for Keras, the
 name of a layer class) to `Op`."""

@@ -23,7 +23,7 @@ class Between(Protocol):
         """Returns the shape of a tensor, or None if its rank is unknown."""
 
 
-def scales(
+def leaf_scales(
     network: Between, scale_of: Callable[[Call, int], float | None]
 ) -> dict[int, float | None]:
     """Returns the scale of each node without inputs whose value reaches the features.
@@ -66,7 +66,7 @@ def _weight_of_part(scale: float | None) -> float:
     return math.inf if scale is None else scale or 2.0
 
 
-def scale_of_weights(call: Call, is_sum: bool) -> float | None:
+def scale_of_weights(call: Call, is_sum: bool = False) -> float | None:
     """Returns the scale of a weight that reaches the features through a call.
 
     The weights of a kernel sum to about one. Weights that are added to the features are

@@ -22,7 +22,7 @@ from receptive_field.algebra.sizes import (
     unknown,
 )
 from receptive_field.arrays import np
-from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.errors import GraphError, ReceptiveFieldError, quoted
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.relations.relation import ALL, ALL_BOUND, SAME, Relation
 
@@ -297,7 +297,8 @@ class Call:
         """
         if self.attribute(name) is None:
             self.fail(f"has no attribute {name}")
-        self.fail(f"is malformed: its {name} is {self.attribute(name)!r}, not {what}")
+        found = quoted(repr(self.attribute(name)))
+        self.fail(f"is malformed: its {name} is {found}, not {what}")
 
     def axis(self, axis: Size, rank: int) -> int:
         """Returns an axis of a tensor of this rank, counted from the front.

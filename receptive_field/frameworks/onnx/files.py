@@ -41,7 +41,7 @@ _WIRE_TYPES: Mapping[int, int] = {
 
 
 def is_model(content: Any) -> bool:
-    """Returns whether bytes are those of a ModelProto, which may end inside its graph.
+    """Returns whether bytes begin as those of a ModelProto, up to its graph.
 
     No content of large fields is read.
     """
@@ -51,10 +51,12 @@ def is_model(content: Any) -> bool:
             if _WIRE_TYPES.get(number) != content[begin] & 7:
                 return False
             found.add(number)
+            if _GRAPH in found and found & {1, 8}:
+                return True
             position = stop
-    except DamagedError:
+    except DamagedError:  # The graph may be cut off.
         return 1 in found and content[position] == _GRAPH << 3 | _LENGTH
-    return _GRAPH in found and bool(found & {1, 8})
+    return False
 
 
 @dataclass(frozen=True, slots=True)

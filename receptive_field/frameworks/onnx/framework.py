@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Onnx:
     """The `Framework` of a graph of an ONNX model."""
 
+    name = "onnx"
+
     attribute = staticmethod(attribute)
 
     def inputs(self, definition: Definition) -> Sequence[str]:

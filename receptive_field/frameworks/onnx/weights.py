@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from receptive_field.frameworks.onnx.attributes import EXTERNAL
 from receptive_field.frameworks.onnx.definitions import NO_SCOPE, of_node
-from receptive_field.frameworks.weights import Between, scale_of_weights, scales
+from receptive_field.frameworks.weights import Between, leaf_scales, scale_of_weights
 from receptive_field.rules.op import Call
 
 NUMPY_TYPES: dict[int, str] = {
@@ -81,7 +81,7 @@ def weight_scale(call: Call, number: int) -> float | None:
 def network_scales(network: Between) -> dict[str, float | None]:
     """Returns the scale of each node without inputs that reaches the features."""
     nodes = network.graph.nodes
-    found = scales(network, weight_scale)
+    found = leaf_scales(network, weight_scale)
     return {nodes[index].name: scale for index, scale in found.items()}
 
 

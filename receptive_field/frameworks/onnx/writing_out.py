@@ -95,7 +95,7 @@ def _others(
     found: dict[str, Tensor] = {}
     for index, definition in numbered:
         for number, output in enumerate(definition.outputs):
-            if not output or output == definition.name:
+            if not output or (not number and output == definition.name):
                 continue
             if output in found or output in frame.names:
                 raise GraphError(
@@ -166,7 +166,7 @@ class _Writer:
     def _absent(self) -> Tensor:
         graph = self.graph
         if "" not in graph.index_of:
-            graph.append(_ABSENT, graph.nodes.root)
+            graph.append(_ABSENT, graph.nodes.root).read(())
         return graph.index_of[""], 0
 
     def _append(self, definitions: Sequence[Definition], frame: Frame) -> None:
@@ -254,6 +254,7 @@ class _Writer:
             : max(len(node.inputs), 2)
         ]
         iteration = self._added(node, "iteration", "Iteration")
+        iteration.read(())
         variables = self._carried(node, [condition, *starts])
         carried = [(variable.index, 0) for variable in variables]
         body = self._body(node, "body", node.name, [(iteration.index, 0), *carried])

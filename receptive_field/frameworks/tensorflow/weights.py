@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.frameworks.tensorflow.double_precision import WIDE
-from receptive_field.frameworks.weights import Between, scale_of_weights, scales
+from receptive_field.frameworks.weights import Between, leaf_scales, scale_of_weights
 from receptive_field.rules.op import Call
 
 
@@ -32,7 +32,7 @@ def network_weights(network: Between) -> dict[str, Weight]:
     """
     graph = network.graph
     nodes = graph.nodes
-    found = scales(network, lambda call, _: weight_scale(call))
+    found = leaf_scales(network, lambda call, _: weight_scale(call))
     shapes: dict[int, tuple[Any, int]] = {
         index: (network.shape((index, 0)), 0) for index in found
     }
