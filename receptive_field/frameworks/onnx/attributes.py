@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from receptive_field.arrays import np
-from receptive_field.frameworks.onnx.data_types import most_values
 from receptive_field.frameworks.onnx.definitions import Definition
+from receptive_field.frameworks.onnx.limits import most_values
 from receptive_field.graph.graph import ABSENT
 from receptive_field.rules.op import Call, StatedShape
 

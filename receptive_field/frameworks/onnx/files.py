@@ -72,6 +72,17 @@ class WholeModel:
         return whole
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The complete model that a caller passes as bytes."""
+
+    content: bytes
+
+    def SerializeToString(self) -> bytes:  # noqa: N802
+        """Returns the bytes."""
+        return self.content
+
+
 def read_file(path: str) -> Any | None:
     """Returns the ModelProto of a file without its weights.
 

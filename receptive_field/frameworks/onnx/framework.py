@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from receptive_field.errors import GraphError
 from receptive_field.frameworks.onnx.attributes import (
     attribute,
     recorded,
@@ -78,12 +77,10 @@ class Onnx:
         return tuple(range(2, rank)) if rank > 2 else (max(rank - 1, 0),)
 
     def runner(self) -> Runner:
-        """Raises an error.
+        """Returns an object that runs models with onnxruntime."""
+        from receptive_field.frameworks.onnx.running import OnnxRunner
 
-        Raises:
-          GraphError: always.
-        """
-        raise GraphError("an ONNX model cannot be run yet, only analysed.")
+        return OnnxRunner()
 
 
 ONNX = Onnx()

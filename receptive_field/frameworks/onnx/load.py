@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from receptive_field.frameworks.onnx.files import (
+    Content,
     WholeModel,
     is_model,
     parsed,
@@ -40,7 +41,9 @@ def model_of(
     message = _message_of(thing)
     if message is None:
         return None
-    content = message if isinstance(message, bytes) else message.SerializeToString()
+    if isinstance(message, bytes):
+        message = Content(message)
+    content = message.SerializeToString()
     return _model(parsed(content, "the model"), message, "the model")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from receptive_field.frameworks.onnx.data_types import most_values
+from receptive_field.frameworks.onnx.limits import most_values
 from receptive_field.frameworks.protobuf import message_classes
 from receptive_field.frameworks.wire import Messages
 

@@ -18,12 +18,12 @@ from receptive_field.frameworks.tensorflow.double_precision import (
 )
 from receptive_field.frameworks.tensorflow.functions import is_written_out
 from receptive_field.frameworks.tensorflow.weights import (
-    Between,
     Weight,
     network_weights,
     set_weights,
     weight_scale,
 )
+from receptive_field.frameworks.weights import Between
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.graph.model import Model
 from receptive_field.graph.runner import Computation

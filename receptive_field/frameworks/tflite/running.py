@@ -18,11 +18,6 @@ from typing import Any
 import numpy as np
 
 from receptive_field.errors import GraphError
-from receptive_field.frameworks.tensorflow.weights import (
-    Between,
-    leaf_scales,
-    weight_scale,
-)
 from receptive_field.frameworks.tflite.content import Content
 from receptive_field.frameworks.tflite.definitions import (
     CALLING,
@@ -33,6 +28,11 @@ from receptive_field.frameworks.tflite.definitions import (
 )
 from receptive_field.frameworks.tflite.schema import BUILTINS
 from receptive_field.frameworks.tflite.tensors import TensorInfo
+from receptive_field.frameworks.weights import (
+    Between,
+    leaf_scales,
+    scale_of_weights,
+)
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.graph.model import Model
 from receptive_field.graph.runner import Array, Computation
@@ -180,7 +180,7 @@ class TFLiteRunner:
 
     def scale(self, call: Call) -> float | None:
         """Returns the scale to give weights that reach features through this call."""
-        return weight_scale(call)
+        return scale_of_weights(call)
 
     def alone(
         self, node: Node, number: int, given: Callable[[int, Tensor, str], Array]
@@ -369,7 +369,7 @@ BIASES = {
 def scale_of_input(call: Call, number: int) -> float | None:
     """Returns the scale of a weight that reaches the features as this input."""
     bias = BIASES.get(call.node.op)
-    return 0.0 if bias is not None and number >= bias else weight_scale(call)
+    return 0.0 if bias is not None and number >= bias else scale_of_weights(call)
 
 
 def _dtype(tensor: TensorInfo) -> str:
