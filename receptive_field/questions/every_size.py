@@ -41,7 +41,7 @@ from receptive_field.network.walk import reads
 from receptive_field.questions.question import Asked, Question
 from receptive_field.relations.relation import SAME, Relation, follow
 from receptive_field.results.axes import SpatialAxis
-from receptive_field.results.field import ReceptiveField, ReceptiveFields
+from receptive_field.results.field import ReceptiveField, ReceptiveFields, numbers_on
 
 LONGEST_PERIOD = 256
 """If the period of a network is longer than this, the answer of the single pass is
@@ -230,7 +230,10 @@ def _passes_on(network: Network, index: int) -> bool:
         return False
     try:
         (rule,) = (read.rule for read in reads(network, (index, 0)))
-    except (ReceptiveFieldError, ValueError):  # It cannot be analysed, or reads a shape.
+    except (
+        ReceptiveFieldError,
+        ValueError,
+    ):  # It cannot be analysed, or reads a shape.
         return False
     return rule in (SAME, Relation(tuple(map(follow, range(len(rule.axes))))))
 
@@ -309,10 +312,10 @@ def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
     """
     axes = list(field.axes)
     place = _place(field, axis)
-    found, size = axes[place].map, field.size.tolist()[place]
+    found, (size, stride, _) = axes[place].map, numbers_on(field, place)
     moved = AxisMap(ANYWHERE.strands, None)
     if not found.is_unbounded and size < INFINITY:
-        moved = _unplaced(field.stride.tolist()[place], int(size), None, exact=False)
+        moved = _unplaced(stride, int(size), None, exact=False)
     axes[place] = replace(axes[place], map=moved)
     local = field.local_paths and _left_open(field.local_paths, axis)
     return replace(field, axes=tuple(axes), local_paths=local)
@@ -330,8 +333,8 @@ def _unplaced(
 def _numbers(field: ReceptiveField, axis: int) -> tuple[object, ...]:
     local = field.local or field
     place = _place(field, axis)
-    strides, paddings = local.stride.tolist(), local.padding.tolist()
-    return local.axes[place].map.aligned, strides[place], paddings[place]
+    _, stride, padding = numbers_on(local, place)
+    return local.axes[place].map.aligned, stride, padding
 
 
 def _place(field: ReceptiveField, axis: int) -> int:
@@ -435,22 +438,21 @@ def _common(
     if not exact:
         maps = [m.as_bound() for m in maps]
     alike = all(m.strands == maps[0].strands for m in maps)
-    numbers = [(f.stride.tolist()[place], f.padding.tolist()[place]) for f, _ in cases]
-    sizes: list[Extended] = [f.size.tolist()[place] for f, _ in cases]
+    numbers = [numbers_on(f, place) for f, _ in cases]
+    largest: Extended = max(size for size, _, _ in numbers)
     several_positions = [
-        pair
-        for pair, (f, size) in zip(numbers, cases, strict=True)
+        (stride, padding)
+        for (_, stride, padding), (f, size) in zip(numbers, cases, strict=True)
         if size is None or _has_several(f.axes[place])
     ]
     strides = {stride for stride, _ in several_positions}
     # Without a common output size, the map's size may include windows that no case has.
     alike &= len(set(several_positions)) == 1
-    alike &= max(sizes) == maps[0].size(output_size)
+    alike &= largest == maps[0].size(output_size)
     if alike and all(_holds_all(maps[0], axis) for axis in single):
         seen = reduce(operator.or_, (m.all_seen for m in maps), maps[0].all_seen)
         return AxisMap(maps[0].strands, aligned, None if seen is maps[0] else seen)
-    size = max(sizes)
-    if size == INFINITY:
+    if largest == INFINITY:
         return AxisMap(ANYWHERE.strands, aligned)
     rate = strides.pop() if len(strides) == 1 else None
-    return _unplaced(rate, int(size), aligned, exact)
+    return _unplaced(rate, int(largest), aligned, exact)
