@@ -36,10 +36,8 @@ from receptive_field.algebra.sizes import (
 )
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import nodes_below
-from receptive_field.network.network import Network
-from receptive_field.network.walk import reads
+from receptive_field.network.walk import count_changing
 from receptive_field.questions.question import Asked, Question
-from receptive_field.relations.relation import SAME, Relation, follow
 from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.field import ReceptiveField, ReceptiveFields, numbers_on
 
@@ -168,7 +166,7 @@ def _cases(
     count = _period(question, axis)
     if (
         count > LONGEST_PERIOD
-        or count * (_changing(question.network) + len(doubtful)) > MOST_VISITS
+        or count * (count_changing(question.network) + len(doubtful)) > MOST_VISITS
     ):
         return
     outputs = {
@@ -189,7 +187,7 @@ def _cases(
     least = last_unplaced(question, settled)
     wanted = max(last_shortened(question, settled), min(least, LARGEST_ROLLED))
     last = count + LARGEST_TRIED
-    if wanted * _changing(network) <= MOST_VISITS:
+    if wanted * count_changing(network) <= MOST_VISITS:
         last = max(last, wanted + 1)
     for size in range(1, last):
         if not waiting and size > least:
@@ -217,25 +215,6 @@ def _period(question: Question, axis: int) -> int:
             if found > LONGEST_PERIOD:
                 return found
     return found
-
-
-def _changing(network: Network) -> int:
-    """Returns how many nodes do more than pass one tensor on as it is."""
-    return sum(not _passes_on(network, index) for index in network.order)
-
-
-def _passes_on(network: Network, index: int) -> bool:
-    """Returns whether a node reads one tensor, and each axis follows the same axis."""
-    if len(network.edges(index)) != 1:
-        return False
-    try:
-        (rule,) = (read.rule for read in reads(network, (index, 0)))
-    except (
-        ReceptiveFieldError,
-        ValueError,
-    ):  # It cannot be analysed, or reads a shape.
-        return False
-    return rule in (SAME, Relation(tuple(map(follow, range(len(rule.axes))))))
 
 
 def _fields(question: Question, by_one: bool) -> ReceptiveFields:
