@@ -26,6 +26,7 @@ from receptive_field.frameworks.tflite import schema as ours
 from receptive_field.frameworks.tflite.content import of_bytes
 from receptive_field.frameworks.tflite.flatbuffer import Flatbuffer
 from receptive_field.questions.bisection import bisect
+from receptive_field.rules.inference import Inference
 
 tf = needed("tensorflow")
 theirs = needed("tensorflow.lite.python.schema_py_generated")
@@ -202,7 +203,7 @@ def run(code: str) -> str:
     ).stdout
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "dilated_int8", "any_size"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "dilated_int8", "transposed"])
 def test_no_package_is_imported(name):
     found = run(
         "import sys\n"
@@ -260,7 +261,9 @@ def test_values_behind_the_flatbuffer(tmp_path):
     assert tracemalloc.get_traced_memory()[1] < 10 << 20
     tracemalloc.stop()
     assert found.padding.tolist() == [3, 1]
-    assert tuple(found.output_shape) == (1, 11, 15, 2)
+    model = load(path)
+    shape = Inference(model.graph).shape(model.graph.tensor("output"))
+    assert shape == (1, 11, 15, 2)
     buffer.offset = far + 1
     path.write_bytes(writer.content())
     with pytest.raises(GraphError, match="a buffer ends past the end"):
@@ -389,9 +392,9 @@ def test_vectors_that_overlap_are_not_read_again_and_again():
     content = vector + bytes(4 << 16)
     buffer = Flatbuffer(of_bytes(content), "the model")
     began = time.monotonic()
-    with pytest.raises(GraphError, match="at byte 8, .* too many that overlap"):
-        for _ in range(1000):
-            assert len(buffer.numbers(0, "i", "a vector")) == 1 << 16
+    read = (buffer.numbers(0, "i", "a vector") for _ in range(1000))
+    with pytest.raises(GraphError, match=r"at byte 8, .* too many that overlap"):
+        list(map(len, read))
     assert time.monotonic() - began < 10
 
 
