@@ -5,6 +5,7 @@ from receptive_field.frameworks.onnx.ops import (
     elementwise,
     reductions,
     reshaping,
+    resizing,
     sources,
     windows,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "elementwise",
     "reductions",
     "reshaping",
+    "resizing",
     "sources",
     "windows",
 ]
