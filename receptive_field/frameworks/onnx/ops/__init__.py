@@ -10,6 +10,7 @@ from receptive_field.frameworks.onnx.ops import (
     recurrent,
     reductions,
     reshaping,
+    resizing,
     sources,
     windows,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "recurrent",
     "reductions",
     "reshaping",
+    "resizing",
     "sources",
     "windows",
 ]
