@@ -269,3 +269,95 @@ def test_reverse_sequence(batch, width, time, swapped, data):
     shape = (batch, 2, width, time)
     numbers = onnx.numpy_helper.from_array(np.array(lengths), "lengths")
     check(model_of(nodes, {"x": ("float32", shape)}, ["y"], [numbers]), shape)
+
+
+# --- Writing -------------------------------------------------------------------------
+
+
+REDUCTIONS = "none", "add", "mul", "max", "min"
+
+
+@given(sizes, sizes, st.sampled_from(REDUCTIONS), st.booleans(), st.data())
+@examples(30)
+def test_scatter_elements(height, width, reduction, along, data):
+    shape, axis = (1, 2, height, width), data.draw(st.integers(2, 3))
+    repeated = reduction in ("add", "mul")
+    most = 4 if repeated else shape[axis]
+    count = data.draw(st.integers(1, most))
+    size = [1, 2, *(data.draw(st.integers(1, s)) for s in shape[2:])]
+    size[axis] = count
+    if along:
+        numbers = st.integers(0, shape[axis] - 1)
+        line = data.draw(
+            st.lists(numbers, min_size=count, max_size=count, unique=not repeated)
+        )
+        picked = np.array(line).reshape([-1 if a == axis else 1 for a in range(4)])
+    else:
+        picked = np.arange(count).reshape([-1 if a == axis else 1 for a in range(4)])
+        rows = np.arange(size[5 - axis])
+        picked = picked + rows.reshape([-1 if a == 5 - axis else 1 for a in range(4)])
+        picked = picked % shape[axis] - data.draw(st.sampled_from([0, shape[axis]]))
+    picked = np.broadcast_to(picked, size)
+    for written in (False, True):  # The data, or the updates, is the input.
+        if written:
+            reads = {"x": ("float32", size)}, "data", filled(*shape)
+        else:
+            reads = {"x": ("float32", shape)}, "updates", filled(*size)
+        model = scatter(
+            "ScatterElements", reads, picked, axis=axis, reduction=reduction
+        )
+        given = size if written else shape
+        assume(experiments.can_run(model, np.ones(given, "float32")))
+        check(model, given)
+
+
+def filled(*shape):
+    return np.random.default_rng(0).uniform(0.5, 1.5, shape).astype("float32")
+
+
+def scatter(op, reads, positions, **attributes):
+    inputs, name, constant = reads
+    values = {"positions": positions, name: constant}
+    names = [n if n in values else "x" for n in ("data", "positions", "updates")]
+    node = onnx.helper.make_node(op, names, ["y"], **attributes)
+    tensors = [onnx.numpy_helper.from_array(v, n) for n, v in values.items()]
+    return model_of([node], inputs, ["y"], tensors)
+
+
+@given(
+    sizes,
+    sizes,
+    st.sampled_from(["points", "grid", "rows", "columns"]),
+    st.sampled_from(REDUCTIONS),
+    st.data(),
+)
+@examples(30)
+def test_scatter_nd(height, width, kind, reduction, data):
+    shape = (1, 1, height, width)
+    rows, columns = (
+        data.draw(st.lists(st.integers(0, n - 1), min_size=1, unique=True))
+        for n in (height, width)
+    )
+    if kind == "points":
+        count = min(len(rows), len(columns))
+        zeros = np.zeros(count, int)
+        picked = np.stack([zeros, zeros, rows[:count], columns[:count]], -1)[None, None]
+    elif kind == "rows":
+        zeros = np.zeros(len(rows), int)
+        picked = np.stack([zeros, zeros, rows], -1)[None, None]
+    else:
+        if kind == "columns":
+            rows = [data.draw(st.integers(0, height - 1))]
+        picked = np.stack(np.meshgrid([0], [0], rows, columns, indexing="ij"), -1)
+    size = [*picked.shape[:-1], *shape[picked.shape[-1] :]]
+    for written in (False, True):
+        if written:
+            reads = {"x": ("float32", size)}, "data", filled(*shape)
+        else:
+            reads = {"x": ("float32", shape)}, "updates", filled(*size)
+        model = scatter("ScatterND", reads, picked, reduction=reduction)
+        given = size if written else shape
+        if len(given) == 3:  # Only the positions on the last axis are asked about.
+            continue
+        assume(experiments.can_run(model, np.ones(given, "float32")))
+        check(model, given)

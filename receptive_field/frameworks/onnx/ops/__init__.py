@@ -7,6 +7,7 @@ from receptive_field.frameworks.onnx.ops import (
     padding,
     reductions,
     reshaping,
+    sequences,
     sources,
     windows,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "padding",
     "reductions",
     "reshaping",
+    "sequences",
     "sources",
     "windows",
 ]
