@@ -12,7 +12,7 @@ from onnx_experiments import check, model_of, onnx, operation
 from random_search import examples
 
 import receptive_field as rf
-from receptive_field.errors import GraphError
+from receptive_field.errors import GraphError, IndependentError
 
 SHAPE = (1, 2, 5, 6)
 sizes = st.integers(1, 7)
@@ -274,6 +274,15 @@ def test_reverse_sequence(batch, width, time, swapped, data):
 # --- Writing -------------------------------------------------------------------------
 
 
+def held_if_seen(model, shape):
+    """Holds a model against onnxruntime, unless nothing of its input is left."""
+    assume(experiments.can_run(model, np.ones(shape, "float32")))
+    try:
+        check(model, shape)
+    except IndependentError:
+        assert not experiments.measured(model, shape)[0].any()
+
+
 REDUCTIONS = "none", "add", "mul", "max", "min"
 
 
@@ -307,8 +316,7 @@ def test_scatter_elements(height, width, reduction, along, data):
             "ScatterElements", reads, picked, axis=axis, reduction=reduction
         )
         given = size if written else shape
-        assume(experiments.can_run(model, np.ones(given, "float32")))
-        check(model, given)
+        held_if_seen(model, given)
 
 
 def filled(*shape):
@@ -359,5 +367,4 @@ def test_scatter_nd(height, width, kind, reduction, data):
         given = size if written else shape
         if len(given) == 3:  # Only the positions on the last axis are asked about.
             continue
-        assume(experiments.can_run(model, np.ones(given, "float32")))
-        check(model, given)
+        held_if_seen(model, given)
