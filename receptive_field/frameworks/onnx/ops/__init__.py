@@ -11,6 +11,7 @@ from receptive_field.frameworks.onnx.ops import (
     reductions,
     reshaping,
     resizing,
+    sequences,
     sources,
     windows,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "reductions",
     "reshaping",
     "resizing",
+    "sequences",
     "sources",
     "windows",
 ]
