@@ -8,6 +8,7 @@ from receptive_field.frameworks.onnx.ops import (
     recurrent,
     reductions,
     reshaping,
+    signals,
     sources,
     windows,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "recurrent",
     "reductions",
     "reshaping",
+    "signals",
     "sources",
     "windows",
 ]
