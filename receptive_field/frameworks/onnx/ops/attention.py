@@ -827,8 +827,6 @@ register(
 
 # --- Activations between products ----------------------------------------------------
 
-register("SwiGLU", ELEMENTWISE)
-
 
 def _gated(call: Call, output: int) -> Relations:
     """Relates a product of two tensors, or of the two halves of one tensor."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from receptive_field.algebra.axis_map import ANYWHERE
+from receptive_field.algebra.axis_map import ANYWHERE, GLOBAL_BOUND
 from receptive_field.algebra.sizes import Size
 from receptive_field.frameworks.onnx.attributes import opset
 from receptive_field.frameworks.onnx.ops.registry import is_given, register
@@ -66,6 +66,9 @@ def _dft(call: Call, output: int) -> Relations:
         read = length // 2 + 1
     axes = [follow(number) for number in range(len(shape))]
     axes[axis] = read_from_start(axis, shape[axis], read)
+    if _one_sided(call)[0] and axes[axis] != whole([axis]):
+        # onnxruntime reads more of the axis than such a transform needs.
+        axes[axis] = whole([axis], GLOBAL_BOUND)
     axes[-1] = FULL
     return [Relation(tuple(axes)), *rest]
 
@@ -87,7 +90,12 @@ def _dft_shape(call: Call) -> Sequence[Shape]:
     return [tuple(sizes)]
 
 
-register("DFT", Op(_dft, _dft_shape))
+def _between(call: Call) -> tuple[int, Sequence[int]]:
+    """Returns the axes between the batch and the real and imaginary parts."""
+    return 0, range(1, len(call.known_shape(0)) - 1)
+
+
+register("DFT", Op(_dft, _dft_shape, layout=_between))
 
 
 def _real(call: Call, output: int) -> Relations:
