@@ -87,7 +87,6 @@ CASES |= {
     "Swish": [unary("Swish", opset=24, check_runner=Reference)],
     "Cast": [unary("Cast", to=11)],
     "CastLike": [case("CastLike", np.float64(0), shape=SHAPE, opset=19)],
-    "BitCast": [unary("BitCast", to=6, opset=26)],
     "Gelu": [unary("Gelu", opset=20)],
     "Clip": [
         case("Clip", np.float32(-2), np.float32(9), shape=SHAPE),

@@ -75,12 +75,6 @@ CASES |= {
     "LpNormalization": [
         small("LpNormalization", axis=axis, p=p) for axis in (-1, 2) for p in (1, 2)
     ],
-    "CumSum": [
-        small("CumSum", np.array(2), exclusive=own, reverse=reverse)
-        for own in (0, 1)
-        for reverse in (0, 1)
-    ],
-    "CumProd": [small("CumProd", np.array(3), opset=26)],
     "SoftmaxCrossEntropyLoss": [
         small(
             "SoftmaxCrossEntropyLoss",

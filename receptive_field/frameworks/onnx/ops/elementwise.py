@@ -50,7 +50,7 @@ register(
     "Abs Acos Acosh Asin Asinh Atan Atanh Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu "
     "HardSigmoid HardSwish IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu "
     "Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh "
-    "ThresholdedRelu BitwiseNot Cast BitCast com.microsoft.Gelu "
+    "ThresholdedRelu BitwiseNot Cast com.microsoft.Gelu "
     "com.microsoft.QuickGelu",
     UNARY,
 )

@@ -43,7 +43,7 @@ from receptive_field.rules.op import (
     Zeros,
     first_shape,
 )
-from receptive_field.rules.reductions import accumulated, reduced, reduced_shape
+from receptive_field.rules.reductions import reduced, reduced_shape
 
 # --- Reductions ----------------------------------------------------------------------
 
@@ -215,24 +215,6 @@ def _loss_shapes(call: Call) -> Sequence[Shape]:
 
 
 register("NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss", Op(_loss, _loss_shapes))
-
-
-# --- Running sums --------------------------------------------------------------------
-
-
-def _cumulative(call: Call, output: int) -> Relations:
-    shape, axis = call.shape(0), call.integer(1)
-    if shape is None or axis is None:
-        return [call.all_of(0, exact=False), None]
-    own, reverse = not call.number("exclusive", 0), bool(call.number("reverse", 0))
-    place = call.axis(axis, len(shape))
-    return [accumulated(len(shape), place, own, reverse), None]
-
-
-register("CumSum CumProd", Op(_cumulative, first_shape))
-count("CumSum CumProd", per_input(profiled=False))
-weigh("CumSum", Taps.SUM)
-treat_zeros("CumSum", Zeros.KEPT)
 
 
 # --- Normalisations ------------------------------------------------------------------
