@@ -145,6 +145,7 @@ def _add_layers(command: Any) -> None:
     _add_choice_of_rows(added)
     text = "print only these columns, such as 'layer,stride,first centre', or 'all'"
     added.add_argument("--columns", type=_columns, metavar="NAMES", help=text)
+    questions.add_units(added)
     text = "require FLOPs and parameters; fail if they are unknown"
     added.add_argument("--costs", action="store_true", help=text)
     kinds = ("table", "csv", "json", "markdown")

@@ -182,7 +182,7 @@ def descend(
         names: dict[str, list[str]] = {}
         for node in (nodes[index] for index in sorted(missing)):
             names.setdefault(node.op, []).append(node.name)
-        raise UnsupportedOpsError(names)
+        raise UnsupportedOpsError(names, network.graph.framework.name)
     return state
 
 

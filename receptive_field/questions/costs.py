@@ -170,7 +170,7 @@ def node_costs(
                 layer, size = folded
                 unfolded.setdefault(layer.index, []).append(size)
     if missing:
-        raise UnsupportedOpsError(missing)
+        raise UnsupportedOpsError(missing, graph.framework.name)
     for index, sizes in unfolded.items():
         node = graph.nodes[index]
         costs = (_unfolded(node, by_node[index], s, inference) for s in sizes)

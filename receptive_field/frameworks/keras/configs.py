@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from receptive_field.arrays import np
+from receptive_field.errors import quoted
 from receptive_field.frameworks.keras.calls import (
     UNFIT,
     Call,
@@ -64,7 +65,9 @@ def called_model(saved: Config) -> CalledModel:
             raise NoRuleError(f"it calls layers more than {MOST_CALLS} times")
         return found
     except UNFIT as error:
-        raise NoRuleError(f"the config has an unknown form ({error!r})") from error
+        raise NoRuleError(
+            f"the config has an unknown form ({quoted(repr(error))})"
+        ) from error
 
 
 def version_of(saved: Config) -> int:

@@ -29,7 +29,7 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import Size, divide, product
 from receptive_field.arrays import np
-from receptive_field.frameworks.onnx.messages import LARGEST_VALUE
+from receptive_field.frameworks.onnx.limits import LARGEST_VALUE
 from receptive_field.frameworks.onnx.ops.registry import is_given, register
 from receptive_field.relations.relation import (
     ALL,
