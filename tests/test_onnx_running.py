@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import sys
 from pathlib import Path
 
@@ -23,6 +22,7 @@ onnx = needed("onnx")
 helper = onnx.helper
 node = helper.make_node
 
+EXPORTED = Path(__file__).parent / "data" / "onnx"
 SHAPE = (1, 3, 14, 15)
 rng = np.random.default_rng(0)
 
@@ -290,6 +290,35 @@ def test_a_loop_is_bounded():
     assert [int(axis.sum()) for axis in found.per_axis] == [5, 5]
     support = rf.compute_receptive_field(model).support()
     assert not (found.positions & ~support.mask([7, 7])).any()
+
+
+# --- Networks of PyTorch --------------------------------------------------------------
+
+
+def test_resnet18():
+    """The window of the formula: 7, pooling over 3, and two kernels of 3."""
+    found = hold(
+        str(EXPORTED / "resnet18.onnx.xz"), output="layer1.0", input_resolution=[31, 30]
+    )
+    assert found.positions.sum() == 27 * 27
+
+
+def test_squeezenet():
+    hold(
+        str(EXPORTED / "squeezenet1_1.onnx.xz"),
+        output="features.4",
+        feature=[2, 3],
+        input_resolution=[27, 26],
+    )
+
+
+def test_a_corner_of_a_deep_network_is_seen():
+    """The share of the outermost row is that of one path among very many."""
+    path = str(EXPORTED / "resnet50_script.onnx.xz")
+    output = [n for n in load(path).graph if n.op == "Relu"][-1].name
+    asked = {"output": output, "input_resolution": [64, 1]}
+    found = rf.measure_receptive_field(path, **asked, axes_only=True, feature=[0, 0])
+    assert found.per_axis[1].all()
 
 
 # --- Weights -------------------------------------------------------------------------
