@@ -56,6 +56,13 @@ class TestReading:
         path.write_bytes(compress(TWO.SerializeToString()))
         assert numbers(path) == ANSWER
 
+    @pytest.mark.parametrize("module", [gzip, bz2, lzma])
+    def test_a_compressed_file_that_is_cut_off(self, tmp_path, module):
+        path = tmp_path / "model.onnx"
+        path.write_bytes(module.compress(TWO.SerializeToString())[:-9])
+        with pytest.raises(GraphError, match="cannot read"):
+            load(path)
+
     def test_objects(self):
         assert numbers(TWO) == numbers(TWO.SerializeToString()) == ANSWER
 

@@ -912,10 +912,85 @@ def test_what_cannot_be_tiled():
             refused(build).tiling([40, 40])
         assert message in str(caught.value)
     field = refused(with_mean).without_global_context()
-    with pytest.raises(rf.ReceptiveFieldError, match="sees a whole axis"):
+    with pytest.raises(rf.ReceptiveFieldError, match="but not out of the network"):
         field.tiling([40, 40])
     with pytest.raises(rf.ReceptiveFieldError, match="are folded"):
         rf.compute_receptive_field(tokens()).tiling([4, 4])
+
+
+@pytest.fixture
+def argmax():
+    """The concrete functions of values and places of the largest pixels."""
+    tf = needed("tensorflow")
+
+    def of(number, **options):
+        def run(x):
+            return tf.nn.max_pool_with_argmax(x, 2, 2, "VALID", **options)[number]
+
+        image = tf.TensorSpec((1, None, None, 1), tf.float32, "image")
+        return tf.function(run).get_concrete_function(image)
+
+    return of
+
+
+def test_places_as_values_are_not_tiled(argmax):
+    """The right half of an image gives other places than the whole image."""
+    image = np.random.default_rng(1).normal(size=(1, 8, 8, 1)).astype(np.float32)
+    for number, same in ((0, True), (1, False)):
+        whole, half = (argmax(number)(x).numpy() for x in (image, image[:, :, 4:]))
+        assert np.array_equal(whole[:, :, 2:], half) == same
+        field = rf.compute_receptive_field(argmax(number))
+        if same:
+            assert field.tiling([8, 8]).alignment == (2, 2)
+            continue
+        with pytest.raises(rf.ReceptiveFieldError, match="a tile has other places"):
+            field.tiling([8, 8])
+
+
+def test_statistics_of_the_batch_are_not_tiled():
+    tf = needed("tensorflow")
+    keras = needed("keras")
+
+    def fused(x, trains):
+        ones, none = tf.ones(1), tf.zeros(0)
+        given = (none, none) if trains else (ones, ones)
+        return tf.compat.v1.nn.fused_batch_norm(
+            x, ones, ones, *given, is_training=trains
+        )[0]
+
+    def separate(x, trains):
+        mean, variance = tf.nn.moments(x, [0, 1, 2]) if trains else (0.5, 2.0)
+        return tf.nn.batch_normalization(x, mean, variance, 0.0, 1.0, 0.001)
+
+    image = np.random.default_rng(1).normal(size=(1, 8, 8, 1)).astype(np.float32)
+    for norm in (fused, separate):
+        for trains in (False, True):
+
+            def run(x, norm=norm, trains=trains):
+                return norm(keras.ops.multiply(x, 2.0), trains)
+
+            spec = tf.TensorSpec((1, None, None, 1), tf.float32, "image")
+            made = tf.function(run).get_concrete_function(spec)
+            parts = (image, image[:, :, 4:])
+            whole, half = (made(tf.constant(x)).numpy() for x in parts)
+            assert np.allclose(whole[:, :, 4:], half) != trains
+            field = rf.compute_receptive_field(made)
+            if not trains:
+                assert field.tiling([8, 8]).overlap == (0, 0)
+                continue
+            with pytest.raises(rf.ReceptiveFieldError, match="in training mode"):
+                field.tiling([8, 8])
+
+
+def test_random_values_are_not_tiled():
+    tf = needed("tensorflow")
+
+    @tf.function(input_signature=[tf.TensorSpec((1, None, None, 1), tf.float32)])
+    def run(x):
+        return tf.random.poisson([], 1.0 + tf.exp(x))
+
+    with pytest.raises(rf.ReceptiveFieldError, match="drawn at random"):
+        rf.compute_receptive_field(run).tiling([8, 8])
 
 
 def test_tiles_that_are_too_small_or_do_not_fit():

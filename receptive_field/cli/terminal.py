@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TextIO
@@ -54,34 +53,6 @@ def show_json(value: Any) -> None:
 def show_error(message: str) -> None:
     """Prints an error message to stderr."""
     show(f"error: {message}", {r"\Aerror:": "bold red"}, sys.stderr)
-
-
-OPTIONS: Mapping[str, str | Callable[[re.Match[str]], str]] = {
-    r"\binput_resolution=\[(\d+)\]": r"--resolution \1",
-    r"\binput_resolution=\[(\d+), (\d+)\]": r"--resolution \1x\2",
-    r"\binput_resolution=\[(\d+), (\d+), (\d+)\]": r"--resolution \1x\2x\3",
-    r"\binput_resolution\b": "--resolution",
-    r"\bstop_propagation\b": "--stop",
-    r"\bspacing=[\[(]?([\d., ]*\d)[\])]?, unit='(\w*)'": lambda found: (
-        f"--spacing {found[1].replace(' ', '')} --unit {found[2]}"
-    ),
-    r"\b(input|output|signature)=(?=[\w'\"])": r"--\1 ",
-    r"\b(input|output|signature)=": r"--\1",
-    r"\bfield\.explain\(\)": "--explain",
-    r"\brf\.resolutions\b": "receptive-field resolutions",
-    r'\bglobal_context="exclude"': "--exclude-global",
-}
-"""Pattern for a parameter of a Python function -> the corresponding option.
-
-An option that depends on more than the pattern's groups is a function of the match.
-"""
-
-
-def with_options(message: str) -> str:
-    """Replaces Python parameters in a message with command-line options."""
-    for pattern, option in OPTIONS.items():
-        message = re.sub(rf"(?<![-'/]){pattern}", option, message)
-    return message
 
 
 # --- Progress ------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any, TypeAlias
 
-from receptive_field.errors import ReceptiveFieldError, quoted
+from receptive_field.errors import ReceptiveFieldError
 from receptive_field.many.rows import (
     CHUNK_SECONDS,
     Query,
@@ -89,7 +89,7 @@ def arriving_rows(
                     size = max(1, min(fitting, LARGEST_CHUNK))
                     yield from rows
                 elif alone:
-                    reason = quoted(f"{type(error).__name__}: {error}")
+                    reason = f"{type(error).__name__}: {error}"
                     if isinstance(error, BrokenExecutor):
                         reason = DIED
                     options = described(question)

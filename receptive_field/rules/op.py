@@ -544,6 +544,12 @@ class Op(NamedTuple):
     """Whether the rule asks whether inputs are alike (`Call.is_alike`)."""
     is_random: bool = False
     """Whether the values are drawn at random."""
+    places: Sequence[int] = ()
+    """The numbers of the outputs whose values are places in an input. In a part of this
+    input, the same things have other places."""
+    uses_batch: Callable[[Call], bool] | None = None
+    """Whether the node normalises with the statistics of its own input, over the batch
+    and all positions, although the analysis treats them as constants."""
     starts_over: bool = False
     """Whether the node takes a loop back to its beginning for the next iteration."""
     clamps: bool = False

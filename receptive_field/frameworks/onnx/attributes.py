@@ -9,7 +9,7 @@ from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.frameworks.onnx.definitions import Definition
-from receptive_field.frameworks.onnx.messages import FLOATING, most_values
+from receptive_field.frameworks.onnx.limits import FLOATING, most_values
 from receptive_field.graph.graph import ABSENT
 from receptive_field.rules.op import Call, StatedShape
 

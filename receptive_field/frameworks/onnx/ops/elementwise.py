@@ -7,7 +7,7 @@ from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.frameworks.onnx.attributes import opset
-from receptive_field.frameworks.onnx.messages import FLOATING
+from receptive_field.frameworks.onnx.limits import FLOATING
 from receptive_field.frameworks.onnx.ops.registry import (
     count,
     register,

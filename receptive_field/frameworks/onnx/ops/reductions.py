@@ -16,11 +16,9 @@ from receptive_field.frameworks.onnx.ops.registry import (
     weigh,
 )
 from receptive_field.relations.relation import Relation, follow, whole
-from receptive_field.rules.elementwise import broadcast_relation
 from receptive_field.rules.flops import (
     elements,
     multiply_adds,
-    output_elements,
     reduction,
 )
 from receptive_field.rules.op import (
@@ -34,7 +32,6 @@ from receptive_field.rules.op import (
     Zeros,
     first_shape,
 )
-from receptive_field.rules.products import einsum, label_sizes, matrix_product
 from receptive_field.rules.reductions import reduced, reduced_shape
 
 # --- Reductions ----------------------------------------------------------------------
@@ -206,81 +203,3 @@ register("GroupNormalization", _normalised(_grouped))
 register("LayerNormalization RMSNormalization", _normalised(_from_axis))
 register("MeanVarianceNormalization", _normalised(_stated_axes))
 register("LpNormalization", _normalised(_one_axis))
-
-
-# --- Products ------------------------------------------------------------------------
-
-
-def _gemm_swaps(call: Call) -> tuple[bool, bool]:
-    return bool(call.number("transA", 0)), bool(call.number("transB", 0))
-
-
-def _gemm(call: Call, output: int) -> Relations:
-    data = list(matrix_product([(), ()], (), _gemm_swaps(call)))
-    if len(call) > 2:
-        shape, whole_shape = call.shape(2), call.output_shape()
-        data.append(broadcast_relation(shape, whole_shape))
-    return data
-
-
-def _gemm_shape(call: Call) -> Sequence[Shape]:
-    left, right = (call.known_shape(number, 2) for number in range(2))
-    turned = _gemm_swaps(call)
-    return [(left[turned[0]], right[not turned[1]])]
-
-
-def _gemm_products(call: Call) -> Size:
-    return call.known_shape(0, 2)[not _gemm_swaps(call)[0]]
-
-
-def _gemm_flops(call: Call) -> Flops:
-    found = multiply_adds(_gemm_products(call) * output_elements(call), False)
-    return found.plus(output_elements(call)) if len(call) > 2 else found
-
-
-register("Gemm", Op(_gemm, _gemm_shape, products=_gemm_products, flops=_gemm_flops))
-
-
-def _matmul_labels(call: Call) -> tuple[list[list[str]], list[str]] | None:
-    """Returns the labels of the axes, as for Einsum; None if a rank is unknown."""
-    left, right = call.shape(0), call.shape(1)
-    if left is None or right is None:
-        return None
-    if not left or not right:
-        call.fail("multiplies a scalar, but requires at least one axis")
-    outer = [max(len(shape) - 2, 0) for shape in (left, right)]
-    batch = [[f"...{i}" for i in range(-count, 0)] for count in outer]
-    rows, columns = ["i"][: len(left) - 1], ["j"][: len(right) - 1]
-    operands = [[*batch[0], *rows, "k"], [*batch[1], "k", *columns]]
-    return operands, [*max(batch, key=len), *rows, *columns]
-
-
-def _matmul(call: Call, output: int) -> Relations:
-    labels, rest = _matmul_labels(call), [call.all_of(i) for i in range(2, len(call))]
-    if labels is None:
-        return [*(call.all_of(number, exact=False) for number in range(2)), *rest]
-    if [len(operand) for operand in labels[0]] == [2, 2]:
-        return [*matrix_product([(), ()], (), (False, False)), *rest]
-    return [*einsum(call, *labels), *rest]
-
-
-def _matmul_shape(call: Call) -> Sequence[Shape]:
-    labels = _matmul_labels(call)
-    if labels is None:
-        return [None]
-    sizes = label_sizes(call, labels[0])
-    return [tuple(sizes[label] for label in labels[1])]
-
-
-def _matmul_products(call: Call) -> Size:
-    return call.known_shape(0)[-1]
-
-
-def _matmul_flops(call: Call) -> Flops:
-    return multiply_adds(_matmul_products(call) * output_elements(call), False)
-
-
-register(
-    "MatMul", Op(_matmul, _matmul_shape, products=_matmul_products, flops=_matmul_flops)
-)
-weigh("Gemm MatMul", Taps.WEIGHTS)

@@ -15,7 +15,7 @@ from receptive_field.frameworks.onnx.attributes import (
     StatedTensor,
     sizes_of,
 )
-from receptive_field.frameworks.onnx.messages import FLOATING, LARGEST_VALUE
+from receptive_field.frameworks.onnx.limits import FLOATING, LARGEST_VALUE
 from receptive_field.frameworks.onnx.ops.registry import register
 from receptive_field.rules.op import Call, Op, Shape, Value, first_shape, scalar
 

@@ -497,9 +497,10 @@ weigh(
     Taps.WEIGHTS,
 )
 weigh(
-    "MaxPool MaxPoolV2 MaxPoolWithArgmax MaxPool3D QuantizedMaxPool Dilation2D",
+    "MaxPool MaxPoolV2 MaxPool3D QuantizedMaxPool Dilation2D",
     Taps.WINNER,
 )
+weigh("MaxPoolWithArgmax", Taps.WINNER, places=[1])
 weigh("AvgPool AvgPool3D QuantizedAvgPool", Taps.MEAN)
 
 # --- Zeros ---------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from receptive_field.frameworks.tflite.ops import (
 )
 from receptive_field.frameworks.tflite.ops.registry import TABLE
 
+OPS = TABLE
+
 __all__ = [
     "TABLE",
     "dilated",
