@@ -14,6 +14,7 @@ from receptive_field.frameworks.onnx.ops.registry import (
     treat_zeros,
     weigh,
 )
+from receptive_field.relations.relation import SAME
 from receptive_field.rules.elementwise import (
     ELEMENTWISE,
     FIRST,
@@ -47,7 +48,7 @@ register(
     "Abs Acos Acosh Asin Asinh Atan Atanh Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu "
     "HardSigmoid HardSwish IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu "
     "Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh "
-    "ThresholdedRelu BitwiseNot Cast CastLike ai.onnx.ml.Binarizer com.microsoft.Gelu "
+    "ThresholdedRelu BitwiseNot Cast ai.onnx.ml.Binarizer com.microsoft.Gelu "
     "com.microsoft.QuickGelu com.microsoft.FastGelu com.microsoft.BiasGelu "
     "com.microsoft.QLinearLeakyRelu com.microsoft.QLinearSigmoid",
     UNARY,
@@ -134,6 +135,9 @@ def _cast(call: Call) -> Sequence[Value]:
 
 _KINDS = {1: "float32", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
 register("Cast", UNARY._replace(values=_cast, taps=Taps.COPY))
+
+# The second input of CastLike only says which data type the result has.
+register("CastLike", FIRST._replace(relations=lambda call, output: [SAME, None]))
 
 register("Where", SELECT)
 register(
