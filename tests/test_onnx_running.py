@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ onnx = needed("onnx")
 helper = onnx.helper
 node = helper.make_node
 
+EXPORTED = Path(__file__).parent / "data" / "onnx"
 SHAPE = (1, 3, 14, 15)
 rng = np.random.default_rng(0)
 
@@ -288,6 +290,33 @@ def test_a_loop_is_bounded():
     assert [int(axis.sum()) for axis in found.per_axis] == [5, 5]
     support = rf.compute_receptive_field(model).support()
     assert not (found.positions & ~support.mask([7, 7])).any()
+
+
+# --- Networks of PyTorch --------------------------------------------------------------
+
+
+def test_resnet18():
+    """The window of the formula: 7, pooling over 3, and two kernels of 3."""
+    found = hold()
+    assert found.positions.sum() == 27 * 27
+
+
+def test_squeezenet():
+    hold(
+        str(EXPORTED / "squeezenet1_1.onnx.xz"),
+        output="features.4",
+        feature=[2, 3],
+        input_resolution=[27, 26],
+    )
+
+
+def test_a_corner_of_a_deep_network_is_seen():
+    """The share of the outermost row is that of one path among very many."""
+    path = str(EXPORTED / "resnet50_script.onnx.xz")
+    output = [n for n in load(path).graph if n.op == "Relu"][-1].name
+    asked = {"output": output, "input_resolution": [64, 1]}
+    found = rf.measure_receptive_field(path, **asked, axes_only=True, feature=[0, 0])
+    assert found.per_axis[1].all()
 
 
 # --- Weights -------------------------------------------------------------------------

@@ -102,8 +102,8 @@ class DataTypes:
         letter = schema.outputs[min(output, len(schema.outputs) - 1)].typeStr
         for number, tensor in enumerate(node.inputs):
             place = min(number, len(schema.inputs) - 1)
-            absent = tensor == (self._graph.index_of[""], 0)
-            if schema.inputs[place].typeStr == letter and not absent:
+            given = tensor[0] != self._graph.index_of.get("")
+            if schema.inputs[place].typeStr == letter and given:
                 return tensor
         allowed = [
             allowed

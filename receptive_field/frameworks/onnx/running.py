@@ -336,7 +336,7 @@ def _alone(
     for number, output in enumerate(definition.outputs):
         own.output.append(f"output_{number}" if output else "")
     for number, tensor in enumerate(node.inputs):
-        if _is_absent(node.graph, tensor):
+        if tensor[0] == node.graph.index_of.get(""):
             own.input.append("")
             continue
         name = f"input_{number}"
@@ -352,7 +352,3 @@ def _alone(
         array = np.asarray(given(number, tensor, letter)).astype(kind)
         write(graph.initializer.add(name=name), array)
     return model, f"input_{fed}"
-
-
-def _is_absent(graph: Graph, tensor: Tensor) -> bool:
-    return tensor == (graph.index_of[""], 0)

@@ -255,6 +255,7 @@ class _Writer:
         ]
         iteration = self._added(node, "iteration", "Iteration")
         iteration.read(())
+        iteration.read(())
         variables = self._carried(node, [condition, *starts])
         carried = [(variable.index, 0) for variable in variables]
         body = self._body(node, "body", node.name, [(iteration.index, 0), *carried])
