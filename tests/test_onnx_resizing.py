@@ -7,7 +7,8 @@ import onnx_experiments as experiments
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from onnx_experiments import check, model_of, onnx, operation
+from onnx_cases_resizing import CASES
+from onnx_experiments import Session, check, model_of, onnx, operation
 from random_search import examples
 
 import receptive_field as rf
@@ -85,6 +86,14 @@ def resizes(draw):
         found["keep_aspect_ratio_policy"] = draw(policy)
     new = np.array([*channels, draw(sizes), draw(sizes)], "int64")
     return operation("Resize", shape, roi, floats([]), new, **found), shape
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, id=f"{op}{i}") for op in CASES for i, c in enumerate(CASES[op])],
+)
+def test_case(case):
+    case().hold()
 
 
 @given(resizes())
@@ -240,3 +249,97 @@ def test_size_of_skip_connection(attributes):
     del attributes["opset"]
     assume(not attributes.get("antialias"))
     hold_at_every_size(skipped, attributes)
+
+
+# --- Crops, warps and unpooling ------------------------------------------------------
+
+
+@given(sizes, sizes, sizes, sizes)
+@examples(30)
+def test_centre(height, width, new_height, new_width):
+    shape = (1, 2, height, width)
+    new = np.array([new_height, new_width], "int64")
+    model = operation("CenterCropPad", shape, new, axes=[2, 3], opset=18)
+    check(ran(model, shape), shape, exact=True)
+
+
+def cropped(sizes, half):
+    """A feature map, cropped to the size of its own half, or padded to its double."""
+    nodes = [
+        node("Shape", "x", "size", start=2),
+        node("Div" if half else "Mul", "size two", "new"),
+        node("CenterCropPad", "x new", "y", axes=[2, 3]),
+    ]
+    inputs = {"x": ("float32", (1, 2, *sizes))}
+    return model_of(nodes, inputs, ["y"], constants(two=np.array([2], "int64")), 18)
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_centre_of_unknown_size(half):
+    answer = hold_at_every_size(cropped, half)
+    assert answer.exact
+    assert answer.stride.tolist() == [1, 1]
+
+
+def to_constant_size(sizes):
+    return operation(
+        "CenterCropPad",
+        (1, 2, *sizes),
+        np.array([6, 6], "int64"),
+        axes=[2, 3],
+        opset=18,
+    )
+
+
+def test_centre_of_unknown_difference():
+    """Whether it crops or pads depends on the size."""
+    answer = hold_at_every_size(to_constant_size)
+    assert answer.stride.tolist() == [1, 1]
+
+
+POOLS = [
+    {"kernel_shape": [2, 2], "strides": [2, 2]},
+    {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 0]},
+    {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
+    {"kernel_shape": [2, 2], "strides": [1, 2], "dilations": [2, 1]},
+    {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"},
+]
+
+
+def unpooled(sizes, attributes):
+    """A max pool and its inverse."""
+    nodes = [
+        node("MaxPool", "x", "pooled places", **attributes),
+        node("Shape", "x", "shape"),
+        node("MaxUnpool", "pooled places shape", "y", kernel_shape=[1, 1]),
+    ]
+    return model_of(nodes, {"x": ("float32", (1, 1, *sizes))}, ["y"], opset=11)
+
+
+@pytest.mark.parametrize("attributes", POOLS)
+def test_unpooling(attributes):
+    """Over many images, every position of the windows that hold a feature matters."""
+    sizes = 6, 7
+    model = unpooled(sizes, attributes)
+    answer = hold_at_every_size(unpooled, attributes)
+    assert answer.size.tolist() == rf.compute_receptive_field(model).size.tolist()
+    support = rf.compute_receptive_field(model, output="y").support()
+    run, random = Session(model), np.random.default_rng(0)
+    seen = np.zeros((*sizes, *sizes), bool)
+    for _ in range(60):
+        image = random.uniform(0, 1, (1, 1, *sizes)).astype("float32")
+        before = run(image)
+        for place in np.ndindex(*sizes):
+            changed = image.copy()
+            changed[0, 0][place] += random.choice([-2, 2])
+            seen[(..., *place)] |= (run(changed) != before)[0, 0]
+    for feature in np.ndindex(*sizes):
+        assert (support.mask(feature[::-1]) == seen[feature]).all()
+
+
+def test_unpooling_with_other_indices():
+    """Indices of another order, or into another shape, may lead anywhere."""
+    attributes = {"kernel_shape": [2, 2], "strides": [2, 2], "storage_order": 1}
+    found = rf.compute_receptive_field(unpooled((6, 6), attributes), output="y")
+    assert not found.exact
+    assert all(axis.map.is_unbounded for axis in found.axes)
