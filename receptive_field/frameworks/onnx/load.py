@@ -51,7 +51,7 @@ def _message_of(thing: Any) -> Any | None:
     descriptor = getattr(thing, "DESCRIPTOR", None)
     if getattr(descriptor, "full_name", None) == "onnx.ModelProto":
         return thing
-    package = type(thing).__module__.partition(".")[0]
+    package = (type(thing).__module__ or "").partition(".")[0]
     if package == "torch" and hasattr(thing, "model_proto"):
         return thing.model_proto
     if package in ("onnx_ir", "onnxscript") and hasattr(thing, "opset_imports"):
