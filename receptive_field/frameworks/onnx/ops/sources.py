@@ -9,7 +9,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from receptive_field.algebra.sizes import Size, Symbolic, product, unknown
+from receptive_field.algebra.sizes import (
+    Size,
+    Symbolic,
+    ceiling_division,
+    product,
+    unknown,
+)
 from receptive_field.arrays import np
 from receptive_field.frameworks.onnx.attributes import (
     StatedTensor,
@@ -195,9 +201,19 @@ def _range_shape(call: Call) -> Sequence[Shape]:
     if value is not None:
         return [(len(value),)]
     start, limit, step = (call.integers(i) for i in range(3))
-    if start == [0] and step == [1] and limit:
-        return [(limit[0],)]
-    return [(call.unknown_size(0),)]
+    if (
+        not start
+        or not limit
+        or not step
+        or not isinstance(step[0], int)
+        or not step[0]
+    ):
+        return [(call.unknown_size(0),)]
+    length = ceiling_division((limit[0] - start[0]) * np.sign(step[0]), abs(step[0]))
+    if not isinstance(length, Symbolic):
+        return [(call.unknown_size(0),)]
+    call.exceeds(length, -1)
+    return [(length,)]
 
 
 register(
