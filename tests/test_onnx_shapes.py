@@ -318,3 +318,20 @@ def test_same_padding_that_is_computed():
     """
     text = "size = Constant<value_ints = [2, 2, 3, 3]>()" + text
     hold(text, [3, 3, 2, 2, None, None])
+
+
+def test_positions_that_are_counted():
+    """A range that is as long as an axis fits the axis at every size."""
+    text = """
+        two = Constant<value_int = 2>()
+        zero = Constant<value_int = 0>()
+        one = Constant<value_int = 1>()
+        axes = Constant<value_ints = [1]>()
+        s0 = Shape(x)
+        h0 = Gather<axis = 0>(s0, two)
+        count = Range(zero, h0, one)
+        float = Cast<to = 1>(count)
+        column = Unsqueeze(float, axes)
+        y = Add(x, column)
+    """
+    hold(text, SAME)

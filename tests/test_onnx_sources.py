@@ -84,9 +84,9 @@ edges = st.none() | st.integers(-6, 6)
 @given(edges, edges)
 @examples(20)
 def test_shape(start, end):
-    given = {"start": start, "end": end}
-    given = {name: edge for name, edge in given.items() if edge is not None}
-    hold(operation("Shape", (1, 2, 5, 6), opset=15, **given))
+    ends = {"start": start, "end": end}
+    options = {name: edge for name, edge in ends.items() if edge is not None}
+    hold(operation("Shape", (1, 2, 5, 6), opset=15, **options))
 
 
 def test_size():
@@ -111,18 +111,18 @@ def test_range(start, limit, step):
 
 @pytest.mark.parametrize("value", [None, np.array([7]), np.array([1.5], "float32")])
 def test_filled(value):
-    given = {} if value is None else {"value": onnx.numpy_helper.from_array(value)}
-    hold(of_constants("ConstantOfShape", np.array([2, 3]), **given))
+    options = {} if value is None else {"value": onnx.numpy_helper.from_array(value)}
+    hold(of_constants("ConstantOfShape", np.array([2, 3]), **options))
 
 
 def test_shapes_of_what_is_drawn_or_made():
-    for op, given in (
+    for op, options in (
         ("EyeLike", {}),
         ("RandomNormalLike", {}),
-        ("RandomUniformLike", {"dtype": 11}),
+        ("RandomUniformLike", {"low": 1.0}),
         ("Bernoulli", {}),
     ):
-        shape, value = told(operation(op, (5, 6), **given))
+        shape, value = told(operation(op, (5, 6), **options))
         assert (shape, value) == ((5, 6), None)
     for op in ("RandomNormal", "RandomUniform"):
         nodes = [onnx.helper.make_node(op, [], ["y"], shape=[3, 4])]
@@ -131,7 +131,7 @@ def test_shapes_of_what_is_drawn_or_made():
 
 def test_what_ops_make_of_constants():
     matrix = np.arange(12).reshape(3, 4)
-    for op, inputs, given in (
+    for op, inputs, options in (
         ("Gather", [matrix, np.array([[0, -1]])], {"axis": 1}),
         ("Slice", [matrix, np.array([-1]), np.array([-9]), np.array([1])], {}),
         ("Slice", [matrix, *map(np.array, ([3], [-9], [1], [-2]))], {}),
@@ -145,6 +145,6 @@ def test_what_ops_make_of_constants():
         ("Unsqueeze", [matrix, np.array([0, -1])], {}),
         ("Concat", [matrix, matrix], {"axis": -1}),
     ):
-        model = of_constants(op, *inputs, **given)
+        model = of_constants(op, *inputs, **options)
         if told(model)[1].size:
             hold(model)

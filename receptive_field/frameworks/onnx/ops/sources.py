@@ -201,15 +201,11 @@ def _range_shape(call: Call) -> Sequence[Shape]:
     if value is not None:
         return [(len(value),)]
     start, limit, step = (call.integers(i) for i in range(3))
-    if (
-        not start
-        or not limit
-        or not step
-        or not isinstance(step[0], int)
-        or not step[0]
-    ):
+    by = step[0] if step else None
+    if not start or not limit or not isinstance(by, int) or not by:
         return [(call.unknown_size(0),)]
-    length = ceiling_division((limit[0] - start[0]) * np.sign(step[0]), abs(step[0]))
+    reach = limit[0] - start[0] if by > 0 else start[0] - limit[0]
+    length = ceiling_division(reach, abs(by)) if isinstance(reach, Symbolic) else reach
     if not isinstance(length, Symbolic):
         return [(call.unknown_size(0),)]
     call.exceeds(length, -1)
