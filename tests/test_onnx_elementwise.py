@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_cases_elementwise as of_elementwise
 import onnx_cases_features as of_features
+import onnx_cases_fused as of_fused
 import onnx_cases_quantised as of_quantised
 import onnx_cases_reductions as of_reductions
 import pytest
@@ -16,12 +17,11 @@ from onnx_cases_reductions import REDUCTIONS, numbers
 from onnx_sizes import hold_case
 from random_search import examples
 
-CASES = {
-    **of_elementwise.CASES,
-    **of_features.CASES,
-    **of_quantised.CASES,
-    **of_reductions.CASES,
-}
+CASES = [
+    (op, makes)
+    for cases in (of_elementwise, of_features, of_fused, of_quantised, of_reductions)
+    for op, makes in cases.CASES.items()
+]
 SHAPE = (1, 2, 3, 4)
 flags = st.booleans()
 
@@ -30,7 +30,7 @@ flags = st.booleans()
     "make",
     [
         pytest.param(make, id=f"{op}-{number}")
-        for op, makes in CASES.items()
+        for op, makes in CASES
         for number, make in enumerate(makes)
     ],
 )

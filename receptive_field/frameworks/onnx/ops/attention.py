@@ -903,3 +903,19 @@ def _gated_shape(call: Call) -> Sequence[Shape]:
 
 
 register("com.microsoft.SwiGLU", Op(_gated, _gated_shape))
+
+
+def _split(call: Call, output: int) -> Relations:
+    rank = len(call.known_shape(0))
+    return [Relation((*map(follow, range(rank - 1)), FULL)), call.all_of(1)]
+
+
+def _split_shape(call: Call) -> Sequence[Shape]:
+    *outer, last = call.known_shape(0)
+    half = divide(last, 2)
+    if half is None:
+        call.fail(f"has {last} channels, which cannot be halved")
+    return [(*outer, half)]
+
+
+register("com.microsoft.BiasSplitGelu", Op(_split, _split_shape))
