@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from onnx_cases import Cases, case
+from onnx_cases import case
+from onnx_experiments import Reference
 
 
 def weights(*shape: int, scale: float = 0.3) -> Any:
@@ -40,7 +41,7 @@ def recurrent(op: str, direction: str = "forward", **given: Any) -> Any:
     )
 
 
-CASES: Cases = {
+CASES: dict[str, Any] = {
     op: [
         recurrent(op),
         recurrent(op, "reverse"),
@@ -48,4 +49,34 @@ CASES: Cases = {
         recurrent(op, output=1),
     ]
     for op in ("RNN", "GRU", "LSTM")
+}
+
+
+def causal(**given: Any) -> Any:
+    """A case of a convolution of each channel along time."""
+    return case(
+        "CausalConvWithState",
+        *(weights(2, 1, 3), None, weights(1, 2, given.pop("past", 2))),
+        shape=(1, 2, 6),
+        outputs=2,
+        check_axes=(2,),
+        check_exact=True,
+        **given,
+    )
+
+
+CASES |= {
+    "CausalConvWithState": [
+        causal(opset=27, check_runner=Reference),
+        causal(opset=27, check_runner=Reference, output=1),
+    ],
+    "com.microsoft.CausalConvWithState": [
+        causal(domain="com.microsoft"),
+        causal(domain="com.microsoft", output=1),
+        causal(domain="com.microsoft", dilation=2, past=4),
+    ],
+}
+
+REASONS = {
+    "com.microsoft.DynamicQuantizeLSTM": "it quantises its weights in its own form"
 }

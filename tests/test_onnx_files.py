@@ -153,7 +153,14 @@ class TestReading:
 class TestNames:
     def test_outputs_and_nodes(self):
         model = network(
-            node("Split", ["x"], ["first", "second"], axis=1, name="halves"),
+            node(
+                "Split",
+                ["x"],
+                ["first", "second"],
+                axis=1,
+                num_outputs=2,
+                name="halves",
+            ),
             node("MaxPool", ["second"], ["y"], kernel_shape=[2, 3], name="pool"),
         )
         loaded = load(model)

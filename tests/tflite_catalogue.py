@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from tflite_models import Fed, Writer, one_op, options
 
+from receptive_field.frameworks.tflite.ops import TABLE
+from receptive_field.frameworks.tflite.schema import BUILTINS
+
 Random = np.random.Generator
 MODELS: dict[str, Callable[[Random], bytes]] = {}
 
@@ -858,3 +861,70 @@ def stable_reduce_window(random: Random) -> bytes:
     writer.subgraph()
     writer.op("STABLEHLO_ADD", [writer.input(), writer.input()])
     return writer.content()
+
+
+WINDOWED = (
+    *("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "AVERAGE_POOL_2D"),
+    *("MAX_POOL_2D", "L2_POOL_2D", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"),
+    *("PAD", "MIRROR_PAD", "STRIDED_SLICE", "SLICE", "FULLY_CONNECTED"),
+)
+"""Ops that move or combine positions in ways that differ between kernels."""
+
+# --- Ops without a model --------------------------------------------------------------
+
+EVERYTHING = "a bound: the outputs depend on all values of the inputs"
+NO_DATA = "nothing to measure: its outputs do not depend on the values of images"
+LIKE_OTHERS = "as in TensorFlow; no interpreter has a kernel for it"
+NO_KERNEL = "no rule: no interpreter has a kernel for it"
+OF_TEXTS = "no rule: it reads texts or sparse numbers, not images"
+
+REASONS = {
+    "CALL": "inlined, like IF, which is measured; no interpreter has a kernel for it",
+    "IF": "measured, in models with branches (`test_branches`)",
+    "WHILE": "measured, in a model with a loop (`test_loops`)",
+    "UNIQUE": EVERYTHING,
+    "WHERE": EVERYTHING,
+    "NON_MAX_SUPPRESSION_V4": EVERYTHING,
+    "NON_MAX_SUPPRESSION_V5": EVERYTHING,
+    "FILL": "one number, which every output position is",
+    "RANGE": NO_DATA,
+    "DENSIFY": "elementwise; it reads constants only",
+    "CALL_ONCE": "it sets variables, and returns nothing",
+    "HASHTABLE": NO_DATA,
+    "HASHTABLE_IMPORT": NO_DATA,
+    "HASHTABLE_SIZE": NO_DATA,
+    "HASHTABLE_FIND": "elementwise; the interpreter only runs it on texts and numbers",
+    "VAR_HANDLE": NO_DATA,
+    "ASSIGN_VARIABLE": "it returns nothing; READ_VARIABLE reads what it assigns",
+    "READ_VARIABLE": "what was assigned before, or a constant",
+    "BROADCAST_ARGS": "it computes shapes",
+    "RANDOM_STANDARD_NORMAL": NO_DATA,
+    "RANDOM_UNIFORM": NO_DATA,
+    "MULTINOMIAL": "random: a sample depends on all probabilities of its row",
+    "HASHTABLE_LOOKUP": OF_TEXTS,
+    "LSH_PROJECTION": OF_TEXTS,
+    "SKIP_GRAM": OF_TEXTS,
+    "EMBEDDING_LOOKUP_SPARSE": OF_TEXTS,
+    "CONCAT_EMBEDDINGS": NO_KERNEL,
+    "CUSTOM": "no rule: the name of a custom op says which op it is, see above",
+    "DELEGATE": "no rule: it is only in memory, never in files",
+    "PLACEHOLDER_FOR_GREATER_OP_CODES": "no rule: it is no op, and an error in files",
+    **{
+        name: LIKE_OTHERS if name in TABLE else NO_KERNEL
+        for name in BUILTINS
+        if name.startswith("STABLEHLO_") and name not in MODELS
+    },
+}
+REASONS |= {
+    "STABLEHLO_COMPOSITE": "inlined, like CALL",
+    "STABLEHLO_WHILE": "inlined, like WHILE; no interpreter has a kernel for it",
+    "STABLEHLO_CASE": "inlined, like IF; no interpreter has a kernel for it",
+    "STABLEHLO_GATHER": "a bound: positions may come from anywhere",
+    "STABLEHLO_SCATTER": "a bound: positions may be written anywhere",
+    "STABLEHLO_RNG_BIT_GENERATOR": NO_DATA,
+}
+
+
+def result(name: str) -> str:
+    """The row of an op in the table."""
+    return REASONS.get(name) or "measured"

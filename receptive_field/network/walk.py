@@ -23,7 +23,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from receptive_field.errors import ReceptiveFieldError, UnsupportedOpsError
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.network.network import Network, spelled
-from receptive_field.relations.relation import ALL_BOUND, Relation
+from receptive_field.relations.relation import ALL_BOUND, SAME, Relation, follow
 from receptive_field.rules.op import rule_of
 
 V = TypeVar("V")
@@ -115,6 +115,25 @@ def read_beside(network: Network, tensor: Tensor) -> list[Tensor]:
         for number, rule in enumerate(network.relations(tensor))
         if rule is not None and number not in edges
     ]
+
+
+def count_changing(network: Network) -> int:
+    """Returns how many nodes do more than pass one tensor on as it is."""
+    return sum(not _passes_on(network, index) for index in network.order)
+
+
+def _passes_on(network: Network, index: int) -> bool:
+    """Returns whether a node reads one tensor, and each axis follows the same axis."""
+    if len(network.edges(index)) != 1:
+        return False
+    try:
+        rules = [read.rule for read in reads(network, (index, 0))]
+    except ReceptiveFieldError:
+        return False
+    if len(rules) != 1:  # It reads the shape only.
+        return False
+    (rule,) = rules
+    return rule in (SAME, Relation(tuple(map(follow, range(len(rule.axes))))))
 
 
 # --- Down ----------------------------------------------------------------------------

@@ -163,6 +163,8 @@ def node_costs(
             if Symbolic in map(type, flops):
                 raise _unknown(node)
             total, products, profiled = flops
+            if _computes_sizes(index, inference):
+                total, products = 0, 0
             by_node[index] = Cost(total, products, int(profiled or 0))  # type: ignore[arg-type]
         if op is not None and op.folded is not None and not missing:
             folded = op.folded(Call(graph.nodes[index], inference))
@@ -176,6 +178,16 @@ def node_costs(
         costs = (_unfolded(node, by_node[index], s, inference) for s in sizes)
         by_node[index] = max(costs, key=lambda cost: cost.flops)
     return by_node
+
+
+def _computes_sizes(index: int, inference: Inference) -> bool:
+    """Returns whether a node computes integers that shapes and constants determine.
+
+    This is no floating-point arithmetic. A graph that was built for a fixed size has
+    constants in its place.
+    """
+    value = inference.value((index, 0))
+    return value is not None and value.dtype.kind not in "fc"
 
 
 def _unfolded(node: Node, cost: Cost, wanted: Size, inference: Inference) -> Cost:

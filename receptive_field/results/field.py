@@ -1298,6 +1298,16 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         return as_dataframe(self._fields, self.errors, self._known_unproductive())
 
 
+def numbers_on(field: ReceptiveField, place: int) -> tuple[Any, Any, Any]:
+    """Returns the size, stride and padding on one of a field's axes, without arrays."""
+    axis = field.axes[place]
+    size = axis.map.size(axis.output_size)
+    if field._is_irregular(axis):
+        return size, None, None
+    padding = None if field.hide_padding else _padding(axis.map)
+    return size, _stride(axis.map), padding
+
+
 def _stride(axis_map: AxisMap) -> int | Fraction | None:
     rates = axis_map.rates
     if len(rates) != 1 or not rates[0] or axis_map.drifts or axis_map.is_unbounded:

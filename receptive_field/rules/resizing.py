@@ -22,6 +22,7 @@ from receptive_field.algebra.axis_map import (
     AxisMap,
     Drift,
     Extents,
+    MaybeInterval,
     constant,
     periodic,
     shift,
@@ -72,6 +73,28 @@ def bicubic(position: float | Fraction) -> tuple[int, int]:
     return (whole, whole) if step % 1024 == 0 else (below - 1, below + 2)
 
 
+class Grid(NamedTuple):
+    """Where the positions of a resized axis lie on the axis that is read.
+
+    Position u lies at ``(u + before) * advance / period - behind``.
+    """
+
+    advance: Size | Fraction
+    period: Size
+    before: Fraction = Fraction(0)
+    behind: Fraction = Fraction(0)
+    corners: bool = False
+    """Whether position ``period`` is part of the resized axis. Otherwise, all positions
+    come before it."""
+
+    def sources(self, outputs: range, ratio: Fraction) -> list[Fraction]:
+        """Returns where positions lie, given the value of ``advance / period``."""
+        return [(u + self.before) * ratio - self.behind for u in outputs]
+
+
+HALF = Fraction(1, 2)
+
+
 def resize_map(
     size: Size,
     new_size: Size,
@@ -94,25 +117,67 @@ def resize_map(
     period, advance = new_size, size
     if align_corners and period != 1:
         period, advance = period - 1, advance - 1
-    ratio = divide(advance, period)
+    before = HALF if half_pixel else Fraction(0)
+    behind = before if recentre else Fraction(0)
+    grid = Grid(advance, period, before, behind, align_corners)
+    windows = None
+    if isinstance(advance, int) and isinstance(period, int) and advance > 0:
+        scale = np.float32(advance) / np.float32(period)
+        count = period + (align_corners and new_size != 1)
+        sources = _float_positions(count, scale, half_pixel, recentre)
+        windows = [taps(float(source)) for source in sources]
+    return grid_map(grid, taps, windows)
+
+
+def grid_map(
+    grid: Grid, taps: Taps, windows: Sequence[MaybeInterval] | None = None
+) -> AxisMap | None:
+    """Returns the map of an axis whose positions lie on a grid.
+
+    Returns None if not even the scale of the grid is known.
+
+    Args:
+      grid: where the positions lie, in exact arithmetic.
+      taps: what is read around each of these places.
+      windows: what each position of the axis reads in the arithmetic of the kernel; if
+        this is known, it decides.
+    """
+    ratio = divide(grid.advance, grid.period)
     if not isinstance(ratio, (int, Fraction)):
-        modes = half_pixel, align_corners, recentre
-        return _drifting(advance, period, taps, *modes)
-    if ratio <= 0:
+        return _drifting(grid, taps)
+    exact = Fraction(ratio)
+    if windows is not None:
+        return _repeated(grid, exact, taps, windows)
+    if exact <= 0 or exact.denominator > LARGEST_PERIOD:
         return None
-    if not isinstance(period, int) or not isinstance(advance, int):
-        exact = Fraction(ratio)
-        sources = _positions(range(exact.denominator), exact, half_pixel, recentre)
-        return periodic(exact.numerator, [taps(s) for s in sources])
-    scale = np.float32(advance) / np.float32(period)
-    float_sources = _float_positions(period + 1, scale, half_pixel, recentre)
-    windows = [taps(float(source)) for source in float_sources]
-    if align_corners and windows[-1] != tuple(w + advance for w in windows[0]):
+    sources = grid.sources(range(exact.denominator), exact)
+    return periodic(exact.numerator, [taps(source) for source in sources])
+
+
+def _repeated(
+    grid: Grid, ratio: Fraction, taps: Taps, windows: Sequence[MaybeInterval]
+) -> AxisMap:
+    """Returns the map with these windows: periodic if they repeat, otherwise a table.
+
+    If the windows end before they repeat, exact arithmetic continues them.
+    """
+    advance, period = grid.advance, grid.period
+    if not isinstance(advance, int) or not isinstance(period, int):
+        advance, period = ratio.numerator, ratio.denominator
+    if advance <= 0 or period > max(LARGEST_PERIOD, len(windows)):
         return table(windows)
-    moves = align_corners or any(w != (u, u) for u, w in enumerate(windows[:-1]))
-    if not moves and new_size != 1:
+    still = not grid.corners and len(windows) != 1
+    if still and all(window == (u, u) for u, window in enumerate(windows)):
         return shift(0)  # As from n + 1 positions to n by nearest-neighbour.
-    return periodic(advance, windows[:-1])
+    rest = grid.sources(range(len(windows), period), ratio)
+    pattern = [*windows[:period], *map(taps, rest)]
+    for u, window in enumerate(windows[period:], period):
+        turns, phase = divmod(u, period)
+        below = pattern[phase]
+        moves = turns * advance
+        if window != (below and (below[0] + moves, below[1] + moves)):
+            return table(windows)
+    return periodic(advance, pattern)
 
 
 LEAST = Fraction(1, 1 << 32)
@@ -122,27 +187,20 @@ As a result, the taps are those of a position just below the limit.
 """
 
 
-def _drifting(
-    size: Size,
-    new_size: Size,
-    taps: Taps,
-    half_pixel: bool,
-    align_corners: bool,
-    recentre: bool,
-) -> AxisMap | None:
+def _drifting(grid: Grid, taps: Taps) -> AxisMap | None:
     """Returns the map of a resize whose scale approaches a limit for large sizes.
 
     For example, a resize to the size of a skip connection has such a scale. At any
     size, each source position differs from its position at the limit scale by a
-    fraction of ``size - limit * new_size``. Returns None if there is no limit.
+    fraction of ``advance - limit * period``. Returns None if there is no limit.
     """
-    found = limit_of_ratio(size, new_size)
-    if found is None or found[0] <= 0:
+    found = limit_of_ratio(grid.advance, grid.period)
+    if found is None or found[0] <= 0 or found[0].denominator > LARGEST_PERIOD:
         return None
     limit, *ends = found
     low, high = min(ends[0], Fraction(0)), max(ends[1], Fraction(0))
-    top = high - LEAST if high and not align_corners else high
-    sources = _positions(range(limit.denominator), limit, half_pixel, recentre)
+    top = high - LEAST if high and not grid.corners else high
+    sources = grid.sources(range(limit.denominator), limit)
     if limit == 1 and taps(sources[0] + low) == taps(sources[0] + top) == (0, 0):
         return shift(0).as_bound()  # Float32 may round up in very large maps.
     places = list(enumerate(sources))
@@ -156,22 +214,12 @@ def _drifting(
     scaled = periodic(limit.numerator, [taps(source) for source in sources])
     always = not ends[0] <= 0 <= ends[1]
     drift = Drift(always, least, most, extents)
-    name = size, new_size, taps, half_pixel, align_corners
-    return scaled.with_drift(name, drift)
+    return scaled.with_drift((grid, taps), drift)
 
 
 def _between(sources: Sequence[Fraction]) -> list[Fraction]:
     """Returns each source position and six points within one position after it."""
     return [source + Fraction(k, 7) for source in sources for k in range(7)]
-
-
-def _positions(
-    outputs: range, scale: Fraction, half_pixel: bool, recentre: bool
-) -> list[Fraction]:
-    if not half_pixel:
-        return [u * scale for u in outputs]
-    back = Fraction(1, 2) if recentre else 0
-    return [(u + Fraction(1, 2)) * scale - back for u in outputs]
 
 
 def _float_positions(
@@ -204,14 +252,17 @@ def resized(maps: Sequence[AxisMap | None]) -> Relation:
 
 
 def taps_in_all(
-    call: Call,
-    shape: Sequence[Size],
-    new_sizes: Sequence[Size],
-    maps: Sequence[AxisMap | None],
+    call: Call, new_sizes: Sequence[Size], maps: Sequence[AxisMap | None]
 ) -> Size:
-    """Returns how often input elements are read to compute the whole output."""
-    taps = shape[0] * shape[-1]
+    """Returns how often input elements are read to compute the whole output.
+
+    ``new_sizes`` and ``maps`` describe all axes.
+    """
+    taps: Size = 1
     for new_size, found in zip(new_sizes, maps, strict=True):
+        if found is not None and found.is_identity:
+            taps = taps * new_size
+            continue
         if found is None or found.is_floating or not isinstance(new_size, int):
             call.fail("has unknown sizes")
         firsts, lasts = found.evaluate(np.arange(new_size))
@@ -241,7 +292,7 @@ def _drifting_area(size: Size, new_size: Size) -> AxisMap | None:
         return None
     limit, _, high = found
     cells = _Cells(limit + max(high, Fraction(0)))
-    return _drifting(size, new_size, cells, False, False, False)
+    return _drifting(Grid(size, new_size), cells)
 
 
 def area_map(size: Size, new_size: Size, corners: bool) -> AxisMap | None:
@@ -482,11 +533,11 @@ def lens(
         return None
     known = isinstance(size, int) and isinstance(new_size, int) and size > 0
     ratio = Fraction(new_size, size) if known else Fraction(0)  # type: ignore[arg-type]
-    exact = ratio if np.float32(ratio) == whole[0] else _simplest(whole[0])
-    return Lens(kernel, exact, _simplest(whole[1]), antialias)
+    exact = ratio if np.float32(ratio) == whole[0] else simplest(whole[0])
+    return Lens(kernel, exact, simplest(whole[1]), antialias)
 
 
-def _simplest(number: np.float32) -> Fraction:
+def simplest(number: np.float32) -> Fraction:
     """Returns a fraction with a small denominator that rounds to ``number``.
 
     If there is none, returns the exact value of ``number``.

@@ -35,8 +35,8 @@ BRANCHES = {
 
 LOOPS = ("While", "StatelessWhile")
 
-MOST_NODES = 1 << 21
-"""The largest number of nodes of a graph after inlining."""
+MOST_NODES = 1 << 18
+"""The largest number of nodes that inlining may add to a graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ class Inliner:
         """Stores the graph, and its functions by name."""
         self.graph = graph
         self.library = library
+        self._most = len(graph) + MOST_NODES
 
     def call(self, node: Node, function: str, before: int = 0) -> None:
         """Inlines the function that a node calls.
@@ -165,7 +166,7 @@ class Inliner:
         frame = Frame(name, scope + "/", given, {}, caller.frame)
         for definition in function.node_def:
             self.graph.append(definition, frame)
-        if len(self.graph) > MOST_NODES:
+        if len(self.graph) > self._most:
             raise GraphError(
                 f"the functions that the graph calls have more than {MOST_NODES} nodes "
                 "together, if each call counts."

@@ -119,8 +119,7 @@ OPTIONS = _tables(
 21 fused_activation_function:b
 23 axis:i batch_dims:i
 27 keep_dims:?
-26 rank:i
-8 fused_activation_function:b
+28 fused_activation_function:b
 29 fused_activation_function:b
 30 squeeze_dims:[i]
 31 time_major:? fused_activation_function:b

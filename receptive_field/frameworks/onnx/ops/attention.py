@@ -303,7 +303,7 @@ class Attention:
         left, right = (
             call.number(f"{side}_window_size", -1) for side in ("left", "right")
         )
-        bounds = [None if bound < 0 else bound for bound in (left, right)]
+        bounds: list[int | None] = [None if b < 0 else b for b in (left, right)]
         if call.number("is_causal", 0):
             bounds[1] = 0
         found = Keys(queries, new, past, past, bounds[0], bounds[1])
@@ -615,8 +615,8 @@ class MultiHead(NamedTuple):
         right: int | None = None
         if self.lengths is not None:
             right = 0 if call.number("causal", 1) else None
-            window = call.number("local_window_size", -1)
-            left = None if window < 0 else window - 1
+            length = call.number("local_window_size", -1)
+            left = None if length < 0 else length - 1
         elif call.number("unidirectional", 0):
             right = 0
         keys = Keys(steps, new, past, past, left, right)
@@ -653,9 +653,9 @@ class MultiHead(NamedTuple):
         for number in (self.past, self.past + 1):
             if is_given(call, number):
                 found[number] = _operand(4, _along(1, keys.seen()), FULL)
-        for number in (self.mask, self.bias):
-            if number is not None and is_given(call, number):
-                found[number] = call.all_of(number, exact=False)
+        for mask in (self.mask, self.bias):
+            if mask is not None and is_given(call, mask):
+                found[mask] = call.all_of(mask, exact=False)
         return found
 
     def _stored(self, call: Call, keys: Keys, output: int) -> Relations:
@@ -826,8 +826,6 @@ register(
 
 
 # --- Activations between products ----------------------------------------------------
-
-register("SwiGLU", ELEMENTWISE)
 
 
 def _gated(call: Call, output: int) -> Relations:

@@ -6,7 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from receptive_field.algebra.axis_map import ANYWHERE, IDENTITY, sampling, shift
+from receptive_field.algebra.axis_map import (
+    ANYWHERE,
+    IDENTITY,
+    sampling,
+    shift,
+    transposed_convolution,
+)
 from receptive_field.algebra.sizes import (
     Size,
     Symbolic,
@@ -26,8 +32,11 @@ from receptive_field.relations.relation import (
     FULL,
     SAME,
     Axis,
+    Factor,
     Relation,
+    Slot,
     follow,
+    merge,
     part,
     through,
     whole,
@@ -45,6 +54,7 @@ from receptive_field.rules.op import (
     Shape,
     Taps,
     Value,
+    Window,
     Zeros,
     first_shape,
 )
@@ -65,6 +75,7 @@ from receptive_field.rules.picking import (
 )
 from receptive_field.rules.reductions import accumulated, reduced, reduced_shape
 from receptive_field.rules.reshaping import reshape_relation, with_axis
+from receptive_field.rules.windows import output_size
 
 
 def _axis(call: Call, default: int | None = None) -> int | None:
@@ -646,6 +657,69 @@ def _tensor_scatter(call: Call, output: int) -> Relations:
 
 
 register("TensorScatter", Op(_tensor_scatter, first_shape))
+
+
+# --- Columns to image ----------------------------------------------------------------
+
+
+def _columns(call: Call) -> tuple[list[Size], list[Window]] | None:
+    """Returns the sizes of the image, and the windows that its columns come from.
+
+    Returns None if the sizes of the image or of the windows are unknown.
+    """
+    image, block = call.integers(1), call.integers(2)
+    if image is None or block is None:
+        return None
+    rank, windows = len(image), []
+    steps, rates, pads = (
+        call.numbers(name) or [default] * length
+        for name, default, length in (
+            ("strides", 1, rank),
+            ("dilations", 1, rank),
+            ("pads", 0, 2 * rank),
+        )
+    )
+    if not len(block) == len(steps) == len(rates) == len(pads) // 2 == rank:
+        call.fail(f"does not state one window for each of the {rank} axes of its image")
+    for axis, kernel in enumerate(block):
+        if not isinstance(kernel, int) or min(kernel, steps[axis], rates[axis]) < 1:
+            call.fail("has a window without positions, or a stride of zero")
+        before, total = pads[axis], pads[axis] + pads[rank + axis]
+        windows.append(Window(kernel, steps[axis], before, total, rates[axis]))
+    return image, windows
+
+
+def _to_image(call: Call, output: int) -> Relations:
+    """Relates each pixel to the columns of all windows that contain it."""
+    call.known_shape(0, 3)
+    rest, found = [None] * (len(call) - 1), _columns(call)
+    if found is None:
+        return [call.all_of(0, exact=False), *rest]
+    image, windows = found
+    factors = []
+    for axis, (size, w) in enumerate(zip(image, windows, strict=True)):
+        placed = transposed_convolution(w.kernel, w.stride, w.padding or 0, w.dilation)
+        count = output_size(size, w)
+        factors.append(Factor(count, Slot(2 + axis), placed))
+    return [Relation((follow(0), FULL, merge(*factors))), *rest]
+
+
+def _to_image_shape(call: Call) -> Sequence[Shape]:
+    shape, found = call.known_shape(0, 3), _columns(call)
+    if found is None:
+        length = call.shape(1)
+        rank = length[0] if length else None
+        if not isinstance(rank, int):
+            return [None]
+        return [(shape[0], *(call.unknown_size(axis) for axis in range(1, rank + 2)))]
+    image, windows = found
+    channels = divides(product(w.kernel for w in windows), shape[1])
+    if channels is None:
+        channels = call.unknown_size(1)
+    return [(shape[0], channels, *image)]
+
+
+register("Col2Im", Op(_to_image, _to_image_shape, taps=Taps.COPY, zeros=Zeros.KEPT))
 
 
 # --- Matrices ------------------------------------------------------------------------

@@ -339,14 +339,6 @@ def _inverse(call: Call, output: int) -> Relations:
 register("com.microsoft.Inverse", Op(_inverse, lambda call: [call.shape(0)]))
 
 
-def _determinant(call: Call, output: int) -> Relations:
-    rank = len(call.known_shape(0))
-    return [Relation((*map(follow, range(rank - 2)), FULL, FULL))]
-
-
-register("Det", Op(_determinant, lambda call: [call.known_shape(0)[:-2]]))
-
-
 # --- Distances -----------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Rules for recurrent networks: RNN, GRU and LSTM.
+"""Rules for recurrent networks (RNN, GRU and LSTM) and for convolutions with a state.
 
 At each step, a forward network sees the steps up to this one, and a reverse network the
 steps from this one on. A feature of a bidirectional network holds both directions, and
@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from receptive_field.algebra.axis_map import GLOBAL, AxisMap, one_sided
+from receptive_field.algebra.axis_map import (
+    GLOBAL,
+    IDENTITY,
+    AxisMap,
+    convolution,
+    one_sided,
+)
 from receptive_field.algebra.sizes import Size, product
 from receptive_field.frameworks.onnx.ops.registry import is_given, register
 from receptive_field.relations.relation import (
@@ -18,10 +24,12 @@ from receptive_field.relations.relation import (
     Axis,
     Relation,
     follow,
+    moved,
     whole,
 )
 from receptive_field.rules.flops import multiply_adds
-from receptive_field.rules.op import Call, Flops, Op, Relations, Shape
+from receptive_field.rules.op import Call, Flops, Op, Relations, Shape, Taps, Window
+from receptive_field.rules.windows import Sliding
 
 
 class Recurrent:
@@ -145,3 +153,86 @@ register(
     "com.microsoft.DynamicQuantizeLSTM",
     Recurrent(gates=4, states=2, is_quantised=True).op(),
 )
+
+
+# --- Convolutions with a state -------------------------------------------------------
+
+
+class Causal:
+    """The rules of a convolution of each channel that sees no later steps.
+
+    The steps lie on the last axis, or on the second axis if the channels come last. The
+    state holds the steps before the first one. Other axes have SAME padding.
+    """
+
+    def _is_last(self, call: Call) -> bool:
+        return bool(call.number("channels_last", 0))
+
+    def axes(self, call: Call) -> tuple[int, ...]:
+        """Returns the spatial axes; the steps lie on the last one."""
+        rank = len(call.known_shape(0))
+        if rank < 3:
+            call.fail(f"requires an input of rank 3 or more, not {rank}")
+        return (1,) if self._is_last(call) else tuple(range(2, rank))
+
+    def windows(self, call: Call) -> tuple[Window, ...]:
+        """Returns the window on each spatial axis."""
+        axes, kernel = self.axes(call), call.known_shape(1)[2:]
+        if len(kernel) != len(axes):
+            call.fail(f"has a kernel of {len(kernel)} axes for {len(axes)} axes")
+        if not all(isinstance(size, int) for size in kernel):
+            call.fail("has a kernel of unknown size")
+        *others, steps = [int(size) for size in kernel]  # type: ignore[arg-type]
+        dilation = call.number("dilation", 1)
+        before = dilation * (steps - 1)
+        return (
+            *(Window(size, 1, (size - 1) // 2, size - 1) for size in others),
+            Window(steps, 1, before, before, dilation),
+        )
+
+    def relations(self, call: Call, output: int) -> Relations:
+        """Returns the relations of the result, or of the state after the last step."""
+        shape, axes, windows = call.known_shape(0), self.axes(call), self.windows(call)
+        found: list[Relation | None] = [ALL] * len(call)
+        last, before = windows[-1], windows[-1].padding or 0
+        steps, channels = axes[-1], len(shape) - 1 if self._is_last(call) else 1
+        kept = [follow(axis) for axis in range(len(shape))]
+        if output:
+            found = [None] * len(call)
+            kept[steps] = follow(steps, moved(IDENTITY, shape[steps] - before))
+            found[0] = Relation(tuple(kept))
+            old = follow(steps, moved(IDENTITY, shape[steps]))
+        else:
+            found[0] = Sliding(shape, axes, windows).relation()
+            kept = list(found[0].axes)
+            old = follow(steps, convolution(last.kernel, 1, 0, last.dilation))
+        if is_given(call, 3):
+            kept[steps], kept[channels] = old, FULL
+            found[3] = Relation(tuple(kept))
+        return found
+
+    def shapes(self, call: Call) -> Sequence[Shape]:
+        """Returns the shapes of the result and of the state."""
+        shape = call.known_shape(0)
+        state = list(shape)
+        state[self.axes(call)[-1]] = self.windows(call)[-1].padding or 0
+        return [shape, tuple(state)]
+
+    def flops(self, call: Call) -> Flops:
+        """Counts a multiply-add for each product."""
+        area = product(w.kernel for w in self.windows(call))
+        return multiply_adds(area * product(call.known_shape(0)), False)
+
+    def op(self) -> Op:
+        """Returns the rules."""
+        return Op(
+            self.relations,
+            self.shapes,
+            layout=lambda call: (0, self.axes(call)),
+            windows=self.windows,
+            flops=self.flops,
+            taps=Taps.WEIGHTS,
+        )
+
+
+register("CausalConvWithState com.microsoft.CausalConvWithState", Causal().op())

@@ -286,6 +286,8 @@ register("Conv ConvInteger", Convolution(1).op())
 register("QLinearConv", Convolution(3).op())
 register("com.microsoft.FusedConv", FusedConvolution(1).op())
 register("com.microsoft.NhwcFusedConv", FusedConvolution(1, channels_last=True).op())
+register("com.microsoft.NhwcConv", Convolution(1, channels_last=True).op())
+register("com.microsoft.QLinearConv", Convolution(3, channels_last=None).op())
 register("MaxPool AveragePool LpPool", Pooling().op())
 register("com.microsoft.NhwcMaxPool", Pooling(channels_last=True).op())
 register("com.microsoft.QLinearAveragePool", Pooling(channels_last=None).op())
@@ -406,7 +408,24 @@ class Transposed(Convolution):
         return super().op()._replace(windows=None, stretched=self.windows)
 
 
+class PaddedByInput(Transposed):
+    """Transposed convolutions whose padding is an input."""
+
+    def paddings(self, call: Call, count: int) -> list[tuple[int, int]] | None:
+        """Returns the padding before and after each axis."""
+        if not is_given(call, 2):
+            return super().paddings(call, count)
+        pads = call.integers(2)
+        if pads is None or not all(isinstance(pad, int) for pad in pads):
+            call.fail("has pads of unknown size")
+        if len(pads) != 2 * count:
+            call.fail(f"has {len(pads)} pads for {count} spatial axes")
+        known = [int(pad) for pad in pads]  # type: ignore[arg-type]
+        return list(zip(known[:count], known[count:], strict=True))
+
+
 register("ConvTranspose", Transposed(1).op())
+register("com.microsoft.ConvTransposeWithDynamicPads", PaddedByInput(1).op())
 
 
 # --- Pools over whole maps -----------------------------------------------------------
@@ -435,7 +454,8 @@ register(
 
 weigh(
     "Conv ConvInteger QLinearConv com.microsoft.FusedConv com.microsoft.NhwcFusedConv "
-    "ConvTranspose",
+    "com.microsoft.NhwcConv com.microsoft.QLinearConv ConvTranspose "
+    "com.microsoft.ConvTransposeWithDynamicPads",
     Taps.WEIGHTS,
 )
 weigh("MaxPool com.microsoft.NhwcMaxPool GlobalMaxPool", Taps.WINNER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from receptive_field.algebra.axis_map import AxisMap
+from receptive_field.algebra.axis_map import IDENTITY, AxisMap
 from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
 from receptive_field.frameworks.tensorflow.ops.registry import (
@@ -91,7 +91,8 @@ def _resize_op(axis_map: Axes) -> Op:
 
     def flops(call: Call) -> Flops:
         """Counts a multiply-add for each read position, or nothing for pure copies."""
-        taps = taps_in_all(call, call.known_shape(0, 4), _sizes(call), maps(call))
+        every = [IDENTITY, *maps(call), IDENTITY]
+        taps = taps_in_all(call, shapes(call)[0] or (), every)
         copied = taps == output_elements(call)
         return Flops(0) if copied else multiply_adds(taps, profiled=False)
 
