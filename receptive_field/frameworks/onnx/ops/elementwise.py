@@ -141,6 +141,7 @@ register("Cast", UNARY._replace(values=_cast, taps=Taps.COPY))
 
 register("Where", SELECT)
 register("Clip Dropout Bernoulli com.microsoft.ScaledSiLU", FIRST)
+# The second input of CastLike only says which data type the result has.
 register(
     "CastLike",
     UNARY._replace(relations=lambda call, output: [SAME, None], taps=Taps.COPY),
