@@ -237,20 +237,30 @@ NETWORKS = [
 ]
 
 
+BOUNDS = (moved,)
+"""Networks of which only a bound is known: mirrored borders are moved into channels."""
+
+
 def hold(model, **asked):
-    """Compares a measurement with the computed field; returns the measurement."""
+    """Compares a measurement with the computed field; returns the measurement.
+
+    A bound is never smaller. An exact result is the same.
+    """
     found = rf.measure_receptive_field(model, **asked)
     asked.pop("feature", None)
     field = rf.compute_receptive_field(model, **asked)
     support = field.support()
-    assert support.exact
-    assert (found.positions == support.mask(found.feature)).all()
+    mask = support.mask(found.feature)
+    assert not (found.positions & ~mask).any()
+    assert not support.exact or (found.positions == mask).all()
     return found
 
 
 @pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
 def test_measured_is_computed(build):
     hold(build())
+    exact = rf.compute_receptive_field(build()).support().exact
+    assert exact or build in BOUNDS
 
 
 @pytest.mark.parametrize("build", NETWORKS, ids=lambda build: build.__name__)
@@ -298,7 +308,12 @@ def test_a_loop_is_bounded():
 
 def test_resnet18():
     """The window of the formula: 7, pooling over 3, and two kernels of 3."""
-    found = hold()
+    found = hold(
+        str(EXPORTED / "resnet18.onnx.xz"),
+        output="layer1.0",
+        feature=[4, 4],
+        input_resolution=[31, 30],
+    )
     assert found.positions.sum() == 27 * 27
 
 

@@ -65,8 +65,8 @@ def measure_receptive_field(
         takes fewer runs.
 
     Raises:
-      ReceptiveFieldError: if the framework is missing or cannot run the network, a size is
-        unknown, or there is no such feature.
+      ReceptiveFieldError: if the framework is missing or cannot run the network, a size
+        is unknown, or there is no such feature.
 
     >>> import receptive_field as rf
     >>> rf.measure_receptive_field(model, feature=[3, 3]).size    # doctest: +SKIP
