@@ -1,8 +1,8 @@
 """The tables in ``docs/``: what was measured, and what cannot be.
 
-``pytest --write-tables`` on `test_ops.py`, `test_layers.py`, `test_keras_ops.py` and
-`test_tflite_ops.py` writes them, each as a whole or not at all; in every other run these
-files compare them with what they find.
+``pytest --write-tables`` on `test_ops.py`, `test_layers.py`, `test_keras_ops.py`,
+`test_tflite_ops.py` and `test_onnx_backend.py` writes them, each as a whole or not at
+all; in every other run these files compare them with what they find.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ measured_layers: dict[str, str] = {}
 
 measured_operations: dict[str, str] = {}
 """Function of `keras.ops` -> what was found."""
+
+onnx_backend: list[str] | None = None
+"""The lines of the table of the onnx package's test models, if they were analysed."""
 
 EXACT = "exact: equal to measurement"
 
@@ -55,6 +58,23 @@ model in memory, if TensorFlow can trace it.
 
 | function | result |
 |---|---|
+"""
+
+ONNX_BACKEND = """# The test models of ONNX
+
+The onnx package contains models that test backends: some in its wheel, and cases of
+single ops (with `_expanded`, also as the functions that define them). The tests ask for
+the receptive field of every output of each model whose first input that is an image has
+three or more axes. They also write this page
+(`pytest --write-tables tests/test_onnx_backend.py`), and every run compares it with its
+own results.
+
+A model is *asked* about if it has such an input, *independent* if no value of the input
+changes its outputs (as for Shape), and *refused* if an error says why one of its
+outputs cannot be analysed. Models of operator sets before 7 are converted by onnx.
+
+| folder | models | asked | analysed | independent | refused |
+|---|---|---|---|---|---|
 """
 
 OPS = """# Ops
@@ -150,4 +170,8 @@ def write(passed: bool) -> list[str]:
         if not passed:
             reason = "a test failed, or was left out"
         said.append(f"docs/{file} is left as it is: {reason}")
+    if passed and onnx_backend is not None:
+        text = ONNX_BACKEND + "".join(onnx_backend)
+        write_whole(DOCS / "onnx_backend.md", text.encode())
+        said.append("docs/onnx_backend.md is written")
     return said

@@ -194,9 +194,12 @@ def _add_resolutions(command: Any) -> None:
     added.add_argument("--format", choices=("text", "json"), default="text")
 
 
+_REQUIRES = "Requires TensorFlow, or onnxruntime for an ONNX file."
+
+
 def _add_measure(command: Any) -> None:
     text = "what one feature sees, found by running the network"
-    added = command("measure", commands.measure, text, "Requires TensorFlow.")
+    added = command("measure", commands.measure, text, _REQUIRES)
     _add_model(added)
     _add_names(added, ("output", "input"))
     _add_resolution(added)
@@ -210,8 +213,8 @@ def _add_bisect(command: Any) -> None:
     more = (
         "Use this command if a number is wrong. The command runs every op between "
         "input and output by itself, and compares the result with the op's rule. The "
-        "exit status is 1 if a rule is wrong. A small input takes less time. Requires "
-        "TensorFlow."
+        "exit status is 1 if a rule is wrong. A small input takes less time. "
+        + _REQUIRES
     )
     added = command("bisect", commands.bisect, text, more)
     _add_model(added)

@@ -121,7 +121,8 @@ def _add_parameters(
     by_node: dict[int, Cost],
 ) -> None:
     """Adds the parameters of each node in ``order`` to its cost."""
-    frozen = not model.layers  # A Keras model has all its weights in variables.
+    # A Keras model has all its weights in variables.
+    frozen = model.weights_are_constants or not model.layers
     sizes = _weights(model.graph, order, inference, frozen)
     users = _users(model.graph, order, starts) if frozen else {}
     for index, size in sizes.items():

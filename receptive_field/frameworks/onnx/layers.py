@@ -23,6 +23,8 @@ from receptive_field.graph.model import unique_name
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _CLASSES = "pkg.torch.onnx.class_hierarchy"
+_NO_MODULE = "_empty_nn_module_stack_from_metadata_hook"
+"""The path that the exporter records for nodes of no module."""
 
 CONSTANTS = (ABSENT_INPUT, INITIALIZER, "Constant")
 
@@ -131,7 +133,7 @@ def _scopes(node: Any) -> list[tuple[str, str]] | None:
         return [
             (path, str(classes[place]).rpartition(".")[2])
             for place, path in enumerate(paths[:-1])
-            if path
+            if path and path != _NO_MODULE
         ]
     parts = node.name.split("/")
     if len(parts) < 3 or parts[0]:

@@ -92,4 +92,5 @@ def _model(message: Any, definition: Any, name: str) -> Model:
         layers.inputs,
         layers.kinds,
         named,
+        weights_are_constants=True,
     )
