@@ -1,8 +1,8 @@
 """The tables in ``docs/``: what was measured, and what cannot be.
 
 ``pytest --write-tables`` on `test_ops.py`, `test_layers.py`, `test_keras_ops.py` and
-`test_tflite_ops.py` writes them, each as a whole or not at all; in every other run these
-files compare them with what they find.
+`test_tflite_ops.py` writes them, each as a whole or not at all; in every other run
+these files compare them with what they find.
 """
 
 from __future__ import annotations

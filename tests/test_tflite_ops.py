@@ -168,7 +168,7 @@ def test_unknown_custom_ops_can_be_stated():
     content = writer.content([data])
     with pytest.raises(rf.UnsupportedOpsError, match=r"(?s)Mine0.*Mine1"):
         rf.compute_receptive_field(content)
-    rule = rf.LayerRule(kernel=3) if hasattr(rf, "LayerRule") else {"kernel": 3}
+    rule = rf.SlidingWindow(kernel_size=3)
     found = rf.compute_receptive_field(
         content, overrides={"mine_0": rule, "mine_1": rule}
     )
