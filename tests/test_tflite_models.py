@@ -121,5 +121,5 @@ def test_costs_are_those_of_keras():
         model = rf.compute_costs(BUILDS[name]()).total
         # Batch normalisation has become a part of the kernels and biases.
         assert 0.98 * model.macs < content.macs <= model.macs
-        if name == "u_net":
-            assert content.parameters == model.parameters
+        # Biases that are equal when a model is converted are stored once.
+        assert 0.95 * model.parameters < content.parameters <= model.parameters
