@@ -22,7 +22,7 @@ DOCS = [
     "mkdocstrings[python]>=0.27",
     "ruff>=0.6",  # Lays out signatures.
 ]
-MANY = ["dask[distributed]>=2024.1", "pyarrow>=14", "rich>=13"]
+MANY = ["dask[distributed]>=2024.1", "pyarrow>=14"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.20"]
 NOTEBOOK = [*TENSORFLOW, *PLOT, "ipykernel>=6", "pandas>=2"]
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
+    from receptive_field.results.fields_in_units import FieldsInUnits
     from receptive_field.results.layer_window import LayerWindow
     from receptive_field.results.look_ahead import LookAhead
     from receptive_field.results.measured import MeasuredReceptiveField
@@ -72,6 +73,7 @@ __all__ = [
     "Explanation",
     "FeatureAxis",
     "FieldInUnits",
+    "FieldsInUnits",
     "ImageTile",
     "LayerDifference",
     "LayerWindow",
@@ -147,6 +149,7 @@ _ROOMS = {
     "results.effective": "EffectiveReceptiveField",
     "results.explanation": "Explanation",
     "results.field": "FeatureAxis ReceptiveField ReceptiveFields",
+    "results.fields_in_units": "FieldsInUnits",
     "results.layer_window": "LayerWindow",
     "results.look_ahead": "LookAhead",
     "results.measured": "MeasuredReceptiveField",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.frameworks import MODEL_CLASSES, TABLES, load
+from receptive_field.frameworks import FRAMEWORKS, MODEL_CLASSES, load, table
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.fields import field_of, fields_of
 from receptive_field.questions.later import LATER
@@ -196,7 +196,7 @@ def register_layer(name: str, rule: Rule) -> None:
     >>> rf.register_layer("MyGate", "elementwise")
     """
     if rule == "model":
-        TABLES["keras"].pop(name, None)
+        table("keras").pop(name, None)
         MODEL_CLASSES.add(name)
     else:
         register_op(name, rule, framework="keras")
@@ -212,7 +212,8 @@ def register_op(name: str, rule: Rule, *, framework: str = "tensorflow") -> None
         only on the same position), "global" (every position depends on all positions),
         "no_dependency", a `SlidingWindow`, or, for anything else, an `Op` or a
         function, as docs/add_an_op.md describes.
-      framework: the framework that defines the op type: "tensorflow", or "keras" for
+      framework: the framework that defines the op type: "tensorflow", "onnx" (ops of
+        other domains go by their full name, such as "com.example.Blur"), or "keras" for
         classes of layers (see `register_layer`).
 
     Raises:
@@ -226,9 +227,9 @@ def register_op(name: str, rule: Rule, *, framework: str = "tensorflow") -> None
         raise ReceptiveFieldError(
             f"the op type must be a non-empty string, not {name!r}."
         )
-    if framework not in TABLES:
+    if framework not in FRAMEWORKS:
         raise ReceptiveFieldError(
             f"there is no framework {framework!r}; the library supports "
-            f"{', '.join(map(repr, TABLES))}."
+            f"{', '.join(map(repr, FRAMEWORKS))}."
         )
-    TABLES[framework][name] = op_of(rule)
+    table(framework)[name] = op_of(rule)

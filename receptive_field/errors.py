@@ -46,15 +46,38 @@ class UnsupportedOpsError(ReceptiveFieldError):
       nodes: op type -> the names of its nodes, in graph order.
     """
 
-    def __init__(self, nodes: dict[str, list[str]]) -> None:
+    def __init__(
+        self, nodes: dict[str, list[str]], framework: str = "tensorflow"
+    ) -> None:
         self.nodes = nodes
+        others = "" if framework == "tensorflow" else f', framework="{framework}"'
         listed = "; ".join(f"{op} ({some_names(names)})" for op, names in nodes.items())
         super().__init__(
             f"no rule for {len(nodes)} op type(s) between input and output: {listed}. "
-            "Add a rule with receptive_field.register_op(op_type, rule), state a rule "
-            "for these nodes with overrides={name: rule}, or leave these nodes out of "
-            "the analysis with stop_propagation."
+            f"Add a rule with receptive_field.register_op(op_type, rule{others}), "
+            "state a rule for these nodes with overrides={name: rule}, or leave these "
+            "nodes out of the analysis with stop_propagation."
         )
+
+
+ELLIPSIS = " ... "
+"""What stands for the middle of a long message."""
+
+LONGEST_QUOTE = 200
+"""At most so many characters of another library's message are quoted."""
+
+
+def quoted(text: object) -> str:
+    """Returns the message of another library in one line, without its middle if long.
+
+    >>> quoted("1:2 :\\n unexpected end"), len(quoted("0" * 1000))
+    ('1:2 : unexpected end', 200)
+    """
+    words = " ".join(str(text).split())
+    if len(words) <= LONGEST_QUOTE:
+        return words
+    part = (LONGEST_QUOTE - len(ELLIPSIS)) // 2
+    return words[: LONGEST_QUOTE - len(ELLIPSIS) - part] + ELLIPSIS + words[-part:]
 
 
 def some_names(names: list[str], limit: int = 3) -> str:

@@ -5,16 +5,22 @@ for its layers. So a test needs neither Keras nor a trace. This command writes t
 of the installed version again; for the applications of Keras 2, add ``tf_keras``:
 
     python tests/keras_answers.py
+
+The tests compare all applications of Keras 3, and those of Keras 2 that are in
+`SMALLEST`. This command compares all of a file, in about ten minutes:
+
+    python tests/keras_answers.py --compare tf_keras
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import lzma
-import sys
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +38,22 @@ DOZEN = [
     *("MobileNetV3Small", "ResNet50V2", "VGG16", "Xception"),
 ]
 """The applications that are traced for a version of Keras without a file."""
+
+SMALLEST = [
+    *(*DOZEN, "NASNetMobile", "RegNetX002", "RegNetY002", "ResNet50", "ResNetRS50"),
+]
+"""The smallest application of each architecture."""
+
+SLOW_AT_UNKNOWN_SIZE = ("RegNetX002", "RegNetY002", "Xception")
+"""Those of the smallest whose answers at unknown size take several seconds."""
+
+NOT_RUN = ("NASNetLarge", "NASNetMobile")
+"""Applications that Keras builds without top for any size, but can run at none.
+
+Where an input of n positions has become maps of floor((n - 1) / 8) and of
+floor((n - 1) / 4) positions, Keras has to make the larger one smaller before it adds
+them. It compares the sizes while it builds the model, and both are None.
+"""
 
 RESOLUTIONS = {"unknown": "unknown", "224x224": [224, 224], "299x331": [299, 331]}
 """The sizes at which a model without top is asked. One with top is asked at its own."""
@@ -51,30 +73,45 @@ def all_said(model: Any, size: Any = None) -> dict[str, list[Any]]:
     return {layer: said(field) for layer, field in fields.items()}
 
 
-def answers(model: Any, with_top: bool) -> dict[str, dict[str, Any]]:
+def answers(
+    model: Any, with_top: bool, resolutions: Mapping[str, Any] = RESOLUTIONS
+) -> dict[str, dict[str, Any]]:
     """The answers of all layers, at each size.
 
     Args:
       model: a model.
       with_top: whether it is asked at its own size only.
+      resolutions: the sizes at which it is asked otherwise.
     """
-    sizes = {"own": None} if with_top else RESOLUTIONS
+    sizes = {"own": None} if with_top else resolutions
     return {name: all_said(model, size) for name, size in sizes.items()}
 
 
-def file_of(keras: str) -> Path:
-    """The path of the file of an installed version of Keras, or of Keras 2."""
-    return FOLDER / f"{keras}_{version(keras.replace('_', '-'))}.json.xz"
+def file_of(keras: str) -> Path | None:
+    """The path of the file of Keras, or of Keras 2; None if it is not installed."""
+    try:
+        return FOLDER / f"{keras}_{version(keras.replace('_', '-'))}.json.xz"
+    except PackageNotFoundError:
+        return None
 
 
 @cache
-def read(keras: str) -> dict[str, Any]:
-    """The configs and answers of the applications of an installed version of Keras.
+def read(keras: str) -> dict[str, str]:
+    """The JSON of the configs and answers of each application of an installed Keras.
 
     It is empty if there is no file for this version.
     """
     path = file_of(keras)
-    return json.loads(lzma.decompress(path.read_bytes())) if path.exists() else {}
+    if path is None or not path.exists():
+        return {}
+    lines = lzma.decompress(path.read_bytes()).decode().splitlines()
+    return {name: text for name, _, text in (line.partition(" ") for line in lines)}
+
+
+@lru_cache(maxsize=1)
+def _found(keras: str, name: str) -> dict[str, Any]:
+    text = read(keras).get(name)
+    return json.loads(text) if text else _made(import_module(keras), name)
 
 
 def kept(keras: str, name: str, with_top: bool) -> tuple[Any, dict[str, Any]]:
@@ -82,8 +119,7 @@ def kept(keras: str, name: str, with_top: bool) -> tuple[Any, dict[str, Any]]:
 
     If no file has them, the application is built and traced.
     """
-    found = read(keras).get(name) or _made(import_module(keras), name)
-    config, traced = found["with top" if with_top else "without"]
+    config, traced = _found(keras, name)["with top" if with_top else "without"]
     return config, traced
 
 
@@ -111,19 +147,65 @@ def names(keras: str) -> list[str]:
     return sorted(read(keras)) or DOZEN
 
 
-def main() -> None:
-    """Writes the file of the installed version of Keras."""
-    wanted = sys.argv[1] if len(sys.argv) > 1 else "keras"
-    keras = import_module(wanted)
-    named = {n: f for n, f in vars(keras.applications).items() if n[0].isupper()}
+def differences(
+    keras: str, name: str, resolutions: Mapping[str, Any] = RESOLUTIONS
+) -> dict[str, Any]:
+    """What an application says as its config says it, and its trace, if it differs.
+
+    Each layer that differs is named with the size at which it does.
+    """
     found = {}
+    for with_top in (False, True):
+        if name in NOT_RUN and not with_top:
+            continue
+        _, traced = kept(keras, name, with_top)
+        model = written(keras, name, with_top)
+        for size, told in answers(model, with_top, resolutions).items():
+            expected = traced[size]
+            for layer in {**expected, **told}:
+                both = told.get(layer), expected.get(layer)
+                if both[0] != both[1]:
+                    found[f"{layer} at {size} size"] = both
+    return found
+
+
+def compare(keras: str) -> bool:
+    """Prints all differences in the file, and returns whether there are any."""
+    differ = False
+    for number, name in enumerate(names(keras)):
+        print(number, name, flush=True)
+        for layer, (told, traced) in differences(keras, name).items():
+            print(f"  {layer}: {told}, and in the trace {traced}", flush=True)
+            differ = True
+    return differ
+
+
+def write_file(keras: str) -> None:
+    """Writes the file of the installed version of Keras, or of Keras 2."""
+    path, package = file_of(keras), import_module(keras)
+    assert path is not None
+    named = {n: f for n, f in vars(package.applications).items() if n[0].isupper()}
+    lines = []
     for number, name in enumerate(sorted(n for n in named if callable(named[n]))):
         print(number, name, flush=True)
-        found[name] = _made(keras, name)
-    text = json.dumps(found, separators=(",", ":"))
+        found = json.dumps(_made(package, name), separators=(",", ":"))
+        lines.append(f"{name} {found}\n")
     FOLDER.mkdir(exist_ok=True)
-    file_of(wanted).write_bytes(lzma.compress(text.encode(), preset=9))
+    text = "".join(lines)
+    path.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+
+
+def main() -> int:
+    """Writes or compares the file of the installed version of Keras."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("keras", nargs="?", default="keras", help="keras or tf_keras")
+    parser.add_argument("--compare", action="store_true", help="write nothing")
+    asked = parser.parse_args()
+    if asked.compare:
+        return int(compare(asked.keras))
+    write_file(asked.keras)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -7,7 +7,7 @@ is computed in the same way, bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from needed import needed
 import receptive_field as rf
 
 onnx = needed("onnx")
+onnx_reference = needed("onnx.reference")
 onnxruntime = needed("onnxruntime")
 
 OPSET = 22
@@ -115,6 +116,17 @@ class Session:
         return found
 
 
+class Reference:
+    """Runs a model with the standard's own implementation, which is slow."""
+
+    def __init__(self, model: Any) -> None:
+        self._evaluator = onnx_reference.ReferenceEvaluator(model)
+
+    def __call__(self, image: Any) -> Any:
+        (found,) = self._evaluator.run(["y"], {"x": image})
+        return found
+
+
 def can_run(model: Any, image: Any) -> bool:
     """Whether onnxruntime makes something of an image."""
     try:
@@ -130,9 +142,10 @@ def measured(
     channels: Channels = (1,),
     dtype: Any = "float32",
     values: tuple[float, float] = (0.5, 1.5),
+    runner: Callable[[Any], Callable[[Any], Any]] = Session,
 ) -> tuple[Any, list[int]]:
     """Which input positions change which output positions; and the output's shape."""
-    run = Session(model)
+    run = runner(model)
     sizes = [shape[axis] for axis in axes]
     found = None
     output_shape: list[int] = []

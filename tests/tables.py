@@ -1,8 +1,8 @@
 """The tables in ``docs/``: what was measured, and what cannot be.
 
-``pytest --write-tables tests/test_ops.py tests/test_layers.py tests/test_keras_ops.py``
-writes them, each as a whole or not at all; in every other run these files compare them
-with what they find.
+``pytest --write-tables`` on `test_ops.py`, `test_layers.py`, `test_keras_ops.py`,
+`test_tflite_ops.py` and `test_onnx_backend.py` writes them, each as a whole or not at
+all; in every other run these files compare them with what they find.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from receptive_field.whole_files import write_whole
 DOCS = Path(__file__).parent.parent / "docs"
 
 measured_ops: set[str] = set()
+measured_tflite_ops: set[str] = set()
 measured_layers: dict[str, str] = {}
 """Class of a layer -> what was found."""
 
 measured_operations: dict[str, str] = {}
 """Function of `keras.ops` -> what was found."""
+
+onnx_backend: list[str] | None = None
+"""The lines of the table of the onnx package's test models, if they were analysed."""
 
 EXACT = "exact: equal to measurement"
 
@@ -56,12 +60,48 @@ model in memory, if TensorFlow can trace it.
 |---|---|
 """
 
+ONNX_BACKEND = """# The test models of ONNX
+
+The onnx package contains models that test backends: some in its wheel, and cases of
+single ops (with `_expanded`, also as the functions that define them). The tests ask for
+the receptive field of every output of each model whose first input that is an image has
+three or more axes. They also write this page
+(`pytest --write-tables tests/test_onnx_backend.py`), and every run compares it with its
+own results.
+
+A model is *asked* about if it has such an input, *independent* if no value of the input
+changes its outputs (as for Shape), and *refused* if an error says why one of its
+outputs cannot be analysed. Models of operator sets before 7 are converted by onnx.
+
+| folder | models | asked | analysed | independent | refused |
+|---|---|---|---|---|---|
+"""
+
 OPS = """# Ops
 
 This table lists every op type that has a rule. The tests write it
 (`pytest --write-tables tests/test_ops.py`), and every run compares it with its own
 results. An op is *measured* if it lies between input and output in a network that the
 tests ran and compared with its receptive field.
+
+| op type | how its rule is known to be right |
+|---|---|
+"""
+
+TFLITE_OPS = """# Ops of TensorFlow Lite
+
+This table lists every builtin op of TensorFlow Lite (LiteRT), in the schema of
+TensorFlow 2.21. The tests write it (`pytest --write-tables tests/test_tflite_ops.py`),
+and every run compares it with its own results. If an op is *measured*, the tests made
+models of it with random parameters, ran them with the interpreter, and compared which
+positions change the output with what the rule says. Windows, pads and resizes are run
+with the reference kernels, the optimised kernels, and those of XNNPACK.
+
+The custom ops `TFLite_Detection_PostProcess`, `Convolution2DTransposeBias` and
+`MaxPoolingWithArgmax2D` have rules, too. So has each op of TensorFlow that a model
+contains (`FlexErf` is TensorFlow's `Erf`), if it is in the [table of ops](ops.md). For
+any other op, state what it does (`overrides`, or `register_op` with
+`framework="tflite"`).
 
 | op type | how its rule is known to be right |
 |---|---|
@@ -86,6 +126,7 @@ def write(passed: bool) -> list[str]:
     import layer_catalogue
     import op_catalogue
     import operation_catalogue
+    import tflite_catalogue
 
     layers = {}
     for name, also in layer_catalogue.classes().items():
@@ -106,11 +147,18 @@ def write(passed: bool) -> list[str]:
         f"`{name}`": reasons.get(name) or measured_operations.get(name)
         for name in sorted(operation_catalogue.functions())
     }
+    tflite_ops = {
+        f"`{name}`": tflite_catalogue.result(name)
+        if name in measured_tflite_ops or name not in tflite_catalogue.MODELS
+        else None
+        for name in tflite_catalogue.BUILTINS
+    }
     said = []
     for file, title, table in (
         ("layers.md", LAYERS, layers),
         ("keras_ops.md", OPERATIONS, operations),
         ("ops.md", OPS, ops),
+        ("tflite_ops.md", TFLITE_OPS, tflite_ops),
     ):
         missing = list(table.values()).count(None)
         if passed and not missing:
@@ -122,4 +170,8 @@ def write(passed: bool) -> list[str]:
         if not passed:
             reason = "a test failed, or was left out"
         said.append(f"docs/{file} is left as it is: {reason}")
+    if passed and onnx_backend is not None:
+        text = ONNX_BACKEND + "".join(onnx_backend)
+        write_whole(DOCS / "onnx_backend.md", text.encode())
+        said.append("docs/onnx_backend.md is written")
     return said

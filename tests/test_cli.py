@@ -773,9 +773,38 @@ def test_an_interrupt_is_one_line_and_leaves_no_file(command, tmp_path):
 
 
 def test_messages_name_the_options_of_the_command_line():
-    from receptive_field.cli.terminal import with_options
+    from receptive_field.cli.messages import with_options
 
     assert with_options("Choose one with output=.") == "Choose one with --output."
     assert with_options("Give input='x' and input_resolution.") == (
         "Give --input 'x' and --resolution."
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("input_resolution=[224]", "--resolution 224"),
+        ("input_resolution=[224, 80, 3, 1]", "--resolution 224x80x3x1"),
+        (
+            "Give input_resolution as [height, width].",
+            "Give --resolution HEIGHTxWIDTH.",
+        ),
+        (
+            "Call compute_receptive_field with input_resolution.",
+            "Call receptive-field compute with --resolution.",
+        ),
+        (
+            "use compute_receptive_field(..., input_resolution=...).",
+            "use receptive-field compute with --resolution HEIGHTxWIDTH.",
+        ),
+        ("spacing=[0.5, 2], unit='mm'", "--spacing 0.5,2 --unit mm"),
+        ("up to 40 (see exceptions)", "up to 40 (--format json lists them)"),
+        ("leave them out with stop_propagation.", "leave them out with --stop PREFIX."),
+        ("the node 'my/input_resolution'", "the node 'my/input_resolution'"),
+    ],
+)
+def test_what_is_typed_in_a_shell(given, told):
+    from receptive_field.cli.messages import with_options
+
+    assert with_options(given) == told

@@ -265,6 +265,27 @@ def test_several_inputs_and_outputs_are_one_model():
     assert costs.total.parameters == model.count_params()
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "flops"),
+    [
+        # 8 * 8 positions with 3 channels, windows of 9 positions and 4 channels, a
+        # multiply-add each; and a bias for each of 16 * 16 positions and 4 channels.
+        ("Conv2DTranspose", (4, 3, 2, "same"), 2 * 8 * 8 * 3 * 9 * 4 + 16 * 16 * 4),
+        # A mean of four pixels, weighted, for each of 16 * 16 positions and 3 channels.
+        ("UpSampling2D", (2, None, "bilinear"), 2 * 16 * 16 * 3 * 4),
+        ("UpSampling2D", (2,), 0),
+    ],
+)
+def test_arithmetic_of_sizes_takes_no_flops(tmp_path, name, options, flops):
+    keras = needed("keras")
+    layer = getattr(keras.layers, name)(*options)
+    model = keras.Sequential([keras.Input((8, 8, 3), batch_size=1), layer])
+    model.save(tmp_path / "model.keras")
+    model.export(tmp_path / "saved", verbose=False)
+    for thing in (model, tmp_path / "model.keras", tmp_path / "saved"):
+        assert rf.compute_costs(thing).total.flops == flops
+
+
 def test_up_to_an_end_point():
     built = zoo.build("alexnet_v2", [227, 227])
     first, *_, last = built.end_points.values()

@@ -55,7 +55,12 @@ def test_a_field_as_text(field):
 
 def test_what_sees_everything_names_why(whole):
     told = labelled(str(whole))
-    assert told["receptive field"] == "inf x inf"
+    assert told["receptive field"] == "whole input"
+    assert told["effective stride"] == told["effective padding"] == "none"
+    assert told["aligned"] == "none (no local paths)"
+    assert "size whole input, stride none, padding none (no local paths" in str(
+        whole.explain()
+    )
     assert told["whole input by"] == "all"
 
 
@@ -74,6 +79,56 @@ def test_local_paths_and_mirrored_borders_are_named():
     assert told["whole input by"] == "mean"
     local = "size 3 x 3, stride 1 x 1, padding 1 x 1, exact"
     assert told["local paths only"] == local
+
+
+def test_words_on_one_axis():
+    """The mean over the rows makes every feature see its whole column."""
+    graph = graph_def(
+        SIZED,
+        constant("axes", [1]),
+        node("mean", "Mean", ["input", "axes"], keep_dims="b: true"),
+        add("out", "input", "mean"),
+    )
+    field = rf.compute_receptive_field(graph)
+    told = labelled(str(field))
+    assert told["receptive field"] == "x: 1, y: whole axis"
+    assert told["effective stride"] == "x: 1, y: none"
+    assert told["effective padding"] == "x: 0, y: none"
+    assert told["aligned"] == "yes (local paths)"
+    told = labelled(str(field.in_units(2, "mm")))
+    assert told["receptive field"] == (
+        "x: 2 mm, y: whole axis (in positions: x: 1, y: whole axis)"
+    )
+    assert "size x: 1, y: whole axis, stride x: 1, y: none" in str(field.explain())
+    row = str(rf.compute_receptive_fields(graph)).splitlines()
+    assert "yes" in next(line for line in row if line.startswith("out "))
+    assert "yes" not in next(line for line in row if line.startswith("mean "))[:-20]
+
+
+def test_words_for_what_is_unknown():
+    """At most 20 of an unknown number of rows and columns are left."""
+    graph = graph_def(
+        placeholder(),
+        constant("size", [20, 20]),
+        node("small", "ResizeBilinear", ["input", "size"]),
+    )
+    field = rf.compute_receptive_field(graph)
+    told = labelled(str(field))
+    assert told["receptive field"] == "unbounded"
+    assert told["effective stride"] == told["effective padding"] == "unknown"
+    assert told["aligned"] == "unknown: depends on the input size"
+    # Regions that move evenly on average only have no padding at any size.
+    moved = graph_def(
+        placeholder(sizes=(1, 12, 12, 1)),
+        conv("one", "input", stride=2),
+        conv("two", "input", 1, 3),
+        constant("size", [4, 4]),
+        node("five", "ResizeNearestNeighbor", ["one", "size"]),
+        add("sum", "five", "two"),
+    )
+    assert labelled(str(rf.compute_receptive_field(moved)))["effective padding"] == (
+        "none"
+    )
 
 
 def notes(text, label):
@@ -186,7 +241,7 @@ def test_unknown_alignment():
     unknown = rf.compute_receptive_field(
         graph_def(placeholder(), conv("conv", "input", 3, 2, "SAME"))
     )
-    assert labelled(str(unknown))["effective padding"] == "None x None"
+    assert labelled(str(unknown))["effective padding"] == "unknown"
     assert labelled(str(unknown))["input"] == "input"
 
 

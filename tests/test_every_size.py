@@ -13,6 +13,7 @@ from needed import needed
 
 import receptive_field as rf
 from receptive_field.errors import GraphError, MisalignedError
+from receptive_field.questions import every_size
 
 tf = needed("tensorflow")
 v1 = tf.compat.v1
@@ -302,7 +303,7 @@ def test_large_networks_behind_a_slice():
     def network(x):
         x = x[:, :200, :200]
         for _ in range(200):
-            x = tf.nn.relu(x)
+            x = conv(x, 1)
         return conv(x, 3, 2)
 
     field = ask(network)
@@ -565,6 +566,27 @@ def test_a_quotient_is_not_larger_than_a_number_at_large_sizes():
     for height, left_out in ((6, 2), (100, 0)):
         field = rf.compute_receptive_field(graph, input_resolution=[height, 8])
         assert field.padding.tolist() == [-left_out, 0]
+
+
+@pytest.mark.parametrize("ops", [0, 40])
+def test_ops_that_pass_a_map_on_do_not_count(ops, monkeypatch):
+    """Whether a layer is one op or several does not matter to what is found.
+
+    Each block reads 3 positions of every other one, and its shortcut one of these.
+    """
+    monkeypatch.setattr(every_size, "MOST_VISITS", 20 * 8)
+
+    def network(x):
+        x = conv(x, 3, 2)
+        for _ in range(2):
+            x = conv(x, 3, 2) + conv(x, 1, 2)
+            for _ in range(ops):
+                x = tf.nn.relu(x) * 2.0 + 1.0
+        return x
+
+    field = ask(network)
+    assert field.size.tolist() == [3 + 2 * 2 + 2 * 4] * 2
+    assert field.exact
 
 
 def test_answers_that_are_missing():

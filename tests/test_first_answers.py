@@ -143,7 +143,7 @@ def test_vit(first_answer):
     told = first_answer(keras.Model(image, layers.Dense(5, name="scores")(x)), "vit")
     # Attention sees all (64 / 16) ** 2 tokens; without it, a token sees its patch.
     assert told["output"] == "add1 (16)"
-    assert told["receptive field"] == "inf x inf"
+    assert told["receptive field"] == "whole input"
     assert told["local paths only"].startswith("size 16 x 16,")
 
 

@@ -22,6 +22,8 @@ class Layer:
 
 
 class MadeUp:
+    name = "made up"
+
     def attribute(self, definition, name):
         return definition.numbers.get(name, ABSENT)
 

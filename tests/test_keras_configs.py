@@ -247,6 +247,56 @@ def test_a_custom_class_may_be_named_like_one_of_keras(entry, tmp_path):
     refused(put(tmp_path, config), r"'conv' \(MaxPooling2D\).*custom.*pass the object")
 
 
+@pytest.mark.parametrize("ending", ["json", "keras", "h5"])
+def test_a_registered_name_may_be_that_of_an_application(ending, tmp_path):
+    """Both classes are registered as ``Custom>CustomScaleLayer``, one after the other.
+
+    Keras loads what the file alone does not tell: all models of the user's class, and
+    the model in .h5, which has only this name.
+    """
+    tf_keras = needed("tf_keras")
+    known = tf_keras.saving.get_custom_objects()
+    theirs = known["Custom>CustomScaleLayer"]
+
+    class CustomScaleLayer(tf_keras.layers.Layer):
+        def __init__(self, scale, **options):
+            super().__init__(**options)
+            self.scale = scale
+
+        def call(self, inputs):
+            return inputs[1][:, ::2]
+
+        def get_config(self):
+            return {**super().get_config(), "scale": self.scale}
+
+    image = tf_keras.Input((None, None, 3))
+    parts = [image, tf_keras.layers.Conv2D(3, 5, padding="same")(image)]
+    model = tf_keras.Model(image, theirs(0.2)(parts))
+    mine = tf_keras.saving.register_keras_serializable()(CustomScaleLayer)
+    try:
+        other = tf_keras.Model(image, mine(0.2)(parts))
+        assert rf.compute_receptive_field(model).stride.tolist() == [1, 1]
+        assert rf.compute_receptive_field(other).stride.tolist() == [1, 2]
+        path = tmp_path / f"other.{ending}"
+        save(other, path)
+        if ending == "json":
+            refused(path, "custom.*pass the object")
+        else:
+            assert rf.compute_receptive_field(path).stride.tolist() == [1, 2]
+    finally:
+        known["Custom>CustomScaleLayer"] = theirs
+    path = tmp_path / f"model.{ending}"
+    save(model, path)
+    assert numbers(path) == ([5, 5], [1, 1], [2, 2])
+
+
+def save(model, path):
+    if path.suffix == ".json":
+        path.write_text(model.to_json())
+    else:
+        model.save(path)
+
+
 @pytest.mark.parametrize("data_format", [None, "channels_last"])
 @pytest.mark.parametrize(
     "policy",

@@ -19,6 +19,7 @@ from random_search import seeds
 import receptive_field as rf
 from receptive_field.frameworks import load
 from receptive_field.frameworks.keras import objects
+from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.configs import called_model
 from receptive_field.frameworks.keras.layers import LAYERS
 from receptive_field.frameworks.keras.load import model_from
@@ -79,12 +80,41 @@ def seen(field, feature):
 @pytest.mark.parametrize("name", keras_answers.names("keras"))
 def test_applications(name):
     """Their configs, held against what traces answered, without Keras or a trace."""
-    for with_top in (False, True):
-        _, expected = keras_answers.kept("keras", name, with_top)
-        if "NASNet" in name and not with_top:  # It cannot be run: a fault of Keras.
-            continue
-        found = keras_answers.written("keras", name, with_top)
-        assert keras_answers.answers(found, with_top) == expected
+    assert not keras_answers.differences("keras", name)
+
+
+OF_KERAS_2 = sorted({*keras_answers.names("tf_keras")} & {*keras_answers.SMALLEST})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OF_KERAS_2)
+def test_applications_of_keras_2(name):
+    """The smallest of each architecture; `keras_answers` compares all by a command."""
+    needed("tf_keras")
+    asked = dict(keras_answers.RESOLUTIONS)
+    if name in keras_answers.SLOW_AT_UNKNOWN_SIZE:
+        del asked["unknown"]
+    assert not keras_answers.differences("tf_keras", name, asked)
+
+
+@pytest.mark.slow
+def test_what_keras_builds_and_cannot_run():
+    """See `keras_answers.NOT_RUN`. The trace ends where Keras fails."""
+    package, name = "tf_keras", "NASNetMobile"
+    tf_keras = needed(package)
+    config, traced = keras_answers.kept(package, name, with_top=False)
+    sizes = r"floor\(\(n - 1\) / 8\) and floor\(\(n - 1\) / 4\)"
+    with pytest.raises(NoRuleError, match=f"reduction_add_1_stem_2.*{sizes}"):
+        keras_answers.written(package, name, with_top=False)
+    assert all("reduction_add_1_stem_2" not in found for found in traced.values())
+    entries = config["config"]["layers"]
+    end = [entry["name"] for entry in entries].index("reduction_add_1_stem_2") + 1
+    outputs = [[entries[end - 1]["name"], 0, 0]]
+    first = {**config["config"], "layers": entries[:end], "output_layers": outputs}
+    model = tf_keras.Model.from_config(first)
+    for size in (32, 33, 331):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Incompatible"):
+            model(tf.zeros([1, size, size, 3]))
 
 
 @pytest.mark.slow

@@ -460,7 +460,9 @@ def test_covering():
 def test_sizes_that_no_layer_covers(gated, capsys):
     fields = rf.compute_receptive_fields(gated)
     assert list(fields.covering(5)) == ["after"]
-    with pytest.raises(rf.ReceptiveFieldError, match=r"6 x 7.*'after', with 5 x 5"):
+    with pytest.raises(
+        rf.ReceptiveFieldError, match=r"x: 6, y: 7.*'after', with 5 x 5"
+    ):
         fields.covering([6, 7])
     for size in (0, [3], [3, 3, 3], "3", 2.5, [3, None]):
         with pytest.raises(rf.ReceptiveFieldError, match="size to cover must be"):
@@ -468,7 +470,7 @@ def test_sizes_that_no_layer_covers(gated, capsys):
     rows = rows_of(capsys, gated, "--covering", "3")
     assert [row["layer"] for row in rows] == ["before"]
     assert main(["layers", str(gated), "--covering", "64x32"]) == 1
-    assert "covers 32 x 64. The largest" in capsys.readouterr().err
+    assert "covers x: 32, y: 64. The largest" in capsys.readouterr().err
 
 
 # --- Parameters -----------------------------------------------------------------------

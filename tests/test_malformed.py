@@ -9,6 +9,7 @@ import contextlib
 from functools import cache
 from typing import Any
 
+import numpy as np
 import op_catalogue
 import pytest
 from dependency import traced
@@ -276,6 +277,21 @@ def test_a_value_that_cannot_be_computed(op, inputs, message):
     graph.node.extend(graph_def(node("reshaped", "Reshape", [X, "out"])).node)
     with pytest.raises(rf.ReceptiveFieldError, match=f"'out'.*{message}"):
         rf.compute_receptive_field(graph, input=X, output="reshaped")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.99])
+def test_a_text_that_is_cut_off_is_not_quoted_at_length(tmp_path, share):
+    """The weights of a convolution are one line of the text, with 19200 bytes."""
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, (1, 8, 8, 3), name="image")
+        weights = np.random.default_rng(1).normal(size=(5, 5, 3, 64))
+        tf.nn.conv2d(image, weights.astype(np.float32), 1, "SAME", name="conv")
+    text = str(graph.as_graph_def())
+    file = tmp_path / "cut.pbtxt"
+    file.write_text(text[: int(len(text) * share)])
+    with pytest.raises(rf.ReceptiveFieldError, match="not the text of a") as caught:
+        rf.compute_receptive_field(file)
+    assert len(str(caught.value)) < 400 + len(str(file))
 
 
 def test_a_malformed_graph_leaves_no_trace():

@@ -13,15 +13,16 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from graphs import constant, conv, graph_def, node, placeholder
+from graphs import add, constant, conv, graph_def, node, placeholder
 from needed import needed, needs
 
 import receptive_field as rf
-from receptive_field import many
-from receptive_field.many import Row, compute_many, run_many
+from receptive_field.cli import main
+from receptive_field.many import Row, compute_many
 from receptive_field.many import results as saved
 from receptive_field.many import rows as worker
 from receptive_field.many import work as handing_out
+from receptive_field.progress import told_to
 
 KILLER = "killer.pb"
 
@@ -187,15 +188,13 @@ def test_wrong_options(options, message):
         compute_many(**{"models": [], **options})
 
 
-@pytest.mark.parametrize("options", [{"progress": True}, {"results": "rows.parquet"}])
-def test_what_is_not_installed(monkeypatch, options):
+def test_what_is_not_installed(monkeypatch):
     def missing(name):
         raise ImportError(name)
 
-    for module in (many, saved):
-        monkeypatch.setattr(module, "import_module", missing)
+    monkeypatch.setattr(saved, "import_module", missing)
     with pytest.raises(rf.ReceptiveFieldError, match=r"pip install .*\[many\]"):
-        compute_many([], **options)
+        compute_many([], results="rows.parquet")
 
 
 # Bad files.
@@ -471,12 +470,12 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path, suffix, limit):
 
 SCRIPT = """
 import signal, sys
-from receptive_field.many import run_many
+from receptive_field.cli import main
 if __name__ == "__main__":
     # In the background of a script an interrupt is ignored, and that is inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.alarm(60)  # Ends this process even if nobody is left to do so.
-    sys.exit(run_many(sys.argv[2:], sys.argv[1], workers=2))
+    sys.exit(main(["many", *sys.argv[2:], "-o", sys.argv[1], "--workers", "2"]))
 """
 
 
@@ -568,22 +567,26 @@ def test_an_interrupt_while_the_last_row_arrives(tmp_path, interruptible):
 
 def test_the_command_tells_what_failed(tmp_path, capsys):
     paths, results = write_graphs(tmp_path, 2), tmp_path / "rows.csv"
-    assert run_many(paths, results, executor=Recorder()) == 0
-    assert run_many([*paths, "no.pb"], results, executor=Recorder()) == 1
+    asked = ["--workers", "1", "-o"]
+    assert main(["many", str(paths[0]), *asked, str(results)]) == 0
+    assert capsys.readouterr().err == "1 file, 0 with an error.\n"
+    assert main(["many", *map(str, paths), "no.pb", *asked, str(results)]) == 1
     told = capsys.readouterr().err
     assert "error: no.pb: cannot read" in told
     assert told.endswith("3 files, 1 with an error.\n")
-    assert run_many(paths, "rows.txt") == 1
-    assert "results is 'rows.txt'" in capsys.readouterr().err
+    assert main(["many", *map(str, paths), *asked, "rows.txt"]) == 1
+    assert "-o 'rows.txt'" in capsys.readouterr().err
+    two = graph_def(placeholder("a"), placeholder("b"), add("c", "a", "b"))
+    (tmp_path / "two.pb").write_bytes(two.SerializeToString())
+    assert main(["many", str(tmp_path / "two.pb"), *asked, str(results)]) == 1
+    assert "Choose one with --input." in capsys.readouterr().err
 
 
-def test_progress_on_demand(tmp_path, capsys):
-    needed("rich")
-    models = [*write_graphs(tmp_path, 2), "no.pb"]
-    compute_many(models, executor=Recorder(), progress=True)
-    assert "3/3 1 errors" in capsys.readouterr().err
-    compute_many(models, executor=Recorder())
-    assert capsys.readouterr().err == ""
+def test_progress_is_told(tmp_path):
+    told = []
+    with told_to(lambda what, share: told.append((what, share))):
+        compute_many(write_graphs(tmp_path, 4), executor=Recorder())
+    assert told == [("analysing files", n / 4) for n in (1, 2, 3, 4)]
 
 
 # A cluster.

@@ -1,11 +1,13 @@
 """Questions about positions, held against arithmetic and experiment."""
 
+import csv
 import doctest
+import io
 import json
 
 import numpy as np
 import pytest
-from graphs import add, conv, graph_def, pad, placeholder
+from graphs import add, constant, conv, graph_def, node, pad, placeholder
 from needed import needed
 from random_search import seeds
 from test_cli import POOL, answer, run
@@ -336,6 +338,91 @@ def test_units_on_the_command_line():
     assert run(*asked, "--spacing", "a", "--unit", "mm").returncode == 2
 
 
+def test_a_box_of_features_in_units():
+    """Feature u of the pool sees 15 pixels from 4 * u - 2, of 0.5 and 2 mm."""
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL, "--features", "1,1:3,2")
+    asked += ("--resolution", "64x64", "--spacing", "0.5,2", "--unit", "mm")
+    text = answer(*asked)
+    assert "  x: 1 to 12.5 mm (11.5 mm), inside the input 1 to 12.5 mm" in text
+    assert "  y: 4 to 42 mm (38 mm), inside the input 4 to 42 mm" in text
+    told = json.loads(answer(*asked, "--format", "json"))["features"]
+    assert told["region"] == [[2, 24], [2, 20]]
+    assert told["in_units"] == {
+        "unit": "mm",
+        "region": [[1, 12.5], [4, 42]],
+        "clipped": [[1, 12.5], [4, 42]],
+    }
+
+
+def test_a_box_outside_the_map_is_an_error_without_a_warning():
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL, "--features", "0,0:99,0")
+    done = run(*asked, "--resolution", "64x64")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert "Warning" not in done.stderr
+
+
+def test_a_table_in_units():
+    """Pixels of 0.5 mm along x and of 2 mm along y."""
+    fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH)
+    found = fields.in_units([0.5, 2], "mm")
+    assert (found.spacing, found.unit) == ((0.5, 2), "mm")
+    assert (len(found), list(found)) == (len(fields), list(fields))
+    assert found[POOL].size.tolist() == [15 * 0.5, 15 * 2]
+    assert POOL in found
+    assert repr(found) == f"<FieldsInUnits: {len(fields)} tensors in mm, 0 errors>"
+    assert found.to_dict()["fields"][POOL]["stride"] == [4 * 0.5, 4 * 2]
+    (line,) = [text for text in str(found).splitlines() if text.startswith(f"{POOL} ")]
+    assert "  7.5 x 30  " in line  # The size.
+    assert "  2 x 8  " in line  # The stride.
+    for text in (str(found), found._repr_html_()):
+        assert "receptive field (mm)" in text
+        assert "first centre (mm)" in text
+        assert "layer stride (mm)" not in text
+    with pytest.raises(rf.ReceptiveFieldError, match="Did you mean"):
+        found[POOL[:-1]]
+    with pytest.raises(rf.ReceptiveFieldError, match="has 3 numbers"):
+        fields.in_units([1, 2, 3], "mm")
+
+
+def test_a_data_frame_in_units():
+    needed("pandas")
+    found = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).in_units([0.5, 2], "mm")
+    row = found.to_dataframe().set_index("layer").loc[POOL]
+    assert (row.rf_x_mm, row.rf_y_mm, row.local_rf_y_mm) == (7.5, 30, 30)
+    # The first of 15 pixels is 2 to the left of the image: (15 / 2 - 2) * 0.5 mm.
+    assert (row.padding_x_mm, row.center_x_mm) == (1, 2.75)
+    assert row.kernel_x == 3
+
+
+def test_what_cannot_be_analysed_is_an_error_in_units_too():
+    nodes = (placeholder(), conv("conv", "input"), node("odd", "Odd", ["conv"]))
+    fields = rf.compute_receptive_fields(graph_def(*nodes), input="input")
+    found = fields.in_units(2, "mm")
+    assert list(found.errors) == list(fields.errors) == ["odd"]
+    assert "odd" not in found
+    with pytest.raises(rf.ReceptiveFieldError, match="Odd"):
+        found["odd"]
+
+
+def test_tables_in_units_on_the_command_line():
+    asked = ("layers", rf.EXAMPLE_GRAPH, "--filter", POOL, "--spacing", "0.5,2")
+    (row,) = csv.DictReader(
+        io.StringIO(answer(*asked, "--unit", "mm", "--format", "csv"))
+    )
+    assert (row["rf_x_mm"], row["rf_y_mm"], row["stride_x_mm"]) == ("7.5", "30", "2")
+    assert (row["kernel_x"], row["layer_stride_x"]) == ("3", "2")
+    (row,) = json.loads(answer(*asked, "--unit", "mm", "--format", "json"))
+    assert row["receptive field (mm)"] == [7.5, 30]
+    columns = ("--columns", "receptive field,kernel", "--format", "markdown")
+    text = answer(*asked, "--unit", "mm", *columns)
+    assert text.splitlines()[0] == "| receptive field (mm) | kernel |"
+    assert "--spacing 0.5,2.0 --unit mm" in run(*asked).stderr
+    done = run(*asked[:-2], "--unit", "mm")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "such as --spacing 0.0625 --unit mm" in done.stderr
+
+
 # --- Looking ahead --------------------------------------------------------------------
 
 
@@ -402,6 +489,21 @@ def test_look_ahead_of_random_models(seed):
         late.append(most[2] > 0)
     assert causal is not True or not any(late)
     assert causal is not False or any(late)
+
+
+def test_look_ahead_without_a_step():
+    """The stride of a resize to a fixed size depends on the size of the input."""
+    graph = (
+        placeholder(sizes=(1, None, None, 1)),
+        constant("size", [20, 20]),
+        node("small", "ResizeBilinear", ["input", "size"]),
+    )
+    found = field_of(*graph).look_ahead()
+    assert found.stride == found.look_ahead == (None, None)
+    told = dict(line.split("  ", 1) for line in str(found).splitlines())
+    assert told["step"].strip().startswith("none (features without a positive stride")
+    assert {told[name].strip() for name in ("looks ahead", "looks back")} == {"unknown"}
+    assert "None" not in str(found) + str(found.in_units(2, "mm"))
 
 
 def test_look_ahead_of_known_models():
@@ -810,10 +912,85 @@ def test_what_cannot_be_tiled():
             refused(build).tiling([40, 40])
         assert message in str(caught.value)
     field = refused(with_mean).without_global_context()
-    with pytest.raises(rf.ReceptiveFieldError, match="sees a whole axis"):
+    with pytest.raises(rf.ReceptiveFieldError, match="but not out of the network"):
         field.tiling([40, 40])
     with pytest.raises(rf.ReceptiveFieldError, match="are folded"):
         rf.compute_receptive_field(tokens()).tiling([4, 4])
+
+
+@pytest.fixture
+def argmax():
+    """The concrete functions of values and places of the largest pixels."""
+    tf = needed("tensorflow")
+
+    def of(number, **options):
+        def run(x):
+            return tf.nn.max_pool_with_argmax(x, 2, 2, "VALID", **options)[number]
+
+        image = tf.TensorSpec((1, None, None, 1), tf.float32, "image")
+        return tf.function(run).get_concrete_function(image)
+
+    return of
+
+
+def test_places_as_values_are_not_tiled(argmax):
+    """The right half of an image gives other places than the whole image."""
+    image = np.random.default_rng(1).normal(size=(1, 8, 8, 1)).astype(np.float32)
+    for number, same in ((0, True), (1, False)):
+        whole, half = (argmax(number)(x).numpy() for x in (image, image[:, :, 4:]))
+        assert np.array_equal(whole[:, :, 2:], half) == same
+        field = rf.compute_receptive_field(argmax(number))
+        if same:
+            assert field.tiling([8, 8]).alignment == (2, 2)
+            continue
+        with pytest.raises(rf.ReceptiveFieldError, match="a tile has other places"):
+            field.tiling([8, 8])
+
+
+def test_statistics_of_the_batch_are_not_tiled():
+    tf = needed("tensorflow")
+    keras = needed("keras")
+
+    def fused(x, trains):
+        ones, none = tf.ones(1), tf.zeros(0)
+        given = (none, none) if trains else (ones, ones)
+        return tf.compat.v1.nn.fused_batch_norm(
+            x, ones, ones, *given, is_training=trains
+        )[0]
+
+    def separate(x, trains):
+        mean, variance = tf.nn.moments(x, [0, 1, 2]) if trains else (0.5, 2.0)
+        return tf.nn.batch_normalization(x, mean, variance, 0.0, 1.0, 0.001)
+
+    image = np.random.default_rng(1).normal(size=(1, 8, 8, 1)).astype(np.float32)
+    for norm in (fused, separate):
+        for trains in (False, True):
+
+            def run(x, norm=norm, trains=trains):
+                return norm(keras.ops.multiply(x, 2.0), trains)
+
+            spec = tf.TensorSpec((1, None, None, 1), tf.float32, "image")
+            made = tf.function(run).get_concrete_function(spec)
+            parts = (image, image[:, :, 4:])
+            whole, half = (made(tf.constant(x)).numpy() for x in parts)
+            assert np.allclose(whole[:, :, 4:], half) != trains
+            field = rf.compute_receptive_field(made)
+            if not trains:
+                assert field.tiling([8, 8]).overlap == (0, 0)
+                continue
+            with pytest.raises(rf.ReceptiveFieldError, match="in training mode"):
+                field.tiling([8, 8])
+
+
+def test_random_values_are_not_tiled():
+    tf = needed("tensorflow")
+
+    @tf.function(input_signature=[tf.TensorSpec((1, None, None, 1), tf.float32)])
+    def run(x):
+        return tf.random.poisson([], 1.0 + tf.exp(x))
+
+    with pytest.raises(rf.ReceptiveFieldError, match="drawn at random"):
+        rf.compute_receptive_field(run).tiling([8, 8])
 
 
 def test_tiles_that_are_too_small_or_do_not_fit():

@@ -148,6 +148,32 @@ def test_what_differs_and_what_is_the_same(chain, tmp_path):
     assert told["layers"]["only_b"] == ["c"]
 
 
+def test_local_fields_behind_a_gate_are_compared(tmp_path):
+    """A gate sees everything; the convolutions of 3 and of 5 beside it do not."""
+
+    def gated(kernel):
+        axes = constant("axes", [1, 2])
+        mean = node("mean", "Mean", ["a", "axes"], keep_dims="b: true")
+        gate = node("gate", "Mul", ["a", "mean"])
+        nodes = placeholder(), conv("a", "input", kernel), axes, mean, gate
+        return saved(tmp_path / f"gate{kernel}.pb", *nodes)
+
+    found = rf.compare(gated(3), gated(5), output="gate")
+    rows = {row.name: row for row in found.rows}
+    assert rows["receptive field"][1:] == ("whole input", "whole input", True)
+    assert rows["effective stride"][1:] == ("none", "none", True)
+    assert rows["local receptive field"][1:] == ("3 x 3", "5 x 5", False)
+    assert rows["local effective stride"].same is True
+    assert found.same is False
+    assert {"a", "gate"} == {layer.name for layer in found.layers}
+    assert "gate: local receptive field 3 x 3 and 5 x 5" in str(found)
+    none = rf.compare(gated(3), gated(3), output=("gate", "mean"))
+    rows = {row.name: row for row in none.rows}
+    assert rows["local receptive field"][1:] == ("3 x 3", "none", False)
+    both = rf.compare(gated(3), gated(3), output="mean")
+    assert "local receptive field" not in {row.name for row in both.rows}
+
+
 def test_a_model_is_the_same_as_itself(chain, capsys):
     found = rf.compare(chain, chain, input_resolution=[9, 9])
     assert found.same is True
@@ -254,7 +280,7 @@ def test_a_level_that_sees_everything_is_described_by_its_local_field(tmp_path):
     found = rf.pyramid_levels(path, ["gate", "mean"], [3, 4])
     assert found["gate"].size == [3, 3]
     assert [one.level for one in found.objects] == ["gate", None]
-    assert "mean   -       the whole input, an upper bound" in str(found)
+    assert "mean   none    whole input, an upper bound" in str(found)
     assert found.to_dict()["levels"][1]["size"] == ["inf", "inf"]
 
 

@@ -605,6 +605,8 @@ class AxisMap:
     @property
     def rates(self) -> tuple[Fraction, ...]:
         """The different rates of the strands, ascending; tables have no rate."""
+        if self.classic is not None:
+            return (self.classic.rate,)
         strands = (s for s in self.strands if isinstance(s, (Periodic, Floating)))
         return tuple(sorted({Fraction(s.rate) for s in strands if s.rate is not None}))
 
@@ -749,6 +751,9 @@ class AxisMap:
         """
         if not self.strands:
             return 0
+        if self.classic is not None:
+            ((first, last),) = cast("tuple[Interval]", self.classic.windows)
+            return last - first + 1
         if self.is_unbounded:
             return INFINITY
         drifting = len(self.rates) > 1

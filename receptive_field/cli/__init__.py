@@ -15,13 +15,13 @@ import sys
 from collections.abc import Sequence
 
 from receptive_field.cli.arguments import parser, with_reversed_sorting
+from receptive_field.cli.messages import with_options
 from receptive_field.cli.terminal import (
     INTERRUPTED,
     hide_native_logs,
     progress,
     show_error,
     stop_on_interrupt,
-    with_options,
 )
 from receptive_field.errors import ReceptiveFieldError
 

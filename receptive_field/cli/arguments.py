@@ -145,6 +145,7 @@ def _add_layers(command: Any) -> None:
     _add_choice_of_rows(added)
     text = "print only these columns, such as 'layer,stride,first centre', or 'all'"
     added.add_argument("--columns", type=_columns, metavar="NAMES", help=text)
+    questions.add_units(added)
     text = "require FLOPs and parameters; fail if they are unknown"
     added.add_argument("--costs", action="store_true", help=text)
     kinds = ("table", "csv", "json", "markdown")
@@ -193,9 +194,12 @@ def _add_resolutions(command: Any) -> None:
     added.add_argument("--format", choices=("text", "json"), default="text")
 
 
+_REQUIRES = "Requires TensorFlow, or onnxruntime for an ONNX file."
+
+
 def _add_measure(command: Any) -> None:
     text = "what one feature sees, found by running the network"
-    added = command("measure", commands.measure, text, "Requires TensorFlow.")
+    added = command("measure", commands.measure, text, _REQUIRES)
     _add_model(added)
     _add_names(added, ("output", "input"))
     _add_resolution(added)
@@ -209,8 +213,8 @@ def _add_bisect(command: Any) -> None:
     more = (
         "Use this command if a number is wrong. The command runs every op between "
         "input and output by itself, and compares the result with the op's rule. The "
-        "exit status is 1 if a rule is wrong. A small input takes less time. Requires "
-        "TensorFlow."
+        "exit status is 1 if a rule is wrong. A small input takes less time. "
+        + _REQUIRES
     )
     added = command("bisect", commands.bisect, text, more)
     _add_model(added)

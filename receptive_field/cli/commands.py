@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.cli import questions
+from receptive_field.cli.messages import with_options
 from receptive_field.cli.terminal import (
+    INTERRUPTED,
     raise_on_interrupt,
     show,
+    show_error,
     show_json,
-    with_options,
 )
 from receptive_field.errors import (
     NodeNotFoundError,
@@ -50,7 +52,11 @@ def compute(options: argparse.Namespace) -> int:
         show_json(field.to_dict(with_reasons=True) | told)
     else:
         styles = {r"(?m)^\S.{17}": "cyan", r"(?m)(?<=^.{19})(no|unknown)\b.*": "yellow"}
-        text = as_text(field, with_options) if placed is None else str(placed)
+        text = (
+            as_text(field, with_options)
+            if placed is None
+            else placed.as_text(with_options)
+        )
         show(text, styles)
         if explanation is not None:
             show(explanation)
@@ -77,7 +83,8 @@ def layers(options: argparse.Namespace) -> int:
     styles = {r"\A(?:(?!--).*\n)+": "bold"} if options.format == "table" else {}
     show(text, styles)
     for name, error in fields.errors.items():
-        print(f"warning: {name}: {error}", file=sys.stderr)
+        told = with_options(str(error))
+        show(f"warning: {name}: {told}", {r"\Awarning:": "yellow"}, sys.stderr)
     return 0
 
 
@@ -99,7 +106,9 @@ def _layer_table(
     named = _named_columns(options)
     costs = _costs(model, options, named, None in sizes)
     counts = {} if costs is not None else _parameters(model, options, named)
-    table = Table(chosen, costs, options.columns or None, unproductive, counts)
+    units = questions.units_of(fields, options)
+    columns = options.columns or None
+    table = Table(chosen, costs, columns, unproductive, counts, units)
     if options.sort is not None:
         table.sort(*options.sort)
     if options.top is not None:
@@ -174,7 +183,7 @@ def nodes(options: argparse.Namespace) -> int:
     """See ``receptive-field nodes --help``."""
     model = _load(options)
     graph = model.graph
-    ops = {node.name: node.op for node in graph}
+    ops = {node.name: node.op for node in graph if node.name}
     if options.inputs or options.outputs:
         from receptive_field.questions.candidates import candidates
 
@@ -215,7 +224,7 @@ def resolutions(options: argparse.Namespace) -> int:
     if options.format == "json":
         show_json(found.to_dict())
     else:
-        show(str(found), {r"\A.*": "bold", "misaligned": "yellow"})
+        show(with_options(str(found)), {r"\A.*": "bold", "misaligned": "yellow"})
     return 0
 
 
@@ -257,7 +266,8 @@ def bisect(options: argparse.Namespace) -> int:
         input=options.input,
         input_resolution=options.resolution,
     )
-    show(str(found), {r"(?m)^(wrong|suspected)\b": "bold red", r"\Ano wrong": "green"})
+    told = with_options(str(found))
+    show(told, {r"(?m)^(wrong|suspected)\b": "bold red", r"\Ano wrong": "green"})
     return 0 if found.wrong is None else 1
 
 
@@ -274,7 +284,7 @@ def tiling(options: argparse.Namespace) -> int:
     if options.format == "json":
         show_json(found.to_dict() | ({"tiles": as_data(tiles)} if tiles else {}))
     else:
-        show(str(found))
+        show(with_options(str(found)))
         if tiles:
             show(as_text(tiles))
     return 0
@@ -296,23 +306,34 @@ def explore(options: argparse.Namespace) -> int:
         stop_propagation=_stop(model, options),
         title=os.path.basename(os.path.normpath(options.model)),
     )
-    show(str(written))
+    show(with_options(str(written)))
     return 0
 
 
 def many(options: argparse.Namespace) -> int:
     """See ``receptive-field many --help``."""
-    from receptive_field.many import run_many
+    from receptive_field.many import compute_many
 
     raise_on_interrupt()  # Workers have to end, and finished rows are kept.
-    return run_many(
-        options.models,
-        options.file,
-        output=options.output,
-        input=options.input,
-        input_resolution=options.resolution,
-        workers=options.workers,
-    )
+    try:
+        rows = compute_many(
+            options.models,
+            results=options.file,
+            output=options.output,
+            input=options.input,
+            input_resolution=options.resolution,
+            workers=options.workers,
+        )
+    except KeyboardInterrupt:
+        text = "interrupted; all rows that were finished have been written."
+        show(text, file=sys.stderr)
+        return INTERRUPTED
+    failed = [row for row in rows if row.error]
+    for row in failed:
+        show_error(f"{row.model}: {with_options(str(row.error))}")
+    count = "1 file" if len(rows) == 1 else f"{len(rows)} files"
+    show(f"{count}, {len(failed)} with an error.", file=sys.stderr)
+    return 1 if failed else 0
 
 
 PLOTS = {
@@ -416,7 +437,10 @@ def compare(options: argparse.Namespace) -> int:
     if options.format == "json":
         show_json(found.to_dict())
     else:
-        show(str(found), {r"(?m)^[AB] .*": "bold", r"(?m)\bdiffers$": "yellow"})
+        show(
+            with_options(str(found)),
+            {r"(?m)^[AB] .*": "bold", r"(?m)\bdiffers$": "yellow"},
+        )
     return 0
 
 
@@ -451,7 +475,10 @@ def levels(options: argparse.Namespace) -> int:
     if options.format == "json":
         show_json(found.to_dict())
     else:
-        show(str(found), {r"(?m)^(level|object) .*": "bold", r"\bnone;.*": "yellow"})
+        show(
+            with_options(str(found)),
+            {r"(?m)^(level|object) .*": "bold", r"\bnone;.*": "yellow"},
+        )
     return 0
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from receptive_field.results.units import Units, rounded
+
 if TYPE_CHECKING:
-    from receptive_field.results.field import ReceptiveField
+    from receptive_field.results.field import ReceptiveField, ReceptiveFields
     from receptive_field.results.units import FieldInUnits
 
 
@@ -61,12 +65,26 @@ def in_units(field: ReceptiveField, options: argparse.Namespace) -> FieldInUnits
     Raises:
       ReceptiveFieldError: if the options do not fit each other or the field.
     """
-    spacing, unit = options.spacing, options.unit
-    if spacing is None and unit is None:
+    if options.spacing is None and options.unit is None:
         return None
-    if spacing is not None and len(spacing) == 1:
-        (spacing,) = spacing
-    return field.in_units(spacing, unit)
+    return field.in_units(_spacing(options), options.unit)
+
+
+def units_of(fields: ReceptiveFields, options: argparse.Namespace) -> Units | None:
+    """Returns the unit that the options ask for in a table, or None if for none.
+
+    Raises:
+      ReceptiveFieldError: if the options do not fit each other or the input.
+    """
+    if options.spacing is None and options.unit is None:
+        return None
+    found = fields.in_units(_spacing(options), options.unit)
+    return Units(found.spacing, found.unit)
+
+
+def _spacing(options: argparse.Namespace) -> Any:
+    given = options.spacing
+    return given[0] if given is not None and len(given) == 1 else given
 
 
 def answers(field: ReceptiveField, options: argparse.Namespace) -> list[Answer]:
@@ -77,7 +95,8 @@ def answers(field: ReceptiveField, options: argparse.Namespace) -> list[Answer]:
         key = "features_without_padding"
         found.append(Answer(key, unpadded.to_dict(), str(unpadded)))
     if options.features is not None:
-        found.append(_of_features(field, *options.features))
+        first, last = options.features
+        found.append(_of_features(field, first, last, in_units(field, options)))
     if options.seen_by is not None:
         found.append(_of_mask(field, options.model, *options.seen_by))
     if options.look_ahead:
@@ -85,20 +104,64 @@ def answers(field: ReceptiveField, options: argparse.Namespace) -> list[Answer]:
     return found
 
 
-def _of_features(field: ReceptiveField, first: list[int], last: list[int]) -> Answer:
-    region = field.compute_box_region(first, last).tolist()
-    sized = all(axis.input_size is not None for axis in field.axes)
-    clipped = None
-    if sized and all(axis.size is not None for axis in field.feature_axes):
-        clipped = field.compute_box_region(first, last, clip=True).tolist()
+def _of_features(
+    field: ReceptiveField,
+    first: list[int],
+    last: list[int],
+    placed: FieldInUnits | None,
+) -> Answer:
+    region, clipped = _regions(field, first, last)
     data = {"first": first, "last": last, "region": region, "clipped": clipped}
+    told: Callable[[Any], str] = _ends
+    if placed is not None:
+        region, clipped = _regions(placed, first, last)
+        told = partial(_ends_in_units, unit=placed.unit)
+        data["in_units"] = {
+            "unit": placed.unit,
+            "region": _finite(region),
+            "clipped": None if clipped is None else _finite(clipped),
+        }
     lines = [f"features {_point(first)} to {_point(last)} see together:"]
     for place, (name, ends) in enumerate(zip(_names(region), region, strict=True)):
-        inside = (
-            "" if clipped is None else f", inside the input {_ends(clipped[place])}"
-        )
-        lines.append(f"  {name}: {_ends(ends)}{inside}")
+        inside = "" if clipped is None else f", inside the input {told(clipped[place])}"
+        lines.append(f"  {name}: {told(ends)}{inside}")
     return Answer("features", data, "\n".join(lines))
+
+
+def _regions(
+    placed: ReceptiveField | FieldInUnits, first: list[int], last: list[int]
+) -> tuple[Any, Any]:
+    """Returns the region of a box of features, and its part inside the input.
+
+    The part inside the input is None if a size is unknown.
+
+    Raises:
+      ReceptiveFieldError: if the box does not lie inside the map, for example.
+    """
+    import warnings
+
+    from receptive_field.errors import OutsideMapWarning, ReceptiveFieldError
+    from receptive_field.results.field import ReceptiveField
+
+    field = placed if isinstance(placed, ReceptiveField) else placed.field
+    sizes = [axis.input_size for axis in field.axes]
+    sizes += [axis.size for axis in field.feature_axes]
+    clipped = None
+    if None not in sizes:
+        clipped = placed.compute_box_region(first, last, clip=True).tolist()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OutsideMapWarning)
+        try:
+            return placed.compute_box_region(first, last).tolist(), clipped
+        except OutsideMapWarning as warning:
+            raise ReceptiveFieldError(str(warning)) from None
+
+
+def _finite(region: list[list[float]]) -> list[list[float | str]]:
+    """Returns a region for JSON, with infinite ends as text."""
+    return [
+        [end if abs(end) < math.inf else str(end) for end in ends] for ends in region
+    ]
 
 
 def _of_mask(field: ReceptiveField, model: str, source: str, target: str) -> Answer:
@@ -107,7 +170,7 @@ def _of_mask(field: ReceptiveField, model: str, source: str, target: str) -> Ans
 
     import numpy as np
 
-    from receptive_field.errors import ReceptiveFieldError
+    from receptive_field.errors import ReceptiveFieldError, quoted
     from receptive_field.whole_files import check_writable, write_whole
 
     check_writable(target, model)
@@ -115,7 +178,7 @@ def _of_mask(field: ReceptiveField, model: str, source: str, target: str) -> Ans
         features = np.load(source, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise ReceptiveFieldError(
-            f"cannot read {source!r} as an array of NumPy (.npy): {error}."
+            f"cannot read {source!r} as an array of NumPy (.npy): {quoted(error)}."
         ) from None
     support = field.support()
     pixels = support.mask_of(features)
@@ -165,6 +228,17 @@ def _ends(ends: list[int]) -> str:
         low = "the start" if first == LEAST_INT64 else str(first)
         return f"{low} to {'the end' if last == LARGEST_INT64 else last}"
     return f"{first} to {last} ({last - first + 1})"
+
+
+def _ends_in_units(ends: list[float], unit: str) -> str:
+    first, last = ends
+    if first == last:
+        return "nothing"
+    low = rounded(first) if first > -math.inf else "the start"
+    high = rounded(last) if last < math.inf else "the end"
+    both = math.isfinite(last - first)
+    size = f" ({rounded(last - first)} {unit})" if both else ""
+    return f"{low} to {high}{f' {unit}' if both else ''}{size}"
 
 
 def _box(text: str) -> tuple[list[int], list[int]]:

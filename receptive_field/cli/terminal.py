@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import threading
@@ -54,28 +53,6 @@ def show_json(value: Any) -> None:
 def show_error(message: str) -> None:
     """Prints an error message to stderr."""
     show(f"error: {message}", {r"\Aerror:": "bold red"}, sys.stderr)
-
-
-OPTIONS = {
-    r"\binput_resolution=\[(\d+)\]": r"--resolution \1",
-    r"\binput_resolution=\[(\d+), (\d+)\]": r"--resolution \1x\2",
-    r"\binput_resolution=\[(\d+), (\d+), (\d+)\]": r"--resolution \1x\2x\3",
-    r"\binput_resolution\b": "--resolution",
-    r"\bstop_propagation\b": "--stop",
-    r"\b(input|output|signature)=(?=[\w'\"])": r"--\1 ",
-    r"\b(input|output|signature)=": r"--\1",
-    r"\bfield\.explain\(\)": "--explain",
-    r"\brf\.resolutions\b": "receptive-field resolutions",
-    r'\bglobal_context="exclude"': "--exclude-global",
-}
-"""Pattern for a parameter of a Python function -> the corresponding option."""
-
-
-def with_options(message: str) -> str:
-    """Replaces Python parameters in a message with command-line options."""
-    for pattern, option in OPTIONS.items():
-        message = re.sub(rf"(?<![-'/]){pattern}", option, message)
-    return message
 
 
 # --- Progress ------------------------------------------------------------------------

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.keras import load as of_keras
 from receptive_field.frameworks.keras.stated import MODEL_CLASSES, STATED
 from receptive_field.frameworks.onnx import load as of_onnx
-from receptive_field.frameworks.onnx.ops import OPS as ONNX_OPS
 from receptive_field.frameworks.tensorflow import load as of_tensorflow
-from receptive_field.frameworks.tensorflow.ops import OPS
+from receptive_field.frameworks.tflite import load as of_tflite
 from receptive_field.graph.model import Model
 from receptive_field.progress import tell
 from receptive_field.rules.op import Op
 from receptive_field.rules.stated import Rule
 
-WINGS = (of_keras, of_onnx, of_tensorflow)
+WINGS = (of_keras, of_onnx, of_tflite, of_tensorflow)
 """Modules with a function `model_of`, and a text `READS` that says what it can read."""
 
-TABLES: dict[str, dict[str, Op]] = {
-    "tensorflow": OPS,
-    "keras": STATED,
-    "onnx": ONNX_OPS,
-}
-"""Framework name -> the framework's table of rules, from op type (or, for Keras, the
-name of a layer class) to `Op`."""
+FRAMEWORKS = ("tensorflow", "keras", "onnx", "tflite")
+"""The names of the frameworks that have a table of rules."""
 
-__all__ = ["MODEL_CLASSES", "TABLES", "WINGS", "load"]
+__all__ = ["FRAMEWORKS", "MODEL_CLASSES", "WINGS", "load", "table"]
+
+
+def table(framework: str) -> dict[str, Op]:
+    """Returns a framework's table of rules, which is imported on first use.
+
+    The table maps op types (or, for Keras, names of layer classes) to rules.
+    """
+    if framework == "keras":
+        return STATED
+    found: dict[str, Op] = import_module(f"{__name__}.{framework}.ops").OPS
+    return found
 
 
 def load(

@@ -6,7 +6,6 @@ Whether a file is compressed is told from its content, not from its name.
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -34,11 +33,18 @@ def contents(path: str) -> Iterator[Any]:
             size = os.fstat(file.fileno()).st_size
             head = file.read(6)
             file.seek(0)
-            for magic, module in _COMPRESSED.items():
-                if head.startswith(magic):
-                    yield import_module(module).decompress(file.read())
-                    return
-            yield FileBytes(file, size) if size >= LARGE_FILE else file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise GraphError(f"cannot read {path!r}: {reason}.") from None
+            module = next((m for b, m in _COMPRESSED.items() if head.startswith(b)), "")
+            if module:
+                yield _decompressed(file.read(), path, module)
+            else:
+                yield FileBytes(file, size) if size >= LARGE_FILE else file.read()
+    except OSError as error:
+        raise GraphError(f"cannot read {path!r}: {error.strerror or error}.") from None
+
+
+def _decompressed(content: bytes, path: str, module: str) -> bytes:
+    try:
+        found: bytes = import_module(module).decompress(content)
+    except Exception as error:  # Each module has errors of its own.
+        raise GraphError(f"cannot read {path!r}: {error}.") from None
+    return found

@@ -25,6 +25,9 @@ ABSENT = object()
 class Framework(Protocol):
     """The questions about a graph that only its framework can answer."""
 
+    name: str
+    """The name by which `register_op` knows the framework."""
+
     def attribute(self, definition: Any, name: str) -> Any:
         """Returns a node's attribute as a plain Python value, or `ABSENT`."""
 

@@ -43,6 +43,8 @@ class Model:
     """Returns the name of the caller's layer or tensor object, or None."""
     squared_gradients: Callable[..., Any] | None = None
     """Computes squared gradients with the model's real weights, if it has any."""
+    weights_are_constants: bool = False
+    """Whether the constants of the graph are weights although the model has layers."""
     traced: Callable[[], Model] | None = None
     """Returns the model as its framework runs it; None if this model is that one."""
 

@@ -6,12 +6,9 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager
-from importlib import import_module
-from typing import Any
+from contextlib import closing
 
 from receptive_field.api import GlobalContext
 from receptive_field.errors import ReceptiveFieldError
@@ -19,11 +16,12 @@ from receptive_field.many.results import Results
 from receptive_field.many.rows import Row, described, one_line
 from receptive_field.many.work import arriving_rows
 from receptive_field.network.layout import Resolution
+from receptive_field.progress import tell
 from receptive_field.questions.question import StopPropagation
 
 FilePath = str | os.PathLike[str]
 
-__all__ = ["Row", "compute_many", "run_many"]
+__all__ = ["Row", "compute_many"]
 
 
 def compute_many(
@@ -38,7 +36,6 @@ def compute_many(
     workers: int | None = None,
     results: FilePath | None = None,
     resume: bool = True,
-    progress: bool | None = None,
 ) -> list[Row]:
     """Computes the receptive fields of many files, in parallel or on a cluster.
 
@@ -64,8 +61,6 @@ def compute_many(
         files are done.
       resume: whether to keep rows in ``results`` for the same files and options. Files
         whose row is an error are tried again. If False, ``results`` must not exist.
-      progress: whether to show a progress bar on stderr. None shows it on a terminal
-        only.
 
     Returns:
       One row for each file, in the order of ``models``.
@@ -107,39 +102,11 @@ def compute_many(
             if key not in kept.rows
         }
         arriving = arriving_rows(left.values(), question, executor, workers)
-        done = len(set(asked)) - len(left)
-        with closing(arriving), _bar(done, len(left), progress) as advance:
-            for row in arriving:
+        with closing(arriving):
+            for done, row in enumerate(arriving, 1):
                 kept.add(row)
-                advance(row)
+                tell("analysing files", done / len(left))
         return [kept.rows[key] for key in asked]
-
-
-def run_many(models: Iterable[FilePath], results: FilePath, **options: Any) -> int:
-    """Runs `compute_many` for the command line, and prints failures to stderr.
-
-    Args:
-      models, results, options: as in `compute_many`.
-
-    Returns:
-      The exit status: 0 if all files were analysed, 1 if not, 130 after an interrupt.
-    """
-    try:
-        rows = compute_many(models, results=results, **options)
-    except ReceptiveFieldError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(
-            "interrupted; all rows that were finished have been written.",
-            file=sys.stderr,
-        )
-        return 130
-    failed = [row for row in rows if row.error]
-    for row in failed:
-        print(f"error: {row.model}: {row.error}", file=sys.stderr)
-    print(f"{len(rows)} files, {len(failed)} with an error.", file=sys.stderr)
-    return 1 if failed else 0
 
 
 def _path(path: FilePath) -> str:
@@ -150,36 +117,3 @@ def _path(path: FilePath) -> str:
             f"compute_many takes the paths of files, not {type(path).__qualname__}. "
             "For a model in memory, call compute_receptive_field."
         ) from None
-
-
-@contextmanager
-def _bar(done: int, left: int, show: bool | None) -> Iterator[Callable[[Row], None]]:
-    """Shows a progress bar. The caller must pass each row to the yielded function."""
-    shown = sys.stderr.isatty() if show is None else show
-    try:
-        rich = import_module("rich.progress") if shown else None
-    except ImportError:
-        if show:
-            raise ReceptiveFieldError(
-                'progress=True requires rich: run pip install "receptive_field[many]".'
-            ) from None
-        rich = None
-    if rich is None:
-        yield lambda row: None
-        return
-    with rich.Progress(
-        rich.BarColumn(),
-        rich.MofNCompleteColumn(),
-        rich.TextColumn("{task.fields[errors]} errors"),
-        rich.TimeRemainingColumn(),
-        console=import_module("rich.console").Console(stderr=True),
-    ) as progress:
-        task = progress.add_task("", total=done + left, completed=done, errors=0)
-        errors = 0
-
-        def advance(row: Row) -> None:
-            nonlocal errors
-            errors += row.error is not None
-            progress.update(task, advance=1, errors=errors)
-
-        yield advance

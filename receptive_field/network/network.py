@@ -137,11 +137,11 @@ class Network:
         if tensor[0] in self.cycle:
             raise GraphError(
                 f"the graph has a cycle between input and output: {node.name!r} "
-                "depends on itself, and the cycle is not a TensorFlow loop."
+                "depends on itself, and the cycle is not a loop."
             )
         op = rule_of(node)
         if op is None:
-            raise UnsupportedOpsError({node.op: [node.name]})
+            raise UnsupportedOpsError({node.op: [node.name]}, self.graph.framework.name)
         found = Call(node, self.known, _Sight(self)).relations(op, tensor[1])
         reads = self.graph.inputs[tensor[0]]
         if self.input in reads:

@@ -23,7 +23,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from receptive_field.errors import ReceptiveFieldError, UnsupportedOpsError
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.network.network import Network, spelled
-from receptive_field.relations.relation import ALL_BOUND, Relation
+from receptive_field.relations.relation import ALL_BOUND, SAME, Relation, follow
 from receptive_field.rules.op import rule_of
 
 V = TypeVar("V")
@@ -117,6 +117,25 @@ def read_beside(network: Network, tensor: Tensor) -> list[Tensor]:
     ]
 
 
+def count_changing(network: Network) -> int:
+    """Returns how many nodes do more than pass one tensor on as it is."""
+    return sum(not _passes_on(network, index) for index in network.order)
+
+
+def _passes_on(network: Network, index: int) -> bool:
+    """Returns whether a node reads one tensor, and each axis follows the same axis."""
+    if len(network.edges(index)) != 1:
+        return False
+    try:
+        rules = [read.rule for read in reads(network, (index, 0))]
+    except ReceptiveFieldError:
+        return False
+    if len(rules) != 1:  # It reads the shape only.
+        return False
+    (rule,) = rules
+    return rule in (SAME, Relation(tuple(map(follow, range(len(rule.axes))))))
+
+
 # --- Down ----------------------------------------------------------------------------
 
 
@@ -182,7 +201,7 @@ def descend(
         names: dict[str, list[str]] = {}
         for node in (nodes[index] for index in sorted(missing)):
             names.setdefault(node.op, []).append(node.name)
-        raise UnsupportedOpsError(names)
+        raise UnsupportedOpsError(names, network.graph.framework.name)
     return state
 
 

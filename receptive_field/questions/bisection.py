@@ -128,8 +128,9 @@ def bisect(
 ) -> Bisection:
     """Finds the first op between an input and an output whose rule is wrong.
 
-    Nodes are checked in topological order. TensorFlow runs each of them by itself, in
-    double precision if possible, on random numbers of the right shapes.
+    Nodes are checked in topological order. The framework (onnxruntime for an ONNX
+    model) runs each of them by itself, in double precision if possible, on random
+    numbers of the right shapes.
     `measure_receptive_field` describes how weights, images and disturbances are chosen.
     An edge is wrong if a feature changes with a position that it does not read
     according to the rule. It is also wrong if the rule claims to be exact, and a
@@ -137,7 +138,7 @@ def bisect(
     not with all of them.
 
     On a long axis, only positions at both ends and in the middle are tried. A node that
-    TensorFlow cannot run by itself is not checked. If all relations hold but a
+    the framework cannot run by itself is not checked. If all relations hold but a
     receptive field is still wrong, the composition of relations is at fault.
 
     Args:
@@ -145,8 +146,8 @@ def bisect(
         `compute_receptive_field`. All sizes except the batch must be known.
 
     Raises:
-      ReceptiveFieldError: if TensorFlow is missing, a size of the input is not known,
-        or no node can be checked.
+      ReceptiveFieldError: if the framework is missing, a size of the input is not
+        known, or no node can be checked.
     """
     loaded = load(model, signature).to_run()
     runner: Runner = loaded.graph.framework.runner()

@@ -121,7 +121,8 @@ def _add_parameters(
     by_node: dict[int, Cost],
 ) -> None:
     """Adds the parameters of each node in ``order`` to its cost."""
-    frozen = not model.layers  # A Keras model has all its weights in variables.
+    # A Keras model has all its weights in variables.
+    frozen = model.weights_are_constants or not model.layers
     sizes = _weights(model.graph, order, inference, frozen)
     users = _users(model.graph, order, starts) if frozen else {}
     for index, size in sizes.items():
@@ -163,6 +164,8 @@ def node_costs(
             if Symbolic in map(type, flops):
                 raise _unknown(node)
             total, products, profiled = flops
+            if _computes_sizes(index, inference):
+                total, products = 0, 0
             by_node[index] = Cost(total, products, int(profiled or 0))  # type: ignore[arg-type]
         if op is not None and op.folded is not None and not missing:
             folded = op.folded(Call(graph.nodes[index], inference))
@@ -170,12 +173,22 @@ def node_costs(
                 layer, size = folded
                 unfolded.setdefault(layer.index, []).append(size)
     if missing:
-        raise UnsupportedOpsError(missing)
+        raise UnsupportedOpsError(missing, graph.framework.name)
     for index, sizes in unfolded.items():
         node = graph.nodes[index]
         costs = (_unfolded(node, by_node[index], s, inference) for s in sizes)
         by_node[index] = max(costs, key=lambda cost: cost.flops)
     return by_node
+
+
+def _computes_sizes(index: int, inference: Inference) -> bool:
+    """Returns whether a node computes integers that shapes and constants determine.
+
+    This is no floating-point arithmetic. A graph that was built for a fixed size has
+    constants in its place.
+    """
+    value = inference.value((index, 0))
+    return value is not None and value.dtype.kind not in "fc"
 
 
 def _unfolded(node: Node, cost: Cost, wanted: Size, inference: Inference) -> Cost:

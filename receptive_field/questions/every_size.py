@@ -36,17 +36,19 @@ from receptive_field.algebra.sizes import (
 )
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import nodes_below
+from receptive_field.network.walk import count_changing
 from receptive_field.questions.question import Asked, Question
 from receptive_field.results.axes import SpatialAxis
-from receptive_field.results.field import ReceptiveField, ReceptiveFields
+from receptive_field.results.field import ReceptiveField, ReceptiveFields, numbers_on
 
 LONGEST_PERIOD = 256
 """If the period of a network is longer than this, the answer of the single pass is
 kept."""
 
-MOST_VISITS = 16_000
+MOST_VISITS = 10_000
 """The answer of the single pass is also kept if the passes for all residues would visit
-more nodes than this."""
+more nodes than this. A node that passes one tensor on as it is does not count, so that
+the answer does not depend on the number of ops that make up a layer."""
 
 NOTHING = (None, None, None)
 """The numbers of a field whose alignment, stride and padding are all unknown."""
@@ -164,7 +166,7 @@ def _cases(
     count = _period(question, axis)
     if (
         count > LONGEST_PERIOD
-        or count * (len(question.network.order) + len(doubtful)) > MOST_VISITS
+        or count * (count_changing(question.network) + len(doubtful)) > MOST_VISITS
     ):
         return
     outputs = {
@@ -185,7 +187,7 @@ def _cases(
     least = last_unplaced(question, settled)
     wanted = max(last_shortened(question, settled), min(least, LARGEST_ROLLED))
     last = count + LARGEST_TRIED
-    if wanted * len(network.order) <= MOST_VISITS:
+    if wanted * count_changing(network) <= MOST_VISITS:
         last = max(last, wanted + 1)
     for size in range(1, last):
         if not waiting and size > least:
@@ -289,10 +291,10 @@ def _left_open(field: ReceptiveField, axis: int) -> ReceptiveField:
     """
     axes = list(field.axes)
     place = _place(field, axis)
-    found, size = axes[place].map, field.size.tolist()[place]
+    found, (size, stride, _) = axes[place].map, numbers_on(field, place)
     moved = AxisMap(ANYWHERE.strands, None)
     if not found.is_unbounded and size < INFINITY:
-        moved = _unplaced(field.stride.tolist()[place], int(size), None, exact=False)
+        moved = _unplaced(stride, int(size), None, exact=False)
     axes[place] = replace(axes[place], map=moved)
     local = field.local_paths and _left_open(field.local_paths, axis)
     return replace(field, axes=tuple(axes), local_paths=local)
@@ -310,8 +312,8 @@ def _unplaced(
 def _numbers(field: ReceptiveField, axis: int) -> tuple[object, ...]:
     local = field.local or field
     place = _place(field, axis)
-    strides, paddings = local.stride.tolist(), local.padding.tolist()
-    return local.axes[place].map.aligned, strides[place], paddings[place]
+    _, stride, padding = numbers_on(local, place)
+    return local.axes[place].map.aligned, stride, padding
 
 
 def _place(field: ReceptiveField, axis: int) -> int:
@@ -415,22 +417,21 @@ def _common(
     if not exact:
         maps = [m.as_bound() for m in maps]
     alike = all(m.strands == maps[0].strands for m in maps)
-    numbers = [(f.stride.tolist()[place], f.padding.tolist()[place]) for f, _ in cases]
-    sizes: list[Extended] = [f.size.tolist()[place] for f, _ in cases]
+    numbers = [numbers_on(f, place) for f, _ in cases]
+    largest: Extended = max(size for size, _, _ in numbers)
     several_positions = [
-        pair
-        for pair, (f, size) in zip(numbers, cases, strict=True)
+        (stride, padding)
+        for (_, stride, padding), (f, size) in zip(numbers, cases, strict=True)
         if size is None or _has_several(f.axes[place])
     ]
     strides = {stride for stride, _ in several_positions}
     # Without a common output size, the map's size may include windows that no case has.
     alike &= len(set(several_positions)) == 1
-    alike &= max(sizes) == maps[0].size(output_size)
+    alike &= largest == maps[0].size(output_size)
     if alike and all(_holds_all(maps[0], axis) for axis in single):
         seen = reduce(operator.or_, (m.all_seen for m in maps), maps[0].all_seen)
         return AxisMap(maps[0].strands, aligned, None if seen is maps[0] else seen)
-    size = max(sizes)
-    if size == INFINITY:
+    if largest == INFINITY:
         return AxisMap(ANYWHERE.strands, aligned)
     rate = strides.pop() if len(strides) == 1 else None
-    return _unplaced(rate, int(size), aligned, exact)
+    return _unplaced(rate, int(largest), aligned, exact)

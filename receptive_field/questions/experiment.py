@@ -34,6 +34,18 @@ TRIALS = (
     Trial(0.5, 1.5, -1e3),
     Trial(0.5, 1.5, -0.3),
 )
+SINGLE_TRIALS = (
+    Trial(0, 0, 1),
+    Trial(0, 0, 1e18),
+    Trial(0.5, 1.5, 1e12),
+    Trial(0.5, 1.5, -1e12),
+    Trial(0.5, 1.5, -0.3),
+)
+"""Trials for a network in single precision. On an image of zeros, the smallest share
+that a feature shows is that of the smallest number, and larger values are shown for
+deeper networks. On other images, a larger disturbance takes the place of the digits
+that single precision lacks."""
+
 WHOLE_TRIALS = (Trial(1, 1, -1), Trial(0, 0, 1))
 """Trials for integer inputs, such as tokens. Each disturbed value changes by one."""
 
@@ -57,7 +69,7 @@ class Experiment:
         computation: Computation,
         image_shape: Sequence[int],
         axes: Sequence[int],
-        trials: Sequence[Trial] = TRIALS,
+        trials: Sequence[Trial] | None = None,
     ) -> None:
         """Runs the computation on the undisturbed images.
 
@@ -65,15 +77,18 @@ class Experiment:
           computation: computes the outputs for an image.
           image_shape: the shape of the image.
           axes: the axes that a probe indexes.
-          trials: the images and disturbances. Integer inputs use `WHOLE_TRIALS`
-            instead, and boolean inputs `BOOLEAN_TRIALS`.
+          trials: the images and disturbances. None means `TRIALS`, or `SINGLE_TRIALS`
+            in single precision. Integer inputs use `WHOLE_TRIALS` instead, and boolean
+            inputs `BOOLEAN_TRIALS`.
         """
         self._run, self.dtype = computation.run, computation.dtype
         self.gradient = computation.gradient
         self.image_shape = tuple(image_shape)
         self._axes = axes
+        single = self.dtype.kind == "f" and self.dtype.itemsize < 8
+        own = SINGLE_TRIALS if single else TRIALS
         whole = BOOLEAN_TRIALS if self.dtype.kind == "b" else WHOLE_TRIALS
-        self._trials = trials if self.dtype.kind in "fc" else whole
+        self._trials = (trials or own) if self.dtype.kind in "fc" else whole
         self._undisturbed = [self._run(image) for _, image in self._images()]
         self.output_shapes = [array.shape for array in self._undisturbed[0]]
 
@@ -168,7 +183,7 @@ class NetworkExperiment(Experiment):
         model: Model,
         question: Question,
         outputs: Sequence[Tensor],
-        trials: Sequence[Trial] = TRIALS,
+        trials: Sequence[Trial] | None = None,
     ) -> None:
         runner: Runner = model.graph.framework.runner()
         shape = list(question.network.shape(question.network.input) or ())

@@ -1,7 +1,8 @@
 """Measures receptive fields by running the real network and disturbing its input.
 
-TensorFlow computes the network in double precision. The weights are replaced by small,
-irregular positive numbers that make dependencies visible. The rules for receptive
+TensorFlow computes the network in double precision, or the runtime of another framework
+in single precision. The weights are replaced by small, irregular positive numbers that
+make dependencies visible. The rules for receptive
 fields are used only to find the tensors of the question and the role of each weight.
 """
 
@@ -34,9 +35,10 @@ def measure_receptive_field(
 ) -> MeasuredReceptiveField:
     """Finds the receptive field of one feature by running the network.
 
-    TensorFlow runs the network in double precision on a few images. Input positions are
-    disturbed, and the feature is compared with its undisturbed value. Many positions
-    are disturbed in one run if TensorFlow has a gradient for the network. The gradient
+    TensorFlow runs the network in double precision on a few images; ONNX models run in
+    their own precision, with onnxruntime. Input positions are disturbed, and the
+    feature is compared with its undisturbed value. Many positions are disturbed in one
+    run if TensorFlow has a gradient for the network. The gradient
     says how much each of them should add to the change of the feature, and they count
     only if the feature changes by the whole sum. Positions that the gradient does not
     name are disturbed together, and one by one if the feature changes.
@@ -63,8 +65,8 @@ def measure_receptive_field(
         takes fewer runs.
 
     Raises:
-      ReceptiveFieldError: if TensorFlow is missing or cannot run the network, a size is
-        unknown, or there is no such feature.
+      ReceptiveFieldError: if the framework is missing or cannot run the network, a size
+        is unknown, or there is no such feature.
 
     >>> import receptive_field as rf
     >>> rf.measure_receptive_field(model, feature=[3, 3]).size    # doctest: +SKIP

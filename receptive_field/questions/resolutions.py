@@ -44,7 +44,7 @@ from receptive_field.relations.relation import (
     rates,
     source,
 )
-from receptive_field.results.field import ReceptiveField
+from receptive_field.results.field import ReceptiveField, numbers_on
 from receptive_field.results.resolutions import (
     LONGEST_WORDS,
     AxisResolutions,
@@ -300,10 +300,9 @@ class _AxisAnalysis:
         local = whole.local or whole
         place = question.spatial[::-1].index(self.axis)
         of_all, axis_map = whole.axes[place].map, local.axes[place].map
-        placement = Placement(axis_map.aligned, local.padding.tolist()[place])
+        size, stride, padding = numbers_on(local, place)
+        placement = Placement(axis_map.aligned, padding)
         is_vague = of_all.is_floating or not of_all.exact
-        stride = local.stride.tolist()[place]
-        size: Extended = local.size.tolist()[place]
         return _Seen(placement, stride, is_vague, size, axis_map.reach)
 
     def _obstacle(self, question: Question) -> Obstacle | None:

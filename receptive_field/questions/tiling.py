@@ -21,12 +21,12 @@ image ends.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from receptive_field.algebra.axis_map import IDENTITY, AxisMap, Periodic
-from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.errors import GraphError, ReceptiveFieldError, some_names
 from receptive_field.graph.graph import Tensor, nodes_below
 from receptive_field.network.network import Network
 from receptive_field.network.walk import Read, read_beside, reads
@@ -49,6 +49,7 @@ from receptive_field.results.tiling import (
     too_small,
 )
 from receptive_field.results.words import numbers
+from receptive_field.rules.op import Call, rule_at
 
 
 def find_tiling(
@@ -85,8 +86,15 @@ def _check_local(field: ReceptiveField) -> None:
             f"the axes of {field.output!r} are folded (for example, into tokens), so a "
             "tile has no place in it. Ask about a layer below it."
         )
-    if field.is_global or field.global_nodes:
-        names = ", ".join(map(repr, field.global_nodes)) or repr(field.output)
+    names = some_names([*map(repr, field.global_nodes)]) or repr(field.output)
+    if field.global_nodes and not field.is_global:
+        raise ReceptiveFieldError(
+            f"no tiling gives the same result as the whole image, because of {names}: "
+            'global_context="exclude" leaves paths that see the whole image out of '
+            "the numbers, but not out of the network. Ask about a layer below these "
+            "paths."
+        )
+    if field.is_global:
         raise ReceptiveFieldError(
             f"no tiling gives the same result as the whole image: every feature of "
             f"{field.output!r} sees a whole axis of the image, because of {names}. Ask "
@@ -233,6 +241,7 @@ class _AtSize:
                 raise found.errors[tensor]
             relation = ranked(found.state[tensor], question.rank)
             places[tensor] = [_place(network, tensor, relation, a) for a in spatial]
+        _check_values(network, places)
         edges = []
         for tensor in places:
             own = [
@@ -365,6 +374,42 @@ def _check_beside(
                 "{!r} combines features with a tensor that depends on the size of the "
                 "image ({!r})".format(*names)
             )
+
+
+def _check_values(network: Network, tensors: Iterable[Tensor]) -> None:
+    """Refuses values that a tile cannot have, although they come from its positions.
+
+    Raises:
+      ReceptiveFieldError: if values are places in the image, are drawn at random, or
+        are normalised with statistics of the whole image.
+    """
+    graph = network.graph
+    moments = graph.framework.batch_moments(graph, network.known, network.needed)
+    for index in sorted(moments.intersection(network.needed)):
+        raise _of_batch(graph.nodes[index].name)
+    for tensor in tensors:
+        rule = rule_at(graph, tensor[0]) if tensor != network.input else None
+        if rule is None:
+            continue
+        name = graph.name_of(tensor)
+        if tensor[1] in rule.places:
+            raise _refused(
+                f"the values of {name!r} are places in a whole tensor, and a tile has "
+                "other places"
+            )
+        if rule.is_random:
+            raise _refused(f"the values of {name!r} are drawn at random")
+        call = Call(graph.nodes[tensor[0]], network.known)
+        if rule.uses_batch is not None and rule.uses_batch(call):
+            raise _of_batch(name)
+
+
+def _of_batch(name: str) -> ReceptiveFieldError:
+    return _refused(
+        f"{name!r} is batch normalisation in training mode, which uses the mean and "
+        "variance of all positions. Save the model in inference mode "
+        "(training=False)"
+    )
 
 
 def _compare(part: _AtSize, whole: _AtSize, i: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from receptive_field.algebra.axis_map import AxisMap
 from receptive_field.arrays import np
-from receptive_field.errors import ReceptiveFieldError
+from receptive_field.errors import ReceptiveFieldError, quoted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -70,7 +70,7 @@ def as_coordinates(given: ArrayLike) -> NDArray[Any]:
         return np.asarray(given)
     except ValueError as error:
         raise ReceptiveFieldError(
-            f"coordinates must be an array of numbers: {str(error).rstrip('.')}."
+            f"coordinates must be an array of numbers: {quoted(error).rstrip('.')}."
         ) from None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from receptive_field.algebra.axis_map import INFINITY
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.results.field import ReceptiveField
-from receptive_field.results.words import numbers
+from receptive_field.results.words import numbers, size_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def _of_size(field: ReceptiveField, least: Sequence[int]) -> Condition:
         known = [axis, local.axes[place]]
         proven = any(one.map.exact and one.map.size() >= limit for one in known)
         holds.append(proven or (None if sizes[place] >= limit else False))
-    text = numbers(sizes)
+    text = numbers(size_words(field))
     if INFINITY in sizes and field.global_nodes:
         text += f", because of {field.global_nodes[0]}"
     if not field.exact:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from receptive_field.results.columns import in_columns
 from receptive_field.results.costs import Cost
 from receptive_field.results.field import ReceptiveField
-from receptive_field.results.words import numbers
+from receptive_field.results.words import (
+    NONE,
+    UNKNOWN,
+    numbers,
+    padding_words,
+    size_words,
+    stride_words,
+)
+
+Words = Callable[[ReceptiveField], list[Any]]
+"""A function that returns a number or a word for each axis of a field."""
+
+QUANTITIES: dict[str, Words] = {
+    "receptive field": size_words,
+    "effective stride": stride_words,
+    "effective padding": padding_words,
+}
+"""What is compared of two fields -> the numbers or words of a field."""
 
 MOST_LAYERS = 10
 """At most this many layers that differ are printed. The rest are counted."""
@@ -24,7 +41,7 @@ class Compared(NamedTuple):
 
     name: str
     a: str
-    """Its value in the first model, as text; ``-`` if it has none."""
+    """Its value in the first model, as text; ``-`` or a word if there is no number."""
     b: str
     """Its value in the second model."""
     same: bool | None
@@ -151,21 +168,36 @@ class Comparison:
 
 
 def compared_fields(a: ReceptiveField, b: ReceptiveField) -> list[Compared]:
-    """Returns size, stride and padding of two fields."""
+    """Returns size, stride and padding of two fields.
+
+    If one of the fields sees a whole axis, the same of the local paths follows.
+    """
+    found = _numbers_of(a, b, "")
+    if (a.is_global or b.is_global) and (a.local or b.local):
+        found += _numbers_of(a, b, "local ")
+    return found
+
+
+def _numbers_of(a: ReceptiveField, b: ReceptiveField, kind: str) -> list[Compared]:
+    def values(field: ReceptiveField, words: Words) -> list[Any]:
+        shown = field.local if kind else field
+        return [NONE] * len(field.axes) if shown is None else words(shown)
+
     return [
-        _compared("receptive field", a.size.tolist(), b.size.tolist()),
-        _compared("effective stride", a.stride.tolist(), b.stride.tolist()),
-        _compared("effective padding", a.padding.tolist(), b.padding.tolist()),
+        _compared(kind + name, values(a, words), values(b, words))
+        for name, words in QUANTITIES.items()
     ]
 
 
 def _compared(name: str, a: Sequence[Any], b: Sequence[Any]) -> Compared:
     one, two = map(_text, (a, b))
+    unknown = {None, UNKNOWN}
     differ = len(a) != len(b) or any(
-        None not in pair and pair[0] != pair[1] for pair in zip(a, b, strict=True)
+        unknown.isdisjoint(pair) and pair[0] != pair[1]
+        for pair in zip(a, b, strict=True)
     )
-    unknown = None in (*a, *b)
-    return Compared(name, one, two, False if differ else None if unknown else True)
+    unsettled = not unknown.isdisjoint((*a, *b))
+    return Compared(name, one, two, False if differ else None if unsettled else True)
 
 
 def _text(values: Sequence[Any]) -> str:

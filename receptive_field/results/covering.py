@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.results.words import Described
+from receptive_field.results.words import Described, numbers, size_words
 
 F = TypeVar("F", bound=Described)
 """A `ReceptiveField`."""
@@ -37,8 +37,7 @@ def covering(
     wide = {name for name in large if local[name].exact}
     if not wide:
         name = max(shares, key=lambda n: shares[n])
-        largest = " x ".join(map(str, local[name].size.tolist()))
-        asked = " x ".join(map(str, wanted))
+        largest, asked = numbers(size_words(local[name])), numbers(wanted)
         if large:
             raise ReceptiveFieldError(
                 f"no layer is known to have a receptive field that covers {asked}. "

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Generic, NamedTuple, TypeVar
 
 from receptive_field.results.axes import axis_name
-from receptive_field.results.words import Described, one_line
+from receptive_field.results.words import Described, in_words, one_line
 
 F = TypeVar("F", bound=Described)
 """A `ReceptiveField`."""
@@ -71,17 +71,8 @@ class Path(Generic[F]):
     """Size, stride and padding of this path alone."""
 
     def __str__(self) -> str:
-        field = self.field
-        numbers = ", ".join(
-            f"{name} {' x '.join(map(str, values.tolist()))}"
-            for name, values in (
-                ("size", field.size),
-                ("stride", field.stride),
-                ("padding", field.padding),
-            )
-        )
         steps = "".join(f"\n    {step}" for step in self.steps)
-        return numbers + (steps or "\n    no node that moves positions")
+        return in_words(self.field) + (steps or "\n    no node that moves positions")
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from receptive_field.graph.graph import Graph
     from receptive_field.results.effective import EffectiveReceptiveField
     from receptive_field.results.explanation import Explanation
+    from receptive_field.results.fields_in_units import FieldsInUnits
     from receptive_field.results.layer_window import LayerWindows
     from receptive_field.results.look_ahead import LookAhead
     from receptive_field.results.padding import Unpadded
@@ -878,7 +879,8 @@ class ReceptiveField:
         if None in sizes or any(axis.input_size is None for axis in self.axes):
             return None
         feature = tuple(size // 2 for size in sizes if size is not None)
-        region = self.compute_input_region(feature, clip=True).tolist()
+        support = self._origin().support(self, self._features(feature))
+        region = support.region(feature).tolist()
         return feature, tuple(last - first + 1 for first, last in region)
 
     def _origin(self) -> Origin:
@@ -1144,6 +1146,34 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
 
         return as_html(self._fields, self.errors, self._known_unproductive())
 
+    def in_units(self, spacing: Spacing, unit: str) -> FieldsInUnits:
+        """Returns the receptive fields in physical units, such as millimetres.
+
+        Args:
+          spacing: the distance between neighbouring positions of the input, in the
+            unit, as for `ReceptiveField.in_units`.
+          unit: the name of the unit, such as ``"ms"`` or ``"mm"``.
+
+        Returns:
+          A mapping from names to receptive fields in this unit, in topological order.
+          It prints as a table.
+
+        Raises:
+          ReceptiveFieldError: as for `ReceptiveField.in_units`.
+
+        >>> import receptive_field as rf
+        >>> found = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).in_units(0.5, "mm")
+        >>> found["InceptionResnetV2/MaxPool_3a_3x3/MaxPool"].size.tolist()
+        [7.5, 7.5]
+        """
+        from receptive_field.results.fields_in_units import FieldsInUnits
+        from receptive_field.results.units import Units, checked_spacing
+
+        counts = [len(one.axes) for one in self._fields.values()][:1]
+        steps = [checked_spacing(spacing, unit, count) for count in counts]
+        units = Units(steps[0] if steps else (), unit)
+        return FieldsInUnits(self, self.errors, units, self._known_unproductive)
+
     def covering(self, size: Sequence[int] | int) -> ReceptiveFields:
         """Returns the first layers whose receptive field covers a size.
 
@@ -1267,6 +1297,16 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         from receptive_field.results.tables import as_dataframe
 
         return as_dataframe(self._fields, self.errors, self._known_unproductive())
+
+
+def numbers_on(field: ReceptiveField, place: int) -> tuple[Any, Any, Any]:
+    """Returns the size, stride and padding on one of a field's axes, without arrays."""
+    axis = field.axes[place]
+    size = axis.map.size(axis.output_size)
+    if field._is_irregular(axis):
+        return size, None, None
+    padding = None if field.hide_padding else _padding(axis.map)
+    return size, _stride(axis.map), padding
 
 
 def _stride(axis_map: AxisMap) -> int | Fraction | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -16,8 +16,13 @@ from receptive_field.algebra.axis_map import (
     Floating,
     Periodic,
 )
-from receptive_field.results.units import Spacing, checked_spacing, rounded
-from receptive_field.results.words import numbers
+from receptive_field.results.units import (
+    Spacing,
+    checked_spacing,
+    rounded,
+    with_unit,
+)
+from receptive_field.results.words import NONE, UNBOUNDED, UNKNOWN, numbers
 
 POSITIONS = "positions"
 """The unit of a look-ahead that is not in physical units."""
@@ -127,25 +132,35 @@ class LookAhead:
         }
 
     def __str__(self) -> str:
-        most = "" if all(self.exact) else "at most "
         causal = {True: "yes, at every size", False: "no", None: "not proven"}
         told = [causal[flag] for flag in self.causal]
         lines = (
-            ("step", self._told(self.stride)),
-            ("looks ahead", most + self._told(self.look_ahead)),
-            ("looks back", most + self._told(self.look_back)),
-            ("beyond its step", most + self._told(self.beyond_step)),
-            ("latency", most + self._told(self.latency)),
+            ("step", self._told(self.stride, NONE) + self._on_steps()),
+            ("looks ahead", self._at_most(self.look_ahead)),
+            ("looks back", self._at_most(self.look_back)),
+            ("beyond its step", self._at_most(self.beyond_step)),
+            ("latency", self._at_most(self.latency)),
             ("causal", told[0] if len(set(told)) == 1 else numbers(told)),
         )
         return "\n".join(f"{label:18} {text}" for label, text in lines)
 
-    def _told(self, values: Iterable[Any]) -> str:
-        texts = [
-            str(v) if v is None or isinstance(v, (int, Fraction)) else rounded(v)
-            for v in values
-        ]
-        return f"{numbers(texts)} {self.unit}"
+    def _on_steps(self) -> str:
+        if None not in self.stride:
+            return ""
+        return " (features without a positive stride stand for no step)"
+
+    def _at_most(self, values: Sequence[Any]) -> str:
+        known = any(value is not None and value < INFINITY for value in values)
+        most = "at most " if known and not all(self.exact) else ""
+        return most + self._told(values, UNKNOWN)
+
+    def _told(self, values: Iterable[Any], missing: str) -> str:
+        def text(value: Any) -> str:
+            if value is None or value == INFINITY:
+                return missing if value is None else UNBOUNDED
+            return str(value) if isinstance(value, (int, Fraction)) else rounded(value)
+
+        return with_unit([text(value) for value in values], self.unit)
 
 
 class Reach(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from receptive_field.results.explanation import listed
 from receptive_field.results.field import ReceptiveField
-from receptive_field.results.words import numbers
+from receptive_field.results.words import numbers, size_words, stride_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Proposals(Sequence[SizeProposal]):
         field = self.field
         lines = [
             f"receptive field of {field.output} in {field.input}: "
-            f"{numbers(field.size.tolist())}, to reach: {numbers(self.target)}"
+            f"{numbers(size_words(field))}, to reach: {numbers(self.target)}"
         ]
         lines += self.reasons
         if self.proposals:
@@ -130,9 +130,9 @@ class Proposals(Sequence[SizeProposal]):
         return "\n".join(lines)
 
     def _effect(self, proposal: SizeProposal) -> str:
-        parts = [numbers(proposal.field.size.tolist())]
+        parts = [numbers(size_words(proposal.field))]
         sizes = [_output(f) for f in (proposal.field, self.field)]
-        strides = [f.stride.tolist() for f in (proposal.field, self.field)]
+        strides = [stride_words(f) for f in (proposal.field, self.field)]
         if sizes[0] != sizes[1]:
             new, old = (numbers(size) for size in sizes)
             parts.append(f"the output has {new} instead of {old} positions")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from receptive_field.algebra.axis_map import INFINITY
 from receptive_field.results.columns import in_columns
 from receptive_field.results.field import ReceptiveField
-from receptive_field.results.words import numbers
+from receptive_field.results.words import numbers, size_words, stride_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,7 @@ class Pyramid:
     def __str__(self) -> str:
         rows = [("level", "stride", "receptive field")]
         for level in self.levels:
-            strides = ["-" if s is None else s for s in level.stride]
-            stride = "-" if {*strides} == {"-"} else numbers(strides)
+            stride = numbers(stride_words(level.field.local or level.field))
             rows.append((level.name, stride, self._size(level)))
         found = [("object", "level")]
         for one in self.objects:
@@ -101,8 +100,7 @@ class Pyramid:
 
     @staticmethod
     def _size(level: PyramidLevel) -> str:
-        whole = level.field.local is None
-        size = "the whole input" if whole else numbers(level.size)
+        size = numbers(size_words(level.field.local or level.field))
         return size + ("" if level.exact else ", an upper bound")
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.results import fitting
+from receptive_field.results.units import Units, in_middle, rounded, scaled
 from receptive_field.results.words import Described, first_center
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ DATA = (
 )
 """All columns. In a table for people, marks take the place of some of them."""
 
+LENGTHS = (
+    *("receptive field", "stride", "padding", "first centre"),
+    "local receptive field",
+)
+"""The columns that can be shown in a physical unit: they measure the input."""
+
 NAMES = ("layer", "op")
 """The columns that contain text instead of numbers."""
 
@@ -88,6 +95,7 @@ class _Row:
     costs: Costs | None
     parameters: Mapping[str, int]
     unproductive: frozenset[str] | None
+    units: Units | None
 
     @cached_property
     def near(self) -> Described:
@@ -108,6 +116,27 @@ class _Row:
         """Returns a value as text for people."""
         return _TEXT[column](self) if column in _TEXT else _cell(self.data(column))
 
+    def lengths(self, values: Any) -> list[Any]:
+        """Returns a number of positions of each axis as data, in the unit if any."""
+        if self.units is None:
+            return _plain(values)
+        return scaled(values, self.units.spacing)
+
+    def center(self, field: Described) -> list[float] | None:
+        """Returns the centre of feature 0, in the unit if any."""
+        center = first_center(field)
+        return center if self.units is None else in_middle(center, self.units.spacing)
+
+    def told(self, lengths: Sequence[Any] | None) -> str:
+        """Returns what `lengths` or `center` returns as text for people."""
+        return _together(self.each_told(lengths)) if lengths is not None else "-"
+
+    def each_told(self, lengths: Sequence[Any]) -> list[str]:
+        """Returns one text for each axis."""
+        if self.units is None:
+            return [_cell(value) for value in lengths]
+        return ["-" if value is None else rounded(value) for value in lengths]
+
     @property
     def cost(self) -> Cost | None:
         # `costs.get` would search for similar names whenever a name is missing.
@@ -117,6 +146,10 @@ class _Row:
     def parameter_count(self) -> int | None:
         known = self.parameters.get(self.name)
         return known if self.cost is None else self.cost.parameters
+
+    def is_local(self) -> bool:
+        """Returns whether some path does not see a whole axis."""
+        return self.field.local is not None
 
     def of_windows(self, name: str) -> list[Any] | None:
         found = [None if w is None else getattr(w, name) for w in self.windows]
@@ -143,10 +176,10 @@ _DATA: Mapping[str, Callable[[_Row], Any]] = {
     "layer": lambda row: row.name,
     "op": _op,
     "output size": lambda row: [axis.size for axis in row.field.feature_axes],
-    "receptive field": lambda row: _plain(row.field.size),
-    "stride": lambda row: _plain(row.field.stride),
-    "padding": lambda row: _plain(row.field.padding),
-    "first centre": lambda row: first_center(row.field),
+    "receptive field": lambda row: row.lengths(row.field.size),
+    "stride": lambda row: row.lengths(row.field.stride),
+    "padding": lambda row: row.lengths(row.field.padding),
+    "first centre": lambda row: row.center(row.field),
     "kernel": lambda row: row.of_windows("kernel"),
     "layer stride": lambda row: row.of_windows("stride"),
     "dilation": lambda row: row.of_windows("dilation"),
@@ -156,7 +189,7 @@ _DATA: Mapping[str, Callable[[_Row], Any]] = {
     "exact": lambda row: row.field.exact,
     "global": lambda row: row.field.is_global,
     "local receptive field": lambda row: (
-        None if row.field.local is None else _plain(row.field.local.size)
+        None if row.field.local is None else row.lengths(row.field.local.size)
     ),
     "unproductive": lambda row: row.is_unproductive(),
     "FLOPs": lambda row: row.cost and row.cost.flops,
@@ -169,7 +202,7 @@ def _size_text(row: _Row) -> str:
     mark = UNPRODUCTIVE if row.is_unproductive() else ""
     if row.field.is_global and row.field.local is None:
         return GLOBAL + mark
-    sizes = map(_cell, _plain(row.near.size))
+    sizes = row.each_told(row.lengths(row.near.size))
     texts = [
         f"{size} + {GLOBAL}" if axis.map.is_global else size
         for size, axis in zip(sizes, row.field.axes, strict=True)
@@ -195,12 +228,12 @@ def _yes(value: bool | None, no: str = "no", unknown: str = "unknown") -> str:
 
 _TEXT: Mapping[str, Callable[[_Row], str]] = {
     "receptive field": _size_text,
-    "stride": lambda row: _cell(_plain(row.near.stride)),
-    "padding": lambda row: _cell(_plain(row.near.padding)),
-    "first centre": lambda row: _cell(first_center(row.near)),
+    "stride": lambda row: row.told(row.lengths(row.near.stride)),
+    "padding": lambda row: row.told(row.lengths(row.near.padding)),
+    "first centre": lambda row: row.told(row.center(row.near)),
     "layer padding": _padding_text,
     "same padding": lambda row: _yes(row.data("same padding"), unknown="-"),
-    "aligned": lambda row: _yes(row.near.aligned),
+    "aligned": lambda row: _yes(row.near.aligned) if row.is_local() else "-",
     "exact": lambda row: _yes(row.near.exact, "at most"),
     "global": lambda row: _yes(row.field.is_global),
     "unproductive": lambda row: _yes(row.is_unproductive()),
@@ -222,6 +255,7 @@ class Table:
         that suit the format.
       unproductive: the names of the unproductive layers, if known.
       parameters: the parameters of layers whose costs are unknown.
+      units: the unit of the columns in `LENGTHS`. None means positions of the input.
     """
 
     def __init__(
@@ -231,11 +265,15 @@ class Table:
         columns: Sequence[str] | None = None,
         unproductive: Iterable[str] | None = None,
         parameters: Mapping[str, int] | None = None,
+        units: Units | None = None,
     ) -> None:
         useless = None if unproductive is None else frozenset(unproductive)
         known = parameters or {}
         self.columns = columns
-        self._rows = [_Row(n, f, costs, known, useless) for n, f in fields.items()]
+        self._units = units
+        self._rows = [
+            _Row(n, f, costs, known, useless, units) for n, f in fields.items()
+        ]
 
     def sort(self, column: str, descending: bool = False) -> None:
         """Sorts the rows by a column; rows without a value come last.
@@ -263,7 +301,13 @@ class Table:
     def data(self) -> list[dict[str, Any]]:
         """Returns the rows as data. A value with one number per axis is a list."""
         columns = self.columns or DATA
-        return [{c: row.data(c) for c in columns} for row in self._rows]
+        return [{self._label(c): row.data(c) for c in columns} for row in self._rows]
+
+    def _label(self, column: str) -> str:
+        """Returns the name of a column, with its unit."""
+        if self._units is None or column not in LENGTHS:
+            return column
+        return f"{column} ({self._units.unit})"
 
     def flat(self) -> tuple[list[str], list[dict[str, Any]]]:
         """Returns the columns and the rows, with a column for each number."""
@@ -272,18 +316,24 @@ class Table:
         if self.columns is None:
             columns = [
                 *("layer", "op"),
-                *(f"{name}_{axis}" for axis in axes for name in NUMBERS),
+                *(self._flat_label(name, axis) for axis in axes for name in NUMBERS),
                 *FLAGS,
             ]
         else:
             columns = [
-                name if column in SINGLE else f"{name}_{axis}"
+                name if column in SINGLE else self._flat_label(name, axis)
                 for column in self.columns
                 for axis in ("x" if column in SINGLE else axes)
                 for name in _flat_names(column)
             ]
         used = self.columns or DATA
-        return columns, [_flat(row, used) for row in self._rows]
+        return columns, [_flat(row, used, self._flat_label) for row in self._rows]
+
+    def _flat_label(self, name: str, axis: str) -> str:
+        """Returns the name of the column of a number, with its unit."""
+        if self._units is None or name not in FLAT_LENGTHS:
+            return f"{name}_{axis}"
+        return f"{name}_{axis}_{self._units.unit}"
 
     def text(self, kind: str, fit: fitting.Fit | None = None) -> str:
         """Returns the table as text in one of the `FORMATS`.
@@ -311,7 +361,8 @@ class Table:
             table = [header, rule, *escaped]
             lines_of = "".join(f"| {' | '.join(line)} |\n" for line in table)
             return lines_of + "".join(f"\n{note}\n" for note in notes)
-        found_text = fitting.table(header, cells, NAMES, MOST_USEFUL, fit)
+        most_useful = [self._label(column) for column in MOST_USEFUL]
+        found_text = fitting.table(header, cells, NAMES, most_useful, fit)
         told = "".join(f"{fitting.wrapped(note, fit)}\n" for note in notes)
         return found_text + ("\n" + told if told else "")
 
@@ -330,7 +381,7 @@ class Table:
                 for row in cells:
                     if not row[place].endswith(UNPRODUCTIVE):
                         row[place] += " "
-        return header, cells, notes
+        return [self._label(column) for column in header], cells, notes
 
 
 def _has(size: str, mark: str) -> bool:
@@ -365,17 +416,23 @@ def as_text(
     errors: Errors,
     unproductive: Iterable[str] | None,
     fit: fitting.Fit | None = None,
+    units: Units | None = None,
 ) -> str:
     """Returns a table of all layers, and the number of tensors that failed."""
-    table = Table(fields, None, WITHOUT_COSTS, unproductive)
+    table = Table(fields, None, WITHOUT_COSTS, unproductive, units=units)
     return table.text("table", fit) + _failures(errors)
 
 
-def as_html(fields: Fields, errors: Errors, unproductive: Iterable[str] | None) -> str:
+def as_html(
+    fields: Fields,
+    errors: Errors,
+    unproductive: Iterable[str] | None,
+    units: Units | None = None,
+) -> str:
     """Returns a scrollable HTML table of all layers."""
     from html import escape  # Only notebooks need it.
 
-    table = Table(fields, None, WITHOUT_COSTS, unproductive)
+    table = Table(fields, None, WITHOUT_COSTS, unproductive, units=units)
     header, cells, notes = table.shown()
     head = "".join(f"<th>{escape(column)}</th>" for column in header)
     body = "".join(
@@ -433,7 +490,13 @@ def _flat_names(column: str) -> tuple[str, ...]:
     return FLAT_NAMES.get(column, (column.replace(" ", "_"),))
 
 
-def _flat(row: _Row, columns: Iterable[str]) -> dict[str, Any]:
+FLAT_LENGTHS = frozenset(name for column in LENGTHS for name in _flat_names(column))
+"""The names in CSV of the columns that can be shown in a physical unit."""
+
+
+def _flat(
+    row: _Row, columns: Iterable[str], label: Callable[[str, str], str]
+) -> dict[str, Any]:
     """Returns a row in which each number of each axis has its own column."""
     axes = "xyz"[: len(row.field.axes)]
     found: dict[str, Any] = {}
@@ -445,7 +508,7 @@ def _flat(row: _Row, columns: Iterable[str]) -> dict[str, Any]:
         for number, axis in enumerate(axes):
             of_axis = value[number] if value and number < len(value) else None
             parts = of_axis if isinstance(of_axis, list) else [of_axis] * len(names)
-            found |= {f"{n}_{axis}": v for n, v in zip(names, parts, strict=True)}
+            found |= {label(n, axis): v for n, v in zip(names, parts, strict=True)}
     return found
 
 
@@ -453,7 +516,10 @@ TEXTS = ("layer", "op", "error")
 
 
 def as_dataframe(
-    fields: Fields, errors: Errors, unproductive: Iterable[str] | None
+    fields: Fields,
+    errors: Errors,
+    unproductive: Iterable[str] | None,
+    units: Units | None = None,
 ) -> Any:
     """See `ReceptiveFields.to_dataframe`."""
     try:
@@ -462,7 +528,7 @@ def as_dataframe(
         raise ReceptiveFieldError(
             'a DataFrame requires pandas: run pip install "receptive_field[pandas]".'
         ) from None
-    whole = Table(fields, None, None, unproductive)
+    whole = Table(fields, None, None, unproductive, units=units)
     columns, rows = whole.flat()
     rows += [{"layer": name, "error": str(error)} for name, error in errors.items()]
     left_out = {_flat_names(column)[0] for column in COSTS}

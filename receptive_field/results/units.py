@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from receptive_field.arrays import np
 from receptive_field.errors import ReceptiveFieldError
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 Spacing = float | Sequence[float]
 """The distance between neighbouring positions: one for all axes, or one per axis."""
+
+
+class Units(NamedTuple):
+    """A unit of length or time, and how many of it neighbouring positions are apart."""
+
+    spacing: tuple[float, ...]
+    """The distance between neighbouring positions on each axis, x first."""
+    unit: str
+    """The name of the unit."""
 
 
 class Placed(words.Described, Protocol):
@@ -148,15 +157,23 @@ class FieldInUnits:
         }
 
     def __str__(self) -> str:
-        return "\n".join(f"{label:18} {text}" for label, text in self._lines())
+        return self.as_text()
+
+    def as_text(self, told: Callable[[str], str] = str) -> str:
+        """Returns the numbers as plain text in two columns.
+
+        Args:
+          told: a function that rewrites the notes, such as for the command line.
+        """
+        return words.in_two_columns(self._lines(), told)
 
     def _lines(self) -> list[tuple[str, str]]:
         field, found = self.field, []
         sizes = [axis.input_size for axis in field.axes]
         told = {
-            "receptive field": field.size,
-            "effective stride": field.stride,
-            "effective padding": field.padding,
+            "receptive field": words.size_words(field),
+            "effective stride": words.stride_words(field),
+            "effective padding": words.padding_words(field),
         }
         local = field.local
         for label, text in words.lines(field):
@@ -165,32 +182,37 @@ class FieldInUnits:
                 text = f"{field.input} ({length}: {words.numbers(sizes)} positions)"
             elif label in told:
                 text = self._both(told[label])
-            elif label == "local paths only" and local is not None:
-                values = (local.size, local.stride, local.padding)
-                size, stride, padding = map(self._both, values)
+            elif label == words.LOCAL and local is not None:
+                size = self._both(words.size_words(local))
+                stride = self._both(words.stride_words(local))
+                padding = self._both(words.padding_words(local))
                 exact = "exact" if local.exact else "an upper bound"
                 text = (
                     f"receptive field {size}, stride {stride}, padding {padding}, "
                     f"{exact}"
                 )
-            found.append((label, text))
-            if label == "effective padding":
+            if label == "aligned":
                 centers = self._first_center()
                 if centers is not None:
                     found.append(("first centre", self._told(centers)))
                 spacing = f"{self._told(self.spacing)} per position"
                 found.append(("spacing", spacing))
+            found.append((label, text))
         return found
 
     def _both(self, values: Iterable[Any]) -> str:
         """Returns numbers in the unit, followed by the same numbers in positions."""
         values = list(values)
+        told = self._told(self._scaled(values))
+        if words.WORDS.issuperset(values):
+            return told
         positions = words.numbers(values)
-        return f"{self._told(self._scaled(values))} ({positions} positions)"
+        if words.WORDS.isdisjoint(values):
+            return f"{told} ({positions} positions)"
+        return f"{told} (in positions: {positions})"
 
     def _told(self, values: Iterable[Any]) -> str:
-        texts = [rounded(value) for value in values]
-        return f"{words.numbers(texts)} {self.unit}"
+        return with_unit([rounded(value) for value in values], self.unit)
 
     def _scaled(self, values: Iterable[Any]) -> list[Any]:
         return scaled(values, self.spacing)
@@ -208,9 +230,9 @@ class FieldInUnits:
 
 
 def scaled(values: Iterable[Any], spacing: Sequence[float]) -> list[Any]:
-    """Returns distances in a unit, with unknown values unchanged."""
+    """Returns distances in a unit, with unknown values and words unchanged."""
     return [
-        None if value is None else float(value) * step
+        value if value is None or value in words.WORDS else float(value) * step
         for value, step in zip(values, spacing, strict=True)
     ]
 
@@ -222,9 +244,24 @@ def in_middle(
     return None if centers is None else scaled([c + 0.5 for c in centers], spacing)
 
 
-def rounded(value: float | None) -> str:
-    """Returns a number as text with ten digits, so that 3 times 0.1 reads 0.3."""
-    return str(value) if value is None else f"{value:.10g}"
+def rounded(value: float | str) -> str:
+    """Returns a number as text with ten digits, so that 3 times 0.1 reads 0.3.
+
+    A word is returned as it is.
+    """
+    return value if isinstance(value, str) else f"{value:.10g}"
+
+
+def with_unit(values: Sequence[Any], unit: str) -> str:
+    """Returns numbers and words of all axes as text, the numbers with their unit.
+
+    >>> with_unit([3, 4], "mm"), with_unit([3, "unknown"], "mm")
+    ('x: 3, y: 4 mm', 'x: 3 mm, y: unknown')
+    """
+    known = words.WORDS.isdisjoint(values)
+    if known:
+        return f"{words.numbers(values)} {unit}"
+    return words.numbers(v if v in words.WORDS else f"{v} {unit}" for v in values)
 
 
 def checked_spacing(spacing: Any, unit: Any, count: int) -> tuple[float, ...]:
@@ -242,13 +279,13 @@ def checked_spacing(spacing: Any, unit: Any, count: int) -> tuple[float, ...]:
     if spacing is None:
         raise ReceptiveFieldError(
             f"a unit ({unit!r}) requires a spacing: the distance between neighbouring "
-            "positions of the input in this unit, such as 0.0625 for milliseconds at "
-            "16 kHz."
+            "positions of the input in this unit. Give both, such as spacing=0.0625, "
+            f"unit={unit!r} (0.0625 ms is the spacing of sound at 16 kHz)."
         )
     if unit is None:
         raise ReceptiveFieldError(
-            f"a spacing ({spacing!r}) requires the name of its unit, such as 'ms' or "
-            "'mm'."
+            f"a spacing ({spacing!r}) requires the name of its unit. Give both, such "
+            f"as spacing={_as_given(spacing)}, unit='mm'."
         )
     if not isinstance(unit, str) or not unit.strip():
         raise ReceptiveFieldError(
@@ -273,6 +310,11 @@ def checked_spacing(spacing: Any, unit: Any, count: int) -> tuple[float, ...]:
             "first, or a single number for all."
         )
     return found
+
+
+def _as_given(spacing: Any) -> str:
+    """Returns a spacing as it is written in Python, if it is one."""
+    return repr(spacing) if isinstance(spacing, (int, float, list, tuple)) else "0.5"
 
 
 def _array(values: Sequence[Any]) -> NDArray[Any]:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from receptive_field.algebra.axis_map import INFINITY
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import Graph
 from receptive_field.results.axes import FeatureAxis, SpatialAxis
@@ -69,6 +70,14 @@ class Described(Protocol):
         """See `ReceptiveField.exact`."""
 
     @property
+    def hide_padding(self) -> bool:
+        """See `ReceptiveField.hide_padding`."""
+
+    @property
+    def is_folded(self) -> bool:
+        """See `ReceptiveField.is_folded`."""
+
+    @property
     def is_global(self) -> bool:
         """See `ReceptiveField.is_global`."""
 
@@ -114,6 +123,70 @@ LABELS = 19
 WIDTH = 80 - LABELS
 """Notes are broken after this many columns."""
 
+LOCAL = "local paths only"
+"""The label of a line that is broken like a note, because it has many numbers."""
+
+
+WHOLE_INPUT = "whole input"
+"""The size of a field if every axis of the input is seen as a whole."""
+
+WHOLE_AXIS = "whole axis"
+"""The size of a field on an axis that is seen as a whole."""
+
+UNBOUNDED = "unbounded"
+"""The size of a field on an axis whose parts may be seen up to one of its ends."""
+
+UNKNOWN = "unknown"
+"""A number that exists, but cannot be told."""
+
+NONE = "none"
+"""A number that does not exist, such as the stride of features that see everything."""
+
+WORDS = frozenset({WHOLE_INPUT, WHOLE_AXIS, UNBOUNDED, UNKNOWN, NONE})
+"""What stands in the place of a number that is not finite and known."""
+
+
+def size_words(field: Described) -> list[Any]:
+    """Returns the size of a field on each axis: a number, or one of the `WORDS`."""
+    if field.axes and all(axis.map.is_global for axis in field.axes):
+        return [WHOLE_INPUT] * len(field.axes)
+    sizes, _, _ = _sizes_strides_paddings(field)
+    return [
+        size if size < INFINITY else WHOLE_AXIS if axis.map.is_global else UNBOUNDED
+        for size, axis in zip(sizes, field.axes, strict=True)
+    ]
+
+
+def stride_words(field: Described) -> list[Any]:
+    """Returns the stride of a field on each axis: a number, or one of the `WORDS`."""
+    _, strides, _ = _sizes_strides_paddings(field)
+
+    def word(axis: SpatialAxis) -> str:
+        exists = not axis.map.is_global and not field.is_folded
+        unsettled = axis.map.is_unbounded or axis.map.drifts
+        return UNKNOWN if exists and unsettled else NONE
+
+    return [
+        word(axis) if stride is None else stride
+        for stride, axis in zip(strides, field.axes, strict=True)
+    ]
+
+
+def padding_words(field: Described) -> list[Any]:
+    """Returns the padding of a field on each axis: a number, or one of the `WORDS`."""
+    _, _, paddings = _sizes_strides_paddings(field)
+
+    def word(axis: SpatialAxis, stride: Any) -> str:
+        unsettled = axis.map.is_unbounded or axis.map.is_floating or field.hide_padding
+        return UNKNOWN if stride != NONE and unsettled else NONE
+
+    return [
+        word(axis, stride) if padding is None else padding
+        for padding, stride, axis in zip(
+            paddings, stride_words(field), field.axes, strict=True
+        )
+    ]
+
 
 def lines(field: Described) -> list[tuple[str, str]]:
     """Returns the lines that describe a field, each as a label and a text.
@@ -121,25 +194,28 @@ def lines(field: Described) -> list[tuple[str, str]]:
     A line without a label is a note on the line above it.
     """
     sized = all(axis.input_size is not None for axis in field.axes)
-    unknown = "unknown" if sized else "unknown: depends on the input size"
-    aligned = {True: "yes", False: "no", None: unknown}
+    unknown = UNKNOWN if sized else f"{UNKNOWN}: depends on the input size"
+    aligned = {True: "yes", False: "no", None: unknown}[field.aligned]
     graph = field.origin and field.origin.graph
-    size, stride, padding = _sizes_strides_paddings(field)
     of_padding, of_bound = _notes_on_reasons(field)
     has_local = field.is_global and field.local is not None
     own = [] if has_local else of_bound
+    if has_local:
+        aligned += " (local paths)"
+    elif field.is_global:
+        aligned = f"{NONE} (no local paths)"
     differs = field.aligned is False
     exact = "yes, the region of each feature" if differs else "yes"
     found = [
         ("input", field.input + _sized([axis.input_size for axis in field.axes])),
         ("output", field.output + _sized([a.size for a in field.feature_axes])),
         ("graph", f"{graph.name} ({len(graph)} nodes)" if graph else ""),
-        ("receptive field", numbers(size)),
+        ("receptive field", numbers(size_words(field))),
         *_notes_on_hull(field),
-        ("effective stride", numbers(stride)),
-        ("effective padding", numbers(padding)),
+        ("effective stride", numbers(stride_words(field))),
+        ("effective padding", numbers(padding_words(field))),
         *([] if has_local else of_padding),
-        ("aligned", aligned[field.aligned]),
+        ("aligned", aligned),
         ("", "field.explain() names the paths that differ" if differs else ""),
         ("exact", exact if field.exact else "no, an upper bound"),
         *own,
@@ -151,15 +227,8 @@ def lines(field: Described) -> list[tuple[str, str]]:
         found.append(("mirrored border by", _named(field.mirroring_nodes)))
     local = field.local
     if local is not None and local is not field:
-        size, stride, padding = _sizes_strides_paddings(local)
-        found.append(
-            (
-                "local paths only",
-                f"size {numbers(size)}, stride {numbers(stride)}, "
-                f"padding {numbers(padding)}, "
-                + ("exact" if local.exact else "an upper bound"),
-            )
-        )
+        exact = "exact" if local.exact else "an upper bound"
+        found.append((LOCAL, f"{in_words(local)}, {exact}"))
         found += of_padding + of_bound
     return [(label, text) for label, text in found if text]
 
@@ -234,9 +303,23 @@ def _named(nodes: Sequence[str]) -> str:
     return text
 
 
+def in_words(field: Described) -> str:
+    """Returns size, stride and padding as text."""
+    return (
+        f"size {numbers(size_words(field))}, stride {numbers(stride_words(field))}, "
+        f"padding {numbers(padding_words(field))}"
+    )
+
+
 def numbers(values: Iterable[Any]) -> str:
-    """Returns one number per axis as text, with axis names if the numbers differ."""
+    """Returns one number per axis as text, with axis names if the numbers differ.
+
+    >>> numbers([3, 3]), numbers([3, UNKNOWN]), numbers([UNKNOWN, UNKNOWN])
+    ('3 x 3', 'x: 3, y: unknown', 'unknown')
+    """
     texts = [str(value) for value in values]
+    if len(set(texts)) == 1 and texts[0] in WORDS:
+        return texts[0]
     if len(set(texts)) > 1 and len(texts) <= len("xyz"):
         return ", ".join(f"{axis}: {text}" for axis, text in zip("xyz", texts))  # noqa: B905
     return " x ".join(texts)
@@ -252,14 +335,23 @@ def as_text(field: Described, told: Callable[[str], str] = str) -> str:
 
     ``told`` rewrites the notes, such as for the command line.
     """
+    return in_two_columns(lines(field), told)
+
+
+def in_two_columns(
+    labelled: Iterable[tuple[str, str]], told: Callable[[str], str] = str
+) -> str:
+    """Returns labels and texts as plain text; ``told`` rewrites what has no label."""
     shown = []
-    for label, text in lines(field):
+    for label, text in labelled:
         parts = [text]
-        if not label:
+        if not label or label == LOCAL:
+            written = text if label else told(text)
             parts = textwrap.wrap(
-                told(text), WIDTH, break_long_words=False, break_on_hyphens=False
+                written, WIDTH, break_long_words=False, break_on_hyphens=False
             )
-        shown += [f"{label:18} {part}" for part in parts]
+        first = f"{label:18} {parts[0]}"
+        shown += [first, *(" " * LABELS + part for part in parts[1:])]
     return "\n".join(shown)
 
 
@@ -338,14 +430,11 @@ def first_center(field: Described) -> list[float] | None:
 
 def one_line(field: Described) -> str:
     """Returns the numbers of a field in one line."""
-
-    def numbers(values: NDArray[Any]) -> str:
-        return " x ".join(map(str, values.tolist()))
-
     aligned = {True: "aligned", False: "misaligned", None: "alignment unknown"}
+    told = aligned[field.aligned]
+    if field.is_global:
+        told = "no local paths" if field.local is None else f"local paths {told}"
     return (
-        f"receptive field of {field.output} in {field.input}: "
-        f"size {numbers(field.size)}, stride {numbers(field.stride)}, "
-        f"padding {numbers(field.padding)} ({aligned[field.aligned]}"
+        f"receptive field of {field.output} in {field.input}: {in_words(field)} ({told}"
         f"{'' if field.exact else ', upper bound'})"
     )

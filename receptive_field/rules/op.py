@@ -22,7 +22,7 @@ from receptive_field.algebra.sizes import (
     unknown,
 )
 from receptive_field.arrays import np
-from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.errors import GraphError, ReceptiveFieldError, quoted
 from receptive_field.graph.graph import Graph, Node, Tensor
 from receptive_field.relations.relation import ALL, ALL_BOUND, SAME, Relation
 
@@ -297,7 +297,8 @@ class Call:
         """
         if self.attribute(name) is None:
             self.fail(f"has no attribute {name}")
-        self.fail(f"is malformed: its {name} is {self.attribute(name)!r}, not {what}")
+        found = quoted(repr(self.attribute(name)))
+        self.fail(f"is malformed: its {name} is {found}, not {what}")
 
     def axis(self, axis: Size, rank: int) -> int:
         """Returns an axis of a tensor of this rank, counted from the front.
@@ -355,7 +356,13 @@ class Call:
                 )
 
     def exceeds(self, size: Symbolic, number: int) -> None:
-        """Records that the rule holds only if an unknown size exceeds a number."""
+        """Records that the rule holds only if an unknown size exceeds a number.
+
+        Nothing is recorded if it always does.
+        """
+        limits = bounds(size)
+        if limits is not None and limits[0] > number:
+            return
         known = self.knowledge.exceeded.setdefault(self.node.index, {})
         known[size] = max(known.get(size, 0), number)
 
@@ -543,6 +550,12 @@ class Op(NamedTuple):
     """Whether the rule asks whether inputs are alike (`Call.is_alike`)."""
     is_random: bool = False
     """Whether the values are drawn at random."""
+    places: Sequence[int] = ()
+    """The numbers of the outputs whose values are places in an input. In a part of this
+    input, the same things have other places."""
+    uses_batch: Callable[[Call], bool] | None = None
+    """Whether the node normalises with the statistics of its own input, over the batch
+    and all positions, although the analysis treats them as constants."""
     starts_over: bool = False
     """Whether the node takes a loop back to its beginning for the next iteration."""
     clamps: bool = False

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 from receptive_field.algebra.axis_map import (
     ANYWHERE,
     IDENTITY,
+    INFINITY,
     AxisMap,
+    Tabulated,
     constant,
     periodic,
     remainder,
@@ -32,6 +35,7 @@ from receptive_field.relations.relation import (
     moved,
     whole,
 )
+from receptive_field.relations.relation import part as part_of
 from receptive_field.rules.masks import Flags
 from receptive_field.rules.op import Call, Value
 
@@ -109,6 +113,160 @@ def positions_map(positions: Sequence[int], row: int = 1) -> AxisMap:
     if len(steps) == 1:
         return periodic(steps[0], [(p, p) for p in positions[:row]])
     return table((p, p) for p in positions)
+
+
+def picked_lines(values: Any, size: Size) -> AxisMap | None:
+    """Returns the map from each position u to the positions ``values[u]``.
+
+    Negative positions count from the end of an axis of this size. The map is an upper
+    bound if ``values[u]`` has different positions. Returns None if it is not known.
+    """
+    found = counted_from_start(values, size)
+    if found is None or not found.size or len(found) > LARGEST_TABLE:
+        return None
+    rows = found.reshape(len(found), -1)
+    first, last = rows.min(axis=1).tolist(), rows.max(axis=1).tolist()
+    if first == last:
+        return positions_map(first)
+    return table(zip(first, last, strict=True), exact=False)
+
+
+def counted_from_start(values: Any, size: Size) -> Any | None:
+    """Returns positions, negative ones of which count from the end of an axis.
+
+    Returns None if there are negative positions and the size is unknown, or if the
+    positions themselves are unknown sizes.
+    """
+    if values.dtype.kind not in "iu":
+        return None
+    if not (values < 0).any():
+        return values
+    return (
+        np.where(values < 0, values + size, values) if isinstance(size, int) else None
+    )
+
+
+def written_lines(positions: Sequence[int], size: Size, all_count: bool) -> AxisMap:
+    """Returns the map from each position to the places at which a list names it.
+
+    Positions that the list does not name see nothing. If the list names a position
+    several times, the map is an upper bound unless ``all_count``, because only one of
+    the places counts.
+    """
+    length = size if isinstance(size, int) else max(positions, default=-1) + 1
+    windows: list[tuple[int, int] | None] = [None] * length
+    certain, gap = True, 1.0
+    for place, position in enumerate(positions):
+        if not 0 <= position < length:
+            continue
+        window = windows[position]
+        if window is not None:
+            certain, gap = all_count, INFINITY if window[1] + 1 < place else gap
+        windows[position] = (window[0] if window else place, place)
+    return AxisMap((Tabulated(0, tuple(windows), 1 if gap == 1 else gap, certain),))
+
+
+def axes_of_grid(indices: Any) -> list[int | None] | None:
+    """Returns along which axis of its leading axes each component of indices varies.
+
+    The components are on the last axis. A component that does not vary has None.
+    Returns None if a component varies along several axes.
+    """
+    found: list[int | None] = []
+    for number in range(indices.shape[-1]):
+        part = indices[..., number]
+        varying = [a for a in range(part.ndim) if (part != part.take([0], a)).any()]
+        if len(varying) > 1:
+            return None
+        found.append(varying[0] if varying else None)
+    return found
+
+
+def _component(indices: Any, number: int, axis: int | None) -> Any:
+    """Returns a component of indices along the only axis on which it varies."""
+    part = indices[..., number]
+    if axis is None:
+        return part.reshape(-1)[:1]
+    return np.moveaxis(part, axis, 0).reshape(part.shape[axis], -1)[:, 0]
+
+
+def gathered_points(shape: Sequence[Size], indices: Any) -> Relation | None:
+    """Returns the relation to a tensor that is sliced at known positions.
+
+    ``indices`` has a row for each slice, on its last axis. Returns None if no rule is
+    known for these positions.
+    """
+    if not indices.size or indices.dtype.kind not in "iu":
+        return None
+    kept, depth = indices.ndim - 1, indices.shape[-1]
+    along = axes_of_grid(indices)
+    if along is None:
+        return None
+    axes: list[Axis] = []
+    for number, axis in enumerate(along):
+        picked = picked_lines(_component(indices, number, axis), shape[number])
+        if picked is None:
+            return None
+        if axis is None:
+            first, last = picked.window(0) or (0, 0)
+            axes.append(fixed(first, last))
+        else:
+            axes.append(follow(axis, picked))
+    axes += [follow(a - depth + kept) for a in range(depth, len(shape))]
+    return Relation(tuple(axes))
+
+
+def written_points(
+    shape: Sequence[Size], indices: Value, rank: int, depth: int, all_count: bool
+) -> Relation:
+    """Returns the relation of a tensor to slices of this rank that are written into it.
+
+    Args:
+      shape: the shape of the tensor that is written to.
+      indices: the positions of the slices, on the last axis; None if unknown.
+      rank: the rank of the slices, together with the axes that count them.
+      depth: the number of indexed axes.
+      all_count: whether all slices that are written to one position count.
+    """
+    kept = rank - (len(shape) - depth)
+    rest = [follow(a - kept + depth) for a in range(kept, rank)]
+    unknown = [whole(range(depth), ANYWHERE)] * kept
+    along = None
+    if indices is not None and indices.size and indices.dtype.kind in "iu":
+        along = axes_of_grid(indices)
+    if indices is None or along is None:
+        return _within(Relation((*unknown, *rest)), range(depth))
+    found: list[Axis | None] = [None] * kept
+    left = []
+    for number, axis in enumerate(along):
+        if axis is None:  # Any axis of size one can stand for it.
+            free = (a for a in range(kept) if indices.shape[a] == 1 and not found[a])
+            axis = next(free, None)
+        positions = None
+        if axis is not None and found[axis] is None:
+            part = _component(indices, number, axis)
+            positions = counted_from_start(part, shape[number])
+        if positions is None or axis is None:
+            left.append(number)
+        else:
+            lines = written_lines(positions.tolist(), shape[number], all_count)
+            found[axis] = follow(number, lines)
+    axes = [
+        axis
+        if axis is not None
+        else fixed(0, 0)
+        if indices.shape[place] == 1
+        else fixed(0, indices.shape[place] - 1, exact=all_count)
+        for place, axis in enumerate(found)
+    ]
+    return _within(Relation((*axes, *rest)), left)
+
+
+def _within(relation: Relation, axes: Iterable[int]) -> Relation:
+    """Marks a relation that holds only at some positions of axes above."""
+    for axis in axes:
+        relation = part_of(relation, axis)
+    return relation
 
 
 def gathered_slices(rank: int, indices: int, batch: int, depth: int) -> Relation:

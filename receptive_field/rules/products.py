@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from receptive_field.algebra.axis_map import constant
 from receptive_field.algebra.sizes import Size, product
-from receptive_field.relations.relation import FULL, Relation, follow
+from receptive_field.relations.relation import FULL, FULL_BOUND, Relation, follow
 from receptive_field.rules.elementwise import broadcast_axes
 from receptive_field.rules.op import Call
 
@@ -66,17 +66,25 @@ def _spelled(term: str, rank: int) -> list[str]:
 
 
 def einsum(
-    call: Call, operands: Sequence[Sequence[str]], result: Sequence[str]
+    call: Call,
+    operands: Sequence[Sequence[str]],
+    result: Sequence[str],
+    numbers: Sequence[int] | None = None,
 ) -> list[Relation]:
-    """Returns the relations to all inputs, given the labels of all axes."""
-    sizes = label_sizes(call, operands)
+    """Returns the relations to the operands, given the labels of all axes.
+
+    ``numbers`` gives the number of the input that holds each operand, if the operands
+    are not the first inputs. A label that occurs twice in an operand stands for a
+    diagonal.
+    """
+    sizes = label_sizes(call, operands, numbers)
     relations = []
-    for number, labels in enumerate(operands):
+    for number, labels in _numbered(operands, numbers):
         shape = call.known_shape(number, len(labels))
         axes = []
         for label, size in zip(labels, shape, strict=True):
             if label not in result:
-                axes.append(FULL)
+                axes.append(FULL if labels.count(label) == 1 else FULL_BOUND)
             elif size == 1 and sizes[label] != 1:
                 axes.append(follow(result.index(label), constant(0, 0)))
             else:
@@ -85,10 +93,23 @@ def einsum(
     return relations
 
 
-def label_sizes(call: Call, operands: Sequence[Sequence[str]]) -> dict[str, Size]:
-    """Returns the size of each label, to which axes of size one are broadcast."""
+def _numbered(
+    operands: Sequence[Sequence[str]], numbers: Sequence[int] | None
+) -> Iterable[tuple[int, Sequence[str]]]:
+    return zip(numbers or range(len(operands)), operands, strict=True)
+
+
+def label_sizes(
+    call: Call,
+    operands: Sequence[Sequence[str]],
+    numbers: Sequence[int] | None = None,
+) -> dict[str, Size]:
+    """Returns the size of each label, to which axes of size one are broadcast.
+
+    ``numbers`` has the same meaning as in `einsum`.
+    """
     sizes: dict[str, Size] = {}
-    for number, labels in enumerate(operands):
+    for number, labels in _numbered(operands, numbers):
         shape = call.known_shape(number, len(labels))
         for label, size in zip(labels, shape, strict=True):
             before = sizes.get(label, 1)

@@ -109,11 +109,11 @@ def spectrum(
         last = read[-1]
         read[-1] = last // 2 + 1 if isinstance(last, int) else None
     first = len(shape) - len(read)
-    axes = map(_start, range(first, len(shape)), shape[first:], read)
+    axes = map(read_from_start, range(first, len(shape)), shape[first:], read)
     return Relation((*map(follow, range(first)), *axes))
 
 
-def _start(axis: int, size: Size, read: Size | None) -> Axis:
+def read_from_start(axis: int, size: Size, read: Size | None) -> Axis:
     """Returns the axis of a relation that needs the first ``read`` positions."""
     if isinstance(read, int) and isinstance(size, int):
         return whole([axis]) if read >= size else follow(axis, constant(0, read - 1))

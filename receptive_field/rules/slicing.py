@@ -103,6 +103,64 @@ def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
     return shift(-before).showing(near.as_bound())
 
 
+def extended(
+    call: Call, axis: int, size: Size, pair: tuple[Size, Size], mode: str
+) -> AxisMap:
+    """Returns the map of an axis that is cropped and padded at its ends.
+
+    A negative padding drops positions, before anything is repeated.
+
+    Args:
+      call: the op.
+      axis: the axis.
+      size: the number of positions on the axis.
+      pair: the padding before and after the axis.
+      mode: what the padding is made of: "constant", or the positions that it repeats:
+        "reflect" (mirrored, without the border), "edge" (the border) or "wrap" (those
+        of the other end).
+
+    Raises:
+      GraphError: if the axis has too few positions to repeat.
+    """
+    before, after = pair
+    if (before, after) == (0, 0):
+        return IDENTITY
+    # A crop of the end moves nothing, but is not the identity.
+    moves = moved(sampling(0, 1), -1 * before)
+    numbers = [n for n in (before, after) if isinstance(n, int)]
+    if mode == "constant" or (len(numbers) == 2 and max(numbers) <= 0):
+        return moves
+    if len(numbers) < 2:
+        return moves.showing(ANYWHERE)
+    low, high = (max(number, 0) for number in numbers)
+    start = max(-numbers[0], 0)
+    if not isinstance(size, int):
+        # How far the positions that are repeated lie from those that they stand for.
+        reach = {"reflect": 2, "edge": 1}.get(mode)
+        if reach is None:
+            return moves.showing(ANYWHERE)
+        first = numbers[0] + reach * high
+        near = convolution(1 + reach * (low + high), padding=first)
+        return moves.showing(near.as_bound())
+    length = size - start - max(-numbers[1], 0)
+    if length < 1 or (mode == "reflect" and max(low, high) >= length):
+        call.fail(
+            f"cannot repeat {max(low, high)} of the {max(length, 0)} positions of axis "
+            f"{axis} in the mode {mode!r}"
+        )
+    last = length - 1
+    positions = []
+    for place in range(-low, length + high):
+        if mode == "reflect":
+            inside = abs(place) if place <= last else 2 * last - place
+        elif mode == "edge":
+            inside = min(max(place, 0), last)
+        else:
+            inside = place % length
+        positions.append(start + inside)
+    return moves.showing(table((p, p) for p in positions))
+
+
 # --- Slices ------------------------------------------------------------------------
 
 

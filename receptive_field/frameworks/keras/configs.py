@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from receptive_field.arrays import np
+from receptive_field.errors import quoted
 from receptive_field.frameworks.keras.calls import (
     UNFIT,
     Call,
@@ -64,7 +65,9 @@ def called_model(saved: Config) -> CalledModel:
             raise NoRuleError(f"it calls layers more than {MOST_CALLS} times")
         return found
     except UNFIT as error:
-        raise NoRuleError(f"the config has an unknown form ({error!r})") from error
+        raise NoRuleError(
+            f"the config has an unknown form ({quoted(repr(error))})"
+        ) from error
 
 
 def version_of(saved: Config) -> int:
@@ -105,16 +108,18 @@ def _count(model: CalledModel) -> int:
 def is_custom(saved: Config) -> bool:
     """Returns whether the class of a layer or model is not one of Keras.
 
-    Older formats do not state where a class is defined. A name then means what it means
-    for Keras, which does not know the classes of its applications by name. Of a custom
-    class, other formats state only the name under which it is registered.
+    Keras 2 registers a class of its applications under a name that a user may give to
+    another class, too. The module then decides. Older formats do not state where a
+    class is defined. A name then means what it means for Keras, which does not know the
+    classes of its applications by name. Of a custom class, other formats state only the
+    name under which it is registered.
     """
-    if ">" in f"{saved.get('registered_name')}{saved['class_name']}":
-        return True
+    registered, kind = saved.get("registered_name"), saved["class_name"]
     if saved.get("module") is None:
-        is_named = saved.get("registered_name") is not None
-        return is_named or saved["class_name"] in OF_APPLICATIONS
-    return module_of(saved)[0] not in OF_KERAS
+        return registered is not None or ">" in kind or kind in OF_APPLICATIONS
+    package, *rest = module_of(saved)
+    is_own = ">" not in f"{registered}{kind}" or rest[:1] == ["applications"]
+    return package not in OF_KERAS or not is_own
 
 
 def module_of(saved: Config) -> list[str]:

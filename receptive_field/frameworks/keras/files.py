@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from receptive_field.errors import GraphError
+from receptive_field.errors import GraphError, quoted
 from receptive_field.frameworks.keras.hdf5 import MAGIC as HDF5_MAGIC
 from receptive_field.frameworks.keras.hdf5 import OtherLayoutError, texts_in
 
@@ -103,7 +103,8 @@ def _in_zip(path: str) -> Mapping[str, Any]:
         zlib.error,
     ) as error:
         raise GraphError(
-            f"{path!r} is a zip archive that is damaged or cut off ({error}). Save or "
+            f"{path!r} is a zip archive that is damaged or cut off "
+            f"({quoted(error)}). Save or "
             "copy the model again."
         ) from None
     return _model(path, "a .keras archive", content)
@@ -143,7 +144,8 @@ def _texts_of_h5py(path: str) -> dict[str, bytes]:
             found = {name: file.attrs.get(name) for name in file.attrs}
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise GraphError(
-            f"{path!r} is an HDF5 file that is damaged or cut off ({error}). Save or "
+            f"{path!r} is an HDF5 file that is damaged or cut off "
+            f"({quoted(error)}). Save or "
             "copy the model again."
         ) from None
     return {
@@ -167,7 +169,7 @@ def _model(path: str, form: str, content: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise GraphError(
             f"{path!r} is {form}, but its config is no JSON that can be read "
-            f"({error}). Save or copy the model again."
+            f"({quoted(error)}). Save or copy the model again."
         ) from None
     topology = config.get("modelTopology") if isinstance(config, Mapping) else None
     if isinstance(topology, Mapping):  # TensorFlow.js

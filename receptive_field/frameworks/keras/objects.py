@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from receptive_field.arrays import np
+from receptive_field.errors import quoted
 from receptive_field.frameworks.keras.calls import (
     KERAS,
     Call,
@@ -166,8 +167,7 @@ def opened(
                 before = _masks_of(first) if more.get("mask") is None else more["mask"]
                 found = keras.tree.flatten(thing.compute_mask(first, before))
         except Exception as error:  # The layer may be a user's, and fail in any way.
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise NoRuleError(reason[:300]) from error
+            raise NoRuleError(quoted(f"{type(error).__name__}: {error}")) from error
         if [mask_of(symbol) for symbol in symbols] != masks:
             raise NoRuleError("it gives a tensor a mask")
         inputs = [*symbols, *(mask for mask in masks if mask is not None)]
@@ -277,7 +277,7 @@ def _config(layer: Any) -> Mapping[str, Any]:
     try:
         found = layer.get_config()
     except Exception as error:
-        raise NoRuleError(f"its config cannot be read ({error})") from error
+        raise NoRuleError(f"its config cannot be read ({quoted(error)})") from error
     return found if isinstance(found, Mapping) else {}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from receptive_field.errors import ReceptiveFieldError
+from receptive_field.errors import ReceptiveFieldError, quoted
 from receptive_field.frameworks.keras.calls import (
     Call,
     NoRuleError,
@@ -103,8 +103,8 @@ def traced(call: Call, found: Found, writer: Writer) -> TracedCall:
     except ReceptiveFieldError as error:
         raise NoRuleError(str(error)) from error
     except Exception as error:  # The layer may be a user's, and fail in any way.
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise NoRuleError(f"it cannot be traced: {reason[:300]}") from error
+        reason = quoted(f"{type(error).__name__}: {error}")
+        raise NoRuleError(f"it cannot be traced: {reason}") from error
     inputs = {
         graph.tensor(tensor.name)[0]: other
         for tensor, other in zip(function.graph.inputs, given, strict=False)

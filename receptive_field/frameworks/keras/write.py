@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from receptive_field.errors import ReceptiveFieldError
+from receptive_field.errors import ReceptiveFieldError, quoted
 from receptive_field.frameworks.keras.calls import (
     KERAS,
     UNFIT,
@@ -391,7 +391,9 @@ class _Writing:
         except ReceptiveFieldError as error:
             raise NoRuleError(str(error)) from error
         except UNFIT as error:
-            raise NoRuleError(f"its config has an unknown form ({error!r})") from error
+            raise NoRuleError(
+                f"its config has an unknown form ({quoted(repr(error))})"
+            ) from error
         return found if isinstance(found, list) else [found]
 
     def _by_layer_rule(

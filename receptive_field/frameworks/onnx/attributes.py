@@ -9,7 +9,7 @@ from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.frameworks.onnx.definitions import Definition
-from receptive_field.frameworks.onnx.messages import most_values
+from receptive_field.frameworks.onnx.limits import FLOATING, most_values
 from receptive_field.graph.graph import ABSENT
 from receptive_field.rules.op import Call, StatedShape
 
@@ -140,6 +140,8 @@ class StatedTensor:
                     f"its raw_data does not fit the shape {list(shape)}: {error}"
                 ) from None
         flat = list(getattr(message, field))
+        if count and not flat and message.data_type in FLOATING:
+            return None  # The weights of the model were left out.
         if len(flat) != count:
             raise ValueError(
                 f"it has {len(flat)} values, which do not fit the shape {list(shape)}"

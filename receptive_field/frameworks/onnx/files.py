@@ -41,7 +41,7 @@ _WIRE_TYPES: Mapping[int, int] = {
 
 
 def is_model(content: Any) -> bool:
-    """Returns whether bytes are those of a ModelProto, which may end inside its graph.
+    """Returns whether bytes begin as those of a ModelProto, up to its graph.
 
     No content of large fields is read.
     """
@@ -51,10 +51,12 @@ def is_model(content: Any) -> bool:
             if _WIRE_TYPES.get(number) != content[begin] & 7:
                 return False
             found.add(number)
+            if _GRAPH in found and found & {1, 8}:
+                return True
             position = stop
-    except DamagedError:
+    except DamagedError:  # The graph may be cut off.
         return 1 in found and content[position] == _GRAPH << 3 | _LENGTH
-    return _GRAPH in found and bool(found & {1, 8})
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,17 @@ class WholeModel:
         with contents(self.path) as content:
             whole: bytes = content[:]
         return whole
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The complete model that a caller passes as bytes."""
+
+    content: bytes
+
+    def SerializeToString(self) -> bytes:  # noqa: N802
+        """Returns the bytes."""
+        return self.content
 
 
 def read_file(path: str) -> Any | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from receptive_field.errors import GraphError
 from receptive_field.frameworks.onnx.attributes import (
     attribute,
     recorded,
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 class Onnx:
     """The `Framework` of a graph of an ONNX model."""
 
+    name = "onnx"
+
     attribute = staticmethod(attribute)
 
     def inputs(self, definition: Definition) -> Sequence[str]:
@@ -34,7 +35,7 @@ class Onnx:
         Subgraphs see the values of the graph around them, functions do not.
         """
         if not text:
-            return graph.index_of[""], 0
+            return graph.nodes.root.names[""], 0
         scope: Frame | None = frame
         while scope is not None:
             if text in scope.arguments:
@@ -76,12 +77,10 @@ class Onnx:
         return tuple(range(2, rank)) if rank > 2 else (max(rank - 1, 0),)
 
     def runner(self) -> Runner:
-        """Raises an error.
+        """Returns an object that runs models with onnxruntime."""
+        from receptive_field.frameworks.onnx.running import OnnxRunner
 
-        Raises:
-          GraphError: always.
-        """
-        raise GraphError("an ONNX model cannot be run yet, only analysed.")
+        return OnnxRunner()
 
 
 ONNX = Onnx()

@@ -5,6 +5,10 @@ the node (`pkg.torch.onnx.name_scopes`), and the classes of these modules. The e
 of earlier versions wrote the path into the name of the node, as in
 ``/layer1/layer1.0/conv1/Conv``. Nodes are in the order in which they ran, so a run of
 nodes inside a module is one call of it.
+
+The exporter folds a batch normalisation into the convolution before it, and says that
+the resulting node belongs to the normalisation. The name of its kernel, as in
+``layer1.0.conv1.weight``, then says which convolution it was.
 """
 
 from __future__ import annotations
@@ -13,11 +17,16 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from receptive_field.frameworks.onnx.definitions import ABSENT_INPUT, INITIALIZER
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.model import unique_name
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _CLASSES = "pkg.torch.onnx.class_hierarchy"
+_NO_MODULE = "_empty_nn_module_stack_from_metadata_hook"
+"""The path that the exporter records for nodes of no module."""
+
+CONSTANTS = (ABSENT_INPUT, INITIALIZER, "Constant")
 
 
 class Layers(NamedTuple):
@@ -70,13 +79,8 @@ def _read(graph: Graph, nodes: Sequence[int], inside: set[int]) -> list[Tensor]:
     return [
         tensor
         for tensor in reads
-        if tensor[0] not in inside
-        and (graph.inputs[tensor[0]] or _is_input(graph, tensor))
+        if tensor[0] not in inside and graph.op(tensor[0]) not in CONSTANTS
     ]
-
-
-def _is_input(graph: Graph, tensor: Tensor) -> bool:
-    return graph.op(tensor[0]) == "Input"
 
 
 def _calls(graph: Graph, nodes: Sequence[Any]) -> Iterator[_Call]:
@@ -95,8 +99,21 @@ def _calls(graph: Graph, nodes: Sequence[Any]) -> Iterator[_Call]:
         index, _ = graph.tensor(names[0])
         for call in opened:
             call.nodes.append(index)
+        folded = _folded(node, paths)
+        if folded:
+            yield _Call(folded, node.op_type, [index])
     while opened:
         yield opened.pop()
+
+
+def _folded(node: Any, paths: Sequence[str]) -> str | None:
+    """Returns the path of another layer whose kernel a node reads, if any."""
+    for name in node.input:
+        path, dot, kind = name.rpartition(".")
+        beside = paths and path.rpartition(".")[0] == paths[-1].rpartition(".")[0]
+        if dot and kind == "weight" and path not in paths and beside:
+            return str(path)
+    return None
 
 
 def _scopes(node: Any) -> list[tuple[str, str]] | None:
@@ -116,7 +133,7 @@ def _scopes(node: Any) -> list[tuple[str, str]] | None:
         return [
             (path, str(classes[place]).rpartition(".")[2])
             for place, path in enumerate(paths[:-1])
-            if path
+            if path and path != _NO_MODULE
         ]
     parts = node.name.split("/")
     if len(parts) < 3 or parts[0]:

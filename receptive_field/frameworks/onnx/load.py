@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from receptive_field.frameworks.onnx.files import (
+    Content,
     WholeModel,
     is_model,
     parsed,
@@ -40,7 +41,9 @@ def model_of(
     message = _message_of(thing)
     if message is None:
         return None
-    content = message if isinstance(message, bytes) else message.SerializeToString()
+    if isinstance(message, bytes):
+        message = Content(message)
+    content = message.SerializeToString()
     return _model(parsed(content, "the model"), message, "the model")
 
 
@@ -51,7 +54,7 @@ def _message_of(thing: Any) -> Any | None:
     descriptor = getattr(thing, "DESCRIPTOR", None)
     if getattr(descriptor, "full_name", None) == "onnx.ModelProto":
         return thing
-    package = type(thing).__module__.partition(".")[0]
+    package = str(type(thing).__module__).partition(".")[0]
     if package == "torch" and hasattr(thing, "model_proto"):
         return thing.model_proto
     if package in ("onnx_ir", "onnxscript") and hasattr(thing, "opset_imports"):
@@ -89,4 +92,5 @@ def _model(message: Any, definition: Any, name: str) -> Model:
         layers.inputs,
         layers.kinds,
         named,
+        weights_are_constants=True,
     )

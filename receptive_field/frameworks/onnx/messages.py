@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from receptive_field.frameworks.onnx.limits import most_values
 from receptive_field.frameworks.protobuf import message_classes
 from receptive_field.frameworks.wire import Messages
 
@@ -107,20 +108,6 @@ ModelProto: Any = _message_class("ModelProto")
 
 TensorProto: Any = _message_class("TensorProto")
 """The message class of a constant."""
-
-LARGEST_VALUE = 1 << 16
-"""Integer constants with more elements are weights, and are never decoded."""
-
-LARGEST_NUMBERS = 1 << 10
-"""Floating-point constants with more elements are weights, and are never decoded."""
-
-FLOATING = frozenset({1, 10, 11, 14, 15, 16, 17, 18, 19, 20, 23, 24})
-"""The numbers of the floating-point and complex data types."""
-
-
-def most_values(data_type: int) -> int:
-    """Returns the largest number of elements in a constant that rules can read."""
-    return LARGEST_NUMBERS if data_type in FLOATING else LARGEST_VALUE
 
 
 def _is_read(description: bytes) -> bool:

@@ -26,6 +26,9 @@ from receptive_field.graph.graph import Frame, Framework, Graph, Node, Tensor
 from receptive_field.rules.control import EACH
 from receptive_field.rules.op import Op
 
+_ABSENT = Definition("", ABSENT_INPUT, {})
+"""The node that stands for all inputs that nodes do not have."""
+
 _WITH_GRAPHS = ("If", "Loop", "Scan")
 
 
@@ -48,7 +51,9 @@ def graph_of(
         for value in model.graph.input
         if value.name not in constants
     ]
-    every = [Definition("", ABSENT_INPUT, {}), *inputs, *definitions]
+    every = [*inputs, *definitions]
+    if any("" in definition.input for definition in definitions):
+        every.append(_ABSENT)
     graph = Graph(every, name, rules=rules, framework=framework)
     root = graph.nodes.root
     root.arguments = _others(graph, enumerate(every), root)
@@ -90,7 +95,7 @@ def _others(
     found: dict[str, Tensor] = {}
     for index, definition in numbered:
         for number, output in enumerate(definition.outputs):
-            if not output or output == definition.name:
+            if not output or (not number and output == definition.name):
                 continue
             if output in found or output in frame.names:
                 raise GraphError(
@@ -159,7 +164,10 @@ class _Writer:
 
     @property
     def _absent(self) -> Tensor:
-        return self.graph.index_of[""], 0
+        graph = self.graph
+        if "" not in graph.index_of:
+            graph.append(_ABSENT, graph.nodes.root).read(())
+        return graph.index_of[""], 0
 
     def _append(self, definitions: Sequence[Definition], frame: Frame) -> None:
         appended = []
@@ -246,6 +254,8 @@ class _Writer:
             : max(len(node.inputs), 2)
         ]
         iteration = self._added(node, "iteration", "Iteration")
+        iteration.read(())
+        iteration.read(())
         variables = self._carried(node, [condition, *starts])
         carried = [(variable.index, 0) for variable in variables]
         body = self._body(node, "body", node.name, [(iteration.index, 0), *carried])

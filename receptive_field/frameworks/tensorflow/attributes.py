@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from receptive_field.arrays import np
+from receptive_field.errors import quoted
 from receptive_field.graph.graph import ABSENT
 from receptive_field.rules.op import Call, StatedShape
 
@@ -131,7 +132,7 @@ class StatedTensor:
                 return struct.unpack(f"<{count}{letter}", message.tensor_content)
             except struct.error as error:
                 raise ValueError(
-                    f"its content does not fit the shape {list(shape)}: {error}"
+                    f"its content does not fit the shape {list(shape)}: {quoted(error)}"
                 ) from None
         flat = list(getattr(message, field)) or [0] * count
         flat += flat[-1:] * (count - len(flat))  # The last value is repeated.

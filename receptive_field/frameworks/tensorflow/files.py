@@ -14,7 +14,7 @@ from typing import Any
 
 from google.protobuf import message
 
-from receptive_field.errors import GraphError
+from receptive_field.errors import GraphError, quoted
 from receptive_field.frameworks.contents import contents
 from receptive_field.frameworks.tensorflow.messages import (
     GraphDef,
@@ -149,7 +149,8 @@ def _parse_text(content: Any, path: str, whole: bool) -> Any:
                 return parsed
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise GraphError(
-            f"{path!r} is text, but not the text of a GraphDef: {error}"
+            f"{path!r} is text, but not the text of a GraphDef: "
+            f"{quoted(error).rstrip('.: ')}. Save or copy the graph again."
         ) from None
     raise GraphError(f"{path!r} contains no nodes. Check that the file is a GraphDef.")
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class TensorFlow:
     """The `Framework` of graphs made of NodeDef messages."""
 
+    name = "tensorflow"
+
     attribute = staticmethod(attribute)
 
     inputs = staticmethod(data_inputs)

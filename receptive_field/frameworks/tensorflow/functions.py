@@ -35,6 +35,9 @@ BRANCHES = {
 
 LOOPS = ("While", "StatelessWhile")
 
+MOST_NODES = 1 << 18
+"""The largest number of nodes that inlining may add to a graph."""
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -74,50 +77,37 @@ def is_written_out(node: Node) -> bool:
     return added or node.op != definition.op or node.op in (*CALLS, *BRANCHES, *LOOPS)
 
 
-class _Writer:
+class Inliner:
     """Appends the bodies of functions to a graph."""
 
     def __init__(self, graph: Graph, library: Mapping[str, Any]) -> None:
+        """Stores the graph, and its functions by name."""
         self.graph = graph
         self.library = library
+        self._most = len(graph) + MOST_NODES
 
-    def write(self) -> None:
-        # The loop also visits nodes that are appended while it runs.
-        for node in self.graph:
-            attributes = node.definition.attr
-            if node.op in CALLS:
-                attribute, before = CALLS[node.op]
-                self._call(node, attributes[attribute].func.name, before)
-            elif node.op in self.library:
-                self._call(node, node.op)
-            elif node.op in BRANCHES:
-                self._branch(node)
-            elif node.op in LOOPS:
-                self._loop(node)
+    def call(self, node: Node, function: str, before: int = 0) -> None:
+        """Inlines the function that a node calls.
 
-    def _call(self, node: Node, function: str, before: int = 0) -> None:
-        node.op = "PartitionedCall"
+        The inputs of the node become the results, instead of the arguments that come
+        after the first ``before`` inputs.
+        """
         node.read(self._body(node, function, node.name, node.inputs[before:]))
 
-    def _branch(self, node: Node) -> None:
-        attributes = node.definition.attr
+    def branch(self, node: Node, names: Iterable[str]) -> None:
+        """Inlines the functions of which a node calls one, after its condition."""
         if not node.inputs:
             raise GraphError(f"{node.op} node {node.name!r} has no condition.")
         condition, *arguments = node.inputs
-        names = []
-        for attribute in BRANCHES[node.op]:
-            value = attributes[attribute]
-            functions = value.list.func if value.HasField("list") else [value.func]
-            names += [function.name for function in functions]
         returned = [condition]
         for number, function in enumerate(names):
             scope = f"{node.name}/branch_{number}"
             returned += self._body(node, function, scope, arguments)
-        node.op = "If"
         node.read(returned)
 
-    def _loop(self, node: Node) -> None:
-        attributes, graph = node.definition.attr, self.graph
+    def loop(self, node: Node, body: str, condition: str) -> None:
+        """Inlines the body and the condition of a loop as a cycle."""
+        graph = self.graph
         variables = []
         for number, start in enumerate(node.inputs):
             variable = graph.append(
@@ -126,23 +116,22 @@ class _Writer:
             variable.read([start])
             variables.append(variable)
         carried = [(variable.index, 0) for variable in variables]
-        body, condition = (
-            self._body(node, attributes[part].func.name, f"{node.name}/{part}", carried)
-            for part in ("body", "cond")
+        returns, continues = (
+            self._body(node, function, f"{node.name}/{part}", carried)
+            for part, function in (("body", body), ("cond", condition))
         )
-        if len(body) != len(variables):
+        if len(returns) != len(variables):
             raise GraphError(
                 f"{node.op} node {node.name!r} carries {len(variables)} values, but "
-                f"its body returns {len(body)} values."
+                f"its body returns {len(returns)} values."
             )
-        for variable, returned in zip(variables, body, strict=True):
+        for variable, returned in zip(variables, returns, strict=True):
             again = graph.append(
                 Definition(f"{variable.name}/next", "NextIteration"), node.frame
             )
             again.read([returned])
             variable.read([*variable.inputs, (again.index, 0)])
-        node.op = "While"
-        node.read([*condition, *carried])
+        node.read([*continues, *carried])
 
     def _body(
         self,
@@ -177,6 +166,11 @@ class _Writer:
         frame = Frame(name, scope + "/", given, {}, caller.frame)
         for definition in function.node_def:
             self.graph.append(definition, frame)
+        if len(self.graph) > self._most:
+            raise GraphError(
+                f"the functions that the graph calls have more than {MOST_NODES} nodes "
+                "together, if each call counts."
+            )
         returned = [
             resolve(self.graph, function.ret[output.name], frame)
             for output in function.signature.output_arg
@@ -188,3 +182,35 @@ class _Writer:
                     "which is not in the function."
                 )
         return [tensor for tensor in returned if tensor is not None]
+
+
+class _Writer(Inliner):
+    """Inlines all calls, branches and loops of a graph."""
+
+    def write(self) -> None:
+        # The loop also visits nodes that are appended while it runs.
+        for node in self.graph:
+            attributes = node.definition.attr
+            if node.op in CALLS:
+                attribute, before = CALLS[node.op]
+                self.call(node, attributes[attribute].func.name, before)
+                node.op = "PartitionedCall"
+            elif node.op in self.library:
+                self.call(node, node.op)
+                node.op = "PartitionedCall"
+            elif node.op in BRANCHES:
+                self.branch(node, self._functions(node))
+                node.op = "If"
+            elif node.op in LOOPS:
+                functions = (attributes[part].func.name for part in ("body", "cond"))
+                self.loop(node, *functions)
+                node.op = "While"
+
+    def _functions(self, node: Node) -> list[str]:
+        """Returns the names of the functions of a node with branches."""
+        names = []
+        for attribute in BRANCHES[node.op]:
+            value = node.definition.attr[attribute]
+            functions = value.list.func if value.HasField("list") else [value.func]
+            names += [function.name for function in functions]
+        return names

@@ -9,14 +9,13 @@ no node, such as Dropout.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from receptive_field.errors import GraphError
+from receptive_field.errors import GraphError, quoted
 from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of, only_call
 from receptive_field.graph.model import output_name, unique_name
 
@@ -95,7 +94,7 @@ def trace(model: Any) -> TracedModel:
         ValueError,
         tf.errors.OpError,
     ) as error:
-        reason = textwrap.shorten(str(error), 300) or type(error).__name__
+        reason = quoted(error) or type(error).__name__
         raise GraphError(
             f"the model {model.name!r} fails on inputs of the shape that it declares: "
             f"{reason}"

@@ -133,6 +133,9 @@ GraphDef: Any = _message_class("GraphDef")
 MetaGraphDef: Any = _message_class("MetaGraphDef")
 """The message class of a graph with signatures, from a ``.meta`` file or SavedModel."""
 
+NodeDef: Any = _message_class("NodeDef")
+"""The message class of a node."""
+
 SavedModel: Any = _message_class("SavedModel")
 """The message class of ``saved_model.pb``."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from receptive_field.errors import GraphError
+from receptive_field.errors import GraphError, quoted
 from receptive_field.frameworks.tensorflow.double_precision import (
     is_batch_norm,
     to_double,
@@ -18,12 +18,12 @@ from receptive_field.frameworks.tensorflow.double_precision import (
 )
 from receptive_field.frameworks.tensorflow.functions import is_written_out
 from receptive_field.frameworks.tensorflow.weights import (
-    Between,
     Weight,
     network_weights,
     set_weights,
     weight_scale,
 )
+from receptive_field.frameworks.weights import Between
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.graph.model import Model
 from receptive_field.graph.runner import Computation
@@ -110,8 +110,9 @@ class TensorFlowRunner:
         try:
             yield
         except (self._tf.errors.OpError, ValueError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:500]
-            raise GraphError(f"TensorFlow cannot run {what}: {reason}") from error
+            raise GraphError(
+                f"TensorFlow cannot run {what}: {quoted(error)}"
+            ) from error
 
     def _guarded(self, run: Callable[[Any], Any], what: str) -> Callable[[Any], Any]:
         def guarded(image: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from google.protobuf import text_format
 
-from receptive_field.errors import GraphError
+from receptive_field.errors import GraphError, quoted
 from receptive_field.frameworks.tensorflow.attributes import most_values
 from receptive_field.frameworks.tensorflow.messages import AttrValue, GraphDef
 
@@ -98,7 +98,7 @@ class Attributes(Mapping[str, Any]):
             return text_format.Parse(text, AttrValue(), allow_unknown_field=True)
         except text_format.ParseError as error:
             raise GraphError(
-                f"the attributes of node {self._node!r} cannot be read: {error}"
+                f"the attributes of node {self._node!r} cannot be read: {quoted(error)}"
             ) from None
 
 

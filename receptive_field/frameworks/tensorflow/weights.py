@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.frameworks.tensorflow.double_precision import WIDE
-from receptive_field.graph.graph import Graph, Tensor
-from receptive_field.rules.op import Call, Shape, rule_of
-
-
-class Between(Protocol):
-    """The part of a `Network` that is needed to run it."""
-
-    graph: Graph
-    input: Tensor
-    order: list[int]
-    carries: bytearray
-    known: Any
-
-    def shape(self, tensor: Tensor) -> Shape:
-        """Returns the shape of a tensor, or None if its rank is unknown."""
+from receptive_field.frameworks.weights import Between, leaf_scales, scale_of_weights
+from receptive_field.rules.op import Call
 
 
 class Weight(NamedTuple):
@@ -46,9 +32,9 @@ def network_weights(network: Between) -> dict[str, Weight]:
     """
     graph = network.graph
     nodes = graph.nodes
-    scales = _scales(network)
+    found = leaf_scales(network, lambda call, _: weight_scale(call))
     shapes: dict[int, tuple[Any, int]] = {
-        index: (network.shape((index, 0)), 0) for index in scales
+        index: (network.shape((index, 0)), 0) for index in found
     }
     for node in graph:
         if node.op in READING:
@@ -60,7 +46,7 @@ def network_weights(network: Between) -> dict[str, Weight]:
                 shape = network.shape((node.index, 0))
             shapes[index] = shape, call.attribute("dtype")
     return {
-        nodes[index].name: Weight(shape, dtype, scales.get(index))
+        nodes[index].name: Weight(shape, dtype, found.get(index))
         for index, (shape, dtype) in shapes.items()
         if shape is not None and all(isinstance(size, int) for size in shape)
     }
@@ -70,52 +56,12 @@ READING = frozenset({"ReadVariableOp", "ResourceGather"})
 """Ops that read a variable through its handle."""
 
 
-def _scales(network: Between) -> dict[int, float | None]:
-    """Returns the scale of each node without inputs whose value reaches the features.
-
-    Nodes that depend on the network's input are left out.
-    """
-    nodes = network.graph.nodes
-    scales: dict[int, float | None] = {}
-    visited: set[tuple[Tensor, float | None]] = set()
-    for index in network.order:
-        call = Call(nodes[index], network.known)
-        for tensor in nodes[index].inputs:
-            scale, stack = weight_scale(call), [tensor]
-            while stack:
-                current = stack.pop()
-                # A shape is read from features, but says nothing of their values.
-                if network.carries[current[0]] or (current, scale) in visited:
-                    continue
-                visited.add((current, scale))
-                stack += nodes[current[0]].inputs
-                if not nodes[current[0]].inputs:
-                    before = scales.get(current[0], scale)
-                    scales[current[0]] = min(before, scale, key=_weight_of_part)
-    return scales
-
-
-def _weight_of_part(scale: float | None) -> float:
-    """Returns a sort key for scales. A weight with several scales gets the first one.
-
-    Kernels come before factors. Factors come before offsets, because a mean is scaled
-    before it is subtracted.
-    """
-    return math.inf if scale is None else scale or 2.0
-
-
 ADDING = frozenset({"Add", "AddV2", "AddN", "Sub", "BiasAdd", "BiasAddV1"})
 
 
 def weight_scale(call: Call) -> float | None:
     """Returns the scale of a weight that reaches the features through this node."""
-    op = rule_of(call.node)
-    if op is not None and op.products is not None:
-        count = op.products(call)
-        return 1 / count if isinstance(count, int) and count else 1.0
-    if call.node.op in ADDING:
-        return 0.0
-    return 1.0 if op is not None and op.is_pointwise else None
+    return scale_of_weights(call, call.node.op in ADDING)
 
 
 def set_weights(

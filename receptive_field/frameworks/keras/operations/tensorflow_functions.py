@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from receptive_field.errors import quoted
 from receptive_field.frameworks.keras.calls import NoRuleError, leaves
 from receptive_field.frameworks.keras.operations.operand import Operation
 from receptive_field.frameworks.keras.writer import KERAS, Writer
@@ -619,7 +620,7 @@ def _node_of(config: Mapping[str, Any]) -> Any:
         else:
             graph.node.add().MergeFromString(str(saved).encode())
     except (json_format.ParseError, message.DecodeError, TypeError) as error:
-        raise NoRuleError(f"its node is damaged ({error})") from error
+        raise NoRuleError(f"its node is damaged ({quoted(error)})") from error
     if graph.node[0].op not in OPS:
         raise NoRuleError(f"the op {graph.node[0].op} has no rule")
     return graph

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from receptive_field.algebra.axis_map import IDENTITY, convolution
 from receptive_field.arrays import np
 from receptive_field.frameworks.onnx.attributes import opset
-from receptive_field.frameworks.onnx.messages import FLOATING
+from receptive_field.frameworks.onnx.limits import FLOATING
 from receptive_field.frameworks.onnx.ops.registry import (
     count,
     register,
     treat_zeros,
     weigh,
 )
+from receptive_field.relations.relation import SAME, local
 from receptive_field.rules.elementwise import (
     ELEMENTWISE,
     FIRST,
@@ -41,20 +43,22 @@ from receptive_field.rules.op import (
     Taps,
     Value,
     Zeros,
+    first_shape,
 )
 
 register(
     "Abs Acos Acosh Asin Asinh Atan Atanh Ceil Celu Cos Cosh Elu Erf Exp Floor Gelu "
     "HardSigmoid HardSwish IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu "
     "Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh "
-    "ThresholdedRelu BitwiseNot Cast CastLike ai.onnx.ml.Binarizer com.microsoft.Gelu "
-    "com.microsoft.QuickGelu com.microsoft.FastGelu com.microsoft.BiasGelu "
-    "com.microsoft.QLinearLeakyRelu com.microsoft.QLinearSigmoid",
+    "ThresholdedRelu BitwiseNot Cast com.microsoft.Gelu "
+    "com.microsoft.QuickGelu",
     UNARY,
 )
 register(
     "Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual "
-    "Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub Sum Xor",
+    "Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub Sum SwiGLU Xor "
+    "com.microsoft.BiasAdd com.microsoft.BiasGelu com.microsoft.FastGelu "
+    "com.microsoft.MulInteger",
     ELEMENTWISE,
 )
 _BINARY: dict[str, str | Callable[..., Any]] = {
@@ -136,10 +140,11 @@ _KINDS = {1: "float32", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "f
 register("Cast", UNARY._replace(values=_cast, taps=Taps.COPY))
 
 register("Where", SELECT)
+register("Clip Dropout Bernoulli com.microsoft.ScaledSiLU", FIRST)
+# The second input of CastLike only says which data type the result has.
 register(
-    "Clip Dropout LRN Bernoulli QuantizeLinear DequantizeLinear com.microsoft."
-    "QuantizeLinear com.microsoft.DequantizeLinear com.microsoft.BiasAdd",
-    FIRST,
+    "CastLike",
+    UNARY._replace(relations=lambda call, output: [SAME, None], taps=Taps.COPY),
 )
 
 
@@ -184,11 +189,21 @@ register(
 # --- Normalisations ------------------------------------------------------------------
 
 
+def _trains(call: Call) -> bool:
+    """Returns whether a node normalises by the moments of the batch.
+
+    Before operator set 14, only such a node had more than one output.
+    """
+    if opset(call) < 14:
+        return len(call.node.definition.outputs) > 1
+    return bool(call.number("training_mode", 0))
+
+
 def _batch_normalised(call: Call, output: int) -> Relations:
     if output:
         return [call.all_of(i) for i in range(len(call))]
     data, *rest = first_follows(call, output)
-    if call.trains_batch_norm and call.number("training_mode", 0):
+    if call.trains_batch_norm and _trains(call):
         data = normalised_by_batch(len(call.known_shape(0)), 1)
     return [data, *rest]
 
@@ -200,7 +215,7 @@ def _batch_normalised_shapes(call: Call) -> Sequence[Shape]:
 
 def _batch_normalised_flops(call: Call) -> Flops:
     size = elements(call)
-    moments = 4 * size if call.number("training_mode", 0) else 0
+    moments = 4 * size if _trains(call) else 0
     return Flops(2 * size + moments, size)
 
 
@@ -217,7 +232,7 @@ weigh("Sub", Taps.COPY, signs=(1, -1))
 weigh("Neg", Taps.COPY, signs=(-1,))
 treat_zeros(
     "Abs Asin Asinh Atan Ceil Cast Celu Clip Dropout Elu Erf Floor Gelu HardSwish "
-    "LeakyRelu LRN Mish Neg PRelu Relu Round Selu Sign Sin Sinh Softsign Sqrt Swish "
+    "LeakyRelu Mish Neg PRelu Relu Round Selu Sign Sin Sinh Softsign Sqrt Swish "
     "Tan Tanh ThresholdedRelu com.microsoft.Gelu com.microsoft.QuickGelu",
     Zeros.KEPT,
 )
@@ -235,9 +250,19 @@ count(
 )
 
 
+def _response(call: Call, output: int) -> Relations:
+    """Relates each channel to its neighbours at the same position."""
+    rank, size = len(call.known_shape(0)), call.number("size")
+    if size < 1:
+        call.fail(f"has the size {size}, which must be at least 1")
+    maps = [IDENTITY] * rank
+    maps[call.axis(1, rank)] = convolution(size, 1, (size - 1) // 2)
+    return [local(maps)]
+
+
 def _response_flops(call: Call) -> Flops:
     """Counts one multiply-add for each neighbouring channel of each element."""
     return multiply_adds(elements(call) * call.number("size", 1), profiled=False)
 
 
-count("LRN", _response_flops)
+register("LRN", Op(_response, first_shape, flops=_response_flops, zeros=Zeros.KEPT))

@@ -15,12 +15,21 @@ from receptive_field.frameworks.onnx.ops.registry import (
     treat_zeros,
     weigh,
 )
-from receptive_field.relations.relation import Relation, follow, whole
-from receptive_field.rules.elementwise import broadcast_relation
+from receptive_field.relations.relation import (
+    ALL,
+    FULL,
+    SAME,
+    Relation,
+    follow,
+    ranked,
+    through,
+    whole,
+)
+from receptive_field.rules.elementwise import broadcast_axes, broadcast_relation
 from receptive_field.rules.flops import (
     elements,
     multiply_adds,
-    output_elements,
+    per_input,
     reduction,
 )
 from receptive_field.rules.op import (
@@ -34,7 +43,6 @@ from receptive_field.rules.op import (
     Zeros,
     first_shape,
 )
-from receptive_field.rules.products import einsum, label_sizes, matrix_product
 from receptive_field.rules.reductions import reduced, reduced_shape
 
 # --- Reductions ----------------------------------------------------------------------
@@ -145,40 +153,121 @@ def _softmax(call: Call, output: int) -> Relations:
     rank, old = len(shape), opset(call) < 13
     first = call.axis(call.number("axis", 1 if old else -1), rank) if rank else 0
     over = range(first, rank) if old else range(first, min(first + 1, rank))
+    return [_over(rank, over)]
+
+
+def _over(rank: int, over: Sequence[int]) -> Relation:
+    """Returns the relation of an op that mixes all positions of some axes."""
     axes = [whole(over, GLOBAL) if a in over else follow(a) for a in range(rank)]
-    return [Relation(tuple(axes))]
+    return Relation(tuple(axes))
 
 
 register("Softmax LogSoftmax Hardmax", Op(_softmax, first_shape))
+count("Softmax LogSoftmax", per_input(5, profiled=False))
+
+
+def _biased_softmax(call: Call, output: int) -> Relations:
+    """Relates softmax to its input, and to numbers that are added before."""
+    shape, added = call.shape(0), call.shape(1)
+    if shape is None or added is None:
+        return [call.all_of(number, exact=False) for number in range(2)]
+    rank = len(shape)
+    over = range(call.axis(call.number("axis", 1), rank), rank)
+    below = Relation(
+        tuple(
+            whole(over) if axis in over and size != 1 else relation
+            for axis, (size, relation) in enumerate(
+                zip(added, broadcast_axes(added, shape), strict=True),
+                rank - len(added),
+            )
+        )
+    )
+    return [_over(rank, over), below]
+
+
+register("com.microsoft.BiasSoftmax", Op(_biased_softmax, first_shape))
+
+
+# --- Losses --------------------------------------------------------------------------
+
+
+def _loss(call: Call, output: int) -> Relations:
+    """Relates a loss to the scores of all classes, the labels, and class weights."""
+    shape = call.shape(0)
+    rest = [ALL] * (len(call) - 2)
+    if shape is None:
+        return [call.all_of(0, exact=False), call.all_of(1, exact=False), *rest]
+    rank = len(shape)
+    if output:  # The logarithms of all probabilities.
+        return [_over(rank, [1]), *[None] * (len(call) - 1)]
+    if call.text("reduction", "mean") != "none":
+        return [call.all_of(0), call.all_of(1), *rest]
+    places = [follow(axis) for axis in range(rank - 1)]
+    scores = Relation((places[0], FULL, *places[1:]))
+    return [scores, Relation(tuple(places)), *rest]
+
+
+def _loss_shapes(call: Call) -> Sequence[Shape]:
+    shape = call.shape(0)
+    if call.text("reduction", "mean") != "none":
+        return [(), shape]
+    return [None if shape is None else (shape[0], *shape[2:]), shape]
+
+
+register("NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss", Op(_loss, _loss_shapes))
 
 
 # --- Normalisations ------------------------------------------------------------------
 
 
-def _normalised(axes_of: Callable[[Call, int], Sequence[int]]) -> Op:
-    """Returns the rules of an op that normalises its input over some axes."""
+def _normalised(axes_of: Callable[[Call, int], Sequence[int]], added: int = 0) -> Op:
+    """Returns the rules of an op that normalises its input over some axes.
+
+    Args:
+      axes_of: returns the axes, given the rank of the input.
+      added: how many inputs after the first one are added to it before. The last output
+        is then the sum.
+    """
 
     def relations(call: Call, output: int) -> Relations:
-        rest = [call.all_of(i) for i in range(1, len(call))]
         shape = call.shape(0)
         if shape is None:
-            return [call.all_of(0, exact=False), *rest]
-        over = axes_of(call, len(shape))
-        if output:  # The mean, and the inverse of the deviation.
-            return [reduced(len(shape), over, keeps=True), *[None] * len(rest)]
-        axes = (whole([a]) if a in over else follow(a) for a in range(len(shape)))
-        return [Relation(tuple(axes)), *rest]
+            return [call.all_of(number, exact=False) for number in range(len(call))]
+        rank, rest = len(shape), [ALL] * (len(call) - 1 - added)
+        over = axes_of(call, rank)
+        is_sum = bool(added) and output == _SUM
+        if is_sum:
+            data = SAME
+        elif output:  # The mean, and the inverse of the deviation.
+            data = reduced(rank, over, keeps=True)
+        else:
+            axes = (whole([a]) if a in over else follow(a) for a in range(rank))
+            data = Relation(tuple(axes))
+        found: list[Relation] = [data]
+        for number in range(1, 1 + added):
+            below = call.shape(number)
+            broadcast = broadcast_relation(below, shape)
+            composed = through(ranked(data, rank), broadcast)
+            found.append(call.all_of(number) if composed is None else composed)
+        if output and not is_sum:
+            return [*found, *[None] * len(rest)]
+        return [*found, *rest]
 
     def shapes(call: Call) -> Sequence[Shape]:
         shape = call.shape(0)
         if shape is None:
-            return [None] * 3
-        return [shape, *[reduced_shape(shape, axes_of(call, len(shape)), True)] * 2]
+            return [None] * (3 + bool(added))
+        moments = reduced_shape(shape, axes_of(call, len(shape)), True)
+        return [shape, moments, moments, *[shape] * bool(added)]
 
     def flops(call: Call) -> Flops:
-        return Flops(6 * elements(call), elements(call))
+        return Flops((6 + added) * elements(call), elements(call))
 
     return Op(relations, shapes, flops=flops)
+
+
+_SUM = 3
+"""The number of the output that holds the sum of the inputs before a normalisation."""
 
 
 def _spatial(call: Call, rank: int) -> Sequence[int]:
@@ -201,86 +290,58 @@ def _one_axis(call: Call, rank: int) -> Sequence[int]:
     return [call.axis(call.number("axis", -1), rank)]
 
 
+def _last(call: Call, rank: int) -> Sequence[int]:
+    return [rank - 1]
+
+
 register("InstanceNormalization", _normalised(_spatial))
-register("GroupNormalization", _normalised(_grouped))
-register("LayerNormalization RMSNormalization", _normalised(_from_axis))
+register("GroupNormalization com.microsoft.GroupNorm", _normalised(_grouped))
+register(
+    "LayerNormalization RMSNormalization SimplifiedLayerNormalization",
+    _normalised(_from_axis),
+)
 register("MeanVarianceNormalization", _normalised(_stated_axes))
 register("LpNormalization", _normalised(_one_axis))
-
-
-# --- Products ------------------------------------------------------------------------
-
-
-def _gemm_swaps(call: Call) -> tuple[bool, bool]:
-    return bool(call.number("transA", 0)), bool(call.number("transB", 0))
-
-
-def _gemm(call: Call, output: int) -> Relations:
-    data = list(matrix_product([(), ()], (), _gemm_swaps(call)))
-    if len(call) > 2:
-        shape, whole_shape = call.shape(2), call.output_shape()
-        data.append(broadcast_relation(shape, whole_shape))
-    return data
-
-
-def _gemm_shape(call: Call) -> Sequence[Shape]:
-    left, right = (call.known_shape(number, 2) for number in range(2))
-    turned = _gemm_swaps(call)
-    return [(left[turned[0]], right[not turned[1]])]
-
-
-def _gemm_products(call: Call) -> Size:
-    return call.known_shape(0, 2)[not _gemm_swaps(call)[0]]
-
-
-def _gemm_flops(call: Call) -> Flops:
-    found = multiply_adds(_gemm_products(call) * output_elements(call), False)
-    return found.plus(output_elements(call)) if len(call) > 2 else found
-
-
-register("Gemm", Op(_gemm, _gemm_shape, products=_gemm_products, flops=_gemm_flops))
-
-
-def _matmul_labels(call: Call) -> tuple[list[list[str]], list[str]] | None:
-    """Returns the labels of the axes, as for Einsum; None if a rank is unknown."""
-    left, right = call.shape(0), call.shape(1)
-    if left is None or right is None:
-        return None
-    if not left or not right:
-        call.fail("multiplies a scalar, but requires at least one axis")
-    outer = [max(len(shape) - 2, 0) for shape in (left, right)]
-    batch = [[f"...{i}" for i in range(-count, 0)] for count in outer]
-    rows, columns = ["i"][: len(left) - 1], ["j"][: len(right) - 1]
-    operands = [[*batch[0], *rows, "k"], [*batch[1], "k", *columns]]
-    return operands, [*max(batch, key=len), *rows, *columns]
-
-
-def _matmul(call: Call, output: int) -> Relations:
-    labels, rest = _matmul_labels(call), [call.all_of(i) for i in range(2, len(call))]
-    if labels is None:
-        return [*(call.all_of(number, exact=False) for number in range(2)), *rest]
-    if [len(operand) for operand in labels[0]] == [2, 2]:
-        return [*matrix_product([(), ()], (), (False, False)), *rest]
-    return [*einsum(call, *labels), *rest]
-
-
-def _matmul_shape(call: Call) -> Sequence[Shape]:
-    labels = _matmul_labels(call)
-    if labels is None:
-        return [None]
-    sizes = label_sizes(call, labels[0])
-    return [tuple(sizes[label] for label in labels[1])]
-
-
-def _matmul_products(call: Call) -> Size:
-    return call.known_shape(0)[-1]
-
-
-def _matmul_flops(call: Call) -> Flops:
-    return multiply_adds(_matmul_products(call) * output_elements(call), False)
-
-
 register(
-    "MatMul", Op(_matmul, _matmul_shape, products=_matmul_products, flops=_matmul_flops)
+    "com.microsoft.SkipLayerNormalization "
+    "com.microsoft.SkipSimplifiedLayerNormalization",
+    _normalised(_last, added=1),
 )
-weigh("Gemm MatMul", Taps.WEIGHTS)
+register("com.microsoft.BranchwiseRMSNorm", _normalised(_last))
+
+
+def _gated(call: Call, output: int) -> Relations:
+    """Relates normalised channels, times a gate of the same shape."""
+    shape = call.shape(0)
+    if shape is None:
+        return [call.all_of(number, exact=False) for number in range(len(call))]
+    return [_over(len(shape), [len(shape) - 1]), ALL, SAME]
+
+
+register("com.microsoft.GatedRMSNorm", Op(_gated, first_shape))
+
+
+def _embedded(call: Call, output: int) -> Relations:
+    """Relates embeddings to the words, their segments and their places."""
+    found: list[Relation | None] = [call.all_of(i) for i in range(len(call))]
+    for number in (0, 1, 8):
+        shape = call.shape(number) if is_given(call, number) else None
+        if shape is not None and len(shape) == 2:
+            words = call.known_shape(0, 2)
+            found[number] = Relation(broadcast_axes(shape, words))
+    if output == 1:
+        found = [None] * len(call)
+        if is_given(call, 7):
+            found[7] = Relation((follow(0), FULL))
+    elif len(call) > 7:
+        found[7] = None
+    return found
+
+
+def _embedded_shapes(call: Call) -> Sequence[Shape]:
+    batch, length = call.known_shape(0, 2)
+    result = (batch, length, call.known_shape(2, 2)[1])
+    return [result, (batch,), result]
+
+
+register("com.microsoft.EmbedLayerNormalization", Op(_embedded, _embedded_shapes))

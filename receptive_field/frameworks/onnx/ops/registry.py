@@ -44,4 +44,5 @@ def count(names: str, flops: Count) -> None:
 
 def is_given(call: Call, number: int) -> bool:
     """Returns whether a node has an optional input."""
-    return len(call) > number and call.input(number)[0] != call.node.graph.index_of[""]
+    absent = call.node.graph.index_of.get("")
+    return len(call) > number and call.input(number)[0] != absent

@@ -49,6 +49,8 @@ class Family:
       channels_last: whether the channels come last; None if an attribute says so.
     """
 
+    is_transposed = False
+    """Whether the first axis of the kernel holds the channels of the input."""
     least_padding: int | None = 0
     """The smallest SAME padding; None if a stride longer than the kernel makes it
     negative."""
@@ -61,10 +63,20 @@ class Family:
 
     def axes(self, call: Call) -> tuple[int, ...]:
         """Returns the spatial axes."""
-        rank = len(call.known_shape(0))
+        rank = len(self.input_shape(call))
         if rank < 3:
             call.fail(f"requires an input of rank 3 or more, not {rank}")
         return tuple(range(1, rank - 1) if self._is_last(call) else range(2, rank))
+
+    def input_shape(self, call: Call) -> tuple[Size, ...]:
+        """Returns the shape of the input, whose rank follows from the kernel."""
+        shape = call.shape(0)
+        if shape is not None:
+            return shape
+        stated = call.numbers("kernel_shape") or []
+        filters = self.kernel_input and call.shape(self.kernel_input)
+        rank = len(filters) if filters else len(stated) + 2 if stated else None
+        return call.known_shape(0, rank)
 
     def _is_last(self, call: Call) -> bool:
         if self.channels_last is None:
@@ -75,7 +87,7 @@ class Family:
         """Returns the shape of the kernel: channels, channels of a group, positions."""
         assert self.kernel_input is not None
         shape = call.shape(self.kernel_input)
-        rank = len(call.known_shape(0))
+        rank = len(self.input_shape(call))
         if shape is None or len(shape) != rank:
             call.fail(
                 f"requires a kernel of rank {rank}, but the shape of "
@@ -88,6 +100,7 @@ class Family:
         """Returns the kernel size on each spatial axis."""
         stated = call.numbers("kernel_shape")
         if self.kernel_input is not None:
+            self._check_channels(call)
             sizes = list(self.filter_shape(call)[2:])
             known = [size for size in sizes if isinstance(size, int)]
             if len(known) == len(sizes):
@@ -99,6 +112,24 @@ class Family:
         if not stated:
             call.fail("has a kernel of unknown size")
         return list(stated)
+
+    def _check_channels(self, call: Call) -> None:
+        """Raises an error if the channels do not fit the kernel."""
+        shape, (outer, inner) = self.input_shape(call), self.filter_shape(call)[:2]
+        channels, group = shape[-1 if self._is_last(call) else 1], self.groups(call)
+        wanted = outer if self.is_transposed else inner * group
+        if isinstance(channels, int) and isinstance(wanted, int) and channels != wanted:
+            call.fail(
+                f"takes {wanted} channels in {group} groups, but "
+                f"{call.name(0)} has {channels}"
+            )
+
+    def groups(self, call: Call) -> int:
+        """Returns the number of groups of channels."""
+        group = call.number("group", 1)
+        if group < 1:
+            call.fail(f"has {group} groups of channels")
+        return group
 
     def per_axis(self, call: Call, name: str, default: int, count: int) -> list[int]:
         """Returns a list with one number for each spatial axis."""
@@ -131,7 +162,7 @@ class Family:
         return call.once(partial(self._placed, call))
 
     def _placed(self, call: Call) -> Sliding:
-        axes, shape = self.axes(call), call.known_shape(0)
+        axes, shape = self.axes(call), self.input_shape(call)
         kernel = self.kernel(call)
         if len(kernel) != len(axes):
             call.fail(f"has a kernel of {len(kernel)} axes for {len(axes)} axes")
@@ -255,6 +286,8 @@ register("Conv ConvInteger", Convolution(1).op())
 register("QLinearConv", Convolution(3).op())
 register("com.microsoft.FusedConv", FusedConvolution(1).op())
 register("com.microsoft.NhwcFusedConv", FusedConvolution(1, channels_last=True).op())
+register("com.microsoft.NhwcConv", Convolution(1, channels_last=True).op())
+register("com.microsoft.QLinearConv", Convolution(3, channels_last=None).op())
 register("MaxPool AveragePool LpPool", Pooling().op())
 register("com.microsoft.NhwcMaxPool", Pooling(channels_last=True).op())
 register("com.microsoft.QLinearAveragePool", Pooling(channels_last=None).op())
@@ -266,12 +299,14 @@ register("com.microsoft.QLinearAveragePool", Pooling(channels_last=None).op())
 class Transposed(Convolution):
     """Transposed convolutions. The kernel has the shape (inputs, channels, *sizes)."""
 
+    is_transposed = True
+
     def _outer(self, call: Call) -> list[tuple[Size, int | None, int]]:
         """Returns each axis's size of the output, and the padding at both of its ends.
 
         The padding is None if it depends on an unknown size.
         """
-        axes, shape = self.axes(call), call.known_shape(0)
+        axes, shape = self.axes(call), self.input_shape(call)
         kernel, count = self.kernel(call), len(axes)
         strides, dilations, added = (
             self.per_axis(call, name, default, count)
@@ -306,12 +341,12 @@ class Transposed(Convolution):
 
     def output_sizes(self, call: Call) -> tuple[Size, ...]:
         """Returns the shape of the output."""
-        shape = list(call.known_shape(0))
+        shape = list(self.input_shape(call))
         for axis, (size, _, _) in zip(self.axes(call), self._outer(call), strict=True):
             if isinstance(size, int) and size < 1:
                 call.fail(f"makes the feature map vanish: {size} positions on an axis")
             shape[axis] = size
-        shape[1] = self.filter_shape(call)[1] * call.number("group", 1)
+        shape[1] = self.filter_shape(call)[1] * self.groups(call)
         return tuple(shape)
 
     def _placed(self, call: Call) -> Sliding:
@@ -360,7 +395,7 @@ class Transposed(Convolution):
             ceiling_division(size, stride)
             for size, stride in zip(area, strides, strict=True)
         )
-        channels = divide(inner, call.number("group", 1)) or inner
+        channels = divide(inner, self.groups(call)) or inner
         return product([channels, *windows])
 
     def flops(self, call: Call) -> Flops:
@@ -373,7 +408,24 @@ class Transposed(Convolution):
         return super().op()._replace(windows=None, stretched=self.windows)
 
 
+class PaddedByInput(Transposed):
+    """Transposed convolutions whose padding is an input."""
+
+    def paddings(self, call: Call, count: int) -> list[tuple[int, int]] | None:
+        """Returns the padding before and after each axis."""
+        if not is_given(call, 2):
+            return super().paddings(call, count)
+        pads = call.integers(2)
+        if pads is None or not all(isinstance(pad, int) for pad in pads):
+            call.fail("has pads of unknown size")
+        if len(pads) != 2 * count:
+            call.fail(f"has {len(pads)} pads for {count} spatial axes")
+        known = [int(pad) for pad in pads]  # type: ignore[arg-type]
+        return list(zip(known[:count], known[count:], strict=True))
+
+
 register("ConvTranspose", Transposed(1).op())
+register("com.microsoft.ConvTransposeWithDynamicPads", PaddedByInput(1).op())
 
 
 # --- Pools over whole maps -----------------------------------------------------------
@@ -402,7 +454,8 @@ register(
 
 weigh(
     "Conv ConvInteger QLinearConv com.microsoft.FusedConv com.microsoft.NhwcFusedConv "
-    "ConvTranspose",
+    "com.microsoft.NhwcConv com.microsoft.QLinearConv ConvTranspose "
+    "com.microsoft.ConvTransposeWithDynamicPads",
     Taps.WEIGHTS,
 )
 weigh("MaxPool com.microsoft.NhwcMaxPool GlobalMaxPool", Taps.WINNER)

@@ -206,11 +206,16 @@ def _quantized_pair_shapes(call: Call) -> Sequence[Shape]:
 register("QuantizedAdd QuantizedMul", Op(_quantized_pair, _quantized_pair_shapes))
 
 
+def _uses_batch(call: Call) -> bool:
+    is_given = call.node.op == "BatchNormWithGlobalNormalization"
+    return not is_given and call.flag("is_training", True)
+
+
 def _normalised(call: Call, output: int) -> Relations:
     if output:
         return [call.all_of(i) for i in range(len(call))]
     data, *rest = first_follows(call, output)
-    if call.trains_batch_norm and call.flag("is_training", True):
+    if call.trains_batch_norm and _uses_batch(call):
         # The mean and variance are computed over the whole batch.
         rank = len(call.known_shape(0))
         first = data_format(call).startswith("NC")
@@ -229,7 +234,7 @@ def _normalised_shapes(call: Call) -> Sequence[Shape]:
 register(
     "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 _FusedBatchNormEx "
     "BatchNormWithGlobalNormalization",
-    Op(_normalised, _normalised_shapes, shapes_by_first=True),
+    Op(_normalised, _normalised_shapes, shapes_by_first=True, uses_batch=_uses_batch),
 )
 
 

@@ -57,7 +57,7 @@ def _normal(call: Call, axis: int | None, rank: int) -> int | None:
 
 def _gather_axis(call: Call) -> int | None:
     shape = call.shape(0)
-    axis = call.integer(2) if len(call) > 2 else 0
+    axis = call.integer(2) if len(call) > 2 else call.number("axis", 0)
     return None if shape is None else _normal(call, axis, len(shape))
 
 
@@ -109,9 +109,17 @@ def _parts(call: Call, name: str) -> int:
     return count
 
 
+def _reads_axis_first(call: Call) -> bool:
+    """Returns whether a split reads its axis first, because its parts are equal.
+
+    If it reads the sizes of its parts, it reads them second, and its axis last.
+    """
+    return len(call) == 2
+
+
 def _split_sizes(call: Call) -> tuple[int | None, list[Size] | None]:
     """Returns the axis of a split and the sizes of its parts, each None if unknown."""
-    first = call.node.op == "Split"  # Split reads its axis first, SplitV last.
+    first = _reads_axis_first(call)
     shape = call.shape(1 if first else 0)
     axis = call.integer(0 if first else 2)
     if shape is None or axis is None:
@@ -131,7 +139,7 @@ def _split_sizes(call: Call) -> tuple[int | None, list[Size] | None]:
 
 def _split_shapes(call: Call) -> Sequence[Shape]:
     axis, sizes = _split_sizes(call)
-    shape = call.shape(1 if call.node.op == "Split" else 0)
+    shape = call.shape(1 if _reads_axis_first(call) else 0)
     count = _parts(call, "num_split")
     if shape is None or axis is None:
         return [None] * count
@@ -143,7 +151,7 @@ def _split_shapes(call: Call) -> Sequence[Shape]:
 
 
 def _split(call: Call, output: int) -> Relations:
-    data = 1 if call.node.op == "Split" else 0
+    data = 1 if _reads_axis_first(call) else 0
     shape, (axis, sizes) = call.shape(data), _split_sizes(call)
     relations: list[Relation | None] = [None] * len(call)
     if shape is None or axis is None:

@@ -81,6 +81,10 @@ def _slice_pieces(call: Call) -> list[Slice] | None:
     return None if shape is None else slice_pieces(call, shape, begins, sizes)
 
 
+def _or_unknown(values: list[Size] | None, length: int) -> list[Size | None]:
+    return [None] * length if values is None else [*values]
+
+
 def _strided_pieces(call: Call) -> list[Slice] | None:
     """Returns the pieces of tf.strided_slice. Each mask has one bit per slice spec."""
     shape = call.shape(0)
@@ -100,7 +104,12 @@ def _strided_pieces(call: Call) -> list[Slice] | None:
         return None
     if any(values is not None and len(values) != length for values in lists):
         call.fail("has inputs begin, end and strides of different lengths")
-    begins, ends, steps = (v if v is not None else [None] * length for v in lists)
+    begins, ends, steps = (_or_unknown(values, length) for values in lists)
+    if call.flag("offset"):  # An end is stated as the distance from the beginning.
+        ends = [
+            None if begin is None or end is None else begin + end
+            for begin, end in zip(begins, ends, strict=True)
+        ]
 
     def bit(name: str, spec: int) -> bool:
         return bool(masks[name] >> spec & 1)

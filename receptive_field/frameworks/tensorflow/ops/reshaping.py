@@ -335,7 +335,10 @@ def _space_to_batch_shape(call: Call) -> Sequence[Shape]:
     return [space_to_batch_shape(call, shape, blocks, paddings, _ends(call))]
 
 
-FOLDS = ("SpaceToBatch", "SpaceToBatchND")
+def _folds(node: Node) -> bool:
+    """Returns whether a node moves positions into the batch."""
+    op = rule_of(node)
+    return op is not None and op.relations is _space_to_batch
 
 
 def _copied_from(node: Node) -> Iterator[Node]:
@@ -355,11 +358,11 @@ def _folded(call: Call) -> tuple[Node, Size] | None:
     removes. Returns None if there is no such layer.
     """
     for node in _copied_from(call.node):
-        if node.op in FOLDS:
+        if _folds(node):
             return None
         op = rule_of(node)
         if op is not None and op.products is not None:
-            folds = any(below.op in FOLDS for below in _copied_from(node))
+            folds = any(map(_folds, _copied_from(node)))
             return (node, product(call.output_shape() or ())) if folds else None
     return None
 

@@ -67,7 +67,7 @@ def _per_axis(call: Call, name: str, axes: Sequence[int], rank: int) -> list[int
     return list(map(values.__getitem__, axes))
 
 
-class _Family:
+class Family:
     """The base class for rules of ops with sliding windows."""
 
     least_padding: int | None = 0
@@ -77,6 +77,7 @@ class _Family:
         self.kernel = kernel
 
     def axes(self, call: Call) -> tuple[int, ...]:
+        """Returns the spatial axes of the input."""
         default = {3: "NWC", 4: "NHWC", 5: "NDHWC"}[self.rank]
         layout = data_format(call, default)
         axes = spatial_axes(layout)
@@ -85,13 +86,16 @@ class _Family:
         return axes
 
     def input_shape(self, call: Call) -> tuple[Size, ...]:
+        """Returns the shape of the tensor that the windows slide over."""
         vectorised = "VECT" in data_format(call)
         return call.known_shape(0, self.rank + vectorised)
 
     def windows(self, call: Call) -> tuple[Window, ...]:
+        """Returns the window on each spatial axis."""
         return self.placed(call).windows
 
     def placed(self, call: Call) -> Sliding:
+        """Returns the windows and their axes."""
         return call.once(partial(self._placed, call))
 
     def _placed(self, call: Call) -> Sliding:
@@ -104,23 +108,33 @@ class _Family:
             size = next(size for size in stated if not isinstance(size, int))
             call.fail(f"has a kernel of unknown size: {size}")
         sizes = [shape[axis] for axis in axes]
-        paddings, least = _paddings(call, axes), self.least_padding
+        paddings, least = self.paddings(call, axes), self.least_padding
         try:
             found = sliding_windows(sizes, kernel, strides, dilations, paddings, least)
         except ValueError as error:
             call.fail(str(error))
         return Sliding(shape, axes, found, least)
 
+    def paddings(
+        self, call: Call, axes: Sequence[int]
+    ) -> Sequence[tuple[int, int]] | None:
+        """Returns the padding around each axis, or None for SAME padding."""
+        return _paddings(call, axes)
+
     def strides(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
+        """Returns the stride on each spatial axis."""
         return _per_axis(call, "strides", axes, rank)
 
     def dilations(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
+        """Returns the dilation on each spatial axis."""
         return _per_axis(call, "dilations", axes, rank)
 
     def relations(self, call: Call, output: int) -> Relations:
+        """Returns the relations of an output to all inputs."""
         return [self.placed(call).relation(), *[ALL] * (len(call) - 1)]
 
     def shapes(self, call: Call) -> Sequence[Shape]:
+        """Returns the shapes of the outputs."""
         sliding = self.placed(call)
         shape = sliding.sizes()
         channel = self.channels(call)
@@ -129,16 +143,20 @@ class _Family:
         return [tuple(shape)]
 
     def channels(self, call: Call) -> Size | None:
+        """Returns the number of output channels; None if it is that of the input."""
         return None
 
     def layout(self, call: Call) -> tuple[int, Sequence[int]]:
+        """Returns the number of the data input, and its spatial axes."""
         return 0, self.axes(call)
 
     def op(self) -> Op:
+        """Returns the rules."""
         return Op(self.relations, self.shapes, layout=self.layout, windows=self.windows)
 
 
-def _filter_shape(call: Call, number: int, rank: int) -> tuple[Size, ...]:
+def filter_shape(call: Call, number: int, rank: int) -> tuple[Size, ...]:
+    """Returns the shape of a kernel, which must have this rank."""
     shape = call.shape(number)
     if shape is None:
         call.fail(
@@ -154,7 +172,7 @@ def _filter_shape(call: Call, number: int, rank: int) -> tuple[Size, ...]:
     return shape
 
 
-class _Convolution(_Family):
+class Convolution(Family):
     """Convolutions.
 
     The second input is the kernel, whose axes are the spatial axes, the input channels
@@ -167,10 +185,11 @@ class _Convolution(_Family):
         self.fused = fused  # Whether the op also adds a bias or another tensor.
 
     def _kernel(self, call: Call, axes: Sequence[int]) -> list[Size]:
-        return list(_filter_shape(call, 1, self.rank)[: len(axes)])
+        return list(filter_shape(call, 1, self.rank)[: len(axes)])
 
     def channels(self, call: Call) -> Size:
-        *_, inner, outer = _filter_shape(call, 1, self.rank)
+        """Returns the number of output channels; None if it is that of the input."""
+        *_, inner, outer = filter_shape(call, 1, self.rank)
         return inner * outer if self.depthwise else outer
 
     def products(self, call: Call) -> Size:
@@ -178,10 +197,11 @@ class _Convolution(_Family):
 
         A depthwise kernel sums over positions. Other kernels also sum over channels.
         """
-        *positions, inner, _ = _filter_shape(call, 1, self.rank)
+        *positions, inner, _ = filter_shape(call, 1, self.rank)
         return product(positions if self.depthwise else [*positions, inner])
 
     def op(self) -> Op:
+        """Returns the rules."""
         return super().op()._replace(products=self.products, flops=self.flops)
 
     def flops(self, call: Call) -> Flops:
@@ -193,7 +213,7 @@ class _Convolution(_Family):
         return multiply_adds(number, profiled=False).plus(added)
 
 
-class _Pooling(_Family):
+class Pooling(Family):
     """Pooling. Kernel and strides are attributes, or the second and third inputs."""
 
     def __init__(self, rank: int):
@@ -203,6 +223,7 @@ class _Pooling(_Family):
         return self._sizes(call, "ksize", 1, axes)
 
     def strides(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
+        """Returns the stride on each spatial axis."""
         return [int(v) for v in self._sizes(call, "strides", 2, axes)]  # type: ignore[arg-type]
 
     def _sizes(
@@ -232,22 +253,23 @@ class _Pooling(_Family):
         return Flops.alike(area * output_elements(call), profiled=known)
 
     def op(self) -> Op:
+        """Returns the rules."""
         return super().op()._replace(flops=self.flops)
 
 
 for _fused, _prefix in enumerate(("", "_Fused")):
-    register(f"{_prefix}Conv2D", _Convolution(4, fused=bool(_fused)).op())
-    register(f"{_prefix}Conv3D", _Convolution(5, fused=bool(_fused)).op())
+    register(f"{_prefix}Conv2D", Convolution(4, fused=bool(_fused)).op())
+    register(f"{_prefix}Conv3D", Convolution(5, fused=bool(_fused)).op())
     register(
         f"{_prefix}DepthwiseConv2dNative",
-        _Convolution(4, depthwise=True, fused=bool(_fused)).op(),
+        Convolution(4, depthwise=True, fused=bool(_fused)).op(),
     )
-register("MaxPool MaxPoolV2 AvgPool MaxPoolWithArgmax", _Pooling(4).op())
-count("MaxPoolWithArgmax", lambda call: _Pooling(4).flops(call)._replace(profiled=None))
-register("MaxPool3D AvgPool3D", _Pooling(5).op())
+register("MaxPool MaxPoolV2 AvgPool MaxPoolWithArgmax", Pooling(4).op())
+count("MaxPoolWithArgmax", lambda call: Pooling(4).flops(call)._replace(profiled=None))
+register("MaxPool3D AvgPool3D", Pooling(5).op())
 
 
-class _Quantized(_Convolution):
+class _Quantized(Convolution):
     """Quantised convolutions.
 
     Additional inputs are the ranges of the data and the kernel. Two additional outputs
@@ -265,7 +287,7 @@ class _Quantized(_Convolution):
         return multiply_adds(self.products(call) * output_elements(call), False)
 
 
-class _QuantizedPooling(_Pooling):
+class _QuantizedPooling(Pooling):
     """Quantised pooling ops, which return the range of their input unchanged."""
 
     def relations(self, call: Call, output: int) -> Relations:
@@ -297,7 +319,7 @@ register(
 register("QuantizedMaxPool QuantizedAvgPool", _QuantizedPooling(4).op())
 
 
-class _Patches(_Family):
+class _Patches(Family):
     """Ops that copy the positions of each window into the channels."""
 
     def __init__(self, rank: int):
@@ -323,14 +345,14 @@ register("ExtractImagePatches", _Patches(4).op())
 register("ExtractVolumePatches", _VolumePatches(5).op())
 
 
-class _Dilation(_Family):
+class _Dilation(Family):
     """Grey-scale dilation, with a kernel of shape (height, width, channels)."""
 
     def __init__(self) -> None:
         super().__init__(4, self._kernel)
 
     def _kernel(self, call: Call, axes: Sequence[int]) -> list[Size]:
-        return list(_filter_shape(call, 1, 3)[:2])
+        return list(filter_shape(call, 1, 3)[:2])
 
     def dilations(self, call: Call, axes: Sequence[int], rank: int) -> list[int]:
         return _per_axis(call, "rates", axes, rank)
@@ -347,13 +369,12 @@ class _Dilation(_Family):
 register("Dilation2D", _Dilation().op())
 
 
-class _Transposed(_Convolution):
+class Transposed(Convolution):
     """Transposed convolutions. Their inputs are the output sizes, kernel and data."""
 
     def _output_shape(self, call: Call) -> tuple[Size, ...]:
         data = call.known_shape(2, self.rank)
         axes = self.axes(call)
-        *_, channels, _ = _filter_shape(call, 1, self.rank)
         values = call.integers(0)
         if values is not None and len(values) == len(axes):
             shape = list(data)
@@ -365,22 +386,31 @@ class _Transposed(_Convolution):
             shape = [call.unknown_size(axis) for axis in range(self.rank)]
             shape[0] = data[0]
         first = data_format(call).startswith("NC")
-        shape[1 if first else -1] = channels
+        shape[1 if first else -1] = self.channels(call)
         return tuple(shape)
 
+    def channels(self, call: Call) -> Size:
+        """Returns the number of output channels; None if it is that of the input."""
+        *_, outer, _ = filter_shape(call, 1, self.rank)
+        return outer
+
     def input_shape(self, call: Call) -> tuple[Size, ...]:
+        """Returns the shape of the tensor that the windows slide over."""
         # The forward convolution reads a map with the shape of this op's output.
         return self._output_shape(call)
 
     def relations(self, call: Call, output: int) -> Relations:
+        """Returns the relations of an output to all inputs."""
         below = call.known_shape(2, self.rank)
         data = transposed(call, self.placed(call), below)
-        return [None, call.all_of(1), data]
+        return [None, call.all_of(1), data, *[ALL] * (len(call) - 3)]
 
     def shapes(self, call: Call) -> Sequence[Shape]:
+        """Returns the shapes of the outputs."""
         return [self._output_shape(call)]
 
     def layout(self, call: Call) -> tuple[int, Sequence[int]]:
+        """Returns the number of the data input, and its spatial axes."""
         return 2, self.axes(call)
 
     def flops(self, call: Call) -> Flops:
@@ -389,7 +419,7 @@ class _Transposed(_Convolution):
         The profiler instead counts the products of a convolution over the output, and
         divides their number by the strides.
         """
-        *area, channels, _ = _filter_shape(call, 1, self.rank)
+        *area, channels, _ = filter_shape(call, 1, self.rank)
         flops = multiply_adds(elements(call, 2) * product([*area, channels]))
         first = data_format(call).startswith("NC")
         if self.rank != 4 or first:
@@ -400,11 +430,12 @@ class _Transposed(_Convolution):
         return flops._replace(profiled=divided)
 
     def op(self) -> Op:
+        """Returns the rules."""
         return super().op()._replace(windows=None, stretched=self.windows)
 
 
-register("Conv2DBackpropInput", _Transposed(4).op())
-register("Conv3DBackpropInputV2", _Transposed(5).op())
+register("Conv2DBackpropInput", Transposed(4).op())
+register("Conv3DBackpropInputV2", Transposed(5).op())
 
 
 # --- Fractional pooling --------------------------------------------------------------
@@ -466,9 +497,10 @@ weigh(
     Taps.WEIGHTS,
 )
 weigh(
-    "MaxPool MaxPoolV2 MaxPoolWithArgmax MaxPool3D QuantizedMaxPool Dilation2D",
+    "MaxPool MaxPoolV2 MaxPool3D QuantizedMaxPool Dilation2D",
     Taps.WINNER,
 )
+weigh("MaxPoolWithArgmax", Taps.WINNER, places=[1])
 weigh("AvgPool AvgPool3D QuantizedAvgPool", Taps.MEAN)
 
 # --- Zeros ---------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The wing of TensorFlow Lite (LiteRT): flatbuffer files and their op types."""

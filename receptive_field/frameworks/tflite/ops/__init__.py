@@ -1,0 +1,27 @@
+"""The table of rules for the ops of TensorFlow Lite, with a file for each family."""
+
+from receptive_field.frameworks.tflite.ops import (
+    dilated,
+    elementwise,
+    indexing,
+    others,
+    products,
+    recurrent,
+    sources,
+    windows,
+)
+from receptive_field.frameworks.tflite.ops.registry import TABLE
+
+OPS = TABLE
+
+__all__ = [
+    "TABLE",
+    "dilated",
+    "elementwise",
+    "indexing",
+    "others",
+    "products",
+    "recurrent",
+    "sources",
+    "windows",
+]

@@ -1,0 +1,114 @@
+"""Networks that PyTorch exported, against receptive fields that were measured there.
+
+`data/onnx/README.md` says where the files and the measurements come from. Neither onnx
+nor torch takes part: the test runs in a process in which they cannot be imported.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent / "data" / "onnx"
+AXES = ("x", "y", "z")
+
+
+def rows(name):
+    with (FOLDER / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def truths():
+    """File, layer, value, and what was measured on each axis of the layer."""
+    measured = {}
+    for name in ("torch_truth.csv", "measured.csv"):
+        for row in rows(name):
+            network = row["model"].replace("/", "_").removeprefix("tv_")
+            network = network.replace("timmf_", "timm_")
+            measured.setdefault((network, row["layer"]), []).append(row)
+    for row in rows("layers.csv"):
+        network = row["file"].removesuffix(".onnx.xz").removesuffix("_script")
+        found = measured.get((network, row["layer"]))
+        if found:
+            yield row["file"], row["layer"], row["value"], found
+
+
+TRUTHS = {(file, layer): (value, found) for file, layer, value, found in truths()}
+
+ASK = """
+import importlib.abc, json, sys
+
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("onnx", "torch", "onnxruntime", "tensorflow"):
+            raise ImportError(name + " must not be imported")
+
+sys.meta_path.insert(0, Refuse())
+import receptive_field as rf
+from receptive_field.frameworks import load
+
+found, models = [], {}
+for file, value in json.load(sys.stdin):
+    model = models.setdefault(file, None) or load(file)
+    models[file] = model
+    try:
+        field = rf.compute_receptive_field(model, output=value)
+    except rf.ReceptiveFieldError as error:
+        found.append(str(error))
+        continue
+    local = field.local
+    found.append([
+        bool(field.exact),
+        None if field.aligned is None else bool(field.aligned),
+        local is not None and bool(local.exact),
+        [[str(n) for n in numbers] for numbers in (
+            field.size, field.stride, field.padding)],
+        local and [[str(n) for n in numbers] for numbers in (
+            local.size, local.stride, local.padding)],
+    ])
+json.dump(found, sys.stdout)
+"""
+
+
+@cache
+def answers():
+    asked = [[str(FOLDER / file), value] for (file, _), (value, _) in TRUTHS.items()]
+    run = subprocess.run(
+        [sys.executable, "-c", ASK],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return dict(zip(TRUTHS, json.loads(run.stdout), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("file", "layer"), TRUTHS, ids=[f"{file}-{layer}" for file, layer in TRUTHS]
+)
+def test_measured_in_pytorch(file, layer):
+    _, measured = TRUTHS[file, layer]
+    answer = answers()[file, layer]
+    assert not isinstance(answer, str), answer
+    exact, aligned, local_exact, whole, local = answer
+    for row in measured:
+        if row["note"]:
+            continue  # Features differ; `test_single_features` looks at them.
+        place = AXES.index(row["axis"])
+        wanted = [row[column] for column in ("size", "stride", "padding")]
+        found = local if row["local"] == "True" and local else whole
+        told = [numbers[place] for numbers in found]
+        assert [n for n, w in zip(told, wanted, strict=True) if w] == [*filter(None, wanted)]
+        if row["size"] != "inf":
+            assert exact or local_exact
+
+
+def test_enough_is_held():
+    assert len({file for file, _ in TRUTHS}) >= 3
