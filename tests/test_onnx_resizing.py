@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import onnx_experiments as experiments
 import pytest
@@ -249,6 +251,34 @@ def test_size_of_skip_connection(attributes):
     del attributes["opset"]
     assume(not attributes.get("antialias"))
     hold_at_every_size(skipped, attributes)
+
+
+def to_quotient(sizes, times, by):
+    """A resize by a scale that old exporters compute: the quotient of two sizes."""
+    nodes = [
+        node("Shape", "x", "shape"),
+        node("Slice", "shape two four", "size"),
+        node("Mul", "size times", "longer"),
+        node("Mul", "size by", "shorter"),
+        node("Cast", "longer", "above", to=1),
+        node("Cast", "shorter", "below", to=1),
+        node("Div", "above below", "quotient"),
+        node("Concat", "ones quotient", "scales", axis=0),
+        node("Resize", "x scales", "y", mode="linear"),
+    ]
+    numbers = {"two": 2, "four": 4, "times": times, "by": by}
+    given = {name: np.array([n], "int64") for name, n in numbers.items()}
+    tensors = constants(ones=floats([1, 1]), **given)
+    inputs = {"x": ("float32", (1, 2, *sizes))}
+    return model_of(nodes, inputs, ["y"], tensors, opset=10)
+
+
+@pytest.mark.parametrize(("times", "by"), [(2, 1), (3, 2), (1, 2), (5, 4)])
+def test_scale_that_is_computed(times, by):
+    answer = hold_at_every_size(to_quotient, times, by)
+    assert answer.exact
+    assert answer.stride.tolist() == [Fraction(by, times)] * 2
+    check(to_quotient((6, 8), times, by), (1, 2, 6, 8), exact=True)
 
 
 # --- Crops, warps and unpooling ------------------------------------------------------
