@@ -94,12 +94,21 @@ for _name, _function in _BINARY.items():
 def _divided(call: Call) -> Sequence[Value]:
     """Returns a quotient; integers are rounded towards zero, as in C.
 
-    Symbolic sizes are integers.
+    Symbolic sizes are integers, unless they were cast.
     """
     operands = [call.value(i) for i in range(len(call))]
-    if all(o is not None and o.dtype.kind in "iuO" for o in operands):
+    whole = all(o is not None and o.dtype.kind in "iuO" for o in operands)
+    if whole and not _is_cast_to_float(call):
         return integer_division(call)
     return computed("true_divide")(call)
+
+
+def _is_cast_to_float(call: Call) -> bool:
+    """Returns whether the first input comes from a cast of sizes to floats."""
+    while len(call) and call.node.op not in ("Cast", "Shape", "Size"):
+        index, _ = call.input(0)
+        call = Call(call.node.graph.nodes[index], call.knowledge)
+    return call.node.op == "Cast" and call.number("to", 1) in FLOATING
 
 
 def _remainder(call: Call) -> Sequence[Value]:
