@@ -22,6 +22,7 @@ from receptive_field.rules.elementwise import (
     UNARY,
     computed,
     equal,
+    extreme,
     first_follows,
     integer_division,
     normalised_by_batch,
@@ -75,16 +76,7 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
     "Xor": "logical_xor",
     "Pow": "power",
     "Sum": lambda *terms: sum(terms),
-    "Max": lambda *terms: _folded("maximum", terms),
-    "Min": lambda *terms: _folded("minimum", terms),
 }
-
-
-def _folded(function: str, terms: Sequence[Any]) -> Any:
-    found = terms[0]
-    for term in terms[1:]:
-        found = getattr(np, function)(found, term)
-    return found
 
 
 for _name, _function in _BINARY.items():
@@ -115,6 +107,8 @@ def _remainder(call: Call) -> Sequence[Value]:
     return computed("fmod" if call.number("fmod", 0) else "mod")(call)
 
 
+register("Max", ELEMENTWISE._replace(values=extreme(1)))
+register("Min", ELEMENTWISE._replace(values=extreme(-1)))
 register("Div", ELEMENTWISE._replace(values=_divided))
 register("Mod", ELEMENTWISE._replace(values=_remainder))
 
