@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from onnx_cases import Case, Cases, case
+from onnx_cases import Case, case
 from onnx_experiments import Reference, model_of, onnx
 
 STEPS, WIDTH = 5, 8
@@ -89,6 +89,8 @@ def attention(
     model = model_of(
         nodes, {"x": ("float32", (1, steps, WIDTH))}, ["y"], tensors, opset
     )
+    if domain not in ("", MICROSOFT):
+        model.opset_import.append(onnx.helper.make_opsetid(domain, 1))
     if channels is None:
         channels = (2,) if heads is None else (1, 3)
     options: dict[str, Any] = {"axes": (1,), "channels": channels, "exact": exact}
@@ -157,7 +159,7 @@ def rotation(*inputs: Any, **given: Any) -> Any:
     )
 
 
-CASES: Cases = {
+CASES: dict[str, Any] = {
     "Attention": [
         attention(**HEADS),
         attention(role="query", **HEADS),
@@ -279,8 +281,16 @@ CASES: Cases = {
     ],
 }
 
+CASES |= {
+    "ai.onnx.preview.FlexAttention": [
+        attention(
+            op="FlexAttention", domain="ai.onnx.preview", heads=2, runner=Reference
+        )
+    ]
+}
+
 REASONS = {
     "com.microsoft.QAttention": "onnxruntime rounds queries and keys to 8 bits",
+    "com.microsoft.BiasSplitGelu": "onnxruntime has no kernel for processors",
     "com.microsoft.SwiGLU": "onnxruntime has no kernel for processors",
-    "ai.onnx.preview.FlexAttention": "onnxruntime has no kernel",
 }

@@ -59,6 +59,11 @@ REASONS = {
 }
 
 UNSUPPORTED = {
+    "RegexFullMatch": "it reads texts, which have no positions",
+    "StringConcat": "it reads texts, which have no positions",
+    "StringNormalizer": "it reads texts, which have no positions",
+    "StringSplit": "it reads texts, which have no positions",
+    "TfIdfVectorizer": "it counts words, wherever they are",
     f"{ML}.CastMap": "its input is a map, which has no positions",
     f"{ML}.DictVectorizer": "its input is a map, which has no positions",
     f"{ML}.ZipMap": "its output is a list of maps, which have no positions",

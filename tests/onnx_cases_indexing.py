@@ -71,6 +71,12 @@ CASES: Cases = {
     ],
     "Compress": [
         case("Compress", np.array([True, False, True]), axis=2, check_exact=True),
+        case(
+            "Compress",
+            np.array([True, False, True, True]),
+            shape=(1, 1, 3, 4),
+            check_channels=(),
+        ),
     ],
     "Expand": [
         case("Expand", ints(3, 1), shape=(1, 2, 1, 4), check_exact=True),
@@ -80,6 +86,7 @@ CASES: Cases = {
         case("CumSum", np.array(2), check_exact=True),
         case("CumSum", np.array(-1), exclusive=1, reverse=1, check_exact=True),
     ],
+    "CumProd": [case("CumProd", np.array(2), reverse=1, opset=26, check_exact=True)],
     "TopK": [
         case("TopK", ints(2), axis=2, outputs=2, check_exact=True),
         case("TopK", k=2, axis=3, outputs=2, opset=9, check_exact=True),
@@ -164,6 +171,15 @@ CASES: Cases = {
         case("Trilu"),
         case("Trilu", np.array(1), upper=0),
     ],
+    "BitCast": [case("BitCast", to=6, opset=26, check_exact=True)],
+    "ai.onnx.ml.ArrayFeatureExtractor": [
+        case(
+            "ArrayFeatureExtractor",
+            ints(3, 0, 5),
+            domain="ai.onnx.ml",
+            check_exact=True,
+        ),
+    ],
     "Det": [case("Det", shape=(1, 2, 3, 3), check_exact=True)],
     "Col2Im": [
         case(
@@ -178,13 +194,29 @@ CASES: Cases = {
     ],
 }
 
+LISTS = "it makes or reads a list of tensors (see test_onnx_sequences.py)"
+
 REASONS = {
     "Bernoulli": "its results are drawn at random",
-    "BitCast": "onnxruntime has no kernel for it",
     "Multinomial": "its results are drawn at random",
     "NonZero": "the values decide how many positions its output has",
     "Unique": "the values decide how many positions its output has",
-}
+} | dict.fromkeys(
+    (
+        "ConcatFromSequence",
+        "Optional",
+        "OptionalGetElement",
+        "OptionalHasElement",
+        "SequenceAt",
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceErase",
+        "SequenceInsert",
+        "SequenceLength",
+        "SplitToSequence",
+    ),
+    LISTS,
+)
 
 UNSUPPORTED = dict.fromkeys(
     ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit"),

@@ -108,10 +108,20 @@ for _op in ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization"):
         ]
     }
 
+CASES |= {
+    "NegativeLogLikelihoodLoss": [
+        small(
+            "NegativeLogLikelihoodLoss",
+            np.zeros((1, 4, 5), int),
+            reduction="none",
+            check_channels=(),
+        )
+    ],
+}
+
 REASONS = {
     "Hardmax": "its result rarely changes; its rule is that of Softmax",
     f"{MICROSOFT}.GroupNorm": "onnxruntime has no kernel for processors",
     f"{MICROSOFT}.BiasSoftmax": "onnxruntime has no kernel for processors",
     f"{MICROSOFT}.EmbedLayerNormalization": "its input are words, which have no pixels",
-    "NegativeLogLikelihoodLoss": "its rule is that of SoftmaxCrossEntropyLoss",
 }

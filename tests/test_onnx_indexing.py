@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx_cases_indexing import CASES
+from onnx_cases_reshaping import CASES as RESHAPES
 from onnx_experiments import check, model_of, onnx, operation
 from random_search import examples
 
@@ -22,7 +23,7 @@ sizes = st.integers(1, 7)
     "make",
     [
         pytest.param(make, id=f"{op}-{k}")
-        for op, cases in CASES.items()
+        for op, cases in [*CASES.items(), *RESHAPES.items()]
         for k, make in enumerate(cases)
     ],
 )
@@ -56,7 +57,7 @@ MODES = ("constant", "reflect", "edge", "wrap")
 
 
 @given(sizes, sizes, st.sampled_from(MODES), st.booleans(), st.data())
-@examples(60)
+@examples(40)
 def test_pad(height, width, mode, with_axes, data):
     pads = data.draw(st.lists(st.integers(-3, 4), min_size=4, max_size=4))
     if with_axes:
@@ -67,7 +68,7 @@ def test_pad(height, width, mode, with_axes, data):
 
 
 @given(sizes, sizes, st.sampled_from(MODES[:3]), st.data())
-@examples(20)
+@examples(12)
 def test_pad_with_attributes(height, width, mode, data):
     pads = data.draw(st.lists(st.integers(-2, 3), min_size=4, max_size=4))
     pads = [0, 0, *pads[:2], 0, 0, *pads[2:]]
@@ -94,7 +95,7 @@ def slices(draw, size, steps=(1, 1, 2, 3, -1, -2)):
 
 
 @given(sizes, sizes, st.data())
-@examples(40)
+@examples(25)
 def test_slice(height, width, data):
     rows, columns = data.draw(slices(height)), data.draw(slices(width))
     starts, ends, steps = (np.array(pair) for pair in zip(columns, rows, strict=True))
@@ -119,7 +120,7 @@ def indices(data, size, count, least=None):
 
 
 @given(sizes, sizes, st.integers(2, 3), st.data())
-@examples(30)
+@examples(20)
 def test_gather(height, width, axis, data):
     shape = (1, 2, height, width)
     count = data.draw(st.integers(1, 6))
@@ -132,7 +133,7 @@ def test_gather(height, width, axis, data):
 
 
 @given(sizes, sizes, st.integers(2, 3), st.booleans(), st.data())
-@examples(30)
+@examples(20)
 def test_gather_elements(height, width, axis, along, data):
     shape = (1, 2, height, width)
     count = data.draw(st.integers(1, 5))
@@ -149,7 +150,7 @@ def test_gather_elements(height, width, axis, along, data):
 
 
 @given(sizes, sizes, st.sampled_from(["points", "grid", "rows", "any"]), st.data())
-@examples(30)
+@examples(20)
 def test_gather_nd(height, width, kind, data):
     shape = (1, 1, height, width)
     count = data.draw(st.integers(1, 4))
@@ -175,7 +176,7 @@ def test_compress(height, width, axis, data):
 
 
 @given(sizes, sizes, st.integers(2, 3), st.sampled_from([11, 13, 18, 22]), st.data())
-@examples(40)
+@examples(25)
 def test_split(height, width, axis, opset, data):
     shape = (1, 2, height, width)
     count = data.draw(st.integers(1, 4))
@@ -287,7 +288,7 @@ REDUCTIONS = "none", "add", "mul", "max", "min"
 
 
 @given(sizes, sizes, st.sampled_from(REDUCTIONS), st.booleans(), st.data())
-@examples(30)
+@examples(20)
 def test_scatter_elements(height, width, reduction, along, data):
     shape, axis = (1, 2, height, width), data.draw(st.integers(2, 3))
     repeated = reduction in ("add", "mul")
@@ -339,7 +340,7 @@ def scatter(op, reads, positions, **attributes):
     st.sampled_from(REDUCTIONS),
     st.data(),
 )
-@examples(30)
+@examples(20)
 def test_scatter_nd(height, width, kind, reduction, data):
     shape = (1, 1, height, width)
     rows, columns = (

@@ -99,15 +99,15 @@ def test_measured_in_pytorch(file, layer):
     assert not isinstance(answer, str), answer
     exact, aligned, local_exact, whole, local = answer
     for row in measured:
+        if row["note"]:
+            continue  # Features differ; `test_single_features` looks at them.
         place = AXES.index(row["axis"])
         wanted = [row[column] for column in ("size", "stride", "padding")]
         found = local if row["local"] == "True" and local else whole
-        if any("/" in number for number in wanted):
-            assert not aligned  # Features differ; `test_misaligned` looks at them.
-            continue
-        assert [numbers[place] for numbers in found] == wanted
-        assert aligned
-        assert exact or local_exact
+        told = [numbers[place] for numbers in found]
+        assert [n for n, w in zip(told, wanted, strict=True) if w] == [*filter(None, wanted)]
+        if row["size"] != "inf":
+            assert exact or local_exact
 
 
 def test_enough_is_held():

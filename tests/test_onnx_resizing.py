@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_experiments as experiments
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from onnx_experiments import check, operation
+from onnx_cases_resizing import CASES
+from onnx_experiments import Session, check, model_of, onnx, operation
 from random_search import examples
+
+import receptive_field as rf
+from receptive_field.errors import GraphError
 
 COORDINATES = (
     "half_pixel",
@@ -83,8 +88,258 @@ def resizes(draw):
     return operation("Resize", shape, roi, floats([]), new, **found), shape
 
 
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, id=f"{op}{i}") for op in CASES for i, c in enumerate(CASES[op])],
+)
+def test_case(case):
+    case().hold()
+
+
 @given(resizes())
-@examples(60)
+@examples(50)
 def test_resize(resize):
     model, shape = resize
     check(ran(model, shape), shape)
+
+
+# --- At unknown sizes ----------------------------------------------------------------
+
+SMALL = [(3, 5), (4, 8), (9, 6)]
+"""Heights and widths that are tried."""
+
+
+def node(op, inputs, output, **given):
+    return onnx.helper.make_node(op, inputs.split(), output.split(), **given)
+
+
+def constants(**values):
+    return [onnx.numpy_helper.from_array(v, name) for name, v in values.items()]
+
+
+def to_new_size(sizes, attributes, times, by, more):
+    """A resize to the size ``size * times // by + more``, worked out from the shape."""
+    nodes = [
+        node("Shape", "x", "size", start=2),
+        node("Mul", "size times", "longer"),
+        node("Div", "longer by", "shorter"),
+        node("Add", "shorter more", "new"),
+        node("Concat", "same new", "sizes", axis=0),
+        onnx.helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], **attributes),
+    ]
+    numbers = {"times": times, "by": by, "more": more}
+    given = {name: np.array([n], "int64") for name, n in numbers.items()}
+    tensors = constants(same=np.array([1, 2], "int64"), **given)
+    inputs = {"x": ("float32", (1, 2, *sizes))}
+    return model_of(nodes, inputs, ["y"], tensors, opset=19)
+
+
+def by_scale(sizes, attributes, vertical, horizontal):
+    """A resize by stated scales."""
+    scale = floats([1, 1, vertical, horizontal])
+    given = {"opset": 19, **attributes}
+    return operation("Resize", (1, 2, *sizes), None, scale, **given)
+
+
+def skipped(sizes, attributes):
+    """A strided convolution, resized to the size of its input."""
+    nodes = [
+        node("Conv", "x kernel", "half", strides=[2, 2], pads=[1, 1, 1, 1]),
+        node("Shape", "x", "size", start=2),
+        node("Concat", "same size", "sizes", axis=0),
+        onnx.helper.make_node("Resize", ["half", "", "", "sizes"], ["y"], **attributes),
+    ]
+    tensors = constants(
+        same=np.array([1, 2], "int64"), kernel=np.ones((2, 2, 3, 3), "float32")
+    )
+    inputs = {"x": ("float32", (1, 2, *sizes))}
+    return model_of(nodes, inputs, ["y"], tensors, opset=19)
+
+
+def inside(window, size):
+    if window is None or window[1] < 0 or window[0] >= size:
+        return None
+    return max(window[0], 0), min(window[1], size - 1)
+
+
+def hold_at_every_size(make, *given, axes=(2, 3)):
+    """Holds what is said of unknown sizes against what is true of known ones.
+
+    Returns:
+      The answer for unknown sizes.
+    """
+    named = make(("h", "w"), *given)
+    answer = rf.compute_receptive_field(named, input="x", output="y")
+    for sizes in SMALL:
+        try:
+            known = rf.compute_receptive_field(make(sizes, *given), output="y")
+        except GraphError:
+            continue  # The map vanishes.
+        told = rf.compute_receptive_field(
+            named, input="x", output="y", input_resolution=sizes
+        )
+        assert str(told.axes) == str(known.axes)
+        for axis, true in zip(answer.axes, known.axes, strict=True):
+            _hold_axis(axis, true, sizes[true.input_axis - axes[0]])
+    return answer
+
+
+def _hold_axis(axis, true, size):
+    # A single position, or one that is not resized, may see less than is said.
+    special = true.output_size == 1 or true.map.is_identity
+    if axis.map.is_floating:
+        assert true.map.size(true.output_size) <= axis.map.size()
+        return
+    for u in range(true.output_size):
+        window = inside(true.map.window(u), size)
+        stated = inside(axis.map.window(u), size)
+        if axis.map.exact and true.map.exact and not special:
+            assert stated == window
+        elif window is not None:
+            assert stated[0] <= window[0] <= window[1] <= stated[1]
+
+
+exact_scales = st.sampled_from([0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 3.0, 4.0])
+
+
+@st.composite
+def unlimited(draw):
+    """Attributes that fit unknown sizes."""
+    found = draw(attributes())
+    crops = found["coordinate_transformation_mode"] == "tf_crop_and_resize"
+    assume(not crops and found["opset"] != 11)
+    return found | {"opset": 19}
+
+
+@given(unlimited(), exact_scales, exact_scales)
+@examples(25)
+def test_scales_of_unknown_sizes(attributes, vertical, horizontal):
+    hold_at_every_size(by_scale, attributes, vertical, horizontal)
+
+
+@given(unlimited(), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2))
+@examples(25)
+def test_sizes_from_unknown_sizes(attributes, times, by, more):
+    del attributes["opset"]
+    hold_at_every_size(to_new_size, attributes, times, by, more)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+def test_scale_two_is_exact_at_unknown_sizes(mode):
+    """As PyTorch exports ``interpolate(x, scale_factor=2)``, both ways."""
+    coordinates = "asymmetric" if mode == "nearest" else "pytorch_half_pixel"
+    given = {
+        "mode": mode,
+        "coordinate_transformation_mode": coordinates,
+        "nearest_mode": "floor",
+    }
+    stated = hold_at_every_size(by_scale, given, 2, 2)
+    computed = hold_at_every_size(to_new_size, given, 2, 1, 0)
+    for answer in (stated, computed):
+        assert answer.exact
+        assert (
+            answer.size.tolist() == [{"nearest": 1, "linear": 2, "cubic": 4}[mode]] * 2
+        )
+
+
+@given(unlimited())
+@examples(20)
+def test_size_of_skip_connection(attributes):
+    """As PyTorch exports ``interpolate(x, size=y.shape[2:])``."""
+    del attributes["opset"]
+    assume(not attributes.get("antialias"))
+    hold_at_every_size(skipped, attributes)
+
+
+# --- Crops, warps and unpooling ------------------------------------------------------
+
+
+@given(sizes, sizes, sizes, sizes)
+@examples(30)
+def test_centre(height, width, new_height, new_width):
+    shape = (1, 2, height, width)
+    new = np.array([new_height, new_width], "int64")
+    model = operation("CenterCropPad", shape, new, axes=[2, 3], opset=18)
+    check(ran(model, shape), shape, exact=True)
+
+
+def cropped(sizes, half):
+    """A feature map, cropped to the size of its own half, or padded to its double."""
+    nodes = [
+        node("Shape", "x", "size", start=2),
+        node("Div" if half else "Mul", "size two", "new"),
+        node("CenterCropPad", "x new", "y", axes=[2, 3]),
+    ]
+    inputs = {"x": ("float32", (1, 2, *sizes))}
+    return model_of(nodes, inputs, ["y"], constants(two=np.array([2], "int64")), 18)
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_centre_of_unknown_size(half):
+    answer = hold_at_every_size(cropped, half)
+    assert answer.exact
+    assert answer.stride.tolist() == [1, 1]
+
+
+def to_constant_size(sizes):
+    return operation(
+        "CenterCropPad",
+        (1, 2, *sizes),
+        np.array([6, 6], "int64"),
+        axes=[2, 3],
+        opset=18,
+    )
+
+
+def test_centre_of_unknown_difference():
+    """Whether it crops or pads depends on the size."""
+    answer = hold_at_every_size(to_constant_size)
+    assert answer.stride.tolist() == [1, 1]
+
+
+POOLS = [
+    {"kernel_shape": [2, 2], "strides": [2, 2]},
+    {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 0]},
+    {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
+    {"kernel_shape": [2, 2], "strides": [1, 2], "dilations": [2, 1]},
+    {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"},
+]
+
+
+def unpooled(sizes, attributes):
+    """A max pool and its inverse."""
+    nodes = [
+        node("MaxPool", "x", "pooled places", **attributes),
+        node("Shape", "x", "shape"),
+        node("MaxUnpool", "pooled places shape", "y", kernel_shape=[1, 1]),
+    ]
+    return model_of(nodes, {"x": ("float32", (1, 1, *sizes))}, ["y"], opset=11)
+
+
+@pytest.mark.parametrize("attributes", POOLS)
+def test_unpooling(attributes):
+    """Over many images, every position of the windows that hold a feature matters."""
+    sizes = 6, 7
+    model = unpooled(sizes, attributes)
+    answer = hold_at_every_size(unpooled, attributes)
+    assert answer.size.tolist() == rf.compute_receptive_field(model).size.tolist()
+    support = rf.compute_receptive_field(model, output="y").support()
+    run, random = Session(model), np.random.default_rng(0)
+    seen = np.zeros((*sizes, *sizes), bool)
+    for _ in range(60):
+        image = random.uniform(0, 1, (1, 1, *sizes)).astype("float32")
+        before = run(image)
+        for place in np.ndindex(*sizes):
+            changed = image.copy()
+            changed[0, 0][place] += random.choice([-2, 2])
+            seen[(..., *place)] |= (run(changed) != before)[0, 0]
+    for feature in np.ndindex(*sizes):
+        assert (support.mask(feature[::-1]) == seen[feature]).all()
+
+
+def test_unpooling_with_other_indices():
+    """Indices of another order, or into another shape, may lead anywhere."""
+    attributes = {"kernel_shape": [2, 2], "strides": [2, 2], "storage_order": 1}
+    found = rf.compute_receptive_field(unpooled((6, 6), attributes), output="y")
+    assert not found.exact
+    assert all(axis.map.is_unbounded for axis in found.axes)

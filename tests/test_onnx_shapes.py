@@ -149,25 +149,23 @@ def test_pad_to_the_size_of_a_skip():
         kernel = ConstantOfShape<value = float[1] {1}>(size)
         down = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(x)
         up = ConvTranspose<strides = [2, 2]>(down, kernel)
-        two = Constant<value_int = 2>()
-        axes = Constant<value_ints = [0]>()
+        start = Constant<value_ints = [2]>()
+        far = Constant<value_ints = [4]>()
+        two = Constant<value_ints = [2]>()
         sx = Shape(x)
         su = Shape(up)
-        hx = Gather<axis = 0>(sx, two)
-        hu = Gather<axis = 0>(su, two)
+        hx = Slice(sx, start, far)
+        hu = Slice(su, start, far)
         more = Sub(hx, hu)
         before = Div(more, two)
         after = Sub(more, before)
-        b1 = Unsqueeze(before, axes)
-        a1 = Unsqueeze(after, axes)
         zeros = Constant<value_ints = [0, 0]>()
-        zero = Constant<value_ints = [0]>()
-        pads = Concat<axis = 0>(zeros, b1, zero, zeros, a1, zero)
+        pads = Concat<axis = 0>(zeros, before, zeros, after)
         padded = Pad(up, pads)
         y = Concat<axis = 1>(padded, x)
     """
     text = "size = Constant<value_ints = [2, 2, 2, 2]>()" + text
-    hold(text, sizes=((4, 6), (7, 6), (9, 8)))
+    hold(text, [2, 2, 1, 1, None, None], sizes=((4, 6), (7, 5)))
 
 
 def test_crop_around_the_centre():
@@ -320,3 +318,20 @@ def test_same_padding_that_is_computed():
     """
     text = "size = Constant<value_ints = [2, 2, 3, 3]>()" + text
     hold(text, [3, 3, 2, 2, None, None])
+
+
+def test_positions_that_are_counted():
+    """A range that is as long as an axis fits the axis at every size."""
+    text = """
+        two = Constant<value_int = 2>()
+        zero = Constant<value_int = 0>()
+        one = Constant<value_int = 1>()
+        axes = Constant<value_ints = [1]>()
+        s0 = Shape(x)
+        h0 = Gather<axis = 0>(s0, two)
+        count = Range(zero, h0, one)
+        float = Cast<to = 1>(count)
+        column = Unsqueeze(float, axes)
+        y = Add(x, column)
+    """
+    hold(text, SAME)

@@ -879,7 +879,8 @@ class ReceptiveField:
         if None in sizes or any(axis.input_size is None for axis in self.axes):
             return None
         feature = tuple(size // 2 for size in sizes if size is not None)
-        region = self.compute_input_region(feature, clip=True).tolist()
+        support = self._origin().support(self, self._features(feature))
+        region = support.region(feature).tolist()
         return feature, tuple(last - first + 1 for first, last in region)
 
     def _origin(self) -> Origin:

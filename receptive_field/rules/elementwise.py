@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from receptive_field.algebra.axis_map import GLOBAL, IDENTITY, constant
-from receptive_field.algebra.sizes import Size, Symbolic, rounded_down, smaller
+from receptive_field.algebra.sizes import Size, Symbolic, bounds, rounded_down, smaller
 from receptive_field.arrays import np
 from receptive_field.relations.relation import ALL, SAME, Axis, Relation, follow, local
 from receptive_field.rules.op import (
@@ -162,6 +162,9 @@ def rounded_towards_zero(call: Call, sizes: Any) -> Any:
             raise TypeError("the sign depends on a size")
         sign = 1 if low == 0 else -1
         part = sign * size
+        limits = bounds(part)
+        if limits is not None and math.floor(limits[0]) == math.floor(limits[1]) >= 0:
+            return sign * math.floor(limits[0])
         if isinstance(part, Symbolic):
             call.exceeds(part, -1)
         return sign * rounded_down(part)

@@ -137,13 +137,32 @@ def _keys(apart: NDArray[Any], slope: float) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class _Within:
-    """The `Taps` of all positions that are nearer than a distance."""
+    """The `Taps` of all positions that are nearer than a distance.
+
+    A position at the distance ``zero`` has weight zero.
+    """
 
     distance: Fraction
+    zero: Fraction | None
 
     def __call__(self, position: Fraction | float) -> tuple[int, int]:
         first = math.floor(position - self.distance) + 1
-        return first, math.ceil(position + self.distance) - 1
+        last = math.ceil(position + self.distance) - 1
+        if self.zero is not None:
+            first += first == position - self.zero
+            last -= last == position + self.zero
+        return first, last
+
+    def has_holes(self, position: Fraction) -> bool:
+        """Returns whether a position between the first and the last has weight zero."""
+        first, last = self(position)
+        zero = self.zero
+        if zero is None:
+            return False
+        return any(
+            end.denominator == 1 and first < end < last
+            for end in (position - zero, position + zero)
+        )
 
 
 def antialiased(
@@ -178,11 +197,8 @@ def antialiased(
         found = np.where(steps < counts[:, None], found, 0)
         return positions, found
 
-    def has_holes(source: Fraction) -> bool:
-        ends = (source - wide, source + wide)
-        return slope is not None and any(end.denominator == 1 for end in ends)
-
-    return Interpolation(_Within(radius * wide), weights, has_holes=has_holes)
+    taps = _Within(2 * wide, wide) if slope else _Within(wide, None)
+    return Interpolation(taps, weights, has_holes=taps.has_holes)
 
 
 # --- Maps ----------------------------------------------------------------------------

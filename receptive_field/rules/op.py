@@ -356,7 +356,13 @@ class Call:
                 )
 
     def exceeds(self, size: Symbolic, number: int) -> None:
-        """Records that the rule holds only if an unknown size exceeds a number."""
+        """Records that the rule holds only if an unknown size exceeds a number.
+
+        Nothing is recorded if it always does.
+        """
+        limits = bounds(size)
+        if limits is not None and limits[0] > number:
+            return
         known = self.knowledge.exceeded.setdefault(self.node.index, {})
         known[size] = max(known.get(size, 0), number)
 

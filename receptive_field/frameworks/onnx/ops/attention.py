@@ -125,6 +125,12 @@ class Keys(NamedTuple):
         """The number of all keys."""
         return self.past + self.new
 
+    @property
+    def may_be_single(self) -> bool:
+        """Whether a query may see a single key, whose probability is always 1."""
+        limits = self.left, self.right, self.hidden
+        return self.total == 1 or any(limit is not None for limit in limits)
+
     def without(self, value: Any, are_kept: bool = False) -> Keys:
         """Returns the keys that a mask leaves.
 
@@ -208,6 +214,34 @@ def _shared_heads(above: Size, below: Size) -> Axis:
     return (
         follow(1, quotient(group)) if isinstance(group, int) else whole([1], ANYWHERE)
     )
+
+
+def _exactly(
+    call: Call, keys: Keys, number: int, value: int, found: Relation
+) -> Relation:
+    """Returns the relation to queries or keys, as a bound unless all of them matter.
+
+    Where a query sees a single key, neither of the two matters. This makes no
+    difference if the value of that key sees the same positions.
+
+    Args:
+      call: the op.
+      keys: which keys each query sees.
+      number, value: the inputs with the queries or keys, and with the values.
+      found: the relation of a query that sees several keys.
+    """
+    if not keys.may_be_single:
+        return found
+    if call.carries(value) and call.is_alike(number, value):
+        return found
+    axes, steps = list(found.axes), _steps(len(found.axes))
+    axes[steps] = tuple(
+        thread._replace(
+            factors=tuple(f._replace(map=f.map.as_bound()) for f in thread.factors)
+        )
+        for thread in axes[steps]
+    )
+    return found._replace(axes=tuple(axes))
 
 
 def _mask(call: Call, number: int, rank: int, steps: Axis, keys: Axis) -> Relation:
@@ -351,10 +385,13 @@ class Attention:
         for number in (1, 2):
             seen = _along(steps, keys.seen(keys.past))
             found[number] = _operand(len(call.known_shape(number)), seen, heads)
-        for number in (self.past_key, self.past_value):
-            if is_given(call, number):
-                seen = _along(steps, keys.seen())
-                found[number] = _operand(4, seen, heads)
+        values = {0: 2, 1: 2}
+        if is_given(call, self.past_key):
+            values[self.past_key] = self.past_value
+            for number in (self.past_key, self.past_value):
+                found[number] = _operand(4, _along(steps, keys.seen()), heads)
+        for number, value in values.items():
+            found[number] = _exactly(call, keys, number, value, found[number])
         if is_given(call, 3):
             found[3] = _mask(call, 3, rank, follow(steps), FULL)
         if is_given(call, 6):
@@ -440,7 +477,13 @@ class Attention:
 
     def op(self) -> Op:
         """Returns the rules."""
-        return Op(self.relations, self.shapes, layout=self.layout, flops=self.flops)
+        return Op(
+            self.relations,
+            self.shapes,
+            layout=self.layout,
+            flops=self.flops,
+            chooses=True,
+        )
 
 
 def _as_bound(relation: Relation) -> Relation:
@@ -650,9 +693,15 @@ class MultiHead(NamedTuple):
                 below = len(call.known_shape(number))
                 seen = _along(1, keys.seen(keys.past))
                 found[number] = _operand(below, seen, FULL)
-        for number in (self.past, self.past + 1):
-            if is_given(call, number):
+        values = {} if is_packed else {0: 2, 1: 2}
+        if is_given(call, self.past):
+            values[self.past] = self.past + 1
+            for number in (self.past, self.past + 1):
                 found[number] = _operand(4, _along(1, keys.seen()), FULL)
+        for number, value in values.items():
+            relation = found[number]
+            if relation is not None and is_given(call, value):
+                found[number] = _exactly(call, keys, number, value, relation)
         for mask in (self.mask, self.bias):
             if mask is not None and is_given(call, mask):
                 found[mask] = call.all_of(mask, exact=False)
@@ -723,7 +772,13 @@ class MultiHead(NamedTuple):
 
     def op(self) -> Op:
         """Returns the rules."""
-        return Op(self.relations, self.shapes, layout=self.layout, flops=self.flops)
+        return Op(
+            self.relations,
+            self.shapes,
+            layout=self.layout,
+            flops=self.flops,
+            chooses=True,
+        )
 
 
 register("com.microsoft.MultiHeadAttention", MultiHead(past=6, mask=4, bias=5).op())
@@ -848,3 +903,19 @@ def _gated_shape(call: Call) -> Sequence[Shape]:
 
 
 register("com.microsoft.SwiGLU", Op(_gated, _gated_shape))
+
+
+def _split(call: Call, output: int) -> Relations:
+    rank = len(call.known_shape(0))
+    return [Relation((*map(follow, range(rank - 1)), FULL)), call.all_of(1)]
+
+
+def _split_shape(call: Call) -> Sequence[Shape]:
+    *outer, last = call.known_shape(0)
+    half = divide(last, 2)
+    if half is None:
+        call.fail(f"has {last} channels, which cannot be halved")
+    return [(*outer, half)]
+
+
+register("com.microsoft.BiasSplitGelu", Op(_split, _split_shape))

@@ -203,8 +203,8 @@ class Causal:
             found[0] = Relation(tuple(kept))
             old = follow(steps, moved(IDENTITY, shape[steps]))
         else:
-            found[0] = Sliding(shape, axes, windows).relation()
-            kept = list(found[0].axes)
+            data = Sliding(shape, axes, windows).relation()
+            found[0], kept = data, list(data.axes)
             old = follow(steps, convolution(last.kernel, 1, 0, last.dilation))
         if is_given(call, 3):
             kept[steps], kept[channels] = old, FULL

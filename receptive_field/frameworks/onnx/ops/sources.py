@@ -9,7 +9,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from receptive_field.algebra.sizes import Size, Symbolic, product, unknown
+from receptive_field.algebra.sizes import (
+    Size,
+    Symbolic,
+    ceiling_division,
+    product,
+    unknown,
+)
 from receptive_field.arrays import np
 from receptive_field.frameworks.onnx.attributes import (
     StatedTensor,
@@ -195,9 +201,15 @@ def _range_shape(call: Call) -> Sequence[Shape]:
     if value is not None:
         return [(len(value),)]
     start, limit, step = (call.integers(i) for i in range(3))
-    if start == [0] and step == [1] and limit:
-        return [(limit[0],)]
-    return [(call.unknown_size(0),)]
+    by = step[0] if step else None
+    if not start or not limit or not isinstance(by, int) or not by:
+        return [(call.unknown_size(0),)]
+    reach = limit[0] - start[0] if by > 0 else start[0] - limit[0]
+    length = ceiling_division(reach, abs(by)) if isinstance(reach, Symbolic) else reach
+    if not isinstance(length, Symbolic):
+        return [(call.unknown_size(0),)]
+    call.exceeds(length, -1)
+    return [(length,)]
 
 
 register(
