@@ -232,6 +232,8 @@ CASES: dict[str, Any] = {
         multi_head(),
         multi_head(role="key", other=3),
         multi_head(unidirectional=1),
+        multi_head(role="key", other=3, unidirectional=1),
+        multi_head(role="key", other=7, unidirectional=1),
         multi_head(None, np.array([[1, 1, 1, 0, 0]], "int32"), role="key"),
         multi_head(None, None, added(BAND)[None, None], role="key"),
         multi_head(None, None, None, PAST, PAST, unidirectional=1, outputs=3),

@@ -128,6 +128,23 @@ class Keys(NamedTuple):
         """The number of all keys."""
         return self.past + self.new
 
+    def with_last_query_free(self) -> Keys:
+        """Returns the keys if the last query sees the keys after it, too.
+
+        onnxruntime's MultiHeadAttention masks all queries but the last one.
+        """
+        sizes = self.queries, self.total, self.offset
+        free = self._replace(right=None)
+        if not all(isinstance(size, int) for size in sizes):
+            return free._replace(is_known=False)
+        queries, total, offset = map(int, sizes)  # type: ignore[arg-type]
+        if queries * total > LARGEST_VALUE:
+            return free._replace(is_known=False)
+        own = np.arange(queries)[:, np.newaxis] + offset
+        hidden = np.arange(total) > own
+        hidden[-1] = False
+        return free._replace(hidden=hidden) if hidden.any() else free
+
     @property
     def may_be_single(self) -> bool:
         """Whether a query may see a single key, whose probability is always 1."""
@@ -665,6 +682,8 @@ class MultiHead(NamedTuple):
         elif call.number("unidirectional", 0):
             right = 0
         keys = Keys(steps, new, past, past, left, right)
+        if self.lengths is None and right == 0 and steps != new:
+            keys = keys.with_last_query_free()
         if self.lengths is not None:
             lengths = call.integers(self.lengths)
             if lengths is None or set(lengths) != {past + new - 1}:
