@@ -105,7 +105,9 @@ def test_measured_in_pytorch(file, layer):
         wanted = [row[column] for column in ("size", "stride", "padding")]
         found = local if row["local"] == "True" and local else whole
         told = [numbers[place] for numbers in found]
-        assert [n for n, w in zip(told, wanted, strict=True) if w] == [*filter(None, wanted)]
+        assert [n for n, w in zip(told, wanted, strict=True) if w] == [
+            *filter(None, wanted)
+        ]
         if row["size"] != "inf":
             assert exact or local_exact
 
