@@ -1,8 +1,8 @@
 """The tables in ``docs/``: what was measured, and what cannot be.
 
 ``pytest --write-tables`` on `test_ops.py`, `test_layers.py`, `test_keras_ops.py`,
-`test_tflite_ops.py` and `test_onnx_backend.py` writes them, each as a whole or not at
-all; in every other run these files compare them with what they find.
+`test_tflite_ops.py`, `test_onnx_ops.py` and `test_onnx_backend.py` writes them, each as
+a whole or not at all; in every other run these files compare them with what they find.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 measured_ops: set[str] = set()
 measured_tflite_ops: set[str] = set()
+measured_onnx_ops: set[str] = set()
 measured_layers: dict[str, str] = {}
 """Class of a layer -> what was found."""
 
@@ -77,6 +78,23 @@ outputs cannot be analysed. Models of operator sets before 7 are converted by on
 |---|---|---|---|---|---|
 """
 
+ONNX_OPS = """# Ops of ONNX
+
+This table lists every op of the ONNX standard, and every other op that has a rule. The
+tests write it (`pytest --write-tables tests/test_onnx_ops.py`), and every run compares
+it with its own results. If an op is *measured*, the tests made models of it, also with
+random parameters, ran them with onnxruntime, and compared which positions change the
+output with what the rule says. [Another page](onnx_backend.md) counts the test models of
+the onnx package.
+
+For any other op, state what it does (`overrides`, or `register_op` with
+`framework="onnx"`).
+
+@@DIFFERENCES@@
+| op type | how its rule is known to be right |
+|---|---|
+"""
+
 OPS = """# Ops
 
 This table lists every op type that has a rule. The tests write it
@@ -124,6 +142,7 @@ def write(passed: bool) -> list[str]:
       What to say of each of them.
     """
     import layer_catalogue
+    import onnx_catalogue
     import op_catalogue
     import operation_catalogue
     import tflite_catalogue
@@ -153,12 +172,19 @@ def write(passed: bool) -> list[str]:
         else None
         for name in tflite_catalogue.BUILTINS
     }
+    onnx_ops = {
+        f"`{name}`": onnx_catalogue.result(name)
+        if name in measured_onnx_ops or name not in onnx_catalogue.CASES
+        else None
+        for name in onnx_catalogue.NAMES
+    }
     said = []
     for file, title, table in (
         ("layers.md", LAYERS, layers),
         ("keras_ops.md", OPERATIONS, operations),
         ("ops.md", OPS, ops),
         ("tflite_ops.md", TFLITE_OPS, tflite_ops),
+        ("onnx_ops.md", ONNX_OPS, onnx_ops),
     ):
         missing = list(table.values()).count(None)
         if passed and not missing:

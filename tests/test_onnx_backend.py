@@ -30,15 +30,9 @@ FOLDERS = ("light", "simple", "pytorch-converted", "pytorch-operator", "node")
 networks have no numbers to compare with."""
 
 REASONS = {
-    "AffineGrid": "no rule: its values are coordinates, not features",
     "CastLike": "a constant that is cast to the type of the input is taken to depend "
     "on it, and has another rank",
-    "DeformConv": "no rule: the data decide where it reads",
-    "GridSample": "no rule: the data decide where it reads",
-    "MaxUnpool": "no rule: the data decide where it writes",
-    "NonMaxSuppression": "no rule: the data decide which boxes it picks",
     "PRelu": "slopes without axes, which onnx does not convert from operator set 6",
-    "RoiAlign": "no rule: the data decide where it reads",
     "Scan": "Scan of operator set 8, which had a batch axis of its own",
     "Slice": "the slice is empty",
 }
