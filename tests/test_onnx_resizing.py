@@ -15,6 +15,10 @@ from random_search import examples
 
 import receptive_field as rf
 from receptive_field.errors import GraphError
+from receptive_field.frameworks import load
+from receptive_field.frameworks.onnx.ops import OPS
+from receptive_field.rules.inference import Inference
+from receptive_field.rules.op import Call
 
 COORDINATES = (
     "half_pixel",
@@ -34,6 +38,7 @@ sizes = st.integers(1, 9)
 scales = st.sampled_from(
     [0.25, 0.5, 0.6, 0.75, 0.9, 1.0, 1.25, 1.3, 1.5, 2.0, 3.0, 4.0]
 )
+exact_scales = st.sampled_from([0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 3.0, 4.0])
 ends = st.sampled_from([-0.25, 0.0, 0.2, 0.5, 0.75, 1.0, 1.3])
 
 
@@ -103,6 +108,23 @@ def test_case(case):
 def test_resize(resize):
     model, shape = resize
     check(ran(model, shape), shape)
+
+
+@given(attributes(), st.integers(2, 9), exact_scales, ends, ends)
+@examples(30)
+def test_weights(attributes, width, scale, start, end):
+    """The weights of positions are those of the kernel."""
+    shape = (1, 1, 4, width)
+    roi = floats([0, 0, 0, start, 1, 1, 1, end])
+    model = operation("Resize", shape, roi, floats([1, 1, 2, scale]), **attributes)
+    run = Session(ran(model, shape))
+    images = np.repeat(np.eye(width, dtype="float32")[:, None], 4, axis=1)
+    rows = [run(image.reshape(shape))[0, 0, 3] for image in images]
+    graph = load(model).graph
+    node = next(node for node in graph if node.op == "Resize")
+    found = OPS["Resize"].coefficients(Call(node, Inference(graph)))
+    assume(3 in found)  # Otherwise, the axis is copied.
+    assert np.allclose(np.transpose(rows), found[3], atol=1e-4)
 
 
 # --- At unknown sizes ----------------------------------------------------------------
@@ -201,9 +223,6 @@ def _hold_axis(axis, true, size):
             assert stated[0] <= window[0] <= window[1] <= stated[1]
 
 
-exact_scales = st.sampled_from([0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 3.0, 4.0])
-
-
 @st.composite
 def unlimited(draw):
     """Attributes that fit unknown sizes."""
@@ -214,13 +233,13 @@ def unlimited(draw):
 
 
 @given(unlimited(), exact_scales, exact_scales)
-@examples(25)
+@examples(15)
 def test_scales_of_unknown_sizes(attributes, vertical, horizontal):
     hold_at_every_size(by_scale, attributes, vertical, horizontal)
 
 
 @given(unlimited(), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2))
-@examples(25)
+@examples(15)
 def test_sizes_from_unknown_sizes(attributes, times, by, more):
     del attributes["opset"]
     hold_at_every_size(to_new_size, attributes, times, by, more)
@@ -245,7 +264,7 @@ def test_scale_two_is_exact_at_unknown_sizes(mode):
 
 
 @given(unlimited())
-@examples(20)
+@examples(12)
 def test_size_of_skip_connection(attributes):
     """As PyTorch exports ``interpolate(x, size=y.shape[2:])``."""
     del attributes["opset"]
