@@ -50,10 +50,11 @@ class UnsupportedOpsError(ReceptiveFieldError):
         self, nodes: dict[str, list[str]], framework: str = "tensorflow"
     ) -> None:
         self.nodes = nodes
+        types = "1 op type" if len(nodes) == 1 else f"{len(nodes)} op types"
         others = "" if framework == "tensorflow" else f', framework="{framework}"'
         listed = "; ".join(f"{op} ({some_names(names)})" for op, names in nodes.items())
         super().__init__(
-            f"no rule for {len(nodes)} op type(s) between input and output: {listed}. "
+            f"no rule for {types} between input and output: {listed}. "
             f"Add a rule with receptive_field.register_op(op_type, rule{others}), "
             "state a rule for these nodes with overrides={name: rule}, or leave these "
             "nodes out of the analysis with stop_propagation."
@@ -88,10 +89,13 @@ def some_names(names: list[str], limit: int = 3) -> str:
 
 
 def nearest(name: str, known: Iterable[str], what: str = "name") -> str:
-    """Returns a sentence that suggests known names similar to an unknown one."""
+    """Returns a sentence that suggests known names similar to an unknown one.
+
+    The name may be a pattern. Its wildcards do not count.
+    """
     import difflib  # Only needed after an error.
 
-    names = list(known)
+    names, name = list(known), name.translate(dict.fromkeys(map(ord, "*?[]")))
     ending = [other for other in names if other.endswith("/" + name)]
     parts = name.count("/") + 1  # The user may give only the end of a path.
     tails = {"/".join(other.split("/")[-parts:]): other for other in reversed(names)}

@@ -170,10 +170,24 @@ CASES: dict[str, Any] = {
         attention(role="value", is_causal=1, heads=2),
         attention(role="key", is_causal=1, other=3, **HEADS),
         attention(role="key", is_causal=1, other=7, **HEADS),
+        *(
+            attention(
+                *(None, None, None, np.array([STEPS])),
+                role="key",
+                other=other,
+                is_causal=causal,
+                **HEADS,
+            )
+            for causal in (0, 1)
+            for other in (3, STEPS)
+        ),
         attention(TRIANGLE, heads=2),
         attention(BAND, heads=2, is_causal=1),
         attention(added(BAND), **HEADS),
         attention(None, PAST, PAST, is_causal=1, outputs=3, **HEADS),
+        attention(
+            *(None, PAST, PAST), role="key", other=1, is_causal=1, outputs=3, **HEADS
+        ),
         attention(
             added(np.tril(np.ones((STEPS, STEPS + 3)), 3)),
             *(PAST, PAST),
@@ -231,6 +245,19 @@ CASES: dict[str, Any] = {
         grouped(causal=0),
         grouped(past=3),
         grouped(past=3, role="key", local_window_size=2),
+        case(
+            "GroupQueryAttention",
+            *(None, None, None, None),
+            *(np.array([STEPS - 1], "int32"), np.array(STEPS, "int32")),
+            shape=(1, STEPS, 3 * WIDTH),
+            domain=MICROSOFT,
+            num_heads=1,
+            kv_num_heads=1,
+            outputs=3,
+            check_axes=(1,),
+            check_channels=(2,),
+            check_exact=True,
+        ),
     ],
     "com.microsoft.Attention": [
         projected(check_exact=True),

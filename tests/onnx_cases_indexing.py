@@ -213,6 +213,7 @@ REASONS = {
         "SequenceErase",
         "SequenceInsert",
         "SequenceLength",
+        "SequenceMap",
         "SplitToSequence",
     ),
     LISTS,

@@ -130,8 +130,8 @@ CASES: Cases = {
             indices(1, 2, 3, 4),
             shape=(1, 2, 3),
             opset=20,
-            check_axes=(1,),
-            check_channels=(1, 2),
+            check_axes=(2,),
+            check_channels=(1, 2, 3),
         ),
     ],
     "RoiAlign": [

@@ -62,7 +62,7 @@ def pads_one_more(monkeypatch):
 
 
 def forgets_dilations(monkeypatch):
-    monkeypatch.setattr(windows._Family, "dilations", lambda *a: [1, 1])
+    monkeypatch.setattr(windows.Family, "dilations", lambda *a: [1, 1])
 
 
 def forgets_the_second_input(monkeypatch):

@@ -406,11 +406,29 @@ def test_errors_are_red_on_a_terminal():
     assert shown.startswith("\x1b[1;31merror:\x1b[0m cannot read 'nofile'")
 
 
-@needs("rich")
-def test_progress_is_for_terminals(tmp_path):
+def test_long_lines_are_broken_between_words_on_a_terminal():
+    asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL, "--spacing", "0.5")
+    status, shown = in_terminal(*asked, NO_COLOR="1")
+    lines = shown.splitlines()
+    assert (status, lines[0][:6]) == (1, "error:")
+    assert max(map(len, lines)) <= 80
+    assert len(lines) > 1
+    assert " ".join(line.strip() for line in lines) == run(*asked).stderr.strip()
+
+
+def test_lines_of_data_are_never_broken():
+    from receptive_field.cli.terminal import wrapped
+
+    status, shown = in_terminal("compute", rf.EXAMPLE_GRAPH, "--format", "json")
+    assert status == 0
+    assert json.loads(shown)["stride"] == [32, 32]
+    long = "x" * 90
+    assert wrapped(f"op  {long}\n{long}", 80) == f"op  {long}\n{long}"
+
+
+def test_many_counts_its_files(tmp_path):
     arguments = ("many", rf.EXAMPLE_GRAPH, "--workers", 1, "-o")
-    assert "1/1" in in_terminal(*arguments, tmp_path / "a.csv")[1]
-    assert run(*arguments, tmp_path / "b.csv").stderr == "1 files, 0 with an error.\n"
+    assert run(*arguments, tmp_path / "b.csv").stderr == "1 file, 0 with an error.\n"
 
 
 def without(modules, *arguments):

@@ -39,6 +39,7 @@ def test_a_part_that_one_name_has_means_it(name, meant):
     [
         ("Relu", r"243 names match 'Relu': InceptionResnetV2/Conv2d_1a_3x3/Relu, "),
         ("Conv2d_1a_3x3", "6 names match .* and 1 more. Give the full name"),
+        ("*Mixd_5b/*", "Did you mean"),
         ("Mixd_5b", "no node 'Mixd_5b'. Did you mean 'InceptionResnetV2/Mixed_5b'"),
         ("InceptionResnetV2/Repeat/block34_1", "Did you mean .*block35_1'"),
     ],

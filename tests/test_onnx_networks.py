@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import receptive_field as rf
+from receptive_field.frameworks import load
+from receptive_field.rules.inference import Inference
 
 FOLDER = Path(__file__).parent / "data" / "onnx"
 AXES = ("x", "y", "z")
@@ -65,7 +71,6 @@ for file, value in json.load(sys.stdin):
     local = field.local
     found.append([
         bool(field.exact),
-        None if field.aligned is None else bool(field.aligned),
         local is not None and bool(local.exact),
         [[str(n) for n in numbers] for numbers in (
             field.size, field.stride, field.padding)],
@@ -97,7 +102,7 @@ def test_measured_in_pytorch(file, layer):
     _, measured = TRUTHS[file, layer]
     answer = answers()[file, layer]
     assert not isinstance(answer, str), answer
-    exact, aligned, local_exact, whole, local = answer
+    exact, local_exact, whole, local = answer
     for row in measured:
         if row["note"]:
             continue  # Features differ; `test_single_features` looks at them.
@@ -105,11 +110,62 @@ def test_measured_in_pytorch(file, layer):
         wanted = [row[column] for column in ("size", "stride", "padding")]
         found = local if row["local"] == "True" and local else whole
         told = [numbers[place] for numbers in found]
-        assert [n for n, w in zip(told, wanted, strict=True) if w] == [
-            *filter(None, wanted)
-        ]
+        stated = [n for n, w in zip(told, wanted, strict=True) if w]
+        assert stated == [*filter(None, wanted)]
         if row["size"] != "inf":
             assert exact or local_exact
+
+
+def single_features(row):
+    """The features that a note is about, each with the first and last pixel it sees."""
+    found = re.findall(r"\((\d+), (-?\d+), (-?\d+)\)", row["note"])
+    for match in re.finditer(
+        r"u=(\d+)(?:\.\.(\d+))? (?:all )?sees? (\d+)\.\.(\d+)", row["note"]
+    ):
+        first, last, *region = match.groups()
+        places = range(int(first), int(last or first) + 1)
+        found += [(place, *region) for place in places]
+    return [tuple(map(int, numbers)) for numbers in found]
+
+
+FIXED = ("swin", "vit")
+"""Networks whose files hold the sizes of windows or tokens as constants."""
+
+NOTED = {
+    (file, layer, row["axis"]): (value, row)
+    for (file, layer), (value, found) in TRUTHS.items()
+    for row in found
+    if single_features(row)
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "layer", "axis"), NOTED, ids=["-".join(names) for names in NOTED]
+)
+def test_single_features(file, layer, axis):
+    """Each measured feature sees what was measured, at the size of that image."""
+    value, row = NOTED[file, layer, axis]
+    model = load(FOLDER / file)
+    ((_, image),) = model.inputs.items()
+    stated = Inference(model.graph).shape(image)[2:]
+    sizes = list(stated) if file.startswith(FIXED) else [128] * len(stated)
+    place = len(sizes) - 1 - AXES.index(axis)
+    sizes[place] = int(row["input_length"])
+    field = rf.compute_receptive_field(
+        model,
+        output=value,
+        input_resolution=sizes,
+        global_context="exclude" if row["local"] == "True" else "include",
+    )
+    wanted = single_features(row)
+    features = np.zeros((len(wanted), len(field.feature_axes)), dtype=int)
+    features[:, AXES.index(axis)] = [feature for feature, _, _ in wanted]
+    if field.exact:
+        regions = field.compute_input_region(features)
+    else:  # Windows of attention: only sets of positions tell them.
+        regions = field.origin.support(field, features).region(features)
+    found = regions[:, AXES.index(axis)].tolist()
+    assert found == [[first, last] for _, first, last in wanted]
 
 
 def test_enough_is_held():

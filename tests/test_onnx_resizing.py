@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import onnx_experiments as experiments
 import pytest
@@ -251,6 +253,34 @@ def test_size_of_skip_connection(attributes):
     hold_at_every_size(skipped, attributes)
 
 
+def to_quotient(sizes, times, by):
+    """A resize by a scale that old exporters compute: the quotient of two sizes."""
+    nodes = [
+        node("Shape", "x", "shape"),
+        node("Slice", "shape two four", "size"),
+        node("Mul", "size times", "longer"),
+        node("Mul", "size by", "shorter"),
+        node("Cast", "longer", "above", to=1),
+        node("Cast", "shorter", "below", to=1),
+        node("Div", "above below", "quotient"),
+        node("Concat", "ones quotient", "scales", axis=0),
+        node("Resize", "x scales", "y", mode="linear"),
+    ]
+    numbers = {"two": 2, "four": 4, "times": times, "by": by}
+    given = {name: np.array([n], "int64") for name, n in numbers.items()}
+    tensors = constants(ones=floats([1, 1]), **given)
+    inputs = {"x": ("float32", (1, 2, *sizes))}
+    return model_of(nodes, inputs, ["y"], tensors, opset=10)
+
+
+@pytest.mark.parametrize(("times", "by"), [(2, 1), (3, 2), (1, 2), (5, 4)])
+def test_scale_that_is_computed(times, by):
+    answer = hold_at_every_size(to_quotient, times, by)
+    assert answer.exact
+    assert answer.stride.tolist() == [Fraction(by, times)] * 2
+    check(to_quotient((6, 8), times, by), (1, 2, 6, 8), exact=True)
+
+
 # --- Crops, warps and unpooling ------------------------------------------------------
 
 
@@ -306,14 +336,15 @@ POOLS = [
 ]
 
 
-def unpooled(sizes, attributes):
+def unpooled(sizes, attributes, batch=1):
     """A max pool and its inverse."""
     nodes = [
         node("MaxPool", "x", "pooled places", **attributes),
         node("Shape", "x", "shape"),
         node("MaxUnpool", "pooled places shape", "y", kernel_shape=[1, 1]),
     ]
-    return model_of(nodes, {"x": ("float32", (1, 1, *sizes))}, ["y"], opset=11)
+    inputs = {"x": ("float32", (batch, 1, *sizes))}
+    return model_of(nodes, inputs, ["y"], opset=11)
 
 
 @pytest.mark.parametrize("attributes", POOLS)
@@ -324,15 +355,18 @@ def test_unpooling(attributes):
     answer = hold_at_every_size(unpooled, attributes)
     assert answer.size.tolist() == rf.compute_receptive_field(model).size.tolist()
     support = rf.compute_receptive_field(model, output="y").support()
-    run, random = Session(model), np.random.default_rng(0)
+    places = list(np.ndindex(*sizes))
+    run = Session(unpooled(sizes, attributes, len(places) + 1))
+    random = np.random.default_rng(0)
     seen = np.zeros((*sizes, *sizes), bool)
-    for _ in range(60):
+    for _ in range(500):
         image = random.uniform(0, 1, (1, 1, *sizes)).astype("float32")
-        before = run(image)
-        for place in np.ndindex(*sizes):
-            changed = image.copy()
-            changed[0, 0][place] += random.choice([-2, 2])
-            seen[(..., *place)] |= (run(changed) != before)[0, 0]
+        images = np.repeat(image, len(places) + 1, axis=0)
+        for number, place in enumerate(places):
+            images[number, 0][place] += random.choice([-2, 2])
+        found = run(images)
+        for number, place in enumerate(places):
+            seen[(..., *place)] |= (found[number] != found[-1])[0]
     for feature in np.ndindex(*sizes):
         assert (support.mask(feature[::-1]) == seen[feature]).all()
 

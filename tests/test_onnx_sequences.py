@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from onnx_experiments import IR_VERSION, check, onnx
+from onnx_experiments import IR_VERSION, check, measured, onnx
 
 import receptive_field as rf
 from receptive_field.errors import GraphError
@@ -149,3 +150,35 @@ def test_the_length_of_a_list():
         y = Slice(x, begin, far, axis)"""
     )
     assert check(model(text), SHAPE).padding.tolist() == [-2, 0]
+
+
+MAPPED = """
+    list = SplitToSequence<axis = 2>(x)
+    other = SplitToSequence<axis = 2>(x)
+    kernel = ConstantOfShape<value = float[1] {1}>(size)
+    results = SequenceMap (list, other, kernel) <
+        body = each (
+            float[1, 2, 1, 6] one, float[1, 2, 1, 6] two, float[2, 2, 1, 3] weights
+        ) => (float[1, 2, 1, 4] result) {
+            seen = Conv(one, weights)
+            start = Constant<value_ints = [2]>()
+            far = Constant<value_ints = [6]>()
+            axis = Constant<value_ints = [3]>()
+            cut = Slice(two, start, far, axis)
+            result = Add(seen, cut)
+        }
+    >
+    y = ConcatFromSequence<axis = 2>(results)
+"""
+
+
+def test_what_runs_over_the_items_of_a_list():
+    """Rows are not told apart, which is an upper bound; columns are."""
+    text = "size = Constant<value_ints = [2, 2, 1, 3]>()" + MAPPED
+    field = rf.compute_receptive_field(model(text), input="x", output="y")
+    assert list(field) == [3, np.inf, 1, None, 0, None]
+    assert not field.exact
+    truth, _ = measured(model(text), SHAPE)
+    columns = truth[0].any(axis=(0, 2))
+    for u, seen in enumerate(columns):
+        assert np.flatnonzero(seen).tolist() == [u, u + 1, u + 2]

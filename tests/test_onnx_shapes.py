@@ -318,6 +318,12 @@ def test_same_padding_that_is_computed():
     """
     text = "size = Constant<value_ints = [2, 2, 3, 3]>()" + text
     hold(text, [3, 3, 2, 2, None, None])
+    beside = """
+        stated = Conv<strides = [2, 2], auto_pad = "SAME_UPPER">(x, kernel)
+        y = Add(stated, computed)
+    """
+    both = text.replace("y = Conv", "computed = Conv") + beside
+    assert hold(both, [3, 3, 2, 2, None, None]).aligned is True
 
 
 def test_positions_that_are_counted():

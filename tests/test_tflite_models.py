@@ -13,6 +13,7 @@ import pytest
 from needed import needed
 
 import receptive_field as rf
+from receptive_field.frameworks import load
 
 tf = needed("tensorflow")
 keras = needed("keras")
@@ -75,5 +76,50 @@ def test_layer_by_layer(name):
         assert numbers(field) == numbers(expected[layer]), layer
     # Only layers that became a part of the next one have no tensor.
     assert len(found) > len(expected) / 3
-    output = rf.compute_receptive_field(content_of(name))
-    assert numbers(output) == numbers(list(expected.values())[-1])
+    (output,) = load(content_of(name)).outputs
+    last = rf.compute_receptive_field(content_of(name), output=output)
+    assert numbers(last) == numbers(list(expected.values())[-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "resolution"),
+    [("dilated", 65), ("transposed", 32), ("sound", 1024), ("misaligned", 48)],
+)
+def test_experiments_agree(name, resolution):
+    """Every position that the interpreter sees is one that the rules give."""
+    content = content_of(name)
+    model = load(content)
+    (output,) = model.outputs
+    network = rf.compute_receptive_field(content, output=output)
+    measured = rf.measure_receptive_field(content, output=output, axes_only=True)
+    if network.is_global:
+        assert all(along.all() for along in measured.per_axis)
+        return
+    region = network.compute_input_region(measured.feature, clip=True)
+    assert measured.region.tolist() == region.tolist()
+
+
+def test_quantised_networks_are_not_measured():
+    with pytest.raises(rf.ReceptiveFieldError, match="quantised numbers"):
+        rf.measure_receptive_field(content_of("dilated_int8"))
+
+
+def test_sizes_that_were_not_built_for():
+    content = content_of("any_size")
+    keras_model = script.any_size()
+    for size in (32, 45, 64):
+        found = rf.compute_receptive_field(content, input_resolution=size + -size % 4)
+        expected = rf.compute_receptive_field(
+            keras_model, input_resolution=size + -size % 4
+        )
+        assert numbers(found) == numbers(expected)
+
+
+def test_costs_are_those_of_keras():
+    for name in ("u_net", "mobilenet_v2"):
+        content = rf.compute_costs(content_of(name), output="output_0").total
+        model = rf.compute_costs(BUILDS[name]()).total
+        # Batch normalisation has become a part of the kernels and biases.
+        assert 0.98 * model.macs < content.macs <= model.macs
+        # Biases that are equal when a model is converted are stored once.
+        assert 0.95 * model.parameters < content.parameters <= model.parameters

@@ -13,11 +13,13 @@ from needed import needed
 from random_search import seeds
 
 import receptive_field as rf
+from receptive_field.errors import UnsupportedOpsError
 from receptive_field.frameworks import load
 from receptive_field.frameworks.tflite import running
 from receptive_field.frameworks.tflite.ops import TABLE
 from receptive_field.frameworks.tflite.schema import BUILTINS
 from receptive_field.questions.bisection import bisect
+from receptive_field.rules.inference import Inference
 
 tf = needed("tensorflow")
 
@@ -143,9 +145,9 @@ def test_transposed_convolution_of_mediapipe():
                 for tap in range(kernel)
                 if position * stride - total // 2 + tap == feature
             ]
-            first, last = found.compute_input_region([feature] * 2, [feature] * 2)
-            assert list(first) == [min(reading)] * 2
-            assert list(last) == [max(reading)] * 2
+            region = found.compute_input_region([feature] * 2, clip=True)
+            ends = [min(reading), max(reading)]
+            assert region.tolist() == [ends, ends]
 
 
 def test_max_pooling_of_mediapipe():
@@ -166,9 +168,9 @@ def test_unknown_custom_ops_can_be_stated():
     for number in range(2):
         (data,) = writer.op(f"Mine{number}", [data], name=f"mine_{number}")
     content = writer.content([data])
-    with pytest.raises(rf.UnsupportedOpsError, match=r"(?s)Mine0.*Mine1"):
+    with pytest.raises(UnsupportedOpsError, match=r"(?s)Mine0.*Mine1"):
         rf.compute_receptive_field(content)
-    rule = rf.LayerRule(kernel=3) if hasattr(rf, "LayerRule") else {"kernel": 3}
+    rule = rf.SlidingWindow(kernel_size=3)
     found = rf.compute_receptive_field(
         content, overrides={"mine_0": rule, "mine_1": rule}
     )
@@ -194,9 +196,9 @@ def with_branches(condition: object) -> bytes:
     writer = Writer()
     data = writer.input(1, 9, 9, 1)
     number = (
-        writer.input(1, dtype="bool")
+        writer.input(dtype="bool")
         if condition is None
-        else writer.constant(np.array([condition]))
+        else writer.constant(np.array(condition))
     )
     chosen = options("IfOptions", thenSubgraphIndex=1, elseSubgraphIndex=2)
     writer.op("IF", [number, data], chosen)
@@ -265,6 +267,59 @@ def test_variables_that_are_assigned():
     (read,) = writer.op("READ_VARIABLE", [handle], name="read")
     found = rf.compute_receptive_field(writer.content([read]))
     assert found.size.tolist() == [1, 1]
+
+
+def test_variables_that_another_subgraph_assigns():
+    """Which of the values a variable has is not known, so it may be any of them."""
+    writer = Writer()
+    data = writer.input(1, 9, 9, 1)
+    named = options("VarHandleOptions", sharedName="kept")
+    (handle,) = writer.op("VAR_HANDLE", [], named, name="handle")
+    chosen = options("IfOptions", thenSubgraphIndex=1, elseSubgraphIndex=1)
+    yes = writer.constant(np.array(True))
+    (same,) = writer.op("IF", [yes, data], chosen, name="same")
+    (read,) = writer.op("READ_VARIABLE", [handle], name="read")
+    (last,) = writer.op("ADD", [read, same], options("AddOptions"), name="last")
+    whole = writer.current
+    whole.outputs = [last]
+    writer.subgraph()
+    inner = writer.input(1, 9, 9, 1)
+    (handle,) = writer.op("VAR_HANDLE", [], named, name="handle")
+    writer.op("ASSIGN_VARIABLE", [handle, inner], None, [])
+    writer.current.outputs = [inner]
+    content = writer.content()
+    assert rf.compute_receptive_field(content, output="same").size.tolist() == [1, 1]
+    found = rf.compute_receptive_field(content, output="last")
+    assert found.size.tolist() == [float("inf")] * 2
+    assert not found.exact
+
+
+def test_arithmetic_of_sizes_rounds_as_the_interpreter_does():
+    """Half of 9 is 4, also if a cast states no types."""
+    writer = Writer()
+    data = writer.input(1, 9, 9, 1)
+    (shape,) = writer.op("SHAPE", [data], options("ShapeOptions", outType=2), ["int32"])
+    numbers = [np.array([n], np.int32) for n in (1, 3, 1, 2)]
+    begin, end, step, two = map(writer.constant, numbers)
+    slicing = [shape, begin, end, step]
+    (sizes,) = writer.op(
+        "STRIDED_SLICE", slicing, options("StridedSliceOptions"), ["int32"]
+    )
+    (half,) = writer.op("DIV", [sizes, two], options("DivOptions"), ["int32"])
+    (real,) = writer.op("CAST", [half], None, ["float32"])
+    quarter = writer.constant(np.array([0.4], np.float32))
+    (more,) = writer.op("ADD", [real, quarter], options("AddOptions"))
+    (again,) = writer.op("CAST", [more], None, ["int32"])
+    resize = options("ResizeNearestNeighborOptions")
+    (last,) = writer.op("RESIZE_NEAREST_NEIGHBOR", [data, again], resize, name="last")
+    content = writer.content([last])
+    interpreter = tf.lite.Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    interpreter.invoke()
+    (detail,) = interpreter.get_output_details()
+    model = load(content)
+    found = Inference(model.graph).shape(model.graph.tensor("last"))
+    assert found == tuple(interpreter.get_tensor(detail["index"]).shape) == (1, 4, 4, 1)
 
 
 def test_rows_of_the_table_are_written():

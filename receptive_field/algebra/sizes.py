@@ -366,6 +366,16 @@ def _is_never_negative(monomial: Monomial) -> bool:
     return all(smaller(0, operand) == 0 for operand in operands)
 
 
+def shape_in_words(shape: Iterable[Size | None]) -> str:
+    """Returns a shape as text, with a question mark for each unknown size.
+
+    >>> shape_in_words((1, unknown("x[1]"), None, 3))
+    '(1, ?, ?, 3)'
+    """
+    texts = (str(size) if isinstance(size, int) else "?" for size in shape)
+    return f"({', '.join(texts)})"
+
+
 def in_words(size: Size) -> str:
     """Returns a size as a formula, with n as the name of its only unknown size.
 

@@ -81,7 +81,7 @@ def layers(options: argparse.Namespace) -> int:
     fit = terminal_fit(sys.stdout, options.columns is not None, ADVICE)
     text = table.text(options.format, fit).rstrip("\n")
     styles = {r"\A(?:(?!--).*\n)+": "bold"} if options.format == "table" else {}
-    show(text, styles)
+    show(text, styles, wraps=False)
     for name, error in fields.errors.items():
         told = with_options(str(error))
         show(f"warning: {name}: {told}", {r"\Awarning:": "yellow"}, sys.stderr)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,16 +19,22 @@ from receptive_field.whole_files import remove_unfinished
 
 
 def show(
-    text: str, styles: Mapping[str, str] | None = None, file: TextIO | None = None
+    text: str,
+    styles: Mapping[str, str] | None = None,
+    file: TextIO | None = None,
+    wraps: bool = True,
 ) -> None:
     """Prints a text and styles the parts that match a pattern.
 
-    The text is not styled if Rich is not installed, NO_COLOR is set, or the output is
+    On a terminal, lines are broken between words, unless ``wraps`` is False. The text
+    is not styled if Rich is not installed, NO_COLOR is set, or the output is
     not a terminal that supports styles.
     """
     for line in _lines:
         line.end()
     out = file or sys.stdout
+    if wraps and out.isatty():
+        text = wrapped(text, columns(out))
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     if styles and out.isatty() and not plain:
         try:
@@ -47,7 +55,48 @@ def show_json(value: Any) -> None:
     """Prints plain data as JSON."""
     import json
 
-    show(json.dumps(value, indent=2, allow_nan=False))
+    show(json.dumps(value, indent=2, allow_nan=False), wraps=False)
+
+
+COLUMNS = re.compile(r" *\S[^\n]{0,22}? {2,}(?=\S)| *")
+"""What stands before the text of a line: a first column, or spaces."""
+
+
+def wrapped(text: str, width: int) -> str:
+    """Returns a text with its long lines broken between words.
+
+    The rest of a line begins below its second column, or is indented by two spaces.
+
+    >>> print(wrapped("exact    no, an upper bound\\none two", 22))
+    exact    no, an upper
+             bound
+    one two
+    """
+    lines = []
+    for line in text.split("\n"):
+        before = COLUMNS.match(line)
+        start = before[0] if before is not None else ""
+        indent = len(start) if start.strip() else len(start) + 2
+        if len(line) <= width or 2 * indent > width:
+            lines.append(line)
+            continue
+        lines += textwrap.wrap(
+            line[len(start) :],
+            width,
+            initial_indent=start,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)
+
+
+def columns(out: TextIO) -> int:
+    """Returns the number of columns of a terminal."""
+    try:
+        return os.get_terminal_size(out.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 def show_error(message: str) -> None:
@@ -111,7 +160,7 @@ class _Line:
     def _draw(self) -> None:
         pause, drawn = PATIENCE, False
         while not self._ended.wait(pause):
-            text = self._text()[: self._width() - 1]
+            text = self._text()[: columns(self._out) - 1]
             if text:
                 self._out.write(f"\r{text}\x1b[K")
                 self._out.flush()
@@ -129,12 +178,6 @@ class _Line:
             return f"{what} ... {_duration(passed)}"
         left = f", {_duration(passed * (1 - share) / share)} left" if share else ""
         return f"{what}: {share:.0%}{left}"
-
-    def _width(self) -> int:
-        try:
-            return os.get_terminal_size(self._out.fileno()).columns or 80
-        except OSError:
-            return 80
 
 
 def _duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from receptive_field.algebra.axis_map import INFINITY, AxisMap
-from receptive_field.algebra.sizes import Size
+from receptive_field.algebra.sizes import Size, shape_in_words
 from receptive_field.errors import (
     GraphError,
     IndependentError,
@@ -218,7 +218,8 @@ class Question:
             count = known.output_count(index) if number else None
             if count is not None and number >= count:
                 raise NodeNotFoundError(
-                    f"there is no output {name!r}: the node has {count} output(s)."
+                    f"there is no output {name!r}: the node has "
+                    f"{count} output{'s' * (count != 1)}."
                 )
         every = range(len(graph))
         beyond = partial(find_network, known, start, every, stop)
@@ -509,8 +510,9 @@ class Question:
         shape = found.shape
         if shape is not None and max(found.axes, default=-1) >= len(shape):
             raise GraphError(
-                f"{self.network.graph.name_of(output)!r} has the shape {shape}, but is "
-                "computed from tensors that have more axes."
+                f"{self.network.graph.name_of(output)!r} has the shape "
+                f"{shape_in_words(shape)}, but is computed from tensors that have more "
+                "axes."
             )
         return found
 

@@ -21,6 +21,7 @@ from receptive_field.algebra.axis_map import INFINITY, AxisMap, Extended
 from receptive_field.algebra.sizes import (
     Size,
     Symbolic,
+    shape_in_words,
     slope_and_offset,
     substituted,
     unknown,
@@ -323,7 +324,7 @@ class _AxisAnalysis:
                 vanishing = Obstacle(
                     node.name,
                     f"{node.op} node {node.name!r} makes the feature map vanish: its "
-                    f"output has the shape {shape}.",
+                    f"output has the shape {shape_in_words(shape)}.",
                 )
         is_empty = _is_empty(question.network.shape(self.output) or ())
         return vanishing if is_empty else None

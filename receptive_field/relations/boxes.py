@@ -323,7 +323,8 @@ class _Work:
         outputs, parts, seen = self.groups[index]
         place = parts.index(part)
         axis = len(outputs) + place
-        shape = (*seen.shape[:axis], -1, inner, *seen.shape[axis + 1 :])
+        outer = seen.shape[axis] // inner
+        shape = (*seen.shape[:axis], outer, inner, *seen.shape[axis + 1 :])
         two = [self.new(), self.new()]
         numbers = (*parts[:place], *two, *parts[place + 1 :])
         self.groups[index] = Group(outputs, numbers, seen.reshape(shape))

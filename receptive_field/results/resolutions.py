@@ -335,7 +335,9 @@ class Resolutions:
             if axis.vanishing is not None:
                 text[-1] += f" (below it, the map vanishes at {axis.vanishing.node!r})"
             if axis.output_size is not None:
-                text.append(f"output size {axis.output_size}")
+                formula = str(axis.output_size)
+                is_same = formula == "size"
+                text.append(f"output size {'as the input' if is_same else formula}")
             if productive != INFINITY:
                 productive = max(productive, axis.smallest)
                 text.append(f"no unproductive layers at size {productive} or above")

@@ -172,6 +172,41 @@ def rounded_towards_zero(call: Call, sizes: Any) -> Any:
     return np.vectorize(rounded, otypes=[object])(sizes)
 
 
+def extreme(sign: int) -> Callable[[Call], Sequence[Value]]:
+    """Returns a function for `Op.values`: the largest operand, or the smallest.
+
+    ``sign`` is 1 for the largest and -1 for the smallest. If sizes are unknown, the
+    result may hold only for large sizes, which `Call.exceeds` records.
+    """
+
+    def values(call: Call) -> Sequence[Value]:
+        def chosen(one: Size, two: Size) -> Size:
+            ahead = sign * (one - two)
+            if not isinstance(ahead, Symbolic):
+                return one if ahead >= 0 else two
+            limits = bounds(ahead)
+            low = smaller(0, ahead)
+            if low is None or (limits and limits[0] < 0 < limits[1]):
+                raise TypeError("depends on a size")
+            room = ahead if low == 0 else -1 * ahead
+            if isinstance(room, Symbolic):
+                call.exceeds(room, -1)
+            return one if low == 0 else two
+
+        def folded(*operands: Any) -> Any:
+            found = operands[0]
+            for operand in operands[1:]:
+                if object in (found.dtype, operand.dtype):
+                    found = np.vectorize(chosen, otypes=[object])(found, operand)
+                else:
+                    found = (np.maximum if sign > 0 else np.minimum)(found, operand)
+            return found
+
+        return computed(folded)(call)
+
+    return values
+
+
 ELEMENTWISE = Op(
     broadcast_relations, broadcast_shapes, taps=Taps.FACTOR, is_pointwise=True
 )

@@ -27,6 +27,7 @@ from receptive_field.algebra.sizes import (
     ceiling_division,
     remainder_of,
     residue,
+    shape_in_words,
 )
 from receptive_field.relations.relation import (
     LARGEST_PERIOD,
@@ -297,7 +298,8 @@ def fractional_sizes(
     ]
     if 0 in sizes:
         call.fail(
-            f"makes the feature map vanish: the shape {shape} becomes {tuple(sizes)}"
+            f"makes the feature map vanish: the shape "
+            f"{shape_in_words(shape)} becomes {shape_in_words(sizes)}"
         )
     return sizes
 

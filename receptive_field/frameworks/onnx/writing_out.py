@@ -2,7 +2,8 @@
 
 A called function, or a branch, gets its own nodes, named after the node that calls it.
 This node stays in the graph, and reads what the function or the branches return. A loop
-becomes a cycle through Merge and NextIteration; a scan reads unknown slices.
+becomes a cycle through Merge and NextIteration; a scan reads unknown slices, and what
+runs over the items of a list reads an unknown item.
 """
 
 from __future__ import annotations
@@ -29,7 +30,19 @@ from receptive_field.rules.op import Op
 _ABSENT = Definition("", ABSENT_INPUT, {})
 """The node that stands for all inputs that nodes do not have."""
 
-_WITH_GRAPHS = ("If", "Loop", "Scan")
+_WITH_GRAPHS = ("If", "Loop", "Scan", "SequenceMap")
+
+_LISTS = frozenset(
+    {
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceErase",
+        "SequenceInsert",
+        "SequenceMap",
+        "SplitToSequence",
+    }
+)
+"""The ops that make lists of tensors."""
 
 
 def graph_of(
@@ -131,6 +144,8 @@ class _Writer:
                 self._loop(node)
             elif node.op == "Scan":
                 self._scan(node)
+            elif node.op == "SequenceMap":
+                self._map(node)
 
     def _call(self, node: Node, function: Any) -> None:
         given = {a.name: a for a in function.attribute_proto}
@@ -297,3 +312,33 @@ class _Writer:
             )
         self._go_on(variables, body[:states])
         node.read([self._absent, *carried, *body[states:]])
+
+    def _map(self, node: Node) -> None:
+        if not node.inputs:
+            raise GraphError(f"SequenceMap node {node.name!r} has no list.")
+        passed = []
+        for number, tensor in enumerate(node.inputs):
+            if number and not self._is_list(tensor):
+                passed.append(tensor)
+                continue
+            item = self._added(node, f"item_{number}", "ListItem")
+            item.read([tensor])
+            passed.append((item.index, 0))
+        body = self._body(node, "body", node.name, passed)
+        if len(body) != len(node.definition.outputs):
+            raise GraphError(
+                f"the body of SequenceMap node {node.name!r} returns {len(body)} "
+                f"values, but the node has {len(node.definition.outputs)} outputs."
+            )
+        node.read([node.inputs[0], *body])
+
+    def _is_list(self, tensor: Tensor) -> bool:
+        """Returns whether a tensor is known to be a list of tensors."""
+        node = self.graph.nodes[tensor[0]]
+        while node.op == "Identity" and node.inputs:
+            tensor = node.inputs[0]
+            node = self.graph.nodes[tensor[0]]
+        if node.op == INPUT:
+            kind = node.definition.message.type.WhichOneof("value")
+            return bool(kind == "sequence_type")
+        return node.op in _LISTS

@@ -15,10 +15,9 @@ from receptive_field.frameworks.tflite.schema import (
     OPTIONS,
     OPTIONS_2,
     PADDINGS,
-    TYPES,
     Field,
 )
-from receptive_field.frameworks.tflite.tensors import NUMBERS, TensorInfo
+from receptive_field.frameworks.tflite.tensors import TensorInfo
 
 INPUT, CONSTANT, VARIABLE = "Input", "Constant", "Variable"
 """The op types of tensors that no operator computes. The format has no names for them,
@@ -78,11 +77,12 @@ class Operator:
 
     def _of_tensors(self) -> dict[str, Any]:
         """Returns attributes that say which tensors the operator reads and returns."""
-        first = {"T": self.given[0].dtype} if self.given else {}
+        first = self.given[0].dtype if self.given else 0
         outputs = [tensor.dtype for tensor in self.outputs]
         shapes = [tensor.shape for tensor in self.outputs]
         own = {"places": list(self.places), "Tout": outputs, "stated_shapes": shapes}
-        return own | first
+        # A cast has the types of its tensors, whatever its options say.
+        return own | {"T": first, "SrcT": first, "DstT": outputs[0] if outputs else 0}
 
     def _of_custom(self) -> dict[str, Any]:
         """Returns the options of an op that is not builtin.
@@ -167,8 +167,6 @@ ENUMERATIONS = {
     "mode": MIRROR_MODES,
 }
 
-TYPES_OF_CASTS = {"in_data_type": "SrcT", "out_data_type": "DstT"}
-
 PER_AXIS = {
     "strides": ("stride_d", "stride_h", "stride_w"),
     "dilations": ("dilation_d_factor", "dilation_h_factor", "dilation_w_factor"),
@@ -184,19 +182,12 @@ def as_tensorflow(options: Mapping[str, Any]) -> dict[str, Any]:
         if name in ENUMERATIONS and isinstance(value, int):
             known = ENUMERATIONS[name]
             value = known[value] if 0 <= value < len(known) else str(value)
-        if name in TYPES_OF_CASTS:
-            found[TYPES_OF_CASTS[name]] = number_of_type(value)
         found[RENAMED.get(name, name)] = value
     for name, parts in PER_AXIS.items():
         sizes = [options[part] for part in parts if part in options]
         if sizes:
             found[name] = [1, *sizes, 1]
     return found
-
-
-def number_of_type(number: int) -> int:
-    """Returns the number that TensorFlow gives a data type, or 0."""
-    return NUMBERS.get(TYPES[number], 0) if 0 <= number < len(TYPES) else 0
 
 
 CALLING: dict[str, tuple[str, ...]] = {

@@ -189,6 +189,15 @@ class _Inlined(Inliner):
         for node in self.graph:
             if node.op in CALLING and not isinstance(node.definition, Definition):
                 self._inline(node)
+        assigning = list(self.graph.of_ops("ASSIGN_VARIABLE"))
+        for node in self.graph.of_ops("READ_VARIABLE"):
+            # When another subgraph runs is not known, so the variable may have any of
+            # the values that others assign.
+            others = [n for n in assigning if n.frame is not node.frame]
+            values = [tensor for n in others for tensor in n.inputs[1:]]
+            node.attributes["elsewhere"] = bool(values)
+            if values:
+                node.read([*node.inputs, *values])
 
     def _inline(self, node: Node) -> None:
         numbers = [str(_number(node, name)) for name in CALLING[node.op]]

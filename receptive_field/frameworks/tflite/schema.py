@@ -126,7 +126,6 @@ OPTIONS = _tables(
 32 begin_mask:i end_mask:i ellipsis_mask:i new_axis_mask:i shrink_axis_mask:i
   offset:?
 35 num_splits:i
-37 in_data_type:b out_data_type:b
 49 padding:b stride_w:i stride_h:i fused_activation_function:b
 59 - axis:i
 61 axis:i

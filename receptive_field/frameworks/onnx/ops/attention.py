@@ -89,15 +89,18 @@ class Keys(NamedTuple):
         elif self.offset is None:
             return ANYWHERE
         else:
-            found = moved(self._window(), self.offset - start)
+            found = self._window(self.offset - start)
         return found if self.is_known else found.as_bound()
 
-    def _window(self) -> AxisMap:
-        """Returns the map from a query to the keys around its own."""
+    def _window(self, offset: Size) -> AxisMap:
+        """Returns the map from a query to the keys around one at this distance."""
+        if not isinstance(offset, int):
+            return moved(self._window(0), offset)
         if self.left is None or self.right is None:
-            first = -math.inf if self.left is None else -self.left
-            return one_sided(first, math.inf if self.right is None else self.right)
-        return convolution(self.left + self.right + 1, 1, self.left)
+            first = -math.inf if self.left is None else offset - self.left
+            last = math.inf if self.right is None else offset + self.right
+            return one_sided(first, last)
+        return convolution(self.left + self.right + 1, 1, self.left - offset)
 
     def _tabulated(self) -> AxisMap:
         assert self.hidden is not None
@@ -144,7 +147,9 @@ class Keys(NamedTuple):
         if value is None or value.dtype == object or not value.ndim:
             return self._replace(is_known=False)
         if not all(isinstance(size, int) for size in sizes):
-            return self._replace(is_known=False) if not _hides_none(value) else self
+            flags = are_kept or value.dtype.kind == "b"
+            hides_none = (value == 1).all() if flags else not value.any()
+            return self if hides_none else self._replace(is_known=False)
         if product(sizes) > LARGEST_VALUE:  # type: ignore[operator]
             return self._replace(is_known=False)
         if value.dtype.kind == "b" or are_kept:
@@ -173,15 +178,6 @@ class Keys(NamedTuple):
 
 _LARGEST_SCORE = 50
 """The largest number that is taken to change a score instead of hiding a key."""
-
-
-def _hides_none(value: Any) -> bool:
-    """Returns whether a mask hides no key, however many keys there are."""
-    return bool((value == 1).all()) if value.dtype.kind == "b" else not value.any()
-
-
-def _sum(one: Size | None, two: Size | None) -> Size | None:
-    return None if one is None or two is None else one + two
 
 
 # --- Axes of queries, keys and values ------------------------------------------------
@@ -341,6 +337,12 @@ class Attention:
         if call.number("is_causal", 0):
             bounds[1] = 0
         found = Keys(queries, new, past, past, bounds[0], bounds[1])
+        if past != 0 and found.right == 0 and queries != new:
+            # onnxruntime masks nothing if there is a single query.
+            if queries == 1:
+                found = found._replace(right=None)
+            elif not isinstance(queries, int):
+                found = found._replace(right=None, is_known=False)
         if is_given(call, 6):
             valid = call.integers(6)
             if not valid or len(set(valid)) > 1:

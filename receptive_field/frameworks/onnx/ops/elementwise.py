@@ -22,6 +22,7 @@ from receptive_field.rules.elementwise import (
     UNARY,
     computed,
     equal,
+    extreme,
     first_follows,
     integer_division,
     normalised_by_batch,
@@ -75,16 +76,7 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
     "Xor": "logical_xor",
     "Pow": "power",
     "Sum": lambda *terms: sum(terms),
-    "Max": lambda *terms: _folded("maximum", terms),
-    "Min": lambda *terms: _folded("minimum", terms),
 }
-
-
-def _folded(function: str, terms: Sequence[Any]) -> Any:
-    found = terms[0]
-    for term in terms[1:]:
-        found = getattr(np, function)(found, term)
-    return found
 
 
 for _name, _function in _BINARY.items():
@@ -94,18 +86,29 @@ for _name, _function in _BINARY.items():
 def _divided(call: Call) -> Sequence[Value]:
     """Returns a quotient; integers are rounded towards zero, as in C.
 
-    Symbolic sizes are integers.
+    Symbolic sizes are integers, unless they were cast.
     """
     operands = [call.value(i) for i in range(len(call))]
-    if all(o is not None and o.dtype.kind in "iuO" for o in operands):
+    whole = all(o is not None and o.dtype.kind in "iuO" for o in operands)
+    if whole and not _is_cast_to_float(call):
         return integer_division(call)
     return computed("true_divide")(call)
+
+
+def _is_cast_to_float(call: Call) -> bool:
+    """Returns whether the first input comes from a cast of sizes to floats."""
+    while len(call) and call.node.op not in ("Cast", "Shape", "Size"):
+        index, _ = call.input(0)
+        call = Call(call.node.graph.nodes[index], call.knowledge)
+    return call.node.op == "Cast" and call.number("to", 1) in FLOATING
 
 
 def _remainder(call: Call) -> Sequence[Value]:
     return computed("fmod" if call.number("fmod", 0) else "mod")(call)
 
 
+register("Max", ELEMENTWISE._replace(values=extreme(1)))
+register("Min", ELEMENTWISE._replace(values=extreme(-1)))
 register("Div", ELEMENTWISE._replace(values=_divided))
 register("Mod", ELEMENTWISE._replace(values=_remainder))
 

@@ -204,8 +204,9 @@ def _found_axes(call: Call) -> list[_Axis]:
 def _of_scale(call: Call, axis: int, size: Size, number: Any) -> _Axis:
     scale = _exact_scale(call, number)
     if scale is None:
-        # As from exporters that divide the new size by the old one.
-        return _Axis(size, rounded_down(size * number), None)
+        # As from exporters that divide the new size by the old one. If the product is
+        # rounded, it may miss the new size by one.
+        return _Axis(size, call.unknown_size(axis), None, False)
     new_size = size if scale == 1 else _scaled(size, scale)
     if isinstance(size, Symbolic) and scale > 1:
         # If no axis grows, the input is copied.

@@ -378,6 +378,49 @@ def _concat_shape(call: Call) -> Sequence[Shape]:
 register("ConcatFromSequence", Op(_concat, _concat_shape))
 
 
+# --- What runs over the items of a list ----------------------------------------------
+
+# A map that is written out reads its list, which tells how many items there are, and
+# the results for one item, which is not known.
+
+
+def _one_of(call: Call, output: int) -> Relations:
+    shape = call.shape(0)
+    if shape is None:
+        return [call.all_of(0, exact=False)]
+    return [Relation((FULL_BOUND, *map(follow, range(len(shape) - 1))))]
+
+
+def _one_of_shape(call: Call) -> Sequence[Shape]:
+    shape = call.shape(0)
+    return [None if shape is None else shape[1:]]
+
+
+register("ListItem", Op(_one_of, _one_of_shape))
+
+
+def _mapped(call: Call, output: int) -> Relations:
+    found: list[Relation | None] = [None] * len(call)
+    shape = call.shape(1 + output)
+    if shape is None:
+        found[1 + output] = call.all_of(1 + output, exact=False)
+    else:
+        # Each item of the result sees only one item, but all are followed alike.
+        axes = (follow(axis + 1, IDENTITY.as_bound()) for axis in range(len(shape)))
+        found[1 + output] = Relation(tuple(axes))
+    return found
+
+
+def _mapped_shapes(call: Call) -> Sequence[Shape]:
+    shape = call.shape(0)
+    count = call.unknown_size(-1) if shape is None else shape[0]
+    results = (call.shape(number) for number in range(1, len(call)))
+    return [None if result is None else (count, *result) for result in results]
+
+
+register("SequenceMap", Op(_mapped, _mapped_shapes))
+
+
 # --- Values that may be absent -------------------------------------------------------
 
 

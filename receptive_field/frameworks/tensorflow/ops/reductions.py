@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from receptive_field.algebra.axis_map import GLOBAL_BOUND
-from receptive_field.algebra.sizes import Size
+from receptive_field.algebra.sizes import Size, shape_in_words
 from receptive_field.arrays import np
 from receptive_field.frameworks.tensorflow.ops.registry import (
     count,
@@ -133,7 +133,8 @@ def _before_matrix(call: Call, number: int) -> Shape:
         return None if "Batch" in call.node.op else ()
     if len(shape) < 2:
         call.fail(
-            f"multiplies a tensor of shape {shape}, but requires at least two axes"
+            f"multiplies a tensor of shape {shape_in_words(shape)}, but requires at "
+            "least two axes"
         )
     return shape[:-2]
 

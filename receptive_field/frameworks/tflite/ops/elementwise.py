@@ -17,7 +17,7 @@ from receptive_field.rules.reductions import along_last
 
 like_tensorflow(
     "ABS=Abs ADD=AddV2 ADD_N=AddN ATAN2=Atan2 BITWISE_XOR=BitwiseXor CAST=Cast "
-    "CEIL=Ceil COMPLEX_ABS=ComplexAbs COS=Cos DIV=RealDiv ELU=Elu EQUAL=Equal EXP=Exp "
+    "CEIL=Ceil COMPLEX_ABS=ComplexAbs COS=Cos DIV=Div ELU=Elu EQUAL=Equal EXP=Exp "
     "FLOOR=Floor FLOOR_DIV=FloorDiv FLOOR_MOD=FloorMod GREATER=Greater "
     "GREATER_EQUAL=GreaterEqual IMAG=Imag LEAKY_RELU=LeakyRelu LESS=Less "
     "LESS_EQUAL=LessEqual LOCAL_RESPONSE_NORMALIZATION=LRN LOG=Log LOGICAL_AND="

@@ -82,12 +82,17 @@ register(
 
 
 def _assigned(call: Call, output: int) -> Relations:
-    """Returns the relation to the value that was assigned before, if there is one."""
+    """Returns the relation to the value that was assigned before, if there is one.
+
+    If other subgraphs assign values, any of them may be that value.
+    """
+    if call.flag("elsewhere"):
+        return [None, *(call.all_of(n, exact=False) for n in range(1, len(call)))]
     return [None, *[SAME] * (len(call) - 1)]
 
 
 def _assigned_shape(call: Call) -> Sequence[Shape]:
-    return [call.shape(1) if len(call) > 1 else None]
+    return [call.shape(1) if len(call) == 2 else None]
 
 
 register("READ_VARIABLE", Op(_assigned, _assigned_shape))
