@@ -51,7 +51,6 @@ REASONS = {
         "TreeEnsembleRegressor",
     )
 } | {
-    f"{ML}.ArrayFeatureExtractor": "it picks features of a row",
     f"{ML}.FeatureVectorizer": "it joins features of a row",
     f"{ML}.CategoryMapper": "it reads texts, or numbers that stand for them",
     f"{ML}.LabelEncoder": "it reads texts, or numbers that stand for them",

@@ -39,10 +39,11 @@ def of_nodes(*nodes: object, **options: object) -> Case:
 
 
 def branch() -> Case:
-    """A condition that the input decides: both branches count."""
+    """A condition that any position of the input can decide."""
     nodes = [
         onnx.helper.make_node("ReduceMax", ["x"], ["m"], keepdims=0),
-        onnx.helper.make_node("Cast", ["m"], ["c"], to=9),
+        onnx.helper.make_node("Constant", [], ["l"], value_float=50.0),
+        onnx.helper.make_node("Greater", ["m", "l"], ["c"]),
         onnx.helper.make_node(
             "If",
             ["c"],
@@ -56,11 +57,12 @@ def branch() -> Case:
 
 def loop() -> Case:
     """Two iterations of a convolution."""
-    inner = body(
-        "body",
+    typed = onnx.helper.make_tensor_value_info
+    inner = onnx.helper.make_graph(
         [conv("v", "v2"), onnx.helper.make_node("Identity", ["go"], ["on"])],
-        "i go v",
-        "on v2",
+        "body",
+        [typed("i", 7, []), typed("go", 9, []), typed("v", 1, [1, 2, 5, 6])],
+        [typed("on", 9, []), typed("v2", 1, [1, 2, 5, 6])],
     )
     nodes = [
         onnx.helper.make_node("Constant", [], ["n"], value_int=2),

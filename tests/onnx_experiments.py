@@ -226,6 +226,6 @@ def _without_free_axes(
         return channels, truth
     numbers = tuple(map(places.index, free))
     alike = (truth == truth.any(numbers, keepdims=True)).all()
-    unknown = all(a.map.is_everything and not a.map.exact for a in field.axes)
+    unknown = any(a.map.is_everything and not a.map.exact for a in field.axes)
     assert alike or unknown
     return (*channels, *free), truth.any(numbers)

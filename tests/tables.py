@@ -90,7 +90,23 @@ the onnx package.
 For any other op, state what it does (`overrides`, or `register_op` with
 `framework="onnx"`).
 
-@@DIFFERENCES@@
+onnxruntime and the text of the standard differ, or the text leaves open what happens,
+in these points; the rules follow onnxruntime:
+
+* A SAME pool whose stride is longer than its kernel skips positions at the start: the
+  padding is negative. A SAME convolution pads with zero in this case.
+* If a window does not fit on an axis at all, a pool may still return one position,
+  because a negative number is rounded towards zero. The library refuses such sizes.
+* Nodes may come in any order.
+* If all sizes of a Resize stay as they are, it copies its input, whatever its
+  attributes are, and so it does on each axis with a scale of 1, and with `antialias` on
+  each axis that keeps its size.
+* A scale that is stated places the positions of a Resize, also if the size of the output
+  was rounded.
+* `round_prefer_floor` and `round_prefer_ceil` take a fraction within 1e-6 of one half as
+  a half. `tf_half_pixel_for_nn` still works after operator set 12.
+* The nearest positions of Resize 10 round up on axes that shrink, and down on others.
+@@MORE@@
 | op type | how its rule is known to be right |
 |---|---|
 """
