@@ -106,7 +106,11 @@ in these points; the rules follow onnxruntime:
 * `round_prefer_floor` and `round_prefer_ceil` take a fraction within 1e-6 of one half as
   a half. `tf_half_pixel_for_nn` still works after operator set 12.
 * The nearest positions of Resize 10 round up on axes that shrink, and down on others.
-@@MORE@@
+* Attention with `is_causal` and past keys masks nothing if there is a single query, and
+  `unidirectional` in MultiHeadAttention masks no key of the last query.
+* An inverse DFT of half a spectrum (`onesided=1`) with a shorter `dft_length` reads other
+  positions than the first ones; its rule is a bound.
+* LRN refuses an even `size`. Attention 24 refuses a mask that is shorter than the keys.
 | op type | how its rule is known to be right |
 |---|---|
 """
