@@ -84,8 +84,8 @@ This table lists every op of the ONNX standard, and every other op that has a ru
 tests write it (`pytest --write-tables tests/test_onnx_ops.py`), and every run compares
 it with its own results. If an op is *measured*, the tests made models of it, also with
 random parameters, ran them with onnxruntime, and compared which positions change the
-output with what the rule says. [Another page](onnx_backend.md) counts the test models of
-the onnx package.
+output with what the rule says. [Another page](onnx_backend.md) counts the test models
+of the onnx package.
 
 For any other op, state what it does (`overrides`, or `register_op` with
 `framework="onnx"`).
@@ -101,16 +101,22 @@ in these points; the rules follow onnxruntime:
 * If all sizes of a Resize stay as they are, it copies its input, whatever its
   attributes are, and so it does on each axis with a scale of 1, and with `antialias` on
   each axis that keeps its size.
-* A scale that is stated places the positions of a Resize, also if the size of the output
-  was rounded.
-* `round_prefer_floor` and `round_prefer_ceil` take a fraction within 1e-6 of one half as
-  a half. `tf_half_pixel_for_nn` still works after operator set 12.
+* A scale that is stated places the positions of a Resize, also if the size of the
+  output was rounded.
+* `round_prefer_floor` and `round_prefer_ceil` take a fraction within 1e-6 of one half
+  as a half. `tf_half_pixel_for_nn` still works after operator set 12.
 * The nearest positions of Resize 10 round up on axes that shrink, and down on others.
 * Attention with `is_causal` and past keys masks nothing if there is a single query, and
   `unidirectional` in MultiHeadAttention masks no key of the last query.
-* An inverse DFT of half a spectrum (`onesided=1`) with a shorter `dft_length` reads other
-  positions than the first ones; its rule is a bound.
+* An inverse DFT of half a spectrum (`onesided=1`) with a shorter `dft_length` reads
+  other positions than the first ones; its rule is a bound.
+* With a negative step, a Slice that ends at the largest integer goes to the first
+  position, and one that starts before the axis starts at its first position.
+* Split refuses `num_outputs` if the last part would be negative, and not if it is
+  empty.
+* Negative pads crop first, and Pad then repeats only what is left.
 * LRN refuses an even `size`. Attention 24 refuses a mask that is shorter than the keys.
+
 | op type | how its rule is known to be right |
 |---|---|
 """

@@ -143,7 +143,8 @@ _KINDS = {1: "float32", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "f
 register("Cast", UNARY._replace(values=_cast, taps=Taps.COPY))
 
 register("Where", SELECT)
-register("Clip Dropout Bernoulli com.microsoft.ScaledSiLU", FIRST)
+register("Clip Dropout com.microsoft.ScaledSiLU", FIRST)
+register("Bernoulli", FIRST._replace(is_random=True))
 # The second input of CastLike only says which data type the result has.
 register(
     "CastLike",
