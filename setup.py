@@ -15,6 +15,7 @@ PANDAS = ["pandas>=2"]
 PLOT = ["matplotlib>=3.8"]
 TENSORFLOW = ["tensorflow>=2.16.2", "keras>=3.3.3"]
 BENCHMARK = [*TENSORFLOW, "rich>=13"]
+TFLITE = ["ai-edge-litert>=2.0", "flatbuffers>=24.3"]
 TERMINAL = ["rich>=13", "shtab>=1.6"]
 DOCS = [
     "latex2mathml>=3.77",
@@ -51,6 +52,7 @@ setup(
         "plot": PLOT,
         "tensorflow": TENSORFLOW,
         "terminal": TERMINAL,
+        "tflite": TFLITE,  # To run files; reading them needs nothing.
         "test": [
             *BENCHMARK,
             *DOCS,

@@ -203,7 +203,7 @@ def run(code: str) -> str:
     ).stdout
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "dilated_int8", "transposed"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "dilated", "dilated_int8"])
 def test_no_package_is_imported(name):
     found = run(
         "import sys\n"

@@ -123,3 +123,14 @@ def test_costs_are_those_of_keras():
         assert 0.98 * model.macs < content.macs <= model.macs
         # Biases that are equal when a model is converted are stored once.
         assert 0.95 * model.parameters < content.parameters <= model.parameters
+
+
+@pytest.mark.parametrize("name", ["dilated", "transposed", "sound"])
+def test_effective_fields_are_those_of_keras(name):
+    """Folded batches and activations that are part of an op change nothing."""
+    content = content_of(name)
+    (output,) = load(content).outputs
+    found = rf.compute_receptive_field(content, output=output)
+    expected = rf.compute_receptive_field(BUILDS[name]())
+    maps = [field.effective_receptive_field().map for field in (found, expected)]
+    assert maps[0] == pytest.approx(maps[1], rel=1e-9)

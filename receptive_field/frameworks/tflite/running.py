@@ -81,8 +81,8 @@ class TFLiteRunner:
         else:
             raise GraphError(
                 "a measurement runs the network with TensorFlow Lite, which is not "
-                'installed: run pip install "receptive_field[tensorflow]", or pip '
-                "install ai-edge-litert flatbuffers"
+                'installed: run pip install "receptive_field[tflite]", or '
+                '"receptive_field[tensorflow]"'
             )
         self._models: dict[int, tuple[Content, Any]] = {}
 
