@@ -16,7 +16,7 @@ import receptive_field as rf
 from receptive_field.errors import UnsupportedOpsError
 from receptive_field.frameworks import load
 from receptive_field.frameworks.tflite import running
-from receptive_field.frameworks.tflite.ops import TABLE
+from receptive_field.frameworks.tflite.ops import OPS
 from receptive_field.frameworks.tflite.schema import BUILTINS
 from receptive_field.questions.bisection import bisect
 from receptive_field.rules.inference import Inference
@@ -72,9 +72,9 @@ def test_every_op_has_a_row(pytestconfig):
     known = catalogue.MODELS.keys() | catalogue.REASONS.keys()
     assert known == set(BUILTINS)
     assert not catalogue.MODELS.keys() & catalogue.REASONS.keys()
-    assert catalogue.MODELS.keys() <= TABLE.keys()
+    assert catalogue.MODELS.keys() <= OPS.keys()
     for name, reason in catalogue.REASONS.items():
-        assert (name in TABLE) != reason.startswith("no rule"), name
+        assert (name in OPS) != reason.startswith("no rule"), name
     if not pytestconfig.option.write_tables:
         found = {name: catalogue.result(name) for name in BUILTINS}
         assert tables.rows("tflite_ops.md") == found

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tflite_models import Fed, Writer, one_op, options
 
-from receptive_field.frameworks.tflite.ops import TABLE
+from receptive_field.frameworks.tflite.ops import OPS
 from receptive_field.frameworks.tflite.schema import BUILTINS
 
 Random = np.random.Generator
@@ -910,7 +910,7 @@ REASONS = {
     "DELEGATE": "no rule: it is only in memory, never in files",
     "PLACEHOLDER_FOR_GREATER_OP_CODES": "no rule: it is no op, and an error in files",
     **{
-        name: LIKE_OTHERS if name in TABLE else NO_KERNEL
+        name: LIKE_OTHERS if name in OPS else NO_KERNEL
         for name in BUILTINS
         if name.startswith("STABLEHLO_") and name not in MODELS
     },

@@ -9,15 +9,12 @@ one object.
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import os
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.contents import decompressed
 
 BLOCK = 1 << 13
 """How many bytes are read at once."""
@@ -25,15 +22,8 @@ BLOCK = 1 << 13
 MOST_BLOCKS = 512
 """How many blocks of a file are kept in memory."""
 
-OPENERS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"\xfd7zXZ\x00": lzma.open,
-    b"BZh": bz2.open,
-}
-"""The first bytes of a compressed file -> the function that decompresses it."""
-
-FAILURES = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
-"""The errors of damaged or unreadable files."""
+IDENTIFIER = b"TFL3"
+"""Bytes 4 to 7 of a model."""
 
 
 class Content:
@@ -87,14 +77,12 @@ def of_file(path: str) -> Content:
     """Returns the content of a file, decompressed.
 
     Raises:
-      OSError, EOFError, zlib.error, lzma.LZMAError, ValueError: if it cannot be read.
+      GraphError: if the file cannot be read.
     """
-    head = head_of(path)
-    opener = _opener(head)
-    if opener is None:
-        return _of_plain_file(path)
     blocks, size, zeros = [], 0, bytes(BLOCK)
-    with opener(path) as file:
+    with decompressed(path) as (file, is_compressed):
+        if not is_compressed:
+            return _of_plain_file(path)
         while block := file.read(BLOCK):
             blocks.append(zeros if block == zeros else block)
             size += len(block)
@@ -114,21 +102,11 @@ def _of_plain_file(path: str) -> Content:
 
 
 def head_of(path: str, count: int = 8) -> bytes:
-    """Returns the first bytes of a file, without decompressing them."""
-    with open(path, "rb") as file:
-        return file.read(count)
+    """Returns the first bytes of a file, decompressed.
 
-
-def decompressed_head(path: str, count: int = 8) -> bytes:
-    """Returns the first bytes of a file, decompressed."""
-    head = head_of(path, count)
-    opener = _opener(head)
-    if opener is None:
-        return head
-    with opener(path) as file:
+    Raises:
+      GraphError: if the file cannot be read.
+    """
+    with decompressed(path) as (file, _):
         found: bytes = file.read(count)
         return found
-
-
-def _opener(head: bytes) -> Any:
-    return next((o for magic, o in OPENERS.items() if head.startswith(magic)), None)

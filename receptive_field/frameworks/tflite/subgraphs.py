@@ -20,9 +20,6 @@ from receptive_field.frameworks.tflite.flatbuffer import Flatbuffer, Table, Tabl
 from receptive_field.frameworks.tflite.schema import BUILTINS
 from receptive_field.frameworks.tflite.tensors import TensorInfo
 
-IDENTIFIER = b"TFL3"
-"""The bytes 4 to 7 of every file."""
-
 Node = Source | Operator | Activation
 
 PLACEHOLDER = BUILTINS.index("PLACEHOLDER_FOR_GREATER_OP_CODES")

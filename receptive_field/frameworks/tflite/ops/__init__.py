@@ -10,12 +10,10 @@ from receptive_field.frameworks.tflite.ops import (
     sources,
     windows,
 )
-from receptive_field.frameworks.tflite.ops.registry import TABLE
-
-OPS = TABLE
+from receptive_field.frameworks.tflite.ops.registry import OPS
 
 __all__ = [
-    "TABLE",
+    "OPS",
     "dilated",
     "elementwise",
     "indexing",

@@ -6,21 +6,21 @@ names of TensorFlow's attributes.
 
 from __future__ import annotations
 
-from receptive_field.frameworks.tensorflow.ops import OPS
+from receptive_field.frameworks.tensorflow import ops as tensorflow
 from receptive_field.rules.op import Op
 
-TABLE: dict[str, Op] = {}
+OPS: dict[str, Op] = {}
 """Op type -> rule."""
 
 
 def register(names: str, op: Op) -> None:
     """Registers a rule for op types. `names` is a list separated by spaces."""
     for name in names.split():
-        TABLE[name] = op
+        OPS[name] = op
 
 
 def like_tensorflow(names: str) -> None:
     """Registers rules of TensorFlow's. Each entry is ``NAME=NameInTensorFlow``."""
     for pair in names.split():
         name, _, theirs = pair.partition("=")
-        TABLE[name] = OPS[theirs]
+        OPS[name] = tensorflow.OPS[theirs]
