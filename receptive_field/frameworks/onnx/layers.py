@@ -13,7 +13,7 @@ the resulting node belongs to the normalisation. The name of its kernel, as in
 
 from __future__ import annotations
 
-import ast
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -116,6 +116,14 @@ def _folded(node: Any, paths: Sequence[str]) -> str | None:
     return None
 
 
+def _listed(text: str) -> list[str]:
+    """Returns the strings of a list that Python has written."""
+    return [one or two for one, two in _STRING.findall(text)]
+
+
+_STRING = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+
+
 def _scopes(node: Any) -> list[tuple[str, str]] | None:
     """Returns the paths and classes of the modules around a node, outermost first.
 
@@ -123,15 +131,12 @@ def _scopes(node: Any) -> list[tuple[str, str]] | None:
     """
     metadata = {entry.key: entry.value for entry in node.metadata_props}
     if _SCOPES in metadata:
-        try:
-            paths = ast.literal_eval(metadata[_SCOPES])
-            classes = ast.literal_eval(metadata.get(_CLASSES, "[]"))
-        except (SyntaxError, ValueError):
-            return None
+        paths = _listed(metadata[_SCOPES])
+        classes = _listed(metadata.get(_CLASSES, ""))
         # The first path is that of the model; the last is the node itself.
         classes = [*classes, *[""] * len(paths)]
         return [
-            (path, str(classes[place]).rpartition(".")[2])
+            (path, classes[place].rpartition(".")[2])
             for place, path in enumerate(paths[:-1])
             if path and path != _NO_MODULE
         ]

@@ -7,15 +7,12 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from receptive_field.frameworks.tensorflow.functions import flattened
 from receptive_field.frameworks.tensorflow.objects import (
     arguments_of,
     concrete_function_of,
     graph_of,
     keras_of,
 )
-from receptive_field.frameworks.tensorflow.ops import OPS, TENSORFLOW
-from receptive_field.frameworks.tensorflow.saved_layers import saved_layers
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.model import Model
 from receptive_field.graph.source import Source
@@ -66,6 +63,10 @@ def graph_of_function(function: Any) -> Graph:
 
 
 def _graph(graph_def: Any, name: str = "graph") -> Graph:
+    # Models of other frameworks do not need these imports.
+    from receptive_field.frameworks.tensorflow.functions import flattened
+    from receptive_field.frameworks.tensorflow.ops import OPS, TENSORFLOW
+
     return flattened(
         graph_def.node,
         graph_def.library.function,
@@ -87,6 +88,7 @@ def _tensor_name(thing: Any) -> str | None:
 def _from_file(path: str, signature: str | None) -> Model:
     # It imports protobuf, which no other model needs.
     from receptive_field.frameworks.tensorflow.files import WholeGraph, read_file
+    from receptive_field.frameworks.tensorflow.saved_layers import saved_layers
 
     content = read_file(path, signature)
     graph = _graph(content.graph_def, path)
