@@ -20,6 +20,7 @@ from onnx_experiments import model_of
 import receptive_field as rf
 from receptive_field.errors import GraphError, NodeNotFoundError
 from receptive_field.frameworks import contents, load, wire
+from receptive_field.frameworks.onnx.ops import OPS
 
 onnx = needed("onnx")
 node, tensor = onnx.helper.make_node, onnx.numpy_helper.from_array
@@ -337,3 +338,34 @@ def test_damaged_files(tmp_path, kind):
         path.write_bytes(damaged(content, kind, draw))
         with contextlib.suppress(rf.ReceptiveFieldError):
             rf.compute_receptive_field(path)
+
+
+class TestOpsWithoutRules:
+    """Ops of other domains, for which the caller states what they do."""
+
+    def model(self):
+        blur = node("Blur", ["x"], ["a"], domain="com.example")
+        fade = node("Fade", ["a"], ["b"], domain="com.example")
+        found = network(blur, fade, conv("b", "y"))
+        found.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
+        return found
+
+    def test_are_named_all_at_once(self):
+        with pytest.raises(rf.UnsupportedOpsError) as caught:
+            rf.compute_receptive_field(self.model(), output="y")
+        assert caught.value.nodes == {
+            "com.example.Blur": ["a"],
+            "com.example.Fade": ["b"],
+        }
+        assert 'framework="onnx"' in str(caught.value)
+
+    def test_overrides(self):
+        rules = {"a": rf.SlidingWindow(kernel_size=5), "b": "elementwise"}
+        assert numbers(self.model(), overrides=rules)[0] == [7, 7]
+
+    def test_registered(self, monkeypatch):
+        for name in ("Blur", "Fade"):
+            monkeypatch.setitem(OPS, f"com.example.{name}", None)
+            rule = rf.SlidingWindow(kernel_size=3, stride=2)
+            rf.register_op(f"com.example.{name}", rule, framework="onnx")
+        assert numbers(self.model()) == ([15, 15], [4, 4], [0, 0])
