@@ -18,7 +18,11 @@ from needed import needed
 from onnx_experiments import model_of
 
 import receptive_field as rf
-from receptive_field.errors import GraphError, NodeNotFoundError
+from receptive_field.errors import (
+    GraphError,
+    NodeNotFoundError,
+    UnsupportedOpsError,
+)
 from receptive_field.frameworks import contents, load, wire
 from receptive_field.frameworks.onnx.ops import OPS
 
@@ -351,7 +355,7 @@ class TestOpsWithoutRules:
         return found
 
     def test_are_named_all_at_once(self):
-        with pytest.raises(rf.UnsupportedOpsError) as caught:
+        with pytest.raises(UnsupportedOpsError) as caught:
             rf.compute_receptive_field(self.model(), output="y")
         assert caught.value.nodes == {
             "com.example.Blur": ["a"],

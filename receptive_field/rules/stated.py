@@ -35,7 +35,8 @@ class SlidingWindow(NamedTuple):
       padding: the number of positions added at each end of an axis; or "same" or
         "valid", as in TensorFlow.
       dilation: the distance between neighbouring positions of a window.
-      channels_first: whether the channels are axis 1 instead of the last axis.
+      channels_first: whether the channels are axis 1 instead of the last axis; None
+        means what is usual in the framework (first in ONNX, last in all others).
 
     >>> SlidingWindow(kernel_size=3, stride=2, padding="same").stride
     2
@@ -45,7 +46,7 @@ class SlidingWindow(NamedTuple):
     stride: int | Sequence[int] = 1
     padding: int | str | Sequence[int] = 0
     dilation: int | Sequence[int] = 1
-    channels_first: bool = False
+    channels_first: bool | None = None
 
 
 Rule = str | SlidingWindow | Op | Callable[[Call, int], Relations] | None
@@ -147,9 +148,15 @@ def _window_op(stated: SlidingWindow) -> Op:
         padding = _whole("padding", stated.padding, -math.inf)
         stated = stated._replace(padding=padding)
 
+    def is_first(call: Call) -> bool:
+        if stated.channels_first is not None:
+            return stated.channels_first
+        rank = len(call.known_shape(0))
+        return rank > 2 and 1 not in call.node.graph.framework.default_layout(rank)
+
     def axes(call: Call) -> list[int]:
         rank = len(call.known_shape(0))
-        return list(range(2, rank) if stated.channels_first else range(1, rank - 1))
+        return list(range(2, rank) if is_first(call) else range(1, rank - 1))
 
     def windows(call: Call) -> list[Window]:
         shape, spatial = call.known_shape(0), axes(call)
@@ -172,7 +179,7 @@ def _window_op(stated: SlidingWindow) -> Op:
         for axis, w in zip(axes(call), windows(call), strict=True):
             maps[axis] = window_map(shape[axis], w, convolution)
         rank = len(shape)
-        channels = 1 if stated.channels_first else rank - 1
+        channels = 1 if is_first(call) else rank - 1
         data = [None if a == channels else maps.get(a, IDENTITY) for a in range(rank)]
         return [local(data), *(call.all_of(i) for i in range(1, len(call)))]
 
