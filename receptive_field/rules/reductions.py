@@ -13,8 +13,9 @@ from receptive_field.algebra.axis_map import (
     one_sided,
 )
 from receptive_field.algebra.sizes import Size
+from receptive_field.arrays import np
 from receptive_field.relations.relation import Axis, Relation, follow, local, whole
-from receptive_field.rules.op import Call, Relations
+from receptive_field.rules.op import Call, Op, Relations, Shape, Value
 
 
 def reduced(rank: int, gone: Sequence[int], keeps: bool) -> Relation:
@@ -38,6 +39,43 @@ def reduced_shape(
     if keeps:
         return tuple(1 if axis in gone else size for axis, size in enumerate(shape))
     return tuple(size for axis, size in enumerate(shape) if axis not in gone)
+
+
+Axes = Callable[[Call], "list[int] | None"]
+"""Returns the axes that a call reduces; None if they are unknown."""
+
+Keeps = Callable[[Call], bool]
+"""Returns whether the reduced axes remain in the result of a call."""
+
+
+def reducing(axes: Axes, keeps: Keeps, function: str | None = None) -> Op:
+    """Returns the rules of an op that reduces its first input along axes.
+
+    ``function`` is the name of the NumPy function that computes constant values; None
+    if they are never needed.
+    """
+
+    def relations(call: Call, output: int) -> Relations:
+        shape, gone = call.shape(0), axes(call)
+        rest = [None] * (len(call) - 1)
+        if shape is None or gone is None:
+            return [call.all_of(0, exact=False), *rest]
+        return [reduced(len(shape), gone, keeps(call)), *rest]
+
+    def shapes(call: Call) -> Sequence[Shape]:
+        shape, gone = call.shape(0), axes(call)
+        if shape is None or gone is None:
+            return [None]
+        return [reduced_shape(shape, gone, keeps(call))]
+
+    def values(call: Call) -> Sequence[Value]:
+        value, gone = call.value(0), axes(call)
+        if value is None or gone is None or not value.size or function is None:
+            return [None]
+        reduce = getattr(np, function)
+        return [np.asarray(reduce(value, axis=tuple(gone), keepdims=keeps(call)))]
+
+    return Op(relations, shapes, None if function is None else values)
 
 
 def along_last(count: int, seen: AxisMap = GLOBAL) -> Callable[[Call, int], Relations]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from receptive_field.algebra.axis_map import GLOBAL
 from receptive_field.algebra.sizes import Size
-from receptive_field.arrays import np
 from receptive_field.frameworks.onnx.attributes import opset
 from receptive_field.frameworks.onnx.ops.registry import (
     count,
@@ -39,11 +38,10 @@ from receptive_field.rules.op import (
     Relations,
     Shape,
     Taps,
-    Value,
     Zeros,
     first_shape,
 )
-from receptive_field.rules.reductions import reduced, reduced_shape
+from receptive_field.rules.reductions import reduced, reduced_shape, reducing
 
 # --- Reductions ----------------------------------------------------------------------
 
@@ -71,33 +69,7 @@ def _keeps(call: Call) -> bool:
     return bool(call.number("keepdims", 1))
 
 
-def _reduce(call: Call, output: int) -> Relations:
-    shape, gone = call.shape(0), _axes(call)
-    rest = [None] * (len(call) - 1)
-    if shape is None or gone is None:
-        return [call.all_of(0, exact=False), *rest]
-    return [reduced(len(shape), gone, _keeps(call)), *rest]
-
-
-def _reduce_shape(call: Call) -> Sequence[Shape]:
-    shape, gone = call.shape(0), _axes(call)
-    if shape is None or gone is None:
-        return [None]
-    return [reduced_shape(shape, gone, _keeps(call))]
-
-
-def _reduce_value(function: str) -> Callable[[Call], Sequence[Value]]:
-    def values(call: Call) -> Sequence[Value]:
-        value, gone = call.value(0), _axes(call)
-        if value is None or gone is None or not value.size:
-            return [None]
-        reduce = getattr(np, function)
-        return [np.asarray(reduce(value, axis=tuple(gone), keepdims=_keeps(call)))]
-
-    return values
-
-
-REDUCTION = Op(_reduce, _reduce_shape)
+REDUCTION = reducing(_axes, _keeps)
 register(
     "ReduceMean ReduceSum ReduceProd ReduceMax ReduceMin ReduceL1 ReduceL2 "
     "ReduceLogSum ReduceLogSumExp ReduceSumSquare",
@@ -109,7 +81,7 @@ for _name, _function in (
     ("Max", "max"),
     ("Min", "min"),
 ):
-    register(f"Reduce{_name}", REDUCTION._replace(values=_reduce_value(_function)))
+    register(f"Reduce{_name}", reducing(_axes, _keeps, _function))
 weigh("ReduceMean", Taps.MEAN)
 weigh("ReduceSum", Taps.SUM)
 weigh("ReduceMax ReduceMin", Taps.WINNER)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from receptive_field.algebra.axis_map import GLOBAL_BOUND
 from receptive_field.algebra.sizes import Size, shape_in_words
-from receptive_field.arrays import np
 from receptive_field.frameworks.tensorflow.ops.registry import (
     count,
     register,
@@ -28,7 +27,6 @@ from receptive_field.rules.op import (
     Relations,
     Shape,
     Taps,
-    Value,
     Zeros,
     first_shape,
 )
@@ -42,8 +40,7 @@ from receptive_field.rules.products import (
 from receptive_field.rules.reductions import (
     accumulated,
     along_last,
-    reduced,
-    reduced_shape,
+    reducing,
     spectrum,
 )
 
@@ -59,34 +56,7 @@ def _keeps(call: Call) -> bool:
     return call.flag("keep_dims") or call.flag("keepdims")
 
 
-def _reduce(call: Call, output: int) -> Relations:
-    shape, gone = call.shape(0), _reduced_axes(call)
-    if shape is None or gone is None:
-        return [call.all_of(0, exact=False), None]
-    return [reduced(len(shape), gone, _keeps(call)), *[None] * (len(call) - 1)]
-
-
-def _reduce_shape(call: Call) -> Sequence[Shape]:
-    shape, gone = call.shape(0), _reduced_axes(call)
-    if shape is None or gone is None:
-        return [None]
-    return [reduced_shape(shape, gone, _keeps(call))]
-
-
-def _reduce_value(function: str) -> Callable[[Call], Sequence[Value]]:
-    """Returns a value rule that applies the NumPy function with this name."""
-
-    def values(call: Call) -> Sequence[Value]:
-        value, gone = call.value(0), _reduced_axes(call)
-        if value is None or gone is None or not value.size:
-            return [None]
-        reduce = getattr(np, function)
-        return [np.asarray(reduce(value, axis=tuple(gone), keepdims=_keeps(call)))]
-
-    return values
-
-
-REDUCTION = Op(_reduce, _reduce_shape)
+REDUCTION = reducing(_reduced_axes, _keeps)
 register("Mean EuclideanNorm", REDUCTION)
 _FUNCTIONS = {
     "Sum": "sum",
@@ -97,7 +67,7 @@ _FUNCTIONS = {
     "Any": "any",
 }
 for _name, _function in _FUNCTIONS.items():
-    register(_name, REDUCTION._replace(values=_reduce_value(_function)))
+    register(_name, reducing(_reduced_axes, _keeps, _function))
 register("ArgMax ArgMin", REDUCTION)
 count("Mean", reduction(last=1))
 count("Sum ArgMax ArgMin", reduction())

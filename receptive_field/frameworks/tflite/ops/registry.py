@@ -6,17 +6,13 @@ names of TensorFlow's attributes.
 
 from __future__ import annotations
 
+from receptive_field.frameworks.registry import Table
 from receptive_field.frameworks.tensorflow import ops as tensorflow
-from receptive_field.rules.op import Op
 
-OPS: dict[str, Op] = {}
+OPS = Table()
 """Op type -> rule."""
 
-
-def register(names: str, op: Op) -> None:
-    """Registers a rule for op types. `names` is a list separated by spaces."""
-    for name in names.split():
-        OPS[name] = op
+register = OPS.register
 
 
 def like_tensorflow(names: str) -> None:
