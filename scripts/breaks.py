@@ -121,7 +121,7 @@ BREAKS = (
     Break(
         "the larger half of an odd SAME padding is put in front",
         "receptive_field/rules/windows.py",
-        "befores = {int(total / 2) for total in totals}",
+        "befores = {int((total + extra_before) / 2) for total in totals}",
         "befores = {total - int(total / 2) for total in totals}",
         ("test_analysis.py", "test_rules.py"),
     ),
@@ -156,8 +156,8 @@ BREAKS = (
     Break(
         "a resize of unknown sizes does not take off half a pixel again",
         "receptive_field/rules/resizing.py",
-        "back = Fraction(1, 2) if recentre else 0",
-        "back = 0",
+        "return [(u + self.before) * ratio - self.behind for u in outputs]",
+        "return [(u + self.before) * ratio for u in outputs]",
         ("test_rules.py", "test_rules_of_rarer_ops.py"),
     ),
     Break(
