@@ -274,7 +274,7 @@ def test_the_command_of_a_model_that_cannot_be_run(tmp_path, capsys):
     path = tmp_path / "graph.pbtxt"
     path.write_text(str(graph_def(placeholder(), conv("one", "input"))))
     assert main(["bisect", str(path)]) == 1
-    assert capsys.readouterr().err.endswith("Give --resolution as [height, width].\n")
+    assert capsys.readouterr().err.endswith("Give --resolution HEIGHTxWIDTH.\n")
     assert main(["bisect", str(path), "--resolution", "9x9"]) == 1
     shown = capsys.readouterr()
     assert shown.out == ""

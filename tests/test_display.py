@@ -56,12 +56,12 @@ def test_a_field_as_text(field):
 def test_what_sees_everything_names_why(whole):
     told = labelled(str(whole))
     assert told["receptive field"] == "whole input"
-    assert told["effective stride"] == told["effective padding"] == "none"
-    assert told["aligned"] == "none (no local paths)"
-    assert "size whole input, stride none, padding none (no local paths" in str(
+    assert told["effective stride"] == told["effective padding"] == "n/a"
+    assert told["aligned"] == "n/a (no local paths)"
+    assert "size whole input, stride n/a, padding n/a (no local paths" in str(
         whole.explain()
     )
-    assert told["whole input by"] == "all"
+    assert told["made global by"] == "all"
 
 
 def test_local_paths_and_mirrored_borders_are_named():
@@ -76,7 +76,7 @@ def test_local_paths_and_mirrored_borders_are_named():
     told = labelled(str(rf.compute_receptive_field(graph, output="conv")))
     assert told["mirrored border by"] == "mirror"
     told = labelled(str(rf.compute_receptive_field(graph, output="out")))
-    assert told["whole input by"] == "mean"
+    assert told["made global by"] == "mean"
     local = "size 3 x 3, stride 1 x 1, padding 1 x 1, exact"
     assert told["local paths only"] == local
 
@@ -92,14 +92,14 @@ def test_words_on_one_axis():
     field = rf.compute_receptive_field(graph)
     told = labelled(str(field))
     assert told["receptive field"] == "x: 1, y: whole axis"
-    assert told["effective stride"] == "x: 1, y: none"
-    assert told["effective padding"] == "x: 0, y: none"
+    assert told["effective stride"] == "x: 1, y: n/a"
+    assert told["effective padding"] == "x: 0, y: n/a"
     assert told["aligned"] == "yes (local paths)"
     told = labelled(str(field.in_units(2, "mm")))
     assert told["receptive field"] == (
         "x: 2 mm, y: whole axis (in positions: x: 1, y: whole axis)"
     )
-    assert "size x: 1, y: whole axis, stride x: 1, y: none" in str(field.explain())
+    assert "size x: 1, y: whole axis, stride x: 1, y: n/a" in str(field.explain())
     row = str(rf.compute_receptive_fields(graph)).splitlines()
     assert "yes" in next(line for line in row if line.startswith("out "))
     assert "yes" not in next(line for line in row if line.startswith("mean "))[:-20]
@@ -127,7 +127,7 @@ def test_words_for_what_is_unknown():
         add("sum", "five", "two"),
     )
     assert labelled(str(rf.compute_receptive_field(moved)))["effective padding"] == (
-        "none"
+        "n/a"
     )
 
 
@@ -155,13 +155,16 @@ def test_a_note_on_misaligned_paths():
     assert field.aligned is False
     # Feature 2 sees 4 - 3 to 4 + 3 by the wide path, and 4 to 6 by the fine one.
     assert field.middle() == ((2, 2), (7, 7))
+    # Feature 0 sees -3 to 3 by the wide path, of which 0 to 3 are real.
+    assert field.corner() == ((0, 0), (4, 4))
     assert field.to_dict(with_reasons=True)["middle"] == {
         "feature": [2, 2],
         "size": [7, 7],
     }
     assert notes(str(field), "receptive field") == (
-        "the hull of paths that differ; single features may see less "
-        "feature (2, 2) in the middle sees 7 x 7"
+        "the hull of all paths; a single feature may see less of it "
+        "feature (0, 0) at the border sees 4 x 4 of the input "
+        "feature (2, 2) inside sees 7 x 7 of the input"
     )
     assert notes(str(field), "aligned") == (
         "field.explain() names the paths that differ"
@@ -174,8 +177,8 @@ def test_a_note_on_a_padding_that_is_unknown():
     graph = graph_def(placeholder(), conv("a", "input"), conv("b", "a", 3, 2, "SAME"))
     field = rf.compute_receptive_field(graph)
     assert notes(str(field), "effective padding") == (
-        "the padding depends on the input's size ('b': SAME, stride 2); give it, "
-        "such as input_resolution=[224, 224]"
+        "the padding depends on the input's size ('b': SAME, stride 2); give that "
+        "size, such as input_resolution=[224, 224]"
     )
     sized = rf.compute_receptive_field(graph, input_resolution=[224, 224])
     assert sized.reasons() == Reasons()
@@ -215,7 +218,7 @@ def test_a_note_on_what_makes_an_upper_bound():
 
 
 def test_notes_on_paths_that_see_everything(whole):
-    assert notes(str(whole), "whole input by") == (
+    assert notes(str(whole), "made global by") == (
         "all paths do; ask about '<conv>' for a local field"
     )
     graph = graph_def(
@@ -227,9 +230,9 @@ def test_notes_on_paths_that_see_everything(whole):
     )
     field = rf.compute_receptive_field(graph, output="out")
     shown = str(field)
-    assert notes(shown, "whole input by").startswith('global_context="exclude" leaves')
+    assert notes(shown, "made global by").startswith('global_context="exclude" gives')
     local = rf.compute_receptive_field(graph, output="out", global_context="exclude")
-    assert notes(str(local), "whole input by").startswith("these paths are left out")
+    assert notes(str(local), "made global by").startswith("these paths are left out")
 
 
 def test_steps_and_differences_that_have_no_numbers():

@@ -128,7 +128,7 @@ def test_unet(first_answer):
     assert told["receptive field"] == f"{largest} x {largest}"
     middle = sizes[128 % 16]  # The pattern repeats every 16 pixels.
     text = (GOLDEN / "unet.txt").read_text()
-    assert f"feature (128, 128) in the middle sees {middle} x {middle}\n" in text
+    assert f"feature (128, 128) inside sees {middle} x {middle} of the input\n" in text
 
 
 def test_vit(first_answer):
@@ -182,7 +182,7 @@ def test_nasnet_mobile(first_answer):
     # The first convolution, of 3 by 2 without padding, gives (224 - 3) // 2 + 1 = 111
     # positions, which see 111 * 2 + 1 = 223 pixels. The middle feature sees them all.
     text = (GOLDEN / "nasnet.txt").read_text()
-    assert "feature (3, 3) in the middle sees 223 x 223\n" in text
+    assert "feature (3, 3) inside sees 223 x 223 of the input\n" in text
     features = keras.Model(model.input, model.layers[-3].output)
     first, last = hull_below(features, 3)
     assert told["receptive field"] == f"{last - first + 1} x {last - first + 1}"

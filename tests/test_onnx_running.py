@@ -478,3 +478,18 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert main(["many", "model.onnx", "-o", "table.csv"]) in (None, 0)
     assert main(["explore", "model.onnx", "-o", "page.html"]) in (None, 0)
     assert "MaxPool" in Path("page.html").read_text(encoding="utf-8")
+
+
+def test_indices_cannot_be_disturbed():
+    """No disturbance of row numbers shows, which is not the same as seeing nothing."""
+    table = onnx.numpy_helper.from_array(np.ones((9, 4), "float32"), "t")
+    kernel = onnx.numpy_helper.from_array(np.ones((2, 4, 3), "float32"), "w")
+    nodes = [
+        onnx.helper.make_node("Gather", ["t", "x"], ["rows"]),
+        onnx.helper.make_node("Transpose", ["rows"], ["a"], perm=[0, 2, 1]),
+        onnx.helper.make_node("Conv", ["a", "w"], ["y"]),
+    ]
+    model = model_of(nodes, {"x": ("int64", (1, 9))}, ["y"], [table, kernel])
+    assert rf.compute_receptive_field(model).size.tolist() == [3]
+    with pytest.raises(rf.ReceptiveFieldError, match="holds integers"):
+        rf.measure_receptive_field(model)

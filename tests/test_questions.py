@@ -501,7 +501,7 @@ def test_look_ahead_without_a_step():
     found = field_of(*graph).look_ahead()
     assert found.stride == found.look_ahead == (None, None)
     told = dict(line.split("  ", 1) for line in str(found).splitlines())
-    assert told["step"].strip().startswith("none (features without a positive stride")
+    assert told["step"].strip().startswith("n/a (features without a positive stride")
     assert {told[name].strip() for name in ("looks ahead", "looks back")} == {"unknown"}
     assert "None" not in str(found) + str(found.in_units(2, "mm"))
 

@@ -12,8 +12,8 @@ from receptive_field.cli.writing import Parser, feature, resolution, size
 from receptive_field.errors import ReceptiveFieldError
 
 MODEL = (
-    "a graph file (.pb, .pbtxt, .meta, compressed or not), a SavedModel folder, or a "
-    ".keras or .h5 file"
+    "a graph file (.pb, .pbtxt, .meta), a SavedModel folder, a Keras file (.keras, "
+    ".h5), an ONNX file (.onnx), or a TensorFlow Lite file (.tflite), compressed or not"
 )
 
 EXAMPLES = {
@@ -194,7 +194,10 @@ def _add_resolutions(command: Any) -> None:
     added.add_argument("--format", choices=("text", "json"), default="text")
 
 
-_REQUIRES = "Requires TensorFlow, or onnxruntime for an ONNX file."
+_REQUIRES = (
+    "Requires TensorFlow, onnxruntime for an ONNX file, or ai-edge-litert (or "
+    "TensorFlow) for a TensorFlow Lite file."
+)
 
 
 def _add_measure(command: Any) -> None:

@@ -7,7 +7,7 @@ padding of a causal convolution, are a part of the layer's padding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from receptive_field.algebra.axis_map import INFINITY, AxisMap, only_strand, shift_of
@@ -78,7 +78,7 @@ class _Layer:
         """Returns the window for each axis of the output that it slides along.
 
         The axes are in ascending order. Returns an empty mapping if the layer has no
-        window, or several that differ.
+        window, or several that differ or follow each other.
         """
         found: dict[int, Sequence[Window]] = {}
         for index in self.nodes:
@@ -90,10 +90,22 @@ class _Layer:
         chosen = wide or found
         if not chosen or len(set(map(tuple, chosen.values()))) > 1:
             return {}
+        if len(chosen) > 1 and self._follow(chosen):
+            return {}
         if not self.network.in_loop().isdisjoint(self.nodes):
             return {}
         (index, windows), *_ = chosen.items()
         return self._placed(index, windows)
+
+    def _follow(self, chosen: Collection[int]) -> bool:
+        """Returns whether one of these nodes is computed from another one."""
+        for index in chosen:
+            reads = self.network.graph.inputs[index]
+            inner = [t for t in reads if t not in self.given and t[0] in self.nodes]
+            below = tensors_below(self.network, inner, lambda t: t not in self.given)
+            if any(t[0] in chosen for t in (*inner, *below) if t not in self.given):
+                return True
+        return False
 
     def _call(self, index: int) -> Call:
         return Call(self.network.graph.nodes[index], self.network.known)

@@ -13,6 +13,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.network.layout import Resolution
 from receptive_field.progress import tell
@@ -66,7 +67,8 @@ def measure_receptive_field(
 
     Raises:
       ReceptiveFieldError: if the framework is missing or cannot run the network, a size
-        is unknown, or there is no such feature.
+        is unknown, there is no such feature, or the input holds integers and no change
+        of them shows.
 
     >>> import receptive_field as rf
     >>> rf.measure_receptive_field(model, feature=[3, 3]).size    # doctest: +SKIP
@@ -87,6 +89,12 @@ def measure_receptive_field(
             where[place] = coordinate
     search = Search(experiment, tuple(where))
     lines = search.lines()
+    if experiment.dtype.kind not in "fc" and not any(line.any() for line in lines):
+        raise ReceptiveFieldError(
+            f"no disturbance of {question.input!r} changed the feature. It holds "
+            "integers, such as indices into a table, which cannot be disturbed by "
+            "small amounts. Measure from a tensor that is computed from them (input=)."
+        )
     positions = None if axes_only else search.positions(lines)
     return MeasuredReceptiveField(
         question.input, field.output, chosen, tuple(lines[::-1]), positions

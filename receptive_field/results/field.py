@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import zip_longest
@@ -875,10 +875,28 @@ class ReceptiveField:
         >>> field.middle()
         ((4, 4), (299, 299))
         """
+        return self._seen_by(lambda size: size // 2)
+
+    def corner(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """Returns the first feature of the map, and the size of its region.
+
+        Returns, Raises: as `middle`.
+
+        >>> import receptive_field as rf
+        >>> size = [299, 299]
+        >>> field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH, input_resolution=size)
+        >>> field.corner()
+        ((0, 0), (299, 299))
+        """
+        return self._seen_by(lambda size: 0)
+
+    def _seen_by(
+        self, place: Callable[[int], int]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         sizes = [axis.size for axis in self.feature_axes]
         if None in sizes or any(axis.input_size is None for axis in self.axes):
             return None
-        feature = tuple(size // 2 for size in sizes if size is not None)
+        feature = tuple(place(size) for size in sizes if size is not None)
         support = self._origin().support(self, self._features(feature))
         region = support.region(feature).tolist()
         return feature, tuple(last - first + 1 for first, last in region)

@@ -99,6 +99,9 @@ class Described(Protocol):
     def middle(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """See `ReceptiveField.middle`."""
 
+    def corner(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """See `ReceptiveField.corner`."""
+
     @property
     def layer_windows(self) -> LayerWindows:
         """See `ReceptiveField.layer_windows`."""
@@ -139,7 +142,7 @@ UNBOUNDED = "unbounded"
 UNKNOWN = "unknown"
 """A number that exists, but cannot be told."""
 
-NONE = "none"
+NONE = "n/a"
 """A number that does not exist, such as the stride of features that see everything."""
 
 WORDS = frozenset({WHOLE_INPUT, WHOLE_AXIS, UNBOUNDED, UNKNOWN, NONE})
@@ -205,7 +208,7 @@ def lines(field: Described) -> list[tuple[str, str]]:
     elif field.is_global:
         aligned = f"{NONE} (no local paths)"
     differs = field.aligned is False
-    exact = "yes, the region of each feature" if differs else "yes"
+    exact = "yes, feature by feature; not the hull above" if differs else "yes"
     found = [
         ("input", field.input + _sized([axis.input_size for axis in field.axes])),
         ("output", field.output + _sized([a.size for a in field.feature_axes])),
@@ -221,7 +224,7 @@ def lines(field: Described) -> list[tuple[str, str]]:
         *own,
     ]
     if field.global_nodes:
-        found.append(("whole input by", _named(field.global_nodes)))
+        found.append(("made global by", _named(field.global_nodes)))
         found.append(("", _on_global_paths(field)))
     if field.mirroring_nodes:
         found.append(("mirrored border by", _named(field.mirroring_nodes)))
@@ -240,19 +243,26 @@ def _on_global_paths(field: Described) -> str:
         earlier = field.reasons().local_output
         asked = "an earlier layer" if earlier is None else repr(earlier)
         return f"all paths do; ask about {asked} for a local field"
-    return 'global_context="exclude" leaves out these paths (next line)'
+    return 'global_context="exclude" gives only the result below'
 
 
 def _notes_on_hull(field: Described) -> list[tuple[str, str]]:
     if field.aligned is not False:
         return []
-    notes = [("", "the hull of paths that differ; single features may see less")]
-    middle = _middle(field)
-    if middle is not None:
-        feature, size = middle
-        place = ", ".join(map(str, feature))
-        notes.append(("", f"feature ({place}) in the middle sees {numbers(size)}"))
+    notes = [("", "the hull of all paths; a single feature may see less of it")]
+    for place, seen in (("at the border", _corner(field)), ("inside", _middle(field))):
+        if seen is not None:
+            feature, size = seen
+            named = f"feature ({', '.join(map(str, feature))}) {place}"
+            notes.append(("", f"{named} sees {numbers(size)} of the input"))
     return notes
+
+
+def _corner(field: Described) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    try:
+        return None if field.local is None else field.local.corner()
+    except ReceptiveFieldError:  # The sets of positions are too large, for example.
+        return None
 
 
 def _middle(field: Described) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
@@ -279,7 +289,7 @@ def _notes_on_reasons(
     reasons = field.reasons()
     if reasons.resolution is not None:
         sizes = ", ".join(map(str, reasons.resolution))
-        asked = f"give it, such as input_resolution=[{sizes}]"
+        asked = f"give that size, such as input_resolution=[{sizes}]"
         why = ""
         if reasons.padding_node is not None:
             stride = reasons.padding_stride

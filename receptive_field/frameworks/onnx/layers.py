@@ -41,6 +41,9 @@ class _Call(NamedTuple):
     path: str
     kind: str
     nodes: list[int]
+    folded: list[int]
+    """Nodes that the exporter says belong to the call, but that a convolution before
+    it has absorbed: the call returns their output unchanged."""
 
 
 def layers_of(graph: Graph, nodes: Sequence[Any]) -> Layers:
@@ -51,6 +54,12 @@ def layers_of(graph: Graph, nodes: Sequence[Any]) -> Layers:
         for tensor in reads:
             readers.setdefault(tensor, []).append(index)
     for call in _calls(graph, nodes):
+        if not call.nodes:
+            name = unique_name(call.path, found.tensors)
+            found.tensors[name] = call.folded[-1], 0
+            found.inputs[name] = [found.tensors[name]]
+            found.kinds[name] = call.kind
+            continue
         inside = set(call.nodes)
         returned = [
             (index, number)
@@ -95,19 +104,23 @@ def _calls(graph: Graph, nodes: Sequence[Any]) -> Iterator[_Call]:
         while opened and opened[-1].path not in paths:
             yield opened.pop()
         for path, kind in scopes[len(opened) :]:
-            opened.append(_Call(path, kind, []))
+            opened.append(_Call(path, kind, [], []))
         index, _ = graph.tensor(names[0])
-        for call in opened:
-            call.nodes.append(index)
         folded = _folded(node, paths)
         if folded:
-            yield _Call(folded, node.op_type, [index])
+            dimensions = opened[-1].kind[-2:]  # Of BatchNorm2d.
+            yield _Call(folded, node.op_type + dimensions, [index], [])
+            opened[-1].folded.append(index)
+        for call in opened[:-1] if folded else opened:
+            call.nodes.append(index)
     while opened:
         yield opened.pop()
 
 
 def _folded(node: Any, paths: Sequence[str]) -> str | None:
-    """Returns the path of another layer whose kernel a node reads, if any."""
+    """Returns the path of the convolution that a node of another layer was, if any."""
+    if node.op_type not in ("Conv", "ConvTranspose"):
+        return None
     for name in node.input:
         path, dot, kind = name.rpartition(".")
         beside = paths and path.rpartition(".")[0] == paths[-1].rpartition(".")[0]

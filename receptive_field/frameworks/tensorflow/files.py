@@ -59,9 +59,7 @@ def read_file(
     with contents(path) as content:
         head = content[:4096]
         if not head.strip() and not content[:].strip():
-            raise GraphError(
-                f"the file {path!r} is empty, but should contain a GraphDef."
-            )
+            raise GraphError(f"the file {path!r} is empty, but should contain a model.")
         parse = _parse_binary if _CONTROL & frozenset(head) else _parse_text
         parsed = parse(content, path, whole)
     if isinstance(parsed, (MetaGraphDef, SavedModel)):
