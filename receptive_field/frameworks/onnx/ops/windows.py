@@ -3,8 +3,8 @@
 Windows have onnxruntime's arithmetic. With ``auto_pad``, SAME_UPPER and SAME_LOWER give
 ``ceil(size / stride)`` positions, and put the extra position of an odd padding after or
 before the axis. For a pool, this padding leaves the dilation out of account, so a
-dilated pool has fewer positions. With ``ceil_mode``, the last window of a pool may reach
-past the padded axis, unless it starts in the padding behind it.
+dilated pool has fewer positions. With ``ceil_mode``, the last window of a pool may
+reach past the padded axis, unless it starts in the padding behind it.
 """
 
 from __future__ import annotations
