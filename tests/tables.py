@@ -95,6 +95,8 @@ in these points; the rules follow onnxruntime:
 
 * A SAME pool whose stride is longer than its kernel skips positions at the start: the
   padding is negative. A SAME convolution pads with zero in this case.
+* The SAME padding of a pool leaves its dilation out of account, so a dilated pool has
+  fewer positions than `ceil(size / stride)`.
 * If a window does not fit on an axis at all, a pool may still return one position,
   because a negative number is rounded towards zero. The library refuses such sizes.
 * Nodes may come in any order.

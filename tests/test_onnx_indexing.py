@@ -175,6 +175,19 @@ def test_compress(height, width, axis, data):
     held("Compress", shape, np.array(data.draw(kept)), axis=axis)
 
 
+def test_compress_with_a_condition_that_is_longer_than_the_axis():
+    """Of positions 1, 2 and 5, five columns have the first two, six have all three."""
+    condition = np.array([False, True, True, False, False, True, False])
+    for width, count in ((5, 2), (6, 3)):
+        model = operation("Compress", (1, 2, 3, width), condition, axis=3)
+        field = check(model, (1, 2, 3, width), exact=True)
+        assert field.axes[0].output_size == count
+    unknown = operation("Compress", (1, 2, 3, "w"), condition, axis=3)
+    general = rf.compute_receptive_field(unknown, input="x", output="y")
+    assert general.axes[0].output_size is None
+    assert general.compute_input_region([[1, 0]]).tolist() == [[[2, 2], [0, 0]]]
+
+
 @given(sizes, sizes, st.integers(2, 3), st.sampled_from([11, 13, 18, 22]), st.data())
 @examples(25)
 def test_split(height, width, axis, opset, data):

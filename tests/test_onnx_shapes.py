@@ -341,3 +341,104 @@ def test_positions_that_are_counted():
         y = Add(x, column)
     """
     hold(text, SAME)
+
+
+HALVES = """
+    two = Constant<value_int = 2>()
+    i1 = Constant<value_ints = [1]>()
+    i2 = Constant<value_ints = [2]>()
+    i3 = Constant<value_ints = [3]>()
+    i4 = Constant<value_ints = [4]>()
+    eight = Constant<value_ints = [8]>()
+    s = Shape(x)
+    h = Slice(s, i2, i3)
+    w = Slice(s, i3, i4)
+    h2 = Div(h, two)
+    w2 = Div(w, two)
+    split = Concat<axis = 0>(i1, i2, h2, i2, w2, i2)
+    a = Reshape(x, split)
+    t = Transpose<perm = [0, 1, 3, 5, 2, 4]>(a)
+    halves = Concat<axis = 0>(i1, eight, h2, w2)
+    d = Reshape(t, halves)
+    p = MaxPool<kernel_shape = [2, 3]>(d)
+"""
+"""Blocks of 2 x 2 positions become channels. A window has 2 * 2 rows, 2 * 3 columns."""
+
+
+def test_blocks_of_a_size_that_need_not_be_even():
+    """Nothing sees a whole axis, also if it is not known what is seen."""
+    field = hold(HALVES + "y = Relu(p)", sizes=((6, 8), (8, 8)))
+    known = rf.compute_receptive_field(
+        model(HALVES + "y = Relu(p)"), input_resolution=[6, 8], **ASKED
+    )
+    assert list(known) == [6, 4, 2, 2, 0, 0]
+    assert not field.is_global
+    assert not field.exact
+
+
+def test_paths_with_blocks_of_unknown_sizes_are_not_left_out():
+    """One path moves by 2 positions, the other by 1."""
+    text = f"""{HALVES}
+    zeros = Constant<value_ints = [0, 0, 0, 0]>()
+    ends = Concat<axis = 0>(i1, i2, i1, i1)
+    first = Slice(p, zeros, ends)
+    crop = Slice(x, zeros, ends)
+    y = Add(first, crop)
+    """
+    unknown = model(text)
+    field = rf.compute_receptive_field(unknown, global_context="exclude", **ASKED)
+    assert (field.size == float("inf")).all()
+    assert field.aligned is not True
+
+
+def test_running_sum_meets_a_path_of_unknown_offset():
+    """A running sum has no end, and the start of the crop follows the size.
+
+    A feature sees its own position and all before it, and at even sizes n those from
+    n / 2 on.
+    """
+    field = hold(
+        """
+        two = Constant<value_int = 2>()
+        i3 = Constant<value_ints = [3]>()
+        i4 = Constant<value_ints = [4]>()
+        axis = Constant<value_int = 3>()
+        s = Shape(x)
+        w = Slice(s, i3, i4)
+        start = Div(w, two)
+        right = Slice(x, start, w, i3)
+        sum = CumSum(x, axis)
+        part = Sub(w, start)
+        zero = Constant<value_ints = [0]>()
+        left = Slice(sum, zero, part, i3)
+        y = Add(right, left)
+        """
+    )
+    assert field.size[0] == float("inf")
+    assert not field.exact
+
+
+def test_empty_part_below_a_product():
+    """One part of a Concat has no position, and the product asks where zeros are."""
+    field = check(
+        model(
+            """
+            zero = Constant<value_ints = [0]>()
+            end = Constant<value_ints = [6]>()
+            far = Constant<value_ints = [9]>()
+            axis = Constant<value_ints = [3]>()
+            all = Slice(x, zero, end, axis)
+            none = Slice(x, end, far, axis)
+            rolled = Concat<axis = 3>(all, none)
+            pads = Constant<value_ints = [0, 0, 1, 0, 0, 0, -1, 0]>()
+            moved = Pad(rolled, pads)
+            y = Mul(moved, rolled)
+            """,
+            5,
+            6,
+        ),
+        (1, 2, 5, 6),
+    )
+    regions = field.compute_input_region([[2, 0], [2, 3]], clip=True)
+    # The first row of one factor is zero, so the other is not seen there.
+    assert regions[1].tolist() == [[2, 2], [2, 3]]

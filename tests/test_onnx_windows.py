@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx_experiments import check, operation
+from onnx_sizes import hold_sizes
 from random_search import examples
 
 PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
@@ -19,7 +20,7 @@ def weights(*shape):
 
 
 @st.composite
-def windows(draw, largest=4, dilated=True, least_pad=0):
+def windows(draw, largest=4, dilated=True, least_pad=0, same_dilated=False):
     """The attributes of a layer with windows, on two axes."""
 
     def pair(low, high):
@@ -30,7 +31,7 @@ def windows(draw, largest=4, dilated=True, least_pad=0):
     found = {"kernel_shape": kernel, "strides": pair(1, 3)}
     if kind != "NOTSET":
         found["auto_pad"] = kind
-    if dilated and not kind.startswith("SAME"):
+    if dilated and (same_dilated or not kind.startswith("SAME")):
         found["dilations"] = pair(1, 2)
     if kind == "NOTSET":
         found["pads"] = [draw(st.integers(least_pad, k - 1)) for k in kernel * 2]
@@ -43,11 +44,21 @@ def fits(attributes, sizes):
     If none does, onnxruntime rounds towards zero and may compute a single position.
     """
     pads = attributes.get("pads", [0] * 4)
-    return attributes.get("auto_pad", "").startswith("SAME") or all(
-        size + pads[axis] + pads[axis + 2]
-        > attributes.get("dilations", [1, 1])[axis] * (kernel - 1)
-        for axis, (size, kernel) in enumerate(
-            zip(sizes, attributes["kernel_shape"], strict=True)
+    kernels, dilations = attributes["kernel_shape"], attributes.get("dilations", [1, 1])
+    totals = [pads[0] + pads[2], pads[1] + pads[3]]
+    if attributes.get("auto_pad", "").startswith("SAME"):
+        if dilations == [1, 1]:
+            return True
+        totals = [
+            kernel - (size % stride or stride)
+            for size, kernel, stride in zip(
+                sizes, kernels, attributes["strides"], strict=True
+            )
+        ]
+    return all(
+        size + total > dilation * (kernel - 1)
+        for size, total, dilation, kernel in zip(
+            sizes, totals, dilations, kernels, strict=True
         )
     )
 
@@ -67,14 +78,53 @@ def test_conv(attributes, height, width):
 
 
 @given(
-    windows(), sizes, sizes, st.booleans(), st.sampled_from(["Max", "Average", "Lp"])
+    windows(same_dilated=True),
+    sizes,
+    sizes,
+    st.booleans(),
+    st.sampled_from(["Max", "Average", "Lp"]),
 )
 @examples(120)
 def test_pool(attributes, height, width, ceil, kind):
     assume(fits(attributes, (height, width)))
+    if attributes.get("auto_pad", "").startswith("SAME") and kind == "Average":
+        # Of a dilated window, negative padding takes away positions at the end.
+        longer = map(int.__gt__, attributes["strides"], attributes["kernel_shape"])
+        assume(not any(longer))
     shape = (1, 2, height, width)
     model = operation(f"{kind}Pool", shape, ceil_mode=int(ceil), **attributes)
     check(ran(model, shape), shape)
+
+
+@pytest.mark.parametrize("kind", ["Max", "Average", "Lp"])
+@pytest.mark.parametrize(
+    ("stride", "ceil", "size", "windows"),
+    [
+        # The padding is kernel - stride = 2, and the dilated kernel spans 5 positions.
+        (1, 0, 6, [(-1, 3), (0, 4), (1, 5), (2, 6)]),
+        # 8 + 1 padded positions: (9 - 5) / 2 + 1 = 3 windows instead of 8 / 2.
+        (2, 0, 8, [(0, 4), (2, 6), (4, 8)]),
+        # 10 + 2 padded positions: 7 are left for strides of 3, and ceil_mode counts
+        # the window that does not fit.
+        (3, 0, 10, [(-1, 3), (2, 6), (5, 9)]),
+        (3, 1, 10, [(-1, 3), (2, 6), (5, 9), (8, 12)]),
+    ],
+)
+def test_same_padding_of_a_dilated_pool(kind, stride, ceil, size, windows):
+    """The padding is that of the kernel without its dilation."""
+    attributes = {
+        "kernel_shape": [3, 1],
+        "dilations": [2, 1],
+        "strides": [stride, 1],
+        "auto_pad": "SAME_UPPER",
+        "ceil_mode": ceil,
+    }
+    model = operation(f"{kind}Pool", (1, 2, size, 3), **attributes)
+    field = check(model, (1, 2, size, 3))
+    hold_sizes(model, (1, 2, size, 3), (2, 3), field)
+    assert field.axes[1].output_size == len(windows)
+    found = field.compute_input_region([[0, y] for y in range(len(windows))])
+    assert found[:, 1].tolist() == [list(window) for window in windows]
 
 
 @st.composite

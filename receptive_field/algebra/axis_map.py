@@ -60,7 +60,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
 
 from receptive_field.arrays import np
 
@@ -1593,9 +1593,15 @@ def _merged(one: Strand, two: Strand) -> Strand:
         advance = one.advance * (period // len(one.windows))
         windows, gap, exact = _merged_windows(one, two, range(period))
         return _smallest(Periodic(advance, windows, gap, exact))
-    if isinstance(one, (Periodic, Floating)) and isinstance(two, (Periodic, Floating)):
+    if _can_float(one) and _can_float(two):
         return _floating_united(_floated(one), _floated(two))
     return Anywhere()
+
+
+def _can_float(strand: Strand) -> TypeGuard[Periodic | Floating]:
+    """Returns whether there is a floating strand for this one; see `_floated`."""
+    finite = isinstance(strand, Periodic) and _has_finite_windows(strand)
+    return finite or isinstance(strand, Floating)
 
 
 def _floating_united(one: Floating, two: Floating) -> Floating | Anywhere:
@@ -1734,9 +1740,7 @@ def _known_strands(strands: tuple[Strand, ...]) -> tuple[Strand, ...]:
 
 
 def _is_floating_aligned(one: AxisMap, two: AxisMap) -> bool | None:
-    if any(
-        len(m.strands) > 1 or isinstance(m.strands[0], Tabulated) for m in (one, two)
-    ):
+    if any(len(m.strands) > 1 or not _can_float(m.strands[0]) for m in (one, two)):
         return None if one.rates == two.rates else False
     first, second = (_floated(m.strands[0]) for m in (one, two))  # type: ignore[arg-type]
     if first.rate is None or second.rate is None:

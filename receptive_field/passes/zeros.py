@@ -105,6 +105,8 @@ class ZeroPass:
         if sizes is None:
             return None
         whole = tuple(np.ones(size, dtype=bool) for size in sizes)
+        if 0 in sizes:  # A part without positions, which a Concat leaves out.
+            return Live(whole, True)
         node = self._network.graph.nodes[tensor[0]]
         op = rule_of(node)
         if tensor == self._network.input or op is None:

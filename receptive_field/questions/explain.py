@@ -449,7 +449,7 @@ class _Pair:
                 continue
             for w in op.windows(call):
                 size, extra = unknown("size"), w.extra_before
-                befores = same_padding(w.extent, w.stride, size, 0, extra)
+                befores = same_padding(w.padded_extent, w.stride, size, 0, extra)
                 if w.follows_size and befores[0] is None:
                     yield call.node.name
 

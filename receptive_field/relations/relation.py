@@ -383,11 +383,15 @@ def _axis_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
 
 
 def _whole_through(upper: tuple[Axis, ...], axis: Axis) -> Axis:
-    """Composes a relation with an axis of C that is, or may be, needed whole."""
+    """Composes a relation with an axis of C that is, or may be, needed whole.
+
+    If it only may be, because it is not known how it lies in some axes of B, it is
+    certain that all of it is seen if all of each of these axes is.
+    """
     places = standing_axes(axis)
     standing = itertools.chain.from_iterable(standing_axes(upper[p]) for p in places)
     seen = _everything(axis)
-    if not seen.is_global and any(_mixes(upper[place]) for place in places):
+    if not seen.is_global and places and all(_mixes(upper[p]) for p in places):
         seen = GLOBAL_BOUND
     return whole(standing, seen)
 

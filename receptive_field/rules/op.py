@@ -425,11 +425,20 @@ class Window(NamedTuple):
     """Whether the padding is chosen to give ceil(size / stride) output positions."""
     extra_before: bool = False
     """Whether such a padding, if it is odd, has its extra position before the axis."""
+    padded: int | None = None
+    """The positions that such a padding takes the kernel to span; None for all."""
+    fewer: int = 0
+    """How many output positions are missing because the kernel spans more."""
 
     @property
     def extent(self) -> int:
         """The number of positions that the dilated kernel spans."""
         return self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def padded_extent(self) -> int:
+        """The number of positions that SAME padding takes the kernel to span."""
+        return self.extent if self.padded is None else self.padded
 
 
 class Flops(NamedTuple):

@@ -81,6 +81,8 @@ def sliding_windows(
     paddings: Sequence[tuple[int, int]] | None,
     least: int | None = 0,
     extra_before: bool = False,
+    undilated: bool = False,
+    rounds_up: bool = False,
 ) -> tuple[Window, ...]:
     """Returns the window on each axis.
 
@@ -89,6 +91,9 @@ def sliding_windows(
       kernel, strides, dilations: one number per axis.
       paddings: the padding before and after each axis; None for SAME padding.
       least, extra_before: see `same_padding`.
+      undilated: whether SAME padding is that of the kernel without its dilation. There
+        are then fewer positions, because the dilated kernel spans more.
+      rounds_up: whether a last window that does not fit counts in this case.
 
     Raises:
       ValueError: if a number is out of range, or not a single window fits on an axis.
@@ -99,7 +104,14 @@ def sliding_windows(
             residue(size, stride) if stride > 1 else 0
             for size, stride in zip(sizes, strides, strict=True)
         ]
-        return _same_windows(steps, tuple(rests), least, extra_before)
+        found = _same_windows(
+            steps, tuple(rests), least, extra_before, undilated, rounds_up
+        )
+        for size, window in zip(sizes, found, strict=True):
+            left = output_size(size, window)
+            if isinstance(left, int) and left < 1:
+                raise _vanishing(size, window.extent)
+        return found
     known = tuple([size if isinstance(size, int) else None for size in sizes])
     return _padded_windows(steps, known, tuple(paddings))
 
@@ -114,13 +126,27 @@ def _same_windows(
     rests: tuple[int | None, ...],
     least: int | None,
     extra_before: bool,
+    undilated: bool,
+    rounds_up: bool,
 ) -> tuple[Window, ...]:
     found = []
     for (kernel, stride, dilation), rest in zip(steps, rests, strict=True):
         extent = _extent(kernel, stride, dilation)
-        before, total = _same_padding(extent, stride, rest, least, extra_before)
+        padded = kernel if undilated else extent
+        before, total = _same_padding(padded, stride, rest, least, extra_before)
+        fewer = (extent - padded + (0 if rounds_up else stride - 1)) // stride
         found.append(
-            Window(kernel, stride, before, total, dilation, True, extra_before)
+            Window(
+                kernel,
+                stride,
+                before,
+                total,
+                dilation,
+                follows_size=True,
+                extra_before=extra_before,
+                padded=padded,
+                fewer=fewer,
+            )
         )
     return tuple(found)
 
@@ -133,12 +159,16 @@ def _padded_windows(
     for (kernel, stride, dilation), size, pair in zip(steps, sizes, pads, strict=True):
         extent = _extent(kernel, stride, dilation)
         if size is not None and size + sum(pair) < extent:
-            raise ValueError(
-                f"makes the feature map vanish: its input has {size} positions on an "
-                f"axis, but its kernel spans {extent}"
-            )
+            raise _vanishing(size, extent)
         found.append(Window(kernel, stride, pair[0], sum(pair), dilation))
     return tuple(found)
+
+
+def _vanishing(size: Size, extent: int) -> ValueError:
+    return ValueError(
+        f"makes the feature map vanish: its input has {size} positions on an axis, but "
+        f"its kernel spans {extent}"
+    )
 
 
 def _extent(kernel: int, stride: int, dilation: int) -> int:
@@ -163,7 +193,7 @@ def _keeps_size(w: Window) -> bool:
 def output_size(size: Size, w: Window) -> Size:
     """Returns the number of output positions of a window on an axis of this size."""
     if w.follows_size:
-        return ceiling_division(size, w.stride)
+        return ceiling_division(size, w.stride) - w.fewer
     assert w.total_padding is not None
     return ceiling_division(size + (w.total_padding - w.extent + 1), w.stride)
 
@@ -213,7 +243,10 @@ def unknown_padding(size: Size, w: Window, make: MakeMap, least: int | None) -> 
     """
     name, number = remainder_of(size, w.stride)  # type: ignore[arg-type]
     befores = [
-        int(_same_padding(w.extent, w.stride, rest, least, w.extra_before)[0] or 0)
+        int(
+            _same_padding(w.padded_extent, w.stride, rest, least, w.extra_before)[0]
+            or 0
+        )
         for rest in range(w.stride)
     ]
     padding = min(befores)

@@ -216,25 +216,40 @@ def _gather_nd_shape(call: Call) -> Sequence[Shape]:
 register("GatherND", Op(_gather_nd, _gather_nd_shape))
 
 
-def _compressed(call: Call) -> list[int] | None:
-    """Returns the positions that Compress keeps, or None if they are unknown."""
-    kept = call.value(1)
-    return None if kept is None else np.flatnonzero(kept).tolist()
+def _compressed(call: Call) -> tuple[list[int] | None, Size | None]:
+    """Returns the positions that Compress keeps, and how many there are.
+
+    Either is None if it is unknown. A condition may be longer than the axis, so their
+    number follows from the size of the axis.
+    """
+    kept, shape = call.value(1), call.shape(0)
+    if kept is None or shape is None:
+        return None, None
+    places = np.flatnonzero(kept).tolist()
+    if call.attribute("axis") is None:
+        size = product(shape)
+    else:
+        axis = call.axis(call.number("axis"), len(shape))
+        size = shape[axis]
+    if isinstance(size, int):
+        places = [place for place in places if place < size]
+        return places, len(places)
+    return places, len(places) if places in ([], [0]) else None
 
 
 def _compress_shape(call: Call) -> Sequence[Shape]:
-    shape, kept = call.shape(0), _compressed(call)
+    shape, (_, count) = call.shape(0), _compressed(call)
     if call.attribute("axis") is None:
-        return [(call.unknown_size(0) if kept is None else len(kept),)]
+        return [(call.unknown_size(0) if count is None else count,)]
     axis = _axis(call)
     if shape is None or axis is None:
         return [None]
-    size = call.unknown_size(axis) if kept is None else len(kept)
+    size = call.unknown_size(axis) if count is None else count
     return [(*shape[:axis], size, *shape[axis + 1 :])]
 
 
 def _compress(call: Call, output: int) -> Relations:
-    shape, kept = call.shape(0), _compressed(call)
+    shape, (kept, _) = call.shape(0), _compressed(call)
     if shape is None:
         return _all_as_bound(call, output)
     if kept is not None and not kept:

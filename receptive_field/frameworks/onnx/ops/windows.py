@@ -2,8 +2,9 @@
 
 Windows have onnxruntime's arithmetic. With ``auto_pad``, SAME_UPPER and SAME_LOWER give
 ``ceil(size / stride)`` positions, and put the extra position of an odd padding after or
-before the axis. With ``ceil_mode``, the last window of a pool may reach past the padded
-axis, unless it starts in the padding behind it.
+before the axis. For a pool, this padding leaves the dilation out of account, so a
+dilated pool has fewer positions. With ``ceil_mode``, the last window of a pool may
+reach past the padded axis, unless it starts in the padding behind it.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class Family:
     least_padding: int | None = 0
     """The smallest SAME padding; None if a stride longer than the kernel makes it
     negative."""
+    pads_undilated = False
+    """Whether SAME padding is that of the kernel without its dilation."""
 
     def __init__(
         self, kernel: int | None = None, channels_last: bool | None = False
@@ -181,7 +184,15 @@ class Family:
         sizes = [shape[axis] for axis in axes]
         try:
             found = sliding_windows(
-                sizes, kernel, strides, dilations, paddings, self.least_padding, lower
+                sizes,
+                kernel,
+                strides,
+                dilations,
+                paddings,
+                self.least_padding,
+                lower,
+                undilated=self.pads_undilated,
+                rounds_up=self._rounds_up(call),
             )
         except ValueError as error:
             call.fail(str(error))
@@ -221,6 +232,7 @@ class Pooling(Family):
     """Pooling. A second output holds the places of the largest values."""
 
     least_padding = None
+    pads_undilated = True
 
     def shapes(self, call: Call) -> Sequence[Shape]:
         """Returns the shapes of the outputs."""
