@@ -21,7 +21,7 @@ from receptive_field.frameworks.onnx.ops.registry import (
     treat_zeros,
     weigh,
 )
-from receptive_field.relations.relation import ALL, SAME, whole
+from receptive_field.relations.relation import ALL, SAME, whole, with_bounds
 from receptive_field.rules.flops import (
     elements,
     multiply_adds,
@@ -249,6 +249,25 @@ class Pooling(Family):
         return super().op()._replace(flops=self.flops)
 
 
+class Averaging(Pooling):
+    """Pooling by averages."""
+
+    def relations(self, call: Call, output: int) -> Relations:
+        """Returns the relation to the data.
+
+        It is an upper bound if windows are dilated and their SAME padding is negative:
+        onnxruntime then leaves out positions of them at the end of the axis.
+        """
+        (data, *rest), sliding = super().relations(call, output), self.placed(call)
+        assert data is not None
+        cut = [
+            axis
+            for axis, w in zip(sliding.axes, sliding.windows, strict=True)
+            if w.follows_size and w.dilation > 1 and w.stride > w.kernel
+        ]
+        return [with_bounds(data, cut), *rest]
+
+
 class Convolution(Family):
     """Convolutions with a kernel of shape (channels, channels of a group, *sizes)."""
 
@@ -300,9 +319,10 @@ register("com.microsoft.FusedConv", FusedConvolution(1).op())
 register("com.microsoft.NhwcFusedConv", FusedConvolution(1, channels_last=True).op())
 register("com.microsoft.NhwcConv", Convolution(1, channels_last=True).op())
 register("com.microsoft.QLinearConv", Convolution(3, channels_last=None).op())
-register("MaxPool AveragePool LpPool", Pooling().op())
+register("MaxPool LpPool", Pooling().op())
+register("AveragePool", Averaging().op())
 register("com.microsoft.NhwcMaxPool", Pooling(channels_last=True).op())
-register("com.microsoft.QLinearAveragePool", Pooling(channels_last=None).op())
+register("com.microsoft.QLinearAveragePool", Averaging(channels_last=None).op())
 
 
 # --- Transposed convolutions ---------------------------------------------------------
