@@ -373,3 +373,17 @@ class TestOpsWithoutRules:
             rule = rf.SlidingWindow(kernel_size=3, stride=2)
             rf.register_op(f"com.example.{name}", rule, framework="onnx")
         assert numbers(self.model()) == ([15, 15], [4, 4], [0, 0])
+
+
+class TestInputsAndOutputs:
+    def test_single_numbers_are_no_images(self):
+        inputs = {**IMAGE, "rate": ("float32", ())}
+        nodes = [conv("x", "a"), node("Mul", ["a", "rate"], ["y"])]
+        model = model_of(nodes, inputs, ["y"], [KERNEL])
+        field = rf.compute_receptive_field(model)
+        assert (field.input, field.size.tolist()) == ("x", [3, 3])
+
+    def test_several_outputs_are_listed_with_their_layers(self):
+        path = Path(__file__).parent / "data" / "onnx" / "yolo.onnx.xz"
+        with pytest.raises(NodeNotFoundError, match=r"'conv2d_46' \('heads\.0'\)"):
+            rf.compute_receptive_field(path)

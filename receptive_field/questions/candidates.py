@@ -17,15 +17,23 @@ MOST_LISTED = 10
 """At most this many candidates are listed."""
 
 
-def only_of_model(named: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
+def only_of_model(
+    named: Mapping[str, Tensor], what: str, layers: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Returns the only input or output that a model states, or an empty dict.
 
     Raises:
-      NodeNotFoundError: if the model states several.
+      NodeNotFoundError: if the model states several. The message says which layers
+        return them.
     """
     if len(named) > 1:
+        layer_of = {tensor: name for name, tensor in layers.items()}
+        shown = []
+        for name, tensor in named.items():
+            layer = layer_of.get(tensor, name)
+            shown.append(f"{name!r}" + (f" ({layer!r})" if layer != name else ""))
         raise NodeNotFoundError(
-            f"the model has {len(named)} {what}s: {', '.join(map(repr, named))}. "
+            f"the model has {len(named)} {what}s: {', '.join(shown)}. "
             f"Choose one with {what}=."
         )
     return dict(named)

@@ -194,7 +194,7 @@ class Question:
             named = [thing for thing in output_things if thing is not None]
             outputs = dict(map(model.find, named))
             if len(named) < len(output_things):
-                outputs |= only_of_model(model.outputs, "output")
+                outputs |= only_of_model(model.outputs, "output", model.layers)
         elif model.layers:
             outputs = dict(model.layers)
         ends = [tensor[0] for tensor in (outputs or {}).values()]
@@ -202,7 +202,8 @@ class Question:
             input_name, start = model.find(input_thing)
             check_is_no_sound_file(graph, start[0])
         elif model.inputs:
-            ((input_name, start),) = only_of_model(model.inputs, "input").items()
+            only = only_of_model(model.inputs, "input", model.layers)
+            ((input_name, start),) = only.items()
         else:
             start = only_input(graph, ends, stop)
             input_name = graph.name_of(start)

@@ -72,10 +72,9 @@ def _model(message: Any, definition: Any, name: str) -> Model:
     from receptive_field.frameworks.onnx.writing_out import graph_of
 
     graph = graph_of(message, name, rules=OPS, framework=ONNX)
-    constants = {tensor.name for tensor in message.graph.initializer}
     inputs, outputs = (
         {value.name: graph.tensor(value.name) for value in values}
-        for values in (message.graph.input, message.graph.output)
+        for values in (_inputs(message.graph), message.graph.output)
     )
     named = {
         node.name: graph.tensor(node.output[0])
@@ -86,7 +85,7 @@ def _model(message: Any, definition: Any, name: str) -> Model:
     return Model(
         graph,
         definition,
-        {key: tensor for key, tensor in inputs.items() if key not in constants},
+        inputs,
         outputs,
         layers.tensors,
         layers.inputs,
@@ -94,3 +93,16 @@ def _model(message: Any, definition: Any, name: str) -> Model:
         named,
         weights_are_constants=True,
     )
+
+
+def _inputs(graph: Any) -> list[Any]:
+    """Returns the inputs of a GraphProto that could be images.
+
+    Constants that are listed among the inputs are left out and, if there are others,
+    single numbers such as a rate or a condition.
+    """
+    from receptive_field.frameworks.onnx.attributes import sizes_of
+
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
+    return [value for value in inputs if sizes_of(value.type) != ()] or inputs
