@@ -101,7 +101,7 @@ def measured(seeds: list[str]) -> dict[str, Any]:
     for seed in map(int, seeds):
         for layer in examples(seed):
             one = random.Random(f"{seed} {layer.name}").randint
-            shape = (one(7, 11), one(7, 11))
+            shape = (one(10, 13), one(10, 13))  # The longest window spans 10.
             image = keras.Input((*shape, 1))
             model = keras.Model(image, layer(image))
             for weight in model.weights:

@@ -355,7 +355,13 @@ def in_terminal(*arguments, **environment):
         stdout=end,
         stderr=end,
         stdin=end,
-        env={**known, "TERM": "xterm-256color", "NO_PROGRESS": "1", **environment},
+        env={
+            **known,
+            "TERM": "xterm-256color",
+            "NO_PROGRESS": "1",
+            "COLUMNS": "200",
+            **environment,
+        },
     )
     os.close(end)
     shown = b""

@@ -11,6 +11,7 @@ from run_scripts import DOCS, OURS, ROOT
 
 import receptive_field as rf
 from receptive_field.algebra import axis_map
+from receptive_field.frameworks import FRAMEWORKS, table
 from receptive_field.frameworks.tensorflow.ops import elementwise, registry
 from receptive_field.relations import relation as axes
 from receptive_field.rules import op
@@ -66,10 +67,12 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def rules():
     """What a page registers, is forgotten."""
-    kept = dict(registry.OPS)
+    tables = [table(name) for name in FRAMEWORKS]
+    kept = [dict(rules) for rules in tables]
     yield
-    registry.OPS.clear()
-    registry.OPS.update(kept)
+    for rules, before in zip(tables, kept, strict=True):
+        rules.clear()
+        rules.update(before)
 
 
 @pytest.mark.usefixtures("rules")

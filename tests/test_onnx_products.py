@@ -174,3 +174,24 @@ def test_windows(left, right, causal, has_past):
 def test_grouped(window, past, role):
     assume(window)
     hold_case(grouped(past=past, role=role, local_window_size=window, exact=None))
+
+
+def test_a_query_that_sees_only_another_key():
+    """A single key has the probability 1, so the query itself does not matter. The
+    steps see key 4, 0, 4, 4 and 0, as onnxruntime shows."""
+    kept = np.zeros((STEPS, STEPS), bool)
+    for query, key in enumerate((4, 0, 4, 4, 0)):
+        kept[query, key] = True
+    hold_case(
+        attention(
+            kept,
+            role="all",
+            heads=None,
+            other=STEPS,
+            exact=None,
+            outputs=1,
+            is_causal=0,
+            q_num_heads=2,
+            kv_num_heads=2,
+        )
+    )

@@ -161,7 +161,7 @@ def test_local_fields_behind_a_gate_are_compared(tmp_path):
     found = rf.compare(gated(3), gated(5), output="gate")
     rows = {row.name: row for row in found.rows}
     assert rows["receptive field"][1:] == ("whole input", "whole input", True)
-    assert rows["effective stride"][1:] == ("none", "none", True)
+    assert rows["effective stride"][1:] == ("n/a", "n/a", True)
     assert rows["local receptive field"][1:] == ("3 x 3", "5 x 5", False)
     assert rows["local effective stride"].same is True
     assert found.same is False
@@ -280,7 +280,7 @@ def test_a_level_that_sees_everything_is_described_by_its_local_field(tmp_path):
     found = rf.pyramid_levels(path, ["gate", "mean"], [3, 4])
     assert found["gate"].size == [3, 3]
     assert [one.level for one in found.objects] == ["gate", None]
-    assert "mean   none    whole input, an upper bound" in str(found)
+    assert "mean   n/a     whole input, an upper bound" in str(found)
     assert found.to_dict()["levels"][1]["size"] == ["inf", "inf"]
 
 

@@ -92,6 +92,11 @@ class Keys(NamedTuple):
             found = self._window(self.offset - start)
         return found if self.is_known else found.as_bound()
 
+    def of_packed(self) -> AxisMap:
+        """Returns the map to an input that holds queries, keys and values."""
+        found = self.seen(self.past) | IDENTITY
+        return found.as_bound() if self.may_hide_own else found
+
     def _window(self, offset: Size) -> AxisMap:
         """Returns the map from a query to the keys around one at this distance."""
         if not isinstance(offset, int):
@@ -150,6 +155,19 @@ class Keys(NamedTuple):
         """Whether a query may see a single key, whose probability is always 1."""
         limits = self.left, self.right, self.hidden
         return self.total == 1 or any(limit is not None for limit in limits)
+
+    @property
+    def may_hide_own(self) -> bool:
+        """Whether a query may see another key than its own, and not its own."""
+        if self.hidden is None:
+            return not self.is_known
+        if not isinstance(self.offset, int):
+            return True
+        queries, total = self.hidden.shape
+        own = np.arange(queries) + self.offset
+        if own.min() < 0 or own.max() >= total:
+            return True
+        return bool(self.hidden[np.arange(queries), own].any())
 
     def without(self, value: Any, are_kept: bool = False) -> Keys:
         """Returns the keys that a mask leaves.
@@ -230,7 +248,7 @@ def _shared_heads(above: Size, below: Size) -> Axis:
 
 
 def _exactly(
-    call: Call, keys: Keys, number: int, value: int, found: Relation
+    call: Call, keys: Keys, number: int, value: int, found: Relation, is_query: bool
 ) -> Relation:
     """Returns the relation to queries or keys, as a bound unless all of them matter.
 
@@ -242,10 +260,13 @@ def _exactly(
       keys: which keys each query sees.
       number, value: the inputs with the queries or keys, and with the values.
       found: the relation of a query that sees several keys.
+      is_query: whether the input holds the queries, which see the positions of their
+        own keys.
     """
     if not keys.may_be_single:
         return found
-    if call.carries(value) and call.is_alike(number, value):
+    sees_same = call.carries(value) and call.is_alike(number, value)
+    if sees_same and not (is_query and keys.may_hide_own):
         return found
     axes, steps = list(found.axes), _steps(len(found.axes))
     axes[steps] = tuple(
@@ -410,7 +431,9 @@ class Attention:
             for number in (self.past_key, self.past_value):
                 found[number] = _operand(4, _along(steps, keys.seen()), heads)
         for number, value in values.items():
-            found[number] = _exactly(call, keys, number, value, found[number])
+            found[number] = _exactly(
+                call, keys, number, value, found[number], number == 0
+            )
         if is_given(call, 3):
             found[3] = _mask(call, 3, rank, follow(steps), FULL)
         if is_given(call, 6):
@@ -582,8 +605,7 @@ class Projected(NamedTuple):
                     new, old = part(new, 3), part(old, 3)
                 found[0], found[self.past] = new, old
             return found
-        seen = keys.seen(keys.past) | IDENTITY
-        found[0] = Relation((follow(0), _along(1, seen), FULL))
+        found[0] = Relation((follow(0), _along(1, keys.of_packed()), FULL))
         if is_given(call, self.past):
             stored = (FULL, follow(0), FULL, _along(1, keys.seen()), FULL)
             found[self.past] = Relation(stored)
@@ -706,7 +728,7 @@ class MultiHead(NamedTuple):
         is_packed = not is_given(call, 1)
         if output:
             return self._stored(call, keys, output)
-        own = keys.seen(keys.past) | IDENTITY if is_packed else IDENTITY
+        own = keys.of_packed() if is_packed else IDENTITY
         rank = len(call.known_shape(0))
         found[0] = _operand(rank, _along(1, own), FULL)
         for number in (1, 2):
@@ -722,7 +744,9 @@ class MultiHead(NamedTuple):
         for number, value in values.items():
             relation = found[number]
             if relation is not None and is_given(call, value):
-                found[number] = _exactly(call, keys, number, value, relation)
+                found[number] = _exactly(
+                    call, keys, number, value, relation, number == 0
+                )
         for mask in (self.mask, self.bias):
             if mask is not None and is_given(call, mask):
                 found[mask] = call.all_of(mask, exact=False)
