@@ -1,14 +1,17 @@
 """The command line, as a user calls it: in a process of its own, into a pipe."""
 
 import csv
+import fcntl
 import io
 import itertools
 import json
 import os
 import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 
 import pytest
 from graphs import add, conv, graph_def, placeholder
@@ -346,9 +349,10 @@ def test_a_reader_that_has_had_enough():
         process.communicate()
 
 
-def in_terminal(*arguments, **environment):
+def in_terminal(*arguments, width=300, **environment):
     """What a command shows on a terminal, and its status; progress only if asked."""
     terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     known = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
     process = subprocess.Popen(
         [sys.executable, "-m", "receptive_field.cli", *map(str, arguments)],
@@ -359,7 +363,6 @@ def in_terminal(*arguments, **environment):
             **known,
             "TERM": "xterm-256color",
             "NO_PROGRESS": "1",
-            "COLUMNS": "200",
             **environment,
         },
     )
@@ -414,7 +417,7 @@ def test_errors_are_red_on_a_terminal():
 
 def test_long_lines_are_broken_between_words_on_a_terminal():
     asked = ("compute", rf.EXAMPLE_GRAPH, "--output", POOL, "--spacing", "0.5")
-    status, shown = in_terminal(*asked, NO_COLOR="1")
+    status, shown = in_terminal(*asked, width=80, NO_COLOR="1")
     lines = shown.splitlines()
     assert (status, lines[0][:6]) == (1, "error:")
     assert max(map(len, lines)) <= 80

@@ -169,7 +169,7 @@ def test_local_fields_behind_a_gate_are_compared(tmp_path):
     assert "gate: local receptive field 3 x 3 and 5 x 5" in str(found)
     none = rf.compare(gated(3), gated(3), output=("gate", "mean"))
     rows = {row.name: row for row in none.rows}
-    assert rows["local receptive field"][1:] == ("3 x 3", "none", False)
+    assert rows["local receptive field"][1:] == ("3 x 3", "n/a", False)
     both = rf.compare(gated(3), gated(3), output="mean")
     assert "local receptive field" not in {row.name for row in both.rows}
 
