@@ -235,6 +235,10 @@ def unlimited(draw):
 @given(unlimited(), exact_scales, exact_scales)
 @examples(15)
 def test_scales_of_unknown_sizes(attributes, vertical, horizontal):
+    # With antialias, onnxruntime divides by the scale. If the quotient is rounded, a
+    # position where the kernel is zero may get a tiny weight at single sizes.
+    rounded = any(np.log2(scale) % 1 for scale in (vertical, horizontal))
+    assume(not (attributes.get("antialias") and rounded))
     hold_at_every_size(by_scale, attributes, vertical, horizontal)
 
 
