@@ -12,15 +12,16 @@ from receptive_field.frameworks.keras.stated import MODEL_CLASSES, STATED
 from receptive_field.frameworks.onnx import load as of_onnx
 from receptive_field.frameworks.tensorflow import load as of_tensorflow
 from receptive_field.frameworks.tflite import load as of_tflite
+from receptive_field.frameworks.torch import load as of_torch
 from receptive_field.graph.model import Model
 from receptive_field.progress import tell
 from receptive_field.rules.op import Op
 from receptive_field.rules.stated import Rule
 
-WINGS = (of_keras, of_onnx, of_tflite, of_tensorflow)
+WINGS = (of_keras, of_onnx, of_tflite, of_torch, of_tensorflow)
 """Modules with a function `model_of`, and a text `READS` that says what it can read."""
 
-FRAMEWORKS = ("tensorflow", "keras", "onnx", "tflite")
+FRAMEWORKS = ("tensorflow", "keras", "onnx", "tflite", "torch")
 """The names of the frameworks that have a table of rules."""
 
 __all__ = ["FRAMEWORKS", "MODEL_CLASSES", "WINGS", "load", "table"]

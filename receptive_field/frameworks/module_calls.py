@@ -1,0 +1,98 @@
+"""Finds the calls of modules in a graph whose nodes know the modules around them.
+
+Nodes are in the order in which they ran, so a run of nodes inside a module is one call
+of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from receptive_field.graph.graph import Graph, Tensor
+
+
+class Layers(NamedTuple):
+    """The calls of modules, by name."""
+
+    tensors: dict[str, Tensor]
+    inputs: dict[str, Sequence[Tensor]]
+    kinds: dict[str, str]
+
+
+class Around(NamedTuple):
+    """A module around a node."""
+
+    call: str
+    """A key of this call of the module. Its path, if calls cannot be told apart."""
+    path: str
+    kind: str
+    """The class of the module; empty if that is not known."""
+
+
+class ModuleCall(NamedTuple):
+    """The nodes of one call of a module."""
+
+    key: str
+    path: str
+    kind: str
+    nodes: list[int]
+
+
+def module_calls(
+    nodes: Iterable[tuple[int, Sequence[Around]]],
+) -> Iterator[ModuleCall]:
+    """Yields calls of modules, each after the calls inside it.
+
+    Args:
+      nodes: the index of each node, with the modules around it, outermost first.
+    """
+    opened: list[ModuleCall] = []
+    for index, scopes in nodes:
+        keys = [scope.call for scope in scopes]
+        while opened and opened[-1].key not in keys:
+            yield opened.pop()
+        for scope in scopes[len(opened) :]:
+            opened.append(ModuleCall(*scope, []))
+        for call in opened:
+            call.nodes.append(index)
+    while opened:
+        yield opened.pop()
+
+
+class Edges:
+    """The edges of a graph, seen from calls of modules."""
+
+    def __init__(self, graph: Graph, constants: Sequence[str]) -> None:
+        self._graph = graph
+        self._constants = constants
+        self._readers: dict[Tensor, list[int]] = {}
+        for index, reads in ((i, graph.inputs[i]) for i in range(len(graph))):
+            for tensor in reads:
+                self._readers.setdefault(tensor, []).append(index)
+
+    def returned(self, nodes: Sequence[int], counts: Sequence[int]) -> list[Tensor]:
+        """Returns the tensors of a call that are read outside it, or by nothing.
+
+        Args:
+          nodes: the nodes of the call.
+          counts: the number of outputs of each node.
+        """
+        inside, readers = set(nodes), self._readers
+        return [
+            (index, number)
+            for index, count in zip(nodes, counts, strict=True)
+            for number in range(count)
+            if (index, number) not in readers
+            or not inside.issuperset(readers[index, number])
+        ]
+
+    def read(self, nodes: Sequence[int]) -> list[Tensor]:
+        """Returns the tensors that a call reads from outside, without constants."""
+        graph, inside = self._graph, set(nodes)
+        reads = dict.fromkeys(tensor for i in nodes for tensor in graph.inputs[i])
+        return [
+            tensor
+            for tensor in reads
+            if tensor[0] not in inside and graph.op(tensor[0]) not in self._constants
+        ]

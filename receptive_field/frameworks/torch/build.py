@@ -1,0 +1,121 @@
+"""Makes a graph, and the model around it, of a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from receptive_field.frameworks.torch.definitions import (
+    BUFFER,
+    INPUT,
+    PARAMETER,
+    Definition,
+    Read,
+)
+from receptive_field.frameworks.torch.framework import TORCH
+from receptive_field.frameworks.torch.layers import layers_of
+from receptive_field.frameworks.torch.ops import OPS
+from receptive_field.frameworks.torch.program import Program, Step, Value, replaced
+from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.model import Model, unique_name
+
+
+def model_of_program(program: Program, definition: Any, name: str) -> Model:
+    """Returns the `Model` of a program without control flow and ops in place.
+
+    Args:
+      program: the program.
+      definition: what an experiment runs.
+      name: the name of the graph in results.
+    """
+    built = _Built(program)
+    graph = Graph(built.definitions, name, rules=OPS, framework=TORCH)
+
+    def tensor(text: str) -> Tensor:
+        node, _, number = built.texts[text].rpartition(":")
+        return graph.index_of[node], int(number)
+
+    outputs: dict[str, Tensor] = {}
+    for label, value in program.outputs:
+        if isinstance(value, Value):
+            found = tensor(value.name)
+            outputs[unique_name(label or graph.name_of(found), outputs)] = found
+    layers = layers_of(graph, program, built.index_of_step, tensor)
+    named = {text: tensor(text) for text in built.texts if text not in graph.index_of}
+    return Model(
+        graph,
+        definition,
+        {text: tensor(text) for text in program.inputs},
+        outputs,
+        layers.tensors,
+        layers.inputs,
+        layers.kinds,
+        named,
+    )
+
+
+class _Built:
+    """The definitions of a program's nodes."""
+
+    def __init__(self, program: Program) -> None:
+        self.definitions: list[Definition] = []
+        self.texts: dict[str, str] = {}
+        """Name of a value in the program -> the node and the number of its result."""
+        self.index_of_step: list[int] = []
+        self._taken: dict[str, None] = {}
+        for name in program.inputs:
+            self._add(self._unique(name), INPUT, {}, program, [name])
+        for name, weight in program.weights.items():
+            kind = PARAMETER if weight.kind == "parameter" else BUFFER
+            found = self._unique(weight.path or name)
+            self._add(found, kind, {"values": weight.values}, program, [name])
+        for step in program.steps:
+            self.index_of_step.append(len(self.definitions))
+            path = step.scopes[-1].path if step.scopes else ""
+            op = step.op.rpartition(".")[2]
+            self._add_step(self._unique(f"{path}/{op}" if path else op), step, program)
+
+    def _add_step(self, name: str, step: Step, program: Program) -> None:
+        inputs: list[str] = []
+
+        def read(value: Value) -> Read:
+            inputs.append(self.texts[value.name])
+            return Read(len(inputs) - 1)
+
+        arguments = {key: replaced(a, read) for key, a in step.arguments.items()}
+        self._add(name, step.op, arguments, program, step.outputs, inputs, step)
+
+    def _add(
+        self,
+        name: str,
+        op: str,
+        arguments: dict[str, Any],
+        program: Program,
+        outputs: list[str] | list[str | None],
+        inputs: list[str] | tuple[()] = (),
+        step: Step | None = None,
+    ) -> None:
+        kinds = [program.kinds.get(output or "") for output in outputs]
+        scopes, code = ((), "") if step is None else (step.scopes, step.code)
+        self.definitions.append(
+            Definition(name, op, arguments, inputs, kinds, scopes, code)
+        )
+        for number, output in enumerate(outputs):
+            if output is not None:
+                self.texts[output] = f"{name}:{number}"
+
+    def _unique(self, name: str) -> str:
+        """Returns a name that no node has yet: ``add``, ``add_1`` ..."""
+        for found in _numbered(name):
+            if found not in self._taken:
+                self._taken[found] = None
+                return found
+        raise AssertionError
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    number = 1
+    while True:
+        yield f"{name}_{number}"
+        number += 1

@@ -1,0 +1,67 @@
+"""Finds the layers of a program: the calls of its modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from receptive_field.frameworks.module_calls import (
+    Around,
+    Edges,
+    Layers,
+    module_calls,
+)
+from receptive_field.frameworks.torch.definitions import BUFFER, PARAMETER
+from receptive_field.frameworks.torch.program import Program, Value
+from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.model import unique_name
+
+
+def layers_of(
+    graph: Graph,
+    program: Program,
+    index_of_step: Sequence[int],
+    tensor: Callable[[str], Tensor],
+) -> Layers:
+    """Returns the layers of a graph.
+
+    Args:
+      graph: the graph.
+      program: the program that the graph was made of.
+      index_of_step: the index of the node of each step.
+      tensor: returns the tensor of a value of the program.
+    """
+    found = Layers({}, {}, {})
+    edges = Edges(graph, (PARAMETER, BUFFER))
+    steps = dict(zip(index_of_step, program.steps, strict=True))
+    scoped = (
+        (index, [Around(*scope) for scope in step.scopes])
+        for index, step in steps.items()
+    )
+    seen = set()
+    for call in module_calls(scoped):
+        if not call.path:
+            continue
+        counts = [len(steps[index].outputs) for index in call.nodes]
+        returned = edges.returned(call.nodes, counts)
+        stated = program.calls.get(call.key)
+        if stated is not None and call.key not in seen:
+            seen.add(call.key)
+            returned = [tensor(v.name) for _, v in stated[1] if isinstance(v, Value)]
+        if not returned:
+            continue
+        name = unique_name(call.path, found.tensors)
+        read = edges.read(call.nodes)
+        if stated is not None and len(returned) > 1:
+            found.tensors[name] = returned[0]
+            for label, value in stated[1]:
+                if isinstance(value, Value):
+                    mark = label if label.startswith("#") else f"#{label}"
+                    leaf = unique_name(f"{name}{mark}", found.tensors)
+                    found.tensors[leaf] = tensor(value.name)
+                    found.inputs[leaf] = read
+                    found.kinds[leaf] = call.kind
+        else:
+            found.tensors[name] = returned[-1]
+        found.inputs[name] = read
+        found.kinds[name] = call.kind
+    return found

@@ -1,0 +1,41 @@
+"""Makes a `Model` of a module, an exported program or a ``.pt2`` file of PyTorch."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from receptive_field.graph.model import Model
+
+READS = "a torch.nn.Module, or what torch.export.export returns"
+"""The kinds of models that this wing can read, for error messages."""
+
+
+def model_of(
+    thing: Any, signature: str | None = None, overrides: object = None
+) -> Model | None:
+    """Returns the `Model` of a thing of PyTorch, or None if it is not one.
+
+    PyTorch is imported only if the caller has imported it.
+
+    Args:
+      thing: a ``torch.nn.Module``, a ``torch.export.ExportedProgram`` or a
+        ``torch.fx.GraphModule`` of ATen ops.
+      signature: ignored, because programs have no signatures.
+      overrides: ignored, because every op can be read.
+
+    Raises:
+      GraphError: if the module cannot be exported.
+    """
+    if "torch" not in sys.modules or not hasattr(thing, "__class__"):
+        return None
+    from receptive_field.frameworks.torch import objects
+    from receptive_field.frameworks.torch.build import model_of_program
+
+    torch: Any = sys.modules["torch"]
+    export = getattr(torch, "export", None)
+    if export is not None and isinstance(thing, export.ExportedProgram):
+        return model_of_program(objects.of_exported(thing), thing, "the program")
+    if isinstance(thing, torch.fx.GraphModule):
+        return model_of_program(objects.of_graph_module(thing), thing, "the graph")
+    return None
