@@ -45,6 +45,9 @@ class Model:
     """Computes squared gradients with the model's real weights, if it has any."""
     weights_are_constants: bool = False
     """Whether the constants of the graph are weights although the model has layers."""
+    sizes_are_examples: bool = False
+    """Whether the sizes of the inputs are those of a trace, which the caller did not
+    ask for. The analysis then takes them to be unknown."""
     traced: Callable[[], Model] | None = None
     """Returns the model as its framework runs it; None if this model is that one."""
 

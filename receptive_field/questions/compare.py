@@ -64,7 +64,7 @@ def compare(
             for thing, what in ((output, "output"), (input, "input"))
         ]
         try:
-            loaded = load(model, trace=trace)
+            loaded = load(model, trace=trace, resolution=input_resolution)
             field = field_of(loaded, ends[0], ends[1], options, global_context)
         except ReceptiveFieldError as error:
             which = ("first", "second")[side]

@@ -37,6 +37,7 @@ def compute_costs(
     input_resolution: Resolution = None,
     signature: str | None = None,
     trace: bool = False,
+    example_inputs: Any = None,
 ) -> Costs:
     """Counts floating-point operations, multiply-adds and parameters of a model.
 
@@ -58,7 +59,8 @@ def compute_costs(
     on the input and uses them.
 
     Args:
-      model, input, signature, trace: as in `compute_receptive_field`.
+      model, input, signature, trace, example_inputs: as in
+        `compute_receptive_field`.
       output: the tensor to compute. None means all outputs of the model.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
         images. None means the size that the graph states. If there are several inputs
@@ -77,7 +79,13 @@ def compute_costs(
     >>> costs.total.parameters
     54276192
     """
-    loaded = load(model, signature, trace=trace)
+    loaded = load(
+        model,
+        signature,
+        trace=trace,
+        resolution=input_resolution,
+        example_inputs=example_inputs,
+    )
     outputs, inference, starts = _prepared(loaded, output, input, input_resolution)
     order, closing = topological_order(loaded.graph, [t[0] for t in outputs])
     by_node = node_costs(loaded.graph, order, inference)
@@ -210,6 +218,8 @@ def _prepared(
 
     If the batch size is unknown, shapes and values are those for a batch of one.
     """
+    if resolution is None and model.sizes_are_examples:
+        resolution = "unknown"
     outputs = list(model.outputs.values())
     if output is not None:
         outputs = [model.find(output)[1]]

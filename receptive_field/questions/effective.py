@@ -196,6 +196,7 @@ def measure_effective_receptive_field(
     input_resolution: Resolution = None,
     draws: int = 64,
     seed: int = 0,
+    example_inputs: Any = None,
 ) -> EffectiveReceptiveField:
     """Measures the effective receptive field of a feature of a Keras model.
 
@@ -216,6 +217,7 @@ def measure_effective_receptive_field(
       draws: the number of images. Standard errors are inversely proportional to the
         square root of ``draws``.
       seed: the seed of the random numbers. The same seed gives the same images.
+      example_inputs: as in `compute_receptive_field`.
 
     Returns:
       The share of each position, with its ``standard_error``.
@@ -236,7 +238,9 @@ def measure_effective_receptive_field(
         raise ReceptiveFieldError(
             f"draws must be an integer of at least 2, not {draws!r}."
         )
-    source = load(model).to_run()
+    source = load(
+        model, resolution=input_resolution, example_inputs=example_inputs
+    ).to_run()
     if source.squared_gradients is None:
         raise ReceptiveFieldError(
             "gradients can be measured only for Keras models, not for "

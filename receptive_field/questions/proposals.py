@@ -70,6 +70,7 @@ def proposals(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
     trace: bool = False,
+    example_inputs: Any = None,
 ) -> Proposals:
     """Proposes changes with which the receptive field reaches a size.
 
@@ -83,7 +84,7 @@ def proposals(
       target: the size to reach, in positions of the input: a number for all axes, or
         one for each, ``[height, width]`` for images.
       output, input, input_resolution, stop_propagation, global_context, overrides,
-        signature, trace: as in `compute_receptive_field`. With
+        signature, trace, example_inputs: as in `compute_receptive_field`. With
         ``global_context="exclude"``, the target is for the paths that do not see a
         whole axis.
 
@@ -103,7 +104,15 @@ def proposals(
     """
     limits = _checked(target)
     loaded = with_overrides(
-        load(model, signature, overrides=overrides, trace=trace), overrides
+        load(
+            model,
+            signature,
+            overrides=overrides,
+            trace=trace,
+            resolution=input_resolution,
+            example_inputs=example_inputs,
+        ),
+        overrides,
     )
     options = Options(input_resolution, stop_propagation)
     now = field_of(loaded, output, input, options, global_context)

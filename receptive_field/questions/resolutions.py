@@ -86,6 +86,7 @@ def resolutions(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
     trace: bool = False,
+    example_inputs: Any = None,
 ) -> Resolutions:
     """Finds the input sizes at which a network is aligned, and the padding at each.
 
@@ -95,8 +96,8 @@ def resolutions(
     are kept.
 
     Args:
-      model, output, input, stop_propagation, batch_norm, overrides, signature, trace:
-        as in `compute_receptive_field`.
+      model, output, input, stop_propagation, batch_norm, overrides, signature, trace,
+        example_inputs: as in `compute_receptive_field`.
 
     Returns:
       The answer for all sizes, axis by axis. It includes the sizes at which the network
@@ -113,7 +114,13 @@ def resolutions(
     aligned at every size; padding 1482
     """
     options = Options("unknown", stop_propagation, batch_norm, overrides)
-    loaded = load(model, signature, overrides=overrides, trace=trace)
+    loaded = load(
+        model,
+        signature,
+        overrides=overrides,
+        trace=trace,
+        example_inputs=example_inputs,
+    )
     tell("analysing the model")
     question, field = ask(loaded, output, input, options)
     if field.is_folded:
