@@ -21,7 +21,7 @@ from receptive_field.errors import GraphError, quoted
 USUAL_SIZES = (224, 256, 299, 384, 512, 128, 64, 32)
 """The sizes that are tried for images, if the caller states none."""
 
-USUAL_SIZES_OF = {
+USUAL_SIZES_OF: dict[int, list[tuple[int, ...]]] = {
     1: [(size,) for size in (4096, 16000, 16384, 1024, 256, 64, 32)],
     2: [(size, size) for size in USUAL_SIZES],
     3: [(size, size, size) for size in (64, 32)] + [(16, 112, 112), (8, 224, 224)],
