@@ -43,7 +43,7 @@ def built(name: str) -> Any:
     library, _, model = name.partition("/")
     with torch.device("meta"):
         if library == "tv":
-            if "resnet50" in model and model != "resnet50" or "lraspp" in model:
+            if ("resnet50" in model and model != "resnet50") or "lraspp" in model:
                 found = torchvision.models.segmentation.__dict__.get(model)
                 if found is not None:
                     return found(weights=None, weights_backbone=None, num_classes=21)
@@ -110,7 +110,7 @@ def features(note: str) -> Iterator[tuple[int, int, int]]:
 
 def main() -> None:
     """Prints all differences, and the seconds of CPU that each network takes."""
-    exports, analyses, wrong = [], [], 0
+    exports, _analyses, wrong = [], [], 0
     for row in rows():
         name, resolution = row["model"], [HEIGHT, int(row["input_length"])]
         if row["axis"] == "y":

@@ -24,7 +24,7 @@ USUAL_SIZES = (224, 256, 299, 384, 512, 128, 64, 32)
 USUAL_SIZES_OF: dict[int, list[tuple[int, ...]]] = {
     1: [(size,) for size in (4096, 16000, 16384, 1024, 256, 64, 32)],
     2: [(size, size) for size in USUAL_SIZES],
-    3: [(size, size, size) for size in (64, 32)] + [(16, 112, 112), (8, 224, 224)],
+    3: [(64, 64, 64), (32, 32, 32), (16, 112, 112), (8, 224, 224)],
 }
 """Number of spatial axes -> the sizes that are tried."""
 
@@ -103,8 +103,13 @@ def _check(torch: Any, module: Any) -> None:
 # --- The copy ------------------------------------------------------------------------
 
 
-def _copied(torch: Any, module: Any) -> Any:
-    """Returns a copy of a module in evaluation mode, which shares all tensors with it.
+def _copied(torch: Any, module: Any, place: Callable[[Any], Any] | None = None) -> Any:
+    """Returns a copy of a module in evaluation mode.
+
+    Args:
+      torch: PyTorch.
+      module: the module.
+      place: returns what the copy has instead of a tensor; None if it shares them all.
 
     Raises:
       GraphError: if the module cannot be copied.
@@ -112,9 +117,9 @@ def _copied(torch: Any, module: Any) -> Any:
     tensors = [*module.parameters(), *module.buffers()]
     for part in module.modules():
         tensors += _tensors(torch, list(vars(part).values()))
-    shared = {id(tensor): tensor for tensor in tensors}
+    made = {id(t): t if place is None else place(t) for t in tensors}
     try:
-        return copy.deepcopy(module, shared).eval()
+        return copy.deepcopy(module, made).eval()
     except Exception as error:
         raise GraphError(
             f"{type(module).__name__} cannot be copied: {_sentence(error)} Export it "
@@ -293,14 +298,42 @@ def _first_run(
 
 
 def _run(torch: Any, module: Any, arguments: Arguments) -> list[str]:
-    """Runs a module without values; returns what is in `_Run.several`."""
+    """Runs a module without values; returns what is in `_Run.several`.
+
+    The run is on the meta device, which is fast. Code that moves tensors between
+    devices, or asks for the values of constants, cannot run there.
+    """
+    parameter = torch.nn.Parameter
+
+    def on_meta(tensor: Any) -> Any:
+        made = tensor.detach().to("meta")
+        trains = tensor.requires_grad
+        return parameter(made, trains) if isinstance(tensor, parameter) else made
+
+    tree_map = torch.utils._pytree.tree_map_only
+    try:
+        meta = _copied(torch, module, on_meta)
+        return _noted(torch, meta, tree_map(torch.Tensor, on_meta, arguments))
+    except Exception:  # User code may raise anything.
+        from torch._subclasses.fake_tensor import FakeTensorMode
+
+        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+            fake = tree_map(torch.Tensor, mode.from_tensor, arguments)
+            return _noted(torch, module, fake)
+
+
+def _noted(torch: Any, module: Any, arguments: Arguments) -> list[str]:
+    """Runs a module, and returns the paths of modules whose output no op made."""
     several: dict[str, None] = {}
+    dropout = torch.nn.modules.dropout._DropoutNd
 
     def hook(path: str) -> Callable[..., None]:
         def note(called: Any, given: Any, named: Any, returned: Any) -> None:
             leaves = list(_tensors(torch, [returned]))
             read = [id(t) for t in _tensors(torch, [given, named])]
-            if path and (len(leaves) != 1 or id(leaves[0]) in read):
+            is_passed_on = len(leaves) == 1 and id(leaves[0]) in read
+            has_op = _writes(called) or isinstance(called, dropout)
+            if path and (len(leaves) != 1 or (is_passed_on and not has_op)):
                 several[path] = None
 
         return note
@@ -309,18 +342,19 @@ def _run(torch: Any, module: Any, arguments: Arguments) -> list[str]:
         part.register_forward_hook(hook(path), with_kwargs=True)
         for path, part in module.named_modules()
     ]
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
+    given, named = arguments
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
-            given, named = torch.utils._pytree.tree_map_only(
-                torch.Tensor, mode.from_tensor, arguments
-            )
+        with torch.no_grad():
             module(*given, **named)
     finally:
         for handle in handles:
             handle.remove()
     return list(several)
+
+
+def _writes(module: Any) -> bool:
+    """Returns whether a module, or one inside it, changes its input in place."""
+    return any(getattr(part, "inplace", False) for part in module.modules())
 
 
 def _export(torch: Any, module: Any, run: _Run) -> Any:
