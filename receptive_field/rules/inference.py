@@ -50,7 +50,7 @@ class Inference:
         self.worked_out: dict[int, Any] = {}
         self.disagreements: set[str] = set()
         self.exceeded: dict[int, dict[Symbolic, int]] = {}
-        self._given = dict(shapes or {})
+        self.given = dict(shapes or {})
         self._ignored = ignore_recorded
         self._untold = self
         self._decided: bytearray | None = None
@@ -78,8 +78,8 @@ class Inference:
 
     def shape(self, tensor: Tensor) -> Shape:
         """Returns the shape of a tensor; None if its rank is unknown."""
-        if tensor in self._given:
-            return self._given[tensor]
+        if tensor in self.given:
+            return self.given[tensor]
         index, number = tensor
         shapes = self._shapes.get(index)
         if shapes is None:
@@ -179,7 +179,7 @@ class Inference:
             inputs = inputs[:1]
         elif op.reads is not None:
             inputs = op.reads(Call(self.graph.nodes[index], self))
-        known, given = self._shapes, self._given
+        known, given = self._shapes, self.given
         return [
             t[0]
             for t in inputs

@@ -85,6 +85,10 @@ class Knowledge(Protocol):
     def is_strict(self) -> bool:
         """Whether `Call.meet` also rejects unequal sizes with a bounded difference."""
 
+    @property
+    def given(self) -> Mapping[Tensor, Shape]:
+        """The shapes that the question states, such as that of the input."""
+
 
 class Sight(Protocol):
     """The facts that a rule can look up about the input of the question."""

@@ -4,6 +4,7 @@ from receptive_field.frameworks.torch.ops import (
     elementwise,
     normalisations,
     reductions,
+    reshaping,
     sources,
     windows,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "elementwise",
     "normalisations",
     "reductions",
+    "reshaping",
     "sources",
     "windows",
 ]
