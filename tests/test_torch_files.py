@@ -27,8 +27,8 @@ class Made(nn.Module):
         for name, value in saved:
             self.register_buffer(name, value)
 
-    def forward(self, *args, **kwargs):
-        return self.function(self, *args, **kwargs)
+    def forward(self, x):
+        return self.function(self, x)
 
 
 Pair = namedtuple("Pair", "first second")
@@ -67,7 +67,7 @@ def strided(m, x):
     return x[:, m.rows] + m.columns
 
 
-ROWS = torch.arange(24, dtype=torch.int32).reshape(4, 6).t()[1:3, 2]
+ROWS = (torch.arange(24, dtype=torch.int32) % 3).reshape(4, 6).t()[1:3, 2]
 DYNAMIC = ({2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO},)
 MODULES = {
     "several": Made(several, conv=nn.Conv2d(3, 8, 3), saved=[("index", torch.arange(4))]),
@@ -75,7 +75,7 @@ MODULES = {
     "formats": Made(formats),
     "arithmetic": Made(arithmetic),
     "strided": Made(
-        strided, saved=[("rows", ROWS - ROWS), ("columns", torch.tensor([[True]] * 2))]
+        strided, saved=[("rows", ROWS), ("columns", torch.tensor([[[True]]] * 2))]
     ),
     "shared": Made(lambda m, x: m.conv(m.conv(x)), conv=nn.Conv2d(3, 3, 3)),
     "nested": nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(True)), nn.Flatten()),
@@ -93,18 +93,19 @@ MODULES = {
 
 
 def exports(module, name):
-    """The programs of a module: as exported, with unknown sizes, and functional."""
+    """The programs of a module: as exported, and functional or of unknown sizes."""
     image = torch.zeros(1, 3, 8, 40)
+    module.eval()
     keep = tuple(n for n, _ in module.named_modules() if n)
-    program = torch.export.export(
-        module.eval(), (image,), strict=False, preserve_module_call_signature=keep
+    yield torch.export.export(
+        module, (image,), strict=False, preserve_module_call_signature=keep
     )
-    yield program
-    yield program.run_decompositions({})
-    if name not in ("recurrent", "strided", "attention"):
+    if name in ("several", "branches", "formats", "arithmetic"):
         yield torch.export.export(
-            module, (image,), dynamic_shapes=(*DYNAMIC,) if name != "several" else {"x": DYNAMIC[0], "scale": None}, strict=False
-        ) if name != "several" else torch.export.export(module, (image,), dynamic_shapes={"x": DYNAMIC[0]}, strict=False)
+            module, (image,), dynamic_shapes=DYNAMIC, strict=False
+        )
+    if name in ("several", "attention", "recurrent"):
+        yield torch.export.export(module, (image,), strict=False).run_decompositions({})
 
 
 def plain(program):

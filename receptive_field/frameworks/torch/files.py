@@ -634,12 +634,13 @@ def _nested(spec: Any, fields: Mapping[str, list[Any]]) -> Any:
         return None
     parts = [_nested(child, fields) for child in children]
     context = spec.get("context")
-    try:
-        context = json.loads(context) if isinstance(context, str) else context
-    except ValueError:
-        context = None  # Some other text of a class that the user registered.
-    if isinstance(context, str):
-        context = fields.get(context)
+    if spec["type"] == "collections.namedtuple":
+        context = fields.get(str(context))
+    elif isinstance(context, str):
+        try:
+            context = json.loads(context)
+        except ValueError:
+            context = None  # The text of a class that the user registered.
     keys = keys_in(context, len(parts))
     return parts if keys is None else dict(zip(keys, parts, strict=True))
 
