@@ -30,8 +30,6 @@ OTHERS = {
     b"<!DOCTYPE": "a web page",
     b"<html": "a web page",
     b"version https://git-lfs": "a pointer of Git LFS, without the file's content",
-    b"\x80\x02": "a Python pickle",
-    b"\x80\x04": "a Python pickle",
 }
 """First bytes -> a kind of file that is often taken for a model."""
 
@@ -82,17 +80,14 @@ def is_json(path: Any) -> bool:
         return file.read(64).lstrip().startswith(b"{")
 
 
-def _in_zip(path: str) -> Mapping[str, Any]:
+def _in_zip(path: str) -> Mapping[str, Any] | None:
     import zipfile
     import zlib
 
     try:
         with zipfile.ZipFile(path) as archive:
             if "config.json" not in archive.namelist():
-                raise GraphError(
-                    f"{path!r} is a zip archive without a config.json, so it is no "
-                    "Keras model. Check the path."
-                )
+                return None  # Other frameworks have zip archives, too.
             with archive.open("config.json") as file:
                 content = file.read(LARGEST_CONFIG + 1)
     except (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,23 +12,29 @@ from receptive_field.errors import GraphError
 from receptive_field.frameworks.request import NOTHING_ASKED, Request
 from receptive_field.graph.model import Model
 
-READS = "a torch.nn.Module, or what torch.export.export returns"
+READS = (
+    "a torch.nn.Module, what torch.export.export returns, or a path to a .pt2 file of "
+    "torch.export.save"
+)
 """The kinds of models that this wing can read, for error messages."""
 
 
 def model_of(thing: Any, request: Request = NOTHING_ASKED) -> Model | None:
     """Returns the `Model` of a thing of PyTorch, or None if it is not one.
 
-    PyTorch is imported only if the caller has imported it.
+    PyTorch is imported only if the caller has imported it, and not for files.
 
     Args:
-      thing: a ``torch.nn.Module``, a ``torch.export.ExportedProgram`` or a
+      thing: a path, a ``torch.nn.Module``, a ``torch.export.ExportedProgram`` or a
         ``torch.fx.GraphModule`` of ATen ops.
-      request: a module is exported for the resolution and the example inputs.
+      request: a module is exported for the resolution and the example inputs. The
+        signature is the name of the program in a ``.pt2`` file, if it has several.
 
     Raises:
-      GraphError: if the module cannot be exported.
+      GraphError: if the module cannot be exported, or the file is damaged.
     """
+    if isinstance(thing, (str, os.PathLike)):
+        return _from_file(os.fspath(thing), request.signature)
     torch: Any = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "nn"):
         return None
@@ -86,3 +93,16 @@ def _of_module(torch: Any, module: Any, request: Request) -> Model:
     program = objects.of_exported(found.program, held)
     model = build.model_of_program(program, found.program, type(module).__name__)
     return replace(model, sizes_are_examples=found.is_example)
+
+
+def _from_file(path: str, signature: str | None) -> Model | None:
+    if not os.path.isfile(path):
+        return None
+    from receptive_field.frameworks.torch.files import read_file
+
+    found = read_file(path, signature)
+    if found is None:
+        return None
+    from receptive_field.frameworks.torch.build import model_of_program
+
+    return model_of_program(*found, path)

@@ -9,17 +9,16 @@ from typing import Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.torch.program import (
+    MOST_VALUES,
     Kind,
     Program,
     Scope,
     Step,
     Value,
     Weight,
+    keys_in,
     labels,
 )
-
-MOST_VALUES = 1 << 20
-"""Integer and boolean buffers and constants with at most this many values are read."""
 
 
 def of_exported(exported: Any, values: Mapping[str, Any] | None = None) -> Program:
@@ -121,23 +120,9 @@ def _nested(spec: Any) -> Any:
     if spec is None or spec.is_leaf():
         return None
     parts = [_nested(child) for child in spec.children()]
-    keys = _keys(spec.context, len(parts))
-    if keys is not None:
-        return dict(zip(keys, parts, strict=True))
-    return parts
-
-
-def _keys(context: Any, count: int) -> list[str] | None:
-    """Returns the keys that a tree spec states for its parts, if any."""
-    if isinstance(context, type) and hasattr(context, "_fields"):
-        return list(context._fields)
-    if isinstance(context, (list, tuple)) and len(context) == 2:
-        inner = context[1] if isinstance(context[1], list) else context[0]
-        if isinstance(inner, list) and len(inner) == count:
-            return [str(key) for key in inner]
-    if isinstance(context, list) and len(context) == count:
-        return [str(key) for key in context]
-    return None
+    context = getattr(spec.context, "_fields", spec.context)
+    keys = keys_in(context, len(parts))
+    return parts if keys is None else dict(zip(keys, parts, strict=True))
 
 
 def _values_of(held: Any) -> Any:
@@ -225,6 +210,10 @@ class _Reader:
             return self.value(argument.name)
         if isinstance(argument, (list, tuple)):
             return [self._argument(part) for part in argument]
+        if isinstance(argument, Mapping):
+            return [self._argument(part) for part in argument.values()]
+        if hasattr(argument, "_schema") or hasattr(argument, "_name"):
+            return _target(argument)
         if argument is None or isinstance(argument, (bool, int, float, str, complex)):
             return argument
         return str(argument).rpartition(".")[2]  # A data type, a device or a layout.

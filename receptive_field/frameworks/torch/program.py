@@ -12,6 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 
+MOST_VALUES = 1 << 20
+"""Integer and boolean buffers and constants with at most this many values are read."""
+
+
 class Value(NamedTuple):
     """An argument that is the result of a step, an input or a weight."""
 
@@ -125,6 +129,18 @@ def replaced(argument: Any, replace: Callable[[Value], Any]) -> Any:
     if isinstance(argument, list):
         return [replaced(part, replace) for part in argument]
     return argument
+
+
+def keys_in(context: Any, count: int) -> list[str] | None:
+    """Returns the keys that the context of a tree spec states for its parts, if any.
+
+    Dictionaries state them as they are, and other classes in one of several lists.
+    """
+    for keys in (context, *context) if isinstance(context, (list, tuple)) else ():
+        if isinstance(keys, (list, tuple)) and len(keys) == count:
+            if not any(isinstance(key, (list, tuple)) for key in keys):
+                return [str(key) for key in keys]
+    return None
 
 
 def labels(spec: Any, before: str = "") -> Iterator[str]:

@@ -157,7 +157,9 @@ def _bits(call: Call) -> tuple[int, int]:
     found = []
     for name in ("" if kind is None else kind.dtype, call.text("dtype")):
         if name not in _BITS and not name.startswith("float8"):
-            call.fail(f"cannot be analysed: the size of a {name or 'number'} is unknown")
+            call.fail(
+                f"cannot be analysed: the size of a {name or 'number'} is unknown"
+            )
         found.append(_BITS.get(name, 8))
     return found[0], found[1]
 
@@ -333,7 +335,9 @@ def _squeezed(call: Call) -> tuple[list[int], int] | None:
         return None
     rank = len(shape)
     named = axes_of(call, "dim", rank)
-    axes = range(rank) if named is None else sorted(set(named).intersection(range(rank)))
+    axes = (
+        range(rank) if named is None else sorted(set(named).intersection(range(rank)))
+    )
     before = recorded(call, 0)
     for axis in changed_axes(call, 0).intersection(axes):
         if before is not None and 1 in (before[axis], shape[axis]):
@@ -415,7 +419,9 @@ def _at_least(rank: int) -> Op:
 
     def values(call: Call) -> Sequence[Value]:
         found = (call.value(number) for number in range(len(call)))
-        return [None if v is None else v.reshape(at_least(rank, v.shape)) for v in found]
+        return [
+            None if v is None else v.reshape(at_least(rank, v.shape)) for v in found
+        ]
 
     return Op(relations, shapes, values, taps=Taps.COPY, zeros=Zeros.KEPT)
 
