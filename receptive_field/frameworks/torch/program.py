@@ -78,11 +78,14 @@ class Weight:
       kind: "parameter", "buffer" or "constant".
       path: the name that the module gives it.
       values: returns the values, or None if they are not known. Weights have none.
+      tensor: returns the tensor that holds the values, for experiments; None if there
+        is none.
     """
 
     kind: str
     path: str
     values: Callable[[], Any] | None = None
+    tensor: Callable[[], Any] | None = None
 
 
 @dataclass(slots=True)
