@@ -1,10 +1,8 @@
 """Programs in ``.pt2`` files are those of the objects that were saved."""
 
-import io
 import re
 from collections import OrderedDict, namedtuple
 
-import numpy as np
 import pytest
 from needed import needed
 

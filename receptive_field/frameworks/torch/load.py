@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.request import NOTHING_ASKED, Request
+from receptive_field.frameworks.torch.program import Program
 from receptive_field.graph.model import Model
 
 READS = (
@@ -41,9 +43,9 @@ def model_of(thing: Any, request: Request = NOTHING_ASKED) -> Model | None:
     if _is_program(thing):
         return _of_program(thing)
     if isinstance(thing, torch.fx.GraphModule) and _is_of_ops(thing):
-        from receptive_field.frameworks.torch import build, objects
+        from receptive_field.frameworks.torch import objects
 
-        return build.model_of_program(objects.of_graph_module(thing), thing, "graph")
+        return _model(partial(objects.of_graph_module, thing), "graph")
     if isinstance(thing, torch.nn.Module):
         return _of_module(torch, thing, request)
     if isinstance(thing, Mapping) and thing and _are_tensors(torch, thing):
@@ -75,13 +77,13 @@ def _are_tensors(torch: Any, thing: Mapping[Any, Any]) -> bool:
 
 
 def _of_program(program: Any) -> Model:
-    from receptive_field.frameworks.torch import build, objects
+    from receptive_field.frameworks.torch import objects
 
-    return build.model_of_program(objects.of_exported(program), program, "the program")
+    return _model(partial(objects.of_exported, program), "the program")
 
 
 def _of_module(torch: Any, module: Any, request: Request) -> Model:
-    from receptive_field.frameworks.torch import build, objects
+    from receptive_field.frameworks.torch import objects
     from receptive_field.frameworks.torch.exporting import exported
 
     found = exported(torch, module, request.resolution, request.example_inputs)
@@ -90,8 +92,8 @@ def _of_module(torch: Any, module: Any, request: Request) -> Model:
         for part in (module.named_buffers(), module.named_parameters())
         for path, tensor in part
     }
-    program = objects.of_exported(found.program, held)
-    model = build.model_of_program(program, found.program, type(module).__name__)
+    read = partial(objects.of_exported, found.program, held)
+    model = _model(read, type(module).__name__)
     return replace(model, sizes_are_examples=found.is_example)
 
 
@@ -103,6 +105,36 @@ def _from_file(path: str, signature: str | None) -> Model | None:
     found = read_file(path, signature)
     if found is None:
         return None
-    from receptive_field.frameworks.torch.build import model_of_program
+    return _model(partial(_read_again, path, signature), path, found[0])
 
-    return model_of_program(*found, path)
+
+def _read_again(path: str, signature: str | None) -> Program:
+    from receptive_field.frameworks.torch.files import read_file
+
+    found = read_file(path, signature)
+    if found is None:
+        raise GraphError(f"{path!r} has changed since it was read.")
+    return found[0]
+
+
+def _model(
+    read: Callable[[], Program], name: str, program: Program | None = None
+) -> Model:
+    """Returns the `Model` of a program.
+
+    Args:
+      read: reads the program, and reads it again for an experiment.
+      name: the name of the graph in results.
+      program: the program, if it was read already.
+    """
+    from receptive_field.frameworks.torch.build import model_of_program
+    from receptive_field.frameworks.torch.program import Runnable
+
+    found = model_of_program(program or read(), Runnable(read), name)
+    return replace(found, squared_gradients=partial(_squared_gradients, found))
+
+
+def _squared_gradients(model: Model, *args: Any, **named: Any) -> Any:
+    from receptive_field.frameworks.torch.gradients import squared_gradients
+
+    return squared_gradients(model, *args, **named)
