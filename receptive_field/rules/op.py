@@ -545,7 +545,8 @@ class Op(NamedTuple):
     """The number of trained parameters that the node reads, from a variable or, in a
     frozen graph, from a constant."""
     reads: Callable[[Call], Sequence[Tensor]] | None = None
-    """The inputs that decide the shapes and values; None if all inputs do."""
+    """The inputs that the node reads, which decide the shapes and values; None if it
+    reads all of them."""
     shapes_by_first: bool = False
     """Whether the first input alone decides the shapes."""
     may_be_handle: bool = False
