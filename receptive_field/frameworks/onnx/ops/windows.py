@@ -173,13 +173,6 @@ class Family:
             self.per_axis(call, name, 1, len(axes)) for name in ("strides", "dilations")
         )
         paddings = self.paddings(call, len(axes))
-        if paddings is not None and self._rounds_up(call):
-            paddings = [
-                (before, min(after + stride - 1, dilation * (size - 1)))
-                for (before, after), stride, dilation, size in zip(
-                    paddings, strides, dilations, kernel, strict=True
-                )
-            ]
         lower = call.text("auto_pad", "NOTSET") == "SAME_LOWER"
         sizes = [shape[axis] for axis in axes]
         try:
@@ -196,14 +189,10 @@ class Family:
             )
         except ValueError as error:
             call.fail(str(error))
-        return Sliding(shape, axes, found, self.least_padding)
+        return Sliding(shape, axes, found)
 
     def _rounds_up(self, call: Call) -> bool:
-        """Returns whether windows may reach past the padding behind an axis.
-
-        This is the same as more padding: ``stride - 1`` positions, but not so many that
-        a window starts behind the axis.
-        """
+        """Returns whether windows may reach past the padding behind an axis."""
         return self.kernel_input is None and bool(call.number("ceil_mode", 0))
 
     def windows(self, call: Call) -> tuple[Window, ...]:
