@@ -17,11 +17,10 @@ from receptive_field.graph.graph import (
     Graph,
     Node,
     Tensor,
-    nodes_below,
     strongly_connected,
     topological_order,
 )
-from receptive_field.graph.model import Model
+from receptive_field.graph.model import Model, nodes_of_layers
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.question import Options, Question
 from receptive_field.results.costs import FREE, Cost, Costs, summed
@@ -353,22 +352,11 @@ def _behind(graph: Graph, tensor: Tensor) -> Tensor:
 def _by_layer(
     model: Model, by_node: Mapping[int, Cost], needed: set[int]
 ) -> dict[str, Cost]:
-    """Returns the cost of each layer.
-
-    This is the cost of all nodes that the layer's output needs, except those that an
-    earlier layer needs.
-    """
-    graph = model.graph
-    assigned = bytearray(len(graph))
-    found = {}
-    for name, (output, _) in model.layers.items():
-        cost = FREE
-        starts = [output] if output in needed else []
-        for index in nodes_below(graph, starts, lambda i: not assigned[i]):
-            if not assigned[index]:
-                assigned[index] = 1
-                cost += by_node.get(index, FREE)
-        found[name] = cost
+    """Returns the cost of the nodes of each layer."""
+    found = dict.fromkeys(model.layers, FREE)
+    for index, name in nodes_of_layers(model, needed).items():
+        if index in by_node:
+            found[name] += by_node[index]
     return found
 
 

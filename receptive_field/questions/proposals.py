@@ -21,8 +21,8 @@ from receptive_field.algebra.axis_map import IDENTITY, AxisMap, Extended
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.edits import with_node_after, with_rules
-from receptive_field.graph.graph import Tensor, nodes_below
-from receptive_field.graph.model import Model
+from receptive_field.graph.graph import Tensor
+from receptive_field.graph.model import Model, nodes_of_layers
 from receptive_field.network.layout import Resolution
 from receptive_field.network.overrides import with_overrides
 from receptive_field.network.walk import Read, reads
@@ -366,10 +366,7 @@ class _Search:
         than one position, and all these windows are alike.
         """
         graph, network = self.model.graph, question.network
-        owner: dict[int, str] = {}
-        for layer, (output, _) in self.model.layers.items():
-            for index in nodes_below(graph, [output], lambda i: i not in owner):
-                owner.setdefault(index, layer)
+        owner = nodes_of_layers(self.model)
         groups: dict[Any, dict[str, list[_Node]]] = {}
         padded: set[str] = set()
         found = {node.index: node for node in self._nodes(question, passed)}

@@ -61,8 +61,10 @@ _PARTS = [attrgetter(part.name) for part in fields(Cost)]
 class Costs(Mapping[str, Cost]):
     """Maps the name of each layer (Keras model) or node (graph) to its cost.
 
-    Names are in topological order. The cost of a layer covers everything that its
-    output needs and that no earlier layer needs. The parameters of a layer that is
+    Names are in topological order. The cost of a layer covers the nodes between the
+    tensors that are passed to it and the tensor that it returns, without those of the
+    layers inside it. What lies between layers counts at the first layer that needs it.
+    The parameters of a layer that is
     called twice are counted at the first call.
 
     Attributes:
