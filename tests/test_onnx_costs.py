@@ -7,6 +7,7 @@ import pytest
 from onnx_experiments import model_of, onnx, operation
 
 import receptive_field as rf
+from receptive_field.cli import main
 
 EXPORTED = Path(__file__).parent / "data" / "onnx"
 
@@ -76,3 +77,35 @@ def test_what_lies_between_layers_counts_at_the_next():
         "second": 2 * 32,
     }
     assert costs.total.flops == 3 * 32
+
+
+def with_unknown_op():
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "k"], ["a"], name="/first/Conv"),
+        onnx.helper.make_node("Odd", ["a"], ["b"], name="/odd/Odd", domain="mine"),
+        onnx.helper.make_node("Conv", ["a", "k"], ["c"], name="/last/Conv"),
+        onnx.helper.make_node("Add", ["b", "c"], ["y"], name="/last/Add"),
+    ]
+    kernel = onnx.numpy_helper.from_array(ones(2, 2, 3, 3), "k")
+    return model_of(nodes, {"x": ("float32", (1, 2, 8, 8))}, ["y"], [kernel])
+
+
+def test_a_node_without_a_count_hides_no_other():
+    """The sum has the shape of an unknown tensor, so its operations are unknown."""
+    costs = rf.compute_costs(with_unknown_op())
+    assert list(costs.uncounted) == ["b", "y"]
+    assert "mine.Odd" in costs.uncounted["b"]
+    assert costs.total.macs == 2 * 18 * (36 + 16)
+    assert costs.flops("first") == 2 * 2 * 18 * 36
+    assert costs.flops("odd") is None
+    assert costs.flops("last") is None
+
+
+def test_a_table_says_which_node_has_no_count(tmp_path, capsys):
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(with_unknown_op().SerializeToString())
+    main(["layers", str(path), "--columns", "layer,FLOPs"])
+    found = capsys.readouterr()
+    rows = [line.split() for line in found.out.splitlines()]
+    assert ["first", str(2 * 2 * 18 * 36)] in rows
+    assert "no FLOPs are counted for 'b' and 1 more" in found.err

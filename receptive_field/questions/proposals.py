@@ -255,7 +255,7 @@ class _Search:
             )
         except ReceptiveFieldError:
             return None
-        return costs.total.flops
+        return costs.total.flops if costs.is_complete else None
 
     def reaches(self, of: ReceptiveField) -> bool | None:
         """Returns whether a field has the wanted size, or None if this is unknown."""
