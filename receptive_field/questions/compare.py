@@ -127,4 +127,4 @@ def _cost(
         )
     except ReceptiveFieldError:
         return None
-    return costs.total
+    return costs.total if costs.is_complete else None
