@@ -1,6 +1,17 @@
 """The table of rules for ATen ops, which its files fill."""
 
-from receptive_field.frameworks.torch.ops import elementwise, sources, windows
+from receptive_field.frameworks.torch.ops import (
+    elementwise,
+    padding,
+    sources,
+    windows,
+)
 from receptive_field.frameworks.torch.ops.registry import OPS
 
-__all__ = ["OPS", "elementwise", "sources", "windows"]
+__all__ = [
+    "OPS",
+    "elementwise",
+    "padding",
+    "sources",
+    "windows",
+]
