@@ -220,33 +220,22 @@ CASES: Cases = {
     ],
 }
 
-_OTHER_DEVICES = "runs on other devices only; it has the arguments of convolution"
+_OTHER_DEVICES = """
+    convolution_overrideable cudnn_convolution cudnn_convolution_relu
+    cudnn_convolution_add_relu cudnn_convolution_transpose miopen_convolution
+    miopen_depthwise_convolution _conv_depthwise2d conv_depthwise3d
+"""
+_INNER = """
+    mkldnn_convolution _slow_conv2d_forward slow_conv3d_forward mkldnn_max_pool2d
+    mkldnn_max_pool3d quantized_max_pool1d quantized_max_pool2d quantized_max_pool3d
+"""
 
-REASONS = dict.fromkeys(
-    [
-        "convolution_overrideable",
-        "cudnn_convolution",
-        "cudnn_convolution_relu",
-        "cudnn_convolution_add_relu",
-        "cudnn_convolution_transpose",
-        "miopen_convolution",
-        "miopen_depthwise_convolution",
-        "_conv_depthwise2d",
-        "conv_depthwise3d",
-    ],
-    _OTHER_DEVICES,
-) | dict.fromkeys(
-    [
-        "mkldnn_convolution",
-        "_slow_conv2d_forward",
-        "slow_conv3d_forward",
-        "mkldnn_max_pool2d",
-        "mkldnn_max_pool3d",
-        "quantized_max_pool1d",
-        "quantized_max_pool2d",
-        "quantized_max_pool3d",
-    ],
-    "has the arguments of the op that it runs for",
-)
+REASONS = {
+    **dict.fromkeys(
+        _OTHER_DEVICES.split(),
+        "runs on other devices only; it has the arguments of a convolution",
+    ),
+    **dict.fromkeys(_INNER.split(), "has the arguments of the op that it runs for"),
+}
 
 UNSUPPORTED: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from receptive_field.frameworks.torch.ops import (
     elementwise,
     padding,
+    pooling,
     sources,
     windows,
 )
@@ -12,6 +13,7 @@ __all__ = [
     "OPS",
     "elementwise",
     "padding",
+    "pooling",
     "sources",
     "windows",
 ]
