@@ -38,7 +38,7 @@ def needs(*names: str) -> pytest.MarkDecorator:
     missing = [name for name in names if find_spec(name) is None]
     return pytest.mark.skipif(
         bool(missing),
-        reason=f"{', '.join(missing)} is not installed: {how(missing[0] if missing else '')}",
+        reason=f"{', '.join(missing)} is not installed: {how(''.join(missing[:1]))}",
     )
 
 

@@ -3,6 +3,8 @@
 from receptive_field.frameworks.torch.ops import (
     elementwise,
     normalisations,
+    padding,
+    pooling,
     reductions,
     reshaping,
     sources,
@@ -14,6 +16,8 @@ __all__ = [
     "OPS",
     "elementwise",
     "normalisations",
+    "padding",
+    "pooling",
     "reductions",
     "reshaping",
     "sources",
