@@ -1,9 +1,13 @@
 """The table of rules for ATen ops, which its files fill."""
 
 from receptive_field.frameworks.torch.ops import (
+    attention,
     elementwise,
     normalisations,
+    products,
+    recurrent,
     reductions,
+    signals,
     sources,
     windows,
 )
@@ -11,9 +15,13 @@ from receptive_field.frameworks.torch.ops.registry import OPS
 
 __all__ = [
     "OPS",
+    "attention",
     "elementwise",
     "normalisations",
+    "products",
+    "recurrent",
     "reductions",
+    "signals",
     "sources",
     "windows",
 ]
