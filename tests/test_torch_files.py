@@ -1,10 +1,8 @@
 """Programs in ``.pt2`` files are those of the objects that were saved."""
 
-import io
 import re
 from collections import OrderedDict, namedtuple
 
-import numpy as np
 import pytest
 from needed import needed
 
@@ -70,7 +68,9 @@ def strided(m, x):
 ROWS = (torch.arange(24, dtype=torch.int32) % 3).reshape(4, 6).t()[1:3, 2]
 DYNAMIC = ({2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO},)
 MODULES = {
-    "several": Made(several, conv=nn.Conv2d(3, 8, 3), saved=[("index", torch.arange(4))]),
+    "several": Made(
+        several, conv=nn.Conv2d(3, 8, 3), saved=[("index", torch.arange(4))]
+    ),
     "branches": Made(branches),
     "formats": Made(formats),
     "arithmetic": Made(arithmetic),
@@ -78,7 +78,9 @@ MODULES = {
         strided, saved=[("rows", ROWS), ("columns", torch.tensor([[[True]]] * 2))]
     ),
     "shared": Made(lambda m, x: m.conv(m.conv(x)), conv=nn.Conv2d(3, 3, 3)),
-    "nested": nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(True)), nn.Flatten()),
+    "nested": nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(True)), nn.Flatten()
+    ),
     "attention": Made(
         lambda m, x: m.attend(*[x.flatten(2).transpose(1, 2)] * 3),
         attend=nn.MultiheadAttention(3, 1, batch_first=True),

@@ -134,7 +134,8 @@ def _chosen(archive: Archive, signature: str | None) -> str:
     if signature is not None:
         if signature not in names:
             raise GraphError(
-                f"{archive.path!r} has no program named {signature!r}. It has: {listed}."
+                f"{archive.path!r} has no program named {signature!r}. It has: "
+                f"{listed}."
             )
         return signature
     if len(names) > 1:
@@ -172,9 +173,9 @@ def _read(archive: Archive, name: str) -> Program:
         return _program(saved, _Constants(archive, name))
     except (_MalformedError, RecursionError) as error:
         raise GraphError(
-            f"{what} is malformed: {error or 'it is nested too deeply'}. (It has version "
-            f"{version[0]}.{version[1]} of PyTorch's schema. {read}) Save the model "
-            "again."
+            f"{what} is malformed: {error or 'it is nested too deeply'}. (It has "
+            f"version {version[0]}.{version[1]} of PyTorch's schema. {read}) Save the "
+            "model again."
         ) from None
 
 
@@ -331,7 +332,9 @@ class _Graph:
         name = node.get("name")
         if not isinstance(name, str) or not name:  # As in schemas before 8.15.
             name = _name(*stated[0]) if alone else ""
-            name = name or self._unique(target.split(".")[1] if "." in target else target)
+            name = name or self._unique(
+                target.split(".")[1] if "." in target else target
+            )
         if alone:
             results = {name: stated[0]}
         elif not stated and not is_control:
@@ -366,7 +369,9 @@ class _Graph:
         kind, value = _only(argument)
         read = _ARGUMENTS.get(kind)
         if read is None:
-            raise _MalformedError(f"there is no sort of argument named {quoted(kind)!r}")
+            raise _MalformedError(
+                f"there is no sort of argument named {quoted(kind)!r}"
+            )
         return read(self, value)
 
     def _sizes(self, value: Any) -> Any:
@@ -563,7 +568,9 @@ def _tensor_kind(stated: Any) -> Kind:
     strides = tuple(step if isinstance(step, int) else None for step in steps)
     is_strided = _LAYOUTS.get(_field(stated, "layout", int)) == "strided"
     if is_strided and len(strides) != len(sizes):
-        raise _MalformedError(f"a tensor has {len(sizes)} sizes, {len(strides)} strides")
+        raise _MalformedError(
+            f"a tensor has {len(sizes)} sizes, {len(strides)} strides"
+        )
     return Kind(sizes, dtype, strides if is_strided else None)
 
 
@@ -580,7 +587,7 @@ def _size(stated: Any) -> int | str | None:
 
 def _number_kind(stated: Any) -> Kind:
     """Returns what is recorded about a number."""
-    kind, value = _only(stated)
+    kind, _ = _only(stated)
     name = {"as_int": "int", "as_float": "float", "as_bool": "bool"}.get(kind)
     return Kind((), name or "Sym")
 

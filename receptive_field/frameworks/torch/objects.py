@@ -20,6 +20,7 @@ from receptive_field.frameworks.torch.program import (
     labels,
 )
 
+
 def of_exported(exported: Any, values: Mapping[str, Any] | None = None) -> Program:
     """Returns the program of a ``torch.export.ExportedProgram``.
 
