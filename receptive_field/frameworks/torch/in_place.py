@@ -33,19 +33,20 @@ INSTEAD = (
 )
 """What to do with an op that cannot be followed."""
 
-RESHAPING = frozenset(
-    [
-        "detach_",
-        "requires_grad_",
-        "squeeze_",
-        "swapaxes_",
-        "swapdims_",
-        "t_",
-        "transpose_",
-        "unsqueeze_",
-    ]
-)
-"""Ops that change how a tensor is seen, and no value of it."""
+RESHAPING: Mapping[str, str] = {
+    "detach_": "detach.default",
+    "requires_grad_": "alias.default",
+    "squeeze_": "squeeze",
+    "swapaxes_": "swapaxes.default",
+    "swapdims_": "swapdims.default",
+    "t_": "t.default",
+    "transpose_": "transpose.int",
+    "unsqueeze_": "unsqueeze.default",
+}
+"""Ops that change how a tensor is seen and no value of it -> ops that make views."""
+
+_DROPOUTS = ("alpha_dropout_", "dropout_", "feature_alpha_dropout_", "feature_dropout_")
+"""Ops whose first argument is named ``self``, and not ``input`` as in others."""
 
 REFUSED = frozenset(
     [
@@ -383,11 +384,12 @@ class _Writes:
         written = self._written(step)
         if written is not None and step.op in RESHAPING:
             arguments = dict(step.arguments)
-            if step.op == "requires_grad_":
-                arguments = {"self": arguments["self"]}
-                written = written._replace(target="aten.alias.default")
+            arguments.pop("requires_grad", None)
+            target = f"aten.{RESHAPING[step.op]}"
+            if step.op == "squeeze_":  # The only one with several overloads.
+                target = written.target
             self._read_view(
-                Step(written.target, arguments, step.outputs, step.scopes, step.code)
+                Step(target, arguments, step.outputs, step.scopes, step.code)
             )
             changed = self._tensor(str(step.outputs[0]))
             self._tensors[step.arguments["self"].name] = changed
@@ -433,6 +435,8 @@ class _Writes:
         arguments = dict(step.arguments)
         if written.argument == "out":
             del arguments["out"]
+        if step.op in _DROPOUTS:
+            arguments = {"input": arguments.pop("self"), **arguments}
         output = str(step.outputs[0])
         sources = [*values_in([arguments.get("src")])]
         if step.op == "copy_" and sources:
