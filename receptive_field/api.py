@@ -38,6 +38,7 @@ def compute_receptive_field(
     require_aligned: bool = False,
     signature: str | None = None,
     trace: bool = False,
+    example_inputs: Any = None,
 ) -> ReceptiveField:
     """Computes the receptive field of one tensor of a model.
 
@@ -70,6 +71,9 @@ def compute_receptive_field(
       signature: the signature of a SavedModel to use, if it has several.
       trace: whether to trace a Keras model with TensorFlow instead of reading its
         layers. ``ReceptiveField.source`` says how the model was read.
+      example_inputs: what a module of PyTorch is called with: a tensor, a tuple of
+        arguments, or a dictionary of keyword arguments. Only shapes and types matter.
+        None means an image with the channels of the module's first layer.
 
     Returns:
       The receptive field. In a misaligned graph, each region is the hull of the regions
@@ -85,7 +89,14 @@ def compute_receptive_field(
     [3039, 3039, 32, 32, 1482, 1482]
     """
     options = Options(input_resolution, stop_propagation, batch_norm, overrides)
-    loaded = load(model, signature, overrides=overrides, trace=trace)
+    loaded = load(
+        model,
+        signature,
+        overrides=overrides,
+        trace=trace,
+        resolution=input_resolution,
+        example_inputs=example_inputs,
+    )
     return field_of(loaded, output, input, options, global_context, require_aligned)
 
 
@@ -102,12 +113,14 @@ def compute_receptive_fields(
     require_aligned: bool = False,
     signature: str | None = None,
     trace: bool = False,
+    example_inputs: Any = None,
 ) -> ReceptiveFields:
     """Computes the receptive fields of all nodes that depend on the input.
 
     Args:
       model, input, input_resolution, stop_propagation, global_context, batch_norm,
-        overrides, require_aligned, signature, trace: as in `compute_receptive_field`.
+        overrides, require_aligned, signature, trace, example_inputs: as in
+        `compute_receptive_field`.
       outputs: the tensors to analyse. None means all tensors that depend on the input.
 
     Returns:
@@ -126,7 +139,14 @@ def compute_receptive_fields(
     [15, 15, 4, 4, 2, 2]
     """
     options = Options(input_resolution, stop_propagation, batch_norm, overrides)
-    loaded = load(model, signature, overrides=overrides, trace=trace)
+    loaded = load(
+        model,
+        signature,
+        overrides=overrides,
+        trace=trace,
+        resolution=input_resolution,
+        example_inputs=example_inputs,
+    )
     return fields_of(loaded, outputs, input, options, global_context, require_aligned)
 
 
@@ -139,11 +159,12 @@ def unsupported_ops(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
     trace: bool = False,
+    example_inputs: Any = None,
 ) -> dict[str, list[str]]:
     """Finds the ops between the input and the output that have no rule.
 
     Args:
-      model, input, stop_propagation, overrides, signature, trace: as in
+      model, input, stop_propagation, overrides, signature, trace, example_inputs: as in
         `compute_receptive_field`.
       output: the tensor that you ask about. None means all tensors that depend on the
         input.
@@ -162,7 +183,13 @@ def unsupported_ops(
     options = Options(stop_propagation=stop_propagation, overrides=overrides)
     outputs = None if output is None else [output]
     question = Question.ask(
-        load(model, signature, overrides=overrides, trace=trace),
+        load(
+            model,
+            signature,
+            overrides=overrides,
+            trace=trace,
+            example_inputs=example_inputs,
+        ),
         input,
         outputs,
         options,

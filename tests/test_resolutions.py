@@ -3,6 +3,7 @@
 import random
 import re
 
+import numpy as np
 import pytest
 import random_search
 from graphs import (
@@ -17,6 +18,7 @@ from graphs import (
     pool,
 )
 from needed import needed
+from onnx_experiments import Session, model_of, onnx, operation
 from random_search import seeds
 
 from receptive_field import EXAMPLE_GRAPH, compute_receptive_field, zoo
@@ -712,6 +714,48 @@ def test_a_slice_with_constant_ends_takes_less_of_small_images():
     image = keras.Input((None, None, 1))
     found = resolutions(keras.Model(image, image[:, :10, :10]))
     assert [axis.output_size for axis in found.axes] == [None, None]
+
+
+def test_a_reversed_slice_takes_less_of_small_images():
+    """Its padding differs at all sizes at which its size does."""
+    reverse = (np.array([v]) for v in (9, -(1 << 40), 3, -1))
+    model = operation("Slice", (1, 1, "height", "width"), *reverse)
+    along, across = resolutions(model, input="x", output="y").axes
+    run = Session(model)
+    for size in range(1, 14):
+        result = run(np.arange(size, dtype=np.float32).reshape(1, 1, 1, size))
+        assert along.at(size).padding == -result.flat[0]
+        assert result.size == min(size, 10)
+    assert along.output_size is None
+    assert across.output_size == OutputSize(1, (0,))
+
+
+@pytest.mark.parametrize("condition", [True, False])
+def test_a_branch_that_is_not_taken_needs_no_positions(condition):
+    shape = (1, 1, "height", "width")
+    make, kernel = onnx.helper.make_node, np.ones((1, 1, 9, 9), np.float32)
+    branches = {
+        branch: onnx.helper.make_graph(
+            [body], branch, [], [onnx.helper.make_empty_tensor_value_info(branch)]
+        )
+        for branch, body in {
+            "then_branch": make("Conv", ["x", "kernel"], ["then_branch"]),
+            "else_branch": make("Relu", ["x"], ["else_branch"]),
+        }.items()
+    }
+    constants = [
+        onnx.numpy_helper.from_array(np.array(condition), "condition"),
+        onnx.numpy_helper.from_array(kernel, "kernel"),
+    ]
+    choice = make("If", ["condition"], ["y"], **branches)
+    model = model_of([choice], {"x": ("float32", shape)}, ["y"], constants)
+    found = resolutions(model, input="x", output="y")
+    for axis in found.axes:
+        assert axis.smallest == (9 if condition else 1)
+        assert axis.output_size == OutputSize(1, (-8 if condition else 0,))
+    assert [layer.name for layer in found.layers] == (
+        ["y/then_branch/then_branch"] if condition else []
+    )
 
 
 def traced(model):

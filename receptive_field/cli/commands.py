@@ -77,11 +77,17 @@ def layers(options: argparse.Namespace) -> int:
     failed = [fields.errors[name] for name in matching(pattern, fields.errors)]
     if not chosen:
         raise failed[0] if failed else _no_match(pattern, known)
-    table = _layer_table(model, options, fields, chosen)
+    table, costs = _layer_table(model, options, fields, chosen)
     fit = terminal_fit(sys.stdout, options.columns is not None, ADVICE)
     text = table.text(options.format, fit).rstrip("\n")
     styles = {r"\A(?:(?!--).*\n)+": "bold"} if options.format == "table" else {}
     show(text, styles, wraps=False)
+    if costs is not None and not costs.is_complete:
+        node, reason = next(iter(costs.uncounted.items()))
+        rest = len(costs.uncounted) - 1
+        more = f" and {rest} more" if rest else ""
+        told = f"no FLOPs are counted for {node!r}{more}: {with_options(reason)}"
+        show(f"warning: {told}", {r"\Awarning:": "yellow"}, sys.stderr)
     for name, error in fields.errors.items():
         told = with_options(str(error))
         show(f"warning: {name}: {told}", {r"\Awarning:": "yellow"}, sys.stderr)
@@ -97,8 +103,8 @@ def _layer_table(
     options: argparse.Namespace,
     fields: ReceptiveFields,
     chosen: Mapping[str, ReceptiveField],
-) -> Table:
-    """Returns the table of the chosen layers, sorted and cut as asked."""
+) -> tuple[Table, Costs | None]:
+    """Returns the table of the chosen layers, sorted and cut as asked, and costs."""
     from receptive_field.results.tables import Table
 
     sizes = [axis.input_size for field in chosen.values() for axis in field.axes]
@@ -113,7 +119,7 @@ def _layer_table(
         table.sort(*options.sort)
     if options.top is not None:
         table.keep(options.top)
-    return table
+    return table, costs
 
 
 def _named_columns(options: argparse.Namespace) -> set[str]:

@@ -10,6 +10,7 @@ from receptive_field.errors import GraphError
 from receptive_field.frameworks.keras import load as of_keras
 from receptive_field.frameworks.keras.stated import MODEL_CLASSES, STATED
 from receptive_field.frameworks.onnx import load as of_onnx
+from receptive_field.frameworks.request import Request, stated_sizes
 from receptive_field.frameworks.tensorflow import load as of_tensorflow
 from receptive_field.frameworks.tflite import load as of_tflite
 from receptive_field.frameworks.torch import load as of_torch
@@ -44,6 +45,8 @@ def load(
     *,
     overrides: Mapping[Any, Rule] | None = None,
     trace: bool = False,
+    resolution: object = None,
+    example_inputs: Any = None,
 ) -> Model:
     """Returns the `Model` of anything that contains a graph.
 
@@ -52,6 +55,10 @@ def load(
       signature: the signature of a SavedModel to use, if it has several.
       overrides: rules that the caller states for layers that have none.
       trace: whether the model is to be read as its framework runs it.
+      resolution: the ``input_resolution`` of the question. A module of PyTorch is
+        exported for it.
+      example_inputs: what a module of PyTorch is called with: a tensor, a tuple of
+        arguments, or a dictionary of keyword arguments. None for an image.
 
     Raises:
       GraphError: if no wing can read the model, or the model is malformed.
@@ -59,9 +66,15 @@ def load(
     if isinstance(model, Model):
         return model.to_run() if trace else model
     tell("reading the model")
+    request = Request(signature, overrides, stated_sizes(resolution), example_inputs)
     for wing in WINGS:
-        found: Model | None = wing.model_of(model, signature, overrides)
+        found: Model | None = wing.model_of(model, request)
         if found is not None:
+            if example_inputs is not None and wing is not of_torch:
+                raise GraphError(
+                    "example_inputs say what a module of PyTorch is called with; this "
+                    "model states its inputs."
+                )
             return found.to_run() if trace else found
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     reads = "; ".join(wing.READS for wing in WINGS)

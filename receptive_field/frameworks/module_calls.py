@@ -6,7 +6,7 @@ of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from receptive_field.graph.graph import Graph, Tensor
@@ -61,31 +61,41 @@ def module_calls(
 
 
 class Edges:
-    """The edges of a graph, seen from calls of modules."""
+    """The edges of a graph, seen from calls of modules.
 
-    def __init__(self, graph: Graph, constants: Sequence[str]) -> None:
+    Args:
+      graph: the graph.
+      constants: the op types of constants and weights.
+      outputs: the number of outputs of a node, by its index.
+    """
+
+    def __init__(
+        self, graph: Graph, constants: Sequence[str], outputs: Callable[[int], int]
+    ) -> None:
         self._graph = graph
         self._constants = constants
+        self._outputs = outputs
         self._readers: dict[Tensor, list[int]] = {}
         for index, reads in ((i, graph.inputs[i]) for i in range(len(graph))):
             for tensor in reads:
                 self._readers.setdefault(tensor, []).append(index)
 
-    def returned(self, nodes: Sequence[int], counts: Sequence[int]) -> list[Tensor]:
-        """Returns the tensors of a call that are read outside it, or by nothing.
+    def returned(self, nodes: Sequence[int]) -> list[Tensor]:
+        """Returns the tensors of a call that are read outside it.
 
-        Args:
-          nodes: the nodes of the call.
-          counts: the number of outputs of each node.
+        A first output that nothing reads counts, too: it is an output of the model.
         """
-        inside, readers = set(nodes), self._readers
+        inside = set(nodes)
         return [
             (index, number)
-            for index, count in zip(nodes, counts, strict=True)
-            for number in range(count)
-            if (index, number) not in readers
-            or not inside.issuperset(readers[index, number])
+            for index in nodes
+            for number in range(self._outputs(index))
+            if self._leaves((index, number), inside)
         ]
+
+    def _leaves(self, tensor: Tensor, inside: set[int]) -> bool:
+        readers = self._readers.get(tensor)
+        return not tensor[1] if readers is None else not inside.issuperset(readers)
 
     def read(self, nodes: Sequence[int]) -> list[Tensor]:
         """Returns the tensors that a call reads from outside, without constants."""

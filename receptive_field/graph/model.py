@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,9 @@ class Model:
     """Computes squared gradients with the model's real weights, if it has any."""
     weights_are_constants: bool = False
     """Whether the constants of the graph are weights although the model has layers."""
+    sizes_are_examples: bool = False
+    """Whether the sizes of the inputs are those of a trace, which the caller did not
+    ask for. The analysis then takes them to be unknown."""
     traced: Callable[[], Model] | None = None
     """Returns the model as its framework runs it; None if this model is that one."""
 
@@ -105,6 +108,51 @@ class Model:
     def _node(self, name: str) -> tuple[str, Tensor]:
         tensor = self.graph.tensor(name)
         return self.graph.name_of(tensor), tensor
+
+
+def nodes_of_layers(
+    model: Model, needed: Container[int] | None = None
+) -> dict[int, str]:
+    """Returns the name of the layer call that each node belongs to.
+
+    The nodes of a layer are those between the tensors that are passed to it and the
+    tensor that it returns, without those of the layers inside it, which come before it.
+    A node outside of all layers belongs to the first layer that needs it. A node that
+    no layer needs is left out.
+
+    Args:
+      model: the model.
+      needed: if given, only layers that return the output of one of these nodes count.
+    """
+    graph, owner = model.graph, dict[int, str]()
+
+    def claim(
+        name: str, starts: Iterable[int], ends: Container[int], passed: set[str]
+    ) -> None:
+        waiting = list(starts)
+        while waiting:
+            index = waiting.pop()
+            if index in ends:
+                continue
+            other = owner.get(index)
+            if other is None:
+                owner[index] = name
+                waiting += (read for read, _ in graph.inputs[index])
+            elif other != name and other not in passed:
+                passed.add(other)
+                waiting += (read for read, _ in model.layer_inputs.get(other, ()))
+
+    layers = {
+        name: (output, [index for index, _ in model.layer_inputs.get(name, ())])
+        for name, (output, _) in model.layers.items()
+        if needed is None or output in needed
+    }
+    for name, (output, given) in layers.items():
+        claim(name, [output], given, set())
+    passed: set[str] = set()
+    for name, (_, given) in layers.items():
+        claim(name, given, (), passed)
+    return owner
 
 
 def unique_name(name: str, taken: Mapping[str, Any]) -> str:

@@ -125,6 +125,7 @@ def bisect(
     input: Any = None,
     input_resolution: Resolution = None,
     signature: str | None = None,
+    example_inputs: Any = None,
 ) -> Bisection:
     """Finds the first op between an input and an output whose rule is wrong.
 
@@ -142,14 +143,16 @@ def bisect(
     receptive field is still wrong, the composition of relations is at fault.
 
     Args:
-      model, output, input, input_resolution, signature: as in
+      model, output, input, input_resolution, signature, example_inputs: as in
         `compute_receptive_field`. All sizes except the batch must be known.
 
     Raises:
       ReceptiveFieldError: if the framework is missing, a size of the input is not
         known, or no node can be checked.
     """
-    loaded = load(model, signature).to_run()
+    loaded = load(
+        model, signature, resolution=input_resolution, example_inputs=example_inputs
+    ).to_run()
     runner: Runner = loaded.graph.framework.runner()
     options = Options(input_resolution)
     question = Question.ask(loaded, input, [output], options)

@@ -64,7 +64,7 @@ def compare(
             for thing, what in ((output, "output"), (input, "input"))
         ]
         try:
-            loaded = load(model, trace=trace)
+            loaded = load(model, trace=trace, resolution=input_resolution)
             field = field_of(loaded, ends[0], ends[1], options, global_context)
         except ReceptiveFieldError as error:
             which = ("first", "second")[side]
@@ -127,4 +127,4 @@ def _cost(
         )
     except ReceptiveFieldError:
         return None
-    return costs.total
+    return costs.total if costs.is_complete else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from receptive_field.algebra.sizes import Size, Symbolic, product
 from receptive_field.errors import (
     GraphError,
+    ReceptiveFieldError,
     UnsupportedOpsError,
 )
 from receptive_field.frameworks import load
@@ -17,16 +18,15 @@ from receptive_field.graph.graph import (
     Graph,
     Node,
     Tensor,
-    nodes_below,
     strongly_connected,
     topological_order,
 )
-from receptive_field.graph.model import Model
+from receptive_field.graph.model import Model, nodes_of_layers
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.question import Options, Question
 from receptive_field.results.costs import FREE, Cost, Costs, summed
 from receptive_field.rules.inference import Inference
-from receptive_field.rules.op import Call, rule_at
+from receptive_field.rules.op import Call, Flops, Shape, rule_at
 
 
 def compute_costs(
@@ -37,6 +37,7 @@ def compute_costs(
     input_resolution: Resolution = None,
     signature: str | None = None,
     trace: bool = False,
+    example_inputs: Any = None,
 ) -> Costs:
     """Counts floating-point operations, multiply-adds and parameters of a model.
 
@@ -58,7 +59,8 @@ def compute_costs(
     on the input and uses them.
 
     Args:
-      model, input, signature, trace: as in `compute_receptive_field`.
+      model, input, signature, trace, example_inputs: as in
+        `compute_receptive_field`.
       output: the tensor to compute. None means all outputs of the model.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
         images. None means the size that the graph states. If there are several inputs
@@ -66,21 +68,35 @@ def compute_costs(
 
     Returns:
       A mapping from the names of layers (Keras) or nodes to their costs, with the
-      ``total``.
+      ``total``. If an op has no rule, or its cost depends on more than the size of the
+      input, all other nodes are counted, and `Costs.uncounted` says which are not.
 
     Raises:
-      ReceptiveFieldError: if the model cannot be read, a size is unknown, an op has no
-        rule, or the number of iterations of a loop is unknown.
+      ReceptiveFieldError: if the model cannot be read, a size of the input is unknown,
+        or the number of iterations of a loop is unknown.
 
     >>> import receptive_field as rf
     >>> costs = rf.compute_costs(rf.EXAMPLE_GRAPH, input_resolution=[299, 299])
     >>> costs.total.parameters
     54276192
     """
-    loaded = load(model, signature, trace=trace)
+    loaded = load(
+        model,
+        signature,
+        trace=trace,
+        resolution=input_resolution,
+        example_inputs=example_inputs,
+    )
     outputs, inference, starts = _prepared(loaded, output, input, input_resolution)
     order, closing = topological_order(loaded.graph, [t[0] for t in outputs])
-    by_node = node_costs(loaded.graph, order, inference)
+    by_node, failed = node_costs(loaded.graph, order, inference)
+    if failed and any(map(_is_open, map(inference.shape, starts))):
+        error = next(failed[index] for index in order if index in failed)
+        if isinstance(error, _UnknownSizeError):
+            raise GraphError(
+                f"{error} Give all sizes of the input with input_resolution."
+            )
+        raise error
     if closing:
         for index, rounds in _rounds(loaded.graph, order, closing, inference).items():
             if index in by_node:
@@ -91,8 +107,27 @@ def compute_costs(
         node = loaded.graph.nodes[index]
         if cost.flops and not cost.profiler_flops:
             unprofiled[node.op] = unprofiled.get(node.op, 0) + cost.flops
-    named = _named(loaded, order, by_node)
-    return Costs(named, loaded, by_node, summed(by_node.values()), unprofiled)
+    nodes = loaded.graph.nodes
+    reasons = {nodes[index].name: str(error) for index, error in failed.items()}
+    owner = nodes_of_layers(loaded, set(order)) if loaded.layers and failed else {}
+    return Costs(
+        _named(loaded, order, by_node),
+        loaded,
+        by_node,
+        summed(by_node.values()),
+        unprofiled,
+        reasons,
+        {owner.get(index, nodes[index].name) for index in failed},
+    )
+
+
+class _UnknownSizeError(GraphError):
+    """The cost of a node depends on a size that is unknown."""
+
+
+def _is_open(shape: Shape) -> bool:
+    """Returns whether a size is unknown."""
+    return shape is None or any(isinstance(size, Symbolic) for size in shape)
 
 
 def count_parameters(
@@ -141,44 +176,55 @@ def _named(
     return {nodes[index].name: by_node[index] for index in order if index in by_node}
 
 
-def node_costs(
-    graph: Graph, order: Iterable[int], inference: Inference
-) -> dict[int, Cost]:
-    """Returns the cost of each node in ``order`` that performs operations.
+class NodeCosts(NamedTuple):
+    """The costs of nodes."""
 
-    Raises:
-      UnsupportedOpsError: if any node has no rule.
-      GraphError: if a cost depends on an unknown size.
-    """
-    missing: dict[str, list[str]] = {}
-    by_node: dict[int, Cost] = {}
+    by_node: dict[int, Cost]
+    """The cost of each node that performs operations."""
+    failed: dict[int, ReceptiveFieldError]
+    """The reason for each node whose cost is unknown."""
+
+
+def node_costs(graph: Graph, order: Iterable[int], inference: Inference) -> NodeCosts:
+    """Returns the cost of each node in ``order``, as far as it is known."""
+    found = NodeCosts({}, {})
     unfolded: dict[int, list[Size]] = {}
     for index in order:
-        op = rule_at(graph, index)
-        if op is None:
-            node = graph.nodes[index]
-            missing.setdefault(node.op, []).append(node.name)
-        elif op.flops is not None and not missing:
-            node = graph.nodes[index]
-            flops = op.flops(Call(node, inference))
-            if Symbolic in map(type, flops):
-                raise _unknown(node)
-            total, products, profiled = flops
-            if _computes_sizes(index, inference):
-                total, products = 0, 0
-            by_node[index] = Cost(total, products, int(profiled or 0))  # type: ignore[arg-type]
-        if op is not None and op.folded is not None and not missing:
-            folded = op.folded(Call(graph.nodes[index], inference))
-            if folded is not None:
-                layer, size = folded
-                unfolded.setdefault(layer.index, []).append(size)
-    if missing:
-        raise UnsupportedOpsError(missing, graph.framework.name)
-    for index, sizes in unfolded.items():
-        node = graph.nodes[index]
-        costs = (_unfolded(node, by_node[index], s, inference) for s in sizes)
-        by_node[index] = max(costs, key=lambda cost: cost.flops)
-    return by_node
+        node, op = graph.nodes[index], rule_at(graph, index)
+        try:
+            if op is None:
+                raise UnsupportedOpsError({node.op: [node.name]}, graph.framework.name)
+            if op.flops is not None:
+                found.by_node[index] = _cost(node, op.flops, inference)
+            if op.folded is not None:
+                folded = op.folded(Call(node, inference))
+                if folded is not None:
+                    layer, size = folded
+                    unfolded.setdefault(layer.index, []).append(size)
+        except ReceptiveFieldError as error:
+            found.failed[index] = error
+    for index in unfolded.keys() & found.by_node.keys():
+        node, cost = graph.nodes[index], found.by_node[index]
+        costs = (_unfolded(node, cost, s, inference) for s in unfolded[index])
+        found.by_node[index] = max(costs, key=lambda cost: cost.flops)
+    return found
+
+
+def _cost(node: Node, count: Callable[[Call], Flops], inference: Inference) -> Cost:
+    """Returns the cost of a node.
+
+    Raises:
+      ReceptiveFieldError: if the cost is unknown.
+    """
+    flops = count(Call(node, inference))
+    if Symbolic in map(type, flops):
+        raise _UnknownSizeError(
+            f"the cost of {node.op} node {node.name!r} depends on an unknown size."
+        )
+    total, products, profiled = flops
+    if _computes_sizes(node.index, inference):
+        total, products = 0, 0
+    return Cost(total, products, int(profiled or 0))  # type: ignore[arg-type]
 
 
 def _computes_sizes(index: int, inference: Inference) -> bool:
@@ -210,6 +256,8 @@ def _prepared(
 
     If the batch size is unknown, shapes and values are those for a batch of one.
     """
+    if resolution is None and model.sizes_are_examples:
+        resolution = "unknown"
     outputs = list(model.outputs.values())
     if output is not None:
         outputs = [model.find(output)[1]]
@@ -238,13 +286,6 @@ def _prepared(
         if any(recorded[below] for below, _ in model.graph.inputs[index]):
             recorded[index] = 1
     return outputs, Inference(model.graph, given, recorded), shapes
-
-
-def _unknown(node: Node) -> GraphError:
-    return GraphError(
-        f"the cost of {node.op} node {node.name!r} depends on an unknown size. Give "
-        "all sizes of the input with input_resolution."
-    )
 
 
 def _weights(
@@ -353,22 +394,11 @@ def _behind(graph: Graph, tensor: Tensor) -> Tensor:
 def _by_layer(
     model: Model, by_node: Mapping[int, Cost], needed: set[int]
 ) -> dict[str, Cost]:
-    """Returns the cost of each layer.
-
-    This is the cost of all nodes that the layer's output needs, except those that an
-    earlier layer needs.
-    """
-    graph = model.graph
-    assigned = bytearray(len(graph))
-    found = {}
-    for name, (output, _) in model.layers.items():
-        cost = FREE
-        starts = [output] if output in needed else []
-        for index in nodes_below(graph, starts, lambda i: not assigned[i]):
-            if not assigned[index]:
-                assigned[index] = 1
-                cost += by_node.get(index, FREE)
-        found[name] = cost
+    """Returns the cost of the nodes of each layer."""
+    found = dict.fromkeys(model.layers, FREE)
+    for index, name in nodes_of_layers(model, needed).items():
+        if index in by_node:
+            found[name] += by_node[index]
     return found
 
 

@@ -37,8 +37,8 @@ that position, summed over the channels of both, as a share of the total over th
   such ops and products. If it is empty, and there are no activations or maxima, the
   result is exact.
 
-`measure_effective_receptive_field` uses the real gradients of a Keras model with its
-own weights, on random inputs.
+`measure_effective_receptive_field` uses the real gradients of a Keras model or of a
+module of PyTorch with its own weights, on random images or on the caller's.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from receptive_field.algebra.sizes import Size
@@ -145,6 +146,15 @@ def _with_one_image(question: Question) -> Network:
     return network.told((1, *shape[1:]))
 
 
+def _resolution_of(question: Question, shape: Sequence[int]) -> Resolution:
+    """Returns the resolution of images, or None if they do not fit or it is known."""
+    known = question.network.shape(question.network.input) or ()
+    sizes = [known[axis] for axis in question.spatial if axis < len(known)]
+    if len(shape) != len(known) or all(isinstance(size, int) for size in sizes):
+        return None
+    return [shape[axis] for axis in sorted(question.spatial)]
+
+
 def _unknown_sizes(name: str) -> GraphError:
     return GraphError(
         f"the effective receptive field depends on the size of {name!r}, which is "
@@ -194,35 +204,42 @@ def measure_effective_receptive_field(
     input: Any = None,
     feature: ArrayLike | None = None,
     input_resolution: Resolution = None,
-    draws: int = 64,
+    images: Any = None,
+    draws: int | None = None,
     seed: int = 0,
+    example_inputs: Any = None,
 ) -> EffectiveReceptiveField:
-    """Measures the effective receptive field of a feature of a Keras model.
+    """Measures the effective receptive field of a feature of a model with weights.
 
     The squared gradient, with the model's own weights in inference mode, is averaged
-    over images of independent standard normal numbers. The channels of the feature are
-    added up with new random signs for each image, so the mean of the square is the sum
-    of the channels' squares. As in `analytic`, this sum is divided by the number of
-    channels.
+    over images: those of the caller, or images of independent standard normal numbers.
+    The channels of the feature are added up with new random signs for each image, so
+    the mean of the square is the sum of the channels' squares. As in `analytic`, this
+    sum is divided by the number of channels.
 
     Args:
-      model: a Keras model on TensorFlow.
+      model: a Keras model on TensorFlow, or a module or an exported program of PyTorch.
       output: a layer, or the name of one, as in `compute_receptive_field`.
       input: the input to use, if the model has several.
       feature: the coordinates of the feature, x first. None means the one in the
         middle.
       input_resolution: the size of the input, ``[height, width]``, if the model does
-        not fix it.
-      draws: the number of images. Standard errors are inversely proportional to the
-        square root of ``draws``.
+        not fix it. Images say it, too.
+      images: an array of images, prepared as the model expects them, in the layout of
+        its input: ``(N, C, H, W)`` for PyTorch. None means random images.
+      draws: the number of images to average over. Standard errors are inversely
+        proportional to the square root of ``draws``. None means each of the images (a
+        single one twice), or 64 random images. If there are more draws than images,
+        images are used again, with other signs.
       seed: the seed of the random numbers. The same seed gives the same images.
+      example_inputs: as in `compute_receptive_field`.
 
     Returns:
       The share of each position, with its ``standard_error``.
 
     Raises:
-      ReceptiveFieldError: if the model is not a Keras model, a size is unknown, there
-        is no such feature, or no gradient reaches the input.
+      ReceptiveFieldError: if the model has no gradients, a size is unknown, there is
+        no such feature, the images do not fit, or no gradient reaches the input.
 
     >>> import keras    # doctest: +SKIP
     >>> model = keras.applications.ResNet50(weights=None)    # doctest: +SKIP
@@ -232,22 +249,27 @@ def measure_effective_receptive_field(
     >>> found.map.shape    # doctest: +SKIP
     (224, 224)
     """
-    if not isinstance(draws, int) or draws < 2:
+    if draws is not None and (not isinstance(draws, int) or draws < 2):
         raise ReceptiveFieldError(
             f"draws must be an integer of at least 2, not {draws!r}."
         )
-    source = load(model).to_run()
+    source = load(
+        model, resolution=input_resolution, example_inputs=example_inputs
+    ).to_run()
     if source.squared_gradients is None:
         raise ReceptiveFieldError(
-            "gradients can be measured only for Keras models, not for "
-            f"{type(model).__name__!r}. ReceptiveField.effective_receptive_field "
-            "accepts any graph."
+            "gradients can be measured only for Keras models, and for modules and "
+            f"exported programs of PyTorch, not for {type(model).__name__!r}. "
+            "ReceptiveField.effective_receptive_field accepts any graph."
         )
+    if input_resolution is None and images is not None:
+        question, _ = ask(source, output, input, Options(None))
+        input_resolution = _resolution_of(question, np.shape(images))
     question, answer = ask(source, output, input, Options(input_resolution))
     network = _with_one_image(question)
     found = network.shape(network.input) or ()
-    shape = [size for size in found[1:] if isinstance(size, int)]
-    if len(shape) < len(found) - 1:
+    shape = [size for size in found if isinstance(size, int)]
+    if len(shape) < len(found):
         raise _unknown_sizes(question.input)
     (tensor,) = (question.outputs or {}).values()
     places = network.shape(tensor) or ()
@@ -255,17 +277,20 @@ def measure_effective_receptive_field(
     names = list(source.inputs)
     number = names.index(question.input) if question.input in names else 0
     squares = source.squared_gradients(
-        answer.output,
+        output=answer.output,
         is_whole=answer.output in source.outputs,
         number=number,
+        start=network.input,
+        end=tensor,
         shape=shape,
         where=where,
+        images=images,
         draws=draws,
         seed=seed,
     )
-    kept = tuple(axis for axis in range(1, question.rank) if axis in question.spatial)
-    summed = tuple(a for a in range(1, question.rank) if a not in kept)
+    summed = tuple(a + 1 for a in range(question.rank) if a not in question.spatial)
     samples = squares.sum(axis=summed)
+    draws = len(samples)
     mean = samples.mean(axis=0)
     total = float(mean.sum())
     if not total:

@@ -448,9 +448,10 @@ class _Pair:
             if op is None or op.windows is None:
                 continue
             for w in op.windows(call):
-                size, extra = unknown("size"), w.extra_before
-                befores = same_padding(w.padded_extent, w.stride, size, 0, extra)
-                if w.follows_size and befores[0] is None:
+                before, _ = same_padding(
+                    w.padded_extent, w.stride, unknown("size"), w.least, w.extra_before
+                )
+                if w.follows_size and before is None:
                     yield call.node.name
 
     # --- The solutions ---

@@ -33,6 +33,7 @@ def measure_receptive_field(
     input_resolution: Resolution = None,
     signature: str | None = None,
     axes_only: bool = False,
+    example_inputs: Any = None,
 ) -> MeasuredReceptiveField:
     """Finds the receptive field of one feature by running the network.
 
@@ -58,7 +59,7 @@ def measure_receptive_field(
     only because of rounding are set to zero.
 
     Args:
-      model, output, input, input_resolution, signature: as in
+      model, output, input, input_resolution, signature, example_inputs: as in
         `compute_receptive_field`. All sizes except the batch must be known.
       feature: the coordinates of the feature, x first. None means the one in the
         middle.
@@ -75,7 +76,9 @@ def measure_receptive_field(
     array([43, 43])
     """
     tell("building the network")
-    source = load(model, signature).to_run()
+    source = load(
+        model, signature, resolution=input_resolution, example_inputs=example_inputs
+    ).to_run()
     question, field = ask(source, output, input, Options(input_resolution))
     tensor = next(iter((question.outputs or {}).values()))
     experiment = NetworkExperiment(source, question, [tensor])

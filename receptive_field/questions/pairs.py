@@ -30,6 +30,7 @@ def compute_all_pairs(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
     trace: bool = False,
+    example_inputs: Any = None,
 ) -> Pairs:
     """Computes the receptive field of every output of a model in every input.
 
@@ -39,7 +40,8 @@ def compute_all_pairs(
 
     Args:
       model, input_resolution, stop_propagation, global_context, batch_norm, overrides,
-        signature, trace: as in `compute_receptive_field`, for all pairs.
+        signature, trace, example_inputs: as in `compute_receptive_field`, for all
+        pairs.
 
     Returns:
       A mapping from pairs ``(output, input)`` to receptive fields. Pairs that do not
@@ -54,7 +56,14 @@ def compute_all_pairs(
     ...     rf.compute_all_pairs(rf.EXAMPLE_GRAPH).items()]
     [(('InceptionResnetV2/Conv2d_7b_1x1/Relu', 'input_image'), [3039, 3039])]
     """
-    loaded = load(model, signature, overrides=overrides, trace=trace)
+    loaded = load(
+        model,
+        signature,
+        overrides=overrides,
+        trace=trace,
+        resolution=input_resolution,
+        example_inputs=example_inputs,
+    )
     inputs, outputs = candidates(loaded)
     if not inputs or not outputs:
         raise NodeNotFoundError(

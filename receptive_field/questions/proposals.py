@@ -15,14 +15,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from receptive_field.algebra.axis_map import IDENTITY, AxisMap, Extended
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.edits import with_node_after, with_rules
-from receptive_field.graph.graph import Tensor, nodes_below
-from receptive_field.graph.model import Model
+from receptive_field.graph.graph import Tensor
+from receptive_field.graph.model import Model, nodes_of_layers
 from receptive_field.network.layout import Resolution
 from receptive_field.network.overrides import with_overrides
 from receptive_field.network.walk import Read, reads
@@ -70,6 +70,7 @@ def proposals(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
     trace: bool = False,
+    example_inputs: Any = None,
 ) -> Proposals:
     """Proposes changes with which the receptive field reaches a size.
 
@@ -83,7 +84,7 @@ def proposals(
       target: the size to reach, in positions of the input: a number for all axes, or
         one for each, ``[height, width]`` for images.
       output, input, input_resolution, stop_propagation, global_context, overrides,
-        signature, trace: as in `compute_receptive_field`. With
+        signature, trace, example_inputs: as in `compute_receptive_field`. With
         ``global_context="exclude"``, the target is for the paths that do not see a
         whole axis.
 
@@ -103,7 +104,15 @@ def proposals(
     """
     limits = _checked(target)
     loaded = with_overrides(
-        load(model, signature, overrides=overrides, trace=trace), overrides
+        load(
+            model,
+            signature,
+            overrides=overrides,
+            trace=trace,
+            resolution=input_resolution,
+            example_inputs=example_inputs,
+        ),
+        overrides,
     )
     options = Options(input_resolution, stop_propagation)
     now = field_of(loaded, output, input, options, global_context)
@@ -189,6 +198,20 @@ class _Layer:
     def kernel(self) -> tuple[int, ...]:
         return tuple(window.kernel for window in self.windows)
 
+    def is_padded(self, change: WindowChange) -> bool | None:
+        """Returns whether padding by numbers grows with a change of the window.
+
+        Returns None if there is nothing to say: the padding follows the size or is
+        zero, or it fits both windows.
+        """
+        grows = None
+        for w in self.windows:
+            if not w.follows_size and change.of(w)[::2] != (w.kernel, w.dilation):
+                pads = change.padding(w)
+                if any(pads) and w.kernel > 1:
+                    grows = pads != WindowChange().padding(w)
+        return grows
+
     def gains(self, per_kernel: bool) -> list[int]:
         """Returns how much the field grows if the dilation or kernel grows by one."""
         return [
@@ -202,8 +225,20 @@ class _Layer:
         ]
 
 
-_Change = Callable[[int], tuple[Model, Any]]
-"""Takes a number and returns the changed model, with the output to ask for."""
+class _Changed(NamedTuple):
+    """A model after a change."""
+
+    model: Model
+    output: Any
+    """The output to ask for."""
+    grown: tuple[str, ...] = ()
+    """The layers whose padding by numbers grows with their windows."""
+    kept: tuple[str, ...] = ()
+    """The layers whose padding by numbers stays, although their windows grow."""
+
+
+_Change = Callable[[int], _Changed]
+"""Takes a number and returns the changed model."""
 
 
 @dataclass
@@ -229,7 +264,7 @@ class _Search:
             )
         except ReceptiveFieldError:
             return None
-        return costs.total.flops
+        return costs.total.flops if costs.is_complete else None
 
     def reaches(self, of: ReceptiveField) -> bool | None:
         """Returns whether a field has the wanted size, or None if this is unknown."""
@@ -340,10 +375,7 @@ class _Search:
         than one position, and all these windows are alike.
         """
         graph, network = self.model.graph, question.network
-        owner: dict[int, str] = {}
-        for layer, (output, _) in self.model.layers.items():
-            for index in nodes_below(graph, [output], lambda i: i not in owner):
-                owner.setdefault(index, layer)
+        owner = nodes_of_layers(self.model)
         groups: dict[Any, dict[str, list[_Node]]] = {}
         padded: set[str] = set()
         found = {node.index: node for node in self._nodes(question, passed)}
@@ -370,14 +402,18 @@ class _Search:
 
     # --- The changes ---
 
-    def _changed(self, layers: Sequence[_Layer], change: WindowChange) -> Model:
+    def _changed(self, layers: Sequence[_Layer], change: WindowChange) -> _Changed:
         graph = self.model.graph
         stated = {}
         for node in (node for layer in layers for node in layer.nodes):
             op = rule_of(graph.nodes[node.index])
             assert op is not None
             stated[node.index] = with_window(op, change, node.axes)
-        return with_rules(self.model, stated)
+        grown, kept = (
+            tuple(n for x in layers if x.is_padded(change) is says for n in x.names)
+            for says in (True, False)
+        )
+        return _Changed(with_rules(self.model, stated), self.now.output, grown, kept)
 
     def _tried(self, model: Model, output: Any) -> ReceptiveField | None:
         """Returns the field after a change, or None if it does not fit the target."""
@@ -405,7 +441,7 @@ class _Search:
 
         def tried(number: int) -> ReceptiveField | None:
             if number not in known:
-                known[number] = self._tried(*change(number))
+                known[number] = self._tried(*change(number)[:2])
             return known[number]
 
         low, high = least - step, max(least, guess)
@@ -421,7 +457,7 @@ class _Search:
             low, high = (middle, high) if tried(middle) is None else (low, middle)
         reached = tried(high)
         assert reached is not None
-        model, output = change(high)
+        model, output, grown, kept = change(high)
         holes = any(
             _gap(new.map) > _gap(old.map)
             for new, old in zip(reached.axes, self.now.axes, strict=True)
@@ -429,7 +465,16 @@ class _Search:
         flops = self._flops(model, output)
         keeps = self._shape(model, output) == self._shape(self.model, self.now.output)
         return SizeProposal(
-            kind, layers, high, tuple(kernels), reached, flops, keeps, holes
+            kind,
+            layers,
+            high,
+            tuple(kernels),
+            reached,
+            flops,
+            keeps,
+            holes,
+            grown,
+            kept,
         )
 
     def _shape(self, model: Model, output: Any) -> Shape:
@@ -475,11 +520,11 @@ class _Search:
         for tensor in chosen:
             axes, steps = usable[tensor]
 
-            def change(number: int, tensor: Tensor = tensor) -> tuple[Model, Any]:
+            def change(number: int, tensor: Tensor = tensor) -> _Changed:
                 place = usable[tensor][0]
                 op = added_layers(place, 3, number)
                 model, name = with_node_after(self.model, tensor, op)
-                return model, name if tensor == output else self.now.output
+                return _Changed(model, name if tensor == output else self.now.output)
 
             guess = self._missing([2 * step for step in steps])
             kernel = (3,) * len(axes)
@@ -495,10 +540,7 @@ class _Search:
         ]
 
         def change_of(some: Sequence[_Layer]) -> _Change:
-            return lambda number: (
-                self._changed(some, WindowChange(dilation=number)),
-                self.now.output,
-            )
+            return lambda number: self._changed(some, WindowChange(dilation=number))
 
         groups = [able[-count:] for count in range(2, len(able) + 1)]
         yield from self._best("dilate", able, groups, change_of, False)
@@ -507,10 +549,7 @@ class _Search:
         able = [layer for layer in layers if layer.is_free]
 
         def change_of(some: Sequence[_Layer]) -> _Change:
-            return lambda number: (
-                self._changed(some, WindowChange(wider=number)),
-                self.now.output,
-            )
+            return lambda number: self._changed(some, WindowChange(wider=number))
 
         groups = [able[-count:] for count in range(2, len(able) + 1)]
         yield from self._best("kernel", able, groups, change_of, True)
@@ -594,9 +633,8 @@ class _Search:
         last_first.sort(key=falls_short)  # This keeps the order of the others.
         for layer in last_first[:MOST_TRIED]:
 
-            def change(number: int, layer: _Layer = layer) -> tuple[Model, Any]:
-                changed = self._changed([layer], WindowChange(stride=number))
-                return changed, self.now.output
+            def change(number: int, layer: _Layer = layer) -> _Changed:
+                return self._changed([layer], WindowChange(stride=number))
 
             one = self._least("stride", layer.names, [layer.kernel], change, 2, 2)
             if one is not None:

@@ -26,6 +26,7 @@ def pyramid_levels(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
     trace: bool = False,
+    example_inputs: Any = None,
 ) -> Pyramid:
     """Finds the level of a feature pyramid for objects of each size.
 
@@ -44,8 +45,8 @@ def pyramid_levels(
       model: the model, as in `compute_receptive_field`.
       outputs: the levels: tensors or their names.
       object_sizes: the sides of square objects, in positions of the input.
-      input, input_resolution, stop_propagation, overrides, signature, trace: as in
-        `compute_receptive_field`.
+      input, input_resolution, stop_propagation, overrides, signature, trace,
+        example_inputs: as in `compute_receptive_field`.
 
     Returns:
       The levels, the finest first, and the level for each size. If no level covers an
@@ -70,7 +71,14 @@ def pyramid_levels(
             "outputs must name the levels of the pyramid, such as ['c3', 'c4', 'c5']."
         )
     sizes = _checked(object_sizes)
-    loaded = load(model, signature, overrides=overrides, trace=trace)
+    loaded = load(
+        model,
+        signature,
+        overrides=overrides,
+        trace=trace,
+        resolution=input_resolution,
+        example_inputs=example_inputs,
+    )
     options = Options(input_resolution, stop_propagation, overrides=overrides)
     fields = fields_of(loaded, ends, input, options)
     levels = [PyramidLevel(name, field) for name, field in fields.items()]

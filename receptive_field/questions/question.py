@@ -185,6 +185,8 @@ class Question:
             raise ReceptiveFieldError(
                 f"batch_norm must be 'inference' or 'graph', not {batch_norm!r}."
             )
+        if resolution is None and model.sizes_are_examples:
+            resolution = "unknown"
         as_in_graph = batch_norm == "graph"
         model = with_overrides(model, overrides)
         graph = model.graph

@@ -68,9 +68,11 @@ def _smallest_paths(question: Question, axis: int) -> dict[Tensor, Relation]:
 def layer_reaches(question: Question, found: Forward) -> tuple[LayerReach, ...]:
     """Returns how much the input of each convolution and pooling layer sees, in order.
 
-    Layers whose kernel has size one on every axis are left out.
+    Layers whose kernel has size one on every axis are left out, and so are layers in
+    branches that no output is computed from.
     """
     network = question.network
+    read = [network.known.nodes_read(t) for t in (question.outputs or {}).values()]
     axes = question.spatial[::-1]
     of_smallest: list[_Relations] = [
         _smallest_paths(question, axis).get for axis in axes
@@ -84,6 +86,8 @@ def layer_reaches(question: Question, found: Forward) -> tuple[LayerReach, ...]:
         if op is None or op.layout is None or not (op.windows or op.products):
             continue
         if (index, 0) not in found.state:
+            continue
+        if read and not any(index in nodes for nodes in read):
             continue
         number, places = op.layout(Call(node, network.known))
         edges = {read.number: read for read in reads(network, (index, 0))}

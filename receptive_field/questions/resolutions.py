@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -29,6 +29,7 @@ from receptive_field.algebra.sizes import (
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
+from receptive_field.network.network import Network
 from receptive_field.network.walk import reads
 from receptive_field.passes.regions import Forward, forward
 from receptive_field.progress import tell
@@ -56,6 +57,7 @@ from receptive_field.results.resolutions import (
     Resolutions,
     shortest,
 )
+from receptive_field.rules.op import rule_at
 from receptive_field.rules.stated import Rule
 
 LONGEST_PERIOD = 1 << 12
@@ -86,6 +88,7 @@ def resolutions(
     overrides: Mapping[Any, Rule] | None = None,
     signature: str | None = None,
     trace: bool = False,
+    example_inputs: Any = None,
 ) -> Resolutions:
     """Finds the input sizes at which a network is aligned, and the padding at each.
 
@@ -95,8 +98,8 @@ def resolutions(
     are kept.
 
     Args:
-      model, output, input, stop_propagation, batch_norm, overrides, signature, trace:
-        as in `compute_receptive_field`.
+      model, output, input, stop_propagation, batch_norm, overrides, signature, trace,
+        example_inputs: as in `compute_receptive_field`.
 
     Returns:
       The answer for all sizes, axis by axis. It includes the sizes at which the network
@@ -113,7 +116,13 @@ def resolutions(
     aligned at every size; padding 1482
     """
     options = Options("unknown", stop_propagation, batch_norm, overrides)
-    loaded = load(model, signature, overrides=overrides, trace=trace)
+    loaded = load(
+        model,
+        signature,
+        overrides=overrides,
+        trace=trace,
+        example_inputs=example_inputs,
+    )
     tell("analysing the model")
     question, field = ask(loaded, output, input, options)
     if field.is_folded:
@@ -223,6 +232,9 @@ class _AxisAnalysis:
         self.largest: Extended = 0
         """The size of the largest local receptive field, over all remainders."""
         self._asked: dict[Size, Question] = {}
+        network = question.network
+        self.chooses = any(_chooses_what_to_read(network, i) for i in network.needed)
+        """Whether some node reads only some of its inputs."""
         self.growing: list[tuple[int, list[int]]] = []
         """The nodes that read or make axes of unknown size, and the axes they make."""
         for index in question.network.order:
@@ -313,7 +325,10 @@ class _AxisAnalysis:
         because the map is joined with others.
         """
         vanishing: Obstacle | None = None
+        is_read = self._is_read(question)
         for index, axes in self.growing:
+            if not is_read(index):
+                continue
             node = question.network.graph.nodes[index]
             try:
                 shape = question.network.shape((index, 0)) or ()
@@ -328,6 +343,15 @@ class _AxisAnalysis:
                 )
         is_empty = _is_empty(question.network.shape(self.output) or ())
         return vanishing if is_empty else None
+
+    def _is_read(self, question: Question) -> Callable[[int], bool]:
+        """Returns a function that says whether the output is computed from a node.
+
+        It is not if the node is in a branch that the network does not take.
+        """
+        if not self.chooses:
+            return lambda index: True
+        return question.network.known.nodes_read(self.output).__contains__
 
     def _by_residue(self, period: int) -> list[_Outcome]:
         """Returns, for each remainder, the outcome at all sizes with that remainder."""
@@ -538,8 +562,8 @@ class _AxisAnalysis:
         """Yields the edges whose relations are known better if the size is a number."""
         for_all = self._at(unknown("turns") * period + residue)
         for_one = self._at((smallest // period + 8) * period + residue)
-        network = self.question.network
-        for index in network.order:
+        is_read = self._is_read(for_all)
+        for index in filter(is_read, self.question.network.order):
             try:
                 vague = reads(for_all.network, (index, 0))
                 if not any(_says_little(read.rule) for read in vague):
@@ -584,8 +608,9 @@ class _AxisAnalysis:
     ) -> OutputSize | None:
         """Returns the size of the output, given its relation to the input.
 
-        Returns None if the size is unknown, or if the function does not hold at small
-        sizes, where a slice with constant ends takes fewer positions.
+        Returns None if the size is unknown, or if the function does not hold at some
+        size at which the network can run. For example, a slice with constant ends takes
+        fewer positions of a small input.
         """
         shape = self.question.network.shape(self.output)
         place, axis_map = followed(relation, self.question, self.axis)
@@ -595,12 +620,13 @@ class _AxisAnalysis:
         of_all = math.lcm(own, self._period(of_all=True))
         known = self._as_function(shape[place], own)
         known = known or self._as_function(shape[place], of_all)
-        for size in range(found.smallest, found.smallest + SIZES_TRIED):
+        end = max(found.smallest + SIZES_TRIED, self.shortened + 1)
+        for size in range(found.smallest, end if known else 0):
             at_size = self._at(size)
             if known is None or self._obstacle(at_size) is not None:
                 continue
             real = (at_size.network.shape(self.output) or ())[place]
-            if size not in found.exceptions and real != known(size):
+            if real != known(size):
                 return None
         return known
 
@@ -626,6 +652,11 @@ class _AxisAnalysis:
         if slopes or slope is None:
             return None
         return _shortest_size(slope, [offset for _, offset in linear])
+
+
+def _chooses_what_to_read(network: Network, index: int) -> bool:
+    op = rule_at(network.graph, index)
+    return op is not None and op.reads is not None
 
 
 def _is_empty(shape: Sequence[Size]) -> bool:

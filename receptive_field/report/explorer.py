@@ -85,6 +85,7 @@ def explore(
     signature: str | None = None,
     trace: bool = False,
     title: str | None = None,
+    example_inputs: Any = None,
 ) -> Path:
     """Writes a page on which the receptive fields of all layers can be explored.
 
@@ -93,8 +94,8 @@ def explore(
     any recent browser.
 
     Args:
-      model, input, stop_propagation, overrides, signature, trace: as in
-        `compute_receptive_field`.
+      model, input, stop_propagation, overrides, signature, trace, example_inputs: as
+        in `compute_receptive_field`.
       path: the path of the page. An existing file is replaced.
       output: a layer or node. Only tensors between the input and this output are shown.
         None means all layers of a Keras model. For a graph, None means all tensors
@@ -119,7 +120,14 @@ def explore(
     target = Path(path)
     check_writable(target, model)
     options = Options(input_resolution, stop_propagation, overrides=overrides)
-    loaded = load(model, signature, overrides=overrides, trace=trace)
+    loaded = load(
+        model,
+        signature,
+        overrides=overrides,
+        trace=trace,
+        resolution=input_resolution,
+        example_inputs=example_inputs,
+    )
     data = page_data(loaded, output, input, options)
     data["title"] = _title(model) if title is None else title
     write_whole(target, page(data).encode())

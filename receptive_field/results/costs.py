@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any
@@ -61,8 +61,10 @@ _PARTS = [attrgetter(part.name) for part in fields(Cost)]
 class Costs(Mapping[str, Cost]):
     """Maps the name of each layer (Keras model) or node (graph) to its cost.
 
-    Names are in topological order. The cost of a layer covers everything that its
-    output needs and that no earlier layer needs. The parameters of a layer that is
+    Names are in topological order. The cost of a layer covers the nodes between the
+    tensors that are passed to it and the tensor that it returns, without those of the
+    layers inside it. What lies between layers counts at the first layer that needs it.
+    The parameters of a layer that is
     called twice are counted at the first call.
 
     Attributes:
@@ -70,6 +72,9 @@ class Costs(Mapping[str, Cost]):
         the last layer.
       unprofiled: op type -> the floating-point operations that the profiler leaves out,
         because it has no formula for them.
+      uncounted: the name of each node whose operations are not counted -> the reason.
+        If there are any, ``total``, and the cost of each layer with such a node, are
+        lower bounds.
     """
 
     _costs: Mapping[str, Cost] = field(repr=False)
@@ -77,6 +82,19 @@ class Costs(Mapping[str, Cost]):
     _by_node: Mapping[int, Cost] = field(repr=False)
     total: Cost
     unprofiled: Mapping[str, int] = field(default_factory=dict)
+    uncounted: Mapping[str, str] = field(default_factory=dict)
+    _partial: Collection[str] = field(default=(), repr=False)
+    """The layers or nodes with operations that are not counted."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all nodes are counted. If not, ``total`` is a lower bound."""
+        return not self.uncounted
+
+    def flops(self, name: str) -> int | None:
+        """Returns the operations of a layer or node, or None if some are unknown."""
+        cost = self[name]
+        return None if name in self._partial else cost.flops
 
     def __getitem__(self, name: str) -> Cost:
         if name not in self._costs:

@@ -32,6 +32,10 @@ class SizeProposal:
         size.
       has_holes: whether features may miss pixels inside their field after the change,
         although they missed none before.
+      grown_padding: the layers whose padding is given by numbers, keeps the size at
+        stride 1, and grows with the window, so that it still does.
+      kept_padding: the layers whose padding is given by other numbers, which stay as
+        they are, although the window grows.
     """
 
     kind: Literal["add", "dilate", "stride", "kernel"]
@@ -42,6 +46,8 @@ class SizeProposal:
     flops: int | None
     keeps_output: bool
     has_holes: bool
+    grown_padding: tuple[str, ...] = ()
+    kept_padding: tuple[str, ...] = ()
 
     @property
     def change(self) -> str:
@@ -69,8 +75,8 @@ class SizeProposal:
 
         Returns:
           ``change`` (in words), ``kind``, ``layers``, ``number``, ``kernels``,
-          ``flops``, ``keeps_output``, ``has_holes``, and ``field`` (see
-          `ReceptiveField.to_dict`).
+          ``flops``, ``keeps_output``, ``has_holes``, ``grown_padding``,
+          ``kept_padding``, and ``field`` (see `ReceptiveField.to_dict`).
         """
         return {
             "change": self.change,
@@ -81,6 +87,8 @@ class SizeProposal:
             "flops": self.flops,
             "keeps_output": self.keeps_output,
             "has_holes": self.has_holes,
+            "grown_padding": list(self.grown_padding),
+            "kept_padding": list(self.kept_padding),
             "field": self.field.to_dict(),
         }
 
@@ -145,6 +153,13 @@ class Proposals(Sequence[SizeProposal]):
             parts.append(_flops_text(proposal.flops, self.flops))
         if proposal.has_holes:
             parts.append("may leave holes")
+        for names, says in (
+            (proposal.grown_padding, "grows to keep the size"),
+            (proposal.kept_padding, "stays as it is"),
+        ):
+            if names:
+                of = "" if names == proposal.layers else f" of {listed(names)}"
+                parts.append(f"the padding{of} {says}")
         return ", ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:

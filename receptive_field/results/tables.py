@@ -143,6 +143,12 @@ class _Row:
         known = self.costs is not None and self.name in self.costs
         return self.costs[self.name] if self.costs is not None and known else None
 
+    @property
+    def flops(self) -> int | None:
+        if self.costs is None or self.cost is None:
+            return None
+        return self.costs.flops(self.name)
+
     def parameter_count(self) -> int | None:
         known = self.parameters.get(self.name)
         return known if self.cost is None else self.cost.parameters
@@ -192,7 +198,7 @@ _DATA: Mapping[str, Callable[[_Row], Any]] = {
         None if row.field.local is None else row.lengths(row.field.local.size)
     ),
     "unproductive": lambda row: row.is_unproductive(),
-    "FLOPs": lambda row: row.cost and row.cost.flops,
+    "FLOPs": lambda row: row.flops,
     "parameters": lambda row: row.parameter_count(),
 }
 """Column -> its value as data."""

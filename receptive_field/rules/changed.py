@@ -23,8 +23,11 @@ from receptive_field.rules.windows import Sliding, sliding_windows
 
 
 class WindowChange(NamedTuple):
-    """A change of a window, on some axes. Padding by numbers stays as it is, and
-    padding that follows the size (SAME) follows the new window."""
+    """A change of a window, on some axes.
+
+    Padding that follows the size (SAME) follows the new window. So does padding by
+    numbers, if it keeps the size of the axis at stride 1. Any other padding stays.
+    """
 
     wider: int = 0
     """The number of positions that are added to a kernel of more than one."""
@@ -40,6 +43,22 @@ class WindowChange(NamedTuple):
             window.stride if self.stride is None else self.stride,
             window.dilation if self.dilation is None else self.dilation,
         )
+
+    def padding(self, window: Window) -> tuple[int, int]:
+        """Returns the new padding before and after the axis, for padding by numbers."""
+        assert window.padding is not None
+        assert window.total_padding is not None
+        kernel, _, dilation = self.of(window)
+        before, total = window.padding, window.total_padding - window.rounded
+        after, now = total - before, dilation * (kernel - 1)
+        if total != window.extent - 1 or now == total:
+            return before, after
+        if abs(before - after) <= 1:
+            half = now // 2
+            return (half, now - half) if before <= after else (now - half, half)
+        if before == 0:
+            return 0, now
+        return (now, 0) if after == 0 else (before, after)
 
 
 class _Changed:
@@ -66,28 +85,25 @@ class _Changed:
         number, axes = self._layout(call)
         shape = call.known_shape(number)
         before = self._windows(call)
-        steps = [
-            self._change.of(w) if axis in self._changed else (*w[:2], w.dilation)
-            for axis, w in zip(axes, before, strict=True)
-        ]
-        kernel, strides, dilations = map(list, zip(*steps, strict=True))
-        paddings = None
-        if not all(w.follows_size for w in before):
-            ends = [(w.padding or 0, w.total_padding or 0) for w in before]
-            paddings = [(start, total - start) for start, total in ends]
-        sizes = [shape[axis] for axis in axes]
-        try:
-            windows = sliding_windows(
-                sizes,
-                kernel,
-                strides,
-                dilations,
-                paddings,
-                extra_before=before[0].extra_before,
-            )
-        except ValueError as error:
-            call.fail(str(error))
-        return Sliding(shape, tuple(axes), windows)
+        windows: list[Window] = []
+        for axis, w in zip(axes, before, strict=True):
+            change = self._change if axis in self._changed else WindowChange()
+            kernel, stride, dilation = change.of(w)
+            try:
+                windows += sliding_windows(
+                    [shape[axis]],
+                    [kernel],
+                    [stride],
+                    [dilation],
+                    None if w.follows_size else [change.padding(w)],
+                    w.least,
+                    w.extra_before,
+                    w.undilated,
+                    w.rounds_up,
+                )
+            except ValueError as error:
+                call.fail(str(error))
+        return Sliding(shape, tuple(axes), tuple(windows))
 
     def relations(self, call: Call, output: int) -> Relations:
         """Returns the relations to the inputs, through the new windows."""

@@ -95,22 +95,31 @@ def broadcast_shapes(call: Call) -> Sequence[Shape]:
     return [broadcast(call, *shapes)]
 
 
+Operands = Callable[[Call], Sequence[Value]]
+"""Returns the constant values that an op computes with."""
+
+
+def all_inputs(call: Call) -> Sequence[Value]:
+    """Returns the constant values of all inputs."""
+    return [call.value(i) for i in range(len(call))]
+
+
 def computed(
-    function: str | Callable[..., Any],
+    function: str | Callable[..., Any], operands: Operands = all_inputs
 ) -> Callable[[Call], Sequence[Value]]:
-    """Returns a function for `Op.values` that applies ``function`` to the inputs.
+    """Returns a function for `Op.values` that applies ``function`` to the operands.
 
     ``function`` is a callable, or the name of a NumPy function.
     """
 
     def values(call: Call) -> Sequence[Value]:
-        operands = [call.value(i) for i in range(len(call))]
-        if any(operand is None for operand in operands):
+        found = operands(call)
+        if any(operand is None for operand in found):
             return [None]
         apply = getattr(np, function) if isinstance(function, str) else function
         try:
             with np.errstate(all="ignore"):
-                return [np.asarray(apply(*operands))]
+                return [np.asarray(apply(*found))]
         except (TypeError, ZeroDivisionError, OverflowError, ValueError):
             return [None]  # No size can be computed from such values.
 
@@ -131,7 +140,7 @@ def equal(one: Any, two: Any) -> Any:
     return differences == 0
 
 
-def integer_division(call: Call) -> Sequence[Value]:
+def integer_division(call: Call, operands: Operands = all_inputs) -> Sequence[Value]:
     """Returns the quotient of two arrays of integers, rounded as in C."""
 
     def divided(one: Any, two: Any) -> Any:
@@ -139,7 +148,7 @@ def integer_division(call: Call) -> Sequence[Value]:
             return rounded_towards_zero(call, np.asarray(one / two, dtype=object))
         return np.sign(one) * np.sign(two) * (abs(one) // abs(two))
 
-    return computed(divided)(call)
+    return computed(divided, operands)(call)
 
 
 def rounded_towards_zero(call: Call, sizes: Any) -> Any:
@@ -172,7 +181,9 @@ def rounded_towards_zero(call: Call, sizes: Any) -> Any:
     return np.vectorize(rounded, otypes=[object])(sizes)
 
 
-def extreme(sign: int) -> Callable[[Call], Sequence[Value]]:
+def extreme(
+    sign: int, operands: Operands = all_inputs
+) -> Callable[[Call], Sequence[Value]]:
     """Returns a function for `Op.values`: the largest operand, or the smallest.
 
     ``sign`` is 1 for the largest and -1 for the smallest. If sizes are unknown, the
@@ -193,16 +204,16 @@ def extreme(sign: int) -> Callable[[Call], Sequence[Value]]:
                 call.exceeds(room, -1)
             return one if low == 0 else two
 
-        def folded(*operands: Any) -> Any:
-            found = operands[0]
-            for operand in operands[1:]:
+        def folded(*several: Any) -> Any:
+            found = several[0]
+            for operand in several[1:]:
                 if object in (found.dtype, operand.dtype):
                     found = np.vectorize(chosen, otypes=[object])(found, operand)
                 else:
                     found = (np.maximum if sign > 0 else np.minimum)(found, operand)
             return found
 
-        return computed(folded)(call)
+        return computed(folded, operands)(call)
 
     return values
 

@@ -2,11 +2,12 @@
 
 Operations are counted as in TensorFlow's profiler (``tf.compat.v1.profiler``, option
 `float_operation`). A multiply-add counts as two operations, an elementwise op as one
-per element, and functions such as exp or tanh count as none. Some ops multiply and add
-but have no formula in the profiler (resizes, Einsum, batch normalisation). They are
-counted in the same way, and their `Flops.profiled` is None. Integers that are computed
-from sizes take no floating-point operations, although the profiler counts them
-(`receptive_field.questions.costs` sees to that).
+per element, and functions such as exp or tanh count as none. A bias counts as one per
+element of the result, also where a convolution or a product adds it by itself. Some
+ops multiply and add but have no formula in the profiler (resizes, Einsum, batch
+normalisation). They are counted in the same way, and their `Flops.profiled` is None.
+Integers that are computed from sizes take no floating-point operations, although the
+profiler counts them (`receptive_field.questions.costs` sees to that).
 
 Rules use these functions for `Op.flops`.
 """

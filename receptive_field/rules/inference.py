@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from receptive_field.algebra.sizes import Size, Symbolic
+from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.rules.op import (
     Call,
@@ -50,7 +51,7 @@ class Inference:
         self.worked_out: dict[int, Any] = {}
         self.disagreements: set[str] = set()
         self.exceeded: dict[int, dict[Symbolic, int]] = {}
-        self._given = dict(shapes or {})
+        self.given = dict(shapes or {})
         self._ignored = ignore_recorded
         self._untold = self
         self._decided: bytearray | None = None
@@ -78,8 +79,8 @@ class Inference:
 
     def shape(self, tensor: Tensor) -> Shape:
         """Returns the shape of a tensor; None if its rank is unknown."""
-        if tensor in self._given:
-            return self._given[tensor]
+        if tensor in self.given:
+            return self.given[tensor]
         index, number = tensor
         shapes = self._shapes.get(index)
         if shapes is None:
@@ -118,6 +119,31 @@ class Inference:
                 None if numbers is None else [exact(n) for n in numbers]
             )
         return self._integers[tensor]
+
+    def nodes_read(self, start: Tensor) -> set[int]:
+        """Returns the nodes that a tensor is computed from.
+
+        Branches are left out if a condition with a known value does not take them.
+        """
+        found = {start[0]}
+        waiting = [start[0]]
+        while waiting:
+            index = waiting.pop()
+            op = rule_at(self.graph, index)
+            try:
+                inputs = self._read(index, op)
+            except ReceptiveFieldError:  # Of the nodes that decide what is read.
+                inputs = self.graph.inputs[index]
+            below = {read for read, _ in inputs} - found
+            found |= below
+            waiting += below
+        return found
+
+    def _read(self, index: int, op: Op | None) -> Sequence[Tensor]:
+        """Returns the inputs that a node reads."""
+        if op is None or op.reads is None:
+            return self.graph.inputs[index]
+        return op.reads(Call(self.graph.nodes[index], self))
 
     def _is_undecided(self, index: int) -> bool:
         """Returns whether the given shapes do not affect a node."""
@@ -177,9 +203,9 @@ class Inference:
             inputs = inputs[op.shapes.number :][:1]
         elif op.shapes_by_first:
             inputs = inputs[:1]
-        elif op.reads is not None:
-            inputs = op.reads(Call(self.graph.nodes[index], self))
-        known, given = self._shapes, self._given
+        else:
+            inputs = self._read(index, op)
+        known, given = self._shapes, self.given
         return [
             t[0]
             for t in inputs
@@ -223,12 +249,9 @@ class Inference:
         if op is None or op.values is None or op.values_need_shapes:
             return []
         known, inputs_of = self._values, self.graph.inputs
-        inputs: Sequence[Tensor] = inputs_of[index]
-        if op.reads is not None:
-            inputs = op.reads(Call(self.graph.nodes[index], self))
         return [
             t[0]
-            for t in inputs
+            for t in self._read(index, op)
             if t[0] not in known and inputs_of[t[0]] and not self._is_undecided(t[0])
         ]
 

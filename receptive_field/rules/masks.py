@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from receptive_field.algebra.axis_map import IDENTITY, AxisMap, selection
 from receptive_field.arrays import np
 from receptive_field.relations.relation import (
+    ALL_BOUND,
     SAME,
     Piece,
     Relation,
@@ -37,11 +38,31 @@ Flags: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 def _select(call: Call, output: int) -> Relations:
     call.input(2)  # Raises if there is no such input.
-    condition, one, two = broadcast_relations(call, output)
-    shape, mask = call.output_shape(), _mask(call)
+    return selected(call, 0, 1, 2)
+
+
+def selected(call: Call, condition: int, one: int | None, two: int | None) -> Relations:
+    """Returns the relations of an op that chooses between two inputs that broadcast.
+
+    Args:
+      call: the op.
+      condition: the number of the input with the mask.
+      one, two: the numbers of the inputs that are chosen where the mask is true, and
+        where it is false; None for a number that is not an input.
+    """
+    broadcast = broadcast_relations(call, 0)
+    found: list[Relation | None] = [*broadcast]
+    shape, mask = call.output_shape(), _mask(call, condition)
     if mask is not None and shape is not None:
         mask = mask.reshape((1,) * (len(shape) - mask.ndim) + mask.shape)
-    return [None if mask is not None else condition, *_sides(call, one, two, mask)]
+    sides = [SAME if n is None else broadcast[n] for n in (one, two)]
+    parts = _sides(call, sides[0], sides[1], mask, condition, (one, two))
+    if mask is not None:
+        found[condition] = None
+    for number, relation in zip((one, two), parts, strict=True):
+        if number is not None:
+            found[number] = relation
+    return found
 
 
 def _select_rows(call: Call, output: int) -> Relations:
@@ -59,22 +80,31 @@ def _select_rows(call: Call, output: int) -> Relations:
     return [None if mask is not None else rows, *_sides(call, SAME, SAME, mask)]
 
 
-def _mask(call: Call) -> Flags | None:
-    value: Value = call.value(0)
+def _mask(call: Call, condition: int = 0) -> Flags | None:
+    value: Value = call.value(condition)
     return value if value is not None and value.dtype.kind == "b" else None
 
 
-def _sides(call: Call, one: Relation, two: Relation, mask: Flags | None) -> Relations:
-    """Returns the relations to inputs 1 and 2, which a mask chooses between.
+def _sides(
+    call: Call,
+    one: Relation,
+    two: Relation,
+    mask: Flags | None,
+    condition: int = 0,
+    numbers: tuple[int | None, int | None] = (1, 2),
+) -> Relations:
+    """Returns the relations to the two inputs that a mask chooses between.
 
-    ``one`` and ``two`` relate the output to these inputs wherever they are chosen. The
-    mask is None if its values are unknown.
+    ``one`` and ``two`` relate the output to these inputs wherever they are chosen, and
+    ``numbers`` are the numbers of the inputs. The mask is None if its values are
+    unknown.
     """
-    if mask is None and call.varies(call.input(0)):
+    if mask is None and call.varies(call.input(condition)):
         return [one, two]
     if mask is not None and (mask.all() or not mask.any()):
         return [one if mask.all() else None, None if mask.all() else two]
-    both = call.carries(1) and call.carries(2)
+    inputs = [number for number in numbers if number is not None]
+    both = len(inputs) == 2 and all(map(call.carries, inputs))
     shape = call.output_shape()
     varying = () if mask is None else _varying(mask)
     if both and shape is not None and mask is not None and len(varying) == 1:
@@ -84,10 +114,10 @@ def _sides(call: Call, one: Relation, two: Relation, mask: Flags | None) -> Rela
             _piece(side, len(shape), axis, places)
             for side, places in ((one, flags), (two, ~flags))
         ]
-    if both and call.is_alike(1, 2):
+    if both and call.is_alike(*inputs):
         return [one, two]
     if shape is None:
-        return [call.all_of(number, exact=False) for number in (1, 2)]
+        return [ALL_BOUND] * 2
     masks = (None, None) if mask is None else (mask, ~mask)
     return [
         chosen(side, len(shape), flags)

@@ -85,6 +85,10 @@ class Knowledge(Protocol):
     def is_strict(self) -> bool:
         """Whether `Call.meet` also rejects unequal sizes with a bounded difference."""
 
+    @property
+    def given(self) -> Mapping[Tensor, Shape]:
+        """The shapes that the question states, such as that of the input."""
+
 
 class Sight(Protocol):
     """The facts that a rule can look up about the input of the question."""
@@ -425,10 +429,15 @@ class Window(NamedTuple):
     """Whether the padding is chosen to give ceil(size / stride) output positions."""
     extra_before: bool = False
     """Whether such a padding, if it is odd, has its extra position before the axis."""
-    padded: int | None = None
-    """The positions that such a padding takes the kernel to span; None for all."""
-    fewer: int = 0
-    """How many output positions are missing because the kernel spans more."""
+    least: int | None = 0
+    """The smallest total of such a padding; None if a stride longer than the kernel
+    makes it negative."""
+    undilated: bool = False
+    """Whether such a padding is that of the kernel without its dilation."""
+    rounds_up: bool = False
+    """Whether a last window counts that reaches past the padding behind the axis."""
+    rounded: int = 0
+    """How many positions of ``total_padding`` stand for the end of this window."""
 
     @property
     def extent(self) -> int:
@@ -438,7 +447,13 @@ class Window(NamedTuple):
     @property
     def padded_extent(self) -> int:
         """The number of positions that SAME padding takes the kernel to span."""
-        return self.extent if self.padded is None else self.padded
+        return self.kernel if self.undilated else self.extent
+
+    @property
+    def fewer(self) -> int:
+        """How many positions SAME padding lacks because the kernel spans more."""
+        beyond = self.extent - self.padded_extent
+        return (beyond + (0 if self.rounds_up else self.stride - 1)) // self.stride
 
 
 class Flops(NamedTuple):
@@ -545,7 +560,8 @@ class Op(NamedTuple):
     """The number of trained parameters that the node reads, from a variable or, in a
     frozen graph, from a constant."""
     reads: Callable[[Call], Sequence[Tensor]] | None = None
-    """The inputs that decide the shapes and values; None if all inputs do."""
+    """The inputs that the node reads, which decide the shapes and values; None if it
+    reads all of them."""
     shapes_by_first: bool = False
     """Whether the first input alone decides the shapes."""
     may_be_handle: bool = False

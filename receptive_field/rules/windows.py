@@ -93,7 +93,9 @@ def sliding_windows(
       least, extra_before: see `same_padding`.
       undilated: whether SAME padding is that of the kernel without its dilation. There
         are then fewer positions, because the dilated kernel spans more.
-      rounds_up: whether a last window that does not fit counts in this case.
+      rounds_up: whether a last window counts that reaches past the padding behind an
+        axis, unless it starts there. With padding by numbers, this is the same as more
+        padding: ``stride - 1`` positions, but not so many that a window starts there.
 
     Raises:
       ValueError: if a number is out of range, or not a single window fits on an axis.
@@ -113,7 +115,7 @@ def sliding_windows(
                 raise _vanishing(size, window.extent)
         return found
     known = tuple([size if isinstance(size, int) else None for size in sizes])
-    return _padded_windows(steps, known, tuple(paddings))
+    return _padded_windows(steps, known, tuple(paddings), rounds_up)
 
 
 _Steps = tuple[tuple[int, int, int], ...]
@@ -134,7 +136,6 @@ def _same_windows(
         extent = _extent(kernel, stride, dilation)
         padded = kernel if undilated else extent
         before, total = _same_padding(padded, stride, rest, least, extra_before)
-        fewer = (extent - padded + (0 if rounds_up else stride - 1)) // stride
         found.append(
             Window(
                 kernel,
@@ -144,8 +145,9 @@ def _same_windows(
                 dilation,
                 follows_size=True,
                 extra_before=extra_before,
-                padded=padded,
-                fewer=fewer,
+                least=least,
+                undilated=undilated,
+                rounds_up=rounds_up,
             )
         )
     return tuple(found)
@@ -153,14 +155,31 @@ def _same_windows(
 
 @lru_cache(maxsize=1024)
 def _padded_windows(
-    steps: _Steps, sizes: tuple[int | None, ...], pads: tuple[tuple[int, int], ...]
+    steps: _Steps,
+    sizes: tuple[int | None, ...],
+    pads: tuple[tuple[int, int], ...],
+    rounds_up: bool,
 ) -> tuple[Window, ...]:
     found = []
     for (kernel, stride, dilation), size, pair in zip(steps, sizes, pads, strict=True):
         extent = _extent(kernel, stride, dilation)
-        if size is not None and size + sum(pair) < extent:
+        rounded = 0
+        if rounds_up:
+            rounded = min(pair[1] + stride - 1, extent - 1) - pair[1]
+        total = sum(pair) + rounded
+        if size is not None and size + total < extent:
             raise _vanishing(size, extent)
-        found.append(Window(kernel, stride, pair[0], sum(pair), dilation))
+        found.append(
+            Window(
+                kernel,
+                stride,
+                pair[0],
+                total,
+                dilation,
+                rounds_up=rounds_up,
+                rounded=rounded,
+            )
+        )
     return tuple(found)
 
 
@@ -204,10 +223,10 @@ MakeMap = Callable[[int, int, int, int], AxisMap]
 The arguments are the kernel size, the stride, the padding and the dilation."""
 
 
-def window_map(size: Size, w: Window, make: MakeMap, least: int | None = 0) -> AxisMap:
+def window_map(size: Size, w: Window, make: MakeMap) -> AxisMap:
     """Returns the map of a window on one axis; its padding may depend on the size."""
     if w.padding is None:
-        return unknown_padding(size, w, make, least)
+        return _unknown_padding(size, w, make)
     return make(w.kernel, w.stride, w.padding, w.dilation)
 
 
@@ -233,7 +252,7 @@ def _paddings_are_known(windows: tuple[Window, ...]) -> bool:
     return all(w.padding is not None for w in windows)
 
 
-def unknown_padding(size: Size, w: Window, make: MakeMap, least: int | None) -> AxisMap:
+def _unknown_padding(size: Size, w: Window, make: MakeMap) -> AxisMap:
     """Returns the map of a window whose padding follows an unknown size.
 
     This is the map for the least possible padding, moved by an unknown offset. The
@@ -244,7 +263,7 @@ def unknown_padding(size: Size, w: Window, make: MakeMap, least: int | None) -> 
     name, number = remainder_of(size, w.stride)  # type: ignore[arg-type]
     befores = [
         int(
-            _same_padding(w.padded_extent, w.stride, rest, least, w.extra_before)[0]
+            _same_padding(w.padded_extent, w.stride, rest, w.least, w.extra_before)[0]
             or 0
         )
         for rest in range(w.stride)
@@ -267,19 +286,17 @@ class Sliding(NamedTuple):
     """The shape of the tensor that the windows slide over."""
     axes: tuple[int, ...]
     windows: tuple[Window, ...]
-    least: int | None = 0
-    """The smallest total padding that is allowed; see `same_padding`."""
 
     def relation(self, make: MakeMap = convolution) -> Relation:
         """Returns the relation of the windows; channels are needed whole."""
-        shape, axes, windows, least = self
+        shape, axes, windows = self
         placed = _placed(len(shape), axes, windows, make)
         if _paddings_are_known(windows):
             return placed
         found = list(placed.axes)
         for axis, w in zip(axes, windows, strict=True):
             if w.padding is None:
-                found[axis] = follow(axis, unknown_padding(shape[axis], w, make, least))
+                found[axis] = follow(axis, _unknown_padding(shape[axis], w, make))
         return Relation(tuple(found))
 
     def sizes(self) -> list[Size]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.keras.files import config_of
+from receptive_field.frameworks.request import NOTHING_ASKED, Request
 from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of, only_call
 from receptive_field.graph.model import Model
@@ -27,18 +28,14 @@ READS = "a path to a Keras file (.keras, .h5, or the JSON of a model)"
 """The kinds of models that this wing can read, for error messages."""
 
 
-def model_of(
-    thing: Any,
-    signature: str | None = None,
-    overrides: Mapping[Any, Rule] | None = None,
-) -> Model | None:
+def model_of(thing: Any, request: Request = NOTHING_ASKED) -> Model | None:
     """Returns the `Model` of a Keras model, or None if the thing is not one.
 
     Args:
       thing: a path, or any other object.
-      signature: ignored, because Keras models have no signatures.
-      overrides: rules for layers that have none.
+      request: only the overrides matter.
     """
+    overrides = request.overrides
     if isinstance(thing, (str, os.PathLike)):
         path = os.fspath(thing)
         config = config_of(path)

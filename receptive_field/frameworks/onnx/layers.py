@@ -17,8 +17,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from receptive_field.frameworks.module_calls import Edges, Layers
 from receptive_field.frameworks.onnx.definitions import ABSENT_INPUT, INITIALIZER
-from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.graph import Graph
 from receptive_field.graph.model import unique_name
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -27,14 +28,6 @@ _NO_MODULE = "_empty_nn_module_stack_from_metadata_hook"
 """The path that the exporter records for nodes of no module."""
 
 CONSTANTS = (ABSENT_INPUT, INITIALIZER, "Constant")
-
-
-class Layers(NamedTuple):
-    """The calls of modules, by name."""
-
-    tensors: dict[str, Tensor]
-    inputs: dict[str, Sequence[Tensor]]
-    kinds: dict[str, str]
 
 
 class _Call(NamedTuple):
@@ -49,10 +42,9 @@ class _Call(NamedTuple):
 def layers_of(graph: Graph, nodes: Sequence[Any]) -> Layers:
     """Returns the layers of a graph that was made of these NodeProtos."""
     found = Layers({}, {}, {})
-    readers: dict[Tensor, list[int]] = {}
-    for index, reads in ((i, graph.inputs[i]) for i in range(len(graph))):
-        for tensor in reads:
-            readers.setdefault(tensor, []).append(index)
+    edges = Edges(
+        graph, CONSTANTS, lambda index: len(graph.nodes[index].definition.outputs)
+    )
     for call in _calls(graph, nodes):
         if not call.nodes:
             name = unique_name(call.path, found.tensors)
@@ -60,36 +52,15 @@ def layers_of(graph: Graph, nodes: Sequence[Any]) -> Layers:
             found.inputs[name] = [found.tensors[name]]
             found.kinds[name] = call.kind
             continue
-        inside = set(call.nodes)
-        returned = [
-            (index, number)
-            for index in call.nodes
-            for number in range(len(graph.nodes[index].definition.outputs))
-            if _leaves((index, number), readers, inside)
-        ]
+        returned = edges.returned(call.nodes)
         if not returned:
             continue
         name = unique_name(call.path, found.tensors)
         found.tensors[name] = returned[-1]
-        found.inputs[name] = _read(graph, call.nodes, inside)
+        found.inputs[name] = edges.read(call.nodes)
         if call.kind:
             found.kinds[name] = call.kind
     return found
-
-
-def _leaves(tensor: Tensor, readers: dict[Tensor, list[int]], inside: set[int]) -> bool:
-    """Returns whether a tensor is read outside a call, or by nothing."""
-    return not inside.issuperset(readers.get(tensor, ())) or tensor not in readers
-
-
-def _read(graph: Graph, nodes: Sequence[int], inside: set[int]) -> list[Tensor]:
-    """Returns the tensors that a call reads from outside, without constants."""
-    reads = dict.fromkeys(tensor for index in nodes for tensor in graph.inputs[index])
-    return [
-        tensor
-        for tensor in reads
-        if tensor[0] not in inside and graph.op(tensor[0]) not in CONSTANTS
-    ]
 
 
 def _calls(graph: Graph, nodes: Sequence[Any]) -> Iterator[_Call]:

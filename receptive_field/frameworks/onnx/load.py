@@ -12,22 +12,20 @@ from receptive_field.frameworks.onnx.files import (
     parsed,
     read_file,
 )
+from receptive_field.frameworks.request import NOTHING_ASKED, Request
 from receptive_field.graph.model import Model
 
 READS = "a path to an ONNX file, or an onnx.ModelProto"
 """The kinds of models that this wing can read, for error messages."""
 
 
-def model_of(
-    thing: Any, signature: str | None = None, overrides: object = None
-) -> Model | None:
+def model_of(thing: Any, request: Request = NOTHING_ASKED) -> Model | None:
     """Returns the `Model` of an ONNX model, or None if the thing is not one.
 
     Args:
       thing: a path, an onnx.ModelProto, the bytes of one, an ``onnx_ir.Model``, or the
         program that ``torch.onnx.export`` returns.
-      signature: ignored, because ONNX models have no signatures.
-      overrides: ignored, because every op can be read.
+      request: ignored.
 
     Raises:
       GraphError: if the model is damaged.

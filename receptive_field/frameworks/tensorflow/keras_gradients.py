@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.frameworks.images import chosen, complete_images, draws_of
 
 IMAGES_AT_ONCE = 8
 
@@ -26,10 +27,12 @@ def squared_gradients(
     number: int,
     shape: Sequence[int],
     where: Mapping[int, int],
-    draws: int,
+    images: Any,
+    draws: int | None,
     seed: int,
+    **_: Any,
 ) -> NDArray[np.float64]:
-    """Returns squared gradients of a feature on random images, [draw, *shape].
+    """Returns squared gradients of a feature on images, [draw, 1, *shape[1:]].
 
     The squares are divided by the number of the feature's channels.
 
@@ -40,26 +43,36 @@ def squared_gradients(
       output: the name of a layer.
       is_whole: whether the layer is an output of the model.
       number: the index of the input among the model's inputs.
-      shape: the shape of the input, without the batch.
+      shape: the shape of the input.
       where: output axis -> the feature's position on that axis.
-      draws: the number of random images.
+      images: the images to use; None for random ones.
+      draws: the number of images; None for one draw of each image.
       seed: the seed of the random numbers.
 
     Raises:
-      ReceptiveFieldError: if the model cannot be cut at the layer.
+      ReceptiveFieldError: if the model cannot be cut at the layer, or the images do not
+        fit its input.
     """
+    one = (1, *shape[1:])
+    own = complete_images(images, one, "the model")
+    total = draws_of(own, draws)
     part = _part(keras, model, calls, output, is_whole)
     others = [s for i, s in enumerate(_input_shapes(model)) if i != number]
     tf = import_module("tensorflow")
     random = np.random.default_rng(seed)
     found = []
-    for start in range(0, draws, IMAGES_AT_ONCE):
-        count = min(IMAGES_AT_ONCE, draws - start)
+    for start in range(0, total, IMAGES_AT_ONCE):
+        count = min(IMAGES_AT_ONCE, total - start)
         inputs = [
             tf.constant(random.standard_normal((count, *sizes)), tf.float32)
             for sizes in others
         ]
-        image = tf.constant(random.standard_normal((count, *shape)), tf.float32)
+        drawn = (
+            random.standard_normal((count, *shape[1:]))
+            if own is None
+            else chosen(own, start, count)[:, 0]
+        )
+        image = tf.constant(drawn, tf.float32)
         inputs.insert(number, image)
         with tf.GradientTape() as tape:
             tape.watch(image)
@@ -73,7 +86,7 @@ def squared_gradients(
             break
         squares = np.square(np.asarray(gradient, dtype=np.float64))
         found.append(squares / math.prod(values.shape[1:]))
-    return np.concatenate(found) if found else np.zeros((2, *shape))
+    return np.concatenate(found)[:, None] if found else np.zeros((2, *one))
 
 
 def _part(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from receptive_field.frameworks.request import NOTHING_ASKED, Request
 from receptive_field.frameworks.tensorflow.objects import (
     arguments_of,
     concrete_function_of,
@@ -24,21 +25,18 @@ READS = (
 """The kinds of models that this wing can read, for error messages."""
 
 
-def model_of(
-    thing: Any, signature: str | None = None, overrides: object = None
-) -> Model | None:
+def model_of(thing: Any, request: Request = NOTHING_ASKED) -> Model | None:
     """Returns the `Model` of a thing, or None if this wing cannot read the thing.
 
     Args:
       thing: any object. `READS` lists the kinds that this wing can read.
-      signature: the signature of a SavedModel to use, if it has several.
-      overrides: ignored, because every op can be read.
+      request: only the signature matters.
 
     Raises:
       GraphError: if the thing is malformed or cannot be converted to a graph.
     """
     if isinstance(thing, (str, os.PathLike)):
-        return _from_file(os.fspath(thing), signature)
+        return _from_file(os.fspath(thing), request.signature)
     if hasattr(thing, "node") and hasattr(thing, "library"):
         return Model(_graph(thing), thing)
     if keras_of(thing) is not None:

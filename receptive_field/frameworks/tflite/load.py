@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.request import NOTHING_ASKED, Request
 from receptive_field.frameworks.tflite.content import (
     IDENTIFIER,
     Content,
@@ -19,15 +20,12 @@ READS = "a path to a TensorFlow Lite file (.tflite), or the bytes of one"
 """The kinds of models that this wing can read, for error messages."""
 
 
-def model_of(
-    thing: Any, signature: str | None = None, overrides: object = None
-) -> Model | None:
+def model_of(thing: Any, request: Request = NOTHING_ASKED) -> Model | None:
     """Returns the `Model` of a TensorFlow Lite model, or None if it is not one.
 
     Args:
       thing: a path, bytes, or any other object.
-      signature: the signature to use, if the model has several.
-      overrides: ignored, because every op can be read.
+      request: only the signature matters.
 
     Raises:
       GraphError: if the model is damaged, or does not have the signature.
@@ -35,13 +33,13 @@ def model_of(
     if isinstance(thing, (bytes, bytearray, memoryview)):
         if bytes(thing[4:8]) != IDENTIFIER:
             return None
-        return _model(of_bytes(thing), "the model", "graph", signature)
+        return _model(of_bytes(thing), "the model", "graph", request.signature)
     if not isinstance(thing, (str, os.PathLike)):
         return None
     path = os.fspath(thing)
     if not _is_model(path):
         return None
-    return _model(of_file(path), repr(path), path, signature)
+    return _model(of_file(path), repr(path), path, request.signature)
 
 
 def _is_model(path: str) -> bool:

@@ -98,9 +98,13 @@ class _Built:
         step: Step | None = None,
     ) -> None:
         kinds = [program.kinds.get(output or "") for output in outputs]
-        scopes, code = ((), "") if step is None else (step.scopes, step.code)
+        scopes, code, target = (
+            ((), "", "") if step is None else (step.scopes, step.code, step.target)
+        )
         self.definitions.append(
-            Definition(name, op, arguments, inputs, kinds, scopes, code)
+            Definition(
+                name, op, arguments, inputs, kinds, scopes, code, target, outputs
+            )
         )
         for number, output in enumerate(outputs):
             if output is not None:

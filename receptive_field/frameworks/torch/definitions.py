@@ -20,7 +20,17 @@ class Read(NamedTuple):
 class Definition:
     """An op, an input or a weight."""
 
-    __slots__ = ("arguments", "code", "input", "kinds", "name", "op", "scopes")
+    __slots__ = (
+        "arguments",
+        "code",
+        "input",
+        "kinds",
+        "name",
+        "op",
+        "scopes",
+        "target",
+        "values",
+    )
 
     def __init__(
         self,
@@ -31,6 +41,8 @@ class Definition:
         kinds: Sequence[Kind | None] = (),
         scopes: Sequence[Scope] = (),
         code: str = "",
+        target: str = "",
+        values: Sequence[str | None] = (),
     ) -> None:
         self.name = name
         self.op = op
@@ -42,3 +54,7 @@ class Definition:
         """What is recorded about each result."""
         self.scopes = scopes
         self.code = code
+        self.target = target
+        """The op with its namespace and overload; empty for inputs and weights."""
+        self.values = values
+        """The names of the results in the program."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from receptive_field.errors import GraphError
 from receptive_field.frameworks.torch.definitions import INPUT, Definition
 from receptive_field.graph.graph import ABSENT, Frame, Graph, Node, Tensor
 from receptive_field.rules.op import Call, StatedShape
@@ -72,9 +71,11 @@ class Torch:
         """Returns an object that runs programs with PyTorch.
 
         Raises:
-          GraphError: always, because a graph of ATen ops alone holds no weights.
+          GraphError: if PyTorch is not installed.
         """
-        raise GraphError("experiments on a program of PyTorch cannot run yet.")
+        from receptive_field.frameworks.torch.running import TorchRunner
+
+        return TorchRunner()
 
 
 TORCH = Torch()

@@ -31,8 +31,9 @@ def layers_of(
       tensor: returns the tensor of a value of the program.
     """
     found = Layers({}, {}, {})
-    edges = Edges(graph, (PARAMETER, BUFFER))
     steps = dict(zip(index_of_step, program.steps, strict=True))
+    constants = PARAMETER, BUFFER
+    edges = Edges(graph, constants, lambda index: len(steps[index].outputs))
     scoped = (
         (index, [Around(*scope) for scope in step.scopes])
         for index, step in steps.items()
@@ -41,8 +42,7 @@ def layers_of(
     for call in module_calls(scoped):
         if not call.path:
             continue
-        counts = [len(steps[index].outputs) for index in call.nodes]
-        returned = edges.returned(call.nodes, counts)
+        returned = edges.returned(call.nodes)
         stated = program.calls.get(call.key)
         if stated is not None and call.key not in seen:
             seen.add(call.key)

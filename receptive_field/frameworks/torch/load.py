@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from receptive_field.errors import GraphError
+from receptive_field.frameworks.request import NOTHING_ASKED, Request
+from receptive_field.frameworks.torch.program import Program
 from receptive_field.graph.model import Model
 
 READS = (
@@ -15,9 +21,7 @@ READS = (
 """The kinds of models that this wing can read, for error messages."""
 
 
-def model_of(
-    thing: Any, signature: str | None = None, overrides: object = None
-) -> Model | None:
+def model_of(thing: Any, request: Request = NOTHING_ASKED) -> Model | None:
     """Returns the `Model` of a thing of PyTorch, or None if it is not one.
 
     PyTorch is imported only if the caller has imported it, and not for files.
@@ -25,26 +29,72 @@ def model_of(
     Args:
       thing: a path, a ``torch.nn.Module``, a ``torch.export.ExportedProgram`` or a
         ``torch.fx.GraphModule`` of ATen ops.
-      signature: the name of the program in a ``.pt2`` file, if it has several.
-      overrides: ignored, because every op can be read.
+      request: a module is exported for the resolution and the example inputs. The
+        signature is the name of the program in a ``.pt2`` file, if it has several.
 
     Raises:
       GraphError: if the module cannot be exported, or the file is damaged.
     """
     if isinstance(thing, (str, os.PathLike)):
-        return _from_file(os.fspath(thing), signature)
-    if "torch" not in sys.modules or not hasattr(thing, "__class__"):
+        return _from_file(os.fspath(thing), request.signature)
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not hasattr(torch, "nn"):
         return None
-    from receptive_field.frameworks.torch import objects
-    from receptive_field.frameworks.torch.build import model_of_program
+    if _is_program(thing):
+        return _of_program(thing)
+    if isinstance(thing, torch.fx.GraphModule) and _is_of_ops(thing):
+        from receptive_field.frameworks.torch import objects
 
-    torch: Any = sys.modules["torch"]
-    export = getattr(torch, "export", None)
-    if export is not None and isinstance(thing, export.ExportedProgram):
-        return model_of_program(objects.of_exported(thing), thing, "the program")
-    if isinstance(thing, torch.fx.GraphModule):
-        return model_of_program(objects.of_graph_module(thing), thing, "the graph")
+        return _model(partial(objects.of_graph_module, thing), "graph")
+    if isinstance(thing, torch.nn.Module):
+        return _of_module(torch, thing, request)
+    if isinstance(thing, Mapping) and thing and _are_tensors(torch, thing):
+        raise GraphError(
+            "a state_dict holds only the weights of a model. Give the module: build "
+            "it, and load the weights into it."
+        )
     return None
+
+
+def _is_program(thing: Any) -> bool:
+    """Returns whether a thing is an exported program, without importing anything."""
+    exporting = sys.modules.get("torch.export.exported_program")
+    return exporting is not None and isinstance(thing, exporting.ExportedProgram)
+
+
+def _is_of_ops(module: Any) -> bool:
+    """Returns whether all calls in a ``torch.fx.GraphModule`` are ops with shapes."""
+    return all(
+        node.op != "call_module"
+        and node.op != "call_method"
+        and (node.op != "call_function" or "val" in node.meta)
+        for node in module.graph.nodes
+    )
+
+
+def _are_tensors(torch: Any, thing: Mapping[Any, Any]) -> bool:
+    return all(isinstance(part, torch.Tensor) for part in thing.values())
+
+
+def _of_program(program: Any) -> Model:
+    from receptive_field.frameworks.torch import objects
+
+    return _model(partial(objects.of_exported, program), "the program")
+
+
+def _of_module(torch: Any, module: Any, request: Request) -> Model:
+    from receptive_field.frameworks.torch import objects
+    from receptive_field.frameworks.torch.exporting import exported
+
+    found = exported(torch, module, request.resolution, request.example_inputs)
+    held = {
+        path: tensor
+        for part in (module.named_buffers(), module.named_parameters())
+        for path, tensor in part
+    }
+    read = partial(objects.of_exported, found.program, held)
+    model = _model(read, type(module).__name__)
+    return replace(model, sizes_are_examples=found.is_example)
 
 
 def _from_file(path: str, signature: str | None) -> Model | None:
@@ -55,6 +105,36 @@ def _from_file(path: str, signature: str | None) -> Model | None:
     found = read_file(path, signature)
     if found is None:
         return None
-    from receptive_field.frameworks.torch.build import model_of_program
+    return _model(partial(_read_again, path, signature), path, found[0])
 
-    return model_of_program(*found, path)
+
+def _read_again(path: str, signature: str | None) -> Program:
+    from receptive_field.frameworks.torch.files import read_file
+
+    found = read_file(path, signature)
+    if found is None:
+        raise GraphError(f"{path!r} has changed since it was read.")
+    return found[0]
+
+
+def _model(
+    read: Callable[[], Program], name: str, program: Program | None = None
+) -> Model:
+    """Returns the `Model` of a program.
+
+    Args:
+      read: reads the program, and reads it again for an experiment.
+      name: the name of the graph in results.
+      program: the program, if it was read already.
+    """
+    from receptive_field.frameworks.torch.build import model_of_program
+    from receptive_field.frameworks.torch.program import Runnable
+
+    found = model_of_program(program or read(), Runnable(read), name)
+    return replace(found, squared_gradients=partial(_squared_gradients, found))
+
+
+def _squared_gradients(model: Model, *args: Any, **named: Any) -> Any:
+    from receptive_field.frameworks.torch.gradients import squared_gradients
+
+    return squared_gradients(model, *args, **named)

@@ -48,7 +48,7 @@ def of_exported(exported: Any, values: Mapping[str, Any] | None = None) -> Progr
         if held is None:
             held = exported.constants.get(spec.target)
         kind = {"constant_tensor": "constant"}.get(kind, kind)
-        weights[name] = Weight(kind, spec.target, _values_of(held))
+        weights[name] = Weight(kind, spec.target, _values_of(held), _tensor_of(held))
     spec = _nested(exported.call_spec.out_spec)
     returned = [
         _returned(output.arg, named)
@@ -136,6 +136,14 @@ def _values_of(held: Any) -> Any:
     return lambda: held.detach().cpu().numpy()
 
 
+def _tensor_of(held: Any) -> Any:
+    """Returns a function that returns a tensor, or None if it has no values."""
+    is_fake = held is None or type(held).__name__ == "FakeTensor"
+    if is_fake or not hasattr(held, "dtype") or held.is_meta:
+        return None
+    return lambda: held
+
+
 class _Reader:
     """Reads the graph of a ``torch.fx.GraphModule``.
 
@@ -176,8 +184,9 @@ class _Reader:
         for part in str(node.target).split("."):
             held = getattr(held, part)
         if not hasattr(held, "graph"):  # Graphs of control flow are read where used.
-            constant = Weight("constant", str(node.target), _values_of(held))
-            self.program.weights[node.name] = constant
+            self.program.weights[node.name] = Weight(
+                "constant", str(node.target), _values_of(held), _tensor_of(held)
+            )
             self.program.kinds[node.name] = _kind(node.meta.get("val", held))
 
     def _read_call(self, node: Any) -> None:

@@ -81,11 +81,14 @@ class Weight:
       kind: "parameter", "buffer" or "constant".
       path: the name that the module gives it.
       values: returns the values, or None if they are not known. Weights have none.
+      tensor: returns the tensor that holds the values, for experiments; None if there
+        is none.
     """
 
     kind: str
     path: str
     values: Callable[[], Any] | None = None
+    tensor: Callable[[], Any] | None = None
 
 
 @dataclass(slots=True)
@@ -110,6 +113,22 @@ class Program:
     calls: Mapping[str, tuple[str, Sequence[tuple[str, Any]]]] = field(
         default_factory=dict
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """What an experiment with a model of PyTorch runs: its `Model.definition`.
+
+    Attributes:
+      program: returns the program as it was recorded, before ops in place are written
+        out. Its values have the names that they have in the program of which the graph
+        was made; those of them that only the written-out program has cannot be
+        measured. The `Weight.tensor` of each weight has its real values, on any
+        device. Measurements of receptive fields need those of buffers and constants
+        alone, and make up the rest; effective receptive fields need all of them.
+    """
+
+    program: Callable[[], Program]
 
 
 def values_in(arguments: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from receptive_field.algebra.axis_map import ANYWHERE, IDENTITY
@@ -57,9 +58,11 @@ def _branch_values(call: Call) -> Sequence[Value]:
 
 
 def _of_branches(call: Call) -> Sequence[Tensor]:
+    """Returns the condition and the results of the branches that may be taken."""
     count = _count(call)
     starts = (1 + branch * count for branch in _taken(call))
-    return [t for start in starts for t in call.node.inputs[start : start + count]]
+    results = (call.node.inputs[start : start + count] for start in starts)
+    return [call.node.inputs[0], *itertools.chain.from_iterable(results)]
 
 
 register(

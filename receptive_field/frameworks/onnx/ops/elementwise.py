@@ -31,6 +31,7 @@ from receptive_field.rules.elementwise import (
 from receptive_field.rules.flops import (
     elements,
     multiply_adds,
+    output_elements,
     per_input,
     per_output,
 )
@@ -248,6 +249,10 @@ treat_zeros("Add Sub Sum", Zeros.SUM)
 treat_zeros("And Mul", Zeros.KEPT, absorbing=(0, 1))
 treat_zeros("Div", Zeros.KEPT, absorbing=(0,))
 count("Reciprocal Log Neg", per_input())
+count(
+    "Sum",
+    lambda call: Flops.alike((len(call) - 1) * output_elements(call), profiled=False),
+)
 count(
     "Add Sub Mul Div Max Min Pow GreaterOrEqual Greater LessOrEqual Less Equal",
     per_output(profiled=False),

@@ -10,7 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from receptive_field.algebra.sizes import Size, product
-from receptive_field.frameworks.onnx.ops.registry import is_given, register, weigh
+from receptive_field.frameworks.onnx.ops.registry import (
+    is_given,
+    register,
+    weigh,
+    with_sums,
+)
 from receptive_field.relations.relation import (
     ALL,
     FULL,
@@ -83,9 +88,7 @@ class Gemm(NamedTuple):
     def flops(self, call: Call) -> Flops:
         """Counts a multiply-add for each product, and an addition for each element."""
         found = multiply_adds(self.products(call) * output_elements(call), False)
-        return (
-            found.plus(output_elements(call)) if is_given(call, self.added) else found
-        )
+        return with_sums(call, found, self.added)
 
     def op(self) -> Op:
         """Returns the rules."""
@@ -196,8 +199,9 @@ class MatMul(NamedTuple):
         return label_sizes(call, labels[0], (self.left, self.right))["k"]
 
     def flops(self, call: Call) -> Flops:
-        """Counts a multiply-add for each product."""
-        return multiply_adds(self.products(call) * output_elements(call), False)
+        """Counts a multiply-add for each product, and an addition for each element."""
+        found = multiply_adds(self.products(call) * output_elements(call), False)
+        return found if self.added is None else with_sums(call, found, self.added)
 
     def op(self) -> Op:
         """Returns the rules."""

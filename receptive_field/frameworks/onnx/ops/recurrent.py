@@ -17,7 +17,11 @@ from receptive_field.algebra.axis_map import (
     one_sided,
 )
 from receptive_field.algebra.sizes import Size, product
-from receptive_field.frameworks.onnx.ops.registry import is_given, register
+from receptive_field.frameworks.onnx.ops.registry import (
+    is_given,
+    register,
+    with_sums,
+)
 from receptive_field.relations.relation import (
     ALL,
     FULL,
@@ -219,9 +223,10 @@ class Causal:
         return [shape, tuple(state)]
 
     def flops(self, call: Call) -> Flops:
-        """Counts a multiply-add for each product."""
+        """Counts a multiply-add for each product, and the additions of a bias."""
         area = product(w.kernel for w in self.windows(call))
-        return multiply_adds(area * product(call.known_shape(0)), False)
+        found = multiply_adds(area * product(call.known_shape(0)), False)
+        return with_sums(call, found, 2)
 
     def op(self) -> Op:
         """Returns the rules."""

@@ -201,7 +201,7 @@ class Deformable(Convolution):
         return [data, ALL, beside, *[ALL, beside][: len(call) - 3]]
 
 
-register("DeformConv", Deformable(1).op()._replace(windows=None))
+register("DeformConv", Deformable(1, bias=3).op()._replace(windows=None))
 
 # --- Unpooling -----------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ its name, such as ``com.microsoft.FusedConv``.
 from __future__ import annotations
 
 from receptive_field.frameworks.registry import Table
-from receptive_field.rules.op import Call
+from receptive_field.rules.flops import output_elements
+from receptive_field.rules.op import Call, Flops
 
 OPS = Table()
 """ONNX op type -> rule."""
@@ -24,3 +25,15 @@ def is_given(call: Call, number: int) -> bool:
     """Returns whether a node has an optional input."""
     absent = call.node.graph.index_of.get("")
     return len(call) > number and call.input(number)[0] != absent
+
+
+def with_sums(call: Call, flops: Flops, *numbers: int) -> Flops:
+    """Returns a count that includes the addition of biases to the first output.
+
+    Args:
+      call: the op.
+      flops: the count without them.
+      numbers: the numbers of the inputs that are added, if they are given.
+    """
+    given = sum(is_given(call, number) for number in numbers)
+    return flops.plus(given * output_elements(call)) if given else flops

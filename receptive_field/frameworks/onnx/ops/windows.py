@@ -20,6 +20,7 @@ from receptive_field.frameworks.onnx.ops.registry import (
     register,
     treat_zeros,
     weigh,
+    with_sums,
 )
 from receptive_field.relations.relation import ALL, SAME, whole, with_bounds
 from receptive_field.rules.flops import (
@@ -48,6 +49,7 @@ class Family:
     Args:
       kernel: the number of the input with the kernel; None for pools.
       channels_last: whether the channels come last; None if an attribute says so.
+      bias: the number of the input with the bias; None if the op takes none.
     """
 
     is_transposed = False
@@ -59,10 +61,14 @@ class Family:
     """Whether SAME padding is that of the kernel without its dilation."""
 
     def __init__(
-        self, kernel: int | None = None, channels_last: bool | None = False
+        self,
+        kernel: int | None = None,
+        channels_last: bool | None = False,
+        bias: int | None = None,
     ) -> None:
         self.kernel_input = kernel
         self.channels_last = channels_last
+        self.bias = bias
 
     def axes(self, call: Call) -> tuple[int, ...]:
         """Returns the spatial axes."""
@@ -173,13 +179,6 @@ class Family:
             self.per_axis(call, name, 1, len(axes)) for name in ("strides", "dilations")
         )
         paddings = self.paddings(call, len(axes))
-        if paddings is not None and self._rounds_up(call):
-            paddings = [
-                (before, min(after + stride - 1, dilation * (size - 1)))
-                for (before, after), stride, dilation, size in zip(
-                    paddings, strides, dilations, kernel, strict=True
-                )
-            ]
         lower = call.text("auto_pad", "NOTSET") == "SAME_LOWER"
         sizes = [shape[axis] for axis in axes]
         try:
@@ -196,14 +195,10 @@ class Family:
             )
         except ValueError as error:
             call.fail(str(error))
-        return Sliding(shape, axes, found, self.least_padding)
+        return Sliding(shape, axes, found)
 
     def _rounds_up(self, call: Call) -> bool:
-        """Returns whether windows may reach past the padding behind an axis.
-
-        This is the same as more padding: ``stride - 1`` positions, but not so many that
-        a window starts behind the axis.
-        """
+        """Returns whether windows may reach past the padding behind an axis."""
         return self.kernel_input is None and bool(call.number("ceil_mode", 0))
 
     def windows(self, call: Call) -> tuple[Window, ...]:
@@ -297,8 +292,13 @@ class Convolution(Family):
         return product(self.filter_shape(call)[1:])
 
     def flops(self, call: Call) -> Flops:
-        """Counts a multiply-add for each product."""
-        return multiply_adds(self.products(call) * output_elements(call), False)
+        """Counts a multiply-add for each product, and all additions to the result."""
+        number = self.products(call) * output_elements(call)
+        return self._with_sums(call, multiply_adds(number, False))
+
+    def _with_sums(self, call: Call, flops: Flops) -> Flops:
+        added = [n for n in (self.bias, self.added(call)) if n is not None]
+        return with_sums(call, flops, *added)
 
     def op(self) -> Op:
         """Returns the rules."""
@@ -313,12 +313,13 @@ class FusedConvolution(Convolution):
         return 3 if is_given(call, 3) else None
 
 
-register("Conv ConvInteger", Convolution(1).op())
-register("QLinearConv", Convolution(3).op())
-register("com.microsoft.FusedConv", FusedConvolution(1).op())
-register("com.microsoft.NhwcFusedConv", FusedConvolution(1, channels_last=True).op())
-register("com.microsoft.NhwcConv", Convolution(1, channels_last=True).op())
-register("com.microsoft.QLinearConv", Convolution(3, channels_last=None).op())
+register("Conv", Convolution(1, bias=2).op())
+register("ConvInteger", Convolution(1).op())
+register("QLinearConv", Convolution(3, bias=8).op())
+register("com.microsoft.FusedConv", FusedConvolution(1, bias=2).op())
+register("com.microsoft.NhwcFusedConv", FusedConvolution(1, True, bias=2).op())
+register("com.microsoft.NhwcConv", Convolution(1, channels_last=True, bias=2).op())
+register("com.microsoft.QLinearConv", Convolution(3, channels_last=None, bias=8).op())
 register("MaxPool LpPool", Pooling().op())
 register("AveragePool", Averaging().op())
 register("com.microsoft.NhwcMaxPool", Pooling(channels_last=True).op())
@@ -433,7 +434,8 @@ class Transposed(Convolution):
     def flops(self, call: Call) -> Flops:
         """Counts a multiply-add for each pair of an input element and a weight."""
         _, *weights = self.filter_shape(call)
-        return multiply_adds(elements(call) * product(weights), False)
+        found = multiply_adds(elements(call) * product(weights), False)
+        return self._with_sums(call, found)
 
     def op(self) -> Op:
         """Returns the rules."""
@@ -456,8 +458,8 @@ class PaddedByInput(Transposed):
         return list(zip(known[:count], known[count:], strict=True))
 
 
-register("ConvTranspose", Transposed(1).op())
-register("com.microsoft.ConvTransposeWithDynamicPads", PaddedByInput(1).op())
+register("ConvTranspose", Transposed(1, bias=2).op())
+register("com.microsoft.ConvTransposeWithDynamicPads", PaddedByInput(1, bias=3).op())
 
 
 # --- Pools over whole maps -----------------------------------------------------------

@@ -113,7 +113,7 @@ class Family:
             found = sliding_windows(sizes, kernel, strides, dilations, paddings, least)
         except ValueError as error:
             call.fail(str(error))
-        return Sliding(shape, axes, found, least)
+        return Sliding(shape, axes, found)
 
     def paddings(
         self, call: Call, axes: Sequence[int]

@@ -1,6 +1,21 @@
 """The table of rules for ATen ops, which its files fill."""
 
-from receptive_field.frameworks.torch.ops import elementwise, sources, windows
+from receptive_field.frameworks.torch.ops import (
+    elementwise,
+    normalisations,
+    reductions,
+    reshaping,
+    sources,
+    windows,
+)
 from receptive_field.frameworks.torch.ops.registry import OPS
 
-__all__ = ["OPS", "elementwise", "sources", "windows"]
+__all__ = [
+    "OPS",
+    "elementwise",
+    "normalisations",
+    "reductions",
+    "reshaping",
+    "sources",
+    "windows",
+]

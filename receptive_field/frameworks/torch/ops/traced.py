@@ -1,0 +1,179 @@
+"""What a trace wrote as numbers, at sizes other than those of the trace.
+
+A trace for inputs of known sizes writes every size as a number: ``view(x, [1, 784])``.
+Whether such a number is a size of the input, or was written by the author, is not
+recorded. At other sizes, a rule may use a number only if no guess is needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+from receptive_field.algebra.sizes import Size, product
+from receptive_field.rules.op import Call
+
+Recorded = tuple[int | str | None, ...] | None
+"""The sizes that a trace recorded: numbers, names of unknown sizes, or None."""
+
+
+def recorded(call: Call, number: int) -> Recorded:
+    """Returns the sizes that the trace recorded for an input."""
+    index, output = call.input(number)
+    return _recorded(call.node.graph.nodes[index].definition, output)
+
+
+def recorded_result(call: Call, number: int = 0) -> Recorded:
+    """Returns the sizes that the trace recorded for a result."""
+    return _recorded(call.node.definition, number)
+
+
+def _recorded(definition: Any, output: int) -> Recorded:
+    kinds = definition.kinds
+    kind = kinds[output] if output < len(kinds) else None
+    return None if kind is None else kind.sizes
+
+
+def changed_axes(call: Call, number: int) -> set[int]:
+    """Returns the axes of an input whose size is not the number of the trace.
+
+    An axis whose size was unknown in the trace, too, is not changed.
+    """
+    return _changed(call.shape(number), recorded(call, number))
+
+
+def _changed(shape: Sequence[Size] | None, sizes: Recorded) -> set[int]:
+    if shape is None or sizes is None or len(shape) != len(sizes):
+        return set()
+    pairs = enumerate(zip(shape, sizes, strict=True))
+    return {a for a, (now, then) in pairs if isinstance(then, int) and then != now}
+
+
+def is_resized(call: Call) -> bool:
+    """Returns whether a question states sizes other than those of the trace."""
+    nodes = call.node.graph.nodes
+    return any(
+        _changed(shape, _recorded(nodes[index].definition, output))
+        for (index, output), shape in call.knowledge.given.items()
+    )
+
+
+def refuse(call: Call, what: str) -> NoReturn:
+    """Raises an error about numbers that may be sizes of the traced input.
+
+    Args:
+      call: the op.
+      what: the numbers, such as "its sizes [1, 784]".
+
+    Raises:
+      GraphError: always.
+    """
+    call.fail(
+        f"cannot be analysed at this size: {what} were written for one size of the "
+        "input. Give input_resolution (the model is then exported for it)"
+    )
+
+
+def is_offset(number: int, size: int) -> bool:
+    """Returns whether a number counts a few positions from an end of an axis.
+
+    Such numbers are taken as the author's. A number that reaches further may be a size
+    of the traced input, or a part of one.
+
+    Args:
+      number: a position; a negative one counts from the end.
+      size: the size of the axis in the trace.
+    """
+    return abs(number) <= max(size // 8, size >= 4)
+
+
+def check_offset(call: Call, number: int, axis: int, value: Size | None) -> None:
+    """Refuses a number that may be a size of the axis that it refers to.
+
+    Args:
+      call: the op.
+      number: the number of an input.
+      axis: the axis of the input.
+      value: the number.
+    """
+    sizes = recorded(call, number)
+    if axis not in changed_axes(call, number) or not isinstance(value, int):
+        return
+    assert sizes is not None
+    size = sizes[axis]
+    assert isinstance(size, int)
+    if not is_offset(value, size):
+        refuse(call, f"numbers such as {value}, on axis {axis},")
+
+
+def matched(
+    call: Call,
+    number: int,
+    stated: Sequence[Size | None],
+    hole: int | None,
+) -> tuple[Size, ...]:
+    """Returns the sizes that a view has at sizes other than those of the trace.
+
+    Both shapes of the trace are split into the smallest groups of axes with equal
+    products. In a group where the input has other sizes now, one axis of the output is
+    their product. If there are more, the numbers could mean several things.
+
+    Args:
+      call: the op.
+      number: the number of the input.
+      stated: the sizes as they were written, for error messages.
+      hole: the axis of the output that was written as -1, if any.
+
+    Raises:
+      GraphError: if the sizes cannot be matched without a guess.
+    """
+    now, before, after = (
+        call.known_shape(number),
+        recorded(call, number),
+        recorded_result(call),
+    )
+    changed = changed_axes(call, number)
+    texts = ", ".join("?" if size is None else str(size) for size in stated)
+    what = f"its sizes [{texts}]"
+    if before is None or after is None:
+        refuse(call, what)
+    if before == after:
+        return tuple(
+            now[axis] if axis in changed else size  # type: ignore[misc]
+            for axis, size in enumerate(after)
+        )
+    olds = [size for size in before if isinstance(size, int)]
+    news = [size for size in after if isinstance(size, int)]
+    if len(olds) < len(before) or len(news) < len(after) or 0 in olds:
+        refuse(call, what)
+    found: list[Size] = list(news)
+    for ins, outs in _groups(olds, news):
+        if not changed.intersection(ins):
+            continue
+        longer = [axis for axis in outs if news[axis] != 1]
+        is_copy = len([axis for axis in ins if olds[axis] != 1]) == 1
+        of_one = any(axis in changed and olds[axis] == 1 for axis in ins)
+        if len(longer) != 1 or of_one or not (is_copy or hole in (None, longer[0])):
+            refuse(call, what)
+        found[longer[0]] = product(now[axis] for axis in ins)
+    return tuple(found)
+
+
+def _groups(
+    before: Sequence[int], after: Sequence[int]
+) -> Iterator[tuple[range, range]]:
+    """Yields the smallest groups of axes on both sides with equal products."""
+    i = j = 0
+    while i < len(before) or j < len(after):
+        first, start = i, j
+        i, j = min(i + 1, len(before)), min(j + 1, len(after))
+        while True:
+            one, two = math.prod(before[first:i]), math.prod(after[start:j])
+            if one < two and i < len(before):
+                i += 1
+            elif one > two and j < len(after):
+                j += 1
+            else:
+                break
+        yield range(first, i), range(start, j)

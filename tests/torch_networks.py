@@ -1,0 +1,134 @@
+"""Networks of torchvision and timm against receptive fields that were measured.
+
+``data/onnx/torch_truth.csv`` was measured by gradients of the same networks in double
+precision. Every row, with times, by a command (several minutes)::
+
+    python -m tests.torch_networks
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import sys
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+
+from needed import needed
+from torchvision_ops import torch, torchvision
+
+import receptive_field as rf
+
+TRUTH = Path(__file__).parent / "data/onnx/torch_truth.csv"
+
+HEIGHT = 256
+"""The images were low and long; all networks can run at this height."""
+
+
+def rows() -> list[dict[str, str]]:
+    """What was measured."""
+    with TRUTH.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def built(name: str) -> Any:
+    """A network without weights."""
+    library, _, model = name.partition("/")
+    with torch.device("meta"):
+        if library == "tv":
+            if ("resnet50" in model and model != "resnet50") or "lraspp" in model:
+                found = torchvision.models.segmentation.__dict__.get(model)
+                if found is not None:
+                    return found(weights=None, weights_backbone=None, num_classes=21)
+            return torchvision.models.get_model(model, weights=None)
+        return needed("timm").create_model(model, features_only=True)
+
+
+@lru_cache(maxsize=1)
+def network(name: str) -> Any:
+    """The same, kept for the next row."""
+    return built(name)
+
+
+def output_of(layer: str) -> str | None:
+    """The name of a row's layer in the analysis."""
+    return "out" if layer == "@forward" else layer
+
+
+def held(row: dict[str, str], field: rf.ReceptiveField) -> Iterator[str]:
+    """What differs between a row and a field."""
+    number = "xy".index(row["axis"])
+    if row["local"] == "True":
+        field = field.local
+    stated = {
+        "size": field.size,
+        "stride": field.stride,
+        "padding": field.padding,
+    }
+    for key, found in stated.items():
+        if row[key] and "/" not in row[key] and found[number] != float(row[key]):
+            yield f"{key} is {found[number]}, measured {row[key]}"
+    if "/" in row["size"]:
+        largest = max(map(int, row["size"].split("/")))
+        if field.size[number] != largest or field.aligned:
+            yield f"size is {field.size[number]}, measured {row['size']}"
+    if row["centre_of_feature_0"]:
+        centre = field.compute_input_center_coordinates([0] * len(field.axes))[number]
+        if centre != float(row["centre_of_feature_0"]):
+            yield f"centre is {centre}, measured {row['centre_of_feature_0']}"
+    for u, first, last in features(row["note"]):
+        feature = [0] * len(field.axes)
+        feature[number] = u
+        region = field.compute_input_region(feature)
+        if [region[0][number], region[1][number]] != [first, last]:
+            yield f"{u} sees {region.tolist()}, measured {first} to {last}"
+    if not field.exact:
+        yield "is a bound"
+
+
+def features(note: str) -> Iterator[tuple[int, int, int]]:
+    """The features of a note, with the first and last pixel that each sees."""
+    if note.startswith("misaligned: "):
+        yield from ast.literal_eval(note.removeprefix("misaligned: "))
+        return
+    for part in note.partition(": ")[2].split(", ") or []:
+        name, _, ends = part.partition(" see")
+        if ends and not name.startswith("u="):
+            continue
+        if ends:
+            first, last = ends.split()[-1].split("..")
+            for u in {int(n) for n in name.removeprefix("u=").split("..")}:
+                yield u, int(first), int(last)
+
+
+def main() -> None:
+    """Prints all differences, and the seconds of CPU that each network takes."""
+    exports, _analyses, wrong = [], [], 0
+    for row in rows():
+        name, resolution = row["model"], [HEIGHT, int(row["input_length"])]
+        if row["axis"] == "y":
+            resolution.reverse()
+        module = built(name)
+        start = time.process_time()
+        try:
+            field = rf.compute_receptive_field(
+                module, output=output_of(row["layer"]), input_resolution=resolution
+            )
+            exports.append(time.process_time() - start)
+            found = list(held(row, field))
+        except rf.ReceptiveFieldError as error:
+            found = [str(error)]
+        wrong += bool(found)
+        print(name, row["layer"], row["axis"], exports[-1:], found or "right")
+    print(f"{wrong} wrong; median {median(exports):.1f} s, most {max(exports):.1f} s")
+
+
+if __name__ == "__main__":
+    main()
