@@ -13,12 +13,17 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any, BinaryIO
 
 from receptive_field.errors import GraphError, quoted
+from receptive_field.frameworks.contents import decompressed
 
 LARGEST_PROGRAM = 1 << 27
 """The largest program that is read, in bytes."""
+
+LARGEST_CONTENT = 1 << 28
+"""The largest archive in a compressed file that is read, in bytes."""
 
 INSTEAD = (
     "Build the module in Python and pass it, or save what torch.export.export returns "
@@ -134,21 +139,29 @@ def opened(path: str) -> Iterator[Archive | None]:
     The content decides, not the name of the file.
 
     Raises:
-      GraphError: if the archive holds no exported program, or the file is a pickle.
+      GraphError: if the archive holds no exported program, or the file is a pickle
+        or cannot be read.
     """
-    try:
-        file = open(path, "rb")
-    except OSError:
-        yield None  # The error is told where other files are read.
-        return
-    with file:
+    with decompressed(path) as (file, is_compressed):
         head = file.read(4)
         if head.startswith(_PICKLE):
             raise GraphError(
-                f"{path!r} is a Python pickle, which is never loaded, because that could "
-                f"run code. If it holds a module of PyTorch or its weights: {INSTEAD}"
+                f"{path!r} is a Python pickle, which is never loaded, because that "
+                "could run code. If it holds a module of PyTorch or its weights: "
+                f"{INSTEAD}"
             )
-        yield Archive(path, file) if head.startswith(_ZIP) else None
+        if not head.startswith(_ZIP):
+            yield None
+        elif is_compressed:
+            content = head + file.read(LARGEST_CONTENT)
+            if len(content) > LARGEST_CONTENT:
+                raise GraphError(
+                    f"{path!r} is a compressed zip archive of more than "
+                    f"{LARGEST_CONTENT} bytes, which is not read. Decompress it."
+                )
+            yield Archive(path, BytesIO(content))
+        else:
+            yield Archive(path, file)
 
 
 def _what_else(names: Mapping[str, Any]) -> str:

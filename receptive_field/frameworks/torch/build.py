@@ -13,6 +13,7 @@ from receptive_field.frameworks.torch.definitions import (
     Read,
 )
 from receptive_field.frameworks.torch.framework import TORCH
+from receptive_field.frameworks.torch.in_place import functional
 from receptive_field.frameworks.torch.layers import layers_of
 from receptive_field.frameworks.torch.ops import OPS
 from receptive_field.frameworks.torch.program import Program, Step, Value, replaced
@@ -21,13 +22,14 @@ from receptive_field.graph.model import Model, unique_name
 
 
 def model_of_program(program: Program, definition: Any, name: str) -> Model:
-    """Returns the `Model` of a program without control flow and ops in place.
+    """Returns the `Model` of a program without control flow.
 
     Args:
       program: the program.
       definition: what an experiment runs.
       name: the name of the graph in results.
     """
+    program = functional(program)
     built = _Built(program)
     graph = Graph(built.definitions, name, rules=OPS, framework=TORCH)
 

@@ -134,7 +134,8 @@ def _chosen(archive: Archive, signature: str | None) -> str:
     if signature is not None:
         if signature not in names:
             raise GraphError(
-                f"{archive.path!r} has no program named {signature!r}. It has: {listed}."
+                f"{archive.path!r} has no program named {signature!r}. It has: "
+                f"{listed}."
             )
         return signature
     if len(names) > 1:
@@ -172,9 +173,9 @@ def _read(archive: Archive, name: str) -> Program:
         return _program(saved, _Constants(archive, name))
     except (_MalformedError, RecursionError) as error:
         raise GraphError(
-            f"{what} is malformed: {error or 'it is nested too deeply'}. (It has version "
-            f"{version[0]}.{version[1]} of PyTorch's schema. {read}) Save the model "
-            "again."
+            f"{what} is malformed: {error or 'it is nested too deeply'}. (It has "
+            f"version {version[0]}.{version[1]} of PyTorch's schema. {read}) Save the "
+            "model again."
         ) from None
 
 
@@ -586,7 +587,7 @@ def _size(stated: Any) -> int | str | None:
 
 def _number_kind(stated: Any) -> Kind:
     """Returns what is recorded about a number."""
-    kind, value = _only(stated)
+    kind, _ = _only(stated)
     name = {"as_int": "int", "as_float": "float", "as_bool": "bool"}.get(kind)
     return Kind((), name or "Sym")
 

@@ -155,9 +155,12 @@ def keys_in(context: Any, count: int) -> list[str] | None:
     Dictionaries state them as they are, and other classes in one of several lists.
     """
     for keys in (context, *context) if isinstance(context, (list, tuple)) else ():
-        if isinstance(keys, (list, tuple)) and len(keys) == count:
-            if not any(isinstance(key, (list, tuple)) for key in keys):
-                return [str(key) for key in keys]
+        if (
+            isinstance(keys, (list, tuple))
+            and len(keys) == count
+            and not any(isinstance(key, (list, tuple)) for key in keys)
+        ):
+            return [str(key) for key in keys]
     return None
 
 
