@@ -279,7 +279,7 @@ def bisect(options: argparse.Namespace) -> int:
 
 def tiling(options: argparse.Namespace) -> int:
     """See ``receptive-field tiling --help``."""
-    from receptive_field.results.tiling import as_data, as_text
+    from receptive_field.results.tiling import as_data, as_text, told_smaller
 
     model = _load(options)
     field = _field(model, options)
@@ -292,7 +292,8 @@ def tiling(options: argparse.Namespace) -> int:
     else:
         show(with_options(str(found)))
         if tiles:
-            show(as_text(tiles))
+            smaller = told_smaller(found, tiles, options.image[::-1])
+            show(smaller + as_text(tiles))
     return 0
 
 
