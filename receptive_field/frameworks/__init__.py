@@ -20,6 +20,9 @@ from receptive_field.rules.stated import Rule
 WINGS = (of_keras, of_onnx, of_tflite, of_tensorflow)
 """Modules with a function `model_of`, and a text `READS` that says what it can read."""
 
+_NEVER_TRACED = (of_onnx, of_tflite)
+"""Wings whose models are graphs from the start."""
+
 FRAMEWORKS = ("tensorflow", "keras", "onnx", "tflite")
 """The names of the frameworks that have a table of rules."""
 
@@ -53,7 +56,8 @@ def load(
       trace: whether the model is to be read as its framework runs it.
 
     Raises:
-      GraphError: if no wing can read the model, or the model is malformed.
+      GraphError: if no wing can read the model, if the model is malformed, or if it has
+        no such signature or cannot be traced.
     """
     if isinstance(model, Model):
         return model.to_run() if trace else model
@@ -61,6 +65,11 @@ def load(
     for wing in WINGS:
         found: Model | None = wing.model_of(model, signature, overrides)
         if found is not None:
+            if trace and wing in _NEVER_TRACED:
+                raise GraphError(
+                    "trace=True is for Keras models. This model is a graph already, so "
+                    "there is nothing to trace."
+                )
             return found.to_run() if trace else found
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     reads = "; ".join(wing.READS for wing in WINGS)

@@ -64,7 +64,8 @@ def compare(
             for thing, what in ((output, "output"), (input, "input"))
         ]
         try:
-            loaded = load(model, trace=trace)
+            loaded = load(model)  # Only Keras models are traced.
+            loaded = loaded.to_run() if trace else loaded
             field = field_of(loaded, ends[0], ends[1], options, global_context)
         except ReceptiveFieldError as error:
             which = ("first", "second")[side]
