@@ -60,7 +60,7 @@ from receptive_field.network.layout import Resolution
 from receptive_field.network.network import Network
 from receptive_field.passes.gradients import Descent, Slopes
 from receptive_field.questions.question import Options, Question, ask
-from receptive_field.results.axes import checked_feature
+from receptive_field.results.axes import checked_feature, middle_of
 from receptive_field.results.effective import EffectiveReceptiveField
 from receptive_field.results.field import ReceptiveField
 
@@ -195,7 +195,7 @@ def _place(
     sizes = [size for size in found if isinstance(size, int)]
     if len(sizes) < len(found):
         raise _unknown_sizes(question.input)
-    middle = [(size - 1) // 2 for size in sizes]
+    middle = list(map(middle_of, sizes))
     chosen = checked_feature(middle if feature is None else feature, sizes)
     pairs = zip(places, chosen, strict=True)
     return chosen, {p: c for p, c in pairs if p is not None}
