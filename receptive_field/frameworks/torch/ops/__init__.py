@@ -2,7 +2,10 @@
 
 from receptive_field.frameworks.torch.ops import (
     elementwise,
+    indexing,
+    joining,
     reshaping,
+    slicing,
     sources,
     windows,
 )
@@ -11,7 +14,10 @@ from receptive_field.frameworks.torch.ops.registry import OPS
 __all__ = [
     "OPS",
     "elementwise",
+    "indexing",
+    "joining",
     "reshaping",
+    "slicing",
     "sources",
     "windows",
 ]
