@@ -3,6 +3,8 @@
 from receptive_field.frameworks.torch.ops import (
     attention,
     elementwise,
+    indexing,
+    joining,
     normalisations,
     padding,
     pooling,
@@ -11,6 +13,7 @@ from receptive_field.frameworks.torch.ops import (
     reductions,
     reshaping,
     signals,
+    slicing,
     sources,
     windows,
 )
@@ -20,6 +23,8 @@ __all__ = [
     "OPS",
     "attention",
     "elementwise",
+    "indexing",
+    "joining",
     "normalisations",
     "padding",
     "pooling",
@@ -28,6 +33,7 @@ __all__ = [
     "reductions",
     "reshaping",
     "signals",
+    "slicing",
     "sources",
     "windows",
 ]
