@@ -4,6 +4,7 @@ from receptive_field.frameworks.torch.ops import (
     elementwise,
     padding,
     pooling,
+    resizing,
     sources,
     windows,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "elementwise",
     "padding",
     "pooling",
+    "resizing",
     "sources",
     "windows",
 ]
