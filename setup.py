@@ -16,6 +16,7 @@ PLOT = ["matplotlib>=3.8"]
 TENSORFLOW = ["tensorflow>=2.16.2", "keras>=3.3.3"]
 BENCHMARK = [*TENSORFLOW, "rich>=13"]
 TFLITE = ["ai-edge-litert>=2.0", "flatbuffers>=24.3"]
+TORCH = ["torch>=2.13"]  # The oldest version that was tried.
 TERMINAL = ["rich>=13", "shtab>=1.6"]
 DOCS = [
     "latex2mathml>=3.77",
@@ -53,6 +54,7 @@ setup(
         "tensorflow": TENSORFLOW,
         "terminal": TERMINAL,
         "tflite": TFLITE,  # To run files; reading them needs nothing.
+        "torch": TORCH,  # For modules; files need nothing.
         "test": [
             *BENCHMARK,
             *DOCS,

@@ -12,6 +12,12 @@ from typing import Any
 import pytest
 
 HOW = 'pip install -e ".[test]"'
+OF_TORCH = "pip install --no-deps -r tests/requirements-torch.txt"
+
+
+def how(package: str) -> str:
+    """The command that installs a package."""
+    return OF_TORCH if package in ("torch", "torchvision", "timm") else HOW
 
 
 def needed(name: str) -> ModuleType:
@@ -24,14 +30,15 @@ def needed(name: str) -> ModuleType:
         except ModuleNotFoundError as error:  # Of what that module needs itself.
             missing = error.name or name
     package = missing.partition(".")[0]
-    pytest.skip(f"{package} is not installed: {HOW}", allow_module_level=True)
+    pytest.skip(f"{package} is not installed: {how(package)}", allow_module_level=True)
 
 
 def needs(*names: str) -> pytest.MarkDecorator:
     """Marks a test that needs the modules in a process of its own."""
     missing = [name for name in names if find_spec(name) is None]
     return pytest.mark.skipif(
-        bool(missing), reason=f"{', '.join(missing)} is not installed: {HOW}"
+        bool(missing),
+        reason=f"{', '.join(missing)} is not installed: {how(''.join(missing[:1]))}",
     )
 
 

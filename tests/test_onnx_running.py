@@ -17,6 +17,7 @@ from receptive_field.frameworks import load
 from receptive_field.frameworks.onnx.messages import ModelProto
 from receptive_field.frameworks.onnx.ops import OPS
 from receptive_field.frameworks.onnx.weights import constants, is_missing
+from receptive_field.network.overrides import with_overrides
 from receptive_field.questions.bisection import bisect
 
 onnx = needed("onnx")
@@ -493,3 +494,59 @@ def test_indices_cannot_be_disturbed():
     assert rf.compute_receptive_field(model).size.tolist() == [3]
     with pytest.raises(rf.ReceptiveFieldError, match="holds integers"):
         rf.measure_receptive_field(model)
+
+
+def modules(path):
+    """Saves a model whose nodes are in modules, after an initializer."""
+    nodes = [
+        onnx.helper.make_node("Conv", ["x", "w"], ["a"], name="/first/Conv"),
+        onnx.helper.make_node("Relu", ["a"], ["b"], name="/block/Relu"),
+        onnx.helper.make_node("Add", ["b", "a"], ["y"], name="/Add"),
+    ]
+    kernel = onnx.numpy_helper.from_array(np.ones((2, 2, 3, 3), "float32"), "w")
+    model = model_of(nodes, {"x": ("float32", (1, 2, 8, 8))}, ["y"], [kernel])
+    path.write_bytes(model.SerializeToString())
+    return str(path)
+
+
+def test_nodes_that_depend_on_the_input_come_first(tmp_path, capsys):
+    assert main(["nodes", modules(tmp_path / "model.onnx")]) in (None, 0)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[1:] for row in rows] == [
+        ["x"],
+        ["a", "first"],
+        ["b", "block"],
+        ["y"],
+        ["w", "first"],
+    ]
+
+
+@pytest.mark.parametrize("command", ["compute", "layers", "nodes", "resolutions"])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--trace"], "--trace is for Keras models. This model is a graph already"),
+        (["--signature", "serve"], "an ONNX model has no signatures"),
+    ],
+)
+def test_options_for_other_models_are_refused(command, options, told, tmp_path, capsys):
+    assert main([command, modules(tmp_path / "model.onnx"), *options]) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_nodes_that_were_not_checked_are_counted():
+    """onnxruntime has no op Odd, whose rule is stated here."""
+    nodes = [
+        onnx.helper.make_node("Relu", ["x"], ["a"]),
+        onnx.helper.make_node("Odd", ["a"], ["b"], domain="mine"),
+    ]
+    model = model_of(nodes, {"x": ("float32", (1, 2, 8, 8))}, ["b"])
+    model.opset_import.append(onnx.helper.make_opsetid("mine", 1))
+    loaded = with_overrides(load(model), {"b": rf.SlidingWindow(1)})
+    found = bisect(loaded, input="x")
+    assert found.wrong is None
+    assert list(found.unchecked) == ["b"]
+    assert str(found).splitlines()[0] == (
+        "no wrong relation between 'x' and 'b'; nodes that agree with their rules: 1; "
+        "nodes not checked: 1"
+    )

@@ -1019,10 +1019,31 @@ def test_tiles_on_the_command_line():
     assert (told["tile"], told["alignment"]) == ([128, 100], [4, 4])
     assert told["tiles"][0]["input"] == [[0, 100], [0, 128]]
     assert "tiles" not in json.loads(answer(*asked, "--format", "json"))
+    assert "in this image" not in text
+    smaller = answer(*asked, "--image", "101x302")
+    line = "in this image      tiles of x: 126, y: 97, so that every layer pads a tile"
+    assert line in smaller
+    assert "0:97, 0:126" in smaller
+    assert "in this image" not in answer(*asked, "--image", "99x128")
     assert run("tiling", rf.EXAMPLE_GRAPH).returncode == 2
     done = run("tiling", rf.EXAMPLE_GRAPH, "--output", POOL, "--tile", "12x12")
     assert (done.returncode, done.stdout) == (1, "")
     assert "too small" in done.stderr
+
+
+@pytest.mark.parametrize("size", [8, 9, 10, 11])
+def test_all_questions_mean_the_same_middle(size):
+    """Of 4, 5, 5 and 6 features, these are numbers 1, 2, 2 and 2."""
+    keras = needed("keras")
+    image = keras.Input((size, size, 1))
+    layer = keras.layers.Conv2D(1, 3, strides=2, padding="same")
+    model = keras.Model(image, layer(image))
+    field = rf.compute_receptive_field(model)
+    middle = {8: (1, 1), 9: (2, 2), 10: (2, 2), 11: (2, 2)}[size]
+    assert field.middle() == (middle, (3, 3))
+    measured = rf.measure_receptive_field(model, axes_only=True)
+    assert (measured.feature, tuple(measured.size)) == field.middle()
+    assert field.effective_receptive_field().feature == middle
 
 
 def test_features_that_were_not_asked_for_are_refused():

@@ -169,7 +169,11 @@ def _add_choice_of_rows(parser: argparse.ArgumentParser) -> None:
 def _add_nodes(command: Any) -> None:
     text = "the nodes of a graph, with the names that other commands accept"
     added = command(
-        "nodes", commands.nodes, text, "Prints the op type and name of each node."
+        "nodes",
+        commands.nodes,
+        text,
+        "Prints the op type and name of each node, and the layer that it is in, if its "
+        "name does not say so. Nodes that depend on no input (weights) come last.",
     )
     _add_model(added)
     text = "a part of the name, or a pattern with *, in any case"

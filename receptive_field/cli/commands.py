@@ -23,10 +23,13 @@ from receptive_field.errors import (
     nearest,
     some_names,
 )
+from receptive_field.graph.graph import topological_order
+from receptive_field.graph.model import nodes_of_layers
 from receptive_field.graph.names import matching
 from receptive_field.results.axes import axis_name
 
 if TYPE_CHECKING:
+    from receptive_field.graph.graph import Node
     from receptive_field.graph.model import Model
     from receptive_field.results.costs import Costs
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
@@ -189,13 +192,14 @@ def nodes(options: argparse.Namespace) -> int:
     """See ``receptive-field nodes --help``."""
     model = _load(options)
     graph = model.graph
-    ops = {node.name: node.op for node in graph if node.name}
+    places = {node.name: node.index for node in _from_inputs_first(model) if node.name}
     if options.inputs or options.outputs:
         from receptive_field.questions.candidates import candidates
 
         inputs, outputs = candidates(model)
         ends = (inputs if options.inputs else {}) | (outputs if options.outputs else {})
-        ops = {name: graph.nodes[index].op for name, (index, _) in ends.items()}
+        places = {name: index for name, (index, _) in ends.items()}
+    ops = {name: graph.nodes[index].op for name, index in places.items()}
     named = {name: ops[name] for name in matching(options.pattern, ops)}
     if not named:
         raise _no_match(options.pattern, ops)
@@ -210,10 +214,30 @@ def nodes(options: argparse.Namespace) -> int:
                 f"types {known}."
             )
         raise _no_match(options.op, dict.fromkeys(ops.values()), "op type")
-    width = max(map(len, found.values()))
-    lines = [f"{op:{width}}  {name}" for name, op in found.items()]
+    owner = nodes_of_layers(model, inside=True)
+    widths = max(map(len, found.values())), max(map(len, found))
+    lines = []
+    for name, op in found.items():
+        layer = owner.get(places[name], "")
+        if f"{name}/".startswith(f"{layer}/"):  # As in Keras.
+            layer = ""
+        lines.append(f"{op:{widths[0]}}  {name:{widths[1]}}  {layer}".rstrip())
     show("\n".join(lines), {r"(?m)^\S+": "cyan"})
     return 0
+
+
+def _from_inputs_first(model: Model) -> list[Node]:
+    """Returns all nodes, those first that depend on an input or are one.
+
+    The others, such as weights, are far more in some graphs.
+    """
+    graph = model.graph
+    depends = {index for index, _ in model.inputs.values()}
+    depends |= {node.index for node in graph.framework.placeholders(graph)}
+    for index in topological_order(graph, range(len(graph)))[0]:
+        if any(below in depends for below, _ in graph.inputs[index]):
+            depends.add(index)
+    return sorted(graph, key=lambda node: node.index not in depends)
 
 
 def resolutions(options: argparse.Namespace) -> int:
@@ -273,13 +297,14 @@ def bisect(options: argparse.Namespace) -> int:
         input_resolution=options.resolution,
     )
     told = with_options(str(found))
-    show(told, {r"(?m)^(wrong|suspected)\b": "bold red", r"\Ano wrong": "green"})
+    color = "yellow" if found.unchecked else "green"
+    show(told, {r"(?m)^(wrong|suspected)\b": "bold red", r"\Ano wrong": color})
     return 0 if found.wrong is None else 1
 
 
 def tiling(options: argparse.Namespace) -> int:
     """See ``receptive-field tiling --help``."""
-    from receptive_field.results.tiling import as_data, as_text
+    from receptive_field.results.tiling import as_data, as_text, told_smaller
 
     model = _load(options)
     field = _field(model, options)
@@ -292,7 +317,8 @@ def tiling(options: argparse.Namespace) -> int:
     else:
         show(with_options(str(found)))
         if tiles:
-            show(as_text(tiles))
+            smaller = told_smaller(found, tiles, options.image[::-1])
+            show(smaller + as_text(tiles))
     return 0
 
 

@@ -40,6 +40,7 @@ OPTIONS: Mapping[str, Replacement] = {
     r"\bspacing=[\[(]?([\d., ]*\d)[\])]?, unit='(\w*)'": _spacing,
     r"\b(input|output|signature)=(?=[\w'\"])": r"--\1 ",
     r"\b(input|output|signature)=": r"--\1",
+    r"\btrace=True\b": "--trace",
     r"\bfield\.explain\(\)": "--explain",
     r"\brf\.resolutions\b": "receptive-field resolutions",
     r'\bglobal_context="exclude"': "--exclude-global",

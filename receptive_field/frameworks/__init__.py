@@ -22,6 +22,9 @@ from receptive_field.rules.stated import Rule
 WINGS = (of_keras, of_onnx, of_tflite, of_torch, of_tensorflow)
 """Modules with a function `model_of`, and a text `READS` that says what it can read."""
 
+_NEVER_TRACED = (of_onnx, of_tflite, of_torch)
+"""Wings whose models are graphs from the start."""
+
 FRAMEWORKS = ("tensorflow", "keras", "onnx", "tflite", "torch")
 """The names of the frameworks that have a table of rules."""
 
@@ -61,7 +64,8 @@ def load(
         arguments, or a dictionary of keyword arguments. None for an image.
 
     Raises:
-      GraphError: if no wing can read the model, or the model is malformed.
+      GraphError: if no wing can read the model, if the model is malformed, or if it has
+        no such signature or cannot be traced.
     """
     if isinstance(model, Model):
         return model.to_run() if trace else model
@@ -74,6 +78,11 @@ def load(
                 raise GraphError(
                     "example_inputs say what a module of PyTorch is called with; this "
                     "model states its inputs."
+                )
+            if trace and wing in _NEVER_TRACED:
+                raise GraphError(
+                    "trace=True is for Keras models. This model is a graph already, so "
+                    "there is nothing to trace."
                 )
             return found.to_run() if trace else found
     kind = f"{type(model).__module__}.{type(model).__qualname__}"

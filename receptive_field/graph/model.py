@@ -111,7 +111,7 @@ class Model:
 
 
 def nodes_of_layers(
-    model: Model, needed: Container[int] | None = None
+    model: Model, needed: Container[int] | None = None, inside: bool = False
 ) -> dict[int, str]:
     """Returns the name of the layer call that each node belongs to.
 
@@ -123,6 +123,7 @@ def nodes_of_layers(
     Args:
       model: the model.
       needed: if given, only layers that return the output of one of these nodes count.
+      inside: whether to leave out nodes outside of all layers.
     """
     graph, owner = model.graph, dict[int, str]()
 
@@ -151,7 +152,8 @@ def nodes_of_layers(
         claim(name, [output], given, set())
     passed: set[str] = set()
     for name, (_, given) in layers.items():
-        claim(name, given, (), passed)
+        if not inside:
+            claim(name, given, (), passed)
     return owner
 
 

@@ -103,10 +103,11 @@ class Bisection:
     def __str__(self) -> str:
         if self.wrong is not None:
             return str(self.wrong)
+        rest = f"; nodes not checked: {len(self.unchecked)}" if self.unchecked else ""
         lines = [
             *map(str, self.suspected),
             f"no wrong relation between {self.input!r} and {self.output!r}; nodes that "
-            f"agree with their rules: {len(self.checked)}",
+            f"agree with their rules: {len(self.checked)}{rest}",
         ]
         by_reason: dict[str, list[str]] = {}
         for name, reason in self.unchecked.items():

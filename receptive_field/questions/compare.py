@@ -64,7 +64,9 @@ def compare(
             for thing, what in ((output, "output"), (input, "input"))
         ]
         try:
-            loaded = load(model, trace=trace, resolution=input_resolution)
+            loaded = load(model, resolution=input_resolution)
+            # Only Keras models are traced.
+            loaded = loaded.to_run() if trace else loaded
             field = field_of(loaded, ends[0], ends[1], options, global_context)
         except ReceptiveFieldError as error:
             which = ("first", "second")[side]

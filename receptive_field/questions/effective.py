@@ -55,11 +55,12 @@ from receptive_field.algebra.sizes import Size
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
+from receptive_field.graph.model import Model
 from receptive_field.network.layout import Resolution
 from receptive_field.network.network import Network
 from receptive_field.passes.gradients import Descent, Slopes
 from receptive_field.questions.question import Options, Question, ask
-from receptive_field.results.axes import checked_feature
+from receptive_field.results.axes import checked_feature, middle_of
 from receptive_field.results.effective import EffectiveReceptiveField
 from receptive_field.results.field import ReceptiveField
 
@@ -146,6 +147,12 @@ def _with_one_image(question: Question) -> Network:
     return network.told((1, *shape[1:]))
 
 
+def _read(model: Any, resolution: Resolution, example_inputs: Any) -> Model:
+    """Returns the model to run."""
+    found = load(model, resolution=resolution, example_inputs=example_inputs)
+    return found.to_run()
+
+
 def _resolution_of(question: Question, shape: Sequence[int]) -> Resolution:
     """Returns the resolution of images, or None if they do not fit or it is known."""
     known = question.network.shape(question.network.input) or ()
@@ -188,7 +195,7 @@ def _place(
     sizes = [size for size in found if isinstance(size, int)]
     if len(sizes) < len(found):
         raise _unknown_sizes(question.input)
-    middle = [(size - 1) // 2 for size in sizes]
+    middle = list(map(middle_of, sizes))
     chosen = checked_feature(middle if feature is None else feature, sizes)
     pairs = zip(places, chosen, strict=True)
     return chosen, {p: c for p, c in pairs if p is not None}
@@ -253,9 +260,7 @@ def measure_effective_receptive_field(
         raise ReceptiveFieldError(
             f"draws must be an integer of at least 2, not {draws!r}."
         )
-    source = load(
-        model, resolution=input_resolution, example_inputs=example_inputs
-    ).to_run()
+    source = _read(model, input_resolution, example_inputs)
     if source.squared_gradients is None:
         raise ReceptiveFieldError(
             "gradients can be measured only for Keras models, and for modules and "
@@ -265,6 +270,8 @@ def measure_effective_receptive_field(
     if input_resolution is None and images is not None:
         question, _ = ask(source, output, input, Options(None))
         input_resolution = _resolution_of(question, np.shape(images))
+        if input_resolution is not None:
+            source = _read(model, input_resolution, example_inputs)
     question, answer = ask(source, output, input, Options(input_resolution))
     network = _with_one_image(question)
     found = network.shape(network.input) or ()
@@ -276,6 +283,7 @@ def measure_effective_receptive_field(
     chosen, where = _place(question, answer, places, feature)
     names = list(source.inputs)
     number = names.index(question.input) if question.input in names else 0
+    assert source.squared_gradients is not None
     squares = source.squared_gradients(
         output=answer.output,
         is_whole=answer.output in source.outputs,

@@ -439,7 +439,8 @@ class _Pair:
         data, axes = op.layout(call)
         if data != number or axis not in axes:
             return None
-        return op.windows(call)[list(axes).index(axis)]
+        windows = dict(zip(axes, op.windows(call), strict=False))
+        return windows.get(axis)
 
     def _size_dependent(self) -> Iterator[str]:
         for read in (read for edges in self.edges for read in reversed(edges)):

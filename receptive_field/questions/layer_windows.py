@@ -83,9 +83,13 @@ class _Layer:
         found: dict[int, Sequence[Window]] = {}
         for index in self.nodes:
             op = rule_at(self.network.graph, index)
-            read = op and op.layout and (op.windows or op.stretched)
-            if read:
-                found[index] = read(self._call(index))
+            if op is None or op.layout is None:
+                continue
+            for read in (op.windows, op.stretched):
+                windows = () if read is None else read(self._call(index))
+                if windows:
+                    found[index] = windows
+                    break
         wide = {i: ws for i, ws in found.items() if not all(map(_is_trivial, ws))}
         chosen = wide or found
         if not chosen or len(set(map(tuple, chosen.values()))) > 1:

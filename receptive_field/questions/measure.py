@@ -20,7 +20,7 @@ from receptive_field.progress import tell
 from receptive_field.questions.experiment import NetworkExperiment
 from receptive_field.questions.question import Options, ask
 from receptive_field.questions.seen import Search
-from receptive_field.results.axes import checked_feature
+from receptive_field.results.axes import checked_feature, middle_of
 from receptive_field.results.measured import MeasuredReceptiveField
 
 
@@ -106,5 +106,5 @@ def measure_receptive_field(
 
 def _feature(feature: ArrayLike | None, sizes: Sequence[int]) -> tuple[int, ...]:
     if feature is None:
-        return tuple((size - 1) // 2 for size in sizes)
+        return tuple(map(middle_of, sizes))
     return checked_feature(feature, sizes)

@@ -358,7 +358,7 @@ class _Search:
             call = Call(node, network.known)
             try:
                 number, axes = op.layout(call)
-                windows = dict(zip(axes, op.windows(call), strict=True))
+                windows = dict(zip(axes, op.windows(call), strict=False))
             except ReceptiveFieldError:
                 continue
             found = self._places(question, passed, node.inputs[number])

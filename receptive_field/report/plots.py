@@ -26,7 +26,7 @@ from receptive_field.report.figure import (
     axes,
     imported,
 )
-from receptive_field.results.axes import as_coordinates, axis_name
+from receptive_field.results.axes import as_coordinates, axis_name, middle_of
 from receptive_field.results.effective import EffectiveReceptiveField
 from receptive_field.results.field import (
     LARGEST_INT64,
@@ -133,7 +133,7 @@ def some_features(field: ReceptiveField) -> list[list[int]]:
                 "input_resolution, or list the features to draw."
             )
         sizes.append(size)
-    ends = [[0] * len(sizes), [(n - 1) // 2 for n in sizes], [n - 1 for n in sizes]]
+    ends = [[0] * len(sizes), [middle_of(n) for n in sizes], [n - 1 for n in sizes]]
     return [feature for i, feature in enumerate(ends) if feature not in ends[:i]]
 
 

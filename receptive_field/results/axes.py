@@ -55,6 +55,11 @@ class SpatialAxis:
         return self.output_axes[0] if len(self.output_axes) == 1 else None
 
 
+def middle_of(size: int) -> int:
+    """Returns the position in the middle, or the first of the two in an even size."""
+    return (size - 1) // 2
+
+
 def axis_name(number: int) -> str:
     """Returns the name of a spatial axis: x, y or z, or its number after these."""
     return "xyz"[number] if number < 3 else f"axis {number}"

@@ -24,6 +24,7 @@ from receptive_field.results.axes import (
     SpatialAxis,
     axis_name,
     checked_coordinates,
+    middle_of,
 )
 
 if TYPE_CHECKING:
@@ -860,6 +861,8 @@ class ReceptiveField:
     def middle(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """Returns the feature in the middle of the map, and the size of its region.
 
+        On an axis of even size, this is the first of the two in the middle.
+
         Returns:
           The coordinates of the feature, and the number of positions of the smallest
           region of real input positions that contains everything that the feature sees
@@ -873,9 +876,9 @@ class ReceptiveField:
         >>> size = [299, 299]
         >>> field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH, input_resolution=size)
         >>> field.middle()
-        ((4, 4), (299, 299))
+        ((3, 3), (299, 299))
         """
-        return self._seen_by(lambda size: size // 2)
+        return self._seen_by(middle_of)
 
     def corner(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """Returns the first feature of the map, and the size of its region.

@@ -199,6 +199,24 @@ def as_text(tiles: Sequence[ImageTile]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def told_smaller(
+    tiling: Tiling, tiles: Sequence[ImageTile], size: Sequence[int]
+) -> str:
+    """Returns a line that says so if the tiles of an image are smaller than asked for.
+
+    Args:
+      tiling: how tiles lie.
+      tiles: the tiles of the image.
+      size: the size of the image, x first. A tile as large as the image is no smaller.
+    """
+    used = [part.stop - part.start for part in tiles[0].input][::-1]
+    asked = map(min, zip(tiling.tile, size, strict=True))
+    if used == list(asked):
+        return ""
+    what = f"tiles of {numbers(used)}, so that every layer pads a tile like the image"
+    return f"{'in this image':18} {what}\n"
+
+
 def spans_along(along: Along, size: int, features: int) -> list[Span]:
     """Returns the tiles along an axis of an image that is larger than a tile.
 

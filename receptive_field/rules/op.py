@@ -542,7 +542,8 @@ class Op(NamedTuple):
     layout: Callable[[Call], tuple[int, Sequence[int]]] | None = None
     """The number of the data input, and its spatial axes: (y, x) for an image."""
     windows: Callable[[Call], Sequence[Window]] | None = None
-    """Kernel, stride and padding per spatial axis (y, x); None for ops without them."""
+    """Kernel, stride and padding per spatial axis (y, x); None for ops without them. A
+    call that has none, although others of its op type do, has an empty list."""
     stretched: Callable[[Call], Sequence[Window]] | None = None
     """For a transposed convolution: the windows of the convolution that it reverses,
     which slide over its output. None for other ops."""

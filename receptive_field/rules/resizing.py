@@ -309,20 +309,31 @@ def area_map(size: Size, new_size: Size, corners: bool) -> AxisMap | None:
         if size > 1 < new_size:
             scale = np.float32(size - 1) / np.float32(new_size - 1)
             return table(_covered(new_size, scale))
+    if not (isinstance(size, int) and isinstance(new_size, int)) or size < 1:
+        return bins_map(size, new_size)
+    scale = np.float32(size) / np.float32(new_size)
+    return periodic(size, _covered(new_size, scale))
+
+
+def bins_map(size: Size, new_size: Size) -> AxisMap | None:
+    """Returns the map of an axis that is divided into bins, or None if it is unknown.
+
+    Bin u of m covers the positions from ``floor(u * n / m)`` to
+    ``ceil((u + 1) * n / m) - 1`` of n, so neighbouring bins may share a position.
+    """
+    if size == new_size:
+        return IDENTITY
     ratio = divide(size, new_size)
     if not isinstance(ratio, (int, Fraction)):
         return _drifting_area(size, new_size)
-    if ratio <= 0:
+    exact = Fraction(ratio)
+    if exact <= 0 or exact.denominator > LARGEST_PERIOD:
         return None
-    if not (isinstance(size, int) and isinstance(new_size, int)):
-        exact = Fraction(ratio)
-        ends = [u * exact for u in range(exact.denominator + 1)]
-        windows = [
-            (math.floor(first), math.ceil(last) - 1) for first, last in pairwise(ends)
-        ]
-        return periodic(exact.numerator, windows)
-    scale = np.float32(size) / np.float32(new_size)
-    return periodic(size, _covered(new_size, scale))
+    ends = [u * exact for u in range(exact.denominator + 1)]
+    windows = [
+        (math.floor(first), math.ceil(last) - 1) for first, last in pairwise(ends)
+    ]
+    return periodic(exact.numerator, windows)
 
 
 def _covered(count: int, scale: np.float32) -> list[tuple[int, int]]:

@@ -104,11 +104,16 @@ def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
 
 
 def extended(
-    call: Call, axis: int, size: Size, pair: tuple[Size, Size], mode: str
+    call: Call,
+    axis: int,
+    size: Size,
+    pair: tuple[Size, Size],
+    mode: str,
+    crops_first: bool = True,
 ) -> AxisMap:
     """Returns the map of an axis that is cropped and padded at its ends.
 
-    A negative padding drops positions, before anything is repeated.
+    A negative padding drops positions.
 
     Args:
       call: the op.
@@ -118,6 +123,8 @@ def extended(
       mode: what the padding is made of: "constant", or the positions that it repeats:
         "reflect" (mirrored, without the border), "edge" (the border) or "wrap" (those
         of the other end).
+      crops_first: whether positions are dropped before anything is repeated, so that
+        positions that are dropped at one end are not repeated at the other.
 
     Raises:
       GraphError: if the axis has too few positions to repeat.
@@ -143,9 +150,10 @@ def extended(
         near = convolution(1 + reach * (low + high), padding=first)
         return moves.showing(near.as_bound())
     length = size - start - max(-numbers[1], 0)
-    if length < 1 or (mode == "reflect" and max(low, high) >= length):
+    left = length if crops_first else size
+    if left < 1 or (mode == "reflect" and max(low, high) >= left):
         call.fail(
-            f"cannot repeat {max(low, high)} of the {max(length, 0)} positions of axis "
+            f"cannot repeat {max(low, high)} of the {max(left, 0)} positions of axis "
             f"{axis} in the mode {mode!r}"
         )
     last = length - 1

@@ -232,19 +232,24 @@ def window_map(size: Size, w: Window, make: MakeMap) -> AxisMap:
 
 @lru_cache(maxsize=1024)
 def _placed(
-    rank: int, axes: tuple[int, ...], windows: tuple[Window, ...], make: MakeMap
+    rank: int,
+    axes: tuple[int, ...],
+    windows: tuple[Window, ...],
+    make: MakeMap,
+    batch: int | None,
 ) -> Relation:
     """Returns the relation of windows on some axes.
 
-    The first axis, the batch, follows itself. All other axes are needed whole. Unknown
-    padding is taken to be 0.
+    The axis ``batch``, if there is one, follows itself. All other axes are needed
+    whole. Unknown padding is taken to be 0.
     """
     maps = {
         axis: make(w.kernel, w.stride, w.padding or 0, w.dilation)
         for axis, w in zip(axes, windows, strict=True)
     }
-    found = local([maps.get(a, None if a else IDENTITY) for a in range(rank)])
-    return found._replace(channels=frozenset(range(1, rank)) - set(axes))
+    kept = {batch: IDENTITY}
+    found = local([maps.get(a, kept.get(a)) for a in range(rank)])
+    return found._replace(channels=frozenset(range(rank)) - {*axes, batch})
 
 
 @lru_cache(maxsize=1024)
@@ -286,11 +291,13 @@ class Sliding(NamedTuple):
     """The shape of the tensor that the windows slide over."""
     axes: tuple[int, ...]
     windows: tuple[Window, ...]
+    batch: int | None = 0
+    """The axis of the batch; None if there is none."""
 
     def relation(self, make: MakeMap = convolution) -> Relation:
         """Returns the relation of the windows; channels are needed whole."""
-        shape, axes, windows = self
-        placed = _placed(len(shape), axes, windows, make)
+        shape, axes, windows, batch = self
+        placed = _placed(len(shape), axes, windows, make, batch)
         if _paddings_are_known(windows):
             return placed
         found = list(placed.axes)

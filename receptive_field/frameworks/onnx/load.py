@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from receptive_field.errors import GraphError
 from receptive_field.frameworks.onnx.files import (
     Content,
     WholeModel,
@@ -25,24 +26,36 @@ def model_of(thing: Any, request: Request = NOTHING_ASKED) -> Model | None:
     Args:
       thing: a path, an onnx.ModelProto, the bytes of one, an ``onnx_ir.Model``, or the
         program that ``torch.onnx.export`` returns.
-      request: ignored.
+      request: a signature is refused, because ONNX models have none.
 
     Raises:
-      GraphError: if the model is damaged.
+      GraphError: if the model is damaged, or a signature is given.
     """
     if isinstance(thing, (str, os.PathLike)):
         path = os.fspath(thing)
         if not os.path.isfile(path):
             return None
         message = read_file(path)
-        return None if message is None else _model(message, WholeModel(path), path)
+        if message is None:
+            return None
+        _refuse(request.signature)
+        return _model(message, WholeModel(path), path)
     message = _message_of(thing)
     if message is None:
         return None
+    _refuse(request.signature)
     if isinstance(message, bytes):
         message = Content(message)
     content = message.SerializeToString()
     return _model(parsed(content, "the model"), message, "the model")
+
+
+def _refuse(signature: str | None) -> None:
+    if signature is not None:
+        raise GraphError(
+            f"an ONNX model has no signatures, so there is no {signature!r}. Choose "
+            "tensors with input= and output=."
+        )
 
 
 def _message_of(thing: Any) -> Any | None:

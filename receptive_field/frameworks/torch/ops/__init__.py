@@ -1,10 +1,17 @@
 """The table of rules for ATen ops, which its files fill."""
 
 from receptive_field.frameworks.torch.ops import (
+    attention,
     elementwise,
     normalisations,
+    padding,
+    pooling,
     reductions,
     reshaping,
+    products,
+    recurrent,
+    reductions,
+    signals,
     sources,
     windows,
 )
@@ -12,10 +19,17 @@ from receptive_field.frameworks.torch.ops.registry import OPS
 
 __all__ = [
     "OPS",
+    "attention",
     "elementwise",
     "normalisations",
+    "padding",
+    "pooling",
     "reductions",
     "reshaping",
+    "products",
+    "recurrent",
+    "reductions",
+    "signals",
     "sources",
     "windows",
 ]

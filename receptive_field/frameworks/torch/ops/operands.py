@@ -124,7 +124,7 @@ def shape_of(call: Call, name: str) -> Shape:
     return () if number is None else call.shape(number)
 
 
-def several(call: Call, name: str) -> list[int]:
+def list_of(call: Call, name: str) -> list[int]:
     """Returns the numbers of the inputs in a list of tensors, which must be tensors."""
     found = [number for number in places(call, name) if number is not None]
     if len(found) < len(places(call, name)):
