@@ -3,7 +3,10 @@
 import operator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from needed import needed
+from random_search import examples
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.torch.in_place import functional
@@ -347,3 +350,76 @@ def test_what_may_be_a_view_is_no_obstacle_if_only_one_of_both_is_read():
         return y * 2
 
     hold(function, 2, 3, 4)
+
+
+RANDOM_VIEWS = {
+    "permute": lambda y, k: y.permute(*[(n + k) % y.dim() for n in range(y.dim())]),
+    "flip of axes": lambda y, k: y.transpose(0, -1),
+    "flatten": lambda y, k: y.flatten(k % y.dim()),
+    "reshape": lambda y, k: y.reshape(-1, *y.shape[k % y.dim() :]),
+    "select": lambda y, k: y.select(k % y.dim(), 0) if y.dim() > 1 else y[:],
+    "slice": lambda y, k: y.narrow(k % y.dim(), 0, max(y.shape[k % y.dim()] - 1, 1)),
+    "end": lambda y, k: y[..., -max(y.shape[-1] - k, 1) :],
+    "steps": lambda y, k: y[:: k + 1],
+    "chunk": lambda y, k: y.chunk(2, k % y.dim())[-1],
+    "unbind": lambda y, k: y.unbind(0)[-1] if y.dim() > 1 else y[:],
+    "split": lambda y, k: y.split(2, k % y.dim())[0],
+    "unsqueeze": lambda y, k: y.unsqueeze(k % y.dim()),
+    "squeeze": lambda y, k: y.squeeze(k % y.dim()) if y.dim() > 1 else y[:],
+    "diagonal": lambda y, k: y.diagonal(k % 2) if y.dim() > 1 else y[:],
+    "expand": lambda y, k: y.unsqueeze(0).expand(2, *y.shape),
+    "contiguous": lambda y, k: y.contiguous(),
+    "new": lambda y, k: y * 2,
+}
+RANDOM_WRITES = {
+    "add": lambda v, w: v.add_(w.mean()),
+    "add a part": lambda v, w: v.add_(w.flatten()[: v.shape[-1]].mean(0, True)),
+    "multiply": lambda v, w: v.mul_(2),
+    "relu": lambda v, w: v.relu_(),
+    "fill": lambda v, w: v.fill_(3),
+    "zero": lambda v, w: v[0].zero_(),
+    "copy": lambda v, w: v.copy_(v.flip(0)),
+    "shift": lambda v, w: operator.setitem(v, 0, v[0] + v[-1]),
+    "mask": lambda v, w: operator.setitem(v, v > 1.2, 0.0),
+    "cumsum": lambda v, w: v.cumsum_(-1),
+}
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([*RANDOM_VIEWS.items(), *RANDOM_WRITES.items()]),
+        st.integers(0, 3),
+        st.integers(0, 99),
+        st.integers(0, 99),
+    ),
+    min_size=2,
+    max_size=10,
+)
+
+
+def random_code(steps):
+    """A function that makes views and writes to them, and returns them all."""
+
+    def function(x):
+        tensors, expanded = [x, x * 1], set()
+        for (name, step), axis, first, second in steps:
+            one, other = (tensors[n % len(tensors)] for n in (first, second))
+            if name in RANDOM_VIEWS:
+                tensors.append(step(one, axis))
+                if name == "expand" or id(one) in expanded:
+                    expanded.add(id(tensors[-1]))
+            elif id(one) not in expanded:
+                step(one, other)
+        return [tensor + 1 for tensor in tensors]
+
+    return function
+
+
+@given(STEPS)
+@examples(40)
+def test_random_code_computes_what_pytorch_says(steps):
+    image = torch.rand(2, 3, 4, dtype=torch.float64) + 0.5
+    exported = true = exported_of(random_code(steps), image)
+    try:
+        exported.module()(image.clone())
+    except RuntimeError:  # It reads the memory that it writes to at other positions.
+        true = exported.run_decompositions({})
+    hold(None, 2, 3, 4, whole=(exported, true))

@@ -114,6 +114,7 @@ for _number, _word in enumerate(("zeros", "ones")):
 register("full new_full", Op(_from_argument, _stated_shape, _of_argument))
 register("full_like", Op(_from_argument, first_shape, _of_argument))
 register("fill", Op(lambda call, output: _filling(call), first_shape))
+register("zero", Op(none, first_shape, _of_number(0), values_need_shapes=True))
 
 
 def _filling(call: Call) -> Relations:
