@@ -69,7 +69,9 @@ def squared_gradients(
         found = held(program.weights[key], device, False)
         if found is None:
             raise GraphError(
-                f"gradients need the weights of the model, but {key!r} has no values."
+                f"gradients need the weights of the model, but {key!r} has no values. "
+                "Give the module, or what torch.export.load returns for a file that "
+                "you trust."
             )
         return found
 
