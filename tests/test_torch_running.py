@@ -183,7 +183,7 @@ class InPlace(nn.Module):
     def forward(self, x):
         y = self.conv(x)
         z = y.relu_()
-        y.add_(x)
+        y[:, :, 1:] += x[:, :, :-1].roll(1, 3)
         return z
 
 
@@ -191,8 +191,15 @@ def test_ops_in_place_run_as_they_are():
     whole = torch.export.export(
         InPlace().eval(), (torch.ones(1, 1, 6, 6),), strict=False
     )
-    measured = rf.measure_receptive_field(whole, feature=[2, 2])
-    assert measured.size.tolist() == [3, 3]
+    measured = rf.measure_receptive_field(whole, feature=[5, 3])
+    expected = np.zeros((6, 6), bool)
+    expected[2:5, 4:] = True
+    assert (measured.positions == expected).all()
+    measured = rf.measure_receptive_field(whole, feature=[0, 3])
+    expected[:] = False
+    expected[2:5, :2] = True
+    expected[2, 5] = True  # The roll brings it here.
+    assert (measured.positions == expected).all()
 
 
 def test_a_size_that_the_program_was_not_exported_for():
@@ -310,7 +317,7 @@ def test_a_view_that_others_see_is_not_replaced():
         y = x + 1
         part = y[:, 1:]
         part.mul_(2)
-        return y
+        return y * 3
 
     with pytest.raises(GraphError, match="shares its memory"):
         evaluated(function, torch.ones(1, 4), "slice_1")

@@ -94,7 +94,7 @@ class EffectiveReceptiveField:
         _check_share(share)
         held = np.cumsum(np.sort(self.map, axis=None)[::-1])
         found = int(np.searchsorted(held, share - 1e-12)) + 1
-        return min(found, np.count_nonzero(self.map))
+        return min(found, int(np.count_nonzero(self.map)))
 
     def interval(self, share: float = TWO_SIGMA) -> Array:
         """Returns the smallest interval around the centre of mass with a given share.
