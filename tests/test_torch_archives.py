@@ -185,9 +185,9 @@ def argument(value):
 
 
 def version(major, minor=0):
-    return lambda program: program | {
-        "schema_version": {"major": major, "minor": minor}
-    }
+    return lambda program: (
+        program | {"schema_version": {"major": major, "minor": minor}}
+    )
 
 
 def encrypted():

@@ -225,11 +225,16 @@ def _guesses(
             f"{kind} has {next(iter(found))[0]} spatial axes."
         )
     for number, (dimensions, channels) in enumerate(found):
-        tried = list(_stated_sizes(module, dimensions))
-        tried += USUAL_SIZES_OF[dimensions]
+        tried = [*_stated_sizes(module, dimensions), *USUAL_SIZES_OF[dimensions]]
         for sizes in tried if given is None else [given[number]]:
             if len(sizes) == dimensions:
                 yield (torch.empty(1, channels, *sizes, **options),), {}
+
+
+def usual_sizes(torch: Any, module: Any) -> list[tuple[int, ...]]:
+    """Returns the sizes of an image that are tried if the caller states none."""
+    dimensions = next((d for d, _ in _first_layers(torch, module)), 2)
+    return [*_stated_sizes(module, dimensions), *USUAL_SIZES_OF[dimensions]]
 
 
 def _first_layers(torch: Any, module: Any) -> Iterator[tuple[int, int]]:
