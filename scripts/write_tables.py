@@ -204,7 +204,7 @@ def counted_additions(table: Path) -> list[dict[str, str]]:
         graph = load(built.graph).graph
         outputs = [graph.tensor(built.end_points[row["end_point"]]) for row in some]
         order, _ = topological_order(graph, [tensor[0] for tensor in outputs])
-        costs = node_costs(graph, order, Inference(graph))
+        costs = node_costs(graph, order, Inference(graph)).complete()
         added = {i: c for i, c in costs.items() if graph.nodes[i].op == "AddV2"}
         both = (totals(graph, order, counted, outputs) for counted in (costs, added))
         for row, today, additions in zip(some, *both, strict=True):

@@ -235,11 +235,39 @@ def unlimited(draw):
 @given(unlimited(), exact_scales, exact_scales)
 @examples(15)
 def test_scales_of_unknown_sizes(attributes, vertical, horizontal):
-    # With antialias, onnxruntime divides by the scale. If the quotient is rounded, a
-    # position where the kernel is zero may get a tiny weight at single sizes.
-    rounded = any(np.log2(scale) % 1 for scale in (vertical, horizontal))
-    assume(not (attributes.get("antialias") and rounded))
     hold_at_every_size(by_scale, attributes, vertical, horizontal)
+
+
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric"])
+@pytest.mark.parametrize("scale", [0.25, 0.5, 0.6, 0.75, 1.5])
+def test_antialias_at_unknown_sizes(mode, coordinates, scale):
+    """onnxruntime divides by the scale, in float32. If the quotient is rounded, as
+    1 / 0.75, a position at the end of the kernel gets a weight of about 1e-7."""
+    given = {
+        "mode": mode,
+        "antialias": 1,
+        "coordinate_transformation_mode": coordinates,
+    }
+    answer = hold_at_every_size(by_scale, given, scale, scale)
+    exact = Fraction(scale).limit_denominator(10)
+    behind = Fraction(1, 2) if coordinates == "half_pixel" else 0
+    end = max(1 / exact, 1) * (1 if mode == "linear" else 2)
+    at_end = any(
+        (place.denominator == 1)
+        for u in range(exact.numerator)
+        for place in ((u + behind) / exact - behind + side for side in (-end, end))
+    )
+    assert answer.exact == (scale in (0.25, 0.5, 1.5) or not at_end)
+    size = 12
+    run = Session(by_scale((size, 1), given, scale, 1))
+    rows = np.eye(size, dtype="float32")[:, None, None, :, None].repeat(2, axis=2)
+    seen = np.array([run(row)[0, 0, :, 0] != 0 for row in rows])
+    for u in range(seen.shape[1]):
+        _, (first, last) = answer.compute_input_region([[0, u]])[0]
+        places = np.flatnonzero(seen[:, u])
+        assert first <= places[0]
+        assert places[-1] <= last
 
 
 @given(unlimited(), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2))
@@ -265,6 +293,24 @@ def test_scale_two_is_exact_at_unknown_sizes(mode):
         assert (
             answer.size.tolist() == [{"nearest": 1, "linear": 2, "cubic": 4}[mode]] * 2
         )
+
+
+@pytest.mark.parametrize("rounding", ["ceil", "floor", "round_prefer_ceil"])
+@pytest.mark.parametrize("times", [2, 3, 4])
+def test_last_position_of_an_enlarged_axis(rounding, times):
+    """It may be rounded up to a position behind the axis, and then reads the last."""
+    given = {
+        "mode": "nearest",
+        "coordinate_transformation_mode": "asymmetric",
+        "nearest_mode": rounding,
+    }
+    answer = hold_at_every_size(to_new_size, given, times, 1, 0)
+    for size in (3, 5, 8):
+        image = np.tile(floats(range(size)), (1, 2, 3, 1))
+        ((row, *_), *_) = Session(to_new_size((3, size), given, times, 1, 0))(image)
+        for u, read in enumerate(row[0]):
+            (first, last), _ = answer.compute_input_region([[u, 0]])[0]
+            assert first <= read <= last
 
 
 @given(unlimited())

@@ -184,6 +184,16 @@ class NodeCosts(NamedTuple):
     failed: dict[int, ReceptiveFieldError]
     """The reason for each node whose cost is unknown."""
 
+    def complete(self) -> dict[int, Cost]:
+        """Returns the costs of all nodes.
+
+        Raises:
+          ReceptiveFieldError: if one of them is unknown.
+        """
+        for error in self.failed.values():
+            raise error
+        return self.by_node
+
 
 def node_costs(graph: Graph, order: Iterable[int], inference: Inference) -> NodeCosts:
     """Returns the cost of each node in ``order``, as far as it is known."""

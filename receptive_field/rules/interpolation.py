@@ -48,6 +48,9 @@ class Interpolation(NamedTuple):
     """Whether a single position is read, which may lie outside of the axis."""
     has_holes: Callable[[Fraction], bool] = lambda source: False
     """Whether a position between the first and the last one has weight zero."""
+    most: Taps | None = None
+    """What may be read if rounding gives a tiny weight to positions whose weight is
+    zero in exact arithmetic; None if rounding does not do so."""
 
 
 # --- Nearest neighbours --------------------------------------------------------------
@@ -139,13 +142,19 @@ def _keys(apart: NDArray[Any], slope: float) -> NDArray[Any]:
 class _Within:
     """The `Taps` of all positions that are nearer than a distance.
 
-    A position at the distance ``zero`` has weight zero.
+    A position at the distance ``zero`` has weight zero. With ``ends``, positions at the
+    distance itself are read, too.
     """
 
     distance: Fraction
     zero: Fraction | None
+    ends: bool = False
 
     def __call__(self, position: Fraction | float) -> tuple[int, int]:
+        if self.ends:
+            return math.ceil(position - self.distance), math.floor(
+                position + self.distance
+            )
         first = math.floor(position - self.distance) + 1
         last = math.ceil(position + self.distance) - 1
         if self.zero is not None:
@@ -198,7 +207,10 @@ def antialiased(
         return positions, found
 
     taps = _Within(2 * wide, wide) if slope else _Within(wide, None)
-    return Interpolation(taps, weights, has_holes=taps.has_holes)
+    # The kernel is stretched by the inverse of the scale, in float32.
+    rounded = exact < 1 and Fraction(float(np.float32(1) / np.float32(exact))) != wide
+    most = _Within(radius * wide, None, ends=True) if rounded else None
+    return Interpolation(taps, weights, has_holes=taps.has_holes, most=most)
 
 
 # --- Maps ----------------------------------------------------------------------------
@@ -219,15 +231,21 @@ def interpolation_map(grid: Grid, kind: Interpolation) -> AxisMap | None:
         least = Fraction(ratio)
     found = grid_map(grid, kind.taps)
     if found is None or not kind.is_single or grid.corners:
+        if found is not None and kind.most is not None:
+            more = grid_map(grid, kind.most)
+            assert more is not None
+            found = found if more == found else more.as_bound()
         if found is None or found.is_floating:
             return found
         sources = grid.sources(range(Fraction(ratio).denominator), Fraction(ratio))
         holes = any(map(kind.has_holes, sources))
         return _with_holes(found) if holes else found
-    # The last position lies at most so far behind the last one that is read.
+    # The last position lies at most so far behind the last one that is read. If the
+    # scale only approaches its limit, it lies less far behind.
     beyond = 1 - (1 - grid.before) * least - grid.behind
+    beyond -= LEAST if found.is_floating else 0
     before = max(-kind.taps(grid.before * least - grid.behind)[0], 0)
-    behind = max(kind.taps(beyond - LEAST)[0], 0)
+    behind = max(kind.taps(beyond)[0], 0)
     if not before and not behind:
         return found
     wider = grid_map(grid, _Wider(kind.taps, behind, before))

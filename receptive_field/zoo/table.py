@@ -123,7 +123,8 @@ def _rows(
     if input_resolution is not None:
         outputs = [model.graph.tensor(node) for node in nodes]
         order = question.network.needed
-        by_node, _ = node_costs(model.graph, order, question.network.known)
+        costs = node_costs(model.graph, order, question.network.known)
+        by_node = costs.complete()
         found = totals(model.graph, order, by_node, outputs)
         flops = [cost.profiler_flops for cost in found]
     resolution = None
