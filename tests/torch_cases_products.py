@@ -26,10 +26,10 @@ def _sequence(make: Any, *arguments: Any, **given: Any) -> Callable[[], Any]:
     return case(make, *arguments, **options | {"check_exact": True} | given)
 
 
-def _matrix(function: Callable[..., Any], **given: Any) -> Callable[[], Any]:
+def _matrix(make: Any, *arguments: Any, **given: Any) -> Callable[[], Any]:
     """A case with a matrix of four rows and five columns."""
     options = {"shape": (4, 5), "check_axes": (0, 1), "check_channels": ()}
-    return case(function, **options | {"check_exact": True} | given)
+    return case(make, *arguments, **options | {"check_exact": True} | given)
 
 
 CASES: Cases = {
