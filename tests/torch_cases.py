@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from needed import needed
 from torch_experiments import as_module, check, exported, with_weights
+
+torch = needed("torch")
 
 
 class Case(NamedTuple):
@@ -52,4 +55,40 @@ def case(
     return made
 
 
-Cases = Mapping[str, Sequence[Callable[[], Case]]]
+class Together:
+    """Functions that are held in one program, because each program takes a while.
+
+    Their results are added up. So no function may depend on more than its rule says,
+    and no rule may say more than all functions depend on.
+    """
+
+    def __init__(self, functions: Sequence[Callable[..., Any]], **given: Any) -> None:
+        self.functions = functions
+        self.given = {"shape": (1, 2, 3, 4), "check_exact": True} | given
+        self.program: Any = None
+
+    def __call__(self) -> Together:
+        """Makes the case, which is itself."""
+        return self
+
+    def _run(self, x: Any) -> Any:
+        results = (function(x).to(x.dtype) for function in self.functions)
+        return sum(result.nan_to_num(0, 0, 0) for result in results)
+
+    def hold(self) -> Any:
+        """Holds the rules against the experiment once, and returns the program."""
+        if self.program is None:
+            self.program = case(self._run, **self.given)().hold()
+        return self.program
+
+
+def together(
+    functions: Mapping[str, Callable[..., Any]], **given: Any
+) -> dict[str, list[Callable[[], Any]]]:
+    """Returns cases by op, of functions of which each uses one op."""
+    held = Together(list(functions.values()), **given)
+    return {name: [held] for name in functions}
+
+
+Cases = dict[str, list[Callable[[], Any]]]
+"""Op -> functions that make what `Case.hold` holds."""

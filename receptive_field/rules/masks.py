@@ -135,7 +135,10 @@ def piece_of(side: Relation, rank: int, axis: int, chosen: Flags) -> Relation:
     """Returns the relation to a tensor that is chosen at some positions of one axis."""
     edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).tolist()
     ranges = tuple(map(range, edges[::2], edges[1::2]))
-    return part(ranked(side, rank), axis, Piece(axis, ranges, len(chosen)))
+    below = ranked(side, rank)
+    if not below.axes:  # No axis can record where a single number is chosen.
+        return ALL_BOUND
+    return part(below, axis, Piece(axis, ranges, len(chosen)))
 
 
 def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
@@ -160,6 +163,8 @@ def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
             if not flags.all():
                 maps[axis] = selection(flags.ravel().tolist())
     below = ranked(side, rank)
+    if not below.axes:
+        return ALL_BOUND
     found = through(local(maps if exact else [m.as_bound() for m in maps]), below)
     assert found is not None
     for axis in set(varying).difference(*map(followed_axes, below.axes)):
