@@ -60,6 +60,7 @@ def ops_of(program: Any) -> set[str]:
     """The ATen ops of a program, without overloads."""
     return {
         str(node.target).removeprefix("aten.").rpartition(".")[0]
+        or f"higher_order.{node.target}"
         for node in program.graph.nodes
         if node.op == "call_function"
     }

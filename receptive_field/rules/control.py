@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from receptive_field.algebra.axis_map import ANYWHERE, IDENTITY
+from receptive_field.algebra.sizes import Size
 from receptive_field.graph.graph import Tensor, nodes_below
-from receptive_field.relations.relation import ALL_BOUND, SAME, Relation
+from receptive_field.relations.relation import (
+    ALL_BOUND,
+    SAME,
+    Relation,
+    follow,
+    whole,
+)
 from receptive_field.rules.elementwise import first_follows
 from receptive_field.rules.masks import chosen
 from receptive_field.rules.op import (
@@ -164,3 +172,61 @@ def common_shape(call: Call, shapes: Sequence[Shape], output: int) -> Shape:
         sizes[0] if len(set(sizes)) == 1 else call.unknown_size(axis, output)
         for axis, sizes in enumerate(zip(*known, strict=True))
     )
+
+
+def stacked_as_bound(rank: int, axis: int) -> Relation:
+    """Returns the relation to a result of one iteration, of which there are several.
+
+    It is an upper bound, because each position sees only one iteration.
+
+    Args:
+      rank: the rank of the result of one iteration.
+      axis: the axis along which the results are stacked.
+    """
+    place = axis % (rank + 1)
+    above = (a + (a >= place) for a in range(rank))
+    return Relation(tuple(follow(a, IDENTITY.as_bound()) for a in above))
+
+
+def unknown_slice(rank: int, axis: int) -> Relation:
+    """Returns the relation of a slice of an unknown iteration to what is sliced.
+
+    Args:
+      rank: the rank of the tensor that is sliced.
+      axis: the axis along which it is.
+    """
+    axes = [follow(a - (a > axis)) for a in range(rank)]
+    axes[axis] = whole([], ANYWHERE)
+    return Relation(tuple(axes))
+
+
+def check_carried(call: Call, numbers: Iterable[int]) -> None:
+    """Checks that the variables of a loop keep their sizes.
+
+    Args:
+      call: the loop.
+      numbers: the numbers of its variables, each of which last reads its next value.
+
+    Raises:
+      GraphError: if a variable has another size after an iteration.
+    """
+    graph = call.node.graph
+    for number in numbers:
+        shape = call.shape(number)
+        reads = graph.inputs[call.input(number)[0]]
+        again, _ = reads[-1] if reads else (None, 0)
+        below = () if again is None else graph.inputs[again]
+        later = call.knowledge.shape(below[0]) if below else None
+        if shape is not None and later is not None and _differ(shape, later):
+            call.fail(
+                f"carries a value of shape {shape}, which has the shape {later} after "
+                "an iteration. Loops that change sizes cannot be analysed"
+            )
+
+
+def _differ(one: Sequence[Size], two: Sequence[Size]) -> bool:
+    """Returns whether two shapes are known to differ."""
+    if len(one) != len(two):
+        return True
+    differences = (a - b for a, b in zip(one, two, strict=True))
+    return any(isinstance(d, int) and d for d in differences)

@@ -17,19 +17,20 @@ from receptive_field.frameworks.torch.in_place import functional
 from receptive_field.frameworks.torch.layers import layers_of
 from receptive_field.frameworks.torch.ops import OPS
 from receptive_field.frameworks.torch.program import Program, Step, Value, replaced
+from receptive_field.frameworks.torch.writing_out import written_out
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.model import Model, unique_name
 
 
 def model_of_program(program: Program, definition: Any, name: str) -> Model:
-    """Returns the `Model` of a program without control flow.
+    """Returns the `Model` of a program.
 
     Args:
       program: the program.
       definition: what an experiment runs.
       name: the name of the graph in results.
     """
-    program = functional(program)
+    program = functional(written_out(program))
     built = _Built(program)
     graph = Graph(built.definitions, name, rules=OPS, framework=TORCH)
 
@@ -71,11 +72,15 @@ class _Built:
             kind = PARAMETER if weight.kind == "parameter" else BUFFER
             found = self._unique(weight.path or name)
             self._add(found, kind, {"values": weight.values}, program, [name])
-        for step in program.steps:
-            self.index_of_step.append(len(self.definitions))
+        names = []
+        for step in program.steps:  # A step of a loop may read what comes later.
             path = step.scopes[-1].path if step.scopes else ""
             op = step.op.rpartition(".")[2]
-            self._add_step(self._unique(f"{path}/{op}" if path else op), step, program)
+            names.append(self._unique(f"{path}/{op}" if path else op))
+            self._name(names[-1], step.outputs)
+        for name, step in zip(names, program.steps, strict=True):
+            self.index_of_step.append(len(self.definitions))
+            self._add_step(name, step, program)
 
     def _add_step(self, name: str, step: Step, program: Program) -> None:
         inputs: list[str] = []
@@ -106,6 +111,10 @@ class _Built:
                 name, op, arguments, inputs, kinds, scopes, code, target, outputs
             )
         )
+        self._name(name, outputs)
+
+    def _name(self, name: str, outputs: list[str] | list[str | None]) -> None:
+        """Notes the node of results, and their numbers."""
         for number, output in enumerate(outputs):
             if output is not None:
                 self.texts[output] = f"{name}:{number}"

@@ -5,24 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from receptive_field.algebra.axis_map import ANYWHERE, IDENTITY
-from receptive_field.algebra.sizes import Size
 from receptive_field.frameworks.onnx.ops.registry import register, treat_zeros, weigh
 from receptive_field.graph.graph import Tensor
-from receptive_field.relations.relation import (
-    ALL_BOUND,
-    SAME,
-    Relation,
-    follow,
-    whole,
-)
+from receptive_field.relations.relation import ALL_BOUND, SAME, Relation
 from receptive_field.rules.control import (
     PASS,
     branch_shapes,
     branch_values,
     branches,
+    check_carried,
     common_shape,
     merged,
+    stacked_as_bound,
+    unknown_slice,
 )
 from receptive_field.rules.elementwise import first_follows
 from receptive_field.rules.op import Call, Op, Relations, Shape, Taps, Value, Zeros
@@ -100,19 +95,9 @@ def _loop(call: Call, output: int) -> Relations:
         found[output] = (
             ALL_BOUND
             if shape is None
-            else _stacked(len(shape), _axis_of_stack(call, output))
+            else stacked_as_bound(len(shape), _axis_of_stack(call, output))
         )
     return [call.all_of(0), *found]
-
-
-def _stacked(rank: int, axis: int) -> Relation:
-    """Returns the relation to a result of one iteration, of which there are several.
-
-    It is an upper bound, because each position sees only one iteration.
-    """
-    place = axis % (rank + 1)
-    above = (a + (a >= place) for a in range(rank))
-    return Relation(tuple(follow(a, IDENTITY.as_bound()) for a in above))
 
 
 def _loop_shapes(call: Call) -> Sequence[Shape]:
@@ -121,34 +106,16 @@ def _loop_shapes(call: Call) -> Sequence[Shape]:
     Raises:
       GraphError: if a variable has another size after an iteration.
     """
+    check_carried(call, range(1, 1 + _variables(call)))
     shapes: list[Shape] = []
-    for output, tensor in enumerate(call.node.inputs[1:]):
-        shape = call.knowledge.shape(tensor)
-        if output >= _variables(call):
-            if shape is not None:
-                axis = _axis_of_stack(call, output) % (len(shape) + 1)
-                size = call.unknown_size(axis, output)
-                shape = (*shape[:axis], size, *shape[axis:])
-            shapes.append(shape)
-            continue
-        graph = call.node.graph
-        again, _ = graph.inputs[tensor[0]][-1]
-        later = call.knowledge.shape(graph.inputs[again][0])
-        if shape is not None and later is not None and _differ(shape, later):
-            call.fail(
-                f"carries a value of shape {shape}, which has the shape {later} after "
-                "an iteration. Loops that change sizes cannot be analysed"
-            )
+    for output in range(len(call) - 1):
+        shape = call.shape(1 + output)
+        if output >= _variables(call) and shape is not None:
+            axis = _axis_of_stack(call, output) % (len(shape) + 1)
+            size = call.unknown_size(axis, output)
+            shape = (*shape[:axis], size, *shape[axis:])
         shapes.append(shape)
     return shapes
-
-
-def _differ(one: Sequence[Size], two: Sequence[Size]) -> bool:
-    """Returns whether two shapes are known to differ."""
-    if len(one) != len(two):
-        return True
-    differences = (a - b for a, b in zip(one, two, strict=True))
-    return any(isinstance(d, int) and d for d in differences)
 
 
 register("Loop Scan", Op(_loop, _loop_shapes))
@@ -168,9 +135,7 @@ def _slice(call: Call, output: int) -> Relations:
     if shape is None:
         return [ALL_BOUND]
     axis = call.axis(call.number("axis"), len(shape))
-    axes = [follow(a - (a > axis)) for a in range(len(shape))]
-    axes[axis] = whole([], ANYWHERE)
-    return [Relation(tuple(axes))]
+    return [unknown_slice(len(shape), axis)]
 
 
 def _slice_shape(call: Call) -> Sequence[Shape]:

@@ -2,6 +2,7 @@
 
 from receptive_field.frameworks.torch.ops import (
     attention,
+    control,
     elementwise,
     indexing,
     joining,
@@ -23,6 +24,7 @@ from receptive_field.frameworks.torch.ops.registry import OPS
 __all__ = [
     "OPS",
     "attention",
+    "control",
     "elementwise",
     "indexing",
     "joining",

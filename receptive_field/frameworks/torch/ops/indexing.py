@@ -155,7 +155,7 @@ def _gather(call: Call, output: int) -> Relations:
 register("gather", Op(_gather, lambda call: [call.shape(_number(call, "index"))]))
 
 
-def _flat(shape: Sequence[Size]) -> Relation:
+def _flat(shape: tuple[Size, ...]) -> Relation:
     return reshape_relation(shape, (product(shape),))
 
 
@@ -430,12 +430,14 @@ def _along_lines(adds: bool, keeps: bool) -> Callable[[Call, int], Relations]:
         found: list[Relation | None] = [None] * len(call)
         value = _known_indices(call, number, axis)
         length = shape[axis]
-        lines = None
+        kept = None
         axes = [follow(a) for a in range(rank)]
         axes[axis] = whole([axis], ANYWHERE)
         written = part(Relation(tuple(axes)), axis)
         if value is not None and isinstance(length, int) and length <= LARGEST_TABLE:
             lines = np.where(value < 0, value + length, value).ravel().tolist()
+            kept = np.ones(length, dtype=np.bool_)
+            kept[lines] = False
             axes[axis] = follow(axis, written_lines(lines, length, adds))
             written = Relation(tuple(axes))
         source = place(call, "source")
@@ -447,9 +449,7 @@ def _along_lines(adds: bool, keeps: bool) -> Callable[[Call, int], Relations]:
             found[other] = ALL
         found[0] = SAME
         before = keeps and call.flag("include_self", True)
-        if not before and lines is not None:
-            kept = np.ones(length, dtype=bool)
-            kept[lines] = False
+        if not before and kept is not None:
             flags = kept.reshape([-1 if a == axis else 1 for a in range(rank)])
             found[0] = chosen(SAME, rank, flags) if kept.any() else None
         elif not before:

@@ -234,7 +234,7 @@ def _grid(call: Call, output: int) -> Relations:
 
 def _grid_values(call: Call) -> Sequence[Value]:
     numbers = _numbers(call)
-    found = []
+    found: list[Value] = []
     for output, shape in enumerate(_grid_shapes(call)):
         value, lengths = call.value(numbers[output]), small(shape)
         if value is None or lengths is None:
@@ -273,8 +273,9 @@ def _blocks(call: Call, output: int) -> Relations:
         if blocks is None or shape is None:
             continue
         block = blocks[place_of]
-        if all(isinstance(start, int) for start in starts):
-            maps = [shift(-start) for start in starts]  # type: ignore[operator]
+        known = [start for start in starts if isinstance(start, int)]
+        if len(known) == 2:
+            maps = [shift(-start) for start in known]
             relation = part(part(local(maps), 0), 1)
             found[number] = through(relation, reshape_relation(shape, block))
         starts = [start + n for start, n in zip(starts, block, strict=True)]
@@ -351,7 +352,7 @@ def _tiling(name: str) -> Op:
         (shape,) = shapes(call)
         if value is None or found is None or small(shape) is None:
             return [None]
-        return [np.tile(value, found[1])]
+        return [np.tile(value, np.array(found[1], int))]
 
     return Op(relations, shapes, values, taps=Taps.COPY, zeros=Zeros.KEPT)
 
@@ -576,9 +577,10 @@ def _rolled_value(call: Call, value: Any) -> Any:
     if offsets is None:
         offset = size(call, "shifts")
         return np.roll(value, offset) if isinstance(offset, int) else None
-    if not all(isinstance(offset, int) for offset in offsets.values()):
+    known = {axis: n for axis, n in offsets.items() if isinstance(n, int)}
+    if len(known) < len(offsets):
         return None
-    return np.roll(value, [*offsets.values()], [*offsets])  # type: ignore[arg-type]
+    return np.roll(value, [*known.values()], [*known])
 
 
 register("roll", _turned(_roll, lambda call, shape: shape, _rolled_value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ def small(shape: Shape) -> list[int] | None:
     if shape is None:
         return None
     found = [size for size in shape if isinstance(size, int)]
-    if len(found) < len(shape) or product(found) > LARGEST_TABLE:
+    if len(found) < len(shape) or math.prod(found) > LARGEST_TABLE:
         return None
     return found
 

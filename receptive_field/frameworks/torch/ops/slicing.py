@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -194,7 +195,7 @@ def _splitting(parts_of: Callable[[Call, Sequence[Size]], Parts]) -> Op:
         if value is None or found is None:
             return [None] * _count(call)
         axis, lengths = found
-        return np.split(value, np.cumsum(lengths)[:-1].tolist(), axis)
+        return np.split(value, np.cumsum(np.array(lengths, int))[:-1].tolist(), axis)
 
     return Op(relations, shapes, values, taps=Taps.COPY, zeros=Zeros.KEPT)
 
@@ -526,7 +527,7 @@ def _strided(call: Call) -> tuple[list[int], list[int]]:
     plain = [n for n in numbers if isinstance(n, int)]
     if shape is None or len(plain) < len(numbers) or kind is None:
         call.fail("cannot be analysed: it is not known how its input lies in memory")
-    dense = [int(product(shape[axis + 1 :])) for axis in range(len(shape))]
+    dense = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     is_dense = kind.strides is not None and all(
         n == 1 or one == two
         for n, one, two in zip(shape, dense, kind.strides, strict=True)
@@ -536,13 +537,13 @@ def _strided(call: Call) -> tuple[list[int], list[int]]:
         call.fail("cannot be analysed: it is not known how its input lies in memory")
     count = len(found)
     result = plain[:count]
-    if product(result) > LARGEST_TABLE:
+    if math.prod(result) > LARGEST_TABLE:
         call.fail("has too many elements to be analysed")
     places = np.full(result, offset, dtype=np.int64)
     for axis, step in enumerate(plain[count : 2 * count]):
         along = [1] * axis + [-1] + [1] * (count - axis - 1)
         places = places + step * np.arange(result[axis]).reshape(along)
-    if places.size and not 0 <= places.min() <= places.max() < product(shape):
+    if places.size and not 0 <= places.min() <= places.max() < math.prod(shape):
         call.fail("cannot be analysed: it reads what lies outside its input in memory")
     return result, places.ravel().tolist()
 
@@ -632,12 +633,11 @@ def _diagonal_scatter(call: Call, output: int) -> Relations:
     rank = len(shape)
     first, second, offset = _diagonal_axes(call, rank, 0, 1)
     sides = small((shape[first], shape[second]))
-    kept = None
+    kept: Value = None
     if sides is not None:
-        kept = ~np.eye(*sides, offset, dtype=bool)
-        kept = kept if first < second else kept.T
-        lengths = [shape[a] if a in (first, second) else 1 for a in range(rank)]
-        kept = kept.reshape(lengths)
+        aside = ~np.eye(sides[0], sides[1], offset, dtype=np.bool_)
+        lengths = [n if a in (first, second) else 1 for a, n in enumerate(shape)]
+        kept = (aside if first < second else aside.T).reshape(lengths)
     found: list[Relation | None] = [None] * len(call)
     found[0] = chosen(SAME, rank, kept) if kept is None or kept.any() else None
     found[source] = _on_diagonal(rank, first, second, offset)

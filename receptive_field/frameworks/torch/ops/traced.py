@@ -7,11 +7,15 @@ recorded. At other sizes, a rule may use a number only if no guess is needed.
 
 from __future__ import annotations
 
+import itertools
 import math
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from receptive_field.algebra.sizes import Size, product
+from receptive_field.frameworks.torch.definitions import INPUT
+from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.rules.op import Call
 
 Recorded = tuple[int | str | None, ...] | None
@@ -40,23 +44,65 @@ def changed_axes(call: Call, number: int) -> set[int]:
 
     An axis whose size was unknown in the trace, too, is not changed.
     """
-    return _changed(call.shape(number), recorded(call, number))
+    return _changed(call.node.graph, call.input(number), call.shape(number))
 
 
-def _changed(shape: Sequence[Size] | None, sizes: Recorded) -> set[int]:
+def _changed(graph: Graph, tensor: Tensor, shape: Sequence[Size] | None) -> set[int]:
+    definition = graph.nodes[tensor[0]].definition
+    sizes = _recorded(definition, tensor[1])
     if shape is None or sizes is None or len(shape) != len(sizes):
         return set()
+    forgotten = definition.op == INPUT and _is_of_one_size(graph)
     pairs = enumerate(zip(shape, sizes, strict=True))
-    return {a for a, (now, then) in pairs if isinstance(then, int) and then != now}
+    return {
+        axis
+        for axis, (now, then) in pairs
+        if (then != now if isinstance(then, int) else forgotten)
+    }
 
 
 def is_resized(call: Call) -> bool:
-    """Returns whether a question states sizes other than those of the trace."""
-    nodes = call.node.graph.nodes
+    """Returns whether a question is about sizes other than those of the trace."""
+    graph, known = call.node.graph, call.knowledge
+    if any(_changed(graph, tensor, shape) for tensor, shape in known.given.items()):
+        return True
     return any(
-        _changed(shape, _recorded(nodes[index].definition, output))
-        for (index, output), shape in call.knowledge.given.items()
+        _changed(graph, (index, 0), known.shape((index, 0)))
+        for index in itertools.takewhile(
+            lambda index: graph.op(index) == INPUT, range(len(graph))
+        )
     )
+
+
+_of_one_size: weakref.WeakKeyDictionary[Graph, bool] = weakref.WeakKeyDictionary()
+
+
+def _is_of_one_size(graph: Graph) -> bool:
+    """Returns whether a trace was made for inputs of known sizes.
+
+    The inputs may have names of unknown sizes nevertheless, if a question is about
+    other sizes. Then no other size has such a name.
+    """
+    if graph not in _of_one_size:
+        definitions = graph.nodes.definitions
+        names = {
+            size
+            for definition in definitions
+            if definition.op == INPUT
+            for kind in definition.kinds
+            if kind is not None
+            for size in kind.sizes or ()
+            if not isinstance(size, int)
+        }
+        _of_one_size[graph] = not any(
+            size is None or size in names
+            for definition in definitions
+            if definition.op != INPUT
+            for kind in definition.kinds
+            if kind is not None
+            for size in kind.sizes or ()
+        )
+    return _of_one_size[graph]
 
 
 def refuse(call: Call, what: str) -> NoReturn:
@@ -100,10 +146,8 @@ def check_offset(call: Call, number: int, axis: int, value: Size | None) -> None
     sizes = recorded(call, number)
     if axis not in changed_axes(call, number) or not isinstance(value, int):
         return
-    assert sizes is not None
-    size = sizes[axis]
-    assert isinstance(size, int)
-    if not is_offset(value, size):
+    size = sizes[axis] if sizes is not None else None
+    if not is_offset(value, size if isinstance(size, int) else 4):
         refuse(call, f"numbers such as {value}, on axis {axis},")
 
 
@@ -138,6 +182,7 @@ def matched(
     what = f"its sizes [{texts}]"
     if before is None or after is None:
         refuse(call, what)
+    before = _completed(before, after)
     if before == after:
         return tuple(
             now[axis] if axis in changed else size  # type: ignore[misc]
@@ -157,6 +202,17 @@ def matched(
         if len(longer) != 1 or of_one or not (is_copy or hole in (None, longer[0])):
             refuse(call, what)
         found[longer[0]] = product(now[axis] for axis in ins)
+    return tuple(found)
+
+
+def _completed(before: Sequence[Any], after: Sequence[Any]) -> Sequence[Any]:
+    """Returns the sizes of a trace, of which one that is unknown follows from a view."""
+    names = [axis for axis, size in enumerate(before) if not isinstance(size, int)]
+    if len(names) != 1 or not all(isinstance(size, int) for size in after):
+        return before
+    found = list(before)
+    rest = math.prod(size for size in before if isinstance(size, int))
+    found[names[0]] = math.prod(after) // max(rest, 1)
     return tuple(found)
 
 
