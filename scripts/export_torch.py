@@ -24,6 +24,7 @@ from torch import nn
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import torchvision_ops  # noqa: E402  (It makes torchvision importable.)
+
 from scripts.torch_networks import UNet  # noqa: E402
 
 FOLDER = ROOT / "tests/data/torch"
@@ -96,7 +97,10 @@ def _resized() -> Mapping[str, Any]:
 
 def _several() -> Mapping[str, Any]:
     small, large = (nn.Conv2d(1, 1, size) for size in (3, 7))
-    return {"small": exported(small, 1, 1, 16, 16), "large": exported(large, 1, 1, 9, 9)}
+    return {
+        "small": exported(small, 1, 1, 16, 16),
+        "large": exported(large, 1, 1, 9, 9),
+    }
 
 
 PROGRAMS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
