@@ -333,7 +333,13 @@ class _Generator:
                 kernel, stride, pads, ceil_mode=ceil, count_include_pad=self.flag()
             )
         if kind == "lp":
-            return self.of_rank("LPPool")(1, kernel, stride, ceil_mode=ceil)
+            one = self.rank == 1  # It takes no lists.
+            return self.of_rank("LPPool")(
+                1,
+                kernel[0] if one else kernel,
+                stride[0] if one else stride,
+                ceil_mode=ceil,
+            )
         name = self.random.choice(["AdaptiveAvgPool", "AdaptiveMaxPool"])
         return self.of_rank(name)(self.sizes(1, 5))
 
@@ -664,7 +670,8 @@ def loaded(example: Example) -> Any:
     if example.door == "module":
         size = example.shape[2:]
         return load(example.module, resolution=size, example_inputs=image)
-    program = torch.export.export(example.module, (image,), strict=False)
+    with torch.no_grad():
+        program = torch.export.export(example.module, (image,), strict=False)
     return load(
         program if example.door == "program" else program.run_decompositions({})
     )
@@ -750,8 +757,9 @@ def main() -> int:
     for seed in range(options.seed, options.seed + options.count):
         if str(seed) in outcomes:
             continue
-        example = example_of(seed)
+        example = None
         try:
+            example = example_of(seed)
             outcomes[str(seed)] = list(held(example))
         except Exception as error:  # A crash is as bad as a wrong answer.
             text = " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -132,7 +132,7 @@ def test_the_command_line_reads_files(capsys, tmp_path):
     table = tmp_path / "fields.csv"
     main(["many", path_of("resnet18"), path_of("several"), "-o", str(table)])
     whole, several = csv.DictReader(table.open(encoding="utf-8"))
-    assert whole["size_x"] == "435"
+    assert whole["rf_x"] == "435"
     assert "several programs" in several["error"]
 
 

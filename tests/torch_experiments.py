@@ -26,6 +26,7 @@ from needed import needed
 from onnx_experiments import _without_free_axes
 
 import receptive_field as rf
+from receptive_field.frameworks.torch.load import model_of
 
 torch = needed("torch")
 torch.set_num_threads(1)
@@ -136,8 +137,12 @@ def check(
     """
     truth, output_shape = measured(thing, shape, axes, channels, **experiment)
     program = exported(thing, shape) if program is None else program
+    model = model_of(program)
+    assert model is not None
+    (output,) = model.outputs
+    resolution = [shape[axis] for axis in axes]
     field = rf.compute_receptive_field(
-        program, input_resolution=[shape[axis] for axis in axes]
+        program, output=output, input_resolution=resolution
     )
     channels, truth = _without_free_axes(field, truth, output_shape, channels)
     windows = windows_of(field, shape, output_shape, channels)

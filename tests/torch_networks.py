@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import lru_cache
+from inspect import signature
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -39,16 +40,22 @@ def rows() -> list[dict[str, str]]:
 
 
 def built(name: str) -> Any:
-    """A network without weights."""
+    """A network without weights, or with some if it needs their values."""
+    try:
+        with torch.device("meta"):
+            return made(name)
+    except NotImplementedError:
+        return made(name)
+
+
+def made(name: str) -> Any:
+    """A network."""
     library, _, model = name.partition("/")
-    with torch.device("meta"):
-        if library == "tv":
-            if ("resnet50" in model and model != "resnet50") or "lraspp" in model:
-                found = torchvision.models.segmentation.__dict__.get(model)
-                if found is not None:
-                    return found(weights=None, weights_backbone=None, num_classes=21)
-            return torchvision.models.get_model(model, weights=None)
+    if library == "timmf":
         return needed("timm").create_model(model, features_only=True)
+    builder = torchvision.models.get_model_builder(model)
+    weights = [p for p in signature(builder).parameters if p.startswith("weights")]
+    return builder(**dict.fromkeys(weights))
 
 
 @lru_cache(maxsize=1)

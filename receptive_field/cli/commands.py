@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from receptive_field.cli import questions
 from receptive_field.cli.messages import with_options
+from receptive_field.cli.references import model_named
 from receptive_field.cli.terminal import (
     INTERRUPTED,
     raise_on_interrupt,
@@ -458,8 +459,8 @@ def compare(options: argparse.Namespace) -> int:
             options.fail(f"give --{name} once or twice.")
         ends[name] = given[0] if given is not None and len(given) == 1 else given
     found = compare(
-        options.model,
-        options.other,
+        model_named(options.model),
+        model_named(options.other),
         **ends,
         input_resolution=options.resolution,
         stop_propagation=options.stop,
@@ -542,7 +543,12 @@ def compute_all(options: argparse.Namespace) -> int:
 def _load(options: argparse.Namespace) -> Model:
     from receptive_field.frameworks import load
 
-    return load(options.model, options.signature, trace=options.trace)
+    return load(
+        model_named(options.model),
+        options.signature,
+        trace=options.trace,
+        resolution=getattr(options, "resolution", None),
+    )
 
 
 def _field(model: Model, options: argparse.Namespace, **more: Any) -> ReceptiveField:

@@ -85,6 +85,17 @@ class EffectiveReceptiveField:
         ends = self.interval()
         return np.asarray(ends[:, 1] - ends[:, 0] + 1)
 
+    def area(self, share: float = TWO_SIGMA) -> int:
+        """Returns the smallest number of positions that hold a share of the whole.
+
+        Args:
+          share: the share that these positions hold together.
+        """
+        _check_share(share)
+        held = np.cumsum(np.sort(self.map, axis=None)[::-1])
+        found = int(np.searchsorted(held, share - 1e-12)) + 1
+        return min(found, int(np.count_nonzero(self.map)))
+
     def interval(self, share: float = TWO_SIGMA) -> Array:
         """Returns the smallest interval around the centre of mass with a given share.
 
@@ -96,10 +107,7 @@ class EffectiveReceptiveField:
           A float64 array of shape ``(d, 2)``, x first: the two ends of the interval,
           which are equally far from the centre. They may lie outside the input.
         """
-        if not 0 < share <= 1:
-            raise ReceptiveFieldError(
-                f"a share must be above 0 and at most 1, not {share!r}."
-            )
+        _check_share(share)
         ends = []
         for profile, at, center in zip(
             self.profiles, self.coordinates, self.center, strict=True
@@ -111,6 +119,13 @@ class EffectiveReceptiveField:
             reach = distances[order[last]]
             ends.append((center - reach, center + reach))
         return np.array(ends)
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share <= 1:
+        raise ReceptiveFieldError(
+            f"a share must be above 0 and at most 1, not {share!r}."
+        )
 
 
 Array = NDArray[np.float64]

@@ -7,7 +7,7 @@ and with the float32 arithmetic of onnxruntime's kernels, for known sizes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -279,9 +279,29 @@ def known_map(
         read = [int(p) for p, part in zip(places, parts, strict=True) if part]
         windows.append((read[0], read[-1]))
         holes |= read[-1] - read[0] >= len(read)
+    return windows_map(grid, kind.taps, size, windows, holes)
+
+
+def windows_map(
+    grid: Grid,
+    taps: Taps,
+    size: int,
+    windows: Sequence[MaybeInterval],
+    holes: bool,
+) -> AxisMap:
+    """Returns the map of an axis of known size, given what its positions read.
+
+    Args:
+      grid: where the positions lie, in exact arithmetic.
+      taps: what is read around them, in exact arithmetic.
+      size: the size of the axis that is read.
+      windows: what each position reads. What lies outside of the axis is replaced by
+        the border.
+      holes: whether some position inside a window is not read.
+    """
     if None in windows:
         return table(windows, gap=INFINITY if holes else 1)
-    found = grid_map(grid, kind.taps, windows)
+    found = grid_map(grid, taps, windows)
     if found is None:
         found = table(windows)
     if holes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from receptive_field.algebra.axis_map import IDENTITY, AxisMap, shift
@@ -61,11 +61,19 @@ def joined_shape(call: Call, shapes: Sequence[Shape], axis: int | None) -> Shape
 
 
 def joined(
-    call: Call, numbers: Sequence[int], axis: int | None
+    call: Call,
+    numbers: Sequence[int],
+    axis: int | None,
+    shapes: Mapping[int, Shape] | None = None,
 ) -> list[Relation | None]:
     """Returns the relations to inputs that are joined along an axis, in order.
 
-    ``numbers`` gives the numbers of these inputs in the same order.
+    Args:
+      call: the op.
+      numbers: the numbers of these inputs in the same order.
+      axis: the axis; None if it is unknown.
+      shapes: the shapes that the inputs are given before, by number; None if they keep
+        their own.
     """
     relations: list[Relation | None] = []
     offset: Size | None = 0
@@ -74,7 +82,7 @@ def joined(
     several = len(list(itertools.islice(varying, 2))) > 1
     joined = call.output_shape() if several and axis is not None else None
     for number in numbers:
-        shape = call.shape(number)
+        shape = call.shape(number) if shapes is None else shapes[number]
         if axis is None or shape is None:
             relations.append(call.all_of(number, exact=False))
             offset = None

@@ -111,7 +111,7 @@ def _sides(
         (axis,) = varying
         flags = np.moveaxis(mask, axis, 0).reshape(mask.shape[axis], -1)[:, 0]
         return [
-            _piece(side, len(shape), axis, places)
+            piece_of(side, len(shape), axis, places)
             for side, places in ((one, flags), (two, ~flags))
         ]
     if both and call.is_alike(*inputs):
@@ -131,7 +131,7 @@ def _varying(mask: Flags) -> Sequence[int]:
     return [axis for axis, first in enumerate(firsts) if (mask != first).any()]
 
 
-def _piece(side: Relation, rank: int, axis: int, chosen: Flags) -> Relation:
+def piece_of(side: Relation, rank: int, axis: int, chosen: Flags) -> Relation:
     """Returns the relation to a tensor that is chosen at some positions of one axis."""
     edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).tolist()
     ranges = tuple(map(range, edges[::2], edges[1::2]))

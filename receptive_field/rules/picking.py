@@ -24,6 +24,7 @@ from receptive_field.algebra.sizes import Size, Symbolic, product
 from receptive_field.arrays import np
 from receptive_field.relations.relation import (
     FULL,
+    SAME,
     Axis,
     Factor,
     Relation,
@@ -31,12 +32,13 @@ from receptive_field.relations.relation import (
     Thread,
     fixed,
     follow,
+    followed_axes,
     local,
     moved,
     whole,
 )
 from receptive_field.relations.relation import part as part_of
-from receptive_field.rules.masks import Flags
+from receptive_field.rules.masks import Flags, chosen, piece_of
 from receptive_field.rules.op import Call, Value
 
 LARGEST_TABLE = 1 << 16
@@ -410,3 +412,182 @@ def not_written(shape: Sequence[Size], indices: Value) -> Flags | None:
     except IndexError:
         return None  # Depending on the device, the op fails or writes nothing.
     return kept.reshape(*sizes, *[1] * (len(shape) - depth))
+
+
+def overwritten(
+    call: Call,
+    shape: Sequence[Size],
+    axis: int,
+    places: range | None,
+    written: Relation,
+    numbers: tuple[int, int],
+) -> tuple[Relation | None, Relation | None]:
+    """Returns the relations to a tensor, and to what is written at places of an axis.
+
+    Args:
+      call: the op.
+      shape: the shape of the tensor.
+      axis: the axis.
+      places: where something is written; None if that is unknown.
+      written: the relation to what is written, which holds at these places only.
+      numbers: the numbers of the two inputs.
+    """
+    rank, length = len(shape), shape[axis]
+    padded = axis in set().union(*map(followed_axes, written.axes))
+    if not call.carries(numbers[0]) and padded:
+        # Elsewhere, it is followed to places that it does not have.
+        return chosen(SAME, rank, None), written
+    if places is None or not isinstance(length, int) or length > LARGEST_TABLE:
+        return chosen(SAME, rank, None), part_of(written, axis)
+    flags = np.zeros(length, dtype=bool)
+    flags[list(places)] = True
+    if flags.all() or not flags.any():
+        return (None, written) if flags.all() else (SAME, None)
+    if all(map(call.carries, numbers)):
+        return (
+            piece_of(SAME, rank, axis, ~flags),
+            piece_of(written, rank, axis, flags),
+        )
+    along = flags.reshape([length if a == axis else 1 for a in range(rank)])
+    return chosen(SAME, rank, ~along), part_of(written, axis)
+
+
+def picked_along(
+    shape: Sequence[Size], indices: Sequence[Size], value: Value, axis: int
+) -> Relation:
+    """Returns the relation to a tensor whose positions are picked along one axis.
+
+    Along the other axes, the output has the positions of the indices, which may be
+    fewer than those of the tensor.
+
+    Args:
+      shape: the shape of the tensor.
+      indices: the shape of the indices, which is that of the output.
+      value: the indices; None if they are unknown.
+      axis: the axis.
+    """
+    axes = [beside(shape, indices, a) for a in range(len(shape))]
+    lines = None
+    if value is not None:
+        lines = picked_lines(np.moveaxis(value, axis, 0), shape[axis])
+    axes[axis] = whole([axis], ANYWHERE) if lines is None else follow(axis, lines)
+    return Relation(tuple(axes))
+
+
+def beside(shape: Sequence[Size], above: Sequence[Size], axis: int) -> Axis:
+    """Returns an axis that follows itself, which may be longer below than above."""
+    same = shape[axis] == above[axis]
+    return follow(axis, IDENTITY if same else sampling(0, 1))
+
+
+def written_along(
+    call: Call,
+    shape: Sequence[Size],
+    indices: Sequence[Size],
+    value: Value,
+    axis: int,
+    combines: bool,
+) -> tuple[Relation | None, Relation, Relation]:
+    """Returns the relations of an op that writes to places of one axis.
+
+    They are those to the tensor that is written to, to the indices, and to what is
+    written, which has the shape of the indices, or a larger one.
+
+    Args:
+      call: the op.
+      shape: the shape of the tensor.
+      indices: the shape of the indices.
+      value: the indices; None if they are unknown.
+      axis: the axis.
+      combines: whether all that is written to a place is combined with what was there.
+
+    Raises:
+      GraphError: if the tensor does not have one of the places.
+    """
+    axes = [beside(indices, shape, a) for a in range(len(shape))]
+    axes[axis] = whole([axis], ANYWHERE)
+    everywhere = Relation(tuple(axes))
+    written = part_of(everywhere, axis)
+    kept = None
+    sizes = [size for size in shape if isinstance(size, int)]
+    known = len(sizes) == len(shape) and math.prod(sizes) <= LARGEST_TABLE
+    if value is not None and value.dtype.kind in "iu" and known:
+        kept = np.ones(sizes, dtype=bool)
+        rows = np.where(value < 0, value + sizes[axis], value)
+        others = [n for a, n in enumerate(value.shape) if a != axis]
+        within = [slice(n) for n in others]
+        within.insert(axis, slice(None))
+        try:
+            np.put_along_axis(kept[tuple(within)], rows, False, axis)
+        except IndexError:
+            call.fail(f"writes to positions that axis {axis} does not have")
+        lines = np.moveaxis(rows, axis, 0).reshape(rows.shape[axis], -1)
+        if lines.size and (lines == lines[:, :1]).all():
+            place = written_lines(lines[:, 0].tolist(), sizes[axis], combines)
+            axes[axis] = follow(axis, place)
+            written = Relation(tuple(axes))
+    data: Relation | None = SAME
+    if not combines:
+        data = chosen(SAME, len(shape), kept)
+        if kept is not None and not kept.any():
+            data = None
+    return data, everywhere, written
+
+
+def picked_grid(
+    shape: Sequence[Size],
+    components: Mapping[int, Value],
+    rank: int,
+    place: int,
+) -> Relation:
+    """Returns the relation to a tensor that is indexed along some of its axes.
+
+    Args:
+      shape: the shape of the tensor.
+      components: the indices along each indexed axis; None if they are unknown. They
+        broadcast against each other.
+      rank: the rank of the indices after that.
+      place: the first axis of the output that counts the indices. The axes that are
+        not indexed lie around them, in order.
+    """
+    axes: list[Axis] = []
+    rest = 0
+    for axis, size in enumerate(shape):
+        if axis not in components:
+            axes.append(follow(rest if rest < place else rest + rank))
+            rest += 1
+            continue
+        picked = None
+        value = components[axis]
+        if value is not None:
+            picked = _picked_component(value, size, place + rank)
+        anywhere = whole(range(place, place + rank), ANYWHERE)
+        axes.append(anywhere if picked is None else picked)
+    return Relation(tuple(axes))
+
+
+def _picked_component(value: Any, size: Size, end: int) -> Axis | None:
+    """Returns how an axis follows the axes along which its indices vary.
+
+    Args:
+      value: the indices.
+      size: the size of the axis.
+      end: the axis of the output after the last axis of the indices.
+    """
+    found = counted_from_start(value, size)
+    if found is None or not found.size or found.size > LARGEST_TABLE:
+        return None
+    varying = [a for a in range(found.ndim) if (found != found.take([0], a)).any()]
+    index = tuple(slice(None) if a in varying else 0 for a in range(found.ndim))
+    places = found[index]
+    if not varying:
+        return fixed(int(places), int(places))
+    axes = [end - found.ndim + a for a in varying]
+    flat = places.ravel().tolist()
+    if len(axes) == 1:
+        return follow(axes[0], positions_map(flat))
+    picked = positions_map(flat, places.shape[-1])
+    factors = [
+        Factor(n, Slot(a), IDENTITY) for n, a in zip(places.shape, axes, strict=True)
+    ]
+    return (Thread((factors[0]._replace(size=None), *factors[1:]), picked),)

@@ -548,15 +548,17 @@ def lens(
     return Lens(kernel, exact, simplest(whole[1]), antialias)
 
 
-def simplest(number: np.float32) -> Fraction:
+def simplest(number: np.float32 | float) -> Fraction:
     """Returns a fraction with a small denominator that rounds to ``number``.
 
-    If there is none, returns the exact value of ``number``.
+    It is rounded in the precision of ``number``. If there is none, returns the exact
+    value of ``number``.
     """
     whole = Fraction(float(number))
     limits = (1 << power for power in range(LARGEST_PERIOD.bit_length()))
     found = (whole.limit_denominator(limit) for limit in limits)
-    return next((f for f in found if np.float32(f) == number), whole)
+    rounded = type(number)
+    return next((f for f in found if rounded(f) == number), whole)
 
 
 def kernel_map(lens: Lens, size: Size, new_size: Size) -> AxisMap | None:

@@ -163,9 +163,8 @@ class Evaluator:
         self._given = set(given)
         self._steps = self._chosen()
         self._changes = any(is_mutable(program.steps[n]) for n in self._steps)
-        if self._changes:
-            for name in given:
-                self._check_memory(name)
+        for name in given:
+            self._check_memory(name)
         self._last = {
             name: number for number in self._steps for name in self._reads(number)
         }
@@ -235,16 +234,16 @@ class Evaluator:
         if start is None or not is_view(steps[start]):
             return
         memory, whole = self._memory({given}), self._memory(set())
-        later = [number for number in self._steps if number > start]
+        read = {n for later in self._steps if later > start for n in self._reads(later)}
         shared = {
             name
-            for number in later
-            for name in steps[number].reads()
+            for name in read.union(self.wanted)
             if whole.of(name) == whole.of(given)
         }
+        end = max(self._steps, default=-1)
         changing = [
             number
-            for number in [start, *later]
+            for number in range(start, end + 1)
             if is_mutable(steps[number])
             and whole.of(given) in map(whole.of, steps[number].reads())
         ]

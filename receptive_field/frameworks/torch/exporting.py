@@ -2,7 +2,7 @@
 
 A module is copied without its weights, which the copy shares with it, so the caller's
 module keeps its mode and its hooks. The copy is exported in evaluation mode by
-`torch.export`, which runs it on tensors without values, and made functional.
+`torch.export`, which runs it on tensors without values.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Exported(NamedTuple):
     """A module that was exported.
 
     Attributes:
-      program: the functional ``torch.export.ExportedProgram``.
+      program: the ``torch.export.ExportedProgram``, which may write in place.
       is_example: whether the sizes of its inputs are examples, which the caller did not
         ask for.
     """
@@ -358,12 +358,12 @@ def _writes(module: Any) -> bool:
 
 
 def _export(torch: Any, module: Any, run: _Run) -> Any:
-    """Returns the functional program of a module."""
+    """Returns the exported program of a module."""
     given, named = run.arguments
     export = torch.export.export
     try:
         try:
-            found = export(
+            return export(
                 module,
                 given,
                 named,
@@ -373,8 +373,7 @@ def _export(torch: Any, module: Any, run: _Run) -> Any:
         except Exception:
             if not run.several:
                 raise
-            found = export(module, given, named, strict=False)
-        return found.run_decompositions({})
+            return export(module, given, named, strict=False)
     except Exception as error:  # User code may raise anything.
         _refuse(torch, module, error)
 
@@ -434,3 +433,12 @@ def _line(torch: Any, error: Exception) -> str:
     frame = inside[-1]
     place = f"line {frame.lineno} of {os.path.basename(frame.filename)}"
     return f" This is in {place}: {frame.line}" + ("." if frame.line else "")
+
+
+def decomposed(torch: Any, exported: Exported) -> Any:
+    """Returns the exported program with ops that return new values instead of writing.
+
+    `in_place.functional` is faster, but does not follow all writes.
+    """
+    with _quiet(torch):
+        return exported.program.run_decompositions({})

@@ -14,11 +14,11 @@ from receptive_field.frameworks.images import chosen, complete_images, draws_of
 from receptive_field.frameworks.torch.evaluate import Evaluator
 from receptive_field.frameworks.torch.program import Kind, Program
 from receptive_field.frameworks.torch.running import (
-    check_names,
     check_sizes,
     failing,
     held,
     other_inputs,
+    program_with,
     value_name,
 )
 from receptive_field.graph.graph import Tensor
@@ -57,9 +57,8 @@ def squared_gradients(
       ReceptiveFieldError: if the images do not fit the input.
     """
     torch: Any = import_module("torch")
-    program: Program = model.definition.program()
     begin, name = value_name(model, start), value_name(model, end)
-    check_names(program, [begin, name])
+    program = program_with(model, [begin, name])
     check_sizes(program, begin, shape)
     own = complete_images(images, shape, "the module")
     count = draws_of(own, draws)
@@ -69,7 +68,9 @@ def squared_gradients(
         found = held(program.weights[key], device, False)
         if found is None:
             raise GraphError(
-                f"gradients need the weights of the model, but {key!r} has no values."
+                f"gradients need the weights of the model, but {key!r} has no values. "
+                "Give the module, or what torch.export.load returns for a file that "
+                "you trust."
             )
         return found
 

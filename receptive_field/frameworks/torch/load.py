@@ -84,7 +84,7 @@ def _of_program(program: Any) -> Model:
 
 def _of_module(torch: Any, module: Any, request: Request) -> Model:
     from receptive_field.frameworks.torch import objects
-    from receptive_field.frameworks.torch.exporting import exported
+    from receptive_field.frameworks.torch.exporting import decomposed, exported
 
     found = exported(torch, module, request.resolution, request.example_inputs)
     held = {
@@ -92,8 +92,12 @@ def _of_module(torch: Any, module: Any, request: Request) -> Model:
         for part in (module.named_buffers(), module.named_parameters())
         for path, tensor in part
     }
-    read = partial(objects.of_exported, found.program, held)
-    model = _model(read, type(module).__name__)
+    name = type(module).__name__
+    try:
+        model = _model(partial(objects.of_exported, found.program, held), name)
+    except GraphError:  # A write that is not followed.
+        program = decomposed(torch, found)
+        model = _model(partial(objects.of_exported, program, held), name)
     return replace(model, sizes_are_examples=found.is_example)
 
 

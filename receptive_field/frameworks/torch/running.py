@@ -22,6 +22,7 @@ from receptive_field.frameworks.torch.evaluate import (
     repeatable,
     to_device,
 )
+from receptive_field.frameworks.torch.in_place import functional
 from receptive_field.frameworks.torch.program import Kind, Program, Step, Value, Weight
 from receptive_field.frameworks.torch.weights import network_scales, weight_scale
 from receptive_field.frameworks.weights import Between
@@ -56,10 +57,9 @@ class TorchRunner:
         shape: Sequence[int],
     ) -> Computation:
         """Returns a computation of the outputs from an image of this shape."""
-        program: Program = model.definition.program()
         start = value_name(model, network.input)
         names = [value_name(model, output) for output in outputs]
-        check_names(program, [start, *names])
+        program = program_with(model, [start, *names])
         check_sizes(program, start, shape)
         others = other_inputs(program, start)
         scales = network_scales(network)
@@ -295,18 +295,31 @@ def value_name(model: Model, tensor: Tensor) -> str:
     return node.definition.values[tensor[1]] or ""
 
 
-def check_names(program: Program, names: Sequence[str]) -> None:
-    """Raises a GraphError if the recorded program has no such values."""
-    outputs = (name for step in program.steps for name in step.outputs)
-    known = {*outputs, *program.inputs, *program.weights}
-    for name in names:
-        if name not in known:
-            raise GraphError(
-                f"{name!r} is made by a change in place, or inside a branch or a loop, "
-                "so PyTorch cannot return its value. Measure another tensor."
-            )
+def program_with(model: Model, names: Sequence[str]) -> Program:
+    """Returns a program that computes some values.
+
+    It is the program that was recorded, with ops that write in place, or, if one of
+    the values is what such an op writes, the program in which they have a meaning
+    without writing.
+
+    Raises:
+      GraphError: if there is no such program.
+    """
+    recorded: Program = model.definition.program()
+    program = recorded if _has(recorded, names) else functional(recorded)
+    if not _has(program, names):
+        raise GraphError(
+            f"not all of {', '.join(map(repr, names))} are tensors of the program that "
+            "PyTorch runs. They may be inside a branch or a loop. Measure others."
+        )
     if len({*names}) < len(names):
         raise GraphError(f"the input and the output are both {names[0]!r}.")
+    return program
+
+
+def _has(program: Program, names: Sequence[str]) -> bool:
+    outputs = (name for step in program.steps for name in step.outputs)
+    return {*outputs, *program.inputs, *program.weights}.issuperset(names)
 
 
 def check_sizes(program: Program, name: str, shape: Sequence[int]) -> None:

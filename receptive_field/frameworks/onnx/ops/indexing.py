@@ -8,8 +8,6 @@ from typing import Any
 
 from receptive_field.algebra.axis_map import (
     ANYWHERE,
-    IDENTITY,
-    sampling,
     shift,
     transposed_convolution,
 )
@@ -65,11 +63,13 @@ from receptive_field.rules.picking import (
     gathered_points,
     gathered_slices,
     not_written,
+    picked_along,
     picked_lines,
     positions_map,
     split,
     split_sizes,
     tiled,
+    written_along,
     written_lines,
     written_points,
 )
@@ -165,23 +165,11 @@ def _moved_to(axis: Axis, place: int) -> Axis:
 register("ai.onnx.ml.ArrayFeatureExtractor", Op(_features, _features_shape))
 
 
-def _beside(shape: Sequence[Size], above: Sequence[Size], axis: int) -> Axis:
-    """Returns an axis that follows itself, which may be longer below than above."""
-    same = shape[axis] == above[axis]
-    return follow(axis, IDENTITY if same else sampling(0, 1))
-
-
 def _gather_elements(call: Call, output: int) -> Relations:
     shape, indices, axis = call.shape(0), call.shape(1), _axis(call, 0)
     if shape is None or indices is None or axis is None:
         return _all_as_bound(call, output)
-    axes = [_beside(shape, indices, a) for a in range(len(shape))]
-    value = call.value(1)
-    lines = None
-    if value is not None:
-        lines = picked_lines(np.moveaxis(value, axis, 0), shape[axis])
-    axes[axis] = whole([axis], ANYWHERE) if lines is None else follow(axis, lines)
-    return [Relation(tuple(axes)), SAME]
+    return [picked_along(shape, indices, call.value(1), axis), SAME]
 
 
 register("GatherElements", Op(_gather_elements, lambda call: [call.shape(1)]))
@@ -596,39 +584,9 @@ def _scatter_elements(call: Call, output: int) -> Relations:
     shape, indices, axis = call.shape(0), call.shape(1), _axis(call, 0)
     if shape is None or indices is None or axis is None:
         return [SAME, *(call.all_of(i, exact=False) for i in (1, 2))]
-    kind, value = _reduction(call), call.value(1)
-    axes = [_beside(indices, shape, a) for a in range(len(shape))]
-    axes[axis] = whole([axis], ANYWHERE)
-    everywhere = Relation(tuple(axes))
-    written = part(everywhere, axis)
-    kept = None
-    sizes = _small(shape)
-    if value is not None and value.dtype.kind in "iu" and sizes is not None:
-        kept = np.ones(sizes, dtype=bool)
-        rows = np.where(value < 0, value + sizes[axis], value)
-        try:
-            np.put_along_axis(
-                kept[tuple(map(slice, _within(value, axis)))], rows, False, axis
-            )
-        except IndexError:
-            call.fail(f"writes to positions that axis {axis} does not have")
-        lines = np.moveaxis(rows, axis, 0).reshape(rows.shape[axis], -1)
-        if lines.size and (lines == lines[:, :1]).all():
-            place = written_lines(lines[:, 0].tolist(), sizes[axis], kind != "none")
-            axes[axis] = follow(axis, place)
-            written = Relation(tuple(axes))
-    data: Relation | None = SAME
-    if kind == "none":
-        data = chosen(SAME, len(shape), kept)
-        if kept is not None and not kept.any():
-            data = None
-    return [data, everywhere, written]
-
-
-def _within(value: Value, axis: int) -> list[int | None]:
-    """Returns how far indices reach on each axis but the one along which they write."""
-    assert value is not None
-    return [None if a == axis else size for a, size in enumerate(value.shape)]
+    combines = _reduction(call) != "none"
+    value = call.value(1)
+    return written_along(call, shape, indices, value, axis, combines)
 
 
 register("Scatter ScatterElements", Op(_scatter_elements, first_shape))

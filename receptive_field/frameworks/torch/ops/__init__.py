@@ -3,6 +3,8 @@
 from receptive_field.frameworks.torch.ops import (
     attention,
     elementwise,
+    indexing,
+    joining,
     normalisations,
     padding,
     pooling,
@@ -10,7 +12,9 @@ from receptive_field.frameworks.torch.ops import (
     recurrent,
     reductions,
     reshaping,
+    resizing,
     signals,
+    slicing,
     sources,
     windows,
 )
@@ -20,6 +24,8 @@ __all__ = [
     "OPS",
     "attention",
     "elementwise",
+    "indexing",
+    "joining",
     "normalisations",
     "padding",
     "pooling",
@@ -27,7 +33,9 @@ __all__ = [
     "recurrent",
     "reductions",
     "reshaping",
+    "resizing",
     "signals",
+    "slicing",
     "sources",
     "windows",
 ]

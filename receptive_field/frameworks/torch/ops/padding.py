@@ -79,12 +79,13 @@ def _padded(call: Call, axis: int, size: Size, pair: Pair) -> AxisMap:
         moved = IDENTITY.with_unknown_offset(call.unknown_offset(axis))
         return moved if mode == "constant" else moved.beside_anything()
     is_wrapped = mode == "wrap"
-    if is_wrapped and all(isinstance(n, int) for n in (size, before, after)):
-        left = size + min(before, 0) + min(after, 0)
-        if max(before, after) > left:
+    numbers = [n for n in (before, after) if isinstance(n, int)]
+    if is_wrapped and isinstance(size, int):
+        left = size + sum(n for n in numbers if n < 0)
+        if max(numbers, default=0) > left:
             call.fail(
-                f"repeats {max(before, after)} positions of axis {axis}, which has "
-                f"only {left} of them"
+                f"repeats {max(numbers)} positions of axis {axis}, of which it keeps "
+                f"only {left}"
             )
     return extended(call, axis, size, (before, after), mode, crops_first=is_wrapped)
 
@@ -105,12 +106,13 @@ def _shapes(call: Call) -> Sequence[Shape]:
         return [None]
     found: list[Size] = []
     for axis, (before, after) in enumerate(_pads(call, len(shape))):
-        known = before is not None and after is not None
-        found.append(
-            shape[axis] + before + after if known else call.unknown_size(axis)  # type: ignore[operator]
-        )
-        if isinstance(found[-1], int) and found[-1] < 1 <= shape[axis]:
-            call.fail(f"makes the feature map vanish: {found[-1]} positions on an axis")
+        if before is None or after is None:
+            found.append(call.unknown_size(axis))
+            continue
+        size = shape[axis] + before + after
+        if isinstance(size, int) and size < 1 and shape[axis]:
+            call.fail(f"makes the feature map vanish: {size} positions on an axis")
+        found.append(size)
     return [tuple(found)]
 
 

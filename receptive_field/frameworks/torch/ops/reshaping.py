@@ -157,9 +157,7 @@ def _bits(call: Call) -> tuple[int, int]:
     found = []
     for name in ("" if kind is None else kind.dtype, call.text("dtype")):
         if name not in _BITS and not name.startswith("float8"):
-            call.fail(
-                f"cannot be analysed: the size of a {name or 'number'} is unknown"
-            )
+            call.fail(f"cannot be analysed: the size of {name or 'numbers'} is unknown")
         found.append(_BITS.get(name, 8))
     return found[0], found[1]
 
@@ -335,14 +333,14 @@ def _squeezed(call: Call) -> tuple[list[int], int] | None:
         return None
     rank = len(shape)
     named = axes_of(call, "dim", rank)
-    axes = (
-        range(rank) if named is None else sorted(set(named).intersection(range(rank)))
-    )
+    axes = set(range(rank))
+    if named is not None:
+        axes &= set(named)
     before = recorded(call, 0)
     for axis in changed_axes(call, 0).intersection(axes):
         if before is not None and 1 in (before[axis], shape[axis]):
             refuse(call, f"sizes that are one, such as that of axis {axis},")
-    return [axis for axis in axes if shape[axis] == 1], rank
+    return [axis for axis in sorted(axes) if shape[axis] == 1], rank
 
 
 def _squeeze_shape(call: Call) -> Sequence[Shape]:
@@ -420,7 +418,8 @@ def _at_least(rank: int) -> Op:
     def values(call: Call) -> Sequence[Value]:
         found = (call.value(number) for number in range(len(call)))
         return [
-            None if v is None else v.reshape(at_least(rank, v.shape)) for v in found
+            None if value is None else value.reshape(at_least(rank, value.shape))
+            for value in found
         ]
 
     return Op(relations, shapes, values, taps=Taps.COPY, zeros=Zeros.KEPT)
