@@ -5,11 +5,13 @@ import csv
 import gzip
 import io
 import json
+import random
 import subprocess
 import sys
 import time
 import tracemalloc
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,7 +56,7 @@ def test_a_resnet_of_a_file_has_the_layers_of_its_modules():
     assert layers["conv1"].size.tolist() == [7, 7]
     assert layers["maxpool"].size.tolist() == [11, 11]
     assert layers["layer1.0.relu"].size.tolist() == [19, 19]
-    assert layers["layer1.0"].size.tolist() == layers["layer1.0.relu_1"].size.tolist()
+    assert layers["layer1.0"].size.tolist() == layers["layer1.0.relu:2"].size.tolist()
 
 
 def test_a_unet_has_its_measured_regions():
@@ -118,7 +120,7 @@ def test_pytorch_is_not_needed():
     assert found.stdout == "[435, 435]\n"
 
 
-def test_the_command_line_reads_files(capsys):
+def test_the_command_line_reads_files(capsys, tmp_path):
     assert main(["compute", path_of("resnet18"), "--output", "layer1"]) == 0
     assert "43 x 43" in capsys.readouterr().out
     assert main(["layers", path_of("resnet18")]) == 0
@@ -127,10 +129,11 @@ def test_the_command_line_reads_files(capsys):
     assert "layer4.1.conv2/conv2d" in capsys.readouterr().out
     assert main(["compute", path_of("several"), "--signature", "large"]) == 0
     assert "7 x 7" in capsys.readouterr().out
-    assert main(["many", path_of("resnet18"), path_of("several")]) in (0, 1)
-    out = capsys.readouterr().out
-    assert "435" in out
-    assert "several programs" in out
+    table = tmp_path / "fields.csv"
+    main(["many", path_of("resnet18"), path_of("several"), "-o", str(table)])
+    whole, several = csv.DictReader(table.open(encoding="utf-8"))
+    assert whole["rf_x"] == "435"
+    assert "several programs" in several["error"]
 
 
 def test_compressed_files_and_other_names_are_read(tmp_path):
@@ -202,7 +205,7 @@ def encrypted():
 
 def duplicated():
     content = io.BytesIO(changed())
-    with zipfile.ZipFile(content, "a") as opened, pytest.warns(UserWarning):
+    with zipfile.ZipFile(content, "a") as opened, pytest.warns(match="Duplicate"):
         opened.writestr(PROGRAM, "{}")
     return content.getvalue()
 
@@ -231,7 +234,7 @@ def twice(found):
 
 WHOLE = SHIFTED.read_bytes()
 NESTED = {"as_none": True}
-for _ in range(300):
+for _ in range(400):
     NESTED = {"as_string_to_argument": {"a": NESTED}}
 
 BAD = {
@@ -305,12 +308,15 @@ BAD = {
     ),
     "no number": (lambda: changed(argument({"as_float": "one"})), "is no number"),
     "no list": (lambda: changed(argument({"as_ints": 1})), "is no list"),
-    "no complex number": (lambda: changed(argument({"as_complex": 1})), "malformed"),
+    "no complex number": (
+        lambda: changed(argument({"as_complex": 1})),
+        "does not fit 'as_float'",
+    ),
     "no data type": (
         lambda: changed(argument({"as_scalar_type": 99})),
         "is no number of a known name",
     ),
-    "deep arguments": (lambda: changed(argument(NESTED)), "malformed"),
+    "deep arguments": (lambda: changed(argument(NESTED)), "nested too deeply"),
     "a negative size": (
         lambda: changed(
             graph(lambda g: g["tensor_values"]["x"].update(sizes=[{"as_int": -1}]))
@@ -356,18 +362,14 @@ def test_bad_files_are_told_in_one_sentence(name, tmp_path):
 
 @pytest.mark.parametrize("seed", range(60))
 def test_damage_anywhere_is_a_clear_error_or_none(seed, tmp_path):
-    import random
-
     chance = random.Random(seed)
     content = bytearray(WHOLE if seed % 2 else changed(compress_type=0))
     for _ in range(chance.randint(1, 8)):
         content[chance.randrange(len(content))] = chance.randrange(256)
     path = tmp_path / "model.pt2"
     path.write_bytes(bytes(content))
-    try:
+    with suppress(rf.ReceptiveFieldError):  # No other error is allowed.
         rf.compute_receptive_field(str(path))
-    except rf.ReceptiveFieldError as error:
-        assert len(str(error)) < 1000
 
 
 def test_old_archives_are_read(tmp_path):

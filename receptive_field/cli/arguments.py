@@ -403,7 +403,8 @@ def _add_file(parser: argparse.ArgumentParser, *names: str, **options: Any) -> N
 
 def _add_model(parser: argparse.ArgumentParser, **options: Any) -> None:
     _add_file(parser, "model", metavar="MODEL", help=MODEL, **options)
-    parser.add_argument("--signature", help="the signature of a SavedModel to use")
+    text = "the signature of a SavedModel, or the program of a .pt2 file, to use"
+    parser.add_argument("--signature", help=text)
     text = "trace a Keras model with TensorFlow, instead of reading its layers"
     parser.add_argument("--trace", action="store_true", help=text)
 

@@ -172,8 +172,10 @@ def _read(archive: Archive, name: str) -> Program:
     try:
         return _program(saved, _Constants(archive, name))
     except (_MalformedError, RecursionError) as error:
+        is_deep = isinstance(error, RecursionError)
         raise GraphError(
-            f"{what} is malformed: {error or 'it is nested too deeply'}. (It has "
+            f"{what} is malformed: {'it is nested too deeply' if is_deep else error}. "
+            "(It has "
             f"version {version[0]}.{version[1]} of PyTorch's schema. {read}) Save the "
             "model again."
         ) from None
@@ -446,8 +448,8 @@ def _device(graph: _Graph, value: Any) -> str:
 
 
 def _complex(graph: _Graph, value: Any) -> complex:
-    real, imaginary = value.get("real"), value.get("imag")
-    return complex(_fixed("as_float", real), _fixed("as_float", imaginary))
+    parts = (_field(value, name, object) for name in ("real", "imag"))
+    return complex(*(_fixed("as_float", part) for part in parts))
 
 
 def _operator(graph: _Graph, value: Any) -> str:
