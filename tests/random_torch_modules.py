@@ -127,6 +127,7 @@ class _Generator:
         self.random = random.Random(seed)
         self.rank = self.random.choice([1, 1, 2, 2, 2, 2, 2, 3])
         self.shared: list[Any] = []
+        self.attends = False
 
     # --- Modules ---------------------------------------------------------------------
 
@@ -139,6 +140,8 @@ class _Generator:
             merge, x = self.merge(x)
             more, x = self.chain(x, 0, 2)
             steps += [merge, *more]
+        if self.attends:  # It joins all positions; a convolution tells their axes.
+            steps.insert(0, with_weights(self.conv(2, 2, 1)).double())
         if self.random.random() < 0.15:
             steps.insert(0, self.memory_format())
         return Example(Chain(steps).eval(), shape, self.random.choice(DOORS))
@@ -172,7 +175,7 @@ class _Generator:
             for _ in range(self.random.choice([2, 2, 2, 3])):
                 steps, end = self.chain(x, 0, 2)
                 if end.shape[1] != x.shape[1]:
-                    mix = with_weights(self.conv(end, end.shape[1], x.shape[1], 1))
+                    mix = with_weights(self.conv(end.shape[1], x.shape[1], 1))
                     steps.append(mix.double())
                     end = mix.double()(end)
                 branches.append(Chain(steps))
@@ -281,7 +284,7 @@ class _Generator:
 
     # --- Steps -----------------------------------------------------------------------
 
-    def conv(self, x: Any, channels: int, out: int, kernel: Any, **options: Any) -> Any:
+    def conv(self, channels: int, out: int, kernel: Any, **options: Any) -> Any:
         return self.of_rank("Conv")(channels, out, kernel, **options)
 
     def convolution(self, x: Any) -> Any:
@@ -301,7 +304,7 @@ class _Generator:
             options["groups"] = self.random.choice([2, channels])
             out = channels
         options["bias"] = self.flag()
-        module = self.conv(x, channels, out, kernel, padding_mode=mode, **options)
+        module = self.conv(channels, out, kernel, padding_mode=mode, **options)
         self.shared.append(module)
         return module
 
@@ -608,14 +611,19 @@ class _Generator:
             y = F.scaled_dot_product_attention(0.1 * y, 0.1 * y, y)
             return y.transpose(1, 2).reshape(x.shape)
 
+        kinds = [nn.LayerNorm(x.shape[1:])]
+        if self.random.random() < 0.3:
+            self.attends = True
+            return Do("attention", attended)
+        if x.shape[axis] > 1:  # What is divided by itself is constant.
+            kinds.append(Do(f"softmax({axis})", lambda x: torch.softmax(0.1 * x, axis)))
+        if x[0, 0].numel() > 1:
+            kinds.append(nn.GroupNorm(self.random.choice([1, 2]), channels))
+            kinds.append(self.of_rank("InstanceNorm")(channels))
         return self.random.choice(
             [
                 Do("squeezed", lambda x: x * torch.sigmoid(x.mean(axes, True))),
-                Do(f"softmax({axis})", lambda x: torch.softmax(0.1 * x, axis)),
-                Do("attention", attended),
-                nn.GroupNorm(self.random.choice([1, 2]), channels),
-                self.of_rank("InstanceNorm")(channels),
-                nn.LayerNorm(x.shape[1:]),
+                *kinds,
             ]
         )
 
@@ -623,11 +631,18 @@ class _Generator:
 # --- What a module does --------------------------------------------------------------
 
 
-def truth_of(module: Any, shape: Sequence[int]) -> tuple[Any, list[int]]:
+def truth_of(
+    module: Any, shape: Sequence[int], channels: Channels
+) -> tuple[Any, list[int]]:
     """Which input positions change which output positions; and the output's shape.
 
     What autograd says about a random image is joined by what disturbances show: a
     maximum has a gradient only at its winner.
+
+    Args:
+      module: the module.
+      shape: the shape of its input.
+      channels: the axes of the output that hold no positions, but for the batch.
     """
     axes = range(2, len(shape))
     sizes = [shape[axis] for axis in axes]
@@ -640,10 +655,11 @@ def truth_of(module: Any, shape: Sequence[int]) -> tuple[Any, list[int]]:
     image = np.random.default_rng(0).uniform(0.5, 1.5, shape)
     one = run(image)
     output_shape = list(one.shape)
-    found = np.zeros((*_positions(output_shape, (1,)), *sizes), dtype=bool)
+    found = np.zeros((*_positions(output_shape, channels), *sizes), dtype=bool)
     with suppress(RuntimeError):  # Some changes in place have no gradient.
         leaf = torch.from_numpy(image).requires_grad_()
-        sums = module(leaf.clone()).sum(1)
+        sums = module(leaf.clone())
+        sums = sums.sum(tuple(channels)) if channels else sums
         for place in np.ndindex(*sums.shape):
             (gradient,) = torch.autograd.grad(
                 sums[place], [leaf], retain_graph=True, allow_unused=True
@@ -658,7 +674,7 @@ def truth_of(module: Any, shape: Sequence[int]) -> tuple[Any, list[int]]:
             index = (number, slice(None), *position)
             images[index] += disturbance * random.uniform(0.5, 1.5, shape[1])
         undisturbed = run(np.repeat(still, count, axis=0))
-        changed = _differ(run(images), undisturbed).any(1)
+        changed = _differ(run(images), undisturbed).any(tuple(channels))
         changed = changed.reshape(*sizes, 1, *changed.shape[1:])
         found |= np.moveaxis(changed, range(len(sizes)), range(-len(sizes), 0))
     return found, output_shape
@@ -696,7 +712,6 @@ def held(example: Example) -> Outcome:
     Raises:
       AssertionError: if the answer is wrong.
     """
-    truth, output_shape = truth_of(example.module, example.shape)
     shape, axes = example.shape, list(range(2, len(example.shape)))
     try:
         model = loaded(example)
@@ -704,7 +719,11 @@ def held(example: Example) -> Outcome:
         field = rf.compute_receptive_field(model, output=name)
     except rf.ReceptiveFieldError as error:
         return Outcome("refused", str(error).partition("\n")[0])
-    channels, truth = _without_free_axes(field, truth, output_shape, (1,))
+    # If all positions of an axis are in the channels, these are the features.
+    has_positions = any(axis.output_axis == 1 for axis in field.feature_axes)
+    channels: Channels = () if has_positions else (1,)
+    truth, output_shape = truth_of(example.module, shape, channels)
+    channels, truth = _without_free_axes(field, truth, output_shape, channels)
     windows = windows_of(field, shape, output_shape, channels)
     assert sorted(w.axis for w in windows) == axes
     positions = truth.ndim - len(axes)
