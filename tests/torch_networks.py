@@ -94,7 +94,7 @@ def held(row: dict[str, str], field: rf.ReceptiveField) -> Iterator[str]:
         feature = [0] * len(field.axes)
         feature[number] = u
         region = field.compute_input_region(feature)
-        if [region[0][number], region[1][number]] != [first, last]:
+        if region[number].tolist() != [first, last]:
             yield f"{u} sees {region.tolist()}, measured {first} to {last}"
     if not field.exact:
         yield "is a bound"
