@@ -90,12 +90,10 @@ def built(name: str) -> tuple[Any, str]:
     if library == "timm":
         import timm
 
-        with without_weights(torch):
-            return timm.create_model(model), ""
+        return without_weights(torch, lambda: timm.create_model(model)), ""
     builder = torchvision.models.get_model_builder(model)
     unloaded = [p for p in signature(builder).parameters if p.startswith("weights")]
-    with without_weights(torch):
-        made = builder(**dict.fromkeys(unloaded))
+    made = without_weights(torch, lambda: builder(**dict.fromkeys(unloaded)))
     accuracy = ""
     weights = torchvision.models.get_model_weights(model)
     for metrics in [w.meta.get("_metrics", {}) for w in weights]:

@@ -6,12 +6,13 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from inspect import Parameter, isclass, signature
 from typing import Any
 
 from receptive_field.errors import ReceptiveFieldError, nearest, quoted
+from receptive_field.frameworks.torch.building import without_weights
 
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -77,13 +78,9 @@ def _made(text: str, make: Callable[..., Any]) -> Any:
     }
     unloaded |= {p.name: False for p in parameters if p.name.startswith("pretrained")}
     torch = sys.modules.get("torch")
-    if torch is not None:
-        from receptive_field.frameworks.torch.building import without_weights
-
-        with suppress(Exception), without_weights(torch):
-            return make(**unloaded)  # It fails if it needs the values of weights.
+    called = partial(make, **unloaded)
     try:
-        return make(**unloaded)
+        return called() if torch is None else without_weights(torch, called)
     except Exception as error:  # The code of a user may raise anything.
         raise ReceptiveFieldError(
             f"{text!r} cannot be called: {quoted(error)}."

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 LARGEST_FILLED = 1 << 16
 """Floating-point tensors with more elements are taken to be weights."""
 
 
-@contextmanager
-def without_weights(torch: Any) -> Iterator[None]:
-    """Does not fill large tensors of floating-point numbers, which take no memory then.
+def without_weights(torch: Any, make: Callable[[], Any]) -> Any:
+    """Returns the module that ``make`` builds, with large weights of no certain value.
 
-    Small ones, and all integers and booleans, get their values: modules compute masks,
-    indices and the sizes of their layers from them.
+    They take no time, and no memory until somebody reads them. Small tensors, and all
+    integers and booleans, get their values: modules compute masks, indices and the
+    sizes of their layers from them. If this fails, all weights get their values.
     """
     from torch.overrides import TorchFunctionMode
 
-    makers = {torch.zeros, torch.ones, torch.rand, torch.randn, torch.full}
+    makers = {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn, torch.full}
 
     class Building(TorchFunctionMode):  # type: ignore[misc,unused-ignore]
         def __torch_function__(
@@ -32,25 +31,33 @@ def without_weights(torch: Any) -> Iterator[None]:
         ) -> Any:
             named = dict(kwargs or {})
             if func in makers and _makes_many(torch, args, named):
-                sizes = named.pop("size", args[:1] if func is torch.full else args)
-                named.pop("fill_value", None)
-                named.pop("generator", None)
-                return torch.empty(*sizes, **named)
-            changed = named.get("tensor", args[0] if args else None)
-            if _fills(func) and isinstance(changed, torch.Tensor):
-                large = changed.numel() > LARGEST_FILLED
-                if large and changed.is_floating_point():
-                    return changed
+                named["device"] = "meta"
             return func(*args, **named)
 
-    with Building():
-        yield
+    try:
+        with Building():
+            module = make()
+    except Exception:  # The code of a module may raise anything.
+        module = make()
+    return _off_meta(torch, module)
 
 
-def _fills(function: Callable[..., Any]) -> bool:
-    """Returns whether a function changes its first argument in place."""
-    name = getattr(function, "__name__", "")
-    return name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
+def _off_meta(torch: Any, module: Any) -> Any:
+    """Gives memory, but no values, to the tensors of a module that have none."""
+    made: dict[int, Any] = {}
+    parts = module.modules() if isinstance(module, torch.nn.Module) else ()
+    for part in parts:
+        for held in (part._parameters, part._buffers):
+            for name, tensor in held.items():
+                if tensor is None or not tensor.is_meta:
+                    continue
+                if id(tensor) not in made:  # Weights may be shared.
+                    found = torch.empty_like(tensor, device="cpu")
+                    if isinstance(tensor, torch.nn.Parameter):
+                        found = torch.nn.Parameter(found, tensor.requires_grad)
+                    made[id(tensor)] = found
+                held[name] = made[id(tensor)]
+    return module
 
 
 def _makes_many(torch: Any, args: tuple[Any, ...], named: dict[str, Any]) -> bool:
