@@ -2,8 +2,10 @@
 
 from receptive_field.frameworks.torch.ops import (
     elementwise,
+    folding,
     padding,
     pooling,
+    regions,
     resizing,
     sources,
     windows,
@@ -13,8 +15,10 @@ from receptive_field.frameworks.torch.ops.registry import OPS
 __all__ = [
     "OPS",
     "elementwise",
+    "folding",
     "padding",
     "pooling",
+    "regions",
     "resizing",
     "sources",
     "windows",
