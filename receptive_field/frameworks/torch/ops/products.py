@@ -417,8 +417,15 @@ register("trace", Op(_trace, lambda call: [()]))
 
 
 def _decomposed(call: Call, output: int) -> Relations:
-    """Relates parts of matrices to all of the matrices, as a bound."""
-    return [call.all_of(number, exact=False) for number in range(len(call))]
+    """Relates parts of matrices to all of the inputs, as a bound."""
+    found: list[Relation] = []
+    for number in range(len(call)):
+        shape = call.shape(number)
+        if shape is None:
+            found.append(call.all_of(number, exact=False))
+        else:
+            found.append(Relation((whole([], GLOBAL_BOUND),) * len(shape)))
+    return found
 
 
 register(
