@@ -50,16 +50,21 @@ CASES: Cases = {
         case(lambda x: F.linear(x, _numbers(3, 6), _numbers(3)), check_exact=True),
         _matrix(lambda x: F.linear(x, _numbers(3, 5))),
     ],
-    "mm": [_matrix(lambda x: x @ x.T), _matrix(lambda x: torch.mm(x.T, x))],
-    "bmm": [_sequence(lambda x: torch.bmm(x, _numbers(1, 4, 3)))],
+    "mm": [
+        _matrix(lambda x: torch.mm(x, _numbers(5, 3))),
+        _matrix(lambda x: torch.mm(x.T, x), check_exact=None),
+    ],
+    "bmm": [_matrix(lambda x: torch.bmm(x[None], _numbers(1, 5, 3))[0])],
     "mv": [_matrix(lambda x: torch.mv(x, _numbers(5)))],
     "dot": [_matrix(lambda x: 0 * x[1] + torch.dot(x[0], 2 * x[0]))],
     "addmm": [_matrix(lambda x: torch.addmm(x[:, :1], x, x.T))],
     "addmv": [_matrix(lambda x: torch.addmv(_numbers(4), x, _numbers(5)))],
-    "addr": [_matrix(lambda x: torch.addr(x, x[:, 0], x[0]))],
-    "baddbmm": [_sequence(lambda x: torch.baddbmm(x, x, _numbers(1, 4, 4)))],
-    "addbmm": [_matrix(lambda x: torch.addbmm(x[:, :1], x[None], x.T[None]))],
-    "outer": [_matrix(lambda x: torch.outer(x[:, 0], x[1]))],
+    "addr": [_matrix(lambda x: torch.addr(x, x[:, 0], x[0]), check_exact=None)],
+    "baddbmm": [
+        _matrix(lambda x: torch.baddbmm(x[None], x[None], _numbers(1, 5, 5))[0])
+    ],
+    "addbmm": [_matrix(lambda x: torch.addbmm(x[:, :3], x[None], _numbers(1, 5, 3)))],
+    "outer": [_matrix(lambda x: torch.outer(x[:, 0], x[1]), check_exact=None)],
     "matmul": [
         case(lambda x: torch.matmul(x, x.transpose(2, 3)), check_exact=True),
         case(lambda x: torch.matmul(x, _numbers(6)), check_exact=True),
@@ -108,7 +113,7 @@ CASES: Cases = {
     "trace": [_matrix(lambda x: 0 * x[:, 0] + torch.trace(x[:, :4]), check_exact=None)],
     "cdist": [_matrix(lambda x: torch.cdist(x, _numbers(3, 5)))],
     "dist": [_matrix(lambda x: 0 * x[0] + torch.dist(x, 2 * x))],
-    "pdist": [_matrix(F.pdist, check_exact=None)],
+    "pdist": [_matrix(lambda x: 0 * x[0] + F.pdist(x).sum(), check_exact=None)],
     "embedding": [
         _matrix(
             lambda x: F.embedding((10 * x).long() % 2003, _numbers(2003, 3)),

@@ -104,7 +104,9 @@ class Product:
                 found[number] = call.all_of(number, exact=False)
             return found
         pair: Sequence[Relation]
-        if labels.result == ["i", "j"] and len(numbers) == 2:
+        if [len(operand) for operand in labels.operands] == [2, 2] and (
+            labels.result == ["i", "j"]
+        ):
             swapped = labels.operands[0] == ["k", "i"], labels.operands[1] == ["j", "k"]
             pair = matrix_product([(), ()], (), swapped)
         else:
