@@ -104,7 +104,9 @@ class Product:
                 found[number] = call.all_of(number, exact=False)
             return found
         pair: Sequence[Relation]
-        if labels.result == ["i", "j"] and len(numbers) == 2:
+        if [len(operand) for operand in labels.operands] == [2, 2] and (
+            labels.result == ["i", "j"]
+        ):
             swapped = labels.operands[0] == ["k", "i"], labels.operands[1] == ["j", "k"]
             pair = matrix_product([(), ()], (), swapped)
         else:
@@ -417,8 +419,15 @@ register("trace", Op(_trace, lambda call: [()]))
 
 
 def _decomposed(call: Call, output: int) -> Relations:
-    """Relates parts of matrices to all of the matrices, as a bound."""
-    return [call.all_of(number, exact=False) for number in range(len(call))]
+    """Relates parts of matrices to all of the inputs, as a bound."""
+    found: list[Relation] = []
+    for number in range(len(call)):
+        shape = call.shape(number)
+        if shape is None:
+            found.append(call.all_of(number, exact=False))
+        else:
+            found.append(Relation((whole([], GLOBAL_BOUND),) * len(shape)))
+    return found
 
 
 register(
