@@ -68,7 +68,8 @@ def compute_receptive_field(
         definition in the graph.
       require_aligned: whether to raise an error if the graph is misaligned, or if its
         alignment depends on an unknown size.
-      signature: the signature of a SavedModel to use, if it has several.
+      signature: the signature of a SavedModel, or the program of a ``.pt2`` file, to
+        use, if it has several.
       trace: whether to trace a Keras model with TensorFlow instead of reading its
         layers. ``ReceptiveField.source`` says how the model was read.
       example_inputs: what a module of PyTorch is called with: a tensor, a tuple of

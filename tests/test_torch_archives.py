@@ -131,9 +131,9 @@ def test_the_command_line_reads_files(capsys, tmp_path):
     assert "7 x 7" in capsys.readouterr().out
     table = tmp_path / "fields.csv"
     main(["many", path_of("resnet18"), path_of("several"), "-o", str(table)])
-    whole, several = csv.DictReader(table.open(encoding="utf-8"))
-    assert whole["rf_x"] == "435"
-    assert "several programs" in several["error"]
+    found = {row["model"]: row for row in csv.DictReader(table.open(encoding="utf-8"))}
+    assert found[path_of("resnet18")]["rf_x"] == "435"
+    assert "several programs" in found[path_of("several")]["error"]
 
 
 def test_compressed_files_and_other_names_are_read(tmp_path):

@@ -13,8 +13,9 @@ from receptive_field.errors import ReceptiveFieldError
 
 MODEL = (
     "a graph file (.pb, .pbtxt, .meta), a SavedModel folder, a Keras file (.keras, "
-    ".h5), an ONNX file (.onnx) or a TensorFlow Lite file (.tflite), compressed or "
-    "not; a program of PyTorch (.pt2), or code (torchvision.models:resnet50)"
+    ".h5), an ONNX file (.onnx), a TensorFlow Lite file (.tflite) or a program of "
+    "PyTorch (.pt2), compressed or not, or code that makes a model "
+    "(torchvision.models:resnet50)"
 )
 
 EXAMPLES = {

@@ -77,12 +77,11 @@ def _reshaped(view: View, base: Value, part: Value, add: Add) -> Value:
     """Gives a view that has the same elements the sizes of its base."""
     if "dtype" in view.step.arguments:
         raise Unknown("the view has another data type")
-    if view.rank is None:
+    if view.base.sizes is None:
         raise Unknown("its number of axes is not known")
-    number = Kind((), "SymInt")
     sizes = [
-        add("aten.sym_size.int", number, self=base, dim=axis)
-        for axis in range(view.rank)
+        size if isinstance(size, int) else _size(add, base, axis)
+        for axis, size in enumerate(view.base.sizes)
     ]
     return add("aten.view.default", view.base, self=part, size=sizes)
 
