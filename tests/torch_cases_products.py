@@ -103,7 +103,7 @@ CASES: Cases = {
         case(lambda x: torch.linalg.matrix_exp(x / 99), shape=(1, 2, 5, 5))
     ],
     "linalg_det": [case(torch.linalg.det, shape=(1, 2, 4, 4))],
-    "linalg_solve_ex": [
+    "linalg_solve": [
         case(
             lambda x: torch.linalg.solve(x + 9 * torch.eye(5), x),
             shape=(1, 2, 5, 5),
