@@ -447,7 +447,11 @@ def _solved(call: Call, output: int) -> Relations:
     return (_matrix if is_stack else _decomposed)(call, output)
 
 
-register("linalg_solve linalg_solve_ex", Op(_solved, None))
+def _solved_shapes(call: Call) -> Sequence[Shape]:
+    return [call.shape(1), *[None] * (len(call.node.definition.kinds) - 1)]
+
+
+register("linalg_solve linalg_solve_ex", Op(_solved, _solved_shapes))
 
 # --- Distances -----------------------------------------------------------------------
 
