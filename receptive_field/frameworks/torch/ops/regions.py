@@ -89,8 +89,10 @@ def _affine_grid_shape(call: Call) -> Sequence[Shape]:
     of_trace = literals.are_of_one_size(call)
     found: list[Size] = [call.known_shape(0, 3)[0] if batch is None else batch]
     for axis, new in enumerate(stated, start=1):
-        known = new is not None and not (of_trace and isinstance(new, int))
-        found.append(new if known else call.unknown_size(axis))
+        if new is None or (of_trace and isinstance(new, int)):
+            found.append(call.unknown_size(axis))
+        else:
+            found.append(new)
     return [(*found, len(stated))]
 
 
@@ -126,7 +128,7 @@ def _pooled_shape(call: Call) -> Shape:
     if call.node.op in _BY_PLACE:
         area = sides[0] * sides[1]
         known = isinstance(channels, int) and isinstance(area, int) and area > 0
-        channels = channels // area if known else call.unknown_size(1)  # type: ignore[operator]
+        channels = channels // area if known else call.unknown_size(1)
     count = call.unknown_size(0) if boxes is None else boxes[0]
     return (count, channels, *sides)
 
