@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from torch_experiments import as_module, check, exported, with_weights
+from torch_experiments import as_module, check, exported, with_weights, written
 
 
 class Case(NamedTuple):
@@ -17,8 +17,10 @@ class Case(NamedTuple):
 
     def hold(self) -> Any:
         """Holds the rules against the experiment, and returns the program."""
-        program = exported(self.module, self.shape)
-        check(self.module, self.shape, program=program, **self.options)
+        options = dict(self.options)
+        export = written if options.pop("written", False) else exported
+        program = export(self.module, self.shape)
+        check(self.module, self.shape, program=program, **options)
         return program
 
 
@@ -35,7 +37,8 @@ def case(
         of a tensor, which gets them after the tensor.
       arguments: arguments of it.
       shape: the shape of the input.
-      given: keyword arguments of it; ``check_`` marks options of `check`.
+      given: keyword arguments of it; ``check_`` marks options of `check`, and
+        ``check_written`` says that the program is not made functional.
     """
     options = {
         k.removeprefix("check_"): v for k, v in given.items() if k[:6] == "check_"
