@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from needed import needed
-from torch_experiments import as_module, check, exported, with_weights
+from torch_experiments import as_module, check, exported, with_weights, written
 
 torch = needed("torch")
 
@@ -20,8 +20,10 @@ class Case(NamedTuple):
 
     def hold(self) -> Any:
         """Holds the rules against the experiment, and returns the program."""
-        program = exported(self.module, self.shape)
-        check(self.module, self.shape, program=program, **self.options)
+        options = dict(self.options)
+        export = written if options.pop("written", False) else exported
+        program = export(self.module, self.shape)
+        check(self.module, self.shape, program=program, **options)
         return program
 
 
@@ -38,7 +40,8 @@ def case(
         of a tensor, which gets them after the tensor.
       arguments: arguments of it.
       shape: the shape of the input.
-      given: keyword arguments of it; ``check_`` marks options of `check`.
+      given: keyword arguments of it; ``check_`` marks options of `check`, and
+        ``check_written`` says that the program is not made functional.
     """
     options = {
         k.removeprefix("check_"): v for k, v in given.items() if k[:6] == "check_"

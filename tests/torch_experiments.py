@@ -56,6 +56,12 @@ def exported(thing: Any, shape: Sequence[int], dtype: Any = None) -> Any:
     return torch.export.export(module, (image,), strict=False).run_decompositions({})
 
 
+def written(thing: Any, shape: Sequence[int]) -> Any:
+    """The program of a module, or a function, as `torch.export.export` writes it."""
+    image = torch.ones(*shape, dtype=torch.float64)
+    return torch.export.export(as_module(thing).double(), (image,), strict=False)
+
+
 def ops_of(program: Any) -> set[str]:
     """The ATen ops of a program, without overloads."""
     return {
