@@ -279,7 +279,8 @@ class _Writes:
         """Returns the program without writes."""
         program = self._program
         ends: dict[int, list[str]] = {}
-        for call, index in _last_steps(program).items():
+        last_steps = _last_steps(program)
+        for call, index in last_steps.items():
             ends.setdefault(index, []).append(call)
         calls = dict(program.calls)
         for index, step in enumerate(program.steps):
@@ -289,6 +290,11 @@ class _Writes:
                 path, returned = calls[call]
                 calls[call] = (path, [(k, self._returned(v)) for k, v in returned])
         self._step = Step("", {}, [])
+        for call, (_, returned) in program.calls.items():
+            if call not in last_steps and any(
+                self._returned(value) != value for _, value in returned
+            ):
+                del calls[call]  # It is not known whether it came before the write.
         outputs = [(label, self._returned(value)) for label, value in program.outputs]
         found = Program(
             [], program.inputs, outputs, program.weights, self._kinds, calls
