@@ -31,7 +31,7 @@ def stated_sizes(resolution: object) -> Sequence[int] | int | None:
     What is wrong with a resolution is told later, when it is used.
     """
     if isinstance(resolution, int):
-        return resolution
+        return resolution if resolution >= 1 else None
     if isinstance(resolution, str) or not isinstance(resolution, Iterable):
         return None
     sizes = list(resolution)

@@ -8,7 +8,10 @@ module keeps its mode and its hooks. The copy is exported in evaluation mode by
 from __future__ import annotations
 
 import copy
+import dataclasses
+import logging
 import os
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,11 +37,13 @@ class Exported(NamedTuple):
 
     Attributes:
       program: the ``torch.export.ExportedProgram``, which may write in place.
+      module: the copy that was exported, whose weights are those of the module.
       is_example: whether the sizes of its inputs are examples, which the caller did not
         ask for.
     """
 
     program: Any
+    module: Any
     is_example: bool
 
 
@@ -62,26 +67,55 @@ def exported(
     Raises:
       GraphError: if the module cannot be exported, or it is not known what goes in.
     """
+    while (inside := _wrapped(torch, module)) is not None:
+        module = inside
     _check(torch, module)
     copied = _copied(torch, module)
-    tried: list[tuple[tuple[Any, ...], dict[str, Any]]] = (
-        [_with_resolution(torch, *_as_arguments(torch, example_inputs), resolution)]
-        if example_inputs is not None
-        else list(_guesses(torch, copied, resolution))
-    )
+    hint = ""
+    if example_inputs is not None:
+        arguments = _as_arguments(torch, example_inputs)
+        tried = list(_with_resolution(torch, *arguments, resolution))
+    else:
+        tried = list(_guesses(torch, copied, resolution))
+        hint = "example_inputs such as torch.zeros(1, 3, 224, 224)."
+        if resolution is None:
+            hint = f"input_resolution, or {hint}"
+        hint = f" If another input fits, give {hint}"
     with _quiet(torch):
-        run = _first_run(torch, copied, tried, example_inputs is None)
+        run = _first_run(torch, copied, tried, hint)
         program = _export(torch, copied, run)
-    return Exported(program, resolution is None)
+    return Exported(program, copied, resolution is None)
+
+
+def _wrapped(torch: Any, module: Any) -> Any:
+    """Returns the module that a wrapper of PyTorch runs, or None for other modules."""
+    compiled = sys.modules.get("torch._dynamo.eval_frame")
+    if compiled is not None and isinstance(module, compiled.OptimizedModule):
+        return module._orig_mod
+    parallel = torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel
+    return module.module if isinstance(module, parallel) else None
 
 
 def _check(torch: Any, module: Any) -> None:
     """Raises an error for modules that can never be exported."""
     name = type(module).__name__
-    if isinstance(module, torch.jit.ScriptModule):
+    scripted = [
+        path
+        for path, part in module.named_modules()
+        if isinstance(part, torch.jit.ScriptModule)
+    ]
+    if scripted:
+        which = f"{scripted[0]!r}, " if scripted[0] else ""
         raise GraphError(
-            "a scripted module hides its layers. Give the module that it was made of, "
-            "or export it to ONNX."
+            f"{which}a scripted module, hides its layers. Give the module that it was "
+            "made of, or export it to ONNX."
+        )
+    if "forward" not in vars(module) and (
+        type(module).forward is torch.nn.Module.forward
+    ):
+        raise GraphError(
+            f"{name} has no forward. Give a module that calls the modules in it, such "
+            "as a torch.nn.Sequential."
         )
     lazy = [
         path or name
@@ -109,7 +143,8 @@ def _copied(torch: Any, module: Any, place: Callable[[Any], Any] | None = None) 
     Args:
       torch: PyTorch.
       module: the module.
-      place: returns what the copy has instead of a tensor; None if it shares them all.
+      place: returns what the copy has instead of a tensor; None for a tensor of its
+        own with the same memory.
 
     Raises:
       GraphError: if the module cannot be copied.
@@ -117,14 +152,26 @@ def _copied(torch: Any, module: Any, place: Callable[[Any], Any] | None = None) 
     tensors = [*module.parameters(), *module.buffers()]
     for part in module.modules():
         tensors += _tensors(torch, list(vars(part).values()))
-    made = {id(t): t if place is None else place(t) for t in tensors}
+    parameter = torch.nn.Parameter
+
+    def placed(tensor: Any) -> Any:
+        made = tensor.data if place is None else place(tensor.detach())
+        trains = tensor.requires_grad
+        return parameter(made, trains) if isinstance(tensor, parameter) else made
+
+    made = {id(tensor): placed(tensor) for tensor in tensors}
     try:
-        return copy.deepcopy(module, made).eval()
+        copied = copy.deepcopy(module, made).eval()
     except Exception as error:
         raise GraphError(
             f"{type(module).__name__} cannot be copied: {_sentence(error)} Export it "
             "yourself with torch.export.export, and give the program."
         ) from error
+    for part in list(copied.modules()):
+        for path in part._modules:
+            while (inside := _wrapped(torch, part._modules[path])) is not None:
+                part._modules[path] = inside
+    return copied
 
 
 def _tensors(torch: Any, things: Any) -> Iterator[Any]:
@@ -145,15 +192,15 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def _as_arguments(torch: Any, example_inputs: Any) -> Arguments:
+    if next(_tensors(torch, [example_inputs]), None) is None:
+        raise GraphError(
+            "example_inputs must be a tensor, a tuple of arguments or a dictionary of "
+            f"keyword arguments. There is no tensor in {quoted(repr(example_inputs))}."
+        )
     if isinstance(example_inputs, Mapping):
         return (), dict(example_inputs)
     if isinstance(example_inputs, (tuple, list)):
         return tuple(example_inputs), {}
-    if not isinstance(example_inputs, torch.Tensor):
-        raise GraphError(
-            "example_inputs must be a tensor, a tuple of arguments or a dictionary of "
-            f"keyword arguments, not {quoted(repr(example_inputs))}."
-        )
     return (example_inputs,), {}
 
 
@@ -162,24 +209,34 @@ def _with_resolution(
     given: tuple[Any, ...],
     named: dict[str, Any],
     resolution: Sequence[int] | int | None,
-) -> Arguments:
-    """Returns arguments whose images have the size that the caller asks for."""
-    if resolution is None:
-        return given, named
+) -> Iterator[Arguments]:
+    """Yields arguments whose images may have the size that the caller asks for.
 
-    def resized(thing: Any) -> Any:
+    The last axes are those of the image, or the ones before the channels.
+    """
+    if resolution is None:
+        yield given, named
+        return
+
+    def resized(thing: Any, after: int) -> Any:
+        if isinstance(thing, dict):
+            return {key: resized(part, after) for key, part in thing.items()}
+        if type(thing) in (list, tuple):
+            return type(thing)(resized(part, after) for part in thing)
         if not isinstance(thing, torch.Tensor) or thing.dim() < 2:
             return thing
         shape = list(thing.shape)
         sizes = _sizes(resolution, max(thing.dim() - 2, 1))
         rank = len(sizes)
-        if thing.dim() <= rank:
+        first = thing.dim() - after - rank
+        if first < 1:
             return thing
         if any(shape[i : i + rank] == sizes for i in range(len(shape) - rank + 1)):
             return thing
-        return thing.new_empty([*shape[:-rank], *sizes])
+        return thing.new_empty([*shape[:first], *sizes, *shape[first + rank :]])
 
-    return tuple(map(resized, given)), {k: resized(v) for k, v in named.items()}
+    for after in (0, 1):
+        yield resized(given, after), resized(named, after)
 
 
 def _sizes(resolution: Sequence[int] | int, count: int) -> list[int]:
@@ -199,8 +256,7 @@ def _guesses(
         name
         for name, parameter in signature(module.forward).parameters.items()
         if parameter.default is Parameter.empty
-        and parameter.kind
-        in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
     ]
     kind = type(module).__name__
     if len(needed) > 1:
@@ -277,10 +333,14 @@ class _Run(NamedTuple):
     """The paths of modules that return several tensors, or what they are given."""
 
 
-def _first_run(
-    torch: Any, module: Any, tried: Sequence[Arguments], is_guess: bool
-) -> _Run:
+def _first_run(torch: Any, module: Any, tried: Sequence[Arguments], hint: str) -> _Run:
     """Returns the first of several runs that does not fail.
+
+    Args:
+      torch: PyTorch.
+      module: the module.
+      tried: the arguments of the runs.
+      hint: what the caller can do if all of them fail.
 
     Raises:
       GraphError: if all of them fail.
@@ -299,7 +359,7 @@ def _first_run(
         for thing in _tensors(torch, [*tried[0][0], *tried[0][1].values()])
     )
     where = f" for an input of shape {given}" if given else ""
-    _refuse(torch, module, first, where, is_guess)
+    _refuse(torch, module, first, where, hint)
 
 
 def _run(torch: Any, module: Any, arguments: Arguments) -> list[str]:
@@ -308,12 +368,9 @@ def _run(torch: Any, module: Any, arguments: Arguments) -> list[str]:
     The run is on the meta device, which is fast. Code that moves tensors between
     devices, or asks for the values of constants, cannot run there.
     """
-    parameter = torch.nn.Parameter
 
     def on_meta(tensor: Any) -> Any:
-        made = tensor.detach().to("meta")
-        trains = tensor.requires_grad
-        return parameter(made, trains) if isinstance(tensor, parameter) else made
+        return tensor.to("meta")
 
     tree_map = torch.utils._pytree.tree_map_only
     try:
@@ -324,7 +381,7 @@ def _run(torch: Any, module: Any, arguments: Arguments) -> list[str]:
 
         with FakeTensorMode(allow_non_fake_inputs=True) as mode:
             fake = tree_map(torch.Tensor, mode.from_tensor, arguments)
-            return _noted(torch, module, fake)
+            return _noted(torch, _copied(torch, module), fake)
 
 
 def _noted(torch: Any, module: Any, arguments: Arguments) -> list[str]:
@@ -366,6 +423,7 @@ def _export(torch: Any, module: Any, run: _Run) -> Any:
     """Returns the exported program of a module."""
     given, named = run.arguments
     export = torch.export.export
+    module.register_forward_hook(lambda _, given, returned: _without_classes(returned))
     try:
         try:
             return export(
@@ -383,41 +441,85 @@ def _export(torch: Any, module: Any, run: _Run) -> Any:
         _refuse(torch, module, error)
 
 
+def _without_classes(returned: Any) -> Any:
+    """Returns what a module returns with dictionaries instead of data classes."""
+    if type(returned) in (list, tuple):
+        return type(returned)(map(_without_classes, returned))
+    if type(returned) is dict:
+        return {key: _without_classes(part) for key, part in returned.items()}
+    if not dataclasses.is_dataclass(returned) or isinstance(returned, (Mapping, type)):
+        return returned
+    return {
+        part.name: _without_classes(getattr(returned, part.name))
+        for part in dataclasses.fields(returned)
+    }
+
+
 @contextmanager
 def _quiet(torch: Any) -> Iterator[None]:
-    """Leaves PyTorch's random state as it is, and its warnings unsaid."""
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        warnings.simplefilter("ignore")
-        yield
+    """Leaves PyTorch's random state as it is, its warnings unsaid, and its log empty."""
+    logs = [
+        log
+        for name, log in logging.Logger.manager.loggerDict.items()
+        if isinstance(log, logging.Logger) and name.partition(".")[0] == "torch"
+    ]
+    before = [(log.handlers, log.propagate) for log in logs]
+    for log in logs:
+        log.handlers, log.propagate = [logging.NullHandler()], False
+    try:
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for log, (handlers, propagate) in zip(logs, before, strict=True):
+            log.handlers, log.propagate = handlers, propagate
 
 
 # --- Errors --------------------------------------------------------------------------
 
 
 def _refuse(
-    torch: Any, module: Any, error: Exception, where: str = "", is_guess: bool = False
+    torch: Any, module: Any, error: Exception, where: str = "", hint: str = ""
 ) -> NoReturn:
     """Raises an error that says why a module cannot be exported, and where.
 
     Raises:
       GraphError: always.
     """
-    line = _line(torch, error)
-    hint = ""
-    if "data-dependent" in str(error) or "DataDependent" in type(error).__name__:
-        hint = (
-            " What it does depends on the values in its tensors. Give the part of it "
-            "that does not."
-        )
-    elif is_guess:
-        hint = (
-            " If another input fits, give input_resolution, or example_inputs such as "
-            "torch.zeros(1, 3, 224, 224)."
-        )
+    reason = _sentence(error)
+    quantised = [
+        path
+        for path, part in module.named_modules()
+        if type(part).__module__.startswith(OF_QUANTISATION)
+    ]
+    if quantised:
+        raise GraphError(
+            f"{type(module).__name__} is quantised, or prepared for it: "
+            f"{', '.join(map(repr, quantised[:3]))}. Give the module that it was made "
+            "of. Its receptive fields are the same."
+        ) from error
+    if isinstance(error, _of_values(torch)) or "data-dependent" in str(error):
+        reason = "what it does depends on the values in its tensors."
+        hint = " Give the part of it that does not."
     raise GraphError(
-        f"{type(module).__name__} cannot be exported{where}: {_sentence(error)}"
-        f"{line}{hint}"
+        f"{type(module).__name__} cannot be exported{where}: {reason}"
+        f"{_line(torch, error)}{hint}"
     ) from error
+
+
+OF_QUANTISATION = (
+    "torch.ao.nn.quantized",
+    "torch.ao.nn.intrinsic.quantized",
+    "torch.ao.quantization.observer",
+    "torch.ao.quantization.fake_quantize",
+)
+"""Where the classes of quantised modules and of observers are."""
+
+
+def _of_values(torch: Any) -> tuple[type[Exception], ...]:
+    """Returns the errors of code that asks for values which are not known."""
+    fake = torch._subclasses.fake_tensor
+    return fake.DataDependentOutputException, fake.DynamicOutputShapeException
 
 
 def _sentence(error: Exception) -> str:
@@ -429,15 +531,24 @@ def _sentence(error: Exception) -> str:
 
 def _line(torch: Any, error: Exception) -> str:
     """Returns the line of the user's code in which an error was raised."""
-    own = (os.path.dirname(torch.__file__), os.path.dirname(__file__))
-    frames = traceback.extract_tb(error.__traceback__)
-    outside = [f for f in frames if not f.filename.startswith((*own, "<"))]
+    own = (os.path.dirname(torch.__file__), os.path.dirname(__file__), "<")
+    library = os.path.dirname(os.__file__)
+    outside = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(own)
+        and os.path.dirname(frame.filename) != library
+    ]
     inside = [f for f in outside if f.name == "forward"] or outside
     if not inside:
         return ""
     frame = inside[-1]
     place = f"line {frame.lineno} of {os.path.basename(frame.filename)}"
-    return f" This is in {place}: {frame.line}" + ("." if frame.line else "")
+    return (
+        f" This is in {place}: {frame.line!r}."
+        if frame.line
+        else f" This is in {place}."
+    )
 
 
 def decomposed(torch: Any, exported: Exported) -> Any:

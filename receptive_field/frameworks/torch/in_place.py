@@ -188,7 +188,7 @@ def _may_write(step: Step) -> bool:
 
 
 def _is_out(overload: str) -> bool:
-    return overload == "out" or overload.endswith("_out")
+    return overload.startswith("out") or overload.endswith("_out")
 
 
 class _Storage:
@@ -279,7 +279,8 @@ class _Writes:
         """Returns the program without writes."""
         program = self._program
         ends: dict[int, list[str]] = {}
-        for call, index in _last_steps(program).items():
+        last_steps = _last_steps(program)
+        for call, index in last_steps.items():
             ends.setdefault(index, []).append(call)
         calls = dict(program.calls)
         for index, step in enumerate(program.steps):
@@ -289,6 +290,11 @@ class _Writes:
                 path, returned = calls[call]
                 calls[call] = (path, [(k, self._returned(v)) for k, v in returned])
         self._step = Step("", {}, [])
+        for call, (_, returned) in program.calls.items():
+            if call not in last_steps and any(
+                self._returned(value) != value for _, value in returned
+            ):
+                del calls[call]  # It is not known whether it came before the write.
         outputs = [(label, self._returned(value)) for label, value in program.outputs]
         found = Program(
             [], program.inputs, outputs, program.weights, self._kinds, calls
@@ -417,8 +423,8 @@ class _Writes:
         if _is_out(overload):
             if not isinstance(step.arguments.get("out"), Value):
                 self._refuse("writes to several tensors, which is not followed")
-            other = overload.removesuffix("out").removesuffix("_") or "default"
-            return _Written("out", f"aten.{name}.{other}")
+            other = overload.removeprefix("out").removesuffix("out").strip("_")
+            return _Written("out", f"aten.{name}.{other or 'default'}")
         if not name.endswith("_"):
             return None
         operator = re.fullmatch(r"__(i?)(\w+?)__", name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from receptive_field.frameworks.module_calls import (
     Around,
     Edges,
     Layers,
+    ModuleCall,
     module_calls,
 )
 from receptive_field.frameworks.torch.definitions import BUFFER, PARAMETER
@@ -38,8 +39,11 @@ def layers_of(
         (index, [Around(*scope) for scope in step.scopes])
         for index, step in steps.items()
     )
+    calls = list(module_calls(scoped))
     seen = set()
-    for call in module_calls(scoped):
+    without = _Without(program, tensor, {call.key for call in calls})
+    for call in calls:
+        without.add_to(found, call)
         if not call.path:
             continue
         returned = edges.returned(call.nodes)
@@ -65,3 +69,34 @@ def layers_of(
         found.inputs[name] = read
         found.kinds[name] = call.kind
     return found
+
+
+class _Without:
+    """The calls of modules without ops, such as ``torch.nn.Identity``.
+
+    They return what they are given.
+    """
+
+    def __init__(
+        self, program: Program, tensor: Callable[[str], Tensor], others: Collection[str]
+    ) -> None:
+        self._calls = [
+            (path, tensor(value.name))
+            for key, (path, returned) in program.calls.items()
+            for _, value in returned[:1]
+            if key not in others and path and isinstance(value, Value)
+        ]
+
+    def add_to(self, found: Layers, before: ModuleCall) -> None:
+        """Adds the calls that are over when a call with ops is over."""
+        first, last = before.nodes[0], before.nodes[-1]
+        inside = f"{before.path}." if before.path else ""
+        waiting = []
+        for path, given in self._calls:
+            if given[0] < first or (given[0] <= last and path.startswith(inside)):
+                name = unique_name(path, found.tensors)
+                found.tensors[name] = given
+                found.inputs[name] = [given]
+            else:
+                waiting.append((path, given))
+        self._calls = waiting

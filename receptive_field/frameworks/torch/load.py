@@ -48,7 +48,12 @@ def model_of(thing: Any, request: Request = NOTHING_ASKED) -> Model | None:
         return _model(partial(objects.of_graph_module, thing), "graph")
     if isinstance(thing, torch.nn.Module):
         return _of_module(torch, thing, request)
-    if isinstance(thing, Mapping) and thing and _are_tensors(torch, thing):
+    if isinstance(thing, type) and issubclass(thing, torch.nn.Module):
+        raise GraphError(
+            f"{thing.__name__} is a class. Call it to make a module: "
+            f"{thing.__name__}(...)."
+        )
+    if isinstance(thing, Mapping) and _are_weights(torch, thing):
         raise GraphError(
             "a state_dict holds only the weights of a model. Give the module: build "
             "it, and load the weights into it."
@@ -72,8 +77,13 @@ def _is_of_ops(module: Any) -> bool:
     )
 
 
-def _are_tensors(torch: Any, thing: Mapping[Any, Any]) -> bool:
-    return all(isinstance(part, torch.Tensor) for part in thing.values())
+def _are_weights(torch: Any, thing: Mapping[Any, Any]) -> bool:
+    """Returns whether a mapping is a state_dict, or a checkpoint that has one."""
+    parts = thing.values()
+    return bool(thing) and (
+        all(isinstance(part, torch.Tensor) for part in parts)
+        or any(isinstance(p, Mapping) and _are_weights(torch, p) for p in parts)
+    )
 
 
 def _of_program(program: Any) -> Model:
@@ -89,7 +99,7 @@ def _of_module(torch: Any, module: Any, request: Request) -> Model:
     found = exported(torch, module, request.resolution, request.example_inputs)
     held = {
         path: tensor
-        for part in (module.named_buffers(), module.named_parameters())
+        for part in (found.module.named_buffers(), found.module.named_parameters())
         for path, tensor in part
     }
     name = type(module).__name__
@@ -97,8 +107,29 @@ def _of_module(torch: Any, module: Any, request: Request) -> Model:
         model = _model(partial(objects.of_exported, found.program, held), name)
     except GraphError:  # A write that is not followed.
         program = decomposed(torch, found)
-        model = _model(partial(objects.of_exported, program, held), name)
-    return replace(model, sizes_are_examples=found.is_example)
+        model = _model(partial(_of_decomposed, program, held), name)
+    kinds = {
+        call: type(found.module.get_submodule(call.partition(":")[0])).__name__
+        for call in model.layers
+        if call not in model.kinds and "#" not in call
+    }
+    return replace(
+        model, kinds={**model.kinds, **kinds}, sizes_are_examples=found.is_example
+    )
+
+
+def _of_decomposed(program: Any, held: Mapping[str, Any]) -> Program:
+    """Returns the program of an exported program that no longer writes.
+
+    Calls of modules without ops are left out: they may stand for what was later
+    written over.
+    """
+    from receptive_field.frameworks.torch import objects
+
+    found = objects.of_exported(program, held)
+    keys = {scope.call for step in found.steps for scope in step.scopes}
+    found.calls = {key: call for key, call in found.calls.items() if key in keys}
+    return found
 
 
 def _from_file(path: str, signature: str | None) -> Model | None:
