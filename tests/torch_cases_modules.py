@@ -114,7 +114,9 @@ CLASSES: Cases = {
     "GroupNorm": [case(nn.GroupNorm, 2, 2)],
     "LayerNorm": [case(nn.LayerNorm, 6), case(nn.LayerNorm, (5, 6))],
     "RMSNorm": [case(nn.RMSNorm, 6)],
-    "LocalResponseNorm": [case(nn.LocalResponseNorm, 3)],
+    "LocalResponseNorm": [
+        case(nn.Sequential, nn.Conv2d(2, 4, 2), nn.LocalResponseNorm(3), **EXACT)
+    ],
     "Linear": [case(nn.Linear, 6, 3)],
     "Bilinear": [
         case(Calls, lambda: nn.Bilinear(6, 6, 3), lambda part, x: part(x, x + 1))

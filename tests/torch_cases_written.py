@@ -56,8 +56,20 @@ _hold(
 _hold(
     {
         name: (lambda op: lambda x: op(x, _line(x)))(getattr(aten, name))
-        for name in "arctan2 divide float_power greater greater_equal less less_equal "
-        "multiply not_equal special_xlogy subtract true_divide".split()
+        for name in [
+            "arctan2",
+            "divide",
+            "float_power",
+            "greater",
+            "greater_equal",
+            "less",
+            "less_equal",
+            "multiply",
+            "not_equal",
+            "special_xlogy",
+            "subtract",
+            "true_divide",
+        ]
     }
 )
 _hold(
@@ -221,13 +233,13 @@ _hold(
         name: (
             lambda op: lambda x: op(_complex(x), dim=(2, 3)).abs().sum((2, 3), True)
         )(getattr(aten, name))
-        for name in "fft_ifft2 fft_ifftn fft_hfft2 fft_hfftn fft_irfftn".split()
+        for name in ["fft_ifft2", "fft_ifftn", "fft_hfft2", "fft_hfftn", "fft_irfftn"]
     }
     | {
         name: (lambda op: lambda x: op(x, dim=(2, 3)).abs().sum((2, 3), True))(
             getattr(aten, name)
         )
-        for name in "fft_rfftn fft_ihfft2 fft_ihfftn".split()
+        for name in ["fft_rfftn", "fft_ihfft2", "fft_ihfftn"]
     }
 )
 

@@ -63,7 +63,7 @@ def written(thing: Any, shape: Sequence[int], dynamic: Sequence[int] = ()) -> An
     Its input has unknown sizes on some axes.
     """
     image = torch.ones(*shape, dtype=torch.float64)
-    sizes = ({axis: torch.export.Dim.DYNAMIC for axis in dynamic},) if dynamic else None
+    sizes = (dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC),) if dynamic else None
     return torch.export.export(
         as_module(thing).double(), (image,), strict=False, dynamic_shapes=sizes
     )
