@@ -182,8 +182,8 @@ def _limits(call: Call) -> list[Any] | None:
 def _steps_of(call: Call, reach: Any, step: Any) -> int:
     """Returns how many numbers a range has. ``range`` contains its end."""
     if call.node.op == "range":
-        return max(math.floor(reach / step) + 1, 0)
-    return max(math.ceil(reach / step), 0)
+        return max(int(reach // step) + 1, 0)
+    return max(-int(-reach // step), 0)
 
 
 def _range_shape(call: Call) -> Sequence[Shape]:
