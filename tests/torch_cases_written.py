@@ -53,23 +53,14 @@ _hold(
         "alias_copy detach_copy lift lift_fresh_copy resolve_conj resolve_neg conj"
     )
 )
+_TWO = """
+    arctan2 divide float_power greater greater_equal less less_equal multiply not_equal
+    special_xlogy subtract true_divide
+"""
 _hold(
     {
         name: (lambda op: lambda x: op(x, _line(x)))(getattr(aten, name))
-        for name in [
-            "arctan2",
-            "divide",
-            "float_power",
-            "greater",
-            "greater_equal",
-            "less",
-            "less_equal",
-            "multiply",
-            "not_equal",
-            "special_xlogy",
-            "subtract",
-            "true_divide",
-        ]
+        for name in _TWO.split()
     }
 )
 _hold(
@@ -286,6 +277,7 @@ _hold(
             "linalg_lu_factor": lambda x: torch.linalg.lu_factor(_matrix(x))[0],
             "linalg_ldl_factor": lambda x: torch.linalg.ldl_factor(_positive(x))[0],
             "linalg_solve": lambda x: torch.linalg.solve(_matrix(x), x),
+            "linalg_solve_ex": lambda x: torch.linalg.solve_ex(_matrix(x), x)[0],
             "linalg_solve_triangular": lambda x: torch.linalg.solve_triangular(
                 _matrix(x), x, upper=True
             ),
@@ -363,6 +355,14 @@ _hold(
         )[0],
     }
 )
+
+CASES["triplet_margin_loss"] = [
+    case(
+        lambda x: F.triplet_margin_loss(x, 2 * x, x + 1, 1e4, reduction="none"),
+        check_channels=(1,),
+        check_written=True,
+    )
+]
 
 # --- Sizes ---------------------------------------------------------------------------
 
@@ -456,4 +456,12 @@ REASONS = {
     "control.next": "the library adds it to loops",
     "control.slice": "the library adds it to loops",
     "control.variable": "the library adds it to loops",
+}
+
+UNSUPPORTED = {
+    **dict.fromkeys(
+        "_ctc_loss cosine_embedding_loss ctc_loss multi_margin_loss "
+        "multilabel_margin_loss multilabel_margin_loss_forward".split(),
+        "its inputs have no positions, or its result is one number for each of them",
+    ),
 }
