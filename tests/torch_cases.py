@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from needed import needed
 from torch_experiments import as_module, check, exported, with_weights, written
-from torch_sizes import hold_sizes
+from torch_sizes import functional, hold_sizes, loaded
 
 torch = needed("torch")
 
@@ -26,12 +26,15 @@ class Case(NamedTuple):
         """
         options = dict(self.options)
         dynamic = options.pop("dynamic", ())
-        if options.pop("written", bool(dynamic)):
+        is_written = options.pop("written", bool(dynamic))
+        axes = options.get("axes", (2, 3))
+        model, program = loaded(self.module, self.shape, axes)
+        if dynamic:
             program = written(self.module, self.shape, dynamic)
-        else:
-            program = exported(self.module, self.shape)
+        elif not is_written:
+            program = functional(program) or exported(self.module, self.shape)
         field = check(self.module, self.shape, program=program, **options)
-        hold_sizes(self.module, self.shape, options.get("axes", (2, 3)), field)
+        hold_sizes(model, self.shape, axes, field)
         return program
 
 

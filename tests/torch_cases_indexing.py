@@ -122,8 +122,6 @@ CASES: Cases = {
 REASONS = {
     "nonzero": "the number of places depends on the data",
     "nonzero_static": "its places are integers, which hardly ever change",
-    "searchsorted": "its places are integers, which hardly ever change",
-    "bucketize": "its places are integers, which hardly ever change",
 }
 
 UNSUPPORTED = {

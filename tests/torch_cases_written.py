@@ -53,23 +53,14 @@ _hold(
         "alias_copy detach_copy lift lift_fresh_copy resolve_conj resolve_neg conj"
     )
 )
+_TWO = """
+    arctan2 divide float_power greater greater_equal less less_equal multiply not_equal
+    special_xlogy subtract true_divide
+"""
 _hold(
     {
         name: (lambda op: lambda x: op(x, _line(x)))(getattr(aten, name))
-        for name in [
-            "arctan2",
-            "divide",
-            "float_power",
-            "greater",
-            "greater_equal",
-            "less",
-            "less_equal",
-            "multiply",
-            "not_equal",
-            "special_xlogy",
-            "subtract",
-            "true_divide",
-        ]
+        for name in _TWO.split()
     }
 )
 _hold(
@@ -256,68 +247,48 @@ def _positive(x: Any) -> Any:
     return _matrix(x) @ _matrix(x).transpose(2, 3)
 
 
-def _summed(functions: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-    """Functions of matrices, whose results are added up."""
-
-    def made(function: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda x: function(x).sum((2, 3), True)
-
-    return {name: made(function) for name, function in functions.items()}
-
-
-_hold(
-    _summed(
-        {
-            "inverse": lambda x: torch.inverse(_matrix(x)),
-            "linalg_inv_ex": lambda x: torch.linalg.inv_ex(_matrix(x))[0],
-            "linalg_pinv": lambda x: torch.linalg.pinv(_matrix(x)),
-            "pinverse": lambda x: torch.pinverse(_matrix(x)),
-            "matrix_exp": lambda x: torch.matrix_exp(_matrix(x)),
-            "matrix_power": lambda x: torch.matrix_power(_matrix(x), 3),
-            "linalg_matrix_power": lambda x: torch.linalg.matrix_power(_matrix(x), 3),
-            "cholesky": lambda x: torch.cholesky(_positive(x)),
-            "linalg_cholesky": lambda x: torch.linalg.cholesky(_positive(x)),
-            "linalg_cholesky_ex": lambda x: torch.linalg.cholesky_ex(_positive(x))[0],
-            "cholesky_inverse": lambda x: torch.cholesky_inverse(_matrix(x)),
-            "cholesky_solve": lambda x: torch.cholesky_solve(_matrix(x), _matrix(x)),
-            "linalg_qr": lambda x: torch.linalg.qr(_matrix(x))[1],
-            "qr": lambda x: torch.qr(_matrix(x))[1],
-            "linalg_lu": lambda x: torch.linalg.lu(_matrix(x))[2],
-            "linalg_lu_factor": lambda x: torch.linalg.lu_factor(_matrix(x))[0],
-            "linalg_ldl_factor": lambda x: torch.linalg.ldl_factor(_positive(x))[0],
-            "linalg_solve": lambda x: torch.linalg.solve(_matrix(x), x),
-            "linalg_solve_triangular": lambda x: torch.linalg.solve_triangular(
-                _matrix(x), x, upper=True
-            ),
-            "triangular_solve": lambda x: torch.triangular_solve(x, _matrix(x))[0],
-            "linalg_matmul": lambda x: torch.linalg.matmul(x, x),
-            "det": lambda x: torch.det(_matrix(x))[..., None, None],
-            "logdet": lambda x: torch.logdet(_positive(x))[..., None, None],
-            "linalg_slogdet": lambda x: torch.linalg.slogdet(_matrix(x))[1][
-                ..., None, None
-            ],
-            "linalg_cond": lambda x: torch.linalg.cond(_matrix(x))[..., None, None],
-            "linalg_matrix_norm": lambda x: torch.linalg.matrix_norm(x)[
-                ..., None, None
-            ],
-            "linalg_matrix_rank": lambda x: torch.linalg.matrix_rank(x)[
-                ..., None, None
-            ],
-            "nuclear_norm": lambda x: aten.nuclear_norm(x, [2, 3], True),
-            "linalg_eig": lambda x: torch.linalg.eig(_positive(x))[0].real[..., None],
-            "linalg_eigvals": lambda x: torch.linalg.eigvals(_positive(x)).real[
-                ..., None
-            ],
-            "linalg_eigh": lambda x: torch.linalg.eigh(_positive(x))[0][..., None],
-            "linalg_eigvalsh": lambda x: torch.linalg.eigvalsh(_positive(x))[..., None],
-            "linalg_svd": lambda x: torch.linalg.svd(_matrix(x))[1][..., None],
-            "svd": lambda x: torch.svd(_matrix(x))[1][..., None],
-            "linalg_svdvals": lambda x: torch.linalg.svdvals(_matrix(x))[..., None],
-        }
+_MATRICES: dict[str, Callable[..., Any]] = {
+    "inverse": lambda x: torch.inverse(_matrix(x)),
+    "linalg_inv_ex": lambda x: torch.linalg.inv_ex(_matrix(x))[0],
+    "linalg_pinv": lambda x: torch.linalg.pinv(_matrix(x)),
+    "pinverse": lambda x: torch.pinverse(_matrix(x)),
+    "matrix_exp": lambda x: torch.matrix_exp(_matrix(x)),
+    "matrix_power": lambda x: torch.matrix_power(_matrix(x), 3),
+    "linalg_matrix_power": lambda x: torch.linalg.matrix_power(_matrix(x), 3),
+    "cholesky": lambda x: torch.cholesky(_positive(x)),
+    "linalg_cholesky": lambda x: torch.linalg.cholesky(_positive(x)),
+    "linalg_cholesky_ex": lambda x: torch.linalg.cholesky_ex(_positive(x))[0],
+    "cholesky_inverse": lambda x: torch.cholesky_inverse(_matrix(x)),
+    "cholesky_solve": lambda x: torch.cholesky_solve(_matrix(x), _matrix(x)),
+    "linalg_qr": lambda x: torch.linalg.qr(_matrix(x))[1],
+    "qr": lambda x: torch.qr(_matrix(x))[1],
+    "linalg_lu": lambda x: torch.linalg.lu(_matrix(x))[2],
+    "linalg_lu_factor": lambda x: torch.linalg.lu_factor(_matrix(x))[0],
+    "linalg_ldl_factor": lambda x: torch.linalg.ldl_factor(_positive(x))[0],
+    "linalg_solve": lambda x: torch.linalg.solve(_matrix(x), x),
+    "linalg_solve_ex": lambda x: torch.linalg.solve_ex(_matrix(x), x)[0],
+    "linalg_solve_triangular": lambda x: torch.linalg.solve_triangular(
+        _matrix(x), x, upper=True
     ),
-    shape=(1, 2, 4, 4),
-    check_exact=None,
-)
+    "triangular_solve": lambda x: torch.triangular_solve(x, _matrix(x))[0],
+    "linalg_matmul": lambda x: torch.linalg.matmul(x, x),
+    "det": lambda x: torch.det(_matrix(x))[..., None, None],
+    "logdet": lambda x: torch.logdet(_positive(x))[..., None, None],
+    "linalg_slogdet": lambda x: torch.linalg.slogdet(_matrix(x))[1][..., None, None],
+    "linalg_cond": lambda x: torch.linalg.cond(_matrix(x))[..., None, None],
+    "linalg_matrix_norm": lambda x: torch.linalg.matrix_norm(x)[..., None, None],
+    "linalg_matrix_rank": lambda x: torch.linalg.matrix_rank(x)[..., None, None],
+    "nuclear_norm": lambda x: aten.nuclear_norm(x, [2, 3], True),
+    "linalg_eig": lambda x: torch.linalg.eig(_positive(x))[0].real[..., None],
+    "linalg_eigvals": lambda x: torch.linalg.eigvals(_positive(x)).real[..., None],
+    "linalg_eigh": lambda x: torch.linalg.eigh(_positive(x))[0][..., None],
+    "linalg_eigvalsh": lambda x: torch.linalg.eigvalsh(_positive(x))[..., None],
+    "linalg_svd": lambda x: torch.linalg.svd(_matrix(x))[1][..., None],
+    "svd": lambda x: torch.svd(_matrix(x))[1][..., None],
+    "linalg_svdvals": lambda x: torch.linalg.svdvals(_matrix(x))[..., None],
+}
+for _name, _function in _MATRICES.items():
+    CASES[_name] = [case(_function, shape=(1, 2, 4, 4), check_written=True)]
 _hold(
     {
         "linalg_tensorinv": lambda x: torch.linalg.tensorinv(_matrix(x)[0, 0], ind=1),
@@ -363,6 +334,14 @@ _hold(
         )[0],
     }
 )
+
+CASES["triplet_margin_loss"] = [
+    case(
+        lambda x: F.triplet_margin_loss(x, 2 * x, x + 1, 1e4, reduction="none"),
+        check_channels=(1,),
+        check_written=True,
+    )
+]
 
 # --- Sizes ---------------------------------------------------------------------------
 
@@ -456,4 +435,16 @@ REASONS = {
     "control.next": "the library adds it to loops",
     "control.slice": "the library adds it to loops",
     "control.variable": "the library adds it to loops",
+}
+
+_LOSSES = """
+    _ctc_loss cosine_embedding_loss ctc_loss multi_margin_loss multilabel_margin_loss
+    multilabel_margin_loss_forward
+"""
+
+UNSUPPORTED = {
+    **dict.fromkeys(
+        _LOSSES.split(),
+        "its inputs have no positions, or its result is one number for each of them",
+    ),
 }

@@ -379,7 +379,11 @@ def _run(torch: Any, module: Any, arguments: Arguments) -> list[str]:
     except Exception:  # User code may raise anything.
         from torch._subclasses.fake_tensor import FakeTensorMode
 
-        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        # Loops make symbols for numbers that they do not know.
+        symbols = torch.fx.experimental.symbolic_shapes.ShapeEnv()
+        with FakeTensorMode(
+            allow_non_fake_inputs=True, shape_env=symbols, static_shapes=True
+        ) as mode:
             fake = tree_map(torch.Tensor, mode.from_tensor, arguments)
             return _noted(torch, _copied(torch, module), fake)
 

@@ -216,12 +216,22 @@ register("_fused_rms_norm", _normalised(_last, _kept_moment)._replace(zeros=Zero
 # --- Similarities and distances along an axis ----------------------------------------
 
 
-def _names(call: Call) -> tuple[str, str]:
+def _names(call: Call) -> tuple[str, ...]:
+    if call.node.op == "triplet_margin_loss":
+        return "anchor", "positive", "negative"
     return ("x1", "x2") if call.attribute("x1") is not None else ("self", "other")
 
 
+def _is_mean(call: Call) -> bool:
+    """Returns whether a loss is one number for all vectors."""
+    is_loss = call.node.op == "triplet_margin_loss"
+    return is_loss and call.number("reduction", 1) != 0
+
+
 def _compared(call: Call, output: int) -> Relations:
-    """Relates the similarity of vectors to both of them, which broadcast."""
+    """Relates the similarity of vectors to all of them, which broadcast."""
+    if _is_mean(call):
+        return [call.all_of(number) for number in range(len(call))]
     names = _names(call)
     shapes = [shape_of(call, name) for name in names]
     shape = broadcast(call, *shapes)
@@ -244,6 +254,8 @@ def _compared_axis(call: Call, rank: int) -> tuple[int, bool]:
 
 
 def _compared_shape(call: Call) -> Sequence[Shape]:
+    if _is_mean(call):
+        return [()]
     shape = broadcast(call, *[shape_of(call, name) for name in _names(call)])
     if shape is None:
         return [None]
@@ -251,7 +263,10 @@ def _compared_shape(call: Call) -> Sequence[Shape]:
     return [reduced_shape(shape, [axis], keeps)]
 
 
-register("cosine_similarity pairwise_distance", Op(_compared, _compared_shape))
+register(
+    "cosine_similarity pairwise_distance triplet_margin_loss",
+    Op(_compared, _compared_shape),
+)
 
 # --- Weights that are normalised -----------------------------------------------------
 
