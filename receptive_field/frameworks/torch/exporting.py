@@ -457,7 +457,7 @@ def _without_classes(returned: Any) -> Any:
 
 @contextmanager
 def _quiet(torch: Any) -> Iterator[None]:
-    """Leaves PyTorch's random state as it is, its warnings unsaid, and its log empty."""
+    """Leaves PyTorch's random state as it is. No warnings and no log are printed."""
     logs = [
         log
         for name, log in logging.Logger.manager.loggerDict.items()
@@ -539,7 +539,12 @@ def _line(torch: Any, error: Exception) -> str:
         if not frame.filename.startswith(own)
         and os.path.dirname(frame.filename) != library
     ]
-    inside = [f for f in outside if f.name == "forward"] or outside
+    installed = f"-packages{os.sep}"
+    inside = (
+        [frame for frame in outside if installed not in frame.filename]
+        or [frame for frame in outside if frame.name == "forward"]
+        or outside
+    )
     if not inside:
         return ""
     frame = inside[-1]
