@@ -42,11 +42,8 @@ def pytest_addoption(parser):
     parser.addoption(
         "--write-tables",
         action="store_true",
-        help="write docs/ops.md, docs/layers.md, docs/keras_ops.md, "
-        "docs/tflite_ops.md and docs/onnx_backend.md from what tests/test_ops.py, "
-        "tests/test_layers.py, tests/test_keras_ops.py, tests/test_tflite_ops.py and "
-        "tests/test_onnx_backend.py measure in this run "
-        "(one process)",
+        help="write the tables in docs/ (see tests/tables.py) from what these files "
+        "measure in this run (one process)",
     )
     parser.addoption(
         "--write-golden",

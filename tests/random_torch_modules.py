@@ -36,7 +36,6 @@ from dependency import (
     windows_of,
 )
 from needed import needed
-from onnx_experiments import _without_free_axes
 from random_search import ROOT, seed_of_contents
 from torch_experiments import with_weights
 
@@ -164,6 +163,8 @@ class _Generator:
             except (_ImpossibleError, RuntimeError, ValueError, IndexError):
                 continue
             if found.dim() != x.dim() or not found.numel():
+                continue
+            if not found.isfinite().all():  # The maximum of padding alone.
                 continue
             if found[0, 0].numel() <= LARGEST:
                 return step, found
@@ -736,6 +737,30 @@ def held(example: Example) -> Outcome:
     hold_lines(field, windows, lines, between)
     hold_support(field, truth, _features(field, output_shape, channels))
     return Outcome("exact" if field.exact else "bound", "")
+
+
+def _without_free_axes(
+    field: rf.ReceptiveField,
+    truth: Any,
+    output_shape: Sequence[int],
+    channels: Channels,
+) -> tuple[Channels, Any]:
+    """A feature is all of an axis that nothing of the input follows.
+
+    All features along the axis see the same, unless the result is a bound.
+
+    Returns:
+      All axes of which a feature is all, and the truth without them.
+    """
+    held = {axis.output_axis for axis in field.feature_axes}
+    places = [a for a in range(len(output_shape)) if a not in channels]
+    free = [a for a in places if a and a not in held and output_shape[a] > 1]
+    if not free:
+        return channels, truth
+    numbers = tuple(map(places.index, free))
+    alike = (truth == truth.any(numbers, keepdims=True)).all()
+    assert alike or not field.exact
+    return (*channels, *free), truth.any(numbers)
 
 
 def _windows_between(

@@ -1,8 +1,9 @@
 """The tables in ``docs/``: what was measured, and what cannot be.
 
 ``pytest --write-tables`` on `test_ops.py`, `test_layers.py`, `test_keras_ops.py`,
-`test_tflite_ops.py`, `test_onnx_ops.py` and `test_onnx_backend.py` writes them, each as
-a whole or not at all; in every other run these files compare them with what they find.
+`test_tflite_ops.py`, `test_onnx_ops.py`, `test_torch_ops.py` and `test_onnx_backend.py`
+writes them, each as a whole or not at all; in every other run these files compare them
+with what they find.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ DOCS = Path(__file__).parent.parent / "docs"
 measured_ops: set[str] = set()
 measured_tflite_ops: set[str] = set()
 measured_onnx_ops: set[str] = set()
+measured_torch_ops: set[str] = set()
+measured_torch_classes: set[str] = set()
 measured_layers: dict[str, str] = {}
 """Class of a layer -> what was found."""
 
@@ -153,10 +156,34 @@ any other op, state what it does (`overrides`, or `register_op` with
 |---|---|
 """
 
+TORCH_OPS = """# Ops and classes of PyTorch
 
-def rows(name: str) -> dict[str, str]:
-    """The rows of a table: first column -> second."""
+The first table lists every op of PyTorch that has a rule, without overloads and without
+`aten.`; the second lists every class of `torch.nn`. The tests write them
+(`pytest --write-tables tests/test_torch_ops.py`), and every run compares them with its
+own results. If an op or a class is *measured*, the tests made modules of it, ran them
+in double precision, and compared which positions change the output with what the rule
+says, for the exported program and for the module itself.
+
+For any other op, state what it does (`overrides`, or `register_op` with
+`framework="torch"`).
+
+| op | how its rule is known to be right |
+|---|---|
+"""
+
+TORCH_CLASSES = """
+## Classes of torch.nn
+
+| class | how its rule is known to be right |
+|---|---|
+"""
+
+
+def rows(name: str, number: int = 0) -> dict[str, str]:
+    """The rows of a table of a page: first column -> second."""
     text = (DOCS / name).read_text(encoding="utf-8")
+    text = re.split(r"^\|(?:---\|)+$", text, flags=re.MULTILINE)[number + 1]
     return dict(re.findall(r"^\| `([\w.]+)`[^|]* \| ([^|]*) \|", text, re.MULTILINE))
 
 
@@ -174,6 +201,7 @@ def write(passed: bool) -> list[str]:
     import op_catalogue
     import operation_catalogue
     import tflite_catalogue
+    import torch_catalogue
 
     layers = {}
     for name, also in layer_catalogue.classes().items():
@@ -206,18 +234,35 @@ def write(passed: bool) -> list[str]:
         else None
         for name in onnx_catalogue.NAMES
     }
+    torch_ops = {
+        f"`{name}`": torch_catalogue.result(name)
+        if name in measured_torch_ops or name not in torch_catalogue.CASES
+        else None
+        for name in torch_catalogue.NAMES
+    }
+    torch_classes = {
+        f"`{name}`": torch_catalogue.result_of_class(name)
+        if name in measured_torch_classes or name not in torch_catalogue.CLASSES
+        else None
+        for name in sorted(torch_catalogue.MODULES)
+    }
     said = []
-    for file, title, table in (
+    for file, *titled in (
         ("layers.md", LAYERS, layers),
         ("keras_ops.md", OPERATIONS, operations),
         ("ops.md", OPS, ops),
         ("tflite_ops.md", TFLITE_OPS, tflite_ops),
         ("onnx_ops.md", ONNX_OPS, onnx_ops),
+        ("torch_ops.md", TORCH_OPS, torch_ops, TORCH_CLASSES, torch_classes),
     ):
-        missing = list(table.values()).count(None)
+        titles, filled = titled[::2], titled[1::2]
+        missing = sum(list(table.values()).count(None) for table in filled)
         if passed and not missing:
-            lines = (f"| {first} | {second} |\n" for first, second in table.items())
-            write_whole(DOCS / file, (title + "".join(lines)).encode())
+            text = ""
+            for title, table in zip(titles, filled, strict=True):
+                lines = (f"| {one} | {other} |\n" for one, other in table.items())
+                text += title + "".join(lines)
+            write_whole(DOCS / file, text.encode())
             said.append(f"docs/{file} is written")
             continue
         reason = f"this run did not measure {missing} of its rows"

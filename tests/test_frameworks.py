@@ -108,5 +108,5 @@ def test_what_a_framework_cannot_run_is_not_measured():
     model = Model(Graph(layers, rules=TABLE, framework=MadeUp()), layers)
     with pytest.raises(rf.ReceptiveFieldError, match="nothing runs a network"):
         rf.measure_receptive_field(model, output="image", input="image")
-    with pytest.raises(rf.ReceptiveFieldError, match="Keras models, not for 'Model'"):
+    with pytest.raises(rf.ReceptiveFieldError, match="PyTorch, not for 'Model'"):
         rf.measure_effective_receptive_field(model)

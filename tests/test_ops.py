@@ -79,6 +79,7 @@ def test_tables_are_written_as_a_whole_or_not_at_all(
     monkeypatch.setattr(tables, "measured_operations", {})
     monkeypatch.setattr(tables, "measured_tflite_ops", set())
     monkeypatch.setattr(tables, "measured_onnx_ops", set())
+    monkeypatch.setattr(tables, "measured_torch_ops", set())
     monkeypatch.setattr(tables, "onnx_backend", None)
     monkeypatch.setattr(tables, "measured_ops", set(catalogue.NETWORKS) - {"Conv2D"})
     assert any(

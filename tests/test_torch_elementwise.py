@@ -20,7 +20,7 @@ SHAPE = (1, 2, 3, 4)
     name=st.sampled_from(["sum", "mean", "amax", "var", "logsumexp"]),
     axes=st.sets(st.integers(-4, 3), min_size=1, max_size=3),
 )
-@examples(12)
+@examples(6)
 def test_reductions_of_any_axes(name: str, axes: set[int]) -> None:
     over = sorted({axis % 4 for axis in axes})
 
@@ -34,7 +34,7 @@ def test_reductions_of_any_axes(name: str, axes: set[int]) -> None:
     name=st.sampled_from(["softmax", "cumsum", "cumprod", "sort", "cummax"]),
     axis=st.integers(-2, -1),
 )
-@examples(8)
+@examples(5)
 def test_results_along_an_axis(name: str, axis: int) -> None:
     def along(x: Any) -> Any:
         found = getattr(torch, name)(x, dim=axis)
@@ -44,7 +44,7 @@ def test_results_along_an_axis(name: str, axis: int) -> None:
 
 
 @given(causal=st.booleans(), queries=st.integers(1, 4), keys=st.integers(2, 4))
-@examples(10)
+@examples(5)
 def test_attention_with_other_numbers_of_keys(
     causal: bool, queries: int, keys: int
 ) -> None:

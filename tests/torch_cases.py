@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from needed import needed
-from torch_experiments import as_module, check, exported, with_weights
+from torch_experiments import as_module, check, exported, with_weights, written
+from torch_sizes import hold_sizes
 
 torch = needed("torch")
 
@@ -19,9 +20,18 @@ class Case(NamedTuple):
     options: Mapping[str, Any]
 
     def hold(self) -> Any:
-        """Holds the rules against the experiment, and returns the program."""
-        program = exported(self.module, self.shape)
-        check(self.module, self.shape, program=program, **self.options)
+        """Holds the rules against the experiment, and returns the program.
+
+        The module is also analysed at these sizes, and at unknown ones.
+        """
+        options = dict(self.options)
+        dynamic = options.pop("dynamic", ())
+        if options.pop("written", bool(dynamic)):
+            program = written(self.module, self.shape, dynamic)
+        else:
+            program = exported(self.module, self.shape)
+        field = check(self.module, self.shape, program=program, **options)
+        hold_sizes(self.module, self.shape, options.get("axes", (2, 3)), field)
         return program
 
 
@@ -38,7 +48,9 @@ def case(
         of a tensor, which gets them after the tensor.
       arguments: arguments of it.
       shape: the shape of the input.
-      given: keyword arguments of it; ``check_`` marks options of `check`.
+      given: keyword arguments of it; ``check_`` marks options of `check`. Also,
+        ``check_written`` says that the program is not made functional, and
+        ``check_dynamic`` on which axes its input has unknown sizes.
     """
     options = {
         k.removeprefix("check_"): v for k, v in given.items() if k[:6] == "check_"

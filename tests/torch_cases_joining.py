@@ -40,6 +40,24 @@ CASES: Cases = {
     "block_diag": [
         case(lambda x: torch.block_diag(x[0, 0], x[0, 1, :2]), check_channels=())
     ],
+    "concat": [case(lambda x: torch.concat([x, x], 1), check_written=True)],
+    "concatenate": [
+        case(lambda x: torch.concatenate([x, x[:, :, :2]], 2), check_written=True)
+    ],
+    "row_stack": [
+        case(
+            lambda x: torch.row_stack([x[0, 0], x[0, 1, 2]]),
+            check_channels=(),
+            check_written=True,
+        )
+    ],
+    "cartesian_prod": [
+        case(
+            lambda x: torch.cartesian_prod(x[0, 0, 1], x[0, 0, :, 2]),
+            check_channels=(1,),
+            check_written=True,
+        )
+    ],
     "repeat": [
         case(lambda x: x.repeat(1, 1, 2, 1), check_exact=True),
         case(lambda x: x[:, :, :1].repeat(2, 1, 1, 3, 1), check_channels=(2,)),

@@ -51,6 +51,41 @@ CASES: Cases = {
     "split_with_sizes": [
         case(lambda x: x.split([1, 3, 2], 3)[1], check_exact=True),
     ],
+    "narrow": [
+        case(lambda x: x.narrow(2, 1, 3), check_exact=True, check_written=True),
+        case(lambda x: x.narrow(3, -2, 2), check_exact=True, check_written=True),
+    ],
+    "chunk": [
+        case(lambda x: x.chunk(4, 3)[2], check_exact=True, check_written=True),
+        case(lambda x: x.chunk(2, 2)[1], check_exact=True, check_written=True),
+    ],
+    "unsafe_chunk": [
+        case(lambda x: torch.unsafe_chunk(x, 2, 3)[1], check_written=True),
+    ],
+    "unsafe_split": [case(lambda x: torch.unsafe_split(x, 4, 3)[1])],
+    "unsafe_split_with_sizes": [
+        case(lambda x: torch.unsafe_split_with_sizes(x, [2, 4], 3)[1])
+    ],
+    "tensor_split": [
+        case(lambda x: x.tensor_split(4, 3)[1], check_exact=True, check_written=True),
+        case(lambda x: x.tensor_split((2, -1), 3)[2], check_written=True),
+        case(lambda x: x.tensor_split((2, -1), 3)[1], check_written=True),
+    ],
+    "hsplit": [
+        case(lambda x: x[0, 0].hsplit(3)[1], check_channels=(), check_written=True),
+        case(
+            lambda x: x[0, 0].hsplit([1, 4])[1], check_channels=(), check_written=True
+        ),
+    ],
+    "vsplit": [
+        case(lambda x: x[0, 0].vsplit([1, 4])[2], check_channels=(), check_written=True)
+    ],
+    "dsplit": [
+        case(lambda x: x.dsplit([1, 4])[1], check_exact=True, check_written=True)
+    ],
+    "linalg_diagonal": [
+        case(lambda x: torch.linalg.diagonal(x, offset=1), check_written=True)
+    ],
     "unbind": [case(lambda x: x.unbind(3)[2], check_exact=True)],
     "diagonal": [
         case(lambda x: x.diagonal(1, 2, 3), check_exact=True),

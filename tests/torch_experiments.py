@@ -27,6 +27,7 @@ from onnx_experiments import _without_free_axes
 
 import receptive_field as rf
 from receptive_field.frameworks.torch.load import model_of
+from receptive_field.frameworks.torch.objects import of_exported
 
 torch = needed("torch")
 torch.set_num_threads(1)
@@ -56,14 +57,21 @@ def exported(thing: Any, shape: Sequence[int], dtype: Any = None) -> Any:
     return torch.export.export(module, (image,), strict=False).run_decompositions({})
 
 
+def written(thing: Any, shape: Sequence[int], dynamic: Sequence[int] = ()) -> Any:
+    """The program of a module, or a function, as `torch.export.export` writes it.
+
+    Its input has unknown sizes on some axes.
+    """
+    image = torch.ones(*shape, dtype=torch.float64)
+    sizes = (dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC),) if dynamic else None
+    return torch.export.export(
+        as_module(thing).double(), (image,), strict=False, dynamic_shapes=sizes
+    )
+
+
 def ops_of(program: Any) -> set[str]:
-    """The ATen ops of a program, without overloads."""
-    return {
-        str(node.target).removeprefix("aten.").rpartition(".")[0]
-        or f"higher_order.{node.target}"
-        for node in program.graph.nodes
-        if node.op == "call_function"
-    }
+    """The ops of a program, as the table of rules names them."""
+    return {step.op for step in of_exported(program).steps}
 
 
 def with_weights(module: Any, seed: int = 0) -> Any:

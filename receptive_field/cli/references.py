@@ -12,7 +12,6 @@ from inspect import Parameter, isclass, signature
 from typing import Any
 
 from receptive_field.errors import ReceptiveFieldError, nearest, quoted
-from receptive_field.frameworks.torch.building import without_weights
 
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -77,10 +76,10 @@ def _made(text: str, make: Callable[..., Any]) -> Any:
         p.name: None for p in parameters if p.name.startswith("weights")
     }
     unloaded |= {p.name: False for p in parameters if p.name.startswith("pretrained")}
-    torch = sys.modules.get("torch")
-    called = partial(make, **unloaded)
+    from receptive_field.frameworks import built
+
     try:
-        return called() if torch is None else without_weights(torch, called)
+        return built(partial(make, **unloaded))
     except Exception as error:  # The code of a user may raise anything.
         raise ReceptiveFieldError(
             f"{text!r} cannot be called: {quoted(error)}."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -28,7 +29,7 @@ _NEVER_TRACED = (of_onnx, of_tflite, of_torch)
 FRAMEWORKS = ("tensorflow", "keras", "onnx", "tflite", "torch")
 """The names of the frameworks that have a table of rules."""
 
-__all__ = ["FRAMEWORKS", "MODEL_CLASSES", "WINGS", "load", "table"]
+__all__ = ["FRAMEWORKS", "MODEL_CLASSES", "WINGS", "built", "load", "table"]
 
 
 def table(framework: str) -> dict[str, Op]:
@@ -88,3 +89,12 @@ def load(
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     reads = "; ".join(wing.READS for wing in WINGS)
     raise GraphError(f"cannot analyse a {kind}: give {reads}.")
+
+
+def built(make: Callable[[], Any]) -> Any:
+    """Returns the model that a function makes, if possible without its weights."""
+    if "torch" not in sys.modules:
+        return make()
+    from receptive_field.frameworks.torch.building import without_weights
+
+    return without_weights(sys.modules["torch"], make)

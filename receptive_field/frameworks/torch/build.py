@@ -38,12 +38,14 @@ def model_of_program(program: Program, definition: Any, name: str) -> Model:
         node, _, number = built.texts[text].rpartition(":")
         return graph.index_of[node], int(number)
 
+    layers = layers_of(graph, program, built.index_of_step, tensor)
+    outermost = {found: layer for layer, found in layers.tensors.items()}
     outputs: dict[str, Tensor] = {}
     for label, value in program.outputs:
         if isinstance(value, Value):
             found = tensor(value.name)
-            outputs[unique_name(label or graph.name_of(found), outputs)] = found
-    layers = layers_of(graph, program, built.index_of_step, tensor)
+            label = label or outermost.get(found) or graph.name_of(found)
+            outputs[unique_name(label, outputs)] = found
     named = {text: tensor(text) for text in built.texts if text not in graph.index_of}
     return Model(
         graph,

@@ -457,7 +457,7 @@ def _without_classes(returned: Any) -> Any:
 
 @contextmanager
 def _quiet(torch: Any) -> Iterator[None]:
-    """Leaves PyTorch's random state as it is. No warnings and no log are printed."""
+    """Leaves PyTorch's random state as it is, and its warnings and its log unsaid."""
     logs = [
         log
         for name, log in logging.Logger.manager.loggerDict.items()

@@ -188,7 +188,7 @@ def _may_write(step: Step) -> bool:
 
 
 def _is_out(overload: str) -> bool:
-    return overload == "out" or overload.endswith("_out")
+    return overload.startswith("out") or overload.endswith("_out")
 
 
 class _Storage:
@@ -423,8 +423,8 @@ class _Writes:
         if _is_out(overload):
             if not isinstance(step.arguments.get("out"), Value):
                 self._refuse("writes to several tensors, which is not followed")
-            other = overload.removesuffix("out").removesuffix("_") or "default"
-            return _Written("out", f"aten.{name}.{other}")
+            other = overload.removeprefix("out").removesuffix("out").strip("_")
+            return _Written("out", f"aten.{name}.{other or 'default'}")
         if not name.endswith("_"):
             return None
         operator = re.fullmatch(r"__(i?)(\w+?)__", name)

@@ -25,6 +25,7 @@ from receptive_field.frameworks.torch.evaluate import (
 from receptive_field.frameworks.torch.in_place import functional
 from receptive_field.frameworks.torch.program import Kind, Program, Step, Value, Weight
 from receptive_field.frameworks.torch.weights import network_scales, weight_scale
+from receptive_field.frameworks.torch.writing_out import written_out
 from receptive_field.frameworks.weights import Between
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.graph.model import Model
@@ -306,7 +307,7 @@ def program_with(model: Model, names: Sequence[str]) -> Program:
       GraphError: if there is no such program.
     """
     recorded: Program = model.definition.program()
-    program = recorded if _has(recorded, names) else functional(recorded)
+    program = recorded if _has(recorded, names) else functional(written_out(recorded))
     if not _has(program, names):
         raise GraphError(
             f"not all of {', '.join(map(repr, names))} are tensors of the program that "

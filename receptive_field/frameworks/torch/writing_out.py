@@ -353,7 +353,10 @@ class _Writer:
           results: the results of one iteration, which are stacked.
           condition: the condition to go on.
         """
-        arguments = {"variables": [*variables], "results": [*results]}
+        arguments: dict[str, Any] = {
+            "variables": [*variables],
+            "results": [*results],
+        }
         if isinstance(condition, Value):
             arguments["condition"] = condition
         self._add(Step(step.target, arguments, step.outputs, step.scopes, step.code))

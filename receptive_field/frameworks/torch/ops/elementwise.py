@@ -531,7 +531,7 @@ def _loss_shape(call: Call) -> Sequence[Shape]:
 
 
 register(
-    "binary_cross_entropy binary_cross_entropy_with_logits gaussian_nll_loss "
+    "binary_cross_entropy binary_cross_entropy_with_logits "
     "hinge_embedding_loss huber_loss kl_div l1_loss margin_ranking_loss mse_loss "
     "poisson_nll_loss smooth_l1_loss soft_margin_loss",
     Op(_loss, _loss_shape),

@@ -432,12 +432,26 @@ def _decomposed(call: Call, output: int) -> Relations:
 
 register(
     "linalg_eig linalg_eigh linalg_eigvals linalg_eigvalsh linalg_lu linalg_lu_factor "
-    "linalg_lstsq linalg_matrix_rank linalg_qr linalg_slogdet linalg_solve "
-    "linalg_solve_ex linalg_solve_triangular linalg_svd linalg_svdvals "
+    "linalg_lstsq linalg_matrix_rank linalg_qr linalg_slogdet "
+    "linalg_solve_triangular linalg_svd linalg_svdvals "
     "linalg_inv_ex linalg_cholesky_ex cholesky_solve linalg_cond linalg_ldl_factor "
     "linalg_tensorinv linalg_tensorsolve linalg_vander qr svd triangular_solve",
     Op(_decomposed, None),
 )
+
+
+def _solved(call: Call, output: int) -> Relations:
+    """Relates solutions of stacks of equations to both sides, as a bound."""
+    ranks = {len(call.known_shape(number)) for number in range(len(call))}
+    is_stack = len(ranks) == 1 and not output
+    return (_matrix if is_stack else _decomposed)(call, output)
+
+
+def _solved_shapes(call: Call) -> Sequence[Shape]:
+    return [call.shape(1), *[None] * (len(call.node.definition.kinds) - 1)]
+
+
+register("linalg_solve linalg_solve_ex", Op(_solved, _solved_shapes))
 
 # --- Distances -----------------------------------------------------------------------
 

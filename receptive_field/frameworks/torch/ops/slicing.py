@@ -231,6 +231,8 @@ def _chunks(call: Call, shape: Sequence[Size]) -> Parts:
     wanted, count = call.number("chunks"), _count(call)
     if wanted < 1:
         call.fail(f"splits an axis into {wanted} parts")
+    if count != wanted:  # Another size may have more parts.
+        _refuse_parts(call, axis)
     part = ceiling_division(shape[axis], wanted)
     return axis, [part] * (count - 1) + [shape[axis] - part * (count - 1)]
 

@@ -179,6 +179,13 @@ def _limits(call: Call) -> list[Any] | None:
     return found
 
 
+def _steps_of(call: Call, reach: Any, step: Any) -> int:
+    """Returns how many numbers a range has. ``range`` contains its end."""
+    if call.node.op == "range":
+        return max(int(reach // step) + 1, 0)
+    return max(-int(-reach // step), 0)
+
+
 def _range_shape(call: Call) -> Sequence[Shape]:
     limits = _limits(call)
     if limits is None:
@@ -188,8 +195,8 @@ def _range_shape(call: Call) -> Sequence[Shape]:
         return [(call.unknown_size(0),)]
     reach = (end - start) * (1 if step > 0 else -1)
     if not isinstance(reach, Symbolic):
-        return [(max(math.ceil(reach / abs(step)), 0),)]
-    if not isinstance(step, int):
+        return [(_steps_of(call, reach, abs(step)),)]
+    if not isinstance(step, int) or call.node.op == "range":
         return [(call.unknown_size(0),)]
     length = ceiling_division(reach, abs(step))
     if isinstance(length, Symbolic):
@@ -204,7 +211,7 @@ def _range_value(call: Call) -> Sequence[Value]:
     start, end, step = limits
     if step == 0 or abs((end - start) / step) > LARGEST_VALUE:
         return [None]
-    count = max(math.ceil((end - start) / step), 0)
+    count = _steps_of(call, (end - start) * (1 if step > 0 else -1), abs(step))
     return [kept(start + step * np.arange(count), data_type(call))]
 
 

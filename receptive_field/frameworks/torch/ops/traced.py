@@ -205,8 +205,10 @@ def matched(
     return tuple(found)
 
 
-def _completed(before: Sequence[Any], after: Sequence[Any]) -> Sequence[Any]:
-    """Returns the sizes of a trace, of which one that is unknown follows from a view."""
+def _completed(
+    before: tuple[int | str | None, ...], after: Sequence[Any]
+) -> tuple[int | str | None, ...]:
+    """Returns the sizes of a trace, of which an unknown one follows from a view."""
     names = [axis for axis, size in enumerate(before) if not isinstance(size, int)]
     if len(names) != 1 or not all(isinstance(size, int) for size in after):
         return before
