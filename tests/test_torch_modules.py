@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 import warnings
 from contextlib import suppress
@@ -13,6 +15,7 @@ import pytest
 from needed import needed
 
 import receptive_field as rf
+from receptive_field.cli import main
 from receptive_field.errors import GraphError, NodeNotFoundError
 from receptive_field.frameworks import load
 
@@ -537,3 +540,130 @@ def test_the_log_of_pytorch_is_silent(capfd):
     with suppress(GraphError):
         size(module, input_resolution=8)
     assert capfd.readouterr() == ("", "")
+
+
+# --- Other questions -----------------------------------------------------------------
+
+
+def test_costs_are_those_of_pytorch():
+    counter = needed("torch.utils.flop_counter").FlopCounterMode(display=False)
+    module = nn.Sequential(
+        conv(3, 8, stride=2, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        conv(8, 8, groups=4),
+        nn.ConvTranspose2d(8, 4, 3, 2, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 5),
+    ).eval()
+    costs = rf.compute_costs(module, input_resolution=[33, 35])
+    with counter, torch.no_grad():
+        module(torch.zeros(1, 3, 33, 35))
+    norm = 8 * 16 * 17  # A multiply-add for each element; PyTorch counts none.
+    assert costs["1"].macs == norm
+    assert costs.total.macs - norm == counter.get_total_flops() // 2
+    for name, part in module.named_children():
+        found = costs[name].parameters if name in costs else 0
+        assert found == sum(p.numel() for p in part.parameters()), name
+    assert costs.total.parameters == sum(p.numel() for p in module.parameters())
+    with pytest.raises(GraphError, match="Give all sizes"):
+        rf.compute_costs(module)
+
+
+def skips():
+    """A path of size 1 that is cropped at one side, beside one of size 3."""
+    return Of(
+        lambda m, x: m.conv(m.stem(x)) + m.skip(m.stem(x))[:, :, :-2, :-2],
+        stem=conv(3, stride=2, padding=1),
+        conv=conv(),
+        skip=conv(kernel=1),
+    )
+
+
+def test_questions_about_a_module(tmp_path):
+    module = skips()
+    text = str(rf.compute_receptive_field(module).explain())
+    assert "centres differ by 2" in text
+    assert "conv/conv2d" in text
+    found = rf.resolutions(module)
+    assert "misaligned at every size" in str(found)
+    plain = nn.Sequential(conv(3), conv())
+    assert "7 x 7" in str(rf.proposals(plain, 7))
+    assert "5 x 5" in str(rf.compare(plain, module))
+    levels = str(rf.pyramid_levels(plain, ["0", "1"], [4]))
+    assert "5 x 5" in levels
+    page = rf.explore(plain, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    field = rf.compute_receptive_field(plain, input_resolution=[16, 16])
+    assert "overlap" in str(field.tiling([8, 8]))
+
+
+# --- The command line ----------------------------------------------------------------
+
+NETS = """
+import torch
+
+def net():
+    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 4, 3))
+
+def wide(width):
+    return torch.nn.Conv2d(3, width, 3)
+
+def fails():
+    raise RuntimeError("no disk")
+"""
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch, capsys):
+    """Runs a command in a folder with a module of networks."""
+    (tmp_path / "nets_of_this_test.py").write_text(NETS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def run(*arguments):
+        with suppress(SystemExit):
+            main(list(arguments))
+        return "".join(capsys.readouterr())
+
+    return run
+
+
+def test_references_on_the_command_line(shell):
+    name = "nets_of_this_test"
+    assert "5 x 5" in shell("compute", f"{name}:net")
+    assert "Conv2d" in shell("layers", f"{name}:net")
+    assert "1/conv2d" in shell("nodes", f"{name}:net")
+    assert "Did you mean 'net'" in shell("compute", f"{name}:nett")
+    assert "needs arguments: width" in shell("compute", f"{name}:wide")
+    assert "cannot be called: no disk." in shell("compute", f"{name}:fails")
+    assert "cannot import 'no_such_nets'" in shell("compute", "no_such_nets:net")
+
+
+def test_a_file_with_a_colon_in_its_name_is_a_file(shell, tmp_path):
+    (tmp_path / "nets_of_this_test:net").write_bytes(b"nothing")
+    assert "cannot import" not in shell("compute", "nets_of_this_test:net")
+    assert "5 x 5" not in shell("compute", "nets_of_this_test:net")
+
+
+OF_KERAS = """
+import os
+os.environ["KERAS_BACKEND"] = "torch"
+import keras, torch
+import receptive_field as rf
+image = keras.Input((32, 32, 3))
+x = keras.layers.Conv2D(4, 3, strides=2, name="first")(image)
+model = keras.Model(image, keras.layers.Conv2D(4, 3, name="second")(x))
+assert isinstance(model, torch.nn.Module)
+fields = rf.compute_receptive_fields(model)
+print({name: field.size.tolist() for name, field in fields.items()})
+"""
+
+
+def test_keras_models_on_pytorch_are_answered_by_their_layers():
+    needed("keras")
+    run = subprocess.run(
+        [sys.executable, "-c", OF_KERAS], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "{'first': [3, 3], 'second': [7, 7]}"
