@@ -6,6 +6,7 @@ with layers of Keras.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -104,10 +105,13 @@ def of_onnx(file):
 @cache
 def module():
     """The network as a module of PyTorch."""
-    needed("torch")
+    import torchvision_ops  # noqa: F401 - the script imports torchvision.
+
+    needed("timm")
     path = Path(__file__).parent.parent / "scripts" / "torch_networks.py"
     spec = spec_from_file_location("scripts_torch_networks", path)
     found = module_from_spec(spec)
+    sys.modules[spec.name] = found  # Data classes in it look there.
     spec.loader.exec_module(found)
     return found.UNet()
 
