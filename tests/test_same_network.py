@@ -1,4 +1,4 @@
-"""One network through TensorFlow, Keras, ONNX and TensorFlow Lite: one answer.
+"""One network through TensorFlow, Keras, ONNX, TensorFlow Lite and PyTorch: one answer.
 
 It is the U-Net of `scripts/torch_networks.py`, which PyTorch exported to ONNX, written
 with layers of Keras.
@@ -6,7 +6,9 @@ with layers of Keras.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -100,18 +102,57 @@ def of_onnx(file):
     ]
 
 
+@cache
+def module():
+    """The network as a module of PyTorch."""
+    import torchvision_ops  # noqa: F401 - the script imports torchvision.
+
+    needed("timm")
+    path = Path(__file__).parent.parent / "scripts" / "torch_networks.py"
+    spec = spec_from_file_location("scripts_torch_networks", path)
+    found = module_from_spec(spec)
+    sys.modules[spec.name] = found  # Data classes in it look there.
+    spec.loader.exec_module(found)
+    return found.UNet()
+
+
+def of_torch(thing):
+    return [
+        rf.compute_receptive_field(thing, output=place, input_resolution=[SIZE, SIZE])
+        for place in PLACES
+    ]
+
+
+def of_pt2(folder):
+    torch = needed("torch")
+    image = torch.zeros(1, 3, SIZE, SIZE)
+    program = torch.export.export(module().eval(), (image,), strict=False)
+    path = folder / "unet.pt2"
+    torch.export.save(program, path)
+    return of_torch(path)
+
+
 WAYS = {
     "tensorflow": of_tensorflow,
     "tflite": of_tflite,
     "onnx": lambda: of_onnx("unet.onnx.xz"),
     "onnx of the older exporter": lambda: of_onnx("unet_script.onnx.xz"),
+    "torch": lambda: of_torch(module()),
 }
 
 
 @pytest.mark.filterwarnings("ignore:.*tf.lite:UserWarning")
 @pytest.mark.parametrize("way", WAYS)
 def test_all_give_one_answer(way):
-    for place, ours, theirs in zip(PLACES, of_keras(), WAYS[way](), strict=True):
+    check(WAYS[way]())
+
+
+def test_a_file_of_pytorch_gives_the_same_answer(tmp_path):
+    check(of_pt2(tmp_path))
+
+
+def check(fields):
+    for place, ours, theirs in zip(PLACES, of_keras(), fields, strict=True):
         for attribute in ("size", "stride", "padding"):
             one, two = getattr(ours, attribute), getattr(theirs, attribute)
             assert one.tolist() == two.tolist(), (place, attribute)

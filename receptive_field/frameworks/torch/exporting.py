@@ -543,7 +543,12 @@ def _line(torch: Any, error: Exception) -> str:
         if not frame.filename.startswith(own)
         and os.path.dirname(frame.filename) != library
     ]
-    inside = [f for f in outside if f.name == "forward"] or outside
+    installed = f"-packages{os.sep}"
+    inside = (
+        [frame for frame in outside if installed not in frame.filename]
+        or [frame for frame in outside if frame.name == "forward"]
+        or outside
+    )
     if not inside:
         return ""
     frame = inside[-1]

@@ -36,16 +36,18 @@ def model_of(thing: Any, request: Request = NOTHING_ASKED) -> Model | None:
       GraphError: if the module cannot be exported, or the file is damaged.
     """
     if isinstance(thing, (str, os.PathLike)):
-        return _from_file(os.fspath(thing), request.signature)
+        found = _from_file(os.fspath(thing), request.signature)
+        return found if found is None else _as_it_states(found, request)
     torch: Any = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "nn"):
         return None
     if _is_program(thing):
-        return _of_program(thing)
+        return _as_it_states(_of_program(thing), request)
     if isinstance(thing, torch.fx.GraphModule) and _is_of_ops(thing):
         from receptive_field.frameworks.torch import objects
 
-        return _model(partial(objects.of_graph_module, thing), "graph")
+        found = _model(partial(objects.of_graph_module, thing), "graph")
+        return _as_it_states(found, request)
     if isinstance(thing, torch.nn.Module):
         return _of_module(torch, thing, request)
     if isinstance(thing, type) and issubclass(thing, torch.nn.Module):
@@ -59,6 +61,20 @@ def model_of(thing: Any, request: Request = NOTHING_ASKED) -> Model | None:
             "it, and load the weights into it."
         )
     return None
+
+
+def _as_it_states(model: Model, request: Request) -> Model:
+    """Returns the model of a program, which states its inputs.
+
+    Raises:
+      GraphError: if the caller gives example inputs.
+    """
+    if request.example_inputs is not None:
+        raise GraphError(
+            "example_inputs say what a module of PyTorch is called with; this program "
+            "states its inputs."
+        )
+    return model
 
 
 def _is_program(thing: Any) -> bool:
