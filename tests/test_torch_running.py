@@ -484,3 +484,23 @@ def test_without_pytorch():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "pip install torch" in found.stderr
+
+
+def test_changes_in_place_that_have_no_gradient():
+    """PyTorch refuses them where it records gradients; an analysis needs none."""
+
+    class Halves(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = conv(1, 2)
+
+        def forward(self, x):
+            y = self.conv(x)
+            a, b = y.chunk(2, 1)
+            a += b
+            return y
+
+    field = rf.compute_receptive_field(Halves(), input_resolution=[6, 6])
+    assert field.size.tolist() == [3, 3]
+    measured = rf.measure_receptive_field(Halves(), input_resolution=[6, 6])
+    assert measured.size.tolist() == [3, 3]

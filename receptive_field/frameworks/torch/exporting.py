@@ -81,7 +81,7 @@ def exported(
         if resolution is None:
             hint = f"input_resolution, or {hint}"
         hint = f" If another input fits, give {hint}"
-    with _quiet(torch):
+    with _quiet(torch), torch.no_grad():
         run = _first_run(torch, copied, tried, hint)
         program = _export(torch, copied, run)
     return Exported(program, copied, resolution is None)
