@@ -2,10 +2,11 @@
 
     python benchmarks/peers.py FOLDER [TOOL...]
 
-Makes a virtual environment in the folder, with the packages of ``requirements-peers.txt``
+Makes a virtual environment in the folder, with what ``requirements-peers.txt`` names
 and each tool in a folder of its own, asks the tools about the networks of
 ``tests/data/onnx/torch_truth.csv``, keeps the answers in the folder, and writes the
-tables of ``docs/peers.md``. A row that has an answer in the folder is not asked again.
+tables of ``docs/peers.md`` with the tools that are named (all, if none is). A row that
+has an answer in the folder is not asked again.
 """
 
 from __future__ import annotations
@@ -196,17 +197,16 @@ def reasons(rows: list[dict[str, str]], answers: dict[str, list[Answer]]) -> str
 
 
 def main(folder: Path, tools: list[str]) -> None:
-    """Asks the tools; the page is written if all have answered."""
+    """Asks the tools, and writes the tables."""
     folder.mkdir(parents=True, exist_ok=True)
     python = install(folder)
     answers = {tool: ask(folder, tool, python) for tool in tools or CLAIMS}
     for answer in answers.get(OURS, []):
         assert not answer.get("differs"), answer
-    if not tools:
-        text = PAGE.read_text(encoding="utf-8")
-        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-        page = f"{before}{BEGIN}\n\n{tables(answers)}\n\n{END}{after}"
-        PAGE.write_text(page, encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    page = f"{before}{BEGIN}\n\n{tables(answers)}\n\n{END}{after}"
+    PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Asks one tool for receptive fields; ``peers.py`` runs this in an environment of its own.
+"""Asks one tool for receptive fields; ``peers.py`` runs it in its own environment.
 
     python benchmarks/peers_ask.py TOOL NUMBER...
 
@@ -18,8 +18,8 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path += [str(ROOT), str(ROOT / "tests")]
+sys.path.append(str(Path(__file__).parent.parent))
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 import torch_networks
 from torch import nn
