@@ -136,7 +136,7 @@ def verdict(row: dict[str, str], answer: Answer, key: str) -> str:
 def tables(answers: dict[str, list[Answer]]) -> str:
     """The tables of the page, in Markdown."""
     rows = truth()
-    parts = [summary(rows, answers)]
+    parts = [summary(rows, answers), sentence(rows, answers)]
     for key in CLAIMS[OURS]:
         tools = [tool for tool in answers if key in CLAIMS[tool]]
         heads = ["Network", "Layer", "Axis", "Measured", *map(title, tools)]
@@ -162,6 +162,28 @@ def title(tool: str) -> str:
     return tool.replace("==", " ")
 
 
+def counted(rows: list[dict[str, str]], found: list[Answer], key: str) -> str:
+    """How many numbers of a tool are right, of how many that can be compared."""
+    verdicts = [
+        verdict(row, answer, key)
+        for row, answer in zip(rows, found, strict=True)
+        if expected(row, key) is not None and "error" not in answer
+    ]
+    return f"{verdicts.count('right')} of {len(verdicts)}"
+
+
+def sentence(rows: list[dict[str, str]], answers: dict[str, list[Answer]]) -> str:
+    """The sizes of each tool in words."""
+    counts = "; ".join(
+        f"{title(tool)}, {counted(rows, found, 'size')}"
+        for tool, found in answers.items()
+    )
+    return (
+        f"Not every tool answers for all {len(rows)} layers. "
+        f"The right sizes, of those that each states, are: {counts}."
+    )
+
+
 def summary(rows: list[dict[str, str]], answers: dict[str, list[Answer]]) -> str:
     """How many numbers of each tool are right, of how many answers."""
     keys = CLAIMS[OURS]
@@ -169,14 +191,8 @@ def summary(rows: list[dict[str, str]], answers: dict[str, list[Answer]]) -> str
     for tool, found in answers.items():
         line = [title(tool)]
         for key in keys:
-            pairs = zip(rows, found, strict=True)
-            asked = [
-                verdict(row, answer, key)
-                for row, answer in pairs
-                if expected(row, key) is not None and "error" not in answer
-            ]
-            text = f"{asked.count('right')} of {len(asked)}"
-            line.append(text if key in CLAIMS[tool] else "not stated")
+            stated = key in CLAIMS[tool]
+            line.append(counted(rows, found, key) if stated else "not stated")
         lines.append(cells(line))
     return "\n".join(lines)
 
