@@ -112,13 +112,12 @@ def ask_receptive_field(row: Row) -> Answer:
     differs = list(torch_networks.held(row, field))
     number = "xy".index(row["axis"])
     field = field.local
-    centre = field.compute_input_center_coordinates([0] * len(field.axes))[number]
-    answer = {
-        "size": float(field.size[number]),
-        "stride": float(field.stride[number]),
-        "padding": float(field.padding[number]),
-        "centre": float(centre),
-    }
+    answer: Answer = {"size": float(field.size[number])}
+    if field.aligned:  # Else there is no stride, padding or centre.
+        centre = field.compute_input_center_coordinates([0] * len(field.axes))[number]
+        answer["stride"] = float(field.stride[number])
+        answer["padding"] = float(field.padding[number])
+        answer["centre"] = float(centre)
     return {**answer, "differs": differs}
 
 
