@@ -120,7 +120,7 @@ def through(
     if relation.parts and relation.piece is None:
         box = box._replace(exact=False)
     if relation.piece is not None:
-        axis, ranges, total = relation.piece
+        axis, ranges, total, _ = relation.piece
         work = _Work(box)
         positions = np.zeros(total, dtype=bool)
         for part in ranges:

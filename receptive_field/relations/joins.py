@@ -20,7 +20,12 @@ import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from receptive_field.algebra.axis_map import EVERYTHING, AxisMap, piecewise
+from receptive_field.algebra.axis_map import (
+    EVERYTHING,
+    GLOBAL_BOUND,
+    AxisMap,
+    piecewise,
+)
 from receptive_field.relations import relation as axes
 from receptive_field.relations.relation import (
     ALL,
@@ -93,21 +98,22 @@ def through(upper: Paths, lower: Relation) -> Paths | None:
     if upper.piece is None and lower.piece is None:
         return axes.through(upper, lower)
     if lower.piece is None:
-        axis, ranges, total = upper.piece  # type: ignore[misc]
+        axis, ranges, total, _ = upper.piece  # type: ignore[misc]
         below = axes.through(_without_piece(upper), lower)
         if below is None:
             return None
         if below.axes and all(_is_elsewhere(a, axis) for a in below.axes):
             return axes.part(below, axis)  # Pieces make no difference, as for channels.
         return _joined(SAME, axis, ranges, total, below)
-    axis, ranges, total = lower.piece
+    axis, ranges, total, is_whole = lower.piece
     if upper in (ALL, ALL_BOUND):
         return axes.through(upper, lower)
     if axes.needs_everything(upper, axis):
         if axes.is_exact(upper.axes[axis]):  # Every part is needed whole.
+            needed = FULL if is_whole else axes.whole((), GLOBAL_BOUND)
             lower = Relation(
                 tuple(
-                    FULL if axes.followed_axes(a) == {axis} else a for a in lower.axes
+                    needed if axes.followed_axes(a) == {axis} else a for a in lower.axes
                 )
             )
         return axes.through(upper, lower)

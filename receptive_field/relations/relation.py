@@ -95,6 +95,9 @@ class Piece(NamedTuple):
     axis: int
     ranges: tuple[range, ...]
     total: int
+    is_whole: bool = True
+    """Whether these positions follow all of an axis of A, as those of a part that is
+    joined. What is masked or written over elsewhere is not whole."""
 
 
 class Relation(NamedTuple):

@@ -138,7 +138,7 @@ def piece_of(side: Relation, rank: int, axis: int, chosen: Flags) -> Relation:
     below = ranked(side, rank)
     if not below.axes:  # No axis can record where a single number is chosen.
         return ALL_BOUND
-    return part(below, axis, Piece(axis, ranges, len(chosen)))
+    return part(below, axis, Piece(axis, ranges, len(chosen), side != SAME))
 
 
 def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
