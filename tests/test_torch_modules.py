@@ -441,7 +441,8 @@ def counts(m, x):
 
 
 def selects(m, x):
-    return m.conv(x)[x > 0]
+    y = m.conv(x)
+    return y[y > 0]
 
 
 def raises(m, x):
@@ -477,7 +478,7 @@ VALUES = "depends on the values in its tensors. This is in line"
 BAD = {
     "a branch": (lambda: Of(branches, conv=conv(3)), f"{VALUES} [0-9]+ .*sum.. > 0"),
     "a count": (lambda: Of(counts, conv=conv(3)), f"{VALUES} [0-9]+ .*int.x.sum"),
-    "a selection": (lambda: Of(selects, conv=conv(3)), f"{VALUES} [0-9]+ .*x > 0"),
+    "a selection": (lambda: Of(selects, conv=conv(3)), f"{VALUES} [0-9]+ .*y > 0"),
     "an exception": (
         lambda: Of(raises, conv=conv(3)),
         "the weather is bad. This is in line [0-9]+ of test_torch_modules.py: 'raise V",

@@ -25,7 +25,7 @@ FAMILIES = {
     "timmf/vovnet39a": "#2",
     "timmf/mobileone_s0": "#2",
     "timmf/ghostnet_100": "#2",
-    "timmf/pvt_v2_b0": "#1",
+    "timmf/regnetx_002": "#2",
     "timmf/repvgg_a0": "#2",
 }
 """One network of a family -> a part of it that sees a part of the image."""

@@ -299,15 +299,8 @@ CASES |= {
             check_exact=True,
         )
     ],
-    "istft": [
-        case(
-            lambda x: torch.istft(
-                torch.complex(x, x), 4, 2, window=_numbers(4), center=True
-            ),
-            shape=(1, 3, 6),
-            check_axes=(2,),
-            check_channels=(),
-            check_exact=True,
-        )
-    ],
+}
+
+REASONS = {
+    "istft": "a trace without values cannot check the window; a program is analysed"
 }

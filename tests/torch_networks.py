@@ -111,7 +111,8 @@ def features(note: str) -> Iterator[tuple[int, int, int]]:
             continue
         if ends:
             first, last = ends.split()[-1].split("..")
-            for u in {int(n) for n in name.removeprefix("u=").split("..")}:
+            numbers = name.removeprefix("u=").removesuffix(" all").split("..")
+            for u in map(int, numbers):
                 yield u, int(first), int(last)
 
 
