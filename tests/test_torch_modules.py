@@ -440,11 +440,6 @@ def counts(m, x):
     return m.conv(x)[:, :, : int(x.sum())]
 
 
-def selects(m, x):
-    y = m.conv(x)
-    return y[y > 0]
-
-
 def raises(m, x):
     raise ValueError("the weather is bad.\nStay inside.")
 
@@ -478,7 +473,6 @@ VALUES = "depends on the values in its tensors. This is in line"
 BAD = {
     "a branch": (lambda: Of(branches, conv=conv(3)), f"{VALUES} [0-9]+ .*sum.. > 0"),
     "a count": (lambda: Of(counts, conv=conv(3)), f"{VALUES} [0-9]+ .*int.x.sum"),
-    "a selection": (lambda: Of(selects, conv=conv(3)), f"{VALUES} [0-9]+ .*y > 0"),
     "an exception": (
         lambda: Of(raises, conv=conv(3)),
         "the weather is bad. This is in line [0-9]+ of test_torch_modules.py: 'raise V",
@@ -668,3 +662,14 @@ def test_keras_models_on_pytorch_are_answered_by_their_layers():
         [sys.executable, "-c", OF_KERAS], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "{'first': [3, 3], 'second': [7, 7]}"
+
+
+def test_what_the_data_select_is_a_bound():
+    def selects(m, x):
+        y = m.conv(x)
+        return y[y > 0]
+
+    field = rf.compute_receptive_field(
+        Of(selects, conv=conv(3)), output="index", input_resolution=[8, 8]
+    )
+    assert not field.exact
