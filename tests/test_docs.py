@@ -28,6 +28,7 @@ MODULES = {
     r"rf\.plot|receptive-field plot": ("matplotlib",),
     r"to_dataframe": ("pandas",),
     r"dask": ("distributed",),
+    r"\bimport torch\b": ("torch",),
 }
 """What code needs, by what is written in it."""
 
