@@ -1,7 +1,8 @@
-"""The notebook, executed from top to bottom, and again for another model."""
+"""The notebooks, executed from top to bottom, one again for another model."""
 
 import copy
 import re
+from pathlib import Path
 
 import pytest
 from needed import needed, needs
@@ -13,10 +14,18 @@ NOTEBOOK = (EXAMPLES / "RF_Keras_Applications.ipynb").read_text()
 PICKED = 'NAME = "ResNet50"\n'
 
 
-def test_it_is_kept_without_results():
-    notebook = nbformat.reads(NOTEBOOK, as_version=4)
+OF_TORCH = (EXAMPLES / "RF_Torch_Models.ipynb").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "picked"),
+    [(NOTEBOOK, PICKED), (OF_TORCH, 'NAME = "torchvision/resnet50"\n')],
+    ids=["keras", "torch"],
+)
+def test_it_is_kept_without_results(text, picked):
+    notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
-    assert sum(cell.source.count(PICKED) for cell in notebook.cells) == 1
+    assert sum(cell.source.count(picked) for cell in notebook.cells) == 1
     for cell in notebook.cells:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
@@ -58,6 +67,27 @@ def test_it_runs_for_two_models(backend, tmp_path, monkeypatch):
     assert re.search(r"ResNet50 +conv5_block3_out +483 +32 ", text)
     pictures = ["image/png" in output.get("data", {}) for output in first + second]
     assert sum(pictures) == 3 + 2  # Without that of several models.
+    assert not list(tmp_path.iterdir())  # It writes nothing.
+
+
+@pytest.mark.slow
+@needs("torch", "torchvision", "timm", "matplotlib", "pandas", "ipykernel")
+def test_that_of_pytorch_runs(tmp_path):
+    notebook = nbformat.reads(OF_TORCH, as_version=4)
+    tests = str(Path(__file__).parent)
+    importing = f"import sys; sys.path.append({tests!r}); import torchvision_ops"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(importing))
+    resources = {"metadata": {"path": str(tmp_path)}}
+    client = needed("nbclient").NotebookClient
+    client(notebook, timeout=300, resources=resources).execute()
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    text = "\n".join(map(as_text, outputs))
+    assert " modules of torchvision/resnet50 in " in text
+    # Measured, and published.
+    assert re.search(r"torchvision/vgg16 +\S+ +212 +32 +90 ", text)
+    assert re.search(r"torchvision/resnet18 +layer4 +435 +32 +217 ", text)
+    assert re.search(r"torchvision/mobilenet_v2 +features +491 +32 +245 ", text)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
     assert not list(tmp_path.iterdir())  # It writes nothing.
 
 
