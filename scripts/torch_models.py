@@ -1,10 +1,10 @@
-"""Analyses networks of torchvision and timm, and writes docs/torch_networks.md.
+"""Analyses networks of torchvision and timm: all modules of each, in one call.
 
     python scripts/torch_models.py
 
-takes about fifteen minutes. Rows are kept in a file while it runs, so that it goes on
-where it was interrupted. PyTorch, torchvision and timm are needed; the file
-tests/requirements-torch.txt says which.
+takes about a quarter of an hour. Rows are kept in .torch_models.csv while it runs, so
+that it goes on where it was interrupted. PyTorch, torchvision and timm are needed; the
+file tests/requirements-torch.txt says which.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ import receptive_field as rf  # noqa: E402
 from receptive_field.frameworks.torch.building import without_weights  # noqa: E402
 
 ROWS = HOME / ".torch_models.csv"
-PAGE = HOME / "docs/torch_networks.md"
 
 TIMM = 100
 """How many models of timm are analysed, each of a family of its own if possible."""
@@ -181,7 +180,7 @@ def kept() -> list[dict[str, str]]:
 
 
 def main() -> None:
-    """Analyses what was not analysed yet, and writes the page."""
+    """Analyses what was not analysed yet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", help="names, such as timm/resnet50")
     options = parser.parse_args()

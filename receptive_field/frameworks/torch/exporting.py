@@ -563,7 +563,11 @@ def _line(torch: Any, error: Exception) -> str:
 def decomposed(torch: Any, exported: Exported) -> Any:
     """Returns the exported program with ops that return new values instead of writing.
 
-    `in_place.functional` is faster, but does not follow all writes.
+    `in_place.functional` is faster, but does not follow all writes. The result is None
+    if PyTorch cannot do it, either.
     """
-    with _quiet(torch):
-        return exported.program.run_decompositions({})
+    try:
+        with _quiet(torch):
+            return exported.program.run_decompositions({})
+    except Exception:  # Internal checks of PyTorch fail with errors of many kinds.
+        return None

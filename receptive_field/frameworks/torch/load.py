@@ -123,6 +123,8 @@ def _of_module(torch: Any, module: Any, request: Request) -> Model:
         model = _model(partial(objects.of_exported, found.program, held), name)
     except GraphError:  # A write that is not followed.
         program = decomposed(torch, found)
+        if program is None:
+            raise
         model = _model(partial(_of_decomposed, program, held), name)
     kinds = {
         call: type(found.module.get_submodule(call.partition(":")[0])).__name__
