@@ -34,6 +34,8 @@ EXACT_TRACES_THAT_DIFFER = {
     "image.scale_and_translate": "in the trace, it is a product of matrices",
     "istft": "in the trace, the zeros of its window count",
     "lcm": "in the trace, how often a loop runs depends on all positions",
+    "linspace": "the trace joins both ends, also if it then takes the first only",
+    "logspace": "the trace joins both ends, also if it then takes the first only",
     "stft": "in the trace, the zeros of its window count",
 }
 
