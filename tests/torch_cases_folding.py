@@ -86,7 +86,7 @@ CASES: Cases = {
     ],
     "col2im": [
         case(Refolded, 2, 1, 0, 2, size=(4, 6), **IMAGE, **EXACT),
-        case(Folded, 2, 1, 0, 2, size=(4, 6), **IMAGE, **EXACT),
+        case(Folded, 2, 1, 0, 2, size=(4, 6), **IMAGE),
         case(Folded, 3, 1, 1, 2, size=(4, 6), **IMAGE),
         case(Folded, 2, 2, 0, 3, size=(7, 6), shape=(1, 2, 7, 6)),
         case(Folded, 1, 1, 0, 2, size=(4, 6), **IMAGE),
