@@ -122,16 +122,16 @@ def refuse(call: Call, what: str) -> NoReturn:
 
 
 def is_offset(number: int, size: int) -> bool:
-    """Returns whether a number counts a few positions from an end of an axis.
+    """Returns whether a number counts one position, or none, from an end of an axis.
 
-    Such numbers are taken as the author's. A number that reaches further may be a size
-    of the traced input, or a part of one.
+    Such numbers are taken as the author's. A number that reaches further may be a part
+    of the size of the traced input.
 
     Args:
       number: a position; a negative one counts from the end.
       size: the size of the axis in the trace.
     """
-    return abs(number) <= max(size // 8, size >= 4)
+    return abs(number) <= (size >= 4)
 
 
 def check_offset(call: Call, number: int, axis: int, value: Size | None) -> None:
