@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from needed import needed
 from random_search import examples
@@ -23,6 +23,8 @@ SHAPE = (1, 2, 3, 4)
 @examples(6)
 def test_reductions_of_any_axes(name: str, axes: set[int]) -> None:
     over = sorted({axis % 4 for axis in axes})
+    if name == "var":  # The variance of a single number is a constant.
+        assume(over != [0])
 
     def reduced(x: Any) -> Any:
         return getattr(torch, name)(x, dim=over, keepdim=True) + 0 * x

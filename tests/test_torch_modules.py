@@ -576,6 +576,43 @@ def skips():
     )
 
 
+# What a module does after a convolution of size 1 -> size, stride and padding on x;
+# None where numbers of the two programs differ, or where an unknown size is divided.
+WRITTEN = {
+    "a slice": (lambda y: y[..., 2:-3], (1, 1, -2)),
+    "a slice of nearly half": (lambda y: y[..., : y.shape[-1] // 100], None),
+    "the middle": (lambda y: y[..., y.shape[-1] // 2 :], None),
+    "parts": (lambda y: y.split([3, y.shape[-1] - 3], -1)[1], None),
+    "more parts": (lambda y: y.split(100, -1)[1], None),
+    "indices": (lambda y: y[..., [4, 5, 6]], (1, 1, -4)),
+    "indices that end": (lambda y: y[..., torch.arange(3, y.shape[-1])], None),
+    "a position": (lambda y: y.select(2, 7), (1, 1, 0)),
+    "windows": (lambda y: y.reshape(1, 4, -1, 4, y.shape[3]).amax(3), None),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_numbers_that_are_the_same_at_twice_the_size(name):
+    run, expected = WRITTEN[name]
+    module = nn.Sequential(conv(3, kernel=1), Of(lambda m, y: run(y), conv=conv()))
+    if expected is None:
+        with pytest.raises(GraphError, match="written for one size of the input"):
+            rf.compute_receptive_field(module)
+        return
+    field = rf.compute_receptive_field(module)
+    assert (field.size[0], field.stride[0], field.padding[0]) == expected
+    assert field.exact
+
+
+def test_repeats_that_are_the_same_at_twice_the_size():
+    def run(m, x):
+        context = m.head(x).mean((2, 3), keepdim=True)
+        return context.expand(1, 4, 5, 5) + context.repeat(1, 1, 5, 5)
+
+    field = rf.compute_receptive_field(Of(run, head=conv(3)))
+    assert field.size.tolist() == [float("inf")] * 2
+
+
 def test_questions_about_a_module(tmp_path):
     module = skips()
     text = str(rf.compute_receptive_field(module).explain())

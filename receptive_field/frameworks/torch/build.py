@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
+from receptive_field.errors import GraphError
 from receptive_field.frameworks.torch.definitions import (
     BUFFER,
     INPUT,
     PARAMETER,
     Definition,
     Read,
+    Trace,
 )
 from receptive_field.frameworks.torch.framework import TORCH
 from receptive_field.frameworks.torch.in_place import functional
@@ -22,16 +25,23 @@ from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.graph.model import Model, unique_name
 
 
-def model_of_program(program: Program, definition: Any, name: str) -> Model:
+def model_of_program(
+    program: Program,
+    definition: Any,
+    name: str,
+    again: Callable[[], Program | None] = lambda: None,
+) -> Model:
     """Returns the `Model` of a program.
 
     Args:
       program: the program.
       definition: what an experiment runs.
       name: the name of the graph in results.
+      again: returns the program for inputs of at least twice the sizes; None if there
+        is none.
     """
     program = functional(written_out(program))
-    built = _Built(program)
+    built = _Built(program, again)
     graph = Graph(built.definitions, name, rules=OPS, framework=TORCH)
 
     def tensor(text: str) -> Tensor:
@@ -62,8 +72,11 @@ def model_of_program(program: Program, definition: Any, name: str) -> Model:
 class _Built:
     """The definitions of a program's nodes."""
 
-    def __init__(self, program: Program) -> None:
-        self.definitions: list[Definition] = []
+    def __init__(
+        self, program: Program, again: Callable[[], Program | None] = lambda: None
+    ) -> None:
+        self._trace = Trace(partial(_nodes_of, again))
+        self.definitions = self._trace.nodes
         self.texts: dict[str, str] = {}
         """Name of a value in the program -> the node and the number of its result."""
         self.index_of_step: list[int] = []
@@ -110,7 +123,16 @@ class _Built:
         )
         self.definitions.append(
             Definition(
-                name, op, arguments, inputs, kinds, scopes, code, target, outputs
+                name,
+                op,
+                arguments,
+                inputs,
+                kinds,
+                scopes,
+                code,
+                target,
+                outputs,
+                self._trace,
             )
         )
         self._name(name, outputs)
@@ -128,6 +150,17 @@ class _Built:
                 self._taken[found] = None
                 return found
         raise AssertionError
+
+
+def _nodes_of(again: Callable[[], Program | None]) -> Sequence[Definition] | None:
+    """Returns the nodes of a program, if there is one that can be analysed."""
+    program = again()
+    if program is None:
+        return None
+    try:
+        return _Built(functional(written_out(program))).definitions
+    except GraphError:
+        return None
 
 
 def _numbered(name: str) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from receptive_field.frameworks.torch.program import Kind, Scope
@@ -29,6 +30,7 @@ class Definition:
         "op",
         "scopes",
         "target",
+        "trace",
         "values",
     )
 
@@ -43,6 +45,7 @@ class Definition:
         code: str = "",
         target: str = "",
         values: Sequence[str | None] = (),
+        trace: Trace | None = None,
     ) -> None:
         self.name = name
         self.op = op
@@ -58,3 +61,60 @@ class Definition:
         """The op with its namespace and overload; empty for inputs and weights."""
         self.values = values
         """The names of the results in the program."""
+        self.trace = trace
+        """The trace that the node is from."""
+
+    def sizes(self) -> Iterator[int | str | None]:
+        """Yields the recorded sizes of all results."""
+        for kind in self.kinds:
+            yield from (kind and kind.sizes) or ()
+
+    def signature(self) -> tuple[Any, ...]:
+        """Returns what the same op has at all sizes."""
+        return self.name, self.target, self.op, list(self.input)
+
+
+class Trace:
+    """The nodes of a program, and those of the same program at other sizes.
+
+    A trace for inputs of known sizes writes every size as a number. Which of the
+    numbers are sizes is seen in a second trace, for inputs of at least twice the sizes.
+    It is made when it is first asked for.
+    """
+
+    def __init__(self, again: Callable[[], Sequence[Definition] | None]) -> None:
+        """Initializes a trace without nodes.
+
+        Args:
+          again: returns the nodes of the second trace; None if there is none.
+        """
+        self.nodes: list[Definition] = []
+        self._again = again
+
+    @cached_property
+    def is_of_one_size(self) -> bool:
+        """Whether the trace was made for inputs of known sizes.
+
+        The inputs may have names of unknown sizes nevertheless, if a question is about
+        other sizes. Then no other size has such a name.
+        """
+        names = {
+            size
+            for definition in self.nodes
+            if definition.op == INPUT
+            for size in definition.sizes()
+            if not isinstance(size, int)
+        }
+        return not any(
+            size is None or size in names
+            for definition in self.nodes
+            if definition.op != INPUT
+            for size in definition.sizes()
+        )
+
+    @cached_property
+    def elsewhere(self) -> Mapping[str, Definition]:
+        """The nodes at other sizes by name; empty if they are not the same ops."""
+        other = self._again() or ()
+        is_same = [d.signature() for d in self.nodes] == [d.signature() for d in other]
+        return {d.name: d for d in other} if is_same else {}

@@ -16,6 +16,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from inspect import Parameter, signature
 from typing import Any, NamedTuple, NoReturn
 
@@ -40,11 +41,14 @@ class Exported(NamedTuple):
       module: the copy that was exported, whose weights are those of the module.
       is_example: whether the sizes of its inputs are examples, which the caller did not
         ask for.
+      elsewhere: exports it for inputs of twice the sizes, or more; returns None if such
+        inputs do not fit.
     """
 
     program: Any
     module: Any
     is_example: bool
+    elsewhere: Callable[[], Any]
 
 
 def exported(
@@ -84,7 +88,29 @@ def exported(
     with _quiet(torch), torch.no_grad():
         run = _first_run(torch, copied, tried, hint)
         program = _export(torch, copied, run)
-    return Exported(program, copied, resolution is None)
+    elsewhere = partial(_elsewhere, torch, copied, run.arguments)
+    return Exported(program, copied, resolution is None, elsewhere)
+
+
+def _elsewhere(torch: Any, module: Any, arguments: Arguments) -> Any:
+    """Returns the program of a module for larger inputs; None if none fits."""
+    tensors = torch.utils._pytree.tree_map_only
+    with _quiet(torch), torch.no_grad():
+        for first, last in (2, None), (1, -1):
+            larger = partial(_larger, axes=slice(first, last))
+            given = tensors(torch.Tensor, larger, arguments)
+            try:
+                return _export(torch, module, _first_run(torch, module, [given], ""))
+            except GraphError:
+                continue
+    return None
+
+
+def _larger(tensor: Any, axes: slice) -> Any:
+    """Returns a tensor of twice the sizes on the axes of an image."""
+    shape = list(tensor.shape)
+    shape[axes] = [2 * size for size in shape[axes]]
+    return tensor.new_empty(shape) if len(shape) > 2 else tensor
 
 
 def _wrapped(torch: Any, module: Any) -> Any:
@@ -560,14 +586,16 @@ def _line(torch: Any, error: Exception) -> str:
     )
 
 
-def decomposed(torch: Any, exported: Exported) -> Any:
+def decomposed(torch: Any, program: Any) -> Any:
     """Returns the exported program with ops that return new values instead of writing.
 
     `in_place.functional` is faster, but does not follow all writes. The result is None
-    if PyTorch cannot do it, either.
+    if PyTorch cannot do it, either, or if there is no program.
     """
+    if program is None:
+        return None
     try:
         with _quiet(torch):
-            return exported.program.run_decompositions({})
+            return program.run_decompositions({})
     except Exception:  # Internal checks of PyTorch fail with errors of many kinds.
         return None

@@ -120,12 +120,16 @@ def _of_module(torch: Any, module: Any, request: Request) -> Model:
     }
     name = type(module).__name__
     try:
-        model = _model(partial(objects.of_exported, found.program, held), name)
+        read = partial(objects.of_exported, values=held)
+        again = partial(_elsewhere, found.elsewhere, read)
+        model = _model(partial(read, found.program), name, again=again)
     except GraphError:  # A write that is not followed.
-        program = decomposed(torch, found)
+        program = decomposed(torch, found.program)
         if program is None:
             raise
-        model = _model(partial(_of_decomposed, program, held), name)
+        read = partial(_of_decomposed, values=held)
+        again = partial(_elsewhere, lambda: decomposed(torch, found.elsewhere()), read)
+        model = _model(partial(read, program), name, again=again)
     kinds = {
         call: type(found.module.get_submodule(call.partition(":")[0])).__name__
         for call in model.layers
@@ -136,7 +140,15 @@ def _of_module(torch: Any, module: Any, request: Request) -> Model:
     )
 
 
-def _of_decomposed(program: Any, held: Mapping[str, Any]) -> Program:
+def _elsewhere(
+    exported: Callable[[], Any], read: Callable[[Any], Program]
+) -> Program | None:
+    """Returns the program of a module at other sizes; None if it has none."""
+    program = exported()
+    return None if program is None else read(program)
+
+
+def _of_decomposed(program: Any, values: Mapping[str, Any]) -> Program:
     """Returns the program of an exported program that no longer writes.
 
     Calls of modules without ops are left out: they may stand for what was later
@@ -144,7 +156,7 @@ def _of_decomposed(program: Any, held: Mapping[str, Any]) -> Program:
     """
     from receptive_field.frameworks.torch import objects
 
-    found = objects.of_exported(program, held)
+    found = objects.of_exported(program, values)
     keys = {scope.call for step in found.steps for scope in step.scopes}
     found.calls = {key: call for key, call in found.calls.items() if key in keys}
     return found
@@ -171,7 +183,10 @@ def _read_again(path: str, signature: str | None) -> Program:
 
 
 def _model(
-    read: Callable[[], Program], name: str, program: Program | None = None
+    read: Callable[[], Program],
+    name: str,
+    program: Program | None = None,
+    again: Callable[[], Program | None] = lambda: None,
 ) -> Model:
     """Returns the `Model` of a program.
 
@@ -179,11 +194,12 @@ def _model(
       read: reads the program, and reads it again for an experiment.
       name: the name of the graph in results.
       program: the program, if it was read already.
+      again: returns the program at other sizes, or None.
     """
     from receptive_field.frameworks.torch.build import model_of_program
     from receptive_field.frameworks.torch.program import Runnable
 
-    found = model_of_program(program or read(), Runnable(read), name)
+    found = model_of_program(program or read(), Runnable(read), name, again)
     return replace(found, squared_gradients=partial(_squared_gradients, found))
 
 

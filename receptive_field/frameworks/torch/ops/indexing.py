@@ -85,7 +85,7 @@ def _known_indices(call: Call, number: int, axis: int) -> Value:
         return None
     if value.size and axis in changed_axes(call, 0):
         for index in (value.min(), value.max()):
-            check_offset(call, 0, axis, int(index))
+            check_offset(call, 0, axis, int(index), number)
     shape = call.shape(0)
     length = shape[axis] if shape else None
     if (

@@ -33,6 +33,7 @@ from receptive_field.frameworks.torch.ops.reshaping import (
 from receptive_field.frameworks.torch.ops.traced import (
     changed_axes,
     check_offset,
+    check_written,
     is_resized,
     refuse,
 )
@@ -328,7 +329,7 @@ def _tiles(call: Call, name: str) -> tuple[tuple[Size, ...], list[Size]] | None:
     times = [call.unknown_size(a) if n is None else n for a, n in enumerate(stated)]
     times = [1] * (len(shape) - len(times)) + times
     if any(isinstance(n, int) and n > 1 for n in times) and is_resized(call):
-        refuse(call, f"its repeats {times}")
+        check_written(call, f"its repeats {times}")
     return (*[1] * (len(times) - len(shape)), *shape), times
 
 

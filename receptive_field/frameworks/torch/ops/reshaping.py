@@ -19,6 +19,7 @@ from receptive_field.frameworks.torch.ops.registry import (
 )
 from receptive_field.frameworks.torch.ops.traced import (
     changed_axes,
+    check_written,
     is_resized,
     matched,
     recorded,
@@ -242,7 +243,7 @@ def _unflattened(call: Call) -> Shape:
         return None
     axis = axis_of(call, "dim", len(shape))
     if axis in changed_axes(call, 0):
-        refuse(call, f"the sizes of the parts of axis {axis}")
+        check_written(call, f"the sizes of the parts of axis {axis}")
     known = [call.unknown_size(a) if s is None else s for a, s in enumerate(stated)]
     parts = filled_in(call, (shape[axis],), known)
     return (*shape[:axis], *parts, *shape[axis + 1 :])
@@ -462,9 +463,9 @@ def _expanded(call: Call) -> Shape:
             if before is None or size != before[axis]:
                 refuse(call, f"its sizes [{texts}]")
             found.append(now)
-        elif now == 1 and isinstance(size, int) and is_resized(call):
-            refuse(call, f"its sizes [{texts}]")
         else:
+            if now == 1 and isinstance(size, int) and is_resized(call):
+                check_written(call, f"its sizes [{texts}]")
             found.append(size)
     return broadcast(call, shape, tuple(found))
 

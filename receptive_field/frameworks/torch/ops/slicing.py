@@ -35,6 +35,7 @@ from receptive_field.frameworks.torch.ops.reshaping import axis_of, only, small
 from receptive_field.frameworks.torch.ops.traced import (
     changed_axes,
     check_offset,
+    check_written,
     recorded,
     refuse,
 )
@@ -214,7 +215,8 @@ def _known(call: Call, lengths: Sequence[Size | None]) -> list[Size]:
 def _stated(call: Call, shape: Sequence[Size]) -> Parts:
     """Returns parts of one stated size, the last of which may be smaller; or a list."""
     axis = axis_of(call, "dim", len(shape), 0)
-    _refuse_parts(call, axis)
+    if axis in changed_axes(call, 0):
+        check_written(call, f"the sizes of the parts of axis {axis}")
     name = "split_sizes" if call.attribute("split_size") is None else "split_size"
     stated = sizes(call, name)
     if stated is None:

@@ -2,21 +2,23 @@
 
 A trace for inputs of known sizes writes every size as a number: ``view(x, [1, 784])``.
 Whether such a number is a size of the input, or was written by the author, is not
-recorded. At other sizes, a rule may use a number only if no guess is needed.
+recorded. At other sizes, a rule may use a number only if no guess is needed, or if it
+is the same in a second trace, for inputs of twice the sizes (`definitions.Trace`).
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from receptive_field.algebra.sizes import Size, product
-from receptive_field.frameworks.torch.definitions import INPUT
+import numpy as np
+
+from receptive_field.algebra.sizes import Size, divides, product
+from receptive_field.frameworks.torch.definitions import BUFFER, INPUT
 from receptive_field.graph.graph import Graph, Tensor
-from receptive_field.rules.op import Call
+from receptive_field.rules.op import Call, Knowledge, Shape
 
 Recorded = tuple[int | str | None, ...] | None
 """The sizes that a trace recorded: numbers, names of unknown sizes, or None."""
@@ -52,7 +54,7 @@ def _changed(graph: Graph, tensor: Tensor, shape: Sequence[Size] | None) -> set[
     sizes = _recorded(definition, tensor[1])
     if shape is None or sizes is None or len(shape) != len(sizes):
         return set()
-    forgotten = definition.op == INPUT and _is_of_one_size(graph)
+    forgotten = definition.op == INPUT and definition.trace.is_of_one_size
     pairs = enumerate(zip(shape, sizes, strict=True))
     return {
         axis
@@ -64,45 +66,69 @@ def _changed(graph: Graph, tensor: Tensor, shape: Sequence[Size] | None) -> set[
 def is_resized(call: Call) -> bool:
     """Returns whether a question is about sizes other than those of the trace."""
     graph, known = call.node.graph, call.knowledge
-    if any(_changed(graph, tensor, shape) for tensor, shape in known.given.items()):
-        return True
     return any(
-        _changed(graph, (index, 0), known.shape((index, 0)))
-        for index in itertools.takewhile(
-            lambda index: graph.op(index) == INPUT, range(len(graph))
-        )
+        _changed(graph, tensor, shape) for tensor, shape in _asked(graph, known).items()
     )
 
 
-_of_one_size: weakref.WeakKeyDictionary[Graph, bool] = weakref.WeakKeyDictionary()
+def _asked(graph: Graph, known: Knowledge) -> dict[Tensor, Shape]:
+    """Returns the shapes that a question is about: of inputs, and given ones."""
+    first = itertools.takewhile(lambda i: graph.op(i) == INPUT, range(len(graph)))
+    inputs = [(index, 0) for index in first]
+    return {**{tensor: known.shape(tensor) for tensor in inputs}, **known.given}
 
 
-def _is_of_one_size(graph: Graph) -> bool:
-    """Returns whether a trace was made for inputs of known sizes.
+def _is_written(call: Call, numbers: Sequence[int]) -> bool:
+    """Returns whether the numbers of an op are the same in a trace at other sizes.
 
-    The inputs may have names of unknown sizes nevertheless, if a question is about
-    other sizes. Then no other size has such a name.
+    Sizes that follow those of the input, and parts of them, are other numbers there.
     """
-    if graph not in _of_one_size:
-        definitions = graph.nodes.definitions
-        names = {
-            size
-            for definition in definitions
-            if definition.op == INPUT
-            for kind in definition.kinds
-            if kind is not None
-            for size in kind.sizes or ()
-            if not isinstance(size, int)
-        }
-        _of_one_size[graph] = not any(
-            size is None or size in names
-            for definition in definitions
-            if definition.op != INPUT
-            for kind in definition.kinds
-            if kind is not None
-            for size in kind.sizes or ()
-        )
-    return _of_one_size[graph]
+    graph = call.node.graph
+    if not _is_traced_again(call) or not _is_same(call.node.definition):
+        return False
+    todo = {call.input(number)[0] for number in numbers}
+    seen: set[int] = set()
+    while todo:
+        index = todo.pop()
+        if not _is_same(graph.nodes[index].definition):
+            return False
+        seen.add(index)
+        todo |= {read for read, _ in graph.inputs[index]} - seen
+    return True
+
+
+def _is_traced_again(call: Call) -> bool:
+    """Returns whether there is a trace in which all sizes of a question differ."""
+    graph = call.node.graph
+    return bool(call.node.definition.trace.elsewhere) and all(
+        _changed(graph, tensor, shape) <= _differing(graph, tensor)
+        for tensor, shape in _asked(graph, call.knowledge).items()
+    )
+
+
+def _differing(graph: Graph, tensor: Tensor) -> set[int]:
+    """Returns the axes of a tensor whose size in a trace at other sizes differs."""
+    here = graph.nodes[tensor[0]].definition
+    sizes = _recorded(here, tensor[1])
+    others = _recorded(here.trace.elsewhere[here.name], tensor[1])
+    if sizes is None or others is None or len(sizes) != len(others):
+        return set()
+    pairs = enumerate(zip(sizes, others, strict=True))
+    return {axis for axis, (one, other) in pairs if one != other}
+
+
+def _is_same(here: Any) -> bool:
+    """Returns whether an op has the same arguments, or a constant the same values.
+
+    An op with another number of results is not the same: it splits an axis.
+    """
+    there = here.trace.elsewhere[here.name]
+    if here.op == BUFFER:
+        one, other = here.arguments["values"](), there.arguments["values"]()
+        return one is not None and np.array_equal(one, other)
+    results = len(here.kinds), len(there.kinds)
+    is_equal = here.arguments == there.arguments and results[0] == results[1]
+    return here.op != INPUT and is_equal
 
 
 def refuse(call: Call, what: str) -> NoReturn:
@@ -121,6 +147,18 @@ def refuse(call: Call, what: str) -> NoReturn:
     )
 
 
+def check_written(call: Call, what: str, *numbers: int) -> None:
+    """Refuses numbers unless they are the same in a trace at other sizes.
+
+    Args:
+      call: the op.
+      what: the numbers, as for `refuse`.
+      *numbers: the inputs that hold them, if they are not arguments of the op.
+    """
+    if not _is_written(call, numbers):
+        refuse(call, what)
+
+
 def is_offset(number: int, size: int) -> bool:
     """Returns whether a number counts one position, or none, from an end of an axis.
 
@@ -134,7 +172,9 @@ def is_offset(number: int, size: int) -> bool:
     return abs(number) <= (size >= 4)
 
 
-def check_offset(call: Call, number: int, axis: int, value: Size | None) -> None:
+def check_offset(
+    call: Call, number: int, axis: int, value: Size | None, *numbers: int
+) -> None:
     """Refuses a number that may be a size of the axis that it refers to.
 
     Args:
@@ -142,13 +182,14 @@ def check_offset(call: Call, number: int, axis: int, value: Size | None) -> None
       number: the number of an input.
       axis: the axis of the input.
       value: the number.
+      *numbers: the inputs that hold it, if it is not an argument of the op.
     """
     sizes = recorded(call, number)
     if axis not in changed_axes(call, number) or not isinstance(value, int):
         return
     size = sizes[axis] if sizes is not None else None
     if not is_offset(value, size if isinstance(size, int) else 4):
-        refuse(call, f"numbers such as {value}, on axis {axis},")
+        check_written(call, f"numbers such as {value}, on axis {axis},", *numbers)
 
 
 def matched(
@@ -161,7 +202,8 @@ def matched(
 
     Both shapes of the trace are split into the smallest groups of axes with equal
     products. In a group where the input has other sizes now, one axis of the output is
-    their product. If there are more, the numbers could mean several things.
+    their product. If there are more, the numbers could mean several things, unless all
+    but one are the same in a trace at other sizes.
 
     Args:
       call: the op.
@@ -197,12 +239,48 @@ def matched(
         if not changed.intersection(ins):
             continue
         longer = [axis for axis in outs if news[axis] != 1]
+
         is_copy = len([axis for axis in ins if olds[axis] != 1]) == 1
         of_one = any(axis in changed and olds[axis] == 1 for axis in ins)
-        if len(longer) != 1 or of_one or not (is_copy or hole in (None, longer[0])):
+        if len(longer) == 1 and not of_one and (is_copy or hole in (None, longer[0])):
+            found[longer[0]] = product(now[axis] for axis in ins)
+            continue
+        varying = _varying(call, number, ins, outs)
+        rest = math.prod(news[axis] for axis in outs if axis != varying)
+        size = divides(rest, product(now[axis] for axis in ins)) if rest else None
+        if varying is None or size is None:
             refuse(call, what)
-        found[longer[0]] = product(now[axis] for axis in ins)
+        found[varying] = size
     return tuple(found)
+
+
+def _varying(
+    call: Call, number: int, ins: Sequence[int], outs: Sequence[int]
+) -> int | None:
+    """Returns the only axis of these of a view whose size is not always the same.
+
+    Args:
+      call: the op.
+      number: the number of the input.
+      ins: axes of the input.
+      outs: the axes of the output with as many positions.
+
+    Returns:
+      an axis of the output, or None if no trace at other sizes shows it.
+    """
+    if not _is_traced_again(call):
+        return None
+    graph = call.node.graph
+    index, output = call.input(number)
+    elsewhere = call.node.definition.trace.elsewhere
+    before = _recorded(elsewhere[graph.nodes[index].definition.name], output)
+    after = _recorded(elsewhere[call.node.definition.name], 0)
+    assert before is not None
+    assert after is not None
+    inside = math.prod(before[axis] for axis in ins)  # type: ignore[misc]
+    outside = math.prod(after[axis] for axis in outs)  # type: ignore[misc]
+    differing = _differing(graph, (call.node.index, 0)).intersection(outs)
+    return differing.pop() if inside == outside and len(differing) == 1 else None
 
 
 def _completed(
