@@ -9,11 +9,12 @@ positions of the tensor where all their paths meet.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from receptive_field.algebra.axis_map import IDENTITY, AxisMap, selection
 from receptive_field.arrays import np
+from receptive_field.graph.graph import Tensor
 from receptive_field.relations.relation import (
     ALL_BOUND,
     SAME,
@@ -31,7 +32,7 @@ from receptive_field.rules.elementwise import (
     broadcast_shapes,
     computed,
 )
-from receptive_field.rules.op import Call, Op, Relations, Taps, Value
+from receptive_field.rules.op import Call, Op, Relations, Taps, Value, rule_of
 
 Flags: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
@@ -131,6 +132,91 @@ def _varying(mask: Flags) -> Sequence[int]:
     return [axis for axis, first in enumerate(firsts) if (mask != first).any()]
 
 
+MASKING = -1e4
+"""Scores to which a number up to this one is added have no weight in a softmax."""
+
+
+def added(call: Call, output: int) -> Relations:
+    """Returns the relations of an op that adds inputs that broadcast.
+
+    One of them may be a constant that masks the others. Where it is minus infinity, the
+    sum does not depend on them. Where it is a large negative number, it does, but a
+    softmax of the sum does not, so the relations are upper bounds.
+    """
+    return _beside_constants(call, lambda value: value <= MASKING, np.isneginf)
+
+
+def multiplied(call: Call, output: int) -> Relations:
+    """Returns the relations of an op that multiplies inputs that broadcast.
+
+    The product does not depend on the others where one is a constant zero. Constants
+    that are not zero elsewhere may be weights, so only ones and zeros count as a mask.
+    """
+
+    def zeros(value: Any) -> Any:
+        return (value == 0) & ((value == 0) | (value == 1)).all()
+
+    return _beside_constants(call, zeros, lambda value: value == 0)
+
+
+def _beside_constants(
+    call: Call, hidden: Callable[[Any], Any], certain: Callable[[Any], Any]
+) -> Relations:
+    """Returns the relations to inputs that broadcast, some of which may be masks.
+
+    Args:
+      call: the op.
+      hidden: returns where a constant may hide the other inputs.
+      certain: returns whether the constant hides them for sure, for values at those
+        positions. Otherwise, the relations are upper bounds.
+    """
+    found: list[Relation | None] = [*broadcast_relations(call, 0)]
+    for number, value in enumerate(map(call.value, range(len(call)))):
+        if value is None or value.dtype.kind not in "fb" or value.size < 2:
+            continue
+        masked, shape = hidden(value), call.output_shape()
+        if shape is None or masked.all() or not masked.any():
+            continue
+        left: Flags | None = None
+        if certain(value[masked]).all():
+            left = ~masked.reshape((1,) * (len(shape) - value.ndim) + value.shape)
+        for other, side in enumerate(found):
+            if other != number and side is not None:
+                found[other] = chosen(side, len(shape), left)
+    return found
+
+
+def is_masked(call: Call, number: int) -> bool:
+    """Returns whether a mask may have made an input zero at some positions.
+
+    The mask may come before a softmax, or anything else that looks at no other tensor.
+    A mask that depends on the input hides no position for good.
+    """
+    graph, known, sight = call.node.graph, call.knowledge, call.sight
+    waiting, seen = [call.input(number)], set[Tensor]()
+    while waiting:
+        tensor = waiting.pop()
+        below = Call(graph.nodes[tensor[0]], known, sight)
+        op = rule_of(below.node)
+        if tensor in seen or op is None or op.relations is None or op.taps in _MIXING:
+            continue
+        seen.add(tensor)
+        if op.products is not None or op.windows is not None:
+            continue
+        if op.is_pointwise or op.taps is Taps.CHOICE:
+            plain = broadcast_relations(below, 0)
+            found = below.relations(op, tensor[1])
+            pairs = zip(found, plain, strict=False)
+            if any(one is not None and one != other for one, other in pairs):
+                return True
+        waiting += below.node.inputs
+    return False
+
+
+_MIXING = Taps.SUM, Taps.MEAN, Taps.WEIGHTS, Taps.WINNER
+"""How ops weight positions that make other numbers of zeros."""
+
+
 def piece_of(side: Relation, rank: int, axis: int, chosen: Flags) -> Relation:
     """Returns the relation to a tensor that is chosen at some positions of one axis."""
     edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)).tolist()
@@ -171,6 +257,12 @@ def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
         found = part(found, axis)  # No axis below records the choice along this axis.
     return found
 
+
+ADDED = Op(added, broadcast_shapes, taps=Taps.COPY, is_pointwise=True)
+"""The rules of an op that adds inputs, of which one may be a mask of attention."""
+
+MULTIPLIED = ADDED._replace(relations=multiplied, taps=Taps.FACTOR)
+"""The rules of an op that multiplies inputs, of which one may be a mask."""
 
 SELECT = Op(
     _select, broadcast_shapes, computed("where"), chooses=True, taps=Taps.CHOICE

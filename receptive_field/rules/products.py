@@ -6,17 +6,30 @@ from collections.abc import Iterable, Sequence
 
 from receptive_field.algebra.axis_map import constant
 from receptive_field.algebra.sizes import Size, product
-from receptive_field.relations.relation import FULL, FULL_BOUND, Relation, follow
+from receptive_field.relations.relation import (
+    FULL,
+    FULL_BOUND,
+    Relation,
+    follow,
+    with_bounds,
+)
 from receptive_field.rules.elementwise import broadcast_axes
+from receptive_field.rules.masks import is_masked
 from receptive_field.rules.op import Call
 
 
 def matrix_product(
-    outer: Sequence[Sequence[Size]], batch: Sequence[Size], swapped: Sequence[bool]
+    call: Call,
+    numbers: Sequence[int],
+    outer: Sequence[Sequence[Size]],
+    batch: Sequence[Size],
+    swapped: Sequence[bool],
 ) -> list[Relation]:
     """Returns the relations to the two operands of a matrix product.
 
     Args:
+      call: the op.
+      numbers: the numbers of the operands.
       outer: for each operand, the sizes of the axes before the last two.
       batch: the sizes that ``outer`` broadcasts to.
       swapped: for each operand, whether its matrices are transposed.
@@ -28,7 +41,23 @@ def matrix_product(
         before = broadcast_axes(outer[number], batch)
         made = frozenset() if batch else frozenset({1 - number})
         relations.append(Relation((*before, *matrix), channels=made))
-    return relations
+    return _beside_masks(call, numbers, relations)
+
+
+def _beside_masks(
+    call: Call, numbers: Sequence[int], relations: Sequence[Relation]
+) -> list[Relation]:
+    """Returns the relations to operands, of which some may be zero at some positions.
+
+    There, the others do not matter, so the relations to them are upper bounds.
+    """
+    found = list(relations)
+    factors = [place for place, number in enumerate(numbers) if call.carries(number)]
+    for place in factors if len(factors) > 1 else ():
+        if is_masked(call, numbers[place]):
+            for other in set(factors) - {place}:
+                found[other] = with_bounds(found[other], range(len(found[other].axes)))
+    return found
 
 
 # --- Einsum --------------------------------------------------------------------------
@@ -90,7 +119,7 @@ def einsum(
             else:
                 axes.append(follow(result.index(label)))
         relations.append(Relation(tuple(axes)))
-    return relations
+    return _beside_masks(call, numbers or range(len(operands)), relations)
 
 
 def _numbered(

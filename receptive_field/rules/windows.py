@@ -244,7 +244,9 @@ def _placed(
     whole. Unknown padding is taken to be 0.
     """
     maps = {
-        axis: make(w.kernel, w.stride, w.padding or 0, w.dilation)
+        axis: IDENTITY
+        if (w.kernel, w.stride, w.total_padding) == (1, 1, 0)
+        else make(w.kernel, w.stride, w.padding or 0, w.dilation)
         for axis, w in zip(axes, windows, strict=True)
     }
     kept = {batch: IDENTITY}

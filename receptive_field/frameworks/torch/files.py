@@ -17,6 +17,8 @@ from receptive_field.arrays import np
 from receptive_field.errors import GraphError, quoted
 from receptive_field.frameworks.torch.archives import Archive, opened
 from receptive_field.frameworks.torch.program import (
+    FLOATS,
+    MOST_NUMBERS,
     MOST_VALUES,
     Kind,
     Program,
@@ -499,7 +501,7 @@ _ARGUMENTS: Mapping[str, Callable[[_Graph, Any], Any]] = {
 
 
 class _Constants:
-    """Finds the values of the integers and booleans of a program."""
+    """Finds the values of buffers and constants of a program."""
 
     def __init__(self, archive: Archive, name: str) -> None:
         self._archive = archive
@@ -533,11 +535,12 @@ class _Constants:
         if not described or _field(meta, "use_pickle", bool):
             return None
         kind = _tensor_kind(described)
-        width = _WIDTHS.get(kind.dtype)
+        width = _WIDTHS.get(kind.dtype) or FLOATS.get(kind.dtype)
+        most = MOST_NUMBERS if kind.dtype in FLOATS else MOST_VALUES
         sizes = [size for size in kind.sizes or () if isinstance(size, int)]
         steps = [step for step in kind.strides or () if isinstance(step, int)]
         known = len(kind.sizes or ()) == len(sizes) == len(steps)
-        if width is None or not known or math.prod(sizes) > MOST_VALUES:
+        if width is None or not known or math.prod(sizes) > most:
             return None
         offset = _fixed(*_only(_field(described, "storage_offset", dict)))
         entry = folder + _field(meta, "path_name", str)

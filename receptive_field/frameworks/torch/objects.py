@@ -9,6 +9,8 @@ from typing import Any
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.torch.program import (
+    FLOATS,
+    MOST_NUMBERS,
     MOST_VALUES,
     Kind,
     Program,
@@ -48,7 +50,9 @@ def of_exported(exported: Any, values: Mapping[str, Any] | None = None) -> Progr
         if held is None:
             held = exported.constants.get(spec.target)
         kind = {"constant_tensor": "constant"}.get(kind, kind)
-        weights[name] = Weight(kind, spec.target, _values_of(held), _tensor_of(held))
+        weights[name] = Weight(
+            kind, spec.target, _values_of(held, kind), _tensor_of(held)
+        )
     spec = _nested(exported.call_spec.out_spec)
     returned = [
         _returned(output.arg, named)
@@ -125,13 +129,18 @@ def _nested(spec: Any) -> Any:
     return parts if keys is None else dict(zip(keys, parts, strict=True))
 
 
-def _values_of(held: Any) -> Any:
-    """Returns a function that returns the values of integers and booleans, or None."""
+def _values_of(held: Any, kind: str = "constant") -> Any:
+    """Returns a function that returns the values of a tensor that may be read, or None.
+
+    Those are integers, booleans, and floating-point numbers that are no parameters.
+    """
     if held is None or not hasattr(held, "dtype") or held.is_meta:
         return None
+    most = MOST_VALUES
     if held.dtype.is_floating_point or held.dtype.is_complex:
-        return None
-    if type(held).__name__ == "FakeTensor" or math.prod(held.shape) > MOST_VALUES:
+        is_read = kind != "parameter" and str(held.dtype).rpartition(".")[2] in FLOATS
+        most = MOST_NUMBERS if is_read else -1
+    if type(held).__name__ == "FakeTensor" or math.prod(held.shape) > most:
         return None
     return lambda: held.detach().cpu().numpy()
 

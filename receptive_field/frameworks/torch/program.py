@@ -14,6 +14,13 @@ from typing import Any, NamedTuple
 MOST_VALUES = 1 << 20
 """Integer and boolean buffers and constants with at most this many values are read."""
 
+MOST_NUMBERS = 1 << 14
+"""Floating-point buffers and constants with at most this many values are read, because
+they may be masks. Parameters are not."""
+
+FLOATS = {"float16": 2, "float32": 4, "float64": 8}
+"""Data type of floating-point numbers that are read -> bytes of a value."""
+
 
 class Value(NamedTuple):
     """An argument that is the result of a step, an input or a weight."""

@@ -35,7 +35,7 @@ from receptive_field.rules.flops import (
     per_input,
     per_output,
 )
-from receptive_field.rules.masks import SELECT
+from receptive_field.rules.masks import ADDED, MULTIPLIED, SELECT
 from receptive_field.rules.op import (
     Call,
     Flops,
@@ -64,9 +64,7 @@ register(
     ELEMENTWISE,
 )
 _BINARY: dict[str, str | Callable[..., Any]] = {
-    "Add": "add",
     "Sub": "subtract",
-    "Mul": "multiply",
     "Greater": "greater",
     "GreaterOrEqual": "greater_equal",
     "Less": "less",
@@ -82,6 +80,8 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
 
 for _name, _function in _BINARY.items():
     register(_name, ELEMENTWISE._replace(values=computed(_function)))
+register("Add", ADDED._replace(values=computed("add")))
+register("Mul", MULTIPLIED._replace(values=computed("multiply")))
 
 
 def _divided(call: Call) -> Sequence[Value]:

@@ -62,8 +62,9 @@ class Gemm(NamedTuple):
     def relations(self, call: Call, output: int) -> Relations:
         """Returns the relations to all inputs."""
         found: list[Relation | None] = [ALL] * len(call)
-        both = matrix_product([(), ()], (), self.swaps(call))
-        found[self.left], found[self.right] = both
+        both = (self.left, self.right)
+        pair = matrix_product(call, both, [(), ()], (), self.swaps(call))
+        found[self.left], found[self.right] = pair
         if is_given(call, self.added):
             shape = call.shape(self.added)
             (whole_shape,) = self.shapes(call)
@@ -173,7 +174,7 @@ class MatMul(NamedTuple):
             return found
         if [len(operand) for operand in labels[0]] == [2, 2]:
             swapped = tuple(self.swaps(call, number)[0] for number in range(2))
-            pair = matrix_product([(), ()], (), swapped)
+            pair = matrix_product(call, both, [(), ()], (), swapped)
         else:
             pair = einsum(call, *labels, both)
         if self.has_range:

@@ -87,7 +87,7 @@ def _product(call: Call, output: int) -> Relations:
     if batch is None:
         return [*(call.all_of(number, exact=False) for number in range(2)), *extra]
     outer = [operand or () for operand in operands]
-    return [*matrix_product(outer, batch, _swapped(call)), *extra]
+    return [*matrix_product(call, (0, 1), outer, batch, _swapped(call)), *extra]
 
 
 def _swapped(call: Call) -> tuple[bool, bool]:

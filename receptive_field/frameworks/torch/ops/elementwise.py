@@ -49,7 +49,7 @@ from receptive_field.rules.elementwise import (
     rounding,
 )
 from receptive_field.rules.flops import per_input, per_output
-from receptive_field.rules.masks import selected
+from receptive_field.rules.masks import ADDED, MULTIPLIED, selected
 from receptive_field.rules.op import (
     Call,
     Op,
@@ -240,7 +240,8 @@ for _name, _function in _ARITHMETIC.items():
     _values = computed(
         _function, operands("self", "other", "alpha", alike=True, alpha=1)
     )
-    register(_name, ELEMENTWISE._replace(values=in_data_type(_values)))
+    _rules = ADDED if _name == "add" else ELEMENTWISE
+    register(_name, _rules._replace(values=in_data_type(_values)))
 
 _PRODUCTS: dict[str, str | Callable[..., Any]] = {
     "mul": "multiply",
@@ -256,7 +257,8 @@ _PRODUCTS: dict[str, str | Callable[..., Any]] = {
 }
 for _name, _function in _PRODUCTS.items():
     _values = computed(_function, operands("self", "other", alike=True))
-    register(_name, ELEMENTWISE._replace(values=in_data_type(_values)))
+    _rules = MULTIPLIED if _function == "multiply" else ELEMENTWISE
+    register(_name, _rules._replace(values=in_data_type(_values)))
 
 _COMPARISONS: dict[str, str | Callable[..., Any]] = {
     "eq": equal,

@@ -108,7 +108,7 @@ class Product:
             labels.result == ["i", "j"]
         ):
             swapped = labels.operands[0] == ["k", "i"], labels.operands[1] == ["j", "k"]
-            pair = matrix_product([(), ()], (), swapped)
+            pair = matrix_product(call, numbers, [(), ()], (), swapped)
         else:
             pair = einsum(call, *labels, numbers)
         for number, relation in zip(numbers, pair, strict=True):
