@@ -214,8 +214,9 @@ def ask_receptivefield(row: Row) -> Answer:
     size = max(map(int, row["size"].split("/")))
     length = min(int(row["input_length"]), -(-2 * size // 256) * 256 + 256)
     channels, height, width = image_of(row, length)
-    field = PytorchReceptiveField(build).compute([height, width, channels])[0].rf
-    # The first number of its pairs belongs to the height, as it counts rows first.
+    # It gives the network an image whose width is the first number. In its answer, the
+    # first number of each pair belongs to the height.
+    field = PytorchReceptiveField(build).compute([width, height, channels])[0].rf
     number = 1 if row["axis"] == "x" else 0
     answer = {
         "size": float(field.size[number]),

@@ -2,9 +2,9 @@
 
     python scripts/torch_models.py
 
-takes about a quarter of an hour. Rows are kept in .torch_models.csv while it runs, so
-that it goes on where it was interrupted. PyTorch, torchvision and timm are needed; the
-file tests/requirements-torch.txt says which.
+takes about twenty minutes, and writes docs/torch_models.md. Rows are kept in
+.torch_models.csv while it runs, so that it goes on where it was interrupted. PyTorch,
+torchvision and timm are needed; the file tests/requirements-torch.txt says which.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from receptive_field.frameworks.torch.building import without_weights  # noqa: E
 
 ROWS = HOME / ".torch_models.csv"
 
+PAGE = HOME / "docs/torch_models.md"
+BEGIN, END = "<!-- tables -->", "<!-- end of the tables -->"
+
 TIMM = 100
 """How many models of timm are analysed, each of a family of its own if possible."""
 
@@ -39,6 +42,7 @@ COLUMNS = (
     "layers",
     "failed",
     "bounds",
+    "first",
     "layer",
     "size",
     "stride",
@@ -57,8 +61,6 @@ def torchvision_names() -> Iterator[str]:
     models = torchvision.models
     yield from models.list_models(module=models)
     yield from models.list_models(module=models.segmentation)
-    yield from models.list_models(module=models.video)
-    yield from models.list_models(module=models.optical_flow)
     yield from models.list_models(module=models.detection)
 
 
@@ -118,9 +120,12 @@ def row_of(name: str) -> dict[str, object]:
     found |= {
         "layers": len(fields),
         "failed": len(errors),
-        "bounds": sum(not f.exact for f in fields.values()),
         "reason": str(first)[:300],
     }
+    bounds = [f.output for f in fields.values() if not f.local.exact]
+    found["bounds"] = len(bounds)
+    if bounds:
+        found["first"] = type(module.get_submodule(bounds[0].split(":")[0])).__name__
     if field is not None:
         field = field.local
         found |= {
@@ -179,8 +184,66 @@ def kept() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+# --- The page ------------------------------------------------------------------------
+
+TITLES = {
+    "network": "Network",
+    "input": "Input",
+    "layer": "Feature map",
+    "size": "Size",
+    "stride": "Stride",
+    "padding": "Padding",
+    "aligned": "Aligned",
+    "exact": "Exact",
+    "macs": "Multiply-adds (10⁹)",
+    "accuracy": "Accuracy (%)",
+}
+
+
+def tables(rows: list[dict[str, str]]) -> str:
+    """Returns what the page says about all networks, in Markdown."""
+    parts = [summary(rows)]
+    for library in ("torchvision", "timm"):
+        found = [row for row in rows if row["network"].startswith(library)]
+        titles = [t for t in TITLES if library == "torchvision" or t != "accuracy"]
+        lines = [[TITLES[title] for title in titles], ["---"] * len(titles)]
+        lines += [cells(row, titles) for row in found if row["size"]]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        parts.append(f"## {library}\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def summary(rows: list[dict[str, str]]) -> str:
+    """Returns how many networks there are, and what is not known of them."""
+    layers = sum(int(row["layers"] or 0) for row in rows)
+    failed = [row for row in rows if row["reason"] or row["failed"] != "0"]
+    bounds = [row for row in rows if int(row["bounds"] or 0)]
+    first: dict[str, list[str]] = {}
+    for row in bounds:
+        first.setdefault(row["first"], []).append(row["network"].partition("/")[2])
+    found = (
+        f"{len(rows)} networks with {layers} calls of modules. Fields are upper bounds "
+        f"at {sum(int(row['bounds']) for row in bounds)} of them, in {len(bounds)} "
+        f"networks. No answer is missing, except for {len(failed)} networks."
+    )
+    lines = [f"* {row['network']}: {row['reason']}" for row in failed]
+    begun = [f"* `{kind}`: {', '.join(names)}" for kind, names in first.items()]
+    return "\n\n".join(
+        [found, "\n".join(lines), "## Where upper bounds begin", "\n".join(begun)]
+    )
+
+
+def cells(row: dict[str, str], titles: list[str]) -> list[str]:
+    """Returns a line of a table."""
+    texts = {**row, "layer": f"`{row['layer']}`"}
+    for name in ("aligned", "exact"):
+        texts[name] = {"True": "yes", "False": "no"}.get(row[name], "")
+    texts["macs"] = f"{int(row['macs']) / 1e9:.3g}" if row["macs"] else ""
+    return [texts[title] or "n/a" for title in titles]
+
+
 def main() -> None:
-    """Analyses what was not analysed yet."""
+    """Analyses what was not analysed yet, and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", help="names, such as timm/resnet50")
     options = parser.parse_args()
@@ -206,6 +269,11 @@ def main() -> None:
             if is_new:
                 writer.writeheader()
             writer.writerow(row)
+    if not options.only:
+        text = PAGE.read_text(encoding="utf-8")
+        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+        page = f"{before}{BEGIN}\n\n{tables(kept())}\n\n{END}{after}"
+        PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -540,6 +540,66 @@ def test_the_log_of_pytorch_is_silent(capfd):
 # --- Other questions -----------------------------------------------------------------
 
 
+IMAGE, TOKENS = (1, 4, 8, 10), (1, 1, 6, 8)
+
+# Modules, the shape of their input -> multiply-adds; None for those of PyTorch.
+COSTS = {
+    "convolution": (conv(bias=False), IMAGE, None),
+    "convolution with a bias": (conv(), IMAGE, None),
+    "groups": (conv(4, 8, groups=2), IMAGE, None),
+    "transposed": (nn.ConvTranspose2d(4, 6, 3, 2), IMAGE, None),
+    "linear": (nn.Linear(8, 5), TOKENS, None),
+    "matmul": (Of(lambda m, x: x @ x.transpose(2, 3)), TOKENS, None),
+    "einsum": (Of(lambda m, x: torch.einsum("abij,abkj->abik", x, x)), TOKENS, None),
+    "attention": (
+        Of(lambda m, x: functional.scaled_dot_product_attention(x, x, x)),
+        TOKENS,
+        2 * 6 * 6 * 8,
+    ),
+    "several heads": (
+        Of(lambda m, x: m.of(x[0], x[0], x[0]), of=nn.MultiheadAttention(8, 2)),
+        (1, 6, 1, 8),
+        None,
+    ),
+    "lstm": (
+        Of(lambda m, x: m.of(x[0])[0], of=nn.LSTM(8, 5, batch_first=True)),
+        TOKENS,
+        6 * 4 * 5 * (8 + 5),
+    ),
+    "bilinear": (Of(lambda m, x: m.of(x, x), of=nn.Bilinear(8, 8, 3)), TOKENS, 6 * 192),
+    "batch norm": (nn.BatchNorm2d(4), IMAGE, 4 * 80),
+    "group norm": (nn.GroupNorm(2, 4), IMAGE, 4 * 80),
+    "layer norm": (nn.LayerNorm(8), TOKENS, 6 * 8),
+    "interpolation": (
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+        IMAGE,
+        4 * (4 * 80) * 4,
+    ),
+    "pool": (nn.AvgPool2d(2), IMAGE, 0),
+    "softmax": (nn.Softmax(-1), TOKENS, 0),
+    "sum": (Of(lambda m, x: x + x), IMAGE, 0),
+}
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_multiply_adds_of_modules(name):
+    module, shape, expected = COSTS[name]
+    counter = needed("torch.utils.flop_counter").FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        module.eval()(torch.zeros(shape))
+    if expected is None:
+        expected = counter.get_total_flops() / 2
+        assert expected
+    elif expected:
+        assert not counter.get_total_flops()
+    module = nn.Sequential(nn.Identity(), module)
+    for size in None, list(shape[2:]):
+        costs = rf.compute_costs(
+            module, example_inputs=torch.zeros(shape), input_resolution=size
+        )
+        assert costs.total.macs == expected
+
+
 def test_costs_are_those_of_pytorch():
     counter = needed("torch.utils.flop_counter").FlopCounterMode(display=False)
     module = nn.Sequential(

@@ -48,12 +48,29 @@ class Model:
     sizes_are_examples: bool = False
     """Whether the sizes of the inputs are those of a trace, which the caller did not
     ask for. The analysis then takes them to be unknown."""
+    example_is_given: bool = False
+    """Whether the caller gave the inputs of the trace, so that costs are those for
+    inputs of the same sizes."""
+    made_for: Sequence[int] | int | None = None
+    """The resolution that the inputs of the trace have, because the caller asked for
+    it. Their shapes say which axes have these sizes."""
     traced: Callable[[], Model] | None = None
     """Returns the model as its framework runs it; None if this model is that one."""
 
     def to_run(self) -> Model:
         """Returns the model to run in an experiment."""
         return self if self.traced is None else self.traced()
+
+    def has_sizes(self, tensor: Tensor, resolution: Any) -> bool:
+        """Returns whether a tensor is an input that was made for a resolution."""
+        if self.made_for is None or isinstance(resolution, (str, type(None))):
+            return False
+        made_for = self.made_for
+        if isinstance(resolution, int) or isinstance(made_for, int):
+            is_same = made_for == resolution
+        else:
+            is_same = list(made_for) == list(resolution)
+        return is_same and tensor in self.inputs.values()
 
     def find(self, thing: Any) -> tuple[str, Tensor]:
         """Returns the name and tensor of an input, output, layer or node.

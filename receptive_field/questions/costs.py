@@ -63,8 +63,9 @@ def compute_costs(
         `compute_receptive_field`.
       output: the tensor to compute. None means all outputs of the model.
       input_resolution: the size of the input's spatial axes, ``[height, width]`` for
-        images. None means the size that the graph states. If there are several inputs
-        and none of them is named, all inputs have this size.
+        images. None means the size that the graph states, or that of
+        ``example_inputs``. If there are several inputs and none of them is named, all
+        inputs have this size.
 
     Returns:
       A mapping from the names of layers (Keras) or nodes to their costs, with the
@@ -266,7 +267,7 @@ def _prepared(
 
     If the batch size is unknown, shapes and values are those for a batch of one.
     """
-    if resolution is None and model.sizes_are_examples:
+    if resolution is None and model.sizes_are_examples and not model.example_is_given:
         resolution = "unknown"
     outputs = list(model.outputs.values())
     if output is not None:

@@ -227,6 +227,8 @@ class Question:
         every = range(len(graph))
         beyond = partial(find_network, known, start, every, stop)
         rank, spatial = spatial_layout(network, beyond)
+        if model.has_sizes(start, resolution):
+            resolution = None
         shape = input_shape(network, rank, spatial, resolution)
         if shape is not None:
             network = network.told(shape)

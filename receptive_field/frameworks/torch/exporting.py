@@ -28,7 +28,7 @@ USUAL_SIZES = (224, 256, 299, 384, 512, 128, 64, 32)
 USUAL_SIZES_OF: dict[int, list[tuple[int, ...]]] = {
     1: [(size,) for size in (4096, 16000, 16384, 1024, 256, 64, 32)],
     2: [(size, size) for size in USUAL_SIZES],
-    3: [(64, 64, 64), (32, 32, 32), (16, 112, 112), (8, 224, 224)],
+    3: [(64,) * 3, (32,) * 3, (16, 112, 112), (16, 224, 224), (8, 224, 224)],
 }
 """Number of spatial axes -> the sizes that are tried."""
 
@@ -81,7 +81,8 @@ def exported(
         tried = list(_with_resolution(torch, *arguments, resolution))
     else:
         tried = list(_guesses(torch, copied, resolution))
-        hint = "example_inputs such as torch.zeros(1, 3, 224, 224)."
+        sizes = tried[0][0][0].shape if tried else (1, 3, 224, 224)
+        hint = f"example_inputs such as torch.zeros({', '.join(map(str, sizes))})."
         if resolution is None:
             hint = f"input_resolution, or {hint}"
         hint = f" If another input fits, give {hint}"
@@ -290,7 +291,7 @@ def _guesses(
             f"{kind} needs {len(needed)} inputs: {', '.join(needed)}. Give "
             "example_inputs: a tuple of tensors, or a dictionary."
         )
-    found = dict.fromkeys(_first_layers(torch, module))
+    found = dict.fromkeys(_images(torch, module))
     if not found:
         raise GraphError(
             f"it is not known what goes into {kind}, because it has no convolution. "
@@ -315,15 +316,19 @@ def _guesses(
 
 def usual_sizes(torch: Any, module: Any) -> list[tuple[int, ...]]:
     """Returns the sizes of an image that are tried if the caller states none."""
-    dimensions = next((d for d, _ in _first_layers(torch, module)), 2)
+    dimensions = next((d for d, _ in _images(torch, module)), 2)
     return [*_stated_sizes(module, dimensions), *USUAL_SIZES_OF[dimensions]]
 
 
-def _first_layers(torch: Any, module: Any) -> Iterator[tuple[int, int]]:
-    """Yields the spatial axes and the input channels of convolutions, first ones first.
+def _images(torch: Any, module: Any) -> Iterator[tuple[int, int]]:
+    """Yields the numbers of spatial axes and of channels of images that may fit.
 
-    A layer that is defined first need not run first.
+    They are what the module states, and what convolutions read, first ones first. (A
+    layer that is defined first need not run first.)
     """
+    stated = _configured(module)
+    if 2 <= len(stated) <= 4:
+        yield len(stated) - 1, stated[0]
     for part in module.modules():
         channels = getattr(part, "in_channels", None)
         kernel = getattr(part, "kernel_size", None)
@@ -333,12 +338,9 @@ def _first_layers(torch: Any, module: Any) -> Iterator[tuple[int, int]]:
 
 def _stated_sizes(module: Any, dimensions: int) -> Iterator[tuple[int, ...]]:
     """Yields the sizes that a module of torchvision or timm was built for."""
-    config = getattr(module, "pretrained_cfg", None)
-    if not isinstance(config, Mapping):
-        config = getattr(module, "default_cfg", None)
-    stated = [config.get("input_size")] if isinstance(config, Mapping) else []
     embedding = getattr(module, "patch_embed", None)
-    stated += [
+    stated = [
+        _configured(module),
         getattr(module, "image_size", None),
         getattr(embedding, "img_size", None),
     ]
@@ -346,6 +348,16 @@ def _stated_sizes(module: Any, dimensions: int) -> Iterator[tuple[int, ...]]:
         sizes = [size] * dimensions if type(size) is int else size
         if isinstance(sizes, (tuple, list)) and len(sizes) >= dimensions:
             yield tuple(sizes[-dimensions:])
+
+
+def _configured(module: Any) -> tuple[int, ...]:
+    """Returns the channels and sizes in the configuration of a module of timm, if any."""
+    for name in ("pretrained_cfg", "default_cfg"):
+        config = getattr(module, name, None)
+        size = config.get("input_size") if isinstance(config, Mapping) else None
+        if isinstance(size, (tuple, list)) and all(type(n) is int for n in size):
+            return tuple(size)
+    return ()
 
 
 # --- Runs without values -------------------------------------------------------------

@@ -136,7 +136,11 @@ def _of_module(torch: Any, module: Any, request: Request) -> Model:
         if call not in model.kinds and "#" not in call
     }
     return replace(
-        model, kinds={**model.kinds, **kinds}, sizes_are_examples=found.is_example
+        model,
+        kinds={**model.kinds, **kinds},
+        sizes_are_examples=found.is_example,
+        example_is_given=request.example_inputs is not None,
+        made_for=request.resolution,
     )
 
 
