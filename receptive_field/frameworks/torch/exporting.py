@@ -351,7 +351,7 @@ def _stated_sizes(module: Any, dimensions: int) -> Iterator[tuple[int, ...]]:
 
 
 def _configured(module: Any) -> tuple[int, ...]:
-    """Returns the channels and sizes in the configuration of a module of timm, if any."""
+    """Returns the channels and sizes that the configuration of a timm model states."""
     for name in ("pretrained_cfg", "default_cfg"):
         config = getattr(module, name, None)
         size = config.get("input_size") if isinstance(config, Mapping) else None
