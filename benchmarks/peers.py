@@ -128,7 +128,7 @@ def expected(row: dict[str, str], key: str) -> float | None:
 
 def verdict(row: dict[str, str], answer: Answer, key: str) -> str:
     """``right``, what the tool says instead, or ``no answer``."""
-    if "error" in answer:
+    if key not in answer:
         return "no answer"
     return "right" if answer[key] == expected(row, key) else f"{answer[key]:g}"
 
@@ -167,7 +167,7 @@ def counted(rows: list[dict[str, str]], found: list[Answer], key: str) -> str:
     verdicts = [
         verdict(row, answer, key)
         for row, answer in zip(rows, found, strict=True)
-        if expected(row, key) is not None and "error" not in answer
+        if expected(row, key) is not None and key in answer
     ]
     return f"{verdicts.count('right')} of {len(verdicts)}"
 
@@ -203,9 +203,11 @@ def reasons(rows: list[dict[str, str]], answers: dict[str, list[Answer]]) -> str
     for tool, found in answers.items():
         layers: dict[str, list[str]] = {}
         for row, answer in zip(rows, found, strict=True):
-            if "error" in answer:
+            missing = [key for key in CLAIMS[tool] if key not in answer]
+            if any(expected(row, key) is not None for key in missing):
                 name = f"{row['model']} `{row['layer']}` ({row['axis']})"
-                layers.setdefault(answer["error"], []).append(name)
+                why = answer.get("error") or f"it states no {', '.join(missing)}"
+                layers.setdefault(why, []).append(name)
         for error, names in layers.items():
             error = error.replace("|", "\\|").replace("<", "&lt;")
             lines.append(cells([title(tool), error, ", ".join(names)]))

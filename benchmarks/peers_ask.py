@@ -113,12 +113,13 @@ def ask_receptive_field(row: Row) -> Answer:
     number = "xy".index(row["axis"])
     field = field.local
     answer: Answer = {"size": float(field.size[number])}
-    if field.aligned:  # Else there is no stride, padding or centre.
-        centre = field.compute_input_center_coordinates([0] * len(field.axes))[number]
-        answer["stride"] = float(field.stride[number])
-        answer["padding"] = float(field.padding[number])
-        answer["centre"] = float(centre)
-    return {**answer, "differs": differs}
+    stated = {"stride": field.stride[number], "padding": field.padding[number]}
+    if field.aligned:
+        centres = field.compute_input_center_coordinates([0] * len(field.axes))
+        stated["centre"] = centres[number]
+    # There may be no stride, padding or centre that all features share.
+    known = {key: float(value) for key, value in stated.items() if value is not None}
+    return {**answer, **known, "differs": differs}
 
 
 def ask_torchscan(row: Row) -> Answer:

@@ -122,12 +122,13 @@ def row_of(name: str) -> dict[str, object]:
         "failed": len(errors),
         "reason": str(first)[:300],
     }
-    bounds = [f.output for f in fields.values() if not f.local.exact]
+    local = [one.local for one in fields.values()]
+    bounds = [one.output for one in local if one is not None and not one.exact]
     found["bounds"] = len(bounds)
     if bounds:
         found["first"] = type(module.get_submodule(bounds[0].split(":")[0])).__name__
+    field = field and field.local
     if field is not None:
-        field = field.local
         found |= {
             "layer": field.output,
             "size": _x(field.size),
