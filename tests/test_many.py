@@ -22,6 +22,7 @@ from receptive_field.many import Row, compute_many
 from receptive_field.many import results as saved
 from receptive_field.many import rows as worker
 from receptive_field.many import work as handing_out
+from receptive_field.many.limits import Limits
 from receptive_field.progress import told_to
 
 KILLER = "killer.pb"
@@ -159,7 +160,7 @@ def test_no_more_is_handed_out_than_workers_need(tmp_path):
 def test_a_worker_hands_over_what_it_has_when_time_is_up(tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "CHUNK_SECONDS", 1e-9)
     paths = list(map(str, write_graphs(tmp_path, 3)))
-    assert sizes(worker.analyse({}, paths, "")[0]) == [1]
+    assert sizes(worker.analyse({}, Limits(), paths, "")[0]) == [1]
     with ThreadPoolExecutor(2) as executor:
         assert sizes(compute_many(paths, executor=executor)) == [1, 2, 3]
 
@@ -590,6 +591,126 @@ def test_progress_is_told(tmp_path):
     assert shares == [1 / 4, 2 / 4, 3 / 4, 1]
 
 
+# Limits, and one run at a time.
+
+HANGS, GROWS = "hangs.pb", "grows.pb"
+
+
+def misbehave():
+    """Makes two files take all the time, and all the memory, that they can get."""
+    honest = worker.compute_receptive_field
+
+    def compute(path, **options):
+        name, kept = os.path.basename(path), []
+        while name == HANGS or (name == GROWS and len(kept) < 1000):
+            kept.append(b"x" * (10_000_000 if name == GROWS else 1))
+            del kept[: -1 if name == HANGS else 0]
+        return honest(path, **options)
+
+    worker.compute_receptive_field = compute
+
+
+def start_misbehaving_worker(*_):
+    misbehave()
+
+
+def hold_limits(rows):
+    assert sizes(rows) == [1, None, None, 2]
+    assert "takes more than 2 seconds" in rows[1].error
+    assert "takes more memory than 200 MB" in rows[2].error
+
+
+def write_misbehaving(folder):
+    good = write_graphs(folder, 2)
+    bad = [
+        write(folder / name, placeholder(), conv("layer", "input"))
+        for name in (HANGS, GROWS)
+    ]
+    return [good[0], *bad, good[1]]
+
+
+@pytest.mark.parametrize("kind", ["processes", "a thread"])
+def test_limits_are_those_of_each_file(tmp_path, monkeypatch, kind):
+    paths = write_misbehaving(tmp_path)
+    if kind == "a thread":
+        monkeypatch.setattr(
+            worker, "compute_receptive_field", worker.compute_receptive_field
+        )
+        misbehave()
+        executor = ThreadPoolExecutor(1)
+    else:
+        executor = ProcessPoolExecutor(
+            1, get_context("spawn"), initializer=start_misbehaving_worker
+        )
+    with executor:
+        hold_limits(compute_many(paths, executor=executor, timeout=2, memory=200))
+
+
+HOLDS = """
+import ctypes
+from receptive_field.many import limits
+limits.GRACE_SECONDS = 0.5
+with limits.Watch(limits.Limits(0.2, None, True)) as watch, watch.limited():
+    ctypes.PyDLL(None).sleep(60)  # No other thread runs meanwhile.
+"""
+
+
+def test_a_process_that_does_not_react_is_ended():
+    start = time.monotonic()
+    found = subprocess.run([sys.executable, "-c", HOLDS], timeout=50)
+    assert found.returncode == 1
+    assert time.monotonic() - start < 50
+
+
+def test_real_files_have_limits(tmp_path):
+    started = {"workers": 1, "input_resolution": [299, 299]}
+    (row,) = compute_many([rf.EXAMPLE_GRAPH], timeout=0.03, **started)
+    assert "takes more than 0.03 seconds" in row.error
+    (row,) = compute_many([rf.EXAMPLE_GRAPH], **started)
+    assert row.rf_x == 3039
+
+
+@pytest.mark.parametrize("option", ["timeout", "memory"])
+def test_limits_that_are_none(option):
+    with pytest.raises(rf.ReceptiveFieldError, match=f"{option} must be larger than 0"):
+        compute_many([], **{option: 0})
+
+
+@BOTH
+def test_a_second_run_on_the_same_file_stops(tmp_path, suffix):
+    paths, results = write_graphs(tmp_path, 2), tmp_path / f"rows{suffix}"
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    class Second(Executor):
+        """Starts a second run as soon as the first one hands out a file."""
+
+        def submit(self, work, /, *arguments):
+            for folder in (tmp_path, tmp_path / "link"):
+                with pytest.raises(rf.ReceptiveFieldError, match="another run writes"):
+                    compute_many(paths, results=folder / f"rows{suffix}", workers=1)
+            return Recorder().submit(work, *arguments)
+
+    rows = compute_many(paths, executor=Second(), results=results)
+    assert sizes(rows) == [1, 2]
+    assert sizes(compute_many(paths, executor=Recorder(), results=results)) == [1, 2]
+    assert f".rows{suffix}.lock" not in os.listdir(tmp_path)
+
+
+def test_a_lock_that_was_left_behind_is_taken_over(tmp_path):
+    (tmp_path / ".rows.csv.lock").touch()
+    results = tmp_path / "rows.csv"
+    paths = write_graphs(tmp_path, 1)
+    assert sizes(compute_many(paths, executor=Recorder(), results=results)) == [1]
+    assert sorted(os.listdir(tmp_path)) == ["0.pb", "rows.csv"]
+
+
+def test_rows_on_standard_output(tmp_path, capfd):
+    paths = [os.fspath(path) for path in write_graphs(tmp_path, 3)]
+    assert main(["many", *paths, "-o", "-", "--workers", "1"]) == 0
+    found = capfd.readouterr().out.splitlines()
+    assert [row["rf_x"] for row in csv.DictReader(found)] == ["1", "2", "3"]
+
+
 # A cluster.
 
 
@@ -616,6 +737,17 @@ def test_a_dask_cluster(cluster, tmp_path, suffix):
     assert "No such file" in rows[-1].error
     paths[0].write_bytes(paths[1].read_bytes())  # No answer of before is taken.
     assert sizes(compute_many(paths[:1], executor=executor)) == [2]
+
+
+@pytest.mark.slow
+def test_limits_hold_on_a_cluster(cluster, tmp_path):
+    class Misbehaving(needed("distributed").WorkerPlugin):
+        def setup(self, worker):
+            misbehave()
+
+    cluster.register_plugin(Misbehaving())
+    paths, executor = write_misbehaving(tmp_path), cluster.get_executor()
+    hold_limits(compute_many(paths, executor=executor, timeout=2, memory=200))
 
 
 @pytest.mark.slow

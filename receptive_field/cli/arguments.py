@@ -70,9 +70,9 @@ def parser() -> argparse.ArgumentParser:
         "part that only one name has, a scope (for its output) or a pattern such as\n"
         "'*_5b*concat', in any case. Colours appear only on a terminal, and only if\n"
         "NO_COLOR is not set, and progress only if NO_PROGRESS is not set.\n\n"
-        "-o FILE is the file that a command writes; --output NAME is the layer to ask\n"
-        "about. Sizes are HEIGHTxWIDTH (--resolution 224x320; 224 means 224x224), and\n"
-        "features are X,Y (--feature 3,4).",
+        "-o FILE is the file that a command writes, and - stands for standard output;\n"
+        "--output NAME is the layer to ask about. Sizes are HEIGHTxWIDTH: 224x320, or\n"
+        "224 for 224x224 (--resolution 224). Features are X,Y (--feature 3,4).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"%(prog)s {__version__}"
@@ -278,6 +278,12 @@ def _add_many(command: Any) -> None:
     _add_resolution(added)
     text = "the number of processes (default: one per CPU)"
     added.add_argument("--workers", type=int, help=text)
+    text = "the seconds that one file may take (default: 600)"
+    added.add_argument(
+        "--timeout", type=float, default=600, metavar="SECONDS", help=text
+    )
+    text = "the megabytes that one file may take (default: 4096)"
+    added.add_argument("--memory", type=float, default=4096, metavar="MB", help=text)
 
 
 def _add_plot(command: Any) -> None:

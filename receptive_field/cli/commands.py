@@ -326,7 +326,7 @@ def tiling(options: argparse.Namespace) -> int:
 def explore(options: argparse.Namespace) -> int:
     """See ``receptive-field explore --help``."""
     from receptive_field.report.explorer import explore
-    from receptive_field.whole_files import check_writable
+    from receptive_field.whole_files import check_writable, open_already
 
     check_writable(options.file, options.model)
     model = _load(options)
@@ -339,7 +339,8 @@ def explore(options: argparse.Namespace) -> int:
         stop_propagation=_stop(model, options),
         title=os.path.basename(os.path.normpath(options.model)),
     )
-    show(with_options(str(written)))
+    if open_already(written) is None:
+        show(with_options(str(written)))
     return 0
 
 
@@ -356,6 +357,8 @@ def many(options: argparse.Namespace) -> int:
             input=options.input,
             input_resolution=options.resolution,
             workers=options.workers,
+            timeout=options.timeout,
+            memory=options.memory,
         )
     except KeyboardInterrupt:
         text = "interrupted; all rows that were finished have been written."

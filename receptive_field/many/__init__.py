@@ -12,6 +12,7 @@ from contextlib import closing
 
 from receptive_field.api import GlobalContext
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.many.limits import Limits
 from receptive_field.many.results import Results
 from receptive_field.many.rows import Row, described, one_line
 from receptive_field.many.work import arriving_rows
@@ -36,12 +37,14 @@ def compute_many(
     workers: int | None = None,
     results: FilePath | None = None,
     resume: bool = True,
+    timeout: float | None = 600,
+    memory: float | None = 4096,
 ) -> list[Row]:
     """Computes the receptive fields of many files, in parallel or on a cluster.
 
     If a file cannot be analysed, its row contains the ``error``: the file may not be a
-    graph, it may have changed while it was read, or its worker may have crashed. The
-    other files are not affected.
+    graph, it may have changed while it was read, it may take too long or too much
+    memory, or its worker may have crashed. The other files are not affected.
 
     In a script, call this under ``if __name__ == "__main__":``, like any function that
     starts processes. Call `register_op` outside that block, so that the worker
@@ -58,9 +61,14 @@ def compute_many(
         number of workers to keep busy.
       results: a ``.csv`` or ``.parquet`` file. Every row is written as it arrives. For
         Parquet, rows go to a CSV file next to the result (``.parquet.csv``) until all
-        files are done.
+        files are done. Only one run at a time can write to a file. ``"-"`` is standard
+        output, to which rows go as CSV.
       resume: whether to keep rows in ``results`` for the same files and options. Files
         whose row is an error are tried again. If False, ``results`` must not exist.
+      timeout: the seconds that the analysis of one file may take; None for any time.
+      memory: the megabytes by which the memory of a process may grow while it analyses
+        one file; None for any amount. In an executor of threads, which share their
+        memory, all files that are analysed at the same time count together.
 
     Returns:
       One row for each file, in the order of ``models``.
@@ -92,6 +100,9 @@ def compute_many(
         raise ReceptiveFieldError(
             f"global_context must be 'include' or 'exclude', not {global_context!r}."
         )
+    for name, value in (("timeout", timeout), ("memory", memory)):
+        if value is not None and not value > 0:
+            raise ReceptiveFieldError(f"{name} must be larger than 0, not {value}.")
     paths = [_path(model) for model in models]
     asked = [(one_line(path), described(question)) for path in paths]
     path = None if results is None else _path(results)
@@ -101,7 +112,8 @@ def compute_many(
             for key, path in zip(asked, paths, strict=True)
             if key not in kept.rows
         }
-        arriving = arriving_rows(left.values(), question, executor, workers)
+        limits = Limits(timeout, memory)
+        arriving = arriving_rows(left.values(), question, executor, workers, limits)
         with closing(arriving):
             for done, row in enumerate(arriving, 1):
                 kept.add(row)

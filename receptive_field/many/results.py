@@ -5,14 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import os
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.many.rows import Row
-from receptive_field.whole_files import replace_file
+from receptive_field.whole_files import open_already, replace_file
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks.
+    fcntl = None  # type: ignore[assignment]
 
 TEXTS = ("model", "options", "input", "output", "error")
 FLAGS = ("aligned", "exact")
@@ -22,7 +28,8 @@ class Results:
     """A mapping from file and options to rows, which is also saved in a file.
 
     Each row is written to a CSV file as soon as it is added. For Parquet, the CSV file
-    is next to the Parquet file, and is converted at the end.
+    is next to the Parquet file, and is converted at the end. No other run can write to
+    the same file meanwhile.
     """
 
     def __init__(
@@ -30,7 +37,15 @@ class Results:
     ) -> None:
         self.rows: dict[tuple[str, str | None], Row] = {}
         self.path = path
+        self._claim = ExitStack()
         if self.path is None:
+            return
+        if (descriptor := open_already(self.path)) is not None:
+            sys.stdout.flush()
+            self.pyarrow, self.log = None, self.path
+            self.file = open(os.dup(descriptor), "wb", buffering=0)  # noqa: SIM115
+            with _writing(self.log):
+                self._write(_csv(Row._fields))
             return
         suffix = os.path.splitext(self.path)[1].lower()
         if suffix not in (".csv", ".parquet"):
@@ -40,6 +55,17 @@ class Results:
             )
         self.pyarrow = _pyarrow() if suffix == ".parquet" else None
         self.log = f"{self.path}.csv" if self.pyarrow else self.path
+        with _writing(self.path):
+            self._claim.enter_context(_claimed(self.path))
+        try:
+            self._read(resume, asked)
+        except BaseException:
+            self._claim.close()
+            raise
+
+    def _read(self, resume: bool, asked: list[tuple[str, str | None]]) -> None:
+        """Reads the rows of an earlier run, and opens the file for more."""
+        assert self.path is not None
         there = [name for name in (self.path, self.log) if os.path.exists(name)]
         if there and not resume:
             raise ReceptiveFieldError(
@@ -66,6 +92,11 @@ class Results:
     def __exit__(self, kind: type | None, error: BaseException | None, _: Any) -> None:
         if self.path is None:
             return
+        with self._claim:
+            self._finish(error)
+
+    def _finish(self, error: BaseException | None) -> None:
+        assert self.path is not None
         self.file.close()
         if self.pyarrow and not isinstance(error, ReceptiveFieldError):
             with _writing(self.path, f" The new rows are in {self.log!r}."):
@@ -81,6 +112,9 @@ class Results:
 
     def _write(self, line: bytes) -> None:
         """Writes a whole line, or nothing if writing fails."""
+        if not self.file.seekable():
+            self.file.write(line)
+            return
         end = self.file.seek(0, os.SEEK_END)
         try:
             while line:
@@ -89,6 +123,46 @@ class Results:
             if line:
                 with suppress(OSError):
                     self.file.truncate(end)
+
+
+@contextmanager
+def _claimed(path: str) -> Iterator[None]:
+    """Keeps other runs from writing to a file while the context is open.
+
+    A file beside it is locked, which is removed at the end. The operating system
+    releases the lock if this process ends.
+
+    Raises:
+      ReceptiveFieldError: if another run writes to the file.
+    """
+    if fcntl is None:
+        yield
+        return
+    folder, name = os.path.split(os.path.realpath(path))
+    beside = os.path.join(folder, f".{name}.lock")
+    while True:
+        lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(lock), os.stat(beside)):
+                break
+        except FileNotFoundError:  # The run that had the lock has removed the file.
+            pass
+        except BlockingIOError:
+            os.close(lock)
+            raise ReceptiveFieldError(
+                f"another run writes to {path!r}. Wait until it ends, or give another "
+                "file."
+            ) from None
+        except OSError:  # Some file systems have no locks.
+            break
+        os.close(lock)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.remove(beside)
+        os.close(lock)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from receptive_field.api import compute_receptive_field
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.many.limits import Limits, Watch
 
 Query = Mapping[str, Any]
 """The options of `compute_receptive_field`."""
@@ -62,7 +63,9 @@ def described(question: Query) -> str | None:
     return one_line(", ".join(given)) or None
 
 
-def analyse(question: Query, paths: list[str], ticket: str) -> tuple[list[Row], float]:
+def analyse(
+    question: Query, limits: Limits, paths: list[str], ticket: str
+) -> tuple[list[Row], float]:
     """Returns rows for the first of the paths, and the time taken in seconds.
 
     No further path is started after `CHUNK_SECONDS`. The ticket makes each call unique,
@@ -70,17 +73,19 @@ def analyse(question: Query, paths: list[str], ticket: str) -> tuple[list[Row], 
     """
     start, seconds = time.perf_counter(), 0.0
     rows: list[Row] = []
-    while len(rows) < len(paths) and seconds < CHUNK_SECONDS:
-        rows.append(_row(paths[len(rows)], question))
-        seconds = time.perf_counter() - start
+    with Watch(limits) as watch:
+        while len(rows) < len(paths) and seconds < CHUNK_SECONDS:
+            rows.append(_row(paths[len(rows)], question, watch))
+            seconds = time.perf_counter() - start
     return rows, seconds
 
 
-def _row(path: str, question: Query) -> Row:
+def _row(path: str, question: Query, watch: Watch) -> Row:
     name, options = one_line(path), described(question)
     before = _stamp(path)
     try:
-        field = compute_receptive_field(path, **question)
+        with watch.limited():
+            field = compute_receptive_field(path, **question)
         if len(field.axes) > 3:
             raise ReceptiveFieldError(
                 "a row can hold at most three axes, but the input has "

@@ -24,6 +24,7 @@ from types import FrameType
 from typing import Any, TypeAlias
 
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.many.limits import Limits
 from receptive_field.many.rows import (
     CHUNK_SECONDS,
     Query,
@@ -41,8 +42,8 @@ UNKNOWN_WORKERS = 128
 """The assumed number of workers of an executor that does not state one."""
 
 DIED = (
-    "the worker process crashed or ran out of memory while it analysed this file; "
-    "analyse the file by itself to find the cause."
+    "the worker process crashed, ran out of memory or did not react in time while it "
+    "analysed this file; analyse the file by itself to find the cause."
 )
 
 
@@ -51,6 +52,7 @@ def arriving_rows(
     question: Query,
     executor: Executor | None,
     workers: int | None,
+    limits: Limits,
 ) -> Generator[Row, None, None]:
     """Yields the rows in the order in which they are ready.
 
@@ -61,11 +63,13 @@ def arriving_rows(
     todo, suspects = deque(paths), deque[str]()
     waiting: dict[_Call, list[str]] = {}
     arrivals = _Arrivals()
-    work, size = partial(analyse, question), 1
+    size = 1
     pool = _Pool(executor, workers, len(todo))
     most = 2 * pool.workers  # No worker has to wait for its next call.
 
     def submit(chunk: list[str]) -> None:
+        allowed = limits._replace(may_end=pool.is_ours)
+        work = partial(analyse, question, allowed)
         call = pool.submit(work, chunk, uuid.uuid4().hex)
         waiting[call] = chunk
         arrivals.expect(call)
@@ -110,6 +114,7 @@ class _Pool:
         self.processes = min(workers or cores, files)
         self.executor = executor
         self.end: Connection | None = None
+        self.is_ours = executor is None
         given = getattr(executor, "_max_workers", UNKNOWN_WORKERS)
         self.workers = self.processes if executor is None else workers or given
 
@@ -118,6 +123,7 @@ class _Pool:
             return (self.executor or self._started()).submit(work, *arguments)
         except BrokenExecutor:
             self.close()
+            self.is_ours = True
             return self._started().submit(work, *arguments)
         except RuntimeError as error:
             raise ReceptiveFieldError(

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from receptive_field.errors import ReceptiveFieldError
-from receptive_field.whole_files import check_writable, write_whole
+from receptive_field.whole_files import check_writable, open_already, write_whole
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
@@ -47,10 +47,14 @@ def axes(ax: Any, width: float, height: float) -> Any:
 def kind_of(path: str | os.PathLike[str]) -> str:
     """Returns the kind of a file, which is the extension of its path.
 
+    What is written to standard output is an SVG.
+
     Raises:
       ReceptiveFieldError: if the kind is not one of `KINDS`, or the file cannot be
         written.
     """
+    if open_already(path) is not None:
+        return "svg"
     kind = os.path.splitext(os.fspath(path))[1].lower().lstrip(".")
     if kind not in KINDS:
         known = ", ".join("." + ending for ending in KINDS)

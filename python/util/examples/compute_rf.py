@@ -8,13 +8,12 @@ Example:
 """
 
 import itertools
-import os
 import sys
-import tempfile
 
 from absl import app, flags
 
 import receptive_field as rf
+from receptive_field.whole_files import STANDARD_OUTPUT, check_writable, write_whole
 
 FLAGS = flags.FLAGS
 
@@ -53,28 +52,6 @@ def describe(field: rf.ReceptiveField) -> str:
     )
 
 
-def write(path: str, text: str) -> None:
-    """Writes a file whole or not at all."""
-    folder = os.path.dirname(os.path.abspath(path))
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=folder, encoding="utf-8", delete=False
-        ) as file:
-            file.write(text)
-        os.chmod(file.name, 0o666 & ~_umask())
-        os.replace(file.name, path)
-    except OSError as error:
-        raise rf.ReceptiveFieldError(
-            f"cannot write {path!r}: {error.strerror}."
-        ) from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def resolution() -> list[int] | None:
     """The flag as ``[height, width]``."""
     if FLAGS.input_resolution is None:
@@ -94,6 +71,8 @@ def main(arguments: list[str]) -> int:
         print(f"error: unexpected argument {arguments[1]!r}", file=sys.stderr)
         return 1
     try:
+        if FLAGS.output_path:
+            check_writable(FLAGS.output_path, FLAGS.graph_path)
         field = rf.compute_receptive_field_from_graph_def(
             FLAGS.graph_path or rf.EXAMPLE_GRAPH,
             FLAGS.input_node,
@@ -102,11 +81,12 @@ def main(arguments: list[str]) -> int:
         )
         text = describe(field)
         if FLAGS.output_path:
-            write(FLAGS.output_path, text)
+            write_whole(FLAGS.output_path, text.encode())
     except rf.ReceptiveFieldError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(text, end="")
+    if FLAGS.output_path != STANDARD_OUTPUT:
+        print(text, end="")
     return 0
 
 
