@@ -4,6 +4,7 @@ import doctest
 import math
 from fractions import Fraction
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -55,8 +56,11 @@ class Layer:
         return Layer(self.map | other.map, lambda u: self.members(u) | other.members(u))
 
 
-def check(layer):
-    """A window holds the truth; if it claims to be exact, it is its hull."""
+def check(layer, all_gaps=True):
+    """A window holds the truth; if it claims to be exact, it is its hull.
+
+    The largest gap is that of the truth, or larger; with Anywhere, only if exact.
+    """
     for u in FEATURES:
         truth = sorted(layer.members(u))
         window = layer.map.window(u)
@@ -68,7 +72,8 @@ def check(layer):
         if layer.map.exact:
             assert truth
             assert (first, last) == (truth[0], truth[-1])
-        for strand in layer.map.strands if len(layer.map.strands) == 1 else ():
+        alone = len(layer.map.strands) == 1 and (layer.map.exact or all_gaps)
+        for strand in layer.map.strands if alone else ():
             for a, b in pairwise(truth):
                 assert b - a <= strand.gap
 
@@ -197,6 +202,18 @@ networks = st.recursive(
 @examples(600)
 def test_chains_and_merges_are_never_smaller_than_the_truth(layer):
     check(layer)
+
+
+@given(st.data())
+@examples(600)
+def test_maps_that_repeat_late_are_bounds(data):
+    """Here, as soon as they repeat after more than two positions."""
+    with mock.patch.multiple(axis_map, LONGEST_PERIOD=2, FEW_SPANS=1):
+        layer = data.draw(networks)
+        check(layer, all_gaps=False)
+    for strand in layer.map.strands:
+        if isinstance(strand, axis_map.Periodic) and len(strand.windows) > 2:
+            assert len(strand.windows) == strand.rate.denominator or strand.exact
 
 
 @given(networks)

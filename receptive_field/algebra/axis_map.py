@@ -56,7 +56,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
@@ -1228,9 +1228,51 @@ def _composed(one: Strand, two: Strand) -> AxisMap:
         return _periodic_then_table(one, two, gap, exact)
     # After this many periods of the first map, the second one repeats.
     turns = len(two.windows) // math.gcd(one.advance, len(two.windows))
+    if len(one.windows) * turns > LONGEST_PERIOD:
+        return AxisMap((_coarse_then(one, two, gap),), None)
     spans = _spans(two, map(one.window, range(len(one.windows) * turns)))
     advance = one.advance * turns * two.advance // len(two.windows)
     return periodic(advance, spans, gap, exact)
+
+
+LONGEST_PERIOD = 1 << 13
+"""A map that repeats after more positions is replaced by an upper bound."""
+
+
+def _coarse_then(one: Periodic, two: Periodic, gap: Extended) -> Periodic | Anywhere:
+    """Returns an upper bound of a composed map, with a shorter period."""
+    first, second = _beside_line(one), _beside_line(two)
+    if first is None or second is None:
+        return Anywhere()
+    rate = two.rate
+    ends = sorted(rate * end for end in first)
+    return _coarse(one.rate * rate, ends[0] + second[0], ends[1] + second[1], gap)
+
+
+def _beside_line(strand: Periodic) -> tuple[Fraction, Fraction] | None:
+    """Returns how far windows reach before and after a line with the strand's rate.
+
+    The line leads through 0. Returns None if a window is unbounded.
+    """
+    if not _has_finite_windows(strand):
+        return None
+    rate, some = strand.rate, [w for w in enumerate(strand.windows) if w[1] is not None]
+    windows = cast("list[tuple[int, tuple[int, int]]]", some)
+    return (
+        min(first - rate * u for u, (first, _) in windows),
+        max(last - rate * u for u, (_, last) in windows),
+    )
+
+
+def _coarse(
+    rate: Fraction, low: Fraction, high: Fraction, gap: Extended
+) -> Periodic | Anywhere:
+    """Returns an upper bound of windows between two lines of the same rate."""
+    if rate.denominator > LONGEST_PERIOD:
+        return Anywhere()
+    places = (rate * u for u in range(rate.denominator))
+    windows = ((math.floor(at + low), math.ceil(at + high)) for at in places)
+    return Periodic(rate.numerator, tuple(windows), gap, False)
 
 
 def _periodic_then_table(
@@ -1265,11 +1307,41 @@ def _spans(
     """
     found: dict[MaybeInterval, MaybeInterval] = {None: None}
     spans = []
+    span: Callable[[Extended, Extended], MaybeInterval] = strand.span
     for window in windows:
         if window is not None and window not in found:
-            found[window] = strand.span(*window)
+            if len(found) == FEW_SPANS and isinstance(strand, Periodic):
+                span = _ordered_span(strand) or span
+            found[window] = span(*window)
         spans.append(found[window])
     return spans
+
+
+FEW_SPANS = 16
+"""For more spans of a map, it pays to find out whether its windows are ordered."""
+
+
+def _ordered_span(
+    strand: Periodic,
+) -> Callable[[Extended, Extended], MaybeInterval] | None:
+    """Returns a faster `Periodic.span`, if both ends of the windows never go back.
+
+    Then the first window and the last one have the hull of all. The result is None for
+    other maps.
+    """
+    turned = (*strand.windows, strand.window(len(strand.windows)))
+    if strand.advance < 0 or any(window is None for window in turned):
+        return None
+    some = cast("tuple[Interval, ...]", turned)
+    if any(a[0] > b[0] or a[1] > b[1] for a, b in pairwise(some)):
+        return None
+
+    def span(first: Extended, last: Extended) -> MaybeInterval:
+        if first > last or not _is_finite(first, last):
+            return strand.span(first, last)
+        return _hull((strand.window(int(first)), strand.window(int(last))))
+
+    return span
 
 
 def _drifts(one: Floating, two: Floating) -> bool | None:
@@ -1590,12 +1662,24 @@ def _merged(one: Strand, two: Strand) -> Strand:
         return Tabulated(start, windows, gap, exact)
     if isinstance(one, Periodic) and isinstance(two, Periodic):
         period = math.lcm(len(one.windows), len(two.windows))
+        if period > LONGEST_PERIOD:
+            return _coarse_union(one, two)
         advance = one.advance * (period // len(one.windows))
         windows, gap, exact = _merged_windows(one, two, range(period))
         return _smallest(Periodic(advance, windows, gap, exact))
     if _can_float(one) and _can_float(two):
         return _floating_united(_floated(one), _floated(two))
     return Anywhere()
+
+
+def _coarse_union(one: Periodic, two: Periodic) -> Periodic | Anywhere:
+    """Returns an upper bound of two maps of one rate, with a shorter period."""
+    first, second = _beside_line(one), _beside_line(two)
+    if first is None or second is None:
+        return Anywhere()
+    low, high = min(first[0], second[0]), max(first[1], second[1])
+    apart: Extended = math.ceil(high - low)
+    return _coarse(one.rate, low, high, max(one.gap, two.gap, apart))
 
 
 def _can_float(strand: Strand) -> TypeGuard[Periodic | Floating]:
@@ -1725,7 +1809,10 @@ def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
     if isinstance(first, Periodic) and isinstance(second, Periodic):
         if first.rate != second.rate:
             return False
-        positions = range(math.lcm(len(first.windows), len(second.windows)))
+        period = math.lcm(len(first.windows), len(second.windows))
+        if period > LONGEST_PERIOD:
+            return None
+        positions = range(period)
     else:
         tables = [s for s in local if isinstance(s, Tabulated)]
         if not all(t.exact for t in tables):
@@ -1817,6 +1904,8 @@ def _interleaved(outer: Strand, inner: Strand, count: int) -> AxisMap:
     assert isinstance(outer, Periodic)
     assert isinstance(inner, Periodic)
     period = math.lcm(len(outer.windows), len(inner.windows))
+    if period > LONGEST_PERIOD:
+        return ANYWHERE
     advance = outer.advance * (period // len(outer.windows)) * count
     advance += inner.advance * (period // len(inner.windows))
     return periodic(advance, map(at, range(period)), gap, exact)

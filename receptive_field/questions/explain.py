@@ -19,6 +19,7 @@ from fractions import Fraction
 from receptive_field.algebra.axis_map import (
     GLOBAL,
     INFINITY,
+    LONGEST_PERIOD,
     AxisMap,
     Extended,
     MaybeInterval,
@@ -673,7 +674,8 @@ def _difference(axis: int, one: AxisMap, two: AxisMap) -> Difference:
     first, second = map(only_strand, (one, two))
     pairs: list[tuple[Fraction, Fraction]] = []
     if rates[0] == rates[1] and first is not None and second is not None:
-        for u in range(math.lcm(len(first.windows), len(second.windows))):
+        period = math.lcm(len(first.windows), len(second.windows))
+        for u in range(min(period, LONGEST_PERIOD)):
             centres = _centre(first.window(u)), _centre(second.window(u))
             if centres[0] is not None and centres[1] is not None:
                 pairs.append((centres[0], centres[1]))
