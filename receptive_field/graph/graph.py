@@ -8,6 +8,7 @@ front. Nodes are created, and their inputs and attributes decoded, on first use.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -348,7 +349,7 @@ class Graph:
         if name in self.index_of:
             return self.index_of[name], 0
         plain, _, number = name.partition(":")
-        if number and not number.isdigit():
+        if number and not re.fullmatch("[0-9]{1,9}", number):
             raise NodeNotFoundError(
                 f"{name!r} is not a tensor name: a number must follow the colon."
             )

@@ -143,7 +143,9 @@ def added(call: Call, output: int) -> Relations:
     sum does not depend on them. Where it is a large negative number, it does, but a
     softmax of the sum does not, so the relations are upper bounds.
     """
-    return _beside_constants(call, lambda value: value <= MASKING, np.isneginf)
+    return _beside_constants(
+        call, lambda value: value <= MASKING, lambda value: np.isneginf(value)
+    )
 
 
 def multiplied(call: Call, output: int) -> Relations:

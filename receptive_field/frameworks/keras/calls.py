@@ -9,7 +9,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 KERAS = ("keras", "tf_keras")
 """The packages with Keras models."""
@@ -28,6 +30,13 @@ UNFIT = (
 
 class NoRuleError(Exception):
     """A layer cannot be written as ops."""
+
+
+class NoModelError(NoRuleError):
+    """The calls of layers in a config are not those of any model.
+
+    Keras would look for what a call reads without end.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +159,18 @@ def reads(call: Call) -> set[Hashable]:
     return {part.call for part in parts if isinstance(part, Read)}
 
 
+def tensor_of(found: Mapping[Hashable, Sequence[T]], read: Read) -> T:
+    """Returns one of the tensors that calls were found to return.
+
+    Raises:
+      NoModelError: if the call has no such output.
+    """
+    outputs = found.get(read.call, ())
+    if read.number >= len(outputs):
+        raise NoModelError(f"there is no output {read.number} of {read.call!r:.80}")
+    return outputs[read.number]
+
+
 def in_order(model: CalledModel) -> Iterator[Call]:
     """Yields the calls of a model, each after those that it reads.
 
@@ -157,7 +178,7 @@ def in_order(model: CalledModel) -> Iterator[Call]:
     is listed first is taken.
 
     Raises:
-      NoRuleError: if calls read each other, or something that is not in the model.
+      NoModelError: if calls read each other, or something that is not in the model.
     """
     done = {given.key for given in model.inputs}
     readers: dict[Hashable, list[int]] = {}
@@ -185,4 +206,4 @@ def in_order(model: CalledModel) -> Iterator[Call]:
                 heapq.heappush(ready, number)
     if left:
         name = next(c.layer.name for n, c in enumerate(model.calls) if missing[n])
-        raise NoRuleError(f"what the layer {name!r} reads is not in the model")
+        raise NoModelError(f"what the layer {name!r} reads is not in the model")

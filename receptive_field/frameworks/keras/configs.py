@@ -20,6 +20,7 @@ from receptive_field.frameworks.keras.calls import (
     CalledModel,
     Input,
     Layer,
+    NoModelError,
     NoRuleError,
     Read,
 )
@@ -323,13 +324,13 @@ def _named_outputs(outputs: Sequence[Read], joint: str) -> list[tuple[str, Read]
 def _nodes(saved: Config) -> Sequence[Any]:
     found = saved["inbound_nodes"]
     if not isinstance(found, list):
-        raise NoRuleError(f"the calls of {saved['name']!r} are {found!r:.80}")
+        raise NoModelError(f"the calls of {saved['name']!r} are {found!r:.80}")
     return found
 
 
 def _entry(layers: Mapping[str, Config], read: Read) -> Config:
     if read.call[0] not in layers:
-        raise NoRuleError(f"{read.call[0]!r:.80} is no layer of the model")
+        raise NoModelError(f"{read.call[0]!r:.80} is no layer of the model")
     return layers[read.call[0]]
 
 
@@ -389,7 +390,7 @@ def _structure(node: Any, keywords: dict[str, Any]) -> Any:
     if isinstance(node, Mapping):
         return {key: _structure(part, keywords) for key, part in node.items()}
     if not isinstance(node, list):
-        raise NoRuleError(f"{node!r:.80} is no tensor")
+        raise NoModelError(f"{node!r:.80} is no tensor")
     if not _is_history(node):
         return [_structure(part, keywords) for part in node]
     if len(node) > 3:
@@ -421,7 +422,7 @@ def _read(history: Sequence[Any], dtype: str | None = None) -> Read:
         and type(call) is type(number) is int
         and min(call, number) >= 0
     ):
-        raise NoRuleError(f"{history!r} is no tensor")
+        raise NoModelError(f"{history!r} is no tensor")
     return Read((name, call), number, dtype)
 
 

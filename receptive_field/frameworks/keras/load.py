@@ -47,7 +47,7 @@ def _of_file(
     path: str, config: Mapping[str, Any], overrides: Mapping[Any, Rule] | None
 ) -> Model | None:
     # Other models do not need these imports.
-    from receptive_field.frameworks.keras.calls import NoRuleError
+    from receptive_field.frameworks.keras.calls import NoModelError, NoRuleError
     from receptive_field.frameworks.keras.configs import called_model
     from receptive_field.frameworks.keras.write import write
 
@@ -56,6 +56,10 @@ def _of_file(
         by_name = config.get("module") is None
         found.writer.graph.source = replace(found.writer.graph.source, by_name=by_name)
         return model_from(path, found, config)
+    except NoModelError as error:
+        raise GraphError(
+            f"{path!r} cannot be read: {error}. Save or copy the model again."
+        ) from None
     except NoRuleError as error:
         reason = str(error)
     from receptive_field.frameworks.keras.loading import loaded

@@ -14,6 +14,7 @@ from receptive_field.frameworks.keras.calls import (
     Read,
     Weight,
     replaced,
+    tensor_of,
 )
 from receptive_field.frameworks.keras.objects import backend_of
 from receptive_field.frameworks.keras.writer import Writer
@@ -35,7 +36,7 @@ def symbols(
 
     def symbol(read: Read) -> Any:
         made = keras.KerasTensor(_shape(read, found, writer), read.dtype)
-        mask = writer.masks.peek(found[read.call][read.number])
+        mask = writer.masks.peek(tensor_of(found, read))
         if mask is not None:
             made._keras_mask = keras.KerasTensor(_sizes(mask, writer), "bool")
         return made
@@ -70,7 +71,7 @@ def traced(call: Call, found: Found, writer: Writer) -> TracedCall:
     specs: list[Any] = []
 
     def spec(read: Read) -> Any:
-        given.append(found[read.call][read.number])
+        given.append(tensor_of(found, read))
         shape = _shape(read, found, writer)
         specs.append(tf.TensorSpec(shape, read.dtype, f"input_{len(specs)}"))
         return read
@@ -142,7 +143,7 @@ def _given(call: Call, tensor: Any) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _shape(read: Read, found: Found, writer: Writer) -> list[int | None]:
-    return _sizes(found[read.call][read.number], writer)
+    return _sizes(tensor_of(found, read), writer)
 
 
 def _sizes(tensor: Tensor, writer: Writer) -> list[int | None]:

@@ -27,6 +27,7 @@ from receptive_field.frameworks.keras.calls import (
     in_order,
     leaves,
     replaced,
+    tensor_of,
 )
 from receptive_field.frameworks.keras.configs import layer_of
 from receptive_field.frameworks.keras.layers import (
@@ -135,7 +136,7 @@ class _Writing:
             found[call.key] = self._call(call, found)
 
         def tensor(read: Read) -> Tensor:
-            return found[read.call][read.number]
+            return tensor_of(found, read)
 
         for (_, read), mask in zip(called.outputs, called.masks, strict=False):
             if mask is not None:
@@ -159,7 +160,7 @@ class _Writing:
 
         def part(thing: Any) -> Any:
             if isinstance(thing, Read):
-                tensor = found[thing.call][thing.number]
+                tensor = tensor_of(found, thing)
                 if thing.dtype is not None:
                     writer.dtypes[tensor] = thing.dtype
                 return tensor
@@ -441,7 +442,7 @@ def _tensors(thing: Any) -> list[Tensor]:
 def _read(call: Call, found: Mapping[Hashable, Sequence[Tensor]]) -> list[Tensor]:
     """Returns the tensors that a call reads, in the order of its arguments."""
     parts = leaves([*call.arguments, dict(call.keywords)])
-    return [found[p.call][p.number] for p in parts if isinstance(p, Read)]
+    return [tensor_of(found, p) for p in parts if isinstance(p, Read)]
 
 
 def _may_mask(thing: Any) -> bool:

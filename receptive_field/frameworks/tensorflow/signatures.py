@@ -7,10 +7,14 @@ output arguments. A test compares the lists with TensorFlow's op definitions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from receptive_field.graph.graph import Frame, Graph, Tensor
+
+_NUMBER = re.compile("[0-9]{1,9}")
+"""The number of an output."""
 
 _OPS = {
     "nmsed_boxes nmsed_scores nmsed_classes valid_detections": (
@@ -80,7 +84,7 @@ def resolve(graph: Graph, text: str, frame: Frame) -> Tensor | None:
     if name in frame.arguments:
         return frame.arguments[name]
     index = frame.names.get(name)
-    if index is None or not all(part.isdigit() for part in rest[-1:]):
+    if index is None or not all(map(_NUMBER.fullmatch, rest[-1:])):
         return None
     number = int(rest[-1]) if rest else 0
     if len(rest) == 2:
