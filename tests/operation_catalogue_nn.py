@@ -628,7 +628,6 @@ _ALL = "it sees a whole axis, but may skip an end"
 _ANYWHERE = "the values of other tensors decide which positions are seen"
 
 BOUNDS = {
-    "categorical_crossentropy": _ALL,
     "cholesky": _TRIANGLE,
     "cholesky_inverse": _TRIANGLE,
     "ctc_loss": "the data decide how many steps are seen",

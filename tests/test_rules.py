@@ -581,7 +581,10 @@ atrous_twice = st.builds(Atrous, pairs, st.tuples(valid_convs, valid_convs))
 def answer(field):
     """All that a receptive field says."""
     return field.hide_padding, [
-        (axis.map, axis.input_axis, axis.output_axes, axis.input_size, axis.output_size)
+        (
+            (axis.map.strands, axis.map.aligned, axis.map.seen),
+            (axis.input_axis, axis.output_axes, axis.input_size, axis.output_size),
+        )
         for axis in field.axes
     ]
 

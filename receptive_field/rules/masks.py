@@ -32,7 +32,7 @@ from receptive_field.rules.elementwise import (
     broadcast_shapes,
     computed,
 )
-from receptive_field.rules.op import Call, Op, Relations, Taps, Value, rule_of
+from receptive_field.rules.op import Call, Op, Relations, Taps, Value, rule_at, rule_of
 
 Flags: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
@@ -173,7 +173,8 @@ def _beside_constants(
         positions. Otherwise, the relations are upper bounds.
     """
     found: list[Relation | None] = [*broadcast_relations(call, 0)]
-    for number, value in enumerate(map(call.value, range(len(call)))):
+    for number in range(len(call)):
+        value = call.value(number) if _may_be_mask(call, number) else None
         if value is None or value.dtype.kind not in "fb" or value.size < 2:
             continue
         masked, shape = hidden(value), call.output_shape()
@@ -186,6 +187,33 @@ def _beside_constants(
             if other != number and side is not None:
                 found[other] = chosen(side, len(shape), left)
     return found
+
+
+def _may_be_mask(call: Call, number: int) -> bool:
+    """Returns whether an input is made of constants, one of which may be a mask.
+
+    This is quick, and needs no arrays.
+    """
+    graph, known = call.node.graph, call.knowledge
+    waiting, seen = [call.input(number)[0]], set[int]()
+    masking = False
+    while waiting and len(seen) < MOST_OF_MASK:
+        index = waiting.pop()
+        op = rule_at(graph, index)
+        if op is None or op.values is None:
+            return False
+        seen.add(index)
+        if op.numbers is not None:
+            numbers = op.numbers(Call(graph.nodes[index], known)) or ()
+            masking |= any(n == 0 or n <= MASKING for n in numbers if type(n) is float)
+        below = {read for read, _ in graph.inputs[index]}
+        masking |= op.numbers is None and not below
+        waiting += below - seen
+    return masking and not waiting
+
+
+MOST_OF_MASK = 32
+"""The most nodes of which a mask is computed."""
 
 
 def is_masked(call: Call, number: int) -> bool:

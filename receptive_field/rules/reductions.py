@@ -73,7 +73,10 @@ def reducing(axes: Axes, keeps: Keeps, function: str | None = None) -> Op:
         if value is None or gone is None or not value.size or function is None:
             return [None]
         reduce = getattr(np, function)
-        return [np.asarray(reduce(value, axis=tuple(gone), keepdims=keeps(call)))]
+        try:
+            return [np.asarray(reduce(value, axis=tuple(gone), keepdims=keeps(call)))]
+        except TypeError:
+            return [None]  # Unknown sizes cannot be compared.
 
     return Op(relations, shapes, None if function is None else values)
 

@@ -355,7 +355,7 @@ def held(weight: Weight, device: Any, double: bool) -> Any:
     if weight.values is None:
         return None
     torch = import_module("torch")
-    return torch.from_numpy(np.array(weight.values())).to(device)
+    return to_device(torch.from_numpy(np.array(weight.values())), device, double)
 
 
 def _made_up(

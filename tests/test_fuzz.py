@@ -1,0 +1,55 @@
+"""Damaged models of each format are answered or refused (see `fuzz`).
+
+Many more, with seeds of their own: ``python -m tests.fuzz SEED COUNT``.
+"""
+
+from __future__ import annotations
+
+import random
+
+import fuzz
+import pytest
+from random_search import seed_of_contents
+
+CASES = 500
+"""How many files are damaged."""
+
+
+@pytest.mark.parametrize("kind", fuzz.DAMAGE)
+def test_damaged_models(kind):
+    formats = list(fuzz.DAMAGE)
+    seed = seed_of_contents()
+    numbers = range(formats.index(kind), CASES, len(formats))
+    ends = [fuzz.outcome_of(seed, number) for number in numbers]
+    assert {found for found, _, _ in ends} == {kind}
+    defects = [
+        f"python -m tests.fuzz {seed} 0 --repeat {number}: {why}"
+        for number, (_, _, why) in zip(numbers, ends, strict=True)
+        if why
+    ]
+    assert not defects
+    answered = sum(end == "answered" for _, end, _ in ends)
+    assert answered * 20 >= len(ends)
+
+
+def test_a_message_is_written_as_it_was_read():
+    for seed in fuzz.corpus()["GraphDef"] + fuzz.corpus()["ONNX"]:
+        parts = fuzz.parsed(seed.content)
+        assert b"".join(part.written() for part in parts) == seed.content
+
+
+def test_the_same_numbers_damage_alike():
+    for number in range(9):
+        (_, one, content), (_, two, again) = (fuzz.case_of(3, number) for _ in range(2))
+        assert (one, content) == (two, again)
+
+
+@pytest.mark.parametrize("kind", fuzz.DAMAGE)
+def test_what_is_damaged_differs(kind):
+    seeds = fuzz.corpus()[kind]
+    assert len(seeds) > 1
+    differs = [
+        fuzz.DAMAGE[kind](random.Random(number), seed.content) != seed.content
+        for number, seed in enumerate(seeds)
+    ]
+    assert sum(differs) * 2 > len(differs)
