@@ -233,13 +233,39 @@ def is_masked(call: Call, number: int) -> bool:
         seen.add(tensor)
         if op.products is not None or op.windows is not None:
             continue
-        if op.is_pointwise or op.taps is Taps.CHOICE:
-            plain = broadcast_relations(below, 0)
+        inputs = filter(below.carries, range(len(below)))
+        carrying = [number for number in inputs if not below.is_constant(number)]
+        if op.taps is Taps.CHOICE:  # Or a part of the tensor is written over.
             found = below.relations(op, tensor[1])
-            pairs = zip(found, plain, strict=False)
-            if any(one is not None and one != other for one, other in pairs):
+            hidden = [n for n in carrying if found[n] not in (None, SAME)]
+            if any(_depends(below, below.input(n)) for n in hidden):
                 return True
-        waiting += below.node.inputs
+        elif op.relations in (added, multiplied):
+            found = below.relations(op, tensor[1])
+            if any(
+                found[n] != one for n, one in enumerate(broadcast_relations(below, 0))
+            ):
+                return True
+        waiting += map(below.input, carrying)
+    return False
+
+
+def _depends(call: Call, tensor: Tensor) -> bool:
+    """Returns whether the values of a tensor depend on the input of the question.
+
+    `Call.carries` also counts tensors of which only the shape depends on it.
+    """
+    graph, waiting, seen = call.node.graph, [tensor], set[Tensor]()
+    while waiting:
+        below = waiting.pop()
+        node = Call(graph.nodes[below[0]], call.knowledge, call.sight)
+        op = rule_of(node.node)
+        if not len(node) or op is None:
+            return True
+        seen.add(below)
+        relations = node.relations(op, below[1])
+        reads = [n for n in range(len(node)) if relations[n] is not None]
+        waiting += {node.input(n) for n in reads if node.carries(n)} - seen
     return False
 
 
