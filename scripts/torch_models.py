@@ -206,6 +206,7 @@ def tables(rows: list[dict[str, str]]) -> str:
     parts = [summary(rows)]
     for library in ("torchvision", "timm"):
         found = [row for row in rows if row["network"].startswith(library)]
+        found.sort(key=lambda row: row["network"])
         titles = [t for t in TITLES if library == "torchvision" or t != "accuracy"]
         lines = [[TITLES[title] for title in titles], ["---"] * len(titles)]
         lines += [cells(row, titles) for row in found if row["size"]]
