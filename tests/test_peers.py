@@ -28,9 +28,9 @@ def measured(key: str) -> dict[tuple[str, str, str], float]:
     return found
 
 
-def table(heading: str) -> list[dict[str, str]]:
-    """The first table below a heading of the page."""
-    text = PAGE.partition(f"\n## {heading}\n\n")[2].partition("\n\n")[0]
+def table(heading: str, page: str = PAGE) -> list[dict[str, str]]:
+    """The first table below a heading of a page."""
+    text = page.partition(f"\n## {heading}\n\n")[2].partition("\n\n")[0]
     head, _, *lines = (
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in text.splitlines()
@@ -67,3 +67,29 @@ def test_counts_are_those_of_the_tables(key):
             assert line[key.capitalize()] == count
         else:
             assert line[key.capitalize()] == "not stated"
+
+
+MODELS = (ROOT / "docs/torch_models.md").read_text(encoding="utf-8")
+
+
+def test_networks_of_torchvision_are_as_measured():
+    """Where the feature map of the page was measured; all on the x axis."""
+    compared = 0
+    for row in table("torchvision", MODELS):
+        name = row["Network"].replace("torchvision", "tv"), row["Feature map"], "x"
+        for key, head in (
+            ("size", "Size"),
+            ("stride", "Stride"),
+            ("padding", "Padding"),
+        ):
+            if name in measured(key):
+                assert float(row[head]) == measured(key)[name], name
+                compared += 1
+    assert compared >= 45
+
+
+def test_networks_of_many_families_are_in_the_page():
+    torchvision, timm = table("torchvision", MODELS), table("timm", MODELS)
+    assert len(torchvision) >= 80
+    assert len(timm) >= 90
+    assert all(row["Multiply-adds (10⁹)"] != "n/a" for row in torchvision)

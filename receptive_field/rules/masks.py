@@ -233,8 +233,7 @@ def is_masked(call: Call, number: int) -> bool:
         seen.add(tensor)
         if op.products is not None or op.windows is not None:
             continue
-        inputs = filter(below.carries, range(len(below)))
-        carrying = [number for number in inputs if not below.is_constant(number)]
+        carrying = [n for n in range(len(below)) if below.carries(n)]
         if op.taps is Taps.CHOICE:  # Or a part of the tensor is written over.
             found = below.relations(op, tensor[1])
             hidden = [n for n in carrying if found[n] not in (None, SAME)]
@@ -263,9 +262,9 @@ def _depends(call: Call, tensor: Tensor) -> bool:
         if not len(node) or op is None:
             return True
         seen.add(below)
-        relations = node.relations(op, below[1])
-        reads = [n for n in range(len(node)) if relations[n] is not None]
-        waiting += {node.input(n) for n in reads if node.carries(n)} - seen
+        if not op.values_need_shapes:
+            read = map(node.input, filter(node.carries, range(len(node))))
+            waiting += set(read) - seen
     return False
 
 
