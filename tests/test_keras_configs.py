@@ -247,6 +247,13 @@ def test_a_custom_class_may_be_named_like_one_of_keras(entry, tmp_path):
     refused(put(tmp_path, config), r"'conv' \(MaxPooling2D\).*custom.*pass the object")
 
 
+@pytest.mark.parametrize("key", ["registered_name", "class_name"])
+def test_a_name_that_is_no_text(key, tmp_path):
+    config = with_layer("MaxPooling2D", "mine.layers", **POOL)
+    config["config"]["layers"][1][key] = {"a": 1}
+    refused(put(tmp_path, config), r"\w")
+
+
 @pytest.mark.parametrize("ending", ["json", "keras", "h5"])
 def test_a_registered_name_may_be_that_of_an_application(ending, tmp_path):
     """Both classes are registered as ``Custom>CustomScaleLayer``, one after the other.

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -27,8 +28,9 @@ USERS = ["as this user", *(["as another user"] if os.getuid() == 0 else [])]
 def folder(request, tmp_path):
     """A folder of the user who runs the test, or of another one."""
     if request.param == "as another user":
-        for parent in (tmp_path, *tmp_path.parents[:2]):
-            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+        for parent in (tmp_path, *tmp_path.parents):
+            if os.fspath(parent).startswith(tempfile.gettempdir() + os.sep):
+                parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
         os.chown(tmp_path, NOBODY, NOBODY)
         os.setegid(NOBODY)
         os.seteuid(NOBODY)

@@ -145,9 +145,11 @@ def _reason(saved: Mapping[str, Any]) -> str | None:
 
 def _is_registered(saved: Mapping[str, Any]) -> bool:
     """Returns whether the user told Keras the class."""
-    for name in ("keras", "tf_keras"):
-        saving = getattr(sys.modules.get(name), "saving", None)
+    names = saved.get("registered_name"), saved["class_name"]
+    told = {name for name in names if isinstance(name, str)}
+    for package in ("keras", "tf_keras"):
+        saving = getattr(sys.modules.get(package), "saving", None)
         known = saving.get_custom_objects() if saving is not None else {}
-        if saved.get("registered_name") in known or saved["class_name"] in known:
+        if not told.isdisjoint(known):
             return True
     return False
