@@ -226,12 +226,17 @@ def summary(rows: list[dict[str, str]]) -> str:
     found = (
         f"{len(rows)} networks with {layers} calls of modules. Fields are upper bounds "
         f"at {sum(int(row['bounds']) for row in bounds)} of them, in {len(bounds)} "
-        f"networks. No answer is missing, except for {len(failed)} networks."
+        f"networks. {len(failed) or 'None'} of the networks has no answer for a module."
     )
     lines = [f"* {row['network']}: {row['reason']}" for row in failed]
     begun = [f"* `{kind}`: {', '.join(names)}" for kind, names in first.items()]
     return "\n\n".join(
-        [found, "\n".join(lines), "## Where upper bounds begin", "\n".join(begun)]
+        [
+            found,
+            *["\n".join(lines)] * bool(lines),
+            "## Where upper bounds begin",
+            "\n".join(begun),
+        ]
     )
 
 
