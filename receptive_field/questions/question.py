@@ -227,9 +227,10 @@ class Question:
         every = range(len(graph))
         beyond = partial(find_network, known, start, every, stop)
         rank, spatial = spatial_layout(network, beyond)
-        if model.has_sizes(start, resolution):
-            resolution = None
         shape = input_shape(network, rank, spatial, resolution)
+        recorded = network.shape(start)
+        if shape != recorded and model.has_sizes(start, resolution):
+            shape = recorded  # The sizes are those of other axes.
         if shape is not None:
             network = network.told(shape)
         return cls(
