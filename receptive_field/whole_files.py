@@ -110,14 +110,19 @@ def check_writable(path: FilePath, read: Any = None) -> None:
         raise _unwritable(path, "the model is read from this file")
     if os.path.isdir(target):
         raise _unwritable(path, "the path is a folder")
-    if os.path.exists(target) and not os.access(target, os.W_OK):
+    if os.path.exists(target) and not _may(target, os.W_OK):
         raise _unwritable(path, "you have no permission to write to this file")
     if _is_special(path):
         return
     if not os.path.isdir(folder):
         raise _unwritable(path, "its folder does not exist")
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not _may(folder, os.W_OK | os.X_OK):
         raise _unwritable(path, "you have no permission to write to its folder")
+
+
+def _may(path: FilePath, mode: int) -> bool:
+    """Returns whether the user as whom this process acts may access a file."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _is_special(path: FilePath) -> bool:

@@ -226,9 +226,11 @@ def summary(rows: list[dict[str, str]]) -> str:
     found = (
         f"{len(rows)} networks with {layers} calls of modules. Fields are upper bounds "
         f"at {sum(int(row['bounds']) for row in bounds)} of them, in {len(bounds)} "
-        f"networks. {len(failed) or 'None'} of the networks has no answer for a module."
+        "networks."
     )
-    lines = [f"* {row['network']}: {row['reason']}" for row in failed]
+    if not failed:
+        found += " Every module of every network has an answer."
+    lines = [f"* Not answered: {row['network']}: {row['reason']}" for row in failed]
     begun = [f"* `{kind}`: {', '.join(names)}" for kind, names in first.items()]
     return "\n\n".join(
         [

@@ -19,6 +19,11 @@ def added(mask, number):
     return lambda scores: tf.nn.softmax(scores + numbers)
 
 
+def subtracted(mask, number):
+    numbers = np.where(mask, 0, number).astype("float32")
+    return lambda scores: tf.nn.softmax(scores - numbers)
+
+
 def chosen(mask, number):
     return lambda scores: tf.nn.softmax(tf.where(mask, scores, number))
 
@@ -35,6 +40,8 @@ ATTENTION = {
     "a large number at later keys": (added(LOWER, -1e9), False),
     "a number of half precision": (added(LOWER, -1e4), False),
     "minus infinity at the last keys": (added(FIRST, -np.inf), False),
+    "a large number that is subtracted": (subtracted(LOWER, 1e9), False),
+    "a large number at earlier keys": (added(~LOWER, 1e9), False),
     "later keys replaced": (chosen(LOWER, -np.inf), False),
     "keys far away replaced": (chosen(NEAR, -1e30), False),
     "zeros instead of later keys": (multiplied(LOWER), False),

@@ -112,15 +112,13 @@ class Results:
 
     def _write(self, line: bytes) -> None:
         """Writes a whole line, or nothing if writing fails."""
-        if not self.file.seekable():
-            self.file.write(line)
-            return
-        end = self.file.seek(0, os.SEEK_END)
+        has_end = self.file.seekable()
+        end = self.file.seek(0, os.SEEK_END) if has_end else 0
         try:
             while line:
                 line = line[self.file.write(line) :]
         finally:
-            if line:
+            if line and has_end:
                 with suppress(OSError):
                     self.file.truncate(end)
 

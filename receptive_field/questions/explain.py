@@ -675,7 +675,7 @@ def _difference(axis: int, one: AxisMap, two: AxisMap) -> Difference:
     pairs: list[tuple[Fraction, Fraction]] = []
     if rates[0] == rates[1] and first is not None and second is not None:
         period = math.lcm(len(first.windows), len(second.windows))
-        for u in range(min(period, LONGEST_PERIOD)):
+        for u in range(period if period <= LONGEST_PERIOD else 0):
             centres = _centre(first.window(u)), _centre(second.window(u))
             if centres[0] is not None and centres[1] is not None:
                 pairs.append((centres[0], centres[1]))

@@ -132,19 +132,19 @@ def _varying(mask: Flags) -> Sequence[int]:
     return [axis for axis, first in enumerate(firsts) if (mask != first).any()]
 
 
-MASKING = -1e4
-"""Scores to which a number up to this one is added have no weight in a softmax."""
+MASKING = 1e4
+"""If a score is larger than others by this number, they have no weight in a softmax."""
 
 
 def added(call: Call, output: int) -> Relations:
-    """Returns the relations of an op that adds inputs that broadcast.
+    """Returns the relations of an op that adds or subtracts inputs that broadcast.
 
-    One of them may be a constant that masks the others. Where it is minus infinity, the
-    sum does not depend on them. Where it is a large negative number, it does, but a
-    softmax of the sum does not, so the relations are upper bounds.
+    One of them may be a constant that masks the others. Where it is infinite, the sum
+    does not depend on them. Where it is a large number, it does, but a softmax of the
+    sum may not, so the relations are upper bounds.
     """
     return _beside_constants(
-        call, lambda value: value <= MASKING, lambda value: np.isneginf(value)
+        call, lambda value: abs(value) >= MASKING, lambda value: np.isinf(value)
     )
 
 
@@ -205,7 +205,8 @@ def _may_be_mask(call: Call, number: int) -> bool:
         seen.add(index)
         if op.numbers is not None:
             numbers = op.numbers(Call(graph.nodes[index], known)) or ()
-            masking |= any(n == 0 or n <= MASKING for n in numbers if type(n) is float)
+            some = [abs(n) for n in numbers if type(n) in (float, bool)]
+            masking |= any(n == 0 or n >= MASKING for n in some)
         below = {read for read, _ in graph.inputs[index]}
         masking |= op.numbers is None and not below
         waiting += below - seen
@@ -315,6 +316,9 @@ def chosen(side: Relation, rank: int, mask: Flags | None) -> Relation:
 
 ADDED = Op(added, broadcast_shapes, taps=Taps.COPY, is_pointwise=True)
 """The rules of an op that adds inputs, of which one may be a mask of attention."""
+
+SUBTRACTED = ADDED._replace(taps=Taps.FACTOR)
+"""The rules of an op that subtracts, where one input may be a mask of attention."""
 
 MULTIPLIED = ADDED._replace(relations=multiplied, taps=Taps.FACTOR)
 """The rules of an op that multiplies inputs, of which one may be a mask."""

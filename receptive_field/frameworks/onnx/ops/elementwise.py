@@ -35,7 +35,7 @@ from receptive_field.rules.flops import (
     per_input,
     per_output,
 )
-from receptive_field.rules.masks import ADDED, MULTIPLIED, SELECT
+from receptive_field.rules.masks import ADDED, MULTIPLIED, SELECT, SUBTRACTED
 from receptive_field.rules.op import (
     Call,
     Flops,
@@ -64,7 +64,6 @@ register(
     ELEMENTWISE,
 )
 _BINARY: dict[str, str | Callable[..., Any]] = {
-    "Sub": "subtract",
     "Greater": "greater",
     "GreaterOrEqual": "greater_equal",
     "Less": "less",
@@ -81,6 +80,7 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
 for _name, _function in _BINARY.items():
     register(_name, ELEMENTWISE._replace(values=computed(_function)))
 register("Add", ADDED._replace(values=computed("add")))
+register("Sub", SUBTRACTED._replace(values=computed("subtract")))
 register("Mul", MULTIPLIED._replace(values=computed("multiply")))
 
 

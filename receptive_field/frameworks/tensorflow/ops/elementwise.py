@@ -34,7 +34,7 @@ from receptive_field.rules.elementwise import (
     rounding,
 )
 from receptive_field.rules.flops import elements, multiply_adds, per_input, per_output
-from receptive_field.rules.masks import ADDED, MULTIPLIED
+from receptive_field.rules.masks import ADDED, MULTIPLIED, SUBTRACTED
 from receptive_field.rules.op import (
     Call,
     Flops,
@@ -89,7 +89,6 @@ register(
     ELEMENTWISE,
 )
 _BINARY: dict[str, str | Callable[..., Any]] = {
-    "Sub": "subtract",
     "RealDiv": "true_divide",
     "FloorDiv": "floor_divide",
     "FloorMod": "mod",
@@ -108,6 +107,7 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
 for _names, _function in _BINARY.items():
     register(_names, ELEMENTWISE._replace(values=computed(_function)))
 register("Add AddV2", ADDED._replace(values=computed("add")))
+register("Sub", SUBTRACTED._replace(values=computed("subtract")))
 register("Mul", MULTIPLIED._replace(values=computed("multiply")))
 
 

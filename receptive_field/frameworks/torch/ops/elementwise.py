@@ -49,7 +49,7 @@ from receptive_field.rules.elementwise import (
     rounding,
 )
 from receptive_field.rules.flops import per_input, per_output
-from receptive_field.rules.masks import ADDED, MULTIPLIED, selected
+from receptive_field.rules.masks import ADDED, MULTIPLIED, SUBTRACTED, selected
 from receptive_field.rules.op import (
     Call,
     Op,
@@ -240,7 +240,7 @@ for _name, _function in _ARITHMETIC.items():
     _values = computed(
         _function, operands("self", "other", "alpha", alike=True, alpha=1)
     )
-    _rules = ADDED if _name == "add" else ELEMENTWISE
+    _rules = ADDED if _name == "add" else SUBTRACTED
     register(_name, _rules._replace(values=in_data_type(_values)))
 
 _PRODUCTS: dict[str, str | Callable[..., Any]] = {
