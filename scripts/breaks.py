@@ -142,7 +142,7 @@ BREAKS = (
     Break(
         "paths are compared at the first position of their period only",
         "receptive_field/algebra/axis_map.py",
-        "positions = range(math.lcm(len(first.windows), len(second.windows)))",
+        "positions = range(period)",
         "positions = range(1)",
         ("test_axis_map.py", "test_rules.py"),
     ),
