@@ -11,9 +11,9 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from absl import app, flags
-from compute_rf import write
 
 import receptive_field as rf
+from receptive_field.whole_files import check_writable, write_whole
 
 FLAGS = flags.FLAGS
 
@@ -80,9 +80,11 @@ def main(arguments: list[str]) -> int:
         print(f"error: unexpected argument {arguments[1]!r}", file=sys.stderr)
         return 1
     try:
+        if FLAGS.markdown_path:
+            check_writable(FLAGS.markdown_path, FLAGS.csv_path)
         text = markdown_table(read(FLAGS.csv_path))
         if FLAGS.markdown_path:
-            write(FLAGS.markdown_path, text)
+            write_whole(FLAGS.markdown_path, text.encode())
         else:
             print(text, end="", flush=True)
     except rf.ReceptiveFieldError as error:
