@@ -98,6 +98,17 @@ def pytest_runtest_makereport(item):
     return report
 
 
+class NamedAtOnce:
+    """Names a test as soon as it fails: a run that is ended early has said it."""
+
+    def __init__(self, terminal):
+        self.terminal = terminal
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.terminal.write_line(f"\n{report.outcome}: {report.nodeid}", red=True)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector):
     """A file that is skipped is named: xdist drops reports that are equal."""
@@ -112,6 +123,9 @@ def pytest_sessionstart(session):
     shared = session.config.getoption("dist", "no") != "no"
     if session.config.option.write_tables and shared:
         raise pytest.UsageError("--write-tables takes one process: leave out -n.")
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and terminal.verbosity <= 0:
+        session.config.pluginmanager.register(NamedAtOnce(terminal))
 
 
 def pytest_sessionfinish(session, exitstatus):
