@@ -662,6 +662,23 @@ def test_a_process_that_does_not_react_is_ended():
     assert time.monotonic() - start < 50
 
 
+TRACED = """
+import sys
+from receptive_field.many.limits import Limits, Watch
+trace = lambda *_: trace
+sys.settrace(trace)
+with Watch(Limits(60.0)) as watch:
+    with watch.limited():
+        pass
+    max(map(abs, range(-3, 3)), key=lambda number: -number)
+"""
+
+
+def test_a_traced_process_goes_on_after_its_limits():
+    """As coverage and debuggers trace it; Python 3.11 did not end here."""
+    subprocess.run([sys.executable, "-c", TRACED], timeout=50, check=True)
+
+
 def test_real_files_have_limits(tmp_path):
     started = {"workers": 1, "input_resolution": [299, 299]}
     (row,) = compute_many([rf.EXAMPLE_GRAPH], timeout=0.03, **started)
