@@ -6,9 +6,11 @@ computation itself needs no arrays.
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["np"]
+__all__ = ["is_installed", "np"]
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,3 +25,9 @@ else:
             return found
 
     np = _NumPy()
+
+
+@cache
+def is_installed() -> bool:
+    """Returns whether there is a NumPy. The web page runs without it."""
+    return find_spec("numpy") is not None

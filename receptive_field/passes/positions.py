@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
+from receptive_field.arrays import np
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Edge, Network
 from receptive_field.network.walk import Read, descend, tensors_below
@@ -24,7 +22,10 @@ from receptive_field.relations.boxes import Box, Mask
 from receptive_field.relations.relation import Relation, all_seen
 from receptive_field.rules.op import Call, Taps, rule_of
 
-Features = Mapping[int, NDArray[Any]]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Features: TypeAlias = "Mapping[int, NDArray[Any]]"
 """For each axis of the output, the positions of the features on that axis."""
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
+from receptive_field.arrays import np
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
 from receptive_field.network.walk import tensors_below

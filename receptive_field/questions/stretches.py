@@ -19,7 +19,7 @@ from receptive_field.algebra.axis_map import (
     constant,
 )
 from receptive_field.algebra.sizes import Size
-from receptive_field.arrays import np
+from receptive_field.arrays import is_installed, np
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.layout import FeatureLayout
 from receptive_field.network.walk import reads, tensors_below
@@ -282,12 +282,12 @@ class Stretches:
     def _multiplies_by_zero(self, indices: set[int]) -> bool:
         """Returns whether a factor of a product may be zero, because of padding.
 
-        The product does not see the other factors there. In a network with loops, the
-        zeros are unknown.
+        The product does not see the other factors there. In a network with loops, or
+        without NumPy, the zeros are unknown.
         """
-        zeros = self._zeros
+        zeros, unknown = self._zeros, self._looping or not is_installed()
         return any(
-            self._looping or zeros.beside((index, 0), number) is not None
+            unknown or zeros.beside((index, 0), number) is not None
             for index in indices
             for number, _ in zeros.factors(index)
         )
@@ -348,6 +348,8 @@ class Stretches:
         network = self._question.sized()
         above, shape = network.shape(top), network.shape(below)
         if above is None or shape is None or indices & self._looping:
+            raise UntoldError
+        if not is_installed():
             raise UntoldError
         features = {
             axis: np.arange(_number(above[axis]))

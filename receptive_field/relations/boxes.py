@@ -22,10 +22,7 @@ import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from receptive_field.algebra.axis_map import (
     EVERYTHING,
@@ -35,6 +32,7 @@ from receptive_field.algebra.axis_map import (
     Periodic,
     Tabulated,
 )
+from receptive_field.arrays import np
 from receptive_field.relations.relation import (
     ALL_BOUND,
     SAME,
@@ -44,6 +42,9 @@ from receptive_field.relations.relation import (
     Thread,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 MOST_BOXES = 64
 """The most boxes that are kept for one tensor. If there are more, boxes are merged
 into upper bounds where possible."""
@@ -51,7 +52,7 @@ into upper bounds where possible."""
 LARGEST_GROUP = 1 << 27
 """The most elements of an array. Upper bounds replace results that would need more."""
 
-Mask = NDArray[np.bool_]
+Mask: TypeAlias = "NDArray[np.bool_]"
 
 
 class Group(NamedTuple):

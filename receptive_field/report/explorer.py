@@ -16,9 +16,7 @@ from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from receptive_field.algebra.axis_map import (
     IDENTITY,
@@ -30,17 +28,16 @@ from receptive_field.algebra.axis_map import (
     Periodic,
     table,
 )
+from receptive_field.arrays import is_installed, np
 from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import Model
 from receptive_field.network.layout import Resolution
 from receptive_field.network.walk import tensors_below, tensors_read
-from receptive_field.passes.gradients import Slopes
 from receptive_field.passes.regions import forward
 from receptive_field.progress import tell
 from receptive_field.questions.costs import compute_costs
-from receptive_field.questions.effective import analytic, slopes_of
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question, StopPropagation
 from receptive_field.questions.stretches import Follows, Stretch, Stretches
@@ -49,9 +46,13 @@ from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.costs import Costs
 from receptive_field.results.field import ReceptiveFields
 from receptive_field.results.tables import COSTS, FIELD, layer_rows
+from receptive_field.results.words import sizes_strides_paddings
 from receptive_field.rules.op import Taps, rule_of
 from receptive_field.rules.stated import Rule
 from receptive_field.whole_files import check_writable, write_whole
+
+if TYPE_CHECKING:
+    from receptive_field.passes.gradients import Slopes
 
 SCRIPTS = (
     *("maps.js", "follow.js", "dom.js", "tree.js", "picture.js", "pane.js"),
@@ -235,7 +236,9 @@ def _input_sizes(question: Question) -> list[Any]:
 def _largest_field(question: Question) -> int:
     fields = replace(question, outputs=None).answers(strict=False)
     local = (field.local for field in fields.values())
-    sizes = [size for f in local if f is not None for size in f.size.tolist()]
+    sizes = [
+        size for f in local if f is not None for size in sizes_strides_paddings(f)[0]
+    ]
     return max((size for size in sizes if size != INFINITY), default=0)
 
 
@@ -446,8 +449,10 @@ class _Export:
         """Adds the middle feature's profiles to as many layers as the limit allows.
 
         Layers that only pass on the features of another layer show that layer's
-        profiles.
+        profiles. Without NumPy, no layer has any.
         """
+        if not is_installed():
+            return
         work = list(itertools.accumulate(_work(node) for node in nodes))
         stops = set(self.steps.stops)
         own = [
@@ -472,6 +477,8 @@ class _Export:
         The profiles are scaled so that the largest value is 999. Returns None if they
         cannot be computed.
         """
+        from receptive_field.questions.effective import analytic, slopes_of
+
         try:
             self.slopes = self.slopes or slopes_of(self.question)
             field, output = self.fields[name], self.tensors[name]

@@ -945,6 +945,30 @@ class ReceptiveField:
         centres = [self._centres(a, features[..., i]) for i, a in enumerate(chosen)]
         return np.stack(centres, axis=-1)
 
+    def first_center(self) -> list[float]:
+        """Returns the centre of feature 0's region, x first. Does not need NumPy.
+
+        Raises:
+          ReceptiveFieldError: if a padding is unknown, the region has no centre, or the
+            features have another number of coordinates than the input.
+        """
+        if len(self.feature_axes) != len(self.axes):
+            raise ReceptiveFieldError(self._features_described())
+        return [self._first_center(axis) for axis in self.axes]
+
+    def _first_center(self, axis: SpatialAxis) -> float:
+        self._check_known(axis)
+        if self.is_folded:
+            for output_axis in axis.output_axes:
+                self._size_along(axis, output_axis)
+        if self._padding(axis) is not None:
+            return self._line(axis)[0]
+        first, last = axis.map.placed.window(0) or (INFINITY, INFINITY)
+        center = float(first + last) / 2
+        if not math.isfinite(center):
+            raise self._no_centre()
+        return center
+
     def _folded_centres(
         self, features: NDArray[Any], axis: Iterable[int] | None
     ) -> NDArray[np.float64]:
@@ -1025,19 +1049,24 @@ class ReceptiveField:
         """
         found = np.zeros(features.shape[:-1], dtype=np.int64)
         for output_axis in axis.output_axes:
-            number = next(
-                i
-                for i, f in enumerate(self.feature_axes)
-                if f.output_axis == output_axis
-            )
-            size = self.feature_axes[number].size
-            if size is None and output_axis != axis.output_axes[0]:
-                raise ReceptiveFieldError(
-                    f"the size of {self.output!r} is unknown. Give input_resolution "
-                    "so that its features can be located in the input."
-                )
+            number, size = self._size_along(axis, output_axis)
             found = found * (size or 1) + features[..., number]
         return found
+
+    def _size_along(
+        self, axis: SpatialAxis, output_axis: int
+    ) -> tuple[int, int | None]:
+        """Returns the number and the size of an output axis that an axis follows."""
+        number = next(
+            i for i, f in enumerate(self.feature_axes) if f.output_axis == output_axis
+        )
+        size = self.feature_axes[number].size
+        if size is None and output_axis != axis.output_axes[0]:
+            raise ReceptiveFieldError(
+                f"the size of {self.output!r} is unknown. Give input_resolution "
+                "so that its features can be located in the input."
+            )
+        return number, size
 
     def _warn_outside(self, features: NDArray[Any]) -> None:
         outside = np.zeros(features.shape[:-1], dtype=bool)
@@ -1081,11 +1110,14 @@ class ReceptiveField:
                 weight == 0, ends[0], ends[0] + weight * (ends[1] - ends[0])
             )
         if not np.isfinite(centres).all():
-            raise ReceptiveFieldError(
-                f"a feature of {self.output} sees nothing, or an infinite region, so "
-                "its region has no centre."
-            )
+            raise self._no_centre()
         return centres
+
+    def _no_centre(self) -> ReceptiveFieldError:
+        return ReceptiveFieldError(
+            f"a feature of {self.output} sees nothing, or an infinite region, so its "
+            "region has no centre."
+        )
 
     def _line(self, axis: SpatialAxis) -> tuple[float, float]:
         """Returns the centre of feature 0 and the stride.

@@ -20,7 +20,11 @@ from typing import TYPE_CHECKING, Any
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.results import fitting
 from receptive_field.results.units import Units, in_middle, rounded, scaled
-from receptive_field.results.words import Described, first_center
+from receptive_field.results.words import (
+    Described,
+    first_center,
+    sizes_strides_paddings,
+)
 
 if TYPE_CHECKING:
     from receptive_field.results.costs import Cost, Costs
@@ -76,6 +80,8 @@ UNPRODUCTIVE = "*"
 
 GLOBAL = "global"
 
+SIZES, STRIDES, PADDINGS = range(3)
+
 NOTES = {
     f"+ {GLOBAL}": "the layer also sees the whole input (global pooling, attention, "
     "dense layers); the numbers describe its other paths",
@@ -116,8 +122,9 @@ class _Row:
         """Returns a value as text for people."""
         return _TEXT[column](self) if column in _TEXT else _cell(self.data(column))
 
-    def lengths(self, values: Any) -> list[Any]:
-        """Returns a number of positions of each axis as data, in the unit if any."""
+    def lengths(self, field: Described, which: int) -> list[Any]:
+        """Returns sizes, strides or paddings as data, in the unit if any."""
+        values = sizes_strides_paddings(field)[which]
         if self.units is None:
             return _plain(values)
         return scaled(values, self.units.spacing)
@@ -182,9 +189,9 @@ _DATA: Mapping[str, Callable[[_Row], Any]] = {
     "layer": lambda row: row.name,
     "op": _op,
     "output size": lambda row: [axis.size for axis in row.field.feature_axes],
-    "receptive field": lambda row: row.lengths(row.field.size),
-    "stride": lambda row: row.lengths(row.field.stride),
-    "padding": lambda row: row.lengths(row.field.padding),
+    "receptive field": lambda row: row.lengths(row.field, SIZES),
+    "stride": lambda row: row.lengths(row.field, STRIDES),
+    "padding": lambda row: row.lengths(row.field, PADDINGS),
     "first centre": lambda row: row.center(row.field),
     "kernel": lambda row: row.of_windows("kernel"),
     "layer stride": lambda row: row.of_windows("stride"),
@@ -195,7 +202,7 @@ _DATA: Mapping[str, Callable[[_Row], Any]] = {
     "exact": lambda row: row.field.exact,
     "global": lambda row: row.field.is_global,
     "local receptive field": lambda row: (
-        None if row.field.local is None else row.lengths(row.field.local.size)
+        None if row.field.local is None else row.lengths(row.field.local, SIZES)
     ),
     "unproductive": lambda row: row.is_unproductive(),
     "FLOPs": lambda row: row.flops,
@@ -208,7 +215,7 @@ def _size_text(row: _Row) -> str:
     mark = UNPRODUCTIVE if row.is_unproductive() else ""
     if row.field.is_global and row.field.local is None:
         return GLOBAL + mark
-    sizes = row.each_told(row.lengths(row.near.size))
+    sizes = row.each_told(row.lengths(row.near, SIZES))
     texts = [
         f"{size} + {GLOBAL}" if axis.map.is_global else size
         for size, axis in zip(sizes, row.field.axes, strict=True)
@@ -234,8 +241,8 @@ def _yes(value: bool | None, no: str = "no", unknown: str = "unknown") -> str:
 
 _TEXT: Mapping[str, Callable[[_Row], str]] = {
     "receptive field": _size_text,
-    "stride": lambda row: row.told(row.lengths(row.near.stride)),
-    "padding": lambda row: row.told(row.lengths(row.near.padding)),
+    "stride": lambda row: row.told(row.lengths(row.near, STRIDES)),
+    "padding": lambda row: row.told(row.lengths(row.near, PADDINGS)),
     "first centre": lambda row: row.told(row.center(row.near)),
     "layer padding": _padding_text,
     "same padding": lambda row: _yes(row.data("same padding"), unknown="-"),
@@ -247,8 +254,8 @@ _TEXT: Mapping[str, Callable[[_Row], str]] = {
 """Column -> its text for people, if it is not simply that of the data."""
 
 
-def _plain(values: Any) -> list[Any]:
-    return [float(v) if isinstance(v, Fraction) else v for v in values.tolist()]
+def _plain(values: Iterable[Any]) -> list[Any]:
+    return [float(v) if isinstance(v, Fraction) else v for v in values]
 
 
 class Table:

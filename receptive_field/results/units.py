@@ -41,6 +41,9 @@ class Placed(words.Described, Protocol):
     ) -> NDArray[np.int64]:
         """See `ReceptiveField.compute_box_region`."""
 
+    def compute_input_center_coordinates(self, y: ArrayLike) -> NDArray[Any]:
+        """See `ReceptiveField.compute_input_center_coordinates`."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldInUnits:

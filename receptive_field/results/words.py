@@ -12,7 +12,7 @@ from receptive_field.graph.graph import Graph
 from receptive_field.results.axes import FeatureAxis, SpatialAxis
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from receptive_field.results.layer_window import LayerWindows
     from receptive_field.results.reasons import Reasons
@@ -113,8 +113,8 @@ class Described(Protocol):
     def __iter__(self) -> Iterator[Any]:
         """Yields sizes, then strides, then paddings."""
 
-    def compute_input_center_coordinates(self, y: ArrayLike) -> NDArray[Any]:
-        """See `ReceptiveField.compute_input_center_coordinates`."""
+    def first_center(self) -> list[float]:
+        """See `ReceptiveField.first_center`."""
 
 
 MOST_NAMED = 3
@@ -153,7 +153,7 @@ def size_words(field: Described) -> list[Any]:
     """Returns the size of a field on each axis: a number, or one of the `WORDS`."""
     if field.axes and all(axis.map.is_global for axis in field.axes):
         return [WHOLE_INPUT] * len(field.axes)
-    sizes, _, _ = _sizes_strides_paddings(field)
+    sizes, _, _ = sizes_strides_paddings(field)
     return [
         size if size < INFINITY else WHOLE_AXIS if axis.map.is_global else UNBOUNDED
         for size, axis in zip(sizes, field.axes, strict=True)
@@ -162,7 +162,7 @@ def size_words(field: Described) -> list[Any]:
 
 def stride_words(field: Described) -> list[Any]:
     """Returns the stride of a field on each axis: a number, or one of the `WORDS`."""
-    _, strides, _ = _sizes_strides_paddings(field)
+    _, strides, _ = sizes_strides_paddings(field)
 
     def word(axis: SpatialAxis) -> str:
         exists = not axis.map.is_global and not field.is_folded
@@ -177,7 +177,7 @@ def stride_words(field: Described) -> list[Any]:
 
 def padding_words(field: Described) -> list[Any]:
     """Returns the padding of a field on each axis: a number, or one of the `WORDS`."""
-    _, _, paddings = _sizes_strides_paddings(field)
+    _, _, paddings = sizes_strides_paddings(field)
 
     def word(axis: SpatialAxis, stride: Any) -> str:
         unsettled = axis.map.is_unbounded or axis.map.is_floating or field.hide_padding
@@ -394,7 +394,7 @@ def as_dict(field: Described) -> dict[str, Any]:
 
 
 def _numbers_of(field: Described) -> dict[str, Any]:
-    size, stride, padding = _sizes_strides_paddings(field)
+    size, stride, padding = sizes_strides_paddings(field)
     return {
         "size": _plain(size),
         "stride": _plain(stride),
@@ -405,7 +405,9 @@ def _numbers_of(field: Described) -> dict[str, Any]:
     }
 
 
-def _sizes_strides_paddings(field: Described) -> Iterable[list[Any]]:
+def sizes_strides_paddings(
+    field: Described,
+) -> tuple[list[Any], list[Any], list[Any]]:
     """Returns sizes, strides and paddings: three lists with one entry per axis.
 
     Unlike the properties of the field, this does not import NumPy.
@@ -431,11 +433,9 @@ def first_center(field: Described) -> list[float] | None:
     if field.is_global:
         return None
     try:
-        origin = [0] * len(field.axes)
-        center: list[float] = field.compute_input_center_coordinates(origin).tolist()
+        return field.first_center()
     except ReceptiveFieldError:
         return None
-    return center
 
 
 def one_line(field: Described) -> str:
