@@ -1,0 +1,102 @@
+"""Answers what the web page asks (``web/``), which runs this library in the browser.
+
+Questions and answers are JSON values. The page that it shows is the explorer's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from receptive_field.api import compute_receptive_fields
+from receptive_field.arrays import is_installed
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.frameworks import load
+from receptive_field.progress import Listener, told_to
+from receptive_field.questions.candidates import candidates
+from receptive_field.questions.costs import compute_costs
+from receptive_field.questions.question import Options
+from receptive_field.report.explorer import page, page_data
+from receptive_field.results.tables import Table
+
+Asked = Mapping[str, Any]
+"""``input``, ``output`` and ``signature`` (names, or None), ``sizes`` (as
+``input_resolution``), and ``local`` (whether to leave out global context)."""
+
+NEEDS_NUMPY = (
+    "this model needs NumPy, which this page does not have. In Python, it can be "
+    "analysed: pip install receptive_field, then receptive-field explore "
+    "{name} -o page.html."
+)
+
+
+class OpenFile:
+    """A file that the page has opened. It is read when the first question comes."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._models: dict[str | None, Any] = {}
+
+    def answer(self, question: str, tell: Listener) -> str:
+        """Returns the answer to a question, both as JSON.
+
+        Args:
+          question: what is asked (`Asked`). If it has the key ``table``, its value is
+            the kind of table that is asked for.
+          tell: is told how far the answer is.
+
+        Returns:
+          The answer. If the library cannot answer, it only has the key ``error``.
+        """
+        asked = json.loads(question)
+        try:
+            with told_to(tell):
+                if "table" in asked:
+                    return json.dumps({"text": self.table(asked, asked["table"])})
+                return json.dumps(self.explore(asked))
+        except ReceptiveFieldError as error:
+            return json.dumps({"error": str(error)})
+        except ModuleNotFoundError as error:
+            if error.name != "numpy":
+                raise
+            told = NEEDS_NUMPY.format(name=os.path.basename(self._path))
+            return json.dumps({"error": told})
+
+    def explore(self, asked: Asked) -> dict[str, Any]:
+        """Returns the explorer's page as ``html``, and what the controls offer."""
+        model = self._model(asked)
+        options = Options(asked["sizes"])
+        data = page_data(model, asked["output"], asked["input"], options)
+        data["title"] = os.path.basename(self._path)
+        names = [node["name"] for node in data["nodes"] if "name" in node]
+        return {
+            "html": page(data),
+            "title": data["title"],
+            "note": data["note"],
+            "input": data["input"],
+            "sizes": data["sizes"][::-1],
+            "inputs": list(dict.fromkeys([*candidates(model)[0], data["input"]])),
+            "outputs": [name for name in names if name != data["input"]],
+            "has_numpy": is_installed(),
+        }
+
+    def table(self, asked: Asked, kind: str) -> str:
+        """Returns the table of all layers as text: ``csv`` or ``json``."""
+        model = self._model(asked)
+        shared = {"input": asked["input"], "input_resolution": asked["sizes"]}
+        fields = compute_receptive_fields(
+            model, global_context="exclude" if asked["local"] else "include", **shared
+        )
+        try:
+            costs = compute_costs(model, **shared)
+        except (ReceptiveFieldError, ModuleNotFoundError):
+            costs = None
+        return Table(fields, costs).text(kind)
+
+    def _model(self, asked: Asked) -> Any:
+        signature = asked["signature"] or None
+        if signature not in self._models:
+            self._models[signature] = load(self._path, signature)
+        return self._models[signature]

@@ -1,0 +1,127 @@
+/* One open file: the controls, the explorer of the answer in a frame, and downloads.
+ *
+ * The frame has no origin of its own and may only run the explorer's scripts (see the
+ * policy in index.html). Everything that comes from a file is set as text. */
+
+let number = 0;
+
+export class View {
+  /** Args: the name and the content of the file, a function `ask` of a file and a
+   * question, and a function `close` of this view. */
+  constructor(name, content, ask, close) {
+    this.file = { number: number++, name, content };
+    this.ask = ask;
+    this.form = element("form", { "aria-label": `Questions about ${name}` });
+    this.input = element("select", { name: "input" });
+    this.output = element("input", { name: "output", type: "text", list: `outputs-${number}`, placeholder: "all layers", autocomplete: "off", spellcheck: "false" });
+    this.outputs = element("datalist", { id: `outputs-${number}` });
+    this.sizes = element("input", { name: "sizes", type: "text", placeholder: "as the model states", title: "HEIGHTxWIDTH, such as 224x320", autocomplete: "off" });
+    this.signature = element("input", { name: "signature", type: "text", placeholder: "the only one", autocomplete: "off" });
+    this.local = element("input", { name: "local", type: "checkbox" });
+    this.note = element("p", { class: "note" });
+    this.error = element("p", { class: "error", role: "alert", hidden: "" });
+    this.frame = element("iframe", { sandbox: "allow-scripts allow-downloads", title: `Explorer of ${name}`, hidden: "" });
+    const download = (kind, text) => element("button", { type: "button", "data-kind": kind }, text);
+    this.downloads = element("span", { hidden: "" }, download("csv", "Table (CSV)"), " ", download("json", "Table (JSON)"), " ", download("html", "Page (HTML)"));
+    this.closing = element("button", { type: "button", "aria-label": `Close ${name}` }, "Close");
+    this.form.append(
+      element("h2", {}, name),
+      labelled("Input size", this.sizes),
+      labelled("Input", this.input),
+      labelled("Output", this.output),
+      labelled("Signature", this.signature),
+      element("button", { type: "submit" }, "Analyse"),
+      this.downloads,
+      labelled("tables without global context", this.local),
+      this.closing,
+      this.outputs,
+    );
+    this.element = element("article", { class: "view" }, this.form, this.error, this.note, this.frame);
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.analyse();
+    });
+    this.downloads.addEventListener("click", ({ target }) => this.download(target.dataset.kind));
+    this.closing.addEventListener("click", () => close(this));
+    this.input.append(element("option", { value: "" }, "the only one"));
+  }
+
+  /** Returns what the controls ask.
+   *
+   * Throws an error with a sentence for the user if the size is no size. */
+  question() {
+    const text = this.sizes.value.trim();
+    const sizes = text ? text.split(/\s*[x×]\s*/i).map(Number) : null;
+    const wrong = sizes?.some((size) => !(Number.isSafeInteger(size) && size > 0)) ?? false;
+    this.sizes.setAttribute("aria-invalid", String(wrong));
+    if (wrong) throw new Error(`“${text}” is not a size. Write HEIGHTxWIDTH, such as 224x320, or one number for a square.`);
+    const value = (control) => control.value.trim() || null;
+    return {
+      input: value(this.input),
+      output: value(this.output),
+      signature: value(this.signature),
+      sizes: sizes?.length === 1 ? sizes[0] : sizes,
+      local: this.local.checked,
+    };
+  }
+
+  async analyse() {
+    await this.attempt(async () => {
+      const question = this.question();
+      this.show(await this.ask(this.file, question), question);
+    });
+  }
+
+  show(answer, question) {
+    this.answer = answer;
+    this.question_shown = question;
+    this.frame.srcdoc = answer.html;
+    this.frame.hidden = this.downloads.hidden = false;
+    const unweighed = answer.has_numpy ? "" : "How much each position matters is not shown here, because it needs NumPy. ";
+    this.note.textContent = unweighed + answer.note;
+    this.input.replaceChildren(...answer.inputs.map((name) => element("option", {}, name)));
+    this.input.value = answer.input;
+    this.outputs.replaceChildren(...answer.outputs.map((name) => element("option", { value: name })));
+    this.sizes.placeholder = answer.sizes.join("x");
+  }
+
+  async download(kind) {
+    if (!kind) return;
+    await this.attempt(async () => {
+      const { answer } = this;
+      if (kind === "html") return save(answer.html, `${answer.title}.html`, "text/html");
+      const asked = { ...this.question_shown, input: answer.input, sizes: answer.sizes, local: this.local.checked };
+      const { text } = await this.ask(this.file, { ...asked, table: kind });
+      save(text, `${answer.title}.${kind}`, kind === "csv" ? "text/csv" : "application/json");
+    });
+  }
+
+  /** Shows the message of an error as text. */
+  async attempt(action) {
+    this.error.hidden = true;
+    try {
+      await action();
+    } catch (error) {
+      this.error.textContent = error.message;
+      this.error.hidden = false;
+    }
+  }
+}
+
+function element(tag, attributes, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+function labelled(text, control) {
+  const after = control.type === "checkbox";
+  return element("label", {}, ...(after ? [control, text] : [text, control]));
+}
+
+function save(text, name, type) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

@@ -1,0 +1,73 @@
+/* Runs the library. Files are mounted, so that only the parts are read that it asks for. */
+
+import { loadPyodide } from "./pyodide/pyodide.mjs";
+
+const HERE = new URL(".", import.meta.url).href;
+const MOST_CHARACTERS = 120;
+const EVERY = 60; // Milliseconds between two messages about progress.
+
+const opened = new Map();
+const prepared = prepare();
+
+async function prepare() {
+  const [pyodide, packages] = await Promise.all([
+    loadPyodide({ indexURL: `${HERE}pyodide/` }),
+    fetched("packages.zip"),
+  ]);
+  const folder = pyodide.runPython("import site; site.getsitepackages()[0]");
+  pyodide.unpackArchive(packages, "zip", { extractDir: folder });
+  pyodide.runPython("import os; from receptive_field.report.site import OpenFile");
+  return pyodide;
+}
+
+async function fetched(name) {
+  const response = await fetch(HERE + name);
+  if (!response.ok) throw new Error(`${name} cannot be loaded (${response.status}).`);
+  return response.arrayBuffer();
+}
+
+/** Returns the library's view of a file, which is mounted in a folder of its own. */
+function openFile(pyodide, file) {
+  const { FS } = pyodide;
+  if (!opened.has(file.number)) {
+    const folder = `/files/${file.number}`;
+    const safe = file.name.replace(/[/\\\p{Cc}]/gu, "_").slice(-MOST_CHARACTERS);
+    const name = /^\.*$/.test(safe) ? "model" : safe;
+    FS.mkdirTree(folder);
+    FS.mount(FS.filesystems.WORKERFS, { blobs: [{ name, data: file.content }] }, folder);
+    opened.set(file.number, { folder, python: pyodide.globals.get("OpenFile")(name) });
+  }
+  const found = opened.get(file.number);
+  FS.chdir(found.folder);
+  return found.python;
+}
+
+function teller() {
+  let last = 0;
+  return (what, share) => {
+    if (performance.now() - last < EVERY) return;
+    last = performance.now();
+    postMessage({ what, share: share ?? null });
+  };
+}
+
+onmessage = async ({ data: { file, question } }) => {
+  try {
+    const pyodide = await prepared;
+    postMessage({ answer: openFile(pyodide, file).answer(question, teller()) });
+  } catch (error) {
+    postMessage({ broken: said(error) });
+  }
+};
+
+/** Returns the last line of a message of Python's, and what to do. */
+function said(error) {
+  const lines = String(error.message ?? error).trim().split("\n");
+  const why = lines.at(-1).slice(0, 500);
+  return `The analysis broke off: ${why} Python was started anew. Please report this with the model or the way to make it.`;
+}
+
+prepared.then(
+  () => postMessage({ ready: true }),
+  (error) => postMessage({ failed: String(error.message ?? error).slice(0, 500) }),
+);
