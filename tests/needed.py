@@ -51,6 +51,15 @@ def chromium() -> str:
     return path
 
 
+def node() -> str:
+    """The path of Node.js, with npm beside it; without them the test is skipped."""
+    __tracebackhide__ = True
+    path = shutil.which("node")
+    if path is None or shutil.which("npm") is None:
+        pytest.skip("Node.js is not installed: apt-get install nodejs npm (on Debian)")
+    return path
+
+
 class NoSkips:
     """A plugin: the session fails if a test or a whole file was skipped."""
 

@@ -142,6 +142,7 @@ class App {
 
   /** Keeps the site in the browser. Without that it works, but not offline. */
   async keepOffline() {
+    if (new URLSearchParams(location.search).has("served")) return; // On this machine.
     try {
       await navigator.serviceWorker?.register("sw.js");
     } catch (error) {

@@ -27,6 +27,7 @@ EXAMPLES = {
     "bisect": "model.keras --resolution 64x64",
     "tiling": "model.keras --tile 512x512 --image 4000x6000",
     "explore": "model.keras -o page.html",
+    "serve": "model.onnx --site site",
     "many": "models/*.pb -o fields.csv",
     "check": "graph.pb --min-size 200 --aligned --min-output 7x7 --resolution 224x224",
     "compare": "old.keras new.keras --resolution 224x224",
@@ -103,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
     _add_bisect(command)
     _add_tiling(command)
     _add_explore(command)
+    _add_serve(command)
     _add_many(command)
     _add_plot(command)
     _add_check(command)
@@ -265,6 +267,24 @@ def _add_explore(command: Any) -> None:
     _add_names(added, ("output", "input"))
     _add_resolution(added)
     _add_stop(added)
+
+
+def _add_serve(command: Any) -> None:
+    text = "the web page that analyses models in the browser, on this machine"
+    more = (
+        "Only this machine can reach the page, and nothing leaves it. The page is not "
+        "in the package, because it includes a Python for the browser: python "
+        "scripts/build_web.py -o site builds it in a copy of the repository."
+    )
+    added = command("serve", commands.serve, text, more)
+    text = "the file that the page opens, or the folder of a SavedModel"
+    _add_file(added, "model", nargs="?", metavar="MODEL", help=text)
+    text = "the folder of the page (default: site, in the current folder)"
+    _add_file(added, "--site", default="site", metavar="FOLDER", help=text)
+    text = "the port (default: any that is free)"
+    added.add_argument("--port", type=_port, default=0, help=text)
+    text = "only print the address, and open no browser"
+    added.add_argument("--no-browser", dest="browser", action="store_false", help=text)
 
 
 def _add_many(command: Any) -> None:
@@ -479,6 +499,13 @@ def _count(text: str) -> int:
     if count < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return count
+
+
+def _port(text: str) -> int:
+    port = int(text) if text.isdecimal() else -1
+    if not 0 <= port < 1 << 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, such as 8000")
+    return port
 
 
 def _size_x_first(text: str) -> Any:

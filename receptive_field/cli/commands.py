@@ -344,6 +344,23 @@ def explore(options: argparse.Namespace) -> int:
     return 0
 
 
+def serve(options: argparse.Namespace) -> int:
+    """See ``receptive-field serve --help``."""
+    import webbrowser
+
+    from receptive_field.cli.serving import Server, model_file, site_in
+
+    site = site_in(options.site)
+    model = None if options.model is None else model_file(options.model)
+    with Server(site, model, options.port) as server:
+        show(server.url)
+        sys.stdout.flush()
+        if options.browser:
+            webbrowser.open(server.url)
+        server.serve_forever()
+    return 0
+
+
 def many(options: argparse.Namespace) -> int:
     """See ``receptive-field many --help``."""
     from receptive_field.many import compute_many

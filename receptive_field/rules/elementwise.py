@@ -13,6 +13,7 @@ from typing import Any
 from receptive_field.algebra.axis_map import GLOBAL, IDENTITY, constant
 from receptive_field.algebra.sizes import Size, Symbolic, bounds, rounded_down, smaller
 from receptive_field.arrays import np
+from receptive_field.graph.graph import Node
 from receptive_field.relations.relation import ALL, SAME, Axis, Relation, follow, local
 from receptive_field.rules.op import (
     Call,
@@ -22,6 +23,7 @@ from receptive_field.rules.op import (
     Taps,
     Value,
     first_shape,
+    rule_of,
     same,
 )
 
@@ -100,8 +102,23 @@ Operands = Callable[[Call], Sequence[Value]]
 
 
 def all_inputs(call: Call) -> Sequence[Value]:
-    """Returns the constant values of all inputs."""
-    return [call.value(i) for i in range(len(call))]
+    """Returns the constant values of all inputs.
+
+    Constants are decoded only if all other values are known.
+    """
+    nodes = [call.node.graph.nodes[call.input(i)[0]] for i in range(len(call))]
+    found: dict[int, Value] = {}
+    for number in sorted(range(len(call)), key=lambda i: _is_decoded(nodes[i])):
+        found[number] = call.value(number)
+        if found[number] is None:
+            return [None]
+    return [found[number] for number in range(len(call))]
+
+
+def _is_decoded(node: Node) -> bool:
+    """Returns whether the value of a node is decoded, and not computed or unknown."""
+    op = rule_of(node)
+    return not node.inputs and op is not None and op.values is not None
 
 
 def computed(

@@ -111,9 +111,10 @@ def positions_map(positions: Sequence[int], row: int = 1) -> AxisMap:
     The list consists of rows of ``row`` positions. If every row is the previous row
     plus the same constant, the map is periodic. Otherwise, it is a table.
     """
-    steps = np.unique(np.subtract(positions[row:], positions[:-row])).tolist()
+    pairs = zip(positions[row:], positions, strict=False)
+    steps = {after - before for after, before in pairs}
     if len(steps) == 1:
-        return periodic(steps[0], [(p, p) for p in positions[:row]])
+        return periodic(steps.pop(), [(p, p) for p in positions[:row]])
     return table((p, p) for p in positions)
 
 

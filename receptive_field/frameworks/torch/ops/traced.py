@@ -13,9 +13,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-import numpy as np
-
 from receptive_field.algebra.sizes import Size, divides, product
+from receptive_field.arrays import np
 from receptive_field.frameworks.torch.definitions import BUFFER, INPUT
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.rules.op import Call, Knowledge, Shape

@@ -1,0 +1,430 @@
+"""The web page (`web/`), in a real browser: every model is analysed by Pyodide.
+
+The site is built once in a run. Nothing but the site may be asked for, the console says
+nothing, and the numbers are those of the library in this process.
+"""
+
+import csv
+import fcntl
+import gzip
+import io
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+from needed import chromium, needed, node
+from run_scripts import OURS, ROOT, script
+
+import receptive_field as rf
+from receptive_field import zoo
+from receptive_field.cli.serving import Server, model_file, site_in
+from receptive_field.frameworks import load
+from receptive_field.questions.question import Options
+from receptive_field.report.explorer import page_data
+
+pytestmark = pytest.mark.slow
+
+playwright = needed("playwright.sync_api")
+expect = playwright.expect
+PATIENCE = 120_000
+"""How many milliseconds Python may take to start in the browser."""
+
+ONNX = ROOT / "tests" / "data" / "onnx"
+TFLITE = ROOT / "tests" / "data" / "tflite"
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The site, built once by all workers of a run."""
+    node()
+    folder = Path(os.environ["STORED_GRAPHS"]) / "site"
+    with (folder.parent / "site.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            script(OURS / "build_web.py").build(folder)
+    return folder
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def served(server):
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def static(folder):
+    """The address of a folder on a server that knows nothing about the site."""
+    handler = partial(Quiet, directory=str(folder))
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
+        yield f"http://127.0.0.1:{server.server_port}/"
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    with static(site) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = chromium()
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser, address):
+    """Windows of the browser in which nothing but the site can be reached."""
+    made = browser.new_context(viewport={"width": 1400, "height": 1000})
+    made.set_default_timeout(PATIENCE)
+    asked = []
+    made.on("request", lambda request: asked.append(request.url))
+    yield made
+    made.close()
+    assert asked
+    own = address, f"blob:{address}", "data:", "blob:null/", "about:srcdoc"
+    assert [url for url in asked if not url.startswith(own)] == []
+
+
+@contextmanager
+def watched(context, url):
+    """A tab; at the end, its console has said nothing."""
+    said = []
+    tab = context.new_page()
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.goto(url)
+    yield tab
+    tab.close()
+    assert said == []
+
+
+@pytest.fixture(scope="module")
+def page(context, address):
+    """A tab whose Python is started once for all tests of the file."""
+    with watched(context, address) as tab:
+        yield tab
+
+
+def opened(tab, *paths):
+    """Chooses files, and returns their views when they are answered."""
+    tab.locator("#file").set_input_files([str(path) for path in paths])
+    views = tab.locator(".view")
+    expect(views).to_have_count(len(paths))
+    finish(tab)
+    return views
+
+
+def finish(tab):
+    """Waits until all questions are answered."""
+    expect(tab.locator("#progress")).to_be_hidden(timeout=PATIENCE)
+
+
+def data_of(tab, number=0):
+    """The data that an explorer on the page shows."""
+    frame = tab.locator(".view iframe").nth(number)
+    expect(frame).to_be_visible()
+    inner = frame.element_handle().content_frame()
+    inner.wait_for_function("typeof app !== 'undefined'")
+    return json.loads(inner.locator("#data").text_content())
+
+
+def refusal(tab, path):
+    """What the page says about a file that it cannot show."""
+    opened(tab, path)
+    expect(tab.locator(".error")).to_be_visible()
+    return tab.locator(".error").text_content()
+
+
+# --- Numbers -------------------------------------------------------------------------
+
+
+def numbers_of(data):
+    """All numbers of each layer, without weights and bounds of sets."""
+    left_out = {"weights", "from", "map", "local"}
+    return {
+        node["name"]: {key: value for key, value in node.items() if key not in left_out}
+        | {key: data["maps"][node[key][0]] for key in ("map", "local") if key in node}
+        for node in data["nodes"]
+        if "name" in node
+    }
+
+
+def models(folder):
+    """A file of each format."""
+    graph = folder / "mobilenet.pb"
+    needed("tensorflow")
+    built = zoo.build("mobilenet_v1", [224, 224])
+    graph.write_bytes(built.graph.as_graph_def().SerializeToString())
+    yield from (rf.EXAMPLE_GRAPH, graph, *keras_files(folder))
+    yield from (ONNX / "resnet18.onnx.xz", TFLITE / "mobilenet_v2.tflite.xz")
+
+
+def keras_files(folder):
+    keras = needed("keras")
+    x = image = keras.Input((40, 48, 3))
+    skips = []
+    for filters in (2, 3):
+        x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+        skips.append(x)
+        x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.Concatenate()([x, keras.layers.MaxPooling2D()(skips[-1])])
+    net = keras.Model(image, keras.layers.BatchNormalization()(x), name="net")
+    for name in ("net.keras", "net.h5"):
+        net.save(folder / name)
+        yield folder / name
+
+
+def test_numbers_are_those_of_the_library(page, tmp_path):
+    for path in models(tmp_path):
+        opened(page, path)
+        here = page_data(load(str(path)), None, None, Options())
+        assert numbers_of(data_of(page)) == numbers_of(here), path
+        assert data_of(page)["failed"] == here["failed"] == {}
+
+
+# --- Controls ------------------------------------------------------------------------
+
+
+def downloaded(tab, kind):
+    with tab.expect_download() as waiting:
+        tab.locator(f".view [data-kind={kind}]").click()
+    return Path(waiting.value.path()).read_text("utf-8")
+
+
+def test_size_and_output_are_asked_anew(page):
+    opened(page, rf.EXAMPLE_GRAPH)
+    output = "InceptionResnetV2/Conv2d_2a_3x3/Relu"
+    page.locator("[name=sizes]").fill("96x128")
+    page.locator("[name=output]").fill(output)
+    page.get_by_role("button", name="Analyse").click()
+    expect(page.locator("#progress")).to_be_visible()
+    finish(page)
+    data = data_of(page)
+    assert data["sizes"] == [128, 96]
+    field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH, output=output)
+    last = data["nodes"][-1]
+    assert last["name"] == output
+    assert last["rf"] == field.size.tolist() == [7, 7]
+    page.locator("[name=sizes]").fill("96 by 128")
+    page.get_by_role("button", name="Analyse").click()
+    expect(page.locator(".error")).to_contain_text("is not a size")
+
+
+def test_downloads(page, tmp_path):
+    path = ONNX / "resnet18.onnx.xz"
+    opened(page, path)
+    rows = list(csv.DictReader(io.StringIO(downloaded(page, "csv"))))
+    fields = rf.compute_receptive_fields(str(path))
+    assert [row["layer"] for row in rows] == list(fields)
+    # The last map of a ResNet-18 at 224 pixels is 7 x 7, with the stride 32.
+    last = fields["layer4"]
+    row = next(row for row in rows if row["layer"] == "layer4")
+    assert (int(row["rf_x"]), int(row["stride_x"])) == (last.size[0], 32)
+    told = json.loads(downloaded(page, "json"))
+    assert [row["receptive field"] for row in told] == [
+        ["inf" if size == float("inf") else size for size in field.size.tolist()]
+        for field in fields.values()
+    ]
+    html = tmp_path / "page.html"
+    html.write_text(downloaded(page, "html"), "utf-8")
+    tab = page.context.browser.new_page()
+    tab.goto(html.as_uri())
+    assert tab.evaluate("app.network.nodes.length") == len(data_of(page)["nodes"])
+    tab.close()
+
+
+def test_two_files_side_by_side(page):
+    views = opened(page, ONNX / "resnet18.onnx.xz", TFLITE / "mobilenet_v2.tflite.xz")
+    expect(views.locator("h2")).to_have_text(
+        ["resnet18.onnx.xz", "mobilenet_v2.tflite.xz"]
+    )
+    boxes = [views.nth(number).bounding_box() for number in range(2)]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"] + 1
+    titles = [data_of(page, number)["title"] for number in range(2)]
+    assert titles == ["resnet18.onnx.xz", "mobilenet_v2.tflite.xz"]
+
+
+def test_a_dropped_file_is_opened(page):
+    content = (ONNX / "resnet18.onnx.xz").read_bytes()
+    dropped = page.evaluate_handle(
+        """(bytes) => {
+          const data = new DataTransfer();
+          data.items.add(new File([new Uint8Array(bytes)], "dropped.onnx"));
+          return data;
+        }""",
+        list(content),
+    )
+    page.dispatch_event("main", "drop", {"dataTransfer": dropped})
+    expect(page.locator(".view h2")).to_have_text("dropped.onnx")
+    finish(page)
+    assert data_of(page)["title"] == "dropped.onnx"
+
+
+def test_examples(page):
+    for value in script(OURS / "build_web.py").EXAMPLES.values():
+        page.locator("#examples").select_option(f"examples/{value.name}")
+        expect(page.locator(".view h2")).to_have_text(value.name)
+        finish(page)
+        assert data_of(page)["title"] == value.name
+
+
+# --- What is no model ----------------------------------------------------------------
+
+
+def zip_bomb(path):
+    """An archive of PyTorch whose program would take a gigabyte."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/archive_format", "pt2")
+        archive.writestr("model/models/model.json", bytes(1 << 30))
+
+
+BAD = {
+    "words.txt": lambda path: path.write_text("no model\n"),
+    "empty.onnx": lambda path: path.write_bytes(b""),
+    "half.tflite.xz": lambda path: path.write_bytes(
+        (TFLITE / "mobilenet_v2.tflite.xz").read_bytes()[:4000]
+    ),
+    "half.pb": lambda path: path.write_bytes(
+        gzip.compress(gzip.decompress(Path(rf.EXAMPLE_GRAPH).read_bytes())[:9999])
+    ),
+    "weights.pth": lambda path: path.write_bytes(pickle.dumps({"weight": [1.0]})),
+    "<img src=x onerror=alert(1)>.pt2": zip_bomb,
+}
+
+
+@pytest.mark.parametrize("name", BAD, ids=lambda name: name.split("=")[0])
+def test_bad_files_are_refused_in_the_words_of_the_library(page, tmp_path, name):
+    path = tmp_path / name
+    BAD[name](path)
+    told = refusal(page, path)
+    with pytest.raises(rf.ReceptiveFieldError) as error:
+        load(str(path))
+    assert told == str(error.value).replace(str(path), name)
+    assert page.locator("img").count() == 0
+
+
+# --- The worker ----------------------------------------------------------------------
+
+
+def test_a_long_analysis_can_be_cancelled(page):
+    page.locator("#file").set_input_files(rf.EXAMPLE_GRAPH)
+    expect(page.locator("#doing")).to_contain_text("inception_resnet_v2")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".error")).to_contain_text("Cancelled")
+    finish(page)
+    page.get_by_role("button", name="Analyse").click()
+    expect(page.locator(".error")).to_be_hidden()
+    finish(page)
+    assert len(data_of(page)["nodes"]) > 800
+
+
+def test_a_reload_without_a_network(browser, site):
+    with static(site) as url:
+        tab = browser.new_page()
+        tab.goto(url)
+        tab.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    failed = []
+    tab.on("requestfailed", lambda request: failed.append(request.url))
+    tab.reload()
+    opened(tab, ONNX / "resnet18.onnx.xz")
+    assert data_of(tab)["title"] == "resnet18.onnx.xz"
+    tab.close()
+    assert failed == []
+
+
+def test_a_site_with_a_file_missing_says_what_to_do(browser, site, tmp_path):
+    missing = shutil.ignore_patterns("packages.zip")
+    shutil.copytree(site, tmp_path / "site", ignore=missing)
+    with static(tmp_path / "site") as url:
+        tab = browser.new_page()
+        tab.goto(url)
+        message = tab.locator("#message")
+        told = "The analysis cannot start: packages.zip"
+        expect(message).to_contain_text(told, timeout=PATIENCE)
+        expect(message).to_contain_text("Reload the page")
+        tab.close()
+
+
+# --- On this machine -----------------------------------------------------------------
+
+
+def test_serve_opens_the_model_of_the_command_line(site, browser):
+    model = ONNX / "resnet18.onnx.xz"
+    command = ("-m", "receptive_field.cli", "serve", model, "--no-browser")
+    with subprocess.Popen(
+        [sys.executable, *command, "--site", site], stdout=subprocess.PIPE, text=True
+    ) as process:
+        url = process.stdout.readline().strip()
+        assert url.startswith("http://127.0.0.1:")
+        tab = browser.new_page()
+        tab.set_default_timeout(PATIENCE)
+        tab.goto(url)
+        expect(tab.locator(".view h2")).to_have_text(model.name)
+        finish(tab)
+        assert data_of(tab)["title"] == model.name
+        tab.close()
+        process.terminate()
+
+
+def status_of(url, **headers):
+    try:
+        with urlopen(Request(url, headers=headers)) as answer:
+            return answer.status, answer.read()
+    except HTTPError as error:
+        return error.code, b""
+
+
+def test_the_server_gives_the_site_and_the_model_and_nothing_else(tmp_path):
+    (tmp_path / "site").mkdir()
+    for name in ("index.html", "packages.zip"):
+        (tmp_path / "site" / name).write_text(name)
+    (tmp_path / "saved_model.pb").write_bytes(b"graph")
+    (tmp_path / "secret").write_text("")
+    server = Server(site_in(str(tmp_path / "site")), model_file(str(tmp_path)))
+    with served(server):
+        base = f"http://127.0.0.1:{server.server_port}"
+        assert status_of(base) == (200, b"index.html")
+        assert status_of(base + server.model_path) == (200, b"graph")
+        for path in (
+            "/saved_model.pb",
+            "/model-/saved_model.pb",
+            "/../secret",
+            "/%2e%2e/secret",
+        ):
+            assert status_of(base + path)[0] == 404
+        assert status_of(base, Host="example.org")[0] == 421
+        assert server.server_address[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("find", "missing"),
+    [(site_in, "scripts/build_web.py"), (model_file, "there is no")],
+)
+def test_serve_says_what_is_missing(tmp_path, find, missing):
+    with pytest.raises(rf.ReceptiveFieldError, match=missing):
+        find(str(tmp_path))
