@@ -1,7 +1,8 @@
 """NumPy, imported on first use.
 
 Importing NumPy takes longer than computing the receptive field of a graph. The
-computation itself needs no arrays.
+computation itself needs no arrays. Where NumPy is not installed, `small_arrays` takes
+its place, as far as it can.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ else:
 
     class _NumPy:
         def __getattr__(self, name: str) -> Any:
-            import numpy
-
-            found = getattr(numpy, name)
+            if name.startswith("__"):
+                raise AttributeError(name)
+            if is_installed():
+                import numpy as module
+            else:
+                from receptive_field import small_arrays as module
+            found = getattr(module, name)
             setattr(self, name, found)  # Later lookups bypass this method.
             return found
 

@@ -265,8 +265,8 @@ def taps_in_all(
             continue
         if found is None or found.is_floating or not isinstance(new_size, int):
             call.fail("has unknown sizes")
-        firsts, lasts = found.evaluate(np.arange(new_size))
-        taps = taps * int(sum(np.maximum(lasts - firsts + 1, 0)))
+        windows = filter(None, map(found.window, range(new_size)))
+        taps = taps * int(sum(last - first + 1 for first, last in windows))
     return taps
 
 
@@ -557,7 +557,7 @@ def simplest(number: np.float32 | float) -> Fraction:
     whole = Fraction(float(number))
     limits = (1 << power for power in range(LARGEST_PERIOD.bit_length()))
     found = (whole.limit_denominator(limit) for limit in limits)
-    rounded = type(number)
+    rounded = float if isinstance(number, float) else number.dtype.type
     return next((f for f in found if rounded(f) == number), whole)
 
 
