@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 from importlib.resources import files
+from xml.etree import ElementTree
 
 import graphs
 import numpy as np
@@ -479,6 +480,26 @@ def test_what_is_seen_is_bright_and_the_rest_is_not(pages, open_page, tmp_path):
     beside = [[x0 - 2, y0 + 1], [x1 + 2, y0 + 1], [x0 + 1, y1 + 2]]
     assert (brightness(inside) > 150).all()
     assert (brightness(beside) < 100).all()
+
+
+def test_the_picture_is_saved_as_it_is_drawn(pages, open_page, tmp_path):
+    model, path = pages("misaligned")
+    tab = open_page(path)
+    choose(tab, "both")
+    hover(tab, [6, 12], [24, 20], click=True)
+    with tab.expect_download() as waiting:
+        tab.locator("#save").click()
+    assert waiting.value.suggested_filename.endswith(".svg")
+    waiting.value.save_as(tmp_path / "picture.svg")
+    root = ElementTree.parse(tmp_path / "picture.svg").getroot()
+    clipped = next(part for part in root if part.get("class") == "clipped")
+    field = rf.compute_receptive_field(model, output="both")
+    region = field.compute_input_region([6, 12], clip=True).tolist()
+    x, y, width, height = (
+        float(clipped.get(name)) for name in ("x", "y", "width", "height")
+    )
+    assert [[x, x + width - 1], [y, y + height - 1]] == region
+    assert "stroke-width: 3px" in clipped.get("style")
 
 
 def test_regions_on_layers_in_between(pages, open_page):

@@ -264,6 +264,9 @@ def test_downloads(page, tmp_path):
     ]
     html = tmp_path / "page.html"
     html.write_text(downloaded(page, "html"), "utf-8")
+    with page.expect_download() as waiting:
+        page.frame_locator(".view iframe").locator("#save").click()
+    assert waiting.value.suggested_filename.startswith("layer4")
     tab = page.context.browser.new_page()
     tab.goto(html.as_uri())
     assert tab.evaluate("app.network.nodes.length") == len(data_of(page)["nodes"])

@@ -16,23 +16,31 @@ export class View {
     this.output = element("input", { name: "output", type: "text", list: `outputs-${number}`, placeholder: "all layers", autocomplete: "off", spellcheck: "false" });
     this.outputs = element("datalist", { id: `outputs-${number}` });
     this.sizes = element("input", { name: "sizes", type: "text", placeholder: "as the model states", title: "HEIGHTxWIDTH, such as 224x320", autocomplete: "off" });
-    this.signature = element("input", { name: "signature", type: "text", placeholder: "the only one", autocomplete: "off" });
+    this.signature = element("input", { name: "signature", type: "text", autocomplete: "off" });
     this.local = element("input", { name: "local", type: "checkbox" });
     this.note = element("p", { class: "note" });
     this.error = element("p", { class: "error", role: "alert", hidden: "" });
     this.frame = element("iframe", { sandbox: "allow-scripts allow-downloads", title: `Explorer of ${name}`, hidden: "" });
     const download = (kind, text) => element("button", { type: "button", "data-kind": kind }, text);
-    this.downloads = element("span", { hidden: "" }, download("csv", "Table (CSV)"), " ", download("json", "Table (JSON)"), " ", download("html", "Page (HTML)"));
+    this.downloads = element(
+      "span",
+      { class: "downloads", hidden: "" },
+      download("csv", "Table (CSV)"),
+      download("json", "Table (JSON)"),
+      labelled("without global context", this.local),
+      download("html", "Page (HTML)"),
+    );
+    this.signed = labelled("Signature", this.signature);
+    this.signed.hidden = true;
     this.closing = element("button", { type: "button", "aria-label": `Close ${name}` }, "Close");
     this.form.append(
       element("h2", {}, name),
       labelled("Input size", this.sizes),
       labelled("Input", this.input),
       labelled("Output", this.output),
-      labelled("Signature", this.signature),
+      this.signed,
       element("button", { type: "submit" }, "Analyse"),
       this.downloads,
-      labelled("tables without global context", this.local),
       this.closing,
       this.outputs,
     );
@@ -103,6 +111,7 @@ export class View {
       await action();
     } catch (error) {
       this.error.textContent = error.message;
+      this.signed.hidden &&= !/several (signatures|programs)/.test(error.message);
       this.error.hidden = false;
     }
   }

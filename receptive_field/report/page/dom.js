@@ -52,6 +52,25 @@ function shortName(name) {
   return name.split("/").slice(-2).join("/");
 }
 
+const STYLES = [
+  ...["display", "visibility", "fill", "fill-opacity", "stroke", "stroke-width"],
+  ...["stroke-dasharray", "stroke-linecap", "vector-effect", "image-rendering"],
+];
+
+/** Returns a drawing on the page as the text of an SVG file, which needs no style sheet. */
+function drawingAlone(drawing) {
+  const copy = drawing.cloneNode(true);
+  [...drawing.children].forEach((part, i) => {
+    const found = getComputedStyle(part);
+    const styles = STYLES.map((name) => `${name}: ${found.getPropertyValue(name)}`);
+    copy.children[i].setAttribute("style", styles.join("; "));
+  });
+  copy.removeAttribute("class");
+  copy.removeAttribute("tabindex");
+  copy.removeAttribute("style");
+  return new XMLSerializer().serializeToString(copy);
+}
+
 /** Returns a large number as text with a unit, such as 3.86 G. */
 function shownLarge(value) {
   if (value === null || value === undefined) return "–";

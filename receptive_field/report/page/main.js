@@ -141,6 +141,15 @@ class App {
     byId("status").textContent = `Feature ${feature.join(", ")} of ${node.name} sees ${where}.`;
   }
 
+  /** Saves what the current pane shows on the image. */
+  save() {
+    const { node, feature, stage } = this.pane;
+    const file = new Blob([drawingAlone(stage)], { type: "image/svg+xml" });
+    const url = URL.createObjectURL(file);
+    el("a", { href: url, download: `${node.name} (${feature.join(", ")}).svg` }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10000);
+  }
+
   // --- Pictures and colours ---------------------------------------------------------
 
   coloursOf(node, centres) {
@@ -220,6 +229,7 @@ class App {
     onClick("theme", () => this.toggleTheme());
     onClick("help-button", () => byId("help").showModal());
     onClick("compare", () => this.toggleCompare());
+    onClick("save", () => this.save());
     onClick("mode-region", () => this.setMode("region"));
     onClick("mode-centres", () => this.setMode("centres"));
     onClick("fold", () => this.tree.foldAll());

@@ -182,7 +182,14 @@ class Tree {
     if (this.dirty) this.draw();
     else this.mark();
     const row = this.rows.find((each) => each.item.node?.index === index);
-    row?.element.scrollIntoView({ block: "nearest" });
+    if (row) this.scrollTo(row.element);
+  }
+
+  /** Scrolls the list to a row, and not the page, on which the list may be out of sight. */
+  scrollTo({ offsetTop, offsetHeight }) {
+    const { scrollTop, clientHeight } = this.root;
+    const least = offsetTop + offsetHeight - clientHeight;
+    this.root.scrollTop = Math.min(offsetTop, Math.max(scrollTop, least));
   }
 
   draw() {
