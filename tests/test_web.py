@@ -33,6 +33,8 @@ from receptive_field.cli.serving import Server, model_file, site_in
 from receptive_field.frameworks import load
 from receptive_field.questions.question import Options
 from receptive_field.report.explorer import page_data
+from receptive_field.report.site import OpenFile
+from receptive_field.small_arrays import MissingNumPyError
 
 pytestmark = pytest.mark.slow
 
@@ -273,6 +275,17 @@ def test_downloads(page, tmp_path):
     tab.close()
 
 
+def test_why_a_network_is_misaligned(page):
+    path = ROOT / "tests" / "data" / "torch" / "unet.pt2"
+    opened(page, path)
+    page.get_by_role("button", name="Alignment").click()
+    finish(page)
+    reason = str(rf.compute_receptive_field(str(path)).explain())
+    expect(page.locator(".told")).to_have_text(reason)
+    page.get_by_role("button", name="Alignment").click()
+    expect(page.locator(".told")).to_be_hidden()
+
+
 def test_two_files_side_by_side(page):
     views = opened(page, ONNX / "resnet18.onnx.xz", TFLITE / "mobilenet_v2.tflite.xz")
     expect(views.locator("h2")).to_have_text(
@@ -342,6 +355,73 @@ def test_bad_files_are_refused_in_the_words_of_the_library(page, tmp_path, name)
         load(str(path))
     assert told == str(error.value).replace(str(path), name)
     assert page.locator("img").count() == 0
+
+
+# --- The library's side --------------------------------------------------------------
+
+
+ASKED = {
+    "input": None,
+    "output": None,
+    "signature": None,
+    "sizes": None,
+    "local": False,
+}
+
+
+def answered(path, **asked):
+    told = []
+    question = json.dumps(ASKED | asked)
+    answer = OpenFile(str(path)).answer(question, lambda *step: told.append(step))
+    assert told
+    return json.loads(answer)
+
+
+def test_the_page_is_the_one_that_explore_writes(tmp_path):
+    path = ONNX / "resnet18.onnx.xz"
+    answer = answered(path, sizes=[64, 96], output="layer1")
+    page = tmp_path / "page.html"
+    rf.explore(str(path), page, input_resolution=[64, 96], output="layer1")
+    assert answer["html"] == page.read_text("utf-8")
+    assert answer["sizes"] == [64, 96]
+    assert answer["inputs"] == ["x"]
+    assert answer["outputs"][-1] == "layer1"
+
+
+def test_tables_are_those_of_the_library():
+    path = TFLITE / "mobilenet_v2.tflite.xz"
+    answer = answered(path, table="json", local=True)
+    fields = rf.compute_receptive_fields(str(path), global_context="exclude")
+    rows = json.loads(answer["text"])
+    assert [row["layer"] for row in rows] == list(fields)
+    assert all(row["global"] is False for row in rows)
+    costs = rf.compute_costs(str(path))
+    (some,) = [row for row in rows if row["layer"] in list(costs)][:1]
+    assert some["FLOPs"] == costs.flops(some["layer"])
+
+
+def test_sentences_are_those_of_the_library():
+    path = str(ROOT / "tests" / "data" / "torch" / "unet.pt2")
+    assert answered(path, about="sizes")["text"] == str(rf.resolutions(path))
+    reason = str(rf.compute_receptive_field(path).explain())
+    assert reason.startswith("misaligned")
+    assert answered(path, about="alignment")["text"] == reason
+
+
+def test_signatures_are_chosen():
+    path = TFLITE / "two_signatures.tflite.xz"
+    assert "several signatures: coarse, fine" in answered(path)["error"]
+    assert "error" not in answered(path, signature="coarse")
+
+
+def test_what_needs_numpy_is_refused_with_a_way_out(monkeypatch):
+    def unable(*_):
+        raise MissingNumPyError("numpy.einsum")
+
+    monkeypatch.setattr("receptive_field.report.site.page_data", unable)
+    told = answered(ONNX / "resnet18.onnx.xz")["error"]
+    assert "needs NumPy" in told
+    assert "receptive-field explore resnet18.onnx.xz -o page.html" in told
 
 
 # --- The worker ----------------------------------------------------------------------

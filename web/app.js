@@ -140,13 +140,20 @@ class App {
     byId("file").click();
   }
 
-  /** Keeps the site in the browser. Without that it works, but not offline. */
+  /** Keeps the site in the browser. If that fails, the page works, but not offline. */
   async keepOffline() {
-    if (new URLSearchParams(location.search).has("served")) return; // On this machine.
+    const served = new URLSearchParams(location.search).has("served"); // On this machine.
+    if (served || !navigator.serviceWorker) return;
+    const failed = () =>
+      this.say("This page works, but not without a network: the browser does not keep its files, perhaps because its storage is full. Nothing has to be done.");
     try {
-      await navigator.serviceWorker?.register("sw.js");
-    } catch (error) {
-      console.info(`This page will not work offline: ${error.message}`);
+      const registration = await navigator.serviceWorker.register("sw.js");
+      const { installing } = registration;
+      installing?.addEventListener("statechange", () => {
+        if (installing.state === "redundant" && !registration.active) failed();
+      });
+    } catch {
+      failed();
     }
   }
 }

@@ -30,6 +30,9 @@ export class View {
       labelled("without global context", this.local),
       download("html", "Page (HTML)"),
     );
+    const about = (kind, text) => element("button", { type: "button", "data-about": kind, "aria-expanded": "false" }, text);
+    this.more = element("span", { class: "downloads", hidden: "" }, about("alignment", "Alignment"), about("sizes", "Every input size"));
+    this.told = element("pre", { class: "told", hidden: "" });
     this.signed = labelled("Signature", this.signature);
     this.signed.hidden = true;
     this.closing = element("button", { type: "button", "aria-label": `Close ${name}` }, "Close");
@@ -40,16 +43,18 @@ export class View {
       labelled("Output", this.output),
       this.signed,
       element("button", { type: "submit" }, "Analyse"),
+      this.more,
       this.downloads,
       this.closing,
       this.outputs,
     );
-    this.element = element("article", { class: "view" }, this.form, this.error, this.note, this.frame);
+    this.element = element("article", { class: "view" }, this.form, this.error, this.told, this.note, this.frame);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.analyse();
     });
     this.downloads.addEventListener("click", ({ target }) => this.download(target.dataset.kind));
+    this.more.addEventListener("click", ({ target }) => this.tellAbout(target));
     this.closing.addEventListener("click", () => close(this));
     this.input.append(element("option", { value: "" }, "the only one"));
   }
@@ -82,9 +87,10 @@ export class View {
 
   show(answer, question) {
     this.answer = answer;
-    this.question_shown = question;
+    this.asked = question;
     this.frame.srcdoc = answer.html;
-    this.frame.hidden = this.downloads.hidden = false;
+    this.frame.hidden = this.downloads.hidden = this.more.hidden = false;
+    this.hideTold();
     const unweighed = answer.has_numpy ? "" : "How much each position matters is not shown here, because it needs NumPy. ";
     this.note.textContent = unweighed + answer.note;
     this.input.replaceChildren(...answer.inputs.map((name) => element("option", {}, name)));
@@ -93,13 +99,37 @@ export class View {
     this.sizes.placeholder = answer.sizes.join("x");
   }
 
+  /** Returns the question that the explorer answers now. */
+  shown() {
+    const { input, sizes } = this.answer;
+    return { ...this.asked, input, sizes, local: this.local.checked };
+  }
+
+  /** Shows sentences of the library, or hides them if they are shown. */
+  async tellAbout(button) {
+    const { about } = button.dataset;
+    const open = button.getAttribute("aria-expanded") === "true";
+    this.hideTold();
+    if (!about || open) return;
+    await this.attempt(async () => {
+      const { text } = await this.ask(this.file, { ...this.shown(), about });
+      this.told.textContent = text;
+      this.told.hidden = false;
+      button.setAttribute("aria-expanded", "true");
+    });
+  }
+
+  hideTold() {
+    this.told.hidden = true;
+    for (const button of this.more.children) button.setAttribute("aria-expanded", "false");
+  }
+
   async download(kind) {
     if (!kind) return;
     await this.attempt(async () => {
       const { answer } = this;
       if (kind === "html") return save(answer.html, `${answer.title}.html`, "text/html");
-      const asked = { ...this.question_shown, input: answer.input, sizes: answer.sizes, local: this.local.checked };
-      const { text } = await this.ask(this.file, { ...asked, table: kind });
+      const { text } = await this.ask(this.file, { ...this.shown(), table: kind });
       save(text, `${answer.title}.${kind}`, kind === "csv" ? "text/csv" : "application/json");
     });
   }

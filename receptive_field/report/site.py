@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from receptive_field.api import compute_receptive_fields
+from receptive_field.api import compute_receptive_field, compute_receptive_fields
 from receptive_field.arrays import is_installed
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
@@ -18,6 +18,7 @@ from receptive_field.progress import Listener, told_to
 from receptive_field.questions.candidates import candidates
 from receptive_field.questions.costs import compute_costs
 from receptive_field.questions.question import Options
+from receptive_field.questions.resolutions import resolutions
 from receptive_field.report.explorer import page, page_data
 from receptive_field.results.tables import Table
 
@@ -43,8 +44,8 @@ class OpenFile:
         """Returns the answer to a question, both as JSON.
 
         Args:
-          question: what is asked (`Asked`). If it has the key ``table``, its value is
-            the kind of table that is asked for.
+          question: what is asked (`Asked`). With the key ``table`` or ``about``, it
+            asks for what `table` or `text` returns.
           tell: is told how far the answer is.
 
         Returns:
@@ -55,6 +56,8 @@ class OpenFile:
             with told_to(tell):
                 if "table" in asked:
                     return json.dumps({"text": self.table(asked, asked["table"])})
+                if "about" in asked:
+                    return json.dumps({"text": self.text(asked, asked["about"])})
                 return json.dumps(self.explore(asked))
         except ReceptiveFieldError as error:
             return json.dumps({"error": str(error)})
@@ -81,6 +84,16 @@ class OpenFile:
             "outputs": [name for name in names if name != data["input"]],
             "has_numpy": is_installed(),
         }
+
+    def text(self, asked: Asked, about: str) -> str:
+        """Returns sentences about every size (``sizes``) or about ``alignment``."""
+        model = self._model(asked)
+        ends = {"input": asked["input"], "output": asked["output"]}
+        if about == "sizes":
+            return str(resolutions(model, **ends))
+        sizes = asked["sizes"]
+        field = compute_receptive_field(model, input_resolution=sizes, **ends)
+        return str(field.explain())
 
     def table(self, asked: Asked, kind: str) -> str:
         """Returns the table of all layers as text: ``csv`` or ``json``."""
