@@ -211,6 +211,38 @@ def test_numbers_are_those_of_the_library(page, tmp_path):
         assert data_of(page)["failed"] == here["failed"] == {}
 
 
+@pytest.mark.parametrize(
+    ("path", "layers"),
+    [
+        (ROOT / "tests" / "data" / "torch" / "unet.pt2", ["encoders.1", "head"]),
+        (ONNX / "resnet18.onnx.xz", ["conv1", "layer2", "layer4"]),
+    ],
+)
+def test_what_a_feature_sees_is_right_without_numpy(page, path, layers):
+    """Sets of positions need NumPy, but the scripts of the page follow them."""
+    opened(page, path)
+    data_of(page)
+    frame = page.locator(".view iframe").element_handle().content_frame()
+    sizes = data_of(page)["sizes"][::-1]
+    for layer in layers:
+        field = rf.compute_receptive_field(
+            str(path), output=layer, input_resolution=sizes
+        )
+        counts = [axis.size for axis in field.feature_axes]
+        for feature in ([0, 0], [n // 2 for n in counts], [n - 1 for n in counts]):
+            told = frame.evaluate(
+                """([name, feature]) => {
+                  const node = app.network.nodes.find((each) => each.name === name);
+                  app.select(node.index);
+                  app.point(app.pane, feature, "pin");
+                  return [app.pane.region, app.pane.clipped, app.pane.seen.bounds.size];
+                }""",
+                [layer, feature],
+            )
+            clipped = field.compute_input_region(feature, clip=True).tolist()
+            assert told == [field.compute_input_region(feature).tolist(), clipped, 0]
+
+
 def test_the_tests_of_numbers_pass_in_pyodide(site):
     """Where there is no NumPy: see `test_without_numpy.py`."""
     packages = Path(pytest.__file__).parent.parent
