@@ -11,6 +11,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from receptive_field import zoo
 from receptive_field.cli.serving import Server, model_file, site_in
 from receptive_field.frameworks import load
 from receptive_field.questions.question import Options
-from receptive_field.report.explorer import page_data
+from receptive_field.report.explorer import SCRIPTS, page_data
 from receptive_field.report.site import OpenFile
 from receptive_field.small_arrays import MissingNumPyError
 
@@ -496,6 +497,42 @@ def test_a_site_with_a_file_missing_says_what_to_do(browser, site, tmp_path):
         expect(message).to_contain_text(told, timeout=PATIENCE)
         expect(message).to_contain_text("Reload the page")
         tab.close()
+
+
+# --- Building the site ---------------------------------------------------------------
+
+
+def test_another_pyodide_than_the_locked_one_is_not_used(tmp_path, monkeypatch):
+    build = script(OURS / "build_web.py")
+
+    def sent(*_, cwd):
+        (cwd / "pyodide.tgz").write_bytes(b"another one")
+
+    monkeypatch.setattr(build, "run", sent)
+    with pytest.raises(build.BuildError, match="not the one in web/lock.json"):
+        build.fetch_pyodide(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_site_is_replaced(tmp_path):
+    build = script(OURS / "build_web.py")
+    build.check_replaceable(tmp_path)
+    (tmp_path / "work.txt").write_text("")
+    with pytest.raises(build.BuildError, match="is no site"):
+        build.check_replaceable(tmp_path)
+
+
+def test_the_policy_names_the_scripts_of_the_explorer(site):
+    """And no others, nor any other server."""
+    text = (site / "index.html").read_text("utf-8")
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', text)
+    allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert allowed["default-src"] == "'none'"
+    assert allowed["connect-src"] == "'self'"
+    scripts = allowed["script-src"].split()
+    assert scripts[:2] == ["'self'", "'wasm-unsafe-eval'"]
+    assert len(scripts) == 2 + len(SCRIPTS)
+    assert not re.search(r"https?:|\*|unsafe-inline", allowed["script-src"])
 
 
 # --- On this machine -----------------------------------------------------------------
