@@ -509,7 +509,7 @@ def test_another_pyodide_than_the_locked_one_is_not_used(tmp_path, monkeypatch):
         (cwd / "pyodide.tgz").write_bytes(b"another one")
 
     monkeypatch.setattr(build, "run", sent)
-    with pytest.raises(build.BuildError, match="not the one in web/lock.json"):
+    with pytest.raises(build.BuildError, match=r"not the one in web/lock\.json"):
         build.fetch_pyodide(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
