@@ -14,8 +14,8 @@ from receptive_field.relations.relation import (
     with_bounds,
 )
 from receptive_field.rules.elementwise import broadcast_axes
-from receptive_field.rules.masks import is_masked
-from receptive_field.rules.op import Call
+from receptive_field.rules.masks import is_masked, masks_scores
+from receptive_field.rules.op import Call, rule_of
 
 
 def matrix_product(
@@ -49,8 +49,12 @@ def _beside_masks(
 ) -> list[Relation]:
     """Returns the relations to operands, of which some may be zero at some positions.
 
-    There, the others do not matter, so the relations to them are upper bounds.
+    There, the others do not matter, so the relations to them are upper bounds. The same
+    holds for all of them if a mask is added to the product.
     """
+    op = rule_of(call.node)
+    if op is not None and op.added is not None and masks_scores(call, op.added):
+        return [with_bounds(one, range(len(one.axes))) for one in relations]
     found = list(relations)
     factors = [place for place, number in enumerate(numbers) if call.carries(number)]
     for place in factors if len(factors) > 1 else ():
