@@ -150,8 +150,11 @@ def _large(value: Any) -> Any:
     return abs(value) >= MASKING
 
 
-def masks_scores(call: Call, added: int) -> bool:
-    """Returns whether an input is a constant that masks the scores it is added to."""
+def adds_mask(call: Call, op: Op | None) -> bool:
+    """Returns whether an op that sums up products also adds a constant mask to them."""
+    added = None if op is None else op.added
+    if added is None or added >= len(call):
+        return False
     return _hidden(call, added, _large) is not None
 
 
@@ -246,7 +249,7 @@ def is_masked(call: Call, number: int) -> bool:
         if tensor in seen or op is None or op.relations is None:
             continue
         seen.add(tensor)
-        if op.added is not None and masks_scores(below, op.added):
+        if adds_mask(below, op):
             return True
         if op.taps in _MIXING:
             continue

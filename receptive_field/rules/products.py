@@ -14,7 +14,7 @@ from receptive_field.relations.relation import (
     with_bounds,
 )
 from receptive_field.rules.elementwise import broadcast_axes
-from receptive_field.rules.masks import is_masked, masks_scores
+from receptive_field.rules.masks import adds_mask, is_masked
 from receptive_field.rules.op import Call, rule_of
 
 
@@ -52,8 +52,7 @@ def _beside_masks(
     There, the others do not matter, so the relations to them are upper bounds. The same
     holds for all of them if a mask is added to the product.
     """
-    op = rule_of(call.node)
-    if op is not None and op.added is not None and masks_scores(call, op.added):
+    if adds_mask(call, rule_of(call.node)):
         return [with_bounds(one, range(len(one.axes))) for one in relations]
     found = list(relations)
     factors = [place for place, number in enumerate(numbers) if call.carries(number)]
