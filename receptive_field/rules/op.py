@@ -550,7 +550,7 @@ class Op(NamedTuple):
     products: Callable[[Call], Size] | None = None
     """The number of products with a weight that each element of the output sums up."""
     added: int | None = None
-    """The number of an input, which may be missing, that is added to sums of products."""
+    """The number of an optional input that is added to the sums of products."""
     flops: Callable[[Call], Flops] | None = None
     """The floating-point operations of all outputs together; None if there are none."""
     rounds: Callable[[Call], int | None] | None = None
