@@ -20,7 +20,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from receptive_field.locks import Lock
+from receptive_field.threads import Lock
 
 
 class Atom:

@@ -6,7 +6,7 @@ lists that all threads see, and put them back at the end.
 
 from __future__ import annotations
 
-from receptive_field.locks import Lock
+from receptive_field.threads import Lock
 
 ALONE = Lock()
 """Held by the thread that changes something of a framework."""

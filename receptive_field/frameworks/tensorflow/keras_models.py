@@ -187,7 +187,7 @@ def _input_structure(model: Any, tf: Any) -> Any:
 
 @contextmanager
 def recorded(layer_class: Any, calls: list[tuple[Any, Any, Any]]) -> Iterator[None]:
-    """Records what this thread calls layers with, and gets, while the context is open."""
+    """Records the calls of layers by this thread while the context is open."""
     with ALONE.held():
         original = layer_class.__call__
         thread = threading.get_ident()
