@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -67,7 +67,7 @@ def _plain_functions(torch: Any) -> Mapping[str, Callable[..., Any]]:
     return found | {"math.trunc": math.trunc, "builtins.round": round}
 
 
-@cache
+@lru_cache(maxsize=4096)
 def function_of(target: str) -> Any:
     """Returns what the target of a step calls, or None if it is not known."""
     torch = import_module("torch")
