@@ -467,9 +467,13 @@ def analyse(seed: int, number: int) -> str:
         return answer(limited, different(Path(folder), seed, number))
 
 
-def watch_memory(seed: int, count: int, every: int) -> None:
-    """Prints the memory, and how many objects there are, after some models each."""
-    answered = 0
+def watch_memory(seed: int, count: int, every: int) -> int:
+    """Prints the memory and the number of objects from time to time.
+
+    Returns:
+      How many models ended in an error that is not ours.
+    """
+    answered = defects = 0
     for number in range(count + 1):
         if not number % every:
             objects = living()
@@ -479,7 +483,12 @@ def watch_memory(seed: int, count: int, every: int) -> None:
                 f"{sum(objects.values())} objects ({kinds})",
                 flush=True,
             )
-        answered += not analyse(seed, number).startswith("refused")
+        try:
+            answered += not analyse(seed, number).startswith("refused")
+        except Exception:
+            print(f"model {number}:", traceback.format_exc(limit=-2), flush=True)
+            defects += 1
+    return defects
 
 
 # --- The command ---------------------------------------------------------------------
@@ -506,8 +515,7 @@ def main() -> int:
         ask_first(options.paths, options.seed)
         return 0
     if options.what == "memory":
-        watch_memory(options.seed, options.count, options.every)
-        return 0
+        return int(watch_memory(options.seed, options.count, options.every) > 0)
     end = time.monotonic() + options.seconds
     rounds = defects = 0
     with tempfile.TemporaryDirectory() as folder:
