@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import resource
-import stat
 import subprocess
 import sys
 import tempfile
@@ -237,17 +236,13 @@ def imported(tmp_path_factory):
 
 
 @pytest.fixture
-def home(tmp_path, imported):
-    """A folder of the ordinary user."""
-    for parent in (tmp_path, *tmp_path.parents):
-        if os.fspath(parent).startswith(tempfile.gettempdir() + os.sep):
-            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
-    folder = tmp_path / "home"
-    folder.mkdir()
-    if os.getuid() == 0:
-        os.chown(folder, NOBODY, NOBODY)
-    yield folder
-    folder.chmod(0o700)
+def home(imported):
+    """A folder of the ordinary user, outside of those that only root may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        if os.getuid() == 0:
+            os.chown(name, NOBODY, NOBODY)
+        yield Path(name)
+        os.chmod(name, 0o700)
 
 
 HEADER = ",".join(rf.Row._fields) + "\n"
