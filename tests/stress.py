@@ -453,8 +453,11 @@ def resident() -> float:
 
 def analyse(seed: int, number: int) -> str:
     """Analyses a model that is different from all others, for at most three seconds."""
+    from needed import needed
+
     from receptive_field.many.limits import Limits, Watch
 
+    needed("keras")  # To import it takes time, and must not be interrupted.
     ask = QUESTIONS[
         random.Random(number).choice(["field", "field at a size", "layers"])
     ]
