@@ -1124,13 +1124,13 @@ def _repeats(ends: Sequence[Extended], period: int, advance: int) -> bool:
     return all(one + advance == two for one, two in pairs)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)  # They have as many windows as the divisor says.
 def quotient(divisor: int) -> AxisMap:
     """Returns the map from u to ``u // divisor``: the outer part of a merged axis."""
     return periodic(1, [(0, 0)] * divisor)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def remainder(divisor: int) -> AxisMap:
     """Returns the map from u to ``u % divisor``: the inner part of a merged axis."""
     return periodic(0, [(i, i) for i in range(divisor)])

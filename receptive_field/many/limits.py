@@ -16,6 +16,10 @@ from receptive_field.errors import ReceptiveFieldError
 POLL_SECONDS = 0.02
 """How often the time and the memory are looked at."""
 
+AGAIN_SECONDS = 1.0
+"""How long it takes until a thread that has gone on is interrupted again. Python drops
+what is raised while garbage is collected."""
+
 GRACE_SECONDS = 10.0
 """How much longer a process may take that does not react, before it is ended."""
 
@@ -52,6 +56,8 @@ class Watch:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._start: float | None = None
+        self._next = 0.0
+        """When the thread may be interrupted, again if it has been already."""
         self._before: _Memory | None = None
         self._reason = ""
 
@@ -79,25 +85,30 @@ class Watch:
           ReceptiveFieldError: if the time or the memory is used up.
         """
         self._before, self._reason = _memory(), ""
-        self._start = time.monotonic()
+        self._start = self._next = time.monotonic()
         try:
             try:
                 yield
             finally:
-                with self._lock:  # From here on, nothing is interrupted.
-                    self._start = None
-                for _ in range(2):
-                    pass  # An error that was raised before arrives here at the latest.
+                self._leave()
         except (_ExceededError, MemoryError):
+            self._leave()  # It may have been interrupted itself.
             reason = self._reason or _too_much_memory(self._limits)
             raise ReceptiveFieldError(reason) from None
+
+    def _leave(self) -> None:
+        with self._lock:  # From here on, nothing is interrupted.
+            self._start = None
+        for _ in range(2):
+            pass  # An error that was raised before arrives here at the latest.
 
     def _look(self) -> None:
         while not self._ended.wait(POLL_SECONDS):
             with self._lock:
                 self._reason = self._reason or self._exceeded()
-                if self._reason and self._start is not None:
-                    self._start = None
+                now = time.monotonic()
+                if self._reason and self._start is not None and now >= self._next:
+                    self._next = now + AGAIN_SECONDS
                     _interrupt(self._thread)
 
     def _exceeded(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.many.rows import Row
-from receptive_field.whole_files import open_already, replace_file
+from receptive_field.whole_files import check_writable, open_already, replace_file
 
 try:
     import fcntl
@@ -74,6 +74,7 @@ class Results:
             )
         files = [name for name in dict.fromkeys(there) if os.path.isfile(name)]
         for name in files:
+            check_writable(name)  # A file that only may be read would be replaced.
             rows = read_rows(name, None if name == self.log else self.pyarrow)
             self.rows |= {row[:2]: row for row in rows}
         for key in asked:

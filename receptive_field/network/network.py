@@ -173,7 +173,8 @@ class Network:
     def place(self, index: int) -> int:
         """Returns the position of a node in `needed`, or -1 if `needed` lacks it."""
         if not self._places:
-            self._places.update((node, i) for i, node in enumerate(self.needed))
+            places = {node: i for i, node in enumerate(self.needed)}
+            self._places.update(places)  # At once, for other threads.
         return self._places.get(index, -1)
 
     def reaches(self, index: int) -> bool:

@@ -14,7 +14,6 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +47,6 @@ more, their gradients are added up as if they were independent."""
 # --- From the output of an op to an input ---------------------------------------------
 
 
-@lru_cache(maxsize=1024)
 def _taps(axis_map: AxisMap, above: int, below: int) -> Array:
     """Returns a matrix [above, below] of the number of taps at each position below.
 

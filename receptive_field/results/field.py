@@ -417,6 +417,10 @@ class ReceptiveField:
         if clip:
             return self._support_of(features).region(features)
         self._warn_outside(features)
+        return self._windows(features)
+
+    def _windows(self, features: NDArray[Any]) -> NDArray[np.int64]:
+        """Returns the region of each feature, without clipping."""
         regions = np.empty((*features.shape[:-1], len(self.axes), 2), dtype=np.int64)
         empty = np.zeros(features.shape[:-1], dtype=bool)
         for i, axis in enumerate(self.axes):
@@ -522,9 +526,7 @@ class ReceptiveField:
                 "are too many to search. Ask for a smaller box."
             )
         grid = first + np.indices(counts).reshape(len(counts), -1).T
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", OutsideMapWarning)  # Given for the box.
-            regions = self.compute_input_region(grid)
+        regions = self._windows(grid)  # The warning is given for the box.
         regions = regions[(regions[..., 0] <= regions[..., 1]).all(axis=-1)]
         if not len(regions):
             return np.array([(0, -1)] * len(self.axes), dtype=np.int64)

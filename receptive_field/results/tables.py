@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from receptive_field.errors import ReceptiveFieldError
 from receptive_field.results import fitting
 from receptive_field.results.units import Units, in_middle, rounded, scaled
 from receptive_field.results.words import Described, first_center
+from receptive_field.threads import lazy
 
 if TYPE_CHECKING:
     from receptive_field.results.costs import Cost, Costs
@@ -97,12 +97,12 @@ class _Row:
     unproductive: frozenset[str] | None
     units: Units | None
 
-    @cached_property
+    @lazy
     def near(self) -> Described:
         """The field of the paths that do not see a whole axis, if there are any."""
         return self.field.local or self.field
 
-    @cached_property
+    @lazy
     def windows(self) -> Sequence[LayerWindow | None]:
         """The windows of the layer itself, or nothing if it has none."""
         found = self.field.layer_windows
