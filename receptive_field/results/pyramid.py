@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from receptive_field.algebra.axis_map import INFINITY
+from receptive_field.printable import printable
 from receptive_field.results.columns import in_columns
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.words import numbers, size_words, stride_words
@@ -88,13 +89,13 @@ class Pyramid:
         rows = [("level", "stride", "receptive field")]
         for level in self.levels:
             stride = numbers(stride_words(level.field.local or level.field))
-            rows.append((level.name, stride, self._size(level)))
+            rows.append((printable(level.name), stride, self._size(level)))
         found = [("object", "level")]
         for one in self.objects:
-            told = one.level
-            if told is None:
-                nearest = self[one.nearest]
-                told = f"none; {nearest.name} comes nearest with {self._size(nearest)}"
+            told = printable(one.level or "")
+            if one.level is None:
+                size = self._size(self[one.nearest])
+                told = f"none; {printable(one.nearest)} comes nearest with {size}"
             found.append((f"{one.size:g}", told))
         return "\n".join([*in_columns(rows), "", *in_columns(found)])
 
