@@ -105,7 +105,7 @@ def _row(path: str, question: Query, watch: Watch) -> Row:
 def _stamp(path: str) -> tuple[int, int, int] | None:
     """Returns a stamp that changes when the file, or the folder's graph, changes."""
     for name in (f"{path}/saved_model.pb", f"{path}/saved_model.pbtxt", path):
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             status = os.stat(name)
             return status.st_mtime_ns, status.st_size, status.st_ino
     return None
