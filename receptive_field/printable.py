@@ -6,11 +6,10 @@ functions write them on a terminal, into a CSV file and into Markdown.
 
 from __future__ import annotations
 
-FORMULA = frozenset("=+-@")
-"""What a formula of a spreadsheet begins with."""
+import re
 
-QUOTE = "'"
-"""What stands before a text of a CSV file that spreadsheets take for a formula."""
+FORMULA = re.compile("'*[=+@-]")
+"""The start of what a spreadsheet takes for a formula, or of a cell that hides one."""
 
 _MARKDOWN = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {c: f"\\{c}" for c in "\\`|[]"}
@@ -36,23 +35,23 @@ def printable(text: str) -> str:
 def csv_cell(text: str) -> str:
     """Returns a text as the cell of a CSV file that no spreadsheet runs.
 
-    An apostrophe is put before a text that begins with ``=``, ``+``, ``-``, ``@`` or an
-    apostrophe. So if a cell begins with an apostrophe, the text is what follows it.
+    An apostrophe is put before a text that begins with ``=``, ``+``, ``-`` or ``@``,
+    and before a text that looks like such a cell.
 
-    >>> csv_cell("=1+1"), csv_cell("'quoted'"), csv_cell("conv1")
-    ("'=1+1", "''quoted'", 'conv1')
+    >>> csv_cell("=1+1"), csv_cell("'=1+1"), csv_cell("'quoted'")
+    ("'=1+1", "''=1+1", "'quoted'")
     """
     shown = printable(text)
-    return QUOTE + shown if shown[:1] in {*FORMULA, QUOTE} else shown
+    return f"'{shown}" if FORMULA.match(shown) else shown
 
 
 def from_csv_cell(cell: str) -> str:
     """Returns the text of a cell that `csv_cell` wrote.
 
-    >>> from_csv_cell(csv_cell("=1+1")), from_csv_cell(csv_cell("'quoted'"))
-    ('=1+1', "'quoted'")
+    >>> from_csv_cell("'=1+1"), from_csv_cell("''=1+1"), from_csv_cell("'quoted'")
+    ('=1+1', "'=1+1", "'quoted'")
     """
-    return cell.removeprefix(QUOTE)
+    return cell.removeprefix("'") if FORMULA.match(cell) else cell
 
 
 def markdown(text: str) -> str:
