@@ -166,11 +166,11 @@ def holds_layers(config: Any) -> bool:
 def layer_of(saved: Config) -> Layer:
     """Returns the layer of an entry of a config."""
     if _is_model(saved):
-        name = saved.get("name") or saved["config"]["name"]
+        name = _text(saved.get("name") or saved["config"]["name"])
         return Layer(name, saved["class_name"], model=_model(saved))
     custom = is_custom(saved)
     kind, config = saved["class_name"], saved["config"]
-    name = saved.get("name") or config["name"]
+    name = _text(saved.get("name") or config["name"])
     is_operation = _is_operation(saved)
     if not custom:
         try:
@@ -190,7 +190,13 @@ def _model(saved: Config) -> CalledModel:
 def _input(saved: Config, key: Any) -> Input:
     config = saved["config"]
     shape = config.get("batch_shape") or config.get("batch_input_shape")
-    return Input(key, config["name"], _shape(shape), _dtype(config))
+    return Input(key, _text(config["name"]), _shape(shape), _dtype(config))
+
+
+def _text(name: Any) -> str:
+    if not isinstance(name, str):
+        raise NoRuleError(f"the name of a layer is {name!r:.80}")
+    return name
 
 
 def _shape(saved: Any) -> list[int | None]:
