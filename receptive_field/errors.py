@@ -43,6 +43,10 @@ class MisalignedError(ReceptiveFieldError):
     """Two paths between input and output have different strides or centres."""
 
 
+class InternalError(ReceptiveFieldError):
+    """The library has a defect; ``__cause__`` is the exception (see `net`)."""
+
+
 class OutsideMapWarning(UserWarning):
     """The caller asked about features outside the feature map."""
 

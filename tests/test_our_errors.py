@@ -74,3 +74,87 @@ def test_an_axis_that_is_split_into_parts_of_unknown_size(tmp_path):
     ):
         field.effective_receptive_field()
     rf.explore(path, tmp_path / "page.html", input_resolution=16)
+
+
+def empty(*nodes, sizes=(1, 0, 16, 1)):
+    """A graph whose input has no positions along an axis."""
+    return graphs.graph_def(graphs.placeholder(sizes=sizes), *nodes)
+
+
+ALONG = graphs.constant("axes", [1, 2])
+MEAN = graphs.node("mean", "Mean", ["input", "axes"], keep_dims="b: true")
+
+
+def test_the_effective_field_of_a_mean_over_no_positions():
+    gate = graphs.node("gate", "Mul", ["input", "mean"])
+    field = rf.compute_receptive_field(empty(ALONG, MEAN, gate), output="mean")
+    with pytest.raises(rf.ReceptiveFieldError, match="sees nothing"):
+        field.effective_receptive_field()
+
+
+def test_the_effective_field_of_a_resize_of_no_positions():
+    sizes = graphs.constant("sizes", [1, 8])
+    resize = graphs.node("resize", "ResizeBilinear", ["input", "sizes"])
+    field = rf.compute_receptive_field(empty(sizes, resize))
+    with pytest.raises(rf.ReceptiveFieldError, match="sees nothing"):
+        field.effective_receptive_field()
+
+
+def test_proposals_for_a_map_without_positions():
+    """Layers that are tried do not fit."""
+    assert not list(rf.proposals(empty(ALONG, MEAN), 20))
+
+
+def test_the_effective_field_of_a_tensor_of_unknown_shape():
+    pack = graphs.node("pack", "Pack", [], axis="i: 1", N="i: 0")
+    field = rf.compute_receptive_field(
+        empty(pack, graphs.node("gate", "Mul", ["pack", "input"]))
+    )
+    with pytest.raises(rf.ReceptiveFieldError, match="unknown"):
+        field.effective_receptive_field()
+
+
+@pytest.mark.parametrize("sizes", [(0, 16, 16, 1), (1, 16, 16, 0)])
+def test_the_support_of_a_reshape_of_nothing(sizes):
+    """What has no positions or channels sees nothing."""
+    shape = graphs.constant("shape", [1, -1, 1])
+    reshape = graphs.node("reshape", "Reshape", ["input", "shape"])
+    last = graphs.node("last", "Softmax", ["reshape"])
+    support = rf.compute_receptive_field(
+        empty(shape, reshape, last, sizes=sizes)
+    ).support()
+    assert not support.seen.any()
+
+
+def test_the_support_of_a_product_of_nothing():
+    product = graphs.node(
+        "product", "BatchMatMulV2", ["input", "input"], adj_y="b: true"
+    )
+    assert not rf.compute_receptive_field(empty(product)).support().seen.any()
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [
+            graphs.constant("times", [1, -1, 1, 1]),
+            graphs.node("tile", "Tile", ["input", "times"]),
+        ],
+        [
+            graphs.constant("depth", [-3], []),
+            graphs.node("one_hot", "OneHot", ["input", "depth", "depth", "depth"]),
+        ],
+    ],
+)
+def test_an_output_of_negative_size(nodes):
+    with pytest.raises(
+        rf.ReceptiveFieldError, match="would have an output of the shape"
+    ):
+        rf.compute_receptive_field(empty(*nodes, sizes=(1, 16, 16, 1)))
+
+
+def test_an_equation_with_an_axis_of_no_input():
+    equation = 's: "...ab->...a\\302\\262"'
+    node = graphs.node("einsum", "Einsum", ["input"], equation=equation)
+    with pytest.raises(rf.ReceptiveFieldError, match="axis that no input has"):
+        rf.compute_receptive_field(empty(node, sizes=(1, 16, 16, 1)))

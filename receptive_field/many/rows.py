@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from receptive_field.api import compute_receptive_field
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.many.limits import Limits, Watch
+from receptive_field.net import net
 from receptive_field.printable import printable
 
 Query = Mapping[str, Any]
@@ -77,7 +78,7 @@ def _row(path: str, question: Query, watch: Watch) -> Row:
     name, options = printable(path), described(question)
     before = _stamp(path)
     try:
-        with watch.limited():
+        with watch.limited(), net():
             field = compute_receptive_field(path, **question)
         if len(field.axes) > 3:
             raise ReceptiveFieldError(

@@ -208,9 +208,8 @@ class GradientEdge:
         followers = self._followers()
         for axis in self.above_placed:
             size = _integer(self.above_sizes[axis])
-            limits[axis] = min(
-                self._limit(followers.get(axis, []), below, size), size - 1
-            )
+            limit = self._limit(followers.get(axis, []), below, size)
+            limits[axis] = max(min(limit, size - 1), 0)
         return limits
 
     def _limit(
@@ -463,7 +462,7 @@ class GradientEdge:
         axis_map = _map(self._factor(axis, number))
         whole = axis_map.is_global
         if axis not in self.placed or not isinstance(size, int):
-            count = size if whole and isinstance(size, int) else 1
+            count = size if whole and isinstance(size, int) and size else 1
             factor = {Taps.MEAN: 1 / count, Taps.SUM: float(count)}.get(self.taps, 1.0)
             return pairs.times(factor).with_axis(size, even=True)
         if whole and not self.coherent:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from receptive_field.algebra.axis_map import INFINITY
+from receptive_field.errors import NoSuchEntryError
 from receptive_field.printable import printable
 from receptive_field.results.columns import in_columns
 from receptive_field.results.field import ReceptiveField
@@ -83,7 +84,11 @@ class Pyramid:
     objects: tuple[ObjectLevel, ...]
 
     def __getitem__(self, name: str) -> PyramidLevel:
-        return next(level for level in self.levels if level.name == name)
+        for level in self.levels:
+            if level.name == name:
+                return level
+        known = ", ".join(repr(level.name) for level in self.levels)
+        raise NoSuchEntryError(f"there is no level {name!r}; there are {known}.")
 
     def __str__(self) -> str:
         rows = [("level", "stride", "receptive field")]

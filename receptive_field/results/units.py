@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from receptive_field.arrays import np
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.net import guarded
 from receptive_field.printable import printable
 from receptive_field.results import words
 
@@ -157,9 +158,11 @@ class FieldInUnits:
             "first_center": self._first_center(),
         }
 
+    @guarded
     def __str__(self) -> str:
         return self.as_text()
 
+    @guarded
     def as_text(self, told: Callable[[str], str] = str) -> str:
         """Returns the numbers as plain text in two columns.
 
