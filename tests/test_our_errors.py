@@ -6,6 +6,7 @@ from pathlib import Path
 
 import graphs
 import pytest
+from google.protobuf import text_format
 
 import receptive_field as rf
 
@@ -62,6 +63,22 @@ def test_a_number_of_a_text_that_no_enum_has(value, tmp_path):
     refused(
         put(tmp_path, "graph.pbtxt", text), "is text, but not the text of a GraphDef"
     )
+
+
+@pytest.mark.parametrize("digits", [20, 5000])
+@pytest.mark.parametrize("number", ["size: 77", "i: 77"])
+def test_a_number_that_is_too_large_in_a_text_that_is_read_in_parts(
+    number, digits, tmp_path
+):
+    """Attributes of texts that protobuf itself wrote are read when they are needed."""
+    pool = graphs.pool("pool", "input", 77, 1)
+    graph = graphs.graph_def(graphs.placeholder(sizes=(1, 99, 77, 1)), pool)
+    text = text_format.MessageToString(graph)
+    assert number in text
+    path = put(
+        tmp_path, "graph.pbtxt", text.replace(number, number[:-2] + "9" * digits)
+    )
+    refused(path, "cannot be read", output="pool")
 
 
 def test_an_axis_that_is_split_into_parts_of_unknown_size(tmp_path):
