@@ -1,6 +1,7 @@
 """Which part of the input does a feature of a convolutional network see?"""
 
 from importlib import import_module
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -172,6 +173,9 @@ def __getattr__(name: str) -> Any:
     for room, names in _ROOMS.items():
         if name in names.split():
             value = getattr(import_module(f"receptive_field.{room}"), name)
+            if isfunction(value):
+                value = import_module("receptive_field.net").guarded(value)
+                value.__module__ = __name__  # Where pickle finds it.
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

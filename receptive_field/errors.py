@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from receptive_field.printable import printable
+
 
 class ReceptiveFieldError(ValueError):
-    """The base class of all errors; a ``ValueError``, as in the original library."""
+    """The base class of all errors; a ``ValueError``, as in the original library.
+
+    Messages quote names and texts of files, so they are made printable.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class GraphError(ReceptiveFieldError):
@@ -35,8 +43,15 @@ class MisalignedError(ReceptiveFieldError):
     """Two paths between input and output have different strides or centres."""
 
 
+class InternalError(ReceptiveFieldError):
+    """The library has a defect; ``__cause__`` is the exception (see `net`)."""
+
+
 class OutsideMapWarning(UserWarning):
     """The caller asked about features outside the feature map."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class UnsupportedOpsError(ReceptiveFieldError):

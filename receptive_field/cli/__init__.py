@@ -24,6 +24,7 @@ from receptive_field.cli.terminal import (
     stop_on_interrupt,
 )
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.net import net
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             given = sys.argv[1:] if arguments is None else arguments
             options = parser().parse_args(with_reversed_sorting(given))
-            with progress():
+            with net(), progress():
                 status: int = options.run(options)
         finally:
             sys.stdout.flush()

@@ -132,7 +132,7 @@ class Pairs:
         moved = np.moveaxis(whole._moved(axis), 1, -1)
         reach = moved.shape[0] // 2
         if rate is None:
-            limit = min(limit, farthest(one, two, reach), one.shape[1] - 1)
+            limit = min(limit, farthest(one, two, reach), max(one.shape[1] - 1, 0))
         else:
             limit = min(limit, int(reach * abs(rate)))
         shape = (2 * limit + 1, *moved.shape[1:-1], one.shape[1])
@@ -274,6 +274,8 @@ def farthest(one: Array, two: Array, reach: int) -> int:
     row of ``one``, the other a row of ``two``, and their indices differ by at most
     ``reach``.
     """
+    if not one.shape[1] or not two.shape[1]:
+        return 0
     ends = []
     for matrix in (one, two):
         some = matrix != 0

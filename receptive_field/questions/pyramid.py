@@ -65,7 +65,8 @@ def pyramid_levels(
     >>> found.objects[2].level is None
     True
     """
-    ends = [outputs] if isinstance(outputs, str) else list(outputs or ())
+    listed = isinstance(outputs, Iterable) and not isinstance(outputs, str)
+    ends = list(outputs) if listed else [outputs] if outputs else []
     if not ends:
         raise ReceptiveFieldError(
             "outputs must name the levels of the pyramid, such as ['c3', 'c4', 'c5']."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -193,6 +193,11 @@ class Question:
         stop = _prefixes(stop_propagation)
         outputs: dict[str, Tensor] | None = None
         if output_things is not None:
+            if not isinstance(output_things, Collection):
+                raise ReceptiveFieldError(
+                    "outputs must be a list of names or tensors, not "
+                    f"{output_things!r}."
+                )
             named = [thing for thing in output_things if thing is not None]
             outputs = dict(map(model.find, named))
             if len(named) < len(output_things):

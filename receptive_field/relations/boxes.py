@@ -303,6 +303,8 @@ class _Work:
             if place == 0:
                 return None
             size = self.size(parts[place - 1])
+            if not size:
+                return None
             if inner % size == 0:
                 inner //= size
                 place -= 1
@@ -648,7 +650,8 @@ def _joint_image(
         one = image(np.eye(count, dtype=bool), axis_map, size)
         if one is None:
             return None
-        matrix = (matrix[:, :, None] & one[:, None, :]).reshape(count, -1)
+        joint = matrix[:, :, None] & one[:, None, :]
+        matrix = joint.reshape(count, matrix.shape[1] * one.shape[1])
     return _product(seen, matrix).reshape(shape)
 
 

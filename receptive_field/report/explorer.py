@@ -129,7 +129,7 @@ def explore(
         example_inputs=example_inputs,
     )
     data = page_data(loaded, output, input, options)
-    data["title"] = _title(model) if title is None else title
+    data["title"] = _title(model) if title is None else str(title)
     write_whole(target, page(data).encode())
     return target
 

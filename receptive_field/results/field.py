@@ -19,6 +19,7 @@ from receptive_field.errors import (
     nearest,
 )
 from receptive_field.graph.source import Source
+from receptive_field.net import guarded, net
 from receptive_field.results.axes import (
     FeatureAxis,
     SpatialAxis,
@@ -216,12 +217,14 @@ class ReceptiveField:
         for values in (self._sizes, self._strides, self._paddings):
             yield from values()
 
+    @guarded
     def __str__(self) -> str:
         # Imported only for printing.
         from receptive_field.results.words import as_text
 
         return as_text(self)
 
+    @guarded
     def _repr_html_(self) -> str:
         """Returns the HTML that a notebook shows."""
         from receptive_field.results.words import as_html
@@ -251,10 +254,11 @@ class ReceptiveField:
         """
         from receptive_field.results.words import as_dict, middle_as_dict
 
-        told = as_dict(self)
-        if with_reasons:
-            told["reasons"] = self.reasons().to_dict()
-            told["middle"] = middle_as_dict(self)
+        with net():
+            told = as_dict(self)
+            if with_reasons:
+                told["reasons"] = self.reasons().to_dict()
+                told["middle"] = middle_as_dict(self)
         return told
 
     @property
@@ -1153,6 +1157,7 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
     def __repr__(self) -> str:
         return f"<ReceptiveFields: {len(self)} tensors, {len(self.errors)} errors>"
 
+    @guarded
     def __str__(self) -> str:
         # Imported only for printing.
         import sys
@@ -1163,6 +1168,7 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         fit = terminal_fit(sys.stdout)
         return as_text(self._fields, self.errors, self._known_unproductive(), fit)
 
+    @guarded
     def _repr_html_(self) -> str:
         """Returns the HTML that a notebook shows."""
         from receptive_field.results.tables import as_html

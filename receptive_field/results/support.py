@@ -448,9 +448,16 @@ def _ends(group: Group) -> tuple[Mask, list[Positions], list[Positions]]:
     firsts, lasts = [], []
     for axis in inner:
         along = np.asarray(group.seen.any(axis=tuple(a for a in inner if a != axis)))
-        firsts.append(along.argmax(-1))
-        lasts.append(along.shape[-1] - 1 - along[..., ::-1].argmax(-1))
+        firsts.append(_first(along))
+        lasts.append(along.shape[-1] - 1 - _first(along[..., ::-1]))
     return np.asarray(group.seen.any(axis=inner)), firsts, lasts
+
+
+def _first(seen: Mask) -> Positions:
+    """Returns the first position that is seen, or 0 if there is none."""
+    if not seen.shape[-1]:
+        return np.zeros(seen.shape[:-1], dtype=np.int64)
+    return np.asarray(seen.argmax(-1))
 
 
 def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.printable import csv_cell, markdown, printable
 from receptive_field.results import fitting
 from receptive_field.results.units import Units, in_middle, rounded, scaled
 from receptive_field.results.words import Described, first_center
@@ -345,7 +346,8 @@ class Table:
         """Returns the table as text in one of the `FORMATS`.
 
         In JSON, unknown values are null, and an infinite receptive field is ``"inf"``.
-        In CSV, unknown values are empty, and an infinite receptive field is ``inf``.
+        In CSV, unknown values are empty, an infinite receptive field is ``inf``, and
+        names are written by `csv_cell`.
 
         Args:
           kind: the format.
@@ -356,13 +358,13 @@ class Table:
             return json.dumps(rows, indent=2, allow_nan=False) + "\n"
         if kind == "csv":
             columns, found = self.flat()
-            lines = [[_number(row.get(column)) for column in columns] for row in found]
+            lines = [[_csv(row.get(column)) for column in columns] for row in found]
             text = io.StringIO()
             csv.writer(text, lineterminator="\n").writerows([columns, *lines])
             return text.getvalue()
         header, cells, notes = self.shown()
         if kind == "markdown":
-            escaped = [[cell.replace("|", "\\|") for cell in row] for row in cells]
+            escaped = [list(map(markdown, row)) for row in cells]
             rule = ["---" if column in NAMES else "---:" for column in header]
             table = [header, rule, *escaped]
             lines_of = "".join(f"| {' | '.join(line)} |\n" for line in table)
@@ -457,7 +459,8 @@ def _failures(errors: Errors) -> str:
     if not errors:
         return ""
     name, error = next(iter(errors.items()))
-    return f"{len(errors)} could not be analysed (.errors): {name}: {error}"
+    named = f"{printable(name)}: {error}"
+    return f"{len(errors)} could not be analysed (.errors): {named}"
 
 
 # --- One column for each number -------------------------------------------------------
@@ -557,7 +560,7 @@ def _cell(value: Any) -> str:
         return _together([_cell(v) for v in value])
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else f"{value:g}"
-    return str(value)
+    return printable(str(value))
 
 
 def _together(texts: Sequence[str]) -> str:
@@ -565,8 +568,10 @@ def _together(texts: Sequence[str]) -> str:
     return texts[0] if len(set(texts)) == 1 else " x ".join(texts)
 
 
-def _number(value: Any) -> Any:
+def _csv(value: Any) -> Any:
     """Returns a value for CSV."""
+    if isinstance(value, str):
+        return csv_cell(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return "" if value is None else value

@@ -219,7 +219,11 @@ class Inference:
         elif isinstance(op.shapes, LikeInput) and self.graph.inputs[index]:
             shapes = [self.shape(self.graph.inputs[index][op.shapes.number])]
         else:
-            shapes = op.shapes(Call(self.graph.nodes[index], self))
+            call = Call(self.graph.nodes[index], self)
+            shapes = op.shapes(call)
+            for shape in shapes:
+                if any(type(size) is int and size < 0 for size in shape or ()):
+                    call.fail(f"would have an output of the shape {shape}")
         if None in shapes:
             shapes = self._with_recorded(index, op, shapes)
         return shapes

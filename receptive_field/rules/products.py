@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from receptive_field.algebra.axis_map import constant
@@ -70,6 +71,9 @@ def einsum_labels(call: Call, equation: str) -> tuple[list[list[str]], list[str]
     """Returns the labels of the axes of each input, and of the output.
 
     Each axis of an ellipsis gets its own label, numbered from the last axis backwards.
+
+    Raises:
+      GraphError: if the equation does not fit the inputs, or the output has other axes.
     """
     equation = equation.replace(" ", "")
     left, arrow, right = equation.partition("->")
@@ -88,7 +92,10 @@ def einsum_labels(call: Call, equation: str) -> tuple[list[list[str]], list[str]
         ),
         default=0,
     )
-    return operands, _spelled(right, longest + len(right.replace("...", "")))
+    result = _spelled(right, longest + len(right.replace("...", "")))
+    if not {*result} <= {*itertools.chain(*operands)}:
+        call.fail(f"has an output axis that no input has, by the equation {equation!r}")
+    return operands, result
 
 
 def _spelled(term: str, rank: int) -> list[str]:

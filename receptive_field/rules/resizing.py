@@ -636,6 +636,8 @@ def interpolated(
     Positions outside the axis are clamped to the border, except for the cubic kernel
     with half-pixel centres, which gives them no weight.
     """
+    if not size:
+        return np.zeros((new_size, 0))
     whole = corners and new_size > 1
     scale = np.float32(size - whole) / np.float32(new_size - whole)
     recentre = weights not in (nearest_weights, corner_weights)
