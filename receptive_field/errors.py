@@ -61,6 +61,17 @@ class UnsupportedOpsError(ReceptiveFieldError):
         )
 
 
+class TooMuchWorkError(ReceptiveFieldError):
+    """The answer takes more steps than it may; see `receptive_field.work_limit`."""
+
+    def __init__(self, place: str, steps: int, limit: int) -> None:
+        super().__init__(
+            f"{place or 'the answer'} needs {steps} steps, with which the answer would "
+            f"take more than {limit}: large numbers in the model, or in the question, "
+            "multiply. Allow more with receptive_field.work_limit(steps)."
+        )
+
+
 ELLIPSIS = " ... "
 """What stands for the middle of a long message."""
 
