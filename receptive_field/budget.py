@@ -31,9 +31,9 @@ class ExhaustedError(Exception):
     analysed must not take this for an answer. `within_budget` turns it into one.
     """
 
-    def __init__(self, steps: int, limit: int) -> None:
-        super().__init__(steps, limit)
-        self.steps, self.limit = steps, limit
+    def __init__(self, needed: str, limit: int) -> None:
+        super().__init__(needed, limit)
+        self.needed, self.limit = needed, limit
         self.place = ""
         """What needs the steps, in words."""
 
@@ -88,7 +88,7 @@ def within_budget(answer: Callable[P, R]) -> Callable[P, R]:
         try:
             return answer(*args, **options)
         except ExhaustedError as error:
-            raise TooMuchWorkError(error.place, error.steps, error.limit) from None
+            raise TooMuchWorkError(error.place, error.needed, error.limit) from None
         finally:
             _budget.reset(token)
 
@@ -105,7 +105,7 @@ def spend(steps: int) -> None:
     if budget is not None:
         budget.left -= steps
         if budget.left < 0:
-            raise ExhaustedError(steps, budget.limit)
+            raise ExhaustedError(f"{steps} steps", budget.limit)
 
 
 class Copies:
@@ -135,6 +135,30 @@ FREE_COPIES = 32
 
 STEPS_OF_COPY = 64
 """The steps that a further node takes."""
+
+
+def hold(numbers: int) -> None:
+    """Counts the numbers of an array, before it is made.
+
+    Raises:
+      ExhaustedError: if one array of an answer may not hold so many (`NUMBERS_HELD`),
+        or they take more steps than are left.
+    """
+    budget = _budget.get()
+    if budget is not None:
+        if numbers > NUMBERS_HELD * budget.limit:
+            raise ExhaustedError(f"an array of {numbers} numbers", budget.limit)
+        spend(numbers // NUMBERS_A_STEP)
+
+
+COPIES_A_STEP = 4
+"""How many positions of a table are written down in a step."""
+
+NUMBERS_A_STEP = 256
+"""How many numbers of an array are computed in a step."""
+
+NUMBERS_HELD = 8
+"""How many numbers an array may hold for each step that an answer may take."""
 
 
 def counted(positions: range) -> range:

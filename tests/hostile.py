@@ -778,9 +778,7 @@ def ask(path: Path, size: Size, question: str) -> tuple[str, str]:
     return "answered", ""
 
 
-def _measured(
-    path: Path, size: Size, question: str, seconds: int, pipe: Any
-) -> None:
+def _measured(path: Path, size: Size, question: str, seconds: int, pipe: Any) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds + 1, seconds + 1))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -795,7 +793,9 @@ def outcome(path: Path, size: Size, question: str, most: int) -> Outcome:
     """Asks in a process of its own, which is ended after so many seconds."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_measured, args=(path, size, question, most, theirs))
+    process = context.Process(
+        target=_measured, args=(path, size, question, most, theirs)
+    )
     process.start()
     theirs.close()
     try:

@@ -64,7 +64,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
 
 from receptive_field.arrays import np
-from receptive_field.budget import counted, spend
+from receptive_field.budget import COPIES_A_STEP, counted, spend
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -220,8 +220,8 @@ class Tabulated(NamedTuple):
         high = min(last - self.start, len(self.windows) - 1)
         if low > high:
             return None
-        places = counted(range(int(low), int(high) + 1))
-        return _hull(self.windows[places.start : places.stop])
+        spend(int(high - low) // COPIES_A_STEP)
+        return _hull(self.windows[int(low) : int(high) + 1])
 
 
 class Unknown(NamedTuple):
@@ -1663,12 +1663,32 @@ def _composed_gap(one: Periodic | Tabulated, two: Periodic | Tabulated) -> Exten
         ahead = zip(windows, highest, lowest, strict=False)
         holes = (max(up - last, first + down) for (first, last), up, down in ahead)
         return max(two.gap, *holes)
-    gap = two.gap
-    for u in counted(range(start, stop)):
-        window = two.window(u)
+    return _gap_between(two)
+
+
+@lru_cache(maxsize=4, typed=True)
+def _gap_between(strand: Periodic | Tabulated) -> Extended:
+    """Returns the largest gap inside the windows of neighbours and between them.
+
+    Cached, because a large table is often composed with several layers.
+    """
+    gap, empty = strand.gap, strand.windows.count(None)
+    if not empty:
+        spend(len(strand.windows) // COPIES_A_STEP)
+        after = (
+            ()
+            if isinstance(strand, Tabulated)
+            else (strand.window(len(strand.windows)),)
+        )
+        some = cast("tuple[Interval, ...]", (*strand.windows, *after))
+        apart = (max(b[0] - a[1], a[0] - b[1]) for a, b in pairwise(some))
+        return max(gap, max(apart, default=gap))
+    start = strand.start if isinstance(strand, Tabulated) else 0
+    for u in counted(range(start, start + len(strand.windows))):
+        window = strand.window(u)
         if window is None:
             continue
-        for other in map(two.window, range(u + 1, u + empty + 2)):
+        for other in map(strand.window, range(u + 1, u + empty + 2)):
             if other is not None:
                 gap = max(gap, other[0] - window[1], window[0] - other[1])
                 break

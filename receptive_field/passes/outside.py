@@ -125,13 +125,18 @@ def _near_ends(axis_map: AxisMap, made: int, read: int) -> Sequence[range]:
     """Returns positions outside of which no window reaches outside a tensor.
 
     Args:
-      axis_map: the map, whose offsets are known.
+      axis_map: the map, whose offsets are known. Where it shows other positions than
+        those of its strands, these count only if the strands reach outside.
       made: the number of positions that have a window.
       read: the size of the tensor.
     """
     before, behind = 0, made
+    if axis_map.seen is not None:
+        inside = axis_map.seen.span(0, made - 1)
+        if inside is None or inside[0] < 0 or inside[1] >= read:
+            return [counted(range(made))]
     for strand in axis_map.strands:
-        if not isinstance(strand, Periodic) or axis_map.seen is not None:
+        if not isinstance(strand, Periodic):
             return [counted(range(made))]
         advance, period = strand.advance, len(strand.windows)
         ends = [window for window in strand.windows if window is not None]

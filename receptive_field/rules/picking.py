@@ -23,7 +23,7 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import Size, Symbolic, product
 from receptive_field.arrays import np
-from receptive_field.budget import counted
+from receptive_field.budget import COPIES_A_STEP, spend
 from receptive_field.relations.relation import (
     FULL,
     SAME,
@@ -394,7 +394,8 @@ def _rolled(call: Call, size: Size, offset: Size) -> AxisMap:
     if size > LONGEST_WRITTEN:
         nearest = (offset + size // 2) % size - size // 2
         return shift(-nearest).beside_anything()
-    return positions_map([(u - offset) % size for u in counted(range(size))])
+    spend(size // COPIES_A_STEP)
+    return positions_map([(u - offset) % size for u in range(size)])
 
 
 # --- Writing -------------------------------------------------------------------------

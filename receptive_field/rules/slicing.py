@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from receptive_field.algebra.axis_map import (
     ANYWHERE,
@@ -17,7 +18,7 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import Size, Symbolic, ceiling_division, smaller
 from receptive_field.arrays import np
-from receptive_field.budget import counted
+from receptive_field.budget import COPIES_A_STEP, spend
 from receptive_field.relations.relation import (
     FULL_BOUND,
     Axis,
@@ -94,19 +95,25 @@ def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
     size, which is an upper bound. If the padding after the axis is unknown, the `seen`
     map is `ANYWHERE`.
     """
-    if isinstance(size, int) and isinstance(after, int):
-        places = range(-before, size + after)
-        if len(places) <= LONGEST_WRITTEN:
-            last = size - 1 - edge
-            positions = (
-                edge - 1 - u if u < 0 else u if u < size else last - (u - size)
-                for u in counted(places)
-            )
-            return shift(-before).showing(table((p, p) for p in positions))
+    known = isinstance(size, int) and isinstance(after, int)
+    if known and before + size + after <= LONGEST_WRITTEN:  # type: ignore[operator]
+        return shift(-before).showing(_mirror(before, size, after, edge))
     if not isinstance(after, int):
         return shift(-before).showing(ANYWHERE)
     near = convolution(1 + 2 * (before + after), padding=before + 2 * after)
     return shift(-before).showing(near.as_bound())
+
+
+@lru_cache(maxsize=4)
+def _mirror(before: int, size: int, after: int, edge: int) -> AxisMap:
+    """Returns the map to the positions that are seen.
+
+    Cached, because both passes ask for it, and it may be large.
+    """
+    spend((before + size + after) // COPIES_A_STEP)
+    reflected = [before - 1 - u + edge for u in range(before)]
+    behind = [size - 1 - edge - i for i in range(after)]
+    return table((p, p) for p in [*reflected, *range(size), *behind])
 
 
 def extended(
@@ -166,7 +173,8 @@ def extended(
         return moves.showing(near.as_bound())
     last = length - 1
     positions = []
-    for place in counted(range(-low, length + high)):
+    spend((low + length + high) // COPIES_A_STEP)
+    for place in range(-low, length + high):
         if mode == "reflect":
             inside = abs(place) if place <= last else 2 * last - place
         elif mode == "edge":
