@@ -773,7 +773,7 @@ def ask(path: Path, size: Size, question: str) -> tuple[str, str]:
         QUESTIONS[question](path, size)
     except rf.ReceptiveFieldError as error:
         return "refused", str(error)
-    except BaseException as error:
+    except Exception as error:
         return "broken", f"{type(error).__name__}: {error}"
     return "answered", ""
 
