@@ -525,7 +525,14 @@ _OPS = {
     ],
     "space to depth": [
         node("a", "SpaceToDepth", ["input"], block_size="i: 2"),
-        conv("b", "a", 3, 1, "SAME"),
+        graphs.variable("b/weights", (3, 3, 4, 4)),
+        node(
+            "b",
+            "Conv2D",
+            ["a", "b/weights"],
+            strides=integers([1, 1, 1, 1]),
+            padding='s: "SAME"',
+        ),
         node("out", "DepthToSpace", ["b"], block_size="i: 2"),
     ],
     "tokens": [

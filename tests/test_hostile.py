@@ -13,7 +13,7 @@ import receptive_field as rf
 from receptive_field.budget import STEPS, spend, within_budget
 from receptive_field.many.limits import Limits, Watch
 
-LIMITS = Limits(seconds=20, megabytes=400, may_end=True)
+LIMITS = Limits(seconds=60, megabytes=400, may_end=True)
 """More than any of the files takes, on a machine that does other things, too."""
 
 NEEDED = {"ONNX": "onnx", "Keras": "keras", "PyTorch": "torch"}
@@ -56,7 +56,7 @@ class TestWorkLimit:
     def test_it_holds_inside_the_context_only(self):
         with rf.work_limit(100):
             pass
-        assert rf.compute_receptive_field(self.GRAPH).receptive_field == (1, 1)
+        assert list(rf.compute_receptive_field(self.GRAPH))[:2] == [1, 1]
 
     @pytest.mark.parametrize("limit", [10**9, None])
     def test_a_higher_limit_answers(self, limit):

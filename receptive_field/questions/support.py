@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from receptive_field.budget import hold
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Edge, Network
@@ -69,8 +70,10 @@ def find_support(
     features: dict[int, NDArray[Any]] = {}
     for number, axis in enumerate(field.feature_axes):
         if axis.output_axis is not None:
-            positions = np.arange(axis.size or 0)
-            if chosen is not None:
+            if chosen is None:
+                hold(axis.size or 0)
+                positions = np.arange(axis.size or 0)
+            else:
                 positions = np.unique(chosen[..., number])
             features[axis.output_axis] = positions
     axes = [axis.input_axis for axis in field.axes]
