@@ -101,7 +101,7 @@ def spend(steps: int) -> None:
     Raises:
       ExhaustedError: if more are needed than are left.
     """
-    budget = _budget.get()
+    budget = _budget.get() if steps else None
     if budget is not None:
         budget.left -= steps
         if budget.left < 0:
@@ -144,7 +144,7 @@ def hold(numbers: int) -> None:
       ExhaustedError: if one array of an answer may not hold so many (`NUMBERS_HELD`),
         or they take more steps than are left.
     """
-    budget = _budget.get()
+    budget = _budget.get() if numbers >= NUMBERS_A_STEP else None
     if budget is not None:
         if numbers > NUMBERS_HELD * budget.limit:
             raise ExhaustedError(f"an array of {numbers} numbers", budget.limit)
