@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         register_op,
         unsupported_ops,
     )
+    from receptive_field.budget import work_limit
     from receptive_field.errors import OutsideMapWarning, ReceptiveFieldError
     from receptive_field.many import Row, compute_many
     from receptive_field.original import (
@@ -120,6 +121,7 @@ __all__ = [
     "register_op",
     "resolutions",
     "unsupported_ops",
+    "work_limit",
     "zoo",
 ]
 
@@ -128,6 +130,7 @@ _ROOMS = {
         "EXAMPLE_GRAPH compute_receptive_field compute_receptive_fields "
         "register_layer register_op unsupported_ops"
     ),
+    "budget": "work_limit",
     "errors": "OutsideMapWarning ReceptiveFieldError",
     "many": "Row compute_many",
     "rules.stated": "SlidingWindow",

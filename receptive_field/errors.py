@@ -76,6 +76,18 @@ class UnsupportedOpsError(ReceptiveFieldError):
         )
 
 
+class TooMuchWorkError(ReceptiveFieldError):
+    """The answer takes more steps than it may; see `receptive_field.work_limit`."""
+
+    def __init__(self, place: str, needed: str, limit: int) -> None:
+        super().__init__(
+            f"{place or 'the answer'} needs {needed}, which is more than is left of "
+            f"the {limit} steps that an answer may take: numbers in the model, or in "
+            "the question, are large, or multiply. Allow more with "
+            "receptive_field.work_limit(steps)."
+        )
+
+
 ELLIPSIS = " ... "
 """What stands for the middle of a long message."""
 

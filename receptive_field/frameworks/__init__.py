@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from receptive_field.budget import within_budget
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.keras import load as of_keras
 from receptive_field.frameworks.keras.stated import MODEL_CLASSES, STATED
@@ -44,6 +45,7 @@ def table(framework: str) -> dict[str, Op]:
     return found
 
 
+@within_budget
 def load(
     model: Any,
     signature: str | None = None,

@@ -20,6 +20,7 @@ import numpy as np
 
 from receptive_field.algebra.axis_map import IDENTITY, AxisMap, Floating, Periodic
 from receptive_field.algebra.sizes import Size
+from receptive_field.budget import counted, hold
 from receptive_field.errors import GraphError
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
@@ -53,10 +54,11 @@ def _taps(axis_map: AxisMap, above: int, below: int) -> Array:
 
     Each row counts the taps of one position above.
     """
+    hold(above * below)
     counts = np.zeros((above, below))
     for strand in axis_map.strands:
         assert not isinstance(strand, Floating), "the edges have known offsets"
-        for u in range(above):
+        for u in counted(range(above)):
             window = strand.window(u)
             if window is None:
                 continue
@@ -307,6 +309,7 @@ class GradientEdge:
             if whole is None:
                 whole = matrix
             else:
+                hold(whole.size * size)
                 whole = (whole[:, :, None] * matrix[:, None]).reshape(count, -1)
         assert whole is not None
         return whole
@@ -695,6 +698,7 @@ class Descent:
                     *map(followed_axes, relation.axes)
                 )
         self.placed[tensor] = _known(placed, shape)
+        hold(math.prod(shape[axis] for axis in self.placed[tensor]))  # type: ignore[misc]
         self.edges[tensor] = [
             GradientEdge(
                 step.below,
@@ -931,6 +935,7 @@ class Descent:
         pairs = Pairs(np.ones(()), (), ())
         for axis, size in enumerate(sizes):
             if axis in feature and isinstance(size, int):
+                hold(size)
                 at = np.zeros((1, size))
                 at[0, feature[axis]] = 1
                 pairs = pairs.with_axis(1, even=False).along(axis, at, at, 0)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.algebra.sizes import Size
+from receptive_field.budget import hold
 
 Array = NDArray[np.float64]
 
@@ -138,6 +139,7 @@ class Pairs:
         shape = (2 * limit + 1, *moved.shape[1:-1], one.shape[1])
         if limit and math.prod(shape) > MOST_PAIRS:
             raise TooManyPairsError
+        hold(math.prod(shape))
         found = np.zeros(shape)
         for lag in range(-reach, reach + 1):
             above = moved[lag + reach]

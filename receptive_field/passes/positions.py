@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from receptive_field.budget import hold
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Edge, Network
 from receptive_field.network.walk import Read, descend, tensors_below
@@ -163,6 +164,7 @@ def _dependent(
     known, returns None.
     """
     sizes = _sizes(network, tensor)
+    hold(sum(sizes))
     features = {axis: np.arange(size) for axis, size in enumerate(sizes) if axis}
     found = []
     for box in follow_positions(network, tensor, features, zeros=zeros):

@@ -52,6 +52,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from receptive_field.algebra.sizes import Size
+from receptive_field.budget import ExhaustedError
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
@@ -110,7 +111,10 @@ def analytic(
     network = slopes.network
     shape = network.shape(output) or ()
     chosen, where = _place(question, field, shape, feature)
-    found, assumed = Descent(slopes, output, question.spatial).run(where)
+    try:
+        found, assumed = Descent(slopes, output, question.spatial).run(where)
+    except ExhaustedError as error:
+        raise error.at(f"the effective receptive field of {name!r}") from None
     total = float(found.sum())
     if not total:
         raise ReceptiveFieldError(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from receptive_field.budget import within_budget
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.network.layout import Resolution
@@ -15,6 +16,7 @@ from receptive_field.results.pyramid import ObjectLevel, Pyramid, PyramidLevel
 from receptive_field.rules.stated import Rule
 
 
+@within_budget
 def pyramid_levels(
     model: Any,
     outputs: Sequence[Any],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from receptive_field.algebra.axis_map import INFINITY, AxisMap
 from receptive_field.algebra.sizes import Size, shape_in_words
+from receptive_field.budget import within_budget
 from receptive_field.errors import (
     GraphError,
     IndependentError,
@@ -79,6 +80,7 @@ class Options(NamedTuple):
     overrides: Mapping[Any, Rule] | None = None
 
 
+@within_budget
 def ask(
     model: Model, output: Any, input: Any, options: Options, later: Later | None = None
 ) -> tuple[Question, ReceptiveField]:

@@ -35,6 +35,7 @@ from receptive_field.algebra.axis_map import (
     Periodic,
     Tabulated,
 )
+from receptive_field.budget import counted, hold, spend
 from receptive_field.relations.relation import (
     ALL_BOUND,
     SAME,
@@ -47,6 +48,12 @@ from receptive_field.relations.relation import (
 MOST_BOXES = 64
 """The most boxes that are kept for one tensor. If there are more, boxes are merged
 into upper bounds where possible."""
+
+FLAGS_A_NUMBER = 8
+"""How many booleans take as much memory as a number."""
+
+PRODUCTS_A_STEP = 1 << 13
+"""How many products of two booleans are computed in a step."""
 
 LARGEST_GROUP = 1 << 27
 """The most elements of an array. Upper bounds replace results that would need more."""
@@ -85,6 +92,7 @@ def start(shape: Sequence[int], features: Mapping[int, NDArray[Any]]) -> Box:
     """
     groups = []
     for axis, size in enumerate(shape):
+        hold(len(features.get(axis, (0,))) * size // FLAGS_A_NUMBER)
         if axis in features:
             seen = features[axis][:, None] == np.arange(size)
             groups.append(Group((axis,), (axis,), seen))
@@ -390,8 +398,10 @@ class _Work:
         """
         index = self.find(part)
         outputs, parts, seen = self.groups[index]
-        if seen.size // max(self.size(part), 1) * math.prod(sizes) > LARGEST_GROUP:
+        flags = seen.size // max(self.size(part), 1) * math.prod(sizes)
+        if flags > LARGEST_GROUP:
             return None
+        hold(flags // FLAGS_A_NUMBER)
         seen = np.moveaxis(seen, len(outputs) + parts.index(part), -1)
         found: Mask | None
         if matrix is not None:
@@ -611,7 +621,8 @@ def _ends(
         starts = np.arange(count, dtype=float) * strand.advance
         firsts, lasts = (starts + end for end in strand.windows[0] or ())
     else:
-        windows = [strand.window(position) or (size, -1) for position in range(count)]
+        positions = counted(range(count))
+        windows = [strand.window(position) or (size, -1) for position in positions]
         firsts, lasts = np.array(windows, dtype=float).reshape(count, 2).T
     lasts = np.minimum(lasts, size - 1)
     # Start at the first tap inside the axis, or at 0 if the window is infinite.
@@ -672,6 +683,8 @@ def _single_targets(axis_map: AxisMap, count: int, size: int) -> NDArray[Any] | 
 
 
 def _product(seen: Mask, matrix: Mask) -> Mask:
+    hold((seen.size + matrix.size) // 2)
+    spend(seen.size * matrix.shape[-1] // PRODUCTS_A_STEP)
     product: Mask = (seen.astype(np.float32) @ matrix.astype(np.float32)) > 0
     return product
 

@@ -30,6 +30,7 @@ from receptive_field.algebra.axis_map import (
     Periodic,
     table,
 )
+from receptive_field.budget import within_budget
 from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
@@ -73,6 +74,7 @@ LARGEST_NUMBER = 2**53
 Data = dict[str, Any]
 
 
+@within_budget
 def explore(
     model: Any,
     path: str | os.PathLike[str],
