@@ -30,6 +30,9 @@ LIBRARIES = (
 PASSED = (ReceptiveFieldError, MemoryError, OSError, ImportError, Warning)
 """What passes through the net: it has a reason, or is a problem of the machine."""
 
+BOUNDARY = (__name__, f"{__package__}.budget")
+"""The modules that wrap what callers call."""
+
 _is_open: ContextVar[bool] = ContextVar("_is_open", default=False)
 
 P = ParamSpec("P")
@@ -81,7 +84,7 @@ def _is_of_caller(error: Exception) -> bool:
     """
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     names = [str(frame.f_globals.get("__name__")) for frame in frames]
-    inner = [name.partition(".")[0] for name in names if name != __name__]
+    inner = [name.partition(".")[0] for name in names if name not in BOUNDARY]
     own = inner.count(__package__)
     known = {__package__, *LIBRARIES, *sys.stdlib_module_names}
     return not known.issuperset(inner) or (isinstance(error, TypeError) and own < 2)
