@@ -17,7 +17,7 @@ from typing import ParamSpec, TypeVar
 
 from receptive_field.errors import TooMuchWorkError
 
-STEPS = 1 << 21
+STEPS = 1 << 22
 """The steps that an answer may take if the caller does not say (`work_limit`)."""
 
 P = ParamSpec("P")
@@ -71,6 +71,11 @@ def work_limit(steps: int | None) -> Iterator[None]:
         yield
     finally:
         _limit.reset(token)
+
+
+def allowed() -> int | None:
+    """Returns how many steps an answer may take here; None for any number."""
+    return _limit.get()
 
 
 def within_budget(answer: Callable[P, R]) -> Callable[P, R]:

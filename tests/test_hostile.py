@@ -11,6 +11,7 @@ import pytest
 
 import receptive_field as rf
 from receptive_field.budget import STEPS, spend, within_budget
+from receptive_field.cli import main
 from receptive_field.many.limits import Limits, Watch
 
 LIMITS = Limits(seconds=60, megabytes=400, may_end=True)
@@ -85,3 +86,16 @@ class TestWorkLimit:
             part()
             with pytest.raises(rf.ReceptiveFieldError, match="60 steps"):
                 answer()
+
+
+def test_the_limit_of_a_command_is_the_callers(capsys):
+    graph = str(rf.EXAMPLE_GRAPH)
+    assert main(["compute", graph, "--work-limit", "3"]) == 1
+    assert "Allow more with --work-limit STEPS" in capsys.readouterr().err
+    assert main(["compute", graph, "--work-limit", "any"]) == 0
+
+
+def test_many_files_have_the_limit_of_their_caller():
+    with rf.work_limit(3):
+        (row,) = rf.compute_many([rf.EXAMPLE_GRAPH], workers=1)
+    assert "the 3 steps that an answer may take" in row.error

@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 from contextlib import closing
 
 from receptive_field.api import GlobalContext
+from receptive_field.budget import allowed
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.many.limits import Limits
 from receptive_field.many.results import Results
@@ -113,7 +114,7 @@ def compute_many(
             for key, path in zip(asked, paths, strict=True)
             if key not in kept.rows
         }
-        limits = Limits(timeout, memory)
+        limits = Limits(timeout, memory, steps=allowed())
         arriving = arriving_rows(left.values(), question, executor, workers, limits)
         with closing(arriving):
             for done, row in enumerate(arriving, 1):

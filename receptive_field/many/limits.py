@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
+from receptive_field.budget import STEPS, work_limit
 from receptive_field.errors import ReceptiveFieldError
 
 POLL_SECONDS = 0.02
@@ -37,6 +38,8 @@ class Limits(NamedTuple):
     """How much the memory of the process may grow."""
     may_end: bool = False
     """Whether the process is ours, and may be ended if it does not react."""
+    steps: int | None = STEPS
+    """How many steps an answer may take (`work_limit`)."""
 
 
 class _ExceededError(BaseException):
@@ -62,9 +65,10 @@ class Watch:
         self._reason = ""
 
     def __enter__(self) -> Watch:
-        seconds, _, may_end = self._limits
+        seconds, _, may_end, steps = self._limits
         self._stack = ExitStack()
         self._stack.enter_context(_reserved(self._limits))
+        self._stack.enter_context(work_limit(steps))
         if may_end and seconds is not None:
             nowhere = self._stack.enter_context(open(os.devnull, "w"))
             late = seconds + GRACE_SECONDS
@@ -113,7 +117,7 @@ class Watch:
 
     def _exceeded(self) -> str:
         """Returns what a file has used up, in words; empty if nothing."""
-        seconds, megabytes, _ = self._limits
+        seconds, megabytes, *_ = self._limits
         if self._start is None:
             return ""
         if seconds is not None and time.monotonic() - self._start > seconds:
