@@ -170,7 +170,7 @@ def measured(
     return found, output_shape
 
 
-usual_layout = mock.patch.object(layout, "_weighted", return_value=None)
+usual_layout = mock.patch.object(layout, "_weighted", mock.Mock(return_value=None))
 """Positions on the usual axes, also where weights are multiplied along them."""
 
 

@@ -220,12 +220,13 @@ def _may_be_mask(call: Call, number: int) -> bool:
         if op is None or op.values is None:
             return False
         seen.add(index)
-        if op.numbers is not None:
-            numbers = op.numbers(Call(graph.nodes[index], known)) or ()
+        read = op.numbers
+        if read is not None:
+            numbers = read(Call(graph.nodes[index], known)) or ()
             some = [abs(n) for n in numbers if type(n) in (float, bool)]
             masking |= any(n == 0 or n >= MASKING for n in some)
-        below = {read for read, _ in graph.inputs[index]}
-        masking |= op.numbers is None and not below
+        below = {node for node, _ in graph.inputs[index]}
+        masking |= read is None and not below
         waiting += below - seen
     return masking and not waiting
 
