@@ -1,6 +1,7 @@
 """Which part of the input does a feature of a convolutional network see?"""
 
 from importlib import import_module
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
         register_op,
         unsupported_ops,
     )
+    from receptive_field.budget import work_limit
     from receptive_field.errors import OutsideMapWarning, ReceptiveFieldError
     from receptive_field.many import Row, compute_many
     from receptive_field.original import (
@@ -119,6 +121,7 @@ __all__ = [
     "register_op",
     "resolutions",
     "unsupported_ops",
+    "work_limit",
     "zoo",
 ]
 
@@ -127,6 +130,7 @@ _ROOMS = {
         "EXAMPLE_GRAPH compute_receptive_field compute_receptive_fields "
         "register_layer register_op unsupported_ops"
     ),
+    "budget": "work_limit",
     "errors": "OutsideMapWarning ReceptiveFieldError",
     "many": "Row compute_many",
     "rules.stated": "SlidingWindow",
@@ -172,6 +176,9 @@ def __getattr__(name: str) -> Any:
     for room, names in _ROOMS.items():
         if name in names.split():
             value = getattr(import_module(f"receptive_field.{room}"), name)
+            if isfunction(value):
+                value = import_module("receptive_field.net").guarded(value)
+                value.__module__ = __name__  # Where pickle finds it.
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

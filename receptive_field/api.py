@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from receptive_field.budget import within_budget
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import FRAMEWORKS, MODEL_CLASSES, load, table
 from receptive_field.network.layout import Resolution
@@ -25,6 +26,7 @@ GlobalContext = Literal["include", "exclude"]
 BatchNorm = Literal["inference", "graph"]
 
 
+@within_budget
 def compute_receptive_field(
     model: Any,
     *,
@@ -101,6 +103,7 @@ def compute_receptive_field(
     return field_of(loaded, output, input, options, global_context, require_aligned)
 
 
+@within_budget
 def compute_receptive_fields(
     model: Any,
     *,
@@ -151,6 +154,7 @@ def compute_receptive_fields(
     return fields_of(loaded, outputs, input, options, global_context, require_aligned)
 
 
+@within_budget
 def unsupported_ops(
     model: Any,
     *,

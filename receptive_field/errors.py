@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from receptive_field.printable import printable
+
 
 class ReceptiveFieldError(ValueError):
-    """The base class of all errors; a ``ValueError``, as in the original library."""
+    """The base class of all errors; a ``ValueError``, as in the original library.
+
+    Messages quote names and texts of files, so they are made printable.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class GraphError(ReceptiveFieldError):
@@ -35,8 +43,15 @@ class MisalignedError(ReceptiveFieldError):
     """Two paths between input and output have different strides or centres."""
 
 
+class InternalError(ReceptiveFieldError):
+    """The library has a defect; ``__cause__`` is the exception (see `net`)."""
+
+
 class OutsideMapWarning(UserWarning):
     """The caller asked about features outside the feature map."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
 
 
 class UnsupportedOpsError(ReceptiveFieldError):
@@ -58,6 +73,18 @@ class UnsupportedOpsError(ReceptiveFieldError):
             f"Add a rule with receptive_field.register_op(op_type, rule{others}), "
             "state a rule for these nodes with overrides={name: rule}, or leave these "
             "nodes out of the analysis with stop_propagation."
+        )
+
+
+class TooMuchWorkError(ReceptiveFieldError):
+    """The answer takes more steps than it may; see `receptive_field.work_limit`."""
+
+    def __init__(self, place: str, needed: str, limit: int) -> None:
+        super().__init__(
+            f"{place or 'the answer'} needs {needed}, which is more than is left of "
+            f"the {limit} steps that an answer may take: numbers in the model, or in "
+            "the question, are large, or multiply. Allow more with "
+            "receptive_field.work_limit(steps)."
         )
 
 

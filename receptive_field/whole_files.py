@@ -135,10 +135,15 @@ def open_already(path: FilePath) -> int | None:
     Such paths are ``-``, and links such as ``/dev/stdout`` that lead to
     ``/proc/self/fd/1``. To open what such a link points to would overwrite what was
     written to it before.
+
+    Raises:
+      ReceptiveFieldError: if no file can have this path.
     """
     text = os.fspath(path)
     if text == STANDARD_OUTPUT:
         return 1
+    if "\0" in text:
+        raise _unwritable(path, "no file can have this name")
     for _ in range(8):
         text = os.path.abspath(text)
         found = re.fullmatch(rf"(?:/proc/(?:self|{os.getpid()})|/dev)/fd/(\d+)", text)

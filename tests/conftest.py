@@ -83,8 +83,18 @@ def pytest_report_header(config):
     return f"random examples: {repeat(config)}"
 
 
+WHOLE_NETWORKS = {
+    *("test_applications", "test_slim", "test_tables", "test_torch_networks"),
+    *("test_whole_models", "test_zoo"),
+}
+"""Tests that repeat, for large networks, what others cover line by line. To measure
+coverage there, too, would take as long again."""
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
+        if item.path.stem in WHOLE_NETWORKS:
+            item.add_marker(pytest.mark.no_cover)
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.random)
 

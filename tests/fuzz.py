@@ -4,10 +4,10 @@
 
 damages models of a corpus that is made of the tests' data, asks random questions about
 them, and counts how they end. Anything but an answer or a `ReceptiveFieldError` is a
-defect: another exception, more than ten seconds, or more than 1 GB. It goes on where it
-was interrupted: what was tried is kept in ``.fuzz.json``, as long as the package and
-the tests stay the same. ``--repeat NUMBER`` asks again about one case, and keeps its
-file.
+defect: another exception, or an `InternalError` that stands for one; more than ten
+seconds, or more than 1 GB. It goes on where it was interrupted: what was tried is kept
+in ``.fuzz.json``, as long as the package and the tests stay the same. ``--repeat
+NUMBER`` asks again about one case, and keeps its file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from needed import needed
 from random_search import seed_of_contents
 
 import receptive_field as rf
-from receptive_field.cli import main as command
+from receptive_field.cli.arguments import parser
+from receptive_field.errors import InternalError
 from receptive_field.many.limits import Limits, Watch
 from receptive_field.whole_files import replace_file
 
@@ -440,10 +441,9 @@ def ask(draw: random.Random, path: Path) -> None:
         case 5:
             rf.explore(path, path.parent / "page.html", **named)
         case 6:
-            nowhere = io.StringIO()
-            out, err = contextlib.redirect_stdout, contextlib.redirect_stderr
-            with out(nowhere), err(nowhere):
-                command(["nodes", str(path)])
+            options = parser().parse_args(["nodes", str(path)])
+            with contextlib.redirect_stdout(io.StringIO()):
+                options.run(options)
         case _:
             str(rf.compute_receptive_fields(path, **named))
 
@@ -474,15 +474,24 @@ def outcome_of(seed: int, number: int, limits: Limits = LIMITS) -> tuple[str, st
         try:
             with watch.limited():
                 ask(draw, path)
+        except InternalError as error:
+            return chosen.kind, "broken", _told(error.__cause__)
         except rf.ReceptiveFieldError as error:
             if "the analysis takes more" in str(error):
                 return chosen.kind, "too much", str(error)
             return chosen.kind, "refused", ""
         except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{Path(last.filename).name}:{last.lineno}"
-            return chosen.kind, "broken", f"{type(error).__name__} at {place}: {error}"
+            return chosen.kind, "broken", _told(error)
     return chosen.kind, "answered", ""
+
+
+def _told(error: BaseException | None) -> str:
+    """What an exception is, and where it was raised."""
+    assert error is not None
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}: {error}"
+    )
 
 
 # --- The command ---------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from dependency import (
@@ -26,6 +27,7 @@ from dependency import (
 from needed import needed
 
 import receptive_field as rf
+from receptive_field.network import layout
 
 onnx = needed("onnx")
 onnx_reference = needed("onnx.reference")
@@ -168,6 +170,11 @@ def measured(
     return found, output_shape
 
 
+usual_layout = mock.patch.object(layout, "_weighted", mock.Mock(return_value=None))
+"""Positions on the usual axes, also where weights are multiplied along them."""
+
+
+@usual_layout
 def check(
     model: Any,
     shape: Sequence[int],

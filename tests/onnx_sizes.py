@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from onnx_cases import Case
-from onnx_experiments import check
+from onnx_experiments import check, usual_layout
 
 import receptive_field as rf
 from receptive_field.errors import ReceptiveFieldError
@@ -24,6 +24,7 @@ def named(model: Any, axes: Sequence[int]) -> Any:
     return found
 
 
+@usual_layout
 def hold_sizes(
     model: Any, shape: Sequence[int], axes: Sequence[int], field: rf.ReceptiveField
 ) -> None:

@@ -92,3 +92,20 @@ def test_a_mask_of_ones_and_zeros_hides_pixels():
     assert field.compute_input_region([3], clip=True).tolist() == [[2, 4]]
     assert field.compute_input_region([4], clip=True).tolist() == [[3, 4]]
     assert field.compute_input_region([5], clip=True).tolist() == [[4, 4]]
+
+
+def summed(mask, number):
+    numbers = np.where(mask, 0, number).astype("float32")[None]
+    return lambda scores: tf.nn.softmax(tf.add_n([scores, tf.constant(numbers)]))
+
+
+def test_a_mask_in_a_sum_of_many():
+    def attention(x):
+        scores = tf.matmul(x, x, transpose_b=True)
+        return tf.matmul(summed(LOWER, -1e9)(scores), x)
+
+    function = tf.function(attention)
+    field = rf.compute_receptive_field(
+        function.get_concrete_function(tf.TensorSpec((1, SIZE, 4)))
+    )
+    assert field.exact is False

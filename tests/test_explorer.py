@@ -1022,6 +1022,11 @@ HOSTILE = (
     "</script><img src=x onerror=window.harmed=1>",
     "a'b`c&amp;<b>",
     "${window.harmed=1}\u2028\u2029--><!--",
+    "</script><script>window.harmed=1</script>",
+    "<!--<script>",
+    "javascript:window.harmed=1",
+    '" onmouseover="window.harmed=1" x="',
+    "\x1b[2J\x00\u202e</title><svg onload=window.harmed=1>",
 )
 
 

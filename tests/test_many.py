@@ -22,7 +22,7 @@ from receptive_field.many import Row, compute_many
 from receptive_field.many import results as saved
 from receptive_field.many import rows as worker
 from receptive_field.many import work as handing_out
-from receptive_field.many.limits import Limits
+from receptive_field.many.limits import Limits, Watch
 from receptive_field.progress import told_to
 
 KILLER = "killer.pb"
@@ -215,7 +215,7 @@ def test_bad_files_are_rows_with_an_error(tmp_path):
     assert "is not a GraphDef" in rows[1].error
     assert "No such file" in rows[2].error
     assert "Unheard" in rows[3].error
-    assert "null byte" in rows[4].error
+    assert "no file can have the name" in rows[4].error
     assert "contains no SavedModel" in rows[5].error
     assert {line["error"] or None for line in lines(results)} == {
         row.error for row in rows
@@ -779,3 +779,32 @@ def test_a_worker_of_a_cluster_that_dies(cluster, tmp_path):
     rows = compute_many(paths, executor=cluster.get_executor(), workers=2)
     assert sizes(rows) == [1, 2, 3, 4, 5, None, *range(6, 13)]
     assert "KilledWorker" in rows[5].error
+
+
+def test_an_interrupt_that_is_lost_is_repeated():
+    """Python drops what is raised in a destructor."""
+    lost = []
+
+    class Slow:
+        def __del__(self):
+            try:
+                time.sleep(0.5)
+                for _ in range(1000):
+                    pass
+            except BaseException as error:
+                lost.append(error)
+
+    def run_on():
+        with watch.limited():
+            Slow()
+            while True:
+                pass
+
+    with Watch(Limits(0.1)) as watch:
+        for _ in range(2):
+            with pytest.raises(rf.ReceptiveFieldError, match=r"more than 0\.1 seconds"):
+                run_on()
+        with watch.limited():
+            pass
+        time.sleep(1.5)  # Nothing is interrupted any more.
+    assert len(lost) == 2

@@ -3,6 +3,7 @@
 import json
 import random
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from graphs import constant, conv, graph_def, node, placeholder, pool
@@ -372,3 +373,11 @@ def test_the_model_is_not_changed():
     before = list(rf.compute_receptive_field(model))
     rf.proposals(model, 100)
     assert list(rf.compute_receptive_field(model)) == before
+
+
+def test_added_layers_do_not_fit_an_empty_map():
+    """At small sizes, there are no positions for the windows of the added layers."""
+    config = Path(__file__).parent / "data/keras/functions_2.15.json"
+    found = rf.proposals(config, target=9)  # It only has upper bounds.
+    assert not found.proposals
+    assert "only upper bounds" in found.reasons[0]

@@ -420,6 +420,51 @@ def test_channels_last():
     assert [axis.size for axis in field.feature_axes] == [9, 8]
 
 
+class Attention(nn.Module):
+    """Attention over tokens, of which each sees itself and earlier ones."""
+
+    def __init__(self, weights, masked):
+        super().__init__()
+        self.part = nn.MultiheadAttention(8, 2, batch_first=True)
+        lower = nn.Transformer.generate_square_subsequent_mask(12)
+        self.register_buffer("mask", lower if masked else torch.zeros(12, 12))
+        self.weights = weights
+
+    def forward(self, x):
+        options = {"attn_mask": self.mask, "need_weights": self.weights}
+        return self.part(x, x, x, **options)[0]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("weights", [False, True])
+def test_attention_with_a_mask(weights, masked):
+    """Its weights are computed by products of their own if the caller wants them."""
+    module, tokens = Attention(weights, masked).eval(), torch.rand(1, 12, 8)
+    rows = torch.autograd.functional.jacobian(module, tokens).abs().amax((0, 2, 3, 5))
+    assert (rows == 0).any().item() is masked
+    field = rf.compute_receptive_field(
+        module, example_inputs=tokens, input_resolution=[12]
+    )
+    assert field.axes[0].input_axis == 1
+    ((first, last),) = field.compute_input_region([5], clip=True).tolist()
+    assert (first, last) == (0, 11) or (masked and (first, last) == (0, 5))
+    assert field.exact is not masked
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 8), (1, 5, 12, 8)])
+def test_tokens_have_their_channels_last(shape):
+    module = nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 4))
+    field = rf.compute_receptive_field(module, example_inputs=torch.rand(shape))
+    assert [axis.input_axis for axis in field.axes] == [*range(1, len(shape) - 1)][::-1]
+    assert set(field.size) == {1}
+
+
+def test_a_flattened_image_has_its_channels_first():
+    module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 6 * 7, 4))
+    field = rf.compute_receptive_field(module, example_inputs=torch.rand(1, 3, 6, 7))
+    assert [axis.input_axis for axis in field.axes] == [3, 2]
+
+
 def test_files_take_no_example_inputs(tmp_path):
     path = tmp_path / "model.pt2"
     image = torch.zeros(1, 3, 9, 9)

@@ -23,7 +23,7 @@ FAMILIES = {
     "tv/r3d_18": "layer2",
     "tv/vit_b_32": "conv_proj",
     "timmf/vovnet39a": "#2",
-    "timmf/mobileone_s0": "#2",
+    "timmf/selecsls42": "#2",
     "timmf/ghostnet_100": "#2",
     "timmf/regnetx_002": "#2",
     "timmf/repvgg_a0": "#2",

@@ -25,18 +25,19 @@ USERS = ["as this user", *(["as another user"] if os.getuid() == 0 else [])]
 
 
 @pytest.fixture(params=USERS)
-def folder(request, tmp_path):
-    """A folder of the user who runs the test, or of another one."""
-    if request.param == "as another user":
-        for parent in (tmp_path, *tmp_path.parents):
-            if os.fspath(parent).startswith(tempfile.gettempdir() + os.sep):
-                parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
-        os.chown(tmp_path, NOBODY, NOBODY)
-        os.setegid(NOBODY)
-        os.seteuid(NOBODY)
-    yield tmp_path
-    os.seteuid(os.getuid())
-    os.setegid(os.getgid())
+def folder(request):
+    """A folder of the user who runs the test, or of another one.
+
+    It is outside of the folders of the run, which only this user may enter.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        if request.param == "as another user":
+            os.chown(name, NOBODY, NOBODY)
+            os.setegid(NOBODY)
+            os.seteuid(NOBODY)
+        yield Path(name)
+        os.seteuid(os.getuid())
+        os.setegid(os.getgid())
 
 
 def test_a_file_keeps_its_mode(folder):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from needed import needed
-from torch_experiments import as_module, check, exported, with_weights, written
+from torch_experiments import (
+    as_module,
+    check,
+    exported,
+    ops_of,
+    with_weights,
+    writes,
+    written,
+)
 from torch_sizes import functional, hold_sizes, loaded
 
 torch = needed("torch")
@@ -19,10 +27,12 @@ class Case(NamedTuple):
     shape: Sequence[int]
     options: Mapping[str, Any]
 
-    def hold(self) -> Any:
+    def hold(self, ops: Collection[str] = ()) -> Any:
         """Holds the rules against the experiment, and returns the program.
 
-        The module is also analysed at these sizes, and at unknown ones.
+        The module is also analysed at these sizes, and at unknown ones. To make a
+        program functional takes long, so it is done only to one that writes to tensors,
+        or that lacks some of the ops.
         """
         options = dict(self.options)
         dynamic = options.pop("dynamic", ())
@@ -31,7 +41,9 @@ class Case(NamedTuple):
         model, program = loaded(self.module, self.shape, axes)
         if dynamic:
             program = written(self.module, self.shape, dynamic)
-        elif not is_written:
+        elif not is_written and (
+            writes(program) or not ops_of(program).issuperset(ops)
+        ):
             program = functional(program) or exported(self.module, self.shape)
         field = check(self.module, self.shape, program=program, **options)
         hold_sizes(model, self.shape, axes, field)
@@ -77,7 +89,7 @@ class Together:
     and no rule may say more than all functions depend on.
     """
 
-    def __init__(self, functions: Sequence[Callable[..., Any]], **given: Any) -> None:
+    def __init__(self, functions: Mapping[str, Callable[..., Any]], **given: Any):
         self.functions = functions
         self.given = {"shape": (1, 2, 3, 4), "check_exact": True} | given
         self.program: Any = None
@@ -87,13 +99,13 @@ class Together:
         return self
 
     def _run(self, x: Any) -> Any:
-        results = (function(x).to(x.dtype) for function in self.functions)
+        results = (function(x).to(x.dtype) for function in self.functions.values())
         return sum(result.nan_to_num(0, 0, 0) for result in results)
 
-    def hold(self) -> Any:
+    def hold(self, ops: Collection[str]) -> Any:
         """Holds the rules against the experiment once, and returns the program."""
         if self.program is None:
-            self.program = case(self._run, **self.given)().hold()
+            self.program = case(self._run, **self.given)().hold(self.functions)
         return self.program
 
 
@@ -101,7 +113,7 @@ def together(
     functions: Mapping[str, Callable[..., Any]], **given: Any
 ) -> dict[str, list[Callable[[], Any]]]:
     """Returns cases by op, of functions of which each uses one op."""
-    held = Together(list(functions.values()), **given)
+    held = Together(functions, **given)
     return {name: [held] for name in functions}
 
 

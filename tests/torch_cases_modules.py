@@ -117,7 +117,7 @@ CLASSES: Cases = {
     "LocalResponseNorm": [
         case(nn.Sequential, nn.Conv2d(2, 4, 2), nn.LocalResponseNorm(3), **EXACT)
     ],
-    "Linear": [case(nn.Linear, 6, 3)],
+    "Linear": [case(nn.Linear, 6, 3, check_axes=(1, 2), check_channels=(3,))],
     "Bilinear": [
         case(Calls, lambda: nn.Bilinear(6, 6, 3), lambda part, x: part(x, x + 1))
     ],

@@ -74,6 +74,16 @@ def ops_of(program: Any) -> set[str]:
     return {step.op for step in of_exported(program).steps}
 
 
+def writes(program: Any) -> bool:
+    """Whether an op of a program, or of a branch in it, may write to a tensor."""
+    return any(
+        node.target._schema.is_mutable
+        for graph in program.graph_module.modules()
+        for node in graph.graph.nodes
+        if isinstance(node.target, torch._ops.OpOverload)
+    )
+
+
 def with_weights(module: Any, seed: int = 0) -> Any:
     """Sets the weights of a module, so that no two dependencies cancel out."""
     generator = torch.Generator().manual_seed(seed)

@@ -54,6 +54,7 @@ fit in 64 bits.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -63,6 +64,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
 
 from receptive_field.arrays import np
+from receptive_field.budget import COPIES_A_STEP, counted, spend
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,6 +103,16 @@ class Periodic(NamedTuple):
         window = self.windows[phase]
         return _shifted(window, turns * self.advance) if turns else window
 
+    def written(self, turns: int) -> list[MaybeInterval]:
+        """Returns the windows of the first positions, for so many periods."""
+        period = len(self.windows)
+        counted(range(turns * period))
+        found = list(self.windows)
+        for turn in range(1, turns):
+            offset = turn * self.advance
+            found += [_shifted(window, offset) for window in self.windows]
+        return found
+
     def span(self, first: Extended, last: Extended) -> MaybeInterval:
         """Returns the hull of the windows of positions ``first .. last``."""
         period = len(self.windows)
@@ -110,12 +122,12 @@ class Periodic(NamedTuple):
                 moved = first * self.advance, last * self.advance
                 return _moved(window[0], min(moved)), _moved(window[1], max(moved))
             if last - first < 2 * period:
-                return _hull(map(self.window, range(first, last + 1)))
+                return _hull(map(self.window, counted(range(first, last + 1))))
         # The outermost windows lie within one period of either end.
         ends: list[MaybeInterval] = []
         for end, direction in ((first, 1), (last, -1)):
             start = int(end) if _is_finite(end) else 0
-            some = [self.window(start + direction * i) for i in range(period)]
+            some = [self.window(start + direction * i) for i in counted(range(period))]
             if not _is_finite(end) and self.advance:
                 far = -INFINITY if (direction > 0) == (self.advance > 0) else INFINITY
                 some = [None if w is None else (far, far) for w in some]
@@ -161,17 +173,19 @@ class Periodic(NamedTuple):
         Both the first and the last position must be smaller than in the earlier window.
         If ``advance`` is negative, the windows are mirrored first.
         """
+        some = [window for window in self.written(2) if window is not None]
+        if self.advance < 0:
+            some = [(-last, -first) for first, last in some]
+        firsts, lasts = ([window[end] for window in some] for end in (0, 1))
+        if firsts == sorted(firsts) and lasts == sorted(lasts):
+            return False
         front: list[Interval] = []  # Earlier windows that none exceeds at both ends.
-        for window in map(self.window, range(2 * len(self.windows))):
-            if window is None:
-                continue
-            first, last = window
-            if self.advance < 0:
-                first, last = -last, -first
+        for first, last in some:
             if any(first < low and last < high for low, high in front):
                 return True
             front = [end for end in front if end[0] > first or end[1] > last]
             front.append((first, last))
+            spend(len(front) // FEW_SPANS)
         return False
 
 
@@ -204,7 +218,10 @@ class Tabulated(NamedTuple):
         """Returns the hull of the windows of positions ``first .. last``."""
         low = max(first - self.start, 0)
         high = min(last - self.start, len(self.windows) - 1)
-        return _hull(self.windows[int(low) : int(high) + 1]) if low <= high else None
+        if low > high:
+            return None
+        spend(int(high - low) // COPIES_A_STEP)
+        return _hull(self.windows[int(low) : int(high) + 1])
 
 
 class Unknown(NamedTuple):
@@ -625,6 +642,7 @@ class AxisMap:
         if not tables or len(patterns) != 1:
             return True
         (pattern,) = patterns
+        spend(sum(len(strand.windows) for strand in tables))
         return all(
             _hull((window, pattern.window(u))) == pattern.window(u)
             for strand in tables
@@ -740,7 +758,7 @@ class AxisMap:
         """
         if self.seen is None:
             return self.span(first, last)
-        return _hull(map(self.window, range(first, last + 1)))
+        return _hull(map(self.window, counted(range(first, last + 1))))
 
     def size(self, count: int | None = None) -> Extended:
         """Returns the size of the largest window.
@@ -765,17 +783,23 @@ class AxisMap:
         if drifting and count is None:
             return INFINITY
         tables = [s for s in self.strands if isinstance(s, Tabulated)]
-        if count is not None and (drifting or tables):
-            positions: Iterable[int] = range(count)
+        patterns = [s for s in self.strands if isinstance(s, Periodic)]
+        if not tables and len(patterns) == 1:
+            return _largest(patterns[0].windows)
+        period = math.lcm(*(len(s.windows) for s in patterns))
+        start = min((t.start for t in tables), default=0)
+        stop = max((t.start + len(t.windows) for t in tables), default=0) + period
+        if count is None:
+            places = [range(start, stop)]
+        elif count <= 2 * period + stop - start:
+            places = [range(count)]
         else:
-            period = math.lcm(
-                *(len(s.windows) for s in self.strands if isinstance(s, Periodic))
-            )
-            start = min((t.start for t in tables), default=0)
-            stop = max((t.start + len(t.windows) for t in tables), default=0)
-            positions = range(start, stop + period)
-        windows = [w for w in map(self.placed.window, positions) if w is not None]
-        return max((last - first + 1 for first, last in windows), default=0)
+            # Strands move apart evenly, so outside the tables, they are furthest apart
+            # within one period of either end.
+            inside = range(max(start - period, 0), min(stop, count))
+            places = [range(period), inside, range(count - period, count)]
+        visited = itertools.chain.from_iterable(map(counted, places))
+        return _largest(map(self.placed.window, visited))
 
     def evaluate(self, positions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Returns the first and the last position that each of the ``positions`` sees.
@@ -959,13 +983,24 @@ def transposed_convolution(
     >>> transposed_convolution(kernel=2, stride=2).window(5)
     (2, 2)
     """
+    # Taps i with ``dilation * i`` equal modulo the stride lie ``apart`` taps apart.
+    step = math.gcd(dilation, stride)
+    apart = stride // step
+    inverse = pow(dilation // step, -1, apart)
     windows: list[MaybeInterval] = []
     gap: Extended = 1
-    for u in range(stride):
-        shifted = (u + padding - dilation * i for i in reversed(range(kernel)))
-        positions = [v // stride for v in shifted if v % stride == 0]
-        windows.append((positions[0], positions[-1]) if positions else None)
-        gap = max([gap, *(b - a for a, b in pairwise(positions))])
+    for u in counted(range(stride)):
+        place, rest = divmod(u + padding, step)
+        first = place * inverse % apart
+        if rest or first >= kernel:
+            windows.append(None)
+            continue
+        last = first + (kernel - 1 - first) // apart * apart
+        ends = (u + padding - dilation * i for i in (last, first))
+        low, high = (end // stride for end in ends)
+        windows.append((low, high))
+        if low != high:
+            gap = dilation // step
     return _single(Periodic(1, tuple(windows), gap))
 
 
@@ -1010,6 +1045,12 @@ def periodic(
     (2, 2)
     """
     return _single(Periodic(advance, tuple(windows), gap, exact))
+
+
+LONGEST_WRITTEN = 1 << 20
+"""The longest axis of a tensor that an op writes out as a `table`.
+
+Rules give the upper bound that holds at every size for longer ones."""
 
 
 def table(
@@ -1069,6 +1110,7 @@ def piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
 
 
 def _piecewise(pieces: Iterable[tuple[range, AxisMap]], total: int) -> AxisMap:
+    spend(total)
     windows: list[MaybeInterval] = [None] * total
     gap: Extended = 1
     exact = True
@@ -1124,16 +1166,16 @@ def _repeats(ends: Sequence[Extended], period: int, advance: int) -> bool:
     return all(one + advance == two for one, two in pairs)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)  # They have as many windows as the divisor says.
 def quotient(divisor: int) -> AxisMap:
     """Returns the map from u to ``u // divisor``: the outer part of a merged axis."""
-    return periodic(1, [(0, 0)] * divisor)
+    return periodic(1, [(0, 0) for _ in counted(range(divisor))])
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)
 def remainder(divisor: int) -> AxisMap:
     """Returns the map from u to ``u % divisor``: the inner part of a merged axis."""
-    return periodic(0, [(i, i) for i in range(divisor)])
+    return periodic(0, [(i, i) for i in counted(range(divisor))])
 
 
 NONE = AxisMap(())
@@ -1230,7 +1272,7 @@ def _composed(one: Strand, two: Strand) -> AxisMap:
     turns = len(two.windows) // math.gcd(one.advance, len(two.windows))
     if len(one.windows) * turns > LONGEST_PERIOD:
         return AxisMap((_coarse_then(one, two, gap),), None)
-    spans = _spans(two, map(one.window, range(len(one.windows) * turns)))
+    spans = _spans(two, one.written(turns))
     advance = one.advance * turns * two.advance // len(two.windows)
     return periodic(advance, spans, gap, exact)
 
@@ -1256,12 +1298,13 @@ def _beside_line(strand: Periodic) -> tuple[Fraction, Fraction] | None:
     """
     if not _has_finite_windows(strand):
         return None
-    rate, some = strand.rate, [w for w in enumerate(strand.windows) if w[1] is not None]
+    advance, period = strand.advance, len(strand.windows)
+    some = [w for w in enumerate(strand.windows) if w[1] is not None]
     windows = cast("list[tuple[int, tuple[int, int]]]", some)
-    return (
-        min(first - rate * u for u, (first, _) in windows),
-        max(last - rate * u for u, (_, last) in windows),
-    )
+    spend(period)
+    before = min(first * period - advance * u for u, (first, _) in windows)
+    after = max(last * period - advance * u for u, (_, last) in windows)
+    return Fraction(before, period), Fraction(after, period)
 
 
 def _coarse(
@@ -1270,8 +1313,13 @@ def _coarse(
     """Returns an upper bound of windows between two lines of the same rate."""
     if rate.denominator > LONGEST_PERIOD:
         return Anywhere()
-    places = (rate * u for u in range(rate.denominator))
-    windows = ((math.floor(at + low), math.ceil(at + high)) for at in places)
+    # Integers are faster than fractions.
+    one = math.lcm(rate.denominator, low.denominator, high.denominator)
+    step, start, stop = (int(number * one) for number in (rate, low, high))
+    windows = (
+        ((u * step + start) // one, -((-u * step - stop) // one))
+        for u in counted(range(rate.denominator))
+    )
     return Periodic(rate.numerator, tuple(windows), gap, False)
 
 
@@ -1293,7 +1341,7 @@ def _periodic_then_table(
         reach = [-reach[1], -reach[0]]
     start = (int(reach[0]) // advance - 1) * period
     stop = (int(reach[1]) // advance + 2) * period
-    windows = map(one.window, range(start, stop))
+    windows = map(one.window, counted(range(start, stop)))
     return table(_spans(two, windows), start, gap, exact)
 
 
@@ -1310,21 +1358,84 @@ def _spans(
     span: Callable[[Extended, Extended], MaybeInterval] = strand.span
     for window in windows:
         if window is not None and window not in found:
-            if len(found) == FEW_SPANS and isinstance(strand, Periodic):
-                span = _ordered_span(strand) or span
+            if len(found) == FEW_SPANS:
+                span = _prepared_span(strand)
             found[window] = span(*window)
         spans.append(found[window])
     return spans
 
 
 FEW_SPANS = 16
-"""For more spans of a map, it pays to find out whether its windows are ordered."""
+"""For more spans of a map, it pays to prepare for them."""
+
+
+def _prepared_span(
+    strand: Periodic | Tabulated,
+) -> Callable[[Extended, Extended], MaybeInterval]:
+    """Returns a faster ``strand.span``, which takes the same time for any interval."""
+    ordered = _ordered_span(strand) if isinstance(strand, Periodic) else None
+    if ordered is not None:
+        return ordered
+    period = len(strand.windows)
+    if isinstance(strand, Tabulated):
+        start = strand.start
+        hulls = _Hulls(strand.windows)
+
+        def span_of_table(first: Extended, last: Extended) -> MaybeInterval:
+            low, high = max(first - start, 0), min(last - start, period - 1)
+            return hulls.of(int(low), int(high)) if low <= high else None
+
+        return span_of_table
+    advance = strand.advance
+    hulls = _Hulls(strand.written(2))
+
+    def span(first: Extended, last: Extended) -> MaybeInterval:
+        if first > last or not _is_finite(first, last):
+            return strand.span(first, last)
+        # The outermost windows lie within one period of either end.
+        turns, low = divmod(int(first), period)
+        high = low + min(int(last - first), period - 1)
+        found = _shifted(hulls.of(low, high), turns * advance)
+        if last - first < period:
+            return found
+        turns, low = divmod(int(last) - period + 1, period)
+        end = _shifted(hulls.of(low, low + period - 1), turns * advance)
+        return _hull((found, end))
+
+    return span
+
+
+class _Hulls:
+    """The hulls of any run of windows: of two runs that may overlap, and are known.
+
+    Level n holds the hull of each run of ``2**n`` windows.
+    """
+
+    def __init__(self, windows: Sequence[MaybeInterval]) -> None:
+        some = [window or (INFINITY, -INFINITY) for window in windows]
+        lows, highs = [low for low, _ in some], [high for _, high in some]
+        self._levels: list[tuple[list[Extended], list[Extended]]] = [(lows, highs)]
+
+    def of(self, first: int, last: int) -> MaybeInterval:
+        """Returns the hull of the windows with these and all numbers in between."""
+        level = (last - first + 1).bit_length() - 1
+        while len(self._levels) <= level:
+            lows, highs = self._levels[-1]
+            half = 1 << (len(self._levels) - 1)
+            spend(len(lows) // FEW_SPANS)
+            lows = list(map(min, lows, lows[half:]))
+            highs = list(map(max, highs, highs[half:]))
+            self._levels.append((lows, highs))
+        lows, highs = self._levels[level]
+        other = last + 1 - (1 << level)
+        low, high = min(lows[first], lows[other]), max(highs[first], highs[other])
+        return (low, high) if low <= high else None
 
 
 def _ordered_span(
     strand: Periodic,
 ) -> Callable[[Extended, Extended], MaybeInterval] | None:
-    """Returns a faster `Periodic.span`, if both ends of the windows never go back.
+    """Returns a `Periodic.span` for a map whose windows never go back at either end.
 
     Then the first window and the last one have the hull of all. The result is None for
     other maps.
@@ -1336,10 +1447,18 @@ def _ordered_span(
     if any(a[0] > b[0] or a[1] > b[1] for a, b in pairwise(some)):
         return None
 
+    if not _has_finite_windows(strand):
+        return None
+    advance, period = strand.advance, len(strand.windows)
+    lows, highs = ([int(window[end]) for window in some] for end in (0, 1))
+
     def span(first: Extended, last: Extended) -> MaybeInterval:
-        if first > last or not _is_finite(first, last):
+        if first > last or isinstance(first, float) or isinstance(last, float):
             return strand.span(first, last)
-        return _hull((strand.window(int(first)), strand.window(int(last))))
+        turns, phase = divmod(first, period)
+        low = lows[phase] + turns * advance
+        turns, phase = divmod(last, period)
+        return low, highs[phase] + turns * advance
 
     return span
 
@@ -1536,18 +1655,39 @@ def _composed_gap(one: Periodic | Tabulated, two: Periodic | Tabulated) -> Exten
     stop = start + len(two.windows)
     if one.gap > 1:
         reach = int(one.gap)
-        windows = [two.window(u) or EVERYTHING for u in range(start, stop + reach)]
+        positions = counted(range(start, stop + reach))
+        windows = [two.window(u) or EVERYTHING for u in positions]
         highest = _largest_ahead([first for first, _ in windows], reach)
         lowest = _largest_ahead([-last for _, last in windows], reach)
         ahead = zip(windows, highest, lowest, strict=False)
         holes = (max(up - last, first + down) for (first, last), up, down in ahead)
         return max(two.gap, *holes)
-    gap = two.gap
-    for u in range(start, stop):
-        window = two.window(u)
+    return _gap_between(two)
+
+
+@lru_cache(maxsize=4, typed=True)
+def _gap_between(strand: Periodic | Tabulated) -> Extended:
+    """Returns the largest gap inside the windows of neighbours and between them.
+
+    Cached, because a large table is often composed with several layers.
+    """
+    gap, empty = strand.gap, strand.windows.count(None)
+    if not empty:
+        spend(len(strand.windows) // COPIES_A_STEP)
+        after = (
+            ()
+            if isinstance(strand, Tabulated)
+            else (strand.window(len(strand.windows)),)
+        )
+        some = cast("tuple[Interval, ...]", (*strand.windows, *after))
+        apart = (max(b[0] - a[1], a[0] - b[1]) for a, b in pairwise(some))
+        return max(gap, max(apart, default=gap))
+    start = strand.start if isinstance(strand, Tabulated) else 0
+    for u in counted(range(start, start + len(strand.windows))):
+        window = strand.window(u)
         if window is None:
             continue
-        for other in map(two.window, range(u + 1, u + empty + 2)):
+        for other in map(strand.window, range(u + 1, u + empty + 2)):
             if other is not None:
                 gap = max(gap, other[0] - window[1], window[0] - other[1])
                 break
@@ -1613,6 +1753,7 @@ def _holds(whole: Strand, entries: Strand) -> bool:
     """Returns whether a periodic strand sees everything that a table sees."""
     if not isinstance(whole, Periodic) or not isinstance(entries, Tabulated):
         return False
+    spend(len(entries.windows))
     places = enumerate(entries.windows, entries.start)
     pairs = ((whole.window(u), w) for u, w in places)
     return all(_hull((one, two)) == one for one, two in pairs)
@@ -1703,6 +1844,7 @@ def _floating_united(one: Floating, two: Floating) -> Floating | Anywhere:
         return one
     strands = _alternatives(one) | _alternatives(two)
     length = math.lcm(*(len(extents.several) for _, extents, _ in strands))
+    spend(len(strands) ** 2 * length // FEW_SPANS)
     ends = [(_furthest(a, b), b[1]) for a in strands for b in strands]
     if any(moved == INFINITY for moved, _ in ends):
         return Anywhere()
@@ -1758,7 +1900,7 @@ def _merged_windows(
     windows: list[MaybeInterval] = []
     exact, hole = True, 0
     one_inside = two_inside = True
-    for u in positions:
+    for u in counted(positions):
         a, b = one.window(u), two.window(u)
         hull = _hull((a, b))
         windows.append(hull)
@@ -1819,7 +1961,9 @@ def _is_aligned(one: AxisMap, two: AxisMap) -> bool | None:
             return None  # The centre of an upper bound may not be the true centre.
         start = min(t.start for t in tables)
         positions = range(start, max(t.start + len(t.windows) for t in tables))
-    return all(_same_centre(first.window(u), second.window(u)) for u in positions)
+    return all(
+        _same_centre(first.window(u), second.window(u)) for u in counted(positions)
+    )
 
 
 def _known_strands(strands: tuple[Strand, ...]) -> tuple[Strand, ...]:
@@ -1900,7 +2044,7 @@ def _interleaved(outer: Strand, inner: Strand, count: int) -> AxisMap:
     if tables:
         start = min(s.start for s in tables)
         stop = max(s.start + len(s.windows) for s in tables)
-        return table(map(at, range(start, stop)), start, gap, exact)
+        return table(map(at, counted(range(start, stop))), start, gap, exact)
     assert isinstance(outer, Periodic)
     assert isinstance(inner, Periodic)
     period = math.lcm(len(outer.windows), len(inner.windows))
@@ -1908,7 +2052,7 @@ def _interleaved(outer: Strand, inner: Strand, count: int) -> AxisMap:
         return ANYWHERE
     advance = outer.advance * (period // len(outer.windows)) * count
     advance += inner.advance * (period // len(inner.windows))
-    return periodic(advance, map(at, range(period)), gap, exact)
+    return periodic(advance, map(at, counted(range(period))), gap, exact)
 
 
 # --- Normal form -----------------------------------------------------------------
@@ -1978,6 +2122,12 @@ def _hull(windows: Iterable[MaybeInterval]) -> MaybeInterval:
     if not some:
         return None
     return min(first for first, _ in some), max(last for _, last in some)
+
+
+def _largest(windows: Iterable[MaybeInterval]) -> Extended:
+    """Returns the size of the largest window."""
+    sizes = (window[1] - window[0] + 1 for window in windows if window is not None)
+    return max(sizes, default=0)
 
 
 def _is_finite(*bounds: Extended) -> bool:

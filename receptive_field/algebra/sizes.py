@@ -20,6 +20,8 @@ from collections.abc import Collection, Hashable, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from receptive_field.threads import Lock
+
 
 class Atom:
     """A size that is not simplified: an unknown size, a rounded size or a quotient.
@@ -45,13 +47,17 @@ _atoms: weakref.WeakValueDictionary[tuple[str, tuple[Size, ...]], Atom] = (
     weakref.WeakValueDictionary()
 )
 _serials = itertools.count()
+_interning = Lock()
 
 
 def _interned(kind: str, *operands: Size) -> Atom:
     key = (kind, operands)
     atom = _atoms.get(key)
     if atom is None:
-        atom = _atoms[key] = Atom(kind, operands, next(_serials))
+        with _interning.held():
+            atom = _atoms.get(key)  # Another thread may have made it.
+            if atom is None:
+                atom = _atoms[key] = Atom(kind, operands, next(_serials))
     return atom
 
 

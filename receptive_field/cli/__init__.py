@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from receptive_field.budget import work_limit
 from receptive_field.cli.arguments import parser, with_reversed_sorting
 from receptive_field.cli.messages import with_options
 from receptive_field.cli.terminal import (
@@ -24,6 +25,7 @@ from receptive_field.cli.terminal import (
     stop_on_interrupt,
 )
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.net import net
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             given = sys.argv[1:] if arguments is None else arguments
             options = parser().parse_args(with_reversed_sorting(given))
-            with progress():
+            with net(), progress(), work_limit(options.work_limit):
                 status: int = options.run(options)
         finally:
             sys.stdout.flush()

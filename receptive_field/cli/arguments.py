@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from receptive_field import __version__
+from receptive_field.budget import STEPS
 from receptive_field.cli import commands, questions
 from receptive_field.cli.writing import Parser, feature, resolution, size
 from receptive_field.errors import ReceptiveFieldError
@@ -111,6 +112,11 @@ def parser() -> argparse.ArgumentParser:
     _add_compare(command)
     _add_reach(command)
     _add_levels(command)
+    text = "how many steps an answer may take, or 'any' (default: %(default)s)"
+    for added in subparsers.choices.values():
+        added.add_argument(
+            "--work-limit", type=_steps, default=STEPS, metavar="STEPS", help=text
+        )
     return whole
 
 
@@ -492,6 +498,10 @@ def _integers(text: str) -> list[int]:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a list of integers"
         ) from None
+
+
+def _steps(text: str) -> int | None:
+    return None if text == "any" else _count(text)
 
 
 def _count(text: str) -> int:

@@ -27,7 +27,9 @@ from receptive_field.errors import (
 from receptive_field.graph.graph import topological_order
 from receptive_field.graph.model import nodes_of_layers
 from receptive_field.graph.names import matching
+from receptive_field.printable import printable
 from receptive_field.results.axes import axis_name
+from receptive_field.results.columns import in_columns
 
 if TYPE_CHECKING:
     from receptive_field.graph.graph import Node
@@ -93,8 +95,8 @@ def layers(options: argparse.Namespace) -> int:
         told = f"no FLOPs are counted for {node!r}{more}: {with_options(reason)}"
         show(f"warning: {told}", {r"\Awarning:": "yellow"}, sys.stderr)
     for name, error in fields.errors.items():
-        told = with_options(str(error))
-        show(f"warning: {name}: {told}", {r"\Awarning:": "yellow"}, sys.stderr)
+        told = f"{printable(name)}: {with_options(str(error))}"
+        show(f"warning: {told}", {r"\Awarning:": "yellow"}, sys.stderr)
     return 0
 
 
@@ -216,14 +218,13 @@ def nodes(options: argparse.Namespace) -> int:
             )
         raise _no_match(options.op, dict.fromkeys(ops.values()), "op type")
     owner = nodes_of_layers(model, inside=True)
-    widths = max(map(len, found.values())), max(map(len, found))
-    lines = []
+    rows = []
     for name, op in found.items():
         layer = owner.get(places[name], "")
         if f"{name}/".startswith(f"{layer}/"):  # As in Keras.
             layer = ""
-        lines.append(f"{op:{widths[0]}}  {name:{widths[1]}}  {layer}".rstrip())
-    show("\n".join(lines), {r"(?m)^\S+": "cyan"})
+        rows.append([printable(text) for text in (op, name, layer)])
+    show("\n".join(in_columns(rows)), {r"(?m)^\S+": "cyan"})
     return 0
 
 
@@ -279,7 +280,8 @@ def measure(options: argparse.Namespace) -> int:
         show_json({**names, "feature": feature, "region": region})
         return 0
     coordinates = ", ".join(map(str, found.feature))
-    lines = [f"feature ({coordinates}) of {found.output} in {found.input}, measured:"]
+    named = printable(f"{found.output} in {found.input}")
+    lines = [f"feature ({coordinates}) of {named}, measured:"]
     for axis, (first, last) in enumerate(region):
         lines.append(f"  {axis_name(axis)}: {first} to {last} ({last - first + 1})")
     show("\n".join(lines), {r"\A.*": "bold"})

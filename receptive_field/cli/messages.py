@@ -46,6 +46,7 @@ OPTIONS: Mapping[str, Replacement] = {
     r'\bglobal_context="exclude"': "--exclude-global",
     r"\bresults is ('.*?')": r"-o \1",
     r"\(see exceptions\)": "(--format json lists them)",
+    r"\breceptive_field\.work_limit\(steps\)": "--work-limit STEPS (or any)",
     r"\bAdd a rule with receptive_field\.register_op": (
         "In Python, add a rule with receptive_field.register_op"
     ),

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TextIO
 
+from receptive_field.printable import printable
 from receptive_field.progress import told_to
 from receptive_field.whole_files import remove_unfinished
 
@@ -26,13 +27,15 @@ def show(
 ) -> None:
     """Prints a text and styles the parts that match a pattern.
 
-    On a terminal, lines are broken between words, unless ``wraps`` is False. The text
+    Whatever could control a terminal is escaped, except line breaks. On a terminal,
+    lines are broken between words, unless ``wraps`` is False. The text
     is not styled if Rich is not installed, NO_COLOR is set, or the output is
     not a terminal that supports styles.
     """
     for line in _lines:
         line.end()
     out = file or sys.stdout
+    text = "\n".join(map(printable, text.split("\n")))
     if wraps and out.isatty():
         text = wrapped(text, columns(out))
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from receptive_field.budget import within_budget
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.keras import load as of_keras
 from receptive_field.frameworks.keras.stated import MODEL_CLASSES, STATED
@@ -43,6 +45,7 @@ def table(framework: str) -> dict[str, Op]:
     return found
 
 
+@within_budget
 def load(
     model: Any,
     signature: str | None = None,
@@ -70,6 +73,8 @@ def load(
     """
     if isinstance(model, Model):
         return model.to_run() if trace else model
+    if isinstance(model, (str, os.PathLike)):
+        _check_name(os.fspath(model))
     tell("reading the model")
     request = Request(signature, overrides, stated_sizes(resolution), example_inputs)
     for wing in WINGS:
@@ -89,6 +94,15 @@ def load(
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     reads = "; ".join(wing.READS for wing in WINGS)
     raise GraphError(f"cannot analyse a {kind}: give {reads}.")
+
+
+def _check_name(path: str | bytes) -> None:
+    try:
+        os.stat(path)
+    except ValueError:  # It has a null character, or one that no name can hold.
+        raise GraphError(f"no file can have the name {path!r}.") from None
+    except OSError:
+        return  # The error is told where files are read.
 
 
 def built(make: Callable[[], Any]) -> Any:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from receptive_field.budget import ExhaustedError, spend
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.wire import FileBytes
 
@@ -21,6 +22,58 @@ LARGE_FILE = 1 << 22
 
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\0": "lzma"}
 """First bytes of a compressed file -> the module that decompresses it."""
+
+
+FREE_BYTES = 32
+"""How many bytes each byte of a compressed file may hold without being counted."""
+
+BYTES_A_STEP = 64
+"""How many further bytes are unpacked in a step."""
+
+BYTES_OF_TEXT = 8
+"""How many bytes of a text are unpacked, and parsed, in a step."""
+
+CHUNK = 1 << 20
+"""How many bytes are unpacked at once."""
+
+
+class Unpacked:
+    """A compressed file, whose bytes are counted while they are unpacked.
+
+    Args:
+      file: what unpacks the file.
+      size: the size of the compressed file.
+      name: the file in words.
+      bytes_a_step: how many bytes are unpacked, and used, in a step.
+    """
+
+    def __init__(
+        self, file: Any, size: int, name: str, bytes_a_step: int = BYTES_A_STEP
+    ) -> None:
+        self._file, self._name = file, name
+        self._free = FREE_BYTES * size
+        self._bytes_a_step = bytes_a_step
+
+    def read(self, most: int = -1) -> bytes:
+        """Returns the next bytes: all, or as many as there are up to a number.
+
+        Raises:
+          ExhaustedError: if they are many more than the compressed ones.
+        """
+        chunks = []
+        while most:
+            chunk = self._file.read(CHUNK if most < 0 else min(most, CHUNK))
+            if not chunk:
+                break
+            most -= len(chunk) if most > 0 else 0
+            self._free -= len(chunk)
+            if self._free < 0:
+                try:
+                    spend(len(chunk) // self._bytes_a_step)
+                except ExhaustedError as error:
+                    raise error.at(f"unpacking {self._name}") from None
+            chunks.append(chunk)
+        return b"".join(chunks)
 
 
 @contextmanager
@@ -39,7 +92,8 @@ def decompressed(path: str) -> Iterator[tuple[Any, bool]]:
                 yield file, False
                 return
             with import_module(module).open(file) as inner:
-                yield inner, True
+                size = os.fstat(file.fileno()).st_size
+                yield Unpacked(inner, size, repr(path)), True
     except _failures() as error:
         reason = getattr(error, "strerror", None) or error
         raise GraphError(f"cannot read {path!r}: {reason}.") from None

@@ -265,8 +265,8 @@ class Graph:
         graph.index_of.update(self.index_of)
         graph._outputs.update(self._outputs)
         graph._output_names.update(self._output_names)
-        graph.inputs.update(self.inputs)
-        for index, node in self.nodes.items():
+        graph.inputs.update(self.inputs.copy())
+        for index, node in self.nodes.copy().items():  # Other threads may add nodes.
             made = Node(graph, index, node.definition, copied(node.frame))
             made.op, made.stated = node.op, node.stated
             graph.nodes[index] = made

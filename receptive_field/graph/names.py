@@ -1,4 +1,7 @@
-"""The names of the parts of a model: full names, parts, scopes and patterns."""
+"""The names of the parts of a model: full names, parts, scopes and patterns.
+
+Names are compared as they are printed, so a name that cannot be typed is found, too.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from receptive_field.errors import NodeNotFoundError, some_names
+from receptive_field.printable import printable
 
 if TYPE_CHECKING:
     from receptive_field.graph.graph import Graph, Tensor
@@ -26,15 +30,19 @@ def matching(pattern: str, names: Iterable[str]) -> list[str]:
     >>> matching("b*/conv", ["block1/Relu", "block1/Relu6/x", "block2/conv"])
     ['block2/conv']
     """
-    wanted = pattern.lower()
+    wanted = _lower(pattern)
     if not is_pattern(wanted):
-        return [name for name in names if wanted in name.lower()]
+        return [name for name in names if wanted in _lower(name)]
     inside = f"*/{wanted}"
     return [
         name
         for name in names
-        if fnmatchcase(lower := name.lower(), wanted) or fnmatchcase(lower, inside)
+        if fnmatchcase(lower := _lower(name), wanted) or fnmatchcase(lower, inside)
     ]
+
+
+def _lower(name: str) -> str:
+    return printable(name).lower()
 
 
 def is_pattern(text: str) -> bool:
@@ -45,11 +53,11 @@ def is_pattern(text: str) -> bool:
 def same_or_ending(text: str, names: Iterable[str]) -> list[str]:
     """Returns the names that differ from a text in case only; if there are none, those
     that end with it after a slash; and else those that do so in another case."""
-    known, lower = list(names), text.lower()
+    known, lower = list(names), _lower(text)
     return (
-        [name for name in known if name.lower() == lower]
+        [name for name in known if _lower(name) == lower]
         or [name for name in known if name.endswith(f"/{text}")]
-        or [name for name in known if name.lower().endswith(f"/{lower}")]
+        or [name for name in known if _lower(name).endswith(f"/{lower}")]
     )
 
 
@@ -66,9 +74,9 @@ def containing(text: str, names: Iterable[str]) -> list[str]:
     """
     if is_pattern(text):
         return matching(text, names)
-    word = re.escape(text.lower())
+    word = re.escape(_lower(text))
     part = re.compile(rf"(?:^|(?<=[/_.-])){word}(?=$|[/_.-])(?![_-]?\d+(?:$|/))")
-    return [name for name in names if part.search(name.lower())]
+    return [name for name in names if part.search(_lower(name))]
 
 
 def scopes(names: Iterable[str]) -> list[str]:

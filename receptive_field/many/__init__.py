@@ -11,12 +11,14 @@ from concurrent.futures import Executor
 from contextlib import closing
 
 from receptive_field.api import GlobalContext
+from receptive_field.budget import allowed
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.many.limits import Limits
 from receptive_field.many.results import Results
-from receptive_field.many.rows import Row, described, one_line
+from receptive_field.many.rows import Row, described
 from receptive_field.many.work import arriving_rows
 from receptive_field.network.layout import Resolution
+from receptive_field.printable import printable
 from receptive_field.progress import tell
 from receptive_field.questions.question import StopPropagation
 
@@ -104,7 +106,7 @@ def compute_many(
         if value is not None and not value > 0:
             raise ReceptiveFieldError(f"{name} must be larger than 0, not {value}.")
     paths = [_path(model) for model in models]
-    asked = [(one_line(path), described(question)) for path in paths]
+    asked = [(printable(path), described(question)) for path in paths]
     path = None if results is None else _path(results)
     with Results(path, resume, asked) as kept:
         left = {
@@ -112,7 +114,7 @@ def compute_many(
             for key, path in zip(asked, paths, strict=True)
             if key not in kept.rows
         }
-        limits = Limits(timeout, memory)
+        limits = Limits(timeout, memory, steps=allowed())
         arriving = arriving_rows(left.values(), question, executor, workers, limits)
         with closing(arriving):
             for done, row in enumerate(arriving, 1):

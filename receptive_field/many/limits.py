@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
+from receptive_field.budget import STEPS, work_limit
 from receptive_field.errors import ReceptiveFieldError
 
 POLL_SECONDS = 0.02
 """How often the time and the memory are looked at."""
+
+AGAIN_SECONDS = 1.0
+"""How long it takes until a thread that has gone on is interrupted again. Python drops
+what is raised while garbage is collected."""
 
 GRACE_SECONDS = 10.0
 """How much longer a process may take that does not react, before it is ended."""
@@ -33,6 +38,8 @@ class Limits(NamedTuple):
     """How much the memory of the process may grow."""
     may_end: bool = False
     """Whether the process is ours, and may be ended if it does not react."""
+    steps: int | None = STEPS
+    """How many steps an answer may take (`work_limit`)."""
 
 
 class _ExceededError(BaseException):
@@ -52,13 +59,16 @@ class Watch:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._start: float | None = None
+        self._next = 0.0
+        """When the thread may be interrupted, again if it has been already."""
         self._before: _Memory | None = None
         self._reason = ""
 
     def __enter__(self) -> Watch:
-        seconds, _, may_end = self._limits
+        seconds, _, may_end, steps = self._limits
         self._stack = ExitStack()
         self._stack.enter_context(_reserved(self._limits))
+        self._stack.enter_context(work_limit(steps))
         if may_end and seconds is not None:
             nowhere = self._stack.enter_context(open(os.devnull, "w"))
             late = seconds + GRACE_SECONDS
@@ -79,30 +89,35 @@ class Watch:
           ReceptiveFieldError: if the time or the memory is used up.
         """
         self._before, self._reason = _memory(), ""
-        self._start = time.monotonic()
+        self._start = self._next = time.monotonic()
         try:
             try:
                 yield
             finally:
-                with self._lock:  # From here on, nothing is interrupted.
-                    self._start = None
-                for _ in range(2):
-                    pass  # An error that was raised before arrives here at the latest.
+                self._leave()
         except (_ExceededError, MemoryError):
+            self._leave()  # It may have been interrupted itself.
             reason = self._reason or _too_much_memory(self._limits)
             raise ReceptiveFieldError(reason) from None
+
+    def _leave(self) -> None:
+        with self._lock:  # From here on, nothing is interrupted.
+            self._start = None
+        for _ in range(2):
+            pass  # An error that was raised before arrives here at the latest.
 
     def _look(self) -> None:
         while not self._ended.wait(POLL_SECONDS):
             with self._lock:
                 self._reason = self._reason or self._exceeded()
-                if self._reason and self._start is not None:
-                    self._start = None
+                now = time.monotonic()
+                if self._reason and self._start is not None and now >= self._next:
+                    self._next = now + AGAIN_SECONDS
                     _interrupt(self._thread)
 
     def _exceeded(self) -> str:
         """Returns what a file has used up, in words; empty if nothing."""
-        seconds, megabytes, _ = self._limits
+        seconds, megabytes, *_ = self._limits
         if self._start is None:
             return ""
         if seconds is not None and time.monotonic() - self._start > seconds:

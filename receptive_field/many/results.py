@@ -13,7 +13,8 @@ from typing import Any
 
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.many.rows import Row
-from receptive_field.whole_files import open_already, replace_file
+from receptive_field.printable import csv_cell, from_csv_cell
+from receptive_field.whole_files import check_writable, open_already, replace_file
 
 try:
     import fcntl
@@ -74,6 +75,7 @@ class Results:
             )
         files = [name for name in dict.fromkeys(there) if os.path.isfile(name)]
         for name in files:
+            check_writable(name)  # A file that only may be read would be replaced.
             rows = read_rows(name, None if name == self.log else self.pyarrow)
             self.rows |= {row[:2]: row for row in rows}
         for key in asked:
@@ -177,7 +179,10 @@ def _writing(path: str, kept: str = "") -> Iterator[None]:
 
 def _csv(*rows: Iterable[Any]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(
+        [csv_cell(cell) if isinstance(cell, str) else cell for cell in row]
+        for row in rows
+    )
     return text.getvalue().encode()
 
 
@@ -194,7 +199,8 @@ def read_rows(path: str, pyarrow: Any) -> list[Row]:
             if _csv(Row._fields).startswith(content):
                 return []
             whole = content[: content.rfind(b"\n") + 1].decode()
-            header, *lines = csv.reader(io.StringIO(whole, newline=""))
+            read = csv.reader(io.StringIO(whole, newline=""))
+            header, *lines = ([from_csv_cell(cell) for cell in line] for line in read)
         if header != list(Row._fields):
             raise ValueError("the columns are different")
         return [

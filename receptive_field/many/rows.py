@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,6 +11,8 @@ from typing import Any, NamedTuple
 from receptive_field.api import compute_receptive_field
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.many.limits import Limits, Watch
+from receptive_field.net import net
+from receptive_field.printable import printable
 
 Query = Mapping[str, Any]
 """The options of `compute_receptive_field`."""
@@ -19,8 +20,6 @@ Query = Mapping[str, Any]
 CHUNK_SECONDS = 0.25
 """The time for which a worker collects rows before it sends them. Sending each row by
 itself would be much slower."""
-
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Row(NamedTuple):
@@ -49,18 +48,13 @@ class Row(NamedTuple):
     error: str | None = None
 
 
-def one_line(text: str) -> str:
-    """Returns the text as one line, with unprintable characters escaped."""
-    return UNPRINTABLE.sub(lambda c: c[0].encode("unicode_escape").decode(), text)
-
-
 def described(question: Query) -> str | None:
     """Returns the options that differ from their defaults, as one line of text."""
     usual = ("global_context", "include")
     given = [
         f"{k}={v!r}" for k, v in question.items() if v is not None and (k, v) != usual
     ]
-    return one_line(", ".join(given)) or None
+    return printable(", ".join(given)) or None
 
 
 def analyse(
@@ -81,10 +75,10 @@ def analyse(
 
 
 def _row(path: str, question: Query, watch: Watch) -> Row:
-    name, options = one_line(path), described(question)
+    name, options = printable(path), described(question)
     before = _stamp(path)
     try:
-        with watch.limited():
+        with watch.limited(), net():
             field = compute_receptive_field(path, **question)
         if len(field.axes) > 3:
             raise ReceptiveFieldError(
@@ -96,14 +90,14 @@ def _row(path: str, question: Query, watch: Watch) -> Row:
                 f"the file {path!r} changed while it was being read; repeat the call."
             )
     except ReceptiveFieldError as error:
-        return Row(name, options, error=one_line(str(error)))
+        return Row(name, options, error=printable(str(error)))
     kinds = {"rf": field.size, "stride": field.stride, "padding": field.padding}
     numbers = {
         f"{kind}_{axis}": _number(value)
         for kind, values in kinds.items()
         for axis, value in zip("xyz", values.tolist(), strict=False)
     }
-    texts = {"input": one_line(field.input), "output": one_line(field.output)}
+    texts = {"input": printable(field.input), "output": printable(field.output)}
     flags = {"aligned": field.aligned, "exact": field.exact}
     cells: dict[str, Any] = {**texts, **numbers, **flags}
     return Row(name, options, **cells)
@@ -112,7 +106,7 @@ def _row(path: str, question: Query, watch: Watch) -> Row:
 def _stamp(path: str) -> tuple[int, int, int] | None:
     """Returns a stamp that changes when the file, or the folder's graph, changes."""
     for name in (f"{path}/saved_model.pb", f"{path}/saved_model.pbtxt", path):
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             status = os.stat(name)
             return status.st_mtime_ns, status.st_size, status.st_ino
     return None

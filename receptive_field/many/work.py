@@ -31,8 +31,8 @@ from receptive_field.many.rows import (
     Row,
     analyse,
     described,
-    one_line,
 )
+from receptive_field.printable import printable
 
 _Call: TypeAlias = "Future[tuple[list[Row], float]]"
 
@@ -97,7 +97,7 @@ def arriving_rows(
                     if isinstance(error, BrokenExecutor):
                         reason = DIED
                     options = described(question)
-                    yield Row(one_line(chunk[0]), options, error=one_line(reason))
+                    yield Row(printable(chunk[0]), options, error=printable(reason))
                 else:
                     suspects.extend(chunk)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from receptive_field.algebra.axis_map import ANYWHERE, IDENTITY, NONE, AxisMap
 from receptive_field.algebra.sizes import Size, product, unknown
@@ -43,7 +43,9 @@ def spatial_layout(
 
     The first op with a layout decides which axes are spatial. Axes between the batch
     axis and the axes named by this op are also spatial, such as the time axis of a
-    video. If no op has a layout, the framework's default layout applies.
+    video. If no op has a layout, but the last axis is multiplied by weights, as that of
+    a sequence of tokens is, it holds the channels. Otherwise, the framework's default
+    layout applies.
 
     Args:
       network: the network that the question is about.
@@ -65,23 +67,62 @@ def spatial_layout(
             f"the input {network.graph.name_of(network.input)!r} is a single number, "
             "so it has no positions. Did you mean a different input?"
         )
-    told = _told_by_layout(network, rank)
-    told = told or _told_by_layout(replace(beyond(), known=network.known), rank)
+    told = _told(network, rank, _named)
+    if told is None:
+        whole = replace(beyond(), known=network.known)
+        told = _told(whole, rank, _named) or _told(whole, rank, _weighted)
     return rank, told or network.graph.framework.default_layout(rank)
 
 
-def _told_by_layout(network: Network, rank: int) -> tuple[int, ...] | None:
-    """Returns the spatial axes of an input of this rank, as told by the first layout.
+Teller: TypeAlias = Callable[[Network, int, Read, Places], tuple[int, ...] | None]
+"""Tells the spatial axes of an input of a rank from an op that reads a tensor with the
+given places, or returns None if the op does not tell."""
 
-    The first op of the network with a layout that fits decides. Returns None if there
-    is no such op.
-    """
+
+def _told(network: Network, rank: int, teller: Teller) -> tuple[int, ...] | None:
+    """Returns the spatial axes of an input of this rank, as told by the first op that
+    tells, or None if there is no such op."""
     places = {axis: axis for axis in range(rank)}
     try:
-        ascend(network, places, _Layout(network, rank))
+        ascend(network, places, _Layout(network, rank, teller))
     except _LayoutFoundError as found:
         return found.axes
     return None
+
+
+def _named(
+    network: Network, rank: int, read: Read, places: Places
+) -> tuple[int, ...] | None:
+    """Tells the axes that an op with a layout names."""
+    op = rule_of(read.node)
+    if op is None or op.layout is None:
+        return None
+    number, axes = op.layout(Call(read.node, network.known))
+    named = sorted(places[axis] for axis in axes if axis in places)
+    fits = len(named) == len(axes) or rank == len(named) + 2
+    if number != read.number or not named or not fits:
+        return None
+    outer = range(1, rank - 1 - len(named))
+    if set(named) != set(range(len(outer) + 1, rank - 1)):
+        outer = range(0)
+    return (*outer, *named)
+
+
+def _weighted(
+    network: Network, rank: int, read: Read, places: Places
+) -> tuple[int, ...] | None:
+    """Tells the axes before the last one if weights are multiplied by the last one."""
+    op = rule_of(read.node)
+    is_product = op is not None and op.products is not None
+    if rank < 3 or not is_product or len(network.edges(read.tensor[0])) > 1:
+        return None
+    summed = [
+        places.get(axis)
+        for axis, above in enumerate(read.rule.axes)
+        if not standing_axes(above)
+    ]
+    fits = set(places.values()) == set(range(rank))
+    return tuple(range(1, rank - 1)) if summed == [rank - 1] and fits else None
 
 
 class _LayoutFoundError(Exception):
@@ -93,29 +134,21 @@ class _LayoutFoundError(Exception):
 
 
 class _Layout:
-    """The domain of `ascend` that follows the axes of the input to the first op with a
-    layout, over the first path to each tensor."""
+    """The domain of `ascend` that follows the axes of the input to the first op that
+    tells the layout, over the first path to each tensor."""
 
-    def __init__(self, network: Network, rank: int) -> None:
-        self._network, self._rank = network, rank
+    def __init__(self, network: Network, rank: int, teller: Teller) -> None:
+        self._network, self._rank, self._teller = network, rank, teller
 
     def up(self, read: Read, value: Places) -> Places:
-        """Returns the places of the tensor that reads, unless its op has a layout.
+        """Returns the places of the tensor that reads, unless its op tells the layout.
 
         Raises:
-          _LayoutFoundError: if the op has a layout that fits. The error holds the
-            spatial axes of the input.
+          _LayoutFoundError: if the op tells. The error holds the spatial axes.
         """
-        op = rule_of(read.node)
-        if op is not None and op.layout is not None:
-            number, axes = op.layout(Call(read.node, self._network.known))
-            named = sorted(value[axis] for axis in axes if axis in value)
-            fits = len(named) == len(axes) or self._rank == len(named) + 2
-            if number == read.number and named and fits:
-                outer = range(1, self._rank - 1 - len(named))
-                if set(named) != set(range(len(outer) + 1, self._rank - 1)):
-                    outer = range(0)
-                raise _LayoutFoundError((*outer, *named))
+        axes = self._teller(self._network, self._rank, read, value)
+        if axes is not None:
+            raise _LayoutFoundError(axes)
         return _moved(value, read.rule)
 
     def united(self, tensor: Tensor, one: Places, two: Places) -> Places:

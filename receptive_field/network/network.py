@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
+from receptive_field.budget import ExhaustedError
 from receptive_field.errors import GraphError, ReceptiveFieldError, UnsupportedOpsError
 from receptive_field.graph.graph import (
     Graph,
@@ -142,7 +143,10 @@ class Network:
         op = rule_of(node)
         if op is None:
             raise UnsupportedOpsError({node.op: [node.name]}, self.graph.framework.name)
-        found = Call(node, self.known, _Sight(self)).relations(op, tensor[1])
+        try:
+            found = Call(node, self.known, _Sight(self)).relations(op, tensor[1])
+        except ExhaustedError as error:
+            raise error.at(f"{node.op} node {node.name!r}") from None
         reads = self.graph.inputs[tensor[0]]
         if self.input in reads:
             shape = self.shape(self.input)
@@ -173,7 +177,8 @@ class Network:
     def place(self, index: int) -> int:
         """Returns the position of a node in `needed`, or -1 if `needed` lacks it."""
         if not self._places:
-            self._places.update((node, i) for i, node in enumerate(self.needed))
+            places = {node: i for i, node in enumerate(self.needed)}
+            self._places.update(places)  # At once, for other threads.
         return self._places.get(index, -1)
 
     def reaches(self, index: int) -> bool:
@@ -394,6 +399,8 @@ def combined(node: Node, upper: Paths, lower: Relation) -> Paths | None:
         return through(upper, lower)
     except IndexError:
         raise rank_error(node) from None
+    except ExhaustedError as error:
+        raise error.at(f"{node.op} node {node.name!r}") from None
 
 
 def merged(node: Node, one: Paths | None, two: Paths) -> Paths:
@@ -408,6 +415,8 @@ def merged(node: Node, one: Paths | None, two: Paths) -> Paths:
         return united(one, two)
     except IndexError:
         raise rank_error(node) from None
+    except ExhaustedError as error:
+        raise error.at(f"{node.op} node {node.name!r}") from None
 
 
 def rank_error(node: Node) -> GraphError:

@@ -14,13 +14,14 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from receptive_field.algebra.axis_map import IDENTITY, AxisMap, Floating, Periodic
 from receptive_field.algebra.sizes import Size
+from receptive_field.budget import counted, hold
+from receptive_field.errors import GraphError
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
 from receptive_field.passes.pairs import Array, Pairs, TooManyPairsError, farthest
@@ -48,16 +49,16 @@ more, their gradients are added up as if they were independent."""
 # --- From the output of an op to an input ---------------------------------------------
 
 
-@lru_cache(maxsize=1024)
 def _taps(axis_map: AxisMap, above: int, below: int) -> Array:
     """Returns a matrix [above, below] of the number of taps at each position below.
 
     Each row counts the taps of one position above.
     """
+    hold(above * below)
     counts = np.zeros((above, below))
     for strand in axis_map.strands:
         assert not isinstance(strand, Floating), "the edges have known offsets"
-        for u in range(above):
+        for u in counted(range(above)):
             window = strand.window(u)
             if window is None:
                 continue
@@ -159,11 +160,9 @@ class GradientEdge:
         return tuple(matrices)
 
     def _counts(self, axis_map: AxisMap, above: int | None, size: Size | None) -> Array:
-        count = 1 if above is None else self.above_sizes[above]
-        assert isinstance(count, int)
-        assert isinstance(size, int)
+        count = 1 if above is None else _integer(self.above_sizes[above])
         own = self._own(above)
-        taps = _taps(axis_map, count, size)
+        taps = _taps(axis_map, count, _integer(size))
         return taps if own is None else taps * own[:, None]
 
     def _own(self, above: int | None) -> Array | None:
@@ -208,11 +207,9 @@ class GradientEdge:
             return limits
         followers = self._followers()
         for axis in self.above_placed:
-            size = self.above_sizes[axis]
-            assert isinstance(size, int)
-            limits[axis] = min(
-                self._limit(followers.get(axis, []), below, size), size - 1
-            )
+            size = _integer(self.above_sizes[axis])
+            limit = self._limit(followers.get(axis, []), below, size)
+            limits[axis] = max(min(limit, size - 1), 0)
         return limits
 
     def _limit(
@@ -296,28 +293,23 @@ class GradientEdge:
         (thread,) = self.relation.axes[axis]
         merged = 1
         for number in range(len(thread.factors)):
-            size = self._size(axis, number)
-            assert isinstance(size, int)
-            merged *= size
-        own = self.sizes[axis]
-        assert isinstance(own, int)
-        return _taps(thread.tail, merged, own)
+            merged *= _integer(self._size(axis, number))
+        return _taps(thread.tail, merged, _integer(self.sizes[axis]))
 
     def _joint(self, followers: Sequence[tuple[int, int]]) -> Array:
         """Returns a matrix from an axis above to the merged factors that follow it."""
         whole: Array | None = None
         for key in followers:
-            factor, size = self._factor(*key), self._size(*key)
+            factor, size = self._factor(*key), _integer(self._size(*key))
             slot = factor.slot
             assert slot is not None
             assert slot.is_whole
-            count = self.above_sizes[slot.axis]
-            assert isinstance(count, int)
-            assert isinstance(size, int)
+            count = _integer(self.above_sizes[slot.axis])
             matrix = _taps(_map(factor), count, size)
             if whole is None:
                 whole = matrix
             else:
+                hold(whole.size * size)
                 whole = (whole[:, :, None] * matrix[:, None]).reshape(count, -1)
         assert whole is not None
         return whole
@@ -451,17 +443,16 @@ class GradientEdge:
             size = joint.shape[1]
             whole = pairs.along(place, joint, joint, size - 1)
             for key in reversed(keys[1:]):
-                inner = self._size(*key)
-                assert isinstance(inner, int)
-                whole = whole.split(place, inner)
+                whole = whole.split(place, _integer(self._size(*key)))
             return whole, list(keys)
         # If two slots begin at the same place, the inner one has a single position.
         parts = sorted(keys, key=lambda key: _place(slots[key]), reverse=True)
         for key in parts[:0:-1]:
             slot = slots[key]
             assert slot is not None
-            assert slot.size is not None
-            pairs = pairs.split(place, slot.size)
+            pairs = pairs.split(place, _integer(slot.size))
+        if not pairs.even[place] and pairs.sizes[place] != self._size(*parts[0]):
+            raise _unfit()
         return pairs, parts
 
     def _with_constant(
@@ -472,7 +463,7 @@ class GradientEdge:
         axis_map = _map(self._factor(axis, number))
         whole = axis_map.is_global
         if axis not in self.placed or not isinstance(size, int):
-            count = size if whole and isinstance(size, int) else 1
+            count = size if whole and isinstance(size, int) and size else 1
             factor = {Taps.MEAN: 1 / count, Taps.SUM: float(count)}.get(self.taps, 1.0)
             return pairs.times(factor).with_axis(size, even=True)
         if whole and not self.coherent:
@@ -487,10 +478,29 @@ class GradientEdge:
         return pairs.along(place, matrix, counts, 0)
 
 
-def _place(slot: Slot | None) -> tuple[Any, bool]:
+def _place(slot: Slot | None) -> tuple[int, bool]:
     """Returns a key that sorts the slots of an axis, the innermost slot first."""
     assert slot is not None
-    return slot.inner, slot.size != 1
+    return _integer(slot.inner), slot.size != 1
+
+
+def _integer(size: Size | None) -> int:
+    """Returns the size of a part of an axis.
+
+    Raises:
+      GraphError: if it is unknown.
+    """
+    if not isinstance(size, int):
+        raise _unfit()
+    return size
+
+
+def _unfit() -> GraphError:
+    return GraphError(
+        "squared gradients cannot be computed at this size of the input: an op splits "
+        "or merges axes, and the size of a part is unknown or does not fit. Give the "
+        "input_resolution for which the model was made, or an output= nearer the input."
+    )
 
 
 def _map(factor: Factor) -> AxisMap:
@@ -688,6 +698,7 @@ class Descent:
                     *map(followed_axes, relation.axes)
                 )
         self.placed[tensor] = _known(placed, shape)
+        hold(math.prod(shape[axis] for axis in self.placed[tensor]))  # type: ignore[misc]
         self.edges[tensor] = [
             GradientEdge(
                 step.below,
@@ -924,6 +935,7 @@ class Descent:
         pairs = Pairs(np.ones(()), (), ())
         for axis, size in enumerate(sizes):
             if axis in feature and isinstance(size, int):
+                hold(size)
                 at = np.zeros((1, size))
                 at[0, feature[axis]] = 1
                 pairs = pairs.with_axis(1, even=False).along(axis, at, at, 0)

@@ -15,6 +15,7 @@ On the axes where this happens, the op's rule is only an upper bound.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -29,6 +30,7 @@ from receptive_field.algebra.axis_map import (
     Strand,
 )
 from receptive_field.algebra.sizes import Size, bounds, residue, unknown
+from receptive_field.budget import counted
 from receptive_field.relations.relation import Relation, followed_axes, permutes, source
 
 Shapes = Callable[[], Sequence[tuple[Size, ...] | None]]
@@ -103,7 +105,8 @@ def _overstates(
     if not isinstance(made, int) or not isinstance(read, int) or upper.is_floating:
         before, behind = (not inside for inside in _ends_inside(upper, made, read))
     else:
-        windows = filter(None, map(upper.window, range(made)))
+        places = itertools.chain(*_near_ends(upper, made, read))
+        windows = filter(None, map(upper.window, places))
         outside = [w for w in windows if w[0] < 0 or w[1] >= read]
         if isinstance(start, int) and lower.exact and not lower.is_floating:
             return any(_adds(window, lower, read, start) for window in outside)
@@ -116,6 +119,43 @@ def _overstates(
 
 
 # --- At known sizes ------------------------------------------------------------------
+
+
+def _near_ends(axis_map: AxisMap, made: int, read: int) -> Sequence[range]:
+    """Returns positions outside of which no window reaches outside a tensor.
+
+    Args:
+      axis_map: the map, whose offsets are known. Where it shows other positions than
+        those of its strands, these count only if the strands reach outside.
+      made: the number of positions that have a window.
+      read: the size of the tensor.
+    """
+    before, behind = 0, made
+    if axis_map.seen is not None:
+        inside = axis_map.seen.span(0, made - 1)
+        if inside is None or inside[0] < 0 or inside[1] >= read:
+            return [counted(range(made))]
+    for strand in axis_map.strands:
+        if not isinstance(strand, Periodic):
+            return [counted(range(made))]
+        advance, period = strand.advance, len(strand.windows)
+        ends = [window for window in strand.windows if window is not None]
+        low, high = min(first for first, _ in ends), max(last for _, last in ends)
+        if INFINITY in (-low, high):
+            return [counted(range(made))]
+        if not advance:
+            if low < 0 or high >= read:
+                return [counted(range(made))]
+            continue
+        if advance < 0:  # The first positions have the last windows.
+            low, high, advance = read - 1 - high, read - 1 - low, -advance
+        # A window begins at 0 or later from this turn on, and ends inside until that.
+        before = max(before, -(int(low) // advance) * period)
+        behind = min(behind, ((read - 1 - int(high)) // advance + 1) * period)
+    before, behind = min(max(before, 0), made), min(max(behind, 0), made)
+    if before >= behind:
+        return [counted(range(made))]
+    return [counted(range(before)), counted(range(behind, made))]
 
 
 def _adds(window: Interval, lower: AxisMap, read: int, start: int) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.algebra.sizes import Size
+from receptive_field.budget import hold
 
 Array = NDArray[np.float64]
 
@@ -132,12 +133,13 @@ class Pairs:
         moved = np.moveaxis(whole._moved(axis), 1, -1)
         reach = moved.shape[0] // 2
         if rate is None:
-            limit = min(limit, farthest(one, two, reach), one.shape[1] - 1)
+            limit = min(limit, farthest(one, two, reach), max(one.shape[1] - 1, 0))
         else:
             limit = min(limit, int(reach * abs(rate)))
         shape = (2 * limit + 1, *moved.shape[1:-1], one.shape[1])
         if limit and math.prod(shape) > MOST_PAIRS:
             raise TooManyPairsError
+        hold(math.prod(shape))
         found = np.zeros(shape)
         for lag in range(-reach, reach + 1):
             above = moved[lag + reach]
@@ -274,6 +276,8 @@ def farthest(one: Array, two: Array, reach: int) -> int:
     row of ``one``, the other a row of ``two``, and their indices differ by at most
     ``reach``.
     """
+    if not one.shape[1] or not two.shape[1]:
+        return 0
     ends = []
     for matrix in (one, two):
         some = matrix != 0

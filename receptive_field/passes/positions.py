@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from receptive_field.arrays import np
+from receptive_field.budget import hold
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Edge, Network
 from receptive_field.network.walk import Read, descend, tensors_below
@@ -164,6 +165,7 @@ def _dependent(
     known, returns None.
     """
     sizes = _sizes(network, tensor)
+    hold(sum(sizes))
     features = {axis: np.arange(size) for axis, size in enumerate(sizes) if axis}
     found = []
     for box in follow_positions(network, tensor, features, zeros=zeros):

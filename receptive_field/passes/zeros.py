@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from receptive_field.arrays import np
+from receptive_field.budget import hold
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Network
 from receptive_field.network.walk import tensors_below
-from receptive_field.relations.boxes import Mask, is_told, reached
+from receptive_field.relations.boxes import FLAGS_A_NUMBER, Mask, is_told, reached
 from receptive_field.relations.relation import SAME, Relation, all_seen, ranked
 from receptive_field.rules.op import Call, Zeros, rule_of
 
@@ -103,7 +104,7 @@ class ZeroPass:
         sizes = _known_sizes(self._network, tensor)
         if sizes is None:
             return None
-        whole = tuple(np.ones(size, dtype=bool) for size in sizes)
+        whole = _all_live(sizes)
         if 0 in sizes:  # A part without positions, which a Concat leaves out.
             return Live(whole, True)
         node = self._network.graph.nodes[tensor[0]]
@@ -136,7 +137,7 @@ class ZeroPass:
         self, below: Tensor, rule: Relation | None, sizes: Sequence[int]
     ) -> Live:
         """Returns the positions of an op's output that read a live position below."""
-        whole = tuple(np.ones(size, dtype=bool) for size in sizes)
+        whole = _all_live(sizes)
         live = self._found[below] if below in self._found else self.live(below)
         if live is None or rule is None:
             return Live(whole, False)
@@ -182,7 +183,7 @@ def _has_zero(call: Call, number: int) -> bool:
 def _in_all(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
     """Returns the positions that are live in all parts."""
 
-    whole = tuple(np.ones(size, dtype=bool) for size in sizes)
+    whole = _all_live(sizes)
 
     def common(products: Sequence[tuple[Mask, ...]]) -> tuple[Mask, ...]:
         along = zip(whole, *products, strict=True)
@@ -208,3 +209,9 @@ def _in_any(parts: Sequence[Live], sizes: Sequence[int]) -> Live:
     ]
     told = not all(apart) or len({i for axis in apart for i in axis}) < 2
     return Live(axes, told and all(part.certain for part in parts))
+
+
+def _all_live(sizes: Sequence[int]) -> tuple[Mask, ...]:
+    """Returns flags for axes of these sizes, on which every position is live."""
+    hold(sum(sizes) // FLAGS_A_NUMBER)
+    return tuple(np.ones(size, dtype=bool) for size in sizes)

@@ -33,6 +33,7 @@ from receptive_field.network.network import cuts
 from receptive_field.network.walk import outputs_wanted, reads
 from receptive_field.passes.positions import Needed
 from receptive_field.passes.regions import Forward, forward
+from receptive_field.printable import printable
 from receptive_field.questions.experiment import TRIALS, Experiment, Probe
 from receptive_field.questions.question import Options, Question
 from receptive_field.relations import boxes
@@ -113,7 +114,7 @@ class Bisection:
         for name, reason in self.unchecked.items():
             by_reason.setdefault(reason, []).append(name)
         lines += [
-            f"not checked ({len(names)}): {some_names(names)}: {reason}"
+            printable(f"not checked ({len(names)}): {some_names(names)}: {reason}")
             for reason, names in by_reason.items()
         ]
         return "\n".join(lines)
@@ -614,7 +615,7 @@ def _described(
 
 def _indexed(name: str, index: Sequence[Any]) -> str:
     parts = [":" if isinstance(part, slice) else str(part) for part in index]
-    return f"{name}[{', '.join(parts)}]" if parts else name
+    return printable(f"{name}[{', '.join(parts)}]" if parts else name)
 
 
 def _in_words(numbers: Rows) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from receptive_field.budget import within_budget
 from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError
 from receptive_field.graph.graph import Graph, Node, Tensor, nodes_below
 from receptive_field.graph.model import Model
@@ -39,6 +40,7 @@ def only_of_model(
     return dict(named)
 
 
+@within_budget
 def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Returns the possible inputs and outputs of a model, by name.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from receptive_field.budget import within_budget
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.model import Model
@@ -20,6 +21,7 @@ from receptive_field.results.costs import Cost
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
 
 
+@within_budget
 def compare(
     model_a: Any,
     model_b: Any,

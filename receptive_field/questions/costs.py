@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from receptive_field.algebra.sizes import Size, Symbolic, product
+from receptive_field.budget import within_budget
 from receptive_field.errors import (
     GraphError,
     ReceptiveFieldError,
@@ -29,6 +30,7 @@ from receptive_field.rules.inference import Inference
 from receptive_field.rules.op import Call, Flops, Shape, rule_at
 
 
+@within_budget
 def compute_costs(
     model: Any,
     *,

@@ -52,6 +52,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from receptive_field.algebra.sizes import Size
+from receptive_field.budget import ExhaustedError
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
@@ -110,7 +111,10 @@ def analytic(
     network = slopes.network
     shape = network.shape(output) or ()
     chosen, where = _place(question, field, shape, feature)
-    found, assumed = Descent(slopes, output, question.spatial).run(where)
+    try:
+        found, assumed = Descent(slopes, output, question.spatial).run(where)
+    except ExhaustedError as error:
+        raise error.at(f"the effective receptive field of {name!r}") from None
     total = float(found.sum())
     if not total:
         raise ReceptiveFieldError(
@@ -182,17 +186,18 @@ def _place(
     Raises:
       ReceptiveFieldError: if there is no such feature, or a size is unknown.
     """
+    known = {axis: size for axis, size in enumerate(shape) if isinstance(size, int)}
     moving = {
         place
         for axis in field.axes
         for place in axis.output_axes
-        if not axis.map.is_everything or isinstance(shape[place], int)
+        if not axis.map.is_everything or place in known
     }
     # If every feature sees everything, the number of features does not matter.
     held = [axis.output_axis for axis in field.feature_axes]
     places = [place if place in moving else None for place in held]
-    found = [1 if place is None else shape[place] for place in places]
-    sizes = [size for size in found if isinstance(size, int)]
+    found = [1 if place is None else known.get(place) for place in places]
+    sizes = [size for size in found if size is not None]
     if len(sizes) < len(found):
         raise _unknown_sizes(question.input)
     middle = list(map(middle_of, sizes))

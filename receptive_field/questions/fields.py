@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from receptive_field.budget import within_budget
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.model import Model
 from receptive_field.questions.every_size import all_at_every_size, at_every_size
@@ -26,6 +27,7 @@ def excludes(global_context: str) -> bool:
     return global_context == "exclude"
 
 
+@within_budget
 def field_of(
     model: Model,
     output: Any,
@@ -43,6 +45,7 @@ def field_of(
     return field.without_global_context() if exclude else field
 
 
+@within_budget
 def field_of_named(
     model: Model, output: Any, input: Any, options: Options, global_context: str
 ) -> ReceptiveField:
@@ -55,6 +58,7 @@ def field_of_named(
     return field.without_global_context() if excludes(global_context) else field
 
 
+@within_budget
 def fields_of(
     model: Model,
     outputs: Sequence[Any] | None,

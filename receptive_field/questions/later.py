@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from receptive_field.budget import within_budget
+from receptive_field.net import guarded
 from receptive_field.questions.question import Asked, Later
 from receptive_field.results.field import ReceptiveField
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 class _Rooms:
     """Passes each question to the module that answers it."""
 
+    @guarded
+    @within_budget
     def support(
         self, asked: Asked, of: ReceptiveField, features: NDArray[Any] | None
     ) -> Support:
@@ -36,6 +40,8 @@ class _Rooms:
         network = asked.question.sized()
         return find_support(of, network, asked.output, features, asked.cut)
 
+    @guarded
+    @within_budget
     def effective(
         self, asked: Asked, of: ReceptiveField, feature: Sequence[int] | None
     ) -> EffectiveReceptiveField:
@@ -43,36 +49,50 @@ class _Rooms:
 
         return analytic(asked.question, asked.output, feature, of)
 
+    @guarded
+    @within_budget
     def explain(self, asked: Asked, of: ReceptiveField) -> Explanation[ReceptiveField]:
         from receptive_field.questions.explain import explain
 
         return explain(asked.question, of.output, asked.output, of)
 
+    @guarded
+    @within_budget
     def windows(self, asked: Asked, of: ReceptiveField) -> LayerWindows:
         from receptive_field.questions.layer_windows import layer_windows
 
         return layer_windows(asked.question, asked.output, of)
 
+    @guarded
+    @within_budget
     def unproductive(self, asked: Asked) -> frozenset[str]:
         from receptive_field.questions.unproductive import unproductive
 
         return unproductive(asked.question)
 
+    @guarded
+    @within_budget
     def without_padding(self, asked: Asked, of: ReceptiveField) -> Unpadded:
         from receptive_field.questions.padding import find_unpadded
 
         return find_unpadded(of, asked.question.sized(), asked.output, asked.cut)
 
+    @guarded
+    @within_budget
     def tiling(self, asked: Asked, of: ReceptiveField, tile: Sequence[int]) -> Tiling:
         from receptive_field.questions.tiling import find_tiling
 
         return find_tiling(of, asked.question, asked.output, tile)
 
+    @guarded
+    @within_budget
     def at_every_size(self, asked: Asked, of: ReceptiveField) -> ReceptiveField | None:
         from receptive_field.questions.every_size import of_any_size
 
         return of_any_size(asked, of)
 
+    @guarded
+    @within_budget
     def reasons(self, asked: Asked, of: ReceptiveField) -> Reasons:
         from receptive_field.questions.reasons import find_reasons
 

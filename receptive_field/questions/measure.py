@@ -9,9 +9,7 @@ fields are used only to find the tensors of the question and the role of each we
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
@@ -22,6 +20,9 @@ from receptive_field.questions.question import Options, ask
 from receptive_field.questions.seen import Search
 from receptive_field.results.axes import checked_feature, middle_of
 from receptive_field.results.measured import MeasuredReceptiveField
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 def measure_receptive_field(

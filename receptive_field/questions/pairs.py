@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from receptive_field.budget import within_budget
 from receptive_field.errors import (
     IndependentError,
     NodeNotFoundError,
@@ -20,6 +21,7 @@ from receptive_field.results.pairs import Pair, Pairs
 from receptive_field.rules.stated import Rule
 
 
+@within_budget
 def compute_all_pairs(
     model: Any,
     *,

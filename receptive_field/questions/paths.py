@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from typing import NamedTuple
 
 from receptive_field.algebra.axis_map import AxisMap
@@ -24,6 +24,7 @@ from receptive_field.relations.relation import (
     source,
 )
 from receptive_field.rules.op import Call, Shape, rule_of
+from receptive_field.threads import lazy
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Ways:
     reads: dict[Tensor, list[Read]]
     """The edges down from each tensor on the paths, in topological order."""
 
-    @cached_property
+    @lazy
     def from_input(self) -> dict[Tensor, Relation]:
         """How each tensor depends on the input."""
         return self.forward(self.network.input, self.question.spatial, {})[0]

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from receptive_field.algebra.axis_map import IDENTITY, AxisMap, Extended
+from receptive_field.budget import within_budget
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.edits import with_node_after, with_rules
@@ -58,6 +59,7 @@ LARGEST_NUMBER = 1 << 10
 """The largest dilation, growth of a kernel, or number of added layers."""
 
 
+@within_budget
 def proposals(
     model: Any,
     target: int | Sequence[int],

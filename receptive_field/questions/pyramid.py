@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from receptive_field.budget import within_budget
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.network.layout import Resolution
@@ -15,6 +16,7 @@ from receptive_field.results.pyramid import ObjectLevel, Pyramid, PyramidLevel
 from receptive_field.rules.stated import Rule
 
 
+@within_budget
 def pyramid_levels(
     model: Any,
     outputs: Sequence[Any],
@@ -65,7 +67,8 @@ def pyramid_levels(
     >>> found.objects[2].level is None
     True
     """
-    ends = [outputs] if isinstance(outputs, str) else list(outputs or ())
+    listed = isinstance(outputs, Iterable) and not isinstance(outputs, str)
+    ends = list(outputs) if listed else [outputs] if outputs else []
     if not ends:
         raise ReceptiveFieldError(
             "outputs must name the levels of the pyramid, such as ['c3', 'c4', 'c5']."

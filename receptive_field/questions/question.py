@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from receptive_field.algebra.axis_map import INFINITY, AxisMap
 from receptive_field.algebra.sizes import Size, shape_in_words
+from receptive_field.budget import within_budget
 from receptive_field.errors import (
     GraphError,
     IndependentError,
@@ -79,6 +80,7 @@ class Options(NamedTuple):
     overrides: Mapping[Any, Rule] | None = None
 
 
+@within_budget
 def ask(
     model: Model, output: Any, input: Any, options: Options, later: Later | None = None
 ) -> tuple[Question, ReceptiveField]:
@@ -193,6 +195,11 @@ class Question:
         stop = _prefixes(stop_propagation)
         outputs: dict[str, Tensor] | None = None
         if output_things is not None:
+            if not isinstance(output_things, Collection):
+                raise ReceptiveFieldError(
+                    "outputs must be a list of names or tensors, not "
+                    f"{output_things!r}."
+                )
             named = [thing for thing in output_things if thing is not None]
             outputs = dict(map(model.find, named))
             if len(named) < len(output_things):

@@ -26,6 +26,7 @@ from receptive_field.algebra.sizes import (
     substituted,
     unknown,
 )
+from receptive_field.budget import within_budget
 from receptive_field.errors import GraphError, ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
@@ -78,6 +79,7 @@ MOST_ASKED = 256
 """The largest number of questions (one per size) that is cached."""
 
 
+@within_budget
 def resolutions(
     model: Any,
     *,

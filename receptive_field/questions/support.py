@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from receptive_field.budget import hold
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Edge, Network
@@ -65,14 +66,16 @@ def find_support(
             f"the positions of {field.input!r} that features see depend on its size, "
             "which is unknown. Give input_resolution."
         )
+    _check_memory(field, chosen)
     features: dict[int, NDArray[Any]] = {}
     for number, axis in enumerate(field.feature_axes):
         if axis.output_axis is not None:
-            positions = np.arange(axis.size or 0)
-            if chosen is not None:
+            if chosen is None:
+                hold(axis.size or 0)
+                positions = np.arange(axis.size or 0)
+            else:
                 positions = np.unique(chosen[..., number])
             features[axis.output_axis] = positions
-    _check_memory(field, features)
     axes = [axis.input_axis for axis in field.axes]
     try:
         found = follow_positions(network, output, features, cut)
@@ -92,9 +95,15 @@ def find_support(
     )
 
 
-def _check_memory(field: ReceptiveField, features: Features) -> None:
+def _check_memory(field: ReceptiveField, chosen: NDArray[Any] | None) -> None:
+    counts = {
+        axis.output_axis: (axis.size or 0)
+        if chosen is None
+        else len(np.unique(chosen[..., number]))
+        for number, axis in enumerate(field.feature_axes)
+    }
     for axis in field.axes:
-        count = math.prod(len(features[place]) for place in axis.output_axes)
+        count = math.prod(counts[place] for place in axis.output_axes)
         size = count * (axis.input_size or 0)
         if size > boxes.LARGEST_GROUP:
             raise ReceptiveFieldError(

@@ -33,6 +33,7 @@ from receptive_field.algebra.axis_map import (
     Tabulated,
 )
 from receptive_field.arrays import np
+from receptive_field.budget import counted, hold, spend
 from receptive_field.relations.relation import (
     ALL_BOUND,
     SAME,
@@ -48,6 +49,12 @@ if TYPE_CHECKING:
 MOST_BOXES = 64
 """The most boxes that are kept for one tensor. If there are more, boxes are merged
 into upper bounds where possible."""
+
+FLAGS_A_NUMBER = 8
+"""How many booleans take as much memory as a number."""
+
+PRODUCTS_A_STEP = 1 << 13
+"""How many products of two booleans are computed in a step."""
 
 LARGEST_GROUP = 1 << 27
 """The most elements of an array. Upper bounds replace results that would need more."""
@@ -86,6 +93,7 @@ def start(shape: Sequence[int], features: Mapping[int, NDArray[Any]]) -> Box:
     """
     groups = []
     for axis, size in enumerate(shape):
+        hold(len(features.get(axis, (0,))) * size // FLAGS_A_NUMBER)
         if axis in features:
             seen = features[axis][:, None] == np.arange(size)
             groups.append(Group((axis,), (axis,), seen))
@@ -304,6 +312,8 @@ class _Work:
             if place == 0:
                 return None
             size = self.size(parts[place - 1])
+            if not size:
+                return None
             if inner % size == 0:
                 inner //= size
                 place -= 1
@@ -389,8 +399,10 @@ class _Work:
         """
         index = self.find(part)
         outputs, parts, seen = self.groups[index]
-        if seen.size // max(self.size(part), 1) * math.prod(sizes) > LARGEST_GROUP:
+        flags = seen.size // max(self.size(part), 1) * math.prod(sizes)
+        if flags > LARGEST_GROUP:
             return None
+        hold(flags // FLAGS_A_NUMBER)
         seen = np.moveaxis(seen, len(outputs) + parts.index(part), -1)
         found: Mask | None
         if matrix is not None:
@@ -610,7 +622,8 @@ def _ends(
         starts = np.arange(count, dtype=float) * strand.advance
         firsts, lasts = (starts + end for end in strand.windows[0] or ())
     else:
-        windows = [strand.window(position) or (size, -1) for position in range(count)]
+        positions = counted(range(count))
+        windows = [strand.window(position) or (size, -1) for position in positions]
         firsts, lasts = np.array(windows, dtype=float).reshape(count, 2).T
     lasts = np.minimum(lasts, size - 1)
     # Start at the first tap inside the axis, or at 0 if the window is infinite.
@@ -649,7 +662,8 @@ def _joint_image(
         one = image(np.eye(count, dtype=bool), axis_map, size)
         if one is None:
             return None
-        matrix = (matrix[:, :, None] & one[:, None, :]).reshape(count, -1)
+        joint = matrix[:, :, None] & one[:, None, :]
+        matrix = joint.reshape(count, matrix.shape[1] * one.shape[1])
     return _product(seen, matrix).reshape(shape)
 
 
@@ -670,6 +684,8 @@ def _single_targets(axis_map: AxisMap, count: int, size: int) -> NDArray[Any] | 
 
 
 def _product(seen: Mask, matrix: Mask) -> Mask:
+    hold((seen.size + matrix.size) // 2)
+    spend(seen.size * matrix.shape[-1] // PRODUCTS_A_STEP)
     product: Mask = (seen.astype(np.float32) @ matrix.astype(np.float32)) > 0
     return product
 

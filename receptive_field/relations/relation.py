@@ -133,9 +133,15 @@ ALL_BOUND = Relation((), "all, as a bound")
 """Every position of A may need any part of B, because nothing is known."""
 
 
-@lru_cache(maxsize=4096)
 def follow(axis: int, axis_map: AxisMap = IDENTITY) -> Axis:
     """Returns an axis of B that follows one axis of A."""
+    if axis_map.classic is None:  # It may be large, so it is not kept.
+        return (Thread((Factor(None, Slot(axis), axis_map),)),)
+    return _follow(axis, axis_map)
+
+
+@lru_cache(maxsize=4096)
+def _follow(axis: int, axis_map: AxisMap) -> Axis:
     return (Thread((Factor(None, Slot(axis), axis_map),)),)
 
 
@@ -666,7 +672,7 @@ def _whole_map(factor: Factor) -> AxisMap | None:
     return _from_whole_axis(inner, size, axis_map)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _from_whole_axis(inner: int, size: int | None, axis_map: AxisMap) -> AxisMap:
     """Returns a map from a slot as a map from the whole axis of the slot.
 

@@ -29,6 +29,7 @@ from receptive_field.algebra.axis_map import (
     table,
 )
 from receptive_field.arrays import is_installed, np
+from receptive_field.budget import within_budget
 from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
@@ -74,6 +75,7 @@ LARGEST_NUMBER = 2**53
 Data = dict[str, Any]
 
 
+@within_budget
 def explore(
     model: Any,
     path: str | os.PathLike[str],
@@ -130,7 +132,7 @@ def explore(
         example_inputs=example_inputs,
     )
     data = page_data(loaded, output, input, options)
-    data["title"] = _title(model) if title is None else title
+    data["title"] = _title(model) if title is None else str(title)
     write_whole(target, page(data).encode())
     return target
 

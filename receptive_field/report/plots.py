@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.printable import printable
 from receptive_field.report.figure import (
     BLUE,
     COLOURS,
@@ -111,7 +112,7 @@ def plot_regions(
     _label_axes(ax, len(sizes))
     _limit(ax, seen)
     _add_padding_to_legend(ax)
-    _set_title(ax, f"What features of {field.output} see")
+    _set_title(ax, f"What features of {printable(field.output)} see")
     return ax
 
 
@@ -622,7 +623,7 @@ def plot_support(
     _add_legend(ax, handles)
     name = ", ".join(map(str, chosen.tolist()))
     share = f"{support.coverage(chosen):.1%} of its region"
-    _set_title(ax, f"Feature ({name}) of {field.output}: {share}")
+    _set_title(ax, f"Feature ({name}) of {printable(field.output)}: {share}")
     return ax
 
 
@@ -693,16 +694,18 @@ def plot_effective(
     else:
         _draw_curve(ax, effective, region, interval)
     name = ", ".join(map(str, effective.feature))
-    _set_title(
-        ax, f"Effective receptive field of feature ({name})\nof {effective.output}"
-    )
+    output = printable(effective.output)
+    _set_title(ax, f"Effective receptive field of feature ({name})\nof {output}")
     return ax
 
 
 def _set_title(ax: Any, text: str) -> None:
-    """Sets the title, in several lines if it is wider than the plot."""
+    """Sets the title, in several lines if it is wider than the plot.
+
+    It contains names, so it is no formula, even if it has dollar signs.
+    """
     lines = (part for line in text.split("\n") for part in textwrap.wrap(line, 60))
-    ax.set_title("\n".join(lines), fontsize="medium")
+    ax.set_title("\n".join(lines), fontsize="medium", parse_math=False)
 
 
 def _region_of(

@@ -8,6 +8,7 @@ from typing import Any
 
 from receptive_field.algebra.axis_map import INFINITY
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.printable import printable
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.words import numbers, size_words
 
@@ -81,7 +82,7 @@ def _of_size(field: ReceptiveField, least: Sequence[int]) -> Condition:
         holds.append(proven or (None if sizes[place] >= limit else False))
     text = numbers(size_words(field))
     if INFINITY in sizes and field.global_nodes:
-        text += f", because of {field.global_nodes[0]}"
+        text += f", because of {printable(field.global_nodes[0])}"
     if not field.exact:
         text += ", an upper bound"
     wanted = f"receptive field at least {numbers(limits)}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from receptive_field.printable import printable
 from receptive_field.results.columns import in_columns
 from receptive_field.results.costs import Cost
 from receptive_field.results.field import ReceptiveField
@@ -58,7 +59,7 @@ class LayerDifference:
 
     def __str__(self) -> str:
         texts = (f"{one.name} {one.a} and {one.b}" for one in self.differences)
-        return f"{self.name}: {'; '.join(texts)}"
+        return f"{printable(self.name)}: {'; '.join(texts)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class Comparison:
 
     def __str__(self) -> str:
         lines = [
-            f"{letter}  {name}: {field.output} in {field.input}"
+            printable(f"{letter}  {name}: {field.output} in {field.input}")
             for letter, name, field in zip("AB", self.names, self.fields, strict=True)
         ]
         verdicts = {True: "same", False: "differs", None: "unknown"}

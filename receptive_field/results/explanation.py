@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeVar
 
+from receptive_field.printable import printable
 from receptive_field.results.axes import axis_name
 from receptive_field.results.words import Described, in_words, one_line
 
@@ -53,12 +54,13 @@ class Step:
     change."""
 
     def __str__(self) -> str:
+        named = printable(f"{self.node} ({self.op})")
         if len(set(self.windows)) == 1:
-            return f"{self.node} ({self.op}): {self.windows[0]}"
+            return f"{named}: {self.windows[0]}"
         of_axes = (
             f"{axis_name(i)} {w}" for i, w in enumerate(self.windows) if w is not None
         )
-        return f"{self.node} ({self.op}): {', '.join(of_axes)}"
+        return f"{named}: {', '.join(of_axes)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from receptive_field.errors import (
     nearest,
 )
 from receptive_field.graph.source import Source
+from receptive_field.net import guarded, net
 from receptive_field.results.axes import (
     FeatureAxis,
     SpatialAxis,
@@ -216,12 +217,14 @@ class ReceptiveField:
         for values in (self._sizes, self._strides, self._paddings):
             yield from values()
 
+    @guarded
     def __str__(self) -> str:
         # Imported only for printing.
         from receptive_field.results.words import as_text
 
         return as_text(self)
 
+    @guarded
     def _repr_html_(self) -> str:
         """Returns the HTML that a notebook shows."""
         from receptive_field.results.words import as_html
@@ -251,10 +254,11 @@ class ReceptiveField:
         """
         from receptive_field.results.words import as_dict, middle_as_dict
 
-        told = as_dict(self)
-        if with_reasons:
-            told["reasons"] = self.reasons().to_dict()
-            told["middle"] = middle_as_dict(self)
+        with net():
+            told = as_dict(self)
+            if with_reasons:
+                told["reasons"] = self.reasons().to_dict()
+                told["middle"] = middle_as_dict(self)
         return told
 
     @property
@@ -417,6 +421,10 @@ class ReceptiveField:
         if clip:
             return self._support_of(features).region(features)
         self._warn_outside(features)
+        return self._windows(features)
+
+    def _windows(self, features: NDArray[Any]) -> NDArray[np.int64]:
+        """Returns the region of each feature, without clipping."""
         regions = np.empty((*features.shape[:-1], len(self.axes), 2), dtype=np.int64)
         empty = np.zeros(features.shape[:-1], dtype=bool)
         for i, axis in enumerate(self.axes):
@@ -522,9 +530,7 @@ class ReceptiveField:
                 "are too many to search. Ask for a smaller box."
             )
         grid = first + np.indices(counts).reshape(len(counts), -1).T
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", OutsideMapWarning)  # Given for the box.
-            regions = self.compute_input_region(grid)
+        regions = self._windows(grid)  # The warning is given for the box.
         regions = regions[(regions[..., 0] <= regions[..., 1]).all(axis=-1)]
         if not len(regions):
             return np.array([(0, -1)] * len(self.axes), dtype=np.int64)
@@ -1183,6 +1189,7 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
     def __repr__(self) -> str:
         return f"<ReceptiveFields: {len(self)} tensors, {len(self.errors)} errors>"
 
+    @guarded
     def __str__(self) -> str:
         # Imported only for printing.
         import sys
@@ -1193,6 +1200,7 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         fit = terminal_fit(sys.stdout)
         return as_text(self._fields, self.errors, self._known_unproductive(), fit)
 
+    @guarded
     def _repr_html_(self) -> str:
         """Returns the HTML that a notebook shows."""
         from receptive_field.results.tables import as_html

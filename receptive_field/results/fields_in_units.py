@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.net import guarded
 from receptive_field.results.units import FieldInUnits, Placed, Units
 
 
@@ -56,6 +57,7 @@ class FieldsInUnits(Mapping[str, FieldInUnits]):
             f"{len(self.errors)} errors>"
         )
 
+    @guarded
     def __str__(self) -> str:
         # Imported only for printing.
         import sys
@@ -66,6 +68,7 @@ class FieldsInUnits(Mapping[str, FieldInUnits]):
         fit, found = terminal_fit(sys.stdout), self._unproductive()
         return as_text(self._fields, self.errors, found, fit, self._units)
 
+    @guarded
     def _repr_html_(self) -> str:
         """Returns the HTML that a notebook shows."""
         from receptive_field.results.tables import as_html

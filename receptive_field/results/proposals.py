@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from receptive_field.results.explanation import listed
 from receptive_field.results.field import ReceptiveField
-from receptive_field.results.words import numbers, size_words, stride_words
+from receptive_field.results.words import numbers, size_words, stride_words, title
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,8 @@ class Proposals(Sequence[SizeProposal]):
     def __str__(self) -> str:
         field = self.field
         lines = [
-            f"receptive field of {field.output} in {field.input}: "
-            f"{numbers(size_words(field))}, to reach: {numbers(self.target)}"
+            f"{title(field)}: {numbers(size_words(field))}, to reach: "
+            f"{numbers(self.target)}"
         ]
         lines += self.reasons
         if self.proposals:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from receptive_field.algebra.axis_map import INFINITY
+from receptive_field.errors import NoSuchEntryError
+from receptive_field.printable import printable
 from receptive_field.results.columns import in_columns
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.words import numbers, size_words, stride_words
@@ -82,19 +84,23 @@ class Pyramid:
     objects: tuple[ObjectLevel, ...]
 
     def __getitem__(self, name: str) -> PyramidLevel:
-        return next(level for level in self.levels if level.name == name)
+        for level in self.levels:
+            if level.name == name:
+                return level
+        known = ", ".join(repr(level.name) for level in self.levels)
+        raise NoSuchEntryError(f"there is no level {name!r}; there are {known}.")
 
     def __str__(self) -> str:
         rows = [("level", "stride", "receptive field")]
         for level in self.levels:
             stride = numbers(stride_words(level.field.local or level.field))
-            rows.append((level.name, stride, self._size(level)))
+            rows.append((printable(level.name), stride, self._size(level)))
         found = [("object", "level")]
         for one in self.objects:
-            told = one.level
-            if told is None:
-                nearest = self[one.nearest]
-                told = f"none; {nearest.name} comes nearest with {self._size(nearest)}"
+            told = printable(one.level or "")
+            if one.level is None:
+                size = self._size(self[one.nearest])
+                told = f"none; {printable(one.nearest)} comes nearest with {size}"
             found.append((f"{one.size:g}", told))
         return "\n".join([*in_columns(rows), "", *in_columns(found)])
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from receptive_field.algebra.axis_map import INFINITY, Extended
 from receptive_field.errors import GraphError, ReceptiveFieldError
+from receptive_field.printable import printable
 from receptive_field.results.axes import axis_name
 from receptive_field.results.words import numbers
 
@@ -347,7 +348,7 @@ class Resolutions:
         listed = [
             f"{', '.join(names)}: " + "\n  ".join(text) for text, names in lines.items()
         ]
-        title = [f"{self.output} in {self.input}, by input size"]
+        title = [printable(f"{self.output} in {self.input}, by input size")]
         if self.built_for and None not in self.built_for:
             sizes = numbers(self.built_for)
             title.append(

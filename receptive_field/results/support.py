@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from receptive_field.budget import ExhaustedError, hold, within_budget
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.relations.boxes import Group, Mask, joined_groups
 from receptive_field.results.axes import axis_name, checked_coordinates
@@ -212,6 +213,7 @@ class Support:
                 return np.array([(0, -1)] * len(self.input_size), dtype=np.int64)
         return np.array(regions, dtype=np.int64)
 
+    @within_budget
     def mask_of(self, features: ArrayLike) -> Mask:
         """Returns which input positions are seen by any of the given features.
 
@@ -244,6 +246,7 @@ class Support:
         wanted = self._wanted(features)
         axes = sorted(self._features)
         rank = len(self.input_size)
+        self._hold()
         found = np.zeros(self.input_size[::-1], dtype=bool)
         for box in self._boxes:
             groups = [*_by_outputs(box)]
@@ -360,6 +363,7 @@ class Support:
         """Returns which input positions no feature sees, in image order."""
         return ~self.seen()
 
+    @within_budget
     def _mask(self, boxes: Sequence[Sequence[Part]]) -> Mask:
         """Returns the union of boxes in image order.
 
@@ -367,6 +371,7 @@ class Support:
         with it.
         """
         rank = len(self.input_size)
+        self._hold()
         found = np.zeros(self.input_size[::-1], dtype=bool)
         for box in boxes:
             whole = np.ones([1] * rank, dtype=bool)
@@ -377,6 +382,14 @@ class Support:
                 whole = whole & array.reshape(shape)
             found |= whole.transpose()
         return found
+
+    def _hold(self) -> None:
+        """Counts the memory that a mask of the input takes."""
+        try:
+            hold(math.prod(self.input_size) // 8)
+        except ExhaustedError as error:
+            sizes = " x ".join(map(str, self.input_size))
+            raise error.at(f"a mask of {sizes} positions") from None
 
     def features(self, y: ArrayLike) -> Positions:
         """Checks and returns feature coordinates.
@@ -448,9 +461,16 @@ def _ends(group: Group) -> tuple[Mask, list[Positions], list[Positions]]:
     firsts, lasts = [], []
     for axis in inner:
         along = np.asarray(group.seen.any(axis=tuple(a for a in inner if a != axis)))
-        firsts.append(along.argmax(-1))
-        lasts.append(along.shape[-1] - 1 - along[..., ::-1].argmax(-1))
+        firsts.append(_first(along))
+        lasts.append(along.shape[-1] - 1 - _first(along[..., ::-1]))
     return np.asarray(group.seen.any(axis=inner)), firsts, lasts
+
+
+def _first(seen: Mask) -> Positions:
+    """Returns the first position that is seen, or 0 if there is none."""
+    if not seen.shape[-1]:
+        return np.zeros(seen.shape[:-1], dtype=np.int64)
+    return np.asarray(seen.argmax(-1))
 
 
 def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:

@@ -13,11 +13,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.printable import csv_cell, markdown, printable
 from receptive_field.results import fitting
 from receptive_field.results.units import Units, in_middle, rounded, scaled
 from receptive_field.results.words import (
@@ -25,6 +25,7 @@ from receptive_field.results.words import (
     first_center,
     sizes_strides_paddings,
 )
+from receptive_field.threads import lazy
 
 if TYPE_CHECKING:
     from receptive_field.results.costs import Cost, Costs
@@ -103,12 +104,12 @@ class _Row:
     unproductive: frozenset[str] | None
     units: Units | None
 
-    @cached_property
+    @lazy
     def near(self) -> Described:
         """The field of the paths that do not see a whole axis, if there are any."""
         return self.field.local or self.field
 
-    @cached_property
+    @lazy
     def windows(self) -> Sequence[LayerWindow | None]:
         """The windows of the layer itself, or nothing if it has none."""
         found = self.field.layer_windows
@@ -352,7 +353,8 @@ class Table:
         """Returns the table as text in one of the `FORMATS`.
 
         In JSON, unknown values are null, and an infinite receptive field is ``"inf"``.
-        In CSV, unknown values are empty, and an infinite receptive field is ``inf``.
+        In CSV, unknown values are empty, an infinite receptive field is ``inf``, and
+        names are written by `csv_cell`.
 
         Args:
           kind: the format.
@@ -363,13 +365,13 @@ class Table:
             return json.dumps(rows, indent=2, allow_nan=False) + "\n"
         if kind == "csv":
             columns, found = self.flat()
-            lines = [[_number(row.get(column)) for column in columns] for row in found]
+            lines = [[_csv(row.get(column)) for column in columns] for row in found]
             text = io.StringIO()
             csv.writer(text, lineterminator="\n").writerows([columns, *lines])
             return text.getvalue()
         header, cells, notes = self.shown()
         if kind == "markdown":
-            escaped = [[cell.replace("|", "\\|") for cell in row] for row in cells]
+            escaped = [list(map(markdown, row)) for row in cells]
             rule = ["---" if column in NAMES else "---:" for column in header]
             table = [header, rule, *escaped]
             lines_of = "".join(f"| {' | '.join(line)} |\n" for line in table)
@@ -464,7 +466,8 @@ def _failures(errors: Errors) -> str:
     if not errors:
         return ""
     name, error = next(iter(errors.items()))
-    return f"{len(errors)} could not be analysed (.errors): {name}: {error}"
+    named = f"{printable(name)}: {error}"
+    return f"{len(errors)} could not be analysed (.errors): {named}"
 
 
 # --- One column for each number -------------------------------------------------------
@@ -564,7 +567,7 @@ def _cell(value: Any) -> str:
         return _together([_cell(v) for v in value])
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else f"{value:g}"
-    return str(value)
+    return printable(str(value))
 
 
 def _together(texts: Sequence[str]) -> str:
@@ -572,8 +575,10 @@ def _together(texts: Sequence[str]) -> str:
     return texts[0] if len(set(texts)) == 1 else " x ".join(texts)
 
 
-def _number(value: Any) -> Any:
+def _csv(value: Any) -> Any:
     """Returns a value for CSV."""
+    if isinstance(value, str):
+        return csv_cell(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return "" if value is None else value

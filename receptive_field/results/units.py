@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from receptive_field.arrays import np
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.net import guarded
+from receptive_field.printable import printable
 from receptive_field.results import words
 
 if TYPE_CHECKING:
@@ -159,9 +161,11 @@ class FieldInUnits:
             "first_center": self._first_center(),
         }
 
+    @guarded
     def __str__(self) -> str:
         return self.as_text()
 
+    @guarded
     def as_text(self, told: Callable[[str], str] = str) -> str:
         """Returns the numbers as plain text in two columns.
 
@@ -182,7 +186,8 @@ class FieldInUnits:
         for label, text in words.lines(field):
             if label == "input" and None not in sizes:
                 length = self._told(self._scaled(sizes))
-                text = f"{field.input} ({length}: {words.numbers(sizes)} positions)"
+                positions = f"{words.numbers(sizes)} positions"
+                text = f"{printable(field.input)} ({length}: {positions})"
             elif label in told:
                 text = self._both(told[label])
             elif label == words.LOCAL and local is not None:

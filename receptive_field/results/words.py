@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from receptive_field.algebra.axis_map import INFINITY
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import Graph
+from receptive_field.printable import printable
 from receptive_field.results.axes import FeatureAxis, SpatialAxis
 
 if TYPE_CHECKING:
@@ -210,9 +211,15 @@ def lines(field: Described) -> list[tuple[str, str]]:
     differs = field.aligned is False
     exact = "yes, feature by feature; not the hull above" if differs else "yes"
     found = [
-        ("input", field.input + _sized([axis.input_size for axis in field.axes])),
-        ("output", field.output + _sized([a.size for a in field.feature_axes])),
-        ("graph", f"{graph.name} ({len(graph)} nodes)" if graph else ""),
+        ("input", printable(field.input) + _sized([a.input_size for a in field.axes])),
+        (
+            "output",
+            printable(field.output) + _sized([a.size for a in field.feature_axes]),
+        ),
+        (
+            "graph",
+            f"{printable(str(graph.name))} ({len(graph)} nodes)" if graph else "",
+        ),
         ("receptive field", numbers(size_words(field))),
         *_notes_on_hull(field),
         ("effective stride", numbers(stride_words(field))),
@@ -307,7 +314,8 @@ def _named(nodes: Sequence[str]) -> str:
     """Names as many nodes as fit into a line, and at least one."""
     for count in range(MOST_NAMED, 0, -1):
         rest = len(nodes) - min(count, len(nodes))
-        text = ", ".join(nodes[:count]) + (f" and {rest} more" if rest else "")
+        named = ", ".join(map(printable, nodes[:count]))
+        text = named + (f" and {rest} more" if rest else "")
         if len(text) <= WIDTH:
             break
     return text
@@ -438,6 +446,11 @@ def first_center(field: Described) -> list[float] | None:
         return None
 
 
+def title(field: Described) -> str:
+    """Returns what a field is the receptive field of, and in which input."""
+    return f"receptive field of {printable(field.output)} in {printable(field.input)}"
+
+
 def one_line(field: Described) -> str:
     """Returns the numbers of a field in one line."""
     aligned = {True: "aligned", False: "misaligned", None: "alignment unknown"}
@@ -445,6 +458,6 @@ def one_line(field: Described) -> str:
     if field.is_global:
         told = "no local paths" if field.local is None else f"local paths {told}"
     return (
-        f"receptive field of {field.output} in {field.input}: {in_words(field)} ({told}"
+        f"{title(field)}: {in_words(field)} ({told}"
         f"{'' if field.exact else ', upper bound'})"
     )

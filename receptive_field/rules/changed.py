@@ -172,7 +172,10 @@ def added_layers(axes: Sequence[int], kernel: int, count: int) -> Op:
         shape = call.known_shape(0)
         ones = [1] * len(axes)
         sizes = [shape[axis] for axis in axes]
-        windows = sliding_windows(sizes, [extent] * len(axes), ones, ones, None)
+        try:
+            windows = sliding_windows(sizes, [extent] * len(axes), ones, ones, None)
+        except ValueError as error:
+            call.fail(str(error))
         return Sliding(shape, tuple(axes), windows)
 
     def flops(call: Call) -> Flops:

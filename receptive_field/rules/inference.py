@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from receptive_field.algebra.sizes import Size, Symbolic
+from receptive_field.budget import ExhaustedError
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.rules.op import (
@@ -23,6 +24,9 @@ from receptive_field.rules.op import (
 )
 
 T = TypeVar("T")
+
+MOST_AXES = 254
+"""The most axes of a tensor, in the framework that allows the most (TensorFlow)."""
 
 
 class Inference:
@@ -191,7 +195,11 @@ class Inference:
                 if waiting:
                     continue
             if current not in known:
-                known[current] = compute(current, opened[current])
+                try:
+                    known[current] = compute(current, opened[current])
+                except ExhaustedError as error:
+                    node = self.graph.nodes[current]
+                    raise error.at(f"{node.op} node {node.name!r}") from None
             stack.pop()
 
     def _shape_inputs(self, index: int, op: Op | None) -> list[int]:
@@ -219,7 +227,13 @@ class Inference:
         elif isinstance(op.shapes, LikeInput) and self.graph.inputs[index]:
             shapes = [self.shape(self.graph.inputs[index][op.shapes.number])]
         else:
-            shapes = op.shapes(Call(self.graph.nodes[index], self))
+            call = Call(self.graph.nodes[index], self)
+            shapes = op.shapes(call)
+            for shape in shapes:
+                if any(type(size) is int and size < 0 for size in shape or ()):
+                    call.fail(f"would have an output of the shape {shape}")
+                if shape is not None and len(shape) > MOST_AXES:
+                    call.fail(f"has a tensor of {len(shape)} axes, which none can have")
         if None in shapes:
             shapes = self._with_recorded(index, op, shapes)
         return shapes

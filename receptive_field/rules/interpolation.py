@@ -20,6 +20,7 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import divide, limit_of_ratio
 from receptive_field.arrays import np
+from receptive_field.budget import hold
 from receptive_field.rules.resizing import (
     HALF,
     LEAST,
@@ -358,6 +359,7 @@ def weight_matrix(
     if extrapolates:
         outside = (sources < 0) | (sources > size - 1)
         weights = np.where(outside[:, None], 0, weights)
+    hold(len(sources) * size)
     matrix = np.zeros((len(sources), size))
     np.add.at(matrix, (np.arange(len(sources))[:, None], inside), weights)
     return matrix

@@ -143,9 +143,19 @@ def added(call: Call, output: int) -> Relations:
     does not depend on them. Where it is a large number, it does, but a softmax of the
     sum may not, so the relations are upper bounds.
     """
-    return _beside_constants(
-        call, lambda value: abs(value) >= MASKING, lambda value: np.isinf(value)
-    )
+    return _beside_constants(call, _large, lambda value: np.isinf(value))
+
+
+def _large(value: Any) -> Any:
+    return abs(value) >= MASKING
+
+
+def adds_mask(call: Call, op: Op | None) -> bool:
+    """Returns whether an op that sums up products also adds a constant mask to them."""
+    added = None if op is None else op.added
+    if added is None or added >= len(call):
+        return False
+    return _hidden(call, added, _large) is not None
 
 
 def multiplied(call: Call, output: int) -> Relations:
@@ -174,19 +184,26 @@ def _beside_constants(
     """
     found: list[Relation | None] = [*broadcast_relations(call, 0)]
     for number in range(len(call)):
-        value = call.value(number) if _may_be_mask(call, number) else None
-        if value is None or value.dtype.kind not in "fb" or value.size < 2:
-            continue
-        masked, shape = hidden(value), call.output_shape()
-        if shape is None or masked.all() or not masked.any():
+        masked, shape = _hidden(call, number, hidden), call.output_shape()
+        if masked is None or shape is None:
             continue
         left: Flags | None = None
+        value: Any = call.value(number)
         if certain(value[masked]).all():
-            left = ~masked.reshape((1,) * (len(shape) - value.ndim) + value.shape)
+            left = ~masked.reshape((1,) * (len(shape) - masked.ndim) + masked.shape)
         for other, side in enumerate(found):
             if other != number and side is not None:
                 found[other] = chosen(side, len(shape), left)
     return found
+
+
+def _hidden(call: Call, number: int, hidden: Callable[[Any], Any]) -> Flags | None:
+    """Returns where an input hides others, or None if it is no mask."""
+    value = call.value(number) if _may_be_mask(call, number) else None
+    if value is None or value.dtype.kind not in "fb" or value.size < 2:
+        return None
+    masked: Flags = hidden(value)
+    return masked if masked.any() and not masked.all() else None
 
 
 def _may_be_mask(call: Call, number: int) -> bool:
@@ -203,12 +220,13 @@ def _may_be_mask(call: Call, number: int) -> bool:
         if op is None or op.values is None:
             return False
         seen.add(index)
-        if op.numbers is not None:
-            numbers = op.numbers(Call(graph.nodes[index], known)) or ()
+        read = op.numbers
+        if read is not None:
+            numbers = read(Call(graph.nodes[index], known)) or ()
             some = [abs(n) for n in numbers if type(n) in (float, bool)]
             masking |= any(n == 0 or n >= MASKING for n in some)
-        below = {read for read, _ in graph.inputs[index]}
-        masking |= op.numbers is None and not below
+        below = {node for node, _ in graph.inputs[index]}
+        masking |= read is None and not below
         waiting += below - seen
     return masking and not waiting
 
@@ -229,9 +247,13 @@ def is_masked(call: Call, number: int) -> bool:
         tensor = waiting.pop()
         below = Call(graph.nodes[tensor[0]], known, sight)
         op = rule_of(below.node)
-        if tensor in seen or op is None or op.relations is None or op.taps in _MIXING:
+        if tensor in seen or op is None or op.relations is None:
             continue
         seen.add(tensor)
+        if adds_mask(below, op):
+            return True
+        if op.taps in _MIXING:
+            continue
         if op.products is not None or op.windows is not None:
             continue
         carrying = [n for n in range(len(below)) if below.carries(n)]

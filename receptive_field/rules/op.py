@@ -549,6 +549,8 @@ class Op(NamedTuple):
     which slide over its output. None for other ops."""
     products: Callable[[Call], Size] | None = None
     """The number of products with a weight that each element of the output sums up."""
+    added: int | None = None
+    """The number of an optional input that is added to the sums of products."""
     flops: Callable[[Call], Flops] | None = None
     """The floating-point operations of all outputs together; None if there are none."""
     rounds: Callable[[Call], int | None] | None = None

@@ -11,6 +11,7 @@ from receptive_field.algebra.axis_map import (
     ANYWHERE,
     IDENTITY,
     INFINITY,
+    LONGEST_WRITTEN,
     AxisMap,
     Tabulated,
     constant,
@@ -22,6 +23,7 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import Size, Symbolic, product
 from receptive_field.arrays import np
+from receptive_field.budget import COPIES_A_STEP, spend
 from receptive_field.relations.relation import (
     FULL,
     SAME,
@@ -390,6 +392,10 @@ def _rolled(call: Call, size: Size, offset: Size) -> AxisMap:
         return shift(-offset).beside_anything()
     if size == 0 or offset % size == 0:
         return IDENTITY
+    if size > LONGEST_WRITTEN:
+        nearest = (offset + size // 2) % size - size // 2
+        return shift(-nearest).beside_anything()
+    spend(size // COPIES_A_STEP)
     return positions_map([(u - offset) % size for u in range(size)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 from receptive_field.algebra.axis_map import constant
@@ -14,8 +15,8 @@ from receptive_field.relations.relation import (
     with_bounds,
 )
 from receptive_field.rules.elementwise import broadcast_axes
-from receptive_field.rules.masks import is_masked
-from receptive_field.rules.op import Call
+from receptive_field.rules.masks import adds_mask, is_masked
+from receptive_field.rules.op import Call, rule_of
 
 
 def matrix_product(
@@ -49,8 +50,11 @@ def _beside_masks(
 ) -> list[Relation]:
     """Returns the relations to operands, of which some may be zero at some positions.
 
-    There, the others do not matter, so the relations to them are upper bounds.
+    There, the others do not matter, so the relations to them are upper bounds. The same
+    holds for all of them if a mask is added to the product.
     """
+    if adds_mask(call, rule_of(call.node)):
+        return [with_bounds(one, range(len(one.axes))) for one in relations]
     found = list(relations)
     factors = [place for place, number in enumerate(numbers) if call.carries(number)]
     for place in factors if len(factors) > 1 else ():
@@ -67,6 +71,9 @@ def einsum_labels(call: Call, equation: str) -> tuple[list[list[str]], list[str]
     """Returns the labels of the axes of each input, and of the output.
 
     Each axis of an ellipsis gets its own label, numbered from the last axis backwards.
+
+    Raises:
+      GraphError: if the equation does not fit the inputs, or the output has other axes.
     """
     equation = equation.replace(" ", "")
     left, arrow, right = equation.partition("->")
@@ -85,7 +92,10 @@ def einsum_labels(call: Call, equation: str) -> tuple[list[list[str]], list[str]
         ),
         default=0,
     )
-    return operands, _spelled(right, longest + len(right.replace("...", "")))
+    result = _spelled(right, longest + len(right.replace("...", "")))
+    if not {*result} <= {*itertools.chain(*operands)}:
+        call.fail(f"has an output axis that no input has, by the equation {equation!r}")
+    return operands, result
 
 
 def _spelled(term: str, rank: int) -> list[str]:

@@ -30,6 +30,7 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import Size, divide, limit_of_ratio
 from receptive_field.arrays import np
+from receptive_field.budget import hold
 from receptive_field.relations.relation import LARGEST_PERIOD, Relation, follow, whole
 from receptive_field.rules.op import Call
 
@@ -636,6 +637,8 @@ def interpolated(
     Positions outside the axis are clamped to the border, except for the cubic kernel
     with half-pixel centres, which gives them no weight.
     """
+    if not size:
+        return np.zeros((new_size, 0))
     whole = corners and new_size > 1
     scale = np.float32(size - whole) / np.float32(new_size - whole)
     recentre = weights not in (nearest_weights, corner_weights)
@@ -644,6 +647,7 @@ def interpolated(
     if half_pixel and found.shape[1] == 4:
         found = np.where(inside == positions, found, 0)
         found = found / found.sum(axis=1, keepdims=True)
+    hold(new_size * size)
     matrix = np.zeros((new_size, size))
     np.add.at(matrix, (np.arange(new_size)[:, None], inside), found)
     return matrix
@@ -663,6 +667,7 @@ def by_area(size: int, new: int, corners: bool) -> NDArray[np.float64]:
 
 def by_kernel(lens: Lens, size: int, new: int) -> NDArray[np.float64]:
     """Returns the weight of each input position for each output of a kernel resize."""
+    hold(new * size)
     matrix = np.zeros((new, size))
     for u, covered in enumerate(lens.covered(new, size)):
         if covered is not None:

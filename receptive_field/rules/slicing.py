@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from receptive_field.algebra.axis_map import (
     ANYWHERE,
     IDENTITY,
+    LONGEST_WRITTEN,
     AxisMap,
     convolution,
     sampling,
@@ -16,6 +18,7 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import Size, Symbolic, ceiling_division, smaller
 from receptive_field.arrays import np
+from receptive_field.budget import COPIES_A_STEP, spend
 from receptive_field.relations.relation import (
     FULL_BOUND,
     Axis,
@@ -92,15 +95,25 @@ def _mirrored(before: int, size: Size, after: Size, edge: int) -> AxisMap:
     size, which is an upper bound. If the padding after the axis is unknown, the `seen`
     map is `ANYWHERE`.
     """
-    if isinstance(size, int) and isinstance(after, int):
-        reflected = [before - 1 - u + edge for u in range(before)]
-        behind = [size - 1 - edge - i for i in range(after)]
-        positions = [*reflected, *range(size), *behind]
-        return shift(-before).showing(table((p, p) for p in positions))
+    known = isinstance(size, int) and isinstance(after, int)
+    if known and before + size + after <= LONGEST_WRITTEN:  # type: ignore[operator]
+        return shift(-before).showing(_mirror(before, size, after, edge))
     if not isinstance(after, int):
         return shift(-before).showing(ANYWHERE)
     near = convolution(1 + 2 * (before + after), padding=before + 2 * after)
     return shift(-before).showing(near.as_bound())
+
+
+@lru_cache(maxsize=4)
+def _mirror(before: int, size: int, after: int, edge: int) -> AxisMap:
+    """Returns the map to the positions that are seen.
+
+    Cached, because both passes ask for it, and it may be large.
+    """
+    spend((before + size + after) // COPIES_A_STEP)
+    reflected = [before - 1 - u + edge for u in range(before)]
+    behind = [size - 1 - edge - i for i in range(after)]
+    return table((p, p) for p in [*reflected, *range(size), *behind])
 
 
 def extended(
@@ -141,7 +154,16 @@ def extended(
         return moves.showing(ANYWHERE)
     low, high = (max(number, 0) for number in numbers)
     start = max(-numbers[0], 0)
-    if not isinstance(size, int):
+    length = size - start - max(-numbers[1], 0)
+    left = length if crops_first else size
+    if isinstance(left, int) and (
+        left < 1 or (mode == "reflect" and max(low, high) >= left)
+    ):
+        call.fail(
+            f"cannot repeat {max(low, high)} of the {max(left, 0)} positions of axis "
+            f"{axis} in the mode {mode!r}"
+        )
+    if not isinstance(length, int) or low + length + high > LONGEST_WRITTEN:
         # How far the positions that are repeated lie from those that they stand for.
         reach = {"reflect": 2, "edge": 1}.get(mode)
         if reach is None:
@@ -149,15 +171,9 @@ def extended(
         first = numbers[0] + reach * high
         near = convolution(1 + reach * (low + high), padding=first)
         return moves.showing(near.as_bound())
-    length = size - start - max(-numbers[1], 0)
-    left = length if crops_first else size
-    if left < 1 or (mode == "reflect" and max(low, high) >= left):
-        call.fail(
-            f"cannot repeat {max(low, high)} of the {max(left, 0)} positions of axis "
-            f"{axis} in the mode {mode!r}"
-        )
     last = length - 1
     positions = []
+    spend((low + length + high) // COPIES_A_STEP)
     for place in range(-low, length + high):
         if mode == "reflect":
             inside = abs(place) if place <= last else 2 * last - place

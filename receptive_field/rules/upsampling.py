@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from receptive_field.algebra.axis_map import AxisMap
 from receptive_field.arrays import np
+from receptive_field.budget import hold
 from receptive_field.rules.interpolation import (
     LINEAR,
     Interpolation,
@@ -333,6 +334,7 @@ def weight_matrix(size: int, found: Reads, excludes: bool) -> NDArray[np.float64
         weights = np.where(inside == found.positions, weights, 0)
     total = weights.sum(axis=1, keepdims=True)
     weights = weights / np.where(total == 0, 1, total)
+    hold(len(inside) * size)
     matrix = np.zeros((len(inside), size))
     np.add.at(matrix, (np.arange(len(inside))[:, None], inside), weights)
     return matrix

@@ -166,11 +166,10 @@ def holds_layers(config: Any) -> bool:
 def layer_of(saved: Config) -> Layer:
     """Returns the layer of an entry of a config."""
     if _is_model(saved):
-        name = saved.get("name") or saved["config"]["name"]
-        return Layer(name, saved["class_name"], model=_model(saved))
+        return Layer(_name_of(saved), saved["class_name"], model=_model(saved))
     custom = is_custom(saved)
     kind, config = saved["class_name"], saved["config"]
-    name = saved.get("name") or config["name"]
+    name = _name_of(saved)
     is_operation = _is_operation(saved)
     if not custom:
         try:
@@ -179,6 +178,16 @@ def layer_of(saved: Config) -> Layer:
         except NoRuleError as error:
             raise NoRuleError(f"the layer {name!r} ({kind}): {error}") from error
     return Layer(name, kind, lambda: config, is_operation, custom)
+
+
+def _name_of(saved: Config) -> str:
+    return _checked_name(saved.get("name") or saved["config"]["name"])
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise NoRuleError(f"the name of a layer is {name!r:.80}")
+    return name
 
 
 def _model(saved: Config) -> CalledModel:
@@ -190,7 +199,8 @@ def _model(saved: Config) -> CalledModel:
 def _input(saved: Config, key: Any) -> Input:
     config = saved["config"]
     shape = config.get("batch_shape") or config.get("batch_input_shape")
-    return Input(key, config["name"], _shape(shape), _dtype(config))
+    name = _checked_name(config["name"])
+    return Input(key, name, _shape(shape), _dtype(config))
 
 
 def _shape(saved: Any) -> list[int | None]:

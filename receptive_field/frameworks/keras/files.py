@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from receptive_field.errors import GraphError, quoted
+from receptive_field.frameworks.contents import BYTES_OF_TEXT, Unpacked
 from receptive_field.frameworks.keras.hdf5 import MAGIC as HDF5_MAGIC
 from receptive_field.frameworks.keras.hdf5 import OtherLayoutError, texts_in
 
@@ -89,7 +90,9 @@ def _in_zip(path: str) -> Mapping[str, Any] | None:
             if "config.json" not in archive.namelist():
                 return None  # Other frameworks have zip archives, too.
             with archive.open("config.json") as file:
-                content = file.read(LARGEST_CONFIG + 1)
+                size = archive.getinfo("config.json").compress_size
+                unpacked = Unpacked(file, size, repr(path), BYTES_OF_TEXT)
+                content = unpacked.read(LARGEST_CONFIG + 1)
     except (
         zipfile.BadZipFile,
         NotImplementedError,

@@ -17,6 +17,7 @@ from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.errors import quoted
+from receptive_field.frameworks.alone import ALONE
 from receptive_field.frameworks.keras.calls import (
     KERAS,
     Call,
@@ -189,16 +190,17 @@ def _masks_of(given: Any) -> Any:
 def _nodes_kept(thing: Any) -> Iterator[None]:
     """Removes the calls that layers have recorded when the context ends."""
     layers = list(thing._flatten_layers()) if hasattr(thing, "_flatten_layers") else []
-    lists = [
-        (found, len(found))
-        for layer in layers
-        for found in (layer._inbound_nodes, layer._outbound_nodes)
-    ]
-    try:
-        yield
-    finally:
-        for found, count in lists:
-            del found[count:]
+    with ALONE.held():
+        lists = [
+            (found, len(found))
+            for layer in layers
+            for found in (layer._inbound_nodes, layer._outbound_nodes)
+        ]
+        try:
+            yield
+        finally:
+            for found, count in lists:
+                del found[count:]
 
 
 def is_of_keras(thing: Any) -> bool:

@@ -309,7 +309,7 @@ class Writer:
         if isinstance(thing, tuple):
             return thing
         value = WrittenConstant(thing)
-        if value.dtype == "object":
+        if value.dtype.startswith(("object", "str", "bytes")):
             raise NoRuleError(f"it reads {thing!r}, which is not a number")
         fields = {"value": value, "dtype": self.dtype(value.dtype)}
         return self._node("Const", "Const", (), fields)

@@ -12,6 +12,7 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from receptive_field.budget import Copies, ExhaustedError
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.onnx.attributes import message_of
 from receptive_field.frameworks.onnx.definitions import (
@@ -128,6 +129,8 @@ class _Writer:
     ) -> None:
         self.graph = graph
         self.functions = functions
+        in_functions = sum(len(function.node) for function in functions.values())
+        self._copies = Copies(len(graph) + in_functions)
 
     def write(self) -> None:
         # The loop also visits nodes that are appended while it runs.
@@ -173,6 +176,10 @@ class _Writer:
         frame = Frame(name, f"{node.name}/", arguments, {}, node.frame)
         opsets = opsets_of(function) or node.definition.scope.opsets
         scope = Scope(opsets, _types(function.value_info), given)
+        try:
+            self._copies.add(len(function.node))
+        except ExhaustedError as error:
+            raise error.at(f"{node.op} node {node.name!r}") from None
         nodes = (of_node(inner, scope) for inner in function.node)
         self._append([n for n in nodes if n is not None], frame)
         node.read(self._returned(frame, list(function.output), node))

@@ -145,7 +145,8 @@ def _parse_text(content: Any, path: str, whole: bool) -> Any:
             parsed = text_format.Parse(text, kind(), allow_unknown_field=True)
             if holds_nodes(parsed):
                 return parsed
-    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+    except (text_format.ParseError, ValueError, RecursionError) as error:
+        # Enums that are out of range are a ValueError.
         raise GraphError(
             f"{path!r} is text, but not the text of a GraphDef: "
             f"{quoted(error).rstrip('.: ')}. Save or copy the graph again."

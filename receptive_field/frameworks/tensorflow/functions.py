@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from receptive_field.budget import Copies, ExhaustedError
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.tensorflow.signatures import resolve
 from receptive_field.graph.graph import Frame, Framework, Graph, Node
@@ -34,9 +35,6 @@ BRANCHES = {
 """Op that calls one of several functions -> the attributes that name the functions."""
 
 LOOPS = ("While", "StatelessWhile")
-
-MOST_NODES = 1 << 18
-"""The largest number of nodes that inlining may add to a graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,8 @@ class Inliner:
         """Stores the graph, and its functions by name."""
         self.graph = graph
         self.library = library
-        self._most = len(graph) + MOST_NODES
+        in_functions = sum(len(function.node_def) for function in library.values())
+        self._copies = Copies(len(graph) + in_functions)
 
     def call(self, node: Node, function: str, before: int = 0) -> None:
         """Inlines the function that a node calls.
@@ -164,13 +163,12 @@ class Inliner:
             )
         given = dict(zip(named, arguments, strict=True))
         frame = Frame(name, scope + "/", given, {}, caller.frame)
+        try:
+            self._copies.add(len(function.node_def))
+        except ExhaustedError as error:
+            raise error.at(f"{caller.op} node {caller.name!r}") from None
         for definition in function.node_def:
             self.graph.append(definition, frame)
-        if len(self.graph) > self._most:
-            raise GraphError(
-                f"the functions that the graph calls have more than {MOST_NODES} nodes "
-                "together, if each call counts."
-            )
         returned = [
             resolve(self.graph, function.ret[output.name], frame)
             for output in function.signature.output_arg

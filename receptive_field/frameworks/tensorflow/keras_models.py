@@ -9,6 +9,7 @@ no node, such as Dropout.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from receptive_field.errors import GraphError, quoted
+from receptive_field.frameworks.alone import ALONE
 from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of, only_call
 from receptive_field.graph.model import output_name, unique_name
 
@@ -185,16 +187,19 @@ def _input_structure(model: Any, tf: Any) -> Any:
 
 @contextmanager
 def recorded(layer_class: Any, calls: list[tuple[Any, Any, Any]]) -> Iterator[None]:
-    """Records the inputs and outputs of all layer calls while the context is open."""
-    original = layer_class.__call__
+    """Records the calls of layers by this thread while the context is open."""
+    with ALONE.held():
+        original = layer_class.__call__
+        thread = threading.get_ident()
 
-    def recording(self: Any, *args: Any, **kwargs: Any) -> Any:
-        outputs = original(self, *args, **kwargs)
-        calls.append((self, (args, kwargs), outputs))
-        return outputs
+        def recording(self: Any, *args: Any, **kwargs: Any) -> Any:
+            outputs = original(self, *args, **kwargs)
+            if threading.get_ident() == thread:
+                calls.append((self, (args, kwargs), outputs))
+            return outputs
 
-    layer_class.__call__ = recording
-    try:
-        yield
-    finally:
-        layer_class.__call__ = original
+        layer_class.__call__ = recording
+        try:
+            yield
+        finally:
+            layer_class.__call__ = original

@@ -89,14 +89,14 @@ class Attributes(Mapping[str, Any]):
         return len(self._texts)
 
     def _parse(self, text: str) -> Any:
-        simple = _simple(text)
-        if simple is not None:
-            return simple
-        if len(text) > LARGE and text.startswith("      tensor {\n"):
-            text = _without_weights(text)
         try:
+            simple = _simple(text)
+            if simple is not None:
+                return simple
+            if len(text) > LARGE and text.startswith("      tensor {\n"):
+                text = _without_weights(text)
             return text_format.Parse(text, AttrValue(), allow_unknown_field=True)
-        except text_format.ParseError as error:
+        except (text_format.ParseError, ValueError, RecursionError) as error:
             raise GraphError(
                 f"the attributes of node {self._node!r} cannot be read: {quoted(error)}"
             ) from None
@@ -124,7 +124,7 @@ def index(text: str) -> TextGraph | None:
         return None
     try:
         rest = text_format.Parse(text[position:], GraphDef(), allow_unknown_field=True)
-    except text_format.ParseError:
+    except (text_format.ParseError, ValueError, RecursionError):
         return None
     return None if rest.node else TextGraph(nodes, rest.library)
 

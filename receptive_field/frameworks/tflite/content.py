@@ -60,7 +60,7 @@ class Content:
         if found is None:
             found = self._load(number)
             if len(self._blocks) >= MOST_BLOCKS:
-                del self._blocks[next(iter(self._blocks))]
+                self._blocks.clear()
             self._blocks[number] = found
         return found
 

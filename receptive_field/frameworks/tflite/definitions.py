@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from receptive_field.frameworks.tflite.flatbuffer import Table
@@ -18,6 +17,7 @@ from receptive_field.frameworks.tflite.schema import (
     Field,
 )
 from receptive_field.frameworks.tflite.tensors import TensorInfo
+from receptive_field.threads import lazy
 
 INPUT, CONSTANT, VARIABLE = "Input", "Constant", "Variable"
 """The op types of tensors that no operator computes. The format has no names for them,
@@ -60,7 +60,7 @@ class Operator:
     outputs: Sequence[TensorInfo]
     input: list[str] = field(default_factory=list)
 
-    @cached_property
+    @lazy
     def attributes(self) -> Mapping[str, Any]:
         """The options under the names of TensorFlow's attributes, where it has them."""
         found = as_tensorflow(self._options()) | self._of_tensors()

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.alone import ALONE
 from receptive_field.frameworks.tflite.content import Content
 from receptive_field.frameworks.tflite.definitions import (
     CALLING,
@@ -298,7 +299,7 @@ class TFLiteRunner:
 
     def _interpreter(self, content: bytes, kernels: str) -> Any:
         types = self._interpreters.OpResolverType
-        with warnings.catch_warnings():
+        with ALONE.held(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self._interpreters.Interpreter(
                 model_content=content,

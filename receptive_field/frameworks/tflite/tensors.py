@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from receptive_field.arrays import np
@@ -22,6 +21,7 @@ from receptive_field.frameworks.tflite.flatbuffer import (
 )
 from receptive_field.frameworks.tflite.schema import TYPES
 from receptive_field.rules.op import StatedShape
+from receptive_field.threads import lazy
 
 FORMATS = {
     "FLOAT32": ("f", "float32"),
@@ -86,12 +86,12 @@ class TensorInfo:
         """The bytes of the file."""
         return self._file.content
 
-    @cached_property
+    @lazy
     def name(self) -> str:
         """The name, which need not be unique and may be empty."""
         return self._table.text(3, "the name of a tensor")
 
-    @cached_property
+    @lazy
     def type(self) -> str:
         """The name of the data type."""
         number: int = self._table.number(1, "b")
@@ -99,17 +99,17 @@ class TensorInfo:
             self._file.fail(self._table.position, f"a tensor has the type {number}")
         return TYPES[number]
 
-    @cached_property
+    @lazy
     def dtype(self) -> int:
         """The number that TensorFlow gives the data type, or 0 if it has none."""
         return NUMBERS.get(self.type, 0)
 
-    @cached_property
+    @lazy
     def stored_shape(self) -> tuple[int, ...]:
         """The sizes of the axes when the file was written; 1 may stand for unknown."""
         return self._sizes(0, 0)
 
-    @cached_property
+    @lazy
     def shape(self) -> StatedShape:
         """The sizes of the axes; None if they are unknown.
 
@@ -134,13 +134,13 @@ class TensorInfo:
         """Whether the tensor keeps its values from run to run."""
         return bool(self._table.number(5, "?", False))
 
-    @cached_property
+    @lazy
     def is_quantised(self) -> bool:
         """Whether the numbers of the tensor stand for other numbers."""
         quantisation = self._table.table(4)
         return quantisation is not None and bool(quantisation.vector(2))
 
-    @cached_property
+    @lazy
     def data(self) -> tuple[int, int] | None:
         """The number of bytes of the values, and where they begin; None if there are
         none in the file."""

@@ -17,7 +17,7 @@ from io import BytesIO
 from typing import Any, BinaryIO
 
 from receptive_field.errors import GraphError, quoted
-from receptive_field.frameworks.contents import decompressed
+from receptive_field.frameworks.contents import BYTES_OF_TEXT, Unpacked, decompressed
 
 LARGEST_PROGRAM = 1 << 27
 """The largest program that is read, in bytes."""
@@ -119,7 +119,8 @@ class Archive:
             )
         try:
             with self._zip.open(entry) as file:
-                content = file.read(most + 1)
+                unpacked = Unpacked(file, entry.compress_size, where, BYTES_OF_TEXT)
+                content = unpacked.read(most + 1)
         except _FAILURES as error:
             raise GraphError(
                 f"{where} is damaged or cut off ({quoted(error)}). Save or copy the "

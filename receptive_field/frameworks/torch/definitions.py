@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from receptive_field.frameworks.torch.program import Kind, Scope
+from receptive_field.threads import lazy
 
 INPUT, PARAMETER, BUFFER = "Input", "Parameter", "Buffer"
 """Op types of the nodes that stand for inputs, parameters, and buffers or constants."""
@@ -91,7 +91,7 @@ class Trace:
         self.nodes: list[Definition] = []
         self._again = again
 
-    @cached_property
+    @lazy
     def is_of_one_size(self) -> bool:
         """Whether the trace was made for inputs of known sizes.
 
@@ -112,7 +112,7 @@ class Trace:
             for size in definition.sizes()
         )
 
-    @cached_property
+    @lazy
     def elsewhere(self) -> Mapping[str, Definition]:
         """The nodes at other sizes by name; empty if they are not the same ops."""
         other = self._again() or ()

@@ -11,11 +11,12 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.alone import ALONE
 from receptive_field.frameworks.torch.program import (
     Program,
     Step,
@@ -66,7 +67,7 @@ def _plain_functions(torch: Any) -> Mapping[str, Callable[..., Any]]:
     return found | {"math.trunc": math.trunc, "builtins.round": round}
 
 
-@cache
+@lru_cache(maxsize=4096)
 def function_of(target: str) -> Any:
     """Returns what the target of a step calls, or None if it is not known."""
     torch = import_module("torch")
@@ -390,8 +391,8 @@ def repeatable(double: bool) -> Iterator[None]:
     way, bit by bit, if that position changes. Random numbers are the same in every run.
     """
     torch = import_module("torch")
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    with torch.random.fork_rng(devices=[]):
+    with ALONE.held(), torch.random.fork_rng(devices=[]):
+        threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
         torch.default_generator.manual_seed(0)
         torch.set_num_threads(1)
         if double:

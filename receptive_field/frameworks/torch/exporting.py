@@ -21,6 +21,7 @@ from inspect import Parameter, signature
 from typing import Any, NamedTuple, NoReturn
 
 from receptive_field.errors import GraphError, quoted
+from receptive_field.frameworks.alone import ALONE
 
 USUAL_SIZES = (224, 256, 299, 384, 512, 128, 64, 32)
 """The sizes that are tried for images, if the caller states none."""
@@ -500,6 +501,12 @@ def _without_classes(returned: Any) -> Any:
 @contextmanager
 def _quiet(torch: Any) -> Iterator[None]:
     """Leaves PyTorch's random state as it is, and its warnings and its log unsaid."""
+    with ALONE.held(), _silenced(), torch.random.fork_rng(devices=[]):
+        yield
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
     logs = [
         log
         for name, log in logging.Logger.manager.loggerDict.items()
@@ -509,7 +516,7 @@ def _quiet(torch: Any) -> Iterator[None]:
     for log in logs:
         log.handlers, log.propagate = [logging.NullHandler()], False
     try:
-        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.alone import ALONE
 from receptive_field.frameworks.images import chosen, complete_images, draws_of
 from receptive_field.frameworks.torch.evaluate import Evaluator
 from receptive_field.frameworks.torch.program import Kind, Program
@@ -94,7 +95,8 @@ def squared_gradients(
         if not leaf.dtype.is_floating_point:
             raise GraphError(f"{begin!r} holds integers, which have no gradient.")
         leaf.requires_grad_()
-        with failing("the network"), torch.random.fork_rng(devices=[]):
+        alone, draws_kept = ALONE.held(), torch.random.fork_rng(devices=[])
+        with failing("the network"), alone, draws_kept:
             with torch.enable_grad():
                 (features,) = evaluator({begin: leaf.clone(), **fed})
                 index = tuple(where.get(a, slice(None)) for a in range(features.ndim))

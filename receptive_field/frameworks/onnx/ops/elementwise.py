@@ -73,13 +73,13 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
     "Or": "logical_or",
     "Xor": "logical_xor",
     "Pow": "power",
-    "Sum": lambda *terms: sum(terms),
 }
 
 
 for _name, _function in _BINARY.items():
     register(_name, ELEMENTWISE._replace(values=computed(_function)))
 register("Add", ADDED._replace(values=computed("add")))
+register("Sum", ADDED._replace(values=computed(lambda *terms: sum(terms))))
 register("Sub", SUBTRACTED._replace(values=computed("subtract")))
 register("Mul", MULTIPLIED._replace(values=computed("multiply")))
 

@@ -97,6 +97,7 @@ class Gemm(NamedTuple):
             self.relations,
             self.shapes,
             products=self.products,
+            added=self.added,
             flops=self.flops,
             taps=Taps.WEIGHTS,
         )

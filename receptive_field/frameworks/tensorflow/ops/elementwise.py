@@ -102,11 +102,11 @@ _BINARY: dict[str, str | Callable[..., Any]] = {
     "NotEqual": lambda one, two: ~np.asarray(equal(one, two)),
     "LogicalAnd": "logical_and",
     "LogicalOr": "logical_or",
-    "AddN": lambda *terms: sum(terms),
 }
 for _names, _function in _BINARY.items():
     register(_names, ELEMENTWISE._replace(values=computed(_function)))
 register("Add AddV2", ADDED._replace(values=computed("add")))
+register("AddN", ADDED._replace(values=computed(lambda *terms: sum(terms))))
 register("Sub", SUBTRACTED._replace(values=computed("subtract")))
 register("Mul", MULTIPLIED._replace(values=computed("multiply")))
 

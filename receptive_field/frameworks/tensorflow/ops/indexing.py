@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from receptive_field.algebra.axis_map import IDENTITY
 from receptive_field.algebra.sizes import Size, divides, product
 from receptive_field.arrays import np
+from receptive_field.budget import counted
 from receptive_field.frameworks.tensorflow.ops.registry import (
     register,
     treat_zeros,
@@ -106,7 +107,7 @@ def _parts(call: Call, name: str) -> int:
     count = call.number(name)
     if not 0 <= count <= LARGEST_TABLE:
         call.fail(f"has the {name} {count}, which is out of range")
-    return count
+    return len(counted(range(count)))
 
 
 def _reads_axis_first(call: Call) -> bool:
@@ -143,11 +144,12 @@ def _split_shapes(call: Call) -> Sequence[Shape]:
     count = _parts(call, "num_split")
     if shape is None or axis is None:
         return [None] * count
-    shapes: list[Shape] = []
-    for number in range(count):
-        size = call.unknown_size(axis, number) if sizes is None else sizes[number]
-        shapes.append((*shape[:axis], size, *shape[axis + 1 :]))
-    return shapes
+    if sizes is None and _reads_axis_first(call):
+        sizes = [call.unknown_size(axis)] * count
+    elif sizes is None:
+        sizes = [call.unknown_size(axis, number) for number in range(count)]
+    before, after = shape[:axis], shape[axis + 1 :]
+    return [(*before, size, *after) for size in sizes]
 
 
 def _split(call: Call, output: int) -> Relations:

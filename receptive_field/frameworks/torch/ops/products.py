@@ -70,7 +70,8 @@ class Product:
     Args:
       names: the names of the operands.
       labels: returns the labels of all axes; None if a rank is unknown.
-      added: the name of a tensor that is added to the product, to which it broadcasts.
+      added: the name of the first tensor, if it is added to the product, to which it
+        broadcasts.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class Product:
             self.relations,
             self.shapes,
             products=self.products,
+            added=0 if self.added else None,  # It is the first one in all ops.
             flops=self.flops,
             taps=Taps.WEIGHTS,
             zeros=None if self.added else Zeros.KEPT,
