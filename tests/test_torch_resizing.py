@@ -112,6 +112,9 @@ def test_interpolation(data: Any) -> None:
     dimensions = draw(_dimensions(mode, antialias))
     most = {1: 11, 2: 7, 3: 3}[dimensions]
     sizes = [draw(st.integers(1, most)) for _ in range(dimensions)]
+    # In PyTorch 2.13, all rows of an image that is one pixel wide become the first one,
+    # other than their gradients say.
+    assume(not antialias or sizes[-1] > 1)
     options = _given(
         mode, antialias, dimensions, mode != "lanczos" and draw(st.booleans())
     )
