@@ -252,7 +252,7 @@ BAD = {
     ),
     "bomb": (
         lambda: changed(lambda _: bytes(archives.LARGEST_PROGRAM + 1)),
-        "holds more than",
+        "steps that an answer may take",
     ),
     "a scripted module": (
         lambda: archive("m/data.pkl", "m/code/m.py", "m/constants.pkl"),
