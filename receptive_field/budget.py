@@ -138,7 +138,7 @@ class Copies:
 FREE_COPIES = 32
 """How often each node of a file is written out, on average, before it is counted."""
 
-STEPS_OF_COPY = 64
+STEPS_OF_COPY = 128
 """The steps that a further node takes."""
 
 
