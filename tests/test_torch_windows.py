@@ -147,6 +147,16 @@ def test_paddings(data: Any) -> None:
     check(padded, shape, AXES[count], exact=True)
 
 
+@pytest.mark.parametrize(
+    ("pads", "size"), [((1, -1), 1), ((3, -2), 2), ((-2, 3), 1), ((2, -1), 3)]
+)
+def test_the_border_is_repeated_although_it_is_cropped(pads, size):
+    def padded(x: Any) -> Any:
+        return nn.functional.pad(x, pads, "replicate")
+
+    check(padded, (1, 1, size), AXES[1], exact=True)
+
+
 @given(st.data())
 @examples(6)
 def test_unfolding_and_folding(data: Any) -> None:

@@ -172,13 +172,14 @@ def extended(
         near = convolution(1 + reach * (low + high), padding=first)
         return moves.showing(near.as_bound())
     last = length - 1
+    assert isinstance(size, int)
     positions = []
     spend((low + length + high) // COPIES_A_STEP)
     for place in range(-low, length + high):
         if mode == "reflect":
             inside = abs(place) if place <= last else 2 * last - place
         elif mode == "edge":
-            inside = min(max(place, 0), last)
+            inside = min(max(start + place, 0), size - 1) - start
         else:
             inside = place % length
         positions.append(start + inside)
