@@ -7,7 +7,7 @@ its place, as far as it can.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ else:
     np = _NumPy()
 
 
-@cache
+@lru_cache(maxsize=1)
 def is_installed() -> bool:
     """Returns whether there is a NumPy. The web page runs without it."""
     return find_spec("numpy") is not None
