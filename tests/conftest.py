@@ -85,7 +85,7 @@ def pytest_report_header(config):
 
 WHOLE_NETWORKS = {
     *("test_applications", "test_slim", "test_tables", "test_torch_networks"),
-    *("test_whole_models", "test_zoo"),
+    "test_whole_models",
 }
 """Tests that repeat, for large networks, what others cover line by line. To measure
 coverage there, too, would take as long again."""
