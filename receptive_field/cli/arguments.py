@@ -113,10 +113,10 @@ def parser() -> argparse.ArgumentParser:
     _add_reach(command)
     _add_levels(command)
     text = "how many steps an answer may take, or 'any' (default: %(default)s)"
-    for added in subparsers.choices.values():
-        added.add_argument(
-            "--work-limit", type=_steps, default=STEPS, metavar="STEPS", help=text
-        )
+    for name, added in subparsers.choices.items():
+        added.set_defaults(work_limit=STEPS)
+        if name != "serve":  # It answers nothing itself.
+            added.add_argument("--work-limit", type=_steps, metavar="STEPS", help=text)
     return whole
 
 
