@@ -74,6 +74,16 @@ def graphs_of_this_run(tmp_path_factory):
     os.environ["STORED_GRAPHS"] = str(folder)
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """A browser without a window."""
+    path, playwright = needed.chromium(), needed.needed("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
 def repeat(config):
     times = f" --times {config.option.times}" if config.option.times > 1 else ""
     return f"--seed {config.option.seed}{times}"

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import graphs
 import numpy as np
 import pytest
-from needed import chromium, needed
+from needed import needed
 from random_networks import possible
 from random_search import seeds
 
@@ -38,15 +38,6 @@ playwright = needed("playwright.sync_api")
 expect = playwright.expect
 
 PAGE = files("receptive_field.report") / "page"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = chromium()
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 # --- What the page works out itself --------------------------------------------------

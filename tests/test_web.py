@@ -25,7 +25,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from needed import chromium, needed, node
+from needed import needed, node
 from run_scripts import OURS, ROOT, script
 
 import receptive_field as rf
@@ -87,15 +87,6 @@ def static(folder):
 def address(site):
     with static(site) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = chromium()
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
