@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from receptive_field.results.units import FieldInUnits
     from receptive_field.rules.stated import SlidingWindow
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "EXAMPLE_GRAPH",
@@ -185,4 +185,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return [*__all__, "__version__"]

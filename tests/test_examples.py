@@ -1,4 +1,4 @@
-"""The scripts, run as a user would, and what the README says about them."""
+"""The scripts, run as a user would."""
 
 import gzip
 import os
@@ -11,8 +11,7 @@ import pytest
 from google.protobuf import text_format
 from graphs import add, conv, graph_def, node, placeholder
 from needed import needed, needs
-from pages import blocks, check_comments
-from run_scripts import EXAMPLES, ROOT, example
+from run_scripts import EXAMPLES, example
 
 import receptive_field as rf
 from receptive_field.frameworks.tensorflow.files import read_graph_def
@@ -20,7 +19,6 @@ from receptive_field.frameworks.tensorflow.messages import GraphDef
 
 pytestmark = pytest.mark.slow
 
-README = (ROOT / "README.md").read_text()
 SIX_LINES = """\
 Receptive field size (horizontal) = 3039
 Receptive field size (vertical) = 3039
@@ -49,7 +47,6 @@ def write_graph(path, *nodes):
 def test_without_flags_the_graph_of_the_package_is_analysed(tmp_path):
     done = run("compute_rf.py", folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, SIX_LINES, "")
-    assert SIX_LINES in README
 
 
 def test_all_flags(tmp_path):
@@ -182,17 +179,6 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch, capsys):
     writer = "write_inception_resnet_v2_graph.py"
     assert example(writer, "--graph_dir", folder) == 1
     assert capsys.readouterr().err.startswith("error: cannot write")
-
-
-def test_the_code_of_the_readme_that_needs_no_model():
-    """It runs, and what its comments state is what comes out."""
-    compared = 0
-    for language, code in blocks(README):
-        if language == "python" and "EXAMPLE_GRAPH" in code:
-            names = {"rf": rf}
-            exec(code, names)
-            compared += check_comments(code, names)
-    assert compared >= 9
 
 
 def benchmark(folder, *flags):

@@ -18,7 +18,7 @@ values settle. Only this module handles missing rules, nodes that fail, and loop
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from receptive_field.errors import ReceptiveFieldError, UnsupportedOpsError
 from receptive_field.graph.graph import Node, Tensor
@@ -208,21 +208,13 @@ def descend(
 # --- Up ------------------------------------------------------------------------------
 
 
-class Found(NamedTuple, Generic[V]):
-    """The result of `ascend`."""
-
-    state: dict[Tensor, V]
-    """The value of each tensor that has one."""
-    errors: dict[Tensor, ReceptiveFieldError]
-    """The error of each tensor that could not be analysed."""
-
-
 def ascend(
     network: Network, start: V, domain: Ascent[V], asked: Iterable[Tensor] = ()
-) -> Found[V]:
+) -> tuple[dict[Tensor, V], dict[Tensor, ReceptiveFieldError]]:
     """Walks up from the input, and returns the values of all tensors that are wanted.
 
-    If a node cannot be analysed, only this node and those that depend on it get errors.
+    If a node cannot be analysed, only this node and those that depend on it get errors,
+    which are returned beside the values.
 
     Args:
       network: the network.
@@ -231,7 +223,8 @@ def ascend(
       asked: tensors that are wanted even if no node reads them. The first output of
         every node is always wanted.
     """
-    state, errors = found = Found({network.input: start}, {})
+    state = {network.input: start}
+    errors: dict[Tensor, ReceptiveFieldError] = {}
     wanted = outputs_wanted(network, asked)
     looping = network.in_loop()
 
@@ -262,7 +255,7 @@ def ascend(
                     state[tensor] = value
 
     _settle(network, state, visit, domain)
-    return found
+    return state, errors
 
 
 def tensors_below(

@@ -84,7 +84,7 @@ class Ways:
         last = last or self.output
         network = self.network.with_rules(changed).below([last]).above(start)
         domain = _Apart(network, axes)
-        found = ascend(network, _Arrival(SAME, SAME, 0), domain, [last]).state
+        found, _ = ascend(network, _Arrival(SAME, SAME, 0), domain, [last])
         return {tensor: value.first for tensor, value in found.items()}, domain.apart
 
     def meeting(self) -> tuple[Tensor, Tensor, int] | None:

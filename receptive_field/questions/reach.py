@@ -62,7 +62,8 @@ class _Smallest:
 def _smallest_paths(question: Question, axis: int) -> dict[Tensor, Relation]:
     """Returns, for each tensor, the path that sees the least of an input axis."""
     asked = list((question.outputs or {}).values())
-    return ascend(question.network, SAME, _Smallest(question, axis), asked).state
+    found, _ = ascend(question.network, SAME, _Smallest(question, axis), asked)
+    return found
 
 
 def layer_reaches(question: Question, found: Forward) -> tuple[LayerReach, ...]:
