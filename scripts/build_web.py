@@ -28,7 +28,10 @@ PAGE = ROOT / "receptive_field" / "report" / "page"
 CACHE = ROOT / "build" / "web"
 LOCK = json.loads((WEB / "lock.json").read_text("utf-8"))
 
-PAGES = ("site.css", "app.js", "controls.js", "analyst.js", "worker.js")
+PAGES = (
+    *("site.css", "app.js", "controls.js", "differences.js", "elements.js"),
+    *("analyst.js", "worker.js", "frame.js"),
+)
 """The files of the page that are copied as they are."""
 
 PYODIDE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide-lock.json")
@@ -173,15 +176,20 @@ def write_page(site: Path) -> None:
 
 
 def script_hashes() -> Iterable[str]:
-    """Yields the hashes of the explorer's scripts, as the explorer's page has them.
+    """Yields the hashes of the scripts that run in the frame of an explorer.
 
-    The page that `report.explorer` writes is shown in a frame, which inherits the
-    policy of the site. Nothing that a model's file holds has one of these hashes.
+    These are the explorer's, as its page has them, and `frame.js`. The frame inherits
+    the policy of the site. Nothing that a model's file holds has one of these hashes.
     """
     for path in sorted(PAGE.glob("*.js")):
         script = f"\n{path.read_text('utf-8')}".encode()
-        digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
-        yield f"'sha256-{digest}'"
+        yield _policy_hash(script)
+    yield _policy_hash((WEB / "frame.js").read_bytes())
+
+
+def _policy_hash(script: bytes) -> str:
+    digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    return f"'sha256-{digest}'"
 
 
 def write_service_worker(site: Path) -> None:

@@ -16,7 +16,7 @@ async function prepare() {
   ]);
   const folder = pyodide.runPython("import site; site.getsitepackages()[0]");
   pyodide.unpackArchive(packages, "zip", { extractDir: folder });
-  pyodide.runPython("import os; from receptive_field.report.site import OpenFile");
+  pyodide.runPython("from receptive_field.report.site import OpenFile");
   return pyodide;
 }
 
@@ -35,11 +35,17 @@ function openFile(pyodide, file) {
     const name = /^\.*$/.test(safe) ? "model" : safe;
     FS.mkdirTree(folder);
     FS.mount(FS.filesystems.WORKERFS, { blobs: [{ name, data: file.content }] }, folder);
-    opened.set(file.number, { folder, python: pyodide.globals.get("OpenFile")(name) });
+    opened.set(file.number, pyodide.globals.get("OpenFile")(`${folder}/${name}`));
   }
-  const found = opened.get(file.number);
-  FS.chdir(found.folder);
-  return found.python;
+  return opened.get(file.number);
+}
+
+/** Forgets a file, with all that is known about it. */
+function closeFile({ FS }, number) {
+  if (!opened.has(number)) return;
+  opened.get(number).destroy();
+  opened.delete(number);
+  FS.unmount(`/files/${number}`);
 }
 
 function teller() {
@@ -51,10 +57,13 @@ function teller() {
   };
 }
 
-onmessage = async ({ data: { file, question } }) => {
+onmessage = async ({ data: { file, question, other, closed } }) => {
   try {
     const pyodide = await prepared;
-    postMessage({ answer: openFile(pyodide, file).answer(question, teller()) });
+    if (closed !== undefined) return closeFile(pyodide, closed);
+    const asked = openFile(pyodide, file);
+    const beside = other && openFile(pyodide, other);
+    postMessage({ answer: asked.answer(question, teller(), beside) });
   } catch (error) {
     postMessage({ broken: said(error) });
   }
