@@ -21,7 +21,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-EXAMPLES = ("inception_resnet_v2.pbtxt.gz", "resnet50.onnx.xz")
+EXAMPLES = ("inception_resnet_v2.pbtxt.gz", "resnet50.onnx.xz", "ResNet50.keras")
 PATIENCE = 600_000
 
 

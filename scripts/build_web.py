@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
-import html
 import json
+import lzma
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,17 +38,33 @@ PAGES = (
 PYODIDE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide-lock.json")
 """The files of Pyodide that the page loads, apart from the standard library."""
 
+DATA = ROOT / "tests" / "data"
+
 EXAMPLES = {
-    "Inception-ResNet-v2 (graph)": (
-        ROOT / "receptive_field" / "data" / "inception_resnet_v2.pbtxt.gz"
+    "TensorFlow": (
+        ROOT / "receptive_field" / "data" / "inception_resnet_v2.pbtxt.gz",
+        *sorted((DATA / "zoo").glob("*.pb.xz")),
     ),
-    "ResNet-50 (ONNX)": ROOT / "tests" / "data" / "onnx" / "resnet50.onnx.xz",
-    "U-Net (ONNX)": ROOT / "tests" / "data" / "onnx" / "unet.onnx.xz",
-    "MobileNetV2 (TensorFlow Lite)": (
-        ROOT / "tests" / "data" / "tflite" / "mobilenet_v2.tflite.xz"
+    "ONNX": tuple(
+        DATA / "onnx" / f"{name}.onnx.xz"
+        for name in (
+            *("resnet18", "resnet50", "unet", "vgg16", "inception_v3", "densenet121"),
+            *("efficientnet_b0", "mobilenet_v3_large", "convnext_tiny", "yolo"),
+        )
     ),
+    "TensorFlow Lite": (
+        DATA / "tflite" / "mobilenet_v2.tflite.xz",
+        DATA / "tflite" / "u_net.tflite.xz",
+    ),
+    "PyTorch": (DATA / "torch" / "resnet18.pt2", DATA / "torch" / "unet.pt2"),
 }
-"""What the page calls a model -> its file. None of them has weights."""
+"""Framework -> files that the page offers. None of them has weights."""
+
+KERAS_EXAMPLES = (
+    *("ResNet50", "ResNet50V2", "VGG16", "Xception", "DenseNet121", "MobileNetV2"),
+    *("EfficientNetB0", "ConvNeXtTiny"),
+)
+"""Applications of Keras that the page offers, too."""
 
 
 class BuildError(Exception):
@@ -62,13 +79,11 @@ def build(target: Path, cache: Path = CACHE, numpy: Path | None = None) -> None:
         wheels = [own_wheel(made), *wheels, *([] if numpy is None else [numpy])]
         site = made / "site"
         (site / "pyodide").mkdir(parents=True)
-        (site / "examples").mkdir()
         for name in PYODIDE:
             shutil.copy(pyodide / name, site / "pyodide")
         shutil.copy(packed_library(pyodide, cache), site / "pyodide")
         pack(pyodide, site / "packages.zip", *wheels)
-        for path in EXAMPLES.values():
-            shutil.copy(path, site / "examples")
+        write_examples(site / "examples")
         for name in PAGES:
             shutil.copy(WEB / name, site)
         write_page(site)
@@ -162,12 +177,33 @@ def packed_library(pyodide: Path, cache: Path) -> Path:
 # --- What is written -----------------------------------------------------------------
 
 
+def write_examples(folder: Path) -> None:
+    """Writes the examples, which have no weights."""
+    folder.mkdir()
+    for paths in EXAMPLES.values():
+        for path in paths:
+            shutil.copy(path, folder)
+    (configs,) = (DATA / "keras").glob("keras_*.json.xz")
+    for line in lzma.decompress(configs.read_bytes()).decode().splitlines():
+        name, _, kept = line.partition(" ")
+        if name in KERAS_EXAMPLES:
+            config, _ = json.loads(kept)["without"]
+            with zipfile.ZipFile(folder / f"{name}.keras", "w") as archive:
+                entry = zipfile.ZipInfo("config.json", (1980, 1, 1, 0, 0, 0))
+                archive.writestr(entry, json.dumps(config), zipfile.ZIP_DEFLATED)
+
+
 def write_page(site: Path) -> None:
     """Writes index.html, which lets only these scripts run (see `script_hashes`)."""
-    options = "\n".join(
-        f'<option value="examples/{path.name}">{html.escape(name)}</option>'
-        for name, path in EXAMPLES.items()
-    )
+    groups = {kind: [path.name for path in paths] for kind, paths in EXAMPLES.items()}
+    groups["Keras"] = [f"{name}.keras" for name in KERAS_EXAMPLES]
+    options = ""
+    for kind, names in groups.items():
+        inside = (
+            f'<option value="examples/{name}">{name.partition(".")[0]}</option>'
+            for name in names
+        )
+        options += f'<optgroup label="{kind}">{"".join(inside)}</optgroup>\n'
     text = (WEB / "index.html").read_text("utf-8")
     parts = {"EXPLORER": " ".join(script_hashes()), "EXAMPLES": options}
     for name, part in parts.items():
