@@ -74,6 +74,8 @@ class BuildError(Exception):
 def build(target: Path, cache: Path = CACHE, numpy: Path | None = None) -> None:
     """Writes the site into a folder, which is replaced."""
     pyodide, wheels = fetch_pyodide(cache), fetch_wheels(cache)
+    if numpy is not None:
+        check_numpy(numpy, pyodide)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
         wheels = [own_wheel(made), *wheels, *([] if numpy is None else [numpy])]
@@ -101,6 +103,30 @@ def check_replaceable(target: Path) -> None:
         any(target.iterdir()) and not (target / "pyodide").is_dir()
     ):
         raise BuildError(f"{target} exists and is no site. Give another folder.")
+
+
+def check_numpy(wheel: Path, pyodide: Path) -> None:
+    """Raises an error if a file is no wheel of NumPy that this Pyodide can import."""
+    known = json.loads((pyodide / "pyodide-lock.json").read_text("utf-8"))
+    locked = known["packages"]["numpy"]
+    *_, python, abi, platform = locked["file_name"].removesuffix(".whl").split("-")
+    name, _, tags = wheel.name.partition("-")
+    wanted = f"-{python}-{abi}-{platform}.whl"
+    if name != "numpy" or not tags.endswith(wanted):
+        raise BuildError(
+            f"{wheel} is no wheel of NumPy for Pyodide {LOCK['pyodide']['version']}, "
+            f"whose name begins with numpy- and ends with {wanted}. Give "
+            f"{locked['file_name']}, which the full release of Pyodide contains."
+        )
+    if not wheel.is_file():
+        raise BuildError(f"there is no file {wheel}.")
+    if not zipfile.is_zipfile(wheel):
+        raise BuildError(f"{wheel} is no wheel, or is damaged. Download it again.")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if wheel.name == locked["file_name"] and digest != locked["sha256"]:
+        raise BuildError(
+            f"the hash of {wheel} is not the one that Pyodide states. Do not use it."
+        )
 
 
 # --- What is downloaded --------------------------------------------------------------

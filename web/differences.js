@@ -15,6 +15,7 @@ export class Differences {
 
   hide() {
     this.asked = null;
+    this.shown.replaceChildren();
     this.details.hidden = true;
   }
 
