@@ -83,7 +83,7 @@ def varint(number: int) -> bytes:
 
 
 class Memory:
-    """The most memory that the pages of a browser took since this object was made.
+    """The most memory that pages took that were opened since this object was made.
 
     It is what their processes hold for themselves: without files that are mapped, such
     as the program of the browser. Browsers of this process are watched.
@@ -91,6 +91,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.most = 0
+        self._before = set(renderers())
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -103,7 +104,8 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._done.wait(0.05):
-            self.most = max(self.most, sum(map(held, renderers())))
+            pages = set(renderers()) - self._before
+            self.most = max(self.most, sum(map(held, pages)))
 
 
 def renderers() -> Iterator[Path]:

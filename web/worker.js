@@ -10,20 +10,34 @@ const opened = new Map();
 const prepared = prepare();
 
 async function prepare() {
-  const [pyodide, packages] = await Promise.all([
+  const whole = wholeFiles();
+  const loading = Promise.all([
     loadPyodide({ indexURL: `${HERE}pyodide/` }),
-    fetched("packages.zip"),
+    fetch(`${HERE}packages.zip`).then((response) => response.arrayBuffer()),
   ]);
+  const [pyodide, packages] = await Promise.race([loading, whole]);
   const folder = pyodide.runPython("import site; site.getsitepackages()[0]");
   pyodide.unpackArchive(packages, "zip", { extractDir: folder });
   pyodide.runPython("from receptive_field.report.site import OpenFile");
   return pyodide;
 }
 
-async function fetched(name) {
-  const response = await fetch(HERE + name);
-  if (!response.ok) throw new Error(`${name} cannot be loaded (${response.status}).`);
-  return response.arrayBuffer();
+/** Rejects if a file that is fetched does not arrive: Pyodide would wait without end. */
+function wholeFiles() {
+  const ask = fetch;
+  return new Promise((_, reject) => {
+    self.fetch = async (address, ...options) => {
+      const name = String(address).split("/").at(-1);
+      const missing = (why) => reject(new Error(`${name} cannot be loaded (${why}).`));
+      const response = await ask(address, ...options).catch((error) => {
+        missing(error.message);
+        throw error;
+      });
+      if (!response.ok) missing(response.status);
+      response.clone().arrayBuffer().catch(({ message }) => missing(message));
+      return response;
+    };
+  });
 }
 
 /** Returns the library's view of a file, which is mounted in a folder of its own. */
