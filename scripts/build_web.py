@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
-import html
 import json
+import lzma
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,23 +29,42 @@ PAGE = ROOT / "receptive_field" / "report" / "page"
 CACHE = ROOT / "build" / "web"
 LOCK = json.loads((WEB / "lock.json").read_text("utf-8"))
 
-PAGES = ("site.css", "app.js", "controls.js", "analyst.js", "worker.js")
+PAGES = (
+    *("site.css", "app.js", "controls.js", "differences.js", "elements.js"),
+    *("analyst.js", "worker.js", "frame.js"),
+)
 """The files of the page that are copied as they are."""
 
 PYODIDE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "pyodide-lock.json")
 """The files of Pyodide that the page loads, apart from the standard library."""
 
+DATA = ROOT / "tests" / "data"
+
 EXAMPLES = {
-    "Inception-ResNet-v2 (graph)": (
-        ROOT / "receptive_field" / "data" / "inception_resnet_v2.pbtxt.gz"
+    "TensorFlow": (
+        ROOT / "receptive_field" / "data" / "inception_resnet_v2.pbtxt.gz",
+        *sorted((DATA / "zoo").glob("*.pb.xz")),
     ),
-    "ResNet-50 (ONNX)": ROOT / "tests" / "data" / "onnx" / "resnet50.onnx.xz",
-    "U-Net (ONNX)": ROOT / "tests" / "data" / "onnx" / "unet.onnx.xz",
-    "MobileNetV2 (TensorFlow Lite)": (
-        ROOT / "tests" / "data" / "tflite" / "mobilenet_v2.tflite.xz"
+    "ONNX": tuple(
+        DATA / "onnx" / f"{name}.onnx.xz"
+        for name in (
+            *("resnet18", "resnet50", "unet", "vgg16", "inception_v3", "densenet121"),
+            *("efficientnet_b0", "mobilenet_v3_large", "convnext_tiny", "yolo"),
+        )
     ),
+    "TensorFlow Lite": (
+        DATA / "tflite" / "mobilenet_v2.tflite.xz",
+        DATA / "tflite" / "u_net.tflite.xz",
+    ),
+    "PyTorch": (DATA / "torch" / "resnet18.pt2", DATA / "torch" / "unet.pt2"),
 }
-"""What the page calls a model -> its file. None of them has weights."""
+"""Framework -> files that the page offers. None of them has weights."""
+
+KERAS_EXAMPLES = (
+    *("ResNet50", "ResNet50V2", "VGG16", "Xception", "DenseNet121", "MobileNetV2"),
+    *("EfficientNetB0", "ConvNeXtTiny"),
+)
+"""Applications of Keras that the page offers, too."""
 
 
 class BuildError(Exception):
@@ -54,18 +74,18 @@ class BuildError(Exception):
 def build(target: Path, cache: Path = CACHE, numpy: Path | None = None) -> None:
     """Writes the site into a folder, which is replaced."""
     pyodide, wheels = fetch_pyodide(cache), fetch_wheels(cache)
+    if numpy is not None:
+        check_numpy(numpy, pyodide)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
         wheels = [own_wheel(made), *wheels, *([] if numpy is None else [numpy])]
         site = made / "site"
         (site / "pyodide").mkdir(parents=True)
-        (site / "examples").mkdir()
         for name in PYODIDE:
             shutil.copy(pyodide / name, site / "pyodide")
         shutil.copy(packed_library(pyodide, cache), site / "pyodide")
         pack(pyodide, site / "packages.zip", *wheels)
-        for path in EXAMPLES.values():
-            shutil.copy(path, site / "examples")
+        write_examples(site / "examples")
         for name in PAGES:
             shutil.copy(WEB / name, site)
         write_page(site)
@@ -83,6 +103,30 @@ def check_replaceable(target: Path) -> None:
         any(target.iterdir()) and not (target / "pyodide").is_dir()
     ):
         raise BuildError(f"{target} exists and is no site. Give another folder.")
+
+
+def check_numpy(wheel: Path, pyodide: Path) -> None:
+    """Raises an error if a file is no wheel of NumPy that this Pyodide can import."""
+    known = json.loads((pyodide / "pyodide-lock.json").read_text("utf-8"))
+    locked = known["packages"]["numpy"]
+    *_, python, abi, platform = locked["file_name"].removesuffix(".whl").split("-")
+    name, _, tags = wheel.name.partition("-")
+    wanted = f"-{python}-{abi}-{platform}.whl"
+    if name != "numpy" or not tags.endswith(wanted):
+        raise BuildError(
+            f"{wheel} is no wheel of NumPy for Pyodide {LOCK['pyodide']['version']}, "
+            f"whose name begins with numpy- and ends with {wanted}. Give "
+            f"{locked['file_name']}, which the full release of Pyodide contains."
+        )
+    if not wheel.is_file():
+        raise BuildError(f"there is no file {wheel}.")
+    if not zipfile.is_zipfile(wheel):
+        raise BuildError(f"{wheel} is no wheel, or is damaged. Download it again.")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if wheel.name == locked["file_name"] and digest != locked["sha256"]:
+        raise BuildError(
+            f"the hash of {wheel} is not the one that Pyodide states. Do not use it."
+        )
 
 
 # --- What is downloaded --------------------------------------------------------------
@@ -159,12 +203,33 @@ def packed_library(pyodide: Path, cache: Path) -> Path:
 # --- What is written -----------------------------------------------------------------
 
 
+def write_examples(folder: Path) -> None:
+    """Writes the examples, which have no weights."""
+    folder.mkdir()
+    for paths in EXAMPLES.values():
+        for path in paths:
+            shutil.copy(path, folder)
+    (configs,) = (DATA / "keras").glob("keras_*.json.xz")
+    for line in lzma.decompress(configs.read_bytes()).decode().splitlines():
+        name, _, kept = line.partition(" ")
+        if name in KERAS_EXAMPLES:
+            config, _ = json.loads(kept)["without"]
+            with zipfile.ZipFile(folder / f"{name}.keras", "w") as archive:
+                entry = zipfile.ZipInfo("config.json", (1980, 1, 1, 0, 0, 0))
+                archive.writestr(entry, json.dumps(config), zipfile.ZIP_DEFLATED)
+
+
 def write_page(site: Path) -> None:
     """Writes index.html, which lets only these scripts run (see `script_hashes`)."""
-    options = "\n".join(
-        f'<option value="examples/{path.name}">{html.escape(name)}</option>'
-        for name, path in EXAMPLES.items()
-    )
+    groups = {kind: [path.name for path in paths] for kind, paths in EXAMPLES.items()}
+    groups["Keras"] = [f"{name}.keras" for name in KERAS_EXAMPLES]
+    options = ""
+    for kind, names in groups.items():
+        inside = (
+            f'<option value="examples/{name}">{name.partition(".")[0]}</option>'
+            for name in names
+        )
+        options += f'<optgroup label="{kind}">{"".join(inside)}</optgroup>\n'
     text = (WEB / "index.html").read_text("utf-8")
     parts = {"EXPLORER": " ".join(script_hashes()), "EXAMPLES": options}
     for name, part in parts.items():
@@ -173,15 +238,20 @@ def write_page(site: Path) -> None:
 
 
 def script_hashes() -> Iterable[str]:
-    """Yields the hashes of the explorer's scripts, as the explorer's page has them.
+    """Yields the hashes of the scripts that run in the frame of an explorer.
 
-    The page that `report.explorer` writes is shown in a frame, which inherits the
-    policy of the site. Nothing that a model's file holds has one of these hashes.
+    These are the explorer's, as its page has them, and `frame.js`. The frame inherits
+    the policy of the site. Nothing that a model's file holds has one of these hashes.
     """
     for path in sorted(PAGE.glob("*.js")):
         script = f"\n{path.read_text('utf-8')}".encode()
-        digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
-        yield f"'sha256-{digest}'"
+        yield _policy_hash(script)
+    yield _policy_hash((WEB / "frame.js").read_bytes())
+
+
+def _policy_hash(script: bytes) -> str:
+    digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    return f"'sha256-{digest}'"
 
 
 def write_service_worker(site: Path) -> None:

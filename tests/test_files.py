@@ -1,10 +1,12 @@
 """Graphs from files: formats told by content, and files that are no graphs."""
 
 import gzip
+import io
 import os
 import stat
 import subprocess
 import sys
+import tarfile
 import threading
 
 import pytest
@@ -20,6 +22,16 @@ GRAPH = graph_def(placeholder(), conv("layer", "input", 5, 2))
 ANSWER = [5, 5, 2, 2, 0, 0]
 BINARY = GRAPH.SerializeToString(deterministic=True)
 TEXT = text_format.MessageToString(GRAPH).encode()
+
+
+def tar(content):
+    """A tar archive around the file of a graph."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as new:
+        entry = tarfile.TarInfo("model/saved_model.pb")
+        entry.size = len(content)
+        new.addfile(entry, io.BytesIO(content))
+    return archive.getvalue()
 
 
 @pytest.mark.parametrize("name", ["graph.pb", "graph.pbtxt", "graph"])
@@ -44,6 +56,8 @@ def test_the_content_decides_the_format(tmp_path, name, content):
         (BINARY[: len(BINARY) // 2], "not a GraphDef"),
         (b"\x01\x02\x03\xff\xfe" * 50, "not a GraphDef"),
         (bytes(range(256)) * 9, "not a GraphDef"),
+        (tar(BINARY), "tar archive.*Unpack it"),
+        (gzip.compress(tar(BINARY), mtime=0), "tar archive.*Unpack it"),
         (TEXT[:-3], "not the text of a GraphDef: .*:"),
         (b"just some words", "not the text of a GraphDef: 1:6"),
         (b"node { name: 3 }", "not the text of a GraphDef: 1:14"),

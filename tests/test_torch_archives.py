@@ -264,6 +264,10 @@ BAD = {
         "AOTInductor",
     ),
     "no program": (lambda: archive("m/archive_format"), "without an exported program"),
+    "a model in an archive": (
+        lambda: archive("a.txt", *(f"m/{number}.ONNX" for number in range(5))),
+        r"around 'm/0.ONNX', 'm/1.ONNX', 'm/2.ONNX' and 2 more.*Unpack it",
+    ),
     "something else": (lambda: archive("a.txt"), "no .pt2 file of PyTorch"),
     "an empty archive": (archive, "no .pt2 file of PyTorch"),
     "a pickle": (lambda: b"\x80\x02}q\x00.", "never loaded"),

@@ -9,10 +9,10 @@ import fcntl
 import gzip
 import io
 import json
+import lzma
 import os
 import pickle
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -25,7 +25,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from needed import needed, node
+from needed import chromium, needed, node
 from run_scripts import OURS, ROOT, script
 
 import receptive_field as rf
@@ -322,28 +322,124 @@ def test_two_files_side_by_side(page):
     assert titles == ["resnet18.onnx.xz", "mobilenet_v2.tflite.xz"]
 
 
-def test_a_dropped_file_is_opened(page):
-    content = (ONNX / "resnet18.onnx.xz").read_bytes()
-    dropped = page.evaluate_handle(
-        """(bytes) => {
-          const data = new DataTransfer();
-          data.items.add(new File([new Uint8Array(bytes)], "dropped.onnx"));
-          return data;
-        }""",
-        list(content),
-    )
-    page.dispatch_event("main", "drop", {"dataTransfer": dropped})
-    expect(page.locator(".view h2")).to_have_text("dropped.onnx")
+def test_what_differs_between_two_files(page):
+    paths = [ONNX / f"resnet{depth}.onnx.xz" for depth in (18, 34)]
+    opened(page, *paths)
+    found = rf.compare(*map(str, paths), input_resolution=[224, 224])
+    page.locator(".view [name=sizes]").first.fill("224")  # The other one states it.
+    page.get_by_role("button", name="Analyse").first.click()
     finish(page)
-    assert data_of(page)["title"] == "dropped.onnx"
+    shown = page.locator("#differences")
+    expect(shown).to_be_visible()
+    rows = shown.locator("table").first.locator("tr")
+    named = zip(("A", "B"), paths, strict=True)
+    titles = ["", *(f"{side}: {path.name}" for side, path in named), ""]
+    assert rows.locator(":scope > :first-child").all_text_contents() == titles
+    columns = [["output", "layer4 in x", "layer4 in x", ""]]
+    verdicts = {True: "same", False: "differs", None: "unknown"}
+    columns += [[row.name, row.a, row.b, verdicts[row.same]] for row in found.rows]
+    texts = [row.locator(":scope > *").all_text_contents()[1:] for row in rows.all()]
+    assert [list(column) for column in zip(*texts, strict=True)] == columns
+    assert rows.nth(1).locator(".differs").all_text_contents() == [
+        row.a for row in found.rows if row.same is False
+    ]
+    of_layers = [
+        [each.name, row.a, row.b] for each in found.layers for row in each.differences
+    ]
+    inside = shown.locator("details tbody tr")
+    assert inside.count() == len(of_layers) > 50
+    # The first stage of both is the same; the second is longer in a ResNet-34.
+    assert inside.first.locator("td").all_text_contents() == [
+        *("receptive field", "43 x 43", "59 x 59"),
+    ]
+    both = len(found.layers) + len(found.same_layers)
+    expect(shown.locator("summary").nth(1)).to_have_text(
+        f"{len(found.layers)} of {both} layers or nodes of the same name differ"
+    )
+    expect(shown.locator("summary").last).to_have_text(
+        f"{len(found.only[1])} only in B"
+    )
+    page.get_by_role("button", name="Close resnet18").click()
+    expect(shown).to_be_hidden()
+
+
+def test_models_that_cannot_be_compared(page):
+    """The input of one has two axes, that of the other one: in the library's words."""
+    paths = ONNX / "resnet18.onnx.xz", ONNX / "wave.onnx.xz"
+    opened(page, *paths)
+    with pytest.raises(rf.ReceptiveFieldError, match="inputs differ") as error:
+        rf.compare(*map(str, paths))
+    told = str(error.value).replace(f"{ONNX}/", "")
+    expect(page.locator("#differences .error")).to_have_text(told)
+
+
+DROPPED = """([name, bytes]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([new Uint8Array(bytes)], name));
+  return data;
+}"""
+
+
+def test_a_dropped_file_is_opened(page):
+    """Also if it is dropped on the explorer of another one."""
+    for name in ("dropped", "another"):
+        content = list((ONNX / "resnet18.onnx.xz").read_bytes())
+        inside, place = page, "main"
+        if name == "another":
+            frame = page.locator(".view iframe").element_handle()
+            inside, place = frame.content_frame(), "body"
+        data = inside.evaluate_handle(DROPPED, [name, content])
+        inside.dispatch_event(place, "dragover", {"dataTransfer": data})
+        expect(page.locator("body")).to_have_class("dragging")
+        inside.dispatch_event(place, "drop", {"dataTransfer": data})
+        expect(page.locator(".view h2")).to_have_text(name)
+        finish(page)
+        assert data_of(page)["title"] == name
+        expect(page.locator("body")).not_to_have_class("dragging")
+
+
+def test_a_folder_and_a_text_are_not_opened(page):
+    for made, told in (
+        ("new File([], 'folder')", "Drop the file in it that holds the graph"),
+        ("'text', 'text/plain'", "not a file"),
+    ):
+        data = page.evaluate_handle(
+            f"""() => {{
+              const data = new DataTransfer();
+              data.items.add({made});
+              DataTransferItem.prototype.webkitGetAsEntry = function () {{
+                return this.kind === "file" ? {{ isDirectory: true }} : null;
+              }};
+              return data;
+            }}"""
+        )
+        page.dispatch_event("main", "drop", {"dataTransfer": data})
+        expect(page.locator("#message")).to_contain_text(told)
 
 
 def test_an_example(page):
-    (_, chosen, *_) = script(OURS / "build_web.py").EXAMPLES.values()
-    page.locator("#examples").select_option(f"examples/{chosen.name}")
-    expect(page.locator(".view h2")).to_have_text(chosen.name)
+    page.locator("#examples").select_option("examples/ResNet50.keras")
+    expect(page.locator(".view h2")).to_have_text("ResNet50.keras")
     finish(page)
-    assert data_of(page)["title"] == chosen.name
+    assert data_of(page)["title"] == "ResNet50.keras"
+
+
+def test_examples_are_files_of_the_site_that_can_be_read(site):
+    text = (site / "index.html").read_text("utf-8")
+    offered = re.findall(r'<option value="examples/([^"]+)">', text)
+    files = sorted(path.name for path in (site / "examples").iterdir())
+    assert sorted(offered) == files
+    assert len(files) > 25
+    for name in files:
+        assert len(rf.compute_receptive_fields(site / "examples" / name)) > 10, name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests/data/zoo").iterdir()), ids=str)
+def test_graphs_of_the_zoo_are_those_that_it_builds(path):
+    needed("tensorflow")
+    built = zoo.build(path.name.partition(".")[0]).graph.as_graph_def()
+    written = type(built).FromString(lzma.decompress(path.read_bytes()))
+    assert list(written.node) == list(built.node)
 
 
 # --- What is no model ----------------------------------------------------------------
@@ -356,6 +452,15 @@ def zip_bomb(path):
         archive.writestr("model/models/model.json", bytes(1 << 28))
 
 
+def with_custom_class(path, entry):
+    """A Keras file with a layer of the user's, as an entry of an archive."""
+    layer = {"class_name": "Spectral", "config": {"name": "own"}, "module": "own"}
+    config = {"name": "net", "layers": [layer]}
+    content = {"class_name": "Sequential", "module": "keras", "config": config}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(entry, json.dumps(content))
+
+
 BAD = {
     "words.txt": lambda path: path.write_text("no model\n"),
     "empty.onnx": lambda path: path.write_bytes(b""),
@@ -365,6 +470,8 @@ BAD = {
     "half.pb": lambda path: path.write_bytes(
         gzip.compress(gzip.decompress(Path(rf.EXAMPLE_GRAPH).read_bytes())[:9999])
     ),
+    "archive.zip": lambda path: with_custom_class(path, "model/net.keras"),
+    "net.keras": lambda path: with_custom_class(path, "config.json"),
     "weights.pth": lambda path: path.write_bytes(pickle.dumps({"weight": [1.0]})),
     "<img src=x onerror=alert(1)>.pt2": zip_bomb,
 }
@@ -432,6 +539,29 @@ def test_sentences_are_those_of_the_library():
     assert answered(path, about="alignment")["text"] == reason
 
 
+def test_differences_are_those_of_the_library():
+    """At the sizes that each of both explorers shows."""
+    paths = [str(ONNX / f"resnet{depth}.onnx.xz") for depth in (18, 34)]
+    files = [OpenFile(path) for path in paths]
+    question = ASKED | {"sizes": [96, 96], "other": ASKED | {"output": "layer2"}}
+    answer = json.loads(files[0].answer(json.dumps(question), print, files[1]))
+    ends = {"output": ["layer4", "layer2"]}
+    found = rf.compare(*paths, input_resolution=None, **ends)
+    assert answer["names"] == [Path(path).name for path in paths]
+    assert answer["ends"] == ["layer4 in x", "layer2 in x"]
+    # Sizes: 96 / 32, and 224 / 8, which the second model states.
+    assert ["output size", "3 x 3", "28 x 28", False] in answer["rows"]
+    assert answer["rows"][:3] == [list(row) for row in found.rows[:3]]
+    assert answer["same"] == len(found.same_layers)
+    assert answer["only"] == [list(names) for names in found.only]
+
+
+def test_an_answer_has_a_budget():
+    with rf.work_limit(10):
+        told = answered(ONNX / "resnet18.onnx.xz")["error"]
+    assert "10 steps" in told
+
+
 def test_signatures_are_chosen():
     path = TFLITE / "two_signatures.tflite.xz"
     assert "several signatures: coarse, fine" in answered(path)["error"]
@@ -477,17 +607,90 @@ def test_a_reload_without_a_network(browser, site):
     assert failed == []
 
 
-def test_a_site_with_a_file_missing_says_what_to_do(browser, site, tmp_path):
-    missing = shutil.ignore_patterns("packages.zip")
-    shutil.copytree(site, tmp_path / "site", ignore=missing)
-    with static(tmp_path / "site") as url:
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("worker.js", "missing"),
+        ("packages.zip", "missing"),
+        ("packages.zip", "cut off"),
+        ("pyodide/pyodide.asm.wasm", "cut off"),
+        ("pyodide/python_stdlib.zip", "cut off"),
+    ],
+)
+def test_loading_that_is_interrupted_says_what_to_do(browser, site, name, how):
+    """Also to whoever opens a file nevertheless."""
+    content = (site / name).read_bytes()
+
+    class Interrupted(Quiet):
+        def do_GET(self):
+            if self.path != f"/{name}":
+                super().do_GET()
+            elif how == "missing":
+                self.send_error(404)
+            else:
+                self.send_response(200)
+                kind = self.guess_type(self.path)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2])
+
+    handler = partial(Interrupted, directory=str(site))
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
         tab = browser.new_page()
-        tab.goto(url)
-        message = tab.locator("#message")
-        told = "The analysis cannot start: packages.zip"
-        expect(message).to_contain_text(told, timeout=PATIENCE)
-        expect(message).to_contain_text("Reload the page")
+        tab.goto(f"http://127.0.0.1:{server.server_port}/")
+        told = re.compile("The analysis cannot start: .*Reload the page")
+        expect(tab.locator("#message")).to_have_text(told, timeout=PATIENCE)
+        opened(tab, ONNX / "resnet18.onnx.xz")
+        expect(tab.locator(".view .error")).to_have_text(told)
         tab.close()
+
+
+@pytest.mark.parametrize("missing", ["WebAssembly", "Worker"])
+def test_a_browser_that_cannot_run_python_is_told_so(browser, address, missing):
+    tab = browser.new_page()
+    tab.add_init_script(f"delete globalThis.{missing}")
+    tab.goto(address)
+    expect(tab.locator("#message")).to_contain_text(
+        "no WebAssembly or no workers. Use a recent Firefox"
+    )
+    tab.close()
+
+
+def test_storage_that_is_full(browser, site):
+    """The page works, and says what it cannot do."""
+    with static(site) as url:
+        tab = browser.new_page()
+        quota = {"origin": url.rstrip("/"), "quotaSize": 100_000}
+        session = tab.context.new_cdp_session(tab)
+        session.send("Storage.overrideQuotaForOrigin", quota)
+        tab.goto(url)
+        expect(tab.locator("#message")).to_contain_text(
+            "without a network, because the browser does not keep its files: its "
+            "storage is full.",
+            timeout=PATIENCE,
+        )
+        opened(tab, ONNX / "resnet18.onnx.xz")
+        assert data_of(tab)["title"] == "resnet18.onnx.xz"
+        tab.close()
+
+
+def test_a_gigabyte_is_not_loaded(browser, address, tmp_path):
+    """Slices of the file are read, and its numbers are those without the weights."""
+    bench = script(ROOT / "benchmarks" / "web.py")
+    small, large = ONNX / "resnet50.onnx.xz", tmp_path / "large.onnx"
+    bench.write_large(large, lzma.decompress(small.read_bytes()))
+    assert large.stat().st_size > 1 << 30
+    memory = bench.Memory()
+    options = {"executable_path": chromium(), "args": ["--no-sandbox"]}
+    with browser.browser_type.launch(**options) as alone:
+        tab = alone.new_page()
+        tab.goto(address)
+        opened(tab, large)
+        here = page_data(load(str(small)), None, None, Options())
+        assert numbers_of(data_of(tab)) == numbers_of(here)
+        most = memory.stop()
+    assert 50e6 < most < 300e6
 
 
 # --- Building the site ---------------------------------------------------------------
@@ -503,6 +706,60 @@ def test_another_pyodide_than_the_locked_one_is_not_used(tmp_path, monkeypatch):
     with pytest.raises(build.BuildError, match=r"not the one in web/lock\.json"):
         build.fetch_pyodide(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def pyodide(site):
+    """A folder with what Pyodide says about its packages."""
+    return site / "pyodide"
+
+
+WHEEL = "numpy-9.9-cp314-cp314-pyemscripten_2026_0_wasm32.whl"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("numpy-2.4.6-cp314-cp314-manylinux_2_28_x86_64.whl", "no wheel of NumPy for"),
+        ("numpy-2.2.0-cp313-cp313-pyemscripten_2026_0_wasm32.whl", "Give numpy-2"),
+        ("scipy-1.0-cp314-cp314-pyemscripten_2026_0_wasm32.whl", "no wheel of NumPy"),
+        (WHEEL, "or is damaged"),
+    ],
+)
+def test_a_numpy_that_does_not_fit_is_refused(tmp_path, pyodide, name, told):
+    build = script(OURS / "build_web.py")
+    wheel = tmp_path / name
+    wheel.write_bytes(b"")
+    with pytest.raises(build.BuildError, match=told):
+        build.check_numpy(wheel, pyodide)
+
+
+def test_a_numpy_that_is_not_what_pyodide_states_is_refused(tmp_path, pyodide):
+    build = script(OURS / "build_web.py")
+    lock = json.loads((pyodide / "pyodide-lock.json").read_text())
+    wheel = tmp_path / lock["packages"]["numpy"]["file_name"]
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("numpy/__init__.py", "")
+    with pytest.raises(build.BuildError, match="hash"):
+        build.check_numpy(wheel, pyodide)
+    with pytest.raises(build.BuildError, match="there is no"):
+        build.check_numpy(tmp_path / WHEEL, pyodide)
+
+
+def test_a_numpy_that_fits_is_part_of_the_site(tmp_path, pyodide):
+    build = script(OURS / "build_web.py")
+    wheel = tmp_path / WHEEL
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("numpy/__init__.py", "array = list\n")
+        archive.writestr("numpy/core.cpython-314-wasm32-emscripten.so", b"\0asm")
+    build.check_numpy(wheel, pyodide)
+    node()
+    build.pack(pyodide, tmp_path / "packages.zip", wheel)
+    with zipfile.ZipFile(tmp_path / "packages.zip") as packed:
+        assert packed.namelist() == [
+            "numpy/__init__.pyc",
+            "numpy/core.cpython-314-wasm32-emscripten.so",
+        ]
 
 
 def test_only_a_site_is_replaced(tmp_path):
@@ -522,7 +779,7 @@ def test_the_policy_names_the_scripts_of_the_explorer(site):
     assert allowed["connect-src"] == "'self'"
     scripts = allowed["script-src"].split()
     assert scripts[:2] == ["'self'", "'wasm-unsafe-eval'"]
-    assert len(scripts) == 2 + len(SCRIPTS)
+    assert len(scripts) == 2 + len(SCRIPTS) + 1  # And frame.js.
     assert not re.search(r"https?:|\*|unsafe-inline", allowed["script-src"])
 
 

@@ -33,13 +33,18 @@ export class Analyst {
     this.ready.catch(() => {});
   }
 
-  /** Returns the answer to a question about a file. */
-  async ask(file, question, onProgress) {
+  /** Returns the answer to a question about a file, and perhaps another one. */
+  async ask(file, question, other, onProgress) {
     const answer = new Promise((resolve, reject) => {
-      this.waiting.push({ file, question, onProgress, resolve, reject });
+      this.waiting.push({ file, question, other, onProgress, resolve, reject });
     });
     if (this.waiting.length === 1) this.next();
     return answer;
+  }
+
+  /** Forgets a file that is no longer open. */
+  forget(file) {
+    this.worker.postMessage({ closed: file.number });
   }
 
   /** Ends all questions, and the worker with them. */
@@ -62,8 +67,8 @@ export class Analyst {
       return;
     }
     if (current === this.current) {
-      const { file, question } = current;
-      this.worker.postMessage({ file, question: JSON.stringify(question) });
+      const { file, question, other } = current;
+      this.worker.postMessage({ file, question: JSON.stringify(question), other });
     }
   }
 

@@ -2,6 +2,7 @@
 
 import { Analyst, Cancelled } from "./analyst.js";
 import { View } from "./controls.js";
+import { Differences } from "./differences.js";
 
 const MOST_VIEWS = 2;
 const byId = (id) => document.getElementById(id);
@@ -10,6 +11,7 @@ class App {
   constructor() {
     this.views = [];
     this.analyst = new Analyst();
+    this.differences = new Differences(byId("differences"), (...asked) => this.ask(...asked));
     this.say("");
     this.analyst.ready.then(() => this.keepOffline(), (error) => this.say(error.message));
     this.listen();
@@ -26,8 +28,7 @@ class App {
     this.say(files.length > room ? `${room === 1 ? "One file was" : "Two files were"} opened; the page shows at most two, side by side.` : "");
     if (!beside) [...this.views].forEach((view) => this.close(view));
     for (const file of chosen) {
-      const ask = (...asked) => this.ask(...asked);
-      const view = new View(file.name, file, ask, (each) => this.close(each));
+      const view = new View(file.name, file, this);
       this.views.push(view);
       byId("views").append(view.element);
       view.analyse();
@@ -38,10 +39,18 @@ class App {
   close(view) {
     this.views = this.views.filter((each) => each !== view);
     view.element.remove();
+    this.analyst.forget(view.file);
     this.arrange();
   }
 
+  /** Compares two files when both are answered. */
+  answered() {
+    const [a, b] = this.views;
+    if (b && a.answer && b.answer) this.differences.show(a, b);
+  }
+
   arrange() {
+    this.differences.hide();
     byId("drop").hidden = this.views.length > 0;
     byId("add").hidden = this.views.length !== 1;
   }
@@ -66,9 +75,8 @@ class App {
     if (address) this.openFrom(address);
   }
 
-  async drop({ items, files }) {
-    const entries = [...items].map((item) => item.webkitGetAsEntry?.());
-    if (entries.some((entry) => entry?.isDirectory)) {
+  drop({ isFolder, files }) {
+    if (isFolder) {
       this.say("You dropped a folder. Drop the file in it that holds the graph: saved_model.pb of a SavedModel.");
     } else if (files.length) {
       this.open(files);
@@ -79,14 +87,15 @@ class App {
 
   // --- Asking -----------------------------------------------------------------------
 
-  /** Returns the answer to a question, and shows how far it is.
+  /** Returns the answer to a question about a file, and perhaps another one, and shows
+   * how far it is.
    *
    * Throws an error with a sentence for the user if there is no answer. */
-  async ask(file, question) {
+  async ask(file, question, other) {
     byId("progress").hidden = false;
     const tell = (what, share) => this.tell(`${file.name}: ${what}`, share);
     try {
-      const answer = await this.analyst.ask(file, question, tell);
+      const answer = await this.analyst.ask(file, question, other, tell);
       if (answer.error) throw new Error(answer.error);
       return answer;
     } catch (error) {
@@ -131,8 +140,17 @@ class App {
     document.addEventListener("drop", (event) => {
       event.preventDefault();
       dragging(false);
-      this.drop(event.dataTransfer);
+      const { items, files } = event.dataTransfer;
+      const isFolder = [...items].some((item) => item.webkitGetAsEntry?.()?.isDirectory);
+      this.drop({ isFolder, files });
     });
+    // Frames take the first events of a drag, until they do not take part.
+    addEventListener("message", ({ source, data }) => {
+      if (!this.views.some((view) => view.frame.contentWindow === source)) return;
+      dragging(!data.dropped);
+      if (data.dropped) this.drop(data.dropped);
+    });
+    document.addEventListener("pointermove", () => dragging(false)); // Not during a drag.
   }
 
   choose(beside) {
@@ -144,16 +162,13 @@ class App {
   async keepOffline() {
     const served = new URLSearchParams(location.search).has("served"); // On this machine.
     if (served || !navigator.serviceWorker) return;
-    const failed = () =>
-      this.say("This page works, but not without a network: the browser does not keep its files, perhaps because its storage is full. Nothing has to be done.");
+    const failed = (why) =>
+      this.say(`This page works, but not without a network, because the browser does not keep its files: ${why} To use the page now, nothing has to be done.`);
+    navigator.serviceWorker.onmessage = ({ data }) => failed(data.failed);
     try {
-      const registration = await navigator.serviceWorker.register("sw.js");
-      const { installing } = registration;
-      installing?.addEventListener("statechange", () => {
-        if (installing.state === "redundant" && !registration.active) failed();
-      });
-    } catch {
-      failed();
+      await navigator.serviceWorker.register("sw.js");
+    } catch (error) {
+      failed(error.message);
     }
   }
 }

@@ -1,16 +1,21 @@
 /* One open file: the controls, the explorer of the answer in a frame, and downloads.
  *
- * The frame has no origin of its own and may only run the explorer's scripts (see the
- * policy in index.html). Everything that comes from a file is set as text. */
+ * The frame has no origin of its own and may only run the explorer's scripts and
+ * frame.js (see the policy in index.html). Everything that comes from a file is set as
+ * text. */
+
+import { element } from "./elements.js";
+
+const BRIDGE = fetch(new URL("frame.js", import.meta.url)).then((response) => response.text());
 
 let number = 0;
 
 export class View {
-  /** Args: the name and the content of the file, a function `ask` of a file and a
-   * question, and a function `close` of this view. */
-  constructor(name, content, ask, close) {
+  /** Args: the name and the content of the file, and the app, which can `ask` questions,
+   * `close` this view, and is told when the view has `answered`. */
+  constructor(name, content, app) {
     this.file = { number: number++, name, content };
-    this.ask = ask;
+    this.app = app;
     this.form = element("form", { "aria-label": `Questions about ${name}` });
     this.input = element("select", { name: "input" });
     this.output = element("input", { name: "output", type: "text", list: `outputs-${number}`, placeholder: "all layers", autocomplete: "off", spellcheck: "false" });
@@ -55,7 +60,7 @@ export class View {
     });
     this.downloads.addEventListener("click", ({ target }) => this.download(target.dataset.kind));
     this.more.addEventListener("click", ({ target }) => this.tellAbout(target));
-    this.closing.addEventListener("click", () => close(this));
+    this.closing.addEventListener("click", () => app.close(this));
     this.input.append(element("option", { value: "" }, "the only one"));
   }
 
@@ -81,18 +86,20 @@ export class View {
   async analyse() {
     await this.attempt(async () => {
       const question = this.question();
-      this.show(await this.ask(this.file, question), question);
+      this.show(await this.app.ask(this.file, question), question, await BRIDGE);
+      this.app.answered();
     });
   }
 
-  show(answer, question) {
+  show(answer, question, bridge) {
     this.answer = answer;
     this.asked = question;
-    this.frame.srcdoc = answer.html;
+    this.frame.srcdoc = `${answer.html}<script>${bridge}</script>`;
     this.frame.hidden = this.downloads.hidden = this.more.hidden = false;
     this.hideTold();
-    const unweighed = answer.has_numpy ? "" : "How much each position matters is not shown here, because it needs NumPy. ";
-    this.note.textContent = unweighed + answer.note;
+    const unweighed = answer.has_numpy ? "" : "How much each position matters is not shown here, because it needs NumPy.";
+    const assumed = answer.note ? "The size of the input is assumed: write another one into Input size. " : "";
+    this.note.textContent = assumed + unweighed;
     this.input.replaceChildren(...answer.inputs.map((name) => element("option", {}, name)));
     this.input.value = answer.input;
     this.outputs.replaceChildren(...answer.outputs.map((name) => element("option", { value: name })));
@@ -112,7 +119,7 @@ export class View {
     this.hideTold();
     if (!about || open) return;
     await this.attempt(async () => {
-      const { text } = await this.ask(this.file, { ...this.shown(), about });
+      const { text } = await this.app.ask(this.file, { ...this.shown(), about });
       this.told.textContent = text;
       this.told.hidden = false;
       button.setAttribute("aria-expanded", "true");
@@ -129,7 +136,7 @@ export class View {
     await this.attempt(async () => {
       const { answer } = this;
       if (kind === "html") return save(answer.html, `${answer.title}.html`, "text/html");
-      const { text } = await this.ask(this.file, { ...this.shown(), table: kind });
+      const { text } = await this.app.ask(this.file, { ...this.shown(), table: kind });
       save(text, `${answer.title}.${kind}`, kind === "csv" ? "text/csv" : "application/json");
     });
   }
@@ -145,13 +152,6 @@ export class View {
       this.error.hidden = false;
     }
   }
-}
-
-function element(tag, attributes, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
 }
 
 function labelled(text, control) {

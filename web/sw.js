@@ -6,9 +6,22 @@ const FILES = "%%FILES%%";
 const FAMILY = `receptive-field ${self.registration.scope} `;
 const NAME = FAMILY + VERSION;
 
-self.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(NAME).then((cache) => cache.addAll(["./", ...FILES])));
-});
+self.addEventListener("install", (event) => event.waitUntil(keep()));
+
+/** Keeps the files, or tells the pages why they cannot be kept. */
+async function keep() {
+  try {
+    const cache = await caches.open(NAME);
+    await cache.addAll(["./", ...FILES]);
+  } catch (error) {
+    await caches.delete(NAME).catch(() => {});
+    const isFull = error.name === "QuotaExceededError";
+    const failed = isFull ? "its storage is full." : `${error.message}.`;
+    const pages = await self.clients.matchAll({ includeUncontrolled: true });
+    pages.forEach((page) => page.postMessage({ failed }));
+    throw error;
+  }
+}
 
 self.addEventListener("activate", (event) => {
   const outdated = (name) => name.startsWith(FAMILY) && name !== NAME;

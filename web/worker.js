@@ -10,20 +10,34 @@ const opened = new Map();
 const prepared = prepare();
 
 async function prepare() {
-  const [pyodide, packages] = await Promise.all([
+  const whole = wholeFiles();
+  const loading = Promise.all([
     loadPyodide({ indexURL: `${HERE}pyodide/` }),
-    fetched("packages.zip"),
+    fetch(`${HERE}packages.zip`).then((response) => response.arrayBuffer()),
   ]);
+  const [pyodide, packages] = await Promise.race([loading, whole]);
   const folder = pyodide.runPython("import site; site.getsitepackages()[0]");
   pyodide.unpackArchive(packages, "zip", { extractDir: folder });
-  pyodide.runPython("import os; from receptive_field.report.site import OpenFile");
+  pyodide.runPython("from receptive_field.report.site import OpenFile");
   return pyodide;
 }
 
-async function fetched(name) {
-  const response = await fetch(HERE + name);
-  if (!response.ok) throw new Error(`${name} cannot be loaded (${response.status}).`);
-  return response.arrayBuffer();
+/** Rejects if a file that is fetched does not arrive: Pyodide would wait without end. */
+function wholeFiles() {
+  const ask = fetch;
+  return new Promise((_, reject) => {
+    self.fetch = async (address, ...options) => {
+      const name = String(address).split("/").at(-1);
+      const missing = (why) => reject(new Error(`${name} cannot be loaded (${why}).`));
+      const response = await ask(address, ...options).catch((error) => {
+        missing(error.message);
+        throw error;
+      });
+      if (!response.ok) missing(response.status);
+      response.clone().arrayBuffer().catch(({ message }) => missing(message));
+      return response;
+    };
+  });
 }
 
 /** Returns the library's view of a file, which is mounted in a folder of its own. */
@@ -35,11 +49,17 @@ function openFile(pyodide, file) {
     const name = /^\.*$/.test(safe) ? "model" : safe;
     FS.mkdirTree(folder);
     FS.mount(FS.filesystems.WORKERFS, { blobs: [{ name, data: file.content }] }, folder);
-    opened.set(file.number, { folder, python: pyodide.globals.get("OpenFile")(name) });
+    opened.set(file.number, pyodide.globals.get("OpenFile")(`${folder}/${name}`));
   }
-  const found = opened.get(file.number);
-  FS.chdir(found.folder);
-  return found.python;
+  return opened.get(file.number);
+}
+
+/** Forgets a file, with all that is known about it. */
+function closeFile({ FS }, number) {
+  if (!opened.has(number)) return;
+  opened.get(number).destroy();
+  opened.delete(number);
+  FS.unmount(`/files/${number}`);
 }
 
 function teller() {
@@ -51,10 +71,13 @@ function teller() {
   };
 }
 
-onmessage = async ({ data: { file, question } }) => {
+onmessage = async ({ data: { file, question, other, closed } }) => {
   try {
     const pyodide = await prepared;
-    postMessage({ answer: openFile(pyodide, file).answer(question, teller()) });
+    if (closed !== undefined) return closeFile(pyodide, closed);
+    const asked = openFile(pyodide, file);
+    const beside = other && openFile(pyodide, other);
+    postMessage({ answer: asked.answer(question, teller(), beside) });
   } catch (error) {
     postMessage({ broken: said(error) });
   }

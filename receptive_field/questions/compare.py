@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from receptive_field.budget import within_budget
 from receptive_field.errors import ReceptiveFieldError
@@ -19,6 +20,15 @@ from receptive_field.results.comparison import (
 )
 from receptive_field.results.costs import Cost
 from receptive_field.results.field import ReceptiveField, ReceptiveFields
+
+
+class Side(NamedTuple):
+    """One of two models, and what is asked about it."""
+
+    model: Any
+    output: Any
+    input: Any
+    options: Options
 
 
 @within_budget
@@ -59,26 +69,38 @@ def compare(
     effective stride 4 x 4 8 x 8
     """
     options = Options(input_resolution, stop_propagation)
-    sides = []
-    for side, model in enumerate((model_a, model_b)):
-        ends = [
-            _of_side(thing, side, what)
-            for thing, what in ((output, "output"), (input, "input"))
-        ]
+    sides = [
+        Side(model, _of_side(output, i, "output"), _of_side(input, i, "input"), options)
+        for i, model in enumerate((model_a, model_b))
+    ]
+    return compare_sides(sides, global_context, trace)
+
+
+@within_budget
+def compare_sides(
+    sides: Sequence[Side], global_context: str = "include", trace: bool = False
+) -> Comparison:
+    """Compares two models that are not asked the same.
+
+    Raises:
+      ReceptiveFieldError: as in `compare`.
+    """
+    loaded, fields = [], []
+    for which, side in zip(("first", "second"), sides, strict=True):
         try:
-            loaded = load(model, resolution=input_resolution)
+            model = load(side.model, resolution=side.options.input_resolution)
             # Only Keras models are traced.
-            loaded = loaded.to_run() if trace else loaded
-            field = field_of(loaded, ends[0], ends[1], options, global_context)
+            model = model.to_run() if trace else model
+            ends = side.output, side.input
+            fields.append(field_of(model, *ends, side.options, global_context))
         except ReceptiveFieldError as error:
-            which = ("first", "second")[side]
             raise ReceptiveFieldError(f"the {which} model: {error}") from None
-        sides.append((loaded, ends[1], field))
-    (one, _, a), (two, _, b) = sides
-    names = one.graph.name, two.graph.name
+        loaded.append(model)
+    a, b = fields
+    names = loaded[0].graph.name, loaded[1].graph.name
     if len(a.axes) != len(b.axes):
         described = []
-        for name, field in zip(names, (a, b), strict=True):
+        for name, field in zip(names, fields, strict=True):
             count = len(field.axes)
             axes = f"{count} spatial {'axis' if count == 1 else 'axes'}"
             described.append(f"{field.input!r} of {name!r} has {axes}")
@@ -87,15 +109,15 @@ def compare(
             f"{', but '.join(described)}."
         )
     layers = [
-        fields_of(model, None, given, options, global_context)
-        for model, given, _ in sides
+        fields_of(model, None, side.input, side.options, global_context)
+        for model, side in zip(loaded, sides, strict=True)
     ]
     shared = [name for name in layers[0] if name in layers[1]]
     different = {name: _difference(name, *layers) for name in shared}
     return Comparison(
         names,
         (a, b),
-        tuple(_cost(*side, input_resolution) for side in sides),  # type: ignore[arg-type]
+        (_cost(loaded[0], sides[0], a), _cost(loaded[1], sides[1], b)),
         tuple(found for found in different.values() if found.differences),
         tuple(name for name, found in different.items() if not found.differences),
         (
@@ -121,13 +143,14 @@ def _difference(name: str, a: ReceptiveFields, b: ReceptiveFields) -> LayerDiffe
     return LayerDifference(name, tuple(one for one in pairs if one.same is False))
 
 
-def _cost(
-    model: Model, input: Any, field: ReceptiveField, resolution: Resolution
-) -> Cost | None:
+def _cost(model: Model, side: Side, field: ReceptiveField) -> Cost | None:
     """Returns the cost of all that an output is computed from, or None if unknown."""
     try:
         costs = compute_costs(
-            model, output=field.output, input=input, input_resolution=resolution
+            model,
+            output=field.output,
+            input=side.input,
+            input_resolution=side.options.input_resolution,
         )
     except ReceptiveFieldError:
         return None

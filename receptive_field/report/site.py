@@ -12,10 +12,13 @@ from typing import Any
 
 from receptive_field.api import compute_receptive_field, compute_receptive_fields
 from receptive_field.arrays import is_installed
+from receptive_field.budget import within_budget
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
+from receptive_field.printable import printable
 from receptive_field.progress import Listener, told_to
 from receptive_field.questions.candidates import candidates
+from receptive_field.questions.compare import Side, compare_sides
 from receptive_field.questions.costs import compute_costs
 from receptive_field.questions.question import Options
 from receptive_field.questions.resolutions import resolutions
@@ -34,45 +37,66 @@ NEEDS_NUMPY = (
 
 
 class OpenFile:
-    """A file that the page has opened. It is read when the first question comes."""
+    """A file that the page has opened. It is read when the first question comes.
+
+    Args:
+      path: its path, of which errors only say the name: the user knows no folder.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._folder = path.removesuffix(self.name)
         self._models: dict[str | None, Any] = {}
 
-    def answer(self, question: str, tell: Listener) -> str:
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return os.path.basename(self._path)
+
+    def answer(
+        self, question: str, tell: Listener, other: OpenFile | None = None
+    ) -> str:
         """Returns the answer to a question, both as JSON.
 
         Args:
           question: what is asked (`Asked`). With the key ``table`` or ``about``, it
-            asks for what `table` or `text` returns.
+            asks for what `table` or `text` returns; with the key ``other``, which has
+            the question about another file, for what differs.
           tell: is told how far the answer is.
+          other: the other file.
 
         Returns:
           The answer. If the library cannot answer, it only has the key ``error``.
         """
-        asked = json.loads(question)
         try:
             with told_to(tell):
-                if "table" in asked:
-                    return json.dumps({"text": self.table(asked, asked["table"])})
-                if "about" in asked:
-                    return json.dumps({"text": self.text(asked, asked["about"])})
-                return json.dumps(self.explore(asked))
+                return json.dumps(self._answer(json.loads(question), other))
         except ReceptiveFieldError as error:
-            return json.dumps({"error": str(error)})
+            told = str(error)
         except ModuleNotFoundError as error:
             if error.name != "numpy":
                 raise
-            told = NEEDS_NUMPY.format(name=os.path.basename(self._path))
-            return json.dumps({"error": told})
+            told = NEEDS_NUMPY.format(name=self.name)
+        for file in (self, other):
+            told = told if file is None else told.replace(file._folder, "")
+        return json.dumps({"error": told})
+
+    @within_budget
+    def _answer(self, asked: Asked, other: OpenFile | None) -> dict[str, Any]:
+        if other is not None:
+            return self.differences(asked, other)
+        if "table" in asked:
+            return {"text": self.table(asked, asked["table"])}
+        if "about" in asked:
+            return {"text": self.text(asked, asked["about"])}
+        return self.explore(asked)
 
     def explore(self, asked: Asked) -> dict[str, Any]:
         """Returns the explorer's page as ``html``, and what the controls offer."""
         model = self._model(asked)
         options = Options(asked["sizes"])
         data = page_data(model, asked["output"], asked["input"], options)
-        data["title"] = os.path.basename(self._path)
+        data["title"] = self.name
         names = [node["name"] for node in data["nodes"] if "name" in node]
         return {
             "html": page(data),
@@ -107,6 +131,26 @@ class OpenFile:
         except (ReceptiveFieldError, ModuleNotFoundError):
             costs = None
         return Table(fields, costs).text(kind)
+
+    def differences(self, asked: Asked, other: OpenFile) -> dict[str, Any]:
+        """Returns what `compare_sides` finds, as the page shows it."""
+        found = compare_sides([self._side(asked), other._side(asked["other"])])
+        return {
+            "names": [self.name, other.name],
+            "ends": [printable(f"{f.output} in {f.input}") for f in found.fields],
+            "rows": [list(row) for row in found.rows],
+            "layers": [
+                [printable(layer.name), list(row)]
+                for layer in found.layers
+                for row in layer.differences
+            ],
+            "same": len(found.same_layers),
+            "only": [list(map(printable, names)) for names in found.only],
+        }
+
+    def _side(self, asked: Asked) -> Side:
+        options = Options(asked["sizes"])
+        return Side(self._model(asked), asked["output"], asked["input"], options)
 
     def _model(self, asked: Asked) -> Any:
         signature = asked["signature"] or None

@@ -28,6 +28,9 @@ from receptive_field.frameworks.wire import DamagedError, without_weights
 # tag of a node's op.
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v")
 
+_TAR = slice(257, 262)
+"""Where a tar archive says what it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
@@ -175,6 +178,11 @@ def _parse_binary(content: Any, path: str, whole: bool) -> Any:
         else:
             if holds_nodes(parsed):
                 return parsed
+    if content[_TAR] == b"ustar":
+        raise GraphError(
+            f"{path!r} is a tar archive, which is not looked into. Unpack it, and give "
+            "a file or the folder of a SavedModel in it."
+        )
     raise GraphError(
         f"{path!r} is not a GraphDef: its {len(content)} bytes are not text, and the "
         f"binary data is damaged or has a different format{reason}."

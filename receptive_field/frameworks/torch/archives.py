@@ -50,6 +50,15 @@ _FAILURES = (
 )
 """What reading a damaged zip archive raises."""
 
+_ENDS = (
+    *(".onnx", ".tflite", ".pb", ".pbtxt", ".keras", ".h5", ".hdf5", ".pt2"),
+    *(".gz", ".bz2", ".xz"),
+)
+"""How the names of files end that may be a model's."""
+
+_MOST_NAMED = 3
+"""So many entries that may be models are named."""
+
 
 class Archive:
     """An open archive.
@@ -183,6 +192,14 @@ def _what_else(names: Mapping[str, Any]) -> str:
         )
     if "archive_format" in ends:
         return f"is a .pt2 archive without an exported program. {INSTEAD}"
+    models = [name for name in names if name.lower().endswith(_ENDS)]
+    if models:
+        named = ", ".join(map(repr, models[:_MOST_NAMED]))
+        more = len(models) - _MOST_NAMED
+        return (
+            f"is a zip archive around {named}{f' and {more} more' * (more > 0)}, which "
+            "is not looked into. Unpack it, and give a file in it."
+        )
     return (
         "is a zip archive without a config.json, so it is no Keras model, and without "
         "an exported program, so it is no .pt2 file of PyTorch. Check the path."
