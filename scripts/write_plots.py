@@ -75,9 +75,6 @@ def draw_all(folder: Path) -> None:
     growths = {name: rf.compute_receptive_fields(one) for name, one in models.items()}
     with file_figure(folder / "growth_two.svg") as figure:
         rf.plot_growth(growths, ax=figure)
-    ends = {name: rf.compute_receptive_field(one) for name, one in models.items()}
-    with file_figure(folder / "support_two.svg") as figure:
-        rf.plot_support(ends, [32, 32], ax=figure)
 
 
 def main() -> None:

@@ -539,7 +539,14 @@ def test_a_plot_of_several_models(kind, tmp_path):
     models = [rf.EXAMPLE_GRAPH, "-o", str(saved), str(copy), str(copy)]
     question = ["--resolution", "64x96"]
     if kind != "growth":
-        question += ["--output", POOL, "--output", POOL, "--output", "Conv2d_1a_3x3/Relu"]
+        question += [
+            "--output",
+            POOL,
+            "--output",
+            POOL,
+            "--output",
+            "InceptionResnetV2/Conv2d_1a_3x3/Relu",
+        ]
     assert answer("plot", kind, *models, *question) == ""
     drawn = saved.read_text()
     for title in (name, f"{copy.name} (1)", f"{copy.name} (2)"):
