@@ -29,6 +29,7 @@ MODULES = {
     r"to_dataframe": ("pandas",),
     r"dask": ("distributed",),
     r"\bimport torch\b": ("torch",),
+    r"\bimport onnx\b": ("onnx", "onnxruntime"),
 }
 """What code needs, by what is written in it."""
 

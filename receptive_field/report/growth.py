@@ -105,8 +105,8 @@ def _growth(given: Any) -> Drawing:
         ax.grid(alpha=0.3)
         ax.set_ylabel("receptive field size (pixels)")
         set_title(ax, "Growth of the receptive field")
-        is_whole = _name_layers(ax, links, depths)
-        more = "" if is_whole else "; +2: two more layers at this depth"
+        all_named = _name_layers(ax, links, depths)
+        more = "" if all_named else "; +2: two more layers at this depth"
         ax.set_xlabel(f"layers, by depth (the longest way from the input{more})")
         add_legend_below(ax)
 
@@ -301,12 +301,11 @@ def _draw_input_sizes(ax: Any, field: ReceptiveField) -> None:
 
 
 def _name_layers(ax: Any, links: Sequence[Link], depths: Mapping[str, int]) -> bool:
-    """Writes names of layers below their depths; returns whether all names fit."""
+    """Writes names of layers below depths; returns whether none counts others."""
     names = _names_by_depth(depths, links)
     room = int(_width(ax) / WIDTH_OF_NAME)
     most = max(map(len, names))
-    is_whole = len(names) * most <= room
-    if is_whole:
+    if len(names) * most <= room:
         labels = {d: "\n".join(map(_short, some)) for d, some in enumerate(names)}
     else:
         labels = {
@@ -321,7 +320,7 @@ def _name_layers(ax: Any, links: Sequence[Link], depths: Mapping[str, int]) -> b
         linespacing=1.1,
         parse_math=False,
     )
-    return is_whole
+    return not any(" +" in label for label in labels.values())
 
 
 def _names_by_depth(
