@@ -30,7 +30,7 @@ def draw_all(folder: Path) -> None:
         return keras.Model(image, layer(1, 2, dilation_rate=2, name="three")(x))
 
     def unet() -> keras.Model:
-        image = keras.Input((64, 64, 1))
+        image = keras.Input((64, 64, 1), name="image")
         one = layers.Conv2D(1, 3, padding="same", name="one")(image)
         two = layers.Conv2D(1, 3, 2, padding="same", name="two")(one)
         three = layers.Conv2D(1, 3, 2, padding="same", name="three")(two)
@@ -42,7 +42,7 @@ def draw_all(folder: Path) -> None:
         return keras.Model(image, out)
 
     def chain() -> keras.Model:
-        x = image = keras.Input((64, 64, 1))
+        x = image = keras.Input((64, 64, 1), name="image")
         for number in range(1, 8):
             name = f"conv_{number}"
             x = layers.Conv2D(1, 3, padding="same", name=name)(x)
