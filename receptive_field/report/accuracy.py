@@ -129,7 +129,6 @@ def _draw(ax: Any, dots: Sequence[Dot]) -> None:
         label="area of a dot: floating-point operations",
         zorder=2,
     )
-    halo = imported("matplotlib.patheffects").withStroke(linewidth=3, foreground="w")
     for dot in dots:
         radius = math.sqrt(dot.flops / 1e9 * AREA_PER_GFLOP / math.pi)
         # Labels point away from the trend line, where there is room for them.
@@ -143,7 +142,6 @@ def _draw(ax: Any, dots: Sequence[Dot]) -> None:
             va="bottom" if up > 0 else "top",
             fontsize=8,
             parse_math=False,
-            path_effects=[halo],
         )
     ax.set_xscale("log")
     ticks = [n for n in TICKS if ends[0] / 2 <= n <= ends[1] * 2]
