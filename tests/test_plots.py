@@ -29,6 +29,7 @@ from receptive_field.report.figure import file_figure
 
 mpl = needed("matplotlib")
 mpl.use("agg")
+pyplot = needed("matplotlib.pyplot")
 
 DILATED = graph_def(
     placeholder(), conv("one", "input", 3, 2, "SAME"), conv("two", "one", 3, dilation=2)
@@ -46,7 +47,7 @@ BRANCHES = graph_def(
 @pytest.fixture(autouse=True)
 def _no_figure_stays_open():
     yield
-    mpl.pyplot.close("all")
+    pyplot.close("all")
 
 
 @pytest.fixture
@@ -211,7 +212,7 @@ def test_what_cannot_be_drawn(field):
 
 
 def test_the_axes_of_the_caller_are_used(field, line):
-    _, ax = mpl.pyplot.subplots()
+    _, ax = pyplot.subplots()
     fields = rf.compute_receptive_fields(BRANCHES)
     assert rf.plot_regions(field, [1, 1], ax=ax) is ax
     assert rf.plot_support(line, [4], ax=ax) is ax
@@ -432,7 +433,7 @@ def test_several_models_fill_a_figure_or_the_axes_of_the_caller(field):
     figure = mpl.figure.Figure(layout="constrained")
     places = rf.plot_support({"a": field, "b": field, "c": field}, [1, 1], ax=figure)
     assert figure.axes == places
-    _, given = mpl.pyplot.subplots(1, 2)
+    _, given = pyplot.subplots(1, 2)
     drawn_axes = rf.plot_support({"a": field, "b": field}, [1, 1], ax=given)
     assert drawn_axes == given.tolist()
 
