@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from receptive_field.questions.resolutions import resolutions
     from receptive_field.report.accuracy import plot_accuracy
     from receptive_field.report.explorer import explore
+    from receptive_field.report.growth import plot_growth
     from receptive_field.report.plots import (
         plot_effective,
-        plot_growth,
         plot_regions,
         plot_support,
     )
@@ -147,7 +147,8 @@ _ROOMS = {
     "questions.resolutions": "resolutions",
     "report.explorer": "explore",
     "report.accuracy": "plot_accuracy",
-    "report.plots": "plot_effective plot_growth plot_regions plot_support",
+    "report.growth": "plot_growth",
+    "report.plots": "plot_effective plot_regions plot_support",
     "results.comparison": "Compared Comparison LayerDifference",
     "results.costs": "Cost Costs",
     "results.effective": "EffectiveReceptiveField",

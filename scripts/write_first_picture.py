@@ -20,7 +20,7 @@ PATH = Path(__file__).parent.parent / "docs" / "first_page.svg"
 FEATURE = 1
 CELL, HEIGHT = 34, 92  # Of a position, and from map to map, in pixels.
 LEFT, TOP = 350, 30
-GREY, TEAL, ORANGE = "#8a8f98", "#009688", "#ff6e40"
+GREY, TEAL, ORANGE = "#787e88", "#009688", "#ff6e40"  # On light and dark pages.
 
 
 class Layer(NamedTuple):
@@ -63,8 +63,8 @@ def shapes() -> Iterator[str]:
         yield from _positions(depth, size)
     for depth, layer in enumerate(LAYERS):
         yield _words(_y(depth + 0.5) + 12, layer.text, GREY)
-        yield _words(_y(depth + 1) + 5, layer.below, "#5f6570", "bold")
-    yield _words(_y(0) + 5, "4 features", "#5f6570", "bold")
+        yield _words(_y(depth + 1) + 5, layer.below, GREY, "bold")
+    yield _words(_y(0) + 5, "4 features", GREY, "bold")
     yield _words(_y(len(LAYERS)) + 44, _result(), ORANGE, "bold")
 
 

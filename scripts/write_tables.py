@@ -18,6 +18,7 @@ from typing import Any
 
 from receptive_field import zoo
 from receptive_field.report.accuracy import Dot, accuracies, plot_accuracy
+from receptive_field.report.figure import file_figure
 from receptive_field.zoo.layers import Network
 from receptive_field.zoo.notation import rows
 from receptive_field.zoo.table import network_table
@@ -285,11 +286,8 @@ def dots(last: Mapping[str, Mapping[str, str]]) -> list[Dot]:
 
 def draw(last: Mapping[str, Mapping[str, str]], path: Path) -> None:
     """Draws the figure, the same in every run."""
-    import matplotlib as mpl
-
-    mpl.use("agg")
-    mpl.rcParams["svg.hashsalt"] = "receptive_field"
-    plot_accuracy(dots(last)).figure.savefig(path, metadata={"Date": None})
+    with file_figure(path) as figure:
+        plot_accuracy(dots(last), ax=figure)
 
 
 def main() -> None:

@@ -14,7 +14,10 @@ import sys
 from contextlib import redirect_stdout
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-COMMAND = f'receptive-field() {{ "{sys.executable}" -m receptive_field.cli "$@"; }}\n'
+COMMAND = (
+    f'python() {{ "{sys.executable}" "$@"; }}\n'
+    'receptive-field() { python -m receptive_field.cli "$@"; }\n'
+)
 AS_A_READER = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -214,6 +215,7 @@ def test_what_cannot_be_answered(arguments, message):
         ("plot", "growth", "-o", "a.svg"),
         ("plot", "accuracy", "graph.pb", "-o", "a.svg"),
         ("plot", "growth", "graph.pb"),
+        ("plot", "regions", "a", "b", "c", "--output=d", "--output=e", "-o", "a.svg"),
         ("plot", "support", "g.pb", "-o", "a.svg", "--feature=1,1", "--feature=2,2"),
     ],
 )
@@ -527,9 +529,33 @@ def test_plot(arguments, head, tmp_path):
     assert written.read_bytes().startswith(head)
 
 
+@needs("matplotlib")
+@pytest.mark.parametrize("kind", ["regions", "growth", "support", "effective"])
+def test_a_plot_of_several_models(kind, tmp_path):
+    copy = tmp_path / "other.pbtxt.gz"
+    shutil.copy(rf.EXAMPLE_GRAPH, copy)
+    name = os.path.basename(rf.EXAMPLE_GRAPH)
+    saved = tmp_path / "a.svg"
+    models = [rf.EXAMPLE_GRAPH, "-o", str(saved), str(copy), str(copy)]
+    question = ["--resolution", "64x96"]
+    if kind != "growth":
+        question += [
+            "--output",
+            POOL,
+            "--output",
+            POOL,
+            "--output",
+            "InceptionResnetV2/Conv2d_1a_3x3/Relu",
+        ]
+    assert answer("plot", kind, *models, *question) == ""
+    drawn = saved.read_text()
+    for title in (name, f"{copy.name} (1)", f"{copy.name} (2)"):
+        assert f"<!-- {title}" in drawn
+
+
 @pytest.mark.parametrize(
     ("kind", "option"),
-    [("growth", "output"), ("growth", "image"), ("support", "image")],
+    [("growth", "output"), ("growth", "image"), ("effective", "image")],
 )
 def test_what_makes_no_difference_is_no_option(kind, option, tmp_path, capsys):
     saved = str(tmp_path / "a.svg")

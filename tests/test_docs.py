@@ -29,6 +29,7 @@ MODULES = {
     r"to_dataframe": ("pandas",),
     r"dask": ("distributed",),
     r"\bimport torch\b": ("torch",),
+    r"\bimport onnx\b": ("onnx", "onnxruntime"),
 }
 """What code needs, by what is written in it."""
 
@@ -109,16 +110,42 @@ def test_the_first_picture_is_the_one_that_the_script_writes(tmp_path):
     assert path.read_text() == (DOCS / "first_page.svg").read_text()
 
 
-@pytest.mark.slow
-@needs("mkdocs", "material", "mkdocstrings", "latex2mathml")
-def test_the_pages_are_built_and_load_nothing_from_elsewhere(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built pages."""
+    folder = tmp_path_factory.mktemp("site")
     subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
         check=True,
         cwd=ROOT,
     )
-    built = {path: path.read_text() for path in tmp_path.rglob("*.html")}
-    assert {path.relative_to(tmp_path).with_suffix("").as_posix() for path in built} > {
+    return folder
+
+
+BUILDS = needs("mkdocs", "material", "mkdocstrings", "latex2mathml")
+
+
+@BUILDS
+@pytest.mark.parametrize("page", ["index.html", "guide/compute.html"])
+def test_search_works_from_a_folder(site, page, browser):
+    tab = browser.new_page(viewport={"width": 1300, "height": 800})
+    asked = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto((site / page).as_uri())
+    search = tab.locator("input.md-search__input")
+    search.click()
+    search.press_sequentially("untrusted")
+    found = tab.locator(".md-search-result__link[href*='untrusted.html']").first
+    found.click()
+    tab.wait_for_url("**/guide/untrusted.html*")
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
+    tab.close()
+
+
+@BUILDS
+def test_the_pages_are_built_and_load_nothing_from_elsewhere(site):
+    built = {path: path.read_text() for path in site.rglob("*.html")}
+    assert {path.relative_to(site).with_suffix("").as_posix() for path in built} > {
         name.removesuffix(".md") for name in PAGES
     }
     for path, page in built.items():
@@ -127,7 +154,7 @@ def test_the_pages_are_built_and_load_nothing_from_elsewhere(tmp_path):
             tag for tag in loaded if re.search(r"(src|href)=.?(https?:)?//", tag)
         ]
         assert "arithmatex" not in page, f"a formula of {path} was not converted"
-    assert "<math" in (tmp_path / "theory" / "equations.html").read_text()
-    reference = (tmp_path / "reference.html").read_text()
+    assert "<math" in (site / "theory" / "equations.html").read_text()
+    reference = (site / "reference.html").read_text()
     assert "&gt;&gt;&gt; " in reference
     assert "<blockquote" not in reference, "a doctest is not shown as code"

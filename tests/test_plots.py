@@ -1,8 +1,10 @@
 """That plots show what they must: the coordinates of what is drawn, not its pixels."""
 
+import dataclasses
 import doctest
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,12 +23,13 @@ from needed import needed, needs
 from run_scripts import DOCS, OURS, script
 
 import receptive_field as rf
-from receptive_field.report import plots
+from receptive_field.report import growth, plots
 from receptive_field.report.accuracy import Dot
-from receptive_field.report.figure import file_axes
+from receptive_field.report.figure import file_figure
 
 mpl = needed("matplotlib")
 mpl.use("agg")
+pyplot = needed("matplotlib.pyplot")
 
 DILATED = graph_def(
     placeholder(), conv("one", "input", 3, 2, "SAME"), conv("two", "one", 3, dilation=2)
@@ -39,6 +42,12 @@ BRANCHES = graph_def(
     add("sum", "left", "relu"),
     pool("pool", "sum"),
 )
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays_open():
+    yield
+    pyplot.close("all")
 
 
 @pytest.fixture
@@ -191,13 +200,19 @@ def test_what_cannot_be_drawn(field):
         lambda: rf.plot_growth({}): "no receptive fields",
         lambda: rf.plot_growth(field): "a dictionary of receptive fields",
         lambda: rf.plot_growth({"a": 1}): "a dictionary of receptive fields",
+        lambda: rf.plot_growth({"a": {}}): "a: there are no receptive fields",
+        lambda: rf.plot_regions(1): "draws a receptive field.*not 'int'",
+        lambda: rf.plot_regions({}): "there are no models",
+        lambda: rf.plot_support({"a": valid}): "a: the number of features",
+        lambda: rf.plot_support({"a": field, "b": whole}, [9, 9]): "a: there is no",
+        lambda: rf.plot_effective({"a": field}, ax=[]): "1 model .* got 0 axes",
     }.items():
         with pytest.raises(rf.ReceptiveFieldError, match=message):
             ask()
 
 
 def test_the_axes_of_the_caller_are_used(field, line):
-    _, ax = mpl.pyplot.subplots()
+    _, ax = pyplot.subplots()
     fields = rf.compute_receptive_fields(BRANCHES)
     assert rf.plot_regions(field, [1, 1], ax=ax) is ax
     assert rf.plot_support(line, [4], ax=ax) is ax
@@ -205,7 +220,6 @@ def test_the_axes_of_the_caller_are_used(field, line):
     assert rf.plot_growth(fields, ax=ax) is ax
     dots = [Dot("a", 10, 1e9, 0.5), Dot("b", 100, 1e9, 0.7)]
     assert rf.plot_accuracy(dots, ax=ax) is ax
-    mpl.pyplot.close("all")
 
 
 def test_support_with_holes(field):
@@ -264,8 +278,14 @@ def test_growth_with_branches():
     assert max(widths) == 8  # 7, then a pooling of 2.
     levels = [segment[0][1] for segment in lines(ax, "input")]
     assert sorted(levels) == [20, 30]
-    (links, _) = ax.collections
-    assert len(links.get_segments()) == 6  # The edges of the graph.
+    marked = [c for c in ax.collections if c.get_gid() == "links"]
+    skips = [c for c in ax.collections if c.get_gid() == "skips"]
+    # The edges of the graph: from "left" to "sum", "relu" lies beside.
+    assert [len(links.get_segments()) for links in marked] == [5, 5]
+    for axis, curves in enumerate(skips):
+        (curve,) = curves.get_paths()
+        ends = [[depths[n], fields[n].size[axis]] for n in ("left", "sum")]
+        assert curve.vertices[[0, -1]].tolist() == ends
 
 
 def test_growth_of_what_sees_a_whole_axis():
@@ -299,8 +319,8 @@ def test_growth_of_four_axes():
 
 def test_files_are_the_same_each_time(field, tmp_path):
     for name in ("a.svg", "b.svg"):
-        with file_axes(tmp_path / name, 4, 3) as ax:
-            rf.plot_regions(field, [1, 1], ax=ax)
+        with file_figure(tmp_path / name) as figure:
+            rf.plot_regions(field, [1, 1], ax=figure)
     one, other = ((tmp_path / name).read_bytes() for name in ("a.svg", "b.svg"))
     assert one == other
 
@@ -329,7 +349,161 @@ def test_the_plots_of_the_documentation_can_be_drawn_again(tmp_path, monkeypatch
         assert (DOCS / "images" / name).exists()
 
 
-def test_examples_in_docstrings():
-    results = doctest.testmod(plots)
+@pytest.mark.parametrize("module", [growth, plots])
+def test_examples_in_docstrings(module):
+    results = doctest.testmod(module)
     assert results.attempted
     assert not results.failed
+
+
+def names_below(ax):
+    """Depth -> the names that are written below it."""
+    labels = ax.get_xticklabels()
+    return dict(zip(ax.get_xticks(), (t.get_text() for t in labels), strict=True))
+
+
+def test_all_layers_are_named_if_there_is_room():
+    ax = rf.plot_growth(rf.compute_receptive_fields(BRANCHES))
+    names = ["input", "left\nright", "relu", "sum", "pool"]
+    assert names_below(ax) == dict(enumerate(names))
+
+
+def blocks(count):
+    """Residual blocks in a chain: one convolution beside a skip."""
+    nodes, below = [placeholder(sizes=(1, 64, 64, 1))], "input"
+    for number in range(count):
+        nodes += [
+            conv(f"conv{number}", below, 3, 1, "SAME"),
+            add(f"sum{number}", f"conv{number}", below),
+        ]
+        below = f"sum{number}"
+    return rf.compute_receptive_fields(graph_def(*nodes))
+
+
+def test_names_that_fit_are_those_where_paths_join():
+    ax = rf.plot_growth(blocks(100))
+    names = names_below(ax)
+    assert 10 < len(names) < 60
+    assert set(names.values()) <= {f"sum{number}" for number in range(100)}
+    assert names[200] == "sum99"
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.get_xticklabels()]
+    for left, right in pairwise(boxes):
+        assert left.x1 <= right.x0
+    legend = ax.get_legend().get_window_extent()
+    assert legend.y1 <= min(box.y0 for box in boxes)
+
+
+def test_a_skip_is_drawn_beside_the_layers_that_it_skips():
+    ax = rf.plot_growth(blocks(3))
+    (skips,) = [c for c in ax.collections if c.get_gid() == "skips"]
+    for number, curve in enumerate(skips.get_paths()):
+        points = curve.interpolated(50).vertices
+        beside = [y for x, y in points if abs(x - (2 * number + 1)) < 0.1]
+        assert beside
+        assert max(beside) < 2 * number + 2  # Below the straight line, and the point.
+
+
+def test_several_models_have_axes_of_their_own(field, line):
+    fields = {"<one>": field, "$two$": line}
+    for drawn_axes, rest in (
+        (rf.plot_regions({"<one>": field, "$two$": field}, [1, 1]), "What features"),
+        (rf.plot_support(fields), "Feature ("),
+        (rf.plot_effective(fields), "Effective receptive field of feature ("),
+        (
+            rf.plot_growth(dict.fromkeys(fields, blocks(2))),
+            "Growth of",
+        ),
+    ):
+        assert len({*drawn_axes}) == 2
+        for name, ax in zip(fields, drawn_axes, strict=True):
+            first, second, *_ = ax.get_title().split("\n")
+            assert (first, second[: len(rest)]) == (name, rest)
+    assert drawn(rf.plot_regions({"a": field}, [1, 1])[0], "region")
+
+
+def test_growths_of_several_models_have_one_scale():
+    axes = rf.plot_growth({"short": blocks(2), "long": blocks(9)})
+    assert axes[0].get_ylim() == axes[1].get_ylim()
+    (ends,) = {ax.get_ylim() for ax in axes}
+    assert ends[0] < 1 < 64 < ends[1]
+
+
+def test_several_models_fill_a_figure_or_the_axes_of_the_caller(field):
+    figure = mpl.figure.Figure(layout="constrained")
+    places = rf.plot_support({"a": field, "b": field, "c": field}, [1, 1], ax=figure)
+    assert figure.axes == places
+    _, given = pyplot.subplots(1, 2)
+    drawn_axes = rf.plot_support({"a": field, "b": field}, [1, 1], ax=given)
+    assert drawn_axes == given.tolist()
+
+
+def test_the_image_shows_through_what_is_seen():
+    solid = rf.compute_receptive_field(
+        graph_def(placeholder(), conv("conv", "input", 3, 1, "SAME")),
+        input_resolution=[8, 8],
+    )
+    pixels = np.arange(64).reshape(8, 8) / 64
+    ax = rf.plot_support(solid, [4, 4], image=pixels)
+    states, image = ax.images
+    assert image.get_array().tolist() == pixels.tolist()
+    assert image.get_zorder() < states.get_zorder()
+    opacity = states.get_cmap()(states.norm(np.array([0, 1, 2])))[:, 3]
+    assert opacity[0] == 0
+    assert opacity[2] < 0.5 < opacity[1]
+    ((left, right), (bottom, top)) = ax.get_xlim(), ax.get_ylim()
+    assert left < 2.5 < 5.5 < right  # The image around the region is shown, too.
+    assert top < 2.5 < 5.5 < bottom
+
+
+def test_a_growth_without_a_finite_layer_says_what_there_is():
+    sum_of_all = graph_def(
+        placeholder(sizes=(1, 4, 6, 1)),
+        constant("axes", [1, 2], [2]),
+        node("sum", "Sum", ["input", "axes"], keep_dims="b: true"),
+        node("relu", "Relu", ["sum"]),
+    )
+    fields = rf.compute_receptive_fields(sum_of_all)
+    message = (
+        "none of 2 layers sees a finite part of 'input': 'sum', 'relu' see a whole"
+    )
+    with pytest.raises(rf.ReceptiveFieldError, match=message):
+        rf.plot_growth(fields)
+    with pytest.raises(rf.ReceptiveFieldError, match=r"model\.pb: there is no growth"):
+        rf.plot_growth({"good": blocks(1), "model.pb": fields})
+
+
+def test_a_field_that_is_infinite_says_how_large_its_finite_part_is():
+    both = graph_def(
+        placeholder(sizes=(1, 8, 8, 1)),
+        conv("conv", "input", 3, 1, "SAME"),
+        constant("axes", [1, 2], [2]),
+        node("sum", "Sum", ["input", "axes"], keep_dims="b: true"),
+        add("both", "conv", "sum"),
+    )
+    field = rf.compute_receptive_field(both)
+    with pytest.raises(rf.ReceptiveFieldError, match="the others see 3 x 3 positions"):
+        rf.plot_regions(field, [0, 0])
+
+
+def test_weights_that_are_no_numbers_are_not_drawn(field):
+    effective = field.effective_receptive_field([1, 1])
+    for weights in (effective.map * 0, effective.map * np.nan):
+        broken = dataclasses.replace(effective, map=weights)
+        with pytest.raises(rf.ReceptiveFieldError, match="nothing to draw"):
+            rf.plot_effective(broken)
+        with pytest.raises(rf.ReceptiveFieldError, match="two: the shares of feature"):
+            rf.plot_effective({"one": effective, "two": broken})
+
+
+def test_one_network_has_no_trend():
+    ax = rf.plot_accuracy([Dot("$a$", 10, 1e9, 0.5)])
+    assert not ax.lines
+    assert [text.get_text() for text in ax.texts] == ["$a$\n1.0 GFLOPs"]
+    for dots, message in (
+        ([], "no networks"),
+        ([Dot("a", 10, 1e9, 0.5), Dot("b", float("inf"), 1e9, 0.5)], "'b' cannot"),
+        ([Dot("a", 10, 1e9, float("nan"))], "must be finite"),
+    ):
+        with pytest.raises(rf.ReceptiveFieldError, match=message):
+            rf.plot_accuracy(dots)

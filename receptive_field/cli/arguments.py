@@ -318,16 +318,17 @@ def _add_plot(command: Any) -> None:
         "The kinds are: regions: the parts of an image that features see; growth: the "
         "receptive fields of all layers; support: the pixels that a feature sees, with "
         "holes; effective: how much each pixel matters; accuracy: the networks of the "
-        "paper (takes no MODEL, and requires TensorFlow). Requires Matplotlib."
+        "paper (takes no MODEL, and requires TensorFlow). Several models are drawn "
+        "side by side in one picture. Requires Matplotlib."
     )
     added = command("plot", commands.plot, text, more)
     added.add_argument("kind", choices=tuple(commands.PLOTS), help="what to draw")
-    _add_model(added, nargs="?")
+    _add_model(added, "models", nargs="*")
     text = "the file to write; its name ends with .svg, .png or .pdf"
     _add_file(added, "-o", dest="file", required=True, metavar="FILE", help=text)
     text = (
-        "the image to draw regions on, stretched to the input's size (default: a test "
-        "pattern)"
+        "the image to draw regions or a support on, stretched to the input's size "
+        "(default: a test pattern)"
     )
     _add_file(added, "--image", metavar="FILE", help=text)
     added.add_argument(
@@ -338,7 +339,9 @@ def _add_plot(command: Any) -> None:
         help="the feature to draw (default: the one in the middle); for "
         "regions, you can repeat this option",
     )
-    _add_names(added, ("output", "input"))
+    for name in ("output", "input"):
+        text = f"the {name} of all models; give it again for another {name} of each"
+        added.add_argument(f"--{name}", action="append", metavar="NAME", help=text)
     _add_analysis(added)
     added.set_defaults(fail=added.error)
 
@@ -434,8 +437,10 @@ def _add_file(parser: argparse.ArgumentParser, *names: str, **options: Any) -> N
     argument.complete = FILES
 
 
-def _add_model(parser: argparse.ArgumentParser, **options: Any) -> None:
-    _add_file(parser, "model", metavar="MODEL", help=MODEL, **options)
+def _add_model(
+    parser: argparse.ArgumentParser, name: str = "model", **options: Any
+) -> None:
+    _add_file(parser, name, metavar="MODEL", help=MODEL, **options)
     text = "the signature of a SavedModel, or the program of a .pt2 file, to use"
     parser.add_argument("--signature", help=text)
     text = "trace a Keras model with TensorFlow, instead of reading its layers"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.cli import questions
@@ -392,58 +392,91 @@ def many(options: argparse.Namespace) -> int:
 
 
 PLOTS = {
-    "regions": (8.5, 6),
-    "growth": (8.5, 5),
-    "support": (7.5, 5.5),
-    "effective": (7.5, 5),
-    "accuracy": (11.5, 6.5),
+    "regions": ("output", "feature", "image"),
+    "growth": (),
+    "support": ("output", "feature", "image"),
+    "effective": ("output", "feature"),
+    "accuracy": (),
 }
-"""Kind of plot -> its width and height in inches."""
+"""Kind of plot -> the options that it has, of those that not all have."""
 
 
 def plot(options: argparse.Namespace) -> int:
     """See ``receptive-field plot --help``."""
-    if (options.model is None) != (options.kind == "accuracy"):
+    if (not options.models) != (options.kind == "accuracy"):
         options.fail(
             "every plot except accuracy requires a MODEL, and accuracy takes none."
         )
+    for name in ("output", "input"):
+        given = getattr(options, name) or ()
+        if len(given) not in (0, 1, len(options.models)):
+            options.fail(
+                f"give --{name} once for all models, or once for each of them."
+            )
     if len(options.feature or ()) > 1 and options.kind != "regions":
         options.fail(
             f"the plot {options.kind} shows only one feature; give --feature only once."
         )
-    ignored = {"growth": ("output", "feature", "image")}.get(
-        options.kind, () if options.kind == "regions" else ("image",)
-    )
-    for name in ignored:
-        if getattr(options, name) is not None:
+    for name in ("output", "feature", "image"):
+        if name not in PLOTS[options.kind] and getattr(options, name) is not None:
             options.fail(
                 f"--{name} has no effect on {options.kind}; leave out this option."
             )
-    from receptive_field.report.figure import file_axes
+    from receptive_field.report.figure import file_figure
 
-    with file_axes(options.file, *PLOTS[options.kind]) as ax:
-        _draw(options, ax)
+    with file_figure(options.file) as figure:
+        _draw(options, figure)
     return 0
 
 
-def _draw(options: argparse.Namespace, ax: Any) -> None:
-    from receptive_field.report import accuracy, plots
+def _draw(options: argparse.Namespace, figure: Any) -> None:
+    from receptive_field.report import accuracy, growth, plots
 
     if options.kind == "accuracy":
-        accuracy.plot_accuracy(ax=ax)
+        accuracy.plot_accuracy(ax=figure)
         return
-    model = _load(options)
+    asked = dict(_each_model(options))
     if options.kind == "growth":
-        plots.plot_growth(_fields(model, options), ax=ax)
+        growths = {name: _fields(_load(one), one) for name, one in asked.items()}
+        growth.plot_growth(_only(growths), ax=figure)
         return
-    field = _field(model, options)
-    features = options.feature or plots.some_features(field)
+    fields = _only({name: _field(_load(one), one) for name, one in asked.items()})
+    features = options.feature
     if options.kind == "regions":
-        plots.plot_regions(field, features, image=options.image, ax=ax)
-    elif options.kind == "support":
-        plots.plot_support(field, features[len(features) // 2], ax=ax)
+        plots.plot_regions(fields, features, image=options.image, ax=figure)
+        return
+    feature = features and features[0]
+    if options.kind == "support":
+        plots.plot_support(fields, feature, image=options.image, ax=figure)
     else:
-        plots.plot_effective(field, feature=features[len(features) // 2], ax=ax)
+        plots.plot_effective(fields, feature=feature, ax=figure)
+
+
+def _each_model(
+    options: argparse.Namespace,
+) -> Iterator[tuple[str, argparse.Namespace]]:
+    """Yields a different name for each model, and the options for it alone.
+
+    The name is the model's file name, or its path if another path ends with it. If a
+    path is given several times, it is counted.
+    """
+    ends = {path: os.path.basename(os.path.normpath(path)) for path in options.models}
+    for place, path in enumerate(options.models):
+        name = ends[path]
+        if [*ends.values()].count(name) > 1:
+            name = path
+        if options.models.count(path) > 1:
+            name += f" ({options.models[: place + 1].count(path)})"
+        given = {"model": path}
+        for option in ("output", "input"):
+            names = getattr(options, option) or [None]
+            given[option] = names[place % len(names)]
+        yield name, argparse.Namespace(**{**vars(options), **given})
+
+
+def _only(models: dict[str, Any]) -> Any:
+    """Returns the only model without its name, or all models."""
+    return models if len(models) > 1 else next(iter(models.values()))
 
 
 def check(options: argparse.Namespace) -> int:

@@ -122,6 +122,14 @@ class Parser(argparse.ArgumentParser):
         Parser.arguments = given
         return super().parse_args(given, namespace)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Also takes models that follow an option, as in ``plot growth -o a.svg A``."""
+        found, rest = super().parse_known_args(args, namespace)
+        if isinstance(getattr(found, "models", None), list):
+            found.models += [text for text in rest if not text.startswith("-")]
+            rest = [text for text in rest if text.startswith("-")]
+        return found, rest
+
     def error(self, message: str) -> NoReturn:
         """Prints the usage and the message to stderr, and exits with status 2."""
         command = next((c for c in self.arguments[:1] if c in self._commands), None)

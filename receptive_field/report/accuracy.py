@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from receptive_field.report.figure import BLUE, axes
+from receptive_field.errors import ReceptiveFieldError
+from receptive_field.report.figure import BLUE, Drawing, draw_one, imported
 
 ACCURACIES = Path(__file__).parent.parent / "data" / "accuracy.csv"
 """Top-1 accuracies of the paper's networks, from the TF-Slim model library."""
 
 AREA_PER_GFLOP = 40.0
 """The area of a dot, in square points per GFLOP."""
+
+TICKS = [n * 10**power for power in range(7) for n in (1, 2, 3, 5)]
+"""The receptive field sizes that the axis may name."""
 
 
 class Dot(NamedTuple):
@@ -69,27 +73,52 @@ def plot_accuracy(dots: Iterable[Dot] | None = None, *, ax: Any = None) -> Any:
     Args:
       dots: the name, receptive field size, floating-point operations and accuracy of
         each network. None means the paper's networks, which TensorFlow must build.
-      ax: the Matplotlib axes to draw on. None creates new axes.
+      ax: the Matplotlib axes to draw on, or a figure to fill. None creates a figure.
 
     Returns:
-      The axes.
+      The axes. There is a trend line if there are networks of several sizes.
 
     Raises:
-      ReceptiveFieldError: if Matplotlib is not installed.
+      ReceptiveFieldError: if Matplotlib is not installed, or a number is not finite.
     """
-    ax = axes(ax, 11.5, 6.5)
-    dots = networks_of_paper() if dots is None else [Dot(*dot) for dot in dots]
-    a, b = logarithmic_trend(dots)
+    imported("matplotlib.pyplot")  # Before networks are built for nothing.
+    known = networks_of_paper() if dots is None else [Dot(*dot) for dot in dots]
+    _check(known)
+    return draw_one(Drawing(11.5, 6.5, lambda on: _draw(on, known)), ax)
+
+
+def _check(dots: Sequence[Dot]) -> None:
+    """Checks that there are dots, at finite places.
+
+    Raises:
+      ReceptiveFieldError: if not.
+    """
+    if not dots:
+        raise ReceptiveFieldError("there are no networks to draw.")
+    for dot in dots:
+        numbers = (dot.size, dot.flops, dot.accuracy)
+        if not all(map(math.isfinite, numbers)) or dot.size <= 0 or dot.flops < 0:
+            raise ReceptiveFieldError(
+                f"{dot.network!r} cannot be drawn: size, FLOPs and accuracy must be "
+                f"finite, and the size must be positive; got {numbers}."
+            )
+
+
+def _draw(ax: Any, dots: Sequence[Dot]) -> None:
+    handles = []
+    a, b = 0.0, 0.0
     ends = np.array([min(dot.size for dot in dots), max(dot.size for dot in dots)])
-    (trend,) = ax.plot(
-        ends,
-        a + b * np.log10(ends),
-        color="0.5",
-        linestyle="--",
-        linewidth=1.5,
-        label=f"accuracy = {a:.2f} + {b:.2f} log10(receptive field)",
-        zorder=1,
-    )
+    if ends[0] < ends[1]:
+        a, b = logarithmic_trend(dots)
+        handles += ax.plot(
+            ends,
+            a + b * np.log10(ends),
+            color="0.5",
+            linestyle="--",
+            linewidth=1.5,
+            label=f"accuracy = {a:.2f} + {b:.2f} log10(receptive field)",
+            zorder=1,
+        )
     points = ax.scatter(
         [dot.size for dot in dots],
         [dot.accuracy for dot in dots],
@@ -112,9 +141,10 @@ def plot_accuracy(dots: Iterable[Dot] | None = None, *, ax: Any = None) -> Any:
             ha="center",
             va="bottom" if up > 0 else "top",
             fontsize=8,
+            parse_math=False,
         )
     ax.set_xscale("log")
-    ticks = [200, 500, 1000, 2000, 3000]
+    ticks = [n for n in TICKS if ends[0] / 2 <= n <= ends[1] * 2]
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.minorticks_off()
     ax.margins(x=0.1, y=0.16)
@@ -122,6 +152,6 @@ def plot_accuracy(dots: Iterable[Dot] | None = None, *, ax: Any = None) -> Any:
     ax.set_ylabel("ImageNet top-1 accuracy")
     ax.set_title("Accuracy on ImageNet grows with the logarithm of the receptive field")
     ax.grid(alpha=0.3)
-    legend = ax.legend(handles=[trend, points], loc="lower right", fontsize=9)
-    legend.legend_handles[1].set_sizes([60])
-    return ax
+    handles.append(points)
+    legend = ax.legend(handles=handles, loc="lower right", fontsize=9)
+    legend.legend_handles[-1].set_sizes([60])

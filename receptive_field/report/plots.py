@@ -1,6 +1,7 @@
-"""Plots of regions, their growth through the layers, their holes and their weights.
+"""Plots of regions, their holes and their weights.
 
 All functions draw on the caller's Matplotlib axes, or on new axes, and return the axes.
+For several models, each has axes of its own.
 Positions are pixels of the input. Pixel i extends from i - 0.5 to i + 0.5. An input
 with one axis is drawn as a strip.
 """
@@ -8,7 +9,6 @@ with one axis is drawn as a strip.
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,29 +24,35 @@ from receptive_field.report.figure import (
     PADDING,
     SKY,
     VERMILION,
-    axes,
+    Drawing,
+    add_legend_below,
+    draw_one,
+    draw_several,
     imported,
+    set_title,
 )
-from receptive_field.results.axes import as_coordinates, axis_name, middle_of
+from receptive_field.results.axes import as_coordinates, middle_of
 from receptive_field.results.effective import EffectiveReceptiveField
 from receptive_field.results.field import (
     LARGEST_INT64,
     LEAST_INT64,
     ReceptiveField,
-    ReceptiveFields,
 )
 
 Positions = NDArray[np.int64]
+SEEN, HOLE = BLUE + "50", ORANGE + "E0"
+"""The colours of pixels that are seen and of holes, with their opacity."""
+
 Rectangle = tuple[float, float, float, float]
 """The coordinates of the left, top, right and bottom sides."""
 
-TILE = 16
-"""The side of a tile of the test pattern, in pixels."""
+TILES = 16
+"""How many tiles the test pattern has along the larger side."""
 
 
 def plot_regions(
-    field: ReceptiveField,
-    features: ArrayLike,
+    field: ReceptiveField | Mapping[str, ReceptiveField],
+    features: ArrayLike | None = None,
     *,
     image: ArrayLike | str | os.PathLike[str] | None = None,
     ax: Any = None,
@@ -56,21 +62,25 @@ def plot_regions(
     The part of a region that lies in the padding, outside the image, is hatched.
 
     Args:
-      field: the receptive field. Its paddings must be known, and its size finite.
-      features: integer coordinates of shape ``(..., len(field.feature_axes))``.
+      field: the receptive field. Its paddings must be known, and its size finite. For
+        several models, a dictionary: name of a model -> its field.
+      features: integer coordinates of shape ``(..., len(field.feature_axes))``. None
+        means the first, the middle and the last feature.
       image: an array of shape ``(height, width)`` or ``(height, width, channels)``, or
         the path of an image file. For an input with one axis, an array of shape
         ``(length,)`` or ``(length, channels)``. The image is stretched to the input's
         size if this is known. None means a test pattern.
-      ax: the Matplotlib axes to draw on. None creates new axes.
+      ax: the Matplotlib axes to draw on (for several models, one for each), or a figure
+        to fill. None creates a new figure.
 
     Returns:
-      The axes. Each feature has two patches, whose ``get_gid()`` is "region" and
-      "inside" (the part inside the image, if any), and a line, "centre".
+      The axes, or a list of axes for several models. Each feature has two patches,
+      whose ``get_gid()`` is "region" and "inside" (the part inside the image, if any),
+      and a line, "centre".
 
     Raises:
-      ReceptiveFieldError: if the field or the image cannot be drawn, or there is no
-        such feature.
+      ReceptiveFieldError: if a field or the image cannot be drawn, or there is no such
+        feature.
 
     >>> import receptive_field as rf
     >>> field = rf.compute_receptive_field(
@@ -82,38 +92,64 @@ def plot_regions(
     >>> ax.get_xlabel()
     'x (pixels)'
     """
+
+    def prepare(one: Any) -> Drawing:
+        return _regions(_field(one), features, image)
+
+    if isinstance(field, Mapping):
+        return draw_several(field, prepare, ax)
+    return draw_one(prepare(field), ax)
+
+
+def _field(one: Any) -> ReceptiveField:
+    if isinstance(one, ReceptiveField):
+        return one
+    raise ReceptiveFieldError(
+        "this plot draws a receptive field, such as the result of "
+        "compute_receptive_field, or a dictionary of the fields of several models, not "
+        f"{type(one).__name__!r}."
+    )
+
+
+def _regions(
+    field: ReceptiveField,
+    features: ArrayLike | None,
+    image: ArrayLike | str | os.PathLike[str] | None,
+) -> Drawing:
     chosen = _chosen(field, features)
     regions = _bounded_regions(field, chosen)
     centres = field.compute_input_center_coordinates(chosen)
     pixels = _pixels(image, len(field.axes))
     sizes = _sizes(field, pixels)
-    ax = axes(ax, 8.5, 6 if len(sizes) == 2 else 1.6 + 0.35 * len(chosen))
-    frame = _draw_image(ax, pixels, sizes)
-    seen = [frame]
-    for number, region in enumerate(regions):
-        row = None if len(sizes) == 2 else number + 1
-        place = _rectangle(region, row)
-        limits = frame if row is None else (frame[0], place[1], frame[2], place[3])
-        colour = COLOURS[number % len(COLOURS)]
-        label = f"feature ({', '.join(map(str, chosen[number]))})"
-        _draw_region(ax, place, _common(place, limits), colour, label, row is None)
-        centre = centres[number, 1] if row is None else row
-        ax.plot(
-            centres[number, 0],
-            centre,
-            "+",
-            color=colour,
-            ms=9,
-            mew=2,
-            zorder=5,
-            gid="centre",
-        )
-        seen.append(place)
-    _label_axes(ax, len(sizes))
-    _limit(ax, seen)
-    _add_padding_to_legend(ax)
-    _set_title(ax, f"What features of {printable(field.output)} see")
-    return ax
+
+    def draw(ax: Any) -> None:
+        frame = _draw_image(ax, pixels, sizes)
+        seen = [frame]
+        for number, region in enumerate(regions):
+            row = None if len(sizes) == 2 else number + 1
+            place = _rectangle(region, row)
+            limits = frame if row is None else (frame[0], place[1], frame[2], place[3])
+            colour = COLOURS[number % len(COLOURS)]
+            label = f"feature ({', '.join(map(str, chosen[number]))})"
+            inside = _common(place, limits)
+            _draw_region(ax, place, inside, colour, label, row is None)
+            ax.plot(
+                centres[number, 0],
+                centres[number, 1] if row is None else row,
+                "+",
+                color=colour,
+                ms=9,
+                mew=2,
+                zorder=5,
+                gid="centre",
+            )
+            seen.append(place)
+        _label_axes(ax, len(sizes))
+        _limit(ax, seen)
+        _add_padding_to_legend(ax)
+        set_title(ax, f"What features of {printable(field.output)} see")
+
+    return Drawing(8.5, 6 if len(sizes) == 2 else 1.6 + 0.35 * len(chosen), draw)
 
 
 def some_features(field: ReceptiveField) -> list[list[int]]:
@@ -138,8 +174,8 @@ def some_features(field: ReceptiveField) -> list[list[int]]:
     return [feature for i, feature in enumerate(ends) if feature not in ends[:i]]
 
 
-def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
-    """Returns the features as rows of coordinates.
+def _chosen(field: ReceptiveField, features: ArrayLike | None) -> Positions:
+    """Returns the features as rows of coordinates; for None, `some_features`.
 
     Raises:
       ReceptiveFieldError: if the features cannot be drawn or lie outside the map.
@@ -150,7 +186,7 @@ def _chosen(field: ReceptiveField, features: ArrayLike) -> Positions:
             "plots show only inputs with one or two spatial axes, but "
             f"{field.input!r} has {rank}."
         )
-    chosen = as_coordinates(features)
+    chosen = as_coordinates(some_features(field) if features is None else features)
     count = len(field.feature_axes)
     fits = chosen.size and chosen.shape[-1:] == (count,)
     if not fits or chosen.dtype.kind not in "iu":
@@ -177,7 +213,10 @@ def _bounded_regions(field: ReceptiveField, features: Positions) -> Positions:
     if _unbounded(regions):
         by = ", ".join(map(repr, field.global_nodes[:3]))
         none = f"All paths from {field.input!r} see a whole axis."
-        others = 'global_context="exclude" leaves out the paths that see a whole axis.'
+        others = (
+            'global_context="exclude" leaves out the paths that see a whole axis'
+            f"{_local_size(field)}."
+        )
         raise ReceptiveFieldError(
             f"the features of {field.output!r} see a whole axis of {field.input!r}"
             + (f", because of {by}" if by else "")
@@ -191,6 +230,14 @@ def _bounded_regions(field: ReceptiveField, features: Positions) -> Positions:
             f"nothing of {field.input!r}, so there is nothing to draw."
         )
     return regions
+
+
+def _local_size(field: ReceptiveField) -> str:
+    """Returns how much is seen without the paths that see a whole axis."""
+    size = [] if field.local is None else field.local.size.tolist()
+    if not size or not np.isfinite(size).all():
+        return ""
+    return f"; the others see {' x '.join(map(str, size))} positions"
 
 
 def _unbounded(regions: Positions) -> bool:
@@ -262,7 +309,7 @@ def _pattern(sizes: Sequence[int]) -> NDArray[np.float64]:
     places can be told apart.
     """
     places = np.meshgrid(*(np.arange(size) for size in sizes), indexing="xy")
-    tiles = sum(place // TILE for place in places) % 2
+    tiles = sum(place // max(1, max(sizes) // TILES) for place in places) % 2
     slopes = sum(p / max(n - 1, 1) for p, n in zip(places, sizes, strict=True))
     return np.asarray(0.95 - 0.08 * tiles - 0.15 * slopes / len(sizes))
 
@@ -349,19 +396,22 @@ def _common(one: Rectangle, other: Rectangle) -> Rectangle | None:
 
 
 def _label_axes(ax: Any, rank: int) -> None:
+    whole = imported("matplotlib.ticker").MaxNLocator
+    ax.xaxis.set_major_locator(whole(integer=True))
     ax.set_xlabel("x (pixels)" if rank == 2 else "position (pixels)")
     if rank == 2:
+        ax.yaxis.set_major_locator(whole(integer=True))
         ax.set_ylabel("y (pixels)")
     else:
         ax.set_yticks([])
 
 
-def _limit(ax: Any, places: Sequence[Rectangle]) -> None:
+def _limit(ax: Any, places: Sequence[Rectangle], margin: float = 0.03) -> None:
     """Sets the limits so that all rectangles are visible, with y pointing down."""
     ends = np.array(places)
     left, top = ends[:, :2].min(axis=0)
     right, bottom = ends[:, 2:].max(axis=0)
-    across, down = 0.03 * (right - left), 0.03 * (bottom - top)
+    across, down = margin * (right - left), margin * (bottom - top)
     ax.set_xlim(left - across, right + across)
     ax.set_ylim(bottom + down, top - down)
 
@@ -390,186 +440,37 @@ def _add_legend(ax: Any, handles: Sequence[Any]) -> None:
     )
 
 
-# --- Growth ---------------------------------------------------------------------------
-
-
-def plot_growth(fields: Mapping[str, ReceptiveField], *, ax: Any = None) -> Any:
-    """Draws how the receptive field grows through the layers, on all branches.
-
-    Each layer is a point that shows its depth (the number of layers on the longest path
-    from the input) and the size of its receptive field. Lines connect each layer with
-    the layers that it reads. For a layer whose features see a whole axis, the point
-    shows the local receptive field, and a triangle at the upper border marks the layer.
-
-    Args:
-      fields: the result of `compute_receptive_fields`.
-      ax: the Matplotlib axes to draw on. None creates new axes.
-
-    Returns:
-      The axes. The points for one input axis are a line whose ``get_gid()`` is "x", "y"
-      or "z". If all input axes grow alike, there is a single line, such as "x, y".
-
-    Raises:
-      ReceptiveFieldError: if there is nothing to draw.
-
-    >>> import receptive_field as rf
-    >>> ax = rf.plot_growth(rf.compute_receptive_fields(rf.EXAMPLE_GRAPH))
-    >>> ax.get_ylabel()
-    'receptive field size (pixels)'
-    """
-    if isinstance(fields, ReceptiveFields):
-        fields = {n: f for n, f in fields.items() if n not in fields.errors}
-    if not isinstance(fields, Mapping) or not all(
-        isinstance(field, ReceptiveField) for field in fields.values()
-    ):
-        raise ReceptiveFieldError(
-            "plot_growth draws a dictionary of receptive fields, such as the result of "
-            "compute_receptive_fields."
-        )
-    if not fields:
-        raise ReceptiveFieldError("there are no receptive fields to draw.")
-    links = _links(fields)
-    depths = _depths(fields, links)
-    local = {name: field.local for name, field in fields.items()}
-    sizes = {n: f.size.astype(float) for n, f in local.items() if f is not None}
-    ax = axes(ax, 8.5, 5)
-    for axis, label in _distinct_axes(fields, sizes):
-        colour = COLOURS[axis % len(COLOURS)]
-        found = {n: float(s[axis]) for n, s in sizes.items() if np.isfinite(s[axis])}
-        _draw_links(ax, links, depths, found, colour)
-        ax.plot(
-            [depths[name] for name in found],
-            list(found.values()),
-            "os^"[axis % 3],
-            markersize=(7, 4, 3)[min(axis, 2)],
-            markerfacecolor="none" if axis == 0 else colour,
-            color=colour,
-            label=f"receptive field, {label}",
-            gid=label,
-            zorder=3,
-        )
-    _draw_whole(ax, [depths[name] for name, field in fields.items() if field.is_global])
-    _draw_input_sizes(ax, next(iter(fields.values())))
-    ax.set_xlabel("depth (layers on the longest way from the input)")
-    ax.set_ylabel("receptive field size (pixels)")
-    ax.set_xlim(left=0)
-    ax.set_ylim(bottom=0)
-    ax.xaxis.set_major_locator(imported("matplotlib.ticker").MaxNLocator(integer=True))
-    ax.grid(alpha=0.3)
-    ax.legend(loc="lower right", fontsize="small")
-    ax.set_title("Growth of the receptive field", fontsize="medium")
-    return ax
-
-
-def _links(fields: Mapping[str, ReceptiveField]) -> list[tuple[str, str]]:
-    origin = next(iter(fields.values())).origin
-    if origin is None:
-        raise ReceptiveFieldError(
-            "these fields have no reference to the graph that they belong to."
-        )
-    return origin.links(fields)
-
-
-def _depths(
-    fields: Mapping[str, ReceptiveField], links: Sequence[tuple[str, str]]
-) -> dict[str, int]:
-    """Returns the depth of the input and of each layer.
-
-    The depth is the number of layers on the longest path from the input.
-    """
-    below: dict[str, list[str]] = {}
-    for low, high in links:
-        below.setdefault(high, []).append(low)
-    depths = {next(iter(fields.values())).input: 0}
-    for name in fields:
-        depths[name] = 1 + max(
-            (depths.get(low, 0) for low in below.get(name, ())), default=0
-        )
-    return depths
-
-
-def _distinct_axes(
-    fields: Mapping[str, ReceptiveField], sizes: Mapping[str, NDArray[Any]]
-) -> list[tuple[int, str]]:
-    """Returns the number and name of each axis to draw.
-
-    If all axes grow alike, there is a single entry for all of them.
-    """
-    rank = len(next(iter(fields.values())).axes)
-    names = list(map(axis_name, range(rank)))
-    if all((size == size[0]).all() for size in sizes.values()):
-        return [(0, ", ".join(names))]
-    return list(enumerate(names))
-
-
-def _draw_links(
-    ax: Any,
-    links: Sequence[tuple[str, str]],
-    depths: Mapping[str, int],
-    sizes: Mapping[str, float],
-    colour: str,
-) -> None:
-    known = {next(iter(depths)): 1.0, **sizes}  # A pixel of the input sees itself.
-    segments = [
-        [(depths[low], known[low]), (depths[high], known[high])]
-        for low, high in links
-        if low in known and high in known
-    ]
-    lines = imported("matplotlib.collections").LineCollection
-    ax.add_collection(lines(segments, colors=colour, linewidths=1, alpha=0.5, zorder=2))
-
-
-def _draw_whole(ax: Any, depths: Sequence[int]) -> None:
-    if depths:
-        ax.plot(
-            depths,
-            [0.99] * len(depths),
-            "^",
-            transform=ax.get_xaxis_transform(),
-            color=VERMILION,
-            markersize=5,
-            label="sees a whole axis",
-            gid="whole",
-        )
-
-
-def _draw_input_sizes(ax: Any, field: ReceptiveField) -> None:
-    sizes: dict[int, list[str]] = {}
-    for number, axis in enumerate(field.axes):
-        if axis.input_size is not None:
-            sizes.setdefault(axis.input_size, []).append(axis_name(number))
-    for size, names in sizes.items():
-        ax.axhline(
-            size,
-            color="black",
-            linestyle="--" if "x" in names else ":",
-            linewidth=1,
-            label=f"size of the input, {', '.join(names)}: {size}",
-            gid="input",
-        )
-
-
 # --- One feature ----------------------------------------------------------------------
 
 
 def plot_support(
-    field: ReceptiveField, feature: Sequence[int], *, ax: Any = None
+    field: ReceptiveField | Mapping[str, ReceptiveField],
+    feature: Sequence[int] | None = None,
+    *,
+    image: ArrayLike | str | os.PathLike[str] | None = None,
+    ax: Any = None,
 ) -> Any:
     """Draws which pixels a feature really sees, and the holes inside its region.
 
+    The image shows through the pixels that are seen. Holes cover it.
+
     Args:
-      field: the receptive field. The size of its input must be known.
-      feature: the integer coordinates of the feature, x first.
-      ax: the Matplotlib axes to draw on. None creates new axes.
+      field: the receptive field. The size of its input must be known. For several
+        models, a dictionary: name of a model -> its field.
+      feature: the integer coordinates of the feature, x first. None means the feature
+        in the middle.
+      image: the image, as for `plot_regions`. None means a test pattern.
+      ax: the Matplotlib axes to draw on (for several models, one for each), or a figure
+        to fill. None creates a new figure.
 
     Returns:
-      The axes. Their image has the value 2 for pixels that are seen, 1 for holes
-      (pixels of the region that are not seen) and 0 for all other pixels. The patch
-      "region" also covers the padding.
+      The axes, or a list of axes for several models. Their first image has the value 2
+      for pixels that are seen, 1 for holes (pixels of the region that are not seen) and
+      0 for all other pixels. The patch "region" also covers the padding.
 
     Raises:
-      ReceptiveFieldError: if the size of the input is unknown, or there is no such
-        feature.
+      ReceptiveFieldError: if the size of an input is unknown, the image cannot be
+        drawn, or there is no such feature.
 
     >>> import receptive_field as rf
     >>> field = rf.compute_receptive_field(
@@ -580,64 +481,92 @@ def plot_support(
     >>> int(rf.plot_support(field, [3, 3]).images[0].get_array().max())
     2
     """
-    (chosen,) = _one(field, feature)
+
+    def prepare(one: Any) -> Drawing:
+        return _support(_field(one), feature, image)
+
+    if isinstance(field, Mapping):
+        return draw_several(field, prepare, ax)
+    return draw_one(prepare(field), ax)
+
+
+def _support(
+    field: ReceptiveField,
+    feature: Sequence[int] | None,
+    image: ArrayLike | str | os.PathLike[str] | None,
+) -> Drawing:
+    chosen = _one(field, feature)
     support = field.support([chosen])
     mask = support.mask(chosen)
     hull = support.region(chosen)
     region = hull if field.is_global else _bounded_regions(field, chosen[None])[0]
     rank = len(field.axes)
+    pixels = _pixels(image, rank)
     states: NDArray[np.int64] = np.zeros(mask.shape, dtype=np.int64)
     ends = np.maximum(region + np.array([0, 1]), 0)[::-1]
     states[tuple(slice(first, end) for first, end in ends)] = 1
     states[mask] = 2
-    ax = axes(ax, 7.5, 5.5 if rank == 2 else 1.8)
-    if rank == 1:
-        states = states[None]
-    height, width = states.shape[-2:]
-    frame = (-0.5, -0.5, width - 0.5, height - 0.5)
-    colours = ("white", ORANGE, BLUE)
-    ax.imshow(
-        states,
-        cmap=imported("matplotlib.colors").ListedColormap(colours),
-        vmin=0,
-        vmax=2,
-        extent=(frame[0], frame[2], frame[3], frame[1]),
-        aspect="equal" if rank == 2 else "auto",
-        interpolation="nearest",
-        zorder=2,
-    )
-    _draw_outline(ax, frame, color="black", linewidth=1.2, zorder=3, gid="input")
-    place = _rectangle(region, None if rank == 2 else 0)
-    if rank == 1:
-        place = (place[0], -0.5, place[2], 0.5)
-    dashed = {"edgecolor": PADDING, "linestyle": "--", "hatch": "////"}
-    _draw_outline(ax, place, zorder=1, gid="region", **dashed)
-    _label_axes(ax, rank)
-    _limit(ax, [place])
-    patch = imported("matplotlib.patches").Patch
-    handles = [patch(color=BLUE, label="seen")]
-    if (states == 1).any():
-        handles.append(patch(color=ORANGE, label="not seen: a hole"))
-    if _common(place, frame) != place:
-        handles.append(patch(facecolor="none", label="in the padding", **dashed))
-    _add_legend(ax, handles)
     name = ", ".join(map(str, chosen.tolist()))
     share = f"{support.coverage(chosen):.1%} of its region"
-    _set_title(ax, f"Feature ({name}) of {printable(field.output)}: {share}")
-    return ax
+
+    def draw(ax: Any) -> None:
+        _draw_states(ax, states)
+        frame = _draw_image(ax, pixels, mask.shape[::-1])
+        place = _rectangle(region, None if rank == 2 else 0)
+        if rank == 1:
+            place = (place[0], -0.5, place[2], 0.5)
+        dashed = {"edgecolor": PADDING, "linestyle": "--", "hatch": "////"}
+        _draw_outline(ax, place, zorder=1, gid="region", **dashed)
+        _draw_outline(ax, place, zorder=4, edgecolor=BLUE, lw=1.5)
+        _label_axes(ax, rank)
+        _limit(ax, [place], margin=0.25)
+        patch = imported("matplotlib.patches").Patch
+        handles = [patch(facecolor=SEEN, edgecolor=BLUE, label="seen")]
+        if (states == 1).any():
+            handles.append(patch(facecolor=HOLE, label="not seen: a hole"))
+        if _common(place, frame) != place:
+            handles.append(patch(facecolor="none", label="in the padding", **dashed))
+        _add_legend(ax, handles)
+        set_title(ax, f"Feature ({name}) of {printable(field.output)}: {share}")
+
+    return Drawing(7.5, 5.5 if rank == 2 else 1.8, draw)
 
 
-def _one(field: ReceptiveField, feature: ArrayLike) -> Positions:
+def _draw_states(ax: Any, states: NDArray[np.int64]) -> None:
+    """Draws which pixels are seen (2) and which are holes (1), above the image."""
+    shown = states if states.ndim == 2 else states[None]
+    height, width = shown.shape
+    ax.imshow(
+        shown,
+        cmap=imported("matplotlib.colors").ListedColormap(["#FFFFFF00", HOLE, SEEN]),
+        vmin=0,
+        vmax=2,
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+        aspect="equal" if states.ndim == 2 else "auto",
+        interpolation="nearest",
+        zorder=2.5,
+    )
+
+
+def _one(field: ReceptiveField, feature: ArrayLike | None) -> Positions:
+    """Returns the coordinates of the feature; for None, of the one in the middle."""
+    if feature is None:
+        some = some_features(field)
+        feature = some[len(some) // 2]
     if as_coordinates(feature).ndim != 1:
         raise ReceptiveFieldError(
             f"this plot shows one feature, given by {len(field.axes)} coordinates, x "
             f"first; got {feature!r}."
         )
-    return _chosen(field, feature)
+    chosen: Positions = _chosen(field, feature)[0]
+    return chosen
+
+
+Effective = EffectiveReceptiveField | ReceptiveField
 
 
 def plot_effective(
-    effective_or_field: EffectiveReceptiveField | ReceptiveField,
+    effective_or_field: Effective | Mapping[str, Effective],
     *,
     feature: Sequence[int] | None = None,
     ax: Any = None,
@@ -648,18 +577,21 @@ def plot_effective(
 
     Args:
       effective_or_field: an effective receptive field, computed or measured, or a
-        receptive field from which to compute the effective receptive field.
+        receptive field from which to compute the effective receptive field. For several
+        models, a dictionary: name of a model -> one of these.
       feature: the coordinates of the feature, x first. This is only allowed with a
         receptive field. None means the feature in the middle.
-      ax: the Matplotlib axes to draw on. None creates new axes.
+      ax: the Matplotlib axes to draw on (for several models, one for each), or a figure
+        to fill. None creates a new figure.
 
     Returns:
-      The axes, with a patch "region", and a patch "interval" that contains 95.45 % of
-      the total along each axis. If an effective receptive field is given, the region is
-      the hull of all positions whose share is above zero.
+      The axes, or a list of axes for several models, with a patch "region", and a patch
+      "interval" that contains 95.45 % of the total along each axis. If an effective
+      receptive field is given, the region is the hull of all positions whose share is
+      above zero.
 
     Raises:
-      ReceptiveFieldError: if the input has more than two axes, or an unknown size.
+      ReceptiveFieldError: if an input has more than two axes, or an unknown size.
 
     >>> import receptive_field as rf
     >>> field = rf.compute_receptive_field(
@@ -671,46 +603,51 @@ def plot_effective(
     >>> bool(ax.images[0].get_array().sum() > 0.999)
     True
     """
-    if isinstance(effective_or_field, ReceptiveField):
-        effective = effective_or_field.effective_receptive_field(feature)
+
+    def prepare(one: Any) -> Drawing:
+        return _effective(one, feature)
+
+    if isinstance(effective_or_field, Mapping):
+        return draw_several(effective_or_field, prepare, ax)
+    return draw_one(prepare(effective_or_field), ax)
+
+
+def _effective(given: Any, feature: Sequence[int] | None) -> Drawing:
+    if not isinstance(given, EffectiveReceptiveField):
+        effective = _field(given).effective_receptive_field(feature)
     elif feature is not None:
         raise ReceptiveFieldError(
             "an effective receptive field already belongs to one feature; give feature "
             "only with a receptive field."
         )
     else:
-        effective = effective_or_field
+        effective = given
     rank = effective.map.ndim
     if rank not in (1, 2):
         raise ReceptiveFieldError(
             "plots show only inputs with one or two spatial axes, but "
             f"{effective.input!r} has {rank}."
         )
-    region = _region_of(effective_or_field, effective)
-    interval = effective.interval()
-    ax = axes(ax, 7.5, 5 if rank == 2 else 4)
-    if rank == 2:
-        _draw_heat(ax, effective, region, interval)
-    else:
-        _draw_curve(ax, effective, region, interval)
     name = ", ".join(map(str, effective.feature))
+    if not np.isfinite(effective.map).all() or not effective.map.any():
+        raise ReceptiveFieldError(
+            f"the shares of feature ({name}) of {effective.output!r} are zero "
+            "everywhere, or not all finite, so there is nothing to draw."
+        )
+    region = _region_of(given, effective)
+    interval = effective.interval()
     output = printable(effective.output)
-    _set_title(ax, f"Effective receptive field of feature ({name})\nof {output}")
-    return ax
+
+    def draw(ax: Any) -> None:
+        draw_weights = _draw_heat if rank == 2 else _draw_curve
+        draw_weights(ax, effective, region, interval)
+        title = f"Effective receptive field of feature ({name})\nof {output}"
+        set_title(ax, title)
+
+    return Drawing(6.5, 5 if rank == 2 else 4, draw)
 
 
-def _set_title(ax: Any, text: str) -> None:
-    """Sets the title, in several lines if it is wider than the plot.
-
-    It contains names, so it is no formula, even if it has dollar signs.
-    """
-    lines = (part for line in text.split("\n") for part in textwrap.wrap(line, 60))
-    ax.set_title("\n".join(lines), fontsize="medium", parse_math=False)
-
-
-def _region_of(
-    drawn: EffectiveReceptiveField | ReceptiveField, effective: EffectiveReceptiveField
-) -> Positions:
+def _region_of(drawn: Effective, effective: EffectiveReceptiveField) -> Positions:
     if isinstance(drawn, ReceptiveField):
         region = drawn.compute_input_region(effective.feature)
         if not _unbounded(region):
@@ -741,7 +678,7 @@ def _draw_heat(
         places.append(place)
     _label_axes(ax, 2)
     _limit(ax, places)
-    ax.legend(loc="upper right", fontsize="small")
+    add_legend_below(ax)
 
 
 def _draw_curve(
@@ -768,4 +705,4 @@ def _draw_curve(
     ax.set_ylim(bottom=0)
     ax.set_xlabel("position (pixels)")
     ax.set_ylabel("share of the squared gradient")
-    ax.legend(loc="upper right", fontsize="small")
+    add_legend_below(ax)
