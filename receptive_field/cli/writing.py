@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 OLD_NAMES = {"explore": "--save", "plot": "--save", "many": "--results"}
-"""Command -> the former name of its option ``-o``. It works for one more version."""
+"""Command -> the former name of its option ``-o``. It works until version 2."""
 
 INTEGERS = re.compile(r"\s*-?\d+(\s*([x,])\s*-?\d+(\s*\2\s*-?\d+)*)?\s*", re.IGNORECASE)
 """One integer, or several that are separated by x or by commas."""
@@ -33,7 +33,7 @@ def with_new_names(arguments: Sequence[str]) -> list[str]:
             return [*found, *arguments[position:]]
         name, equals, value = text.partition("=")
         if name == old:
-            note(f"{name} is now -o; the next version no longer knows {name}.")
+            note(f"{name} is now -o; version 2 will not know {name}.")
             found += ["-o", value] if equals else ["-o"]
         else:
             found.append(text)
@@ -58,7 +58,7 @@ def resolution(text: str) -> Any:
         written = "x".join(map(str, numbers))
         note(
             f"sizes are written HEIGHTxWIDTH, so --resolution {text} is read as "
-            f"{written}; the next version requires the x."
+            f"{written}; version 2 will require the x."
         )
     return numbers
 
