@@ -103,7 +103,7 @@ def test_a_pixel_is_not_seen_where_its_weight_is_masked(number, sees_all):
         return x * tf.sigmoid(tf.nn.conv1d(x, kernel, 1, "SAME") + bias)
 
     image = tf.random.stateless_uniform((1, SIZE, 1), seed=(1, 2))
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(image)
         result = weighted(image)
     slopes = tape.jacobian(result, image, experimental_use_pfor=False)
