@@ -94,6 +94,28 @@ def test_a_mask_of_ones_and_zeros_hides_pixels():
     assert field.compute_input_region([5], clip=True).tolist() == [[4, 4]]
 
 
+@pytest.mark.parametrize(("number", "sees_all"), [(-np.inf, False), (-1.0, True)])
+def test_a_pixel_is_not_seen_where_its_weight_is_masked(number, sees_all):
+    bias = np.where(FIRST, 0, number).astype("float32")[:, None]
+    kernel = np.ones((3, 1, 1), dtype="float32")
+
+    def weighted(x):
+        return x * tf.sigmoid(tf.nn.conv1d(x, kernel, 1, "SAME") + bias)
+
+    image = tf.random.stateless_uniform((1, SIZE, 1), seed=(1, 2))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(image)
+        result = weighted(image)
+    slopes = tape.jacobian(result, image, experimental_use_pfor=False)
+    assert (np.diag(np.squeeze(slopes)) != 0).all() == sees_all
+
+    function = tf.function(weighted)
+    field = rf.compute_receptive_field(
+        function.get_concrete_function(tf.TensorSpec((1, SIZE, 1)))
+    )
+    assert field.exact is sees_all
+
+
 def summed(mask, number):
     numbers = np.where(mask, 0, number).astype("float32")[None]
     return lambda scores: tf.nn.softmax(tf.add_n([scores, tf.constant(numbers)]))

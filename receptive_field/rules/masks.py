@@ -165,10 +165,34 @@ def multiplied(call: Call, output: int) -> Relations:
     that are not zero elsewhere may be weights, so only ones and zeros count as a mask.
     """
 
-    def zeros(value: Any) -> Any:
-        return (value == 0) & ((value == 0) | (value == 1)).all()
+    found = list(_beside_constants(call, _zeros, lambda value: value == 0))
+    shape = call.output_shape()
+    for number in beside_masked(call, range(len(call))):
+        side = found[number]
+        if side is not None:
+            found[number] = (
+                ALL_BOUND if shape is None else chosen(side, len(shape), None)
+            )
+    return found
 
-    return _beside_constants(call, zeros, lambda value: value == 0)
+
+def _zeros(value: Any) -> Any:
+    return (value == 0) & ((value == 0) | (value == 1)).all()
+
+
+def beside_masked(call: Call, numbers: Sequence[int]) -> set[int]:
+    """Returns the places of the factors of products that others may make irrelevant.
+
+    Where a mask has made a factor zero, the others do not matter, so the relations to
+    the others are upper bounds. ``numbers`` are the numbers of the inputs that are the
+    factors.
+    """
+    factors = {place for place, number in enumerate(numbers) if call.carries(number)}
+    found = set[int]()
+    for place in factors if len(factors) > 1 else ():
+        if is_masked(call, numbers[place]):
+            found |= factors - {place}
+    return found
 
 
 def _beside_constants(
@@ -262,14 +286,16 @@ def is_masked(call: Call, number: int) -> bool:
             hidden = [n for n in carrying if found[n] not in (None, SAME)]
             if any(_depends(below, below.input(n)) for n in hidden):
                 return True
-        elif op.relations in (added, multiplied):
-            found = below.relations(op, tensor[1])
-            if any(
-                found[n] != one for n, one in enumerate(broadcast_relations(below, 0))
-            ):
+        elif op.relations in _HIDING:
+            hides = _HIDING[op.relations]
+            if any(_hidden(below, n, hides) is not None for n in range(len(below))):
                 return True
         waiting += map(below.input, carrying)
     return False
+
+
+_HIDING = {added: _large, multiplied: _zeros}
+"""Where the constants of an op may hide its other inputs."""
 
 
 def _depends(call: Call, tensor: Tensor) -> bool:

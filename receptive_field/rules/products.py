@@ -15,7 +15,7 @@ from receptive_field.relations.relation import (
     with_bounds,
 )
 from receptive_field.rules.elementwise import broadcast_axes
-from receptive_field.rules.masks import adds_mask, is_masked
+from receptive_field.rules.masks import adds_mask, beside_masked
 from receptive_field.rules.op import Call, rule_of
 
 
@@ -56,11 +56,8 @@ def _beside_masks(
     if adds_mask(call, rule_of(call.node)):
         return [with_bounds(one, range(len(one.axes))) for one in relations]
     found = list(relations)
-    factors = [place for place, number in enumerate(numbers) if call.carries(number)]
-    for place in factors if len(factors) > 1 else ():
-        if is_masked(call, numbers[place]):
-            for other in set(factors) - {place}:
-                found[other] = with_bounds(found[other], range(len(found[other].axes)))
+    for place in beside_masked(call, numbers):
+        found[place] = with_bounds(found[place], range(len(found[place].axes)))
     return found
 
 
