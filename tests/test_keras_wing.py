@@ -12,7 +12,7 @@ import layer_catalogue as catalogue
 import pytest
 import random_keras_models
 import stored
-from keras_answers import all_said, said
+from keras_answers import all_said, drawn, said, seen
 from needed import needed
 from random_search import seeds
 
@@ -57,23 +57,6 @@ def hold(model, **options):
     for name, field in one.items():
         for feature in drawn(field):
             assert seen(field, feature) == seen(two[name], feature)
-
-
-def drawn(field):
-    """The first, the middle and the last feature, if their numbers are known."""
-    counts = [axis.size for axis in field.feature_axes]
-    if None in counts:
-        return []
-    return [[0 for _ in counts], [n // 2 for n in counts], [n - 1 for n in counts]]
-
-
-def seen(field, feature):
-    """The region of a feature; and the positions in it, if they are known exactly."""
-    region = field.compute_input_region(feature).tolist()
-    if None in (axis.input_size for axis in field.axes) or not field.exact:
-        return region
-    support = field.support()
-    return region, support.mask(feature).tolist() if support.exact else None
 
 
 @pytest.mark.slow
