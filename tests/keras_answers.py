@@ -171,15 +171,17 @@ def kept(keras: str, name: str, with_top: bool) -> tuple[Any, dict[str, Any]]:
 
     If no file has them, the application is built and traced.
     """
-    config, traced, _ = _found(keras, name)["with top" if with_top else "without"]
+    config, traced, *_ = _found(keras, name)["with top" if with_top else "without"]
     return config, traced
 
 
 def kept_regions(keras: str, name: str, with_top: bool) -> dict[str, Any]:
-    """What drawn features of an application see, as its trace says it."""
-    seen_in_trace: dict[str, Any]
-    *_, seen_in_trace = _found(keras, name)["with top" if with_top else "without"]
-    return seen_in_trace
+    """What drawn features of an application see, as its trace says it.
+
+    It is empty if the file does not hold this.
+    """
+    _, _, *regions = _found(keras, name)["with top" if with_top else "without"]
+    return regions[0] if regions else {}
 
 
 def written(keras: str, name: str, with_top: bool) -> Any:
@@ -228,7 +230,7 @@ def differences(
                 if both[0] != both[1]:
                     found[f"{layer} at {size} size"] = both
         traced = kept_regions(keras, name, with_top)
-        for size, told in seen_by_drawn(model, with_top).items():
+        for size, told in seen_by_drawn(model, with_top).items() if traced else ():
             for layer in {**traced[size], **told}:
                 both = told.get(layer), traced[size].get(layer)
                 if both[0] != both[1]:

@@ -168,6 +168,34 @@ def test_nothing_of_keras_is_imported_for_a_file(kind, tmp_path):
     assert done.stdout.split("\n")[:2] == ["[12, 12]", "[]"]
 
 
+@pytest.mark.parametrize("kind", ["keras", "h5", "json"])
+def test_memory_for_a_large_file(kind, tmp_path):
+    """The peak of a process that answers for NASNetMobile."""
+    config, traced = keras_answers.kept("keras", "NASNetMobile", with_top=True)
+    path, text = tmp_path / f"model.{kind}", json.dumps(config)
+    if kind == "keras":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", text)
+    elif kind == "h5":
+        with needed("h5py").File(path, "w") as file:
+            file.attrs["model_config"] = text
+    else:
+        path.write_text(text)
+    code = (
+        "import receptive_field as rf\n"
+        f"field = rf.compute_receptive_field({os.fspath(path)!r})\n"
+        "print(field.output, field.size.tolist(), sep=';')\n"
+        "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    answer, kilobytes = done.stdout.splitlines()
+    output, _, size = answer.partition(";")
+    assert json.loads(size) == traced["own"][output][0]
+    assert int(kilobytes) < 60_000
+
+
 def test_a_model_of_one_size_answers_at_others():
     """The trace holds the sizes of the map that is repeated."""
     image = keras.Input((64, 64, 3))
