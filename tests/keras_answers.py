@@ -113,7 +113,10 @@ def seen(field: rf.ReceptiveField, feature: Sequence[int]) -> tuple[Any, Any]:
 
 
 def seen_by_drawn(
-    model: Any, with_top: bool, sizes: Mapping[str, Any] = DRAWN
+    model: Any,
+    with_top: bool,
+    sizes: Mapping[str, Any] = DRAWN,
+    chosen: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """What drawn features see along their local paths, at each size.
 
@@ -123,7 +126,9 @@ def seen_by_drawn(
     for size, resolution in ({"own": None} if with_top else sizes).items():
         fields = rf.compute_receptive_fields(model, input_resolution=resolution)
         local = {n: f.local for n, f in fields.items() if f.local and drawn(f.local)}
-        step = max(1, len(local) // MOST_LAYERS)
+        if chosen is not None:  # A trace has its layers in another order.
+            local = {name: local[name] for name in chosen[size] if name in local}
+        step = 1 if chosen else max(1, len(local) // MOST_LAYERS)
         found[size] = {
             layer: [_in_short(*seen(field, feature)) for feature in drawn(field)]
             for layer, field in list(local.items())[step - 1 :: step]
@@ -230,7 +235,8 @@ def differences(
                 if both[0] != both[1]:
                     found[f"{layer} at {size} size"] = both
         traced = kept_regions(keras, name, with_top)
-        for size, told in seen_by_drawn(model, with_top).items() if traced else ():
+        told_again = seen_by_drawn(model, with_top, DRAWN, traced) if traced else {}
+        for size, told in told_again.items():
             for layer in {**traced[size], **told}:
                 both = told.get(layer), traced[size].get(layer)
                 if both[0] != both[1]:
