@@ -17,8 +17,9 @@ from __future__ import annotations
 import argparse
 import json
 import lzma
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
+from hashlib import blake2b
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -58,6 +59,12 @@ them. It compares the sizes while it builds the model, and both are None.
 RESOLUTIONS = {"unknown": "unknown", "224x224": [224, 224], "299x331": [299, 331]}
 """The sizes at which a model without top is asked. One with top is asked at its own."""
 
+DRAWN = {"299x331": [299, 331]}
+"""The sizes at which single features of a model without top are asked."""
+
+MOST_LAYERS = 6
+"""The layers of a model whose features are asked, evenly spaced."""
+
 
 def said(field: rf.ReceptiveField) -> list[Any]:
     """What a field says, without the names of its graph and its nodes."""
@@ -85,6 +92,56 @@ def answers(
     """
     sizes = {"own": None} if with_top else resolutions
     return {name: all_said(model, size) for name, size in sizes.items()}
+
+
+def drawn(field: rf.ReceptiveField) -> list[list[int]]:
+    """The first, the middle and the last feature, if their numbers are known."""
+    counts = [axis.size for axis in field.feature_axes]
+    known = [count for count in counts if count is not None]
+    if len(known) < len(counts):
+        return []
+    return [[0 for _ in known], [n // 2 for n in known], [n - 1 for n in known]]
+
+
+def seen(field: rf.ReceptiveField, feature: Sequence[int]) -> tuple[Any, Any]:
+    """The region of a feature; and the positions in it, if they are known exactly."""
+    region = field.compute_input_region(feature).tolist()
+    if None in (axis.input_size for axis in field.axes) or not field.exact:
+        return region, None
+    support = field.support([feature])
+    return region, support.mask(feature).tolist() if support.exact else None
+
+
+def seen_by_drawn(
+    model: Any,
+    with_top: bool,
+    sizes: Mapping[str, Any] = DRAWN,
+    chosen: Mapping[str, Any] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """What drawn features see along their local paths, at each size.
+
+    The positions are replaced by a hash, because there are many of them.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for size, resolution in ({"own": None} if with_top else sizes).items():
+        fields = rf.compute_receptive_fields(model, input_resolution=resolution)
+        local = {n: f.local for n, f in fields.items() if f.local and drawn(f.local)}
+        if chosen is not None:  # A trace has its layers in another order.
+            local = {name: local[name] for name in chosen[size] if name in local}
+        step = 1 if chosen else max(1, len(local) // MOST_LAYERS)
+        found[size] = {
+            layer: [_in_short(*seen(field, feature)) for feature in drawn(field)]
+            for layer, field in list(local.items())[step - 1 :: step]
+        }
+    return found
+
+
+def _in_short(region: Any, positions: Any) -> list[Any]:
+    text = json.dumps(positions).encode()
+    return [
+        region,
+        None if positions is None else blake2b(text, digest_size=4).hexdigest(),
+    ]
 
 
 def file_of(keras: str) -> Path | None:
@@ -119,8 +176,17 @@ def kept(keras: str, name: str, with_top: bool) -> tuple[Any, dict[str, Any]]:
 
     If no file has them, the application is built and traced.
     """
-    config, traced = _found(keras, name)["with top" if with_top else "without"]
+    config, traced, *_ = _found(keras, name)["with top" if with_top else "without"]
     return config, traced
+
+
+def kept_regions(keras: str, name: str, with_top: bool) -> dict[str, Any]:
+    """What drawn features of an application see, as its trace says it.
+
+    It is empty if the file does not hold this.
+    """
+    _, _, *regions = _found(keras, name)["with top" if with_top else "without"]
+    return regions[0] if regions else {}
 
 
 def written(keras: str, name: str, with_top: bool) -> Any:
@@ -136,8 +202,10 @@ def _made(keras: Any, name: str) -> dict[str, Any]:
         made = getattr(keras.applications, name)
         model = made(weights=None, include_top=top, **options)
         config = json.loads(model.to_json())
-        traced = answers(tensorflow.model_of(model), top)
-        found["with top" if top else "without"] = config, traced
+        trace = tensorflow.model_of(model)
+        asked = {} if name in NOT_RUN and not top else DRAWN
+        parts = config, answers(trace, top), seen_by_drawn(trace, top, asked)
+        found["with top" if top else "without"] = parts
         keras.backend.clear_session()
     return found
 
@@ -166,6 +234,13 @@ def differences(
                 both = told.get(layer), expected.get(layer)
                 if both[0] != both[1]:
                     found[f"{layer} at {size} size"] = both
+        traced = kept_regions(keras, name, with_top)
+        told_again = seen_by_drawn(model, with_top, DRAWN, traced) if traced else {}
+        for size, told in told_again.items():
+            for layer in {**traced[size], **told}:
+                both = told.get(layer), traced[size].get(layer)
+                if both[0] != both[1]:
+                    found[f"features of {layer} at {size} size"] = both
     return found
 
 

@@ -581,6 +581,7 @@ CONTENTS = {
     "cut.keras": (b"PK\x03\x04 nothing", "damaged or cut off"),
     "cut.h5": (b"\x89HDF\r\n\x1a\n nothing", "damaged or cut off"),
     "list.json": (b'{"a": [1]}', "not that of a Keras model"),
+    "numbers.json": (b"[1, 2]", "not that of a Keras model"),
     "cut.json": (b'{"class_name": "Functional"', "no JSON"),
     "layers.json": (b'{"class_name": "A", "layers": []}', "not that of a Keras model"),
     "deep.json": (b'{"a":' * 100_000, "no JSON"),
@@ -833,6 +834,30 @@ NODES = {
 def test_calls_that_make_no_model(kind, tmp_path):
     config = entry(with_layer("Conv2D", **CONV), inbound_nodes=NODES[kind])
     refused(put(tmp_path, config), "cannot be read")
+
+
+CIRCLES = {
+    "nothing": (1, "'conv0' reads is not in the model"),
+    "conv0": (1, "'conv0' reads its own output"),
+    "conv2": (3, "'conv0', 'conv2', 'conv1' read each other in a circle"),
+    "conv8": (9, "'conv0', 'conv8', 'conv7', 'conv6' and 5 more read each other"),
+}
+
+
+@pytest.mark.parametrize("first", CIRCLES)
+def test_layers_that_have_no_order(first, tmp_path):
+    """A chain of layers, whose first one reads what never comes."""
+    count, match = CIRCLES[first]
+    config = with_layer("Conv2D", **CONV)
+    inner, names = config["config"], [f"conv{n}" for n in range(count)]
+    image, conv = inner["layers"]
+    chain = [
+        {**conv, "name": name, "inbound_nodes": [tensor(below, 0, 0)]}
+        for name, below in zip(names, [first, *names], strict=False)
+    ]
+    inner["layers"] = [image, *chain]
+    inner["output_layers"] = [[names[-1], 0, 0]]
+    refused(put(tmp_path, config), match)
 
 
 PARTS = {

@@ -12,7 +12,7 @@ import layer_catalogue as catalogue
 import pytest
 import random_keras_models
 import stored
-from keras_answers import all_said, said
+from keras_answers import all_said, drawn, said, seen
 from needed import needed
 from random_search import seeds
 
@@ -57,23 +57,6 @@ def hold(model, **options):
     for name, field in one.items():
         for feature in drawn(field):
             assert seen(field, feature) == seen(two[name], feature)
-
-
-def drawn(field):
-    """The first, the middle and the last feature, if their numbers are known."""
-    counts = [axis.size for axis in field.feature_axes]
-    if None in counts:
-        return []
-    return [[0 for _ in counts], [n // 2 for n in counts], [n - 1 for n in counts]]
-
-
-def seen(field, feature):
-    """The region of a feature; and the positions in it, if they are known exactly."""
-    region = field.compute_input_region(feature).tolist()
-    if None in (axis.input_size for axis in field.axes) or not field.exact:
-        return region
-    support = field.support()
-    return region, support.mask(feature).tolist() if support.exact else None
 
 
 @pytest.mark.slow
@@ -183,6 +166,34 @@ def test_nothing_of_keras_is_imported_for_a_file(kind, tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n")[:2] == ["[12, 12]", "[]"]
+
+
+@pytest.mark.parametrize("kind", ["keras", "h5", "json"])
+def test_memory_for_a_large_file(kind, tmp_path):
+    """The peak of a process that answers for NASNetMobile."""
+    config, traced = keras_answers.kept("keras", "NASNetMobile", with_top=True)
+    path, text = tmp_path / f"model.{kind}", json.dumps(config)
+    if kind == "keras":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", text)
+    elif kind == "h5":
+        with needed("h5py").File(path, "w") as file:
+            file.attrs["model_config"] = text
+    else:
+        path.write_text(text)
+    code = (
+        "import receptive_field as rf\n"
+        f"field = rf.compute_receptive_field({os.fspath(path)!r})\n"
+        "print(field.output, field.size.tolist(), sep=';')\n"
+        "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    answer, kilobytes = done.stdout.splitlines()
+    output, _, size = answer.partition(";")
+    assert json.loads(size) == traced["own"][output][0]
+    assert int(kilobytes) < 60_000
 
 
 def test_a_model_of_one_size_answers_at_others():

@@ -618,18 +618,21 @@ class Asked:
     layout: FeatureLayout
     cut: frozenset[Edge]
     """The global edges to leave out; empty unless only local paths are described."""
-    kept: dict[str, Support] = field(default_factory=dict)
+    kept: dict[str, tuple[bytes, Support]] = field(default_factory=dict)
+    """The sets of all features, and of the features that were asked about last."""
 
     def support(
         self, of: ReceptiveField, features: NDArray[Any] | None = None
     ) -> Support:
         """Returns the support of all or some features; see `ReceptiveField.support`."""
-        if features is None and "support" in self.kept:
-            return self.kept["support"]
-        found = self._later.support(self, of, features)
-        if features is None:
-            self.kept["support"] = found
-        return found
+        place = "all" if features is None else "last"
+        told = b"" if features is None else features.dtype.char.encode()
+        told += b"" if features is None else features.tobytes()
+        kept = self.kept.get(place)
+        if kept is None or kept[0] != told:
+            kept = told, self._later.support(self, of, features)
+            self.kept[place] = kept
+        return kept[1]
 
     def effective(
         self, of: ReceptiveField, feature: Sequence[int] | None

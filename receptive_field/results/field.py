@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import zip_longest
@@ -884,7 +884,7 @@ class ReceptiveField:
         >>> field.middle()
         ((3, 3), (299, 299))
         """
-        return self._seen_by(middle_of)
+        return self._seen_by(1)
 
     def corner(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """Returns the first feature of the map, and the size of its region.
@@ -897,18 +897,18 @@ class ReceptiveField:
         >>> field.corner()
         ((0, 0), (299, 299))
         """
-        return self._seen_by(lambda size: 0)
+        return self._seen_by(0)
 
-    def _seen_by(
-        self, place: Callable[[int], int]
-    ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    def _seen_by(self, which: int) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """See `corner` (0) and `middle` (1). One walk finds what both of them see."""
         sizes = [axis.size for axis in self.feature_axes]
-        if None in sizes or any(axis.input_size is None for axis in self.axes):
+        known = [size for size in sizes if size is not None]
+        if len(known) < len(sizes) or any(a.input_size is None for a in self.axes):
             return None
-        feature = tuple(place(size) for size in sizes if size is not None)
-        support = self._origin().support(self, self._features(feature))
-        region = support.region(feature).tolist()
-        return feature, tuple(last - first + 1 for first, last in region)
+        ends = tuple(0 for _ in known), tuple(map(middle_of, known))
+        support = self._origin().support(self, self._features(ends))
+        region = support.region(ends[which]).tolist()
+        return ends[which], tuple(last - first + 1 for first, last in region)
 
     def _origin(self) -> Origin:
         if self.origin is None:

@@ -130,6 +130,49 @@ def resize_map(
     return grid_map(grid, taps, windows)
 
 
+STEPS = 1024
+"""How many steps of positions in fixed point make a pixel."""
+
+
+def in_fixed_point(
+    found: AxisMap, size: Size, new_size: Size, half_pixel: bool, align_corners: bool
+) -> AxisMap | None:
+    """Returns the map of a bilinear resize of whole numbers by TensorFlow Lite.
+
+    Its reference kernel rounds the scale to a multiple of 1/1024, so the error of a
+    source position grows with the position. Its other kernels use floating-point
+    numbers. The map is an upper bound for all of them if they read different positions.
+
+    Args:
+      found: the map of the same resize with floating-point numbers.
+      size, new_size, half_pixel, align_corners: as in `resize_map`.
+
+    Returns:
+      The map, or None if the sizes, and therefore the errors, are unknown.
+    """
+    corners = align_corners and new_size != 1
+    advance, period = (size - 1, new_size - 1) if corners else (size, new_size)
+    ratio = divide(advance, period)
+    if isinstance(ratio, (int, Fraction)):
+        scale = Fraction(ratio) * STEPS
+        if scale.denominator == 1 and not (half_pixel and scale % 2):
+            return found
+    if not isinstance(advance, int) or not isinstance(period, int):
+        return found if size == 1 else None
+    step = (STEPS * advance + period // 2) // period
+    start = step // 2 - STEPS // 2 if half_pixel else 0
+    hold(period)
+    windows, differs = [], False
+    for u in range(period + corners):
+        source, real = Fraction(u * step + start, STEPS), found.window(u)
+        first, last = bilinear(source)
+        if real is not None and size != 1:
+            first, last = min(first, int(real[0])), max(last, int(real[1]))
+            differs |= (first, last) != real
+        windows.append((first, last))
+    return table(windows).as_bound() if differs else found
+
+
 def grid_map(
     grid: Grid, taps: Taps, windows: Sequence[MaybeInterval] | None = None
 ) -> AxisMap | None:

@@ -16,6 +16,8 @@ T = TypeVar("T")
 KERAS = ("keras", "tf_keras")
 """The packages with Keras models."""
 
+MOST_NAMED = 4
+"""The most layers that a message names."""
 
 UNFIT = (
     ArithmeticError,
@@ -182,7 +184,7 @@ def in_order(model: CalledModel) -> Iterator[Call]:
     """
     done = {given.key for given in model.inputs}
     readers: dict[Hashable, list[int]] = {}
-    missing: dict[int, int] = {}
+    missing: dict[int, set[Hashable]] = {}
     ready: list[int] = []
     before: dict[int, Hashable] = {}
     for number, call in enumerate(model.calls):
@@ -190,7 +192,7 @@ def in_order(model: CalledModel) -> Iterator[Call]:
         if id(call.layer) in before:
             needed.add(before[id(call.layer)])
         before[id(call.layer)] = call.key
-        missing[number] = len(needed)
+        missing[number] = needed
         for key in needed:
             readers.setdefault(key, []).append(number)
         if not needed:
@@ -201,9 +203,32 @@ def in_order(model: CalledModel) -> Iterator[Call]:
         left -= 1
         yield call
         for number in readers.pop(call.key, ()):
-            missing[number] -= 1
+            missing[number].discard(call.key)
             if not missing[number]:
                 heapq.heappush(ready, number)
     if left:
-        name = next(c.layer.name for n, c in enumerate(model.calls) if missing[n])
-        raise NoModelError(f"what the layer {name!r} reads is not in the model")
+        calls = enumerate(model.calls)
+        waiting = {c.key: (c.layer.name, missing[n]) for n, c in calls if missing[n]}
+        raise NoModelError(_why_no_order(waiting))
+
+
+def _why_no_order(waiting: Mapping[Hashable, tuple[str, set[Hashable]]]) -> str:
+    """Says why calls wait without end.
+
+    Args:
+      waiting: the key of each of these calls -> its layer, and the keys it waits for.
+    """
+    for name, needed in waiting.values():
+        if not needed <= waiting.keys():
+            return f"what the layer {name!r} reads is not in the model"
+    key = next(iter(waiting))
+    way: dict[Hashable, str] = {}
+    while key not in way:
+        way[key], needed = waiting[key]
+        key = min(needed, key=str)
+    circle = list(way.values())[list(way).index(key) :]
+    if len(circle) == 1:
+        return f"the layer {circle[0]!r} reads its own output"
+    named = ", ".join(map(repr, circle[:MOST_NAMED]))
+    rest = f" and {len(circle) - MOST_NAMED} more" if circle[MOST_NAMED:] else ""
+    return f"the layers {named}{rest} read each other in a circle"

@@ -284,9 +284,10 @@ def _first_input(saved: Config, first: Config, layer: Layer) -> Input:
 
 
 def _functional(config: Config) -> CalledModel:
-    layers = {saved["name"]: saved for saved in config["layers"]}
-    if len(layers) != len(config["layers"]):
-        raise NoRuleError("two layers have the same name")
+    layers: dict[str, Config] = {}
+    for saved in config["layers"]:
+        if layers.setdefault(saved["name"], saved) is not saved:
+            raise NoRuleError(f"two layers have the name {saved['name']!r:.80}")
     inputs = [
         _input(_entry(layers, read), read.call)
         for read in _tensors(config["input_layers"])

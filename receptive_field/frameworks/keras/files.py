@@ -56,7 +56,7 @@ def config_of(path: str) -> Mapping[str, Any] | None:
                 return _in_zip(path)
             if head.startswith(HDF5_MAGIC):
                 return _in_hdf5(path, file)
-            if head.lstrip().startswith(b"{"):
+            if head.lstrip().startswith((b"{", b"[")):
                 content = head + file.read(LARGEST_CONFIG)
                 return _model(path, "a JSON file", content)
     except OSError:

@@ -72,7 +72,9 @@ Axes = Callable[[Call, int, Size, Size], AxisMap | None]
 """Returns the map of a node's spatial axis (0 is y), given its old and new size."""
 
 
-def _resize_op(axis_map: Axes) -> Op:
+def resize_op(axis_map: Axes) -> Op:
+    """Returns the rule of a resize, given the map of each spatial axis."""
+
     def maps(call: Call) -> list[AxisMap | None]:
         sizes = call.known_shape(0, 4)[1:3]
         return [
@@ -115,16 +117,16 @@ def _with_taps(taps: Taps, recentre: bool = True) -> Axes:
     return axis_map
 
 
-register("ResizeBilinear", _resize_op(_with_taps(bilinear)))
-register("ResizeBicubic", _resize_op(_with_taps(bicubic)))
-register("ResizeNearestNeighbor", _resize_op(_with_taps(nearest, recentre=False)))
+register("ResizeBilinear", resize_op(_with_taps(bilinear)))
+register("ResizeBicubic", resize_op(_with_taps(bicubic)))
+register("ResizeNearestNeighbor", resize_op(_with_taps(nearest, recentre=False)))
 
 
 def _area_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | None:
     return area_map(size, new_size, call.flag("align_corners"))
 
 
-register("ResizeArea", _resize_op(_area_map))
+register("ResizeArea", resize_op(_area_map))
 
 
 def _lens(call: Call, axis: int, size: Size, new_size: Size) -> Lens | None:
@@ -145,7 +147,7 @@ def _kernel_map(call: Call, axis: int, size: Size, new_size: Size) -> AxisMap | 
     return None if found is None else kernel_map(found, size, new_size)
 
 
-register("ScaleAndTranslate", _resize_op(_kernel_map))
+register("ScaleAndTranslate", resize_op(_kernel_map))
 
 # --- Weights of positions ------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from receptive_field.frameworks.tflite.ops import (
     others,
     products,
     recurrent,
+    resizing,
     sources,
     windows,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "others",
     "products",
     "recurrent",
+    "resizing",
     "sources",
     "windows",
 ]

@@ -34,7 +34,7 @@ like_tensorflow(
     "BATCH_TO_SPACE_ND=BatchToSpaceND BROADCAST_TO=BroadcastTo "
     "DEPTH_TO_SPACE=DepthToSpace EXPAND_DIMS=ExpandDims GATHER=GatherV2 "
     "GATHER_ND=GatherNd MATRIX_DIAG=MatrixDiag MIRROR_PAD=MirrorPad ONE_HOT=OneHot "
-    "PACK=Pack PAD=Pad PADV2=PadV2 RESIZE_BILINEAR=ResizeBilinear "
+    "PACK=Pack PAD=Pad PADV2=PadV2 "
     "RESIZE_NEAREST_NEIGHBOR=ResizeNearestNeighbor REVERSE_V2=ReverseV2 "
     "SCATTER_ND=ScatterNd SELECT=Select SELECT_V2=SelectV2 SLICE=Slice "
     "SPACE_TO_BATCH_ND=SpaceToBatchND SPACE_TO_DEPTH=SpaceToDepth SPLIT=Split "
