@@ -5,21 +5,25 @@
 damages models of a corpus that is made of the tests' data, asks random questions about
 them, and counts how they end. Anything but an answer or a `ReceptiveFieldError` is a
 defect: another exception, or an `InternalError` that stands for one; more than ten
-seconds, or more than 1 GB. It goes on where it was interrupted: what was tried is kept
-in ``.fuzz.json``, as long as the package and the tests stay the same. ``--repeat
-NUMBER`` asks again about one case, and keeps its file.
+seconds of computing, or more than 1 GB. It goes on where it was interrupted, also after
+the package was changed: what was tried is kept in ``.fuzz.json``, with the files of
+defects, about which it asks again first. ``--repeat NUMBER`` asks again about one case,
+and keeps its file.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import io
 import json
 import lzma
 import random
+import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import zipfile
 from collections import Counter
@@ -33,8 +37,8 @@ if __name__ == "__main__":
 
 import graphs
 from google.protobuf import text_format
+from google.protobuf.message import DecodeError
 from needed import needed
-from random_search import seed_of_contents
 
 import receptive_field as rf
 from receptive_field.cli.arguments import parser
@@ -47,6 +51,11 @@ ROOT = Path(__file__).parent.parent
 STATE = ROOT / ".fuzz.json"
 
 LIMITS = Limits(seconds=10, megabytes=1024, may_end=True)
+"""What a case may take, in seconds of computing."""
+
+PATIENCE = 12
+"""How many seconds of the clock a second of computing may take, on a machine that does
+other things, too."""
 
 MOST_BYTES = 30_000
 """Larger models of the tests' data are left out: they would take most of the time."""
@@ -323,7 +332,12 @@ def of_bytes(draw: random.Random, content: bytes) -> bytes:
 
 
 def of_text(draw: random.Random, content: bytes) -> bytes:
-    """Changes words of a text."""
+    """Changes words of a text, or fields of the message that it stands for."""
+    if draw.random() < 0.5:
+        graph = text_format.Parse(content, graphs.graph_def())
+        with contextlib.suppress(DecodeError):
+            graph.ParseFromString(of_message(draw, graph.SerializeToString()))
+        return text_format.MessageToString(graph).encode()
     words = content.decode().split(" ")
     for _ in range(draw.choice((1, 1, 2, 4))):
         place = draw.randrange(len(words))
@@ -448,41 +462,55 @@ def ask(draw: random.Random, path: Path) -> None:
             str(rf.compute_receptive_fields(path, **named))
 
 
-def case_of(seed: int, number: int) -> tuple[random.Random, Seed, bytes]:
-    """A damaged model, and what draws the question about it."""
+def case_of(seed: int, number: int) -> tuple[Seed, bytes]:
+    """A model of the corpus, and the bytes of its damaged file."""
     draw = random.Random(f"{seed}/{number}")
     kind = list(DAMAGE)[number % len(DAMAGE)]
     chosen = draw.choice(corpus()[kind])
     damage = of_bytes if draw.random() < 0.1 else DAMAGE[kind]
     content = chosen.content if draw.random() < 0.05 else damage(draw, chosen.content)
-    return draw, chosen, content
+    return chosen, content
 
 
 def written(folder: Path, chosen: Seed, content: bytes) -> Path:
     """The file of a case; for a SavedModel, its folder."""
     path = folder / chosen.name
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path.parent if chosen.kind == "SavedModel" else path
 
 
 def outcome_of(seed: int, number: int, limits: Limits = LIMITS) -> tuple[str, str, str]:
     """The format of a case, how it ends, and why."""
-    draw, chosen, content = case_of(seed, number)
-    with tempfile.TemporaryDirectory() as folder, Watch(limits) as watch:
+    chosen, content = case_of(seed, number)
+    return chosen.kind, *ending(f"{seed}/{number}", chosen, content, limits)
+
+
+def ending(
+    question: str, chosen: Seed, content: bytes, limits: Limits = LIMITS
+) -> tuple[str, str]:
+    """How a question about a damaged model ends, and why."""
+    assert limits.seconds is not None
+    patient = limits._replace(seconds=PATIENCE * limits.seconds)
+    start = time.process_time()
+    with tempfile.TemporaryDirectory() as folder, Watch(patient) as watch:
         path = written(Path(folder), chosen, content)
         try:
             with watch.limited():
-                ask(draw, path)
+                ask(random.Random(question), path)
+            end = "answered"
         except InternalError as error:
-            return chosen.kind, "broken", _told(error.__cause__)
+            return "broken", _told(error.__cause__)
         except rf.ReceptiveFieldError as error:
             if "the analysis takes more" in str(error):
-                return chosen.kind, "too much", str(error)
-            return chosen.kind, "refused", ""
+                return "too much", str(error)
+            end = "refused"
         except Exception as error:
-            return chosen.kind, "broken", _told(error)
-    return chosen.kind, "answered", ""
+            return "broken", _told(error)
+    took = time.process_time() - start
+    if took > limits.seconds:
+        return "too much", f"{took:.1f} seconds"
+    return end, ""
 
 
 def _told(error: BaseException | None) -> str:
@@ -497,12 +525,87 @@ def _told(error: BaseException | None) -> str:
 # --- The command ---------------------------------------------------------------------
 
 
+class Tried:
+    """What was tried with a seed: kept in a file, so that it goes on."""
+
+    def __init__(self, path: Path, seed: int) -> None:
+        self._path, self._seed = path, seed
+        self._running = path.with_suffix(".running")
+        self.next, self.defects = 0, []
+        self.counts: Counter[str] = Counter()
+        with contextlib.suppress(OSError, ValueError):
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept["seed"] == seed:
+                self.next, self.defects = kept["next"], kept["defects"]
+                self.counts.update(kept["counts"])
+
+    def keep(self) -> None:
+        """Writes the file."""
+        kept = {"seed": self._seed, "next": self.next, "counts": self.counts}
+        replace_file(self._path, json.dumps({**kept, "defects": self.defects}).encode())
+
+    def case(self, number: int) -> tuple[Seed, bytes]:
+        """A case; that of a defect as it was when it was found."""
+        for defect in self.defects:
+            if defect["number"] == number:
+                content = base64.b64decode(defect["content"])
+                return Seed(defect["name"], defect["kind"], b""), content
+        return case_of(self._seed, number)
+
+    def ask(self, number: int) -> None:
+        """Asks about a case, and counts it."""
+        chosen, content = self.case(number)
+        self._running.write_text(str(number))
+        self.next = number + 1
+        self.count(number, *ending(f"{self._seed}/{number}", chosen, content))
+
+    def count(self, number: int, end: str, why: str) -> None:
+        """Counts how a case ended."""
+        chosen, content = self.case(number)
+        self.counts[f"{chosen.kind}: {end}"] += 1
+        if why:
+            print(number, chosen.kind, why[:300], flush=True)
+            self.defects.append(
+                {
+                    **{"number": number, "kind": chosen.kind, "name": chosen.name},
+                    **{"content": base64.b64encode(content).decode()},
+                    **{"end": end, "why": why},
+                }
+            )
+
+    def ask_again(self) -> None:
+        """Asks about defects once more, and counts those that are mended as such."""
+        for defect in list(self.defects):
+            chosen, content = self.case(defect["number"])
+            end, why = ending(f"{self._seed}/{defect['number']}", chosen, content)
+            self.counts[f"{chosen.kind}: {defect['end']}"] -= 1
+            self.counts[f"{chosen.kind}: {end}"] += 1
+            defect.update(end=end, why=why)
+            if why:
+                print(defect["number"], chosen.kind, why[:300], flush=True)
+            else:
+                self.defects.remove(defect)
+
+    def ask_interrupted(self, command: list[str]) -> None:
+        """Counts the case that was asked about when the last process ended."""
+        with contextlib.suppress(OSError, ValueError):
+            number = int(self._running.read_text())
+            if number < self.next:
+                return
+            for before in range(self.next, number):
+                self.ask(before)
+            if subprocess.run([*command, "--repeat", str(number)]).returncode < 0:
+                self.next = number + 1
+                self.count(number, "broken", "the process ended")
+
+
 def table(counts: Counter[str]) -> str:
     """How the cases of each format ended, in Markdown."""
     ends = ("answered", "refused", "broken", "too much")
     lines = [f"| Format | Cases | {' | '.join(ends)} |", "| --- " * 6 + "|"]
-    for kind in DAMAGE:
-        found = [counts[f"{kind}: {end}"] for end in ends]
+    rows = {kind: [counts[f"{kind}: {end}"] for end in ends] for kind in DAMAGE}
+    rows["all"] = [sum(column) for column in zip(*rows.values(), strict=True)]
+    for kind, found in rows.items():
         lines.append(f"| {kind} | {sum(found)} | {' | '.join(map(str, found))} |")
     return "\n".join(lines)
 
@@ -515,36 +618,25 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, help="the number of one case")
     parser.add_argument("--state", type=Path, default=STATE)
     options = parser.parse_args()
-    if options.repeat is not None:
-        draw, chosen, content = case_of(options.seed, options.repeat)
-        path = written(Path.cwd() / "case", chosen, content)
-        print(path, flush=True)
-        ask(draw, path)
-        return 0
+    tried = Tried(options.state, options.seed)
     needed("keras")  # Importing it is no part of a case.
-    kept = _kept(options.state, options.seed)
-    counts: Counter[str] = Counter(kept["counts"])
-    for number in range(kept["next"], options.count):
-        kept["next"] = number + 1
-        kind, end, why = outcome_of(options.seed, number)
-        counts[f"{kind}: {end}"] += 1
-        if why:
-            kept["defects"].append([number, kind, why])
-            print(number, kind, why[:300], flush=True)
-        if why or not number % 100 or number == options.count - 1:
-            kept["counts"] = counts
-            replace_file(options.state, json.dumps(kept).encode())
-    print(table(counts))
-    return int(bool(kept["defects"]))
-
-
-def _kept(path: Path, seed: int) -> dict[str, Any]:
-    start = {"contents": seed_of_contents(), "seed": seed}
-    with contextlib.suppress(OSError, ValueError):
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if kept.items() >= start.items():
-            return kept
-    return {**start, "next": 0, "counts": {}, "defects": []}
+    if options.repeat is not None:
+        folder = options.state.with_suffix(".case")
+        path = written(folder, *tried.case(options.repeat))
+        print(path, flush=True)
+        with Watch(LIMITS._replace(seconds=None)) as watch, watch.limited():
+            ask(random.Random(f"{options.seed}/{options.repeat}"), path)
+        return 0
+    tried.ask_again()
+    tried.ask_interrupted([sys.executable, "-m", "tests.fuzz", *sys.argv[1:]])
+    for number in range(tried.next, options.count):
+        before = len(tried.defects)
+        tried.ask(number)
+        if len(tried.defects) > before or not tried.next % 100:
+            tried.keep()
+    tried.keep()
+    print(table(tried.counts))
+    return int(bool(tried.defects))
 
 
 if __name__ == "__main__":

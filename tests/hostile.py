@@ -736,6 +736,12 @@ _keras(
         },
     ),
 )
+_keras(
+    "Keras loaded",  # Only Keras itself knows what this layer does.
+    ("RandomCrop", {"height": 8, "width": 8}),
+    ("Flatten", {}),
+    ("Dense", {"units": 3 * 10**6}),
+)
 _keras("Keras repeat", ("Flatten", {}), ("RepeatVector", {"n": 10**9}))
 _keras("Keras upsampling", ("UpSampling2D", {"size": [60_000, 60_000]}))
 _keras(

@@ -158,8 +158,7 @@ def different(folder: Path, seed: int, number: int) -> Path:
     import fuzz
 
     if number % 5 == 4:
-        _, chosen, content = fuzz.case_of(seed, number // 5)
-        return fuzz.written(folder, chosen, content)
+        return fuzz.written(folder, *fuzz.case_of(seed, number // 5))
     draw = random.Random(f"{seed}/{number}")
     kind = draw.choice([as_graph, as_onnx, as_keras])
     layers = [

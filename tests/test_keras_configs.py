@@ -570,6 +570,19 @@ def test_a_damaged_hdf5_file_is_never_misread(tmp_path):
             assert all(len(text) < 1000 for text in texts.values())
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_heap_without_end_is_damaged(layout, tmp_path):
+    """The HDF5 library would never return: the object takes no bytes."""
+    path = tmp_path / "model.h5"
+    with needed("h5py").File(path, "w", **LAYOUTS[layout]) as file:
+        file.attrs["model_config"] = "x" * 500
+    content = bytearray(path.read_bytes())
+    first = content.index(b"GCOL") + 16
+    content[first : first + 16] = bytes(16)
+    path.write_bytes(content)
+    refused(path, "damaged or cut off .*has no end")
+
+
 # --- Files that hold no model --------------------------------------------------------
 
 CONTENTS = {

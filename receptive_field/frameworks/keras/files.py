@@ -13,7 +13,12 @@ from typing import Any, BinaryIO
 from receptive_field.errors import GraphError, quoted
 from receptive_field.frameworks.contents import BYTES_OF_TEXT, Unpacked
 from receptive_field.frameworks.keras.hdf5 import MAGIC as HDF5_MAGIC
-from receptive_field.frameworks.keras.hdf5 import OtherLayoutError, texts_in
+from receptive_field.frameworks.keras.hdf5 import (
+    EndlessError,
+    OtherLayoutError,
+    check_heaps,
+    texts_in,
+)
 
 LARGEST_CONFIG = 1 << 26
 """The largest config that is read, in bytes."""
@@ -112,7 +117,7 @@ def _in_hdf5(path: str, file: BinaryIO) -> Mapping[str, Any]:
     try:
         texts = texts_in(file, LARGEST_CONFIG)
     except OtherLayoutError:
-        texts = _texts_of_h5py(path)
+        texts = _texts_of_h5py(path, file)
     content = texts.get("model_config")
     if content is None:
         raise GraphError(
@@ -128,7 +133,7 @@ def _has_weights(path: str, texts: Mapping[str, bytes]) -> bool:
     return "layer_names" in texts or path.endswith(".weights.h5")
 
 
-def _texts_of_h5py(path: str) -> dict[str, bytes]:
+def _texts_of_h5py(path: str, opened: BinaryIO) -> dict[str, bytes]:
     """Returns the texts of the root group of an HDF5 file of any layout."""
     try:
         import h5py  # type: ignore[import-untyped]
@@ -138,9 +143,10 @@ def _texts_of_h5py(path: str) -> dict[str, bytes]:
             "can read. Install h5py, or save the model as a .keras file."
         ) from None
     try:
+        check_heaps(opened)
         with h5py.File(path, "r") as file:
             found = {name: file.attrs.get(name) for name in file.attrs}
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (EndlessError, OSError, RuntimeError, KeyError, ValueError) as error:
         raise GraphError(
             f"{path!r} is an HDF5 file that is damaged or cut off "
             f"({quoted(error)}). Save or "

@@ -1,11 +1,13 @@
 """Reads texts that are attributes of the root group of an HDF5 file.
 
 Keras keeps the config of a model in such a text. The classic layout of HDF5 is read
-here, which h5py writes unless it is told otherwise; other layouts are left to h5py.
+here, which h5py writes unless it is told otherwise; other layouts are left to h5py,
+after a check that it comes to an end.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -22,8 +24,19 @@ MOST_BLOCKS = 1 << 12
 """The most blocks that a header may have."""
 
 
+HEAP = b"GCOL\x01\0\0\0"
+"""How a heap begins."""
+
+MOST_OBJECTS = 1 << 20
+"""The most objects that the heaps of a file may have if h5py is to read it."""
+
+
 class OtherLayoutError(Exception):
     """The file is damaged, or has another layout than the classic one."""
+
+
+class EndlessError(Exception):
+    """The file is damaged in such a way that h5py might never return."""
 
 
 class _Part(NamedTuple):
@@ -60,6 +73,31 @@ def texts_in(file: BinaryIO, largest: int) -> dict[str, bytes]:
             name, text = _attribute(whole, message, largest)
             found[name] = text
     return found
+
+
+def check_heaps(file: BinaryIO) -> None:
+    """Checks that the objects of each heap follow one another up to its end.
+
+    The HDF5 library does not: it never leaves an object that takes no bytes.
+
+    Raises:
+      EndlessError: if they do not.
+    """
+    count = 0
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        heap = content.find(HEAP)
+        while heap >= 0:
+            end = heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
+            position = heap + 16
+            while position + 16 <= min(end, len(content)):
+                size = int.from_bytes(content[position + 8 : position + 16], "little")
+                is_used = any(content[position : position + 2])
+                taken = 16 + -(-size // 8) * 8 if is_used else size
+                position += taken
+                count += 1
+                if not taken or position > end or count > MOST_OBJECTS:
+                    raise EndlessError(f"the heap at byte {heap} has no end")
+            heap = content.find(HEAP, heap + 1)
 
 
 class _File(NamedTuple):

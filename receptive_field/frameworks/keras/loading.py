@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
 import textwrap
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from receptive_field.budget import ExhaustedError, hold
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.keras.configs import version_of
 from receptive_field.frameworks.keras.files import PASS_THE_OBJECT, is_json
@@ -15,6 +20,21 @@ from receptive_field.frameworks.keras.trust import distrust_of
 
 LONGEST_REASON = 300
 """The most characters of a reason in an error."""
+
+NUMBERS_A_BYTE = 2
+"""The most weights that a byte of a file can hold."""
+
+
+def _numbers(keras: Any, config: Mapping[str, Any]) -> int:
+    """Returns how many weights a model has, which is built without them."""
+    if hasattr(keras, "StatelessScope"):
+        scope = keras.StatelessScope(initialize_variables=False)
+    else:
+        scope = import_module("tensorflow").Graph().as_default()
+    with suppress(Exception), scope:  # If it fails, loading it tells why.
+        model = keras.models.model_from_json(json.dumps(config))
+        return sum(math.prod(weight.shape) for weight in model.weights)
+    return 0
 
 
 def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
@@ -67,6 +87,11 @@ def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
             f"{state}"
         )
     keras = import_module(package)
+    try:
+        hold(_numbers(keras, config) - NUMBERS_A_BYTE * os.path.getsize(path))
+    except ExhaustedError as error:
+        place = f"the model in {path!r}, beyond the weights that fit in the file,"
+        raise error.at(place) from None
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:

@@ -1,0 +1,125 @@
+"""Damaged models that reach new code are kept, and damaged again.
+
+  python -m tests.fuzz_guided FOLDER COUNT
+
+tries so many files, as `fuzz` does, but is guided by the branches of the package that
+they reach. What reached new ones is kept in a folder, from which the next run goes on,
+and each file that is a defect in its folder ``defects``. Needs `pip install atheris`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import pkgutil
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+
+import atheris
+
+with atheris.instrument_imports(include=["receptive_field"]):
+    import receptive_field
+
+    for _module in pkgutil.walk_packages(receptive_field.__path__, "receptive_field."):
+        if not _module.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(_module.name)
+
+import fuzz
+from needed import needed
+
+KINDS = list(fuzz.DAMAGE)
+
+NAMES = {
+    "GraphDef": "model.pb",
+    "GraphDef as text": "model.pbtxt",
+    "MetaGraph": "model.meta",
+    "SavedModel": "model/saved_model.pb",
+    "Keras": "model.keras",
+    "HDF5": "model.h5",
+    "ONNX": "model.onnx",
+    "TFLite": "model.tflite",
+    ".pt2": "model.pt2",
+}
+"""The names of files, which state their formats."""
+
+HEAD = 2
+"""The bytes before each file: its format, and the question about it."""
+
+
+def mutated(case: bytes, most: int, seed: int) -> bytes:
+    """Damages the file of a case, and sometimes asks another question about it."""
+    draw = random.Random(seed)
+    kind, question = case[0] % len(KINDS), case[1]
+    if draw.random() < 0.2:
+        question = draw.randrange(256)
+    damage = fuzz.of_bytes if draw.random() < 0.1 else fuzz.DAMAGE[KINDS[kind]]
+    try:
+        content = damage(draw, case[HEAD:])
+    except Exception:  # It is too damaged to be damaged by its structure.
+        content = fuzz.of_bytes(draw, case[HEAD:])
+    return bytes([kind, question]) + content[: most - HEAD]
+
+
+LIMITS = fuzz.LIMITS._replace(seconds=60)
+"""Counting branches takes time, too."""
+
+
+class Guided:
+    """Asks about cases, counts how they end, and keeps defects."""
+
+    def __init__(self, folder: Path) -> None:
+        self._defects = folder / "defects"
+        self._defects.mkdir(parents=True, exist_ok=True)
+        self._counts: Counter[str] = Counter()
+
+    def ask(self, case: bytes) -> None:
+        """Asks about a case."""
+        if len(case) < HEAD:
+            return
+        kind = KINDS[case[0] % len(KINDS)]
+        chosen = fuzz.Seed(NAMES[kind], kind, b"")
+        end, why = fuzz.ending(str(case[1]), chosen, case[HEAD:], LIMITS)
+        self._counts[f"{kind}: {end}"] += 1
+        if why:
+            print("\n", kind, case[1], why[:300], flush=True)
+            name = hashlib.sha256(why.partition(":")[0].encode()).hexdigest()[:16]
+            (self._defects / name).write_bytes(case)
+        if not self._counts.total() % 1000:
+            print(f"\n{fuzz.table(self._counts)}", flush=True)
+
+
+def start(folder: Path) -> Path:
+    """The folder of cases; if there are none yet, those of the corpus."""
+    cases = folder / "cases"
+    if not cases.exists():
+        cases.mkdir(parents=True)
+        for number, kind in enumerate(KINDS):
+            for place, seed in enumerate(fuzz.corpus()[kind]):
+                case = bytes([number, place % 256]) + seed.content
+                (cases / f"{number}_{place}").write_bytes(case)
+    return cases
+
+
+def main() -> None:
+    """Tries damaged models until enough were tried."""
+    folder, count = Path(sys.argv[1]), int(sys.argv[2])
+    needed("keras")  # Importing it is no part of a case.
+    most = fuzz.MOST_BYTES + HEAD
+    flags = [f"-runs={count}", f"-max_len={most}", "-rss_limit_mb=0", "-timeout=3600"]
+    atheris.Setup(
+        [sys.argv[0], *flags, str(start(folder))],
+        Guided(folder).ask,
+        custom_mutator=mutated,
+    )
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
