@@ -1414,7 +1414,8 @@ class TestUnknownSizes:
             sizes = data.draw(st.tuples(*[st.integers(20, 60)] * 2))
             possible_trace(network, (1, *sizes, 2), largest=10**9)
             field = analysed(trace, input_resolution=sizes)
-            assert (unknown.size >= field.size).all()
+            # A bound of the given size may be wider.
+            assert not field.exact or (unknown.size >= field.size).all()
             for stride, stride_here in zip(unknown.stride, field.stride, strict=True):
                 # None is no stride: nothing moves along an axis of one feature.
                 assert None in (stride, stride_here) or stride == stride_here
