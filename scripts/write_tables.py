@@ -77,10 +77,11 @@ from the networks that come with it (`rf.zoo`). For any other graph, you get the
 numbers from `rf.compute_receptive_fields` and `rf.compute_costs`.
 
 `rf.zoo.build(name)` builds one of the networks as a TensorFlow graph (`rf.zoo.NETWORKS`
-lists the names), and `rf.zoo.table(name, [224, 224])` returns its rows of the table. In a
-copy of the repository, `pip install ".[benchmark]"` and
-`python python/util/examples/rf_benchmark.py --csv_path table.csv` compute all 561 rows in
-a minute or two; `csv_to_markdown_table.py --csv_path table.csv` beside it prints them.
+lists the names), and `rf.zoo.table(name, [224, 224])` returns its rows of the table. In
+a copy of the repository, `pip install ".[benchmark]"` and
+`python python/util/examples/rf_benchmark.py --csv_path table.csv` compute all 561 rows
+in a minute or two; `csv_to_markdown_table.py --csv_path table.csv` beside it prints
+them.
 
 ## The networks of the paper
 
