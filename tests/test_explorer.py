@@ -4,6 +4,7 @@ What it shows is held against the analysis: regions, sets of positions, and the 
 of the editable figure.
 """
 
+import csv
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ from xml.etree import ElementTree
 import graphs
 import numpy as np
 import pytest
+from accessibility import violations
 from needed import needed
 from random_networks import possible
 from random_search import seeds
@@ -297,14 +299,14 @@ def open_page(browser):
     """Opens a file; at the end, nothing was said on the console or asked for."""
     tabs, said, asked = [], [], []
 
-    def opened(path, **options):
+    def opened(path, link="", **options):
         options = {"viewport": {"width": 1400, "height": 900}, **options}
         tab = browser.new_page(**options)
         tabs.append(tab)
         tab.on("console", lambda message: said.append(message.text))
         tab.on("pageerror", lambda error: said.append(str(error)))
         tab.on("request", lambda request: asked.append(request.url))
-        tab.goto(path.as_uri())
+        tab.goto(path.as_uri() + link)
         return tab
 
     yield opened
@@ -491,6 +493,127 @@ def test_the_picture_is_saved_as_it_is_drawn(pages, open_page, tmp_path):
     )
     assert [[x, x + width - 1], [y, y + height - 1]] == region
     assert "stroke-width: 3px" in clipped.get("style")
+
+
+# --- The address ---------------------------------------------------------------------
+
+
+def address(tab, wanted):
+    """Waits until the page has this address behind its "#"."""
+    tab.wait_for_function("(wanted) => location.hash === `#${wanted}`", arg=wanted)
+
+
+def test_a_link_shows_what_was_shown(pages, open_page):
+    path = pages("misaligned")[1]
+    tab = open_page(path)
+    choose(tab, "both")
+    hover(tab, [6, 12], [24, 20], click=True)
+    tab.locator("#mode-centres").click()
+    address(tab, "layer=both&feature=6%2C12&mode=centres")
+    tab.locator("#compare").click()
+    tab.locator("#tab-table").click()
+    tab.wait_for_function("() => location.hash.startsWith('#view=table&layer=both&')")
+    link = tab.evaluate("location.hash")
+
+    other = open_page(path, link)
+    expect(other.locator("#table")).to_be_visible()
+    expect(other.locator("#message")).to_be_hidden()
+    assert other.evaluate("addressOf(app)") == link
+    assert told(other, "feature") == [[6, 12]]
+    assert other.locator(".pane").count() == 2
+    other.evaluate("() => (location.hash = '#layer=wide')")
+    expect(other.locator(".pane h2")).to_have_text(["wide"])
+    expect(other.locator("#explore")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("link", "sentence"),
+    [
+        ("layer=nobody", 'the layer "nobody", which is not on this page'),
+        ("layer=<img src=x>", 'the layer "<img src=x>", which is not on this page'),
+        ("layer=both&feature=99,0", 'feature "99,0", which both does not have'),
+        ("layer=both&feature=1", 'feature "1", which both does not have'),
+        ("layer=both&feature=-1,e", 'feature "-1,e", which both does not have'),
+        ("view=nowhere", 'the view "nowhere"; there are explore, table, figure'),
+    ],
+)
+def test_a_link_to_what_is_not_there(pages, open_page, link, sentence):
+    tab = open_page(pages("misaligned")[1], f"#{link}")
+    expect(tab.locator("#message")).to_contain_text(sentence)
+    assert tab.locator("img").count() == 0
+    expect(tab.locator(".pane h2")).not_to_have_text("")
+
+
+# --- Where it starts, and why --------------------------------------------------------
+
+
+def test_a_page_starts_where_pointing_shows_most(tmp_path, open_page):
+    """At a field of about a third of 120 pixels: 3, 7, 15, 31, 63, 127."""
+    x = image = keras.Input((120, 120, 1))
+    for number in range(6):
+        x = convolution(1, dilation_rate=2**number, name=f"conv{number}")(x)
+    model = keras.Model(image, x)
+    tab = open_page(rf.explore(model, tmp_path / "page.html"))
+    expect(tab.locator(".pane h2")).to_have_text("conv3")
+    tab = open_page(rf.explore(model, tmp_path / "asked.html", output="conv5"))
+    expect(tab.locator(".pane h2")).to_have_text("conv5")
+
+
+def test_a_phone_starts_at_the_image(pages, open_page):
+    size = {"width": 390, "height": 844}
+    tab = open_page(pages("misaligned")[1], viewport=size)
+    settle(tab)
+    box = tab.locator(".stage").bounding_box()
+    assert tab.evaluate("scrollY") == 0
+    assert 0 < box["y"] < 844 / 2
+
+
+def test_a_misaligned_layer_tells_the_reason(pages, open_page):
+    """`wide` sees 5 positions from -1 on (SAME, even axis), `crop` 3 from -2 on."""
+    tab = open_page(pages("misaligned")[1])
+    choose(tab, "dilated")
+    tab.get_by_role("button", name="misaligned").click()
+    reason = tab.locator(".reason")
+    expect(reason).to_contain_text(
+        "At both, paths meet that differ: wide (stride 2, first centre 1) and crop "
+        "(stride 2, first centre \u22121)."
+    )
+    reason.get_by_role("button", name="Show").click()
+    expect(tab.locator(".pane h2")).to_have_text("both")
+    expect(reason).to_be_hidden()
+
+
+def test_unproductive_layers_are_marked(tmp_path, open_page):
+    """The second convolution reads features that see 9 of 8 positions."""
+    x = image = keras.Input((8, 8, 1))
+    for name, kernel in (("first", 9), ("second", 3)):
+        x = convolution(1, kernel, name=name)(x)
+    tab = open_page(rf.explore(keras.Model(image, x), tmp_path / "page.html"))
+    choose(tab, "second")
+    expect(tab.locator(".badges")).to_contain_text("unproductive")
+    assert tab.locator(".row.idle .name").all_text_contents() == ["second"]
+    choose(tab, "first")
+    expect(tab.locator(".badges")).not_to_contain_text("unproductive")
+
+
+def test_the_table_is_saved(tmp_path, open_page):
+    x = image = keras.Input((40, 48, 1))
+    x = convolution(1, (3, 5), strides=2, name="=1,2")(x)
+    tab = open_page(rf.explore(keras.Model(image, x), tmp_path / "page.html"))
+    tab.locator("#tab-table").click()
+    with tab.expect_download() as waiting:
+        tab.locator("#save-table").click()
+    waiting.value.save_as(tmp_path / "layers.csv")
+    with open(tmp_path / "layers.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["layer"] for row in rows[1:]] == ["'=1,2"]
+    found = {name: rows[1][name] for name in rows[1] if name[-2:] in (" x", " y")}
+    assert found == {
+        **{"output x": "24", "output y": "20"},
+        **{"receptive field x": "5", "receptive field y": "3"},
+        **{"stride x": "2", "stride y": "2", "padding x": "1", "padding y": "0"},
+        **{"first centre x": "1", "first centre y": "1"},
+    }
 
 
 def test_regions_on_layers_in_between(pages, open_page):
@@ -798,6 +921,15 @@ def test_a_small_screen_needs_no_sideways_scrolling(pages, open_page, view):
     assert tab.evaluate("document.scrollingElement.scrollWidth") <= 375
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["explore", "table", "figure"])
+def test_the_page_can_be_read_aloud_and_seen(pages, open_page, view, scheme):
+    """It breaks no rule of accessibility that a program can check."""
+    tab = open_page(pages("misaligned")[1], color_scheme=scheme)
+    tab.locator(f"#tab-{view}").click()
+    assert violations(tab) == []
+
+
 # --- Images --------------------------------------------------------------------------
 
 
@@ -947,6 +1079,10 @@ def test_editing_the_figure(pages, open_page):
     editor.get_by_label("layer 1: kernel size").fill("99")
     field = editor.get_by_label("layer 1: kernel size")
     expect(field).to_have_attribute("aria-invalid", "true")
+    expect(tab.locator("#figure .wrong")).to_have_text(
+        "Layer 1: kernel size must be a whole number from 1 to 15. "
+        "The figure still shows 3."
+    )
     check_figure(tab, [[(3, 1, 1, 1), (5, 2, 2, 1)], [(3, 1, 1, 1), (1, 2, 0, 1)]])
 
 

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = (
     *("maps.js", "follow.js", "dom.js", "tree.js", "picture.js", "pane.js"),
-    *("between.js", "table.js", "figure.js", "main.js"),
+    *("between.js", "reasons.js", "table.js", "figure.js", "address.js", "main.js"),
 )
 """The scripts, in the order in which the page runs them."""
 
@@ -194,7 +194,8 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
             f"explore, or nothing depends on its input {question.input!r}."
         )
     export = _Export(question, steps, shown, named, _costs(model, question, options))
-    return export.data() | {"note": note}
+    asked = list(question.outputs or {}) if output is not None else []
+    return export.data() | {"note": note, "outputs": asked}
 
 
 def _sized(
@@ -331,6 +332,7 @@ class _Export:
         """Whether any shown tensor is not a stop."""
         self.known = known | {question.network.input}
         self.failed = {n: str(e) for n, e in fields.errors.items()}
+        self.idle = set(fields.unproductive())
 
     def data(self) -> Data:
         """Returns the data of the page."""
@@ -362,9 +364,6 @@ class _Export:
             "nodes": nodes,
             "maps": self.maps,
             "failed": self.failed,
-            "outputs": []
-            if self.question.layers
-            else list(self.question.outputs or {}),
         }
 
     def _node(self, tensor: Tensor, name: str) -> Data:
@@ -393,6 +392,8 @@ class _Export:
         held = [place for place in places if place is not None]
         if len(set(held)) < len(held):
             node["shared"] = 1  # Several input axes share one output axis (tokens).
+        if name in self.idle:
+            node["idle"] = 1
         if field.is_global:
             node["whole"] = list(field.global_nodes[:3])
             if field.local is not None:

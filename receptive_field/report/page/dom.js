@@ -71,6 +71,13 @@ function drawingAlone(drawing) {
   return new XMLSerializer().serializeToString(copy);
 }
 
+/** Has the browser save a file. */
+function saveFile(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  el("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
 /** Returns a large number as text with a unit, such as 3.86 G. */
 function shownLarge(value) {
   if (value === null || value === undefined) return "–";

@@ -95,6 +95,7 @@ class Figure {
     this.app = app;
     const names = Object.keys(PRESETS);
     const preset = el("select", { id: "preset", onchange: () => this.load(preset.value) }, ...names.map((name) => el("option", { value: name }, name)));
+    this.wrong = el("p", { class: "wrong", role: "alert" });
     this.editor = el("div", { class: "editor" });
     this.picture = svg("svg", { class: "network", tabindex: 0, role: "application", "aria-label": "The network. Arrow keys move the output feature." });
     this.result = el("div", { class: "result", "aria-live": "polite" });
@@ -177,7 +178,7 @@ class Figure {
     const more = el("button", { onclick: () => this.edit(() => network.blocks.push([[layer(3, 1, 1)]])) }, "+ layers after this");
     const key = Object.entries(FIELDS).map(([field, [label]]) => `${field} ${label}`);
     const hint = el("p", { class: "hint" }, `${key.join(", ")}.`);
-    this.editor.replaceChildren(el("label", { class: "size" }, "Input size ", size), ...blocks, more, hint);
+    this.editor.replaceChildren(el("label", { class: "size" }, "Input size ", size), this.wrong, ...blocks, more, hint);
   }
 
   /** Returns whether another path would be too many, because each combination of paths is
@@ -202,12 +203,15 @@ class Figure {
 
   numberInput(label, value, least, most, set) {
     const take = (event) => {
-      const number = Math.round(Number(event.target.value));
-      if (event.target.value === "" || number < least || number > most) {
+      const number = Number(event.target.value);
+      const wrong = event.target.value === "" || !Number.isInteger(number) || number < least || number > most;
+      this.wrong.textContent = wrong ? `${label[0].toUpperCase()}${label.slice(1)} must be a whole number from ${least} to ${most}. The figure still shows ${event.target.defaultValue}.` : "";
+      if (wrong) {
         event.target.setAttribute("aria-invalid", "true");
         return;
       }
       event.target.removeAttribute("aria-invalid");
+      event.target.defaultValue = number;
       set(number);
       this.update();
     };
@@ -370,6 +374,6 @@ class Figure {
         el("tbody", {}, ...rows),
       );
     });
-    this.equations.replaceChildren(el("h3", {}, "The paper's equations"), ...tables);
+    this.equations.replaceChildren(el("h2", {}, "The paper's equations"), ...tables);
   }
 }

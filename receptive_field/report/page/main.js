@@ -1,15 +1,13 @@
 "use strict";
 /* The page: its current choices, and its reactions to events. */
 
-const VIEWS = ["explore", "table", "figure"];
-
 class App {
   constructor(data) {
     this.network = decodeNetwork(data);
     this.sizes = this.network.nodes[0].size;
     const [width, height] = this.sizes;
     this.picture = new Picture(width, height ?? Math.max(16, Math.round(width / 8)));
-    this.mode = "region";
+    this.mode = MODES[0];
     this.local = false;
     this.panes = [];
     this.colours = {};
@@ -25,7 +23,11 @@ class App {
     this.listen();
     this.show("explore");
     this.select(this.pane.node.index);
+    keepAddress(this);
   }
+
+  /** What is shown has changed. */
+  onShown() {}
 
   describe() {
     const { title, input, nodes, note } = this.network;
@@ -36,19 +38,30 @@ class App {
     byId("local-label").hidden = !nodes.some((node) => node.local);
   }
 
-  /** Returns the requested output, or the last layer with several positions. */
+  /** Returns the requested output, or the layer whose receptive field is nearest to a third
+   * of the input: where pointing shows most. */
   firstChoice() {
     const { nodes, outputs } = this.network;
     const asked = nodes.filter((node) => outputs.includes(node.name)).at(-1);
     const many = nodes.filter((node) => node.name !== undefined && node.size.some((size) => size > 1));
-    return (asked ?? many.at(-1) ?? nodes[0]).index;
+    const apart = (node) => {
+      const ratios = (node.near ?? node).rf.map((r, axis) => Math.abs(Math.log((3 * r) / this.sizes[axis])));
+      return Math.max(...ratios.map((ratio) => (Number.isFinite(ratio) ? ratio : Infinity)));
+    };
+    const nearest = many.slice(1).reduce((best, node) => (apart(node) <= apart(best) ? node : best), many.at(-1));
+    return (asked ?? nearest ?? nodes[0]).index;
   }
 
   // --- Actions ----------------------------------------------------------------------
 
   select(index) {
     this.pane.select(index);
-    this.tree.reveal(index);
+    this.shown();
+  }
+
+  /** Shows the layer of the current pane in the rest of the page. */
+  shown() {
+    this.tree.reveal(this.pane.node.index);
     this.between.list(this.pane);
     this.tell();
   }
@@ -108,7 +121,7 @@ class App {
     byId("compare").setAttribute("aria-pressed", String(this.panes.length > 1));
     byId("panes").classList.toggle("two", this.panes.length > 1);
     this.panes.forEach((each) => each.element.classList.toggle("current", each === this.pane));
-    this.select(this.pane.node.index);
+    this.shown();
   }
 
   /** Returns the layer halfway between the input and the layer of a pane. */
@@ -123,6 +136,7 @@ class App {
     byId("mode-region").setAttribute("aria-pressed", String(mode === "region"));
     byId("mode-centres").setAttribute("aria-pressed", String(mode === "centres"));
     this.panes.forEach((pane) => pane.drawDots());
+    this.onShown();
   }
 
   setLocal(local) {
@@ -132,6 +146,7 @@ class App {
       pane.point(pane.feature);
     });
     this.between.draw();
+    this.onShown();
   }
 
   /** Describes the region in words, for screen readers. */
@@ -139,15 +154,13 @@ class App {
     const { node, region, feature } = this.pane;
     const where = region ? region.map(([a, b], axis) => `${AXES[axis]} ${shown(a)} to ${shown(b)}`).join(", ") : "nothing";
     byId("status").textContent = `Feature ${feature.join(", ")} of ${node.name} sees ${where}.`;
+    this.onShown();
   }
 
   /** Saves what the current pane shows on the image. */
   save() {
     const { node, feature, stage } = this.pane;
-    const file = new Blob([drawingAlone(stage)], { type: "image/svg+xml" });
-    const url = URL.createObjectURL(file);
-    el("a", { href: url, download: `${node.name} (${feature.join(", ")}).svg` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10000);
+    saveFile(`${node.name} (${feature.join(", ")}).svg`, "image/svg+xml", drawingAlone(stage));
   }
 
   // --- Pictures and colours ---------------------------------------------------------
@@ -221,6 +234,7 @@ class App {
     if (view === "table") this.table ??= new Table(this, byId("table"));
     if (view === "figure") this.figure ??= new Figure(this, byId("figure"));
     this.view = view;
+    this.onShown();
   }
 
   listen() {

@@ -4,6 +4,7 @@
 const MOST_DOTS = 10000;
 const MOST_PATCHES = 4000;
 const AXES = ["x", "y", "z"];
+const IDLE = "Unproductive: whatever reaches this layer has already seen as much as the whole input, so it cannot widen what features see.";
 
 class Pane {
   constructor(app, key) {
@@ -24,6 +25,7 @@ class Pane {
     this.map = el("canvas", { class: "map", ...keys, ...pointing(inMap) });
     this.heading = el("h2", {});
     this.badges = el("p", { class: "badges" });
+    this.reason = el("div", { class: "reason", hidden: true });
     this.pinButton = el("button", { class: "pin", "aria-pressed": "false", onclick: () => this.app.togglePin(this) }, "Pin");
     this.numbers = el("dl", { class: "numbers" });
     this.formula = el("p", { class: "formula" });
@@ -34,7 +36,7 @@ class Pane {
     this.element = el(
       "article",
       { class: "pane", "data-pane": this.key, onpointerenter: () => this.app.focusPane(this), onfocusin: () => this.app.focusPane(this) },
-      el("div", { class: "head" }, this.heading, this.pinButton, this.badges),
+      el("div", { class: "head" }, this.heading, this.pinButton, this.badges, this.reason),
       el(
         "div",
         { class: this.app.sizes.length > 1 ? "body" : "body strip" },
@@ -143,6 +145,7 @@ class Pane {
     const { node } = this;
     this.heading.textContent = node.name;
     const badge = (kind, text, title) => el("span", { class: `badge ${kind}`, title }, text);
+    this.reason.hidden = true;
     const aligned = {
       true: ["good", "aligned", "All paths have the same stride and the same centres."],
       false: ["bad", "misaligned", "Paths with different strides or centres meet."],
@@ -151,12 +154,25 @@ class Pane {
     const exact = node.exact
       ? ["good", "exact", "Both ends of every region matter."]
       : ["bad", "upper bound", "Regions may be too large, but never too small."];
-    const badges = [badge("op", node.op, "The class of the layer, or the op of the node"), badge(...aligned), badge(...exact)];
+    const alignment = node.aligned === false ? this.whyBadge(...aligned) : badge(...aligned);
+    const badges = [badge("op", node.op, "The class of the layer, or the op of the node"), alignment, badge(...exact)];
+    if (node.idle) badges.push(badge("bad", "unproductive", IDLE));
     if (node.whole) badges.push(badge("", "sees the whole input", `By ${node.whole.join(", ")}`));
     this.badges.replaceChildren(...badges);
     const name = `${node.name}, ${shownSize(node)} features`;
     this.map.setAttribute("aria-label", `Map of ${name}. Arrow keys move the feature, Enter pins it.`);
     this.stage.setAttribute("aria-label", `The input, with the region that a feature of ${name} sees.`);
+  }
+
+  /** Returns a badge that opens the reason below it. */
+  whyBadge(kind, text, title) {
+    const opened = () => {
+      this.reason.hidden = !this.reason.hidden;
+      button.setAttribute("aria-expanded", String(!this.reason.hidden));
+      if (!this.reason.hidden) this.reason.replaceChildren(...reasonsOf(this.app, this));
+    };
+    const button = el("button", { class: `badge ${kind}`, title: `${title} Click for the reason.`, "aria-expanded": "false", onclick: opened }, `${text} – why?`);
+    return button;
   }
 
   drawNumbers() {

@@ -29,7 +29,7 @@ class Table {
     );
     const failed = Object.entries(app.network.failed);
     root.append(
-      el("div", { class: "bar" }, this.filter, el("span", { class: "hint" }, "Click on a row to open the layer. Sizes are in positions, x first. A multiply-add counts as two FLOPs.")),
+      el("div", { class: "bar" }, this.filter, el("button", { id: "save-table", title: "All layers as a CSV file", onclick: () => this.save() }, "Save table"), el("span", { class: "hint" }, "Click on a row to open the layer. Sizes are in positions, x first. A multiply-add counts as two FLOPs.")),
       el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ...this.heads)), this.body)),
     );
     if (failed.length) root.append(el("h2", {}, "Not analysed"), el("ul", {}, ...failed.map(([name, why]) => el("li", {}, `${name}: ${why}`))));
@@ -46,7 +46,8 @@ class Table {
     this.draw();
   }
 
-  draw() {
+  /** Returns the nodes that pass the filter, sorted. */
+  rows() {
     const query = this.filter.value.trim().toLowerCase();
     const rows = this.nodes.filter((node) => `${node.name} ${node.op}`.toLowerCase().includes(query));
     const { column, down } = this.sorted;
@@ -54,7 +55,21 @@ class Table {
       const value = COLUMNS[column][1];
       rows.sort((a, b) => (down ? -1 : 1) * compared(value(a), value(b)));
     }
-    this.body.replaceChildren(...rows.map((node) => this.row(node)));
+    return rows;
+  }
+
+  draw() {
+    this.body.replaceChildren(...this.rows().map((node) => this.row(node)));
+  }
+
+  /** Saves the layers that are shown, as CSV. Every number has a column of its own. */
+  save() {
+    const axes = AXES.slice(0, this.app.sizes.length);
+    const wide = (value) => (Array.isArray(value) ? axes.map((_, axis) => value[axis]) : [value]);
+    const heads = COLUMNS.flatMap(([name, value]) => (Array.isArray(value(this.nodes[0])) ? axes.map((axis) => `${name} ${axis}`) : [name]));
+    const rows = this.rows().map((node) => COLUMNS.flatMap(([, value]) => wide(value(node))));
+    const text = [heads, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+    saveFile(`${this.app.network.title} layers.csv`, "text/csv", text);
   }
 
   row(node) {
@@ -66,8 +81,19 @@ class Table {
       return el("td", { class: flag, title: typeof found === "number" ? found : null }, text);
     });
     const name = el("th", { scope: "row" }, el("button", { title: node.name }, node.name));
-    return el("tr", { onclick: open, "data-node": node.index }, name, ...cells);
+    const idle = node.idle ? { class: "idle", title: IDLE } : {};
+    return el("tr", { onclick: open, "data-node": node.index, ...idle }, name, ...cells);
   }
+}
+
+/** Returns a value as a cell of CSV. An unknown one is empty. Control characters of names
+ * are escaped, and an apostrophe begins what a spreadsheet would run as a formula. */
+function cell(value) {
+  if (value === null || value === undefined) return "";
+  const code = (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  const plain = String(value).replace(/[\x00-\x1f\x7f-\x9f]/g, code);
+  const text = typeof value === "string" && /^'*[=+\-@]/.test(plain) ? `'${plain}` : plain;
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** Compares two values in ascending order. Lists are compared entry by entry. Unknown

@@ -223,7 +223,8 @@ class Tree {
       "div",
       {
         role: "treeitem",
-        class: node ? "row" : "row group",
+        class: node ? (node.idle ? "row idle" : "row") : "row group",
+        title: node?.idle ? IDLE : null,
         style,
         tabindex: -1,
         title: node ? `${node.name}  (${node.op})` : item.name,
