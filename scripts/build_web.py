@@ -213,7 +213,7 @@ def write_examples(folder: Path) -> None:
     for line in lzma.decompress(configs.read_bytes()).decode().splitlines():
         name, _, kept = line.partition(" ")
         if name in KERAS_EXAMPLES:
-            config, _ = json.loads(kept)["without"]
+            config, *_ = json.loads(kept)["without"]
             with zipfile.ZipFile(folder / f"{name}.keras", "w") as archive:
                 entry = zipfile.ZipInfo("config.json", (1980, 1, 1, 0, 0, 0))
                 archive.writestr(entry, json.dumps(config), zipfile.ZIP_DEFLATED)
