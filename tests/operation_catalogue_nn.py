@@ -111,7 +111,8 @@ def _pool(name: str) -> Make:
 def _adaptive(name: str) -> Make:
     def make(random: Random) -> Example:
         rank = random.one(1, 3)
-        size = random.some(rank, 2, 4)
+        # Keras cannot tell the shape of a symbolic tensor if the size is one number.
+        size = tuple(random.one(2, 4) for _ in range(rank))
         return Example(random.shape(rank), lambda x: getattr(ops, name)(x, size))
 
     return make

@@ -131,3 +131,18 @@ def test_a_mask_in_a_sum_of_many():
         function.get_concrete_function(tf.TensorSpec((1, SIZE, 4)))
     )
     assert field.exact is False
+
+
+def test_a_mask_of_values_hides_no_pixel_for_good():
+    """Where the mask broadcasts over channels, too, as that of a recurrent layer does."""
+
+    def gated(x):
+        hidden = tf.reduce_any(x > 0, axis=-1, keepdims=True)
+        return tf.where(hidden, x, 0.0) * tf.where(hidden, x + 1, 0.0)
+
+    function = tf.function(gated)
+    field = rf.compute_receptive_field(
+        function.get_concrete_function(tf.TensorSpec((1, SIZE, 4)))
+    )
+    assert field.size.tolist() == [1]
+    assert field.exact

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from receptive_field.algebra.axis_map import IDENTITY, AxisMap, selection
+from receptive_field.algebra.axis_map import IDENTITY, AxisMap, constant, selection
 from receptive_field.arrays import np
 from receptive_field.graph.graph import Tensor
 from receptive_field.relations.relation import (
@@ -283,8 +283,12 @@ def is_masked(call: Call, number: int) -> bool:
         carrying = [n for n in range(len(below)) if below.carries(n)]
         if op.taps is Taps.CHOICE:  # Or a part of the tensor is written over.
             found = below.relations(op, tensor[1])
-            hidden = [n for n in carrying if found[n] not in (None, SAME)]
-            if any(_depends(below, below.input(n)) for n in hidden):
+            sides = [(n, found[n]) for n in carrying]
+            if any(
+                not _is_seen_everywhere(side) and _depends(below, below.input(n))
+                for n, side in sides
+                if side is not None
+            ):
                 return True
         elif op.relations in _HIDING:
             hides = _HIDING[op.relations]
@@ -292,6 +296,17 @@ def is_masked(call: Call, number: int) -> bool:
                 return True
         waiting += map(below.input, carrying)
     return False
+
+
+def _is_seen_everywhere(side: Relation) -> bool:
+    """Returns whether no position is hidden: the tensor is at most broadcast."""
+    if side.any_rank:
+        return side == SAME
+    return not side.parts and all(
+        axis in (follow(a), follow(a, constant(0, 0)))
+        for axis in side.axes
+        for a in followed_axes(axis)
+    )
 
 
 _HIDING = {added: _large, multiplied: _zeros}
