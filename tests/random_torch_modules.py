@@ -637,8 +637,9 @@ def truth_of(
 ) -> tuple[Any, list[int]]:
     """Which input positions change which output positions; and the output's shape.
 
-    What autograd says about a random image is joined by what disturbances show: a
-    maximum has a gradient only at its winner.
+    What autograd says about a random image and its negative, where other branches win a
+    maximum, is joined by what disturbances show: a maximum has a gradient only at its
+    winner.
 
     Args:
       module: the module.
@@ -658,15 +659,16 @@ def truth_of(
     output_shape = list(one.shape)
     found = np.zeros((*_positions(output_shape, channels), *sizes), dtype=bool)
     with suppress(RuntimeError):  # Some changes in place have no gradient.
-        leaf = torch.from_numpy(image).requires_grad_()
-        sums = module(leaf.clone())
-        sums = sums.sum(tuple(channels)) if channels else sums
-        for place in np.ndindex(*sums.shape):
-            (gradient,) = torch.autograd.grad(
-                sums[place], [leaf], retain_graph=True, allow_unused=True
-            )
-            if gradient is not None:
-                found[place] |= (gradient != 0).any(0).any(0).numpy()
+        for start in (image, -image):
+            leaf = torch.from_numpy(start).requires_grad_()
+            sums = module(leaf.clone())
+            sums = sums.sum(tuple(channels)) if channels else sums
+            for place in np.ndindex(*sums.shape):
+                (gradient,) = torch.autograd.grad(
+                    sums[place], [leaf], retain_graph=True, allow_unused=True
+                )
+                if gradient is not None:
+                    found[place] |= (gradient != 0).any(0).any(0).numpy()
     for seed, scale, disturbance in EXPERIMENTS:
         random = np.random.default_rng(seed)
         still = scale * random.uniform(0.5, 1.5, shape)
