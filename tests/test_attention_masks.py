@@ -134,7 +134,7 @@ def test_a_mask_in_a_sum_of_many():
 
 
 def test_a_mask_of_values_hides_no_pixel_for_good():
-    """Where the mask broadcasts over channels, too, as that of a recurrent layer does."""
+    """Nor if it broadcasts over channels, as the masks of recurrent layers do."""
 
     def gated(x):
         hidden = tf.reduce_any(x > 0, axis=-1, keepdims=True)

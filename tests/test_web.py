@@ -25,7 +25,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from needed import chromium, needed, node
+from needed import chromium, needed, needs, node
 from run_scripts import OURS, ROOT, script
 
 import receptive_field as rf
@@ -712,6 +712,31 @@ def test_another_pyodide_than_the_locked_one_is_not_used(tmp_path, monkeypatch):
 def pyodide(site):
     """A folder with what Pyodide says about its packages."""
     return site / "pyodide"
+
+
+@needs("mkdocs", "material", "mkdocstrings", "latex2mathml")
+def test_the_documentation_holds_the_page(site, browser, tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "WEB_PAGE": str(site)},
+    )
+    with static(tmp_path) as url:
+        tab = browser.new_page(viewport={"width": 1400, "height": 1000})
+        tab.set_default_timeout(PATIENCE)
+        asked = []
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(f"{url}try.html")
+        page = tab.frame_locator("iframe.web-page")
+        page.locator("#file").set_input_files([ONNX / "resnet18.onnx.xz"])
+        shown = page.frame_locator(".view iframe")
+        expect(shown.locator("#data")).to_be_attached(timeout=PATIENCE)
+        told = json.loads(shown.locator("#data").text_content())
+        tab.close()
+    here = page_data(load(ONNX / "resnet18.onnx.xz"), None, None, Options())
+    assert numbers_of(told) == numbers_of(here)
+    assert all(address.startswith((url, f"blob:{url}", "data:")) for address in asked)
 
 
 WHEEL = "numpy-9.9-cp314-cp314-pyemscripten_2026_0_wasm32.whl"
