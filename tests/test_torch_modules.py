@@ -405,6 +405,31 @@ def test_one_of_several_inputs_is_chosen():
             assert found == [expected] * 2
 
 
+class Product(nn.Module):
+    """Of two maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = conv(3)
+        self.two = conv(3, kernel=5, padding=1)
+
+    def forward(self, x, y):
+        return self.one(x) * self.two(y)
+
+
+def test_the_sizes_of_several_inputs_are_those_of_the_examples():
+    """The size of one is not unknown while that of another is known."""
+    image = torch.zeros(1, 3, 9, 11)
+    for examples in ((image, image.clone()), (image, image), (image, image[:])):
+        for name, expected in {"x": 3, "y": 5}.items():
+            field = rf.compute_receptive_field(
+                Product(), input=name, example_inputs=examples
+            )
+            assert field.size.tolist() == [expected] * 2
+            assert field.stride.tolist() == [1, 1]
+            assert [axis.input_size for axis in field.axes] == [11, 9]
+
+
 def test_channels_last():
     def run(m, x):
         return m.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

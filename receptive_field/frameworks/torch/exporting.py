@@ -225,11 +225,28 @@ def _as_arguments(torch: Any, example_inputs: Any) -> Arguments:
             "example_inputs must be a tensor, a tuple of arguments or a dictionary of "
             f"keyword arguments. There is no tensor in {quoted(repr(example_inputs))}."
         )
+    example_inputs = _apart(torch, example_inputs)
     if isinstance(example_inputs, Mapping):
         return (), dict(example_inputs)
     if isinstance(example_inputs, (tuple, list)):
         return tuple(example_inputs), {}
     return (example_inputs,), {}
+
+
+def _apart(torch: Any, example_inputs: Any) -> Any:
+    """Returns example inputs of which no two are the same tensor.
+
+    An export takes two inputs for one if they are.
+    """
+    seen = set[int]()
+
+    def own(tensor: Any) -> Any:
+        if id(tensor) in seen:
+            return tensor.clone()
+        seen.add(id(tensor))
+        return tensor
+
+    return torch.utils._pytree.tree_map_only(torch.Tensor, own, example_inputs)
 
 
 def _with_resolution(

@@ -13,6 +13,7 @@ from receptive_field.errors import GraphError
 from receptive_field.frameworks.request import NOTHING_ASKED, Request
 from receptive_field.frameworks.torch.program import Program
 from receptive_field.graph.model import Model
+from receptive_field.rules.inference import Inference
 
 READS = (
     "a torch.nn.Module, what torch.export.export returns, or a path to a .pt2 file of "
@@ -138,10 +139,19 @@ def _of_module(torch: Any, module: Any, request: Request) -> Model:
     return replace(
         model,
         kinds={**model.kinds, **kinds},
-        sizes_are_examples=found.is_example,
+        sizes_are_examples=found.is_example and not _has_several_images(model),
         example_is_given=request.example_inputs is not None,
         made_for=request.resolution,
     )
+
+
+def _has_several_images(model: Model) -> bool:
+    """Returns whether several inputs have positions.
+
+    Their sizes depend on each other, so that one cannot be unknown on its own.
+    """
+    shapes = map(Inference(model.graph).shape, model.inputs.values())
+    return sum(shape is not None and len(shape) > 2 for shape in shapes) > 1
 
 
 def _elsewhere(
