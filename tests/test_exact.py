@@ -5,6 +5,7 @@ the random networks of all kinds, what the paper and common sense say of small o
 mistakes.
 """
 
+import math
 import random
 
 import numpy as np
@@ -18,7 +19,15 @@ from random_search import examples, seeds
 from raw_ops import chain, merged, op, weights, words
 
 import receptive_field as rf
-from receptive_field.algebra.axis_map import convolution, one_sided, periodic, table
+from receptive_field.algebra.axis_map import (
+    EVERYTHING,
+    Periodic,
+    Tabulated,
+    convolution,
+    one_sided,
+    periodic,
+    table,
+)
 from receptive_field.relations import boxes, joins, relation
 
 tf = needed("tensorflow")
@@ -481,6 +490,32 @@ def random_chain(seed):
 
 
 MODES = ({"half_pixel_centers": True}, {"align_corners": True}, {})
+
+
+@pytest.mark.parametrize("seed", seeds("ends of windows", 20))
+def test_first_and_last_positions_are_those_of_the_windows(seed):
+    numbers = np.random.default_rng(seed)
+
+    def window():
+        first, length = numbers.integers(-9, 30), numbers.integers(0, 9)
+        ends = int(first), int(first + length)
+        some = numbers.integers(0, 9)
+        if some == 0:
+            return None
+        return EVERYTHING if some == 1 else (ends[0], math.inf) if some == 2 else ends
+
+    windows = tuple(window() for _ in range(numbers.integers(1, 6)))
+    start, advance = (int(n) for n in numbers.integers(-4, 6, 2))
+    for strand in (Periodic(advance, windows), Tabulated(start, windows)):
+        for step in (1, 3):
+            firsts, lasts = boxes._ends(strand, 12, 20, step)
+            for position, ends in enumerate(zip(firsts, lasts, strict=True)):
+                first, last = strand.window(position) or (0, -1)
+                first = 0 if first == -math.inf else first
+                read = [n for n in range(20) if first <= n <= last]
+                read = [n for n in read if (n - first) % step == 0]
+                told = list(range(ends[0], min(ends[1], 19) + 1, step))
+                assert told == read
 
 
 class TestOutsideOfATensor:

@@ -33,7 +33,7 @@ from receptive_field.algebra.axis_map import (
     Tabulated,
 )
 from receptive_field.arrays import np
-from receptive_field.budget import counted, hold, spend
+from receptive_field.budget import COPIES_A_STEP, NUMBERS_A_STEP, hold, spend
 from receptive_field.relations.relation import (
     ALL_BOUND,
     SAME,
@@ -618,17 +618,25 @@ def _ends(
     Only positions inside an axis of ``size`` positions count. If a position reads none
     of these, its first position is larger than its last.
     """
-    if isinstance(strand, Periodic) and _is_sliding(strand):
-        starts = np.arange(count, dtype=float) * strand.advance
-        firsts, lasts = (starts + end for end in strand.windows[0] or ())
+    period = len(strand.windows)
+    spend(period // COPIES_A_STEP + count // NUMBERS_A_STEP)
+    windows = [window or (np.inf, -np.inf) for window in strand.windows]
+    written = np.array(windows, dtype=float).reshape(period, 2).T
+    if isinstance(strand, Periodic):
+        turns, phases = np.divmod(np.arange(count), period)
+        firsts, lasts = written[:, phases] + turns * float(strand.advance)
     else:
-        positions = counted(range(count))
-        windows = [strand.window(position) or (size, -1) for position in positions]
-        firsts, lasts = np.array(windows, dtype=float).reshape(count, 2).T
-    lasts = np.minimum(lasts, size - 1)
+        firsts, lasts = np.full(count, np.inf), np.full(count, -np.inf)
+        start = min(max(strand.start, 0), count)
+        end = min(max(strand.start + period, start), count)
+        places = slice(start - strand.start, end - strand.start)
+        firsts[start:end], lasts[start:end] = written[:, places]
+    some = firsts <= lasts
     # Start at the first tap inside the axis, or at 0 if the window is infinite.
     firsts = np.where(np.isinf(firsts), 0, firsts)
     firsts = np.where(firsts < 0, firsts + np.ceil(-firsts / step) * step, firsts)
+    firsts = np.where(some, firsts, size)
+    lasts = np.where(some, np.minimum(lasts, size - 1), -1)
     return firsts.astype(np.int64), lasts.astype(np.int64)
 
 
