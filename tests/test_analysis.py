@@ -520,13 +520,14 @@ def test_coordinates_of_some_axes():
 def test_results_print_what_they_say():
     text = str(rf.compute_receptive_field(ALIGNED))
     assert [line.split(maxsplit=1) for line in text.splitlines()[:2]] == [
-        ["input", "input"],
-        ["output", "output"],
+        ["input", "input (unknown size)"],
+        ["output", "output (unknown size)"],
     ]
     assert text.splitlines()[3:] == [
         "receptive field    3 x 3",
         "effective stride   4 x 4",
         "effective padding  1 x 1",
+        "                   feature i sees positions 4i-1 to 4i+1 on each axis",
         "aligned            yes",
         "exact              yes",
     ]

@@ -48,6 +48,7 @@ def test_a_field_as_text(field):
         "receptive field": "x: 7, y: 5",
         "effective stride": "4 x 4",
         "effective padding": "x: 1, y: 0",
+        "": "feature i sees positions x: 4i-1 to 4i+5, y: 4i to 4i+4",
         "aligned": "yes",
         "exact": "yes",
     }
@@ -77,7 +78,7 @@ def test_local_paths_and_mirrored_borders_are_named():
     assert told["mirrored border by"] == "mirror"
     told = labelled(str(rf.compute_receptive_field(graph, output="out")))
     assert told["made global by"] == "mean"
-    local = "size 3 x 3, stride 1 x 1, padding 1 x 1, exact"
+    local = "size 3 x 3, stride 1 x 1, padding 1 x 1; exact"
     assert told["local paths only"] == local
 
 
@@ -139,8 +140,8 @@ def notes(text, label):
     return " ".join(line.strip() for line in found)
 
 
-def test_a_plain_field_has_no_notes(field):
-    assert not any(line.startswith(" ") for line in str(field).splitlines())
+def test_a_plain_field_has_no_other_notes(field):
+    assert sum(line.startswith(" ") for line in str(field).splitlines()) == 1
 
 
 def test_a_note_on_misaligned_paths():
@@ -162,9 +163,10 @@ def test_a_note_on_misaligned_paths():
         "size": [7, 7],
     }
     assert notes(str(field), "receptive field") == (
-        "the hull of all paths; a single feature may see less of it "
-        "feature (0, 0) at the border sees 4 x 4 of the input "
-        "feature (2, 2) inside sees 7 x 7 of the input"
+        "features differ, because paths of different positions meet "
+        "feature (0, 0) sees x 0 to 3, y 0 to 3 (4 x 4) "
+        "feature (2, 2) sees x 1 to 7, y 1 to 7 (7 x 7) "
+        "field.compute_input_region tells this of other features"
     )
     assert notes(str(field), "aligned") == (
         "field.explain() names the paths that differ"
@@ -230,7 +232,7 @@ def test_notes_on_paths_that_see_everything(whole):
     )
     field = rf.compute_receptive_field(graph, output="out")
     shown = str(field)
-    assert notes(shown, "made global by").startswith('global_context="exclude" gives')
+    assert notes(shown, "made global by").startswith('with global_context="exclude"')
     local = rf.compute_receptive_field(graph, output="out", global_context="exclude")
     assert notes(str(local), "made global by").startswith("these paths are left out")
 
@@ -245,7 +247,7 @@ def test_unknown_alignment():
         graph_def(placeholder(), conv("conv", "input", 3, 2, "SAME"))
     )
     assert labelled(str(unknown))["effective padding"] == "unknown"
-    assert labelled(str(unknown))["input"] == "input"
+    assert labelled(str(unknown))["input"] == "input (unknown size)"
 
 
 def test_a_field_as_html(whole):

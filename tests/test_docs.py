@@ -77,7 +77,14 @@ def rules():
         rules.update(before)
 
 
-@pytest.mark.usefixtures("rules")
+@pytest.fixture
+def fresh_names():
+    """Layers get the names that they have in a new process."""
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
+
+
+@pytest.mark.usefixtures("rules", "fresh_names")
 @pytest.mark.parametrize("name", with_code())
 def test_the_code_of_a_page_runs_and_shows_what_the_page_says(name, folder):
     compared = run_page(PAGES[name], folder, WITHOUT_IMPORTS.get(name))

@@ -884,7 +884,7 @@ class ReceptiveField:
         >>> field.middle()
         ((3, 3), (299, 299))
         """
-        return self._seen_by(1)
+        return _with_size(self._seen_by(1))
 
     def corner(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """Returns the first feature of the map, and the size of its region.
@@ -897,18 +897,20 @@ class ReceptiveField:
         >>> field.corner()
         ((0, 0), (299, 299))
         """
-        return self._seen_by(0)
+        return _with_size(self._seen_by(0))
 
-    def _seen_by(self, which: int) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-        """See `corner` (0) and `middle` (1). One walk finds what both of them see."""
+    def _seen_by(self, which: int) -> tuple[tuple[int, ...], list[list[int]]] | None:
+        """Returns the first feature (0) or the middle one (1), and its clipped region.
+
+        One walk finds what both of them see.
+        """
         sizes = [axis.size for axis in self.feature_axes]
         known = [size for size in sizes if size is not None]
         if len(known) < len(sizes) or any(a.input_size is None for a in self.axes):
             return None
         ends = tuple(0 for _ in known), tuple(map(middle_of, known))
         support = self._origin().support(self, self._features(ends))
-        region = support.region(ends[which]).tolist()
-        return ends[which], tuple(last - first + 1 for first, last in region)
+        return ends[which], support.region(ends[which]).tolist()
 
     def _origin(self) -> Origin:
         if self.origin is None:
@@ -1358,6 +1360,16 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         from receptive_field.results.tables import as_dataframe
 
         return as_dataframe(self._fields, self.errors, self._known_unproductive())
+
+
+def _with_size(
+    seen: tuple[tuple[int, ...], list[list[int]]] | None,
+) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Returns a feature and the size of its region."""
+    if seen is None:
+        return None
+    feature, region = seen
+    return feature, tuple(last - first + 1 for first, last in region)
 
 
 def numbers_on(field: ReceptiveField, place: int) -> tuple[Any, Any, Any]:

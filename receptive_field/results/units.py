@@ -190,14 +190,15 @@ class FieldInUnits:
                 text = f"{printable(field.input)} ({length}: {positions})"
             elif label in told:
                 text = self._both(told[label])
+                if label == "receptive field":
+                    text = words.at_most(field) + text
             elif label == words.LOCAL and local is not None:
                 size = self._both(words.size_words(local))
                 stride = self._both(words.stride_words(local))
                 padding = self._both(words.padding_words(local))
-                exact = "exact" if local.exact else "an upper bound"
                 text = (
-                    f"receptive field {size}, stride {stride}, padding {padding}, "
-                    f"{exact}"
+                    f"receptive field {size}, stride {stride}, padding {padding}; "
+                    f"{words.exactness(local)}"
                 )
             if label == "aligned":
                 centers = self._first_center()

@@ -97,11 +97,8 @@ class Described(Protocol):
     def reasons(self) -> Reasons:
         """See `ReceptiveField.reasons`."""
 
-    def middle(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-        """See `ReceptiveField.middle`."""
-
-    def corner(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-        """See `ReceptiveField.corner`."""
+    def _seen_by(self, which: int) -> tuple[tuple[int, ...], list[list[int]]] | None:
+        """See `ReceptiveField.corner` (0) and `ReceptiveField.middle` (1)."""
 
     @property
     def layer_windows(self) -> LayerWindows:
@@ -209,7 +206,6 @@ def lines(field: Described) -> list[tuple[str, str]]:
     elif field.is_global:
         aligned = f"{NONE} (no local paths)"
     differs = field.aligned is False
-    exact = "yes, feature by feature; not the hull above" if differs else "yes"
     found = [
         ("input", printable(field.input) + _sized([a.input_size for a in field.axes])),
         (
@@ -220,14 +216,15 @@ def lines(field: Described) -> list[tuple[str, str]]:
             "graph",
             f"{printable(str(graph.name))} ({len(graph)} nodes)" if graph else "",
         ),
-        ("receptive field", numbers(size_words(field))),
+        ("receptive field", at_most(field) + numbers(size_words(field))),
         *_notes_on_hull(field),
         ("effective stride", numbers(stride_words(field))),
         ("effective padding", numbers(padding_words(field))),
+        ("", _on_all_features(field)),
         *([] if has_local else of_padding),
         ("aligned", aligned),
         ("", "field.explain() names the paths that differ" if differs else ""),
-        ("exact", exact if field.exact else "no, an upper bound"),
+        ("exact", _on_exactness(field)),
         *own,
     ]
     if field.global_nodes:
@@ -237,10 +234,58 @@ def lines(field: Described) -> list[tuple[str, str]]:
         found.append(("mirrored border by", _named(field.mirroring_nodes)))
     local = field.local
     if local is not None and local is not field:
-        exact = "exact" if local.exact else "an upper bound"
-        found.append((LOCAL, f"{in_words(local)}, {exact}"))
+        found.append((LOCAL, f"{in_words(local)}; {exactness(local)}"))
         found += of_padding + of_bound
     return [(label, text) for label, text in found if text]
+
+
+def at_most(field: Described) -> str:
+    """Returns what stands before the size: in a misaligned graph, it is a limit."""
+    is_limit = field.aligned is False and not field.is_global
+    return "at most " if is_limit else ""
+
+
+def _on_exactness(field: Described) -> str:
+    if field.exact:
+        return "yes" + (", what each feature sees" if field.aligned is False else "")
+    if all(word == WHOLE_INPUT for word in size_words(field)):
+        return "no: features see at most the whole input"
+    return "no, an upper bound"
+
+
+def exactness(local: Described) -> str:
+    """Returns which numbers of the local paths are exact."""
+    if not local.exact:
+        return "an upper bound"
+    return "size and stride exact" if UNKNOWN in padding_words(local) else "exact"
+
+
+def _on_all_features(field: Described) -> str:
+    """Returns where the region of every feature lies, if one formula tells."""
+    columns = zip(*sizes_strides_paddings(field), strict=True)
+    if not field.aligned or field.is_global or not field.exact:
+        return ""
+    found = []
+    for size, stride, padding in columns:
+        known = None not in (stride, padding) and size < INFINITY
+        if not known or stride % 1 or stride < 1:
+            return ""
+        first = _term(int(stride), -padding)
+        last = _term(int(stride), size - 1 - padding)
+        found.append(f"{first} to {last}" if size > 1 else first)
+    texts = numbers(found) if len(set(found)) > 1 else found[0]
+    each = " on each axis" if len(found) > len(set(found)) == 1 else ""
+    return f"feature i sees positions {texts}{each}"
+
+
+def _term(stride: int, offset: int) -> str:
+    """Returns a position as it follows from the feature i.
+
+    >>> _term(1, 0), _term(4, -3), _term(2, 5)
+    ('i', '4i-3', '2i+5')
+    """
+    moved = "i" if stride == 1 else f"{stride}i"
+    return f"{moved}{offset:+}" if offset else moved
 
 
 def _on_global_paths(field: Described) -> str:
@@ -250,41 +295,46 @@ def _on_global_paths(field: Described) -> str:
         earlier = field.reasons().local_output
         asked = "an earlier layer" if earlier is None else repr(earlier)
         return f"all paths do; ask about {asked} for a local field"
-    return 'global_context="exclude" gives only the result below'
+    return 'with global_context="exclude", all questions leave these paths out'
 
 
 def _notes_on_hull(field: Described) -> list[tuple[str, str]]:
     if field.aligned is not False:
         return []
-    notes = [("", "the hull of all paths; a single feature may see less of it")]
-    for place, seen in (("at the border", _corner(field)), ("inside", _middle(field))):
+    notes = [("", "features differ, because paths of different positions meet")]
+    for which in range(2):
+        seen = _seen(field, which)
         if seen is not None:
-            feature, size = seen
-            named = f"feature ({', '.join(map(str, feature))}) {place}"
-            notes.append(("", f"{named} sees {numbers(size)} of the input"))
+            feature, region = seen
+            names = "xyz" if 1 < len(region) < 4 else [""] * len(region)
+            ends = ", ".join(
+                f"{name} {first} to {last}".lstrip()
+                for name, (first, last) in zip(names, region)  # noqa: B905
+            )
+            size = numbers([last - first + 1 for first, last in region])
+            place = feature if len(feature) > 1 else feature[0]
+            notes.append(("", f"feature {place} sees {ends} ({size})"))
+    if len(notes) > 1:
+        notes.append(("", "field.compute_input_region tells this of other features"))
     return notes
 
 
-def _corner(field: Described) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+def _seen(
+    field: Described, which: int
+) -> tuple[tuple[int, ...], list[list[int]]] | None:
     try:
-        return None if field.local is None else field.local.corner()
-    except ReceptiveFieldError:  # The sets of positions are too large, for example.
-        return None
-
-
-def _middle(field: Described) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    try:
-        return None if field.local is None else field.local.middle()
+        return None if field.local is None else field.local._seen_by(which)
     except ReceptiveFieldError:  # The sets of positions are too large, for example.
         return None
 
 
 def middle_as_dict(field: Described) -> dict[str, Any] | None:
     """Returns what the feature in the middle of a misaligned map sees, for JSON."""
-    middle = _middle(field) if field.aligned is False else None
+    middle = _seen(field, 1) if field.aligned is False else None
     if middle is None:
         return None
-    return {"feature": list(middle[0]), "size": list(middle[1])}
+    feature, region = middle
+    return {"feature": list(feature), "size": [b - a + 1 for a, b in region]}
 
 
 def _notes_on_reasons(
@@ -344,8 +394,9 @@ def numbers(values: Iterable[Any]) -> str:
 
 
 def _sized(sizes: Sequence[int | None]) -> str:
-    known = [size for size in sizes if size is not None]
-    return f" ({numbers(known)})" if known and len(known) == len(sizes) else ""
+    if not any(sizes):
+        return " (unknown size)" if sizes else ""
+    return f" ({numbers(UNKNOWN if size is None else size for size in sizes)})"
 
 
 def as_text(field: Described, told: Callable[[str], str] = str) -> str:
