@@ -987,3 +987,22 @@ def test_common_layers_need_neither_arrays_nor_protobuf(tmp_path):
     )
     assert re.search(r"receptive field +3 x 3\n", done.stdout)
     assert done.stdout.endswith("\n[]\n")
+
+
+def test_weights_that_are_only_counted_are_never_made(tmp_path, monkeypatch):
+    """Keras makes weights that wait for it as soon as it leaves a stateless scope."""
+    keras = needed("keras")
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Flatten()(keras.layers.RandomCrop(8, 8)(image))
+    config = json.loads(keras.Model(image, keras.layers.Dense(3)(x)).to_json())
+    config["config"]["layers"][-1]["config"]["units"] = 3_000_000
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+    made = []
+    kernels = keras.initializers.GlorotUniform
+    monkeypatch.setattr(kernels, "__call__", lambda *_, **__: made.append("kernel"))
+    refused(path, "beyond the weights that fit in the file")
+    with keras.StatelessScope():
+        pass
+    assert made == []

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from threading import Thread
 from typing import Any
 
 from receptive_field.budget import ExhaustedError, hold
@@ -26,15 +27,26 @@ NUMBERS_A_BYTE = 2
 
 
 def _numbers(keras: Any, config: Mapping[str, Any]) -> int:
-    """Returns how many weights a model has, which is built without them."""
-    if hasattr(keras, "StatelessScope"):
-        scope = keras.StatelessScope(initialize_variables=False)
-    else:
-        scope = import_module("tensorflow").Graph().as_default()
-    with suppress(Exception), scope:  # If it fails, loading it tells why.
-        model = keras.models.model_from_json(json.dumps(config))
-        return sum(math.prod(weight.shape) for weight in model.weights)
-    return 0
+    """Returns how many weights a model has, which is built without them.
+
+    It is built in a thread of its own. Keras notes weights that are not made yet, for
+    each thread, and makes them as soon as anything else is traced in this thread.
+    """
+    found = [0]
+
+    def count() -> None:
+        if hasattr(keras, "StatelessScope"):
+            scope = keras.StatelessScope(initialize_variables=False)
+        else:
+            scope = import_module("tensorflow").Graph().as_default()
+        with suppress(Exception), scope:  # If it fails, loading it tells why.
+            model = keras.models.model_from_json(json.dumps(config))
+            found.append(sum(math.prod(weight.shape) for weight in model.weights))
+
+    thread = Thread(target=count, daemon=True)
+    thread.start()
+    thread.join()
+    return found[-1]
 
 
 def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
