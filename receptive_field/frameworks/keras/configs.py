@@ -86,7 +86,7 @@ def check_order(saved: Config) -> None:
         if isinstance(thing, Mapping):
             waiting += thing.values()
             config = thing.get("config")
-            if holds_layers(config) and "input_layers" in config:
+            if isinstance(config, Mapping) and "input_layers" in config:
                 try:
                     model = _functional(config, _only_named, _only_placed)
                     deque(in_order(model), maxlen=0)
