@@ -9,11 +9,11 @@ file. No network in use needs a tenth of `STEPS` in one answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from receptive_field.errors import TooMuchWorkError
 
@@ -48,6 +48,9 @@ class _Budget:
 
     def __init__(self, limit: int) -> None:
         self.limit = self.left = limit
+        self.kept: dict[Hashable, Any] = {}
+        """What `kept` keeps until the answer is there."""
+        self.room = NUMBERS_KEPT
 
 
 _limit: ContextVar[int | None] = ContextVar("work_limit", default=STEPS)
@@ -111,6 +114,35 @@ def spend(steps: int) -> None:
         budget.left -= steps
         if budget.left < 0:
             raise ExhaustedError(f"{steps} steps", budget.limit)
+
+
+def kept(size: int, work: Callable[..., R], *about: Hashable) -> R:
+    """Returns ``work(*about)``, which is done once in an answer.
+
+    An answer for many sizes of the input needs many results again. The first ones are
+    kept: if later ones took their places, an answer with too many would find none.
+
+    Args:
+      size: how many numbers the result holds, about.
+      work: the function.
+      about: its arguments.
+    """
+    budget = _budget.get()
+    if budget is None:
+        return work(*about)
+    key = work, about
+    if key in budget.kept:
+        known: R = budget.kept[key]
+        return known
+    found = work(*about)
+    if budget.room >= size:
+        budget.room -= size
+        budget.kept[key] = found
+    return found
+
+
+NUMBERS_KEPT = 1 << 18
+"""How many numbers the results hold that an answer keeps, about."""
 
 
 class Copies:

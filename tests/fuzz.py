@@ -8,7 +8,8 @@ defect: another exception, or an `InternalError` that stands for one; more than 
 seconds of computing, or more than 1 GB. It goes on where it was interrupted, also after
 the package was changed: what was tried is kept in ``.fuzz.json``, with the files of
 defects, about which it asks again first. ``--repeat NUMBER`` asks again about one case,
-and keeps its file.
+and keeps its file. ``--table`` prints the table of what was tried so far, which is in
+``docs/guide/untrusted.md``, and asks nothing.
 """
 
 from __future__ import annotations
@@ -602,11 +603,12 @@ class Tried:
 def table(counts: Counter[str]) -> str:
     """How the cases of each format ended, in Markdown."""
     ends = ("answered", "refused", "broken", "too much")
-    lines = [f"| Format | Cases | {' | '.join(ends)} |", "| --- " * 6 + "|"]
+    lines = [f"| format | cases | {' | '.join(ends)} |", "|---|" + "---:|" * 5]
     rows = {kind: [counts[f"{kind}: {end}"] for end in ends] for kind in DAMAGE}
     rows["all"] = [sum(column) for column in zip(*rows.values(), strict=True)]
     for kind, found in rows.items():
-        lines.append(f"| {kind} | {sum(found)} | {' | '.join(map(str, found))} |")
+        numbers = " | ".join(f"{number:,}" for number in (sum(found), *found))
+        lines.append(f"| {kind} | {numbers} |")
     return "\n".join(lines)
 
 
@@ -617,8 +619,14 @@ def main() -> int:
     parser.add_argument("count", type=int, help="how many files to damage")
     parser.add_argument("--repeat", type=int, help="the number of one case")
     parser.add_argument("--state", type=Path, default=STATE)
+    parser.add_argument(
+        "--table", action="store_true", help="print it, and ask nothing"
+    )
     options = parser.parse_args()
     tried = Tried(options.state, options.seed)
+    if options.table:
+        print(table(tried.counts))
+        return 0
     needed("keras")  # Importing it is no part of a case.
     if options.repeat is not None:
         folder = options.state.with_suffix(".case")

@@ -742,6 +742,48 @@ _keras(
     ("Flatten", {}),
     ("Dense", {"units": 3 * 10**6}),
 )
+
+
+def _of_keras_2(folder: Path, *layers: dict[str, Any]) -> Path:
+    """A model whose last layer has no rule, so that Keras itself has to load it."""
+    image = _layer("InputLayer", "image", batch_input_shape=[None, 8, 8, 3])
+    crop = _layer("RandomCrop", "cropped", "image", height=8, width=8)
+    ends = {"input_layers": [["image", 0, 0]], "output_layers": [["cropped", 0, 0]]}
+    config = {"name": "model", "layers": [image, crop, *layers], **ends}
+    path = folder / "m.h5"
+    with needed("h5py").File(path, "w") as file:
+        file.attrs["keras_version"] = "2.15.0"
+        model = {"class_name": "Functional", "config": config}
+        file.attrs["model_config"] = json.dumps(model)
+    return path
+
+
+def _layer(kind: str, name: str, *read: str, **config: Any) -> dict[str, Any]:
+    nodes = [[[below, 0, 0, {}]] for below in read]
+    named = {"class_name": kind, "name": name, "config": {"name": name, **config}}
+    return {**named, "inbound_nodes": nodes}
+
+
+@case("Keras circle")
+def _(folder: Path) -> Path:
+    one, two = _layer("ReLU", "one", "two"), _layer("ReLU", "two", "one")
+    return _of_keras_2(folder, one, two)
+
+
+@case("Keras heap without end")
+def _(folder: Path) -> Path:
+    """The space that is left in a heap of HDF5 takes no bytes."""
+    path = _of_keras_2(folder)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"GCOL") + 16
+    while any(content[place : place + 2]):
+        size = int.from_bytes(content[place + 8 : place + 16], "little")
+        place += 16 + -(-size // 8) * 8
+    content[place + 8 : place + 16] = bytes(8)
+    path.write_bytes(content)
+    return path
+
+
 _keras("Keras repeat", ("Flatten", {}), ("RepeatVector", {"n": 10**9}))
 _keras("Keras upsampling", ("UpSampling2D", {"size": [60_000, 60_000]}))
 _keras(

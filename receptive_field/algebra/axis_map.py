@@ -64,7 +64,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
 
 from receptive_field.arrays import np
-from receptive_field.budget import COPIES_A_STEP, counted, spend
+from receptive_field.budget import COPIES_A_STEP, counted, kept, spend
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -416,6 +416,20 @@ def _has_everything(strands: tuple[Strand, ...]) -> bool:
     return False
 
 
+def _length(axis_map: AxisMap) -> int:
+    """Returns how many windows a map lists."""
+    if axis_map.classic is not None:
+        return 1
+    return sum(len(s.windows) for s in axis_map.strands if not isinstance(s, Floating))
+
+
+LONG = 64
+"""If two maps list more windows, the result is kept until the answer is there."""
+
+SIZE_OF_FLOATING = 256
+"""How much room a strand with an unknown offset takes, in numbers (see `kept`)."""
+
+
 class AxisMap:
     """A map from each position of one axis to the interval that it sees of another.
 
@@ -660,7 +674,10 @@ class AxisMap:
             return _classic_then(
                 self.classic, other.classic, self.aligned, other.aligned
             )
-        found = _then(self, other)
+        length = _length(self) + _length(other)
+        found = (
+            kept(length, _then, self, other) if length > LONG else _then(self, other)
+        )
         if self.seen is other.seen is None:
             return found
         return found.showing(self.all_seen.then(other.all_seen))
@@ -671,7 +688,10 @@ class AxisMap:
             return self
         if not self.strands:
             return other
-        found = _union(self, other)
+        length = _length(self) + _length(other)
+        found = (
+            kept(length, _union, self, other) if length > LONG else _union(self, other)
+        )
         if self.seen is other.seen is None:
             whole = self if self.is_identity else other
             if whole.is_identity and found.strands == whole.strands:
@@ -1511,6 +1531,10 @@ def _has_finite_windows(strand: Periodic) -> bool:
 
 
 def _float(one: Floating, two: Floating, through: Strand) -> AxisMap:
+    return kept(SIZE_OF_FLOATING, _float_anew, one, two, through)
+
+
+def _float_anew(one: Floating, two: Floating, through: Strand) -> AxisMap:
     """Composes two floating strands.
 
     ``through`` is the strand from which one of the two floating strands was made. It
@@ -1593,6 +1617,13 @@ def _floated(strand: Periodic | Floating) -> Floating:
         reach = int(last) - int(first) + 1
         extents = Extents(reach, (reach,), abs(advance))
         return Floating(advance, int(first), extents, frozenset(), gap, exact)
+    return kept(SIZE_OF_FLOATING, _floated_turn, strand)
+
+
+def _floated_turn(strand: Periodic) -> Floating:
+    """Returns a floating strand for one whose period is longer than 1."""
+    advance, windows, gap, _ = strand
+    period = len(windows)
     some = [(u, w) for u, w in enumerate(windows) if w is not None]
     starts = [w[0] - u * strand.rate for u, w in some]
     ends = [w[1] - u * strand.rate for u, w in some]
@@ -1711,6 +1742,9 @@ def _largest_ahead(values: Sequence[Extended], reach: int) -> Iterator[Extended]
 
 
 def _union(one: AxisMap, two: AxisMap) -> AxisMap:
+    a, b = one.classic, two.classic
+    if a is not None and b is not None and a.advance == b.advance:
+        return _classic_union(a, b, one.aligned, two.aligned)
     if one.is_global or two.is_global:
         exact = any(m.exact for m in (one, two) if m.is_global)
         return GLOBAL if exact else GLOBAL_BOUND
@@ -1842,6 +1876,11 @@ def _floating_united(one: Floating, two: Floating) -> Floating | Anywhere:
         return _floated(both)._replace(unknowns=one.unknowns)
     if one == two:
         return one
+    return kept(SIZE_OF_FLOATING, _either, one, two)
+
+
+def _either(one: Floating, two: Floating) -> Floating | Anywhere:
+    """Returns an upper bound of two strands whose distance is unknown."""
     strands = _alternatives(one) | _alternatives(two)
     length = math.lcm(*(len(extents.several) for _, extents, _ in strands))
     spend(len(strands) ** 2 * length // FEW_SPANS)

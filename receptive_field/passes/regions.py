@@ -29,11 +29,13 @@ from receptive_field.relations.joins import (
     Paths,
     gathered,
     mixes,
+    of_any_part,
     settled,
     widened,
 )
 from receptive_field.relations.relation import (
     SAME,
+    Axis,
     Relation,
     has_holes,
     has_phases,
@@ -85,10 +87,15 @@ class Below:
         self.has_phases = self.has_parts = self.looks_outside = False
         self._nodes = network.graph.nodes
         self._overstated = overstated
-        self._looked_at: dict[int, Relation] = {}  # By id, as most rules are shared.
+        self._looked_at: dict[int, Axis] = {}  # By id, as most axes are shared.
+        self._over: dict[Relation, Paths | None] = {}
+        """The paths over the edges of the tensor that is visited."""
+        self._met: dict[tuple[int, int], tuple[Paths, Paths, Paths]] = {}
+        """By their ids, two paths that met below this tensor, and their union."""
 
     def ready(self, tensor: Tensor, value: Paths) -> Paths | None:
         """Returns the paths after closing every join whose parts have all met."""
+        self._over, self._met = {}, {}
         if isinstance(value, Relation):
             return value
         whole = gathered(value)
@@ -100,21 +107,44 @@ class Below:
         """Returns the paths, continued over an edge; None if the edge ends them."""
         rule = read.rule
         if rule != SAME:
-            if id(rule) not in self._looked_at:
-                self._looked_at[id(rule)] = rule
-                self.has_phases |= has_phases(rule)
-                self.has_parts |= has_holes(rule)
-                self.looks_outside |= clamps(read.node)
-                self.looks_outside |= any(map(permutes, rule.axes))
+            self.looks_outside |= clamps(read.node)
+            for axis in rule.axes:
+                if id(axis) not in self._looked_at:
+                    self._looked_at[id(axis)] = axis
+                    self.has_phases |= has_phases(axis)
+                    self.has_parts |= has_holes(axis)
+                    self.looks_outside |= permutes(axis)
             bounds = self._overstated.get((read.tensor, read.number), ())
             rule = with_bounds(rule, bounds)
+            if rule.piece is not None and getattr(value, "piece", None) is None:
+                return self._down_to_part(read.node, value, rule)
         found = combined(read.node, value, rule)
         self.has_parts |= found is not None and not isinstance(found, Relation)
         return found
 
+    def _down_to_part(self, node: Node, value: Paths, rule: Relation) -> Paths | None:
+        """Returns the paths, continued to a joined part.
+
+        They are found once for all parts that can be treated alike, as those of a join
+        of channels. A join may have as many parts as the network has layers.
+        """
+        rule = of_any_part(value, rule)
+        if rule not in self._over:
+            self._over[rule] = combined(node, value, rule)
+        found = self._over[rule]
+        self.has_parts |= found is not None and not isinstance(found, Relation)
+        return found
+
     def united(self, tensor: Tensor, one: Paths, two: Paths) -> Paths:
-        """Returns the union of the paths over two edges."""
-        return merged(self._nodes[tensor[0]], one, two)
+        """Returns the union of the paths over two edges.
+
+        Many parts of a join may be read by the same joins above it, too.
+        """
+        key = id(one), id(two)
+        if key not in self._met:
+            met = merged(self._nodes[tensor[0]], one, two)
+            self._met[key] = one, two, met  # Kept, so that the ids stay theirs.
+        return self._met[key][2]
 
     def widened(self, before: Paths, now: Paths) -> Paths:
         """Returns the paths, but each axis that still grows is needed whole."""

@@ -105,22 +105,34 @@ def through(upper: Paths, lower: Relation) -> Paths | None:
         if below.axes and all(_is_elsewhere(a, axis) for a in below.axes):
             return axes.part(below, axis)  # Pieces make no difference, as for channels.
         return _joined(SAME, axis, ranges, total, below)
-    axis, ranges, total, is_whole = lower.piece
+    axis, ranges, total, _ = lower.piece
     if upper in (ALL, ALL_BOUND):
         return axes.through(upper, lower)
     if axes.needs_everything(upper, axis):
-        if axes.is_exact(upper.axes[axis]):  # Every part is needed whole.
-            needed = FULL if is_whole else axes.whole((), GLOBAL_BOUND)
-            lower = Relation(
-                tuple(
-                    needed if axes.followed_axes(a) == {axis} else a for a in lower.axes
-                )
-            )
-        return axes.through(upper, lower)
+        return axes.through(upper, of_any_part(upper, lower))
     low, high = _needed(upper, axis, total)
     if all(r.stop <= low or high < r.start for r in ranges):
         return None
     return _joined(upper, axis, ranges, total, _without_piece(lower))
+
+
+def of_any_part(upper: Paths, lower: Relation) -> Relation:
+    """Returns the rule of an edge in the form that matters to the paths above it.
+
+    If these paths need every part of a join whole, its rules hardly differ, and the
+    result is equal for the parts that can be treated alike.
+    """
+    if lower.piece is None or not isinstance(upper, Relation):
+        return lower
+    axis, is_whole = lower.piece.axis, lower.piece.is_whole
+    if axis >= len(upper.axes) or not axes.needs_everything(upper, axis):
+        return lower
+    if not axes.is_exact(upper.axes[axis]):
+        return lower
+    needed = FULL if is_whole else axes.whole((), GLOBAL_BOUND)
+    return Relation(
+        tuple(needed if axes.followed_axes(a) == {axis} else a for a in lower.axes)
+    )
 
 
 def _joined(

@@ -313,22 +313,22 @@ def standing_axes(axis: Axis) -> set[int]:
     return {slot.axis for slot in slots if slot is not None}
 
 
-def has_phases(relation: Relation) -> bool:
-    """Returns whether some axis is followed differently from position to position."""
+def has_phases(axis: Axis) -> bool:
+    """Returns whether an axis of B is followed differently at different positions."""
     return any(
         factor.map.has_phases or not (factor.slot is None or factor.slot.is_whole)
-        for axis in relation.axes
         for thread in axis
         for factor in thread.factors
     )
 
 
-def has_holes(relation: Relation) -> bool:
-    """Returns whether any axis has a map with holes.
-
-    Holes are positions that depend on nothing.
-    """
-    return bool(_places_of(relation, attrgetter("has_holes")))
+def has_holes(axis: Axis) -> bool:
+    """Returns whether some positions of A depend on nothing of an axis of B."""
+    return bool(followed_axes(axis)) and any(
+        factor.map.has_holes or factor.via.has_holes
+        for thread in axis
+        for factor in thread.factors
+    )
 
 
 def permutes(axis: Axis) -> bool:

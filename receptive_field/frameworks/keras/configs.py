@@ -7,8 +7,8 @@ the call, and number of the output.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from receptive_field.frameworks.keras.calls import (
     NoModelError,
     NoRuleError,
     Read,
+    in_order,
 )
 from receptive_field.frameworks.keras.operations.tensorflow_functions import FUNCTIONS
 from receptive_field.frameworks.keras.options import (
@@ -69,6 +70,40 @@ def called_model(saved: Config) -> CalledModel:
         raise NoRuleError(
             f"the config has an unknown form ({quoted(repr(error))})"
         ) from error
+
+
+def check_order(saved: Config) -> None:
+    """Checks that the layers of a model, and of models in it, have an order.
+
+    Keras 2 would look for the order without end. Nothing else of the layers is read.
+
+    Raises:
+      NoModelError: if calls read each other, or something that is not in the model.
+    """
+    waiting: list[Any] = [saved]
+    while waiting:
+        thing = waiting.pop()
+        if isinstance(thing, Mapping):
+            waiting += thing.values()
+            config = thing.get("config")
+            if isinstance(config, Mapping) and "input_layers" in config:
+                try:
+                    model = _functional(config, _only_named, _only_placed)
+                    deque(in_order(model), maxlen=0)
+                except NoModelError:
+                    raise
+                except (NoRuleError, *UNFIT):
+                    continue  # Keras tells what is wrong.
+        elif isinstance(thing, list):
+            waiting += thing
+
+
+def _only_named(saved: Config) -> Layer:
+    return Layer(_name_of(saved), saved["class_name"])
+
+
+def _only_placed(saved: Config, key: Any) -> Input:
+    return Input(key, _name_of(saved), ())
 
 
 def version_of(saved: Config) -> int:
@@ -283,13 +318,17 @@ def _first_input(saved: Config, first: Config, layer: Layer) -> Input:
     return Input(-1, f"{layer.name}_input", _shape(shape))
 
 
-def _functional(config: Config) -> CalledModel:
+def _functional(
+    config: Config,
+    layer_of: Callable[[Config], Layer] = layer_of,
+    input_of: Callable[[Config, Any], Input] = _input,
+) -> CalledModel:
     layers: dict[str, Config] = {}
     for saved in config["layers"]:
         if layers.setdefault(saved["name"], saved) is not saved:
-            raise NoRuleError(f"two layers have the name {saved['name']!r:.80}")
+            raise NoModelError(f"two layers have the name {saved['name']!r:.80}")
     inputs = [
-        _input(_entry(layers, read), read.call)
+        input_of(_entry(layers, read), read.call)
         for read in _tensors(config["input_layers"])
     ]
     outputs = list(_tensors(config["output_layers"]))

@@ -15,8 +15,10 @@ from typing import Any
 
 from receptive_field.budget import ExhaustedError, hold
 from receptive_field.errors import GraphError
-from receptive_field.frameworks.keras.configs import version_of
+from receptive_field.frameworks.keras.calls import NoModelError
+from receptive_field.frameworks.keras.configs import check_order, version_of
 from receptive_field.frameworks.keras.files import PASS_THE_OBJECT, is_json
+from receptive_field.frameworks.keras.hdf5 import EndlessError, check_heaps
 from receptive_field.frameworks.keras.trust import distrust_of
 
 LONGEST_REASON = 300
@@ -98,6 +100,14 @@ def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
             f"{also}It is not loaded, because {where} {why}. {PASS_THE_OBJECT} Or "
             f"{state}"
         )
+    try:
+        check_order(config)
+        with open(path, "rb") as file:  # An archive holds weights as they are.
+            check_heaps(file)
+    except (NoModelError, EndlessError) as error:
+        raise GraphError(
+            f"{path!r} cannot be read: {error}. Save or copy the model again."
+        ) from None
     keras = import_module(package)
     try:
         hold(_numbers(keras, config) - NUMBERS_A_BYTE * os.path.getsize(path))
