@@ -835,6 +835,131 @@ def test_two_layers_side_by_side(pages, open_page):
     expect(panes).to_have_count(1)
 
 
+# --- Several models -------------------------------------------------------------------
+
+
+def smaller_u_net():
+    """Half of the size of `u_net`, with another layer at the bottom."""
+    x = image = keras.Input((28, 32, 1))
+    x = layers.MaxPooling2D(4)(x)
+    return keras.Model(image, convolution(4, name="bottom")(x), name="small")
+
+
+def of_a_signal():
+    image = keras.Input((100, 2))
+    return keras.Model(image, layers.Conv1D(2, 5, name="only")(image), name="signal")
+
+
+def test_several_models_are_compared(pages, open_page, tmp_path):
+    model, _ = pages("u_net")
+    other = smaller_u_net()
+    tab = open_page(rf.explore([model, other], tmp_path / "page.html"))
+    expect(tab.locator("#title")).to_have_text("u_net, small")
+    panes = tab.locator(".pane")
+    expect(panes).to_have_count(2)
+    choosers = tab.locator(".pane .model")
+    assert [choosers.nth(i).input_value() for i in range(2)] == ["0", "1"]
+    choose(tab, "bottom")
+    tab.evaluate("app.focusPane(app.panes[1])")
+    expect(tab.locator("#tree-model")).to_have_text("small")
+    tab.evaluate("app.select(app.pane.model.nodeNamed('bottom').index)")
+    tab.evaluate("app.focusPane(app.panes[0])")
+    expect(tab.locator("#tree-model")).to_have_text("u_net")
+    for feature in ([3, 9], [11, 2]):
+        tab.evaluate("(f) => app.point(app.panes[0], f, 'move')", feature)
+        settle(tab)
+        fields = [
+            rf.compute_receptive_field(m, output="bottom") for m in (model, other)
+        ]
+        shown = [told(tab, "region", pane) for pane in range(2)]
+        assert shown[0] == fields[0].compute_input_region(feature).tolist()
+        # Centres are at the same place of images of which one is half as large.
+        centre = fields[0].compute_input_center_coordinates(feature) / 2 - 0.25
+        text = tab.locator(".stage").nth(1).get_attribute("data-feature")
+        followed = list(map(int, text.split(",")))
+        there = fields[1].compute_input_center_coordinates(followed)
+        assert (np.abs(there - centre) <= 2).all()
+        assert shown[1] == fields[1].compute_input_region(followed).tolist()
+        scaled = [[2 * first, 2 * last + 1] for first, last in shown[1]]
+        assert drawn_box(tab, "other", 0) == scaled
+
+
+def test_another_model_is_chosen_for_a_pane(pages, open_page, tmp_path):
+    models = {"one": pages("u_net")[0], "two": smaller_u_net(), "three": misaligned()}
+    tab = open_page(rf.explore(models, tmp_path / "page.html"))
+    expect(tab.locator("#title")).to_have_text("one, two, three")
+    tab.locator(".pane .model").nth(1).select_option("three")
+    tab.evaluate("app.select(app.pane.model.nodeNamed('both').index)")
+    expect(tab.locator(".pane h2").nth(1)).to_have_text("both")
+    expect(tab.locator("#tree")).to_contain_text("dilated")
+    tab.locator("#tab-table").click()
+    expect(tab.locator("tbody tr", has_text="two")).to_have_count(3)
+    tab.locator("tbody tr", has_text="two").last.click()
+    expect(tab.locator(".pane h2").nth(1)).to_have_text("bottom")
+    expect(tab.locator(".pane .model").nth(1)).to_have_value("1")
+
+
+def test_a_link_names_the_model(pages, open_page, tmp_path):
+    models = [pages("u_net")[0], smaller_u_net()]
+    path = rf.explore(models, tmp_path / "page.html")
+    tab = open_page(path, "#model=small&layer=bottom&feature=1,2")
+    expect(tab.locator(".pane h2")).to_have_text(["bottom"])
+    expect(tab.locator(".pane .model")).to_have_value("1")
+    address(tab, "model=small&layer=bottom&feature=1%2C2")
+    tab.evaluate("() => (location.hash = '#model=u_net&layer=bottom')")
+    expect(tab.locator(".pane .model")).to_have_value("0")
+    tab.evaluate("() => (location.hash = '#model=<img src=x>&layer=bottom')")
+    expect(tab.locator("#message")).to_contain_text('the model "<img src=x>", which')
+    tab.evaluate("() => (location.hash = '#model=small&layer=up0')")
+    expect(tab.locator("#message")).to_contain_text('"up0", which is not in small')
+    assert tab.locator("img").count() == 0
+
+
+def test_models_of_different_ranks(pages, open_page, tmp_path):
+    """Each is shown on its own, and the page says so."""
+    models = [pages("u_net")[0], of_a_signal()]
+    tab = open_page(rf.explore(models, tmp_path / "page.html"))
+    expect(tab.locator("#apart")).to_be_visible()
+    before = tab.locator(".stage").nth(1).get_attribute("data-feature")
+    tab.evaluate("app.point(app.panes[0], [0, 0], 'move')")
+    settle(tab)
+    assert tab.locator(".stage").nth(1).get_attribute("data-feature") == before
+    expect(tab.locator(".stage .other").nth(0)).to_be_hidden()
+    tab.evaluate("app.point(app.panes[1], [20], 'move')")
+    assert told(tab, "region", 1) == [[20, 24]]
+    tab.locator(".pane .model").nth(1).select_option("u_net")
+    expect(tab.locator("#apart")).to_be_hidden()
+    assert violations(tab) == []
+
+
+def test_models_have_different_names(tmp_path):
+    first, second = tmp_path / "a" / "net.keras", tmp_path / "b" / "net.keras"
+    for path in (first, second):
+        path.parent.mkdir()
+        of_a_signal().save(path)
+    assert list(explorer.by_name([first, second])) == [str(first), str(second)]
+    assert list(explorer.by_name([first, first])) == [str(first), f"{first}:2"]
+    assert list(explorer.by_name([first, rf.EXAMPLE_GRAPH])) == [
+        "net.keras",
+        "inception_resnet_v2.pbtxt.gz",
+    ]
+    done = run(first, second, "-o", "page.html", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "page.html\n"), done.stderr
+    assert str(second) in (tmp_path / "page.html").read_text()
+
+
+def test_a_model_of_several_that_cannot_be_shown(tmp_path):
+    dense = keras.Sequential([keras.Input((10,)), layers.Dense(5)], name="flat")
+    with pytest.raises(rf.ReceptiveFieldError, match="flat: no layer has features"):
+        rf.explore([of_a_signal(), dense], tmp_path / "page.html")
+    with pytest.raises(rf.ReceptiveFieldError, match="the list is empty"):
+        rf.explore([], tmp_path / "page.html")
+    assert os.listdir(tmp_path) == []
+
+
+# --- The graph, and the table ---------------------------------------------------------
+
+
 def test_the_graph_folds(tmp_path, open_page):
     path = rf.explore(
         rf.EXAMPLE_GRAPH,
@@ -942,7 +1067,7 @@ def red_image(tmp_path):
 
 def middle_pixel(tab):
     return tab.evaluate(
-        "Array.from(app.picture.context.getImageData(30, 28, 1, 1).data)"
+        "Array.from(app.pane.model.picture.context.getImageData(30, 28, 1, 1).data)"
     )
 
 
@@ -1179,6 +1304,16 @@ def test_names_are_only_text(tmp_path, open_page):
     for number, name in enumerate(HOSTILE, 1):
         tab.evaluate("(number) => app.select(app.tree.nodes[number].index)", number)
         assert tab.locator(".pane h2").text_content() == name
+    tab.locator("#tab-table").click()
+    assert tab.locator("img").count() == 0
+    assert tab.evaluate("window.harmed") is None
+    several = dict.fromkeys(HOSTILE, graph)
+    tab = open_page(rf.explore(several, tmp_path / "several.html"))
+    assert tab.locator(".pane .model").first.locator("option").all_text_contents() == [
+        *HOSTILE
+    ]
+    assert tab.locator("#title").text_content() == ", ".join(HOSTILE)
+    tab.evaluate("app.panes.forEach((pane) => app.focusPane(pane))")
     tab.locator("#tab-table").click()
     assert tab.locator("img").count() == 0
     assert tab.evaluate("window.harmed") is None

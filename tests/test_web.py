@@ -143,7 +143,8 @@ def data_of(tab, number=0):
     expect(frame).to_be_visible()
     inner = frame.element_handle().content_frame()
     inner.wait_for_function("typeof app !== 'undefined'")
-    return json.loads(inner.locator("#data").text_content())
+    (data,) = json.loads(inner.locator("#data").text_content())["models"]
+    return data
 
 
 def refusal(tab, path):

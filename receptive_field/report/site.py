@@ -99,7 +99,7 @@ class OpenFile:
         data["title"] = self.name
         names = [node["name"] for node in data["nodes"] if "name" in node]
         return {
-            "html": page(data),
+            "html": page(self.name, [data]),
             "title": data["title"],
             "note": data["note"],
             "input": data["input"],
