@@ -7,11 +7,13 @@ of the editable figure.
 import csv
 import itertools
 import json
+import lzma
 import os
 import random
 import subprocess
 import sys
 from importlib.resources import files
+from pathlib import Path
 from xml.etree import ElementTree
 
 import graphs
@@ -29,6 +31,7 @@ from receptive_field.passes.gradients import Descent
 from receptive_field.questions.question import Options
 from receptive_field.relations import boxes
 from receptive_field.report import explorer
+from receptive_field.report.contents import as_text
 from receptive_field.report.explorer import encoded_map, page_data
 
 pytestmark = pytest.mark.slow
@@ -40,6 +43,7 @@ playwright = needed("playwright.sync_api")
 expect = playwright.expect
 
 PAGE = files("receptive_field.report") / "page"
+DATA = Path(__file__).parent / "data"
 
 
 # --- What the page works out itself --------------------------------------------------
@@ -835,6 +839,104 @@ def test_two_layers_side_by_side(pages, open_page):
     expect(panes).to_have_count(1)
 
 
+# --- Attributes -----------------------------------------------------------------------
+
+
+def test_attributes_are_shown_on_demand(pages, open_page):
+    """As the layer states them: a kernel of 5 x 5 from 3 to 2 channels, stride 2."""
+    tab = open_page(pages("misaligned")[1])
+    choose(tab, "wide")
+    ops = tab.locator(".pane .ops")
+    expect(ops).to_be_empty()
+    tab.locator(".attributes summary").click()
+    expect(ops.locator("h3")).to_have_text(["Conv2D", "BiasAdd"])
+    names, values = (ops.locator(part).all_text_contents() for part in ("dt", "dd"))
+    told = dict(zip(names, values, strict=True))
+    assert (told["strides"], told["padding"]) == ("1, 2, 2, 1", "SAME")
+    expect(ops).to_contain_text("weight 5 \u00d7 5 \u00d7 3 \u00d7 2")
+    assert told["returns"].split() == "1 \u00d7 20 \u00d7 24 \u00d7 2".split()
+    read = ops.locator("button").first
+    name = read.text_content()
+    read.click()
+    expect(tab.locator(".pane h2")).to_have_text(name)
+    expect(ops).to_contain_text("This is the input.")
+    choose(tab, "both")
+    expect(ops.locator("button")).to_have_text(["wide", "crop"])
+
+
+def first_op(data, *ops):
+    """The first op of one of these types: its attributes, and what it reads."""
+    contents = data["contents"]
+    texts = contents["texts"]
+    for node in data["nodes"]:
+        for op in contents["layers"][node["ops"][0]] if "ops" in node else []:
+            if texts[op[0]] in ops:
+                reads = [texts[size] for _, size in op[2]]
+                return contents["sets"][op[1]], reads, [texts[n] for n in op[3]]
+    raise AssertionError(f"no {ops}")
+
+
+@pytest.mark.parametrize(
+    ("path", "op", "stated", "reads"),
+    [
+        (  # AlexNet of torchvision: Conv2d(3, 64, 11, stride=4, padding=2).
+            "onnx/alexnet.onnx.xz",
+            "Conv",
+            {"strides": "4, 4", "pads": "2, 2, 2, 2", "kernel_shape": "11, 11"},
+            "64,3,11,11",
+        ),
+        (  # ResNet-18 of torchvision: Conv2d(3, 64, 7, stride=2, padding=3).
+            "torch/resnet18.pt2",
+            "conv2d",
+            {"stride": "2, 2", "padding": "3, 3"},
+            "64,3,7,7",
+        ),
+        (  # MobileNetV2: Conv2D(32, 3, strides=2).
+            "tflite/mobilenet_v2.tflite.xz",
+            "CONV_2D",
+            {"stride_h": "2", "stride_w": "2", "strides": "1, 2, 2, 1"},
+            "32,3,3,3",
+        ),
+        (
+            "zoo/resnet_v2_50.pb.xz",
+            "Conv2D",
+            {"strides": "1, 2, 2, 1", "padding": "VALID", "T": "float"},
+            "7,7,3,64",
+        ),
+    ],
+)
+def test_attributes_of_all_frameworks(tmp_path, path, op, stated, reads):
+    name = tmp_path / path.split("/")[1].removesuffix(".xz")
+    packed = (DATA / path).read_bytes()
+    name.write_bytes(lzma.decompress(packed) if path.endswith(".xz") else packed)
+    data = page_data(load(str(name)), None, None, Options([224, 224]))
+    attributes, sizes, _ = first_op(data, op)
+    assert stated.items() <= attributes.items()
+    assert sizes[1] == reads
+
+
+def test_attributes_are_a_small_part_of_the_page():
+    data = page_data(load(rf.EXAMPLE_GRAPH), None, None, Options([299, 299]))
+    whole = len(json.dumps(data))
+    for node in data["nodes"]:
+        node.pop("ops", None)
+    del data["contents"]
+    assert whole - len(json.dumps(data)) < whole / 10
+
+
+def test_large_constants_are_left_out(tmp_path):
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, (1, 60, 60, 1), name="image")
+        x = image + tf.constant(np.arange(3600.0, dtype="f").reshape(1, 60, 60, 1))
+        x = tf.pad(x, [[0, 0], [1, 2], [3, 4], [0, 0]], name="padded")
+        tf.nn.conv2d(x, np.ones((3, 3, 1, 1), dtype="f"), 1, "SAME", name="out")
+    contents = page_data(load(graph), "out", None, Options())["contents"]
+    assert max(map(len, contents["texts"])) < 100
+    assert any("0, 0, 1, 2, 3, 4, 0, 0" in text for text in contents["texts"])
+    assert as_text([7] * 1000).endswith("… 1000 in all")
+    assert len(as_text("x" * 1000)) == len(as_text(["x" * 90] * 9)) == 100
+
+
 # --- Several models -------------------------------------------------------------------
 
 
@@ -1051,6 +1153,7 @@ def test_a_small_screen_needs_no_sideways_scrolling(pages, open_page, view):
 def test_the_page_can_be_read_aloud_and_seen(pages, open_page, view, scheme):
     """It breaks no rule of accessibility that a program can check."""
     tab = open_page(pages("misaligned")[1], color_scheme=scheme)
+    tab.locator(".attributes summary").click()
     tab.locator(f"#tab-{view}").click()
     assert violations(tab) == []
 
@@ -1296,11 +1399,13 @@ def test_names_are_only_text(tmp_path, open_page):
             for i, read in enumerate(node.input):
                 if read == f"layer{number}":
                     node.input[i] = name
+                    node.attr[name].s = name.encode()
     tab = open_page(rf.explore(graph, tmp_path / "page.html", title=HOSTILE[0]))
     assert tab.locator("#title").text_content() == HOSTILE[0]
     assert tab.title().startswith(HOSTILE[0])
     names = tab.evaluate("app.tree.nodes.map((node) => node.name)")
     assert names == ["input", *HOSTILE]
+    tab.locator(".attributes summary").click()
     for number, name in enumerate(HOSTILE, 1):
         tab.evaluate("(number) => app.select(app.tree.nodes[number].index)", number)
         assert tab.locator(".pane h2").text_content() == name

@@ -33,7 +33,7 @@ from receptive_field.budget import within_budget
 from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
-from receptive_field.graph.model import Model, unique_name
+from receptive_field.graph.model import Model, nodes_of_layers, unique_name
 from receptive_field.network.layout import Resolution
 from receptive_field.network.walk import tensors_below, tensors_read
 from receptive_field.passes.regions import forward
@@ -44,6 +44,7 @@ from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question, StopPropagation
 from receptive_field.questions.stretches import Follows, Stretch, Stretches
 from receptive_field.relations.boxes import Mask
+from receptive_field.report.contents import Contents, shortened
 from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.costs import Costs
 from receptive_field.results.field import ReceptiveFields
@@ -58,8 +59,8 @@ if TYPE_CHECKING:
 
 SCRIPTS = (
     *("maps.js", "follow.js", "dom.js", "tree.js", "picture.js", "model.js"),
-    *("pane.js", "between.js", "reasons.js", "table.js", "figure.js", "address.js"),
-    "main.js",
+    *("pane.js", "ops.js", "between.js", "reasons.js", "table.js", "figure.js"),
+    *("address.js", "main.js"),
 )
 """The scripts, in the order in which the page runs them."""
 
@@ -239,7 +240,9 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
             "no layer has features with positions: the model has no spatial axes to "
             f"explore, or nothing depends on its input {question.input!r}."
         )
-    export = _Export(question, steps, shown, named, _costs(model, question, options))
+    owner = nodes_of_layers(model, inside=True)
+    costs = _costs(model, question, options)
+    export = _Export(question, steps, shown, named, costs, owner)
     asked = list(question.outputs or {}) if output is not None else []
     return export.data() | {"note": note, "outputs": asked}
 
@@ -356,8 +359,12 @@ class _Export:
         shown: Mapping[str, Tensor],
         fields: ReceptiveFields,
         costs: Costs | None,
+        owner: Mapping[int, str],
     ) -> None:
         self.question = question
+        self.contents = Contents(question.network, owner, self._described)
+        self.last: dict[Tensor, int] = {}
+        """For each tensor, the number of its last node so far."""
         self.steps = steps
         self.fields = fields
         self.tensors = shown
@@ -382,7 +389,7 @@ class _Export:
 
     def data(self) -> Data:
         """Returns the data of the page."""
-        last: dict[Tensor, int] = {}
+        last = self.last
         nodes: list[Data] = []
         for number, (tensor, name) in enumerate(self.listed):
             tell("following each layer", number / len(self.listed))
@@ -401,6 +408,8 @@ class _Export:
                         node["same"] = 1
             if self.bypassed and name and tensor not in last:
                 node["reads"] = sorted({last[t] for t in self._reads(tensor)})
+            if name and (ops := self.contents.of(name, tensor)) is not None:
+                node["ops"] = ops
             last[tensor] = number
             nodes.append(node)
         self._add_weights(nodes)
@@ -410,7 +419,15 @@ class _Export:
             "nodes": nodes,
             "maps": self.maps,
             "failed": self.failed,
+            "contents": self.contents.data(),
         }
+
+    def _described(self, tensor: Tensor) -> int | str:
+        """Returns the number of a tensor's node on the page, or else its name."""
+        number = self.last.get(tensor)
+        if number is not None and (not number or self.listed[number][1]):
+            return number
+        return shortened(self.question.network.graph.name_of(tensor))
 
     def _node(self, tensor: Tensor, name: str) -> Data:
         if tensor == self.question.network.input and not name:

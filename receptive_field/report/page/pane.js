@@ -26,6 +26,8 @@ class Pane {
     this.heading = el("h2", {});
     this.badges = el("p", { class: "badges" });
     this.reason = el("div", { class: "reason", hidden: true });
+    this.ops = el("div", { class: "ops" });
+    this.opened = el("details", { class: "attributes", ontoggle: () => this.drawOps() }, el("summary", {}, "Attributes"), this.ops);
     this.pinButton = el("button", { class: "pin", "aria-pressed": "false", onclick: () => this.app.togglePin(this) }, "Pin");
     this.numbers = el("dl", { class: "numbers" });
     this.formula = el("p", { class: "formula" });
@@ -37,7 +39,7 @@ class Pane {
     this.element = el(
       "article",
       { class: "pane", "data-pane": this.key, onpointerenter: () => this.app.focusPane(this), onfocusin: () => this.app.focusPane(this) },
-      el("div", { class: "head" }, this.chooser, this.heading, this.pinButton, this.badges, this.reason),
+      el("div", { class: "head" }, this.chooser, this.heading, this.pinButton, this.badges, this.reason, this.opened),
       el(
         "div",
         { class: "body" },
@@ -188,7 +190,13 @@ class Pane {
     this.badges.replaceChildren(...badges);
     const name = `${node.name}, ${shownSize(node)} features`;
     this.map.setAttribute("aria-label", `Map of ${name}. Arrow keys move the feature, Enter pins it.`);
+    this.drawOps();
     this.stage.setAttribute("aria-label", `The input, with the region that a feature of ${name} sees.`);
+  }
+
+  /** Lists the ops of the layer, if the list is open. */
+  drawOps() {
+    this.ops.replaceChildren(...(this.opened.open ? opsOf(this.app, this.model, this.node) : []));
   }
 
   /** Returns a badge that opens the reason below it. */
