@@ -426,6 +426,42 @@ def test_pointing_at_layers_of_large_networks(tmp_path, open_page, application, 
         check_regions(tab, fields[layer], some_features(sizes))
 
 
+def wide_kernel():
+    image = keras.Input((20, 24, 1), batch_size=1)
+    return keras.Model(image, convolution(1, 61, name="wide")(image))
+
+
+@pytest.mark.parametrize(
+    ("build", "layer", "features"),
+    [
+        (u_net, "bottom", [[0, 0], [15, 13], [7, 7]]),
+        (wide_kernel, "wide", [[0, 0], [12, 10], [23, 19]]),
+        (with_context, "scaled", [[3, 3]]),
+    ],
+)
+def test_outlines_are_whole_or_shown_as_cut(
+    tmp_path, open_page, build, layer, features
+):
+    model = build()
+    size = None if model.input_shape[1] else [30, 40]
+    page = rf.explore(model, tmp_path / "page.html", input_resolution=size)
+    tab = open_page(page)
+    choose(tab, layer)
+    field = rf.compute_receptive_field(model, output=layer, input_resolution=size)
+    left, top, width, height = (
+        float(number)
+        for number in tab.locator(".stage").get_attribute("viewBox").split()
+    )
+    for feature in features:
+        tab.evaluate("(feature) => app.point(app.pane, feature, 'move')", feature)
+        (x0, x1), (y0, y1) = field.compute_input_region(feature).tolist()
+        beyond = [x0 < left, x1 + 1 > left + width, y0 < top, y1 + 1 > top + height]
+        arrows = tab.locator(".stage .cut:not(.cut-other):not(.cut-local)")
+        assert arrows.get_attribute("d").count("M") == 2 * sum(beyond)
+        expect(tab.locator(".body .hint")).to_be_visible(visible=any(beyond))
+    assert any(beyond) == (build is not u_net)
+
+
 def test_pointing_at_the_image_finds_the_nearest_feature(pages, open_page):
     model, path = pages("u_net")
     tab = open_page(path)
@@ -854,7 +890,7 @@ def test_attributes_are_shown_on_demand(pages, open_page):
     told = dict(zip(names, values, strict=True))
     assert (told["strides"], told["padding"]) == ("1, 2, 2, 1", "SAME")
     expect(ops).to_contain_text("weight 5 \u00d7 5 \u00d7 3 \u00d7 2")
-    assert told["returns"].split() == "1 \u00d7 20 \u00d7 24 \u00d7 2".split()
+    assert told["returns"].strip() == "1 \u00d7 20 \u00d7 24 \u00d7 2"
     read = ops.locator("button").first
     name = read.text_content()
     read.click()
@@ -1320,7 +1356,7 @@ def test_editing_the_figure(pages, open_page):
 def test_unknown_sizes_are_chosen_and_said(tmp_path, open_page):
     model = with_context()
     tab = open_page(rf.explore(model, tmp_path / "page.html"))
-    expect(tab.locator("#about")).to_contain_text("224 x 224 is assumed")
+    expect(tab.locator("#about")).to_contain_text("224 x 224 is assumed. Give input_re")
     smaller = rf.explore(model, tmp_path / "page.html", input_resolution=[40, 60])
     tab = open_page(smaller)
     expect(tab.locator("#about")).to_contain_text("60 \u00d7 40 positions")

@@ -33,7 +33,7 @@ class Pane {
     this.formula = el("p", { class: "formula" });
     this.slider = el("label", { class: "slice", hidden: true });
     this.profiles = el("div", { class: "profiles" });
-    this.further = el("p", { class: "hint" }, "The region extends beyond the drawing.");
+    this.further = el("p", { class: "hint" }, "The region extends beyond the drawing, where there are arrows.");
     const mapName = el("h3", {}, "Its map of features");
     this.chooser = this.app.isOne ? null : this.modelChooser();
     this.element = el(
@@ -62,6 +62,9 @@ class Pane {
       local: svg("rect", { class: "region local" }),
       region: svg("rect", { class: "region" }),
       clipped: svg("rect", { class: "clipped" }),
+      cutOther: svg("path", { class: "cut cut-other" }),
+      cutLocal: svg("path", { class: "cut cut-local" }),
+      cut: svg("path", { class: "cut" }),
       centre: svg("path", { class: "centre" }),
     };
     this.parts = parts;
@@ -356,24 +359,46 @@ class Pane {
     stage.dataset.region = region ? region.flat().join(",") : "";
     stage.dataset.clipped = this.clipped ? this.clipped.flat().join(",") : "";
     const across = (axis, ends) => (axis in this.model.sizes ? ends[axis] : [0, this.model.picture.height - 1]);
-    const drawn = (rect, ends) => {
+    const drawn = (rect, ends, cut = null) => {
       rect.style.display = ends ? "" : "none";
-      if (ends) place(rect, this.within(across(0, ends), 0), this.within(across(1, ends), 1));
+      const places = ends ? [across(0, ends), across(1, ends)] : null;
+      if (ends) place(rect, this.within(places[0], 0), this.within(places[1], 1));
+      cut?.setAttribute("d", ends ? this.cutPath(places) : "");
     };
-    drawn(parts.region, region);
-    this.further.hidden = !region || region.slice(0, 2).every(([a, b], axis) => {
-      const [start, length] = [this.view[axis], this.view[axis + 2]];
-      return (a >= start && b <= start + length - 1) || (a === -Infinity && b === Infinity);
-    });
+    drawn(parts.region, region, parts.cut);
+    this.further.hidden = !parts.cut.getAttribute("d");
     drawn(parts.clipped, this.clipped);
     const local = this.node.local && !this.app.local ? regionOf(this.node.local, feature) : null;
-    drawn(parts.local, local);
+    drawn(parts.local, local, parts.cutLocal);
     const other = this.app.panes.find((pane) => pane !== this && pane.region);
-    drawn(parts.other, other ? this.regionOfOther(other) : null);
+    drawn(parts.other, other ? this.regionOfOther(other) : null, parts.cutOther);
     parts.shade.setAttribute("d", this.shadePath());
     const centre = (axis) => (axis in this.model.sizes ? this.place()[axis] : this.model.picture.height / 2 - 0.5) + 0.5;
     const arm = this.view[2] / 60;
     parts.centre.setAttribute("d", `M${centre(0) - arm} ${centre(1)}h${2 * arm}m${-arm} ${-arm}v${2 * arm}`);
+  }
+
+  /** Returns the path of arrows at the edges of the drawing beyond which an outline goes:
+   * two in the middle of each side that is cut. */
+  cutPath(outline) {
+    const arm = this.view[2] / 45;
+    const edges = [0, 1].map((axis) => [this.view[axis], this.view[axis] + this.view[axis + 2]]);
+    const ends = outline.map(([first, last]) => [first, last + 1]);
+    const inside = ends.map(([first, last], axis) => [Math.max(first, edges[axis][0]), Math.min(last, edges[axis][1])]);
+    if (inside.some(([first, last]) => first >= last)) return "";
+    let path = "";
+    for (const [axis, end] of [[0, 0], [0, 1], [1, 0], [1, 1]]) {
+      const out = end ? 1 : -1;
+      if (out * (ends[axis][end] - edges[axis][end]) <= 0) continue;
+      const [first, last] = inside[1 - axis];
+      const middle = (first + last) / 2;
+      for (const apart of [0, 1]) {
+        const tip = edges[axis][end] - out * arm * (0.4 + 0.7 * apart);
+        const points = [[tip - out * arm, middle - arm], [tip, middle], [tip - out * arm, middle + arm]];
+        path += `M${points.map((point) => (axis ? [...point].reverse() : point).join(" ")).join("L")}`;
+      }
+    }
+    return path;
   }
 
   /** Returns the region of another pane's feature in this input; null if there is none. */
