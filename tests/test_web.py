@@ -200,6 +200,9 @@ def test_numbers_are_those_of_the_library(page, tmp_path):
     for path in models(tmp_path):
         opened(page, path)
         here = page_data(load(str(path)), None, None, Options())
+        note = data_of(page)["note"]
+        assert "--resolution" not in note
+        assert ("into Input size" in note) == bool(here["note"])
         assert numbers_of(data_of(page)) == numbers_of(here), path
         assert data_of(page)["failed"] == here["failed"] == {}
 

@@ -216,8 +216,18 @@ def _title(model: Any) -> str:
 # --- What is shown -------------------------------------------------------------------
 
 
-def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
+def page_data(
+    model: Model,
+    output: Any,
+    input: Any,
+    options: Options,
+    how_to_choose: str = "Give input_resolution (--resolution) to choose another size.",
+) -> Data:
     """Returns all data of the page except its title, as plain JSON values.
+
+    Args:
+      model, output, input, options: the question.
+      how_to_choose: a sentence that follows if the size of the input is assumed.
 
     Raises:
       ReceptiveFieldError: if the model cannot be analysed, or no layer has features
@@ -244,7 +254,8 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
     costs = _costs(model, question, options)
     export = _Export(question, steps, shown, named, costs, owner)
     asked = list(question.outputs or {}) if output is not None else []
-    return export.data() | {"note": note, "outputs": asked}
+    told = f"{note} {how_to_choose}" if note else ""
+    return export.data() | {"note": told, "outputs": asked}
 
 
 def _sized(
@@ -260,10 +271,7 @@ def _sized(
     default = min(-(-wanted // 32) * 32, largest)
     chosen = [size if isinstance(size, int) else default for size in sizes]
     shown = " x ".join(map(str, chosen))
-    note = (
-        f"The model does not state the size of its input; {shown} is assumed. "
-        "Give input_resolution (--resolution) to choose another size."
-    )
+    note = f"The model does not state the size of its input; {shown} is assumed."
     sized = options._replace(input_resolution=chosen)
     return _asked(model, output, input, sized), note
 
