@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import Node, Tensor
 from receptive_field.network.network import Network
 from receptive_field.rules.op import rule_of
+
+T = TypeVar("T")
 
 MOST_OPS = 40
 """At most this many ops of a layer are described; the rest are counted."""
@@ -105,23 +107,23 @@ class Contents:
     def _value(self, tensor: Tensor) -> str:
         """Returns the integers of a small constant, as a text that follows its name."""
         op = rule_of(self.network.graph.nodes[tensor[0]])
-        shape = self.network.shape(tensor)
+        shape = _known(self.network.shape, tensor)
         if op is None or op.numbers is None or shape is None:
             return ""  # Other values need NumPy.
         sizes = [size for size in shape if isinstance(size, int)]
         if len(sizes) < len(shape) or math.prod(sizes) > MOST_NUMBERS:
             return ""
-        numbers = self.network.known.integers(tensor)
+        numbers = _known(self.network.known.integers, tensor)
         return "" if numbers is None else f" = {', '.join(map(str, numbers))}"
 
     def _outputs(self, index: int, tensor: Tensor) -> list[Tensor]:
-        count = self.network.known.output_count(index) or 1
+        count = _known(self.network.known.output_count, index) or 1
         shown = [(index, number) for number in range(min(count, MOST_INPUTS))]
         return [tensor] if tensor[0] == index and tensor not in shown else shown
 
     def _shape(self, tensor: Tensor) -> int:
         """Returns the number of a shape as text: "?" if its rank is unknown."""
-        shape = self.network.shape(tensor)
+        shape = _known(self.network.shape, tensor)
         if shape is None:
             return self._text("?")
         sizes = [str(size) if isinstance(size, int) else "?" for size in shape]
@@ -141,6 +143,14 @@ class Contents:
     def _number(self, kind: str, value: Any) -> int:
         known = self.lists[kind]
         return known.setdefault(json.dumps(value), len(known))
+
+
+def _known(ask: Callable[[Any], T | None], about: Any) -> T | None:
+    """Returns an answer, or None if there is none, because a constant is malformed."""
+    try:
+        return ask(about)
+    except ReceptiveFieldError:
+        return None
 
 
 def as_text(value: Any) -> str:

@@ -59,10 +59,14 @@ class App {
 
   /** Shows the layer of the current pane in the rest of the page. */
   shown() {
-    this.tree.show(this.pane.model);
-    this.tree.reveal(this.pane.node.index);
+    this.showTree();
     this.between.list(this.pane);
     this.tell();
+  }
+
+  showTree() {
+    this.tree.show(this.pane.model);
+    this.tree.reveal(this.pane.node.index);
   }
 
   open(index, model) {
@@ -100,8 +104,8 @@ class App {
     if (pane === this.pane) return;
     this.pane = pane;
     this.panes.forEach((each) => each.element.classList.toggle("current", each === pane));
-    this.tree.show(pane.model);
-    this.tree.mark();
+    if (this.tree.model === pane.model) this.tree.mark();
+    else this.showTree();
     this.between.list(pane);
   }
 
