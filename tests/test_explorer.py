@@ -973,6 +973,18 @@ def test_large_constants_are_left_out(tmp_path):
     assert len(as_text("x" * 1000)) == len(as_text(["x" * 90] * 9)) == 100
 
 
+def test_a_long_row_of_features_is_explored(tmp_path, open_page):
+    """As that of a VGG's Flatten: 7 x 7 x 512 features in one row."""
+    image = keras.Input((7, 7, 3))
+    x = layers.Conv2D(512, 1, name="maps")(image)
+    model = keras.Model(image, layers.Flatten(name="row")(x))
+    tab = open_page(rf.explore(model, tmp_path / "page.html"))
+    choose(tab, "row")
+    feature = (5 * 7 + 2) * 512 + 100
+    tab.evaluate("(u) => app.point(app.pane, [u, u], 'move')", feature)
+    assert told(tab, "region") == [[2, 2], [5, 5]]
+
+
 # --- Several models -------------------------------------------------------------------
 
 
