@@ -1,15 +1,19 @@
 """Writes the explorer's page of every Keras application, and opens it in a browser.
 
-  python scripts/open_applications.py [application ...]
+  python scripts/open_applications.py [--quick] [application ...]
 
 The models are those of the configs in ``tests/data/keras``, which have no weights.
 Needs the installed Keras that they are of, Playwright and a Chromium. Prints, for each
 page, how long it took to write and to open, and its size. Ends with status 1 if a page
 said anything on its console, or does not show a region and the ops of a layer.
+
+With ``--quick``, the pages have no data on how much positions matter, which take most
+of the time.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import sys
@@ -20,6 +24,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 import receptive_field as rf
+from receptive_field.report import explorer
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -59,7 +64,13 @@ def complaints(browser: Browser, name: str, folder: Path) -> list[str]:
 def main() -> None:
     """Opens the pages of the applications that are named, or of all."""
     found: list[str] = []
-    chosen = sys.argv[1:] or names("keras")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    chosen = options.names or names("keras")
+    if options.quick:
+        explorer.MOST_WEIGHED = 0
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
