@@ -7,11 +7,13 @@ of the editable figure.
 import csv
 import itertools
 import json
+import lzma
 import os
 import random
 import subprocess
 import sys
 from importlib.resources import files
+from pathlib import Path
 from xml.etree import ElementTree
 
 import graphs
@@ -29,6 +31,7 @@ from receptive_field.passes.gradients import Descent
 from receptive_field.questions.question import Options
 from receptive_field.relations import boxes
 from receptive_field.report import explorer
+from receptive_field.report.contents import as_text
 from receptive_field.report.explorer import encoded_map, page_data
 
 pytestmark = pytest.mark.slow
@@ -40,6 +43,7 @@ playwright = needed("playwright.sync_api")
 expect = playwright.expect
 
 PAGE = files("receptive_field.report") / "page"
+DATA = Path(__file__).parent / "data"
 
 
 # --- What the page works out itself --------------------------------------------------
@@ -420,6 +424,42 @@ def test_pointing_at_layers_of_large_networks(tmp_path, open_page, application, 
         choose(tab, layer)
         sizes = [axis.size for axis in fields[layer].feature_axes]
         check_regions(tab, fields[layer], some_features(sizes))
+
+
+def wide_kernel():
+    image = keras.Input((20, 24, 1), batch_size=1)
+    return keras.Model(image, convolution(1, 61, name="wide")(image))
+
+
+@pytest.mark.parametrize(
+    ("build", "layer", "features"),
+    [
+        (u_net, "bottom", [[0, 0], [15, 13], [7, 7]]),
+        (wide_kernel, "wide", [[0, 0], [12, 10], [23, 19]]),
+        (with_context, "scaled", [[3, 3]]),
+    ],
+)
+def test_outlines_are_whole_or_shown_as_cut(
+    tmp_path, open_page, build, layer, features
+):
+    model = build()
+    size = None if model.input_shape[1] else [30, 40]
+    page = rf.explore(model, tmp_path / "page.html", input_resolution=size)
+    tab = open_page(page)
+    choose(tab, layer)
+    field = rf.compute_receptive_field(model, output=layer, input_resolution=size)
+    left, top, width, height = (
+        float(number)
+        for number in tab.locator(".stage").get_attribute("viewBox").split()
+    )
+    for feature in features:
+        tab.evaluate("(feature) => app.point(app.pane, feature, 'move')", feature)
+        (x0, x1), (y0, y1) = field.compute_input_region(feature).tolist()
+        beyond = [x0 < left, x1 + 1 > left + width, y0 < top, y1 + 1 > top + height]
+        arrows = tab.locator(".stage .cut:not(.cut-other):not(.cut-local)")
+        assert arrows.get_attribute("d").count("M") == 2 * sum(beyond)
+        expect(tab.locator(".body .hint")).to_be_visible(visible=any(beyond))
+    assert any(beyond) == (build is not u_net)
 
 
 def test_pointing_at_the_image_finds_the_nearest_feature(pages, open_page):
@@ -835,6 +875,241 @@ def test_two_layers_side_by_side(pages, open_page):
     expect(panes).to_have_count(1)
 
 
+# --- Attributes -----------------------------------------------------------------------
+
+
+def test_attributes_are_shown_on_demand(pages, open_page):
+    """As the layer states them: a kernel of 5 x 5 from 3 to 2 channels, stride 2."""
+    tab = open_page(pages("misaligned")[1])
+    choose(tab, "wide")
+    ops = tab.locator(".pane .ops")
+    expect(ops).to_be_empty()
+    tab.locator(".attributes summary").click()
+    expect(ops.locator("h3")).to_have_text(["Conv2D", "BiasAdd"])
+    names, values = (ops.locator(part).all_text_contents() for part in ("dt", "dd"))
+    told = dict(zip(names, values, strict=True))
+    assert (told["strides"], told["padding"]) == ("1, 2, 2, 1", "SAME")
+    expect(ops).to_contain_text("weight 5 \u00d7 5 \u00d7 3 \u00d7 2")
+    assert told["returns"].strip() == "1 \u00d7 20 \u00d7 24 \u00d7 2"
+    read = ops.locator("button").first
+    name = read.text_content()
+    read.click()
+    expect(tab.locator(".pane h2")).to_have_text(name)
+    expect(ops).to_contain_text("This is the input.")
+    choose(tab, "both")
+    expect(ops.locator("button")).to_have_text(["wide", "crop"])
+
+
+def first_op(data, *ops):
+    """The first op of one of these types: its attributes, and what it reads."""
+    contents = data["contents"]
+    texts = contents["texts"]
+    for node in data["nodes"]:
+        for op in contents["layers"][node["ops"][0]] if "ops" in node else []:
+            if texts[op[0]] in ops:
+                reads = [texts[size] for _, size in op[2]]
+                return contents["sets"][op[1]], reads, [texts[n] for n in op[3]]
+    raise AssertionError(f"no {ops}")
+
+
+@pytest.mark.parametrize(
+    ("path", "op", "stated", "reads"),
+    [
+        (  # AlexNet of torchvision: Conv2d(3, 64, 11, stride=4, padding=2).
+            "onnx/alexnet.onnx.xz",
+            "Conv",
+            {"strides": "4, 4", "pads": "2, 2, 2, 2", "kernel_shape": "11, 11"},
+            "64,3,11,11",
+        ),
+        (  # ResNet-18 of torchvision: Conv2d(3, 64, 7, stride=2, padding=3).
+            "torch/resnet18.pt2",
+            "conv2d",
+            {"stride": "2, 2", "padding": "3, 3"},
+            "64,3,7,7",
+        ),
+        (  # MobileNetV2: Conv2D(32, 3, strides=2).
+            "tflite/mobilenet_v2.tflite.xz",
+            "CONV_2D",
+            {"stride_h": "2", "stride_w": "2", "strides": "1, 2, 2, 1"},
+            "32,3,3,3",
+        ),
+        (
+            "zoo/resnet_v2_50.pb.xz",
+            "Conv2D",
+            {"strides": "1, 2, 2, 1", "padding": "VALID", "T": "float"},
+            "7,7,3,64",
+        ),
+    ],
+)
+def test_attributes_of_all_frameworks(tmp_path, path, op, stated, reads):
+    name = tmp_path / path.split("/")[1].removesuffix(".xz")
+    packed = (DATA / path).read_bytes()
+    name.write_bytes(lzma.decompress(packed) if path.endswith(".xz") else packed)
+    data = page_data(load(str(name)), None, None, Options([224, 224]))
+    attributes, sizes, _ = first_op(data, op)
+    assert stated.items() <= attributes.items()
+    assert sizes[1] == reads
+
+
+def test_attributes_are_a_small_part_of_the_page():
+    data = page_data(load(rf.EXAMPLE_GRAPH), None, None, Options([299, 299]))
+    whole = len(json.dumps(data))
+    for node in data["nodes"]:
+        node.pop("ops", None)
+    del data["contents"]
+    assert whole - len(json.dumps(data)) < whole / 10
+
+
+def test_large_constants_are_left_out(tmp_path):
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, (1, 60, 60, 1), name="image")
+        x = image + tf.constant(np.arange(3600.0, dtype="f").reshape(1, 60, 60, 1))
+        x = tf.pad(x, [[0, 0], [1, 2], [3, 4], [0, 0]], name="padded")
+        tf.nn.conv2d(x, np.ones((3, 3, 1, 1), dtype="f"), 1, "SAME", name="out")
+    contents = page_data(load(graph), "out", None, Options())["contents"]
+    assert max(map(len, contents["texts"])) < 100
+    assert any("0, 0, 1, 2, 3, 4, 0, 0" in text for text in contents["texts"])
+    assert as_text([7] * 1000).endswith("… 1000 in all")
+    assert len(as_text("x" * 1000)) == len(as_text(["x" * 90] * 9)) == 100
+
+
+def test_a_long_row_of_features_is_explored(tmp_path, open_page):
+    """As that of a VGG's Flatten: 7 x 7 x 512 features in one row."""
+    image = keras.Input((7, 7, 3))
+    x = layers.Conv2D(512, 1, name="maps")(image)
+    model = keras.Model(image, layers.Flatten(name="row")(x))
+    tab = open_page(rf.explore(model, tmp_path / "page.html"))
+    choose(tab, "row")
+    feature = (5 * 7 + 2) * 512 + 100
+    tab.evaluate("(u) => app.point(app.pane, [u, u], 'move')", feature)
+    assert told(tab, "region") == [[2, 2], [5, 5]]
+
+
+# --- Several models -------------------------------------------------------------------
+
+
+def smaller_u_net():
+    """Half of the size of `u_net`, with another layer at the bottom."""
+    x = image = keras.Input((28, 32, 1))
+    x = layers.MaxPooling2D(4)(x)
+    return keras.Model(image, convolution(4, name="bottom")(x), name="small")
+
+
+def of_a_signal():
+    image = keras.Input((100, 2))
+    return keras.Model(image, layers.Conv1D(2, 5, name="only")(image), name="signal")
+
+
+def test_several_models_are_compared(pages, open_page, tmp_path):
+    model, _ = pages("u_net")
+    other = smaller_u_net()
+    tab = open_page(rf.explore([model, other], tmp_path / "page.html"))
+    expect(tab.locator("#title")).to_have_text("u_net, small")
+    panes = tab.locator(".pane")
+    expect(panes).to_have_count(2)
+    choosers = tab.locator(".pane .model")
+    assert [choosers.nth(i).input_value() for i in range(2)] == ["0", "1"]
+    choose(tab, "bottom")
+    tab.evaluate("app.focusPane(app.panes[1])")
+    expect(tab.locator("#tree-model")).to_have_text("small")
+    tab.evaluate("app.select(app.pane.model.nodeNamed('bottom').index)")
+    tab.evaluate("app.focusPane(app.panes[0])")
+    expect(tab.locator("#tree-model")).to_have_text("u_net")
+    for feature in ([3, 9], [11, 2]):
+        tab.evaluate("(f) => app.point(app.panes[0], f, 'move')", feature)
+        settle(tab)
+        fields = [
+            rf.compute_receptive_field(m, output="bottom") for m in (model, other)
+        ]
+        shown = [told(tab, "region", pane) for pane in range(2)]
+        assert shown[0] == fields[0].compute_input_region(feature).tolist()
+        # Centres are at the same place of images of which one is half as large.
+        centre = fields[0].compute_input_center_coordinates(feature) / 2 - 0.25
+        text = tab.locator(".stage").nth(1).get_attribute("data-feature")
+        followed = list(map(int, text.split(",")))
+        there = fields[1].compute_input_center_coordinates(followed)
+        assert (np.abs(there - centre) <= 2).all()
+        assert shown[1] == fields[1].compute_input_region(followed).tolist()
+        scaled = [[2 * first, 2 * last + 1] for first, last in shown[1]]
+        assert drawn_box(tab, "other", 0) == scaled
+
+
+def test_another_model_is_chosen_for_a_pane(pages, open_page, tmp_path):
+    models = {"one": pages("u_net")[0], "two": smaller_u_net(), "three": misaligned()}
+    tab = open_page(rf.explore(models, tmp_path / "page.html"))
+    expect(tab.locator("#title")).to_have_text("one, two, three")
+    tab.locator(".pane .model").nth(1).select_option("three")
+    tab.evaluate("app.select(app.pane.model.nodeNamed('both').index)")
+    expect(tab.locator(".pane h2").nth(1)).to_have_text("both")
+    expect(tab.locator("#tree")).to_contain_text("dilated")
+    tab.locator("#tab-table").click()
+    expect(tab.locator("tbody tr", has_text="two")).to_have_count(3)
+    tab.locator("tbody tr", has_text="two").last.click()
+    expect(tab.locator(".pane h2").nth(1)).to_have_text("bottom")
+    expect(tab.locator(".pane .model").nth(1)).to_have_value("1")
+
+
+def test_a_link_names_the_model(pages, open_page, tmp_path):
+    models = [pages("u_net")[0], smaller_u_net()]
+    path = rf.explore(models, tmp_path / "page.html")
+    tab = open_page(path, "#model=small&layer=bottom&feature=1,2")
+    expect(tab.locator(".pane h2")).to_have_text(["bottom"])
+    expect(tab.locator(".pane .model")).to_have_value("1")
+    address(tab, "model=small&layer=bottom&feature=1%2C2")
+    tab.evaluate("() => (location.hash = '#model=u_net&layer=bottom')")
+    expect(tab.locator(".pane .model")).to_have_value("0")
+    tab.evaluate("() => (location.hash = '#model=<img src=x>&layer=bottom')")
+    expect(tab.locator("#message")).to_contain_text('the model "<img src=x>", which')
+    tab.evaluate("() => (location.hash = '#model=small&layer=up0')")
+    expect(tab.locator("#message")).to_contain_text('"up0", which is not in small')
+    assert tab.locator("img").count() == 0
+
+
+def test_models_of_different_ranks(pages, open_page, tmp_path):
+    """Each is shown on its own, and the page says so."""
+    models = [pages("u_net")[0], of_a_signal()]
+    tab = open_page(rf.explore(models, tmp_path / "page.html"))
+    expect(tab.locator("#apart")).to_be_visible()
+    before = tab.locator(".stage").nth(1).get_attribute("data-feature")
+    tab.evaluate("app.point(app.panes[0], [0, 0], 'move')")
+    settle(tab)
+    assert tab.locator(".stage").nth(1).get_attribute("data-feature") == before
+    expect(tab.locator(".stage .other").nth(0)).to_be_hidden()
+    tab.evaluate("app.point(app.panes[1], [20], 'move')")
+    assert told(tab, "region", 1) == [[20, 24]]
+    tab.locator(".pane .model").nth(1).select_option("u_net")
+    expect(tab.locator("#apart")).to_be_hidden()
+    assert violations(tab) == []
+
+
+def test_models_have_different_names(tmp_path):
+    first, second = tmp_path / "a" / "net.keras", tmp_path / "b" / "net.keras"
+    for path in (first, second):
+        path.parent.mkdir()
+        of_a_signal().save(path)
+    assert list(explorer.by_name([first, second])) == [str(first), str(second)]
+    assert list(explorer.by_name([first, first])) == [str(first), f"{first}:2"]
+    assert list(explorer.by_name([first, rf.EXAMPLE_GRAPH])) == [
+        "net.keras",
+        "inception_resnet_v2.pbtxt.gz",
+    ]
+    done = run(first, second, "-o", "page.html", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "page.html\n"), done.stderr
+    assert str(second) in (tmp_path / "page.html").read_text()
+
+
+def test_a_model_of_several_that_cannot_be_shown(tmp_path):
+    dense = keras.Sequential([keras.Input((10,)), layers.Dense(5)], name="flat")
+    with pytest.raises(rf.ReceptiveFieldError, match="flat: no layer has features"):
+        rf.explore([of_a_signal(), dense], tmp_path / "page.html")
+    with pytest.raises(rf.ReceptiveFieldError, match="the list is empty"):
+        rf.explore([], tmp_path / "page.html")
+    assert os.listdir(tmp_path) == []
+
+
+# --- The graph, and the table ---------------------------------------------------------
+
+
 def test_the_graph_folds(tmp_path, open_page):
     path = rf.explore(
         rf.EXAMPLE_GRAPH,
@@ -926,6 +1201,7 @@ def test_a_small_screen_needs_no_sideways_scrolling(pages, open_page, view):
 def test_the_page_can_be_read_aloud_and_seen(pages, open_page, view, scheme):
     """It breaks no rule of accessibility that a program can check."""
     tab = open_page(pages("misaligned")[1], color_scheme=scheme)
+    tab.locator(".attributes summary").click()
     tab.locator(f"#tab-{view}").click()
     assert violations(tab) == []
 
@@ -942,7 +1218,7 @@ def red_image(tmp_path):
 
 def middle_pixel(tab):
     return tab.evaluate(
-        "Array.from(app.picture.context.getImageData(30, 28, 1, 1).data)"
+        "Array.from(app.pane.model.picture.context.getImageData(30, 28, 1, 1).data)"
     )
 
 
@@ -1092,7 +1368,7 @@ def test_editing_the_figure(pages, open_page):
 def test_unknown_sizes_are_chosen_and_said(tmp_path, open_page):
     model = with_context()
     tab = open_page(rf.explore(model, tmp_path / "page.html"))
-    expect(tab.locator("#about")).to_contain_text("224 x 224 is assumed")
+    expect(tab.locator("#about")).to_contain_text("224 x 224 is assumed. Give input_re")
     smaller = rf.explore(model, tmp_path / "page.html", input_resolution=[40, 60])
     tab = open_page(smaller)
     expect(tab.locator("#about")).to_contain_text("60 \u00d7 40 positions")
@@ -1171,14 +1447,26 @@ def test_names_are_only_text(tmp_path, open_page):
             for i, read in enumerate(node.input):
                 if read == f"layer{number}":
                     node.input[i] = name
+                    node.attr[name].s = name.encode()
     tab = open_page(rf.explore(graph, tmp_path / "page.html", title=HOSTILE[0]))
     assert tab.locator("#title").text_content() == HOSTILE[0]
     assert tab.title().startswith(HOSTILE[0])
     names = tab.evaluate("app.tree.nodes.map((node) => node.name)")
     assert names == ["input", *HOSTILE]
+    tab.locator(".attributes summary").click()
     for number, name in enumerate(HOSTILE, 1):
         tab.evaluate("(number) => app.select(app.tree.nodes[number].index)", number)
         assert tab.locator(".pane h2").text_content() == name
+    tab.locator("#tab-table").click()
+    assert tab.locator("img").count() == 0
+    assert tab.evaluate("window.harmed") is None
+    several = dict.fromkeys(HOSTILE, graph)
+    tab = open_page(rf.explore(several, tmp_path / "several.html"))
+    assert tab.locator(".pane .model").first.locator("option").all_text_contents() == [
+        *HOSTILE
+    ]
+    assert tab.locator("#title").text_content() == ", ".join(HOSTILE)
+    tab.evaluate("app.panes.forEach((pane) => app.focusPane(pane))")
     tab.locator("#tab-table").click()
     assert tab.locator("img").count() == 0
     assert tab.evaluate("window.harmed") is None

@@ -143,7 +143,8 @@ def data_of(tab, number=0):
     expect(frame).to_be_visible()
     inner = frame.element_handle().content_frame()
     inner.wait_for_function("typeof app !== 'undefined'")
-    return json.loads(inner.locator("#data").text_content())
+    (data,) = json.loads(inner.locator("#data").text_content())["models"]
+    return data
 
 
 def refusal(tab, path):
@@ -199,6 +200,9 @@ def test_numbers_are_those_of_the_library(page, tmp_path):
     for path in models(tmp_path):
         opened(page, path)
         here = page_data(load(str(path)), None, None, Options())
+        note = data_of(page)["note"]
+        assert "--resolution" not in note
+        assert ("into Input size" in note) == bool(here["note"])
         assert numbers_of(data_of(page)) == numbers_of(here), path
         assert data_of(page)["failed"] == here["failed"] == {}
 

@@ -265,9 +265,12 @@ def _add_tiling(command: Any) -> None:
 
 def _add_explore(command: Any) -> None:
     text = "a page for exploring all layers in any browser"
-    more = "The page is a single file, and needs no internet connection or server."
+    more = (
+        "The page is a single file, and needs no internet connection or server. On a "
+        "page of several models, two of them are shown side by side."
+    )
     added = command("explore", commands.explore, text, more)
-    _add_model(added)
+    _add_model(added, "models", nargs="+")
     text = "the file to write; an existing file is replaced"
     _add_file(added, "-o", dest="file", required=True, metavar="FILE", help=text)
     _add_names(added, ("output", "input"))

@@ -327,19 +327,22 @@ def tiling(options: argparse.Namespace) -> int:
 
 def explore(options: argparse.Namespace) -> int:
     """See ``receptive-field explore --help``."""
-    from receptive_field.report.explorer import explore
+    from receptive_field.report.explorer import by_name, explore
     from receptive_field.whole_files import check_writable, open_already
 
-    check_writable(options.file, options.model)
-    model = _load(options)
+    for path in options.models:
+        check_writable(options.file, path)
+    loaded, stop = {}, None
+    for name, path in by_name(options.models).items():
+        loaded[name] = _load(argparse.Namespace(**{**vars(options), "model": path}))
+        stop = _stop(loaded[name], options)
     written = explore(
-        model,
+        loaded,
         options.file,
         output=options.output,
         input=options.input,
         input_resolution=options.resolution,
-        stop_propagation=_stop(model, options),
-        title=os.path.basename(os.path.normpath(options.model)),
+        stop_propagation=stop,
     )
     if open_already(written) is None:
         show(with_options(str(written)))

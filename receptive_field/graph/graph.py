@@ -32,6 +32,9 @@ class Framework(Protocol):
     def attribute(self, definition: Any, name: str) -> Any:
         """Returns a node's attribute as a plain Python value, or `ABSENT`."""
 
+    def attributes(self, definition: Any) -> Mapping[str, Any]:
+        """Returns what a node states about itself, by name, to be shown."""
+
     def inputs(self, definition: Any) -> Sequence[str]:
         """Returns the inputs of a node as texts, without control inputs."""
 

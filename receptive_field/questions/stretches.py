@@ -39,6 +39,9 @@ from receptive_field.relations.relation import (
 )
 from receptive_field.results.field import ReceptiveField
 
+MOST_FEATURES = 1 << 28
+"""The most pairs of features on an axis (see `boxes.start`), one byte each."""
+
 MOST_SEEN = 1 << 22
 """Sets are computed only if the number of positions above, times the number of
 positions below, is at most this. Here, the number of positions is the sum of the sizes
@@ -356,6 +359,8 @@ class Stretches:
             for axis in self.places(top)
             if axis is not None
         }
+        if any(len(own) ** 2 > MOST_FEATURES for own in features.values()):
+            raise UntoldError
         count = sum(map(len, features.values()))
         if count * sum(_number(shape[axis]) for axis in held) > MOST_SEEN:
             raise UntoldError

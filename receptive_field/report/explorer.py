@@ -11,7 +11,7 @@ import html
 import itertools
 import json
 import os
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
@@ -33,16 +33,18 @@ from receptive_field.budget import within_budget
 from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
-from receptive_field.graph.model import Model
+from receptive_field.graph.model import Model, nodes_of_layers, unique_name
 from receptive_field.network.layout import Resolution
 from receptive_field.network.walk import tensors_below, tensors_read
 from receptive_field.passes.regions import forward
+from receptive_field.printable import printable
 from receptive_field.progress import tell
 from receptive_field.questions.costs import compute_costs
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question, StopPropagation
 from receptive_field.questions.stretches import Follows, Stretch, Stretches
 from receptive_field.relations.boxes import Mask
+from receptive_field.report.contents import Contents, shortened
 from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.costs import Costs
 from receptive_field.results.field import ReceptiveFields
@@ -56,8 +58,9 @@ if TYPE_CHECKING:
     from receptive_field.passes.gradients import Slopes
 
 SCRIPTS = (
-    *("maps.js", "follow.js", "dom.js", "tree.js", "picture.js", "pane.js"),
-    *("between.js", "reasons.js", "table.js", "figure.js", "address.js", "main.js"),
+    *("maps.js", "follow.js", "dom.js", "tree.js", "picture.js", "model.js"),
+    *("pane.js", "ops.js", "between.js", "reasons.js", "table.js", "figure.js"),
+    *("address.js", "main.js"),
 )
 """The scripts, in the order in which the page runs them."""
 
@@ -98,7 +101,9 @@ def explore(
 
     Args:
       model, input, stop_propagation, overrides, signature, trace, example_inputs: as
-        in `compute_receptive_field`.
+        in `compute_receptive_field`. A list of models, or a mapping from names to
+        models, gives a page on which they are compared, two at a time. All other
+        arguments then hold for each of them.
       path: the path of the page. An existing file is replaced.
       output: a layer or node. Only tensors between the input and this output are shown.
         None means all layers of a Keras model. For a graph, None means all tensors
@@ -107,7 +112,7 @@ def explore(
       input_resolution: the size of the input's spatial axes, ``[height, width]``. If
         neither this argument nor the model gives a size, a size is assumed, and the
         page says so.
-      title: the title of the page. None means the name of the model.
+      title: the title of the page. None means the names of the models.
 
     Returns:
       The path of the page.
@@ -121,34 +126,49 @@ def explore(
     PosixPath('page.html')
     """
     target = Path(path)
-    check_writable(target, model)
+    models = by_name(model)
+    for one in models.values():
+        check_writable(target, one)
     options = Options(input_resolution, stop_propagation, overrides=overrides)
-    loaded = load(
-        model,
-        signature,
-        overrides=overrides,
-        trace=trace,
-        resolution=input_resolution,
-        example_inputs=example_inputs,
-    )
-    data = page_data(loaded, output, input, options)
-    data["title"] = _title(model) if title is None else str(title)
-    write_whole(target, page(data).encode())
+
+    def data_of(name: str, one: Any) -> Data:
+        loaded = load(
+            one,
+            signature,
+            overrides=overrides,
+            trace=trace,
+            resolution=input_resolution,
+            example_inputs=example_inputs,
+        )
+        return page_data(loaded, output, input, options) | {"title": name}
+
+    if len(models) == 1:
+        data = [data_of(*next(iter(models.items())))]
+    else:
+        data = [_blamed(name, data_of, one) for name, one in models.items()]
+    told = ", ".join(models) if title is None else str(title)
+    write_whole(target, page(told, data).encode())
     return target
 
 
-def page(data: Data) -> str:
-    """Returns the page as text, with its style, scripts and data included."""
+def page(title: str, models: Sequence[Data]) -> str:
+    """Returns the page as text, with its style, scripts and data included.
+
+    Args:
+      title: the title of the page.
+      models: for each model, its `page_data` and its ``title``.
+    """
     folder = files("receptive_field.report") / "page"
     template = (folder / "page.html").read_text(encoding="utf-8")
     # "<" in a JSON string could end the script element, so it is escaped.
+    data = {"title": title, "models": models}
     encoded = json.dumps(data, separators=(",", ":"), allow_nan=False)
     scripts = "\n".join(
         f"<script>\n{(folder / name).read_text(encoding='utf-8')}</script>"
         for name in SCRIPTS
     )
     parts = {
-        "TITLE": html.escape(str(data["title"])),
+        "TITLE": html.escape(title),
         "STYLE": (folder / "style.css").read_text(encoding="utf-8"),
         "DATA": encoded.replace("<", "\\u003c"),
         "SCRIPTS": scripts,
@@ -157,20 +177,57 @@ def page(data: Data) -> str:
     return "".join(parts.get(piece, piece) for piece in pieces)
 
 
-# --- Files ---------------------------------------------------------------------------
+# --- Models and their names ----------------------------------------------------------
+
+
+def by_name(model: Any) -> dict[str, Any]:
+    """Returns the models of a page by name. No two have the same name."""
+    if isinstance(model, Mapping):
+        models = {str(name): one for name, one in model.items()}
+    elif isinstance(model, (list, tuple)):
+        models = {}
+        titles = [_title(one) for one in model]
+        for one, title in zip(model, titles, strict=True):
+            is_path = isinstance(one, (str, os.PathLike))
+            shared = is_path and titles.count(title) > 1
+            name = str(one) if shared else title
+            models[unique_name(name, models)] = one
+    else:
+        return {_title(model): model}
+    if not models:
+        raise ReceptiveFieldError("there are no models to explore: the list is empty.")
+    return models
+
+
+def _blamed(name: str, data_of: Callable[[str, Any], Data], model: Any) -> Data:
+    """Returns the data of one of several models. An error names the model."""
+    try:
+        return data_of(name, model)
+    except ReceptiveFieldError as error:
+        raise ReceptiveFieldError(f"{printable(name)}: {error}") from error
 
 
 def _title(model: Any) -> str:
     if isinstance(model, (str, os.PathLike)):
-        return Path(model).name
-    return str(getattr(model, "name", None) or "model")
+        return os.path.basename(os.path.normpath(model))
+    return str(getattr(model, "name", None) or type(model).__name__)
 
 
 # --- What is shown -------------------------------------------------------------------
 
 
-def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
+def page_data(
+    model: Model,
+    output: Any,
+    input: Any,
+    options: Options,
+    how_to_choose: str = "Give input_resolution (--resolution) to choose another size.",
+) -> Data:
     """Returns all data of the page except its title, as plain JSON values.
+
+    Args:
+      model, output, input, options: the question.
+      how_to_choose: a sentence that follows if the size of the input is assumed.
 
     Raises:
       ReceptiveFieldError: if the model cannot be analysed, or no layer has features
@@ -193,9 +250,12 @@ def page_data(model: Model, output: Any, input: Any, options: Options) -> Data:
             "no layer has features with positions: the model has no spatial axes to "
             f"explore, or nothing depends on its input {question.input!r}."
         )
-    export = _Export(question, steps, shown, named, _costs(model, question, options))
+    owner = nodes_of_layers(model, inside=True)
+    costs = _costs(model, question, options)
+    export = _Export(question, steps, shown, named, costs, owner)
     asked = list(question.outputs or {}) if output is not None else []
-    return export.data() | {"note": note, "outputs": asked}
+    told = f"{note} {how_to_choose}" if note else ""
+    return export.data() | {"note": told, "outputs": asked}
 
 
 def _sized(
@@ -211,10 +271,7 @@ def _sized(
     default = min(-(-wanted // 32) * 32, largest)
     chosen = [size if isinstance(size, int) else default for size in sizes]
     shown = " x ".join(map(str, chosen))
-    note = (
-        f"The model does not state the size of its input; {shown} is assumed. "
-        "Give input_resolution (--resolution) to choose another size."
-    )
+    note = f"The model does not state the size of its input; {shown} is assumed."
     sized = options._replace(input_resolution=chosen)
     return _asked(model, output, input, sized), note
 
@@ -310,8 +367,12 @@ class _Export:
         shown: Mapping[str, Tensor],
         fields: ReceptiveFields,
         costs: Costs | None,
+        owner: Mapping[int, str],
     ) -> None:
         self.question = question
+        self.contents = Contents(question.network, owner, self._described)
+        self.last: dict[Tensor, int] = {}
+        """For each tensor, the number of its last node so far."""
         self.steps = steps
         self.fields = fields
         self.tensors = shown
@@ -336,7 +397,7 @@ class _Export:
 
     def data(self) -> Data:
         """Returns the data of the page."""
-        last: dict[Tensor, int] = {}
+        last = self.last
         nodes: list[Data] = []
         for number, (tensor, name) in enumerate(self.listed):
             tell("following each layer", number / len(self.listed))
@@ -355,6 +416,8 @@ class _Export:
                         node["same"] = 1
             if self.bypassed and name and tensor not in last:
                 node["reads"] = sorted({last[t] for t in self._reads(tensor)})
+            if name and (ops := self.contents.of(name, tensor)) is not None:
+                node["ops"] = ops
             last[tensor] = number
             nodes.append(node)
         self._add_weights(nodes)
@@ -364,7 +427,15 @@ class _Export:
             "nodes": nodes,
             "maps": self.maps,
             "failed": self.failed,
+            "contents": self.contents.data(),
         }
+
+    def _described(self, tensor: Tensor) -> int | str:
+        """Returns the number of a tensor's node on the page, or else its name."""
+        number = self.last.get(tensor)
+        if number is not None and (not number or self.listed[number][1]):
+            return number
+        return shortened(self.question.network.graph.name_of(tensor))
 
     def _node(self, tensor: Tensor, name: str) -> Data:
         if tensor == self.question.network.input and not name:
@@ -595,4 +666,4 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, Fraction) else value
 
 
-__all__ = ["explore", "page", "page_data"]
+__all__ = ["by_name", "explore", "page", "page_data"]

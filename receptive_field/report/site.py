@@ -36,6 +36,10 @@ NEEDS_NUMPY = (
 )
 
 
+CHOOSE_SIZE = "To choose another size, write it into Input size on the web page."
+"""What follows on the explorer's page if the size of the input is assumed."""
+
+
 class OpenFile:
     """A file that the page has opened. It is read when the first question comes.
 
@@ -95,11 +99,12 @@ class OpenFile:
         """Returns the explorer's page as ``html``, and what the controls offer."""
         model = self._model(asked)
         options = Options(asked["sizes"])
-        data = page_data(model, asked["output"], asked["input"], options)
+        ends = asked["output"], asked["input"]
+        data = page_data(model, *ends, options, CHOOSE_SIZE)
         data["title"] = self.name
         names = [node["name"] for node in data["nodes"] if "name" in node]
         return {
-            "html": page(data),
+            "html": page(self.name, [data]),
             "title": data["title"],
             "note": data["note"],
             "input": data["input"],

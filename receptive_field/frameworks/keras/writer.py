@@ -16,7 +16,12 @@ from receptive_field.algebra.sizes import Size
 from receptive_field.arrays import np
 from receptive_field.frameworks.keras.calls import NoRuleError
 from receptive_field.frameworks.keras.masks import Masks
-from receptive_field.frameworks.tensorflow.attributes import StatedTensor, attribute
+from receptive_field.frameworks.tensorflow.attributes import (
+    StatedTensor,
+    attribute,
+    attributes,
+    type_name,
+)
 from receptive_field.frameworks.tensorflow.framework import TensorFlow
 from receptive_field.frameworks.tensorflow.ops import OPS
 from receptive_field.graph.graph import ABSENT, Frame, Graph, Tensor
@@ -122,6 +127,15 @@ class KerasFramework(TensorFlow):
         if isinstance(definition, Written):
             return definition.fields.get(name, ABSENT)
         return attribute(definition, name)
+
+    def attributes(self, definition: Any) -> dict[str, Any]:
+        """Returns the fields of a node that was written, with the name of its type."""
+        if not isinstance(definition, Written):
+            return attributes(definition)
+        found = dict(definition.fields)
+        if "dtype" in found:
+            found["dtype"] = type_name(found["dtype"])
+        return found
 
 
 KERAS = KerasFramework()

@@ -40,6 +40,17 @@ def attribute(definition: Definition, name: str) -> Any:
     return ABSENT if found is None else _plain(found)
 
 
+def attributes(definition: Definition) -> dict[str, Any]:
+    """Returns the attributes of a node to show; of a graph, only its name."""
+    if isinstance(definition.message, dict):
+        return dict(definition.message)
+    found = {}
+    for message in getattr(definition.message, "attribute", ()):
+        value = attribute(definition, message.name)
+        found[message.name] = getattr(value, "name", value)
+    return found
+
+
 def message_of(definition: Definition, name: str) -> Any | None:
     """Returns the AttributeProto of an attribute of a node, or None."""
     for found in getattr(definition.message, "attribute", ()):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from receptive_field.frameworks.onnx.attributes import (
     attribute,
+    attributes,
     recorded,
     sizes_of,
 )
@@ -24,6 +25,8 @@ class Onnx:
     name = "onnx"
 
     attribute = staticmethod(attribute)
+
+    attributes = staticmethod(attributes)
 
     def inputs(self, definition: Definition) -> Sequence[str]:
         """Returns the names of the values that a node reads."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.errors import quoted
+from receptive_field.frameworks.tensorflow.messages import DATA_TYPES
 from receptive_field.graph.graph import ABSENT
 from receptive_field.rules.op import Call, StatedShape
 
@@ -45,6 +46,36 @@ def attribute(definition: Any, name: str) -> Any:
         if all(isinstance(part, _PLAIN) for part in parts):
             _SEEN[content] = value
     return value
+
+
+def attributes(definition: Any) -> dict[str, Any]:
+    """Returns the attributes of a NodeDef to show.
+
+    Types and functions are shown by name. What TensorFlow adds for itself is left out.
+    """
+    found: dict[str, Any] = {}
+    for name in sorted(definition.attr):
+        message = definition.attr[name]
+        kind = message.WhichOneof("value")
+        if name.startswith("_") or kind is None:
+            continue
+        if kind == "type":
+            found[name] = type_name(message.type)
+        elif kind == "func":
+            found[name] = message.func.name
+        elif kind == "list" and message.list.type:
+            found[name] = [type_name(number) for number in message.list.type]
+        elif kind == "list" and message.list.func:
+            found[name] = [function.name for function in message.list.func]
+        else:
+            found[name] = attribute(definition, name)
+    return found
+
+
+def type_name(number: int) -> str:
+    """Returns the name of a DataType, such as float."""
+    known = 0 <= number < len(DATA_TYPES)
+    return DATA_TYPES[number].lower() if known else str(number)
 
 
 def plain(message: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from receptive_field.frameworks.tensorflow.attributes import (
     RESOURCE,
     attribute,
+    attributes,
     recorded_shapes,
 )
 from receptive_field.frameworks.tensorflow.moments import batch_moments
@@ -25,6 +26,8 @@ class TensorFlow:
     name = "tensorflow"
 
     attribute = staticmethod(attribute)
+
+    attributes = staticmethod(attributes)
 
     inputs = staticmethod(data_inputs)
 

@@ -99,7 +99,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
 
 # tensorflow/core/framework/types.proto. The number of a reference type is 100 higher.
 # fmt: off
-_DATA_TYPES = (
+DATA_TYPES = (
     "INVALID", "FLOAT", "DOUBLE", "INT32", "UINT8", "INT16", "INT8", "STRING",
     "COMPLEX64", "INT64", "BOOL", "QINT8", "QUINT8", "QINT32", "BFLOAT16", "QINT16",
     "QUINT16", "UINT16", "COMPLEX128", "HALF", "RESOURCE", "VARIANT", "UINT32",
@@ -110,7 +110,7 @@ _DATA_TYPES = (
 
 
 def _numbers() -> dict[str, int]:
-    plain = {f"DT_{name}": number for number, name in enumerate(_DATA_TYPES)}
+    plain = {f"DT_{name}": number for number, name in enumerate(DATA_TYPES)}
     references = {
         f"{name}_REF": number + 100 for name, number in plain.items() if number
     }

@@ -129,6 +129,9 @@ class Activation:
         return {"T": self.outputs[0].dtype}
 
 
+OF_TENSORS = ("places", "Tout", "stated_shapes", "T", "SrcT", "DstT", "tensor", "dtype")
+"""Attributes that say something about the tensors of a node, for rules."""
+
 WITH_ACTIVATION = frozenset(
     (
         *("ADD", "SUB", "MUL", "DIV", "CONCATENATION", "FULLY_CONNECTED"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.frameworks.tensorflow.framework import TENSORFLOW
 from receptive_field.frameworks.tensorflow.functions import Definition
 from receptive_field.frameworks.tensorflow.signatures import resolve
-from receptive_field.frameworks.tflite.definitions import INPUT
+from receptive_field.frameworks.tflite.definitions import INPUT, OF_TENSORS
 from receptive_field.graph.graph import ABSENT, Graph, Node
 from receptive_field.rules.op import Call, StatedShape
 
@@ -26,6 +26,13 @@ class TFLite:
         if isinstance(definition, Definition):  # A node that inlining added.
             return definition.attr.get(name, ABSENT)
         return definition.attributes.get(name, ABSENT)
+
+    def attributes(self, definition: Any) -> Mapping[str, Any]:
+        """Returns the options of an operator."""
+        if isinstance(definition, Definition):
+            return definition.attr
+        found = definition.attributes
+        return {name: found[name] for name in found if name not in OF_TENSORS}
 
     def inputs(self, definition: Any) -> Sequence[str]:
         """Returns the tensors that a node reads."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from receptive_field.frameworks.torch.definitions import INPUT, Definition
+from receptive_field.frameworks.torch.definitions import INPUT, Definition, Read
 from receptive_field.graph.graph import ABSENT, Frame, Graph, Node, Tensor
 from receptive_field.rules.op import Call, StatedShape
 
@@ -22,6 +22,14 @@ class Torch:
         """Returns an argument of an op, or `ABSENT` if it has its default value."""
         found = definition.arguments.get(name)
         return ABSENT if found is None else found
+
+    def attributes(self, definition: Definition) -> Mapping[str, Any]:
+        """Returns the arguments of an op that are neither tensors nor left out."""
+        return {
+            name: value
+            for name, value in definition.arguments.items()
+            if value is not None and not _has_tensors(value)
+        }
 
     def inputs(self, definition: Definition) -> Sequence[str]:
         """Returns the names of the values that a node reads."""
@@ -76,6 +84,12 @@ class Torch:
         from receptive_field.frameworks.torch.running import TorchRunner
 
         return TorchRunner()
+
+
+def _has_tensors(value: Any) -> bool:
+    if isinstance(value, (list, tuple)) and not isinstance(value, Read):
+        return any(map(_has_tensors, value))
+    return isinstance(value, Read)
 
 
 TORCH = Torch()

@@ -5,11 +5,12 @@ const VIEWS = ["explore", "table", "figure"];
 const MODES = ["region", "centres"];
 
 /** Returns the address of what is shown: the view, and the layer and feature of each
- * pane. */
+ * pane, with the model if there are several. */
 function addressOf(app) {
   const parts = new URLSearchParams();
   if (app.view !== VIEWS[0]) parts.set("view", app.view);
-  for (const { node, feature } of app.panes) {
+  for (const { node, feature, model } of app.panes) {
+    if (!app.isOne) parts.append("model", model.title);
     parts.append("layer", node.name);
     parts.append("feature", feature.join(","));
   }
@@ -24,13 +25,19 @@ function showAddress(app, address) {
   const said = [];
   const names = parts.getAll("layer").slice(0, 2);
   const places = parts.getAll("feature");
-  const asked = names.map((name, i) => ({ name, place: places[i], node: nodeNamed(app, name) }));
+  const titles = parts.getAll("model");
+  const asked = names.map((name, i) => {
+    const model = i in titles ? app.models.find(({ title }) => title === titles[i]) : app.models[0];
+    if (!model) said.push(`The link names the model ${JSON.stringify(titles[i])}, which is not on this page.`);
+    const node = model?.nodeNamed(name);
+    if (model && !node) said.push(`The link names the layer ${JSON.stringify(name)}, which is not ${app.isOne ? "on this page" : `in ${model.title}`}.`);
+    return { place: places[i], node, model };
+  });
   const found = asked.filter(({ node }) => node);
-  asked.filter(({ node }) => !node).forEach(({ name }) => said.push(`The link names the layer ${JSON.stringify(name)}, which is not on this page.`));
   if (found.length && found.length !== app.panes.length) app.toggleCompare();
-  found.forEach(({ node, place }, i) => {
+  found.forEach(({ node, model, place }, i) => {
     const pane = app.panes[i];
-    pane.select(node.index);
+    pane.select(node.index, model);
     const feature = featureIn(node, place);
     if (feature) app.point(pane, feature, "pin");
     else if (place !== undefined) said.push(`The link names the feature ${JSON.stringify(place)}, which ${node.name} does not have: its map is ${shownSize(node)}.`);
@@ -41,12 +48,9 @@ function showAddress(app, address) {
   if (VIEWS.includes(parts.get("view") ?? VIEWS[0])) app.show(parts.get("view") ?? VIEWS[0]);
   else said.push(`The link names the view ${JSON.stringify(parts.get("view"))}; there are ${VIEWS.join(", ")}.`);
   app.focusPane(app.panes[0]);
+  app.markApart();
   app.shown();
   app.say(said.join(" "));
-}
-
-function nodeNamed(app, name) {
-  return app.network.nodes.find((node) => node.name === name);
 }
 
 /** Returns the coordinates of a feature that a node has, from text; else null. */

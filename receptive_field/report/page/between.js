@@ -25,7 +25,7 @@ class Between {
     this.observer.disconnect();
     this.inView.clear();
     this.thumbs.clear();
-    const { nodes } = this.app.network;
+    const { nodes } = pane.model.network;
     const below = [...pane.cone].sort((a, b) => b - a).map((index) => nodes[index]);
     const chosen = below.filter((node) => node.name !== undefined && (!node.same || node === pane.node));
     this.root.replaceChildren(...chosen.map((node) => this.made(node)));
@@ -61,10 +61,11 @@ class Between {
     const seen = pane.seen[node.index];
     const context = canvas.getContext("2d");
     const { width, height } = canvas;
-    if (!thumb.colours || thumb.url !== app.picture.url) {
-      thumb.centres ??= centresOf(app, node);
-      thumb.colours = app.coloursOf(node, thumb.centres);
-      thumb.url = app.picture.url;
+    const { model } = pane;
+    if (!thumb.colours || thumb.url !== model.picture.url) {
+      thumb.centres ??= centresOf(model, node);
+      thumb.colours = app.coloursOf(model, node, thumb.centres);
+      thumb.url = model.picture.url;
     }
     context.imageSmoothingEnabled = columns > width;
     context.globalAlpha = 1;

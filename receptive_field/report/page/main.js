@@ -3,10 +3,9 @@
 
 class App {
   constructor(data) {
-    this.network = decodeNetwork(data);
-    this.sizes = this.network.nodes[0].size;
-    const [width, height] = this.sizes;
-    this.picture = new Picture(width, height ?? Math.max(16, Math.round(width / 8)));
+    this.title = data.title;
+    this.models = data.models.map((model) => new Model(model));
+    this.isOne = this.models.length === 1;
     this.mode = MODES[0];
     this.local = false;
     this.panes = [];
@@ -16,59 +15,63 @@ class App {
     this.pane = this.panes[0];
     byId("panes").append(this.pane.element);
     this.readColours();
-    this.pane.select(this.firstChoice());
+    this.pane.select(this.models[0].firstChoice(), this.models[0]);
     this.tree = new Tree(this);
     this.between = new Between(this);
     this.refresh = oncePerFrame(() => this.pointed());
     this.listen();
     this.show("explore");
-    this.select(this.pane.node.index);
+    if (this.isOne) this.select(this.pane.node.index);
+    else this.toggleCompare();
     keepAddress(this);
   }
 
   /** What is shown has changed. */
   onShown() {}
 
-  describe() {
-    const { title, input, nodes, note } = this.network;
-    byId("title").textContent = title;
-    const layers = nodes.filter((node) => node.name !== undefined).length - 1;
-    const about = `${layers} layers over ${input}, ${this.sizes.join(" × ")} positions`;
-    byId("about").textContent = note ? `${about}. ${note}` : about;
-    byId("local-label").hidden = !nodes.some((node) => node.local);
+  /** The network of the current pane. */
+  get network() {
+    return this.pane.model.network;
   }
 
-  /** Returns the requested output, or the layer whose receptive field is nearest to a third
-   * of the input: where pointing shows most. */
-  firstChoice() {
-    const { nodes, outputs } = this.network;
-    const asked = nodes.filter((node) => outputs.includes(node.name)).at(-1);
-    const many = nodes.filter((node) => node.name !== undefined && node.size.some((size) => size > 1));
-    const apart = (node) => {
-      const ratios = (node.near ?? node).rf.map((r, axis) => Math.abs(Math.log((3 * r) / this.sizes[axis])));
-      return Math.max(...ratios.map((ratio) => (Number.isFinite(ratio) ? ratio : Infinity)));
-    };
-    const nearest = many.slice(1).reduce((best, node) => (apart(node) <= apart(best) ? node : best), many.at(-1));
-    return (asked ?? nearest ?? nodes[0]).index;
+  describe() {
+    const { title } = this;
+    byId("title").textContent = title;
+    const told = this.models.map((model) => (this.isOne ? model.about() : `${model.title}: ${model.about()}`));
+    byId("about").textContent = told.join("; ");
+    byId("local-label").hidden = !this.models.some(({ nodes }) => nodes.some((node) => node.local));
   }
 
   // --- Actions ----------------------------------------------------------------------
 
-  select(index) {
-    this.pane.select(index);
+  select(index, model = this.pane.model) {
+    this.pane.select(index, model);
+    this.markApart();
+    if (this.panes.length > 1) this.point(this.pane, this.pane.feature, "move");
     this.shown();
+  }
+
+  /** Says it if the panes cannot follow each other. */
+  markApart() {
+    const [first, second] = this.panes;
+    byId("apart").hidden = !second || second.model.scaleFrom(first.model) !== null;
   }
 
   /** Shows the layer of the current pane in the rest of the page. */
   shown() {
-    this.tree.reveal(this.pane.node.index);
+    this.showTree();
     this.between.list(this.pane);
     this.tell();
   }
 
-  open(index) {
+  showTree() {
+    this.tree.show(this.pane.model);
+    this.tree.reveal(this.pane.node.index);
+  }
+
+  open(index, model) {
     this.show("explore");
-    this.select(index);
+    this.select(index, model);
   }
 
   /** Points a pane at a feature. Hovering does not move a pinned pane. */
@@ -84,7 +87,7 @@ class App {
   pointed() {
     const start = performance.now();
     const other = this.panes.find((pane) => pane !== this.moved);
-    if (other && !other.pinned) other.point(other.nearest(this.moved.place()));
+    if (other && !other.pinned) other.follow(this.moved);
     else if (other) other.drawStage();
     if (other) this.moved.drawStage();
     this.between.draw();
@@ -101,7 +104,8 @@ class App {
     if (pane === this.pane) return;
     this.pane = pane;
     this.panes.forEach((each) => each.element.classList.toggle("current", each === pane));
-    this.tree.mark();
+    if (this.tree.model === pane.model) this.tree.mark();
+    else this.showTree();
     this.between.list(pane);
   }
 
@@ -115,11 +119,13 @@ class App {
       const second = new Pane(this, "b");
       this.panes.push(second);
       byId("panes").append(second.element);
-      second.select(this.halfWay(this.pane));
+      const next = this.models[(this.models.indexOf(this.pane.model) + 1) % this.models.length];
+      second.select(this.isOne ? this.halfWay(this.pane) : next.counterpart(this.pane.node), next);
       this.point(this.pane, this.pane.feature, "move");
     }
     byId("compare").setAttribute("aria-pressed", String(this.panes.length > 1));
     byId("panes").classList.toggle("two", this.panes.length > 1);
+    this.markApart();
     this.panes.forEach((each) => each.element.classList.toggle("current", each === this.pane));
     this.shown();
   }
@@ -151,9 +157,10 @@ class App {
 
   /** Describes the region in words, for screen readers. */
   tell() {
-    const { node, region, feature } = this.pane;
+    const { node, region, feature, model } = this.pane;
+    const of = this.isOne ? node.name : `${node.name} of ${model.title}`;
     const where = region ? region.map(([a, b], axis) => `${AXES[axis]} ${shown(a)} to ${shown(b)}`).join(", ") : "nothing";
-    byId("status").textContent = `Feature ${feature.join(", ")} of ${node.name} sees ${where}.`;
+    byId("status").textContent = `Feature ${feature.join(", ")} of ${of} sees ${where}.`;
     this.onShown();
   }
 
@@ -165,9 +172,9 @@ class App {
 
   // --- Pictures and colours ---------------------------------------------------------
 
-  coloursOf(node, centres) {
+  coloursOf({ picture }, node, centres) {
     const rows = node.shared ? 1 : (node.size[1] ?? 1);
-    return this.picture.colours(node.size[0] ?? 1, rows, centres, node.shared);
+    return picture.colours(node.size[0] ?? 1, rows, centres, node.shared);
   }
 
   /** Reads the page's colours in a form that canvases accept. */
@@ -188,7 +195,7 @@ class App {
   async load(file) {
     this.say("");
     try {
-      await this.picture.load(file);
+      await Promise.all(this.models.map(({ picture }) => picture.load(file)));
     } catch (error) {
       this.say(error.message);
       return;
@@ -197,7 +204,7 @@ class App {
   }
 
   repaint() {
-    byId("test-picture").hidden = !this.picture.own;
+    byId("test-picture").hidden = !this.models[0].picture.own;
     this.panes.forEach((pane) => {
       pane.showImage();
       pane.draw();
@@ -249,7 +256,7 @@ class App {
     onClick("fold", () => this.tree.foldAll());
     onClick("choose-image", () => byId("file").click());
     onClick("test-picture", () => {
-      this.picture.paint();
+      this.models.forEach(({ picture }) => picture.paint());
       this.repaint();
     });
     byId("file").addEventListener("change", ({ target }) => {

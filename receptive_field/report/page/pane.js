@@ -26,20 +26,23 @@ class Pane {
     this.heading = el("h2", {});
     this.badges = el("p", { class: "badges" });
     this.reason = el("div", { class: "reason", hidden: true });
+    this.ops = el("div", { class: "ops" });
+    this.opened = el("details", { class: "attributes", ontoggle: () => this.drawOps() }, el("summary", {}, "Attributes"), this.ops);
     this.pinButton = el("button", { class: "pin", "aria-pressed": "false", onclick: () => this.app.togglePin(this) }, "Pin");
     this.numbers = el("dl", { class: "numbers" });
     this.formula = el("p", { class: "formula" });
     this.slider = el("label", { class: "slice", hidden: true });
     this.profiles = el("div", { class: "profiles" });
-    this.further = el("p", { class: "hint" }, "The region extends beyond the drawing.");
+    this.further = el("p", { class: "hint" }, "The region extends beyond the drawing, where there are arrows.");
     const mapName = el("h3", {}, "Its map of features");
+    this.chooser = this.app.isOne ? null : this.modelChooser();
     this.element = el(
       "article",
       { class: "pane", "data-pane": this.key, onpointerenter: () => this.app.focusPane(this), onfocusin: () => this.app.focusPane(this) },
-      el("div", { class: "head" }, this.heading, this.pinButton, this.badges, this.reason),
+      el("div", { class: "head" }, this.chooser, this.heading, this.pinButton, this.badges, this.reason, this.opened),
       el(
         "div",
-        { class: this.app.sizes.length > 1 ? "body" : "body strip" },
+        { class: "body" },
         el("div", {}, this.stage, this.further),
         el("div", { class: "lower" }, el("div", {}, mapName, this.map, this.slider), el("div", { class: "told" }, this.numbers, this.formula)),
       ),
@@ -49,17 +52,19 @@ class Pane {
   }
 
   buildStage() {
-    const { width, height } = this.app.picture;
     const parts = {
       outside: svg("rect", { class: "outside" }),
-      image: svg("image", { x: 0, y: 0, width, height, preserveAspectRatio: "none" }),
+      image: svg("image", { x: 0, y: 0, preserveAspectRatio: "none" }),
       shade: svg("path", { class: "shade", "fill-rule": "evenodd" }),
-      frame: svg("rect", { class: "frame", x: 0, y: 0, width, height }),
+      frame: svg("rect", { class: "frame", x: 0, y: 0 }),
       dots: svg("path", { class: "dots" }),
       other: svg("rect", { class: "region other" }),
       local: svg("rect", { class: "region local" }),
       region: svg("rect", { class: "region" }),
       clipped: svg("rect", { class: "clipped" }),
+      cutOther: svg("path", { class: "cut cut-other" }),
+      cutLocal: svg("path", { class: "cut cut-local" }),
+      cut: svg("path", { class: "cut" }),
       centre: svg("path", { class: "centre" }),
     };
     this.parts = parts;
@@ -68,18 +73,39 @@ class Pane {
 
   // --- The current choice -----------------------------------------------------------
 
-  select(index) {
-    const { network } = this.app;
+  select(index, model = this.model) {
+    if (model !== this.model) this.setModel(model);
+    const { network } = model;
     this.node = network.nodes[index];
     this.columns = this.node.size[0] ?? 1;
     this.rows = this.node.shared ? 1 : (this.node.size[1] ?? 1);
     this.pinned = false;
     this.cone = coneOf(network, index);
-    this.centres = centresOf(this.app, this.node);
+    this.centres = centresOf(model, this.node);
     this.feature = this.node.size.map((size) => Math.floor(((size ?? 1) - 1) / 2));
     this.describe();
     this.fitStage();
     this.point(this.feature);
+  }
+
+  setModel(model) {
+    this.model = model;
+    const { width, height } = model.picture;
+    for (const part of [this.parts.image, this.parts.frame]) filled(part, { width, height }, []);
+    this.element.querySelector(".body").classList.toggle("strip", model.sizes.length < 2);
+    if (this.chooser) this.chooser.value = this.app.models.indexOf(model);
+  }
+
+  /** Returns a control that shows another model in this pane. */
+  modelChooser() {
+    const { models } = this.app;
+    const onchange = ({ target }) => {
+      const model = models[target.value];
+      this.app.focusPane(this);
+      this.app.select(model.counterpart(this.node), model);
+    };
+    const options = models.map(({ title }, number) => el("option", { value: number }, title));
+    return el("select", { class: "model", "aria-label": "Model of this pane", onchange }, ...options);
   }
 
   /** Returns the maps to the input, either of all paths or only of local paths. */
@@ -97,7 +123,7 @@ class Pane {
     if (node.shared) kept.fill(kept[0]);
     this.feature = kept;
     this.region = regionOf(this.maps(), kept);
-    this.seen = follow(app.network, node.index, kept, app.local);
+    this.seen = follow(this.model.network, node.index, kept, app.local);
     const seen = this.seen[0];
     this.clipped = seen === undefined ? null : seen.map(hullOf);
     this.draw();
@@ -134,6 +160,12 @@ class Pane {
     });
   }
 
+  /** Moves to the feature whose centre is nearest to that of another pane's feature. */
+  follow(other) {
+    const scale = this.model.scaleFrom(other.model);
+    if (scale) this.point(this.nearest(other.place().map((at, axis) => (at + 0.5) * scale[axis] - 0.5)));
+  }
+
   /** Returns the centre of the feature in the input. */
   place() {
     return this.feature.map((u, axis) => this.centres[axis][u]);
@@ -161,7 +193,13 @@ class Pane {
     this.badges.replaceChildren(...badges);
     const name = `${node.name}, ${shownSize(node)} features`;
     this.map.setAttribute("aria-label", `Map of ${name}. Arrow keys move the feature, Enter pins it.`);
+    this.drawOps();
     this.stage.setAttribute("aria-label", `The input, with the region that a feature of ${name} sees.`);
+  }
+
+  /** Lists the ops of the layer, if the list is open. */
+  drawOps() {
+    this.ops.replaceChildren(...(this.opened.open ? opsOf(this.app, this.model, this.node) : []));
   }
 
   /** Returns a badge that opens the reason below it. */
@@ -234,17 +272,17 @@ class Pane {
   /** Sets how much is shown around the image: as far as regions reach, up to half of the
    * image's size. */
   fitStage() {
-    const { width, height } = this.app.picture;
+    const { width, height } = this.model.picture;
     const sizes = [width, height];
     const margins = sizes.map((size, axis) => {
-      if (!(axis in this.app.sizes)) return 0;
+      if (!(axis in this.model.sizes)) return 0;
       const last = (this.node.size[axis] ?? 1) - 1;
       const ends = [0, last].map((u) => this.maps()[axis] && windowOf(this.maps()[axis], u));
       const reach = ends.flatMap((w) => (w ? [-w[0], w[1] - size + 1] : []));
       const finite = reach.filter(Number.isFinite);
       return Math.min(Math.max(0, ...finite), size / 2) + size * 0.03;
     });
-    const margin = this.app.sizes.length > 1 ? Math.max(...margins) : null;
+    const margin = this.model.sizes.length > 1 ? Math.max(...margins) : null;
     const [x, y] = margin === null ? [margins[0], height * 0.15] : [margin, margin];
     this.view = [-x, -y, width + 2 * x, height + 2 * y];
     this.stage.setAttribute("viewBox", this.view.join(" "));
@@ -257,9 +295,10 @@ class Pane {
   }
 
   showImage() {
-    this.parts.image.setAttribute("href", this.app.picture.url);
-    this.parts.image.classList.toggle("coarse", this.app.picture.width <= 160);
-    this.colours = this.app.coloursOf(this.node, this.centres);
+    const { picture } = this.model;
+    this.parts.image.setAttribute("href", picture.url);
+    this.parts.image.classList.toggle("coarse", picture.width <= 160);
+    this.colours = this.app.coloursOf(this.model, this.node, this.centres);
   }
 
   drawDots() {
@@ -269,7 +308,7 @@ class Pane {
     if (!on) return;
     const every = Math.ceil(Math.sqrt((this.columns * this.rows) / MOST_DOTS));
     const xs = this.centres[0].filter((_, u) => u % every === 0);
-    const ys = (this.node.shared ? this.centres[1] : this.centres[1]?.filter((_, v) => v % every === 0)) ?? [this.app.picture.height / 2 - 0.5];
+    const ys = (this.node.shared ? this.centres[1] : this.centres[1]?.filter((_, v) => v % every === 0)) ?? [this.model.picture.height / 2 - 0.5];
     let path = "";
     xs.forEach((x, u) => {
       const column = this.node.shared ? [ys[u]] : ys;
@@ -319,25 +358,53 @@ class Pane {
     stage.dataset.feature = feature.join(",");
     stage.dataset.region = region ? region.flat().join(",") : "";
     stage.dataset.clipped = this.clipped ? this.clipped.flat().join(",") : "";
-    const across = (axis, ends) => (axis in this.app.sizes ? ends[axis] : [0, this.app.picture.height - 1]);
-    const drawn = (rect, ends) => {
+    const across = (axis, ends) => (axis in this.model.sizes ? ends[axis] : [0, this.model.picture.height - 1]);
+    const drawn = (rect, ends, cut = null) => {
       rect.style.display = ends ? "" : "none";
-      if (ends) place(rect, this.within(across(0, ends), 0), this.within(across(1, ends), 1));
+      const places = ends ? [across(0, ends), across(1, ends)] : null;
+      if (ends) place(rect, this.within(places[0], 0), this.within(places[1], 1));
+      cut?.setAttribute("d", ends ? this.cutPath(places) : "");
     };
-    drawn(parts.region, region);
-    this.further.hidden = !region || region.slice(0, 2).every(([a, b], axis) => {
-      const [start, length] = [this.view[axis], this.view[axis + 2]];
-      return (a >= start && b <= start + length - 1) || (a === -Infinity && b === Infinity);
-    });
+    drawn(parts.region, region, parts.cut);
+    this.further.hidden = !parts.cut.getAttribute("d");
     drawn(parts.clipped, this.clipped);
     const local = this.node.local && !this.app.local ? regionOf(this.node.local, feature) : null;
-    drawn(parts.local, local);
+    drawn(parts.local, local, parts.cutLocal);
     const other = this.app.panes.find((pane) => pane !== this && pane.region);
-    drawn(parts.other, other ? other.region : null);
+    drawn(parts.other, other ? this.regionOfOther(other) : null, parts.cutOther);
     parts.shade.setAttribute("d", this.shadePath());
-    const centre = (axis) => (axis in this.app.sizes ? this.place()[axis] : this.app.picture.height / 2 - 0.5) + 0.5;
+    const centre = (axis) => (axis in this.model.sizes ? this.place()[axis] : this.model.picture.height / 2 - 0.5) + 0.5;
     const arm = this.view[2] / 60;
     parts.centre.setAttribute("d", `M${centre(0) - arm} ${centre(1)}h${2 * arm}m${-arm} ${-arm}v${2 * arm}`);
+  }
+
+  /** Returns the path of arrows at the edges of the drawing beyond which an outline goes:
+   * two in the middle of each side that is cut. */
+  cutPath(outline) {
+    const arm = this.view[2] / 45;
+    const edges = [0, 1].map((axis) => [this.view[axis], this.view[axis] + this.view[axis + 2]]);
+    const ends = outline.map(([first, last]) => [first, last + 1]);
+    const inside = ends.map(([first, last], axis) => [Math.max(first, edges[axis][0]), Math.min(last, edges[axis][1])]);
+    if (inside.some(([first, last]) => first >= last)) return "";
+    let path = "";
+    for (const [axis, end] of [[0, 0], [0, 1], [1, 0], [1, 1]]) {
+      const out = end ? 1 : -1;
+      if (out * (ends[axis][end] - edges[axis][end]) <= 0) continue;
+      const [first, last] = inside[1 - axis];
+      const middle = (first + last) / 2;
+      for (const apart of [0, 1]) {
+        const tip = edges[axis][end] - out * arm * (0.4 + 0.7 * apart);
+        const points = [[tip - out * arm, middle - arm], [tip, middle], [tip - out * arm, middle + arm]];
+        path += `M${points.map((point) => (axis ? [...point].reverse() : point).join(" ")).join("L")}`;
+      }
+    }
+    return path;
+  }
+
+  /** Returns the region of another pane's feature in this input; null if there is none. */
+  regionOfOther(other) {
+    const scale = this.model.scaleFrom(other.model);
+    return scale && other.region.map(([first, last], axis) => [first * scale[axis], (last + 1) * scale[axis] - 1]);
   }
 
   /** Returns an interval, clipped to the stage and one stage length on either side. */
@@ -349,7 +416,7 @@ class Pane {
 
   /** Returns the path that shades the parts of the image that the feature does not see. */
   shadePath() {
-    const { width, height } = this.app.picture;
+    const { width, height } = this.model.picture;
     let path = `M0 0H${width}V${height}H0Z`;
     patchesOf(this.seen[0], [width, height]).forEach(([x, y]) => {
       path += `M${x[0]} ${y[0]}H${x[1] + 1}V${y[1] + 1}H${x[0]}Z`;
@@ -382,8 +449,8 @@ class Pane {
 
   drawProfiles() {
     const seen = this.seen[0];
-    const weights = weightsOf(this.app.network, this.node);
-    const drawn = this.app.sizes.map((size, axis) => this.profile(axis, size, seen?.[axis], weights));
+    const weights = weightsOf(this.model.network, this.node);
+    const drawn = this.model.sizes.map((size, axis) => this.profile(axis, size, seen?.[axis], weights));
     this.profiles.replaceChildren(...drawn, this.weightsNote(weights));
   }
 
@@ -429,7 +496,7 @@ class Pane {
   curveNote(weights) {
     if (!weights) return "The page has no data on how much each position matters for this layer. Use field.effective_receptive_field().";
     const at = `feature (${weights.at.join(", ")})`;
-    if (this.app.sizes.some((_, axis) => this.movedBy(axis, weights) === null))
+    if (this.model.sizes.some((_, axis) => this.movedBy(axis, weights) === null))
       return `The page shows how much each position matters only for ${at}, because other features differ from it in more than their place. Use field.effective_receptive_field() for other features.`;
     const what = `how much each position matters (expected squared gradient with random weights${weights.assumed ? "; partly assumed" : ""})`;
     return `Curve: ${what}, computed for ${at} and moved here without regard to the border; 95 % lie within ${shownAll(weights.wide)} px.`;
@@ -473,10 +540,10 @@ function drawGrid(context, columns, rows, cell, tall) {
 
 /** Returns the centres of a node's features in the input, for each axis. Features without
  * a centre, for example if they see a whole axis, are spread evenly. */
-function centresOf(app, node) {
+function centresOf({ sizes }, node) {
   const maps = node.local ?? node.map;
   return node.size.map((size, axis) => {
-    const last = app.sizes[axis] - 1;
+    const last = sizes[axis] - 1;
     const spread = (u) => (size > 1 ? (u / (size - 1)) * last : last / 2);
     return Float64Array.from({ length: size ?? 1 }, (_, u) => {
       const window = maps[axis] === null ? null : windowOf(maps[axis], u);

@@ -24,10 +24,10 @@ function meetingText(network, sources, node) {
 /** Returns the reason for a pane: one sentence for each place where paths meet, with a
  * button that opens the layer. */
 function reasonsOf(app, pane) {
-  const { network, tree } = app;
-  const found = meetings(network, tree.sources, pane.cone);
+  const { network, sources } = pane.model;
+  const found = meetings(network, sources, pane.cone);
   const first = found.slice(0, 3).map((node) =>
-    el("p", {}, meetingText(network, tree.sources, node), " ", el("button", { onclick: () => app.select(node.index) }, "Show")),
+    el("p", {}, meetingText(network, sources, node), " ", el("button", { onclick: () => app.select(node.index) }, "Show")),
   );
   const more = found.length > 3 ? [el("p", {}, `There are ${found.length - 3} more such layers.`)] : [];
   const python = el("p", { class: "hint" }, "In Python, field.explain() names the paths and the padding that would align them.");

@@ -20,14 +20,16 @@ const COLUMNS = [
 class Table {
   constructor(app, root) {
     this.app = app;
-    this.nodes = app.network.nodes.filter((node) => node.name !== undefined);
+    this.columns = app.isOne ? COLUMNS : [...COLUMNS, ["model", (node) => this.modelOf.get(node).title]];
+    this.modelOf = new Map(app.models.flatMap((model) => model.nodes.map((node) => [node, model])));
+    this.nodes = [...this.modelOf.keys()];
     this.sorted = { column: null, down: false };
     this.filter = el("input", { type: "search", placeholder: "Filter layers", "aria-label": "Filter layers by name or op", oninput: () => this.draw() });
     this.body = el("tbody", {});
-    this.heads = COLUMNS.map(([name], column) =>
+    this.heads = this.columns.map(([name], column) =>
       el("th", { scope: "col", "aria-sort": "none" }, el("button", { onclick: () => this.sortBy(column) }, name)),
     );
-    const failed = Object.entries(app.network.failed);
+    const failed = app.models.flatMap(({ network }) => Object.entries(network.failed));
     root.append(
       el("div", { class: "bar" }, this.filter, el("button", { id: "save-table", title: "All layers as a CSV file", onclick: () => this.save() }, "Save table"), el("span", { class: "hint" }, "Click on a row to open the layer. Sizes are in positions, x first. A multiply-add counts as two FLOPs.")),
       el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ...this.heads)), this.body)),
@@ -52,7 +54,7 @@ class Table {
     const rows = this.nodes.filter((node) => `${node.name} ${node.op}`.toLowerCase().includes(query));
     const { column, down } = this.sorted;
     if (column !== null) {
-      const value = COLUMNS[column][1];
+      const value = this.columns[column][1];
       rows.sort((a, b) => (down ? -1 : 1) * compared(value(a), value(b)));
     }
     return rows;
@@ -64,17 +66,17 @@ class Table {
 
   /** Saves the layers that are shown, as CSV. Every number has a column of its own. */
   save() {
-    const axes = AXES.slice(0, this.app.sizes.length);
+    const axes = AXES.slice(0, Math.max(...this.app.models.map(({ sizes }) => sizes.length)));
     const wide = (value) => (Array.isArray(value) ? axes.map((_, axis) => value[axis]) : [value]);
-    const heads = COLUMNS.flatMap(([name, value]) => (Array.isArray(value(this.nodes[0])) ? axes.map((axis) => `${name} ${axis}`) : [name]));
-    const rows = this.rows().map((node) => COLUMNS.flatMap(([, value]) => wide(value(node))));
+    const heads = this.columns.flatMap(([name, value]) => (Array.isArray(value(this.nodes[0])) ? axes.map((axis) => `${name} ${axis}`) : [name]));
+    const rows = this.rows().map((node) => this.columns.flatMap(([, value]) => wide(value(node))));
     const text = [heads, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
-    saveFile(`${this.app.network.title} layers.csv`, "text/csv", text);
+    saveFile(`${this.app.title} layers.csv`, "text/csv", text);
   }
 
   row(node) {
-    const open = () => this.app.open(node.index);
-    const cells = COLUMNS.slice(1).map(([, value, textOf]) => {
+    const open = () => this.app.open(node.index, this.modelOf.get(node));
+    const cells = this.columns.slice(1).map(([, value, textOf]) => {
       const found = value(node);
       const text = textOf ? textOf(node) : typeof found === "string" ? found : shownAll(found);
       const flag = text === "no" || text === "at most" ? "flag" : null;

@@ -127,12 +127,22 @@ class Tree {
   constructor(app) {
     this.app = app;
     this.root = byId("tree");
-    this.sources = namedSources(app.network.nodes);
-    this.nodes = app.network.nodes.filter((node) => node.name !== undefined);
-    this.items = groupedNodes(this.nodes, this.sources);
     this.query = "";
-    this.current = 0;
     this.root.addEventListener("keydown", (event) => this.onKey(event));
+    this.show(app.pane.model);
+  }
+
+  /** Lists the layers of a model. What was folded stays folded. */
+  show(model) {
+    if (model === this.model) return;
+    this.model = model;
+    this.sources = model.sources;
+    this.nodes = model.nodes;
+    model.items ??= groupedNodes(this.nodes, this.sources);
+    this.items = model.items;
+    this.current = 0;
+    byId("tree-model").textContent = model.title;
+    byId("tree-model").hidden = this.app.isOne;
     this.draw();
   }
 
@@ -298,7 +308,8 @@ class Tree {
   mark() {
     const { app } = this;
     const cone = app.pane ? app.pane.cone : new Set();
-    const keys = new Map(app.panes.map((pane) => [pane.node.index, pane.key]));
+    const own = app.panes.filter((pane) => pane.model === this.model);
+    const keys = new Map(own.map((pane) => [pane.node.index, pane.key]));
     this.rows.forEach(({ element, item }, i) => {
       const key = item.node ? keys.get(item.node.index) : undefined;
       element.setAttribute("aria-selected", String(key !== undefined));
