@@ -1206,6 +1206,15 @@ def test_the_page_can_be_read_aloud_and_seen(pages, open_page, view, scheme):
     assert violations(tab) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_pressed_button_under_the_pointer_can_be_read(pages, open_page, scheme):
+    tab = open_page(pages("u_net")[1], color_scheme=scheme, reduced_motion="reduce")
+    button = tab.locator("#mode-centres")
+    button.click()  # The pointer stays there.
+    assert button.evaluate("element => element.matches(':hover')")
+    assert violations(tab) == []
+
+
 # --- Images --------------------------------------------------------------------------
 
 
