@@ -849,6 +849,16 @@ def test_calls_that_make_no_model(kind, tmp_path):
     refused(put(tmp_path, config), "cannot be read")
 
 
+@pytest.mark.parametrize("layers", [None, 5, "x", {"a": 1}, [None], ["a"], [[]]])
+def test_layers_that_are_none(layers, tmp_path):
+    config = with_layer("Conv2D", **CONV)
+    config["config"]["layers"] = layers
+    refused(put(tmp_path, config), "cannot be read: .*layers of the model")
+    del config["config"]["input_layers"]
+    sequence = {**config, "class_name": "Sequential", "module": "keras"}
+    refused(put(tmp_path, sequence), "cannot be read: .*layers of the model")
+
+
 CIRCLES = {
     "nothing": (1, "'conv0' reads is not in the model"),
     "conv0": (1, "'conv0' reads its own output"),

@@ -250,9 +250,27 @@ def _dtype(config: Config) -> str:
     return found if isinstance(found, str) else "float32"
 
 
+def _entries(layers: Any) -> list[Config]:
+    """Returns the entries of the layers of a model.
+
+    Raises:
+      NoModelError: if they do not have the form that Keras writes.
+    """
+    if not isinstance(layers, list):
+        raise NoModelError(f"the layers of the model are {layers!r:.80}")
+    for entry in layers:
+        if not (
+            isinstance(entry, Mapping)
+            and isinstance(entry.get("class_name"), str)
+            and isinstance(entry.get("config"), (Mapping, list))
+        ):
+            raise NoModelError(f"one of the layers of the model is {entry!r:.80}")
+    return list(layers)
+
+
 def _sequence(saved: Config) -> CalledModel:
     config = saved["config"]
-    entries = list(config if isinstance(config, Sequence) else config["layers"])
+    entries = _entries(config if isinstance(config, list) else config["layers"])
     if not entries:
         raise NoRuleError("the model has no layers")
     if entries[0]["class_name"] == "Merge":
@@ -277,7 +295,7 @@ def _merged(saved: Config) -> tuple[list[Input], list[Call], Read]:
     """
     inputs: list[Input] = []
     calls: list[Call] = []
-    for number, entry in enumerate(saved["config"]["layers"]):
+    for number, entry in enumerate(_entries(saved["config"]["layers"])):
         branch = layer_of(_named(entry))
         if branch.model is None:
             raise NoRuleError(f"the layer {branch.name!r} is merged and is no model")
@@ -324,8 +342,8 @@ def _functional(
     input_of: Callable[[Config, Any], Input] = _input,
 ) -> CalledModel:
     layers: dict[str, Config] = {}
-    for saved in config["layers"]:
-        if layers.setdefault(saved["name"], saved) is not saved:
+    for saved in _entries(config["layers"]):
+        if layers.setdefault(_checked_name(saved["name"]), saved) is not saved:
             raise NoModelError(f"two layers have the name {saved['name']!r:.80}")
     inputs = [
         input_of(_entry(layers, read), read.call)

@@ -13,9 +13,19 @@ from typing import Any
 
 from receptive_field.arrays import np
 from receptive_field.errors import quoted
-from receptive_field.frameworks.tensorflow.messages import DATA_TYPES
 from receptive_field.graph.graph import ABSENT
 from receptive_field.rules.op import Call, StatedShape
+
+# fmt: off
+DATA_TYPES = (
+    "INVALID", "FLOAT", "DOUBLE", "INT32", "UINT8", "INT16", "INT8", "STRING",
+    "COMPLEX64", "INT64", "BOOL", "QINT8", "QUINT8", "QINT32", "BFLOAT16", "QINT16",
+    "QUINT16", "UINT16", "COMPLEX128", "HALF", "RESOURCE", "VARIANT", "UINT32",
+    "UINT64", "FLOAT8_E5M2", "FLOAT8_E4M3FN", "FLOAT8_E4M3FNUZ", "FLOAT8_E4M3B11FNUZ",
+    "FLOAT8_E5M2FNUZ", "INT4", "UINT4", "INT2", "UINT2", "FLOAT4_E2M1FN",
+)
+# fmt: on
+"""The data types in the order of their numbers, of core/framework/types.proto."""
 
 _SEEN: dict[bytes, Any] = {}
 """Serialized attribute -> value. The same few attributes occur in most nodes."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from receptive_field.frameworks.protobuf import message_classes
+from receptive_field.frameworks.tensorflow.attributes import DATA_TYPES
 
 _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "GraphDef": {
@@ -97,19 +98,9 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     },
 }
 
-# tensorflow/core/framework/types.proto. The number of a reference type is 100 higher.
-# fmt: off
-DATA_TYPES = (
-    "INVALID", "FLOAT", "DOUBLE", "INT32", "UINT8", "INT16", "INT8", "STRING",
-    "COMPLEX64", "INT64", "BOOL", "QINT8", "QUINT8", "QINT32", "BFLOAT16", "QINT16",
-    "QUINT16", "UINT16", "COMPLEX128", "HALF", "RESOURCE", "VARIANT", "UINT32",
-    "UINT64", "FLOAT8_E5M2", "FLOAT8_E4M3FN", "FLOAT8_E4M3FNUZ", "FLOAT8_E4M3B11FNUZ",
-    "FLOAT8_E5M2FNUZ", "INT4", "UINT4", "INT2", "UINT2", "FLOAT4_E2M1FN",
-)
-# fmt: on
-
 
 def _numbers() -> dict[str, int]:
+    """Returns the number of each data type; that of a reference is 100 higher."""
     plain = {f"DT_{name}": number for number, name in enumerate(DATA_TYPES)}
     references = {
         f"{name}_REF": number + 100 for name, number in plain.items() if number
