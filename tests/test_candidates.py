@@ -24,6 +24,9 @@ def ends(build):
         (graphs.classifier, ["image"], ["logits"]),
         (lambda: graphs.classifier(flattened=True), ["image"], ["logits"]),
         (graphs.segmentation, ["image"], ["predicted"]),
+        (graphs.classes_of_pixels, ["image"], ["logits"]),
+        (lambda: graphs.classes_of_pixels(flattened=True), ["image"], ["logits"]),
+        (graphs.classes_of_images, ["image"], ["logits"]),
         (graphs.two_heads, ["image"], ["kind", "box"]),
         (graphs.two_images, ["one", "two"], ["both"]),
         (graphs.spoken_words, ["mfcc"], ["pool"]),
@@ -40,6 +43,13 @@ def test_a_classifier_that_is_trained_needs_no_names():
     assert (field.input, field.output) == ("image", "pool2")
     # 5, pool 2: 6; 5 at every second position: 14, pool 2: 16.
     assert list(field) == [16, 16, 4, 4, 6, 6]
+
+
+def test_a_map_that_a_loss_reads_as_a_list_has_its_positions():
+    field = rf.compute_receptive_field(graphs.graph_def_of(graphs.classes_of_pixels))
+    # Two convolutions of 5 with as much padding as keeps the size.
+    assert list(field) == [9, 9, 1, 1, 4, 4]
+    assert [axis.size for axis in field.feature_axes] == [28, 28]
 
 
 def test_flattened_images_are_seen_in_their_shape():

@@ -232,7 +232,8 @@ def _predictions(network: Network, order: Sequence[int]) -> list[int]:
     A label is a placeholder with axes on which no layer with weights depends. For each
     label, the prediction is the last node that all paths from the input to the label
     pass. If layers depend on this node, a loss also reads hidden layers, and all
-    tensors that are compared with the label are returned.
+    tensors that are compared with the label are returned. A map that is flattened for
+    the loss is returned as the map.
     """
     graph, known = network.graph, network.known
     own = _sources(graph, network.input[0])
@@ -254,7 +255,22 @@ def _predictions(network: Network, order: Sequence[int]) -> list[int]:
             found |= dict.fromkeys(_compared(network, order, meets, labelled))
         else:
             found[last] = None
-    return [index for index in found if rule_of(graph.nodes[index])]
+    maps = dict.fromkeys(_before_flattening(network, index) for index in found)
+    return [index for index in maps if rule_of(graph.nodes[index])]
+
+
+def _before_flattening(network: Network, index: int) -> int:
+    """Returns the map that a prediction is, if a loss reads its positions as a list."""
+    graph, known = network.graph, network.known
+    while graph.nodes[index].op == "Reshape" and index != network.input[0]:
+        below = graph.inputs[index][0]
+        flat, whole = known.shape((index, 0)), known.shape(below)
+        if flat is None or whole is None or len(flat) >= len(whole):
+            break
+        if below[0] not in network.order or all(size == 1 for size in whole[1:-1]):
+            break  # Images of one position only lose these axes.
+        index = below[0]
+    return index
 
 
 def _is_below_layers(network: Network, order: Sequence[int], index: int) -> bool:
