@@ -102,6 +102,36 @@ def test_scopes_with_several_outputs_list_them(tmp_path):
         output(graph, "split")
 
 
+def test_neither_weights_nor_gradients_are_outputs_of_a_scope():
+    tf = needed("tensorflow").compat.v1
+
+    def conv(below, name, size):
+        with tf.variable_scope(name):
+            weights = tf.get_variable("weights", [size, size, 1, 1])
+            biases = tf.get_variable("biases", [1])
+            x = tf.nn.conv2d(below, weights, padding="VALID")
+            return tf.nn.relu(tf.nn.bias_add(x, biases))
+
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, [None, 32, 32, 1], "image")
+        with tf.variable_scope("net"):
+            first = conv(image, "conv1", 3)
+            last = conv(first, "conv2", 5)
+        tf.train.AdamOptimizer(0.1).minimize(tf.reduce_mean(last))
+    for name in ("net/conv1", "conv1", "CONV1/", "*conv1/r*"):
+        assert output(graph, name) == "net/conv1/Relu"
+    assert output(graph, "net") == "net/conv2/Relu"
+    with pytest.raises(rf.ReceptiveFieldError, match=r"^3 names match .*conv1/Relu\."):
+        output(graph, "conv1/*")
+    with pytest.raises(
+        rf.ReceptiveFieldError, match=r"mean 'net/conv2' or 'net/conv1'\?$"
+    ):
+        output(graph, "con")
+    # Those who name a weight in full still mean it.
+    with pytest.raises(rf.ReceptiveFieldError, match="of 'net/conv1/weights'"):
+        output(graph, "net/conv1/weights")
+
+
 def several_layers(keras):
     """A model with a layer that is called twice, an inner model and several rows."""
     layers = keras.layers

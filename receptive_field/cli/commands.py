@@ -24,7 +24,6 @@ from receptive_field.errors import (
     nearest,
     some_names,
 )
-from receptive_field.graph.graph import topological_order
 from receptive_field.graph.model import nodes_of_layers
 from receptive_field.graph.names import matching
 from receptive_field.printable import printable
@@ -32,7 +31,6 @@ from receptive_field.results.axes import axis_name
 from receptive_field.results.columns import in_columns
 
 if TYPE_CHECKING:
-    from receptive_field.graph.graph import Node
     from receptive_field.graph.model import Model
     from receptive_field.results.costs import Costs
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
@@ -195,7 +193,9 @@ def nodes(options: argparse.Namespace) -> int:
     """See ``receptive-field nodes --help``."""
     model = _load(options)
     graph = model.graph
-    places = {node.name: node.index for node in _from_inputs_first(model) if node.name}
+    running = model.running()
+    ordered = sorted(graph, key=lambda node: node.index not in running)
+    places = {node.name: node.index for node in ordered if node.name}
     if options.inputs or options.outputs:
         from receptive_field.questions.candidates import candidates
 
@@ -226,20 +226,6 @@ def nodes(options: argparse.Namespace) -> int:
         rows.append([printable(text) for text in (op, name, layer)])
     show("\n".join(in_columns(rows)), {r"(?m)^\S+": "cyan"})
     return 0
-
-
-def _from_inputs_first(model: Model) -> list[Node]:
-    """Returns all nodes, those first that depend on an input or are one.
-
-    The others, such as weights, are far more in some graphs.
-    """
-    graph = model.graph
-    depends = {index for index, _ in model.inputs.values()}
-    depends |= {node.index for node in graph.framework.placeholders(graph)}
-    for index in topological_order(graph, range(len(graph)))[0]:
-        if any(below in depends for below, _ in graph.inputs[index]):
-            depends.add(index)
-    return sorted(graph, key=lambda node: node.index not in depends)
 
 
 def resolutions(options: argparse.Namespace) -> int:
