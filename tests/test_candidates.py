@@ -4,6 +4,7 @@ import pytest
 from needed import needed
 
 import receptive_field as rf
+from receptive_field.cli import main
 from receptive_field.frameworks import load
 from receptive_field.questions.candidates import candidates
 
@@ -61,6 +62,20 @@ def test_flattened_images_are_seen_in_their_shape():
     assert rf.compute_receptive_field(flat, input="pixels", output="pool2").axes[
         0
     ].input_size == (784)
+
+
+def test_who_asks_about_flattened_images_is_told_where_they_are_images(
+    tmp_path, capsys
+):
+    flat = graphs.graph_def_of(lambda: graphs.classifier(flattened=True))
+    with pytest.raises(rf.ReceptiveFieldError, match=r"1 sizes .* input='image' \(28"):
+        rf.compute_receptive_field(flat, input="pixels", input_resolution=[28, 28])
+    (tmp_path / "flat.pb").write_bytes(flat.SerializeToString())
+    for command in ("compute", "layers"):
+        for name, noted in (("pixels", True), ("image", False)):
+            assert main([command, str(tmp_path / "flat.pb"), "--input", name]) == 0
+            told = capsys.readouterr().err
+            assert ("--input 'image' (28 x 28 x 1)" in told) == noted
 
 
 def test_several_candidates_are_listed_with_their_shapes():

@@ -66,6 +66,7 @@ def compute(options: argparse.Namespace) -> int:
             show(explanation)
         for answer in asked:
             show(answer.text)
+    _note_on_input(model, field.input)
     return 0
 
 
@@ -95,6 +96,7 @@ def layers(options: argparse.Namespace) -> int:
     for name, error in fields.errors.items():
         told = f"{printable(name)}: {with_options(str(error))}"
         show(f"warning: {told}", {r"\Awarning:": "yellow"}, sys.stderr)
+    _note_on_input(model, next(iter(chosen.values())).input)
     return 0
 
 
@@ -271,6 +273,7 @@ def measure(options: argparse.Namespace) -> int:
     for axis, (first, last) in enumerate(region):
         lines.append(f"  {axis_name(axis)}: {first} to {last} ({last - first + 1})")
     show("\n".join(lines), {r"\A.*": "bold"})
+    _note_on_input(model, found.input)
     return 0
 
 
@@ -614,6 +617,16 @@ def _shared(options: argparse.Namespace, model: Model) -> dict[str, Any]:
         "stop_propagation": _stop(model, options),
         "global_context": "exclude" if options.exclude_global else "include",
     }
+
+
+def _note_on_input(model: Model, name: str) -> None:
+    """Says which tensor to ask about if the positions of an input are no places."""
+    from receptive_field.questions.candidates import advice_on_flattened
+
+    advice = advice_on_flattened(model, model.find(name)[1])
+    if advice is not None:
+        told = f"note: {with_options(advice)}"
+        show(told, {r"\Anote:": "yellow"}, sys.stderr)
 
 
 def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:

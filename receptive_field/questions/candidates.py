@@ -125,6 +125,25 @@ def _unflattened(inference: Inference, placeholder: Node) -> Node | None:
     return reader if whole and sum(size > 1 for size in sizes) > 1 else None
 
 
+def advice_on_flattened(model: Model, start: Tensor) -> str | None:
+    """Returns which tensor to ask about instead of flattened images, or None."""
+    known = Inference(model.graph)
+    shape = known.shape(start)
+    if shape is None or len(shape) != 2:
+        return None
+    node = _unflattened(known, model.graph.nodes[start[0]])
+    if node is None:
+        return None
+    image = node.index, 0
+    calls = (call for call, tensor in model.layers.items() if tensor == image)
+    sizes = (known.shape(image) or ())[1:]
+    return (
+        f"{model.graph.nodes[start[0]].name!r} holds flattened images, whose rows follow "
+        "each other on one axis. Ask about places in the images with "
+        f"input={next(iter(calls), node.name)!r} ({' x '.join(map(str, sizes))})."
+    )
+
+
 def _is_slid_over(inference: Inference, node: Node, stop: Sequence[str]) -> bool:
     """Returns whether a convolution or pooling layer depends on a node.
 

@@ -40,6 +40,7 @@ from receptive_field.network.walk import reads
 from receptive_field.passes.partings import find_misalignment
 from receptive_field.passes.regions import Forward, backward, forward
 from receptive_field.questions.candidates import (
+    advice_on_flattened,
     check_is_no_sound_file,
     only_input,
     only_of_model,
@@ -234,7 +235,13 @@ class Question:
         every = range(len(graph))
         beyond = partial(find_network, known, start, every, stop)
         rank, spatial = spatial_layout(network, beyond)
-        shape = input_shape(network, rank, spatial, resolution)
+        try:
+            shape = input_shape(network, rank, spatial, resolution)
+        except ReceptiveFieldError as error:
+            advice = advice_on_flattened(model, start)
+            if advice is None:
+                raise
+            raise ReceptiveFieldError(f"{error} {advice}") from None
         recorded = network.shape(start)
         if shape != recorded and model.has_sizes(start, resolution):
             shape = recorded  # The sizes are those of other axes.
