@@ -101,6 +101,27 @@ def test_a_sound_in_a_file_names_where_the_analysis_ends():
     assert list(field)[:4] == [6, 6, 2, 2]
 
 
+def test_gradients_are_no_layers(tmp_path, capsys):
+    def classifier():
+        graphs.classifier()
+        loss = v1.get_default_graph().get_tensor_by_name("Mean:0")
+        (gradient,) = v1.gradients(loss, [v1.trainable_variables()[0]])
+        tf.clip_by_norm(gradient, 1.0, name="clipped")
+
+    tf = needed("tensorflow")
+    v1 = tf.compat.v1
+    graph = graphs.graph_def_of(classifier)
+    fields = rf.compute_receptive_fields(graph)
+    names = [*fields, *fields.errors]
+    assert {"conv1", "pool2", "logits", "Mean"} <= {*names}
+    assert not [name for name in names if "gradients" in name or "Adam" in name]
+    assert next(iter(rf.unsupported_ops(graph))) == "SoftmaxCrossEntropyWithLogits"
+    (tmp_path / "graph.pb").write_bytes(graph.SerializeToString())
+    assert main(["layers", str(tmp_path / "graph.pb"), "--columns", "op"]) == 0
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: softmax_cross_entropy_with_logits and ")
+
+
 def mean(x):
     return needed("tensorflow").reduce_mean(x)
 

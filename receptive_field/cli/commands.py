@@ -93,8 +93,11 @@ def layers(options: argparse.Namespace) -> int:
         more = f" and {rest} more" if rest else ""
         told = f"no FLOPs are counted for {node!r}{more}: {with_options(reason)}"
         show(f"warning: {told}", {r"\Awarning:": "yellow"}, sys.stderr)
+    failures: dict[str, list[str]] = {}
     for name, error in fields.errors.items():
-        told = f"{printable(name)}: {with_options(str(error))}"
+        failures.setdefault(str(error), []).append(printable(name))
+    for reason, names in failures.items():
+        told = f"{some_names(names, 1)}: {with_options(reason)}"
         show(f"warning: {told}", {r"\Awarning:": "yellow"}, sys.stderr)
     _note_on_input(model, next(iter(chosen.values())).input)
     return 0

@@ -134,12 +134,12 @@ def advice_on_flattened(model: Model, start: Tensor) -> str | None:
     node = _unflattened(known, model.graph.nodes[start[0]])
     if node is None:
         return None
-    image = node.index, 0
+    name, image = model.graph.nodes[start[0]].name, (node.index, 0)
     calls = (call for call, tensor in model.layers.items() if tensor == image)
     sizes = (known.shape(image) or ())[1:]
     return (
-        f"{model.graph.nodes[start[0]].name!r} holds flattened images, whose rows follow "
-        "each other on one axis. Ask about places in the images with "
+        f"{name!r} holds flattened images, whose rows follow each other on one axis. "
+        "Ask about places in the images with "
         f"input={next(iter(calls), node.name)!r} ({' x '.join(map(str, sizes))})."
     )
 
