@@ -79,6 +79,17 @@ def containing(text: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if part.search(_lower(name))]
 
 
+def meant(text: str, names: Collection[str]) -> list[str]:
+    """Returns the names that a text can mean: itself, or those that it is a part of.
+
+    >>> meant("POOL", ["net/conv", "net/pool", "net/pool_2"])
+    ['net/pool']
+    """
+    if text in names:
+        return [text]
+    return same_or_ending(text, names) or containing(text, names)
+
+
 def scopes(names: Iterable[str]) -> list[str]:
     """Returns the scopes of all names: what comes before each of their slashes."""
     found: dict[str, None] = {}
@@ -134,14 +145,19 @@ def _read_outside(
     return [(index, 0) for index in sorted(inside) if (index, 0) not in within]
 
 
-def only(text: str, found: Sequence[str], what: str = "names match") -> str:
+def only(
+    text: str,
+    found: Sequence[str],
+    what: str = "names match",
+    error: type[NodeNotFoundError] = NodeNotFoundError,
+) -> str:
     """Returns the only one of the names that were found.
 
     Raises:
-      NodeNotFoundError: if there are several.
+      NodeNotFoundError: if there are several; or another error, if that is given.
     """
     if len(found) > 1:
-        raise NodeNotFoundError(
+        raise error(
             f"{len(found)} {what} {text!r}: {some_names([*found], 5)}. Give the full "
             "name."
         )
