@@ -120,12 +120,14 @@ def test_nodes():
 
 
 def test_inputs_and_outputs():
-    assert answer("nodes", rf.EXAMPLE_GRAPH, "--inputs") == "Placeholder  input_image\n"
+    shape = ["?", "x", "?", "x", "3"]
+    shown = answer("nodes", rf.EXAMPLE_GRAPH, "--inputs")
+    assert shown.split() == ["Placeholder", "input_image", *shape]
     last = "InceptionResnetV2/Conv2d_7b_1x1/Relu"
     shown = answer("nodes", rf.EXAMPLE_GRAPH, "--outputs", "--inputs")
     assert [line.split() for line in shown.splitlines()] == [
-        ["Placeholder", "input_image"],
-        ["Relu", last],
+        ["Placeholder", "input_image", *shape],
+        ["Relu", last, *shape[:4], "1536"],
     ]
     assert answer("nodes", rf.EXAMPLE_GRAPH, "*7b*/Relu").split() == ["Relu", last]
 
@@ -613,7 +615,7 @@ def test_messages_speak_of_options(graph):
     ends = (conv("one", "input"), conv("two", "input"))
     file.write_text(str(graph_def(placeholder(), *ends)))
     done = run("compute", file)
-    listed = "('one': [1, ?, ?, 1], 'two': [1, ?, ?, 1])"
+    listed = "('one' (? x ? x 1), 'two' (? x ? x 1))"
     assert done.stderr.endswith(f"{listed}. Choose one with --output.\n")
     assert answer("compute", file, "--output", "one").splitlines()[3].endswith("3 x 3")
 

@@ -201,12 +201,14 @@ def nodes(options: argparse.Namespace) -> int:
     running = model.running()
     ordered = sorted(graph, key=lambda node: node.index not in running)
     places = {node.name: node.index for node in ordered if node.name}
+    shapes: dict[str, str] = {}
     if options.inputs or options.outputs:
-        from receptive_field.questions.candidates import candidates
+        from receptive_field.questions.candidates import candidates, shown_shape
 
         inputs, outputs = candidates(model)
         ends = (inputs if options.inputs else {}) | (outputs if options.outputs else {})
         places = {name: index for name, (index, _) in ends.items()}
+        shapes = {name: shown_shape(graph, tensor) for name, tensor in ends.items()}
     ops = {name: graph.nodes[index].op for name, index in places.items()}
     named = {name: ops[name] for name in matching(options.pattern, ops)}
     if not named:
@@ -226,9 +228,10 @@ def nodes(options: argparse.Namespace) -> int:
     rows = []
     for name, op in found.items():
         layer = owner.get(places[name], "")
-        if f"{name}/".startswith(f"{layer}/"):  # As in Keras.
+        if f"{name}/".startswith(f"{layer}/") or name in model.inputs:  # As in Keras.
             layer = ""
-        rows.append([printable(text) for text in (op, name, layer)])
+        columns = (op, name, *([shapes[name]] if shapes else ()), layer)
+        rows.append([printable(text) for text in columns])
     show("\n".join(in_columns(rows)), {r"(?m)^\S+": "cyan"})
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from receptive_field.budget import within_budget
 from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError
@@ -18,21 +18,25 @@ MOST_LISTED = 10
 """At most this many candidates are listed."""
 
 
-def only_of_model(
-    named: Mapping[str, Tensor], what: str, layers: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def only_of_model(model: Model, what: str) -> dict[str, Tensor]:
     """Returns the only input or output that a model states, or an empty dict.
+
+    Args:
+      model: the model.
+      what: "input" or "output".
 
     Raises:
       NodeNotFoundError: if the model states several. The message says which layers
-        return them.
+        return them, and their shapes.
     """
+    named = model.inputs if what == "input" else model.outputs
     if len(named) > 1:
-        layer_of = {tensor: name for name, tensor in layers.items()}
+        layer_of = {tensor: name for name, tensor in model.layers.items()}
         shown = []
         for name, tensor in named.items():
             layer = layer_of.get(tensor, name)
-            shown.append(f"{name!r}" + (f" ({layer!r})" if layer != name else ""))
+            also = f"{layer!r}, " if layer != name else ""
+            shown.append(f"{name!r} ({also}{shown_shape(model.graph, tensor)})")
         raise NodeNotFoundError(
             f"the model has {len(named)} {what}s: {', '.join(shown)}. "
             f"Choose one with {what}=."
@@ -136,11 +140,10 @@ def advice_on_flattened(model: Model, start: Tensor) -> str | None:
         return None
     name, image = model.graph.nodes[start[0]].name, (node.index, 0)
     calls = (call for call, tensor in model.layers.items() if tensor == image)
-    sizes = (known.shape(image) or ())[1:]
     return (
         f"{name!r} holds flattened images, whose rows follow each other on one axis. "
         "Ask about places in the images with "
-        f"input={next(iter(calls), node.name)!r} ({' x '.join(map(str, sizes))})."
+        f"input={next(iter(calls), node.name)!r} ({shown_shape(model.graph, image)})."
     )
 
 
@@ -205,16 +208,20 @@ def _last_decoder(graph: Graph, index: int) -> Node | None:
 
 
 def _shown(graph: Graph, index: int) -> str:
-    """Returns the name of a node with its shape, if that is known."""
-    name = repr(graph.nodes[index].name)
+    return f"{graph.nodes[index].name!r} ({shown_shape(graph, (index, 0))})"
+
+
+def shown_shape(graph: Graph, tensor: Tensor) -> str:
+    """Returns the shape of a tensor as text, without a batch of one or unknown size."""
     try:
-        shape = Inference(graph).shape((index, 0))
+        shape = Inference(graph).shape(tensor)
     except ReceptiveFieldError:
         shape = None
     if shape is None:
-        return f"{name}: unknown shape"
-    sizes = ", ".join(str(n) if isinstance(n, int) else "?" for n in shape)
-    return f"{name}: [{sizes}]"
+        return "unknown shape"
+    is_batch = len(shape) > 1 and (shape[0] == 1 or not isinstance(shape[0], int))
+    sizes = shape[1:] if is_batch else shape
+    return " x ".join(str(n) if isinstance(n, int) else "?" for n in sizes) or "scalar"
 
 
 def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[int]:

@@ -207,7 +207,7 @@ class Question:
             named = [thing for thing in output_things if thing is not None]
             outputs = dict(map(model.find, named))
             if len(named) < len(output_things):
-                outputs |= only_of_model(model.outputs, "output", model.layers)
+                outputs |= only_of_model(model, "output")
         elif model.layers:
             outputs = dict(model.layers)
         ends = [tensor[0] for tensor in (outputs or {}).values()]
@@ -215,7 +215,7 @@ class Question:
             input_name, start = model.find(input_thing)
             check_is_no_sound_file(graph, start[0])
         elif model.inputs:
-            only = only_of_model(model.inputs, "input", model.layers)
+            only = only_of_model(model, "input")
             ((input_name, start),) = only.items()
         else:
             start = only_input(graph, ends, stop)
