@@ -1,5 +1,7 @@
 """Which tensors are taken for the input and the output of graphs that state neither."""
 
+import re
+
 import pytest
 from needed import needed
 
@@ -30,7 +32,7 @@ def ends(build):
         (graphs.classes_of_images, ["image"], ["logits"]),
         (graphs.two_heads, ["image"], ["kind", "box"]),
         (graphs.two_images, ["one", "two"], ["both"]),
-        (graphs.spoken_words, ["mfcc"], ["pool"]),
+        (graphs.spoken_words, ["image"], ["pool"]),
     ],
 )
 def test_the_ends_of_a_network(build, inputs, outputs):
@@ -88,11 +90,20 @@ def test_several_candidates_are_listed_with_their_shapes():
     assert "'box' (4)" in str(error.value)
 
 
-def test_a_sound_in_a_file_names_where_the_analysis_ends():
+def test_a_sound_in_a_file_names_where_the_analysis_ends(tmp_path, capsys):
     graph = graphs.graph_def_of(graphs.spoken_words)
-    for name in (None, "wav_data", "spectrogram"):
-        with pytest.raises(rf.ReceptiveFieldError, match=r"ends at 'mfcc' \(Mfcc\)"):
+    told = r".* ends at 'mfcc' \(Mfcc\), .* choose 'image' \(98 x 40 x 1\) with"
+    for name, what in (
+        (None, "is a sound in a file"),
+        ("wav_data", "is a sound in a file"),
+        ("spectrogram", "'spectrogram' is computed from a sound"),
+    ):
+        with pytest.raises(rf.ReceptiveFieldError, match=what + told):
             rf.compute_receptive_field(graph, input=name)
+    (tmp_path / "sound.pb").write_bytes(graph.SerializeToString())
+    assert main(["compute", str(tmp_path / "sound.pb"), "--input", "mfcc"]) == 0
+    note = "note: 'mfcc' has no known shape. .* --input 'image' .98 x 40 x 1"
+    assert re.match(note, capsys.readouterr().err)
     # Who states rules for the decoders can ask about the file.
     rules = dict.fromkeys(["DecodeWav", "spectrogram", "mfcc"], "global")
     assert rf.compute_receptive_field(graph, overrides=rules).is_global

@@ -45,6 +45,7 @@ def compute(options: argparse.Namespace) -> int:
         return compute_all(options)
     model = _load(options)
     field = _field(model, options, require_aligned=options.require_aligned)
+    _note_on_input(model, field.input)
     explanation = with_options(str(field.explain())) if options.explain else None
     asked = questions.answers(field, options)
     placed = questions.in_units(field, options)
@@ -66,7 +67,6 @@ def compute(options: argparse.Namespace) -> int:
             show(explanation)
         for answer in asked:
             show(answer.text)
-    _note_on_input(model, field.input)
     return 0
 
 
@@ -626,10 +626,10 @@ def _shared(options: argparse.Namespace, model: Model) -> dict[str, Any]:
 
 
 def _note_on_input(model: Model, name: str) -> None:
-    """Says which tensor to ask about if the positions of an input are no places."""
-    from receptive_field.questions.candidates import advice_on_flattened
+    """Says which tensor to ask about if an input has not yet the shape of an image."""
+    from receptive_field.questions.candidates import advice_on_input
 
-    advice = advice_on_flattened(model, model.find(name)[1])
+    advice = advice_on_input(model, model.find(name)[1])
     if advice is not None:
         told = f"note: {with_options(advice)}"
         show(told, {r"\Anote:": "yellow"}, sys.stderr)

@@ -57,7 +57,7 @@ def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     inputs, outputs = dict(model.inputs), dict(model.outputs)
     if not inputs:
         found = _possible_inputs(graph, (), ())
-        found = [_last_decoder(graph, node.index) or node for node in found]
+        found = [_decoded(graph, node.index) or node for node in found]
         inputs = {node.name: (node.index, 0) for node in found}
     if not outputs:
         for start in inputs.values():
@@ -129,22 +129,38 @@ def _unflattened(inference: Inference, placeholder: Node) -> Node | None:
     return reader if whole and sum(size > 1 for size in sizes) > 1 else None
 
 
-def advice_on_flattened(model: Model, start: Tensor) -> str | None:
-    """Returns which tensor to ask about instead of flattened images, or None."""
-    known = Inference(model.graph)
-    shape = known.shape(start)
-    if shape is None or len(shape) != 2:
+def advice_on_input(model: Model, start: Tensor) -> str | None:
+    """Returns which tensor to ask about instead of one that has not yet the shape of an
+    image, or None if there is no better one."""
+    graph, known = model.graph, Inference(model.graph)
+    node, shape = graph.nodes[start[0]], known.shape(start)
+    if shape is not None and len(shape) == 2:
+        found = _unflattened(known, node)
+        why = "holds flattened images, whose rows follow each other on one axis"
+    elif shape is None and node in list(graph.framework.decoders(graph)):
+        found, why = _image_above(known, node), "has no known shape"
+    else:
         return None
-    node = _unflattened(known, model.graph.nodes[start[0]])
-    if node is None:
+    if found is None:
         return None
-    name, image = model.graph.nodes[start[0]].name, (node.index, 0)
+    image = found.index, 0
     calls = (call for call, tensor in model.layers.items() if tensor == image)
     return (
-        f"{name!r} holds flattened images, whose rows follow each other on one axis. "
-        "Ask about places in the images with "
-        f"input={next(iter(calls), node.name)!r} ({shown_shape(model.graph, image)})."
+        f"{node.name!r} {why}. Ask about places in the images with "
+        f"input={next(iter(calls), found.name)!r} ({shown_shape(graph, image)})."
     )
+
+
+def _image_above(inference: Inference, node: Node) -> Node | None:
+    """Returns the node that gives the result of a node the known shape of an image."""
+    while True:
+        readers = _readers(inference.graph, node)
+        if len(readers) != 1 or readers[0].op != "Reshape":
+            return None
+        (node,) = readers
+        shape = inference.shape((node.index, 0))
+        if shape and len(shape) > 2 and all(isinstance(n, int) for n in shape[1:]):
+            return node
 
 
 def _is_slid_over(inference: Inference, node: Node, stop: Sequence[str]) -> bool:
@@ -184,18 +200,29 @@ def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Ten
 
 
 def check_is_no_sound_file(graph: Graph, index: int) -> None:
-    """Raises an error if an input is a file from which sounds are decoded.
+    """Raises an error if sounds are decoded from an input.
 
     Raises:
-      NodeNotFoundError: if this is so. The message names the last decoder.
+      NodeNotFoundError: if this is so. The message names the last decoder, and the
+        tensor that holds the result.
     """
-    last = _last_decoder(graph, index)
-    if last is not None:
+    last, read = _last_decoder(graph, index), _decoded(graph, index)
+    if last is not None and read is not None:
+        files = graph.framework.placeholders(graph)
+        is_file = any(index == file.index for file in files)
+        what = "is a sound in a file" if is_file else "is computed from a sound"
         raise NodeNotFoundError(
-            f"{graph.nodes[index].name!r} is a sound in a file, and the analysis "
-            f"of positions ends at {last.name!r} ({last.op}), which has no rule. Ask "
-            f"about the tensor that it computes: choose {last.name!r} with input=."
+            f"{graph.nodes[index].name!r} {what}, and the analysis of positions "
+            f"ends at {last.name!r} ({last.op}), which has no rule. Ask about the "
+            f"tensor that holds the result: choose {_shown(graph, read.index)} with "
+            "input=."
         )
+
+
+def _decoded(graph: Graph, index: int) -> Node | None:
+    """Returns the tensor that holds what is decoded from an input, or None."""
+    last = _last_decoder(graph, index)
+    return last and (_image_above(Inference(graph), last) or last)
 
 
 def _last_decoder(graph: Graph, index: int) -> Node | None:

@@ -40,7 +40,7 @@ from receptive_field.network.walk import reads
 from receptive_field.passes.partings import find_misalignment
 from receptive_field.passes.regions import Forward, backward, forward
 from receptive_field.questions.candidates import (
-    advice_on_flattened,
+    advice_on_input,
     check_is_no_sound_file,
     only_input,
     only_of_model,
@@ -241,7 +241,7 @@ class Question:
         try:
             shape = input_shape(network, rank, spatial, resolution)
         except ReceptiveFieldError as error:
-            advice = advice_on_flattened(model, start)
+            advice = advice_on_input(model, start)
             if advice is None:
                 raise
             raise ReceptiveFieldError(f"{error} {advice}") from None
