@@ -4,6 +4,7 @@ import pytest
 from needed import needed
 
 import receptive_field as rf
+from receptive_field.cli import main
 
 keras = needed("keras")
 
@@ -196,9 +197,30 @@ def test_a_saved_model_has_the_layers_of_its_keras_model(package, tmp_path):
                 "plus": "AddV2",
             },
             **{"side": "DepthwiseConv2dNative", "gap": "Mean", "fc": "MatMul"},
+            **({} if package == "tf_keras" else {"bn": "BatchNormalization"}),
         }.items()
     )
     assert output(str(tmp_path), "side") == "side"
+
+
+@pytest.mark.slow
+def test_the_nodes_of_a_saved_model_are_those_of_its_signature(tmp_path, capsys):
+    layers = keras.layers
+    image = keras.Input((32, 32, 1), name="image")
+    x = layers.Conv2D(1, 3, dilation_rate=2, name="dilated")(image)
+    model = keras.Model(image, layers.BatchNormalization(name="bn")(x))
+    model.export(tmp_path, verbose=False)
+    fields = rf.compute_receptive_fields(str(tmp_path))
+    # A dilated convolution is computed by a plain one, between ops that move positions.
+    ops = {name: field.origin.op for name, field in fields.items()}
+    assert ops == {"dilated": "Conv2D", "bn": "BatchNormalization"}
+    assert main(["nodes", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out.split()
+    assert not {"SaveV2", "RestoreV2"}.intersection(shown)
+    assert shown.count("Conv2D") == 1
+    assert main(["nodes", str(tmp_path), "--op", "RestoreV2"]) == 0
+    assert "RestoreV2" in capsys.readouterr().out
+    assert output(str(tmp_path), "*/convolution").endswith("/convolution")
 
 
 def called_again(keras):

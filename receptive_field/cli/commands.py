@@ -198,7 +198,7 @@ def nodes(options: argparse.Namespace) -> int:
     """See ``receptive-field nodes --help``."""
     model = _load(options)
     graph = model.graph
-    running = model.running()
+    running, needed = model.running(), model.needed()
     ordered = sorted(graph, key=lambda node: node.index not in running)
     places = {node.name: node.index for node in ordered if node.name}
     shapes: dict[str, str] = {}
@@ -210,6 +210,28 @@ def nodes(options: argparse.Namespace) -> int:
         places = {name: index for name, (index, _) in ends.items()}
         shapes = {name: shown_shape(graph, tensor) for name, tensor in ends.items()}
     ops = {name: graph.nodes[index].op for name, index in places.items()}
+    found = _chosen_nodes(ops, options)
+    found = {name: op for name, op in found.items() if places[name] in needed} or found
+    owner = nodes_of_layers(model, inside=True)
+    rows = []
+    for name, op in found.items():
+        layer = owner.get(places[name], "")
+        if f"{name}/".startswith(f"{layer}/") or name in model.inputs:  # As in Keras.
+            layer = ""
+        columns = (op, name, *([shapes[name]] if shapes else ()), layer)
+        rows.append([printable(text) for text in columns])
+    show("\n".join(in_columns(rows)), {r"(?m)^\S+": "cyan"})
+    return 0
+
+
+def _chosen_nodes(
+    ops: Mapping[str, str], options: argparse.Namespace
+) -> dict[str, str]:
+    """Returns the nodes, with their ops, that match what the user asks for.
+
+    Raises:
+      NodeNotFoundError: if there are none.
+    """
     named = {name: ops[name] for name in matching(options.pattern, ops)}
     if not named:
         raise _no_match(options.pattern, ops)
@@ -224,16 +246,7 @@ def nodes(options: argparse.Namespace) -> int:
                 f"types {known}."
             )
         raise _no_match(options.op, dict.fromkeys(ops.values()), "op type")
-    owner = nodes_of_layers(model, inside=True)
-    rows = []
-    for name, op in found.items():
-        layer = owner.get(places[name], "")
-        if f"{name}/".startswith(f"{layer}/") or name in model.inputs:  # As in Keras.
-            layer = ""
-        columns = (op, name, *([shapes[name]] if shapes else ()), layer)
-        rows.append([printable(text) for text in columns])
-    show("\n".join(in_columns(rows)), {r"(?m)^\S+": "cyan"})
-    return 0
+    return found
 
 
 def resolutions(options: argparse.Namespace) -> int:

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from receptive_field.errors import NodeNotFoundError, nearest
-from receptive_field.graph.graph import Graph, Tensor, topological_order
+from receptive_field.graph.graph import (
+    Graph,
+    Tensor,
+    nodes_below,
+    topological_order,
+)
 from receptive_field.graph.names import (
     containing,
     only,
@@ -126,12 +131,25 @@ class Model:
             raise NodeNotFoundError(f"{what} {name!r}. {near}")
         return self._node(only(name, found) + colon + number)
 
+    def needed(self) -> set[int]:
+        """Returns the inputs, and the nodes that the stated outputs depend on.
+
+        If no outputs are stated, these are all nodes. A SavedModel also holds the nodes
+        of other signatures, and those that save and restore its weights.
+        """
+        graph = self.graph
+        if not self.outputs:
+            return set(range(len(graph)))
+        ends = [*self.outputs.values(), *self.layers.values(), *self.inputs.values()]
+        return set(nodes_below(graph, [index for index, _ in ends], lambda _: True))
+
     def running(self) -> set[int]:
         """Returns the nodes that depend on an input, or are one, but do not train.
 
-        The others, such as weights and gradients, are far more in some graphs.
+        If outputs are stated, only nodes that they depend on count. The others, such as
+        weights and gradients, are far more in some graphs.
         """
-        graph = self.graph
+        graph, needed = self.graph, self.needed()
         starts = {index for index, _ in self.inputs.values()}
         starts |= {node.index for node in graph.framework.placeholders(graph)}
         found = set(starts)
@@ -139,7 +157,11 @@ class Model:
             if any(below in found for below, _ in graph.inputs[index]):
                 found.add(index)
         trains = graph.framework.is_of_training
-        return {i for i in found if i in starts or not trains(graph.nodes[i])}
+        return {
+            index
+            for index in found & needed
+            if index in starts or not trains(graph.nodes[index])
+        }
 
     def _likely(self, names: list[str]) -> list[str]:
         """Returns the nodes and scopes that run or, if there are none, all of them."""
