@@ -119,6 +119,22 @@ def test_nodes():
     assert shown.splitlines()[0] == "Conv2D  InceptionResnetV2/Conv2d_1a_3x3/Conv2D"
 
 
+def test_layers_without_nodes_and_words_that_are_near(tmp_path, capsys):
+    keras = needed("keras")
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(1, 3, name="mid_conv1")(image)
+    model = keras.Model(image, keras.layers.Dropout(0.5, name="drop")(x))
+    model.save(tmp_path / "model.keras")
+    file = str(tmp_path / "model.keras")
+    assert main(["nodes", file, "drop"]) == 0
+    assert capsys.readouterr().out.split() == ["Dropout", "drop"]
+    for command in (["layers", file, "--filter", "mdi"], ["nodes", file, "mdi"]):
+        assert main(command) == 1
+        assert "Did you mean 'mid'?" in capsys.readouterr().err
+    assert main(["nodes", rf.EXAMPLE_GRAPH, "Mixd_5b"]) == 1
+    assert "Did you mean 'Mixed_5b'" in capsys.readouterr().err
+
+
 def test_inputs_and_outputs():
     shape = ["?", "x", "?", "x", "3"]
     shown = answer("nodes", rf.EXAMPLE_GRAPH, "--inputs")

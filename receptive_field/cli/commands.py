@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -200,7 +201,12 @@ def nodes(options: argparse.Namespace) -> int:
     graph = model.graph
     running, needed = model.running(), model.needed()
     ordered = sorted(graph, key=lambda node: node.index not in running)
+    owner = nodes_of_layers(model, inside=True)
+    without = {
+        name: model.layers[name] for name in model.layers.keys() - owner.values()
+    }
     places = {node.name: node.index for node in ordered if node.name}
+    places |= {name: index for name, (index, _) in without.items()}
     shapes: dict[str, str] = {}
     if options.inputs or options.outputs:
         from receptive_field.questions.candidates import candidates, shown_shape
@@ -209,13 +215,15 @@ def nodes(options: argparse.Namespace) -> int:
         ends = (inputs if options.inputs else {}) | (outputs if options.outputs else {})
         places = {name: index for name, (index, _) in ends.items()}
         shapes = {name: shown_shape(graph, tensor) for name, tensor in ends.items()}
-    ops = {name: graph.nodes[index].op for name, index in places.items()}
+    ops = {
+        name: (name in without and model.kinds.get(name)) or graph.nodes[index].op
+        for name, index in places.items()
+    }
     found = _chosen_nodes(ops, options)
     found = {name: op for name, op in found.items() if places[name] in needed} or found
-    owner = nodes_of_layers(model, inside=True)
     rows = []
     for name, op in found.items():
-        layer = owner.get(places[name], "")
+        layer = "" if name in without else owner.get(places[name], "")
         if f"{name}/".startswith(f"{layer}/") or name in model.inputs:  # As in Keras.
             layer = ""
         columns = (op, name, *([shapes[name]] if shapes else ()), layer)
@@ -668,5 +676,6 @@ def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
 def _no_match(pattern: str, names: Iterable[str], what: str = "name") -> Exception:
     whole = list(names)
     parts = dict.fromkeys(part for name in whole for part in name.split("/"))
-    similar = nearest(pattern.strip("*/"), [*whole, *parts], what)
+    words = dict.fromkeys(word for part in parts for word in re.split("[_.-]", part))
+    similar = nearest(pattern.strip("*/"), [*whole, *parts, *words], what)
     return NodeNotFoundError(f"no {what} matches {pattern!r}. {similar}")
