@@ -155,7 +155,7 @@ def _image_above(inference: Inference, node: Node) -> Node | None:
     """Returns the node that gives the result of a node the known shape of an image."""
     while True:
         readers = _readers(inference.graph, node)
-        if len(readers) != 1 or readers[0].op != "Reshape":
+        if len(readers) != 1 or not _reshapes(readers[0]):
             return None
         (node,) = readers
         shape = inference.shape((node.index, 0))
@@ -315,7 +315,7 @@ def _predictions(network: Network, order: Sequence[int]) -> list[int]:
 def _before_flattening(network: Network, index: int) -> int:
     """Returns the map that a prediction is, if a loss reads its positions as a list."""
     graph, known = network.graph, network.known
-    while graph.nodes[index].op == "Reshape" and index != network.input[0]:
+    while _reshapes(graph.nodes[index]) and index != network.input[0]:
         below = graph.inputs[index][0]
         flat, whole = known.shape((index, 0)), known.shape(below)
         if flat is None or whole is None or len(flat) >= len(whole):
@@ -356,6 +356,11 @@ def _compared(
 def _is_layer(node: Node) -> bool:
     op = rule_of(node)
     return op is not None and bool(op.windows or op.products)
+
+
+def _reshapes(node: Node) -> bool:
+    op = rule_of(node)
+    return op is not None and op.reshapes
 
 
 def _sources(graph: Graph, index: int) -> set[int]:
