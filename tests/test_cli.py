@@ -167,6 +167,12 @@ def test_measure(tmp_path, capsys):
     assert main(list(map(str, question))) == 0
     shown = capsys.readouterr().out
     assert shown.splitlines()[1:] == ["  x: 2 to 4 (3)", "  y: 6 to 8 (3)"]
+    # The model that runs is traced, and has other nodes than the one that is read.
+    assert main([*map(str, question), "--input", "*/convolution"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  x: 1 to 1 (1)",
+        "  y: 3 to 3 (1)",
+    ]
 
 
 def test_many(tmp_path):

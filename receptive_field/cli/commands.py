@@ -650,7 +650,11 @@ def _note_on_input(model: Model, name: str) -> None:
     """Says which tensor to ask about if an input has not yet the shape of an image."""
     from receptive_field.questions.candidates import advice_on_input
 
-    advice = advice_on_input(model, model.find(name)[1])
+    try:
+        _, tensor = model.find(name)
+    except NodeNotFoundError:
+        return  # A model that is traced to be run may have nodes of other names.
+    advice = advice_on_input(model, tensor)
     if advice is not None:
         told = f"note: {with_options(advice)}"
         show(told, {r"\Anote:": "yellow"}, sys.stderr)
