@@ -125,7 +125,8 @@ def compute_receptive_fields(
       model, input, input_resolution, stop_propagation, global_context, batch_norm,
         overrides, require_aligned, signature, trace, example_inputs: as in
         `compute_receptive_field`.
-      outputs: the tensors to analyse. None means all tensors that depend on the input.
+      outputs: the tensors to analyse. None means all tensors that depend on the input,
+        without gradients and what else only trains the network.
 
     Returns:
       A mapping from the names of the tensors to their receptive fields, in topological
@@ -172,7 +173,7 @@ def unsupported_ops(
       model, input, stop_propagation, overrides, signature, trace, example_inputs: as in
         `compute_receptive_field`.
       output: the tensor that you ask about. None means all tensors that depend on the
-        input.
+        input, without gradients and what else only trains the network.
 
     Returns:
       A mapping from op types to the names of their nodes. It is empty if every op has a

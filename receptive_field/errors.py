@@ -118,16 +118,17 @@ def some_names(names: list[str], limit: int = 3) -> str:
 def nearest(name: str, known: Iterable[str], what: str = "name") -> str:
     """Returns a sentence that suggests known names similar to an unknown one.
 
-    The name may be a pattern. Its wildcards do not count.
+    The name may be a pattern. Its wildcards do not count, and cases are alike.
     """
     import difflib  # Only needed after an error.
 
-    names, name = list(known), name.translate(dict.fromkeys(map(ord, "*?[]")))
-    ending = [other for other in names if other.endswith("/" + name)]
+    names, name = list(known), name.translate(dict.fromkeys(map(ord, "*?[]"))).lower()
+    whole = {other.lower(): other for other in reversed(names)}
+    ending = [other for text, other in whole.items() if text.endswith("/" + name)]
     parts = name.count("/") + 1  # The user may give only the end of a path.
-    tails = {"/".join(other.split("/")[-parts:]): other for other in reversed(names)}
-    close = ending[:3]
-    for known_as in (tails, dict(zip(names, names, strict=True))):
+    tails = {"/".join(text.split("/")[-parts:]): whole[text] for text in whole}
+    close = ending[-3:][::-1]
+    for known_as in (tails, whole):
         found = difflib.get_close_matches(name, known_as, n=3, cutoff=0.5)
         close = close or [known_as[text] for text in found]
     if close:

@@ -1,9 +1,12 @@
 """Which tensors are taken for the input and the output of graphs that state neither."""
 
+import re
+
 import pytest
 from needed import needed
 
 import receptive_field as rf
+from receptive_field.cli import main
 from receptive_field.frameworks import load
 from receptive_field.questions.candidates import candidates
 
@@ -24,9 +27,12 @@ def ends(build):
         (graphs.classifier, ["image"], ["logits"]),
         (lambda: graphs.classifier(flattened=True), ["image"], ["logits"]),
         (graphs.segmentation, ["image"], ["predicted"]),
+        (graphs.classes_of_pixels, ["image"], ["logits"]),
+        (lambda: graphs.classes_of_pixels(flattened=True), ["image"], ["logits"]),
+        (graphs.classes_of_images, ["image"], ["logits"]),
         (graphs.two_heads, ["image"], ["kind", "box"]),
         (graphs.two_images, ["one", "two"], ["both"]),
-        (graphs.spoken_words, ["mfcc"], ["pool"]),
+        (graphs.spoken_words, ["image"], ["pool"]),
     ],
 )
 def test_the_ends_of_a_network(build, inputs, outputs):
@@ -42,6 +48,13 @@ def test_a_classifier_that_is_trained_needs_no_names():
     assert list(field) == [16, 16, 4, 4, 6, 6]
 
 
+def test_a_map_that_a_loss_reads_as_a_list_has_its_positions():
+    field = rf.compute_receptive_field(graphs.graph_def_of(graphs.classes_of_pixels))
+    # Two convolutions of 5 with as much padding as keeps the size.
+    assert list(field) == [9, 9, 1, 1, 4, 4]
+    assert [axis.size for axis in field.feature_axes] == [28, 28]
+
+
 def test_flattened_images_are_seen_in_their_shape():
     flat = graphs.graph_def_of(lambda: graphs.classifier(flattened=True))
     field = rf.compute_receptive_field(flat)
@@ -53,27 +66,71 @@ def test_flattened_images_are_seen_in_their_shape():
     ].input_size == (784)
 
 
+def test_who_asks_about_flattened_images_is_told_where_they_are_images(
+    tmp_path, capsys
+):
+    flat = graphs.graph_def_of(lambda: graphs.classifier(flattened=True))
+    with pytest.raises(rf.ReceptiveFieldError, match=r"1 sizes .* input='image' \(28"):
+        rf.compute_receptive_field(flat, input="pixels", input_resolution=[28, 28])
+    (tmp_path / "flat.pb").write_bytes(flat.SerializeToString())
+    for command in ("compute", "layers"):
+        for name, noted in (("pixels", True), ("image", False)):
+            assert main([command, str(tmp_path / "flat.pb"), "--input", name]) == 0
+            told = capsys.readouterr().err
+            assert ("--input 'image' (28 x 28 x 1)" in told) == noted
+
+
 def test_several_candidates_are_listed_with_their_shapes():
     with pytest.raises(rf.ReceptiveFieldError) as error:
         rf.compute_receptive_field(graphs.graph_def_of(graphs.two_images))
-    assert "('one': [?, 28, 28, 1], 'two': [?, ?, 28, 3])" in str(error.value)
+    assert "('one' (28 x 28 x 1), 'two' (? x 28 x 3))" in str(error.value)
     with pytest.raises(rf.ReceptiveFieldError) as error:
         rf.compute_receptive_field(graphs.graph_def_of(graphs.two_heads))
-    assert "[?, 10]" in str(error.value)
-    assert "'box': [?, 4]" in str(error.value)
+    assert "'kind' (10)" in str(error.value)
+    assert "'box' (4)" in str(error.value)
 
 
-def test_a_sound_in_a_file_names_where_the_analysis_ends():
+def test_a_sound_in_a_file_names_where_the_analysis_ends(tmp_path, capsys):
     graph = graphs.graph_def_of(graphs.spoken_words)
-    for name in (None, "wav_data", "spectrogram"):
-        with pytest.raises(rf.ReceptiveFieldError, match=r"ends at 'mfcc' \(Mfcc\)"):
+    told = r".* ends at 'mfcc' \(Mfcc\), .* choose 'image' \(98 x 40 x 1\) with"
+    for name, what in (
+        (None, "is a sound in a file"),
+        ("wav_data", "is a sound in a file"),
+        ("spectrogram", "'spectrogram' is computed from a sound"),
+    ):
+        with pytest.raises(rf.ReceptiveFieldError, match=what + told):
             rf.compute_receptive_field(graph, input=name)
+    (tmp_path / "sound.pb").write_bytes(graph.SerializeToString())
+    assert main(["compute", str(tmp_path / "sound.pb"), "--input", "mfcc"]) == 0
+    note = "note: 'mfcc' has no known shape. .* --input 'image' .98 x 40 x 1"
+    assert re.match(note, capsys.readouterr().err)
     # Who states rules for the decoders can ask about the file.
     rules = dict.fromkeys(["DecodeWav", "spectrogram", "mfcc"], "global")
     assert rf.compute_receptive_field(graph, overrides=rules).is_global
     # A convolution of 5 and a pooling of 2: 6.
     field = rf.compute_receptive_field(graph, input="image", output="pool")
     assert list(field)[:4] == [6, 6, 2, 2]
+
+
+def test_gradients_are_no_layers(tmp_path, capsys):
+    def classifier():
+        graphs.classifier()
+        loss = v1.get_default_graph().get_tensor_by_name("Mean:0")
+        (gradient,) = v1.gradients(loss, [v1.trainable_variables()[0]])
+        tf.clip_by_norm(gradient, 1.0, name="clipped")
+
+    tf = needed("tensorflow")
+    v1 = tf.compat.v1
+    graph = graphs.graph_def_of(classifier)
+    fields = rf.compute_receptive_fields(graph)
+    names = [*fields, *fields.errors]
+    assert {"conv1", "pool2", "logits", "Mean"} <= {*names}
+    assert not [name for name in names if "gradients" in name or "Adam" in name]
+    assert next(iter(rf.unsupported_ops(graph))) == "SoftmaxCrossEntropyWithLogits"
+    (tmp_path / "graph.pb").write_bytes(graph.SerializeToString())
+    assert main(["layers", str(tmp_path / "graph.pb"), "--columns", "op"]) == 0
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: softmax_cross_entropy_with_logits and ")
 
 
 def mean(x):
@@ -119,8 +176,8 @@ def weighted(conv, x, labels):
         (regularised, ("last", 7)),
         (of_a_code, ("last", 7)),
         (of_a_residual, ("last", 3)),
-        (both_heads, "'one': .*'two'"),
-        (weighted, "'last': .*'Cast'"),
+        (both_heads, r"'one' \(32 x 32 x 1\), 'two' \("),
+        (weighted, "'last' .*'Cast' "),
         (of_the_input, "Name the output"),
     ],
 )

@@ -119,13 +119,31 @@ def test_nodes():
     assert shown.splitlines()[0] == "Conv2D  InceptionResnetV2/Conv2d_1a_3x3/Conv2D"
 
 
+def test_layers_without_nodes_and_words_that_are_near(tmp_path, capsys):
+    keras = needed("keras")
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(1, 3, name="mid_conv1")(image)
+    model = keras.Model(image, keras.layers.Dropout(0.5, name="drop")(x))
+    model.save(tmp_path / "model.keras")
+    file = str(tmp_path / "model.keras")
+    assert main(["nodes", file, "drop"]) == 0
+    assert capsys.readouterr().out.split() == ["Dropout", "drop"]
+    for command in (["layers", file, "--filter", "mdi"], ["nodes", file, "mdi"]):
+        assert main(command) == 1
+        assert "Did you mean 'mid'?" in capsys.readouterr().err
+    assert main(["nodes", rf.EXAMPLE_GRAPH, "Mixd_5b"]) == 1
+    assert "Did you mean 'Mixed_5b'" in capsys.readouterr().err
+
+
 def test_inputs_and_outputs():
-    assert answer("nodes", rf.EXAMPLE_GRAPH, "--inputs") == "Placeholder  input_image\n"
+    shape = ["?", "x", "?", "x", "3"]
+    shown = answer("nodes", rf.EXAMPLE_GRAPH, "--inputs")
+    assert shown.split() == ["Placeholder", "input_image", *shape]
     last = "InceptionResnetV2/Conv2d_7b_1x1/Relu"
     shown = answer("nodes", rf.EXAMPLE_GRAPH, "--outputs", "--inputs")
     assert [line.split() for line in shown.splitlines()] == [
-        ["Placeholder", "input_image"],
-        ["Relu", last],
+        ["Placeholder", "input_image", *shape],
+        ["Relu", last, *shape[:4], "1536"],
     ]
     assert answer("nodes", rf.EXAMPLE_GRAPH, "*7b*/Relu").split() == ["Relu", last]
 
@@ -149,6 +167,12 @@ def test_measure(tmp_path, capsys):
     assert main(list(map(str, question))) == 0
     shown = capsys.readouterr().out
     assert shown.splitlines()[1:] == ["  x: 2 to 4 (3)", "  y: 6 to 8 (3)"]
+    # The model that runs is traced, and has other nodes than the one that is read.
+    assert main([*map(str, question), "--input", "*/convolution"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  x: 1 to 1 (1)",
+        "  y: 3 to 3 (1)",
+    ]
 
 
 def test_many(tmp_path):
@@ -613,7 +637,7 @@ def test_messages_speak_of_options(graph):
     ends = (conv("one", "input"), conv("two", "input"))
     file.write_text(str(graph_def(placeholder(), *ends)))
     done = run("compute", file)
-    listed = "('one': [1, ?, ?, 1], 'two': [1, ?, ?, 1])"
+    listed = "('one' (? x ? x 1), 'two' (? x ? x 1))"
     assert done.stderr.endswith(f"{listed}. Choose one with --output.\n")
     assert answer("compute", file, "--output", "one").splitlines()[3].endswith("3 x 3")
 

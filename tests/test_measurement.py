@@ -16,6 +16,8 @@ from receptive_field.questions.question import Options, Question
 
 keras = needed("keras")
 tf = needed("tensorflow")
+import training_graphs  # noqa: E402
+
 layers = keras.layers
 
 
@@ -124,6 +126,19 @@ def test_depth_does_not_hide_it():
 def test_by_default_the_middle_is_measured():
     model = through(layers.Conv2D(2, 3), shape=(7, 9, 1))
     assert rf.measure_receptive_field(model).feature == (3, 2)
+
+
+def test_the_output_is_that_of_the_analysis():
+    # A placeholder without a shape leaves open how many axes the logits have.
+    graph = training_graphs.graph_def_of(training_graphs.classifier)
+    found = rf.measure_receptive_field(graph, feature=[1, 1], axes_only=True)
+    # Two convolutions of 5 and poolings of 2: 16 positions, from 4 - 6 on.
+    assert (found.output, found.region.tolist()) == ("pool2", [[0, 13], [0, 13]])
+    model = keras.Sequential(
+        [keras.Input((8, 8, 1)), layers.Conv2D(1, 3), layers.Dropout(0.5, name="last")]
+    )
+    found = rf.measure_receptive_field(model, feature=[2, 2])
+    assert (found.output, found.region.tolist()) == ("last", [[2, 4], [2, 4]])
 
 
 def test_a_feature_that_sees_nothing():

@@ -234,7 +234,9 @@ def test_several_inputs_must_be_told_apart():
     model = keras.Model(images, outputs)
     with pytest.raises(rf.ReceptiveFieldError, match="2 outputs"):
         rf.compute_receptive_field(model)
-    with pytest.raises(rf.ReceptiveFieldError, match="2 inputs: 'left', 'right'"):
+    with pytest.raises(
+        rf.ReceptiveFieldError, match=r"2 inputs: 'left' \(8 x 8 x 3\), 'r"
+    ):
         rf.compute_receptive_field(model, output="conv_0")
     field = rf.compute_receptive_field(model, input="left", output="conv_0")
     assert list(field) == [3, 3, 1, 1, 0, 0]

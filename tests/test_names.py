@@ -4,6 +4,7 @@ import pytest
 from needed import needed
 
 import receptive_field as rf
+from receptive_field.cli import main
 
 keras = needed("keras")
 
@@ -32,6 +33,31 @@ def test_a_part_that_one_name_has_means_it(name, meant):
     assert output(rf.EXAMPLE_GRAPH, name) == meant
     fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH, outputs=[name])
     assert list(fields) == [meant]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Mixed_5b", "mixed_5b", "MIXED_5B/CONCAT", "Mixed_5b/concat", "*_5b*concat"],
+)
+def test_results_are_looked_up_by_the_names_of_questions(name):
+    fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH)
+    assert fields[name].output == "InceptionResnetV2/Mixed_5b/concat"
+    assert name not in fields
+    with pytest.raises(KeyError, match="243 names match 'relu'"):
+        fields["relu"]
+    with pytest.raises(KeyError, match="no 'input_image' among the"):
+        fields["input_image"]
+    costs = rf.compute_costs(rf.EXAMPLE_GRAPH, input_resolution=[299, 299])
+    layer = "InceptionResnetV2/Conv2d_7b_1x1"
+    assert costs["conv2D_7B_1x1/conv2d"] == costs[f"{layer}/Conv2D"]
+    # A scope has no cost of its own, and that of its output would be too small.
+    with pytest.raises(KeyError, match=f"2 names match .*: {layer}/Conv2D, "):
+        costs["Conv2d_7b_1x1"]
+    with pytest.raises(KeyError, match=f"Did you mean '{layer}/Conv2D'"):
+        costs["CONV2D_7B_1X1/CONV2S"]
+    pairs = rf.compute_all_pairs(rf.EXAMPLE_GRAPH)
+    ((output, image),) = pairs
+    assert pairs["conv2d_7b_1x1/relu", "IMAGE"] == pairs[output, image]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +128,34 @@ def test_scopes_with_several_outputs_list_them(tmp_path):
         output(graph, "split")
 
 
+def test_neither_weights_nor_gradients_are_outputs_of_a_scope():
+    tf = needed("tensorflow").compat.v1
+
+    def conv(below, name, size):
+        with tf.variable_scope(name):
+            weights = tf.get_variable("weights", [size, size, 1, 1])
+            biases = tf.get_variable("biases", [1])
+            x = tf.nn.conv2d(below, weights, padding="VALID")
+            return tf.nn.relu(tf.nn.bias_add(x, biases))
+
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, [None, 32, 32, 1], "image")
+        with tf.variable_scope("net"):
+            first = conv(image, "conv1", 3)
+            last = conv(first, "conv2", 5)
+        tf.train.AdamOptimizer(0.1).minimize(tf.reduce_mean(last))
+    for name in ("net/conv1", "conv1", "CONV1/", "*conv1/r*"):
+        assert output(graph, name) == "net/conv1/Relu"
+    assert output(graph, "net") == "net/conv2/Relu"
+    with pytest.raises(rf.ReceptiveFieldError, match=r"^3 names match .*conv1/Relu\."):
+        output(graph, "conv1/*")
+    with pytest.raises(rf.ReceptiveFieldError, match="mean 'net/conv2' or 'net/conv1'"):
+        output(graph, "con")
+    # Those who name a weight in full still mean it.
+    with pytest.raises(rf.ReceptiveFieldError, match="of 'net/conv1/weights'"):
+        output(graph, "net/conv1/weights")
+
+
 def several_layers(keras):
     """A model with a layer that is called twice, an inner model and several rows."""
     layers = keras.layers
@@ -143,9 +197,30 @@ def test_a_saved_model_has_the_layers_of_its_keras_model(package, tmp_path):
                 "plus": "AddV2",
             },
             **{"side": "DepthwiseConv2dNative", "gap": "Mean", "fc": "MatMul"},
+            **({} if package == "tf_keras" else {"bn": "BatchNormalization"}),
         }.items()
     )
     assert output(str(tmp_path), "side") == "side"
+
+
+@pytest.mark.slow
+def test_the_nodes_of_a_saved_model_are_those_of_its_signature(tmp_path, capsys):
+    layers = keras.layers
+    image = keras.Input((32, 32, 1), name="image")
+    x = layers.Conv2D(1, 3, dilation_rate=2, name="dilated")(image)
+    model = keras.Model(image, layers.BatchNormalization(name="bn")(x))
+    model.export(tmp_path, verbose=False)
+    fields = rf.compute_receptive_fields(str(tmp_path))
+    # A dilated convolution is computed by a plain one, between ops that move positions.
+    ops = {name: field.origin.op for name, field in fields.items()}
+    assert ops == {"dilated": "Conv2D", "bn": "BatchNormalization"}
+    assert main(["nodes", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out.split()
+    assert not {"SaveV2", "RestoreV2"}.intersection(shown)
+    assert shown.count("Conv2D") == 1
+    assert main(["nodes", str(tmp_path), "--op", "RestoreV2"]) == 0
+    assert "RestoreV2" in capsys.readouterr().out
+    assert output(str(tmp_path), "*/convolution").endswith("/convolution")
 
 
 def called_again(keras):

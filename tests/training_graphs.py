@@ -72,6 +72,28 @@ def segmentation():
     train(tf.reduce_mean(loss))
 
 
+def classes_of_pixels(flattened=False):
+    """A network whose loss reads the classes of all pixels as one list."""
+    image = v1.placeholder(tf.float32, [None, 28, 28, 1], name="image")
+    kinds = v1.placeholder(tf.int32, [None, 28, 28], name="kinds")
+    logits = convolution("last", convolution("first", image, 4), 3)
+    logits = tf.identity(logits, name="logits")
+    if flattened:
+        logits, kinds = tf.reshape(logits, [-1, 3]), tf.reshape(kinds, [-1])
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=kinds, logits=logits)
+    train(tf.reduce_mean(loss))
+
+
+def classes_of_images():
+    """A classifier whose last map has one position, which is left out for the loss."""
+    image = v1.placeholder(tf.float32, [None, 28, 28, 1], name="image")
+    kinds = v1.placeholder(tf.int32, [None], name="kinds")
+    means = tf.reduce_mean(convolution("only", image, 3), [1, 2], keepdims=True)
+    logits = tf.reshape(means, [-1, 3], name="logits")
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=kinds, logits=logits)
+    train(tf.reduce_mean(loss))
+
+
 def two_heads():
     """A network with two losses, which read two predictions."""
     image = v1.placeholder(tf.float32, [None, 28, 28, 1], name="image")

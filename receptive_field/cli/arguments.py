@@ -183,7 +183,8 @@ def _add_nodes(command: Any) -> None:
         commands.nodes,
         text,
         "Prints the op type and name of each node, and the layer that it is in, if its "
-        "name does not say so. Nodes that depend on no input (weights) come last.",
+        "name does not say so. Nodes that depend on no input (weights) come last. "
+        "Those that the model's outputs do not need are printed if no others match.",
     )
     _add_model(added)
     text = "a part of the name, or a pattern with *, in any case"

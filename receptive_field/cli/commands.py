@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,6 @@ from receptive_field.errors import (
     nearest,
     some_names,
 )
-from receptive_field.graph.graph import topological_order
 from receptive_field.graph.model import nodes_of_layers
 from receptive_field.graph.names import matching
 from receptive_field.printable import printable
@@ -32,7 +32,6 @@ from receptive_field.results.axes import axis_name
 from receptive_field.results.columns import in_columns
 
 if TYPE_CHECKING:
-    from receptive_field.graph.graph import Node
     from receptive_field.graph.model import Model
     from receptive_field.results.costs import Costs
     from receptive_field.results.field import ReceptiveField, ReceptiveFields
@@ -47,6 +46,7 @@ def compute(options: argparse.Namespace) -> int:
         return compute_all(options)
     model = _load(options)
     field = _field(model, options, require_aligned=options.require_aligned)
+    _note_on_input(model, field.input)
     explanation = with_options(str(field.explain())) if options.explain else None
     asked = questions.answers(field, options)
     placed = questions.in_units(field, options)
@@ -94,9 +94,13 @@ def layers(options: argparse.Namespace) -> int:
         more = f" and {rest} more" if rest else ""
         told = f"no FLOPs are counted for {node!r}{more}: {with_options(reason)}"
         show(f"warning: {told}", {r"\Awarning:": "yellow"}, sys.stderr)
+    failures: dict[str, list[str]] = {}
     for name, error in fields.errors.items():
-        told = f"{printable(name)}: {with_options(str(error))}"
+        failures.setdefault(str(error), []).append(printable(name))
+    for reason, names in failures.items():
+        told = f"{some_names(names, 1)}: {with_options(reason)}"
         show(f"warning: {told}", {r"\Awarning:": "yellow"}, sys.stderr)
+    _note_on_input(model, next(iter(chosen.values())).input)
     return 0
 
 
@@ -195,14 +199,47 @@ def nodes(options: argparse.Namespace) -> int:
     """See ``receptive-field nodes --help``."""
     model = _load(options)
     graph = model.graph
-    places = {node.name: node.index for node in _from_inputs_first(model) if node.name}
+    running, needed = model.running(), model.needed()
+    ordered = sorted(graph, key=lambda node: node.index not in running)
+    owner = nodes_of_layers(model, inside=True)
+    without = {
+        name: model.layers[name] for name in model.layers.keys() - owner.values()
+    }
+    places = {node.name: node.index for node in ordered if node.name}
+    places |= {name: index for name, (index, _) in without.items()}
+    shapes: dict[str, str] = {}
     if options.inputs or options.outputs:
-        from receptive_field.questions.candidates import candidates
+        from receptive_field.questions.candidates import candidates, shown_shape
 
         inputs, outputs = candidates(model)
         ends = (inputs if options.inputs else {}) | (outputs if options.outputs else {})
         places = {name: index for name, (index, _) in ends.items()}
-    ops = {name: graph.nodes[index].op for name, index in places.items()}
+        shapes = {name: shown_shape(graph, tensor) for name, tensor in ends.items()}
+    ops = {
+        name: (name in without and model.kinds.get(name)) or graph.nodes[index].op
+        for name, index in places.items()
+    }
+    found = _chosen_nodes(ops, options)
+    found = {name: op for name, op in found.items() if places[name] in needed} or found
+    rows = []
+    for name, op in found.items():
+        layer = "" if name in without else owner.get(places[name], "")
+        if f"{name}/".startswith(f"{layer}/") or name in model.inputs:  # As in Keras.
+            layer = ""
+        columns = (op, name, *([shapes[name]] if shapes else ()), layer)
+        rows.append([printable(text) for text in columns])
+    show("\n".join(in_columns(rows)), {r"(?m)^\S+": "cyan"})
+    return 0
+
+
+def _chosen_nodes(
+    ops: Mapping[str, str], options: argparse.Namespace
+) -> dict[str, str]:
+    """Returns the nodes, with their ops, that match what the user asks for.
+
+    Raises:
+      NodeNotFoundError: if there are none.
+    """
     named = {name: ops[name] for name in matching(options.pattern, ops)}
     if not named:
         raise _no_match(options.pattern, ops)
@@ -217,29 +254,7 @@ def nodes(options: argparse.Namespace) -> int:
                 f"types {known}."
             )
         raise _no_match(options.op, dict.fromkeys(ops.values()), "op type")
-    owner = nodes_of_layers(model, inside=True)
-    rows = []
-    for name, op in found.items():
-        layer = owner.get(places[name], "")
-        if f"{name}/".startswith(f"{layer}/"):  # As in Keras.
-            layer = ""
-        rows.append([printable(text) for text in (op, name, layer)])
-    show("\n".join(in_columns(rows)), {r"(?m)^\S+": "cyan"})
-    return 0
-
-
-def _from_inputs_first(model: Model) -> list[Node]:
-    """Returns all nodes, those first that depend on an input or are one.
-
-    The others, such as weights, are far more in some graphs.
-    """
-    graph = model.graph
-    depends = {index for index, _ in model.inputs.values()}
-    depends |= {node.index for node in graph.framework.placeholders(graph)}
-    for index in topological_order(graph, range(len(graph)))[0]:
-        if any(below in depends for below, _ in graph.inputs[index]):
-            depends.add(index)
-    return sorted(graph, key=lambda node: node.index not in depends)
+    return found
 
 
 def resolutions(options: argparse.Namespace) -> int:
@@ -285,6 +300,7 @@ def measure(options: argparse.Namespace) -> int:
     for axis, (first, last) in enumerate(region):
         lines.append(f"  {axis_name(axis)}: {first} to {last} ({last - first + 1})")
     show("\n".join(lines), {r"\A.*": "bold"})
+    _note_on_input(model, found.input)
     return 0
 
 
@@ -633,6 +649,20 @@ def _shared(options: argparse.Namespace, model: Model) -> dict[str, Any]:
     }
 
 
+def _note_on_input(model: Model, name: str) -> None:
+    """Says which tensor to ask about if an input has not yet the shape of an image."""
+    from receptive_field.questions.candidates import advice_on_input
+
+    try:
+        _, tensor = model.find(name)
+    except NodeNotFoundError:
+        return  # A model that is traced to be run may have nodes of other names.
+    advice = advice_on_input(model, tensor)
+    if advice is not None:
+        told = f"note: {with_options(advice)}"
+        show(told, {r"\Anote:": "yellow"}, sys.stderr)
+
+
 def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
     """Returns the prefixes given with ``--stop``.
 
@@ -653,5 +683,6 @@ def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
 def _no_match(pattern: str, names: Iterable[str], what: str = "name") -> Exception:
     whole = list(names)
     parts = dict.fromkeys(part for name in whole for part in name.split("/"))
-    similar = nearest(pattern.strip("*/"), [*whole, *parts], what)
+    words = dict.fromkeys(word for part in parts for word in re.split("[_.-]", part))
+    similar = nearest(pattern.strip("*/"), [*whole, *parts, *words], what)
     return NodeNotFoundError(f"no {what} matches {pattern!r}. {similar}")

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from receptive_field.errors import NodeNotFoundError, nearest
-from receptive_field.graph.graph import Graph, Tensor
+from receptive_field.graph.graph import (
+    Graph,
+    Tensor,
+    nodes_below,
+    topological_order,
+)
 from receptive_field.graph.names import (
     containing,
     only,
@@ -105,22 +110,66 @@ class Model:
         plain, colon, number = name.rstrip("/").partition(":")
         nodes = [node.name for node in self.graph]
         known_scopes = scopes(nodes)
-        found = same_or_ending(plain, nodes)
+        found = self._likely(same_or_ending(plain, nodes))
         scope = (
-            [plain] if plain in known_scopes else same_or_ending(plain, known_scopes)
+            [plain]
+            if plain in known_scopes
+            else self._likely(same_or_ending(plain, known_scopes))
         )
         scope = [] if colon else scope  # The number is that of an output of a node.
         if scope and (scope == [plain] or not found):
             ends = (*self.outputs.values(), *self.layers.values())
-            tensor = scope_output(self.graph, only(name, scope), ends)
+            full = only(name, scope)
+            tensor = scope_output(self.graph, full, ends, self.running)
             return self.graph.name_of(tensor), tensor
         inner = [node for node in nodes if node not in self.inputs]
-        found = found or containing(plain, inner)
+        found = found or self._likely(containing(plain, inner))
         if not found:
             what = "the model has no layer" if self.layers else "there is no node"
-            near = nearest(plain, [*stated, *nodes, *known_scopes])
+            likely = self._likely([*nodes, *known_scopes])
+            near = nearest(plain, [*stated, *likely])
             raise NodeNotFoundError(f"{what} {name!r}. {near}")
         return self._node(only(name, found) + colon + number)
+
+    def needed(self) -> set[int]:
+        """Returns the inputs, and the nodes that the stated outputs depend on.
+
+        If no outputs are stated, these are all nodes. A SavedModel also holds the nodes
+        of other signatures, and those that save and restore its weights.
+        """
+        graph = self.graph
+        if not self.outputs:
+            return set(range(len(graph)))
+        ends = [*self.outputs.values(), *self.layers.values(), *self.inputs.values()]
+        return set(nodes_below(graph, [index for index, _ in ends], lambda _: True))
+
+    def running(self) -> set[int]:
+        """Returns the nodes that depend on an input, or are one, but do not train.
+
+        If outputs are stated, only nodes that they depend on count. The others, such as
+        weights and gradients, are far more in some graphs.
+        """
+        graph, needed = self.graph, self.needed()
+        starts = {index for index, _ in self.inputs.values()}
+        starts |= {node.index for node in graph.framework.placeholders(graph)}
+        found = set(starts)
+        for index in topological_order(graph, range(len(graph)))[0]:
+            if any(below in found for below, _ in graph.inputs[index]):
+                found.add(index)
+        trains = graph.framework.is_of_training
+        return {
+            index
+            for index in found & needed
+            if index in starts or not trains(graph.nodes[index])
+        }
+
+    def _likely(self, names: list[str]) -> list[str]:
+        """Returns the nodes and scopes that run or, if there are none, all of them."""
+        if len(names) < 2:
+            return names
+        running = [self.graph.nodes[index].name for index in self.running()]
+        known = {*running, *scopes(running)}
+        return [name for name in names if name in known] or names
 
     def _node(self, name: str) -> tuple[str, Tensor]:
         tensor = self.graph.tensor(name)

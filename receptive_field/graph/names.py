@@ -6,7 +6,7 @@ Names are compared as they are printed, so a name that cannot be typed is found,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,17 @@ def containing(text: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if part.search(_lower(name))]
 
 
+def meant(text: str, names: Collection[str]) -> list[str]:
+    """Returns the names that a text can mean: itself, or those that it is a part of.
+
+    >>> meant("POOL", ["net/conv", "net/pool", "net/pool_2"])
+    ['net/pool']
+    """
+    if text in names:
+        return [text]
+    return same_or_ending(text, names) or containing(text, names)
+
+
 def scopes(names: Iterable[str]) -> list[str]:
     """Returns the scopes of all names: what comes before each of their slashes."""
     found: dict[str, None] = {}
@@ -90,36 +101,63 @@ def scopes(names: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def scope_output(graph: Graph, scope: str, ends: Iterable[Tensor]) -> Tensor:
+def scope_output(
+    graph: Graph,
+    scope: str,
+    ends: Iterable[Tensor],
+    running: Callable[[], Collection[int]],
+) -> Tensor:
     """Returns the only tensor of a scope that is read outside the scope.
+
+    If there are several, those count that depend on an input, and not weights.
 
     Args:
       graph: the graph.
       scope: the name that all nodes of the scope begin with, without the last slash.
       ends: the outputs of the model, which count as read.
+      running: returns the nodes that depend on an input; see `Model.running`.
 
     Raises:
       NodeNotFoundError: if there are several.
     """
     inside = {node.index for node in graph if node.name.startswith(f"{scope}/")}
-    read = {t for node in graph if node.index not in inside for t in node.inputs}
-    found = sorted(tensor for tensor in {*read, *ends} if tensor[0] in inside)
-    if not found:
-        within = {t for index in inside for t in graph.nodes[index].inputs}
-        last = {index for index in inside if (index, 0) not in within}
-        found = [(index, 0) for index in sorted(last)]
+    found = _read_outside(graph, inside, range(len(graph)), ends)
+    if len(found) > 1:
+        counted = running()
+        found = _read_outside(graph, inside & {*counted}, counted, ends) or found
     only(scope, [graph.name_of(tensor) for tensor in found], "outputs of the scope")
     return found[0]
 
 
-def only(text: str, found: Sequence[str], what: str = "names match") -> str:
+def _read_outside(
+    graph: Graph,
+    inside: Collection[int],
+    readers: Iterable[int],
+    ends: Iterable[Tensor],
+) -> list[Tensor]:
+    """Returns the tensors of some nodes that other nodes read or, if there are none,
+    those that no node reads."""
+    read = {t for i in readers if i not in inside for t in graph.nodes[i].inputs}
+    found = sorted(tensor for tensor in {*read, *ends} if tensor[0] in inside)
+    if found:
+        return found
+    within = {t for index in inside for t in graph.nodes[index].inputs}
+    return [(index, 0) for index in sorted(inside) if (index, 0) not in within]
+
+
+def only(
+    text: str,
+    found: Sequence[str],
+    what: str = "names match",
+    error: type[NodeNotFoundError] = NodeNotFoundError,
+) -> str:
     """Returns the only one of the names that were found.
 
     Raises:
-      NodeNotFoundError: if there are several.
+      NodeNotFoundError: if there are several; or another error, if that is given.
     """
     if len(found) > 1:
-        raise NodeNotFoundError(
+        raise error(
             f"{len(found)} {what} {text!r}: {some_names([*found], 5)}. Give the full "
             "name."
         )

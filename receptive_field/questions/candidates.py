@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from receptive_field.budget import within_budget
 from receptive_field.errors import NodeNotFoundError, ReceptiveFieldError
@@ -18,21 +18,25 @@ MOST_LISTED = 10
 """At most this many candidates are listed."""
 
 
-def only_of_model(
-    named: Mapping[str, Tensor], what: str, layers: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
+def only_of_model(model: Model, what: str) -> dict[str, Tensor]:
     """Returns the only input or output that a model states, or an empty dict.
+
+    Args:
+      model: the model.
+      what: "input" or "output".
 
     Raises:
       NodeNotFoundError: if the model states several. The message says which layers
-        return them.
+        return them, and their shapes.
     """
+    named = model.inputs if what == "input" else model.outputs
     if len(named) > 1:
-        layer_of = {tensor: name for name, tensor in layers.items()}
+        layer_of = {tensor: name for name, tensor in model.layers.items()}
         shown = []
         for name, tensor in named.items():
             layer = layer_of.get(tensor, name)
-            shown.append(f"{name!r}" + (f" ({layer!r})" if layer != name else ""))
+            also = f"{layer!r}, " if layer != name else ""
+            shown.append(f"{name!r} ({also}{shown_shape(model.graph, tensor)})")
         raise NodeNotFoundError(
             f"the model has {len(named)} {what}s: {', '.join(shown)}. "
             f"Choose one with {what}=."
@@ -53,7 +57,7 @@ def candidates(model: Model) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     inputs, outputs = dict(model.inputs), dict(model.outputs)
     if not inputs:
         found = _possible_inputs(graph, (), ())
-        found = [_last_decoder(graph, node.index) or node for node in found]
+        found = [_decoded(graph, node.index) or node for node in found]
         inputs = {node.name: (node.index, 0) for node in found}
     if not outputs:
         for start in inputs.values():
@@ -125,6 +129,40 @@ def _unflattened(inference: Inference, placeholder: Node) -> Node | None:
     return reader if whole and sum(size > 1 for size in sizes) > 1 else None
 
 
+def advice_on_input(model: Model, start: Tensor) -> str | None:
+    """Returns which tensor to ask about instead of one that has not yet the shape of an
+    image, or None if there is no better one."""
+    graph, known = model.graph, Inference(model.graph)
+    node, shape = graph.nodes[start[0]], known.shape(start)
+    if shape is not None and len(shape) == 2:
+        found = _unflattened(known, node)
+        why = "holds flattened images, whose rows follow each other on one axis"
+    elif shape is None and node in list(graph.framework.decoders(graph)):
+        found, why = _image_above(known, node), "has no known shape"
+    else:
+        return None
+    if found is None:
+        return None
+    image = found.index, 0
+    calls = (call for call, tensor in model.layers.items() if tensor == image)
+    return (
+        f"{node.name!r} {why}. Ask about places in the images with "
+        f"input={next(iter(calls), found.name)!r} ({shown_shape(graph, image)})."
+    )
+
+
+def _image_above(inference: Inference, node: Node) -> Node | None:
+    """Returns the node that gives the result of a node the known shape of an image."""
+    while True:
+        readers = _readers(inference.graph, node)
+        if len(readers) != 1 or not _reshapes(readers[0]):
+            return None
+        (node,) = readers
+        shape = inference.shape((node.index, 0))
+        if shape and len(shape) > 2 and all(isinstance(n, int) for n in shape[1:]):
+            return node
+
+
 def _is_slid_over(inference: Inference, node: Node, stop: Sequence[str]) -> bool:
     """Returns whether a convolution or pooling layer depends on a node.
 
@@ -162,18 +200,29 @@ def only_input(graph: Graph, outputs: Sequence[int], stop: Sequence[str]) -> Ten
 
 
 def check_is_no_sound_file(graph: Graph, index: int) -> None:
-    """Raises an error if an input is a file from which sounds are decoded.
+    """Raises an error if sounds are decoded from an input.
 
     Raises:
-      NodeNotFoundError: if this is so. The message names the last decoder.
+      NodeNotFoundError: if this is so. The message names the last decoder, and the
+        tensor that holds the result.
     """
-    last = _last_decoder(graph, index)
-    if last is not None:
+    last, read = _last_decoder(graph, index), _decoded(graph, index)
+    if last is not None and read is not None:
+        files = graph.framework.placeholders(graph)
+        is_file = any(index == file.index for file in files)
+        what = "is a sound in a file" if is_file else "is computed from a sound"
         raise NodeNotFoundError(
-            f"{graph.nodes[index].name!r} is a sound in a file, and the analysis "
-            f"of positions ends at {last.name!r} ({last.op}), which has no rule. Ask "
-            f"about the tensor that it computes: choose {last.name!r} with input=."
+            f"{graph.nodes[index].name!r} {what}, and the analysis of positions "
+            f"ends at {last.name!r} ({last.op}), which has no rule. Ask about the "
+            f"tensor that holds the result: choose {_shown(graph, read.index)} with "
+            "input=."
         )
+
+
+def _decoded(graph: Graph, index: int) -> Node | None:
+    """Returns the tensor that holds what is decoded from an input, or None."""
+    last = _last_decoder(graph, index)
+    return last and (_image_above(Inference(graph), last) or last)
 
 
 def _last_decoder(graph: Graph, index: int) -> Node | None:
@@ -186,16 +235,20 @@ def _last_decoder(graph: Graph, index: int) -> Node | None:
 
 
 def _shown(graph: Graph, index: int) -> str:
-    """Returns the name of a node with its shape, if that is known."""
-    name = repr(graph.nodes[index].name)
+    return f"{graph.nodes[index].name!r} ({shown_shape(graph, (index, 0))})"
+
+
+def shown_shape(graph: Graph, tensor: Tensor) -> str:
+    """Returns the shape of a tensor as text, without a batch of one or unknown size."""
     try:
-        shape = Inference(graph).shape((index, 0))
+        shape = Inference(graph).shape(tensor)
     except ReceptiveFieldError:
         shape = None
     if shape is None:
-        return f"{name}: unknown shape"
-    sizes = ", ".join(str(n) if isinstance(n, int) else "?" for n in shape)
-    return f"{name}: [{sizes}]"
+        return "unknown shape"
+    is_batch = len(shape) > 1 and (shape[0] == 1 or not isinstance(shape[0], int))
+    sizes = shape[1:] if is_batch else shape
+    return " x ".join(str(n) if isinstance(n, int) else "?" for n in sizes) or "scalar"
 
 
 def _possible_outputs(graph: Graph, start: Tensor, stop: Sequence[str]) -> list[int]:
@@ -232,7 +285,8 @@ def _predictions(network: Network, order: Sequence[int]) -> list[int]:
     A label is a placeholder with axes on which no layer with weights depends. For each
     label, the prediction is the last node that all paths from the input to the label
     pass. If layers depend on this node, a loss also reads hidden layers, and all
-    tensors that are compared with the label are returned.
+    tensors that are compared with the label are returned. A map that is flattened for
+    the loss is returned as the map.
     """
     graph, known = network.graph, network.known
     own = _sources(graph, network.input[0])
@@ -254,7 +308,22 @@ def _predictions(network: Network, order: Sequence[int]) -> list[int]:
             found |= dict.fromkeys(_compared(network, order, meets, labelled))
         else:
             found[last] = None
-    return [index for index in found if rule_of(graph.nodes[index])]
+    maps = dict.fromkeys(_before_flattening(network, index) for index in found)
+    return [index for index in maps if rule_of(graph.nodes[index])]
+
+
+def _before_flattening(network: Network, index: int) -> int:
+    """Returns the map that a prediction is, if a loss reads its positions as a list."""
+    graph, known = network.graph, network.known
+    while _reshapes(graph.nodes[index]) and index != network.input[0]:
+        below = graph.inputs[index][0]
+        flat, whole = known.shape((index, 0)), known.shape(below)
+        if flat is None or whole is None or len(flat) >= len(whole):
+            break
+        if below[0] not in network.order or all(size == 1 for size in whole[1:-1]):
+            break  # Images of one position only lose these axes.
+        index = below[0]
+    return index
 
 
 def _is_below_layers(network: Network, order: Sequence[int], index: int) -> bool:
@@ -287,6 +356,11 @@ def _compared(
 def _is_layer(node: Node) -> bool:
     op = rule_of(node)
     return op is not None and bool(op.windows or op.products)
+
+
+def _reshapes(node: Node) -> bool:
+    op = rule_of(node)
+    return op is not None and op.reshapes
 
 
 def _sources(graph: Graph, index: int) -> set[int]:

@@ -195,7 +195,8 @@ class NetworkExperiment(Experiment):
             )
         image_shape = tuple(int(size) for size in shape)  # type: ignore[arg-type]
         self.sizes = tuple(image_shape[axis] for axis in question.spatial)
-        computation = runner.network(model, question.network, outputs, image_shape)
+        network = question.network.below(outputs)  # The output may be inside the model.
+        computation = runner.network(model, network, outputs, image_shape)
         super().__init__(computation, image_shape, question.spatial, trials)
 
 

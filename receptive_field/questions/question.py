@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -40,6 +40,7 @@ from receptive_field.network.walk import reads
 from receptive_field.passes.partings import find_misalignment
 from receptive_field.passes.regions import Forward, backward, forward
 from receptive_field.questions.candidates import (
+    advice_on_input,
     check_is_no_sound_file,
     only_input,
     only_of_model,
@@ -150,7 +151,8 @@ class Question:
     network: Network
     input: str
     outputs: Mapping[str, Tensor] | None
-    """The outputs by name; None for all tensors that depend on the input."""
+    """The outputs by name; None for all tensors that depend on the input, without those
+    that only train the network."""
     rank: int
     spatial: tuple[int, ...]
     """The spatial axes of the input, height before width."""
@@ -161,6 +163,8 @@ class Question:
     """Answers later questions about the fields; None if no user gets these fields."""
     layer_inputs: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     """For each layer, the tensors that are passed to it."""
+    find: Callable[[Any], tuple[str, Tensor]] | None = None
+    """See `Model.find`; None as for `later`."""
 
     @classmethod
     def ask(
@@ -174,9 +178,9 @@ class Question:
         """Returns a question about the tensors that the caller named.
 
         If ``output_things`` is None, the question is about all layers of the model or,
-        if there are no layers, about all tensors. An item of ``output_things`` that is
-        None means the model's only possible output. Likewise, if ``input_thing`` is
-        None, the model's only possible input is used.
+        if there are no layers, about all tensors but gradients. An item of
+        ``output_things`` that is None means the model's only possible output. Likewise,
+        if ``input_thing`` is None, the model's only possible input is used.
 
         Raises:
           ReceptiveFieldError: if a tensor cannot be found, if an output or input is
@@ -203,7 +207,7 @@ class Question:
             named = [thing for thing in output_things if thing is not None]
             outputs = dict(map(model.find, named))
             if len(named) < len(output_things):
-                outputs |= only_of_model(model.outputs, "output", model.layers)
+                outputs |= only_of_model(model, "output")
         elif model.layers:
             outputs = dict(model.layers)
         ends = [tensor[0] for tensor in (outputs or {}).values()]
@@ -211,7 +215,7 @@ class Question:
             input_name, start = model.find(input_thing)
             check_is_no_sound_file(graph, start[0])
         elif model.inputs:
-            only = only_of_model(model.inputs, "input", model.layers)
+            only = only_of_model(model, "input")
             ((input_name, start),) = only.items()
         else:
             start = only_input(graph, ends, stop)
@@ -219,7 +223,7 @@ class Question:
         if outputs is not None and not ends:
             end = only_output(graph, start, stop), 0
             outputs, ends = {graph.name_of(end): end}, [end[0]]
-        reached = range(len(graph)) if outputs is None else ends
+        reached = _running(graph) if outputs is None else ends
         known = Inference(graph, trains_batch_norm=as_in_graph)
         of_batch = graph.framework.batch_moments
         moments = None if as_in_graph else partial(of_batch, graph, known)
@@ -234,7 +238,13 @@ class Question:
         every = range(len(graph))
         beyond = partial(find_network, known, start, every, stop)
         rank, spatial = spatial_layout(network, beyond)
-        shape = input_shape(network, rank, spatial, resolution)
+        try:
+            shape = input_shape(network, rank, spatial, resolution)
+        except ReceptiveFieldError as error:
+            advice = advice_on_input(model, start)
+            if advice is None:
+                raise
+            raise ReceptiveFieldError(f"{error} {advice}") from None
         recorded = network.shape(start)
         if shape != recorded and model.has_sizes(start, resolution):
             shape = recorded  # The sizes are those of other axes.
@@ -250,6 +260,7 @@ class Question:
             model.kinds,
             later,
             model.layer_inputs,
+            model.find if later is not None else None,
         )
 
     def sized(self) -> Network:
@@ -416,7 +427,8 @@ class Question:
         outputs = self.outputs
         if outputs is None:
             reached = (*state, *errors)
-            outputs = {name_of(t): t for t in reached if t != self.network.input}
+            runs, start = {*_running(self.network.graph)}, self.network.input
+            outputs = {name_of(t): t for t in reached if t[0] in runs and t != start}
         fields, failed = {}, {}
         folded: dict[str, Tensor] = {}
         for name, tensor in outputs.items():
@@ -668,6 +680,11 @@ class Asked:
         """See `ReceptiveField.reasons`."""
         return self._later.reasons(self, of)
 
+    def full_name(self, name: str) -> str:
+        """See `Origin`."""
+        find = self.question.find
+        return name if find is None else find(name)[0]
+
     @property
     def _later(self) -> Later:
         later = self.question.later
@@ -707,6 +724,11 @@ class Asked:
             for name in named[index]
             for other in sorted(n for node in below for n in named[node])
         ]
+
+
+def _running(graph: Graph) -> list[int]:
+    """Returns all nodes but those that compute gradients, or change weights."""
+    return [node.index for node in graph if not graph.framework.is_of_training(node)]
 
 
 def _places(field: ReceptiveField) -> list[int | None]:

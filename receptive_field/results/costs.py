@@ -10,6 +10,7 @@ from typing import Any
 from receptive_field.errors import NoSuchEntryError, nearest
 from receptive_field.graph.graph import Graph, Tensor, topological_order
 from receptive_field.graph.model import Model
+from receptive_field.graph.names import meant, only
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ _PARTS = [attrgetter(part.name) for part in fields(Cost)]
 class Costs(Mapping[str, Cost]):
     """Maps the name of each layer (Keras model) or node (graph) to its cost.
 
-    Names are in topological order. The cost of a layer covers the nodes between the
+    Names are in topological order. A part of a name that no other name has is looked up
+    as well, in any case. The cost of a layer covers the nodes between the
     tensors that are passed to it and the tensor that it returns, without those of the
     layers inside it. What lies between layers counts at the first layer that needs it.
     The parameters of a layer that is
@@ -97,11 +99,12 @@ class Costs(Mapping[str, Cost]):
         return None if name in self._partial else cost.flops
 
     def __getitem__(self, name: str) -> Cost:
-        if name not in self._costs:
+        found = meant(str(name), self._costs)
+        if not found:
             raise NoSuchEntryError(
                 f"there is no cost for {name!r}. {nearest(str(name), self._costs)}"
             )
-        return self._costs[name]
+        return self._costs[only(name, found, error=NoSuchEntryError)]
 
     def __contains__(self, name: object) -> bool:
         return name in self._costs

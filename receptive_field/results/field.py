@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from receptive_field.algebra.axis_map import INFINITY, AxisMap, Periodic
 from receptive_field.arrays import np
 from receptive_field.errors import (
+    NodeNotFoundError,
     NoSuchEntryError,
     OutsideMapWarning,
     ReceptiveFieldError,
@@ -83,6 +84,13 @@ class Origin(Protocol):
 
     def reasons(self, of: ReceptiveField) -> Reasons:
         """Returns why numbers are unknown, or only upper bounds."""
+
+    def full_name(self, name: str) -> str:
+        """Returns the name of the tensor that a part of its name means.
+
+        Raises:
+          NodeNotFoundError: if the model has no such tensor, or several.
+        """
 
     @property
     def graph(self) -> Graph:
@@ -1148,6 +1156,9 @@ class ReceptiveField:
 class ReceptiveFields(Mapping[str, ReceptiveField]):
     """Receptive fields by tensor name, in topological order.
 
+    Fields can be looked up by all names that `compute_receptive_field` takes for an
+    output, such as a part of a name or a scope. Only full names are ``in`` the mapping.
+
     Attributes:
       errors: tensor name -> the reason why the tensor could not be analysed. Looking up
         one of these names raises the error.
@@ -1157,14 +1168,29 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
     errors: Mapping[str, ReceptiveFieldError]
 
     def __getitem__(self, name: str) -> ReceptiveField:
-        if name in self.errors:
-            raise self.errors[name]
-        if name not in self._fields:
+        known = name in self._fields or name in self.errors
+        full = name if known else self._full_name(name)
+        if full in self.errors:
+            raise self.errors[full]
+        if full not in self._fields:
             raise NoSuchEntryError(
                 f"there is no {name!r} among the {len(self)} tensors that depend on "
                 "the input. " + nearest(str(name), self._fields)
             )
-        return self._fields[name]
+        return self._fields[full]
+
+    def _full_name(self, name: str) -> str:
+        """Returns the name of the tensor that a part of its name means.
+
+        Raises:
+          NoSuchEntryError: if the model has no such tensor, or several.
+        """
+        for one in self._fields.values():
+            try:
+                return one._origin().full_name(name)
+            except NodeNotFoundError as error:
+                raise NoSuchEntryError(str(error)) from None
+        return name
 
     def __contains__(self, name: object) -> bool:
         return name in self._fields

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receptive_field.errors import NoSuchEntryError, ReceptiveFieldError
+from receptive_field.graph.names import meant, only
 from receptive_field.results.field import ReceptiveField
 
 Pair = tuple[str, str]
@@ -16,6 +17,8 @@ Pair = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Pairs(Mapping[Pair, ReceptiveField]):
     """Maps pairs ``(output, input)`` to receptive fields.
+
+    A part of a name that no other name has is looked up as well, in any case.
 
     Attributes:
       independent: the pairs whose output does not depend on the input.
@@ -28,14 +31,33 @@ class Pairs(Mapping[Pair, ReceptiveField]):
     errors: Mapping[Pair, ReceptiveFieldError]
 
     def __getitem__(self, pair: Pair) -> ReceptiveField:
+        pair = self._full_names(pair)
         if pair in self.errors:
             raise self.errors[pair]
         if pair in self.independent:
             raise NoSuchEntryError(f"{_apart(pair)}.")
         if pair not in self._fields:
-            pairs = ", ".join(map(repr, [*self._fields, *self.independent]))
+            pairs = ", ".join(map(repr, self._known()))
             raise NoSuchEntryError(f"there is no pair {pair!r}; there are {pairs}.")
         return self._fields[pair]
+
+    def _known(self) -> list[Pair]:
+        return [*self._fields, *self.independent, *self.errors]
+
+    def _full_names(self, pair: Pair) -> Pair:
+        """Returns a pair with full names instead of parts that only one name has."""
+        known = self._known()
+        if pair in known or not isinstance(pair, tuple) or len(pair) != 2:
+            return pair
+        output, input = pair
+        outputs = meant(str(output), [*dict.fromkeys(one for one, _ in known)])
+        inputs = meant(str(input), [*dict.fromkeys(one for _, one in known)])
+        if not outputs or not inputs:
+            return pair
+        return (
+            only(output, outputs, error=NoSuchEntryError),
+            only(input, inputs, error=NoSuchEntryError),
+        )
 
     def __contains__(self, pair: object) -> bool:
         return pair in self._fields

@@ -584,6 +584,8 @@ class Op(NamedTuple):
     uses_batch: Callable[[Call], bool] | None = None
     """Whether the node normalises with the statistics of its own input, over the batch
     and all positions, although the analysis treats them as constants."""
+    reshapes: bool = False
+    """Whether the node only gives its first input the shape that another input says."""
     starts_over: bool = False
     """Whether the node takes a loop back to its beginning for the next iteration."""
     clamps: bool = False

@@ -134,16 +134,17 @@ def names_in(graph: Any, structure: Any) -> list[str]:
 
 def _name_outputs(model: Any, tensors: list[Any], traced: TracedModel) -> None:
     names = list(getattr(model, "output_names", None) or ())
-    if len(names) != len(tensors):
-        names = [_base_name(tensor.name) for tensor in tensors]
-    returned = set(traced.layers.values())
-    for name, tensor in zip(names, tensors, strict=True):
+    is_stated = len(names) == len(tensors)
+    last_call = {result: called for called, result in traced.layers.items()}
+    for number, tensor in enumerate(tensors):
         # A function returns copies.
         same = tensor
-        while same.name not in returned and same.op.type == "Identity":
+        while same.name not in last_call and same.op.type == "Identity":
             (same,) = same.op.inputs
-        own = same.name if same.name in returned else tensor.name
-        name = output_name(str(name), own, traced.layers, traced.outputs)
+        own = same.name if same.name in last_call else tensor.name
+        called = last_call.get(own, _base_name(tensor.name))
+        name = str(names[number]) if is_stated else called
+        name = output_name(name, own, traced.layers, traced.outputs)
         traced.outputs[name] = own
 
 

@@ -38,18 +38,24 @@ def saved_layers(graph: Graph, outputs: Iterable[Tensor]) -> SavedLayers:
     A SavedModel does not tell in which order a model calls its layers. So layers that
     are called again, and layers of one name in several models, are left out. So are
     models with such layers, and layers that return several tensors. The op of a layer
-    is that of the first node which reads the layer's input.
+    is that of its first node with weights or, if it has none, of the first node which
+    reads the layer's input.
     """
     nodes = list(_upstream(graph, [index for index, _ in outputs]))
     read = [(*owned, variable) for node in nodes for owned, variable in _owners(node)]
     owners = {scope: name for scope, name, _ in read}
     repeated = {scope for (scope, *_), count in Counter(read).items() if count > 1}
     models = {scope.rpartition("/")[0] for scope in owners}
+    kinds: dict[str, str] = {}
     returned: dict[str, set[Tensor]] = {}
     given: dict[str, list[tuple[Node, Tensor]]] = {}
     for node in nodes:
         inside = _scopes(node, models)
         returned |= {scope: set() for scope in inside if scope not in returned}
+        for scope in inside:
+            kind = _kind(scope, node)
+            if kind is not None:
+                kinds.setdefault(scope, kind)
         for tensor in node.inputs:
             source = graph.nodes[tensor[0]]
             below = _scopes(source, models)
@@ -75,8 +81,16 @@ def saved_layers(graph: Graph, outputs: Iterable[Tensor]) -> SavedLayers:
             (layers[name],) = tensors
             inputs[name] = [tensor for _, tensor in given.get(scope, ())]
             if scope in given and scope not in models:
-                ops[name] = given[scope][0][0].op
+                ops[name] = kinds.get(scope, given[scope][0][0].op)
     return SavedLayers(layers, inputs, ops)
+
+
+def _kind(scope: str, node: Node) -> str | None:
+    """Returns what a layer computes, if a node in its scope tells."""
+    if node.name.startswith(f"{scope}/batchnorm/"):  # By tf.nn.batch_normalization.
+        return "BatchNormalization"
+    op = rule_of(node)
+    return node.op if op is not None and op.products is not None else None
 
 
 def _windowed_again(nodes: Iterable[Node], scopes: Collection[str]) -> set[str]:

@@ -78,7 +78,10 @@ def _reshape_value(call: Call) -> Sequence[Value]:
     return [value.reshape(shape)]
 
 
-register("Reshape", Op(_reshape, lambda call: [_reshaped(call)], _reshape_value))
+register(
+    "Reshape",
+    Op(_reshape, lambda call: [_reshaped(call)], _reshape_value, reshapes=True),
+)
 
 
 # --- Axes of size one ----------------------------------------------------------------
