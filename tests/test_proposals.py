@@ -296,7 +296,7 @@ def test_global_context(tmp_path, capsys):
     assert main(["reach", gate, "50"]) == 1  # The mean might not see the last pixels.
     shown = capsys.readouterr().out
     assert "only an upper bound" in shown
-    assert "It is the whole input, because of 'mean'" in shown
+    assert "It is: whole input, because of mean, an upper bound" in shown
     assert "Use --exclude-global" in shown
     assert main(["reach", gate, "5", "--exclude-global"]) == 0
     assert "add 1 layer of 3 x 3 after 'gate': 5 x 5" in capsys.readouterr().out

@@ -88,6 +88,65 @@ def test_what_local_paths_see_is_seen_in_any_case(tmp_path, capsys):
         )
 
 
+def test_a_proof_by_local_paths_is_told(tmp_path, capsys):
+    nodes = (
+        conv("conv", "input", 7, 1, "SAME"),
+        constant("axes", [1, 2]),
+        node("mean", "Mean", ["conv", "axes"], keep_dims="b: true"),
+        node("gated", "Mul", ["conv", "mean"]),
+    )
+    path = saved(tmp_path / "gated.pb", placeholder(), *nodes)
+    told = "whole input, because of mean, an upper bound; the local paths alone see 7"
+    assert main(["check", path, "--output", "gated", "--min-size", "7"]) == 0
+    assert f": {told} x 7\n" in capsys.readouterr().out
+    assert main(["reach", path, "7", "--output", "gated"]) == 0
+    shown = capsys.readouterr().out
+    assert "The field has this size already." in shown
+    assert told in shown
+
+
+def uneven(tmp_path, size):
+    """A map halved and doubled again, then a kernel of 2, and the map itself.
+
+    Features at even places see 2 positions, those at odd places see 4 (one to the left
+    of their place, and two to the right).
+    """
+    nodes = (
+        pool("half", "input"),
+        node("shape", "Shape", ["half"]),
+        *(constant(name, [at]) for name, at in (("from", 1), ("to", 3), ("by", 1))),
+        node("sides", "StridedSlice", ["shape", "from", "to", "by"]),
+        constant("two", [2], []),
+        node("size", "Mul", ["sides", "two"]),
+        node("double", "ResizeNearestNeighbor", ["half", "size"]),
+        conv("pair", "double", 2, 1, "SAME"),
+        node("sum", "AddV2", ["pair", "input"]),
+    )
+    return saved(tmp_path / "uneven.pb", placeholder(sizes=(1, *size, 1)), *nodes)
+
+
+def test_the_largest_field_of_a_misaligned_network_is_called_so(tmp_path, capsys):
+    path = uneven(tmp_path, (30, 30))  # The middle is 14: a feature at an even place.
+    told = "at most 4 x 4 (the largest; feature (14, 14) sees 2 x 2)"
+    assert main(["check", path, "--min-size", "3"]) == 0
+    assert (
+        capsys.readouterr().out == f"ok      receptive field at least 3 x 3: {told}\n"
+    )
+    assert main(["reach", path, "3"]) == 0
+    shown = capsys.readouterr().out
+    assert f"It is: {told}." in shown
+    assert "sum in input: at most 4 x 4, to reach: 3 x 3" in shown
+
+
+def test_a_size_shows_what_features_of_a_misaligned_network_see(tmp_path, capsys):
+    path = uneven(tmp_path, (None, None))
+    assert main(["check", path, "--min-size", "3"]) == 0
+    assert "at most 4 x 4 (the largest of several)" in capsys.readouterr().out
+    assert main(["compute", path]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "give a size, such as --resolution 224x224, to see what the middle" in shown
+
+
 def test_an_upper_bound_is_not_known_to_cover_a_size(tmp_path):
     reads = node("read", "GatherV2", ["input", "places", "axis"])
     places = node("places", "Placeholder", shape="shape { dim { size: 4 } }")

@@ -41,7 +41,7 @@ def find_reasons(question: Question, output: Tensor, of: ReceptiveField) -> Reas
     if not unsized or not open_:
         return Reasons(bounding)
     node, stride = _padding_node(question, output)
-    if node is None and local.aligned is not None:
+    if node is None and local.aligned:
         return Reasons(bounding)  # The padding is unknown at every size.
     return Reasons(bounding, node, stride, _resolution(question, output))
 

@@ -314,9 +314,17 @@ def _notes_on_hull(field: Described) -> list[tuple[str, str]]:
             size = numbers([last - first + 1 for first, last in region])
             place = feature if len(feature) > 1 else feature[0]
             notes.append(("", f"feature {place} sees {ends} ({size})"))
+    reasons = field.reasons()
     if len(notes) > 1:
         notes.append(("", "field.compute_input_region tells this of other features"))
+    elif reasons.resolution is not None and reasons.padding_node is None:
+        asked = f"give a size, such as {_resolution(reasons.resolution)}"
+        notes.append(("", f"{asked}, to see what the middle feature sees"))
     return notes
+
+
+def _resolution(sizes: Sequence[int]) -> str:
+    return f"input_resolution=[{', '.join(map(str, sizes))}]"
 
 
 def _seen(
@@ -344,9 +352,9 @@ def _notes_on_reasons(
     on_padding: list[tuple[str, str]] = []
     on_bound: list[tuple[str, str]] = []
     reasons = field.reasons()
-    if reasons.resolution is not None:
-        sizes = ", ".join(map(str, reasons.resolution))
-        asked = f"give that size, such as input_resolution=[{sizes}]"
+    is_open = reasons.padding_node is not None or field.aligned is None
+    if reasons.resolution is not None and is_open:
+        asked = f"give that size, such as {_resolution(reasons.resolution)}"
         why = ""
         if reasons.padding_node is not None:
             stride = reasons.padding_stride
