@@ -1008,6 +1008,9 @@ def test_tiles_that_are_too_small_or_do_not_fit():
         unet.tiling([62, 62])
     with pytest.raises(rf.ReceptiveFieldError, match="for an input of x: 130"):
         unet.tiling([64, 64]).tiles([130, 97])
+    # Both sides must be multiples of 4 here, so no equal growth of both sides fits.
+    with pytest.raises(rf.ReceptiveFieldError, match="fits is x: 132, y: 96"):
+        unet.tiling([64, 64]).tiles([130, 96])
 
 
 def test_tiles_on_the_command_line():

@@ -164,19 +164,8 @@ def resolutions(
         tuple(axes),
         layers,
         tuple(useful),
-        _stated(
-            Question.ask(
-                loaded, input, [field.output], options._replace(input_resolution=None)
-            )
-        ),
+        question.built_for,
     )
-
-
-def _stated(question: Question) -> tuple[int | None, ...]:
-    """Returns the size that the graph states for each axis of the input, x first."""
-    shape = question.network.shape(question.network.input)
-    sizes = [None if shape is None else shape[axis] for axis in question.spatial]
-    return tuple(n if isinstance(n, int) else None for n in reversed(sizes))
 
 
 # --- One axis --------------------------------------------------------------------
