@@ -254,6 +254,20 @@ def test_a_table_fits_the_width(width):
         )
 
 
+def test_a_column_that_says_little_is_the_first_to_go():
+    header = ("layer", "size", "kernel")
+    cells = [["a", "-", "3"], ["b", "-", "-"], ["c", "1", "5"]]
+    width = len("layer  kernel")
+    shown = table(header, cells, header[:1], header, Fit(width)).splitlines()
+    assert [line.split() for line in (shown[0], *shown[2:5])] == [
+        ["layer", "kernel"],
+        *(["a", "3"], ["b", "-"], ["c", "5"]),
+    ]
+    full = [[name, "7", kernel] for name, _, kernel in cells]
+    shown = table(header, full, header[:1], header, Fit(width)).splitlines()
+    assert shown[0].split() == ["layer", "size"]
+
+
 def test_names_are_shortened_in_the_middle():
     row = lines_at(40)[-1] if "not shown" not in " ".join(lines_at(40)) else None
     row = row or next(line for line in lines_at(40) if line.startswith("block"))
@@ -296,6 +310,8 @@ def test_layers_on_a_terminal(width, more):
     assert max(map(len, text.splitlines())) <= width
     assert "--columns all" in " ".join(text.split())
     assert ("…" in text) == (width < 140)
+    # The narrowest table does not consist of names only.
+    assert "receptive field" not in " ".join(text.split()).partition("not shown")[2]
 
 
 def test_what_a_terminal_leaves_out(capsys):

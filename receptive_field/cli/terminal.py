@@ -68,11 +68,16 @@ COLUMNS = re.compile(r" *\S[^\n]{0,22}? {2,}(?=\S)| *")
 def wrapped(text: str, width: int) -> str:
     """Returns a text with its long lines broken between words.
 
-    The rest of a line begins below its second column, or is indented by two spaces.
+    The rest of a line begins below its second column, or is indented by two spaces if
+    there is no second column, or if it begins too far to the right.
 
     >>> print(wrapped("exact    no, an upper bound\\none two", 22))
     exact    no, an upper
              bound
+    one two
+    >>> print(wrapped("exact    no, an upper bound\\none two", 16))
+    exact    no, an
+      upper bound
     one two
     """
     lines = []
@@ -80,9 +85,12 @@ def wrapped(text: str, width: int) -> str:
         before = COLUMNS.match(line)
         start = before[0] if before is not None else ""
         indent = len(start) if start.strip() else len(start) + 2
-        if len(line) <= width or 2 * indent > width:
+        if len(line) <= width:
             lines.append(line)
             continue
+        if 2 * indent > width:
+            start = "" if start.strip() else "  "
+            line, indent = start + line.lstrip(), 2
         lines += textwrap.wrap(
             line[len(start) :],
             width,

@@ -71,7 +71,7 @@ NAMES = ("layer", "op")
 """The columns that contain text instead of numbers."""
 
 MOST_USEFUL = (
-    *("layer", "op", "output size", "receptive field", "stride", "kernel", "padding"),
+    *("layer", "receptive field", "op", "output size", "stride", "kernel", "padding"),
     *("layer stride", "parameters", "FLOPs", "layer padding", "dilation"),
     *("first centre", "aligned", "exact"),
 )
