@@ -489,6 +489,16 @@ def test_sizes_that_no_layer_covers(gated, capsys):
     assert "covers x: 32, y: 64. The largest" in capsys.readouterr().err
 
 
+def test_a_filter_that_leaves_out_all_that_cover_a_size(gated, capsys):
+    question = ("layers", str(gated), "--covering", "3", "--filter")
+    assert main([*question, "after"]) == 1
+    shown = capsys.readouterr().err
+    assert "no layer that matches 'after' is among the first that cover this" in shown
+    assert "The first are: before." in shown
+    assert main([*question, "aftre"]) == 1
+    assert "no name matches 'aftre'. Did you mean 'after'" in capsys.readouterr().err
+
+
 # --- Parameters -----------------------------------------------------------------------
 
 

@@ -82,7 +82,7 @@ def layers(options: argparse.Namespace) -> int:
     chosen = {name: known[name] for name in matching(pattern, known)}
     failed = [fields.errors[name] for name in matching(pattern, fields.errors)]
     if not chosen:
-        raise failed[0] if failed else _no_match(pattern, known)
+        raise failed[0] if failed else _no_layer(pattern, known, fields)
     table, costs = _layer_table(model, options, fields, chosen)
     fit = terminal_fit(sys.stdout, options.columns is not None, ADVICE)
     text = table.text(options.format, fit).rstrip("\n")
@@ -645,6 +645,19 @@ def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
                 f"{nearest(prefix, names)}"
             )
     return prefixes
+
+
+def _no_layer(pattern: str, known: Iterable[str], fields: Iterable[str]) -> Exception:
+    """Returns the error for a pattern that matches none of the known layers.
+
+    These are some of the fields: the first layers that cover a size.
+    """
+    if not matching(pattern, fields):
+        return _no_match(pattern, fields)
+    return NodeNotFoundError(
+        f"no layer that matches {pattern!r} is among the first that cover this size. "
+        f"The first are: {some_names([*known])}. Leave out --filter or --covering."
+    )
 
 
 def _no_match(pattern: str, names: Iterable[str], what: str = "name") -> Exception:
