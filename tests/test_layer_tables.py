@@ -441,6 +441,9 @@ def test_rows_without_a_value_come_last(gated, capsys):
         (("--sort", "strid"), "did you mean 'stride'? (the columns are layer, op,"),
         (("--sort", "-strid"), "did you mean 'stride'?"),
         (("--columns", "layer,kernl"), "did you mean 'kernel'?"),
+        (("--sort", "-rf_x"), "did you mean 'receptive field'?"),
+        (("--columns", "layer,rf_y_mm"), "did you mean 'receptive field'?"),
+        (("--sort", "center_x"), "did you mean 'first centre'?"),
         (("--top", "0"), "'0' is not a positive integer"),
         (("--covering", "big"), "is not HEIGHTxWIDTH"),
         (("--covering", "64,128"), "write a size as HEIGHTxWIDTH: 64x128"),
@@ -493,10 +496,27 @@ def test_a_filter_that_leaves_out_all_that_cover_a_size(gated, capsys):
     question = ("layers", str(gated), "--covering", "3", "--filter")
     assert main([*question, "after"]) == 1
     shown = capsys.readouterr().err
-    assert "no layer that matches 'after' is among the first that cover this" in shown
-    assert "The first are: before." in shown
+    assert "no layer that matches 'after' is among those that --covering" in shown
+    assert "which are: before." in shown
     assert main([*question, "aftre"]) == 1
     assert "no name matches 'aftre'. Did you mean 'after'" in capsys.readouterr().err
+
+
+def test_unproductive_layers_only(tmp_path, capsys):
+    """At 4 x 4, the first kernel of 5 sees all, so the second one adds nothing."""
+    nodes = [placeholder()]
+    for name, below in (("first", "input"), ("second", "first")):
+        nodes.append(conv(name, below, 5, padding="SAME"))
+    file = tmp_path / "graph.pb"
+    file.write_bytes(graph_def(*nodes).SerializeToString())
+    chosen = file, "--unproductive", "--resolution"
+    assert [row["layer"] for row in rows_of(capsys, *chosen, "4x4")] == ["second"]
+    assert main(["layers", *map(str, chosen), "64x64"]) == 1
+    assert "no layer is unproductive at this size" in capsys.readouterr().err
+    assert main(["layers", *map(str, chosen), "4x4", "--filter", "first"]) == 1
+    assert "which are: second." in capsys.readouterr().err
+    assert main(["layers", str(file), "--unproductive"]) == 1
+    assert "Give --resolution" in capsys.readouterr().err
 
 
 # --- Parameters -----------------------------------------------------------------------

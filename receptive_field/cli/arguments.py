@@ -174,6 +174,8 @@ def _add_choice_of_rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--covering", type=_size_x_first, metavar="HEIGHTxWIDTH", help=text
     )
+    text = "list only the layers that add nothing at this input size"
+    parser.add_argument("--unproductive", action="store_true", help=text)
 
 
 def _add_nodes(command: Any) -> None:
@@ -544,13 +546,13 @@ def _sorting(text: str) -> tuple[str, bool]:
 def _column(text: str) -> str:
     import difflib
 
-    from receptive_field.results.tables import DATA
+    from receptive_field.results.tables import DATA, in_csv
 
     known = {name.lower(): name for name in DATA}
     name = text.strip().lower()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        meant = f"; did you mean {known[near[0]]!r}?" if near else ""
+        near = [*in_csv(name), *difflib.get_close_matches(name, known, n=1)]
+        meant = f"; did you mean {known[near[0].lower()]!r}?" if near else ""
         raise argparse.ArgumentTypeError(
             f"there is no column {name!r}{meant} (the columns are {', '.join(DATA)})"
         )

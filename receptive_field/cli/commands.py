@@ -78,7 +78,12 @@ def layers(options: argparse.Namespace) -> int:
     model = _load(options)
     fields = _fields(model, options)
     pattern = options.filter or ""
-    known = fields if options.covering is None else fields.covering(options.covering)
+    known: Mapping[str, ReceptiveField] = fields
+    if options.covering is not None:
+        known = fields.covering(options.covering)
+    if options.unproductive:
+        useless = fields.unproductive()
+        known = {name: field for name, field in known.items() if name in useless}
     chosen = {name: known[name] for name in matching(pattern, known)}
     failed = [fields.errors[name] for name in matching(pattern, fields.errors)]
     if not chosen:
@@ -650,13 +655,16 @@ def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
 def _no_layer(pattern: str, known: Iterable[str], fields: Iterable[str]) -> Exception:
     """Returns the error for a pattern that matches none of the known layers.
 
-    These are some of the fields: the first layers that cover a size.
+    These are the fields that ``--covering`` and ``--unproductive`` leave.
     """
     if not matching(pattern, fields):
         return _no_match(pattern, fields)
+    left = [*known]
+    if not left:
+        return NodeNotFoundError("no layer is unproductive at this size of the input.")
     return NodeNotFoundError(
-        f"no layer that matches {pattern!r} is among the first that cover this size. "
-        f"The first are: {some_names([*known])}. Leave out --filter or --covering."
+        f"no layer that matches {pattern!r} is among those that --covering or "
+        f"--unproductive lists, which are: {some_names(left)}."
     )
 
 
