@@ -14,6 +14,17 @@ OLD_NAMES = {"explore": "--save", "plot": "--save", "many": "--results"}
 INTEGERS = re.compile(r"\s*-?\d+(\s*([x,])\s*-?\d+(\s*\2\s*-?\d+)*)?\s*", re.IGNORECASE)
 """One integer, or several that are separated by x or by commas."""
 
+LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([^\W\dx_]+)")
+"""A length in a physical unit."""
+
+IN_POSITIONS = (
+    ". Here, sizes count positions of the input: divide {0} by the {1} from one "
+    "position to the next (the spacing)"
+)
+
+IN_UNITS = ("--spacing", "--unit")
+"""The options of some commands that show lengths in a physical unit."""
+
 
 def note(text: str) -> None:
     """Prints a note to stderr."""
@@ -105,7 +116,9 @@ def _integers(text: str, expected: str) -> tuple[str, list[int]]:
     """Returns the separator of integers ("" for only one), and the integers."""
     found = INTEGERS.fullmatch(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+        length = LENGTH.fullmatch(text)
+        advice = "" if length is None else IN_POSITIONS.format(*length.groups())
+        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}{advice}")
     separator = (found[2] or "").lower()
     return separator, [int(number) for number in re.findall(r"-?\d+", text)]
 
@@ -171,6 +184,11 @@ class Parser(argparse.ArgumentParser):
                     return (
                         f"{message}. This command writes no file, so there is no -o."
                         f"{asked} To keep what is printed, add > FILE"
+                    )
+                if name in IN_UNITS and name not in options:
+                    return (
+                        f"{message}. Only compute and layers show numbers in a unit; "
+                        "this command counts positions of the input"
                     )
                 advice = _meant(name, options)
                 if advice:
