@@ -239,7 +239,12 @@ def test_a_model_is_the_same_as_itself(chain, capsys):
     assert found.layers == ()
     unknown = rf.compare(chain, chain)
     assert unknown.same is None  # The sizes of both outputs are unknown.
-    assert "FLOPs" not in {row.name for row in unknown.rows}
+    rows = {row.name: row for row in unknown.rows}
+    assert "FLOPs" not in rows
+    # Two kernels of 3 x 3 with one channel, whatever the size of the input.
+    assert rows["parameters"] == ("parameters", "18", "18", True)
+    below = {row.name: row for row in rf.compare(chain, chain, output=("a", "b")).rows}
+    assert (below["parameters"].a, below["parameters"].b) == ("9", "18")
     assert main(["compare", chain, chain, "--output", "a", "--output", "b"]) == 0
     shown = capsys.readouterr().out
     assert "effective stride   1 x 1  2 x 2  differs\n" in shown

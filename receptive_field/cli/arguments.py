@@ -374,7 +374,7 @@ def _add_compare(command: Any) -> None:
     text = "two models side by side: what differs, and what is the same"
     more = (
         "FLOPs and parameters are those of everything that the output is computed "
-        "from; they are printed if the size of the input is known."
+        "from; FLOPs are printed if the size of the input is known."
     )
     added = command("compare", commands.compare, text, more)
     _add_file(added, "model", metavar="A", help=MODEL)
