@@ -266,6 +266,12 @@ def test_help_has_an_example(command):
             ("plot", "growth", "g.pb", "--output=a.svg", "--trace"),
             "type: receptive-field plot growth g.pb -o a.svg --trace",
         ),
+        (
+            ("explore", "g.pb", "page.html", "--trace"),
+            "type: receptive-field explore g.pb --trace -o page.html",
+        ),
+        (("plot", "regions", "g.pb", "--image", "cat.png"), "the file to write)"),
+        (("nodes", "g.pb", "--op", "Conv*", "a", "b"), "unrecognized arguments: a b"),
         (("explore", "g.pb"), "the file to write"),
         (("compute", "g.pb", "-o", "a.txt"), "--output NAME is the layer to ask about"),
         (("nodes", "g.pb", "-o", "a.txt"), "add > FILE"),
@@ -285,6 +291,13 @@ def shown(capsys, *arguments):
     """What a command prints to stdout and to stderr."""
     assert main([str(text) for text in arguments]) == 0
     return capsys.readouterr()
+
+
+def test_a_pattern_may_follow_an_option(capsys):
+    pattern, op = "mixed_5b", ("--op", "conv2d")
+    right = shown(capsys, "nodes", rf.EXAMPLE_GRAPH, pattern, *op)
+    assert "Mixed_5b" in right.out
+    assert shown(capsys, "nodes", rf.EXAMPLE_GRAPH, *op, pattern) == right
 
 
 def test_sizes_with_a_comma_work_with_a_note(capsys):

@@ -14,6 +14,9 @@ OLD_NAMES = {"explore": "--save", "plot": "--save", "many": "--results"}
 INTEGERS = re.compile(r"\s*-?\d+(\s*([x,])\s*-?\d+(\s*\2\s*-?\d+)*)?\s*", re.IGNORECASE)
 """One integer, or several that are separated by x or by commas."""
 
+WRITTEN = (".html", ".csv", ".parquet", ".svg", ".png", ".pdf")
+"""How the names of files end that commands write."""
+
 LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([^\W\dx_]+)")
 """A length in a physical unit."""
 
@@ -136,10 +139,16 @@ class Parser(argparse.ArgumentParser):
         return super().parse_args(given, namespace)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Also takes models that follow an option, as in ``plot growth -o a.svg A``."""
+        """Also takes models and a pattern that follow an option.
+
+        Examples are ``plot growth -o a.svg A`` and ``nodes A --op Conv2D block1``.
+        """
         found, rest = super().parse_known_args(args, namespace)
         if isinstance(getattr(found, "models", None), list):
             found.models += [text for text in rest if not text.startswith("-")]
+            rest = [text for text in rest if text.startswith("-")]
+        if getattr(found, "pattern", None) == "" and len(rest) == 1:
+            found.pattern = "".join(t for t in rest if not t.startswith("-"))
             rest = [text for text in rest if text.startswith("-")]
         return found, rest
 
@@ -209,6 +218,13 @@ def _file_advice(given: Sequence[str]) -> str:
             ". -o FILE is the file to write, and --output NAME the layer to ask about. "
             f"If {' '.join(file)} is the file, type: receptive-field {' '.join(rest)}"
         )
+    for place, text in enumerate(given[2:], 2):
+        if text.lower().endswith(WRITTEN) and not given[place - 1].startswith("-"):
+            typed = " ".join([*given[:place], *given[place + 1 :], "-o", text])
+            return (
+                " (FILE, the file to write). "
+                f"If {text} is the file, type: receptive-field {typed}"
+            )
     return " (FILE, the file to write)"
 
 

@@ -64,7 +64,7 @@ class SizeProposal:
             plural = "layer" if self.number == 1 else "layers"
             return f"add {self.number} {plural} of {kernel} after {names}"
         if self.kind == "dilate":
-            return f"dilate {names} by {self.number}"
+            return f"give {names} a dilation of {self.number}"
         if self.kind == "stride":
             return f"give {names} a stride of {self.number}"
         (old,) = self.kernels if len(self.kernels) == 1 else (None,)
