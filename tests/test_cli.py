@@ -759,7 +759,11 @@ def test_listeners_are_told_what_is_done():
     with told_to(lambda *what: told.append(what)):
         rf.resolutions(rf.EXAMPLE_GRAPH, output=POOL)
     assert told[0] == ("reading the model", None)
-    assert len({what for what, _ in told}) > 1
+    shares = [s for what, s in told if what == "running sizes along y"]
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert shares[-1] > 0.5
+    assert "following each layer" in {what for what, share in told if share}
     assert all(share is None or 0 <= share <= 1 for _, share in told)
     told.clear()
     rf.resolutions(rf.EXAMPLE_GRAPH, output=POOL)
@@ -775,6 +779,8 @@ def test_what_a_line_says():
     line._since -= 130
     line.tell("measuring", 0.5)
     assert line._text() == "measuring: 50%, 2 min 10 s left"
+    assert line._text(26) == "meas: 50%, 2 min 10 s left"
+    assert line._text(5) == ": 50%"
     line.end()
 
 

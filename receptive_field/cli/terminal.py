@@ -171,7 +171,7 @@ class _Line:
     def _draw(self) -> None:
         pause, drawn = PATIENCE, False
         while not self._ended.wait(pause):
-            text = self._text()[: columns(self._out) - 1]
+            text = self._text(columns(self._out) - 1)
             if text:
                 self._out.write(f"\r{text}\x1b[K")
                 self._out.flush()
@@ -180,15 +180,18 @@ class _Line:
             self._out.write("\r\x1b[K")
             self._out.flush()
 
-    def _text(self) -> str:
+    def _text(self, width: int = 79) -> str:
+        """Returns the line. On a narrow terminal, what is done is cut, not how far."""
         what, share = self._told
         passed = time.monotonic() - self._since
         if not what:
             return ""
         if share is None:
-            return f"{what} ... {_duration(passed)}"
-        left = f", {_duration(passed * (1 - share) / share)} left" if share else ""
-        return f"{what}: {share:.0%}{left}"
+            far = f" ... {_duration(passed)}"
+        else:
+            left = f", {_duration(passed * (1 - share) / share)} left" if share else ""
+            far = f": {share:.0%}{left}"
+        return (what[: max(width - len(far), 0)] + far)[:width]
 
 
 def _duration(seconds: float) -> str:
