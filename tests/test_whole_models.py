@@ -335,6 +335,20 @@ def test_every_axis_of_an_object_must_be_covered(tmp_path):
     assert [one.level for one in found.objects] == ["wide", "both", None]
 
 
+def test_objects_that_are_not_square(tmp_path, capsys):
+    """Fields 9 wide and 1 high, and 9 wide and 5 high."""
+    nodes = placeholder(), conv("wide", "input", (1, 9)), conv("both", "wide", (5, 1))
+    path = saved(tmp_path / "wide.pb", *nodes)
+    found = rf.pyramid_levels(path, ["wide", "both"], [[1, 9], [5, 9], [6, 2], (2, 3)])
+    assert [one.level for one in found.objects] == ["wide", "both", None, "both"]
+    assert found.objects[0].size == (9, 1)
+    assert main(["levels", path, "--outputs", "wide,both", "--objects", "1x9,5"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[-2:] == ["x: 9, y: 1  wide", "5           both"]
+    with pytest.raises(rf.ReceptiveFieldError, match=r"\[1, 2, 3\] has 3 sides"):
+        rf.pyramid_levels(path, ["wide"], [4, [1, 2, 3]])
+
+
 def test_a_level_that_sees_everything_is_described_by_its_local_field(tmp_path):
     axes = constant("axes", [1, 2])
     mean = node("mean", "Mean", ["a", "axes"], keep_dims="b: true")
@@ -348,7 +362,9 @@ def test_a_level_that_sees_everything_is_described_by_its_local_field(tmp_path):
     assert found.to_dict()["levels"][1]["size"] == ["inf", "inf"]
 
 
-@pytest.mark.parametrize("sizes", [[], [0], ["big"], None, [float("inf")]])
+@pytest.mark.parametrize(
+    "sizes", [[], [0], ["big"], None, [None], [float("inf")], [[]], [[3, 0]], [[[3]]]]
+)
 def test_objects_without_sizes(pyramid, sizes):
     with pytest.raises(rf.ReceptiveFieldError, match="object_sizes must be"):
         rf.pyramid_levels(pyramid, ["c1"], sizes)

@@ -418,9 +418,13 @@ def _add_levels(command: Any) -> None:
     added.add_argument(
         "--outputs", type=_names, required=True, metavar="NAME,NAME", help=text
     )
-    text = "the sides of the objects, in pixels"
+    text = "the sizes of the objects, in pixels; one number is for all axes"
     added.add_argument(
-        "--objects", type=_sides, required=True, metavar="SIZE,SIZE", help=text
+        "--objects",
+        type=_sides,
+        required=True,
+        metavar="HEIGHTxWIDTH,HEIGHTxWIDTH",
+        help=text,
     )
     _add_names(added, ("input",))
     _add_resolution(added)
@@ -491,20 +495,9 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _sides(text: str) -> list[int]:
-    sizes = _integers(text)
-    if min(sizes) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: sizes must be at least 1")
-    return sizes
-
-
-def _integers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a list of integers"
-        ) from None
+def _sides(text: str) -> list[Any]:
+    sizes = map(size, text.split(","))
+    return [sides[0] if len(sides) == 1 else sides for sides in sizes]
 
 
 def _steps(text: str) -> int | None:
