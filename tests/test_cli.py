@@ -290,6 +290,12 @@ def test_help_has_an_example(command):
             ("plot", "growth", "g.pb", "--output=a.svg", "--trace"),
             "type: receptive-field plot growth g.pb -o a.svg --trace",
         ),
+        (
+            ("explore", "g.pb", "page.html", "--trace"),
+            "type: receptive-field explore g.pb --trace -o page.html",
+        ),
+        (("plot", "regions", "g.pb", "--image", "cat.png"), "the file to write)"),
+        (("nodes", "g.pb", "--op", "Conv*", "a", "b"), "unrecognized arguments: a b"),
         (("explore", "g.pb"), "the file to write"),
         (("compute", "g.pb", "-o", "a.txt"), "--output NAME is the layer to ask about"),
         (("nodes", "g.pb", "-o", "a.txt"), "add > FILE"),
@@ -309,6 +315,13 @@ def shown(capsys, *arguments):
     """What a command prints to stdout and to stderr."""
     assert main([str(text) for text in arguments]) == 0
     return capsys.readouterr()
+
+
+def test_a_pattern_may_follow_an_option(capsys):
+    pattern, op = "mixed_5b", ("--op", "conv2d")
+    right = shown(capsys, "nodes", rf.EXAMPLE_GRAPH, pattern, *op)
+    assert "Mixed_5b" in right.out
+    assert shown(capsys, "nodes", rf.EXAMPLE_GRAPH, *op, pattern) == right
 
 
 def test_sizes_with_a_comma_work_with_a_note(capsys):
@@ -770,7 +783,11 @@ def test_listeners_are_told_what_is_done():
     with told_to(lambda *what: told.append(what)):
         rf.resolutions(rf.EXAMPLE_GRAPH, output=POOL)
     assert told[0] == ("reading the model", None)
-    assert len({what for what, _ in told}) > 1
+    shares = [s for what, s in told if what == "running sizes along y"]
+    assert shares[0] == 0
+    assert shares == sorted(shares)
+    assert shares[-1] > 0.5
+    assert "following each layer" in {what for what, share in told if share}
     assert all(share is None or 0 <= share <= 1 for _, share in told)
     told.clear()
     rf.resolutions(rf.EXAMPLE_GRAPH, output=POOL)
@@ -786,6 +803,8 @@ def test_what_a_line_says():
     line._since -= 130
     line.tell("measuring", 0.5)
     assert line._text() == "measuring: 50%, 2 min 10 s left"
+    assert line._text(26) == "meas: 50%, 2 min 10 s left"
+    assert line._text(5) == ": 50%"
     line.end()
 
 

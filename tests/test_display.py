@@ -276,10 +276,42 @@ def test_a_field_as_data(field):
         "mirroring_nodes": [],
         "local": None,
         "reasons": dict.fromkeys(
-            ["bounding_node", "padding_node", "resolution", "local_output"]
+            [
+                *("bounding_node", "padding_node", "resolution", "local_output"),
+                "built_for",
+            ]
         ),
         "middle": None,
     }
+
+
+def test_a_size_that_differs_from_the_one_of_the_graph(field):
+    assert field.reasons().built_for is None
+    other = rf.compute_receptive_field(MODEL, input_resolution=[40, 40])
+    assert other.reasons().built_for == (30, 20)
+    assert notes(str(other), "input") == (
+        "the graph is built for x: 30, y: 20; constants computed from this size are "
+        "kept"
+    )
+    sized = placeholder(sizes=(1, None, None, 1)), conv("conv", "input")
+    unsized = rf.compute_receptive_field(graph_def(*sized), input_resolution=9)
+    assert unsized.reasons().built_for is None
+
+
+def test_a_padding_that_follows_from_a_size_inside_the_graph():
+    """The scale has an unknown number of axes, so the product has an unknown size."""
+    graph = graph_def(
+        SIZED,
+        node("scale", "Placeholder"),
+        node("scaled", "Mul", ["input", "scale"]),
+        conv("half", "scaled", 3, 2, "SAME"),
+    )
+    field = rf.compute_receptive_field(graph, output="half", input="input")
+    assert labelled(str(field))["effective padding"] == "unknown"
+    assert notes(str(field), "effective padding") == (
+        "the padding depends on a size inside the graph that is unknown ('half': SAME, "
+        "stride 2)"
+    )
 
 
 def test_data_of_what_has_no_number():

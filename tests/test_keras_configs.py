@@ -700,7 +700,7 @@ def test_hostile_configs_are_never_loaded(kind, ending, tmp_path, monkeypatch):
     """Keras is not even asked."""
     from receptive_field.frameworks.keras import loading
 
-    monkeypatch.setattr(loading, "import_module", lambda _: pytest.fail("was loaded"))
+    monkeypatch.setattr(loading, "imported", lambda _: pytest.fail("was loaded"))
     text = json.dumps(HOSTILE[kind])
     path = tmp_path / f"model.{ending}"
     if ending == "keras":

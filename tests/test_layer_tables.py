@@ -254,6 +254,20 @@ def test_a_table_fits_the_width(width):
         )
 
 
+def test_a_column_that_says_little_is_the_first_to_go():
+    header = ("layer", "size", "kernel")
+    cells = [["a", "-", "3"], ["b", "-", "-"], ["c", "1", "5"]]
+    width = len("layer  kernel")
+    shown = table(header, cells, header[:1], header, Fit(width)).splitlines()
+    assert [line.split() for line in (shown[0], *shown[2:5])] == [
+        ["layer", "kernel"],
+        *(["a", "3"], ["b", "-"], ["c", "5"]),
+    ]
+    full = [[name, "7", kernel] for name, _, kernel in cells]
+    shown = table(header, full, header[:1], header, Fit(width)).splitlines()
+    assert shown[0].split() == ["layer", "size"]
+
+
 def test_names_are_shortened_in_the_middle():
     row = lines_at(40)[-1] if "not shown" not in " ".join(lines_at(40)) else None
     row = row or next(line for line in lines_at(40) if line.startswith("block"))
@@ -296,6 +310,8 @@ def test_layers_on_a_terminal(width, more):
     assert max(map(len, text.splitlines())) <= width
     assert "--columns all" in " ".join(text.split())
     assert ("…" in text) == (width < 140)
+    # The narrowest table does not consist of names only.
+    assert "receptive field" not in " ".join(text.split()).partition("not shown")[2]
 
 
 def test_what_a_terminal_leaves_out(capsys):
@@ -425,6 +441,9 @@ def test_rows_without_a_value_come_last(gated, capsys):
         (("--sort", "strid"), "did you mean 'stride'? (the columns are layer, op,"),
         (("--sort", "-strid"), "did you mean 'stride'?"),
         (("--columns", "layer,kernl"), "did you mean 'kernel'?"),
+        (("--sort", "-rf_x"), "did you mean 'receptive field'?"),
+        (("--columns", "layer,rf_y_mm"), "did you mean 'receptive field'?"),
+        (("--sort", "center_x"), "did you mean 'first centre'?"),
         (("--top", "0"), "'0' is not a positive integer"),
         (("--covering", "big"), "is not HEIGHTxWIDTH"),
         (("--covering", "64,128"), "write a size as HEIGHTxWIDTH: 64x128"),
@@ -471,6 +490,33 @@ def test_sizes_that_no_layer_covers(gated, capsys):
     assert [row["layer"] for row in rows] == ["before"]
     assert main(["layers", str(gated), "--covering", "64x32"]) == 1
     assert "covers x: 32, y: 64. The largest" in capsys.readouterr().err
+
+
+def test_a_filter_that_leaves_out_all_that_cover_a_size(gated, capsys):
+    question = ("layers", str(gated), "--covering", "3", "--filter")
+    assert main([*question, "after"]) == 1
+    shown = capsys.readouterr().err
+    assert "no layer that matches 'after' is among those that --covering" in shown
+    assert "which are: before." in shown
+    assert main([*question, "aftre"]) == 1
+    assert "no name matches 'aftre'. Did you mean 'after'" in capsys.readouterr().err
+
+
+def test_unproductive_layers_only(tmp_path, capsys):
+    """At 4 x 4, the first kernel of 5 sees all, so the second one adds nothing."""
+    nodes = [placeholder()]
+    for name, below in (("first", "input"), ("second", "first")):
+        nodes.append(conv(name, below, 5, padding="SAME"))
+    file = tmp_path / "graph.pb"
+    file.write_bytes(graph_def(*nodes).SerializeToString())
+    chosen = file, "--unproductive", "--resolution"
+    assert [row["layer"] for row in rows_of(capsys, *chosen, "4x4")] == ["second"]
+    assert main(["layers", *map(str, chosen), "64x64"]) == 1
+    assert "no layer is unproductive at this size" in capsys.readouterr().err
+    assert main(["layers", *map(str, chosen), "4x4", "--filter", "first"]) == 1
+    assert "which are: second." in capsys.readouterr().err
+    assert main(["layers", str(file), "--unproductive"]) == 1
+    assert "Give --resolution" in capsys.readouterr().err
 
 
 # --- Parameters -----------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Measuring a receptive field by running the network."""
 
+import os
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from needed import needed
 
 import receptive_field as rf
 from receptive_field.frameworks import load
+from receptive_field.frameworks.quiet import _without_log_lines
 from receptive_field.frameworks.tensorflow.running import TensorFlowRunner
 from receptive_field.questions.experiment import NetworkExperiment
 from receptive_field.questions.question import Options, Question
@@ -489,3 +491,38 @@ def test_offsets_below_an_op_that_reads_a_shape_are_zero():
     experiment = experiment_on(model)
     (output,) = experiment.outputs(np.zeros(experiment.image_shape))
     assert not output.any()
+
+
+# --- The log lines of TensorFlow ------------------------------------------------------
+
+
+def test_no_log_lines_of_tensorflow_before_an_answer(tmp_path):
+    file = tmp_path / "model.keras"
+    through(layers.Conv2D(2, 3), shape=(8, 8, 1)).save(file)
+    code = (
+        "import receptive_field as rf\n"
+        f"print(rf.measure_receptive_field({str(file)!r}).size)"
+    )
+    unset = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    for asked, is_silent in (({}, True), ({"TF_CPP_MIN_LOG_LEVEL": "0"}, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=unset | asked,
+        )
+        assert done.stdout == "[3 3]\n"
+        assert (done.stderr == "") is is_silent
+
+
+def test_other_lines_are_shown(capfd):
+    lines = [
+        "WARNING: All log messages before absl::InitializeLog() is called",
+        "I0000 00:00:1795873981.414268    3492 port.cc:153] oneDNN custom operations",
+        "UserWarning: this is not of TensorFlow",
+    ]
+    with _without_log_lines():
+        for line in lines:
+            os.write(2, f"{line}\n".encode())
+    assert capfd.readouterr().err == f"{lines[-1]}\n"

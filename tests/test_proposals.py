@@ -259,7 +259,9 @@ def test_reach(chain, capsys):
     flops = 18 * 32 * 32 + 18 * 16 * 16 + 4 * 16 * 16
     more = f"{100 * 18 * 16 * 16 / flops:+.3g} % FLOPs"
     assert f"  - add 1 layer of 3 x 3 after 'c': 12 x 12, {more}" in shown
-    assert any("dilate 'c' by 2: 12 x 12, same FLOPs" in line for line in shown)
+    assert any(
+        "give 'c' a dilation of 2: 12 x 12, same FLOPs" in line for line in shown
+    )
     assert main(["reach", chain, "12", "--format", "json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["reached"], told["target"], told["flops"]) == (False, [12, 12], None)
@@ -296,7 +298,7 @@ def test_global_context(tmp_path, capsys):
     assert main(["reach", gate, "50"]) == 1  # The mean might not see the last pixels.
     shown = capsys.readouterr().out
     assert "only an upper bound" in shown
-    assert "It is the whole input, because of 'mean'" in shown
+    assert "It is: whole input, because of mean, an upper bound" in shown
     assert "Use --exclude-global" in shown
     assert main(["reach", gate, "5", "--exclude-global"]) == 0
     assert "add 1 layer of 3 x 3 after 'gate': 5 x 5" in capsys.readouterr().out

@@ -4,6 +4,7 @@ import csv
 import doctest
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from random_search import seeds
 from test_cli import POOL, answer, run
 
 import receptive_field as rf
+from receptive_field.cli import main
 from receptive_field.results import support
 
 
@@ -385,6 +387,64 @@ def test_a_table_in_units():
         fields.in_units([1, 2, 3], "mm")
 
 
+def test_lengths_are_those_of_decimal_numbers(tmp_path, capsys):
+    """3 positions of 0.7 mm are 2.1 mm, although 3 * 0.7 is no float of 2.1."""
+    path = tmp_path / "conv.pb"
+    nodes = placeholder(sizes=(1, 9, 9, 1)), conv("conv", "input")
+    path.write_bytes(graph_def(*nodes).SerializeToString())
+    placed = rf.compute_receptive_field(str(path)).in_units(0.7, "mm")
+    assert placed.size.tolist() == [2.1, 2.1]
+    assert placed.compute_input_region([0, 6]).tolist() == [[0, 2.1], [4.2, 6.3]]
+    assert placed.compute_input_center_coordinates([0, 1]).tolist() == [1.05, 1.75]
+    ahead = placed.look_ahead()
+    assert (ahead.look_ahead, ahead.latency) == ((1.4, 1.4), (2.1, 2.1))
+    tiny = rf.compute_receptive_field(str(path)).in_units(5e-324, "mm")
+    assert tiny.compute_input_region([0, 0])[:, 1].tolist() == [1.5e-323] * 2
+    given = ("--spacing", "0.7", "--unit", "mm", "--format", "csv")
+    assert main(["layers", str(path), *given, "--columns", "receptive field"]) == 0
+    assert capsys.readouterr().out == "rf_x_mm,rf_y_mm\n2.1,2.1\n"
+
+
+def test_layers_that_cover_a_length():
+    found = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH)
+    placed = found.in_units([0.5, 2], "mm")
+    for size, positions in ((20, [40, 10]), ([7.4, 30], [15, 15]), ([7.6, 1], [16, 1])):
+        assert list(placed.covering(size)) == list(found.covering(positions))
+    assert placed.covering(20).unit == "mm"
+    for size in (-1, "20", [1, 2, 3]):
+        with pytest.raises(rf.ReceptiveFieldError, match="the size"):
+            placed.covering(size)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("layers", "--covering", "10mm"), "divide 10 by the mm from one position"),
+        (("check", "--min-size", "2.5 ms"), "divide 2.5 by the ms from one position"),
+        (("reach", "40mm"), "sizes count positions of the input"),
+        (("compute", "--resolution", "20mm"), "or 'unknown'. Here, sizes count"),
+        (("check", "--min-size", "1", "--unit", "mm"), "Only compute and layers show"),
+    ],
+)
+def test_lengths_where_positions_are_asked_for(arguments, message, capsys):
+    command, *rest = arguments
+    with pytest.raises(SystemExit) as ended:
+        main([command, str(rf.EXAMPLE_GRAPH), *rest])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_order_of_sizes_is_told_as_they_are_typed(tmp_path, capsys):
+    path = tmp_path / "conv.pb"
+    path.write_bytes(
+        graph_def(placeholder(), conv("conv", "input")).SerializeToString()
+    )
+    assert main(["layers", str(path), "--covering", "2x3x4"]) == 1
+    shown = capsys.readouterr().err
+    assert "HEIGHTxWIDTH" in shown
+    assert shown.endswith("got 2x3x4.\n")
+
+
 def test_a_data_frame_in_units():
     needed("pandas")
     found = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).in_units([0.5, 2], "mm")
@@ -638,7 +698,10 @@ def test_no_feature_is_without_padding():
     wide = keras.layers.Conv2D(1, 17, padding="same")(image)
     found = rf.compute_receptive_field(keras.Model(image, wide))
     assert found.features_without_padding().runs == ([], [])
-    assert str(found.features_without_padding()) == "without padding    none"
+    unpadded = found.features_without_padding()
+    assert str(unpadded) == "without padding    none"
+    doubtful = replace(unpadded, exact=False)
+    assert str(doubtful) == "without padding    none that is known"
     mean = keras.layers.GlobalAveragePooling2D(keepdims=True)(image)
     scores = keras.layers.Conv2D(1, 3, padding="same")(image)
     both = rf.compute_receptive_field(
@@ -1008,6 +1071,9 @@ def test_tiles_that_are_too_small_or_do_not_fit():
         unet.tiling([62, 62])
     with pytest.raises(rf.ReceptiveFieldError, match="for an input of x: 130"):
         unet.tiling([64, 64]).tiles([130, 97])
+    # Both sides must be multiples of 4 here, so no equal growth of both sides fits.
+    with pytest.raises(rf.ReceptiveFieldError, match="fits is x: 132, y: 96"):
+        unet.tiling([64, 64]).tiles([130, 96])
 
 
 def test_tiles_on_the_command_line():

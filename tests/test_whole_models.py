@@ -88,6 +88,65 @@ def test_what_local_paths_see_is_seen_in_any_case(tmp_path, capsys):
         )
 
 
+def test_a_proof_by_local_paths_is_told(tmp_path, capsys):
+    nodes = (
+        conv("conv", "input", 7, 1, "SAME"),
+        constant("axes", [1, 2]),
+        node("mean", "Mean", ["conv", "axes"], keep_dims="b: true"),
+        node("gated", "Mul", ["conv", "mean"]),
+    )
+    path = saved(tmp_path / "gated.pb", placeholder(), *nodes)
+    told = "whole input, because of mean, an upper bound; the local paths alone see 7"
+    assert main(["check", path, "--output", "gated", "--min-size", "7"]) == 0
+    assert f": {told} x 7\n" in capsys.readouterr().out
+    assert main(["reach", path, "7", "--output", "gated"]) == 0
+    shown = capsys.readouterr().out
+    assert "The field has this size already." in shown
+    assert told in shown
+
+
+def uneven(tmp_path, size):
+    """A map halved and doubled again, then a kernel of 2, and the map itself.
+
+    Features at even places see 2 positions, those at odd places see 4 (one to the left
+    of their place, and two to the right).
+    """
+    nodes = (
+        pool("half", "input"),
+        node("shape", "Shape", ["half"]),
+        *(constant(name, [at]) for name, at in (("from", 1), ("to", 3), ("by", 1))),
+        node("sides", "StridedSlice", ["shape", "from", "to", "by"]),
+        constant("two", [2], []),
+        node("size", "Mul", ["sides", "two"]),
+        node("double", "ResizeNearestNeighbor", ["half", "size"]),
+        conv("pair", "double", 2, 1, "SAME"),
+        node("sum", "AddV2", ["pair", "input"]),
+    )
+    return saved(tmp_path / "uneven.pb", placeholder(sizes=(1, *size, 1)), *nodes)
+
+
+def test_the_largest_field_of_a_misaligned_network_is_called_so(tmp_path, capsys):
+    path = uneven(tmp_path, (30, 30))  # The middle is 14: a feature at an even place.
+    told = "at most 4 x 4 (the largest; feature (14, 14) sees 2 x 2)"
+    assert main(["check", path, "--min-size", "3"]) == 0
+    assert (
+        capsys.readouterr().out == f"ok      receptive field at least 3 x 3: {told}\n"
+    )
+    assert main(["reach", path, "3"]) == 0
+    shown = capsys.readouterr().out
+    assert f"It is: {told}." in shown
+    assert "sum in input: at most 4 x 4, to reach: 3 x 3" in shown
+
+
+def test_a_size_shows_what_features_of_a_misaligned_network_see(tmp_path, capsys):
+    path = uneven(tmp_path, (None, None))
+    assert main(["check", path, "--min-size", "3"]) == 0
+    assert "at most 4 x 4 (the largest of several)" in capsys.readouterr().out
+    assert main(["compute", path]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "give a size, such as --resolution 224x224, to see what the middle" in shown
+
+
 def test_an_upper_bound_is_not_known_to_cover_a_size(tmp_path):
     reads = node("read", "GatherV2", ["input", "places", "axis"])
     places = node("places", "Placeholder", shape="shape { dim { size: 4 } }")
@@ -180,7 +239,12 @@ def test_a_model_is_the_same_as_itself(chain, capsys):
     assert found.layers == ()
     unknown = rf.compare(chain, chain)
     assert unknown.same is None  # The sizes of both outputs are unknown.
-    assert "FLOPs" not in {row.name for row in unknown.rows}
+    rows = {row.name: row for row in unknown.rows}
+    assert "FLOPs" not in rows
+    # Two kernels of 3 x 3 with one channel, whatever the size of the input.
+    assert rows["parameters"] == ("parameters", "18", "18", True)
+    below = {row.name: row for row in rf.compare(chain, chain, output=("a", "b")).rows}
+    assert (below["parameters"].a, below["parameters"].b) == ("9", "18")
     assert main(["compare", chain, chain, "--output", "a", "--output", "b"]) == 0
     shown = capsys.readouterr().out
     assert "effective stride   1 x 1  2 x 2  differs\n" in shown
@@ -271,6 +335,20 @@ def test_every_axis_of_an_object_must_be_covered(tmp_path):
     assert [one.level for one in found.objects] == ["wide", "both", None]
 
 
+def test_objects_that_are_not_square(tmp_path, capsys):
+    """Fields 9 wide and 1 high, and 9 wide and 5 high."""
+    nodes = placeholder(), conv("wide", "input", (1, 9)), conv("both", "wide", (5, 1))
+    path = saved(tmp_path / "wide.pb", *nodes)
+    found = rf.pyramid_levels(path, ["wide", "both"], [[1, 9], [5, 9], [6, 2], (2, 3)])
+    assert [one.level for one in found.objects] == ["wide", "both", None, "both"]
+    assert found.objects[0].size == (9, 1)
+    assert main(["levels", path, "--outputs", "wide,both", "--objects", "1x9,5"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[-2:] == ["x: 9, y: 1  wide", "5           both"]
+    with pytest.raises(rf.ReceptiveFieldError, match=r"\[1, 2, 3\] has 3 sides"):
+        rf.pyramid_levels(path, ["wide"], [4, [1, 2, 3]])
+
+
 def test_a_level_that_sees_everything_is_described_by_its_local_field(tmp_path):
     axes = constant("axes", [1, 2])
     mean = node("mean", "Mean", ["a", "axes"], keep_dims="b: true")
@@ -284,7 +362,9 @@ def test_a_level_that_sees_everything_is_described_by_its_local_field(tmp_path):
     assert found.to_dict()["levels"][1]["size"] == ["inf", "inf"]
 
 
-@pytest.mark.parametrize("sizes", [[], [0], ["big"], None, [float("inf")]])
+@pytest.mark.parametrize(
+    "sizes", [[], [0], ["big"], None, [None], [float("inf")], [[]], [[3, 0]], [[[3]]]]
+)
 def test_objects_without_sizes(pyramid, sizes):
     with pytest.raises(rf.ReceptiveFieldError, match="object_sizes must be"):
         rf.pyramid_levels(pyramid, ["c1"], sizes)

@@ -174,6 +174,8 @@ def _add_choice_of_rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--covering", type=_size_x_first, metavar="HEIGHTxWIDTH", help=text
     )
+    text = "list only the layers that add nothing at this input size"
+    parser.add_argument("--unproductive", action="store_true", help=text)
 
 
 def _add_nodes(command: Any) -> None:
@@ -376,7 +378,7 @@ def _add_compare(command: Any) -> None:
     text = "two models side by side: what differs, and what is the same"
     more = (
         "FLOPs and parameters are those of everything that the output is computed "
-        "from; they are printed if the size of the input is known."
+        "from; FLOPs are printed if the size of the input is known."
     )
     added = command("compare", commands.compare, text, more)
     _add_file(added, "model", metavar="A", help=MODEL)
@@ -420,9 +422,13 @@ def _add_levels(command: Any) -> None:
     added.add_argument(
         "--outputs", type=_names, required=True, metavar="NAME,NAME", help=text
     )
-    text = "the sides of the objects, in pixels"
+    text = "the sizes of the objects, in pixels; one number is for all axes"
     added.add_argument(
-        "--objects", type=_sides, required=True, metavar="SIZE,SIZE", help=text
+        "--objects",
+        type=_sides,
+        required=True,
+        metavar="HEIGHTxWIDTH,HEIGHTxWIDTH",
+        help=text,
     )
     _add_names(added, ("input",))
     _add_resolution(added)
@@ -493,20 +499,9 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _sides(text: str) -> list[int]:
-    sizes = _integers(text)
-    if min(sizes) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: sizes must be at least 1")
-    return sizes
-
-
-def _integers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a list of integers"
-        ) from None
+def _sides(text: str) -> list[Any]:
+    sizes = map(size, text.split(","))
+    return [sides[0] if len(sides) == 1 else sides for sides in sizes]
 
 
 def _steps(text: str) -> int | None:
@@ -548,13 +543,13 @@ def _sorting(text: str) -> tuple[str, bool]:
 def _column(text: str) -> str:
     import difflib
 
-    from receptive_field.results.tables import DATA
+    from receptive_field.results.tables import DATA, in_csv
 
     known = {name.lower(): name for name in DATA}
     name = text.strip().lower()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        meant = f"; did you mean {known[near[0]]!r}?" if near else ""
+        near = [*in_csv(name), *difflib.get_close_matches(name, known, n=1)]
+        meant = f"; did you mean {known[near[0].lower()]!r}?" if near else ""
         raise argparse.ArgumentTypeError(
             f"there is no column {name!r}{meant} (the columns are {', '.join(DATA)})"
         )

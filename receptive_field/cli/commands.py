@@ -78,11 +78,16 @@ def layers(options: argparse.Namespace) -> int:
     model = _load(options)
     fields = _fields(model, options)
     pattern = options.filter or ""
-    known = fields if options.covering is None else fields.covering(options.covering)
+    known: Mapping[str, ReceptiveField] = fields
+    if options.covering is not None:
+        known = fields.covering(options.covering)
+    if options.unproductive:
+        useless = fields.unproductive()
+        known = {name: field for name, field in known.items() if name in useless}
     chosen = {name: known[name] for name in matching(pattern, known)}
     failed = [fields.errors[name] for name in matching(pattern, fields.errors)]
     if not chosen:
-        raise failed[0] if failed else _no_match(pattern, known)
+        raise failed[0] if failed else _no_layer(pattern, known, fields)
     table, costs = _layer_table(model, options, fields, chosen)
     fit = terminal_fit(sys.stdout, options.columns is not None, ADVICE)
     text = table.text(options.format, fit).rstrip("\n")
@@ -678,6 +683,22 @@ def _stop(model: Model, options: argparse.Namespace) -> list[str] | None:
                 f"{nearest(prefix, names)}"
             )
     return prefixes
+
+
+def _no_layer(pattern: str, known: Iterable[str], fields: Iterable[str]) -> Exception:
+    """Returns the error for a pattern that matches none of the known layers.
+
+    These are the fields that ``--covering`` and ``--unproductive`` leave.
+    """
+    if not matching(pattern, fields):
+        return _no_match(pattern, fields)
+    left = [*known]
+    if not left:
+        return NodeNotFoundError("no layer is unproductive at this size of the input.")
+    return NodeNotFoundError(
+        f"no layer that matches {pattern!r} is among those that --covering or "
+        f"--unproductive lists, which are: {some_names(left)}."
+    )
 
 
 def _no_match(pattern: str, names: Iterable[str], what: str = "name") -> Exception:

@@ -22,6 +22,14 @@ def _spacing(found: re.Match[str]) -> str:
     return f"--spacing {found[1].replace(' ', '')} --unit {found[2]}"
 
 
+def _covered(found: re.Match[str]) -> str:
+    """Returns the order of sizes and the given ones as they are typed."""
+    given = "x".join(reversed(re.findall(r"\d+", found[1])))
+    return (
+        f"written HEIGHTxWIDTH (DEPTHxHEIGHTxWIDTH), or one for all axes; got {given}"
+    )
+
+
 OPTIONS: Mapping[str, Replacement] = {
     r"\bcompute_receptive_field\(\.\.\., (input_resolution=\.\.\.)\)": (
         r"receptive-field compute with \1"
@@ -34,6 +42,7 @@ OPTIONS: Mapping[str, Replacement] = {
         "--resolution must be HEIGHTxWIDTH, such as 224x224"
     ),
     r"\binput_resolution \(--resolution\)": "--resolution",
+    r"\bx before y, or one for all axes; got \[([\d, ]+)\]": _covered,
     r"\binput_resolution\b": "--resolution",
     r"\bwith stop_propagation\b": "with --stop PREFIX",
     r"\bstop_propagation\b": "--stop",

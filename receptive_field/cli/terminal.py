@@ -68,11 +68,16 @@ COLUMNS = re.compile(r" *\S[^\n]{0,22}? {2,}(?=\S)| *")
 def wrapped(text: str, width: int) -> str:
     """Returns a text with its long lines broken between words.
 
-    The rest of a line begins below its second column, or is indented by two spaces.
+    The rest of a line begins below its second column, or is indented by two spaces if
+    there is no second column, or if it begins too far to the right.
 
     >>> print(wrapped("exact    no, an upper bound\\none two", 22))
     exact    no, an upper
              bound
+    one two
+    >>> print(wrapped("exact    no, an upper bound\\none two", 16))
+    exact    no, an
+      upper bound
     one two
     """
     lines = []
@@ -80,9 +85,12 @@ def wrapped(text: str, width: int) -> str:
         before = COLUMNS.match(line)
         start = before[0] if before is not None else ""
         indent = len(start) if start.strip() else len(start) + 2
-        if len(line) <= width or 2 * indent > width:
+        if len(line) <= width:
             lines.append(line)
             continue
+        if 2 * indent > width:
+            start = "" if start.strip() else "  "
+            line, indent = start + line.lstrip(), 2
         lines += textwrap.wrap(
             line[len(start) :],
             width,
@@ -163,7 +171,7 @@ class _Line:
     def _draw(self) -> None:
         pause, drawn = PATIENCE, False
         while not self._ended.wait(pause):
-            text = self._text()[: columns(self._out) - 1]
+            text = self._text(columns(self._out) - 1)
             if text:
                 self._out.write(f"\r{text}\x1b[K")
                 self._out.flush()
@@ -172,15 +180,18 @@ class _Line:
             self._out.write("\r\x1b[K")
             self._out.flush()
 
-    def _text(self) -> str:
+    def _text(self, width: int = 79) -> str:
+        """Returns the line. On a narrow terminal, what is done is cut, not how far."""
         what, share = self._told
         passed = time.monotonic() - self._since
         if not what:
             return ""
         if share is None:
-            return f"{what} ... {_duration(passed)}"
-        left = f", {_duration(passed * (1 - share) / share)} left" if share else ""
-        return f"{what}: {share:.0%}{left}"
+            far = f" ... {_duration(passed)}"
+        else:
+            left = f", {_duration(passed * (1 - share) / share)} left" if share else ""
+            far = f": {share:.0%}{left}"
+        return (what[: max(width - len(far), 0)] + far)[:width]
 
 
 def _duration(seconds: float) -> str:

@@ -14,6 +14,20 @@ OLD_NAMES = {"explore": "--save", "plot": "--save", "many": "--results"}
 INTEGERS = re.compile(r"\s*-?\d+(\s*([x,])\s*-?\d+(\s*\2\s*-?\d+)*)?\s*", re.IGNORECASE)
 """One integer, or several that are separated by x or by commas."""
 
+WRITTEN = (".html", ".csv", ".parquet", ".svg", ".png", ".pdf")
+"""How the names of files end that commands write."""
+
+LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([^\W\dx_]+)")
+"""A length in a physical unit."""
+
+IN_POSITIONS = (
+    ". Here, sizes count positions of the input: divide {0} by the {1} from one "
+    "position to the next (the spacing)"
+)
+
+IN_UNITS = ("--spacing", "--unit")
+"""The options of some commands that show lengths in a physical unit."""
+
 
 def note(text: str) -> None:
     """Prints a note to stderr."""
@@ -105,7 +119,9 @@ def _integers(text: str, expected: str) -> tuple[str, list[int]]:
     """Returns the separator of integers ("" for only one), and the integers."""
     found = INTEGERS.fullmatch(text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+        length = LENGTH.fullmatch(text)
+        advice = "" if length is None else IN_POSITIONS.format(*length.groups())
+        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}{advice}")
     separator = (found[2] or "").lower()
     return separator, [int(number) for number in re.findall(r"-?\d+", text)]
 
@@ -123,10 +139,16 @@ class Parser(argparse.ArgumentParser):
         return super().parse_args(given, namespace)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Also takes models that follow an option, as in ``plot growth -o a.svg A``."""
+        """Also takes models and a pattern that follow an option.
+
+        Examples are ``plot growth -o a.svg A`` and ``nodes A --op Conv2D block1``.
+        """
         found, rest = super().parse_known_args(args, namespace)
         if isinstance(getattr(found, "models", None), list):
             found.models += [text for text in rest if not text.startswith("-")]
+            rest = [text for text in rest if text.startswith("-")]
+        if getattr(found, "pattern", None) == "" and len(rest) == 1:
+            found.pattern = "".join(t for t in rest if not t.startswith("-"))
             rest = [text for text in rest if text.startswith("-")]
         return found, rest
 
@@ -172,6 +194,11 @@ class Parser(argparse.ArgumentParser):
                         f"{message}. This command writes no file, so there is no -o."
                         f"{asked} To keep what is printed, add > FILE"
                     )
+                if name in IN_UNITS and name not in options:
+                    return (
+                        f"{message}. Only compute and layers show numbers in a unit; "
+                        "this command counts positions of the input"
+                    )
                 advice = _meant(name, options)
                 if advice:
                     return message + advice
@@ -191,6 +218,13 @@ def _file_advice(given: Sequence[str]) -> str:
             ". -o FILE is the file to write, and --output NAME the layer to ask about. "
             f"If {' '.join(file)} is the file, type: receptive-field {' '.join(rest)}"
         )
+    for place, text in enumerate(given[2:], 2):
+        if text.lower().endswith(WRITTEN) and not given[place - 1].startswith("-"):
+            typed = " ".join([*given[:place], *given[place + 1 :], "-o", text])
+            return (
+                " (FILE, the file to write). "
+                f"If {text} is the file, type: receptive-field {typed}"
+            )
     return " (FILE, the file to write)"
 
 

@@ -10,7 +10,7 @@ from receptive_field.errors import ReceptiveFieldError
 from receptive_field.frameworks import load
 from receptive_field.graph.model import Model
 from receptive_field.network.layout import Resolution
-from receptive_field.questions.costs import compute_costs
+from receptive_field.questions.costs import compute_costs, total_parameters
 from receptive_field.questions.fields import field_of, fields_of
 from receptive_field.questions.question import Options, StopPropagation
 from receptive_field.results.comparison import (
@@ -114,16 +114,21 @@ def compare_sides(
     ]
     shared = [name for name in layers[0] if name in layers[1]]
     different = {name: _difference(name, *layers) for name in shared}
+    costs = _cost(loaded[0], sides[0], a), _cost(loaded[1], sides[1], b)
+    parameters = [
+        _parameters(loaded[i], sides[i], fields[i], costs[i]) for i in range(2)
+    ]
     return Comparison(
         names,
         (a, b),
-        (_cost(loaded[0], sides[0], a), _cost(loaded[1], sides[1], b)),
+        costs,
         tuple(found for found in different.values() if found.differences),
         tuple(name for name, found in different.items() if not found.differences),
         (
             tuple(name for name in layers[0] if name not in layers[1]),
             tuple(name for name in layers[1] if name not in layers[0]),
         ),
+        (parameters[0], parameters[1]),
     )
 
 
@@ -155,3 +160,23 @@ def _cost(model: Model, side: Side, field: ReceptiveField) -> Cost | None:
     except ReceptiveFieldError:
         return None
     return costs.total if costs.is_complete else None
+
+
+def _parameters(
+    model: Model, side: Side, field: ReceptiveField, cost: Cost | None
+) -> int | None:
+    """Returns the parameters of all that an output is computed from, if known.
+
+    Unlike the rest of the cost, they need no size of the input.
+    """
+    if cost is not None:
+        return cost.parameters
+    try:
+        return total_parameters(
+            model,
+            output=field.output,
+            input=side.input,
+            input_resolution=side.options.input_resolution,
+        )
+    except ReceptiveFieldError:
+        return None

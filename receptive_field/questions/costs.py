@@ -143,12 +143,32 @@ def count_parameters(
     Raises:
       ReceptiveFieldError: if the shape of a variable is unknown.
     """
-    outputs, inference, starts = _prepared(model, None, input, input_resolution)
+    order, by_node = _parameters_below(model, None, input, input_resolution)
+    named = _named(model, order, by_node)
+    return {name: cost.parameters for name, cost in named.items()}
+
+
+def total_parameters(
+    model: Model, *, output: Any, input: Any = None, input_resolution: Resolution = None
+) -> int:
+    """Counts the parameters of everything that an output is computed from.
+
+    Raises:
+      ReceptiveFieldError: as for `count_parameters`.
+    """
+    _, by_node = _parameters_below(model, output, input, input_resolution)
+    return sum(cost.parameters for cost in by_node.values())
+
+
+def _parameters_below(
+    model: Model, output: Any, input: Any, resolution: Resolution
+) -> tuple[Sequence[int], dict[int, Cost]]:
+    """Returns the nodes below an output, or all outputs, and those with parameters."""
+    outputs, inference, starts = _prepared(model, output, input, resolution)
     order, _ = topological_order(model.graph, [t[0] for t in outputs])
     by_node: dict[int, Cost] = {}
     _add_parameters(model, order, inference, starts, by_node)
-    named = _named(model, order, by_node)
-    return {name: cost.parameters for name, cost in named.items()}
+    return order, by_node
 
 
 def _add_parameters(

@@ -8,6 +8,7 @@ from typing import Any
 from receptive_field.budget import within_budget
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.model import Model
+from receptive_field.progress import tell
 from receptive_field.questions.every_size import all_at_every_size, at_every_size
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question, ask
@@ -68,6 +69,7 @@ def fields_of(
     require_aligned: bool = False,
 ) -> ReceptiveFields:
     """Returns the receptive fields of outputs; see `compute_receptive_fields`."""
+    tell("analysing the model")
     exclude = excludes(global_context)
     question = Question.ask(model, input, outputs, options, LATER)
     fields = question.answers(strict=outputs is not None)

@@ -4,7 +4,7 @@ Arithmetic on the parameters of the layers gives a first guess, as if the networ
 chain: if neighbouring positions of a layer's input are S pixels apart, one more
 position of its dilated kernel makes the field larger by S. Each change is then tried in
 a copy of the graph, which is analysed like any other graph, and only a change whose
-field really has the size, exactly, is proposed.
+field is known to have the size is proposed.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ from receptive_field.questions.question import (
     StopPropagation,
 )
 from receptive_field.relations.relation import ranked, source
-from receptive_field.results.check import x_first
-from receptive_field.results.explanation import listed
+from receptive_field.results.check import found_size, is_reached, x_first
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.proposals import Proposals, SizeProposal
 from receptive_field.rules.changed import WindowChange, added_layers, with_window
@@ -79,7 +78,8 @@ def proposals(
     The changes are: add layers of 3x3, dilate one layer or the last layers of stride 1,
     give a layer of stride 1 a stride of 2, or give one or several layers larger
     kernels. Each is tried in a copy of the graph, which is analysed again. A change is
-    proposed only if the field that it leads to is exact, and as aligned as before.
+    proposed only if the field that it leads to is known to have the size, and is as
+    aligned as before.
 
     Args:
       model: the model, as in `compute_receptive_field`. It is not changed.
@@ -120,7 +120,7 @@ def proposals(
     now = field_of(loaded, output, input, options, global_context)
     wanted = tuple(x_first(limits, len(now.axes), f"the input {now.input!r}"))
     search = _Search(loaded, now, wanted, input, options, global_context)
-    reached = search.reaches(now)
+    reached = is_reached(now, wanted)
     found: list[SizeProposal] = []
     reasons: list[str] = []
     if reached is not False:
@@ -129,10 +129,12 @@ def proposals(
             if reached
             else "The size is only an upper bound, so whether it is reached is unknown."
         )
+        if now.is_global or not now.aligned:
+            reasons.append(f"It is: {found_size(now)}.")
         if now.is_global:
             reasons.append(
-                f"It is the whole input, because of {listed(now.global_nodes)}. Use "
-                'global_context="exclude" to ask about the other paths.'
+                'Use global_context="exclude" to ask about the paths that do not see '
+                "a whole axis."
             )
     else:
         found, why = search.found()
@@ -267,16 +269,6 @@ class _Search:
         except ReceptiveFieldError:
             return None
         return costs.total.flops if costs.is_complete else None
-
-    def reaches(self, of: ReceptiveField) -> bool | None:
-        """Returns whether a field has the wanted size, or None if this is unknown."""
-        flags: set[bool | None] = set()
-        for axis, size, least in zip(
-            of.axes, of.size.tolist(), self.wanted, strict=True
-        ):
-            enough = bool(size >= least)
-            flags.add(enough if axis.map.exact or not enough else None)
-        return False if False in flags else None if None in flags else True
 
     def found(self) -> tuple[list[SizeProposal], list[str]]:
         """Returns the proposals, and the reasons if there are none."""
@@ -426,7 +418,7 @@ class _Search:
         except ReceptiveFieldError:
             return None  # For example, maps that meet no longer fit.
         worse = self.now.aligned is True and found.aligned is not True
-        return found if self.reaches(found) and not worse else None
+        return found if is_reached(found, self.wanted) and not worse else None
 
     def _least(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from receptive_field.budget import within_budget
@@ -12,7 +13,7 @@ from receptive_field.frameworks import load
 from receptive_field.network.layout import Resolution
 from receptive_field.questions.fields import fields_of
 from receptive_field.questions.question import Options, StopPropagation
-from receptive_field.results.pyramid import ObjectLevel, Pyramid, PyramidLevel
+from receptive_field.results.pyramid import ObjectLevel, Pyramid, PyramidLevel, Sides
 from receptive_field.rules.stated import Rule
 
 
@@ -20,7 +21,7 @@ from receptive_field.rules.stated import Rule
 def pyramid_levels(
     model: Any,
     outputs: Sequence[Any],
-    object_sizes: Sequence[float],
+    object_sizes: Sequence[float | Sequence[float]],
     *,
     input: Any = None,
     input_resolution: Resolution = None,
@@ -46,7 +47,8 @@ def pyramid_levels(
     Args:
       model: the model, as in `compute_receptive_field`.
       outputs: the levels: tensors or their names.
-      object_sizes: the sides of square objects, in positions of the input.
+      object_sizes: the sizes of objects, in positions of the input: the side of a
+        square object, or one number for each axis, ``[height, width]`` for images.
       input, input_resolution, stop_propagation, overrides, signature, trace,
         example_inputs: as in `compute_receptive_field`.
 
@@ -57,7 +59,7 @@ def pyramid_levels(
 
     Raises:
       ReceptiveFieldError: if there are no levels or no sizes, a size is not a positive
-        number, or a level cannot be analysed.
+        number or one for each axis, or a level cannot be analysed.
 
     >>> import receptive_field as rf
     >>> pools = "MaxPool_3a_3x3/MaxPool", "MaxPool_5a_3x3/MaxPool"
@@ -86,21 +88,41 @@ def pyramid_levels(
     fields = fields_of(loaded, ends, input, options)
     levels = [PyramidLevel(name, field) for name, field in fields.items()]
     levels.sort(key=_coarseness)
+    _check_axes(sizes, levels)
     return Pyramid(tuple(levels), tuple(_level_for(size, levels) for size in sizes))
 
 
-def _checked(sizes: Any) -> list[float]:
+def _checked(sizes: Any) -> list[Sides]:
+    """Returns the sizes of objects, x first."""
     given = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+    found: list[Any] = [
+        size if isinstance(size, (str, Real)) else tuple(size)[::-1]
+        for size in given
+        if isinstance(size, (str, Real, Iterable))
+    ]
     try:
-        fit = all(0 < size < math.inf for size in given)
+        sides = [s for one in found for s in (one if isinstance(one, tuple) else [one])]
+        fit = bool(sides) and all(0 < side < math.inf for side in sides)
     except TypeError:
         fit = False
-    if not given or not fit:
+    if len(found) < len(given) or not fit or () in found:
         raise ReceptiveFieldError(
             "object_sizes must be one or more positive numbers of positions, such as "
-            f"[32, 64, 128]; got {sizes!r}."
+            "[32, 64, 128], with one number for each axis of objects that are not "
+            f"square, such as [[32, 64], 128]; got {sizes!r}."
         )
-    return given
+    return found
+
+
+def _check_axes(sizes: Iterable[Sides], levels: Sequence[PyramidLevel]) -> None:
+    count = len(levels[0].size)
+    for size in sizes:
+        if isinstance(size, tuple) and len(size) != count:
+            raise ReceptiveFieldError(
+                f"the object {list(size[::-1])} has {len(size)} sides, but the input "
+                f"has {count} spatial {'axis' if count == 1 else 'axes'}. Give one "
+                "number, or one for each axis."
+            )
 
 
 def _coarseness(level: PyramidLevel) -> tuple[float, float]:
@@ -108,9 +130,9 @@ def _coarseness(level: PyramidLevel) -> tuple[float, float]:
     return max(strides), max(level.size)
 
 
-def _level_for(size: float, levels: Sequence[PyramidLevel]) -> ObjectLevel:
+def _level_for(size: Sides, levels: Sequence[PyramidLevel]) -> ObjectLevel:
     for level in levels:
         if level.covers(size):
             return ObjectLevel(size, level.name, level.name)
-    nearest = max(levels, key=lambda level: min(level.size))
+    nearest = max(levels, key=lambda level: level.share(size))
     return ObjectLevel(size, None, nearest.name)

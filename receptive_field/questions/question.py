@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from receptive_field.algebra.axis_map import INFINITY, AxisMap
-from receptive_field.algebra.sizes import Size, shape_in_words
+from receptive_field.algebra.sizes import Size, shape_in_words, unknown
 from receptive_field.budget import within_budget
 from receptive_field.errors import (
     GraphError,
@@ -165,6 +165,8 @@ class Question:
     """For each layer, the tensors that are passed to it."""
     find: Callable[[Any], tuple[str, Tensor]] | None = None
     """See `Model.find`; None as for `later`."""
+    built_for: tuple[int | None, ...] = ()
+    """The size that the graph states for each spatial axis of the input, x first."""
 
     @classmethod
     def ask(
@@ -246,6 +248,8 @@ class Question:
                 raise
             raise ReceptiveFieldError(f"{error} {advice}") from None
         recorded = network.shape(start)
+        stated = None if model.sizes_are_examples else recorded
+        sizes = [None if stated is None else stated[axis] for axis in spatial]
         if shape != recorded and model.has_sizes(start, resolution):
             shape = recorded  # The sizes are those of other axes.
         if shape is not None:
@@ -261,6 +265,7 @@ class Question:
             later,
             model.layer_inputs,
             model.find if later is not None else None,
+            tuple(n if isinstance(n, int) else None for n in reversed(sizes)),
         )
 
     def sized(self) -> Network:
@@ -339,21 +344,12 @@ class Question:
         Returns None if shapes fit at the current size of the input, if this size is
         unknown, or if the search finds no size at which they fit.
         """
-        ((_, output),) = (self.outputs or {}).items()
-        start = self.network.input
-        shape = self.network.shape(start) or ()
+        shape = self.network.shape(self.network.input) or ()
         sizes = [shape[axis] for axis in self.spatial] if shape else []
         known = [size for size in sizes if isinstance(size, int)]
 
         def fits(more: int) -> bool:
-            larger = list(shape)
-            for axis, size in zip(self.spatial, known, strict=True):
-                larger[axis] = size + more
-            told = self.network.told(tuple(larger))
-            try:
-                return told.shape(output) is not None
-            except ReceptiveFieldError:
-                return False
+            return self._fits([size + more for size in known])
 
         if not known or len(known) < len(sizes) or fits(0):
             return None
@@ -361,12 +357,34 @@ class Question:
         # size, no map vanishes any more, so find that size by bisection.
         near = next((more for more in range(1, NEAR_SIZES) if fits(more)), None)
         if near is None:
+            apart = [self._nearest(place, size) for place, size in enumerate(known)]
+            found = [size for size in apart if size is not None]
+            if len(found) == len(known) and self._fits(found):
+                return found
             far = next((more for more in FAR_SIZES if fits(more)), None)
             if far is None:
                 return None
             candidates = range(far // 2, far + 1)
             near = candidates[bisect_left(candidates, True, key=fits)]
         return [size + near for size in known]
+
+    def _nearest(self, place: int, size: int) -> int | None:
+        """Returns the next size of one axis that fits, whatever the others have."""
+        sizes: list[Size] = [unknown(f"size of axis {axis}") for axis in self.spatial]
+        for larger in range(size, size + NEAR_SIZES):
+            sizes[place] = larger
+            if self._fits(sizes):
+                return larger
+        return None
+
+    def _fits(self, sizes: Sequence[Size]) -> bool:
+        """Returns whether shapes fit if the input has these sizes, height first."""
+        ((_, output),) = (self.outputs or {}).items()
+        told = self.with_sizes(dict(zip(self.spatial, sizes, strict=True)))
+        try:
+            return told.network.shape(output) is not None
+        except ReceptiveFieldError:
+            return False
 
     def output_has_positions(self, field: ReceptiveField) -> bool:
         """Returns whether the only output has an axis with more than one position.

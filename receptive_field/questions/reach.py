@@ -12,6 +12,7 @@ from receptive_field.algebra.axis_map import INFINITY, NONE, AxisMap, Extended
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.walk import Read, ascend, reads, tensors_below
 from receptive_field.passes.regions import Forward
+from receptive_field.progress import tell
 from receptive_field.questions.question import Question
 from receptive_field.relations.joins import settled, through
 from receptive_field.relations.relation import SAME, Relation, ranked, source
@@ -81,7 +82,8 @@ def layer_reaches(question: Question, found: Forward) -> tuple[LayerReach, ...]:
     of_largest: list[_Relations] = [found.local] * len(axes)
     names = _layer_names(question)
     layers = []
-    for index in network.order:
+    for place, index in enumerate(network.order):
+        tell("following each layer", place / len(network.order))
         node = network.graph.nodes[index]
         op = rule_of(node)
         if op is None or op.layout is None or not (op.windows or op.products):

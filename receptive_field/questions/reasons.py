@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.walk import reads
@@ -29,6 +31,15 @@ def find_reasons(question: Question, output: Tensor, of: ReceptiveField) -> Reas
     >>> rf.compute_receptive_field(rf.EXAMPLE_GRAPH).reasons().bounding_node is None
     True
     """
+    stated = question.built_for
+    asked = tuple(axis.input_size for axis in of.axes)
+    built_for = None
+    if stated != asked and None not in stated:
+        built_for = tuple(size for size in stated if size is not None)
+    return replace(_of_numbers(question, output, of), built_for=built_for)
+
+
+def _of_numbers(question: Question, output: Tensor, of: ReceptiveField) -> Reasons:
     local = of.local
     if local is None:
         earlier = question.at_last_feature_map()
@@ -36,12 +47,12 @@ def find_reasons(question: Question, output: Tensor, of: ReceptiveField) -> Reas
     bounding = None
     if not local.exact:
         bounding = _bounding_node(question, output)
-    unsized = any(axis.input_size is None for axis in local.axes)
-    open_ = local.aligned is None or None in local._paddings()
-    if not unsized or not open_:
+    if local.aligned is not None and None not in local._paddings():
         return Reasons(bounding)
     node, stride = _padding_node(question, output)
-    if node is None and local.aligned is not None:
+    if all(axis.input_size is not None for axis in local.axes):
+        return Reasons(bounding, node, stride)
+    if node is None and local.aligned:
         return Reasons(bounding)  # The padding is unknown at every size.
     return Reasons(bounding, node, stride, _resolution(question, output))
 

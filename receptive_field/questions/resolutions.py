@@ -47,6 +47,7 @@ from receptive_field.relations.relation import (
     rates,
     source,
 )
+from receptive_field.results.axes import axis_name
 from receptive_field.results.field import ReceptiveField, numbers_on
 from receptive_field.results.resolutions import (
     LONGEST_WORDS,
@@ -164,19 +165,8 @@ def resolutions(
         tuple(axes),
         layers,
         tuple(useful),
-        _stated(
-            Question.ask(
-                loaded, input, [field.output], options._replace(input_resolution=None)
-            )
-        ),
+        question.built_for,
     )
-
-
-def _stated(question: Question) -> tuple[int | None, ...]:
-    """Returns the size that the graph states for each axis of the input, x first."""
-    shape = question.network.shape(question.network.input)
-    sizes = [None if shape is None else shape[axis] for axis in question.spatial]
-    return tuple(n if isinstance(n, int) else None for n in reversed(sizes))
 
 
 # --- One axis --------------------------------------------------------------------
@@ -221,6 +211,7 @@ class _AxisAnalysis:
         self.found = found
         self.axis = axis
         """The axis of the input."""
+        self._name = axis_name(question.spatial[::-1].index(axis))
         shape = question.network.shape(question.network.input) or ()
         self.clearest: Size = shape[axis]
         """A symbolic size at which as much as possible is known about the network."""
@@ -360,7 +351,7 @@ class _AxisAnalysis:
         turns = unknown("turns") * self._checked(period)
         found = []
         for residue in range(period):
-            tell("comparing sizes", residue / period)
+            tell(f"comparing sizes along {self._name}", residue / period)
             found.append(self._outcome(turns + residue))
         return found
 
@@ -435,6 +426,7 @@ class _AxisAnalysis:
           ReceptiveFieldError: if there is no such size up to `LARGEST_SMALLEST`.
         """
         vanishing = None
+        tell(f"finding the smallest size along {self._name}")
         for size in range(1, LARGEST_SMALLEST + 1):
             found = self._outcome(size)
             if isinstance(found, _Seen):
@@ -461,7 +453,10 @@ class _AxisAnalysis:
             large = _large(smallest, period)
             count = 2 * period if period <= LONGEST_PERIOD else SIZES_TRIED
             sizes = range(large, large + count)
-            found = [self._obstacle(self._at(size)) for size in sizes]
+            found = []
+            for size in sizes:
+                tell(f"running sizes along {self._name}", (size - large) / count)
+                found.append(self._obstacle(self._at(size)))
             nodes = {obstacle.node for obstacle in found if obstacle}
             if not nodes:
                 return whole
@@ -527,6 +522,7 @@ class _AxisAnalysis:
         # A model that was built for one size may fail at all large ones.
         fails = not isinstance(self._outcome(large), _Seen)
         for size in range(large, large + period):
+            tell(f"checking sizes along {self._name}", (size - large) / period)
             # Small maps that do not fit may be broadcast, so try large maps.
             residue = size % period
             obstacle = self._obstacle(self._at(size))

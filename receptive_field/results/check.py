@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from receptive_field.algebra.axis_map import INFINITY
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.printable import printable
 from receptive_field.results.field import ReceptiveField
-from receptive_field.results.words import numbers, size_words
+from receptive_field.results.words import (
+    at_most,
+    middle_as_dict,
+    numbers,
+    size_words,
+    sizes_strides_paddings,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +75,57 @@ def conditions(
     return found
 
 
-def _of_size(field: ReceptiveField, least: Sequence[int]) -> Condition:
-    limits = x_first(least, len(field.axes), f"the input {field.input!r}")
-    sizes = field.size.tolist()
-    holds: list[bool | None] = []
-    # What the local paths see is a part of what all paths see.
-    local = field.local or field
-    for place, (axis, limit) in enumerate(zip(field.axes, limits, strict=True)):
-        known = [axis, local.axes[place]]
-        proven = any(one.map.exact and one.map.size() >= limit for one in known)
-        holds.append(proven or (None if sizes[place] >= limit else False))
-    text = numbers(size_words(field))
-    if INFINITY in sizes and field.global_nodes:
+def is_reached(field: ReceptiveField, least: Sequence[int]) -> bool | None:
+    """Returns whether a field has a size on each axis, or None if this is unknown.
+
+    In a misaligned network, the largest field counts. What the local paths see is a
+    part of what all paths see, so either of the two can prove it.
+    """
+    both = field, field.local or field
+    sizes = [sizes_strides_paddings(one)[0] for one in both]
+    flags: list[bool | None] = []
+    for place, limit in enumerate(least):
+        enough = [
+            one.axes[place].map.exact
+            for one, of_axes in zip(both, sizes, strict=True)
+            if of_axes[place] >= limit
+        ]
+        flags.append(any(enough) or (None if enough else False))
+    return _all(flags)
+
+
+def found_size(field: ReceptiveField) -> str:
+    """Returns the size of a field, and what to know before it is held to a limit."""
+    text = _largest(field)
+    if field.is_global and field.global_nodes:
         text += f", because of {printable(field.global_nodes[0])}"
     if not field.exact:
         text += ", an upper bound"
+    if field.is_global and field.local is not None:
+        text += f"; the local paths alone see {_largest(field.local)}"
+        text += "" if field.local.exact else ", an upper bound"
+    return text
+
+
+def _largest(field: ReceptiveField) -> str:
+    return f"{at_most(field)}{numbers(size_words(field))}{_of_others(field)}"
+
+
+def _of_others(field: ReceptiveField) -> str:
+    """Returns what other features than those with the largest field see."""
+    if not at_most(field):
+        return ""
+    middle = middle_as_dict(field)
+    if middle is None:
+        return " (the largest of several)"
+    place = ", ".join(map(str, middle["feature"]))
+    return f" (the largest; feature ({place}) sees {numbers(middle['size'])})"
+
+
+def _of_size(field: ReceptiveField, least: Sequence[int]) -> Condition:
+    limits = x_first(least, len(field.axes), f"the input {field.input!r}")
     wanted = f"receptive field at least {numbers(limits)}"
-    return Condition(wanted, _all(holds), text)
+    return Condition(wanted, is_reached(field, limits), found_size(field))
 
 
 def _of_output(field: ReceptiveField, least: Sequence[int]) -> Condition:

@@ -76,6 +76,8 @@ class Comparison:
       same_layers: the names of those whose field is the same.
       only: the names that only the first model has, and those that only the second
         model has.
+      parameters: the parameters of everything that each output is computed from; None
+        if they are unknown. They need no size of the input.
     """
 
     names: tuple[str, str]
@@ -84,6 +86,7 @@ class Comparison:
     layers: tuple[LayerDifference, ...]
     same_layers: tuple[str, ...]
     only: tuple[tuple[str, ...], tuple[str, ...]]
+    parameters: tuple[int | None, int | None]
 
     @property
     def rows(self) -> tuple[Compared, ...]:
@@ -102,11 +105,15 @@ class Comparison:
             Compared("exact", flags[a.exact], flags[b.exact], a.exact == b.exact),
             _compared("output size", *sizes),
         ]
-        for name, part in (("FLOPs", "flops"), ("parameters", "parameters")):
-            counts = [None if c is None else getattr(c, part) for c in self.costs]
-            if counts != [None, None]:
+        for name, counts in (("FLOPs", self._flops), ("parameters", self.parameters)):
+            if counts != (None, None):
                 found.append(_compared(name, counts[:1], counts[1:]))
         return tuple(found)
+
+    @property
+    def _flops(self) -> tuple[int | None, int | None]:
+        a, b = (None if cost is None else cost.flops for cost in self.costs)
+        return a, b
 
     @property
     def same(self) -> bool | None:
@@ -147,9 +154,10 @@ class Comparison:
           text), ``same``, ``only_a`` and ``only_b``.
         """
         models = []
-        for name, field, cost in zip(self.names, self.fields, self.costs, strict=True):
-            known = (None, None) if cost is None else (cost.flops, cost.parameters)
-            costs = dict(zip(("flops", "parameters"), known, strict=True))
+        for name, field, flops, parameters in zip(
+            self.names, self.fields, self._flops, self.parameters, strict=True
+        ):
+            costs = {"flops": flops, "parameters": parameters}
             models.append({"name": name, **field.to_dict(), **costs})
         different = [
             {"layer": layer.name, "quantity": one.name, "a": one.a, "b": one.b}

@@ -703,7 +703,9 @@ class ReceptiveField:
         """
         return self._origin().explain(self)
 
-    def in_units(self, spacing: Spacing, unit: str) -> FieldInUnits:
+    def in_units(
+        self, spacing: Spacing | None = None, unit: str | None = None
+    ) -> FieldInUnits:
         """Returns the receptive field in physical units, such as milliseconds.
 
         Args:
@@ -717,8 +719,8 @@ class ReceptiveField:
           prints as text.
 
         Raises:
-          ReceptiveFieldError: if a spacing is not a positive number, or there is not
-            one for each axis.
+          ReceptiveFieldError: if the spacing or the unit is missing, a spacing is not a
+            positive number, or there is not one for each axis.
 
         >>> import receptive_field as rf
         >>> field = rf.compute_receptive_field(
@@ -729,8 +731,7 @@ class ReceptiveField:
         """
         from receptive_field.results.units import FieldInUnits, checked_spacing
 
-        found = checked_spacing(spacing, unit, len(self.axes))
-        return FieldInUnits(self, found, unit)
+        return FieldInUnits(self, *checked_spacing(spacing, unit, len(self.axes)))
 
     def look_ahead(self) -> LookAhead:
         """Returns how far features look ahead and back, and whether they are causal.
@@ -1235,7 +1236,9 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
 
         return as_html(self._fields, self.errors, self._known_unproductive())
 
-    def in_units(self, spacing: Spacing, unit: str) -> FieldsInUnits:
+    def in_units(
+        self, spacing: Spacing | None = None, unit: str | None = None
+    ) -> FieldsInUnits:
         """Returns the receptive fields in physical units, such as millimetres.
 
         Args:
@@ -1259,9 +1262,11 @@ class ReceptiveFields(Mapping[str, ReceptiveField]):
         from receptive_field.results.units import Units, checked_spacing
 
         counts = [len(one.axes) for one in self._fields.values()][:1]
-        steps = [checked_spacing(spacing, unit, count) for count in counts]
-        units = Units(steps[0] if steps else (), unit)
-        return FieldsInUnits(self, self.errors, units, self._known_unproductive)
+        found = [checked_spacing(spacing, unit, count) for count in counts]
+        units = found[0] if found else Units((), str(unit))
+        return FieldsInUnits(
+            self, self.errors, units, self._known_unproductive, self.covering
+        )
 
     def covering(self, size: Sequence[int] | int) -> ReceptiveFields:
         """Returns the first layers whose receptive field covers a size.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from receptive_field.errors import ReceptiveFieldError
 from receptive_field.net import guarded
-from receptive_field.results.units import FieldInUnits, Placed, Units
+from receptive_field.results.units import (
+    FieldInUnits,
+    Placed,
+    Units,
+    as_written,
+    checked_lengths,
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -28,6 +35,7 @@ class FieldsInUnits(Mapping[str, FieldInUnits]):
     errors: Mapping[str, ReceptiveFieldError]
     _units: Units
     _unproductive: Callable[[], tuple[str, ...] | None]
+    _covering: Callable[[Sequence[int]], Mapping[str, Placed]]
 
     def __getitem__(self, name: str) -> FieldInUnits:
         return FieldInUnits(self._fields[name], *self._units)
@@ -50,6 +58,32 @@ class FieldsInUnits(Mapping[str, FieldInUnits]):
     def unit(self) -> str:
         """The name of the unit."""
         return self._units.unit
+
+    def covering(self, size: float | Sequence[float]) -> FieldsInUnits:
+        """Returns the first layers whose receptive field covers a size in the unit.
+
+        Args:
+          size: the size: a number for all axes, or one for each axis, x before y.
+
+        Returns:
+          The receptive fields of these layers, as `ReceptiveFields.covering` returns
+          them.
+
+        Raises:
+          ReceptiveFieldError: if the size is not one or more positive numbers, or no
+            layer covers it. The message tells the size in positions.
+
+        >>> import receptive_field as rf
+        >>> found = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH).in_units(0.5, "mm")
+        >>> list(found.covering(7.5))   # 15 pixels
+        ['InceptionResnetV2/MaxPool_3a_3x3/MaxPool']
+        """
+        what = f"the size to cover is in {self.unit}"
+        wanted = checked_lengths(size, len(self.spacing), what, "the size")
+        pairs = zip(wanted, self.spacing, strict=True)
+        counts = [math.ceil(as_written(n) / as_written(step)) for n, step in pairs]
+        found = self._covering(counts)
+        return replace(self, _fields=found, errors={})
 
     def __repr__(self) -> str:
         return (

@@ -124,15 +124,18 @@ def _kept(
 ) -> list[int]:
     """Returns the indices of the columns to keep, in the order of the table.
 
-    Columns are kept in the order of their use, as long as they fit. Columns without a
-    single value come last.
+    Columns are kept in the order of their use, as long as they fit. Columns that say
+    little come after the others, and columns without a single value come last.
     """
     if fit.keeps_all:
         return list(range(len(header)))
 
-    def place(index: int) -> tuple[bool, int]:
-        empty = all(row[index].strip() == "-" for row in cells)
-        return empty, list(most_useful).index(header[index])
+    def place(index: int) -> tuple[int, int]:
+        values = [text for row in cells if (text := row[index].strip()) != "-"]
+        # Some maps behind global pooling have one position at any input size.
+        says_little = 2 * len(values) < len(cells) and len(set(values)) == 1
+        rank = 2 if not values else 1 if says_little else 0
+        return rank, list(most_useful).index(header[index])
 
     first, *others = sorted(range(len(header)), key=place)
     kept, used = [first], widths[first]

@@ -18,11 +18,17 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.results.units import (
     Spacing,
+    as_written,
     checked_spacing,
     rounded,
     with_unit,
 )
 from receptive_field.results.words import NONE, UNBOUNDED, UNKNOWN, numbers
+
+
+def _exact(number: Any) -> Fraction:
+    return as_written(number) if isinstance(number, float) else Fraction(number)
+
 
 POSITIONS = "positions"
 """The unit of a look-ahead that is not in physical units."""
@@ -77,11 +83,15 @@ class LookAhead:
         """
         steps = self.spacing or (1,) * len(self.look_ahead)
         return tuple(
-            None if ahead is None else ahead + step
+            ahead
+            if ahead is None or ahead == INFINITY
+            else type(ahead)(_exact(ahead) + _exact(step))
             for ahead, step in zip(self.look_ahead, steps, strict=True)
         )
 
-    def in_units(self, spacing: Spacing, unit: str) -> LookAhead:
+    def in_units(
+        self, spacing: Spacing | None = None, unit: str | None = None
+    ) -> LookAhead:
         """Returns the same numbers in physical units, such as milliseconds.
 
         Args:
@@ -90,14 +100,16 @@ class LookAhead:
           unit: the name of the unit.
 
         Raises:
-          ReceptiveFieldError: if the spacing does not fit the axes, or the numbers are
-            in physical units already.
+          ReceptiveFieldError: if the spacing or the unit is missing, or the spacing
+            does not fit the axes.
         """
-        steps = checked_spacing(spacing, unit, len(self.stride))
+        steps, name = checked_spacing(spacing, unit, len(self.stride))
 
         def told(values: Iterable[Any]) -> tuple[Any, ...]:
             return tuple(
-                None if value is None else float(value) / before * step
+                value
+                if value is None or abs(value) == INFINITY
+                else float(_exact(value) / _exact(before) * _exact(step))
                 for value, before, step in zip(values, old, steps, strict=True)
             )
 
@@ -109,7 +121,7 @@ class LookAhead:
             look_back=told(self.look_back),
             beyond_step=told(self.beyond_step),
             spacing=steps,
-            unit=unit,
+            unit=name,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -63,7 +63,8 @@ class Unpadded:
         for runs in self.runs:
             texts.append(" and ".join(f"{a} to {b}" for a, b in runs) or "none")
         if "none" in texts:
-            texts = ["none"]
+            told = "none" if self.exact else "none that is known"
+            return f"{'without padding':18} {told}"
         least = "" if self.exact else "at least "
         told = texts[0] if len(texts) == 1 else numbers(texts)
         return f"{'without padding':18} {least}{told}"

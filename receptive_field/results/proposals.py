@@ -8,7 +8,13 @@ from typing import Any, Literal
 
 from receptive_field.results.explanation import listed
 from receptive_field.results.field import ReceptiveField
-from receptive_field.results.words import numbers, size_words, stride_words, title
+from receptive_field.results.words import (
+    at_most,
+    numbers,
+    size_words,
+    stride_words,
+    title,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class SizeProposal:
             plural = "layer" if self.number == 1 else "layers"
             return f"add {self.number} {plural} of {kernel} after {names}"
         if self.kind == "dilate":
-            return f"dilate {names} by {self.number}"
+            return f"give {names} a dilation of {self.number}"
         if self.kind == "stride":
             return f"give {names} a stride of {self.number}"
         (old,) = self.kernels if len(self.kernels) == 1 else (None,)
@@ -127,7 +133,7 @@ class Proposals(Sequence[SizeProposal]):
     def __str__(self) -> str:
         field = self.field
         lines = [
-            f"{title(field)}: {numbers(size_words(field))}, to reach: "
+            f"{title(field)}: {at_most(field)}{numbers(size_words(field))}, to reach: "
             f"{numbers(self.target)}"
         ]
         lines += self.reasons
@@ -138,7 +144,7 @@ class Proposals(Sequence[SizeProposal]):
         return "\n".join(lines)
 
     def _effect(self, proposal: SizeProposal) -> str:
-        parts = [numbers(size_words(proposal.field))]
+        parts = [at_most(proposal.field) + numbers(size_words(proposal.field))]
         sizes = [_output(f) for f in (proposal.field, self.field)]
         strides = [stride_words(f) for f in (proposal.field, self.field)]
         if sizes[0] != sizes[1]:

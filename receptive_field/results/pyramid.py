@@ -13,6 +13,9 @@ from receptive_field.results.columns import in_columns
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.words import numbers, size_words, stride_words
 
+Sides = float | tuple[float, ...]
+"""The side of a square object, or the sides of another one, x first."""
+
 
 @dataclass(frozen=True, slots=True)
 class PyramidLevel:
@@ -46,13 +49,24 @@ class PyramidLevel:
         """Whether the size is exact, and not only an upper bound."""
         return (self.field.local or self.field).exact
 
-    def covers(self, size: float) -> bool | None:
+    def covers(self, size: Sides) -> bool | None:
         """Returns whether the field is at least this large on every axis.
 
-        Returns None if this is unknown, because the field is only an upper bound.
+        Args:
+          size: the size on all axes, or on each axis, x first.
+
+        Returns:
+          None if this is unknown, because the field is only an upper bound.
         """
-        enough = all(one >= size for one in self.size)
+        enough = self.share(size) >= 1
         return enough if not enough or self.exact else None
+
+    def share(self, size: Sides) -> float:
+        """Returns the part of a size that the field covers, on the axis where it is the
+        smallest; more than 1 if the field is larger."""
+        sides = size if isinstance(size, tuple) else (size,) * len(self.size)
+        pairs = zip(self.size, sides, strict=True)
+        return min(one / side for one, side in pairs)
 
 
 class ObjectLevel(NamedTuple):
@@ -62,8 +76,9 @@ class ObjectLevel(NamedTuple):
     p5
     """
 
-    size: float
-    """The side of the object, in positions of the input."""
+    size: Sides
+    """The side of the object, in positions of the input; one for each axis, x first, if
+    the object is not square."""
     level: str | None
     """The finest level that covers the object; None if none does, or if it is unknown
     whether one does."""
@@ -101,7 +116,8 @@ class Pyramid:
             if one.level is None:
                 size = self._size(self[one.nearest])
                 told = f"none; {printable(one.nearest)} comes nearest with {size}"
-            found.append((f"{one.size:g}", told))
+            sides = one.size if isinstance(one.size, tuple) else (one.size,)
+            found.append((numbers(f"{side:g}" for side in sides), told))
         return "\n".join([*in_columns(rows), "", *in_columns(found)])
 
     @staticmethod

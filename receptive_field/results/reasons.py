@@ -15,12 +15,16 @@ class Reasons:
     Attributes:
       bounding_node: the first node whose regions are only upper bounds. None if all
         regions are exact, or if no single node is known to be the reason.
-      padding_node: the first node whose padding depends on the unknown size of the
-        input. None if there is no such node.
+      padding_node: the first node whose padding depends on an unknown size, which is
+        that of the input or follows from it. None if there is no such node.
       padding_stride: the stride of this node, which does not divide every size. None if
         the node has several strides.
       resolution: a size of the input, ``[height, width]`` for images, at which the
         network can run. None if the size is known, or if no such size was found.
+      built_for: the size that the graph states for each axis of the input, x first, if
+        the question is about another size. Constants that were computed from this size
+        when the graph was built are kept. None if the graph does not state all sizes,
+        or the question is about these sizes.
       local_output: if all paths see a whole axis, the last tensor before the output
         that has positions and local paths. None if there is none.
     """
@@ -30,6 +34,7 @@ class Reasons:
     padding_stride: int | None = None
     resolution: tuple[int, ...] | None = None
     local_output: str | None = None
+    built_for: tuple[int, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the reasons as plain data for JSON.
@@ -42,4 +47,5 @@ class Reasons:
             "padding_node": self.padding_node,
             "resolution": self.resolution and list(self.resolution),
             "local_output": self.local_output,
+            "built_for": self.built_for and list(self.built_for),
         }

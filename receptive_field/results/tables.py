@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -71,7 +72,7 @@ NAMES = ("layer", "op")
 """The columns that contain text instead of numbers."""
 
 MOST_USEFUL = (
-    *("layer", "op", "output size", "receptive field", "stride", "kernel", "padding"),
+    *("layer", "receptive field", "op", "output size", "stride", "kernel", "padding"),
     *("layer stride", "parameters", "FLOPs", "layer padding", "dilation"),
     *("first centre", "aligned", "exact"),
 )
@@ -504,6 +505,16 @@ SINGLE = {
 
 def _flat_names(column: str) -> tuple[str, ...]:
     return FLAT_NAMES.get(column, (column.replace(" ", "_"),))
+
+
+def in_csv(name: str) -> list[str]:
+    """Returns the column that has this name in CSV, or nothing if there is none.
+
+    >>> in_csv("rf_x"), in_csv("layer_stride"), in_csv("rf_y_mm"), in_csv("stride of x")
+    (['receptive field'], ['layer stride'], ['receptive field'], [])
+    """
+    number = re.sub(r"_[xyz](_.*)?$", "", name)
+    return [column for column in DATA if number in _flat_names(column)]
 
 
 FLAT_LENGTHS = frozenset(name for column in LENGTHS for name in _flat_names(column))

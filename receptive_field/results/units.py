@@ -6,6 +6,7 @@ import math
 import numbers
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from receptive_field.arrays import np
@@ -16,6 +17,9 @@ from receptive_field.results import words
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+LARGEST = 1 << 1000
+"""Denominators up to this one are floats, and leave room for products."""
 
 Spacing = float | Sequence[float]
 """The distance between neighbouring positions: one for all axes, or one per axis."""
@@ -45,6 +49,16 @@ class Placed(words.Described, Protocol):
 
     def compute_input_center_coordinates(self, y: ArrayLike) -> NDArray[Any]:
         """See `ReceptiveField.compute_input_center_coordinates`."""
+
+    def look_ahead(self) -> Ahead:
+        """See `ReceptiveField.look_ahead`."""
+
+
+class Ahead(Protocol):
+    """The part of a `LookAhead` that is needed to show it in a unit."""
+
+    def in_units(self, spacing: Spacing, unit: str) -> Any:
+        """See `LookAhead.in_units`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +154,18 @@ class FieldInUnits:
           ReceptiveFieldError: as for `ReceptiveField.compute_input_center_coordinates`.
         """
         centers = self.field.compute_input_center_coordinates(y)
-        return np.asarray((centers + 0.5) * np.array(self.spacing))
+        return _all_scaled(centers + 0.5, self.spacing)
+
+    def look_ahead(self) -> Any:
+        """Returns how far features look ahead and back, in the unit.
+
+        Returns:
+          A `LookAhead`, as `ReceptiveField.look_ahead` returns it.
+
+        Raises:
+          ReceptiveFieldError: as for `ReceptiveField.look_ahead`.
+        """
+        return self.field.look_ahead().in_units(self.spacing, self.unit)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the numbers as plain data for JSON.
@@ -235,15 +260,40 @@ class FieldInUnits:
         ends[..., 1] += 1
         ends[regions == limits.min] = -np.inf
         ends[regions == limits.max] = np.inf
-        return np.asarray(ends * np.array(self.spacing)[:, None])
+        return np.stack(
+            [_all_scaled(ends[..., place], self.spacing) for place in range(2)], axis=-1
+        )
 
 
 def scaled(values: Iterable[Any], spacing: Sequence[float]) -> list[Any]:
     """Returns distances in a unit, with unknown values and words unchanged."""
     return [
-        value if value is None or value in words.WORDS else float(value) * step
+        value
+        if value is None or value in words.WORDS or value == math.inf
+        else float(Fraction(value) * as_written(step))
         for value, step in zip(values, spacing, strict=True)
     ]
+
+
+def as_written(step: float) -> Fraction:
+    """Returns the number that a float is written as, so that 3 times 0.7 is 2.1.
+
+    >>> as_written(0.7), float(3 * as_written(0.7)), 3 * 0.7
+    (Fraction(7, 10), 2.1, 2.0999999999999996)
+    """
+    return Fraction(repr(float(step)))
+
+
+def _all_scaled(
+    values: NDArray[np.float64], spacing: Sequence[float]
+) -> NDArray[np.float64]:
+    """Returns an array of distances in a unit; its last axis has the spacing."""
+    steps = [as_written(step) for step in spacing]
+    parts: list[Any] = [(step.numerator, step.denominator) for step in steps]
+    if any(step.denominator > LARGEST for step in steps):
+        parts = [(step, 1) for step in spacing]
+    above, below = np.array(parts, dtype=float).T
+    return np.asarray(values * above / below)
 
 
 def in_middle(
@@ -273,8 +323,8 @@ def with_unit(values: Sequence[Any], unit: str) -> str:
     return words.numbers(v if v in words.WORDS else f"{v} {unit}" for v in values)
 
 
-def checked_spacing(spacing: Any, unit: Any, count: int) -> tuple[float, ...]:
-    """Returns the spacing of each axis.
+def checked_spacing(spacing: Any, unit: Any, count: int) -> Units:
+    """Returns the spacing of each axis, and the unit.
 
     Args:
       spacing: what the caller gave as the distance between neighbouring positions.
@@ -284,12 +334,11 @@ def checked_spacing(spacing: Any, unit: Any, count: int) -> tuple[float, ...]:
     Raises:
       ReceptiveFieldError: if the spacing does not fit the axes or the unit is no name.
     """
-    names = ", ".join("xyz"[:count] if count <= 3 else map(str, range(count)))
     if spacing is None:
         raise ReceptiveFieldError(
             f"a unit ({unit!r}) requires a spacing: the distance between neighbouring "
             "positions of the input in this unit. Give both, such as spacing=0.0625, "
-            f"unit={unit!r} (0.0625 ms is the spacing of sound at 16 kHz)."
+            f"unit={unit or 'ms'!r} (0.0625 ms is the spacing of sound at 16 kHz)."
         )
     if unit is None:
         raise ReceptiveFieldError(
@@ -300,22 +349,41 @@ def checked_spacing(spacing: Any, unit: Any, count: int) -> tuple[float, ...]:
         raise ReceptiveFieldError(
             f"the name of a unit is a text, such as 'ms' or 'mm'; got {unit!r}."
         )
-    given = [spacing] * count if isinstance(spacing, numbers.Real) else spacing
+    what = "a spacing is the distance between neighbouring positions"
+    return Units(checked_lengths(spacing, count, what, "the spacing"), unit)
+
+
+def checked_lengths(
+    lengths: Any, count: int, what: str, short: str
+) -> tuple[float, ...]:
+    """Returns a length for each axis.
+
+    Args:
+      lengths: what the caller gave: one for all axes, or one for each.
+      count: the number of spatial axes of the input.
+      what: a sentence that says what the lengths are.
+      short: what they are called.
+
+    Raises:
+      ReceptiveFieldError: if these are not positive numbers that fit the axes.
+    """
+    names = ", ".join("xyz"[:count] if count <= 3 else map(str, range(count)))
+    given = [lengths] * count if isinstance(lengths, numbers.Real) else lengths
     try:
         steps = [step for step in given if not isinstance(step, (str, bool))]
         found = tuple(float(step) for step in steps)
         fits = len(found) == len(given) and all(map(math.isfinite, found))
     except (TypeError, ValueError, OverflowError):
         found, fits = (), False
-    if not fits or any(step <= 0 for step in found) or isinstance(spacing, bool):
+    if not fits or any(step <= 0 for step in found) or isinstance(lengths, bool):
         raise ReceptiveFieldError(
-            "a spacing is the distance between neighbouring positions: a positive "
-            f"number, or one for each axis of the input ({names}); got {spacing!r}."
+            f"{what}: a positive number, or one for each axis of the input ({names}); "
+            f"got {lengths!r}."
         )
     if len(found) != count:
         raise ReceptiveFieldError(
-            f"the input has {count} spatial axes ({names}), but the spacing has "
-            f"{len(found)} numbers: {spacing!r}. Give one number for each axis, x "
+            f"the input has {count} spatial axes ({names}), but {short} has "
+            f"{len(found)} numbers: {lengths!r}. Give one number for each axis, x "
             "first, or a single number for all."
         )
     return found

@@ -198,7 +198,8 @@ def lines(field: Described) -> list[tuple[str, str]]:
     unknown = UNKNOWN if sized else f"{UNKNOWN}: depends on the input size"
     aligned = {True: "yes", False: "no", None: unknown}[field.aligned]
     graph = field.origin and field.origin.graph
-    of_padding, of_bound = _notes_on_reasons(field)
+    reasons = field.reasons()
+    of_padding, of_bound = _notes_on_reasons(field, reasons)
     has_local = field.is_global and field.local is not None
     own = [] if has_local else of_bound
     if has_local:
@@ -208,6 +209,7 @@ def lines(field: Described) -> list[tuple[str, str]]:
     differs = field.aligned is False
     found = [
         ("input", printable(field.input) + _sized([a.input_size for a in field.axes])),
+        ("", _on_built_for(reasons)),
         (
             "output",
             printable(field.output) + _sized([a.size for a in field.feature_axes]),
@@ -217,7 +219,7 @@ def lines(field: Described) -> list[tuple[str, str]]:
             f"{printable(str(graph.name))} ({len(graph)} nodes)" if graph else "",
         ),
         ("receptive field", at_most(field) + numbers(size_words(field))),
-        *_notes_on_hull(field),
+        *_notes_on_hull(field, reasons),
         ("effective stride", numbers(stride_words(field))),
         ("effective padding", numbers(padding_words(field))),
         ("", _on_all_features(field)),
@@ -229,7 +231,7 @@ def lines(field: Described) -> list[tuple[str, str]]:
     ]
     if field.global_nodes:
         found.append(("made global by", _named(field.global_nodes)))
-        found.append(("", _on_global_paths(field)))
+        found.append(("", _on_global_paths(field, reasons)))
     if field.mirroring_nodes:
         found.append(("mirrored border by", _named(field.mirroring_nodes)))
     local = field.local
@@ -237,6 +239,15 @@ def lines(field: Described) -> list[tuple[str, str]]:
         found.append((LOCAL, f"{in_words(local)}; {exactness(local)}"))
         found += of_padding + of_bound
     return [(label, text) for label, text in found if text]
+
+
+def _on_built_for(reasons: Reasons) -> str:
+    if reasons.built_for is None:
+        return ""
+    return (
+        f"the graph is built for {numbers(reasons.built_for)}; constants computed from "
+        "this size are kept"
+    )
 
 
 def at_most(field: Described) -> str:
@@ -288,17 +299,17 @@ def _term(stride: int, offset: int) -> str:
     return f"{moved}{offset:+}" if offset else moved
 
 
-def _on_global_paths(field: Described) -> str:
+def _on_global_paths(field: Described, reasons: Reasons) -> str:
     if not field.is_global:
         return "these paths are left out of the numbers above"
     if field.local is None:
-        earlier = field.reasons().local_output
+        earlier = reasons.local_output
         asked = "an earlier layer" if earlier is None else repr(earlier)
         return f"all paths do; ask about {asked} for a local field"
     return 'with global_context="exclude", all questions leave these paths out'
 
 
-def _notes_on_hull(field: Described) -> list[tuple[str, str]]:
+def _notes_on_hull(field: Described, reasons: Reasons) -> list[tuple[str, str]]:
     if field.aligned is not False:
         return []
     notes = [("", "features differ, because paths of different positions meet")]
@@ -316,7 +327,14 @@ def _notes_on_hull(field: Described) -> list[tuple[str, str]]:
             notes.append(("", f"feature {place} sees {ends} ({size})"))
     if len(notes) > 1:
         notes.append(("", "field.compute_input_region tells this of other features"))
+    elif reasons.resolution is not None and reasons.padding_node is None:
+        asked = f"give a size, such as {_resolution(reasons.resolution)}"
+        notes.append(("", f"{asked}, to see what the middle feature sees"))
     return notes
+
+
+def _resolution(sizes: Sequence[int]) -> str:
+    return f"input_resolution=[{', '.join(map(str, sizes))}]"
 
 
 def _seen(
@@ -338,23 +356,23 @@ def middle_as_dict(field: Described) -> dict[str, Any] | None:
 
 
 def _notes_on_reasons(
-    field: Described,
+    field: Described, reasons: Reasons
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Returns notes on the padding, and on what makes numbers upper bounds."""
     on_padding: list[tuple[str, str]] = []
     on_bound: list[tuple[str, str]] = []
-    reasons = field.reasons()
-    if reasons.resolution is not None:
-        sizes = ", ".join(map(str, reasons.resolution))
-        asked = f"give that size, such as input_resolution=[{sizes}]"
-        why = ""
-        if reasons.padding_node is not None:
-            stride = reasons.padding_stride
-            kind = "SAME" + ("" if stride is None else f", stride {stride}")
-            why = f" ({reasons.padding_node!r}: {kind})"
-        on_padding.append(
-            ("", f"the padding depends on the input's size{why}; {asked}")
-        )
+    why = ""
+    if reasons.padding_node is not None:
+        stride = reasons.padding_stride
+        kind = "SAME" + ("" if stride is None else f", stride {stride}")
+        why = f" ({reasons.padding_node!r}: {kind})"
+    if reasons.resolution is not None and (why or field.aligned is None):
+        asked = f"give that size, such as {_resolution(reasons.resolution)}"
+        text = f"the padding depends on the input's size{why}; {asked}"
+        on_padding.append(("", text))
+    elif why and all(axis.input_size is not None for axis in field.axes):
+        text = f"the padding depends on a size inside the graph that is unknown{why}"
+        on_padding.append(("", text))
     if reasons.bounding_node is not None:
         on_bound.append(("", f"at most this, because of {reasons.bounding_node!r}"))
     return on_padding, on_bound

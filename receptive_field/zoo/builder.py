@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
-from importlib import import_module
 from operator import index
 from types import MappingProxyType
 from typing import Any
 
 from receptive_field.errors import ReceptiveFieldError
+from receptive_field.frameworks.quiet import imported
 from receptive_field.zoo.layers import (
     Block,
     Concatenation,
@@ -88,7 +88,7 @@ def build_network(
 
 def _tensorflow() -> Any:
     try:
-        return import_module("tensorflow")
+        return imported("tensorflow")
     except ImportError as error:
         raise ReceptiveFieldError(
             "building a network from the zoo requires TensorFlow, which cannot be "

@@ -8,7 +8,6 @@ import os
 import textwrap
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib import import_module
 from importlib.util import find_spec
 from threading import Thread
 from typing import Any
@@ -20,6 +19,7 @@ from receptive_field.frameworks.keras.configs import check_order, version_of
 from receptive_field.frameworks.keras.files import PASS_THE_OBJECT, is_json
 from receptive_field.frameworks.keras.hdf5 import EndlessError, check_heaps
 from receptive_field.frameworks.keras.trust import distrust_of
+from receptive_field.frameworks.quiet import imported
 
 LONGEST_REASON = 300
 """The most characters of a reason in an error."""
@@ -40,7 +40,7 @@ def _numbers(keras: Any, config: Mapping[str, Any]) -> int:
         if hasattr(keras, "StatelessScope"):
             scope = keras.StatelessScope(initialize_variables=False)
         else:
-            scope = import_module("tensorflow").Graph().as_default()
+            scope = imported("tensorflow").Graph().as_default()
         with suppress(Exception), scope:  # If it fails, loading it tells why.
             model = keras.models.model_from_json(json.dumps(config))
             found.append(sum(math.prod(weight.shape) for weight in model.weights))
@@ -108,7 +108,7 @@ def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
         raise GraphError(
             f"{path!r} cannot be read: {error}. Save or copy the model again."
         ) from None
-    keras = import_module(package)
+    keras = imported(package)
     try:
         hold(_numbers(keras, config) - NUMBERS_A_BYTE * os.path.getsize(path))
     except ExhaustedError as error:

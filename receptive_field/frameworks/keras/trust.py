@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, NamedTuple
 
 from receptive_field.frameworks.keras.calls import NoRuleError
@@ -23,6 +22,7 @@ from receptive_field.frameworks.keras.operations.tensorflow_functions import (
     FUNCTIONS,
     check_function,
 )
+from receptive_field.frameworks.quiet import imported
 
 CODE = frozenset(
     (
@@ -80,7 +80,7 @@ def distrust_of(
       package: the package that is to load it, ``"keras"`` or ``"tf_keras"``, whose
         classes are known; None if it will not be loaded.
     """
-    classes = import_module(package).layers if package else None
+    classes = imported(package).layers if package else None
     waiting: list[tuple[Any, str]] = [(config, "the model")]
     while waiting:
         thing, where = waiting.pop()

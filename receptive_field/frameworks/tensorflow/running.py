@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from receptive_field.errors import GraphError, quoted
+from receptive_field.frameworks.quiet import imported
 from receptive_field.frameworks.tensorflow.double_precision import (
     is_batch_norm,
     to_double,
@@ -40,7 +41,7 @@ class TensorFlowRunner:
           GraphError: if TensorFlow is not installed.
         """
         try:
-            self._tf = import_module("tensorflow")
+            self._tf = imported("tensorflow")
         except ImportError:
             raise GraphError(
                 "a measurement runs the network with TensorFlow, which is not "

@@ -19,6 +19,7 @@ import numpy as np
 
 from receptive_field.errors import GraphError
 from receptive_field.frameworks.alone import ALONE
+from receptive_field.frameworks.quiet import imported
 from receptive_field.frameworks.tflite.content import Content
 from receptive_field.frameworks.tflite.definitions import (
     CALLING,
@@ -73,7 +74,7 @@ class TFLiteRunner:
         """
         for package in PACKAGES:
             try:
-                self._interpreters = import_module(f"{package}.interpreter")
+                self._interpreters = imported(f"{package}.interpreter")
                 self._schema = import_module(f"{package}.schema_py_generated")
                 self._flatbuffers = import_module("flatbuffers")
             except ImportError:
