@@ -48,7 +48,7 @@ def test_a_field_as_text(field):
         "receptive field": "x: 7, y: 5",
         "effective stride": "4 x 4",
         "effective padding": "x: 1, y: 0",
-        "": "feature i sees positions x: 4i-1 to 4i+5, y: 4i to 4i+4",
+        "": "feature i sees positions 4i-1 to 4i+5 (x), 4i to 4i+4 (y)",
         "aligned": "yes",
         "exact": "yes",
     }

@@ -276,17 +276,21 @@ def _on_all_features(field: Described) -> str:
     columns = zip(*sizes_strides_paddings(field), strict=True)
     if not field.aligned or field.is_global or not field.exact:
         return ""
-    found = []
-    for size, stride, padding in columns:
+    found: dict[str, str] = {}
+    for axis, (size, stride, padding) in enumerate(columns):
         known = None not in (stride, padding) and size < INFINITY
         if not known or stride % 1 or stride < 1:
             return ""
         first = _term(int(stride), -padding)
         last = _term(int(stride), size - 1 - padding)
-        found.append(f"{first} to {last}" if size > 1 else first)
-    texts = numbers(found) if len(set(found)) > 1 else found[0]
-    each = " on each axis" if len(found) > len(set(found)) == 1 else ""
-    return f"feature i sees positions {texts}{each}"
+        text = f"{first} to {last}" if size > 1 else first
+        name = "xyz"[axis] if len(field.axes) < 4 else str(axis)
+        found[text] = f"{found[text]}, {name}" if text in found else name
+    each = " on each axis" if len(field.axes) > 1 else ""
+    if len(found) == 1:
+        return f"feature i sees positions {next(iter(found))}{each}"
+    texts = ", ".join(f"{text} ({axes})" for text, axes in found.items())
+    return f"feature i sees positions {texts}"
 
 
 def _term(stride: int, offset: int) -> str:
