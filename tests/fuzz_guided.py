@@ -14,6 +14,7 @@ import hashlib
 import importlib
 import pkgutil
 import random
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -113,6 +114,7 @@ def main() -> None:
     needed("keras")  # Importing it is no part of a case.
     most = fuzz.MOST_BYTES + HEAD
     flags = [f"-runs={count}", f"-max_len={most}", "-rss_limit_mb=0", "-timeout=3600"]
+    flags.append(f"-artifact_prefix={folder}{os.sep}")  # Slow cases, for example.
     atheris.Setup(
         [sys.argv[0], *flags, str(start(folder))],
         Guided(folder).ask,
