@@ -12,9 +12,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import os
 import pkgutil
 import random
-import os
 import sys
 from collections import Counter
 from pathlib import Path
