@@ -51,7 +51,7 @@ OPTIONS: Mapping[str, Replacement] = {
     r"\b(input|output|signature)=": r"--\1",
     r"\btrace=True\b": "--trace",
     r"\bfield\.explain\(\)": "--explain",
-    r"\bfield\.compute_input_region\b": "--features",
+    r"\bfield\.compute_input_region\b": "--features X,Y",
     r"\brf\.resolutions\b": "receptive-field resolutions",
     r'\bglobal_context="exclude"': "--exclude-global",
     r"\bresults is ('.*?')": r"-o \1",

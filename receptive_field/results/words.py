@@ -258,7 +258,8 @@ def at_most(field: Described) -> str:
 
 def _on_exactness(field: Described) -> str:
     if field.exact:
-        return "yes" + (", what each feature sees" if field.aligned is False else "")
+        of_features = " for what each feature sees, not for the size"
+        return "yes" + (of_features if field.aligned is False else "")
     if all(word == WHOLE_INPUT for word in size_words(field)):
         return "no: features see at most the whole input"
     return "no, an upper bound"
