@@ -27,7 +27,7 @@ def only_of_model(model: Model, what: str) -> dict[str, Tensor]:
 
     Raises:
       NodeNotFoundError: if the model states several. The message says which layers
-        return them, and their shapes.
+        return them, and their shapes, if these are not those of a trace.
     """
     named = model.inputs if what == "input" else model.outputs
     if len(named) > 1:
@@ -35,8 +35,10 @@ def only_of_model(model: Model, what: str) -> dict[str, Tensor]:
         shown = []
         for name, tensor in named.items():
             layer = layer_of.get(tensor, name)
-            also = f"{layer!r}, " if layer != name else ""
-            shown.append(f"{name!r} ({also}{shown_shape(model.graph, tensor)})")
+            also = [repr(layer)] if layer != name else []
+            if not model.sizes_are_examples:
+                also.append(shown_shape(model.graph, tensor))
+            shown.append(repr(name) + (f" ({', '.join(also)})" if also else ""))
         raise NodeNotFoundError(
             f"the model has {len(named)} {what}s: {', '.join(shown)}. "
             f"Choose one with {what}=."
