@@ -73,15 +73,17 @@ def test_an_upper_bound_proves_only_that_a_field_is_too_small(tmp_path, capsys):
     assert main([*question, "--exact"]) == 1
 
 
+GATED = (
+    conv("conv", "input", 7, 1, "SAME"),
+    constant("axes", [1, 2]),
+    node("mean", "Mean", ["conv", "axes"], keep_dims="b: true"),
+    node("gated", "Mul", ["conv", "mean"]),
+)
+
+
 def test_what_local_paths_see_is_seen_in_any_case(tmp_path, capsys):
     """A gate that sees everything is only a bound, but the window of 7 is exact."""
-    nodes = (
-        conv("conv", "input", 7, 1, "SAME"),
-        constant("axes", [1, 2]),
-        node("mean", "Mean", ["conv", "axes"], keep_dims="b: true"),
-        node("gated", "Mul", ["conv", "mean"]),
-    )
-    path = saved(tmp_path / "gated.pb", placeholder(), *nodes)
+    path = saved(tmp_path / "gated.pb", placeholder(), *GATED)
     for size, status in ((7, 0), (8, 1)):
         assert main(["check", path, "--output", "gated", "--min-size", str(size)]) == (
             status
@@ -89,13 +91,7 @@ def test_what_local_paths_see_is_seen_in_any_case(tmp_path, capsys):
 
 
 def test_a_proof_by_local_paths_is_told(tmp_path, capsys):
-    nodes = (
-        conv("conv", "input", 7, 1, "SAME"),
-        constant("axes", [1, 2]),
-        node("mean", "Mean", ["conv", "axes"], keep_dims="b: true"),
-        node("gated", "Mul", ["conv", "mean"]),
-    )
-    path = saved(tmp_path / "gated.pb", placeholder(), *nodes)
+    path = saved(tmp_path / "gated.pb", placeholder(), *GATED)
     told = "whole input, because of mean, an upper bound; the local paths alone see 7"
     assert main(["check", path, "--output", "gated", "--min-size", "7"]) == 0
     assert f": {told} x 7\n" in capsys.readouterr().out

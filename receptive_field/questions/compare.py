@@ -151,12 +151,7 @@ def _difference(name: str, a: ReceptiveFields, b: ReceptiveFields) -> LayerDiffe
 def _cost(model: Model, side: Side, field: ReceptiveField) -> Cost | None:
     """Returns the cost of all that an output is computed from, or None if unknown."""
     try:
-        costs = compute_costs(
-            model,
-            output=field.output,
-            input=side.input,
-            input_resolution=side.options.input_resolution,
-        )
+        costs = compute_costs(model, **_about(side, field))
     except ReceptiveFieldError:
         return None
     return costs.total if costs.is_complete else None
@@ -172,11 +167,15 @@ def _parameters(
     if cost is not None:
         return cost.parameters
     try:
-        return total_parameters(
-            model,
-            output=field.output,
-            input=side.input,
-            input_resolution=side.options.input_resolution,
-        )
+        return total_parameters(model, **_about(side, field))
     except ReceptiveFieldError:
         return None
+
+
+def _about(side: Side, field: ReceptiveField) -> dict[str, Any]:
+    """Returns the arguments of a question about all that an output is computed from."""
+    return {
+        "output": field.output,
+        "input": side.input,
+        "input_resolution": side.options.input_resolution,
+    }

@@ -283,12 +283,8 @@ def is_masked(call: Call, number: int) -> bool:
         carrying = [n for n in range(len(below)) if below.carries(n)]
         if op.taps is Taps.CHOICE:  # Or a part of the tensor is written over.
             found = below.relations(op, tensor[1])
-            sides = [(n, found[n]) for n in carrying]
-            if any(
-                not _is_seen_everywhere(side) and _depends(below, below.input(n))
-                for n, side in sides
-                if side is not None
-            ):
+            hidden = [n for n in carrying if not _is_seen_everywhere(found[n])]
+            if any(_depends(below, below.input(n)) for n in hidden):
                 return True
         elif op.relations in _HIDING:
             hides = _HIDING[op.relations]
@@ -298,14 +294,18 @@ def is_masked(call: Call, number: int) -> bool:
     return False
 
 
-def _is_seen_everywhere(side: Relation) -> bool:
-    """Returns whether no position is hidden: the tensor is at most broadcast."""
+def _is_seen_everywhere(side: Relation | None) -> bool:
+    """Returns whether an op hides no position of a tensor, if it reads it at all.
+
+    Such a tensor is at most broadcast.
+    """
+    if side is None:
+        return True
     if side.any_rank:
         return side == SAME
     return not side.parts and all(
-        axis in (follow(a), follow(a, constant(0, 0)))
+        any(axis in (follow(a), follow(a, constant(0, 0))) for a in followed_axes(axis))
         for axis in side.axes
-        for a in followed_axes(axis)
     )
 
 
