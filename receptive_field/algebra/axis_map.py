@@ -1166,10 +1166,10 @@ def _evenly(windows: Sequence[MaybeInterval]) -> Periodic | None:
     # No window has these ends, which stay as they are if something is added to them.
     ends = [(INFINITY, -INFINITY) if window is None else window for window in windows]
     firsts, lasts = [first for first, _ in ends], [last for _, last in ends]
-    for period in range(1, min(total // 2, LONGEST_PIECED_PERIOD) + 1):
-        some = next((i for i in range(period) if windows[i] is not None), None)
-        if some is None:
-            continue
+    # A whole period without windows would be repeated everywhere.
+    hole = max(_lengths_of_holes(windows), default=0)
+    for period in range(hole + 1, min(total // 2, LONGEST_PIECED_PERIOD) + 1):
+        some = next(i for i in range(period) if windows[i] is not None)
         one, two = windows[some], windows[some + period]
         if one is None or two is None:
             continue
@@ -1178,6 +1178,13 @@ def _evenly(windows: Sequence[MaybeInterval]) -> Periodic | None:
         if _repeats(firsts, period, advance) and _repeats(lasts, period, advance):
             return Periodic(advance, tuple(windows[:period]))
     return None
+
+
+def _lengths_of_holes(windows: Sequence[MaybeInterval]) -> Iterator[int]:
+    """Yields how many windows without positions follow one another, for each run."""
+    for empty, run in itertools.groupby(windows, lambda window: window is None):
+        if empty:
+            yield sum(1 for _ in run)
 
 
 def _repeats(ends: Sequence[Extended], period: int, advance: int) -> bool:

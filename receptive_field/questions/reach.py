@@ -74,7 +74,10 @@ def layer_reaches(question: Question, found: Forward) -> tuple[LayerReach, ...]:
     branches that no output is computed from.
     """
     network = question.network
-    read = [network.known.nodes_read(t) for t in (question.outputs or {}).values()]
+    asked = question.outputs or {}
+    needed = set(network.order)
+    if asked:
+        needed = network.known.nodes_read(asked.values())
     axes = question.spatial[::-1]
     of_smallest: list[_Relations] = [
         _smallest_paths(question, axis).get for axis in axes
@@ -90,7 +93,7 @@ def layer_reaches(question: Question, found: Forward) -> tuple[LayerReach, ...]:
             continue
         if (index, 0) not in found.state:
             continue
-        if read and not any(index in nodes for nodes in read):
+        if index not in needed:
             continue
         number, places = op.layout(Call(node, network.known))
         edges = {read.number: read for read in reads(network, (index, 0))}

@@ -344,7 +344,7 @@ class _AxisAnalysis:
         """
         if not self.chooses:
             return lambda index: True
-        return question.network.known.nodes_read(self.output).__contains__
+        return question.network.known.nodes_read([self.output]).__contains__
 
     def _by_residue(self, period: int) -> list[_Outcome]:
         """Returns, for each remainder, the outcome at all sizes with that remainder."""

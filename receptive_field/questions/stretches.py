@@ -108,7 +108,8 @@ class Stretches:
         self._fields = fields
         self._order = {index: i for i, index in enumerate(question.network.order)}
         self._looping = question.network.in_loop()
-        self._zeros = ZeroPass(question.sized())
+        self._sized = question.sized()
+        self._zeros = ZeroPass(self._sized)
         self._passing = {i for i in self._order if self._hands_on(i)}
         self.stops = self._find_stops(shown)
         """The input, and the tensors that are shown or that are not mere copies (see
@@ -265,7 +266,7 @@ class Stretches:
         A feature contains the whole of an axis without positions. But a feature above
         may see only some places on that axis, such as one of several stacked maps.
         """
-        network = self._question.sized()
+        network = self._sized
         above, held = set(self.places(top)), self.places(below)
         sizes = network.shape(below) or ()
         for place, axis in enumerate(relation.axes):
@@ -348,7 +349,7 @@ class Stretches:
         Raises:
           UntoldError: if this cannot be computed, or if the sets would be too large.
         """
-        network = self._question.sized()
+        network = self._sized
         above, shape = network.shape(top), network.shape(below)
         if above is None or shape is None or indices & self._looping:
             raise UntoldError

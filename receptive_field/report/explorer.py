@@ -11,7 +11,14 @@ import html
 import itertools
 import json
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import replace
 from fractions import Fraction
 from importlib.resources import files
@@ -42,14 +49,15 @@ from receptive_field.progress import tell
 from receptive_field.questions.costs import compute_costs
 from receptive_field.questions.later import LATER
 from receptive_field.questions.question import Options, Question, StopPropagation
+from receptive_field.questions.reach import followed
 from receptive_field.questions.stretches import Follows, Stretch, Stretches
+from receptive_field.questions.unproductive import unproductive
 from receptive_field.relations.boxes import Mask
 from receptive_field.report.contents import Contents, shortened
 from receptive_field.results.axes import SpatialAxis
 from receptive_field.results.costs import Costs
 from receptive_field.results.field import ReceptiveFields
 from receptive_field.results.tables import COSTS, FIELD, layer_rows
-from receptive_field.results.words import sizes_strides_paddings
 from receptive_field.rules.op import Taps, rule_of
 from receptive_field.rules.stated import Rule
 from receptive_field.whole_files import check_writable, write_whole
@@ -252,7 +260,8 @@ def page_data(
         )
     owner = nodes_of_layers(model, inside=True)
     costs = _costs(model, question, options)
-    export = _Export(question, steps, shown, named, costs, owner)
+    idle = unproductive(replace(question, outputs=shown), found)
+    export = _Export(question, steps, shown, named, costs, owner, idle)
     asked = list(question.outputs or {}) if output is not None else []
     told = f"{note} {how_to_choose}" if note else ""
     return export.data() | {"note": told, "outputs": asked}
@@ -294,12 +303,15 @@ def _input_sizes(question: Question) -> list[Any]:
 
 
 def _largest_field(question: Question) -> int:
-    fields = replace(question, outputs=None).answers(strict=False)
-    local = (field.local for field in fields.values())
+    """Returns the size of the largest region along local paths that is not endless."""
+    found = forward(question.network, question.spatial)
+    local = [relation for t in found.state if (relation := found.local(t)) is not None]
     sizes = [
-        size for f in local if f is not None for size in sizes_strides_paddings(f)[0]
+        followed(relation, question, axis)[1].size()
+        for relation in local
+        for axis in question.spatial
     ]
-    return max((size for size in sizes if size != INFINITY), default=0)
+    return max((int(size) for size in sizes if size != INFINITY), default=0)
 
 
 def _shown(question: Question) -> dict[str, Tensor]:
@@ -368,6 +380,7 @@ class _Export:
         fields: ReceptiveFields,
         costs: Costs | None,
         owner: Mapping[int, str],
+        idle: Collection[str],
     ) -> None:
         self.question = question
         self.contents = Contents(question.network, owner, self._described)
@@ -393,7 +406,7 @@ class _Export:
         """Whether any shown tensor is not a stop."""
         self.known = known | {question.network.input}
         self.failed = {n: str(e) for n, e in fields.errors.items()}
-        self.idle = set(fields.unproductive())
+        self.idle = idle
 
     def data(self) -> Data:
         """Returns the data of the page."""

@@ -124,9 +124,19 @@ class _Row:
         """Returns a value as text for people."""
         return _TEXT[column](self) if column in _TEXT else _cell(self.data(column))
 
-    def lengths(self, field: Described, which: int) -> list[Any]:
+    @lazy
+    def of_all(self) -> Sequence[list[Any]]:
+        """Sizes, strides and paddings of all paths."""
+        return sizes_strides_paddings(self.field)
+
+    @lazy
+    def of_near(self) -> Sequence[list[Any]]:
+        """Sizes, strides and paddings of `near`."""
+        same = self.near is self.field
+        return self.of_all if same else sizes_strides_paddings(self.near)
+
+    def lengths(self, values: Sequence[Any]) -> list[Any]:
         """Returns sizes, strides or paddings as data, in the unit if any."""
-        values = sizes_strides_paddings(field)[which]
         if self.units is None:
             return _plain(values)
         return scaled(values, self.units.spacing)
@@ -191,9 +201,9 @@ _DATA: Mapping[str, Callable[[_Row], Any]] = {
     "layer": lambda row: row.name,
     "op": _op,
     "output size": lambda row: [axis.size for axis in row.field.feature_axes],
-    "receptive field": lambda row: row.lengths(row.field, SIZES),
-    "stride": lambda row: row.lengths(row.field, STRIDES),
-    "padding": lambda row: row.lengths(row.field, PADDINGS),
+    "receptive field": lambda row: row.lengths(row.of_all[SIZES]),
+    "stride": lambda row: row.lengths(row.of_all[STRIDES]),
+    "padding": lambda row: row.lengths(row.of_all[PADDINGS]),
     "first centre": lambda row: row.center(row.field),
     "kernel": lambda row: row.of_windows("kernel"),
     "layer stride": lambda row: row.of_windows("stride"),
@@ -204,7 +214,7 @@ _DATA: Mapping[str, Callable[[_Row], Any]] = {
     "exact": lambda row: row.field.exact,
     "global": lambda row: row.field.is_global,
     "local receptive field": lambda row: (
-        None if row.field.local is None else row.lengths(row.field.local, SIZES)
+        None if row.field.local is None else row.lengths(row.of_near[SIZES])
     ),
     "unproductive": lambda row: row.is_unproductive(),
     "FLOPs": lambda row: row.flops,
@@ -217,7 +227,7 @@ def _size_text(row: _Row) -> str:
     mark = UNPRODUCTIVE if row.is_unproductive() else ""
     if row.field.is_global and row.field.local is None:
         return GLOBAL + mark
-    sizes = row.each_told(row.lengths(row.near, SIZES))
+    sizes = row.each_told(row.lengths(row.of_near[SIZES]))
     texts = [
         f"{size} + {GLOBAL}" if axis.map.is_global else size
         for size, axis in zip(sizes, row.field.axes, strict=True)
@@ -243,8 +253,8 @@ def _yes(value: bool | None, no: str = "no", unknown: str = "unknown") -> str:
 
 _TEXT: Mapping[str, Callable[[_Row], str]] = {
     "receptive field": _size_text,
-    "stride": lambda row: row.told(row.lengths(row.near, STRIDES)),
-    "padding": lambda row: row.told(row.lengths(row.near, PADDINGS)),
+    "stride": lambda row: row.told(row.lengths(row.of_near[STRIDES])),
+    "padding": lambda row: row.told(row.lengths(row.of_near[PADDINGS])),
     "first centre": lambda row: row.told(row.center(row.near)),
     "layer padding": _padding_text,
     "same padding": lambda row: _yes(row.data("same padding"), unknown="-"),

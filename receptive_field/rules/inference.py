@@ -6,7 +6,7 @@ its own stack, so that deep graphs do not reach the recursion limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from receptive_field.algebra.sizes import Size, Symbolic
@@ -124,13 +124,13 @@ class Inference:
             )
         return self._integers[tensor]
 
-    def nodes_read(self, start: Tensor) -> set[int]:
-        """Returns the nodes that a tensor is computed from.
+    def nodes_read(self, tensors: Iterable[Tensor]) -> set[int]:
+        """Returns the nodes that any of these tensors is computed from.
 
         Branches are left out if a condition with a known value does not take them.
         """
-        found = {start[0]}
-        waiting = [start[0]]
+        found = {index for index, _ in tensors}
+        waiting = list(found)
         while waiting:
             index = waiting.pop()
             op = rule_at(self.graph, index)
