@@ -41,7 +41,7 @@ from receptive_field.errors import GraphError, NodeNotFoundError, ReceptiveField
 from receptive_field.frameworks import load
 from receptive_field.graph.graph import Tensor
 from receptive_field.graph.model import Model, nodes_of_layers, unique_name
-from receptive_field.network.layout import Resolution
+from receptive_field.network.layout import Resolution, input_shape
 from receptive_field.network.walk import tensors_below, tensors_read
 from receptive_field.passes.regions import forward
 from receptive_field.printable import printable
@@ -248,10 +248,11 @@ def page_data(
     found = forward(question.network, question.spatial, tensors)
     if output is not None or (question.outputs and not question.layers):
         question.fields(found, strict=True)  # Raises if an output cannot be shown.
-    every = _fields(question, {name: t for t, name in tensors.items()}, found)
-    analysed = set(every)
-    by_tensor = {t: every[name] for t, name in tensors.items() if name in analysed}
     named = _fields(question, shown, found)
+    by_tensor = {shown[name]: field for name, field in named.items()}
+    between = {name: t for t, name in tensors.items() if t not in by_tensor}
+    others = _fields(question, between, found)
+    by_tensor |= {between[name]: field for name, field in others.items()}
     steps = Stretches(question, found, by_tensor, {shown[name] for name in named})
     if not any(any(p is not None for p in steps.places(shown[n])) for n in named):
         raise GraphError(
@@ -281,8 +282,9 @@ def _sized(
     chosen = [size if isinstance(size, int) else default for size in sizes]
     shown = " x ".join(map(str, chosen))
     note = f"The model does not state the size of its input; {shown} is assumed."
-    sized = options._replace(input_resolution=chosen)
-    return _asked(model, output, input, sized), note
+    network = question.network
+    shape = input_shape(network, question.rank, question.spatial, chosen)
+    return replace(question, network=network.told(shape)), note
 
 
 def _asked(model: Model, output: Any, input: Any, options: Options) -> Question:
