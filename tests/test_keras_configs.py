@@ -630,6 +630,15 @@ def test_an_archive_is_not_unpacked_without_end(tmp_path):
     refused(path, "unpacking .* steps that an answer may take")
 
 
+def test_an_archive_with_a_name_that_is_no_text(tmp_path):
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("\u00e9", "")
+    path.write_bytes(path.read_bytes().replace(b"\xc3\xa9", b"\xc3\xff"))
+    refused(path, "damaged or cut off")
+
+
 # --- Files that would run code -------------------------------------------------------
 
 

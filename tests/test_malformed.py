@@ -16,6 +16,7 @@ from dependency import traced
 from graphs import IMAGE as X
 from graphs import (
     SCALAR,
+    constant,
     conv,
     graph_def,
     integers,
@@ -307,3 +308,12 @@ def test_attributes_that_are_not_set_have_their_defaults():
         network(data_format="", dilations=""), output="pool"
     )
     assert field.size.tolist() == [4, 4]
+
+
+def test_a_constant_of_a_negative_size():
+    paddings = constant("paddings", [1], [-(2**63)])
+    graph = graph_def(
+        placeholder(), paddings, node("pad", "Pad", ["input", "paddings"])
+    )
+    with pytest.raises(rf.ReceptiveFieldError, match=r"paddings.* has a negative size"):
+        rf.compute_receptive_field(graph, output="pad")

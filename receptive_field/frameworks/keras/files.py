@@ -103,6 +103,7 @@ def _in_zip(path: str) -> Mapping[str, Any] | None:
         NotImplementedError,
         RuntimeError,
         EOFError,
+        UnicodeDecodeError,  # In the name of an entry.
         zlib.error,
     ) as error:
         raise GraphError(

@@ -161,9 +161,11 @@ class StatedTensor:
         """Returns the values as a flat list; None for weights and unsupported types.
 
         Raises:
-          ValueError: if the number of values does not match the shape.
+          ValueError: if the shape is none, or the number of values does not match it.
         """
         message, shape = self._message, self.shape
+        if any(size < 0 for size in shape):
+            raise ValueError(f"its shape {list(shape)} has a negative size")
         count = math.prod(shape)
         if message.dtype not in _TYPES or count > most_values(message.dtype):
             return None
