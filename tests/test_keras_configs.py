@@ -892,6 +892,14 @@ def test_layers_that_have_no_order(first, tmp_path):
     refused(put(tmp_path, config), match)
 
 
+def test_keyword_arguments_that_are_a_tensor(tmp_path):
+    """Keras 2 would wait for a layer that waits for this one."""
+    config = json.loads((DATA / "functions_2.15.json").read_text())
+    by_name = {layer["name"]: layer for layer in config["config"]["layers"]}
+    by_name["sizes"]["inbound_nodes"][0][3] = ["sum", 0, 0]
+    refused(put(tmp_path, config), "are no keyword arguments")
+
+
 PARTS = {
     "unknown input": {"input_layers": [["nothing", 0, 0]]},
     "no input": {"input_layers": []},

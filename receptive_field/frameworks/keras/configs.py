@@ -462,6 +462,8 @@ def _structure(node: Any, keywords: dict[str, Any]) -> Any:
     if not _is_history(node):
         return [_structure(part, keywords) for part in node]
     if len(node) > 3:
+        if not isinstance(node[3] or {}, Mapping):  # Keras 2 may take it for a tensor.
+            raise NoModelError(f"{node[3]!r:.80} are no keyword arguments")
         keywords |= {key: _keyword(part) for key, part in (node[3] or {}).items()}
     if node[0] == "_CONSTANT_VALUE":
         return np.asarray(node[2]) if isinstance(node[2], list) else node[2]
