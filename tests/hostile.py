@@ -632,7 +632,7 @@ def _archive(folder: Path, name: str, entries: dict[str, bytes | int]) -> Path:
 def _(folder: Path) -> Path:
     metadata = b'{"keras_version": "3.15.1"}'
     return _archive(
-        folder, "m.keras", {"metadata.json": metadata, "config.json": 1 << 30}
+        folder, "m.keras", {"metadata.json": metadata, "config.json": 1 << 29}
     )
 
 
@@ -643,7 +643,7 @@ def _(folder: Path) -> Path:
     entries = {
         "metadata.json": metadata,
         "config.json": config,
-        "model.weights.h5": 1 << 30,
+        "model.weights.h5": 1 << 29,
     }
     return _archive(folder, "m.keras", entries)
 
@@ -653,7 +653,7 @@ def _(folder: Path) -> Path:
     return _archive(
         folder,
         "m.pt2",
-        {"m/archive_format": b"pt2", "m/version": b"0", "m/models/model.json": 1 << 30},
+        {"m/archive_format": b"pt2", "m/version": b"0", "m/models/model.json": 1 << 29},
     )
 
 
