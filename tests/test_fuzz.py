@@ -11,7 +11,7 @@ import fuzz
 import pytest
 from random_search import seed_of_contents
 
-CASES = 500
+CASES = 250
 """How many files are damaged."""
 
 SLOW = fuzz.LIMITS._replace(seconds=60, megabytes=2048)
