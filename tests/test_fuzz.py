@@ -18,6 +18,7 @@ SLOW = fuzz.LIMITS._replace(seconds=60, megabytes=2048)
 """Limits on a machine that does other things, too, while coverage is measured."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", fuzz.DAMAGE)
 def test_damaged_models(kind):
     formats = list(fuzz.DAMAGE)

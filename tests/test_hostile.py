@@ -20,6 +20,7 @@ LIMITS = Limits(seconds=60, megabytes=400, may_end=True)
 NEEDED = {"ONNX": "onnx", "Keras": "keras", "PyTorch": "torch"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", hostile.CASES)
 def test_no_file_takes_long(name, tmp_path):
     for word, module in NEEDED.items():

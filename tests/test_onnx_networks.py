@@ -91,6 +91,7 @@ def answers():
     return json.loads(run.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "layer"), TRUTHS, ids=[f"{file}-{layer}" for file, layer in TRUTHS]
 )

@@ -15,6 +15,8 @@ from torch_networks import built, held, output_of, resolution_of, rows
 import receptive_field as rf
 from receptive_field.frameworks import load
 
+pytestmark = pytest.mark.slow
+
 NAMED = ("timmf/hrnet_w18", "tv/lraspp_mobilenet_v3_large", "tv/fcn_resnet50")
 """Networks of which every row is tried: misaligned ones, and ones that resize."""
 
