@@ -21,6 +21,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,15 +77,16 @@ def build(target: Path, cache: Path = CACHE, numpy: Path | None = None) -> None:
     pyodide, wheels = fetch_pyodide(cache), fetch_wheels(cache)
     if numpy is not None:
         check_numpy(numpy, pyodide)
-    with tempfile.TemporaryDirectory() as folder:
+    with ThreadPoolExecutor() as pool, tempfile.TemporaryDirectory() as folder:
+        library = pool.submit(packed_library, pyodide, cache)  # Takes long, once.
         made = Path(folder)
         wheels = [own_wheel(made), *wheels, *([] if numpy is None else [numpy])]
         site = made / "site"
         (site / "pyodide").mkdir(parents=True)
         for name in PYODIDE:
             shutil.copy(pyodide / name, site / "pyodide")
-        shutil.copy(packed_library(pyodide, cache), site / "pyodide")
         pack(pyodide, site / "packages.zip", *wheels)
+        shutil.copy(library.result(), site / "pyodide")
         write_examples(site / "examples")
         for name in PAGES:
             shutil.copy(WEB / name, site)

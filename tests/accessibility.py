@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from needed import node
+from stored import kept
 
 PACKAGE = "axe-core@4.14.1"
 INTEGRITY = (
@@ -23,9 +24,14 @@ INTEGRITY = (
 
 @cache
 def axe() -> str:
-    """The script of axe-core, fetched with npm; without npm the test is skipped."""
+    """The script of axe-core, kept for a run; without npm the test is skipped."""
     __tracebackhide__ = True
     node()
+    script: str = kept(PACKAGE, _fetched)
+    return script
+
+
+def _fetched() -> str:
     with TemporaryDirectory() as folder:
         subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=folder, check=True)
         (packed,) = Path(folder).glob("*.tgz")

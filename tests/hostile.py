@@ -59,6 +59,9 @@ QUESTIONS: dict[str, Question] = {
 }
 """What is asked about each file."""
 
+OF_FIELDS = ("explain", "unseen", "effective")
+"""Questions that begin with "field", and are refused if it is."""
+
 
 class Case(NamedTuple):
     """A file, and what is asked about it."""
@@ -585,40 +588,36 @@ def _(folder: Path) -> Path:
     return path
 
 
-def _zeros(compressor: Any, count: int = 4 << 30) -> bytes:
-    """Bytes that decompress to gigabytes: compressed twice or more, they stay so."""
-    block = bytes(1 << 24)
-    found = b"".join(compressor.compress(block) for _ in range(count >> 24))
-    return found + bytes(compressor.flush())
+def _zeros(compress: Callable[[bytes], bytes], count: int) -> bytes:
+    """A compressed file of so many zeros, in parts, of which one is compressed."""
+    return compress(bytes(1 << 24)) * (count >> 24)
 
 
 @case("gzip bomb")
 def _(folder: Path) -> Path:
-    import zlib
-
     path = folder / "graph.pb.gz"
-    path.write_bytes(_zeros(zlib.compressobj(9, zlib.DEFLATED, 31), 1 << 30))
+    path.write_bytes(_zeros(gzip.compress, 1 << 30))
     return path
 
 
 @case("bzip2 bomb")
 def _(folder: Path) -> Path:
     path = folder / "graph.pb.bz2"
-    path.write_bytes(_zeros(bz2.BZ2Compressor(), 1 << 28) * 16)
+    path.write_bytes(_zeros(bz2.compress, 4 << 30))
     return path
 
 
 @case("xz bomb")
 def _(folder: Path) -> Path:
     path = folder / "graph.pb.xz"
-    path.write_bytes(_zeros(lzma.LZMACompressor(preset=1), 1 << 30))
+    path.write_bytes(_zeros(lzma.compress, 1 << 30))
     return path
 
 
 def _archive(folder: Path, name: str, entries: dict[str, bytes | int]) -> Path:
     """A ZIP archive; a number stands for that many spaces."""
     path = folder / name
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for entry, content in entries.items():
             with archive.open(entry, "w", force_zip64=True) as file:
                 if isinstance(content, bytes):
@@ -633,7 +632,7 @@ def _archive(folder: Path, name: str, entries: dict[str, bytes | int]) -> Path:
 def _(folder: Path) -> Path:
     metadata = b'{"keras_version": "3.15.1"}'
     return _archive(
-        folder, "m.keras", {"metadata.json": metadata, "config.json": 1 << 30}
+        folder, "m.keras", {"metadata.json": metadata, "config.json": 1 << 29}
     )
 
 
@@ -644,7 +643,7 @@ def _(folder: Path) -> Path:
     entries = {
         "metadata.json": metadata,
         "config.json": config,
-        "model.weights.h5": 1 << 30,
+        "model.weights.h5": 1 << 29,
     }
     return _archive(folder, "m.keras", entries)
 
@@ -654,7 +653,7 @@ def _(folder: Path) -> Path:
     return _archive(
         folder,
         "m.pt2",
-        {"m/archive_format": b"pt2", "m/version": b"0", "m/models/model.json": 1 << 30},
+        {"m/archive_format": b"pt2", "m/version": b"0", "m/models/model.json": 1 << 29},
     )
 
 

@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 import graphs
 import numpy as np
 import pytest
+import stored
 from accessibility import violations
 from needed import needed
 from random_networks import possible
@@ -298,24 +299,46 @@ def pages(tmp_path_factory):
     return page_of
 
 
+WINDOW = {"width": 1400, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def kept_tab(browser):
+    """A tab for all tests that need no other: to make one takes longer than a test."""
+    tab = browser.new_page(viewport=WINDOW)
+    yield tab
+    tab.close()
+
+
 @pytest.fixture
-def open_page(browser):
+def open_page(browser, kept_tab):
     """Opens a file; at the end, nothing was said on the console or asked for."""
     tabs, said, asked = [], [], []
+    events = {
+        "console": lambda message: said.append(message.text),
+        "pageerror": lambda error: said.append(str(error)),
+        "request": lambda request: asked.append(request.url),
+    }
 
     def opened(path, link="", **options):
-        options = {"viewport": {"width": 1400, "height": 900}, **options}
-        tab = browser.new_page(**options)
+        is_usual = not tabs and not options
+        options = {"viewport": WINDOW, **options}
+        tab = kept_tab if is_usual else browser.new_page(**options)
         tabs.append(tab)
-        tab.on("console", lambda message: said.append(message.text))
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda request: asked.append(request.url))
+        for event, note in events.items():
+            tab.on(event, note)
         tab.goto(path.as_uri() + link)
         return tab
 
     yield opened
     for tab in tabs:
-        tab.close()
+        if tab is not kept_tab:
+            tab.close()
+            continue
+        for event, note in events.items():
+            tab.remove_listener(event, note)
+        tab.goto("about:blank")  # No page of another test stays, nor the pointer on it.
+        tab.mouse.move(-1, -1)
     assert said == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in asked)
     assert sum(url.startswith("file:") for url in asked) == len(tabs)
@@ -372,23 +395,47 @@ def some_features(sizes, count=4):
     return corners + [[rng.randrange(n) for n in sizes] for _ in range(count)]
 
 
+SHOWN = """(wanted) => {
+  const stage = document.querySelector(".stage");
+  if (stage.dataset.feature !== wanted) return null;
+  const number = (text) => text.split(",").filter(Boolean).map(Number);
+  const drawn = (kind) => {
+    const found = stage.querySelector(kind);
+    const sides = ["x", "y", "width", "height"];
+    const [x, y, width, height] = sides.map((name) => Number(found.getAttribute(name)));
+    return {
+      box: [[x, x + width - 1], [y, y + height - 1]],
+      hidden: getComputedStyle(found).display === "none",
+    };
+  };
+  return {
+    region: number(stage.dataset.region),
+    clipped: number(stage.dataset.clipped),
+    drawn: drawn(".region:not(.other):not(.local)"),
+    drawnClipped: drawn(".clipped"),
+  };
+}"""
+"""What is shown of a feature, once it is."""
+
+
 def check_regions(tab, field, features):
     """Every feature that is pointed at shows just what the analysis says."""
     sizes = [axis.size for axis in field.feature_axes]
     for feature in features:
         hover(tab, feature, sizes)
-        stage = tab.locator(".stage")
-        expect(stage).to_have_attribute("data-feature", ",".join(map(str, feature)))
-        region = field.compute_input_region(feature).tolist()
-        assert told(tab, "region") == region
-        assert drawn_box(tab, "region:not(.other):not(.local)") == region
-        clipped = field.compute_input_region(feature, clip=True).tolist()
-        if clipped[0] == [0, -1]:  # It sees nothing but padding.
-            assert told(tab, "clipped") == []
-            expect(tab.locator(".stage .clipped")).to_be_hidden()
+        found = tab.wait_for_function(SHOWN, arg=",".join(map(str, feature)))
+        shown = found.json_value()
+        region = field.compute_input_region(feature)
+        assert shown["region"] == region.ravel().tolist()
+        assert shown["drawn"] == {"box": region.tolist(), "hidden": False}
+        clipped = field.compute_input_region(feature, clip=True)
+        if clipped[0].tolist() == [0, -1]:  # It sees nothing but padding.
+            assert shown["clipped"] == []
+            assert shown["drawnClipped"]["hidden"]
         else:
-            assert told(tab, "clipped") == clipped
-            assert drawn_box(tab, "clipped") == clipped
+            assert shown["clipped"] == clipped.ravel().tolist()
+            drawn = {"box": clipped.tolist(), "hidden": False}
+            assert shown["drawnClipped"] == drawn
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
@@ -402,7 +449,6 @@ def test_pointing_shows_the_region(pages, open_page, name):
         check_regions(tab, field, some_features(sizes))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("application", "chosen"),
     [
@@ -415,7 +461,7 @@ def test_pointing_shows_the_region(pages, open_page, name):
     ],
 )
 def test_pointing_at_layers_of_large_networks(tmp_path, open_page, application, chosen):
-    model = getattr(keras.applications, application)(weights=None)
+    model = stored.build(application)
     tab = open_page(rf.explore(model, tmp_path / "page.html"))
     fields = rf.compute_receptive_fields(model)
     # Keras counts the layers without a name over all models of a process.

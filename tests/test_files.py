@@ -167,7 +167,8 @@ def test_what_is_no_regular_file_is_written_to(tmp_path, command):
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
     reader.start()
     if command == "explore":
-        rf.explore(rf.EXAMPLE_GRAPH, pipe, input_resolution=[149, 149])
+        end = "InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
+        rf.explore(rf.EXAMPLE_GRAPH, pipe, output=end, input_resolution=[75, 75])
     else:
         replace_file(pipe, b"<svg/>" * 100_000)  # More than a pipe holds.
     reader.join()

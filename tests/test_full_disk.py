@@ -27,8 +27,8 @@ from receptive_field.many import compute_many
 
 NOBODY = 65534
 
-GRAPH = os.fspath(rf.EXAMPLE_GRAPH)
-LAYER = ["--output", "InceptionResnetV2/Conv2d_1a_3x3/Relu"]
+GRAPH = os.fspath(ROOT / "tests" / "data" / "onnx" / "resnet18.onnx.xz")
+LAYER = ["--output", "layer1"]
 
 
 @contextmanager

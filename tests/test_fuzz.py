@@ -11,13 +11,14 @@ import fuzz
 import pytest
 from random_search import seed_of_contents
 
-CASES = 500
+CASES = 250
 """How many files are damaged."""
 
 SLOW = fuzz.LIMITS._replace(seconds=60, megabytes=2048)
 """Limits on a machine that does other things, too, while coverage is measured."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", fuzz.DAMAGE)
 def test_damaged_models(kind):
     formats = list(fuzz.DAMAGE)

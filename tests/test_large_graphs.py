@@ -66,6 +66,7 @@ def _calls(work: Callable[[], object]) -> int:
     return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [_chain, _branches, _residual])
 @pytest.mark.parametrize(
     "question", [rf.compute_receptive_field, rf.compute_receptive_fields]
@@ -78,6 +79,7 @@ def test_twice_the_nodes_take_twice_the_time(
     assert twice < 2.2 * once
 
 
+@pytest.mark.slow
 def test_the_windows_of_large_graphs() -> None:
     assert rf.compute_receptive_field(_branches(2000)).size.tolist() == [5, 5]
     assert rf.compute_receptive_field(_chain(4000)).size.tolist() == [4001, 4001]

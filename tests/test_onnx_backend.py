@@ -22,6 +22,8 @@ from receptive_field.errors import (
     UnsupportedOpsError,
 )
 
+pytestmark = pytest.mark.slow
+
 onnx = needed("onnx")
 loader = needed("onnx.backend.test.loader")
 

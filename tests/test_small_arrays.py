@@ -59,7 +59,7 @@ PAIRS = (
 
 
 @pytest.mark.parametrize("name", PAIRS)
-@examples(100)
+@examples(40)
 @given(values(), values())
 def test_ops_on_two_arrays(name, one, two):
     check(
@@ -75,7 +75,7 @@ OPERATORS = (
 
 
 @pytest.mark.parametrize("function", OPERATORS)
-@examples(100)
+@examples(40)
 @given(values(), st.booleans() | st.integers(-9, 9) | st.floats(-9, 9), st.booleans())
 def test_operators_with_a_number_of_python(function, one, number, first):
     def applied(array):
@@ -85,13 +85,13 @@ def test_operators_with_a_number_of_python(function, one, number, first):
 
 
 @pytest.mark.parametrize("name", ["floor", "ceil", "sqrt", "sign", "negative"])
-@examples(100)
+@examples(40)
 @given(values())
 def test_ops_on_one_array(name, one):
     check(lambda: getattr(np, name)(one[0]), lambda: getattr(small, name)(one[1]))
 
 
-@examples(200)
+@examples(70)
 @given(values(), st.sampled_from(KINDS))
 def test_types_are_changed_as_in_numpy(one, kind):
     check(lambda: one[0].astype(kind), lambda: one[1].astype(kind))
@@ -106,7 +106,7 @@ INDICES = (
 )
 
 
-@examples(300)
+@examples(100)
 @given(values(), st.lists(INDICES, max_size=4).filter(lambda x: x.count(...) < 2))
 def test_indices(one, indices):
     key = tuple(indices)
@@ -117,7 +117,7 @@ AXIS = st.integers(-4, 4)
 SHAPE = st.lists(st.integers(-1, 4), max_size=4).map(tuple)
 
 
-@examples(300)
+@examples(100)
 @given(values(), SHAPE, st.lists(AXIS, max_size=3).map(tuple), AXIS)
 def test_shapes(one, shape, axes, axis):
     found = [
@@ -138,7 +138,7 @@ def test_shapes(one, shape, axes, axis):
     assert any(found)
 
 
-@examples(200)
+@examples(70)
 @given(st.lists(values(), min_size=1, max_size=3), AXIS)
 def test_arrays_are_joined(arrays, axis):
     theirs, ours = zip(*arrays, strict=True)
@@ -150,7 +150,7 @@ def test_arrays_are_joined(arrays, axis):
     check(lambda: np.array(theirs), lambda: small.array(ours))
 
 
-@examples(200)
+@examples(70)
 @given(values(), values(kinds=("int32", "int64")), AXIS)
 def test_elements_are_taken(one, indices, axis):
     check(

@@ -282,7 +282,7 @@ def test_what_is_left_of_many_models():
         return stress.living(), containers()
 
     objects, held = left(range(60))
-    objects_later, held_later = left(range(60, 300))
+    objects_later, held_later = left(range(60, 180))
     assert objects_later - objects == {}
     kept = {name for name, count in held_later.items() if count > held[name]}
     assert kept <= {f"{attributes.__name__}._SEEN"}

@@ -825,6 +825,7 @@ print({name: field.size.tolist() for name, field in fields.items()})
 """
 
 
+@pytest.mark.slow
 def test_keras_models_on_pytorch_are_answered_by_their_layers():
     needed("keras")
     run = subprocess.run(

@@ -10,6 +10,7 @@ from torch_experiments import ops_of
 from receptive_field.frameworks.torch.ops import OPS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalogue.CASES)
 def test_op(name):
     for make in catalogue.CASES[name]:
@@ -17,6 +18,7 @@ def test_op(name):
     tables.measured_torch_ops.add(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalogue.CLASSES)
 def test_class(name):
     for make in catalogue.CLASSES[name]:

@@ -133,8 +133,9 @@ def opened(tab, *paths):
 
 
 def finish(tab):
-    """Waits until all questions are answered."""
-    expect(tab.locator("#progress")).to_be_hidden(timeout=PATIENCE)
+    """Waits until all questions are answered, which `expect` asks once a second."""
+    hidden = "() => document.getElementById('progress').hidden"
+    tab.wait_for_function(hidden, timeout=PATIENCE)
 
 
 def data_of(tab, number=0):
@@ -169,12 +170,11 @@ def numbers_of(data):
 
 
 def models(folder):
-    """A file of each format."""
+    """A file of each format but text."""
     graph = folder / "mobilenet.pb"
-    needed("tensorflow")
-    built = zoo.build("mobilenet_v1", [224, 224])
-    graph.write_bytes(built.graph.as_graph_def().SerializeToString())
-    yield from (rf.EXAMPLE_GRAPH, graph, *keras_files(folder))
+    packed = ROOT / "tests" / "data" / "zoo" / "mobilenet_v1.pb.xz"
+    graph.write_bytes(lzma.decompress(packed.read_bytes()))
+    yield from (graph, *keras_files(folder))
     yield from (ONNX / "resnet18.onnx.xz", TFLITE / "mobilenet_v2.tflite.xz")
     yield ROOT / "tests" / "data" / "torch" / "unet.pt2"
 
@@ -196,15 +196,19 @@ def keras_files(folder):
         yield folder / name
 
 
+def check_numbers(page, path):
+    """What is shown is what the library tells of a file in this process."""
+    shown, here = data_of(page), page_data(load(str(path)), None, None, Options())
+    assert "--resolution" not in shown["note"]
+    assert ("into Input size" in shown["note"]) == bool(here["note"])
+    assert numbers_of(shown) == numbers_of(here), path
+    assert shown["failed"] == here["failed"] == {}
+
+
 def test_numbers_are_those_of_the_library(page, tmp_path):
     for path in models(tmp_path):
         opened(page, path)
-        here = page_data(load(str(path)), None, None, Options())
-        note = data_of(page)["note"]
-        assert "--resolution" not in note
-        assert ("into Input size" in note) == bool(here["note"])
-        assert numbers_of(data_of(page)) == numbers_of(here), path
-        assert data_of(page)["failed"] == here["failed"] == {}
+        check_numbers(page, path)
 
 
 @pytest.mark.parametrize(
@@ -259,18 +263,18 @@ def downloaded(tab, kind):
 
 
 def test_size_and_output_are_asked_anew(page):
-    opened(page, rf.EXAMPLE_GRAPH)
-    output = "InceptionResnetV2/Conv2d_2a_3x3/Relu"
+    path, output = str(ONNX / "resnet18.onnx.xz"), "layer1"
+    opened(page, path)
     page.locator("[name=sizes]").fill("96x128")
     page.locator("[name=output]").fill(output)
     page.get_by_role("button", name="Analyse").click()
     finish(page)
     data = data_of(page)
     assert data["sizes"] == [128, 96]
-    field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH, output=output)
+    field = rf.compute_receptive_field(path, output=output)
     last = data["nodes"][-1]
     assert last["name"] == output
-    assert last["rf"] == field.size.tolist() == [7, 7]
+    assert last["rf"] == field.size.tolist() == [43, 43]
     page.locator("[name=sizes]").fill("96 by 128")
     page.get_by_role("button", name="Analyse").click()
     expect(page.locator(".error")).to_contain_text("is not a size")
@@ -429,13 +433,19 @@ def test_an_example(page):
 
 
 def test_examples_are_files_of_the_site_that_can_be_read(site):
+    build = script(OURS / "build_web.py")
+    copied = {path.name: path for paths in build.EXAMPLES.values() for path in paths}
     text = (site / "index.html").read_text("utf-8")
     offered = re.findall(r'<option value="examples/([^"]+)">', text)
     files = sorted(path.name for path in (site / "examples").iterdir())
     assert sorted(offered) == files
     assert len(files) > 25
     for name in files:
-        assert len(rf.compute_receptive_fields(site / "examples" / name)) > 10, name
+        path = site / "examples" / name
+        if name in copied:  # Other tests read them.
+            assert path.read_bytes() == copied[name].read_bytes()
+        else:
+            assert len(rf.compute_receptive_fields(path)) > 10, name
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests/data/zoo").iterdir()), ids=str)
@@ -595,6 +605,7 @@ def test_a_long_analysis_can_be_cancelled(page):
     expect(page.locator(".error")).to_be_hidden()
     finish(page)
     assert len(data_of(page)["nodes"]) > 800
+    check_numbers(page, rf.EXAMPLE_GRAPH)
 
 
 def test_a_reload_without_a_network(browser, site):
@@ -682,7 +693,7 @@ def test_storage_that_is_full(browser, site):
 def test_a_gigabyte_is_not_loaded(browser, address, tmp_path):
     """Slices of the file are read, and its numbers are those without the weights."""
     bench = script(ROOT / "benchmarks" / "web.py")
-    small, large = ONNX / "resnet50.onnx.xz", tmp_path / "large.onnx"
+    small, large = ONNX / "resnet18.onnx.xz", tmp_path / "large.onnx"
     bench.write_large(large, lzma.decompress(small.read_bytes()))
     assert large.stat().st_size > 1 << 30
     memory = bench.Memory()
@@ -718,15 +729,30 @@ def pyodide(site):
     return site / "pyodide"
 
 
+ONE_PAGE = """\
+INHERIT: {root}/mkdocs.yml
+docs_dir: {root}/docs
+nav: [try.md]
+exclude_docs: |
+  *.md
+  !try.md
+plugins: [search, offline]
+hooks: [{root}/scripts/mkdocs_extensions.py]
+"""
+
+
 @needs("mkdocs", "material", "mkdocstrings", "latex2mathml")
 def test_the_documentation_holds_the_page(site, browser, tmp_path):
+    """A documentation of its page alone: `test_docs.py` builds all of it."""
+    config, target = tmp_path / "mkdocs.yml", tmp_path / "built"
+    config.write_text(ONE_PAGE.format(root=ROOT), "utf-8")
     subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
+        [sys.executable, "-m", "mkdocs", "build", "-f", config, "--site-dir", target],
         check=True,
         cwd=ROOT,
         env={**os.environ, "WEB_PAGE": str(site)},
     )
-    with static(tmp_path) as url:
+    with static(target) as url:
         tab = browser.new_page(viewport={"width": 1400, "height": 1000})
         tab.set_default_timeout(PATIENCE)
         asked = []

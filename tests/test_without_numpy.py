@@ -6,7 +6,7 @@ import doctest
 import io
 import random
 from fractions import Fraction
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path
 
 import pytest
@@ -33,11 +33,17 @@ with (DATA / "published_table.csv").open(newline="") as file:
             ]
 
 
+@cache
+def example():
+    """The graph in the package: to read its text takes longer than to analyse it."""
+    return load(rf.EXAMPLE_GRAPH)
+
+
 @pytest.mark.parametrize("end_point", ["Mixed_6a", "Conv2d_7b_1x1"])
 def test_the_published_rows_of_the_graph_in_the_package(end_point):
     last = {"Mixed_6a": "concat", "Conv2d_7b_1x1": "Relu"}[end_point]
     output = f"InceptionResnetV2/{end_point}/{last}"
-    field = rf.compute_receptive_field(rf.EXAMPLE_GRAPH, output=output)
+    field = rf.compute_receptive_field(example(), output=output)
     assert list(field)[::2] == list(field)[1::2] == PUBLISHED[end_point]
 
 
@@ -112,7 +118,7 @@ def test_an_encoder_and_its_decoder_have_the_stride_one():
 
 
 def test_the_table_of_all_layers():
-    fields = rf.compute_receptive_fields(rf.EXAMPLE_GRAPH)
+    fields = rf.compute_receptive_fields(example())
     rows = list(csv.DictReader(io.StringIO(Table(fields).text("csv"))))
     row = next(row for row in rows if row["layer"] == LAST)
     size, stride, padding = PUBLISHED["Conv2d_7b_1x1"]
@@ -122,7 +128,7 @@ def test_the_table_of_all_layers():
 
 
 def test_the_data_of_the_explorer():
-    data = page_data(load(rf.EXAMPLE_GRAPH), LAST, None, Options([299, 299]))
+    data = page_data(example(), LAST, None, Options([299, 299]))
     (node,) = [node for node in data["nodes"] if node.get("name") == LAST]
     size, stride, padding = PUBLISHED["Conv2d_7b_1x1"]
     assert node["rf"] == [size] * 2

@@ -13,7 +13,6 @@ import csv
 import sys
 import time
 from collections.abc import Iterator
-from functools import lru_cache
 from inspect import signature
 from pathlib import Path
 from statistics import median
@@ -58,10 +57,10 @@ def made(name: str) -> Any:
     return builder(**dict.fromkeys(weights))
 
 
-@lru_cache(maxsize=1)
-def network(name: str) -> Any:
-    """The same, kept for the next row."""
-    return built(name)
+def resolution_of(row: dict[str, str]) -> tuple[int, int]:
+    """The height and the width of the image of a row."""
+    length = int(row["input_length"])
+    return (length, HEIGHT) if row["axis"] == "y" else (HEIGHT, length)
 
 
 def output_of(layer: str) -> str | None:
@@ -120,14 +119,14 @@ def main() -> None:
     """Prints all differences, and the seconds of CPU that each network takes."""
     exports, _analyses, wrong = [], [], 0
     for row in rows():
-        name, resolution = row["model"], [HEIGHT, int(row["input_length"])]
-        if row["axis"] == "y":
-            resolution.reverse()
+        name = row["model"]
         module = built(name)
         start = time.process_time()
         try:
             field = rf.compute_receptive_field(
-                module, output=output_of(row["layer"]), input_resolution=resolution
+                module,
+                output=output_of(row["layer"]),
+                input_resolution=resolution_of(row),
             )
             exports.append(time.process_time() - start)
             found = list(held(row, field))

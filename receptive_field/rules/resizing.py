@@ -90,7 +90,10 @@ class Grid(NamedTuple):
 
     def sources(self, outputs: range, ratio: Fraction) -> list[Fraction]:
         """Returns where positions lie, given the value of ``advance / period``."""
-        return [(u + self.before) * ratio - self.behind for u in outputs]
+        start = self.before * ratio - self.behind
+        shared = math.lcm(start.denominator, ratio.denominator)
+        first, step = int(start * shared), int(ratio * shared)
+        return [Fraction(first + u * step, shared) for u in outputs]
 
 
 HALF = Fraction(1, 2)

@@ -103,6 +103,8 @@ def _plain(values: Any) -> tuple[tuple[int, ...], list[Any]] | None:
         return (), [values]
     if not isinstance(values, (list, tuple)):
         return None
+    if set(map(type, values)) <= {bool, int, float}:
+        return (len(values),), list(values)
     shapes: set[tuple[int, ...]] = set()
     numbers: list[Any] = []
     for part in values:
