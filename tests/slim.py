@@ -156,7 +156,8 @@ def _variables_as_objects() -> Iterator[None]:
     """Has variables hashed and compared as any object, as TensorFlow does in graphs.
 
     Each layer looks for variables in sets and lists, and each look first finds out
-    whether TensorFlow is eager: half of the time that a deep network takes.
+    whether TensorFlow is eager: more than a third of the time that a deep network
+    takes.
     """
     variable = importlib.import_module("tensorflow.python.ops.variables").Variable
     with (
