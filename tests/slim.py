@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from functools import cache
 from typing import Any
 from unittest import mock
 
+import random_search
 from needed import needed
 
 Network = Callable[..., dict[str, Any]]
@@ -17,6 +19,15 @@ Network = Callable[..., dict[str, Any]]
 
 MODULES = ["alexnet", "vgg", "overfeat", "inception", "resnet_v1", "resnet_v2"]
 """The modules of `tf_slim.nets`."""
+
+DEEP = [f"resnet_v{v}_{depth}" for v in (1, 2) for depth in (101, 152, 200)]
+"""Networks that take long to build, and repeat the units of those with 50 layers."""
+
+
+def drawn_deep() -> str:
+    """The one of them that a run builds; the seed of the run decides."""
+    return random.Random(random_search.SEED).choice(DEEP)
+
 
 LAYERS = ["conv2d", "separable_conv2d", "max_pool2d", "avg_pool2d", "batch_norm"]
 """The layers of the networks that take a data format."""
@@ -40,7 +51,7 @@ def networks() -> dict[str, Network]:
     ``inception_v*`` are the bases, with biases and without batch normalisation;
     ``inception_v*_classifier`` have batch normalisation, dropout and logits.
     ``resnet_v*_small`` have two blocks of two units, and so all that the others have.
-    ``inception_small`` ends with its first two modules, batch normalisation included.
+    ``inception_v*_small`` end with their first modules, batch normalisation included.
     """
     slim = import_slim()
     nets = {part: importlib.import_module(f"tf_slim.nets.{part}") for part in MODULES}
@@ -52,7 +63,7 @@ def networks() -> dict[str, Network]:
             images: Any, data_format: str = "NHWC", **changes: Any
         ) -> dict[str, Any]:
             with ExitStack() as stack:
-                stack.enter_context(_quick_hashes())
+                stack.enter_context(_variables_as_objects())
                 if arguments:
                     shared = getattr(nets[module], arguments)()
                     stack.enter_context(slim.arg_scope(shared))
@@ -67,17 +78,22 @@ def networks() -> dict[str, Network]:
 
         return call
 
-    def inception_small(
-        images: Any, data_format: str = "NHWC", is_training: Any = False
-    ) -> dict[str, Any]:
-        with (
-            _quick_hashes(),
-            slim.arg_scope(nets["inception"].inception_v1_arg_scope()),
-            slim.arg_scope([slim.batch_norm], is_training=is_training),
-        ):
-            build = nets["inception"].inception_v1_base
-            _, end_points = build(images, final_endpoint="Mixed_3c")
-        return dict(end_points)
+    def inception_small(version: int, last: str) -> Network:
+        base = getattr(nets["inception"], f"inception_v{version}_base")
+        arguments = getattr(nets["inception"], f"inception_v{version}_arg_scope")
+
+        def call(
+            images: Any, data_format: str = "NHWC", is_training: Any = False
+        ) -> dict[str, Any]:
+            with (
+                _variables_as_objects(),
+                slim.arg_scope(arguments()),
+                slim.arg_scope([slim.batch_norm], is_training=is_training),
+            ):
+                _, end_points = base(images, final_endpoint=last)
+            return dict(end_points)
+
+        return call
 
     inference = {"is_training": False, "spatial_squeeze": False}
     return {
@@ -130,18 +146,25 @@ def networks() -> dict[str, Network]:
             )
             for version in (1, 2)
         },
-        "inception_small": inception_small,
+        "inception_v1_small": inception_small(1, "Mixed_3c"),
+        "inception_v2_small": inception_small(2, "Mixed_4a"),
     }
 
 
-def _quick_hashes() -> Any:
-    """Has a variable hashed as any object is, which is what TensorFlow comes to.
+@contextmanager
+def _variables_as_objects() -> Iterator[None]:
+    """Has variables hashed and compared as any object, as TensorFlow does in graphs.
 
-    Each layer puts all variables into a set, and each hash first finds out whether
-    TensorFlow is eager: more than a third of the time that a deep network takes.
+    Each layer looks for variables in sets and lists, and each look first finds out
+    whether TensorFlow is eager: more than a third of the time that a deep network
+    takes.
     """
-    variables = importlib.import_module("tensorflow.python.ops.variables")
-    return mock.patch.object(variables.Variable, "__hash__", object.__hash__)
+    variable = importlib.import_module("tensorflow.python.ops.variables").Variable
+    with (
+        mock.patch.object(variable, "__hash__", object.__hash__),
+        mock.patch.object(variable, "__eq__", object.__eq__),
+    ):
+        yield
 
 
 @contextmanager

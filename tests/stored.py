@@ -1,8 +1,8 @@
 """Graphs of whole networks, made once in a run and kept for all its tests.
 
-What is asked of an application or of a network of `tf_slim` is told by its structure,
-and to build one takes far longer than to analyse it. So its graph is kept in a folder
-of this run, from which every worker reads it.
+What is asked of an application or of a network of `tf_slim` or of the zoo is told by
+its structure, and to build one takes far longer than to analyse it. So its graph is
+kept in a folder of this run, from which every worker reads it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from importlib import import_module
@@ -22,10 +22,12 @@ from unittest import mock
 import slim
 from needed import needed
 
+from receptive_field import zoo
 from receptive_field.frameworks import load
 from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.graph.model import Model
 from receptive_field.whole_files import replace_file
+from receptive_field.zoo.builder import build_network
 
 keras, tf = needed("keras"), needed("tensorflow")
 
@@ -105,6 +107,48 @@ def application(name: str, **options: Any) -> Model:
     content, *tensors = kept(f"application {name} {sorted(options.items())}", make)
     definition = tf.compat.v1.GraphDef.FromString(content)
     return Model(load(definition).graph, definition, *tensors)
+
+
+# --- Networks of the zoo -------------------------------------------------------------
+
+
+def zoo_definition(name: str) -> tuple[Any, str, dict[str, str]]:
+    """The GraphDef of a network for any size, its input, its end-points' nodes."""
+
+    def make() -> tuple[bytes, str, dict[str, str]]:
+        built = build_network(zoo.network(name), None, resource_variables=False)
+        content = built.graph.as_graph_def().SerializeToString()
+        return content, built.input, dict(built.end_points)
+
+    content, start, nodes = kept(f"zoo {name}", make)
+    return tf.compat.v1.GraphDef.FromString(content), start, nodes
+
+
+def at_size(definition: Any, resolution: Sequence[int]) -> Any:
+    """The GraphDef of a network of the zoo, with another size of its input.
+
+    `test_tables.py` checks that nothing else depends on the size.
+    """
+    again = type(definition)()
+    again.CopyFrom(definition)
+    (image,) = (node for node in again.node if node.name == "input_image")
+    axes = image.attr["shape"].shape.dim[1:3]
+    for axis, size in zip(axes, resolution, strict=True):
+        axis.size = size
+    return again
+
+
+@lru_cache(maxsize=4)
+def zoo_network(
+    name: str, resolution: tuple[int, int] | None = None
+) -> zoo.BuiltNetwork:
+    """What `zoo.build` returns, for tests that only read it."""
+    definition, start, nodes = zoo_definition(name)
+    if resolution is not None:
+        definition = at_size(definition, resolution)
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(definition, name="")
+    return zoo.BuiltNetwork(name, graph, start, nodes)
 
 
 # --- Networks of tf_slim -------------------------------------------------------------

@@ -433,7 +433,7 @@ def test_features_at_the_border(feature):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", seeds("linear networks", 8))
+@pytest.mark.parametrize("seed", seeds("linear networks", 4))
 def test_random_linear_networks(seed):
     hold(random_network(seed))
 

@@ -50,7 +50,7 @@ def conv(*kernel, strides=1, dilations=1, padding="SAME"):
     return layer
 
 
-@pytest.mark.parametrize("seed", seeds("networks of all kinds", 40))
+@pytest.mark.parametrize("seed", seeds("networks of all kinds", 16))
 def test_random_networks(seed):
     """None is smaller than the truth, none larger that claims to be exact."""
     held(seed)
@@ -66,7 +66,7 @@ SMALL_LIMITS = {
 }
 
 
-@pytest.mark.parametrize("seed", seeds("networks with small limits", 12))
+@pytest.mark.parametrize("seed", seeds("networks with small limits", 6))
 def test_what_goes_beyond_a_limit_is_a_bound(seed, monkeypatch):
     for (module, name), limit in SMALL_LIMITS.items():
         monkeypatch.setattr(module, name, limit)
@@ -615,7 +615,7 @@ class TestOutsideOfATensor:
             x, y = rf.compute_receptive_field(source).axes
             assert (x.map.exact, y.map.exact) == (True, False)
 
-    @pytest.mark.parametrize("seed", seeds("regions without padding", 40))
+    @pytest.mark.parametrize("seed", seeds("regions without padding", 16))
     def test_regions_without_padding(self, seed):
         hold_regions(*random_chain(seed))
 

@@ -182,7 +182,7 @@ def networks(draw):
 
 @pytest.mark.slow
 @given(networks())
-@examples(150)
+@examples(50)
 def test_random_joins(network):
     network.check()
 

@@ -256,6 +256,7 @@ def test_a_network_that_does_not_run():
         rf.measure_receptive_field(graph, output="own")
 
 
+@pytest.mark.slow
 def test_another_backend_of_keras(tmp_path):
     program = (
         "import keras, receptive_field as rf\n"
@@ -496,6 +497,7 @@ def test_offsets_below_an_op_that_reads_a_shape_are_zero():
 # --- The log lines of TensorFlow ------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_log_lines_of_tensorflow_before_an_answer(tmp_path):
     file = tmp_path / "model.keras"
     through(layers.Conv2D(2, 3), shape=(8, 8, 1)).save(file)

@@ -518,7 +518,7 @@ def layer_1d(random):
 
 @pytest.mark.slow
 @pytest.mark.random
-@pytest.mark.parametrize("seed", seeds("look-ahead", 20))
+@pytest.mark.parametrize("seed", seeds("look-ahead", 8))
 def test_look_ahead_of_random_models(seed):
     random = np.random.default_rng(seed)
     model = sequence(*(layer_1d(random) for _ in range(random.integers(1, 4))))
@@ -654,7 +654,7 @@ def averaging(random):
 
 @pytest.mark.slow
 @pytest.mark.random
-@pytest.mark.parametrize("seed", seeds("padding", 20))
+@pytest.mark.parametrize("seed", seeds("padding", 8))
 def test_features_without_padding_of_random_models(seed):
     """Where an image of ones stays at one, no zero was averaged in."""
     keras = needed("keras")
@@ -776,7 +776,7 @@ def tiled_layer(random):
 
 @pytest.mark.slow
 @pytest.mark.random
-@pytest.mark.parametrize("seed", seeds("tiles", 25))
+@pytest.mark.parametrize("seed", seeds("tiles", 10))
 def test_tiles_of_random_models_give_what_the_image_gives(seed):
     random = np.random.default_rng(seed)
     made = int(random.integers(1, 5))

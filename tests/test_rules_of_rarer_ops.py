@@ -175,7 +175,7 @@ def by_kernel(size, scales, offset, kernel, antialias):
     st.sampled_from([(0.0, 0.0), (1.0, -0.5)]),
     st.sampled_from([None, (0.5, 1.5)]),
 )
-@examples(60)
+@examples(20)
 def test_scale_and_translate(shape, size, kernel, antialias, offset, scale):
     scales = scale or (size[0] / shape[1], size[1] / shape[2])
     build = by_kernel(size, scales, offset, kernel, antialias)

@@ -14,7 +14,7 @@ import pytest
 import stored
 from needed import needed
 from random_search import seeds
-from slim import networks
+from slim import drawn_deep, networks
 
 import receptive_field as rf
 from receptive_field.frameworks import load
@@ -102,8 +102,9 @@ def in_inference(network: Network, images: Images) -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def built(name: str, variant: Variant = clean, data_format: str = "NHWC") -> Built:
     """The graph of a network, in which the variant may put more."""
-    if variant is clean and data_format == "NHWC":
-        return Built(*stored.slim_network(name))
+    if variant in (clean, in_inference) and data_format == "NHWC":
+        trained = variant is in_inference and name in INCEPTION
+        return Built(*stored.slim_network(f"{name}_classifier" if trained else name))
     with tf.Graph().as_default() as graph:
         images = v1.placeholder(tf.float32, stored.SHAPES[data_format], "input_image")
 
@@ -158,9 +159,11 @@ def published() -> dict[str, dict[int | None, dict[str, tuple[int | None, ...]]]
     return table
 
 
+QUICK = [*CLASSIC, *INCEPTION, "resnet_v1_50", "resnet_v2_50"]
 PUBLISHED = large_ones_slow(
-    [name for name in [*CLASSIC, *INCEPTION, *RESNET] if name in published()]
+    [name for name in [*QUICK, drawn_deep()] if name in published()]
 )
+"""Of the deep ones, `test_tables.py` holds every row with the networks of the zoo."""
 
 
 def test_networks_without_published_rows():
@@ -482,23 +485,23 @@ def check_same_answers(network: Built, name: str, reference: Variant) -> None:
 BATCH_NORMALISED = [
     *(("resnet_v1_small", variant) for variant in VARIANTS),
     *(
-        ("inception_small", variant)
+        ("inception_v1_small", variant)
         for variant in (in_training, by_condition, with_gradients, with_everything)
     ),
     *(
         (name, with_everything)
-        for name in FAMILIES
-        if name not in ("vgg_a", "resnet_v1_small", "inception_v1", "inception_v3")
+        for name in ("alexnet_v2", "overfeat", "inception_v2_small", "resnet_v2_small")
     ),
 ]
 """Each variant in a network with residual connections, the one that is all of them in
 every family, and those that change batch normalisation where branches are joined, in
-two modules of Inception v1 (Inception v3 has no op that the first two lack). Others are
-drawn at random."""
+two modules of Inception v1; in three of Inception v2, which has separable convolutions
+and a stride where branches are joined (Inception v3 has no op that the first two lack).
+Others are drawn at random, of whole networks, too."""
 
 VARIED = [
     *(("vgg_a", variant) for variant in VARIANTS),
-    ("inception_small", by_switch),
+    ("inception_v1_small", by_switch),
     *(slow(*varied) for varied in BATCH_NORMALISED),
 ]
 
@@ -572,8 +575,9 @@ def frozen(name: str, reference_variables: bool) -> Built:
     ("name", "reference_variables"),
     [
         *(("vgg_a", kind) for kind in (False, True)),
-        *(slow(name, True) for name in FAMILIES[1:]),
-        *(slow(name, False) for name in ("inception_v2", "resnet_v1_small")),
+        *(slow(name, True) for name in FAMILIES[1:] if name not in INCEPTION),
+        *(slow("inception_v2_small", kind) for kind in (False, True)),
+        slow("resnet_v1_small", False),
     ],
 )
 def test_frozen(name, reference_variables):

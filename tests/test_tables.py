@@ -6,7 +6,6 @@ import random
 import re
 import shutil
 import sys
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -52,33 +51,16 @@ def computed():
     return {(r["CNN"], r["input resolution"], r["end_point"]): r for r in rows}
 
 
-def at_size(definition, size):
-    """The graph of a network, with another size of its input."""
-    again = type(definition)()
-    again.CopyFrom(definition)
-    (image,) = (node for node in again.node if node.name == "input_image")
-    for axis in image.attr["shape"].shape.dim[1:3]:
-        axis.size = size
-    return again
-
-
 @pytest.fixture
 def built_once(monkeypatch):
-    """The zoo builds a network once in a test; the size of its input is set later."""
-    tf = needed("tensorflow")
-    build, known = zoo.build_network, {}
+    """The zoo builds a network once in a run; the size of its input is set later."""
+    stored, build = needed("stored"), zoo.build_network
 
     def build_network(network, resolution, *, resource_variables):
-        if network.name not in known:
-            first = build(network, None, resource_variables=resource_variables)
-            known[network.name] = first, first.graph.as_graph_def()
-        first, definition = known[network.name]
-        if resolution is None:
-            return first
-        size, _ = resolution
-        with tf.Graph().as_default() as graph:
-            tf.graph_util.import_graph_def(at_size(definition, size), name="")
-        return replace(first, graph=graph)
+        if resource_variables or network is not zoo.NETWORKS.get(network.name):
+            return build(network, resolution, resource_variables=resource_variables)
+        size = None if resolution is None else tuple(resolution)
+        return stored.zoo_network(network.name, size)
 
     for module in ("receptive_field.zoo", "receptive_field.zoo.table"):
         monkeypatch.setattr(import_module(module), "build_network", build_network)
@@ -87,12 +69,12 @@ def built_once(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", seeds("the size of a network", 1))
 def test_a_network_of_another_size_differs_in_its_input_only(seed):
-    needed("tensorflow")
+    stored = needed("stored")
     rng = random.Random(seed)
-    name, size = rng.choice(zoo.PUBLISHED), rng.randint(180, 340)
-    built = [zoo.build(name, size).graph for size in (None, [size, size])]
-    one, other = (graph.as_graph_def() for graph in built)
-    assert at_size(one, size) == other
+    name, *sizes = rng.choice(list(zoo.NETWORKS)), *rng.choices(range(180, 340), k=2)
+    one, _, _ = stored.zoo_definition(name)
+    other = zoo.build(name, sizes).graph.as_graph_def()
+    assert stored.at_size(one, sizes) == other
 
 
 def of_network(name, file):
