@@ -583,6 +583,40 @@ def test_a_heap_without_end_is_damaged(layout, tmp_path):
     refused(path, "damaged or cut off .*has no end")
 
 
+def test_compressed_weights_have_no_heap_without_end(tmp_path, monkeypatch):
+    """Keras unpacks them for h5py. Here, it is not even asked."""
+    from receptive_field.frameworks.keras import loading
+
+    keras = needed("keras")
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, keras.layers.RandomCrop(8, 8)(image))
+    path, weights = tmp_path / "model.keras", tmp_path / "weights.h5"
+    with needed("h5py").File(weights, "w") as file:
+        file.attrs["name"] = "x" * 500
+    content = bytearray(weights.read_bytes())
+    first = content.index(b"GCOL") + 16
+    content[first : first + 16] = bytes(16)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", model.to_json())
+        archive.writestr("model.weights.h5", content)
+    monkeypatch.setattr(loading, "_numbers", lambda *_: pytest.fail("was loaded"))
+    refused(path, "has no end")
+
+
+@pytest.mark.parametrize("written", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_archives_that_were_packed_again_are_loaded(written, tmp_path):
+    keras = needed("keras")
+    image = keras.Input((8, 8, 3))
+    crop = keras.layers.RandomCrop(8, 8)(image)
+    model = keras.Model(image, keras.layers.Conv2D(1, 3)(crop))
+    first, path = tmp_path / "first.keras", tmp_path / "model.keras"
+    model.save(first)
+    with zipfile.ZipFile(first) as one, zipfile.ZipFile(path, "w", written) as two:
+        for name in one.namelist():
+            two.writestr(name, one.read(name))
+    assert rf.compute_receptive_field(path).size.tolist() == [3, 3]
+
+
 # --- Files that hold no model --------------------------------------------------------
 
 CONTENTS = {

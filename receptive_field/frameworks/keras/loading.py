@@ -9,14 +9,17 @@ import textwrap
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
+from tempfile import TemporaryFile
 from threading import Thread
 from typing import Any
+from zipfile import ZIP_STORED, is_zipfile
 
 from receptive_field.budget import ExhaustedError, hold
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.contents import CHUNK, Unpacked
 from receptive_field.frameworks.keras.calls import NoModelError
 from receptive_field.frameworks.keras.configs import check_order, version_of
-from receptive_field.frameworks.keras.files import PASS_THE_OBJECT, is_json
+from receptive_field.frameworks.keras.files import PASS_THE_OBJECT, archive_in, is_json
 from receptive_field.frameworks.keras.hdf5 import EndlessError, check_heaps
 from receptive_field.frameworks.keras.trust import distrust_of
 from receptive_field.frameworks.quiet import imported
@@ -49,6 +52,28 @@ def _numbers(keras: Any, config: Mapping[str, Any]) -> int:
     thread.start()
     thread.join()
     return found[-1]
+
+
+def _check_weights(path: str) -> None:
+    """Checks that h5py comes to an end with the weights in a file.
+
+    Raises:
+      EndlessError: if it might not.
+    """
+    with open(path, "rb") as file:  # An archive of Keras holds weights as they are.
+        check_heaps(file)
+    if not is_zipfile(path):
+        return
+    with archive_in(path) as archive:
+        for member in archive.infolist():
+            if member.compress_type == ZIP_STORED or member.is_dir():
+                continue
+            with archive.open(member) as packed, TemporaryFile() as file:
+                unpacked = Unpacked(packed, member.compress_size, repr(path))
+                while chunk := unpacked.read(CHUNK):
+                    file.write(chunk)
+                file.flush()
+                check_heaps(file)
 
 
 def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
@@ -102,8 +127,7 @@ def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
         )
     try:
         check_order(config)
-        with open(path, "rb") as file:  # An archive holds weights as they are.
-            check_heaps(file)
+        _check_weights(path)
     except (NoModelError, EndlessError) as error:
         raise GraphError(
             f"{path!r} cannot be read: {error}. Save or copy the model again."
