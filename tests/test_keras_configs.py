@@ -853,6 +853,27 @@ def test_options_that_do_not_fit_the_input(kind, options, reason, tmp_path):
     refused(put(tmp_path, with_layer(kind, **options)), rf"\({kind}\).*{reason}")
 
 
+def test_the_reason_is_told_if_keras_cannot_load_a_file_either(tmp_path):
+    needed("keras")
+    config = with_layer("Conv2D", **CONV | {"kernel_size": [-3, 3]})
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+    refused(path, r"kernel_size is \[-3, 3\], .* Keras cannot load it, either: \w+")
+
+
+def test_an_image_that_is_too_small_for_its_crop(tmp_path):
+    """Keras resizes it, but makes no such graph if the size is open."""
+    config = with_layer("CenterCrop", height=6, width=5)
+    config["config"]["layers"][0]["config"]["batch_shape"] = [None, None, None, 3]
+    path = put(tmp_path, config)
+    field = rf.compute_receptive_field(path, input_resolution=[9, 11])
+    assert field.padding.tolist() == [-3, -1]  # half of 11 - 5, and of 9 - 6
+    assert [axis.size for axis in field.feature_axes] == [5, 6]
+    with pytest.raises(rf.ReceptiveFieldError, match="takes 6 positions from -1 on"):
+        rf.compute_receptive_field(path, input_resolution=[5, 11])
+
+
 def tensor(*history):
     found = {"class_name": "__keras_tensor__", "config": {"keras_history": history}}
     return {"args": [found], "kwargs": {}}
@@ -959,7 +980,10 @@ def test_models_that_call_models_without_end(tmp_path):
             "input_layers": ["image", 0, 0],
             "output_layers": ["inner", 10, 0],
         }
-    refused(put(tmp_path, config), "more than 20000 times")
+    refused(put(tmp_path, config), "more than 20000 times.* pass the object")
+    video = with_layer("TimeDistributed", layer={**config, "class_name": "Model"})
+    video["config"]["layers"][0]["config"]["batch_shape"] = [None, 4, 32, 32, 3]
+    refused(put(tmp_path, video), "writing the calls of layers, one by one, needs")
 
 
 def test_models_deep_in_models(tmp_path):

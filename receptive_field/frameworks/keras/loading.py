@@ -141,7 +141,9 @@ def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        failed = textwrap.shorten(str(error), 300) or type(error).__name__
-        raise GraphError(
-            f"Keras cannot load {path!r}: {failed} {PASS_THE_OBJECT}"
-        ) from error
+        failed = textwrap.shorten(str(error), LONGEST_REASON) or type(error).__name__
+        if reason:
+            also = f"{what}{unread}Keras cannot load it, either: {failed}"
+        else:
+            also = f"Keras cannot load {path!r}: {failed}"
+        raise GraphError(f"{also} {PASS_THE_OBJECT}") from error
