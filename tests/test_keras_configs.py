@@ -603,6 +603,34 @@ def test_compressed_weights_have_no_heap_without_end(tmp_path, monkeypatch):
     refused(path, "has no end")
 
 
+@pytest.mark.parametrize("kind", ["large", "elsewhere"])
+@pytest.mark.parametrize("ending", ["h5", "keras"])
+def test_weights_that_are_not_in_the_file_are_not_loaded(
+    kind, ending, tmp_path, monkeypatch
+):
+    """An array without content may have any shape, and a link any target."""
+    from receptive_field.frameworks.keras import loading
+
+    h5py = needed("h5py")
+    config = json.dumps(with_layer("RandomCrop", height=8, width=8))
+    weights = path = tmp_path / "model.h5"
+    with h5py.File(weights, "w") as file:
+        file.attrs["model_config"] = config
+        group = file.create_group("model_weights")
+        group["again"] = file  # A circle.
+        if kind == "large":
+            group.create_dataset("kernel", (10**10,), "float32", chunks=(10**6,))
+        else:
+            group["kernel"] = h5py.ExternalLink("other.h5", "/kernel")
+    if ending == "keras":
+        path = tmp_path / "model.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", config)
+            archive.write(weights, "model.weights.h5")
+    monkeypatch.setattr(loading, "_numbers", lambda *_: pytest.fail("was loaded"))
+    refused(path, "do not fit in the file" if kind == "large" else "in another file")
+
+
 @pytest.mark.parametrize("written", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_archives_that_were_packed_again_are_loaded(written, tmp_path):
     keras = needed("keras")

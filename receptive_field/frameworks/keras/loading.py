@@ -20,6 +20,7 @@ from receptive_field.frameworks.contents import CHUNK, Unpacked
 from receptive_field.frameworks.keras.calls import NoModelError
 from receptive_field.frameworks.keras.configs import check_order, version_of
 from receptive_field.frameworks.keras.files import PASS_THE_OBJECT, archive_in, is_json
+from receptive_field.frameworks.keras.hdf5 import MAGIC as HDF5_MAGIC
 from receptive_field.frameworks.keras.hdf5 import EndlessError, check_heaps
 from receptive_field.frameworks.keras.trust import distrust_of
 from receptive_field.frameworks.quiet import imported
@@ -55,25 +56,82 @@ def _numbers(keras: Any, config: Mapping[str, Any]) -> int:
 
 
 def _check_weights(path: str) -> None:
-    """Checks that h5py comes to an end with the weights in a file.
+    """Checks that h5py comes to an end with the weights in a file, in bounded memory.
 
     Raises:
       EndlessError: if it might not.
+      ExhaustedError: if there are more numbers than fit in the file.
+      GraphError: if weights are in another file.
     """
     with open(path, "rb") as file:  # An archive of Keras holds weights as they are.
         check_heaps(file)
-    if not is_zipfile(path):
-        return
+        if not is_zipfile(path):
+            _check_arrays(file, path)
+            return
     with archive_in(path) as archive:
         for member in archive.infolist():
-            if member.compress_type == ZIP_STORED or member.is_dir():
+            if member.is_dir():
                 continue
-            with archive.open(member) as packed, TemporaryFile() as file:
-                unpacked = Unpacked(packed, member.compress_size, repr(path))
-                while chunk := unpacked.read(CHUNK):
-                    file.write(chunk)
-                file.flush()
-                check_heaps(file)
+            with archive.open(member) as packed:
+                if member.compress_type == ZIP_STORED:
+                    _check_arrays(packed, path)
+                    continue
+                with TemporaryFile() as file:
+                    unpacked = Unpacked(packed, member.compress_size, repr(path))
+                    while chunk := unpacked.read(CHUNK):
+                        file.write(chunk)
+                    file.flush()
+                    check_heaps(file)
+                    _check_arrays(file, path)
+
+
+def _check_arrays(file: Any, path: str) -> None:
+    """Checks the sizes of the arrays in a file, if it is an HDF5 file.
+
+    Keras may read arrays before it compares their shapes with those of the weights, and
+    an array may have a large shape without any content.
+    """
+    file.seek(0)
+    if file.read(len(HDF5_MAGIC)) != HDF5_MAGIC:
+        return
+    import h5py  # type: ignore[import-untyped]
+
+    broken = (KeyError, OSError, RuntimeError, TypeError, ValueError)
+    numbers, elsewhere, known = 0, False, set()
+    with (
+        suppress(*broken),
+        h5py.File(file, "r") as opened,
+    ):  # Keras tells what is wrong.
+        waiting: list[Any] = [opened]
+        while waiting:
+            group, names = waiting.pop(), []
+            with suppress(*broken):
+                names = list(group)
+            for name in names:
+                with suppress(*broken):
+                    link = group.get(name, getlink=True)
+                    if not isinstance(link, h5py.HardLink):
+                        elsewhere |= isinstance(link, h5py.ExternalLink)
+                        continue
+                    found = group[name]
+                    place = h5py.h5o.get_info(found.id).addr
+                    if place in known:
+                        continue
+                    known.add(place)
+                    if isinstance(found, h5py.Dataset):
+                        numbers += found.size or 0
+                        elsewhere |= bool(found.external or found.is_virtual)
+                    else:
+                        waiting.append(found)
+    if elsewhere:
+        raise GraphError(
+            f"{path!r} is not loaded, because its weights are in another file. "
+            f"{PASS_THE_OBJECT}"
+        )
+    try:
+        hold(numbers - NUMBERS_A_BYTE * os.path.getsize(path))
+    except ExhaustedError as error:
+        raise error.at(f"{path!r}, whose arrays do not fit in the file,") from None
 
 
 def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
