@@ -235,6 +235,8 @@ class _Writing:
         layer, writer = call.layer, self._model.writer
         self._count_call()
         if layer.model is not None:
+            if self._is_in_training(keywords):
+                raise MasksError(f"the model {layer.name!r} is called in training mode")
             given = [part for key, part in keywords.items() if key != "mask"]
             parts = [as_inputs(part, layer.model) for part in [*arguments, *given]]
             inputs = _tensors(parts)
@@ -290,6 +292,14 @@ class _Writing:
                 called = self._record(str(inner.name), inner, output, read)
                 self._model.kinds[called] = type(inner).__name__
             return done.outputs
+
+    def _is_in_training(self, keywords: Mapping[str, Any]) -> bool:
+        """Returns whether a call stays in training mode at inference.
+
+        Only Keras 2 keeps what a call states.
+        """
+        is_stated = keywords.get("training") not in (None, False, 0)
+        return is_stated and not self._knows_masks
 
     def _count_call(self) -> None:
         """Counts a call, because models that call each other multiply.
@@ -435,7 +445,12 @@ class _Writing:
         writer, tensors = self._model.writer, _tensors(parts)
         for tensor in tensors[:1]:
             check_rank(kind, writer.rank(tensor))
-        call = LayerCall(writer, config, tensors, arguments, given, self._inside)
+        in_training = self._is_in_training(keywords)
+        if in_training and kind.startswith("Random"):
+            raise MasksError(f"a layer ({kind}) is called in training mode")
+        call = LayerCall(
+            writer, config, tensors, arguments, given, self._inside, in_training
+        )
         masks = MASKS[kind](call) if kind in MASKS else None
         found = LAYERS[kind](call)
         outputs = found if isinstance(found, list) else [found]
