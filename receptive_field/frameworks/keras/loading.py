@@ -76,13 +76,13 @@ def _check_weights(path: str) -> None:
                 if member.compress_type == ZIP_STORED:
                     _check_arrays(packed, path)
                     continue
-                with TemporaryFile() as file:
+                with TemporaryFile() as content:
                     unpacked = Unpacked(packed, member.compress_size, repr(path))
                     while chunk := unpacked.read(CHUNK):
-                        file.write(chunk)
-                    file.flush()
-                    check_heaps(file)
-                    _check_arrays(file, path)
+                        content.write(chunk)
+                    content.flush()
+                    check_heaps(content)
+                    _check_arrays(content, path)
 
 
 def _check_arrays(file: Any, path: str) -> None:
@@ -97,14 +97,16 @@ def _check_arrays(file: Any, path: str) -> None:
     import h5py  # type: ignore[import-untyped]
 
     broken = (KeyError, OSError, RuntimeError, TypeError, ValueError)
-    numbers, elsewhere, known = 0, False, set()
+    numbers, elsewhere = 0, False
+    known: set[int] = set()
     with (
         suppress(*broken),
         h5py.File(file, "r") as opened,
     ):  # Keras tells what is wrong.
         waiting: list[Any] = [opened]
         while waiting:
-            group, names = waiting.pop(), []
+            group = waiting.pop()
+            names: list[str] = []
             with suppress(*broken):
                 names = list(group)
             for name in names:
