@@ -583,6 +583,68 @@ def test_a_heap_without_end_is_damaged(layout, tmp_path):
     refused(path, "damaged or cut off .*has no end")
 
 
+def test_compressed_weights_have_no_heap_without_end(tmp_path, monkeypatch):
+    """Keras unpacks them for h5py. Here, it is not even asked."""
+    from receptive_field.frameworks.keras import loading
+
+    keras = needed("keras")
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, keras.layers.RandomCrop(8, 8)(image))
+    path, weights = tmp_path / "model.keras", tmp_path / "weights.h5"
+    with needed("h5py").File(weights, "w") as file:
+        file.attrs["name"] = "x" * 500
+    content = bytearray(weights.read_bytes())
+    first = content.index(b"GCOL") + 16
+    content[first : first + 16] = bytes(16)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", model.to_json())
+        archive.writestr("model.weights.h5", content)
+    monkeypatch.setattr(loading, "_numbers", lambda *_: pytest.fail("was loaded"))
+    refused(path, "has no end")
+
+
+@pytest.mark.parametrize("kind", ["large", "elsewhere"])
+@pytest.mark.parametrize("ending", ["h5", "keras"])
+def test_weights_that_are_not_in_the_file_are_not_loaded(
+    kind, ending, tmp_path, monkeypatch
+):
+    """An array without content may have any shape, and a link any target."""
+    from receptive_field.frameworks.keras import loading
+
+    h5py = needed("h5py")
+    config = json.dumps(with_layer("RandomCrop", height=8, width=8))
+    weights = path = tmp_path / "model.h5"
+    with h5py.File(weights, "w") as file:
+        file.attrs["model_config"] = config
+        group = file.create_group("model_weights")
+        group["again"] = file  # A circle.
+        if kind == "large":
+            group.create_dataset("kernel", (10**10,), "float32", chunks=(10**6,))
+        else:
+            group["kernel"] = h5py.ExternalLink("other.h5", "/kernel")
+    if ending == "keras":
+        path = tmp_path / "model.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", config)
+            archive.write(weights, "model.weights.h5")
+    monkeypatch.setattr(loading, "_numbers", lambda *_: pytest.fail("was loaded"))
+    refused(path, "do not fit in the file" if kind == "large" else "in another file")
+
+
+@pytest.mark.parametrize("written", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_archives_that_were_packed_again_are_loaded(written, tmp_path):
+    keras = needed("keras")
+    image = keras.Input((8, 8, 3))
+    crop = keras.layers.RandomCrop(8, 8)(image)
+    model = keras.Model(image, keras.layers.Conv2D(1, 3)(crop))
+    first, path = tmp_path / "first.keras", tmp_path / "model.keras"
+    model.save(first)
+    with zipfile.ZipFile(first) as one, zipfile.ZipFile(path, "w", written) as two:
+        for name in one.namelist():
+            two.writestr(name, one.read(name))
+    assert rf.compute_receptive_field(path).size.tolist() == [3, 3]
+
+
 # --- Files that hold no model --------------------------------------------------------
 
 CONTENTS = {
@@ -828,6 +890,27 @@ def test_options_that_do_not_fit_the_input(kind, options, reason, tmp_path):
     refused(put(tmp_path, with_layer(kind, **options)), rf"\({kind}\).*{reason}")
 
 
+def test_the_reason_is_told_if_keras_cannot_load_a_file_either(tmp_path):
+    needed("keras")
+    config = with_layer("Conv2D", **CONV | {"kernel_size": [-3, 3]})
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+    refused(path, r"kernel_size is \[-3, 3\], .* Keras cannot load it, either: \w+")
+
+
+def test_an_image_that_is_too_small_for_its_crop(tmp_path):
+    """Keras resizes it, but makes no such graph if the size is open."""
+    config = with_layer("CenterCrop", height=6, width=5)
+    config["config"]["layers"][0]["config"]["batch_shape"] = [None, None, None, 3]
+    path = put(tmp_path, config)
+    field = rf.compute_receptive_field(path, input_resolution=[9, 11])
+    assert field.padding.tolist() == [-3, -1]  # half of 11 - 5, and of 9 - 6
+    assert [axis.size for axis in field.feature_axes] == [5, 6]
+    with pytest.raises(rf.ReceptiveFieldError, match="takes 6 positions from -1 on"):
+        rf.compute_receptive_field(path, input_resolution=[5, 11])
+
+
 def tensor(*history):
     found = {"class_name": "__keras_tensor__", "config": {"keras_history": history}}
     return {"args": [found], "kwargs": {}}
@@ -942,7 +1025,10 @@ def test_models_that_call_models_without_end(tmp_path):
             "input_layers": ["image", 0, 0],
             "output_layers": ["inner", 10, 0],
         }
-    refused(put(tmp_path, config), "more than 20000 times")
+    refused(put(tmp_path, config), "more than 20000 times.* pass the object")
+    video = with_layer("TimeDistributed", layer={**config, "class_name": "Model"})
+    video["config"]["layers"][0]["config"]["batch_shape"] = [None, 4, 32, 32, 3]
+    refused(put(tmp_path, video), "writing the calls of layers, one by one, needs")
 
 
 def test_models_deep_in_models(tmp_path):

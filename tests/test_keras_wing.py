@@ -387,6 +387,36 @@ class Again(layers.Layer):
         return y + self.conv(y)
 
 
+@pytest.mark.parametrize("mode", ["inference", "graph"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_keras_2_keeps_the_training_mode_of_a_call(mode, inside):
+    """Batch normalisation then sees the whole map, if it is analysed as it runs."""
+    old = needed("tf_keras")
+    image = old.Input((9, 8, 2))
+    x = old.layers.Conv2D(2, 3)(image)
+    part = old.layers.BatchNormalization()
+    if inside:
+        maps = old.Input((None, None, 2))
+        part = old.Model(maps, part(maps))
+    model = old.Model(image, part(x, training=True))
+    field = rf.compute_receptive_field(model, batch_norm=mode)
+    assert field.is_global == (mode == "graph")
+    assert field.source.way == ("trace" if inside else "layers")
+
+
+def test_a_model_is_written_once_for_all_time_steps():
+    """Also if its config has tuples, which a file does not."""
+    image = keras.Input((None, None, 2))
+    pooled = layers.MaxPooling2D(2)(layers.Conv2D(2, (3, 2))(image))
+    video = keras.Input((None, None, None, 2))
+    each = layers.TimeDistributed(keras.Model(image, pooled))
+    field = rf.compute_receptive_field(keras.Model(video, each(video)))
+    assert field.source.opened == {}
+    assert field.exact
+    assert field.size.tolist() == [3, 4, 1]  # (2 - 1) + kernel; x, y and time
+    assert field.stride.tolist() == [2, 2, 1]
+
+
 def test_an_opened_layer_may_call_a_layer_twice():
     image = keras.Input((None, None, 3))
     model = keras.Model(image, Again()(image))

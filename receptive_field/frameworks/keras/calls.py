@@ -41,6 +41,13 @@ class NoModelError(NoRuleError):
     """
 
 
+class TooManyCallsError(NoRuleError):
+    """A file has models in models, which call each other very often.
+
+    Keras might build the model, but nobody can run it.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """A tensor that a call reads: an output of another call, or an input."""

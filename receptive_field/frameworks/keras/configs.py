@@ -23,6 +23,7 @@ from receptive_field.frameworks.keras.calls import (
     NoModelError,
     NoRuleError,
     Read,
+    TooManyCallsError,
     in_order,
 )
 from receptive_field.frameworks.keras.operations.tensorflow_functions import FUNCTIONS
@@ -55,6 +56,7 @@ def called_model(saved: Config) -> CalledModel:
     Raises:
       NoRuleError: if the class of the model is custom, or the config has an unknown
         form.
+      TooManyCallsError: if it has more than `MOST_CALLS`.
     """
     try:
         if not _is_model(saved):
@@ -64,7 +66,7 @@ def called_model(saved: Config) -> CalledModel:
             )
         found = replace(_model(saved), knows_masks=version_of(saved) == 3)
         if _count(found) > MOST_CALLS:
-            raise NoRuleError(f"it calls layers more than {MOST_CALLS} times")
+            raise TooManyCallsError(f"it calls layers more than {MOST_CALLS} times")
         return found
     except UNFIT as error:
         raise NoRuleError(

@@ -7,8 +7,9 @@ config as one of its attributes. The result of ``model.to_json()`` is the config
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from receptive_field.errors import GraphError, quoted
 from receptive_field.frameworks.contents import BYTES_OF_TEXT, Unpacked
@@ -19,6 +20,9 @@ from receptive_field.frameworks.keras.hdf5 import (
     check_heaps,
     texts_in,
 )
+
+if TYPE_CHECKING:
+    import zipfile
 
 LARGEST_CONFIG = 1 << 26
 """The largest config that is read, in bytes."""
@@ -86,18 +90,19 @@ def is_json(path: Any) -> bool:
         return file.read(64).lstrip().startswith(b"{")
 
 
-def _in_zip(path: str) -> Mapping[str, Any] | None:
+@contextmanager
+def archive_in(path: str) -> Iterator[zipfile.ZipFile]:
+    """Opens a zip archive.
+
+    Raises:
+      GraphError: if it is damaged.
+    """
     import zipfile
     import zlib
 
     try:
         with zipfile.ZipFile(path) as archive:
-            if "config.json" not in archive.namelist():
-                return None  # Other frameworks have zip archives, too.
-            with archive.open("config.json") as file:
-                size = archive.getinfo("config.json").compress_size
-                unpacked = Unpacked(file, size, repr(path), BYTES_OF_TEXT)
-                content = unpacked.read(LARGEST_CONFIG + 1)
+            yield archive
     except (
         zipfile.BadZipFile,
         NotImplementedError,
@@ -111,6 +116,16 @@ def _in_zip(path: str) -> Mapping[str, Any] | None:
             f"({quoted(error)}). Save or "
             "copy the model again."
         ) from None
+
+
+def _in_zip(path: str) -> Mapping[str, Any] | None:
+    with archive_in(path) as archive:
+        if "config.json" not in archive.namelist():
+            return None  # Other frameworks have zip archives, too.
+        with archive.open("config.json") as file:
+            size = archive.getinfo("config.json").compress_size
+            unpacked = Unpacked(file, size, repr(path), BYTES_OF_TEXT)
+            content = unpacked.read(LARGEST_CONFIG + 1)
     return _model(path, "a .keras archive", content)
 
 

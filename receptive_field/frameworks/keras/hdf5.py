@@ -83,6 +83,8 @@ def check_heaps(file: BinaryIO) -> None:
     Raises:
       EndlessError: if they do not.
     """
+    if not os.fstat(file.fileno()).st_size:
+        return  # It cannot be mapped.
     count = 0
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         heap = content.find(HEAP)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from receptive_field.errors import GraphError
-from receptive_field.frameworks.keras.files import config_of
+from receptive_field.frameworks.keras.files import PASS_THE_OBJECT, config_of
 from receptive_field.frameworks.request import NOTHING_ASKED, Request
 from receptive_field.frameworks.tensorflow import load as tensorflow
 from receptive_field.frameworks.tensorflow.objects import keras_of, maker_of, only_call
@@ -47,7 +47,11 @@ def _of_file(
     path: str, config: Mapping[str, Any], overrides: Mapping[Any, Rule] | None
 ) -> Model | None:
     # Other models do not need these imports.
-    from receptive_field.frameworks.keras.calls import NoModelError, NoRuleError
+    from receptive_field.frameworks.keras.calls import (
+        NoModelError,
+        NoRuleError,
+        TooManyCallsError,
+    )
     from receptive_field.frameworks.keras.configs import called_model
     from receptive_field.frameworks.keras.write import write
 
@@ -60,6 +64,8 @@ def _of_file(
         raise GraphError(
             f"{path!r} cannot be read: {error}. Save or copy the model again."
         ) from None
+    except TooManyCallsError as error:
+        raise GraphError(f"{path!r} is not read: {error}. {PASS_THE_OBJECT}") from None
     except NoRuleError as error:
         reason = str(error)
     from receptive_field.frameworks.keras.loading import loaded

@@ -9,14 +9,18 @@ import textwrap
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
+from tempfile import TemporaryFile
 from threading import Thread
 from typing import Any
+from zipfile import ZIP_STORED, is_zipfile
 
 from receptive_field.budget import ExhaustedError, hold
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.contents import CHUNK, Unpacked
 from receptive_field.frameworks.keras.calls import NoModelError
 from receptive_field.frameworks.keras.configs import check_order, version_of
-from receptive_field.frameworks.keras.files import PASS_THE_OBJECT, is_json
+from receptive_field.frameworks.keras.files import PASS_THE_OBJECT, archive_in, is_json
+from receptive_field.frameworks.keras.hdf5 import MAGIC as HDF5_MAGIC
 from receptive_field.frameworks.keras.hdf5 import EndlessError, check_heaps
 from receptive_field.frameworks.keras.trust import distrust_of
 from receptive_field.frameworks.quiet import imported
@@ -49,6 +53,87 @@ def _numbers(keras: Any, config: Mapping[str, Any]) -> int:
     thread.start()
     thread.join()
     return found[-1]
+
+
+def _check_weights(path: str) -> None:
+    """Checks that h5py comes to an end with the weights in a file, in bounded memory.
+
+    Raises:
+      EndlessError: if it might not.
+      ExhaustedError: if there are more numbers than fit in the file.
+      GraphError: if weights are in another file.
+    """
+    with open(path, "rb") as file:  # An archive of Keras holds weights as they are.
+        check_heaps(file)
+        if not is_zipfile(path):
+            _check_arrays(file, path)
+            return
+    with archive_in(path) as archive:
+        for member in archive.infolist():
+            if member.is_dir():
+                continue
+            with archive.open(member) as packed:
+                if member.compress_type == ZIP_STORED:
+                    _check_arrays(packed, path)
+                    continue
+                with TemporaryFile() as content:
+                    unpacked = Unpacked(packed, member.compress_size, repr(path))
+                    while chunk := unpacked.read(CHUNK):
+                        content.write(chunk)
+                    content.flush()
+                    check_heaps(content)
+                    _check_arrays(content, path)
+
+
+def _check_arrays(file: Any, path: str) -> None:
+    """Checks the sizes of the arrays in a file, if it is an HDF5 file.
+
+    Keras may read arrays before it compares their shapes with those of the weights, and
+    an array may have a large shape without any content.
+    """
+    file.seek(0)
+    if file.read(len(HDF5_MAGIC)) != HDF5_MAGIC:
+        return
+    import h5py  # type: ignore[import-untyped]
+
+    broken = (KeyError, OSError, RuntimeError, TypeError, ValueError)
+    numbers, elsewhere = 0, False
+    known: set[int] = set()
+    with (
+        suppress(*broken),
+        h5py.File(file, "r") as opened,
+    ):  # Keras tells what is wrong.
+        waiting: list[Any] = [opened]
+        while waiting:
+            group = waiting.pop()
+            names: list[str] = []
+            with suppress(*broken):
+                names = list(group)
+            for name in names:
+                with suppress(*broken):
+                    link = group.get(name, getlink=True)
+                    if not isinstance(link, h5py.HardLink):
+                        elsewhere |= isinstance(link, h5py.ExternalLink)
+                        continue
+                    found = group[name]
+                    place = h5py.h5o.get_info(found.id).addr
+                    if place in known:
+                        continue
+                    known.add(place)
+                    if isinstance(found, h5py.Dataset):
+                        numbers += found.size or 0
+                        elsewhere |= bool(found.external or found.is_virtual)
+                    else:
+                        waiting.append(found)
+    if elsewhere:
+        raise GraphError(
+            f"{path!r} is not loaded, because its weights are in another file. "
+            f"{PASS_THE_OBJECT}"
+        )
+    try:
+        hold(numbers - NUMBERS_A_BYTE * os.path.getsize(path))
+    except ExhaustedError as error:
+        raise error.at(f"{path!r}, whose arrays do not fit in the file,") from None
 
 
 def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
@@ -102,8 +187,7 @@ def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
         )
     try:
         check_order(config)
-        with open(path, "rb") as file:  # An archive holds weights as they are.
-            check_heaps(file)
+        _check_weights(path)
     except (NoModelError, EndlessError) as error:
         raise GraphError(
             f"{path!r} cannot be read: {error}. Save or copy the model again."
@@ -117,7 +201,9 @@ def loaded(path: str, config: Mapping[str, Any], reason: str = "") -> Any:
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        failed = textwrap.shorten(str(error), 300) or type(error).__name__
-        raise GraphError(
-            f"Keras cannot load {path!r}: {failed} {PASS_THE_OBJECT}"
-        ) from error
+        failed = textwrap.shorten(str(error), LONGEST_REASON) or type(error).__name__
+        if reason:
+            also = f"{what}{unread}Keras cannot load it, either: {failed}"
+        else:
+            also = f"Keras cannot load {path!r}: {failed}"
+        raise GraphError(f"{also} {PASS_THE_OBJECT}") from error

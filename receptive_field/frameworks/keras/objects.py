@@ -276,11 +276,12 @@ def _is_model(thing: Any) -> bool:
 
 
 def _config(layer: Any) -> Mapping[str, Any]:
+    """Returns the config of a layer, with lists in place of tuples, as in a file."""
     try:
         found = layer.get_config()
     except Exception as error:
         raise NoRuleError(f"its config cannot be read ({quoted(error)})") from error
-    return found if isinstance(found, Mapping) else {}
+    return replaced(found, lambda part: part) if isinstance(found, Mapping) else {}
 
 
 def _made_with(operation: Any) -> Mapping[str, Any]:

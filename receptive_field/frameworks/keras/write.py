@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from receptive_field.budget import ExhaustedError, spend
 from receptive_field.errors import ReceptiveFieldError, quoted
 from receptive_field.frameworks.keras.calls import (
     KERAS,
@@ -29,7 +30,7 @@ from receptive_field.frameworks.keras.calls import (
     replaced,
     tensor_of,
 )
-from receptive_field.frameworks.keras.configs import layer_of
+from receptive_field.frameworks.keras.configs import MOST_CALLS, layer_of
 from receptive_field.frameworks.keras.layers import (
     LAYERS,
     MASKS,
@@ -50,6 +51,9 @@ from receptive_field.graph.model import output_name, unique_name
 from receptive_field.graph.source import Source
 from receptive_field.rules.op import Op
 from receptive_field.rules.stated import Rule, op_of
+
+STEPS_OF_CALL = 256
+"""The steps that a call takes beyond the first `MOST_CALLS`."""
 
 
 @dataclass(slots=True)
@@ -124,6 +128,7 @@ class _Writing:
         self._knows_masks = knows_masks
         self._parts: dict[Hashable, Layer] = {}
         """The layers that are parts of others, by their owners and names."""
+        self._free_calls = MOST_CALLS
 
     def model(
         self, called: CalledModel, found: dict[Hashable, Sequence[Tensor]]
@@ -228,7 +233,10 @@ class _Writing:
         found: Mapping[Hashable, Sequence[Tensor]],
     ) -> Sequence[Tensor]:
         layer, writer = call.layer, self._model.writer
+        self._count_call()
         if layer.model is not None:
+            if self._is_in_training(keywords):
+                raise MasksError(f"the model {layer.name!r} is called in training mode")
             given = [part for key, part in keywords.items() if key != "mask"]
             parts = [as_inputs(part, layer.model) for part in [*arguments, *given]]
             inputs = _tensors(parts)
@@ -284,6 +292,27 @@ class _Writing:
                 called = self._record(str(inner.name), inner, output, read)
                 self._model.kinds[called] = type(inner).__name__
             return done.outputs
+
+    def _is_in_training(self, keywords: Mapping[str, Any]) -> bool:
+        """Returns whether a call stays in training mode at inference.
+
+        Only Keras 2 keeps what a call states.
+        """
+        is_stated = keywords.get("training") not in (None, False, 0)
+        return is_stated and not self._knows_masks
+
+    def _count_call(self) -> None:
+        """Counts a call, because models that call each other multiply.
+
+        Raises:
+          ExhaustedError: if there are too many.
+        """
+        self._free_calls -= 1
+        if self._free_calls < 0:
+            try:
+                spend(STEPS_OF_CALL)
+            except ExhaustedError as error:
+                raise error.at("writing the calls of layers, one by one,") from None
 
     def _opened(
         self, inside: CalledModel, tensors: list[Tensor], masked: bool
@@ -416,7 +445,12 @@ class _Writing:
         writer, tensors = self._model.writer, _tensors(parts)
         for tensor in tensors[:1]:
             check_rank(kind, writer.rank(tensor))
-        call = LayerCall(writer, config, tensors, arguments, given, self._inside)
+        in_training = self._is_in_training(keywords)
+        if in_training and kind.startswith("Random"):
+            raise MasksError(f"a layer ({kind}) is called in training mode")
+        call = LayerCall(
+            writer, config, tensors, arguments, given, self._inside, in_training
+        )
         masks = MASKS[kind](call) if kind in MASKS else None
         found = LAYERS[kind](call)
         outputs = found if isinstance(found, list) else [found]

@@ -24,6 +24,8 @@ class LayerCall(NamedTuple):
     keywords: Mapping[str, Any]
     write: Callable[..., Sequence[Tensor]]
     """Writes a call of another layer; see `layer`."""
+    in_training: bool = False
+    """Whether the layer is called in training mode, also at inference."""
 
     @property
     def x(self) -> Tensor:

@@ -140,9 +140,7 @@ def _center_crop(call: LayerCall) -> Tensor:
     if any(isinstance(old, int) and old < new for old, new in given):
         x = _cropped_to_ratio(w, x, size)
         return _as_given(call, _resized(call, x, list(size), "bilinear"))
-    starts: list[Any] = [0, 0, 0, 0]
-    ends: list[Any] = [0, 0, 0, 0]
-    for axis, new in enumerate(size, 1):
-        starts[axis] = w.op("FloorDiv", w.op("Sub", w.size(x, axis), new), 2)
-        ends[axis] = w.op("AddV2", starts[axis], new)
-    return _as_given(call, sliced(w, x, starts, ends))
+    rest = [w.op("Sub", w.size(x, axis), new) for axis, new in enumerate(size, 1)]
+    starts = [0, *(w.op("FloorDiv", positions, 2) for positions in rest), 0]
+    # Keras would resize an image that is smaller: it has too few positions for a Slice.
+    return _as_given(call, w.op("Slice", x, w.sizes(*starts), [-1, *size, -1]))

@@ -42,6 +42,12 @@ def _batch_normalization(call: LayerCall) -> Tensor:
     if axes == [w.rank(x) - 1]:
         shape = shape[-1:]
     mean, variance = w.weight(*shape), w.weight(*shape)
+    if call.in_training:
+        if axes != [3] or w.rank(x) != 4:
+            call.fail("it is called in training mode")
+        weights = w.weight(*shape), w.weight(*shape), mean, variance
+        options = {"is_training": True, "data_format": "NHWC"}
+        return w.op("FusedBatchNormV3", x, *weights, **options)
     scale = w.op("Rsqrt", w.op("AddV2", variance, float(c.get("epsilon", 1e-3))))
     if c.get("scale", True):
         scale = w.op("Mul", scale, w.weight(*shape))
