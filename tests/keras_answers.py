@@ -103,13 +103,31 @@ def drawn(field: rf.ReceptiveField) -> list[list[int]]:
     return [[0 for _ in known], [n // 2 for n in known], [n - 1 for n in known]]
 
 
-def seen(field: rf.ReceptiveField, feature: Sequence[int]) -> tuple[Any, Any]:
-    """The region of a feature; and the positions in it, if they are known exactly."""
-    region = field.compute_input_region(feature).tolist()
-    if None in (axis.input_size for axis in field.axes) or not field.exact:
-        return region, None
+def seen(
+    field: rf.ReceptiveField, features: Sequence[Sequence[int]]
+) -> list[tuple[Any, Any]]:
+    """The region of each feature; and the positions in it, if they are known exactly.
+
+    All features are asked about at once, which takes as long as to ask about one.
+    """
+    regions = [field.compute_input_region(feature).tolist() for feature in features]
+    nothing = [(region, None) for region in regions]
+    if not features or None in (axis.input_size for axis in field.axes):
+        return nothing
+    if not field.exact:
+        return nothing
+    support = field.support(features)
+    if not support.exact:
+        return [_alone(field, feature) for feature in features]
+    masks = [support.mask(feature).tolist() for feature in features]
+    return list(zip(regions, masks, strict=True))
+
+
+def _alone(field: rf.ReceptiveField, feature: Sequence[int]) -> tuple[Any, Any]:
+    """Others may be bounds, and this feature not."""
     support = field.support([feature])
-    return region, support.mask(feature).tolist() if support.exact else None
+    mask = support.mask(feature).tolist() if support.exact else None
+    return field.compute_input_region(feature).tolist(), mask
 
 
 def seen_by_drawn(
@@ -130,7 +148,7 @@ def seen_by_drawn(
             local = {name: local[name] for name in chosen[size] if name in local}
         step = 1 if chosen else max(1, len(local) // MOST_LAYERS)
         found[size] = {
-            layer: [_in_short(*seen(field, feature)) for feature in drawn(field)]
+            layer: [_in_short(*answer) for answer in seen(field, drawn(field))]
             for layer, field in list(local.items())[step - 1 :: step]
         }
     return found

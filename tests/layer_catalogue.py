@@ -332,7 +332,11 @@ _ALL: dict[str, Make] = {
     "Bidirectional": _bidirectional,
     "CenterCrop": _plain(2, lambda r: layers.CenterCrop(r.one(2, 5), r.one(2, 5))),
     "ContrastLimitedAdaptiveHistogramEqualization": _plain(
-        2, lambda r: layers.ContrastLimitedAdaptiveHistogramEqualization((0, 1)), 3
+        2,
+        lambda r: layers.ContrastLimitedAdaptiveHistogramEqualization(
+            (0, 1), 4.0, (2, 2)
+        ),
+        3,
     ),
     **_by_rank("Conv", _convolution),
     **{f"Conv{n}DTranspose": _transposed(f"Conv{n}DTranspose", n) for n in (1, 2, 3)},

@@ -110,9 +110,9 @@ def _along(name: str, before: Callable[[Any], Any] = lambda x: x) -> Make:
     return _on(2, call)
 
 
-def _small(make: Make) -> Make:
+def _small(make: Make, *sizes: int) -> Make:
     """The same example with few positions, for what runs eagerly and slowly."""
-    return lambda random: make(random)._replace(shape=(4, 3, 2))
+    return lambda random: make(random)._replace(shape=(*(sizes or (4, 3)), 2))
 
 
 def _quantile(name: str, quantiles: tuple[Any, ...]) -> Make:
@@ -517,9 +517,9 @@ EXAMPLES: dict[str, Make] = {
             x, *random.of((1, 2), (2, 1), (-1, 1), ((1, 2), (2, 1)), ((1, 2), (-1, -2)))
         ),
     ),
-    "nanmedian": _small(_quantile("nanmedian", ())),
-    "nanpercentile": _small(_quantile("nanpercentile", (50, 20.0))),
-    "nanquantile": _small(_quantile("nanquantile", (0.5, 0.2))),
+    "nanmedian": _small(_quantile("nanmedian", ()), 3, 2),
+    "nanpercentile": _small(_quantile("nanpercentile", (50, 20.0)), 3, 2),
+    "nanquantile": _small(_quantile("nanquantile", (0.5, 0.2)), 3, 2),
     "ones_like": _on(2, lambda random, x: x + ops.ones_like(x)),
     "outer": _vector(lambda random, x: ops.outer(x, random.of(x, np.ones(3, "f")))),
     "pad": _on(2, _pad),

@@ -2,22 +2,28 @@
 
 Python blocks share their names, shell blocks a folder; nothing is installed. A block of
 text after either is what it prints (``...`` stands for anything). Blocks of other
-languages, such as ``console``, are only shown.
+languages, such as ``console``, are only shown. A block of nothing but commands of ours
+runs in this process; any other needs a shell.
 """
 
 import ast
 import doctest
 import io
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import redirect_stdout
+
+import commands
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = (
     f'python() {{ "{sys.executable}" "$@"; }}\n'
     'receptive-field() { python -m receptive_field.cli "$@"; }\n'
 )
+OURS = re.compile(r"receptive-field [^|&;<>$*?`\"\\#]*")
+"""One of our commands that needs no shell, without what is quoted in it."""
 AS_A_READER = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -47,6 +53,28 @@ def run_page(page, folder, names=None):
 
 
 def run_commands(code, folder):
+    ours = our_commands(code)
+    if ours is None:
+        return run_in_shell(code, folder)
+    printed = ""
+    for arguments in ours:
+        done = commands.run(*arguments, folder=folder)
+        assert done.returncode == 0, done.stderr
+        printed += done.stdout
+    return printed
+
+
+def our_commands(code):
+    """The arguments of each command of a block; None if the block needs a shell."""
+    lines = [line for line in code.replace("\\\n", " ").splitlines() if line.strip()]
+    for line in lines:
+        unquoted = re.sub("'[^']*'", "", line.partition(" # ")[0])
+        if not OURS.fullmatch(unquoted):
+            return None
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+def run_in_shell(code, folder):
     done = subprocess.run(
         ["bash", "-euc", COMMAND + code],
         capture_output=True,

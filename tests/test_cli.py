@@ -1,4 +1,8 @@
-"""The command line, as a user calls it: in a process of its own, into a pipe."""
+"""The command line, as a user calls it, into a pipe or a terminal.
+
+What depends on the process, such as a signal, a terminal or what is imported, is tested
+in a process of its own.
+"""
 
 import csv
 import fcntl
@@ -13,8 +17,10 @@ import struct
 import subprocess
 import sys
 import termios
+from functools import cache
 
 import pytest
+from commands import run
 from graphs import add, conv, graph_def, placeholder
 from needed import needed, needs
 
@@ -22,20 +28,12 @@ import receptive_field as rf
 from receptive_field.cli import main
 from receptive_field.cli.arguments import FILES
 from receptive_field.cli.terminal import _Line
+from receptive_field.frameworks import load
 from receptive_field.frameworks.tensorflow.files import read_graph_def
 from receptive_field.progress import told_to
 
 CONCAT = "InceptionResnetV2/Mixed_5b/concat"
 POOL = "InceptionResnetV2/MaxPool_3a_3x3/MaxPool"
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "receptive_field.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def answer(*arguments):
@@ -629,12 +627,17 @@ def graph(tmp_path):
 
 def test_resolutions_as_data():
     told = json.loads(answer("resolutions", rf.EXAMPLE_GRAPH, "--format", "json"))
-    model = read_graph_def(rf.EXAMPLE_GRAPH)
+    model = load(read_graph_def(rf.EXAMPLE_GRAPH))
+
+    @cache
+    def field_at(size):
+        return rf.compute_receptive_field(model, input_resolution=[size, size])
+
     assert (told["input"], len(told["axes"])) == ("input_image", 2)
     for index, axis in enumerate(told["axes"]):
         placements, formula = axis["placements"], axis["output_size"]
         for size in range(axis["smallest_size"], axis["smallest_size"] + 33, 8):
-            field = rf.compute_receptive_field(model, input_resolution=[size, size])
+            field = field_at(size)
             assert placements[size % axis["period"]] == {
                 "aligned": field.aligned,
                 "padding": field.padding[index],
@@ -817,13 +820,18 @@ def test_no_framework_writes_before_an_answer(kind, tmp_path):
     path = tmp_path / ("model.keras" if kind == "keras" else "model")
     (model.save if kind == "keras" else model.export)(path)
     known = {k: v for k, v in os.environ.items() if not k.startswith("TF_CPP")}
-    for command in ("measure", "compute"):
-        done = subprocess.run(
-            [sys.executable, "-m", "receptive_field.cli", command, path, "--trace"],
-            capture_output=True,
-            env=known,
-        )
-        assert (done.returncode, done.stderr) == (0, b"")
+    code = (
+        "import sys\n"
+        "from receptive_field.cli import main\n"
+        "from receptive_field.cli.terminal import hide_native_logs\n"
+        "hide_native_logs()\n"
+        "for command in ('compute', 'measure'):\n"
+        "    assert main([command, sys.argv[1], '--trace']) == 0\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, env=known
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 INTERRUPTED = """

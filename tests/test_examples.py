@@ -159,11 +159,8 @@ def structure(message):
 @pytest.mark.slow
 @needs("tensorflow")
 def test_the_graph_of_the_package_is_the_one_that_the_script_writes(tmp_path):
-    done = run(
-        "write_inception_resnet_v2_graph.py",
-        *("--graph_dir", tmp_path / "new", "--graph_filename", "graph.pbtxt"),
-    )
-    assert done.returncode == 0
+    flags = ("--graph_dir", tmp_path / "new", "--graph_filename", "graph.pbtxt")
+    assert example("write_inception_resnet_v2_graph.py", *flags) == 0
     written = read_graph_def(tmp_path / "new" / "graph.pbtxt")
     assert structure(written) == structure(read_graph_def(rf.EXAMPLE_GRAPH))
     assert type(written) is GraphDef
@@ -215,13 +212,14 @@ def test_a_benchmark_that_cannot_be_run(flags, message, tmp_path):
 
 
 @needs("tensorflow", "rich")
-def test_a_benchmark_of_some_rows_as_markdown(tmp_path):
+def test_a_benchmark_of_some_rows_as_markdown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     flags = ["--networks", "vgg_a,mobilenet_v1", "--end_points", "pool1,Conv2d_0"]
     sizes = ["--resolutions", "unknown,64x96"]
-    done = benchmark(tmp_path, *flags, *sizes, "--csv_path", "table.csv")
-    assert done.returncode == 0
-    assert "vgg_a                             64x96  vgg_a/pool1" in done.stdout
-    assert re.search(r"analysed in [\d.]+ s \([\d.]+%\)", done.stdout)
+    assert example("rf_benchmark.py", *flags, *sizes, "--csv_path", "table.csv") == 0
+    told = capsys.readouterr().out
+    assert "vgg_a                             64x96  vgg_a/pool1" in told
+    assert re.search(r"analysed in [\d.]+ s \([\d.]+%\)", told)
     lines = (tmp_path / "table.csv").read_text().splitlines()
     assert lines[1:3] == [
         "vgg_a,,vgg_a/pool1,,4,4,2,2,1,1",

@@ -15,10 +15,15 @@ pytestmark = pytest.mark.slow
 BACKENDS = ["jax", "numpy"]
 """Those of CI; ``KERAS_BACKEND=torch python tests/keras_backends.py`` tries another."""
 
-APPLICATIONS = [
-    *("DenseNet121", "EfficientNetB0", "MobileNet", "MobileNetV2", "MobileNetV3Small"),
-    *("ConvNeXtTiny", "ResNet50V2", "Xception"),
-]
+APPLICATIONS = {
+    "jax": [
+        *("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "MobileNetV3Small"),
+        "ResNet50V2",
+    ],
+    "numpy": ["MobileNetV3Small", "ResNet50V2"],
+}
+"""Those with all kinds of layers and calls; `test_keras_wing` has the others. NumPy
+really computes each layer that a model is built of, on two images."""
 
 CUSTOM = """
 import sys
@@ -58,8 +63,9 @@ def run(backend, *command):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_applications(backend):
-    found = run(backend, "keras_backends.py", "applications", *APPLICATIONS)
-    for name in APPLICATIONS:
+    names = APPLICATIONS[backend]
+    found = run(backend, "keras_backends.py", "applications", *names)
+    for name in names:
         _, expected = keras_answers.kept("keras", name, with_top=False)
         assert found[name] == json.loads(json.dumps(expected))
 
@@ -68,11 +74,11 @@ def test_applications(backend):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_layers_do_what_they_do_in_tensorflow(backend):
     """What their kernels do is measured on the backend."""
-    numbers = [0, 1, *(seed.values[0] for seed in seeds("backends", 1))]
+    numbers = [0, *(seed.values[0] for seed in seeds("backends", 1))]
     found = run(backend, "keras_backends.py", "measured", *map(str, numbers))
     assert found["differ"] == []
     assert found["bounds"] == 0
-    assert found["held"] >= 60
+    assert found["held"] >= 40
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

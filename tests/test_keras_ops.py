@@ -45,7 +45,7 @@ def runner(call: Any, images: Any) -> Any:
 
     Some functions of Keras fail unless they run eagerly.
     """
-    dtype = np.asarray(call(images[0])).dtype
+    dtype = np.asarray(call(tf.constant(images[0]))).dtype
     # Of any number of images: for each other number, it would be traced again.
     any_number = tf.TensorSpec((None, *images.shape[1:]), images.dtype)
     run = tf.function(
@@ -54,10 +54,10 @@ def runner(call: Any, images: Any) -> Any:
         autograph=False,
     )
     try:
-        run(images[:1])
+        run(tf.constant(images[:1]))
     except (AttributeError, TypeError, ValueError, tf.errors.OpError):
-        return lambda images: np.stack([call(image) for image in images])
-    return lambda images: run(images).numpy()
+        return lambda images: np.stack([call(image) for image in tf.constant(images)])
+    return lambda images: run(tf.constant(images)).numpy()
 
 
 def hold(name: str, example: Any) -> rf.ReceptiveField:
@@ -83,8 +83,9 @@ def hold(name: str, example: Any) -> rf.ReceptiveField:
             draw + catalogue.REGULAR[name] * np.eye(shape[-1]) for draw in draws
         ]
 
-    images = tf.constant(np.stack(images), example.dtype)
-    changes = tf.constant(np.stack(changes), example.dtype)
+    images, changes = (
+        tf.constant(np.stack(some), example.dtype).numpy() for some in (images, changes)
+    )
     call = example.call if name in catalogue.FAIL_IN_MODELS else model
     run = runner(call, images)
     before = run(images)
@@ -96,16 +97,17 @@ def hold(name: str, example: Any) -> rf.ReceptiveField:
     windows, lines = windows_of(field, shape, output, channels), []
     for w in windows:
         places = [size for axis, size in enumerate(output) if axis not in channels]
-        seen = np.zeros((*places, w.size), bool)
-        for line in range(w.size):
-            at_line = np.arange(w.size) == line
-            at_line = at_line.reshape(-1, *[1] * (len(shape) - 1 - w.axis))
-            changed = tf.where(at_line, changes[None], images[:, None])
-            new = run(tf.reshape(changed, (-1, *shape)))
-            new = new.reshape(len(images), len(changes), *output)
-            old = before[:, None]
-            differs = (old != new) & ~((old != old) & (new != new))
-            seen[..., line] = differs.any((0, 1, *(2 + axis for axis in channels)))
+        # One batch: each line, in each image, changed in each way.
+        along = [n if axis == w.axis else 1 for axis, n in enumerate(shape)]
+        at_line = np.eye(w.size, dtype=bool).reshape(w.size, 1, 1, *along)
+        changed = np.where(at_line, changes, images[:, None])
+        new = run(changed.reshape(-1, *shape))
+        new = new.reshape(w.size, len(images), len(changes), *output)
+        old = before[:, None]
+        differs = (old != new) & ~((old != old) & (new != new))
+        gone = (1, 2, *(3 + axis for axis in channels))
+        seen = np.moveaxis(differs.any(gone), 0, -1)
+        assert seen.shape == (*places, w.size)
         assert seen.any()
         lines.append(seen)
     hold_lines(field, windows, lines, windows)

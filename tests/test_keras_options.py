@@ -39,11 +39,11 @@ def spectra():
     modes = ("log", "magnitude", "psd", "real", "angle", "stft")
     for mode, expands in itertools.product(modes, (False, True)):
         layer = layers.STFTSpectrogram(mode, expand_dims=expands, **numbers)
-        yield layer, (60, 1)
+        yield layer, (40, 1)
     numbers = {"sequence_length": 10, "sequence_stride": 5, "fft_length": 12}
     for window, decibels in itertools.product(("hann", "hamming", None), (False, True)):
         options = {"window": window, "power_to_db": decibels, "num_mel_bins": 4}
-        yield layers.MelSpectrogram(**numbers, **options), (60,)
+        yield layers.MelSpectrogram(**numbers, **options), (40,)
 
 
 def bins():

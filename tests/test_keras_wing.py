@@ -55,8 +55,7 @@ def hold(model, **options):
         name: said(field) for name, field in two.items()
     }
     for name, field in one.items():
-        for feature in drawn(field):
-            assert seen(field, feature) == seen(two[name], feature)
+        assert seen(field, drawn(field)) == seen(two[name], drawn(field))
 
 
 @pytest.mark.slow
@@ -110,7 +109,7 @@ def test_an_object_says_what_its_config_says(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 2, *seeds("written layers", 1)])
+@pytest.mark.parametrize("seed", [0, *seeds("written layers", 1)])
 @pytest.mark.parametrize("name", sorted(CLASSES))
 def test_layers(name, seed, tmp_path):
     """A file says what the object says, and the object what its trace says."""
@@ -721,7 +720,7 @@ def test_layers_that_are_given_constants(trace):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [*range(6), *seeds("keras models", 20)])
+@pytest.mark.parametrize("seed", [*range(6), *seeds("keras models", 8)])
 def test_random_models(seed):
     """A model, its trace and its config say the same, layer by layer."""
     try:
@@ -746,7 +745,7 @@ def test_random_models(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 4, *seeds("measured keras models", 4)])
+@pytest.mark.parametrize("seed", [1, 4, *seeds("measured keras models", 2)])
 def test_random_models_are_what_is_measured(seed):
     try:
         model = random_keras_models.model_of(seed)

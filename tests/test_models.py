@@ -79,6 +79,8 @@ def test_models_of_keras_2(door, tmp_path):
         found = rf.compute_receptive_field(old, output=old.get_layer("conv_pw_5"))
         assert list(found) == list(expected["conv_pw_5"])
         return
+    end = "conv_pw_3_relu"
+    old = tf_keras.Model(old.input, old.get_layer(end).output)
     path = tmp_path / f"model.{door}"
     if door == "h5":
         old.save(path)
@@ -86,7 +88,7 @@ def test_models_of_keras_2(door, tmp_path):
     else:
         tf.saved_model.save(old, path)
         found = rf.compute_receptive_field(path)
-    assert list(found) == list(expected["conv_pw_13_relu"])
+    assert list(found) == list(expected[end])
 
 
 def test_a_keras_2_model_with_a_subclass():

@@ -40,18 +40,43 @@ def of_the_model(cells):
     return cells[heads.index("## Pick a model") : heads.index("## Several models")]
 
 
+def of_few(notebook, *names):
+    """Compares only these models, of which a test knows the numbers."""
+    (cell,) = (cell for cell in notebook.cells if SEVERAL.search(cell.source))
+    cell.source = SEVERAL.sub(rf"\1 = {[*names]}", cell.source)
+
+
+SEVERAL = re.compile(r"^(several|MODELS) = \[.*?\]", re.DOTALL | re.MULTILINE)
+
+WITHOUT_RANDOM_NUMBERS = """
+import keras
+import numpy as np
+
+def zeros(self, shape, dtype=None):
+    return np.zeros(shape, dtype)
+
+for kind in ("TruncatedNormal", "VarianceScaling"):
+    getattr(keras.initializers, kind).__call__ = zeros
+"""
+"""Weights have no bearing on what is told, and most of the time goes into them."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "numpy"])
 @needs("tensorflow", "matplotlib", "pandas", "ipykernel")
-def test_it_runs_for_two_models(backend, tmp_path, monkeypatch):
+def test_it_runs(backend, tmp_path, monkeypatch):
+    """Once more for another model, where Keras models can be traced."""
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     monkeypatch.setenv("KERAS_BACKEND", backend)
     notebook = nbformat.reads(NOTEBOOK, as_version=4)
+    of_few(notebook, "VGG16", "ResNet50")
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(WITHOUT_RANDOM_NUMBERS))
     shown = len(notebook.cells)
-    again = copy.deepcopy(of_the_model(notebook.cells))
-    for cell in again:
-        cell.source = cell.source.replace(PICKED, 'NAME = "MobileNetV3Small"\n')
-    notebook.cells += again
+    if backend == "tensorflow":
+        again = copy.deepcopy(of_the_model(notebook.cells))
+        for cell in again:
+            cell.source = cell.source.replace(PICKED, 'NAME = "MobileNetV3Small"\n')
+        notebook.cells += again
     resources = {"metadata": {"path": str(tmp_path)}}
     client = needed("nbclient").NotebookClient
     client(notebook, timeout=300, resources=resources).execute()
@@ -62,11 +87,14 @@ def test_it_runs_for_two_models(backend, tmp_path, monkeypatch):
     text, other = ("\n".join(map(as_text, outputs)) for outputs in (first, second))
     assert "40 models: " in text
     assert " layers of ResNet50 in " in text
-    assert " layers of MobileNetV3Small in " in other
     assert re.search(r"VGG16 +block5_pool +212 +32 ", text)  # The published numbers.
     assert re.search(r"ResNet50 +conv5_block3_out +483 +32 ", text)
-    pictures = ["image/png" in output.get("data", {}) for output in first + second]
-    assert sum(pictures) == 3 + 2  # Without that of several models.
+    pictures = ["image/png" in output.get("data", {}) for output in first]
+    assert sum(pictures) == 3
+    if backend == "tensorflow":
+        assert " layers of MobileNetV3Small in " in other
+        pictures = ["image/png" in output.get("data", {}) for output in second]
+        assert sum(pictures) == 2  # Without that of several models.
     assert not list(tmp_path.iterdir())  # It writes nothing.
 
 
@@ -77,6 +105,8 @@ def test_that_of_pytorch_runs(tmp_path):
     tests = str(Path(__file__).parent)
     importing = f"import sys; sys.path.append({tests!r}); import torchvision_ops"
     notebook.cells.insert(0, nbformat.v4.new_code_cell(importing))
+    named = ("vgg16", "resnet18", "mobilenet_v2")
+    of_few(notebook, *(f"torchvision/{name}" for name in named), "timm/resnet10t")
     resources = {"metadata": {"path": str(tmp_path)}}
     client = needed("nbclient").NotebookClient
     client(notebook, timeout=300, resources=resources).execute()
