@@ -446,3 +446,11 @@ def test_unpooling_with_other_indices():
     found = rf.compute_receptive_field(unpooled((6, 6), attributes), output="y")
     assert not found.exact
     assert all(axis.map.is_unbounded for axis in found.axes)
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_scales_that_no_integer_of_64_bits_holds(scale):
+    scales = np.array([1, 1, scale, scale], np.float32)
+    model = operation("Resize", (1, 1, "height", "width"), None, scales)
+    found = rf.compute_receptive_field(model)
+    assert [axis.output_size for axis in found.axes] == [None, None]
