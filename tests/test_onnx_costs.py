@@ -79,6 +79,68 @@ def test_what_lies_between_layers_counts_at_the_next():
     assert costs.total.flops == 3 * 32
 
 
+def looped(count=None, goes_on=True, is_kept=True):
+    """A 1x1 convolution in a loop, which ends by what it computes unless kept."""
+    node = onnx.helper.make_node
+    value = onnx.helper.make_tensor_value_info
+    nodes = [
+        node("Conv", ["v", "k"], ["v2"]),
+        node("ReduceMax", ["v2"], ["m"], keepdims=0),
+        node("Greater", ["m", "zero"], ["large"]),
+        node("Identity", ["go" if is_kept else "large"], ["on"]),
+    ]
+    body = onnx.helper.make_graph(
+        nodes,
+        "body",
+        [value("i", 7, []), value("go", 9, []), value("v", 1, None)],
+        [value("on", 9, []), value("v2", 1, None)],
+    )
+    constants = [
+        onnx.numpy_helper.from_array(ones(3, 3, 1, 1), "k"),
+        onnx.numpy_helper.from_array(np.float32(0), "zero"),
+        onnx.numpy_helper.from_array(np.array(goes_on), "c"),
+        onnx.numpy_helper.from_array(np.array(count or 0), "n"),
+    ]
+    loop = node("Loop", ["" if count is None else "n", "c", "x"], ["l"], body=body)
+    last = node("Conv", ["l", "k"], ["y"])
+    return model_of([loop, last], {"x": ("float32", IMAGE)}, ["y"], constants)
+
+
+@pytest.mark.parametrize(
+    ("options", "rounds"), [({"count": 5}, 5), ({"count": 5, "goes_on": False}, 0)]
+)
+def test_all_iterations_of_a_loop_of_known_length_count(options, rounds):
+    costs = rf.compute_costs(looped(**options))
+    assert costs.is_complete
+    assert costs.total.macs == (1 + rounds) * 64 * 9
+    assert costs.total.parameters == 9
+
+
+@pytest.mark.parametrize(
+    "options", [{"is_kept": False}, {"count": 5, "is_kept": False}]
+)
+def test_one_iteration_counts_of_a_loop_of_unknown_length(options):
+    costs = rf.compute_costs(looped(**options))
+    assert list(costs.uncounted) == ["l"]
+    assert costs.total.macs == 2 * 64 * 9
+    assert costs.flops("y") == 2 * 64 * 9
+    assert costs.flops("l/v2") is None
+
+
+def test_a_scan_runs_along_an_axis():
+    """Without a state, so that nothing in the graph is a cycle."""
+    node, value = onnx.helper.make_node, onnx.helper.make_empty_tensor_value_info
+    body = onnx.helper.make_graph(
+        [node("MatMul", ["v", "k"], ["w"])], "body", [value("v")], [value("w")]
+    )
+    scan = node("Scan", ["x"], ["y"], body=body, num_scan_inputs=1, scan_input_axes=[1])
+    kernel = onnx.numpy_helper.from_array(ones(3, 2), "k")
+    model = model_of([scan], {"x": ("float32", (4, 7, 3))}, ["y"], [kernel])
+    costs = rf.compute_costs(model)
+    assert costs.total.macs == 7 * 4 * 3 * 2
+    assert costs.is_complete
+
+
 def with_unknown_op():
     nodes = [
         onnx.helper.make_node("Conv", ["x", "k"], ["a"], name="/first/Conv"),

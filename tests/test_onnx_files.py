@@ -295,6 +295,15 @@ def test_data_that_does_not_fit():
         rf.compute_receptive_field(model, output="y")
 
 
+def test_a_shape_of_more_axes_than_a_tensor_has():
+    """Its values are not in the file, and as many sizes would fill the memory."""
+    sizes = onnx.TensorProto(name="s", data_type=7, dims=[1 << 60], data_location=1)
+    nodes = [onnx.helper.make_node("Reshape", ["x", "s"], ["y"])]
+    model = model_of(nodes, {"x": ("float32", (1, 3, 8, 8))}, ["y"], [sizes])
+    with pytest.raises(GraphError, match=f"'y' has a tensor of {1 << 60} axes"):
+        rf.compute_receptive_field(model)
+
+
 def test_recursion():
     function = onnx.helper.make_function(
         "local",

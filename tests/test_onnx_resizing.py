@@ -446,3 +446,35 @@ def test_unpooling_with_other_indices():
     found = rf.compute_receptive_field(unpooled((6, 6), attributes), output="y")
     assert not found.exact
     assert all(axis.map.is_unbounded for axis in found.axes)
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e-30])
+def test_scales_that_no_integer_of_64_bits_holds(scale):
+    scales = np.array([1, 1, scale, scale], np.float32)
+    model = operation("Resize", (1, 1, "height", "width"), None, scales)
+    found = rf.compute_receptive_field(model)
+    assert [axis.output_size for axis in found.axes] == [None, None]
+
+
+def test_a_resize_of_what_sees_a_wrapped_padding():
+    """Past its last position, the resize reads the last, not what is wrapped around."""
+    pads = np.array([0, 0, 3, 3, 0, 0, 3, 3])
+    scales = np.array([1, 1, 3, 1.5], np.float32)
+    pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    nodes = [
+        onnx.helper.make_node("Pad", ["x", "pads"], ["a"], mode="wrap"),
+        onnx.helper.make_node("MaxPool", ["a"], ["b"], **pool),
+        onnx.helper.make_node(
+            "Resize",
+            ["b", "", "scales"],
+            ["y"],
+            mode="linear",
+            coordinate_transformation_mode="asymmetric",
+        ),
+    ]
+    constants = [
+        onnx.numpy_helper.from_array(pads, "pads"),
+        onnx.numpy_helper.from_array(scales, "scales"),
+    ]
+    model = model_of(nodes, {"x": ("float32", (1, 1, 9, 9))}, ["y"], constants)
+    check(model, (1, 1, 9, 9), exact=False)

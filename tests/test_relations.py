@@ -1,5 +1,6 @@
 """Relations between tensors against index arithmetic done by NumPy."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -11,6 +12,7 @@ from random_search import examples
 
 from receptive_field.algebra import sizes
 from receptive_field.algebra.axis_map import IDENTITY, convolution, shift
+from receptive_field.relations import boxes
 from receptive_field.relations.relation import (
     ALL,
     FULL,
@@ -284,3 +286,24 @@ def test_one_position_of_an_axis_that_was_folded(position):
     assert [axis_map.window(u) for u in range(3)] == [(i // 5, i // 5) for i in index]
     followed, axis_map = source(columns)
     assert axis_map.window(0) == (position % 5, position % 5)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_boxes_that_differ_in_one_group_are_one_box(exact):
+    """The four slices at even and odd rows and columns are the whole image."""
+    places = np.arange(6) % 2
+
+    def phase(row, column):
+        groups = [
+            boxes.Group((), (number,), places == offset)
+            for number, offset in enumerate((row, column))
+        ]
+        return boxes.Box(tuple(groups), ((0,), (1,)), exact)
+
+    four = [phase(*offsets) for offsets in itertools.product(range(2), repeat=2)]
+    (whole,) = boxes.united(four)
+    assert all(group.seen.all() for group in whole.groups)
+    assert whole.exact is exact
+    assert len(boxes.united([four[0], four[3]])) == 2  # Their union is no product.
+    mixed = [four[0], four[1]._replace(exact=not exact)]
+    assert len(boxes.united(mixed)) == 2

@@ -256,6 +256,9 @@ def test_loops():
     assert not found.exact
     assert found.is_global or (found.size >= measured.size).all()
     tables.measured_tflite_ops.add("WHILE")
+    costs = rf.compute_costs(content)
+    assert costs.is_complete
+    assert costs["blurred"].flops == 2 * 9 * 9 * 9
 
 
 def test_variables_that_are_assigned():

@@ -109,7 +109,9 @@ def _overstates(
         windows = filter(None, map(upper.window, places))
         outside = [w for w in windows if w[0] < 0 or w[1] >= read]
         if isinstance(start, int) and lower.exact and not lower.is_floating:
-            return any(_adds(window, lower, read, start) for window in outside)
+            # What features really see may come from elsewhere, as in a wrapped padding.
+            maps = [lower] if lower.seen is None else [lower, lower.seen]
+            return any(_adds(w, m, read, start) for w in outside for m in maps)
         before = any(first < 0 for first, _ in outside)
         behind = any(last >= read for _, last in outside)
     if not before and not behind:

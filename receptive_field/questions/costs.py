@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -56,9 +56,9 @@ def compute_costs(
     BatchToSpace. Its cost is then the cost of the layer itself, without the positions
     that fill up the blocks. The profiler counts these positions, too. If the number of
     iterations of a loop is known, as in a recurrent layer of known length, all
-    iterations are counted. The profiler counts none of them. Parameters are counted at
-    the layer that reads them first (in Keras models), or at the first node that depends
-    on the input and uses them.
+    iterations are counted. Of any other loop, one iteration is counted. The profiler
+    counts none. Parameters are counted at the layer that reads them first (in Keras
+    models), or at the first node that depends on the input and uses them.
 
     Args:
       model, input, signature, trace, example_inputs: as in
@@ -72,11 +72,12 @@ def compute_costs(
     Returns:
       A mapping from the names of layers (Keras) or nodes to their costs, with the
       ``total``. If an op has no rule, or its cost depends on more than the size of the
-      input, all other nodes are counted, and `Costs.uncounted` says which are not.
+      input, all other nodes are counted, and `Costs.uncounted` says which are not, and
+      of which loops only one iteration is counted.
 
     Raises:
-      ReceptiveFieldError: if the model cannot be read, a size of the input is unknown,
-        or the number of iterations of a loop is unknown.
+      ReceptiveFieldError: if the model cannot be read, or the cost depends on a size of
+        the input that is unknown.
 
     >>> import receptive_field as rf
     >>> costs = rf.compute_costs(rf.EXAMPLE_GRAPH, input_resolution=[299, 299])
@@ -93,17 +94,16 @@ def compute_costs(
     outputs, inference, starts = _prepared(loaded, output, input, input_resolution)
     order, closing = topological_order(loaded.graph, [t[0] for t in outputs])
     by_node, failed = node_costs(loaded.graph, order, inference)
-    if failed and any(map(_is_open, map(inference.shape, starts))):
-        error = next(failed[index] for index in order if index in failed)
-        if isinstance(error, _UnknownSizeError):
-            raise GraphError(
-                f"{error} Give all sizes of the input with input_resolution."
-            )
-        raise error
-    if closing:
-        for index, rounds in _rounds(loaded.graph, order, closing, inference).items():
-            if index in by_node:
-                by_node[index] = by_node[index].in_a_loop(rounds)
+    loops = _loops(loaded.graph, order, closing, inference)
+    if any(map(_is_open, map(inference.shape, starts))):
+        for error in (*failed.values(), *loops.endless.values()):
+            if isinstance(error, _UnknownSizeError):
+                raise GraphError(
+                    f"{error} Give all sizes of the input with input_resolution."
+                )
+            raise error
+    for index in by_node.keys() & loops.rounds.keys():
+        by_node[index] = by_node[index].in_a_loop(loops.rounds[index])
     _add_parameters(loaded, order, inference, starts, by_node)
     unprofiled: dict[str, int] = {}
     for index, cost in by_node.items():
@@ -111,8 +111,10 @@ def compute_costs(
         if cost.flops and not cost.profiler_flops:
             unprofiled[node.op] = unprofiled.get(node.op, 0) + cost.flops
     nodes = loaded.graph.nodes
-    reasons = {nodes[index].name: str(error) for index, error in failed.items()}
-    owner = nodes_of_layers(loaded, set(order)) if loaded.layers and failed else {}
+    errors = failed | loops.endless
+    reasons = {nodes[i].name: str(errors[i]) for i in order if i in errors}
+    partial = {*failed, *(loops.once & by_node.keys())}
+    owner = nodes_of_layers(loaded, set(order)) if loaded.layers and partial else {}
     return Costs(
         _named(loaded, order, by_node),
         loaded,
@@ -120,7 +122,7 @@ def compute_costs(
         summed(by_node.values()),
         unprofiled,
         reasons,
-        {owner.get(index, nodes[index].name) for index in failed},
+        {owner.get(index, nodes[index].name) for index in partial},
     )
 
 
@@ -350,45 +352,70 @@ def _weights(
     return {index: size for index, size in found.values() if size}
 
 
-def _rounds(
+class _Loops(NamedTuple):
+    """How often the nodes of loops run."""
+
+    rounds: dict[int, int]
+    """The number of times that each node in a loop runs. A loop of unknown length is
+    taken to run once."""
+    once: set[int]
+    """The nodes in loops of unknown length."""
+    endless: dict[int, ReceptiveFieldError]
+    """The reason for each loop of unknown length."""
+
+
+def _loops(
     graph: Graph,
     order: Sequence[int],
     closing: Iterable[tuple[int, int]],
     inference: Inference,
-) -> dict[int, int]:
-    """Returns how often each node in a loop runs.
-
-    Raises:
-      GraphError: if the graph does not say how many iterations a loop has.
-    """
-    times: dict[str, int] = {}  # Keyed by the name prefix of a loop's functions.
+) -> _Loops:
+    """Returns how often each node in a loop runs."""
+    found = _Loops({}, set(), {})
+    times: dict[str, int | None] = {}  # Keyed by the name prefix of a loop's body.
     variables: set[int] = set()
     for index in order:
         op = rule_at(graph, index)
         if op is not None and op.rounds is not None:
             node = graph.nodes[index]
-            rounds = op.rounds(Call(node, inference))
+            try:
+                rounds = op.rounds(Call(node, inference))
+            except ReceptiveFieldError:  # The rule of a node below tells the reason.
+                rounds = None
             if rounds is None:
-                raise _endless(node)
-            times |= {f"{node.name}/body/": rounds, f"{node.name}/cond/": rounds + 1}
-            variables.update(below for below, _ in node.inputs[1:])
+                found.endless[index] = _endless(node)
+            tests = None if rounds is None else rounds + 1
+            times |= dict.fromkeys([f"{node.name}/", f"{node.name}/body/"], rounds)
+            times[f"{node.name}/cond/"] = tests
+            variables.update(below for below, _ in node.inputs)
+    for index in order if times else ():
+        for scope in _scopes(graph.nodes[index].frame):
+            if scope in times:
+                rounds = times[scope]
+                found.rounds.setdefault(index, 1)
+                if rounds is None:
+                    found.once.add(index)
+                else:
+                    found.rounds[index] *= rounds
     for group in strongly_connected(graph, order, closing):
-        if len(group) > 1 and not variables.intersection(group):
-            raise _endless(graph.nodes[group[0]])
-    found: dict[int, int] = {}
-    for index in order:
-        frame: Frame | None = graph.nodes[index].frame
-        while frame is not None:
-            if frame.scope in times:
-                found[index] = found.get(index, 1) * times[frame.scope]
-            frame = frame.caller
+        if len(group) > 1 and not (variables | found.rounds.keys()).intersection(group):
+            found.once.update(group)
+            found.rounds.update(dict.fromkeys(group, 1))
+            found.endless[group[0]] = _endless(graph.nodes[group[0]])
     return found
 
 
+def _scopes(frame: Frame | None) -> Iterator[str]:
+    """Yields the name prefixes of the bodies around a node."""
+    while frame is not None:
+        yield frame.scope
+        frame = frame.caller
+
+
 def _endless(node: Node) -> GraphError:
-    return GraphError(
+    return _UnknownSizeError(
         f"the graph does not state how many times the loop at {node.name!r} runs, so "
-        "the cost of the loop is unknown."
+        "only one iteration can be counted."
     )
 
 

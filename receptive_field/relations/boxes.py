@@ -10,8 +10,7 @@ product of its *groups*. A group is a boolean array over the positions of some a
 the output and of some *parts* of the tensor's axes. In most networks, each axis is a
 single part and has a group to itself, which depends on one axis of the output. The
 group is then a matrix. Reshapes only regroup parts. When paths meet, their boxes are
-kept side by side, because the union of two boxes is not always a box. A box that lies
-within another box is dropped.
+kept side by side, unless their union is a box.
 
 This file knows nothing about ops or graphs.
 """
@@ -20,6 +19,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -712,15 +712,21 @@ def _constant(axis_map: AxisMap, size: int) -> Mask:
 
 
 def united(boxes: Sequence[Box]) -> list[Box]:
-    """Returns the boxes, without those that lie within other boxes.
+    """Returns the boxes, of which no two have a union that is a box.
 
-    If more than `MOST_BOXES` are left, boxes are merged where possible.
+    If more than `MOST_BOXES` are left, boxes are merged into upper bounds where
+    possible.
     """
     kept: list[Box] = []
     for box in boxes:
-        if any(_lies_within(box, other) for other in kept):
-            continue
-        kept = [other for other in kept if not _lies_within(other, box)]
+        place = 0
+        while place < len(kept):
+            both = _union(kept[place], box)
+            if both is None:
+                place += 1
+            else:  # The union may unite with boxes with which the box does not.
+                del kept[place]
+                box, place = both, 0
         kept.append(box)
     while len(kept) > MOST_BOXES:
         last = kept.pop()
@@ -742,14 +748,29 @@ def _is_alike(one: Box, two: Box) -> bool:
     return all(a[:2] == b[:2] and a.seen.shape == b.seen.shape for a, b in pairs)
 
 
-def _lies_within(one: Box, two: Box) -> bool:
-    """Returns whether box ``one`` lies within box ``two``, and so can be dropped."""
-    if not two.exact and one.exact:
-        return False  # An exact box is kept, even if an upper bound covers it.
+def _union(one: Box, two: Box) -> Box | None:
+    """Returns the union of two boxes, or None if that is not a box.
+
+    It is one of the boxes if the other lies within it. Boxes that differ in one group
+    have a union, too: A x B and A x C together are A x (B | C). So the four slices of
+    an image at even and odd rows and columns become the whole image.
+    """
     if not _is_alike(one, two):
-        return False
-    pairs = zip(one.groups, two.groups, strict=True)
-    return all(not (a.seen & ~b.seen).any() for a, b in pairs)
+        return None
+    pairs = [(a.seen, b.seen) for a, b in zip(one.groups, two.groups, strict=True)]
+    more = [n for n, (a, b) in enumerate(pairs) if (a & ~b).any()]
+    if not more and (two.exact or not one.exact):
+        return two
+    less = [n for n, (a, b) in enumerate(pairs) if (b & ~a).any()]
+    if not less and (one.exact or not two.exact):
+        return one
+    different = {*more, *less}
+    if one.exact != two.exact or len(different) > 1:
+        return None  # An exact box is kept, even if an upper bound covers it.
+    groups = list(one.groups)
+    for number in different:
+        groups[number] = groups[number]._replace(seen=operator.or_(*pairs[number]))
+    return one._replace(groups=tuple(groups))
 
 
 def _hull(one: Box, two: Box) -> Box | None:

@@ -74,9 +74,9 @@ class Costs(Mapping[str, Cost]):
         the last layer.
       unprofiled: op type -> the floating-point operations that the profiler leaves out,
         because it has no formula for them.
-      uncounted: the name of each node whose operations are not counted -> the reason.
-        If there are any, ``total``, and the cost of each layer with such a node, are
-        lower bounds.
+      uncounted: the name of each node whose operations are not counted, and of each
+        loop of which only one iteration is -> the reason. If there are any, ``total``,
+        and the cost of each layer with such a node or loop, are lower bounds.
     """
 
     _costs: Mapping[str, Cost] = field(repr=False)

@@ -25,9 +25,6 @@ from receptive_field.rules.op import (
 
 T = TypeVar("T")
 
-MOST_AXES = 254
-"""The most axes of a tensor, in the framework that allows the most (TensorFlow)."""
-
 
 class Inference:
     """The shapes and constant values of a graph's tensors, as far as they are known.
@@ -232,8 +229,7 @@ class Inference:
             for shape in shapes:
                 if any(type(size) is int and size < 0 for size in shape or ()):
                     call.fail(f"would have an output of the shape {shape}")
-                if shape is not None and len(shape) > MOST_AXES:
-                    call.fail(f"has a tensor of {len(shape)} axes, which none can have")
+                call.check_rank(len(shape or ()))
         if None in shapes:
             shapes = self._with_recorded(index, op, shapes)
         return shapes

@@ -40,6 +40,9 @@ The array holds Python objects if some of the numbers are symbolic sizes."""
 
 T = TypeVar("T")
 
+MOST_AXES = 254
+"""The most axes of a tensor, in the framework that allows the most (TensorFlow)."""
+
 
 class Knowledge(Protocol):
     """The facts about the graph's tensors that a rule can look up."""
@@ -373,6 +376,25 @@ class Call:
     def unknown_size(self, axis: int, number: int = 0) -> Symbolic:
         """Returns a new symbol for the unknown size of an output's axis."""
         return unknown(f"{self.node.graph.name_of((self.node.index, number))}[{axis}]")
+
+    def unknown_shape(self, listed: Shape) -> Shape:
+        """Returns the shape of an output whose sizes a vector of unknown values lists.
+
+        Args:
+          listed: the shape of the vector.
+
+        Raises:
+          GraphError: if the vector is so long that no tensor has as many axes.
+        """
+        if not listed or not isinstance(listed[0], int):
+            return None
+        self.check_rank(listed[0])
+        return tuple(self.unknown_size(axis) for axis in range(listed[0]))
+
+    def check_rank(self, rank: int) -> None:
+        """Raises an error if no tensor has as many axes."""
+        if rank > MOST_AXES:
+            self.fail(f"has a tensor of {rank} axes, which none can have")
 
     def named_shape(self, sizes: StatedShape, number: int = 0) -> Shape:
         """Returns the shape of an output, with a symbol for each unknown size."""

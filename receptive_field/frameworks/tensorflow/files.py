@@ -184,8 +184,9 @@ def _parse_binary(content: Any, path: str, whole: bool) -> Any:
             "a file or the folder of a SavedModel in it."
         )
     raise GraphError(
-        f"{path!r} is not a GraphDef: its {len(content)} bytes are not text, and the "
-        f"binary data is damaged or has a different format{reason}."
+        f"{path!r} is not a GraphDef, nor a model of ONNX or TensorFlow Lite: its "
+        f"{len(content)} bytes are not text, and the binary data is damaged or has a "
+        f"different format{reason}."
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from receptive_field.frameworks.onnx.definitions import ABSENT_INPUT
 from receptive_field.frameworks.onnx.ops.registry import register, treat_zeros, weigh
-from receptive_field.graph.graph import Tensor
+from receptive_field.graph.graph import Graph, Tensor
 from receptive_field.relations.relation import ALL_BOUND, SAME, Relation
 from receptive_field.rules.control import (
     PASS,
@@ -118,7 +119,69 @@ def _loop_shapes(call: Call) -> Sequence[Shape]:
     return shapes
 
 
-register("Loop Scan", Op(_loop, _loop_shapes))
+def _rounds(call: Call) -> int | None:
+    """Returns the number of iterations of a loop or scan, or None if it is unknown."""
+    if call.node.op == "Scan":
+        return _length(call)
+    first = _outer(call, 1)
+    starts = None if first is None else call.knowledge.value(first)
+    if starts is not None and starts.size == 1 and not starts.any():
+        return 0
+    if not (_is_true(call, first) and _stays_true(call)):
+        return None
+    most = _outer(call, 0)
+    numbers = None if most is None else call.knowledge.integers(most)
+    if numbers is None or len(numbers) != 1 or not isinstance(numbers[0], int):
+        return None
+    return max(numbers[0], 0)
+
+
+def _outer(call: Call, number: int) -> Tensor | None:
+    """Returns an input of the node of the model; None if it is not given."""
+    names = call.node.definition.input
+    name = names[number] if number < len(names) else ""
+    graph = call.node.graph
+    found = graph.framework.resolve(graph, name, call.node.frame) if name else None
+    return None if found is None or graph.op(found[0]) == ABSENT_INPUT else found
+
+
+def _length(call: Call) -> int | None:
+    """Returns the length of the axis that a scan runs over."""
+    scanned = _outer(call, _variables(call))
+    shape = None if scanned is None else call.knowledge.shape(scanned)
+    if shape is None:
+        return None
+    axes = call.numbers("scan_input_axes") or [0]
+    size = shape[call.axis(axes[0], len(shape))]
+    return size if isinstance(size, int) else None
+
+
+def _is_true(call: Call, tensor: Tensor | None) -> bool:
+    """Returns whether a condition is true, as it is if it is not given."""
+    value = None if tensor is None else call.knowledge.value(tensor)
+    return tensor is None or (value is not None and value.size == 1 and bool(value))
+
+
+def _stays_true(call: Call) -> bool:
+    """Returns whether the condition is true after each iteration."""
+    graph = call.node.graph
+    after = _copied(graph, call.input(0))
+    if graph.op(after[0]) != "Merge":
+        return _is_true(call, after)
+    start, (again, _) = graph.inputs[after[0]]
+    is_kept = _copied(graph, graph.inputs[again][0]) == after
+    given = None if graph.op(start[0]) == ABSENT_INPUT else start
+    return is_kept and _is_true(call, given)
+
+
+def _copied(graph: Graph, tensor: Tensor) -> Tensor:
+    """Returns the tensor that a tensor is a copy of, or the tensor itself."""
+    while graph.op(tensor[0]) == "Identity":
+        tensor = graph.inputs[tensor[0]][0]
+    return tensor
+
+
+register("Loop Scan", Op(_loop, _loop_shapes, rounds=_rounds))
 register("NextIteration", Op(first_follows, None, is_pointwise=True, starts_over=True))
 
 

@@ -42,10 +42,7 @@ from receptive_field.rules.reshaping import (
 def _reshaped(call: Call) -> Shape:
     shape, sizes = call.shape(0), call.integers(1)
     if sizes is None:
-        length = call.shape(1)
-        if length and isinstance(length[0], int):
-            return tuple(call.unknown_size(axis) for axis in range(length[0]))
-        return None
+        return call.unknown_shape(call.shape(1))
     if 0 in sizes and not call.number("allowzero", 0):
         if shape is None:
             return None

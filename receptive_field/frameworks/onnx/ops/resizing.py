@@ -148,8 +148,8 @@ def _exact_scale(call: Call, number: Any) -> Fraction | None:
     """
     if isinstance(number, Symbolic):
         return None
-    if not number > 0:
-        call.fail(f"has the scale {number}, which is not above zero")
+    if not 0 < number < math.inf:
+        call.fail(f"has the scale {number}, which is not a number above zero")
     return simplest(np.float32(float(number)))
 
 
@@ -162,6 +162,8 @@ def _scaled(size: Size, scale: Fraction) -> Size | None:
     rounded = np.float32(float(scale))
     if isinstance(size, int):
         return int(rounded * np.float32(size))
+    if max(scale.numerator, scale.denominator) > LARGEST_FACTOR:
+        return None
     sizes = np.arange(LIKELY_SIZES)
     exact = sizes * scale.numerator // scale.denominator
     alike = (rounded * sizes.astype(np.float32)).astype(np.int64) == exact
@@ -170,6 +172,9 @@ def _scaled(size: Size, scale: Fraction) -> Size | None:
 
 LIKELY_SIZES = 1 << 13
 """Sizes from here on are taken to be rounded as smaller ones are."""
+
+LARGEST_FACTOR = 1 << 40
+"""The largest factor whose products with likely sizes fit in 64-bit integers."""
 
 
 def _axes(call: Call) -> list[_Axis]:

@@ -418,7 +418,13 @@ def _mapped_shapes(call: Call) -> Sequence[Shape]:
     return [None if result is None else (count, *result) for result in results]
 
 
-register("SequenceMap", Op(_mapped, _mapped_shapes))
+def _rounds(call: Call) -> int | None:
+    """Returns the number of items that a body runs over, if it is known."""
+    items = _items(call, call.input(0))
+    return None if items is None else len(items)
+
+
+register("SequenceMap", Op(_mapped, _mapped_shapes, rounds=_rounds))
 
 
 # --- Values that may be absent -------------------------------------------------------

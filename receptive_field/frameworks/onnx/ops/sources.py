@@ -129,9 +129,7 @@ def _filled(call: Call) -> Sequence[Shape]:
     sizes, length = call.integers(0), call.shape(0)
     if sizes is not None:
         return [tuple(sizes)]
-    if length and isinstance(length[0], int):
-        return [tuple(call.unknown_size(axis) for axis in range(length[0]))]
-    return [None]
+    return [call.unknown_shape(length)]
 
 
 def _filled_value(call: Call) -> Sequence[Value]:

@@ -156,7 +156,8 @@ def _loop_shapes(call: Call) -> Sequence[Shape]:
 def _rounds(call: Call) -> int | None:
     """Returns the number of iterations of a loop that counts up to a known number.
 
-    Returns None for any other loop.
+    Returns None for any other loop. The loop may also be one of TensorFlow Lite, whose
+    op types are in upper case.
     """
     return _until(call, call.node.inputs[0])
 
@@ -164,18 +165,18 @@ def _rounds(call: Call) -> int | None:
 def _until(call: Call, condition: Tensor) -> int | None:
     """Returns the number of iterations until a condition is false; None if unknown."""
     node = call.node.graph.nodes[_handed_on(call, condition)[0]]
-    if node.op == "LogicalAnd":
+    if node.op in ("LogicalAnd", "LOGICAL_AND"):
         parts = [_until(call, part) for part in node.inputs]
         known = [part for part in parts if part is not None]
         return min(known) if len(known) == len(parts) else None
-    if node.op not in ("Less", "LessEqual"):
+    if node.op not in ("Less", "LessEqual", "LESS", "LESS_EQUAL"):
         return None
     counted, limit = node.inputs
     steps, end = _counted(call, counted), _fixed(call, limit)
     if steps is None or end is None:
         return None
     start, step = steps
-    end += node.op == "LessEqual"
+    end += node.op in ("LessEqual", "LESS_EQUAL")
     return max(-((start - end) // step), 0)
 
 
@@ -187,7 +188,7 @@ def _counted(call: Call, tensor: Tensor) -> tuple[int, int] | None:
         return None
     start = _fixed(call, call.node.graph.inputs[variable[0]][0])
     added = call.node.graph.nodes[after[0]]
-    if added.op not in ("Add", "AddV2"):
+    if added.op not in ("Add", "AddV2", "ADD"):
         return None
     operands = [_handed_on(call, operand) for operand in added.inputs]
     others = [_fixed(call, operand) for operand in operands if operand != variable]

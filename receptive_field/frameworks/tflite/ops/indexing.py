@@ -54,10 +54,7 @@ def _reshaped(call: Call) -> Shape:
     sizes = call.integers(1) if len(call) > 1 else call.numbers("new_shape")
     if sizes is not None:
         return filled_in(call, shape, list(sizes))
-    length = call.shape(1)
-    if length and isinstance(length[0], int):
-        return tuple(call.unknown_size(axis) for axis in range(length[0]))
-    return None
+    return call.unknown_shape(call.shape(1))
 
 
 def _reshape(call: Call, output: int) -> Relations:
