@@ -1,7 +1,7 @@
 """Which part of the input does a feature of a convolutional network see?"""
 
 from importlib import import_module
-from inspect import isfunction
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def __getattr__(name: str) -> Any:
     for room, names in _ROOMS.items():
         if name in names.split():
             value = getattr(import_module(f"receptive_field.{room}"), name)
-            if isfunction(value):
+            if isinstance(value, FunctionType):
                 value = import_module("receptive_field.net").guarded(value)
                 value.__module__ = __name__  # Where pickle finds it.
             globals()[name] = value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import stat
 import sys
 from contextlib import suppress
@@ -39,7 +38,7 @@ def replace_file(path: FilePath, content: bytes) -> None:
             file.write(content)
         return
     path = os.path.realpath(path)
-    beside = f"{path}.{secrets.token_hex(8)}.tmp"
+    beside = f"{path}.{os.urandom(8).hex()}.tmp"
     _unfinished.append(beside)
     try:
         with open(beside, "xb") as file:

@@ -44,6 +44,7 @@ from needed import needed
 import receptive_field as rf
 from receptive_field.cli.arguments import parser
 from receptive_field.errors import InternalError
+from receptive_field.frameworks.keras.hdf5 import check_heaps
 from receptive_field.many.limits import Limits, Watch
 from receptive_field.whole_files import replace_file
 
@@ -406,9 +407,17 @@ def of_archive(draw: random.Random, content: bytes) -> bytes:
 
 
 def of_hdf5(draw: random.Random, content: bytes) -> bytes:
-    """Changes the configuration in an HDF5 file, or its bytes."""
+    """Changes the configuration in an HDF5 file, or its bytes.
+
+    Raises:
+      EndlessError: if h5py would never return, because the file is damaged already.
+    """
     if draw.random() < 0.3:
         return of_bytes(draw, content)
+    with tempfile.TemporaryFile() as damaged:
+        damaged.write(content)
+        damaged.flush()
+        check_heaps(damaged)
     file = io.BytesIO(content)
     with needed("h5py").File(file, "r+") as hdf5:
         config = of_json(draw, hdf5.attrs["model_config"].encode())

@@ -94,8 +94,8 @@ def test_no_file_beside_it_is_touched(folder, monkeypatch):
     """Not even one that somebody puts where the new content is written first."""
     victim = folder / "victim"
     victim.write_bytes(b"kept")
-    monkeypatch.setattr("secrets.token_hex", lambda count: "known")
-    (folder / "page.html.known.tmp").symlink_to(victim)
+    monkeypatch.setattr("os.urandom", lambda count: b"known")
+    (folder / f"page.html.{b'known'.hex()}.tmp").symlink_to(victim)
     with pytest.raises(FileExistsError):
         replace_file(folder / "page.html", b"page")
     assert victim.read_bytes() == b"kept"

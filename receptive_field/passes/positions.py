@@ -8,19 +8,21 @@ depends on data, the pass raises `UntoldError`.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from receptive_field.arrays import np
 from receptive_field.budget import hold
+from receptive_field.errors import ReceptiveFieldError
 from receptive_field.graph.graph import Tensor
 from receptive_field.network.network import Edge, Network
-from receptive_field.network.walk import Read, descend, tensors_below
+from receptive_field.network.walk import Read, descend, reads, tensors_below
 from receptive_field.passes.zeros import ZeroPass
 from receptive_field.relations import boxes
-from receptive_field.relations.boxes import Box, Mask
-from receptive_field.relations.relation import Relation, all_seen
+from receptive_field.relations.boxes import Box, Digits, Mask
+from receptive_field.relations.relation import SAME, Relation, all_seen
 from receptive_field.rules.op import Call, Taps, rule_of
 
 if TYPE_CHECKING:
@@ -116,9 +118,41 @@ def follow_positions(
         raise UntoldError
     if zeros is None:
         zeros = _settled_zeros(network, output)
-    first = boxes.start(_sizes(network, output), features)
+    sizes, digits = _sizes(network, output), _digits(network, output, features)
+    first = boxes.start(sizes, features, digits)
     state = descend(network, {output: [first]}, Needed(network, zeros, cut))
-    return boxes.united(state.get(network.input, []))
+    found = boxes.united(state.get(network.input, []))
+    return [boxes.whole(box, len(sizes), digits) for box in found]
+
+
+def _digits(network: Network, output: Tensor, features: Features) -> Digits:
+    """Returns the axes that the first op below the output divides, such as a Flatten.
+
+    What the 25,088 features of such an axis see is the product of what 7 rows, 7
+    columns and 512 channels see, while a table of all features would take gigabytes.
+    """
+    try:
+        below = reads(network, output)
+        while len(below) == 1 and below[0].rule == SAME:
+            below = reads(network, below[0].below)
+    except ReceptiveFieldError:
+        return {}  # The walk has the reason.
+    ends: dict[int, set[Any]] = {}
+    for axis, size in enumerate(_sizes(network, output)):
+        if axis in features and len(features[axis]) == size:
+            ends[axis] = {1, size}
+    for thread in itertools.chain.from_iterable(t for r in below for t in r.rule.axes):
+        for factor in thread.factors:
+            slot = factor.slot
+            if slot is not None and slot.axis in ends:
+                ends[slot.axis] |= {slot.inner, slot.inner * (slot.size or 1)}
+    digits = {}
+    for axis, found in ends.items():
+        if len(found) > 2 and all(isinstance(end, int) and end > 0 for end in found):
+            steps = [*itertools.pairwise(sorted(found))][::-1]
+            if not any(outer % inner for inner, outer in steps):
+                digits[axis] = tuple(outer // inner for inner, outer in steps)
+    return digits
 
 
 def _without_zeros(box: Box, zeros: ZeroPass, tensor: Tensor, number: int) -> list[Box]:

@@ -359,7 +359,7 @@ class _Check:
         if rule.axes and len(rule.axes) != len(below):
             return None
         rows = _rows(shape)
-        start = [boxes.start(shape, dict(enumerate(rows)))]
+        start = [boxes.start(shape, dict(enumerate(rows)), {})]
         needed = Needed(network)
         try:
             (read,) = (r for r in reads(network, tensor) if r.number == number)

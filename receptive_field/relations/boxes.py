@@ -83,23 +83,85 @@ class Box(NamedTuple):
     """Whether the box is exact; otherwise it is an upper bound."""
 
 
-def start(shape: Sequence[int], features: Mapping[int, NDArray[Any]]) -> Box:
+Digits: TypeAlias = "Mapping[int, tuple[int, ...]]"
+"""For some axes of the output, the factors into which ops below divide the axis,
+outermost first. The positions on such an axis are written as digits, which are output
+axes of their own until `whole`: digit i of axis a of n has the number ``a + i * n``."""
+
+
+def start(
+    shape: Sequence[int], features: Mapping[int, NDArray[Any]], digits: Digits
+) -> Box:
     """Returns the box of the output itself, where each feature needs only itself.
 
     Args:
       shape: the shape of the output.
       features: for some axes, the positions of the features on that axis. On all other
         axes, a feature contains every position.
+      digits: the axes whose positions are written as digits. All of their positions
+        are features.
     """
-    groups = []
+    groups: list[Group] = []
+    axes = []
     for axis, size in enumerate(shape):
-        hold(len(features.get(axis, (0,))) * size // FLAGS_A_NUMBER)
-        if axis in features:
+        first = len(groups)
+        if axis not in features:
+            hold(size // FLAGS_A_NUMBER)
+            groups.append(Group((), (first,), np.ones(size, dtype=bool)))
+        for place, count in enumerate(digits.get(axis, ())):
+            hold(count * count // FLAGS_A_NUMBER)
+            number = axis + place * len(shape)
+            seen = np.eye(count, dtype=bool)
+            groups.append(Group((number,), (len(groups),), seen))
+        if axis in features and axis not in digits:
+            hold(len(features[axis]) * size // FLAGS_A_NUMBER)
             seen = features[axis][:, None] == np.arange(size)
-            groups.append(Group((axis,), (axis,), seen))
-        else:
-            groups.append(Group((), (axis,), np.ones(size, dtype=bool)))
-    return Box(tuple(groups), tuple((axis,) for axis in range(len(shape))))
+            groups.append(Group((axis,), (first,), seen))
+        axes.append(tuple(range(first, len(groups))))
+    return Box(tuple(groups), tuple(axes))
+
+
+def whole(box: Box, rank: int, digits: Digits) -> Box:
+    """Returns the box with the digits of each output axis put together again.
+
+    A group that would be too large becomes one for each of its parts, which is an upper
+    bound.
+
+    Args:
+      box: a box of some tensor below an output of ``rank`` axes.
+      rank, digits: as they were for `start`.
+    """
+    groups, exact = [], box.exact
+    for group in box.groups:
+        axes = sorted({number % rank for number in group.outputs})
+        if digits.keys().isdisjoint(axes):
+            groups.append(group)
+            continue
+        counts = {
+            axis: digits.get(axis) or (group.seen.shape[group.outputs.index(axis)],)
+            for axis in axes
+        }
+        numbers = [axis + i * rank for axis in axes for i in range(len(counts[axis]))]
+        outer = [n for n in numbers if n in group.outputs]
+        inner = range(len(outer), group.seen.ndim)
+        seen = group.seen.transpose(*map(group.outputs.index, outer), *inner)
+        seen = seen[tuple(slice(None) if n in outer else None for n in numbers)]
+        apart = [*itertools.chain(*counts.values())]
+        sizes, begin = [*map(math.prod, counts.values())], len(apart)
+        of_parts = [(group.parts, seen)]
+        if math.prod((*apart, *seen.shape[begin:])) > LARGEST_GROUP:
+            exact = False
+            every = range(begin, seen.ndim)
+            of_parts = [
+                ((part,), np.asarray(seen.any(axis=tuple({*every} - {begin + i}))))
+                for i, part in enumerate(group.parts)
+            ]
+        for parts, array in of_parts:
+            rest = array.shape[begin:]
+            hold(math.prod((*sizes, *rest)) // FLAGS_A_NUMBER)
+            full = np.broadcast_to(array, (*apart, *rest))
+            groups.append(Group(tuple(axes), parts, full.reshape(*sizes, *rest)))
+    return Box(tuple(groups), box.axes, exact)
 
 
 def through(
@@ -794,4 +856,5 @@ __all__ = [
     "start",
     "through",
     "united",
+    "whole",
 ]

@@ -308,12 +308,7 @@ class Support:
                 )
                 for g in box
             ]
-            found.append(
-                [
-                    (g.parts, np.asarray(g.seen.any(axis=tuple(range(len(g.outputs))))))
-                    for g in _by_outputs(cut)
-                ]
-            )
+            found.append([_seen_by_any(groups) for groups in _together(cut)])
         return found
 
     def projections(self, y: ArrayLike) -> tuple[Mask, ...]:
@@ -473,14 +468,8 @@ def _first(seen: Mask) -> Positions:
     return np.asarray(seen.argmax(-1))
 
 
-def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
-    """Joins groups that depend on a common output axis, and yields the result.
-
-    The product of all groups stays the same.
-
-    Raises:
-      ReceptiveFieldError: if a joined group would be too large.
-    """
+def _together(groups: Sequence[Group]) -> Iterator[list[Group]]:
+    """Yields the groups that depend on common output axes together."""
     left = list(groups)
     while left:
         together = [left.pop(0)]
@@ -491,18 +480,47 @@ def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
             left = [g for g in left if not known & set(g.outputs)]
             together += more
             grown = bool(more)
-        if len(together) == 1:
-            yield together[0]
-            continue
-        joined = joined_groups(together)
-        if joined is None:
-            size = math.prod(math.prod(g.seen.shape) for g in together)
-            raise ReceptiveFieldError(
-                "the sets of positions that features see along several axes would "
-                f"take {size} bytes. Ask about some of the features with "
-                "support(features=...), or call compute_input_region without clip."
-            )
-        yield joined
+        yield together
+
+
+def _by_outputs(groups: Sequence[Group]) -> Iterator[Group]:
+    """Joins groups that depend on a common output axis, and yields the result.
+
+    The product of all groups stays the same.
+
+    Raises:
+      ReceptiveFieldError: if a joined group would be too large.
+    """
+    return map(_joined, _together(groups))
+
+
+def _joined(groups: Sequence[Group]) -> Group:
+    if len(groups) == 1:
+        return groups[0]
+    joined = joined_groups(groups)
+    if joined is None:
+        size = math.prod(math.prod(g.seen.shape) for g in groups)
+        raise ReceptiveFieldError(
+            "the sets of positions that features see along several axes would "
+            f"take {size} bytes. Ask about some of the features with "
+            "support(features=...), or call compute_input_region without clip."
+        )
+    return joined
+
+
+def _seen_by_any(groups: Sequence[Group]) -> Part:
+    """Returns what some feature sees, of groups that depend on common output axes."""
+    if len(groups) == 2 and groups[0].outputs == groups[1].outputs:
+        # The product of two tables takes far less memory than all features of both.
+        one, two = (
+            g.seen.reshape(math.prod(g.seen.shape[: len(g.outputs)]), -1)
+            for g in groups
+        )
+        seen = (one.astype(np.float32).T @ two.astype(np.float32)) > 0
+        shape = (n for g in groups for n in g.seen.shape[len(g.outputs) :])
+        return (*groups[0].parts, *groups[1].parts), seen.reshape(*shape)
+    outputs, parts, seen = _joined(groups)
+    return parts, np.asarray(seen.any(axis=tuple(range(len(outputs)))))
 
 
 def _turned(group: Group) -> Group:
