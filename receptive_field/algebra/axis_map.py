@@ -2127,7 +2127,7 @@ def _smallest(strand: Periodic) -> Periodic:
             shorter, step = length // prime, advance // prime
             if any(
                 _shifted(windows[i - shorter], step) != windows[i]
-                for i in range(shorter, length)
+                for i in counted(range(shorter, length))
             ):
                 break
             windows, length, advance = windows[:shorter], shorter, step

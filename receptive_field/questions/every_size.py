@@ -51,6 +51,10 @@ MOST_VISITS = 10_000
 more nodes than this. A node that passes one tensor on as it is does not count, so that
 the answer does not depend on the number of ops that make up a layer."""
 
+SHORT_PATTERN = 64
+"""A visit takes longer if the windows of a map repeat after more positions than
+this."""
+
 NOTHING = (None, None, None)
 """The numbers of a field whose alignment, stride and padding are all unknown."""
 
@@ -191,7 +195,10 @@ def _cases(
     least = last_unplaced(question, settled)
     wanted = max(last_shortened(question, settled), min(least, LARGEST_ROLLED))
     last = count + LARGEST_TRIED
-    if wanted * count_changing(network) <= MOST_VISITS:
+    visits = wanted * count_changing(network)
+    if any(_is_resized(field) for field in settled):
+        visits *= max(1, wanted // SHORT_PATTERN)
+    if visits <= MOST_VISITS:
         last = max(last, wanted + 1)
     for size in range(1, last):
         if not waiting and size > least:
@@ -200,6 +207,15 @@ def _cases(
         yield Case(fields, rest, size)
         if rest in waiting and _agree(fields, waiting[rest], axis):
             del waiting[rest]
+
+
+def _is_resized(field: ReceptiveField) -> bool:
+    """Returns whether the size of the input decides how far a map is resized.
+
+    At a single size, each position of such a map then has a window of its own.
+    """
+    strands = (strand for axis in field.axes for strand in axis.map.strands)
+    return any(isinstance(strand, Floating) for strand in strands)
 
 
 def _period(question: Question, axis: int) -> int:

@@ -30,7 +30,7 @@ from receptive_field.algebra.axis_map import (
 )
 from receptive_field.algebra.sizes import Size, divide, limit_of_ratio
 from receptive_field.arrays import np
-from receptive_field.budget import hold
+from receptive_field.budget import counted, hold
 from receptive_field.relations.relation import LARGEST_PERIOD, Relation, follow, whole
 from receptive_field.rules.op import Call
 
@@ -197,7 +197,7 @@ def grid_map(
         return _repeated(grid, exact, taps, windows)
     if exact <= 0 or exact.denominator > LARGEST_PERIOD:
         return None
-    sources = grid.sources(range(exact.denominator), exact)
+    sources = grid.sources(counted(range(exact.denominator)), exact)
     return periodic(exact.numerator, [taps(source) for source in sources])
 
 
@@ -216,7 +216,7 @@ def _repeated(
     still = not grid.corners and len(windows) != 1
     if still and all(window == (u, u) for u, window in enumerate(windows)):
         return shift(0)  # As from n + 1 positions to n by nearest-neighbour.
-    rest = grid.sources(range(len(windows), period), ratio)
+    rest = grid.sources(counted(range(len(windows), period)), ratio)
     pattern = [*windows[:period], *map(taps, rest)]
     for u, window in enumerate(windows[period:], period):
         turns, phase = divmod(u, period)
