@@ -156,8 +156,8 @@ BREAKS = (
     Break(
         "a resize of unknown sizes does not take off half a pixel again",
         "receptive_field/rules/resizing.py",
-        "return [(u + self.before) * ratio - self.behind for u in outputs]",
-        "return [(u + self.before) * ratio for u in outputs]",
+        "start = self.before * ratio - self.behind",
+        "start = Fraction(self.before * ratio)",
         ("test_rules.py", "test_rules_of_rarer_ops.py"),
     ),
     Break(

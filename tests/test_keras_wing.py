@@ -400,7 +400,7 @@ def test_keras_2_keeps_the_training_mode_of_a_call(mode, inside):
     model = old.Model(image, part(x, training=True))
     field = rf.compute_receptive_field(model, batch_norm=mode)
     assert field.is_global == (mode == "graph")
-    assert field.source.way == ("trace" if inside else "layers")
+    assert field.source.way == "layers"
 
 
 def test_a_model_is_written_once_for_all_time_steps():

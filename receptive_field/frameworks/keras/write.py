@@ -129,6 +129,8 @@ class _Writing:
         self._parts: dict[Hashable, Layer] = {}
         """The layers that are parts of others, by their owners and names."""
         self._free_calls = MOST_CALLS
+        self._in_training = False
+        """Whether the model that is written is called in training mode."""
 
     def model(
         self, called: CalledModel, found: dict[Hashable, Sequence[Tensor]]
@@ -235,8 +237,6 @@ class _Writing:
         layer, writer = call.layer, self._model.writer
         self._count_call()
         if layer.model is not None:
-            if self._is_in_training(keywords):
-                raise MasksError(f"the model {layer.name!r} is called in training mode")
             given = [part for key, part in keywords.items() if key != "mask"]
             parts = [as_inputs(part, layer.model) for part in [*arguments, *given]]
             inputs = _tensors(parts)
@@ -247,7 +247,12 @@ class _Writing:
                         f"the model {layer.name!r} is called with a mask, which its "
                         "input then has for other layers, too"
                     )
-            return self._inner(layer.model, inputs)
+            before = self._in_training
+            self._in_training = self._is_in_training(keywords)
+            try:
+                return self._inner(layer.model, inputs)
+            finally:
+                self._in_training = before
         name = unique_name(layer.name, self._model.layers)
         owner = id(layer if layer.thing is None else layer.thing)
         with writer.scope(name.replace(":", "_"), owner):
@@ -296,10 +301,12 @@ class _Writing:
     def _is_in_training(self, keywords: Mapping[str, Any]) -> bool:
         """Returns whether a call stays in training mode at inference.
 
-        Only Keras 2 keeps what a call states.
+        Only Keras 2 keeps what a call states, or the call of the model around it.
         """
-        is_stated = keywords.get("training") not in (None, False, 0)
-        return is_stated and not self._knows_masks
+        if self._knows_masks:
+            return False
+        stated = keywords.get("training")
+        return self._in_training if stated is None else stated not in (False, 0)
 
     def _count_call(self) -> None:
         """Counts a call, because models that call each other multiply.
