@@ -555,3 +555,31 @@ def test_examples_in_docstrings(module):
     results = doctest.testmod(module)
     assert results.attempted
     assert not results.failed
+
+
+def test_blocks_that_move_into_channels_and_back_change_nothing():
+    nodes = [
+        placeholder(sizes=(1, 12, 18, 4)),
+        node("deep", "SpaceToDepth", ["input"], block_size="i: 3"),
+        node("on", "Relu", ["deep"]),
+        node("flat", "DepthToSpace", ["on"], block_size="i: 3"),
+    ]
+    field = rf.compute_receptive_field(graph_def(*nodes))
+    assert field.size.tolist() == field.stride.tolist() == [1, 1]
+    assert field.exact
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_some_of_the_channels_that_hold_blocks_see_one_place_of_each(part):
+    nodes = [
+        placeholder(sizes=(1, 12, 18, 4)),
+        node("deep", "SpaceToDepth", ["input"], block_size="i: 2"),
+        constant("axis", [3], []),
+        node("parts", "Split", ["axis", "deep"], num_split="i: 4"),
+    ]
+    output = f"parts:{part}" if part else "parts"
+    field = rf.compute_receptive_field(graph_def(*nodes), output=output)
+    assert (field.size.tolist(), field.stride.tolist()) == ([1, 1], [2, 2])
+    y, x = divmod(part, 2)
+    assert field.padding.tolist() == [-x, -y]
+    assert field.exact

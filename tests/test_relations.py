@@ -27,6 +27,7 @@ from receptive_field.relations.relation import (
     through,
     united,
 )
+from receptive_field.rules.blocks import depth_to_space, space_to_depth
 from receptive_field.rules.reshaping import reshape_relation
 
 
@@ -104,6 +105,42 @@ def test_a_reshape_that_is_undone_is_the_identity(shapes):
     back = reshape_relation(above, below)
     assume(all(source(axis)[1].exact for r in (there, back) for axis in r.axes))
     for axis, found in enumerate(through(back, there).axes):
+        assert source(found) == (axis, IDENTITY)
+
+
+LAYOUTS = {"NHWC": ((1, 2), 3), "NCHW": ((2, 3), 1)}
+
+
+def depth_of(image, block, layout, offsets_first):
+    """An image whose blocks have moved into the channels."""
+    (y, x), channel = LAYOUTS[layout]
+    image = np.moveaxis(image, (channel, y, x), (1, 2, 3))
+    batch, channels, height, width = image.shape
+    rows, columns = height // block, width // block
+    parts = image.reshape(batch, channels, rows, block, columns, block)
+    order = (0, 3, 5, 1, 2, 4) if offsets_first else (0, 1, 3, 5, 2, 4)
+    found = parts.transpose(order).reshape(batch, -1, rows, columns)
+    return np.moveaxis(found, (1, 2, 3), (channel, y, x))
+
+
+@pytest.mark.parametrize("offsets_first", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("block", [2, 3])
+def test_blocks_in_the_channels(block, layout, offsets_first):
+    (y, x), channel = LAYOUTS[layout]
+    shape = [2, 0, 0, 0]
+    shape[y], shape[x], shape[channel] = 2 * block, 3 * block, 5
+    index = np.arange(math.prod(shape)).reshape(shape)
+    moved = depth_of(index, block, layout, offsets_first)
+    options = (shape, (y, x), channel, block, offsets_first)
+    there, back = space_to_depth(*options), depth_to_space(*options)
+    check(there, shape, moved)
+    inverse = np.empty(moved.size, int)
+    inverse[moved.ravel()] = np.arange(moved.size)
+    check(back, moved.shape, inverse.reshape(shape))
+    for axis, found in enumerate(through(back, there).axes):
+        assert source(found) == (axis, IDENTITY)
+    for axis, found in enumerate(through(there, back).axes):
         assert source(found) == (axis, IDENTITY)
 
 

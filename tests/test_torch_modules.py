@@ -478,6 +478,36 @@ def test_attention_with_a_mask(weights, masked):
     assert field.exact is not masked
 
 
+class Band(nn.Module):
+    """Attention in which each token sees those that are at most two steps away."""
+
+    def __init__(self, count, flags):
+        super().__init__()
+        steps = torch.arange(count)
+        near = (steps - steps[:, None]).abs() <= 2
+        self.register_buffer("mask", near if flags else near.float().log())
+
+    def forward(self, x):
+        return functional.scaled_dot_product_attention(x, x, x, attn_mask=self.mask)
+
+
+@pytest.mark.parametrize("count", [129, 1024])
+@pytest.mark.parametrize("flags", [False, True])
+def test_large_masks_are_read(count, flags):
+    field = rf.compute_receptive_field(
+        Band(count, flags),
+        example_inputs=torch.zeros(1, count, 8),
+        input_resolution=count,
+    )
+    assert field.exact
+    for u, region in {
+        0: (0, 2),
+        10: (8, 12),
+        count - 1: (count - 3, count - 1),
+    }.items():
+        assert field.compute_input_region([u]).tolist() == [list(region)]
+
+
 @pytest.mark.parametrize("shape", [(1, 12, 8), (1, 5, 12, 8)])
 def test_tokens_have_their_channels_last(shape):
     module = nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 4))

@@ -34,7 +34,7 @@ from receptive_field.rules.op import Call
 
 Flags: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
-LARGEST_MASK = 1 << 16
+LARGEST_MASK = 1 << 20
 """The most pairs of queries and keys for which a mask is computed."""
 
 

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 from receptive_field.algebra.axis_map import (
     IDENTITY,
-    convolution,
     quotient,
     remainder,
     shift,
 )
 from receptive_field.algebra.sizes import Size, divides, product
 from receptive_field.relations.relation import (
-    FULL,
     LARGEST_PERIOD,
     Axis,
     Factor,
@@ -146,16 +144,55 @@ def batch_to_space_shape(
     return tuple(sizes)
 
 
-def between_depth_and_space(
-    rank: int, axes: Sequence[int], channel: int, block: int, to_space: bool
+def depth_to_space(
+    shape: Sequence[Size],
+    axes: Sequence[int],
+    channel: int,
+    block: int,
+    offsets_first: bool,
 ) -> Relation:
-    """Returns the relation for moving blocks of positions into channels, or back.
+    """Returns the relation of an image to channels that hold its blocks.
 
-    Every output needs all channels.
+    Args:
+      shape: the shape of the image.
+      axes: the axes that are divided into blocks.
+      channel: the axis of the channels.
+      block: the size of a block on each axis.
+      offsets_first: whether a channel of the input is numbered by the place in a block
+        first and by the channel of the image last, and not the other way round.
     """
-    step = quotient(block) if to_space else convolution(block, block)
-    axis_of = {axis: follow(axis, step) for axis in axes} | {channel: FULL}
-    return Relation(tuple(axis_of.get(a, follow(a)) for a in range(rank)))
+    places = [Factor(block, Slot(axis, 1, block), IDENTITY) for axis in axes]
+    depth = Factor(shape[channel], Slot(channel), IDENTITY)
+    first, *rest = [*places, depth] if offsets_first else [depth, *places]
+    found = {axis: merge(Factor(None, Slot(axis, block), IDENTITY)) for axis in axes}
+    found[channel] = merge(first._replace(size=None), *rest)
+    return Relation(tuple(found.get(a) or follow(a) for a in range(len(shape))))
+
+
+def space_to_depth(
+    shape: Sequence[Size],
+    axes: Sequence[int],
+    channel: int,
+    block: int,
+    offsets_first: bool,
+) -> Relation:
+    """Returns the relation of channels that hold the blocks of an image to the image.
+
+    The arguments are those of `depth_to_space`; the image is the input here.
+    """
+    channels = shape[channel]
+    depth = Slot(channel, block ** len(axes))
+    inner: Size = 1
+    if offsets_first:
+        depth, inner = Slot(channel, 1, channels), channels
+    found = {channel: merge(Factor(None, depth, IDENTITY))}
+    for axis in reversed(axes):
+        is_outermost = offsets_first and axis == axes[0]
+        slot = Slot(channel, inner, None if is_outermost else block)
+        place = Factor(block, slot, IDENTITY)
+        found[axis] = merge(Factor(None, Slot(axis), IDENTITY), place)
+        inner = inner * block
+    return Relation(tuple(found.get(a) or follow(a) for a in range(len(shape))))
 
 
 def depth_or_space_shape(

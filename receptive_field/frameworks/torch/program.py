@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 MOST_VALUES = 1 << 20
 """Integer and boolean buffers and constants with at most this many values are read."""
 
-MOST_NUMBERS = 1 << 14
+MOST_NUMBERS = 1 << 20
 """Floating-point buffers and constants with at most this many values are read, because
 they may be masks. Parameters are not."""
 

@@ -14,9 +14,10 @@ from receptive_field.frameworks.onnx.ops.registry import (
 )
 from receptive_field.relations.relation import Relation, follow
 from receptive_field.rules.blocks import (
-    between_depth_and_space,
     checked_block,
     depth_or_space_shape,
+    depth_to_space,
+    space_to_depth,
 )
 from receptive_field.rules.joining import joined, joined_axis, joined_shape
 from receptive_field.rules.op import (
@@ -263,10 +264,12 @@ def _depth_op(to_space: bool) -> Op:
         return checked_block(call, call.number("blocksize"))
 
     def relations(call: Call, output: int) -> Relations:
-        rank = len(call.known_shape(0, 4))
-        return [between_depth_and_space(rank, [2, 3], 1, block_of(call), to_space)]
+        (image,) = shapes(call) if to_space else [call.known_shape(0, 4)]
+        relation = depth_to_space if to_space else space_to_depth
+        first = call.text("mode", "DCR") == "DCR"
+        return [relation(image, [2, 3], 1, block_of(call), first)]
 
-    def shapes(call: Call) -> Sequence[Shape]:
+    def shapes(call: Call) -> Sequence[tuple[Size, ...]]:
         shape = call.known_shape(0, 4)
         return [depth_or_space_shape(call, shape, [2, 3], 1, block_of(call), to_space)]
 
@@ -276,8 +279,10 @@ def _depth_op(to_space: bool) -> Op:
 register("DepthToSpace", _depth_op(to_space=True))
 register("SpaceToDepth", _depth_op(to_space=False))
 
-weigh("Reshape Flatten Squeeze Unsqueeze Transpose Concat", Taps.COPY)
-weigh("SpaceToDepth DepthToSpace", Taps.WEIGHTS)
+weigh(
+    "Reshape Flatten Squeeze Unsqueeze Transpose Concat SpaceToDepth DepthToSpace",
+    Taps.COPY,
+)
 treat_zeros(
     "Reshape Flatten Squeeze Unsqueeze Transpose SpaceToDepth DepthToSpace", Zeros.KEPT
 )

@@ -19,11 +19,12 @@ from receptive_field.relations.relation import Relation
 from receptive_field.rules.blocks import (
     batch_to_space,
     batch_to_space_shape,
-    between_depth_and_space,
     checked_block,
     depth_or_space_shape,
+    depth_to_space,
     space_to_batch,
     space_to_batch_shape,
+    space_to_depth,
 )
 from receptive_field.rules.joining import (
     joined,
@@ -405,10 +406,11 @@ def _block_size(call: Call) -> int:
 def _depth_op(to_space: bool) -> Op:
     def relations(call: Call, output: int) -> Relations:
         block, (axes, channel) = _block_size(call), _depth_axes(call)
-        rank = len(call.known_shape(0, 4))
-        return [between_depth_and_space(rank, axes, channel, block, to_space)]
+        (image,) = shapes(call) if to_space else [call.known_shape(0, 4)]
+        relation = depth_to_space if to_space else space_to_depth
+        return [relation(image, axes, channel, block, offsets_first=True)]
 
-    def shapes(call: Call) -> Sequence[Shape]:
+    def shapes(call: Call) -> Sequence[tuple[Size, ...]]:
         block, (axes, channel) = _block_size(call), _depth_axes(call)
         shape = call.known_shape(0, 4)
         return [depth_or_space_shape(call, shape, axes, channel, block, to_space)]
@@ -421,11 +423,9 @@ register("DepthToSpace", _depth_op(to_space=True))
 
 weigh(
     "Reshape Squeeze ExpandDims Transpose Concat ConcatV2 Pack SpaceToBatch "
-    "SpaceToBatchND BatchToSpace BatchToSpaceND",
+    "SpaceToBatchND BatchToSpace BatchToSpaceND SpaceToDepth DepthToSpace",
     Taps.COPY,
 )
-# Each position of a block has its own channels.
-weigh("SpaceToDepth DepthToSpace", Taps.WEIGHTS)
 
 treat_zeros(
     "Reshape Squeeze ExpandDims Transpose SpaceToBatch SpaceToBatchND BatchToSpace "

@@ -11,6 +11,7 @@ from receptive_field.algebra.axis_map import (
     AxisMap,
     constant,
     convolution,
+    quotient,
     shift,
     transposed_convolution,
 )
@@ -34,9 +35,10 @@ from receptive_field.relations.relation import (
     merge,
 )
 from receptive_field.rules.blocks import (
-    between_depth_and_space,
     checked_block,
     depth_or_space_shape,
+    depth_to_space,
+    space_to_depth,
 )
 from receptive_field.rules.op import (
     Call,
@@ -66,51 +68,19 @@ def _block(call: Call, to_space: bool) -> int:
     return checked_block(call, call.number(name))
 
 
-def _mixed(call: Call, channel: int, block: int, to_space: bool) -> Relations:
-    """Returns the relation for images without a batch: all channels are needed."""
+def _shuffled(call: Call, output: int, to_space: bool) -> Relations:
+    """Relates an image to channels that hold its blocks, or the other way round."""
+    (shape, channel), block = _image(call), _block(call, to_space)
     axes = (channel + 1, channel + 2)
-    return [between_depth_and_space(channel + 3, axes, channel, block, to_space)]
+    if not channel:  # Without a batch, all channels are needed.
+        step = quotient(block) if to_space else convolution(block, block)
+        return [Relation((FULL, *(follow(axis, step) for axis in axes)))]
+    (image,) = _shuffled_shape(call, to_space) if to_space else [shape]
+    relation = depth_to_space if to_space else space_to_depth
+    return [relation(image, axes, channel, block, offsets_first=False)]
 
 
-def _to_space(call: Call, output: int) -> Relations:
-    """Relates an image to channels that hold its blocks, position by position."""
-    (_, channel), block = _image(call), _block(call, True)
-    if not channel:
-        return _mixed(call, channel, block, True)
-    y, x = channel + 1, channel + 2
-    axes: list[Axis] = [follow(axis) for axis in range(channel)]
-    axes += [
-        merge(
-            Factor(None, Slot(channel), IDENTITY),
-            Factor(block, Slot(y, 1, block), IDENTITY),
-            Factor(block, Slot(x, 1, block), IDENTITY),
-        ),
-        *(merge(Factor(None, Slot(axis, block), IDENTITY)) for axis in (y, x)),
-    ]
-    return [Relation(tuple(axes))]
-
-
-def _to_depth(call: Call, output: int) -> Relations:
-    """Relates channels that hold the blocks of an image to the image."""
-    (_, channel), block = _image(call), _block(call, False)
-    if not channel:
-        return _mixed(call, channel, block, False)
-    y, x = channel + 1, channel + 2
-    axes: list[Axis] = [follow(axis) for axis in range(channel)]
-    axes += [
-        merge(Factor(None, Slot(channel, block * block), IDENTITY)),
-        *(
-            merge(
-                Factor(None, Slot(axis), IDENTITY),
-                Factor(block, Slot(channel, inner, block), IDENTITY),
-            )
-            for axis, inner in ((y, block), (x, 1))
-        ),
-    ]
-    return [Relation(tuple(axes))]
-
-
-def _shuffled_shape(call: Call, to_space: bool) -> Sequence[Shape]:
+def _shuffled_shape(call: Call, to_space: bool) -> Sequence[tuple[Size, ...]]:
     shape, channel = _image(call)
     axes = (channel + 1, channel + 2)
     block = _block(call, to_space)
@@ -122,14 +92,15 @@ def _image_layout(call: Call) -> tuple[int, Sequence[int]]:
     return 0, (channel + 1, channel + 2)
 
 
-register(
-    "pixel_shuffle",
-    Op(_to_space, partial(_shuffled_shape, to_space=True), layout=_image_layout),
-)
-register(
-    "pixel_unshuffle",
-    Op(_to_depth, partial(_shuffled_shape, to_space=False), layout=_image_layout),
-)
+for _name, _to_space in (("pixel_shuffle", True), ("pixel_unshuffle", False)):
+    register(
+        _name,
+        Op(
+            partial(_shuffled, to_space=_to_space),
+            partial(_shuffled_shape, to_space=_to_space),
+            layout=_image_layout,
+        ),
+    )
 
 
 def _shuffled_channels(call: Call, output: int) -> Relations:
