@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from contextlib import contextmanager
 from functools import partial
@@ -132,10 +133,17 @@ def opened(tab, *paths):
     return views
 
 
+def wait_until(frame, condition):
+    """Waits until a condition holds, which the page itself may not evaluate."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not frame.evaluate(condition):
+        assert time.monotonic() < end, condition
+        time.sleep(0.05)
+
+
 def finish(tab):
-    """Waits until all questions are answered, which `expect` asks once a second."""
-    hidden = "() => document.getElementById('progress').hidden"
-    tab.wait_for_function(hidden, timeout=PATIENCE)
+    """Waits until all questions are answered."""
+    wait_until(tab, "document.getElementById('progress').hidden")
 
 
 def data_of(tab, number=0):
@@ -143,7 +151,7 @@ def data_of(tab, number=0):
     frame = tab.locator(".view iframe").nth(number)
     expect(frame).to_be_visible()
     inner = frame.element_handle().content_frame()
-    inner.wait_for_function("typeof app !== 'undefined'")
+    wait_until(inner, "typeof app !== 'undefined'")
     (data,) = json.loads(inner.locator("#data").text_content())["models"]
     return data
 
