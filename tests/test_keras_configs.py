@@ -983,6 +983,14 @@ def test_keyword_arguments_that_are_a_tensor(tmp_path):
     refused(put(tmp_path, config), "are no keyword arguments")
 
 
+def test_a_layer_of_an_op_that_reads_nothing(tmp_path):
+    config = json.loads((DATA / "op_layers_2.2.json").read_text())
+    for layer in config["config"]["layers"]:
+        if layer["class_name"] == "TensorFlowOpLayer":
+            layer["inbound_nodes"] = [[[]]]
+    refused(put(tmp_path, config), "no tensors")
+
+
 PARTS = {
     "unknown input": {"input_layers": [["nothing", 0, 0]]},
     "no input": {"input_layers": []},

@@ -344,3 +344,18 @@ def test_boxes_that_differ_in_one_group_are_one_box(exact):
     assert len(boxes.united([four[0], four[3]])) == 2  # Their union is no product.
     mixed = [four[0], four[1]._replace(exact=not exact)]
     assert len(boxes.united(mixed)) == 2
+
+
+@pytest.mark.parametrize("kernel", [1, 4, 2**40])
+@pytest.mark.parametrize("dilation", [1, 3])
+@pytest.mark.parametrize("padding", [0, 7, 2**39])
+def test_windows_of_any_width_on_sets(kernel, dilation, padding):
+    """Of a window, only the taps inside the map are visited."""
+    count, size, stride = 6, 11, 2
+    axis_map = convolution(kernel, stride, padding, dilation)
+    expected = np.zeros((count, size), bool)
+    for v, p in np.ndindex(count, size):
+        tap, rest = divmod(p - (v * stride - padding), dilation)
+        expected[v, p] = not rest and 0 <= tap < kernel
+    found = boxes.image(np.eye(count, dtype=bool), axis_map, size)
+    np.testing.assert_array_equal(found, expected)

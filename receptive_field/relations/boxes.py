@@ -631,10 +631,12 @@ def _is_sliding(strand: Periodic) -> bool:
 
 def _slide(seen: Mask, strand: Periodic, step: int, found: Mask) -> None:
     """Does the same as `_add_strand` for a sliding window, tap by tap."""
-    first, last = strand.windows[0]  # type: ignore[misc]
+    first, last = map(int, strand.windows[0])  # type: ignore[arg-type]
     stride, count, size = strand.advance, seen.shape[-1], found.shape[-1]
-    for tap in range(int(first), int(last) + 1, step):
-        # Position v reads v * stride + tap.
+    # Position v reads v * stride + tap. Taps that no position has inside are skipped.
+    outside = max(-(count - 1) * stride - first, 0)
+    first += -(-outside // step) * step
+    for tap in range(first, min(last, size - 1) + 1, step):
         low = max(-(tap // stride), 0)
         high = min((size - 1 - tap) // stride, count - 1)
         if low <= high:

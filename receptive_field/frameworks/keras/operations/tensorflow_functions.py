@@ -632,6 +632,8 @@ def _op_layer(
     """Writes the node that a layer holds, whose other inputs are constants."""
     graph = _node_of(config)
     inputs = list(given[0]) if isinstance(given[0], list) else list(given)
+    if not all(isinstance(thing, tuple) for thing in inputs):
+        raise NoRuleError(f"it reads {inputs!r:.80}, which are no tensors")
     constants = config.get("constants") or {}
     for place, value in sorted((int(key), part) for key, part in constants.items()):
         inputs.insert(place, w.op("Identity", value))
