@@ -198,10 +198,15 @@ NUMBERS_HELD = 8
 """How many numbers an array may hold for each step that an answer may take."""
 
 
-def counted(positions: range) -> range:
-    """Returns positions that are going to be visited one by one, and counts them."""
+def counted(positions: range, each: int = 1) -> range:
+    """Returns positions that are going to be visited one by one, and counts them.
+
+    Args:
+      positions: the positions.
+      each: the steps that a position takes.
+    """
     if len(positions) > FREE:
-        spend(len(positions))
+        spend(each * len(positions))
     return positions
 
 

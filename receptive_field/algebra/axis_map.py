@@ -1368,8 +1368,12 @@ def _periodic_then_table(
         reach = [-reach[1], -reach[0]]
     start = (int(reach[0]) // advance - 1) * period
     stop = (int(reach[1]) // advance + 2) * period
-    windows = map(one.window, counted(range(start, stop)))
+    windows = map(one.window, counted(range(start, stop), STEPS_OF_SPAN))
     return table(_spans(two, windows), start, gap, exact)
+
+
+STEPS_OF_SPAN = 4
+"""The steps that composing one window of a long map with another map takes."""
 
 
 def _spans(

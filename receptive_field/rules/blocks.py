@@ -162,10 +162,11 @@ def depth_to_space(
         first and by the channel of the image last, and not the other way round.
     """
     places = [Factor(block, Slot(axis, 1, block), IDENTITY) for axis in axes]
-    depth = Factor(shape[channel], Slot(channel), IDENTITY)
-    first, *rest = [*places, depth] if offsets_first else [depth, *places]
+    channels = shape[channel] if offsets_first else None
+    depth = Factor(channels, Slot(channel), IDENTITY)
+    factors = [*places, depth] if offsets_first else [depth, *places]
     found = {axis: merge(Factor(None, Slot(axis, block), IDENTITY)) for axis in axes}
-    found[channel] = merge(first._replace(size=None), *rest)
+    found[channel] = merge(*factors)
     return Relation(tuple(found.get(a) or follow(a) for a in range(len(shape))))
 
 
