@@ -447,6 +447,65 @@ def test_channels_last():
     assert [axis.size for axis in field.feature_axes] == [9, 8]
 
 
+class SumsOfTokens(nn.Module):
+    """The sums of the tokens so far."""
+
+    def forward(self, x):
+        return x.cumsum(1)
+
+
+class AttentionInRows(nn.Module):
+    """Attention from each pixel to the pixels of its row."""
+
+    def forward(self, x):
+        y = x.permute(0, 2, 3, 1)
+        return functional.scaled_dot_product_attention(y, y, y).permute(0, 3, 1, 2)
+
+
+class ProductWithColumns(nn.Module):
+    """An image of which the last axis is multiplied by weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(torch.ones(7, 7))
+
+    def forward(self, x):
+        return x @ self.weights
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "given", "feature", "region"),
+    [
+        (SumsOfTokens(), (1, 9, 4), [9], [2], [[0, 2]]),
+        (SumsOfTokens(), (9, 4), 9, [2], [[2, 2]]),
+        (AttentionInRows(), (1, 2, 5, 7), [5, 7], [2, 2], [[0, 6], [2, 2]]),
+        (ProductWithColumns(), (1, 2, 5, 7), [5, 7], [0, 2], [[0, 6], [2, 2]]),
+    ],
+)
+def test_the_resolution_says_which_axes_of_the_example_have_positions(
+    module, shape, given, feature, region
+):
+    field = rf.compute_receptive_field(
+        module, example_inputs=torch.zeros(shape), input_resolution=given
+    )
+    sizes = [given] if isinstance(given, int) else given
+    assert [axis.input_size for axis in field.axes] == sizes[::-1]
+    assert field.compute_input_region(feature, clip=True).tolist() == region
+
+
+def test_as_many_channels_as_the_resolution_are_no_positions():
+    """The example has the size that the caller asks for, but as its channels."""
+    for module, shape, given in (
+        (nn.Conv1d(16, 2, 3), (1, 16, 20), [16]),
+        (nn.Conv2d(8, 2, 3), (1, 8, 8, 12), [8, 8]),
+    ):
+        field = rf.compute_receptive_field(
+            module, example_inputs=torch.zeros(shape), input_resolution=given
+        )
+        assert [axis.input_size for axis in field.axes] == given
+        assert [axis.size for axis in field.feature_axes] == [n - 2 for n in given]
+
+
 class Attention(nn.Module):
     """Attention over tokens, of which each sees itself and earlier ones."""
 
