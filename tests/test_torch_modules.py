@@ -506,6 +506,17 @@ def test_as_many_channels_as_the_resolution_are_no_positions():
         assert [axis.size for axis in field.feature_axes] == [n - 2 for n in given]
 
 
+def test_no_size_is_asked_for_if_the_data_decide_how_many_positions_there_are():
+    def picked(m, x):
+        return m.conv(x.index_select(2, torch.nonzero(x[0, 0])[:, 0]))
+
+    module = Of(picked, conv=nn.Conv1d(1, 1, 3))
+    field = rf.compute_receptive_field(module, example_inputs=torch.ones(1, 1, 20))
+    assert field.reasons().bounding_node == "nonzero"
+    assert field.reasons().resolution is None
+    assert "give that size" not in str(field)
+
+
 class Attention(nn.Module):
     """Attention over tokens, of which each sees itself and earlier ones."""
 
