@@ -517,6 +517,21 @@ def test_no_size_is_asked_for_if_the_data_decide_how_many_positions_there_are():
     assert "give that size" not in str(field)
 
 
+@pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
+def test_a_module_with_a_lock_has_a_copy_with_another_one(make):
+    """The caller may hold the lock while it asks."""
+
+    def locked(m, x):
+        with m.lock:
+            return m.conv(x)
+
+    module = Of(locked, conv=conv(3))
+    module.lock = lock = make()
+    with lock:
+        assert size(module) == [3, 3]
+    assert module.lock is lock
+
+
 class Attention(nn.Module):
     """Attention over tokens, of which each sees itself and earlier ones."""
 
@@ -665,8 +680,8 @@ BAD = {
     ),
     "a class": (lambda: Block, "Block is a class. Call it to make a module"),
     "no convolution": (lambda: nn.MaxPool2d(2), "has no convolution. Give example_in"),
-    "a lock": (
-        lambda: Of(lambda m, x: x, conv=conv(3), lock=threading.Lock()),
+    "a generator": (
+        lambda: Of(lambda m, x: x, conv=conv(3), numbers=(n for n in range(3))),
         "cannot be copied: .*torch.export.export",
     ),
     "observers": (quantised, "is quantised, or prepared for it: '0.activation"),
