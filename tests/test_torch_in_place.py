@@ -14,7 +14,13 @@ from receptive_field.errors import GraphError
 from receptive_field.frameworks.torch import in_place, views
 from receptive_field.frameworks.torch.in_place import functional
 from receptive_field.frameworks.torch.objects import of_exported
-from receptive_field.frameworks.torch.program import Step, Value, replaced
+from receptive_field.frameworks.torch.program import (
+    Kind,
+    Program,
+    Step,
+    Value,
+    replaced,
+)
 
 torch = needed("torch")
 nn, F = torch.nn, torch.nn.functional
@@ -521,6 +527,59 @@ def test_a_sum_of_neighbouring_rows_is_three_by_four():
         assert plain.exact
         assert described(plain) == described(other)
     check(module, (1, 1, 9, 9), program=exported, exact=True)
+
+
+@torch.library.custom_op("in_place::add_up", mutates_args=("x",))
+def add_up(x: torch.Tensor) -> None:
+    x.copy_(x.cumsum(-1))
+
+
+@torch.library.custom_op("in_place::add_up_and_tell", mutates_args=("x",))
+def add_up_and_tell(x: torch.Tensor) -> torch.Tensor:
+    x.copy_(x.cumsum(-1))
+    return x.sum()
+
+
+@add_up_and_tell.register_fake
+def _(x):
+    return x.new_empty(())
+
+
+class AddsUp(nn.Module):
+    def __init__(self, op):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3)
+        self.op = op
+
+    def forward(self, x):
+        y = self.conv(x)
+        self.op(y.view(-1))
+        return self.conv(y)
+
+
+@pytest.mark.parametrize("op", [add_up, add_up_and_tell])
+def test_an_op_of_another_library_that_writes_is_refused(op, tmp_path):
+    image = torch.ones(1, 1, 9, 9)
+    exported = torch.export.export(AddsUp(op), (image,), strict=False)
+    torch.export.save(exported, tmp_path / "adds_up.pt2")
+    for source in (exported, tmp_path / "adds_up.pt2"):
+        with pytest.raises(GraphError, match=f"{op._name}' may have written there"):
+            rf.compute_receptive_field(source)
+    with pytest.raises(rf.ReceptiveFieldError):
+        rf.compute_receptive_field(AddsUp(op), example_inputs=image)
+
+
+def test_an_unknown_op_without_a_result_is_there_for_what_it_writes():
+    writes = Step("unknown.writes.default", {"x": Value("x")}, ["nothing"])
+    reads = Step("aten.relu.default", {"self": Value("x")}, ["relu"])
+    kinds = {"nothing": Kind(None, "NoneType")}
+
+    def written_out(*steps):
+        return functional(Program([*steps], ["x"], [("", Value("relu"))], {}, kinds))
+
+    with pytest.raises(GraphError, match=r"'unknown\.writes' may have written there"):
+        written_out(writes, reads)
+    assert written_out(reads, writes).steps[0] == reads
 
 
 def schemas():

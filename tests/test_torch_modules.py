@@ -447,6 +447,91 @@ def test_channels_last():
     assert [axis.size for axis in field.feature_axes] == [9, 8]
 
 
+class SumsOfTokens(nn.Module):
+    """The sums of the tokens so far."""
+
+    def forward(self, x):
+        return x.cumsum(1)
+
+
+class AttentionInRows(nn.Module):
+    """Attention from each pixel to the pixels of its row."""
+
+    def forward(self, x):
+        y = x.permute(0, 2, 3, 1)
+        return functional.scaled_dot_product_attention(y, y, y).permute(0, 3, 1, 2)
+
+
+class ProductWithColumns(nn.Module):
+    """An image of which the last axis is multiplied by weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(torch.ones(7, 7))
+
+    def forward(self, x):
+        return x @ self.weights
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "given", "feature", "region"),
+    [
+        (SumsOfTokens(), (1, 9, 4), [9], [2], [[0, 2]]),
+        (SumsOfTokens(), (9, 4), 9, [2], [[2, 2]]),
+        (AttentionInRows(), (1, 2, 5, 7), [5, 7], [2, 2], [[0, 6], [2, 2]]),
+        (ProductWithColumns(), (1, 2, 5, 7), [5, 7], [0, 2], [[0, 6], [2, 2]]),
+    ],
+)
+def test_the_resolution_says_which_axes_of_the_example_have_positions(
+    module, shape, given, feature, region
+):
+    field = rf.compute_receptive_field(
+        module, example_inputs=torch.zeros(shape), input_resolution=given
+    )
+    sizes = [given] if isinstance(given, int) else given
+    assert [axis.input_size for axis in field.axes] == sizes[::-1]
+    assert field.compute_input_region(feature, clip=True).tolist() == region
+
+
+def test_as_many_channels_as_the_resolution_are_no_positions():
+    """The example has the size that the caller asks for, but as its channels."""
+    for module, shape, given in (
+        (nn.Conv1d(16, 2, 3), (1, 16, 20), [16]),
+        (nn.Conv2d(8, 2, 3), (1, 8, 8, 12), [8, 8]),
+    ):
+        field = rf.compute_receptive_field(
+            module, example_inputs=torch.zeros(shape), input_resolution=given
+        )
+        assert [axis.input_size for axis in field.axes] == given
+        assert [axis.size for axis in field.feature_axes] == [n - 2 for n in given]
+
+
+def test_no_size_is_asked_for_if_the_data_decide_how_many_positions_there_are():
+    def picked(m, x):
+        return m.conv(x.index_select(2, torch.nonzero(x[0, 0])[:, 0]))
+
+    module = Of(picked, conv=nn.Conv1d(1, 1, 3))
+    field = rf.compute_receptive_field(module, example_inputs=torch.ones(1, 1, 20))
+    assert field.reasons().bounding_node == "nonzero"
+    assert field.reasons().resolution is None
+    assert "give that size" not in str(field)
+
+
+@pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
+def test_a_module_with_a_lock_has_a_copy_with_another_one(make):
+    """The caller may hold the lock while it asks."""
+
+    def locked(m, x):
+        with m.lock:
+            return m.conv(x)
+
+    module = Of(locked, conv=conv(3))
+    module.lock = lock = make()
+    with lock:
+        assert size(module) == [3, 3]
+    assert module.lock is lock
+
+
 class Attention(nn.Module):
     """Attention over tokens, of which each sees itself and earlier ones."""
 
@@ -595,8 +680,8 @@ BAD = {
     ),
     "a class": (lambda: Block, "Block is a class. Call it to make a module"),
     "no convolution": (lambda: nn.MaxPool2d(2), "has no convolution. Give example_in"),
-    "a lock": (
-        lambda: Of(lambda m, x: x, conv=conv(3), lock=threading.Lock()),
+    "a generator": (
+        lambda: Of(lambda m, x: x, conv=conv(3), numbers=(n for n in range(3))),
         "cannot be copied: .*torch.export.export",
     ),
     "observers": (quantised, "is quantised, or prepared for it: '0.activation"),

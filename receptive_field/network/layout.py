@@ -37,7 +37,9 @@ Places = dict[int, int]
 
 
 def spatial_layout(
-    network: Network, beyond: Callable[[], Network]
+    network: Network,
+    beyond: Callable[[], Network],
+    made_for: Resolution = None,
 ) -> tuple[int, tuple[int, ...]]:
     """Returns the rank of the input, and its spatial axes in ascending order.
 
@@ -45,7 +47,8 @@ def spatial_layout(
     axis and the axes named by this op are also spatial, such as the time axis of a
     video. If no op has a layout, but the last axis is multiplied by weights, as that of
     a sequence of tokens is, it holds the channels. Otherwise, the framework's default
-    layout applies.
+    layout applies. Unless an op names as many axes as the resolution has sizes, the
+    spatial axes are those that have the sizes for which the input was made.
 
     Args:
       network: the network that the question is about.
@@ -53,6 +56,7 @@ def spatial_layout(
         input. It is called if ``network`` has no op with a layout. For example, if the
         network ends at a padding op, the convolution that reads the padded tensor names
         the axes.
+      made_for: the resolution that the input was made for, if the caller gave one.
 
     Raises:
       GraphError: if the input has no axes, or its rank is unknown.
@@ -67,11 +71,44 @@ def spatial_layout(
             f"the input {network.graph.name_of(network.input)!r} is a single number, "
             "so it has no positions. Did you mean a different input?"
         )
-    told = _told(network, rank, _named)
-    if told is None:
+    named, whole = _told(network, rank, _named), network
+    if named is None:
         whole = replace(beyond(), known=network.known)
-        told = _told(whole, rank, _named) or _told(whole, rank, _weighted)
-    return rank, told or network.graph.framework.default_layout(rank)
+        named = _told(whole, rank, _named)
+    if named is not None:
+        axes = _with_outer(named, rank)
+    else:
+        default = network.graph.framework.default_layout(rank)
+        axes = _told(whole, rank, _weighted) or default
+    if made_for is None or isinstance(made_for, str):
+        return rank, axes
+    sizes = [made_for] * len(axes) if isinstance(made_for, int) else list(made_for)
+    if named is None or len(named) != len(sizes):
+        axes = _with_sizes(shape, sizes, axes)
+    return rank, axes
+
+
+def _with_sizes(
+    shape: tuple[Size, ...], sizes: Sequence[int | None], axes: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Returns the axes of an input that have the sizes it was made for.
+
+    Args:
+      shape: the shape of the input.
+      sizes: the sizes.
+      axes: the axes that are returned if they have these sizes, or if no axes next to
+        each other have them that are as many, or more and hold these.
+    """
+    count = len(sizes)
+    found = [
+        tuple(range(first, first + count))
+        for first in range(len(shape) - count + 1)
+        if shape[first : first + count] == tuple(sizes)
+    ]
+    fitting = [f for f in found if count == len(axes) or set(axes) < set(f)]
+    if not fitting or axes in found:
+        return axes
+    return min(fitting, key=lambda found: 0 in found)  # The first axis is a batch.
 
 
 Teller: TypeAlias = Callable[[Network, int, Read, Places], tuple[int, ...] | None]
@@ -102,10 +139,14 @@ def _named(
     fits = len(named) == len(axes) or rank == len(named) + 2
     if number != read.number or not named or not fits:
         return None
+    return tuple(named)
+
+
+def _with_outer(named: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """Returns the axes that an op names, and those between them and the batch axis."""
     outer = range(1, rank - 1 - len(named))
-    if set(named) != set(range(len(outer) + 1, rank - 1)):
-        outer = range(0)
-    return (*outer, *named)
+    is_last = set(named) == set(range(len(outer) + 1, rank - 1))
+    return (*outer, *named) if is_last else named
 
 
 def _weighted(

@@ -239,7 +239,8 @@ class Question:
                 )
         every = range(len(graph))
         beyond = partial(find_network, known, start, every, stop)
-        rank, spatial = spatial_layout(network, beyond)
+        made_for = resolution if model.has_sizes(start, resolution) else None
+        rank, spatial = spatial_layout(network, beyond, made_for)
         try:
             shape = input_shape(network, rank, spatial, resolution)
         except ReceptiveFieldError as error:
@@ -250,8 +251,6 @@ class Question:
         recorded = network.shape(start)
         stated = None if model.sizes_are_examples else recorded
         sizes = [None if stated is None else stated[axis] for axis in spatial]
-        if shape != recorded and model.has_sizes(start, resolution):
-            shape = recorded  # The sizes are those of other axes.
         if shape is not None:
             network = network.told(shape)
         return cls(

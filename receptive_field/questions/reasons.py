@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from receptive_field.errors import ReceptiveFieldError
@@ -13,7 +14,7 @@ from receptive_field.questions.question import Question
 from receptive_field.questions.reach import followed
 from receptive_field.results.field import ReceptiveField
 from receptive_field.results.reasons import Reasons
-from receptive_field.rules.op import rule_of
+from receptive_field.rules.op import Shape, rule_of
 
 USUAL_SIZES = {1: (16000, 1024, 100), 2: (224, 256, 299, 512), 3: (64, 32, 128)}
 """Number of spatial axes -> the sizes to suggest, the most usual first."""
@@ -54,7 +55,10 @@ def _of_numbers(question: Question, output: Tensor, of: ReceptiveField) -> Reaso
         return Reasons(bounding, node, stride)
     if node is None and local.aligned:
         return Reasons(bounding)  # The padding is unknown at every size.
-    return Reasons(bounding, node, stride, _resolution(question, output))
+    resolution = _resolution(question, output)
+    if node is None and resolution and not _is_sized(question, output, resolution):
+        return Reasons(bounding)  # The data decide how many positions there are.
+    return Reasons(bounding, node, stride, resolution)
 
 
 def _bounding_node(question: Question, output: Tensor) -> str | None:
@@ -107,9 +111,20 @@ def _resolution(question: Question, output: Tensor) -> tuple[int, ...] | None:
     for size in USUAL_SIZES.get(len(stated), ()):
         sizes = tuple(n if isinstance(n, int) else size for n in stated)
         try:
-            told = question.with_sizes(dict(zip(question.spatial, sizes, strict=True)))
-            if told.network.shape(output) is not None:
+            if _shape_at(question, output, sizes) is not None:
                 return sizes
         except ReceptiveFieldError:
             continue
     return None
+
+
+def _is_sized(question: Question, output: Tensor, sizes: Sequence[int]) -> bool:
+    """Returns whether all sizes of the output, except the batch's, follow from these
+    sizes of the input."""
+    shape = _shape_at(question, output, sizes) or ()
+    return all(isinstance(size, int) for size in shape[1:])
+
+
+def _shape_at(question: Question, output: Tensor, sizes: Sequence[int]) -> Shape:
+    told = question.with_sizes(dict(zip(question.spatial, sizes, strict=True)))
+    return told.network.shape(output)

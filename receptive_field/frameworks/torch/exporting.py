@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import os
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -188,6 +189,10 @@ def _copied(torch: Any, module: Any, place: Callable[[Any], Any] | None = None) 
         return parameter(made, trains) if isinstance(tensor, parameter) else made
 
     made = {id(tensor): placed(tensor) for tensor in tensors}
+    for part in module.modules():
+        for thing in vars(part).values():
+            if type(thing) in _LOCKS:
+                made[id(thing)] = _LOCKS[type(thing)]()
     try:
         copied = copy.deepcopy(module, made).eval()
     except Exception as error:
@@ -200,6 +205,10 @@ def _copied(torch: Any, module: Any, place: Callable[[Any], Any] | None = None) 
             while (inside := _wrapped(torch, part._modules[path])) is not None:
                 part._modules[path] = inside
     return copied
+
+
+_LOCKS = {type(make()): make for make in (threading.Lock, threading.RLock)}
+"""The classes of locks, which cannot be copied -> what makes a new one."""
 
 
 def _tensors(torch: Any, things: Any) -> Iterator[Any]:

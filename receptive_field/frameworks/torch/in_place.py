@@ -7,10 +7,12 @@ view of and, when they are read later, of all other views of the same memory.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from receptive_field.errors import GraphError
+from receptive_field.frameworks.torch.evaluate import function_of
 from receptive_field.frameworks.torch.program import (
     Kind,
     Program,
@@ -157,6 +159,11 @@ _AUGMENTED = frozenset(
         "ixor",
     ]
 )
+_PYTORCHS_OWN = frozenset(
+    ["aten", "builtins", "higher_order", "math", "operator", "profiler", "torch"]
+)
+"""Namespaces whose ops are in these tables if they write."""
+
 _NUMBERS = frozenset(["bool", "float", "int", "Sym", "SymBool", "SymFloat", "SymInt"])
 
 
@@ -169,7 +176,10 @@ def functional(program: Program) -> Program:
     Raises:
       GraphError: if it is not known what an op writes.
     """
-    if not any(_may_write(step) for step in program.steps):
+    if not any(
+        _may_write(step) or _written_elsewhere(step, program.kinds)
+        for step in program.steps
+    ):
         return program
     return _Writes(program).run()
 
@@ -185,6 +195,26 @@ def _may_write(step: Step) -> bool:
         or f"{name}.{overload}" in REFUSED_OVERLOADS
         or (namespace == "operator" and (name in _AUGMENTED or name == "setitem"))
     )
+
+
+def _written_elsewhere(step: Step, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
+    """Returns the arguments that an op of another library may write to.
+
+    Its schema tells, if PyTorch is imported and knows the op. Otherwise, an op without
+    a result is there for what it writes.
+    """
+    if step.target.partition(".")[0] in _PYTORCHS_OWN:
+        return ()
+    known = function_of(step.target) if "torch" in sys.modules else None
+    if known is not None:
+        return tuple(
+            argument.name
+            for argument in known._schema.arguments
+            if argument.alias_info is not None and argument.alias_info.is_write
+        )
+    kind = kinds.get(step.outputs[0] or "") if step.outputs else None
+    has_result = kind is None or kind.dtype != "NoneType"
+    return () if has_result else tuple(step.arguments)
 
 
 def _is_out(overload: str) -> bool:
@@ -533,6 +563,11 @@ class _Writes:
             for read in values_in([step.arguments.get(name)]):
                 storage = self._tensor(read).storage
                 storage.lost = f"{step.op!r} has written its statistics there"
+        for name in _written_elsewhere(step, self._kinds):
+            for read in values_in([step.arguments.get(name)]):
+                storage = self._tensor(read).storage
+                storage.lost = f"{step.op!r} may have written there"
+                self._lose(storage)
 
     def _add_views(self, step: Step, base: _Tensor) -> None:
         kinds = [self._kinds.get(name or "", Kind(None)) for name in step.outputs]
