@@ -198,15 +198,10 @@ NUMBERS_HELD = 8
 """How many numbers an array may hold for each step that an answer may take."""
 
 
-def counted(positions: range, each: int = 1) -> range:
-    """Returns positions that are going to be visited one by one, and counts them.
-
-    Args:
-      positions: the positions.
-      each: the steps that a position takes.
-    """
+def counted(positions: range) -> range:
+    """Returns positions that are going to be visited one by one, and counts them."""
     if len(positions) > FREE:
-        spend(each * len(positions))
+        spend(len(positions))
     return positions
 
 

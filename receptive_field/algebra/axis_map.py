@@ -64,7 +64,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, cast
 
 from receptive_field.arrays import np
-from receptive_field.budget import COPIES_A_STEP, counted, kept, spend
+from receptive_field.budget import COPIES_A_STEP, FREE, counted, kept, spend
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -1368,12 +1368,8 @@ def _periodic_then_table(
         reach = [-reach[1], -reach[0]]
     start = (int(reach[0]) // advance - 1) * period
     stop = (int(reach[1]) // advance + 2) * period
-    windows = map(one.window, counted(range(start, stop), STEPS_OF_SPAN))
+    windows = map(one.window, counted(range(start, stop)))
     return table(_spans(two, windows), start, gap, exact)
-
-
-STEPS_OF_SPAN = 4
-"""The steps that composing one window of a long map with another map takes."""
 
 
 def _spans(
@@ -1391,6 +1387,8 @@ def _spans(
         if window is not None and window not in found:
             if len(found) == FEW_SPANS:
                 span = _prepared_span(strand)
+            if len(found) > FREE:
+                spend(STEPS_OF_SPAN)
             found[window] = span(*window)
         spans.append(found[window])
     return spans
@@ -1398,6 +1396,9 @@ def _spans(
 
 FEW_SPANS = 16
 """For more spans of a map, it pays to prepare for them."""
+
+STEPS_OF_SPAN = 4
+"""The steps that each span takes if there are very many."""
 
 
 def _prepared_span(
