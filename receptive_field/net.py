@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from types import FrameType
 from typing import ParamSpec, TypeVar
 
 from receptive_field.errors import InternalError, ReceptiveFieldError, quoted
@@ -81,29 +80,23 @@ def _is_of_caller(error: Exception) -> bool:
     This is so if code that belongs neither to the library nor to what it calls takes
     part; or for a TypeError, if at most the function took part that the caller called.
     """
-    names = [str(frame.f_globals.get("__name__")) for frame, _ in _frames(error)]
+    from traceback import walk_tb  # It is slow to import, and rarely needed.
+
+    frames = walk_tb(error.__traceback__)
+    names = [str(frame.f_globals.get("__name__")) for frame, _ in frames]
     inner = [name.partition(".")[0] for name in names if name not in BOUNDARY]
     own = inner.count(__package__)
     known = {__package__, *LIBRARIES, *sys.stdlib_module_names}
     return not known.issuperset(inner) or (isinstance(error, TypeError) and own < 2)
 
 
-def _frames(error: Exception) -> Iterator[tuple[FrameType, int]]:
-    """Yields the frames that an exception went through, and their lines.
-
-    `traceback` would take a tenth of the time that the package takes to be imported.
-    """
-    place = error.__traceback__
-    while place is not None:
-        yield place.tb_frame, place.tb_lineno
-        place = place.tb_next
-
-
 def _report(error: Exception) -> str:
     """Returns what happened, where, and with which versions."""
+    from traceback import walk_tb
+
     places = [
         f"{name}:{line}"
-        for frame, line in _frames(error)
+        for frame, line in walk_tb(error.__traceback__)
         if (name := str(frame.f_globals.get("__name__"))).startswith(f"{__package__}.")
         and name != __name__
     ]
